@@ -1,0 +1,153 @@
+"""The laws of the source tree: who imports whom, names, sizes, the environment."""
+
+import ast
+import itertools
+import pathlib
+import re
+
+import pytest
+
+ROOT = pathlib.Path(__file__).parent.parent
+FLOORS = (
+    {"__init__.py", "config/", "cluster.py", "files.py", "noise.py"},
+    {"distribution.py", "data/", "models/", "losses/", "optimizers.py"},
+    {"step.py", "soft_targets/", "evaluate.py", "checkpoint.py", "events.py"}
+    | {"export.py", "registry.py", "report/"},
+    {"loop.py"},
+    {"stages/"},
+    {"sweep.py", "watch.py", "crossval.py", "doctor.py"},
+    {"main.py", "__main__.py"},
+)
+FLOOR_OF = {name: i for i, names in enumerate(FLOORS) for name in names}
+SIDEWAYS = {("__main__.py", "main.py")}
+READS_ENVIRONMENT = {"trainer/cluster.py", "trainer/distribution.py"}
+
+
+def sources(root, *packages):
+    return sorted(itertools.chain(*((root / name).rglob("*.py") for name in packages)))
+
+
+def unit(parts):
+    """What stands on a floor: a file of trainer/, or a whole folder with its slash."""
+    return parts[1] + "/" if len(parts) > 2 else parts[1]
+
+
+def imported(root, path):
+    """Every module of this project that the file imports, anywhere in it, as parts."""
+    package = path.relative_to(root).parent.parts
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            yield from (tuple(alias.name.split(".")) for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            base = package[: len(package) - node.level + 1] if node.level else ()
+            base += tuple(node.module.split(".")) if node.module else ()
+            yield from ((*base, alias.name) for alias in node.names)
+
+
+def imported_unit(parts):
+    """The unit behind `import parts`; the last part may be a name in a module."""
+    names = (f"{parts[1]}/", f"{parts[1]}.py") if len(parts) > 1 else ()
+    return next((name for name in names if name in FLOOR_OF), "__init__.py")
+
+
+def broken_floors(root):
+    for path in sources(root, "trainer"):
+        name = path.relative_to(root).as_posix()
+        here = unit(path.relative_to(root).parts)
+        if here not in FLOOR_OF:
+            yield f"{name} has no floor; add {here!r} to FLOORS in tests/test_floors.py"
+            continue
+        for parts in imported(root, path):
+            if parts[0] == "launch":
+                yield f"{name} imports launch"
+            if parts[0] != "trainer":
+                continue
+            there = imported_unit(parts)
+            if there == here or (here, there) in SIDEWAYS:
+                continue
+            if FLOOR_OF[there] >= FLOOR_OF[here]:
+                yield f"{name} imports {'.'.join(parts)}, which is not on a lower floor"
+    for path in sources(root, "launch"):
+        if any(parts[0] == "trainer" for parts in imported(root, path)):
+            yield f"{path.relative_to(root).as_posix()} imports trainer"
+
+
+def broken_sizes(root):
+    for path in sources(root, "trainer", "launch"):
+        name, text = path.relative_to(root).as_posix(), path.read_text(encoding="utf-8")
+        if path.name in ("utils.py", "common.py", "base.py"):
+            yield f"{name} must be named for what it holds"
+        if len(text.splitlines()) > 300:
+            yield f"{name} has {len(text.splitlines())} lines, above 300"
+        for node in ast.walk(ast.parse(text)):
+            if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+                lines = node.end_lineno - node.lineno + 1
+                if lines > 40:
+                    yield f"{name}: {node.name} has {lines} lines, above 40"
+
+
+def readers_of_the_environment(root):
+    for path in sources(root, "trainer"):
+        text = path.read_text(encoding="utf-8")
+        if re.search(r"\b(environb?|getenvb?)\b", text):
+            yield path.relative_to(root).as_posix()
+
+
+def test_every_file_imports_lower_floors_only():
+    broken = list(broken_floors(ROOT))
+    assert not broken, "\n".join(broken)
+
+
+def test_files_and_functions_are_short_and_named_for_what_they_hold():
+    broken = list(broken_sizes(ROOT))
+    assert not broken, "\n".join(broken)
+
+
+def test_only_two_files_read_the_environment():
+    assert set(readers_of_the_environment(ROOT)) <= READS_ENVIRONMENT
+
+
+def test_the_laws_see_what_they_forbid(tmp_path):
+    file = tmp_path / "trainer" / "models" / "utils.py"
+    file.parent.mkdir(parents=True)
+    body = "    pass\n" * 40
+    file.write_text(
+        f"def f():\n{body}class A:\n  async def g(self):\n{body}" + "\n" * 218
+    )
+    assert len(file.read_text().splitlines()) == 301
+    assert len(list(broken_sizes(tmp_path))) == 4
+    file.write_text("# the environment\nfrom os import environ")
+    assert len(list(readers_of_the_environment(tmp_path))) == 1
+    file.write_text("# the environment")
+    assert list(readers_of_the_environment(tmp_path)) == []
+
+
+def test_sources_are_found():
+    assert len(sources(ROOT, "trainer")) > 20
+
+
+@pytest.mark.parametrize(
+    ("path", "line", "broken"),
+    [
+        ("trainer/loop.py", "import trainer.step", False),
+        ("trainer/losses/soft.py", "from . import hard", False),
+        ("trainer/__main__.py", "from trainer import main", False),
+        ("trainer/step.py", "import os, trainer.loop", True),
+        ("trainer/step.py", "def f():\n  from trainer.loop import g", True),
+        ("trainer/step.py", "from trainer import loop", True),
+        ("trainer/step.py", "from .loop import g", True),
+        ("trainer/losses/soft.py", "from .. import step", True),
+        ("trainer/losses/soft.py", "from trainer.models import cnn", True),
+        ("trainer/evaluate.py", "import trainer.step", True),
+        ("trainer/new.py", "", True),
+        ("trainer/new/part.py", "", True),
+        ("trainer/files.py", "from trainer import __version__", True),
+        ("trainer/step.py", "import launch.local", True),
+        ("launch/local.py", "from trainer import cluster", True),
+    ],
+)
+def test_the_law_sees_an_import(tmp_path, path, line, broken):
+    file = tmp_path / path
+    file.parent.mkdir(parents=True)
+    file.write_text(line)
+    assert len(list(broken_floors(tmp_path))) == broken

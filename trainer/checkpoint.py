@@ -1,0 +1,167 @@
+"""The state of one model's training on disk: never the teacher.
+
+A checkpoint is one file, `step-N.npz`: every variable of the model and its optimizer,
+the finished steps, and which step was the best on validation. Because each file knows
+its own best, a run restored from it goes on as if it had never stopped.
+"""
+
+import dataclasses
+import json
+import pathlib
+import re
+import zipfile
+import zlib
+from typing import Any
+
+import keras
+import numpy as np
+
+from trainer import files
+
+_DAMAGE = (zipfile.BadZipFile, zlib.error, ValueError, KeyError, EOFError, OSError)
+
+
+class CheckpointError(ValueError):
+    """A checkpoint cannot be restored; the message names the file and a way out."""
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Position:
+    """How far a training is, and its best validation so far (step 0: none yet)."""
+
+    step: int = 0  # finished steps
+    best_step: int = 0
+    best_accuracy: float = -1.0
+
+
+def latest_position(folder: pathlib.Path) -> Position:
+    """How far the training with checkpoints in `folder` is; its variables stay on disk.
+
+    Raises:
+      CheckpointError: the newest checkpoint is damaged.
+    """
+    steps = _steps(folder)
+    return _position(_read(folder, steps[-1])[0]) if steps else Position()
+
+
+class Checkpoints:
+    """The checkpoints of one training in one folder."""
+
+    def __init__(
+        self,
+        folder: pathlib.Path,
+        *,
+        model: keras.Model,
+        optimizer: keras.optimizers.Optimizer,
+        run: str,
+        keep: int,
+    ) -> None:
+        """`run` identifies the training; files of another `run` are refused.
+
+        The newest `keep` files stay, and the best.
+        """
+        self._folder = folder
+        self._run = run
+        self._keep = keep
+        self._groups = {"model": model.variables, "optimizer": optimizer.variables}
+
+    def save(self, position: Position) -> None:
+        """Writes the present state as `position`, then removes what is not kept.
+
+        Raises:
+          StorageError: the folder cannot be written; older checkpoints are intact.
+        """
+        header = {"run": self._run, **dataclasses.asdict(position)}
+        arrays = {
+            name: np.asarray(variable) for name, variable in self._variables().items()
+        }
+        with (
+            files.atomic_path(_path(self._folder, position.step)) as path,
+            open(path, "wb") as file,
+        ):
+            np.savez(file, header=np.array(json.dumps(header)), **arrays)
+        # Only now, when the newer state is on disk.
+        kept = {*_steps(self._folder)[-self._keep :], position.best_step}
+        for step in _steps(self._folder):
+            if step not in kept:
+                _path(self._folder, step).unlink()
+
+    def restore_latest(self) -> Position:
+        """Sets all variables to the newest checkpoint; without one nothing changes."""
+        steps = _steps(self._folder)
+        return self.restore(steps[-1]) if steps else Position()
+
+    def restore(self, step: int) -> Position:
+        """Sets every variable of model and optimizer to the checkpoint of `step`.
+
+        Raises:
+          CheckpointError: the file is damaged, of another run, or does not hold
+            exactly these variables in these shapes. Nothing is changed then.
+        """
+        header, arrays = _read(self._folder, step)
+        self._check(step, header, arrays)
+        for name, variable in self._variables().items():
+            variable.assign(arrays[name])
+        return _position(header)
+
+    def _variables(self) -> dict[str, keras.Variable]:
+        # Numbered, since Keras does not promise that paths differ.
+        return {
+            f"{group}/{i:04d}": variable
+            for group, variables in self._groups.items()
+            for i, variable in enumerate(variables)
+        }
+
+    def _check(
+        self, step: int, header: dict[str, Any], arrays: dict[str, np.ndarray]
+    ) -> None:
+        path = _path(self._folder, step)
+        if header.get("run") != self._run:
+            raise CheckpointError(
+                f"checkpoint {path} must be of this run ({self._run}), got one of "
+                f"{header.get('run')}; move it away, or choose another --workdir"
+            )
+        variables = self._variables()
+        if arrays.keys() != variables.keys():
+            raise CheckpointError(
+                f"checkpoint {path} must hold {len(variables)} variables, got "
+                f"{len(arrays)}; the model has changed: choose another --workdir"
+            )
+        for name, variable in variables.items():
+            if arrays[name].shape != tuple(variable.shape):
+                raise CheckpointError(
+                    f"checkpoint {path} must hold {variable.path} in shape "
+                    f"{tuple(variable.shape)}, got {arrays[name].shape}; the model has "
+                    "changed: choose another --workdir"
+                )
+
+
+def _steps(folder: pathlib.Path) -> list[int]:
+    """The steps of which there is a checkpoint, in order."""
+    found = (re.fullmatch(r"step-(\d+)\.npz", path.name) for path in folder.glob("*"))
+    return sorted(int(match[1]) for match in found if match)
+
+
+def _path(folder: pathlib.Path, step: int) -> pathlib.Path:
+    return folder / f"step-{step:08d}.npz"
+
+
+def _position(header: dict[str, Any]) -> Position:
+    return Position(**{f.name: header[f.name] for f in dataclasses.fields(Position)})
+
+
+def _read(
+    folder: pathlib.Path, step: int
+) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
+    """Header and arrays of a checkpoint; reading verifies the checksum of each."""
+    path = _path(folder, step)
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            arrays = {name: file[name] for name in file.files}
+        return json.loads(str(arrays.pop("header"))), arrays
+    except _DAMAGE as error:
+        older = [other for other in _steps(folder) if other < step]
+        back = f"to go on from step {older[-1]}" if older else "to start anew"
+        raise CheckpointError(
+            f"checkpoint {path} is damaged: {error}; delete it {back}"
+        ) from error

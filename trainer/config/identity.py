@@ -1,0 +1,48 @@
+"""Which settings make a run the run it is."""
+
+import dataclasses
+import json
+from typing import Any
+
+from trainer.config.schema import Config
+
+# A run may move to other devices and disks, and still be the same run.
+_MOVABLE = ("runtime", "data.data_dir", "teacher.weights", "student.weights")
+
+
+def resolved(config: Config) -> dict[str, Any]:
+    """Every setting with its value, in JSON's types."""
+    plain: dict[str, Any] = json.loads(json.dumps(dataclasses.asdict(config)))
+    return plain
+
+
+def identity(settings: dict[str, Any]) -> dict[str, Any]:
+    """The settings that a resumed run must share: {"section.field": value}."""
+    flat = _flatten(settings, "")
+    return {
+        path: value
+        for path, value in flat.items()
+        if not any(
+            path == movable or path.startswith(f"{movable}.") for movable in _MOVABLE
+        )
+    }
+
+
+def differences(before: dict[str, Any], after: dict[str, Any]) -> list[str]:
+    """Each setting of the identity that differs, as "path: before -> after"."""
+    old, new = identity(before), identity(after)
+    return [
+        f"{path}: {old.get(path, 'absent')!r} -> {new.get(path, 'absent')!r}"
+        for path in sorted(old.keys() | new.keys())
+        if old.get(path) != new.get(path)
+    ]
+
+
+def _flatten(settings: dict[str, Any], prefix: str) -> dict[str, Any]:
+    flat: dict[str, Any] = {}
+    for name, value in settings.items():
+        if isinstance(value, dict):
+            flat.update(_flatten(value, f"{prefix}{name}."))
+        else:
+            flat[f"{prefix}{name}"] = value
+    return flat

@@ -1,0 +1,170 @@
+"""TOML file and overrides to a checked Config."""
+
+import dataclasses
+import math
+import pathlib
+import tomllib
+import types
+import typing
+from collections.abc import Iterable, Mapping
+from typing import Annotated, Any, Literal
+
+from trainer.config.errors import ConfigError, nearest
+from trainer.config.rules import OptionsOf
+from trainer.config.schema import Config
+
+_TYPE_NAMES = {
+    str: "a string",
+    int: "a whole number",
+    float: "a finite number",
+    bool: "true or false",
+}
+
+
+def load(path: str, overrides: Iterable[str] = ()) -> Config:
+    """Reads `path`, applies each "section.field=value", checks, and builds the Config.
+
+    Raises:
+      ConfigError: the file is missing or no TOML, or a setting breaks a rule.
+    """
+    settings = _read_toml(path)
+    for override in overrides:
+        _override(settings, override)
+    try:
+        return typing.cast(Config, _build(Config, settings, ""))
+    except ConfigError as error:
+        raise ConfigError(f"{path}: {error}") from None
+
+
+def _read_toml(path: str) -> dict[str, Any]:
+    try:
+        return tomllib.loads(pathlib.Path(path).read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ConfigError(
+            f"--config must name a readable TOML file, got {path!r}: {error.strerror}"
+        ) from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path} must be a TOML file: {error}") from None
+
+
+def _override(settings: dict[str, Any], override: str) -> None:
+    path, equals, text = override.partition("=")
+    names = path.strip().split(".")
+    if not equals or not all(names):
+        raise ConfigError(
+            f"--set must read section.field=value, got {override!r}; "
+            "for example --set=distill.temperature=4.0"
+        )
+    try:
+        value = tomllib.loads(f"value = {text}")["value"]
+    except tomllib.TOMLDecodeError:
+        raise ConfigError(
+            f"--set={path} must have a TOML value, got {text!r}; "
+            f"a string needs its quotes: --set='{path}=\"{text}\"'"
+        ) from None
+    table = settings
+    for name in names[:-1]:
+        table = table.setdefault(name, {})
+        if not isinstance(table, dict):
+            raise ConfigError(f"--set={override}: {name!r} is a value, not a section")
+    table[names[-1]] = value
+    # Length has two units; the one given last on the command line holds.
+    other = {"steps": "epochs", "epochs": "steps"}.get(names[-1])
+    if other:
+        table.pop(other, None)
+
+
+def _build(cls: type, settings: object, path: str) -> Any:
+    """An instance of the dataclass `cls` from a TOML table; `path` names the table."""
+    if not isinstance(settings, Mapping):
+        raise ConfigError(f"{path} must be a section, got {settings!r}")
+    hints = typing.get_type_hints(cls, include_extras=True)
+    fields = {field.name: field for field in dataclasses.fields(cls)}
+    for name in settings:
+        if name not in fields:
+            raise ConfigError(
+                f"{_join(path, name)} is not a setting; {nearest(name, fields)}"
+            )
+    values: dict[str, Any] = {}
+    for name, field in fields.items():
+        options = _options_rule(hints[name])
+        if options:
+            # The sibling that names the options comes first in the dataclass.
+            owner = values[options.field]
+            values[name] = _build_options(
+                options, owner, settings.get(name, {}), path, name
+            )
+        elif name in settings:
+            values[name] = _value(hints[name], settings[name], _join(path, name))
+        elif field.default is not dataclasses.MISSING:
+            values[name] = field.default
+        else:
+            raise ConfigError(f"{_join(path, name)} is missing; it has no default")
+    return cls(**values)
+
+
+def _join(path: str, name: str) -> str:
+    return f"{path}.{name}" if path else name
+
+
+def _options_rule(hint: Any) -> OptionsOf | None:
+    return next(
+        (rule for rule in typing.get_args(hint)[1:] if isinstance(rule, OptionsOf)),
+        None,
+    )
+
+
+def _build_options(
+    rule: OptionsOf, owner: str, settings: object, path: str, name: str
+) -> Any:
+    if owner in rule.table:
+        return _build(rule.table[owner], settings, _join(path, name))
+    if rule.field == "model" and ":" in owner:
+        if not isinstance(settings, Mapping):
+            raise ConfigError(
+                f"{_join(path, name)} must be a section, got {settings!r}"
+            )
+        return dict(settings)  # a user's own model checks its own keyword arguments
+    owned = " or package.module:function" if rule.field == "model" else ""
+    raise ConfigError(
+        f"{_join(path, rule.field)} must be a known name{owned}, got {owner!r}; "
+        f"{nearest(owner, rule.table)}"
+    )
+
+
+def _value(hint: Any, value: object, path: str) -> Any:
+    """`value` checked against a type hint, lists as tuples, whole numbers as floats."""
+    origin = typing.get_origin(hint)
+    if origin is Annotated:
+        inner, *rules = typing.get_args(hint)
+        checked = _value(inner, value, path)
+        for rule in rules:
+            if not rule.holds(checked):
+                raise _broken(path, str(rule), value)
+        return checked
+    if origin is Literal:
+        choices = typing.get_args(hint)
+        if value not in choices:
+            raise _broken(path, "one of " + ", ".join(map(repr, choices)), value)
+        return value
+    if origin is tuple:
+        if not isinstance(value, list):
+            raise _broken(path, "a list", value)
+        item = typing.get_args(hint)[0]
+        return tuple(_value(item, v, f"{path}[{i}]") for i, v in enumerate(value))
+    if origin is types.UnionType:  # `Section | None`: a table that may be absent
+        return _value(typing.get_args(hint)[0], value, path)
+    if dataclasses.is_dataclass(hint):
+        return _build(typing.cast(type, hint), value, path)
+    if hint is float and type(value) is int:
+        return float(value)
+    if type(value) is not hint or (hint is float and not math.isfinite(value)):
+        raise _broken(path, _TYPE_NAMES[hint], value)
+    return value
+
+
+def _broken(path: str, rule: str, value: object) -> ConfigError:
+    return ConfigError(
+        f"{path} must be {rule}, got {value!r}; "
+        f"change it in the file or with --set={path}=VALUE"
+    )

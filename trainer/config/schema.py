@@ -1,0 +1,279 @@
+"""What a run is: a frozen dataclass per section of the TOML file.
+
+Defaults live here and nowhere else; each field says its unit or meaning.
+"""
+
+import dataclasses
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal
+
+from trainer.config.errors import ConfigError
+from trainer.config.rules import (
+    Above,
+    AtLeast,
+    Between,
+    FractionBelowOne,
+    NotEmpty,
+    OptionsOf,
+)
+
+section = dataclasses.dataclass(frozen=True, kw_only=True)
+
+Count = Annotated[int, AtLeast(1)]
+Seed = Annotated[int, Between(0, 2**31 - 1)]
+# "inherit" takes what runtime.precision comes to.
+Precision = Literal["inherit", "float32", "mixed_bfloat16"]
+
+
+@section
+class NoAugmentOptions:
+    """Images are used as stored."""
+
+
+@section
+class ShiftOptions:
+    """Images move by whole pixels, drawn anew for each example and epoch."""
+
+    max_pixels: Count = 2  # largest shift along each axis; the border fills with 0
+
+
+AUGMENTATIONS: Mapping[str, type] = {"none": NoAugmentOptions, "shift": ShiftOptions}
+
+
+@section
+class MlpOptions:
+    """Fully connected layers on the flattened image."""
+
+    hidden_sizes: Annotated[tuple[Count, ...], NotEmpty()] = (800, 800)
+    activation: Literal["relu", "gelu", "silu", "tanh", "sigmoid"] = "relu"
+    input_dropout: Annotated[float, FractionBelowOne()] = 0.0  # share of pixels dropped
+    dropout: Annotated[float, FractionBelowOne()] = 0.0  # share of hidden units dropped
+    max_norm: Annotated[float, AtLeast(0)] = 0.0  # bound on incoming weights; 0: none
+
+
+@section
+class CnnOptions:
+    """Stride-2 3x3 convolutions; leaky ReLU and max-pool between them."""
+
+    filters: Annotated[tuple[Count, ...], NotEmpty()] = (256, 512)
+
+
+@section
+class ConvMlpOptions:
+    """One valid 3x3 convolution, then hidden layers with dropout."""
+
+    filters: Count = 32
+    hidden_sizes: Annotated[tuple[Count, ...], NotEmpty()] = (1200, 1200)
+    dropout: Annotated[float, FractionBelowOne()] = 0.5  # share of hidden units dropped
+
+
+MODELS: Mapping[str, type] = {
+    "cnn": CnnOptions,
+    "conv_mlp": ConvMlpOptions,
+    "mlp": MlpOptions,
+}
+
+
+@section
+class SgdOptions:
+    """Stochastic gradient descent."""
+
+    momentum: Annotated[float, FractionBelowOne()] = 0.9
+    nesterov: bool = False
+
+
+@section
+class AdamOptions:
+    """Adam (Kingma and Ba, 2015)."""
+
+    beta_1: Annotated[float, FractionBelowOne()] = 0.9
+    beta_2: Annotated[float, FractionBelowOne()] = 0.999
+    epsilon: Annotated[float, Above(0)] = 1e-7
+
+
+OPTIMIZERS: Mapping[str, type] = {"adam": AdamOptions, "sgd": SgdOptions}
+
+
+@section
+class ConstantOptions:
+    """The learning rate stays at its peak after the warm-up."""
+
+    warmup_steps: Annotated[int, AtLeast(0)] = 0  # linear rise from 0 to the peak
+
+
+@section
+class CosineOptions:
+    """The learning rate falls along half a cosine after the warm-up."""
+
+    warmup_steps: Annotated[int, AtLeast(0)] = 0  # linear rise from 0 to the peak
+    final_fraction: Annotated[float, Between(0, 1)] = 0.0  # of the peak, at the end
+
+
+SCHEDULES: Mapping[str, type] = {"constant": ConstantOptions, "cosine": CosineOptions}
+
+
+@section
+class DataConfig:
+    """Which examples train, select and test."""
+
+    dataset: Annotated[str, NotEmpty()]  # a TFDS name, or the bundled "mnist_mini"
+    data_dir: str = ""  # where TFDS keeps prepared data; "": its own choice
+    train_split: Annotated[str, NotEmpty()] = "train[:90%]"  # TFDS split syntax
+    validation_split: Annotated[str, NotEmpty()] = (
+        "train[90%:]"  # selects; never trains
+    )
+    test_split: Annotated[str, NotEmpty()] = "test"  # read once, at the end
+    image_size: Annotated[int, AtLeast(0)] = 0  # pixels a side; 0: as stored
+    augment: str = "none"
+    augment_options: Annotated[Any, OptionsOf("augment", AUGMENTATIONS)] = (
+        NoAugmentOptions()
+    )
+    exclude_labels: tuple[Annotated[int, AtLeast(0)], ...] = ()  # not shown to students
+    memory_budget_bytes: Count = 4 * 2**30  # decoded images of all splits together
+
+
+@section
+class TrainConfig:
+    """How one model is trained."""
+
+    global_batch_size: Count  # examples per step, all replicas together
+    epochs: Annotated[float, AtLeast(0)] = 0.0  # passes over the data; 0: see steps
+    steps: Annotated[int, AtLeast(0)] = 0  # optimizer updates; 0: see epochs
+    learning_rate: Annotated[float, Above(0)] = 1e-3  # the peak of the schedule
+    optimizer: str = "adam"
+    optimizer_options: Annotated[Any, OptionsOf("optimizer", OPTIMIZERS)] = (
+        AdamOptions()
+    )
+    schedule: str = "constant"
+    schedule_options: Annotated[Any, OptionsOf("schedule", SCHEDULES)] = (
+        ConstantOptions()
+    )
+
+
+@section
+class TeacherConfig:
+    """The large network: trained here, or loaded from `weights` and used as it is."""
+
+    model: Annotated[str, NotEmpty()]  # a known name, or package.module:function
+    options: Annotated[Any, OptionsOf("model", MODELS)]
+    weights: str = ""  # a .keras or .weights.h5 file to start from
+    precision: Precision = "inherit"
+    seed: Seed = 0  # of its initial weights, its data order and its dropout
+    train: TrainConfig | None = None  # absent: the weights are final
+
+
+@section
+class StudentConfig:
+    """The small network; the baseline is the same, trained without the teacher."""
+
+    model: Annotated[str, NotEmpty()]  # a known name, or package.module:function
+    options: Annotated[Any, OptionsOf("model", MODELS)]
+    weights: str = ""  # a .keras or .weights.h5 file to start from
+    precision: Precision = "inherit"
+    train: TrainConfig  # of the student and of the baseline
+
+
+@section
+class DistillConfig:
+    """loss = alpha * soft_loss + (1 - alpha) * hard_loss."""
+
+    alpha: Annotated[float, Between(0, 1)] = 0.9  # weight of the soft loss
+    temperature: Annotated[float, Above(0)] = 4.0  # divides both models' logits
+
+
+@section
+class RuntimeConfig:
+    """Where and how the run executes; a resumed run may change any of it."""
+
+    strategy: Literal["auto", "one_device", "mirrored"] = "auto"
+    logical_cpus: Count = 1  # CPU devices to mirror over where there is no GPU
+    precision: Literal["auto", "float32", "mixed_bfloat16"] = "auto"
+    xla: Literal["auto", "on", "off"] = "auto"
+    steps_per_loop: Count = 50  # optimizer updates between two returns to Python
+    log_every_steps: Count = 50  # a multiple of steps_per_loop
+    eval_every_steps: Count = 200  # a multiple of steps_per_loop
+    save_every_steps: Count = 200  # a multiple of log_every_steps
+    eval_batch_size: Count = 500  # examples per evaluation step, rounded to replicas
+    keep_checkpoints: Count = 2  # newest ones kept, beside the best
+
+
+@section
+class Config:
+    """A whole run."""
+
+    name: Annotated[str, NotEmpty()]
+    seeds: Annotated[tuple[Seed, ...], NotEmpty()] = (
+        0,
+    )  # one student, one baseline each
+    data: DataConfig
+    teacher: TeacherConfig
+    student: StudentConfig
+    distill: DistillConfig = DistillConfig()
+    runtime: RuntimeConfig = RuntimeConfig()
+
+    def __post_init__(self) -> None:
+        """Checks the relations between settings."""
+        _check_unique("seeds", self.seeds)
+        _check_unique("data.exclude_labels", self.data.exclude_labels)
+        _check_splits(self.data)
+        if self.teacher.train:
+            _check_train("teacher.train", self.teacher.train, self.runtime)
+        elif not self.teacher.weights:
+            raise ConfigError(
+                "teacher must have a [teacher.train] section or weights, got neither"
+            )
+        _check_train("student.train", self.student.train, self.runtime)
+        _check_cadence(self.runtime)
+
+
+def _check_unique(path: str, values: tuple[int, ...]) -> None:
+    if len(set(values)) < len(values):
+        raise ConfigError(f"{path} must name each value once, got {list(values)}")
+
+
+def _check_splits(data: DataConfig) -> None:
+    splits = ("train_split", "validation_split", "test_split")
+    values = [getattr(data, name) for name in splits]
+    for i, name in enumerate(splits):
+        if values[i] in values[:i]:
+            other = splits[values.index(values[i])]
+            raise ConfigError(
+                f"data.{name} must differ from data.{other}, got {values[i]!r} for both; "
+                "carve one, as in 'train[:90%]' and 'train[90%:]'"
+            )
+
+
+def _check_train(path: str, train: TrainConfig, runtime: RuntimeConfig) -> None:
+    if (train.epochs > 0) == (train.steps > 0):
+        raise ConfigError(
+            f"{path} must have exactly one of epochs and steps above 0, "
+            f"got epochs = {train.epochs} and steps = {train.steps}; remove one"
+        )
+    if train.global_batch_size % runtime.logical_cpus:
+        raise ConfigError(
+            f"{path}.global_batch_size must be a multiple of runtime.logical_cpus "
+            f"({runtime.logical_cpus}), got {train.global_batch_size}"
+        )
+    options = train.optimizer_options
+    if isinstance(options, SgdOptions) and options.nesterov and options.momentum == 0:
+        raise ConfigError(
+            f"{path}.optimizer_options.nesterov needs a momentum above 0, got 0.0; "
+            "set momentum, or nesterov = false"
+        )
+
+
+def _check_cadence(runtime: RuntimeConfig) -> None:
+    for name, unit in (
+        ("log_every_steps", "steps_per_loop"),
+        ("eval_every_steps", "steps_per_loop"),
+        # A resumed run starts at a save, so a logged interval must start there too.
+        ("save_every_steps", "log_every_steps"),
+        ("eval_every_steps", "log_every_steps"),
+    ):
+        value, step = getattr(runtime, name), getattr(runtime, unit)
+        if value % step:
+            up = -(-value // step) * step
+            raise ConfigError(
+                f"runtime.{name} must be a multiple of runtime.{unit} ({step}), "
+                f"got {value}; nearest above: {up}"
+            )

@@ -1,0 +1,17 @@
+"""Examples in memory, and the batches made of them."""
+
+from trainer.data.examples import DataError, Examples, without_labels
+from trainer.data.pipeline import Batches, evaluation_batches, training_batches
+from trainer.data.source import Source, open_source, read_split
+
+__all__ = [
+    "Batches",
+    "DataError",
+    "Examples",
+    "Source",
+    "evaluation_batches",
+    "open_source",
+    "read_split",
+    "training_batches",
+    "without_labels",
+]

@@ -1,0 +1,126 @@
+"""Batches as a function of the step: which examples, in which order, which view.
+
+A training run reads an endless sequence of positions. Position p is in epoch p // M,
+and each epoch is a permutation of the M examples; step k takes the positions from
+k * global_batch_size on, across the end of an epoch where it falls inside a batch. The
+state of the pipeline is therefore the step, and replicas share the same global batch
+however many they are.
+
+Shapes: M = examples of the set, B = examples of one step on one replica.
+"""
+
+import math
+from collections.abc import Iterable
+
+import numpy as np
+import tensorflow as tf
+
+from trainer import noise
+from trainer.config import DataConfig
+from trainer.data.augment import AUGMENTATIONS
+from trainer.data.examples import Examples
+
+Batch = dict[str, tf.Tensor]
+Batches = Iterable[Batch]  # a distributed dataset
+
+
+def training_batches(
+    examples: Examples,
+    data: DataConfig,
+    *,
+    seed: int,
+    per_replica_batch_size: int,
+    first_step: int,
+    strategy: tf.distribute.Strategy,
+) -> Batches:
+    """The endless distributed dataset of training batches from `first_step` on.
+
+    Each element is {"image": uint8 [B, H, W, channels], "label": int32 [B], "id":
+    int64 [B], "slot": int32 [B]}, where slot is the position in the global batch.
+    """
+    images, labels, ids = (
+        tf.constant(array) for array in (examples.images, examples.labels, examples.ids)
+    )
+    num_replicas = strategy.num_replicas_in_sync
+    augment = AUGMENTATIONS[data.augment]
+
+    def batch_of(step: tf.Tensor, replica: tf.Tensor) -> Batch:
+        slots = replica * per_replica_batch_size + tf.range(
+            per_replica_batch_size, dtype=tf.int64
+        )
+        positions = step * (num_replicas * per_replica_batch_size) + slots
+        epochs, rows = shuffled(positions, num_examples=len(examples), seed=seed)
+        batch_ids = tf.gather(ids, rows)
+        keys = noise.key(seed, epochs, batch_ids)
+        return {
+            "image": augment(tf.gather(images, rows), keys, data.augment_options),
+            "label": tf.gather(labels, rows),
+            "id": batch_ids,
+            "slot": tf.cast(slots, tf.int32),
+        }
+
+    def of_pipeline(context: tf.distribute.InputContext) -> tf.data.Dataset:
+        # A pipeline feeds its own replicas in turn: consecutive elements are the
+        # consecutive replicas of one step.
+        local = num_replicas // context.num_input_pipelines
+        first_replica = context.input_pipeline_id * local
+        counter = tf.data.Dataset.counter(start=first_step * local, dtype=tf.int64)
+        return counter.map(
+            lambda n: batch_of(n // local, first_replica + n % local),
+            num_parallel_calls=tf.data.AUTOTUNE,
+            deterministic=True,
+        ).prefetch(tf.data.AUTOTUNE)
+
+    return strategy.distribute_datasets_from_function(of_pipeline)
+
+
+def shuffled(
+    positions: tf.Tensor, *, num_examples: int, seed: int
+) -> tuple[tf.Tensor, tf.Tensor]:
+    """Epoch and row of each position: int64 [B] -> int64 [B], int64 [B]."""
+    epochs = positions // num_examples
+    zeros = tf.zeros_like(epochs)
+    # tf.random.experimental.index_shuffle is this operation, but TensorFlow 2.21 pads a
+    # batch of its seeds along the wrong axis too.
+    rows = tf.raw_ops.RandomIndexShuffle(
+        index=positions % num_examples,
+        seed=tf.stack([zeros + seed, epochs, zeros], axis=1),
+        max_index=zeros + (num_examples - 1),
+        rounds=4,
+    )
+    return epochs, rows
+
+
+def evaluation_batches(
+    images: np.ndarray, *, per_replica_batch_size: int, strategy: tf.distribute.Strategy
+) -> tuple[Batches, int]:
+    """The distributed dataset that shows each image once, in order, and its steps.
+
+    Elements are {"image": uint8 [B, ...], "weight": float32 [B]}. The last step is
+    filled with copies of image 0 at weight 0, so that all shapes are static and all
+    replicas take part in every step.
+    """
+    num_examples = len(images)
+    num_replicas = strategy.num_replicas_in_sync
+    num_steps = math.ceil(num_examples / (num_replicas * per_replica_batch_size))
+    table = tf.constant(images)
+
+    def batch_of(step: tf.Tensor, replica: tf.Tensor) -> Batch:
+        first = (step * num_replicas + replica) * per_replica_batch_size
+        rows = first + tf.range(per_replica_batch_size, dtype=tf.int64)
+        inside = rows < num_examples
+        return {
+            "image": tf.gather(table, tf.where(inside, rows, 0)),
+            "weight": tf.cast(inside, tf.float32),
+        }
+
+    def of_pipeline(context: tf.distribute.InputContext) -> tf.data.Dataset:
+        local = num_replicas // context.num_input_pipelines
+        first_replica = context.input_pipeline_id * local
+        return (
+            tf.data.Dataset.range(num_steps * local)
+            .map(lambda n: batch_of(n // local, first_replica + n % local))
+            .prefetch(1)
+        )
+
+    return strategy.distribute_datasets_from_function(of_pipeline), num_steps

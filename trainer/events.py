@@ -1,0 +1,101 @@
+"""What a training tells: metrics.jsonl for programs, progress for people."""
+
+import json
+import pathlib
+import statistics
+import sys
+from typing import Any
+
+import tqdm
+
+from trainer import files
+
+
+class MetricsFile:
+    """One JSON object a line, each step once: {"step": 50, "train/loss": 0.3, ...}."""
+
+    def __init__(self, path: pathlib.Path, *, last_step: int) -> None:
+        """Opens `path` for what follows `last_step`; lines past that step are dropped.
+
+        They come from a process that went on after its last checkpoint, and will be
+        written again.
+        """
+        self._path = path
+        kept = [line for line in read_metrics(path) if line["step"] <= last_step]
+        files.write_text(path, "".join(json.dumps(line) + "\n" for line in kept))
+
+    def write(self, step: int, metrics: dict[str, float]) -> None:
+        """Appends one line.
+
+        Raises:
+          StorageError: the disk is full.
+        """
+        with (
+            files.explained(self._path),
+            open(self._path, "a", encoding="utf-8") as file,
+        ):
+            file.write(json.dumps({"step": step, **metrics}) + "\n")
+
+
+def read_metrics(path: pathlib.Path) -> list[dict[str, Any]]:
+    """The complete lines of a metrics file; none where there is no file."""
+    if not path.exists():
+        return []
+    lines = []
+    for line in path.read_text(encoding="utf-8").splitlines():
+        try:
+            lines.append(json.loads(line))
+        except ValueError:  # cut off by a kill or a full disk
+            break
+    return lines
+
+
+def median_throughput(path: pathlib.Path) -> float | None:
+    """The median of perf/examples_per_sec in a metrics file; None where none is."""
+    rates = [
+        line["perf/examples_per_sec"]
+        for line in read_metrics(path)
+        if "perf/examples_per_sec" in line
+    ]
+    return statistics.median(rates) if rates else None
+
+
+class Progress:
+    """A bar on a terminal, a line for each logged step elsewhere."""
+
+    def __init__(self, title: str, *, first_step: int, last_step: int) -> None:
+        self._title = title
+        self._last_step = last_step
+        self._bar = tqdm.tqdm(
+            desc=title,
+            initial=first_step,
+            total=last_step,
+            unit="step",
+            file=sys.stderr,
+            disable=not sys.stderr.isatty(),
+        )
+
+    def advance(self, step: int) -> None:
+        """Shows that `step` steps are done."""
+        self._bar.update(step - self._bar.n)
+
+    def show(self, step: int, metrics: dict[str, float]) -> None:
+        """Shows the metrics of a logged step."""
+        parts = [f"loss {metrics['train/loss']:.4f}"]
+        if "eval/accuracy" in metrics:
+            parts.append(f"validation {metrics['eval/accuracy']:.4f}")
+        parts.append(f"{metrics['perf/examples_per_sec']:.0f} examples/s")
+        if self._bar.disable:
+            print(
+                f"{self._title}: step {step}/{self._last_step}, {', '.join(parts)}",
+                file=sys.stderr,
+                flush=True,
+            )
+        else:
+            self._bar.set_postfix_str(", ".join(parts))
+
+    def __enter__(self) -> "Progress":
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._bar.close()

@@ -1,0 +1,107 @@
+"""Steps and cadence: knows time, not models."""
+
+import dataclasses
+import math
+import time
+from collections.abc import Callable
+
+Metrics = dict[str, float]
+
+
+class Diverged(FloatingPointError):
+    """The loss or a gradient is no longer a finite number."""
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Cadence:
+    """After how many steps each thing happens; the last step brings all of them."""
+
+    steps_per_loop: int
+    log_every_steps: int
+    eval_every_steps: int
+    save_every_steps: int
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Actions:
+    """What the loop calls, in this order."""
+
+    run_steps: Callable[[int], Metrics]  # that many steps; means over their examples
+    advance: Callable[[int], None]  # so many steps are done
+    evaluate: Callable[[int], Metrics]
+    write: Callable[[int, Metrics], None]  # a step's line, complete
+    is_best: Callable[[int], bool]  # whether the evaluation of that step is the best
+    save: Callable[[int], None]  # the state after that step
+
+
+def train(
+    actions: Actions,
+    cadence: Cadence,
+    *,
+    first_step: int,
+    last_step: int,
+    examples_per_step: int,
+) -> None:
+    """Runs the steps after `first_step` up to `last_step`.
+
+    An evaluation is followed by the line and only then by the save, so that a restored
+    run never holds a state whose line is missing.
+
+    Raises:
+      Diverged: before anything of the failed steps is written or saved.
+    """
+    step = first_step
+    window = _Window()
+    while step < last_step:
+        # Loops start at multiples of their length, whatever step a run resumes at.
+        length = cadence.steps_per_loop - step % cadence.steps_per_loop
+        length = min(length, last_step - step)
+        started = time.monotonic()
+        metrics = actions.run_steps(length)
+        _check_finite(metrics, step + 1, step + length)
+        window.add(metrics, length, time.monotonic() - started)
+        step += length
+        actions.advance(step)
+
+        def due(every_steps: int, step: int = step) -> bool:
+            return step % every_steps == 0 or step == last_step
+
+        evaluation: Metrics = {}
+        if due(cadence.eval_every_steps):
+            evaluation = actions.evaluate(step)
+        if due(cadence.log_every_steps):
+            line = window.means(examples_per_step) | evaluation
+            actions.write(step, line)
+            window = _Window()
+        if due(cadence.save_every_steps) or (evaluation and actions.is_best(step)):
+            actions.save(step)
+
+
+def _check_finite(metrics: Metrics, first: int, last: int) -> None:
+    broken = [name for name, value in metrics.items() if not math.isfinite(value)]
+    if broken:
+        raise Diverged(
+            f"training diverged between step {first} and step {last}: "
+            f"{', '.join(broken)} became {metrics[broken[0]]}; lower the learning rate, "
+            "or warm it up; checkpoints of earlier steps are intact"
+        )
+
+
+class _Window:
+    """Means of the loops since the last logged step."""
+
+    def __init__(self) -> None:
+        self._totals: Metrics = {}
+        self._num_steps = 0
+        self._secs = 0.0
+
+    def add(self, metrics: Metrics, num_steps: int, secs: float) -> None:
+        for name, value in metrics.items():
+            self._totals[name] = self._totals.get(name, 0.0) + value * num_steps
+        self._num_steps += num_steps
+        self._secs += secs
+
+    def means(self, examples_per_step: int) -> Metrics:
+        means = {f"train/{k}": v / self._num_steps for k, v in self._totals.items()}
+        rate = self._num_steps * examples_per_step / self._secs
+        return means | {"perf/examples_per_sec": rate}

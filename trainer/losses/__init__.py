@@ -1,0 +1,7 @@
+"""Per-example losses; the caller reduces them."""
+
+from trainer.losses.hard import hard_loss
+from trainer.losses.soft import soft_loss
+from trainer.losses.total import total_loss
+
+__all__ = ["hard_loss", "soft_loss", "total_loss"]

@@ -1,0 +1,78 @@
+"""Optimizer and learning-rate schedule from a training section."""
+
+import math
+from collections.abc import Callable
+
+import keras
+import tensorflow as tf
+
+from trainer.config import (
+    AdamOptions,
+    ConfigError,
+    ConstantOptions,
+    CosineOptions,
+    SgdOptions,
+    TrainConfig,
+)
+
+# The learning rate of the update that follows `step` finished ones.
+Schedule = Callable[[tf.Tensor], tf.Tensor]
+
+
+def optimizer(train: TrainConfig) -> keras.optimizers.Optimizer:
+    """The optimizer's update rule and slots; call it in the strategy's scope.
+
+    Clipping, decay, loss scaling and averaging stay off: Keras applies them before
+    gradients are summed over replicas. The learning rate comes with each update.
+    """
+    return _OPTIMIZERS[train.optimizer](train.optimizer_options)
+
+
+def _sgd(options: SgdOptions) -> keras.optimizers.Optimizer:
+    return keras.optimizers.SGD(momentum=options.momentum, nesterov=options.nesterov)
+
+
+def _adam(options: AdamOptions) -> keras.optimizers.Optimizer:
+    return keras.optimizers.Adam(
+        beta_1=options.beta_1, beta_2=options.beta_2, epsilon=options.epsilon
+    )
+
+
+def schedule(train: TrainConfig, *, num_steps: int, setting: str) -> Schedule:
+    """The learning rate as a function of the number of finished steps, from 0 on.
+
+    Raises:
+      ConfigError: the warm-up, of the section named `setting`, leaves no step to train.
+    """
+    warmup_steps = train.schedule_options.warmup_steps
+    if warmup_steps >= num_steps:
+        raise ConfigError(
+            f"{setting}.schedule_options.warmup_steps must be below the {num_steps} "
+            f"steps of the training, got {warmup_steps}; lower it or train longer"
+        )
+    factor = _SCHEDULES[train.schedule]
+
+    def learning_rate(step: tf.Tensor) -> tf.Tensor:
+        done = tf.cast(step, tf.float32)
+        # The first update already moves, and the update after the warm-up has the peak.
+        rise = (done + 1.0) / (warmup_steps + 1.0)
+        progress = (done - warmup_steps) / float(num_steps - warmup_steps)
+        fall = factor(tf.maximum(progress, 0.0), train.schedule_options)
+        return train.learning_rate * tf.minimum(rise, 1.0) * fall
+
+    return learning_rate
+
+
+def _constant(progress: tf.Tensor, options: ConstantOptions) -> tf.Tensor:
+    del options
+    return tf.ones_like(progress)
+
+
+def _cosine(progress: tf.Tensor, options: CosineOptions) -> tf.Tensor:
+    """Half a cosine from 1 to `final_fraction` (Loshchilov and Hutter, 2017)."""
+    wave = 0.5 * (1.0 + tf.cos(math.pi * progress))
+    return options.final_fraction + (1.0 - options.final_fraction) * wave
+
+
+_OPTIMIZERS = {"adam": _adam, "sgd": _sgd}
+_SCHEDULES = {"constant": _constant, "cosine": _cosine}

@@ -1,0 +1,23 @@
+"""What came of a run: a table for the terminal, figures and one HTML page.
+
+`table` needs only the standard library. Figures need matplotlib, an optional extra, so
+it is imported when a page is written and not before.
+"""
+
+import pathlib
+
+from trainer.report.inputs import ReportError
+from trainer.report.table import Comparison, comparison, render, summary
+
+__all__ = ["Comparison", "ReportError", "comparison", "render", "summary", "write"]
+
+
+def write(workdir: pathlib.Path) -> pathlib.Path:
+    """Writes `report/index.html` and its PNGs: see `trainer.report.page.write`.
+
+    Raises:
+      ReportError: an input is missing or malformed, or matplotlib is not installed.
+    """
+    from trainer.report.page import write as write_page
+
+    return write_page(workdir)

@@ -1,0 +1,157 @@
+"""The picture of what a teacher knows beyond its first choice.
+
+Shapes: K = examples shown, C = classes, H W = image, N = bars of a row.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from trainer.report.calibration import softmax
+from trainer.report.figures import FAINT, INK, PALETTE, Figure, plain
+
+TEMPERATURES = (1.0, 2.0, 4.0, 8.0, 20.0)
+NUM_CLASSES = 10  # shown by name; the others share one bar
+BAR_INCHES, MARGIN_INCHES, HEADER_INCHES = 0.155, 0.36, 0.45
+NAME_INCHES, WIDTH_INCHES = 0.085, 11
+TEACHER, PALE, OTHERS, MARKED = PALETTE[0], "#9cc3df", "#c9ced4", "#eef4fa"
+
+
+def dark_knowledge(
+    images: np.ndarray,
+    logits: np.ndarray,
+    labels: np.ndarray,
+    class_names: Sequence[str],
+    *,
+    temperature: float | None = None,
+) -> Figure:
+    """What the teacher says of each example, from its first choice to its last.
+
+    Dividing the logits by a temperature before the softmax lifts the small
+    probabilities that tell which classes resemble each other (Hinton et al.,
+    Distilling the Knowledge in a Neural Network, 2015).
+
+    Args:
+      images: uint8 [K, H, W, 1 or 3].
+      logits: the teacher's, float [K, C].
+      labels: int [K], the true classes.
+      class_names: C names.
+      temperature: the run's, joined to 1, 2, 4, 8, 20 and marked; None marks none.
+
+    Returns:
+      A figure of K rows: the image, then one panel of bars for each temperature. The
+      classes of a row are in the teacher's order, which no temperature changes; past
+      the tenth they share one bar.
+
+    Raises:
+      ValueError: there is no example.
+    """
+    if not len(images):
+        raise ValueError("dark_knowledge needs at least one example, got none")
+    temperatures = sorted({*TEMPERATURES, *((temperature,) if temperature else ())})
+    orders = np.argsort(-logits, axis=-1, kind="stable")
+    names = [_names(order, class_names) for order in orders]
+    drawing, panels = _grid(names, len(temperatures))
+    for axes, heat in zip(panels[0, 1:], temperatures, strict=True):
+        is_marked = heat == temperature
+        axes.set_title(
+            f"T = {heat:g}" + ("\nthis run" if is_marked else ""),
+            fontsize=9,
+            color=TEACHER if is_marked else INK,
+            weight="bold" if is_marked else "normal",
+        )
+    for i, row in enumerate(panels):
+        _draw_image(row[0], images[i], class_names[labels[i]])
+        # The bar of the others is no class, even where it holds the true one.
+        is_true = np.zeros(len(names[i]), dtype=bool)
+        is_true[:NUM_CLASSES] = orders[i][:NUM_CLASSES] == labels[i]
+        for axes, heat in zip(row[1:], temperatures, strict=True):
+            probs = softmax(logits[i], temperature=heat)[orders[i]]
+            if len(probs) > NUM_CLASSES:
+                probs = np.append(probs[:NUM_CLASSES], probs[NUM_CLASSES:].sum())
+            _draw_bars(axes, probs, is_true, is_marked=heat == temperature)
+        _name_bars(row[1], names[i], is_true)
+    return drawing
+
+
+def _names(order: np.ndarray, class_names: Sequence[str]) -> list[str]:
+    """Names of a row's N bars: the first classes of `order`, then the others."""
+    names = [plain(class_names[index], width=16) for index in order[:NUM_CLASSES]]
+    num_others = len(order) - len(names)
+    return [*names, f"{num_others} others"] if num_others else names
+
+
+def _grid(names: list[list[str]], num_temperatures: int) -> tuple[Figure, np.ndarray]:
+    """Axes [K, 1 + temperatures]; the first column holds image and class names."""
+    row_inches = max(BAR_INCHES * len(names[0]), 1.0)
+    height = len(names) * (row_inches + MARGIN_INCHES) + HEADER_INCHES
+    longest = max(len(name) for row in names for name in row)
+    first_column = min(row_inches, 1.7) + NAME_INCHES * longest + 0.2
+    panel = (WIDTH_INCHES - first_column) / num_temperatures
+    drawing = Figure(figsize=(WIDTH_INCHES, height))
+    panels = drawing.subplots(
+        len(names),
+        1 + num_temperatures,
+        squeeze=False,
+        gridspec_kw={
+            "left": 0.01,
+            "right": 0.99,
+            "top": 1 - HEADER_INCHES / height,
+            "bottom": 0.5 * MARGIN_INCHES / height,
+            "wspace": 0.08,
+            "hspace": MARGIN_INCHES / row_inches,
+            "width_ratios": (first_column, *(panel,) * num_temperatures),
+        },
+    )
+    return drawing, panels
+
+
+def _draw_image(axes: Any, image: np.ndarray, true_name: str) -> None:
+    axes.imshow(image.squeeze(-1) if image.shape[-1] == 1 else image, cmap="gray")
+    axes.set_title(
+        f"true: {plain(true_name)}", fontsize=8, color=TEACHER, loc="left", pad=3
+    )
+    axes.set_anchor("NW")
+    axes.set_axis_off()
+
+
+def _name_bars(axes: Any, names: list[str], is_true: np.ndarray) -> None:
+    axes.set_yticks(range(len(names)), names, fontsize=7.5, color=INK)
+    axes.tick_params(labelleft=True)
+    for label in np.array(axes.get_yticklabels())[np.flatnonzero(is_true)]:
+        label.set(color=TEACHER, weight="bold")
+
+
+def _draw_bars(
+    axes: Any, probs: np.ndarray, is_true: np.ndarray, *, is_marked: bool
+) -> None:
+    places = np.arange(len(probs))
+    colours = np.where(is_true, TEACHER, PALE)
+    colours[NUM_CLASSES:] = OTHERS
+    axes.barh(places, probs, height=0.78, color=colours)
+    for place, prob in zip(places, probs, strict=True):
+        is_long = prob > 0.6  # the number goes inside the bar
+        axes.text(
+            prob - 0.02 if is_long else prob + 0.02,
+            place,
+            _percent(prob),
+            size=6.5,
+            color="white" if is_long else INK,
+            ha="right" if is_long else "left",
+            va="center_baseline",
+        )
+    axes.set(xlim=(0, 1), ylim=(len(probs) - 0.4, -0.6), xticks=[])
+    axes.tick_params(left=False, labelleft=False)
+    axes.spines[["top", "right", "bottom"]].set_visible(False)
+    axes.spines["left"].set_color(FAINT)
+    if is_marked:
+        axes.set_facecolor(MARKED)
+
+
+def _percent(share: float) -> str:
+    percent = 100 * share
+    if percent < 0.01:
+        return "<0.01%"
+    digits = 0 if percent >= 9.95 else 1 if percent >= 0.995 else 2
+    return f"{percent:.{digits}f}%"

@@ -1,0 +1,261 @@
+"""The figures of a report, as matplotlib figures without any global state.
+
+Shapes: M = examples, C = classes.
+A model keeps its colour and its place in every figure: both follow the order in which
+the models are given, so every figure of a report is given them in the same order.
+"""
+
+import itertools
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from trainer.report.calibration import (
+    ReliabilityBins,
+    reliability_bins,
+    wilson_interval,
+)
+from trainer.report.inputs import History, ReportError
+
+try:
+    from matplotlib import cm, colors, ticker
+    from matplotlib.figure import Figure
+except ModuleNotFoundError as error:
+    raise ReportError(
+        "the report's figures need matplotlib; run `pip install 'alambic[report]'` or "
+        "`pip install matplotlib`"
+    ) from error
+
+# Okabe and Ito (2008): told apart with any colour vision. Black, yellow are left out.
+PALETTE = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
+INK, FAINT, GRID = "#1f2328", "#6a737d", "#dfe3e8"
+MAX_ANNOTATED_CLASSES = 12  # in a confusion matrix
+PANEL_COLUMNS = 3
+
+
+def palette(names: Sequence[str]) -> dict[str, str]:
+    """A colour for each model, by its place in `names`; repeats after six."""
+    return dict(zip(names, itertools.cycle(PALETTE), strict=False))
+
+
+def learning_curves(histories: Mapping[str, Sequence[History]]) -> Figure:
+    """Train loss and validation accuracy (%) against the step.
+
+    Args:
+      histories: model -> one history a seed, each the lines of a `metrics.jsonl` with
+        `step` and, on some lines, `train/loss` and `eval/accuracy` (0 to 1). A model
+        without histories keeps its colour and draws nothing.
+
+    Returns:
+      A figure of two panels: seeds are thin lines, their mean a thick one.
+    """
+    drawing = Figure(figsize=(10, 3.9), layout="constrained")
+    loss_axes, accuracy_axes = drawing.subplots(1, 2)
+    accuracies = []
+    for name, colour in palette(list(histories)).items():
+        _curves(loss_axes, histories[name], "train/loss", colour=colour, label=name)
+        accuracies += _curves(
+            accuracy_axes,
+            histories[name],
+            "eval/accuracy",
+            colour=colour,
+            label=name,
+            factor=100,
+        )
+    _style(loss_axes, title="Train loss", x="step", y="loss (nats)")
+    _style(accuracy_axes, title="Validation accuracy", x="step", y="accuracy (%)")
+    loss_axes.set_yscale("log")
+    loss_axes.yaxis.set_major_formatter("{x:g}")
+    if accuracies:
+        # The climb from chance would flatten the part that tells the models apart.
+        floor = min(values[len(values) // 8] for values in accuracies)
+        top = max(values.max() for values in accuracies)
+        margin = 0.06 * (top - floor) or 1.0
+        accuracy_axes.set_ylim(floor - margin, min(top + margin, 100.5))
+    if loss_axes.get_legend_handles_labels()[0]:
+        loss_axes.legend(frameon=False, fontsize=9, labelcolor=INK, loc="upper right")
+    return drawing
+
+
+def _curves(
+    axes: Any,
+    histories: Sequence[History],
+    key: str,
+    *,
+    colour: str,
+    label: str,
+    factor: float = 1,
+) -> list[np.ndarray]:
+    """Draws one metric of one model; returns the values of each run that has it."""
+    runs = []
+    for history in histories:
+        points = [
+            (row["step"], row[key]) for row in history if row.get(key) is not None
+        ]
+        if points:
+            runs.append(np.array(points, dtype=np.float64) * (1, factor))
+    if not runs:
+        return []
+    steps = runs[0][:, 0]
+    share_steps = all(np.array_equal(run[:, 0], steps) for run in runs)
+    thin = len(runs) > 1
+    for i, run in enumerate(runs):
+        text = plain(label) if i == 0 and not (thin and share_steps) else None
+        width, alpha = (0.7, 0.45) if thin else (1.8, 1)
+        axes.plot(*run.T, color=colour, linewidth=width, alpha=alpha, label=text)
+    if thin and share_steps:
+        mean = np.mean([run[:, 1] for run in runs], axis=0)
+        text = f"{plain(label)} (mean of {len(runs)} seeds)"
+        axes.plot(steps, mean, color=colour, linewidth=1.8, label=text)
+    return [run[:, 1] for run in runs]
+
+
+def confusion_matrices(
+    matrices: Mapping[str, np.ndarray], class_names: Sequence[str]
+) -> Figure:
+    """One panel a model: the share of each true class by predicted class.
+
+    Args:
+      matrices: model -> counts int [C, C], a row for each true class.
+      class_names: C names, on both axes; thinned where they would collide.
+
+    Returns:
+      A figure whose colours are row-normalised and whose numbers, up to 12 classes,
+      are counts. The colour scale is stretched at its low end, where the errors are.
+    """
+    num_columns = min(len(matrices), PANEL_COLUMNS)
+    num_rows = -(-len(matrices) // num_columns)
+    size = (3.4 * num_columns + 0.5, 3.7 * num_rows)
+    drawing = Figure(figsize=size, layout="constrained")
+    panels = list(drawing.subplots(num_rows, num_columns, squeeze=False).flat)
+    scale = cm.ScalarMappable(colors.PowerNorm(0.35, vmin=0, vmax=1), cmap="Blues")
+    for axes, name in zip(panels, matrices, strict=False):
+        counts = np.asarray(matrices[name])
+        shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
+        axes.imshow(shares, cmap=scale.cmap, norm=scale.norm)
+        colour = palette(list(matrices))[name]
+        num_errors = counts.sum() - np.trace(counts)
+        axes.set_title(f"{plain(name)}: {num_errors} errors", color=colour, fontsize=11)
+        _class_ticks(axes, class_names)
+        if len(class_names) <= MAX_ANNOTATED_CLASSES:
+            _annotate(axes, counts, shares)
+    for axes in panels[len(matrices) :]:
+        axes.remove()
+    bar = drawing.colorbar(
+        scale, ax=drawing.axes, shrink=0.7, aspect=30, ticks=(0, 0.01, 0.1, 0.5, 1)
+    )
+    bar.ax.set_yticklabels(["0", "1%", "10%", "50%", "100%"], fontsize=8, color=INK)
+    bar.ax.tick_params(length=0)
+    bar.outline.set_visible(False)
+    return drawing
+
+
+def _class_ticks(axes: Any, class_names: Sequence[str]) -> None:
+    every = -(-len(class_names) // 20)
+    ticks = range(0, len(class_names), every)
+    labels = [plain(class_names[tick], width=12) for tick in ticks]
+    is_long = max(map(len, labels)) > 2
+    axes.set_xticks(ticks, labels, fontsize=7, rotation=90 if is_long else 0)
+    axes.set_yticks(ticks, labels, fontsize=7)
+    axes.set_xlabel("predicted", fontsize=9, color=FAINT)
+    axes.set_ylabel("true", fontsize=9, color=FAINT)
+    axes.tick_params(length=0, colors=INK)
+    axes.spines[:].set_visible(False)
+
+
+def _annotate(axes: Any, counts: np.ndarray, shares: np.ndarray) -> None:
+    for (row, column), count in np.ndenumerate(counts):
+        if count:
+            # White on the dark half of the stretched colour scale.
+            ink = "white" if shares[row, column] > 0.15 else INK
+            text = f"{count}" if count < 10_000 else f"{count / 1000:.0f}k"
+            axes.text(column, row, text, color=ink, size=7, ha="center", va="center")
+
+
+def reliability(
+    logits: Mapping[str, np.ndarray], labels: np.ndarray, *, num_bins: int = 15
+) -> Figure:
+    """Reliability diagrams (Guo et al., 2017): accuracy against confidence.
+
+    Args:
+      logits: model -> float [M, C].
+      labels: int [M], the true classes.
+      num_bins: equal-width bins of the confidence.
+
+    Returns:
+      A figure with a column a model: above, the accuracy of each bin with its 95 %
+      interval; below, the share of the examples in each bin.
+
+    Raises:
+      ValueError: there is no example.
+    """
+    size = (3.2 * len(logits) + 0.5, 4.4)
+    drawing = Figure(figsize=size, layout="constrained")
+    panels = drawing.subplots(
+        2,
+        len(logits),
+        squeeze=False,
+        sharex=True,
+        sharey="row",
+        gridspec_kw={"height_ratios": (3, 1)},
+    )
+    for (upper, lower), (name, colour) in zip(
+        panels.T, palette(list(logits)).items(), strict=True
+    ):
+        bins = reliability_bins(logits[name], labels, num_bins=num_bins)
+        _draw_reliability(upper, bins, colour=colour)
+        _style(upper, title=plain(name), title_colour=colour)
+        centres = (bins.edges[:-1] + bins.edges[1:]) / 2
+        width = 0.8 / num_bins
+        lower.bar(centres, bins.count / len(labels), width=width, color=colour)
+        _style(lower, x="confidence (%)")
+    for axes in panels.flat:
+        axes.set(xlim=(0, 1), ylim=(0, 1))
+        for axis in (axes.xaxis, axes.yaxis):
+            axis.set_ticks((0, 0.25, 0.5, 0.75, 1))
+            axis.set_major_formatter(ticker.PercentFormatter(1, symbol=None))
+    panels[0, 0].set_ylabel("accuracy (%)")
+    panels[1, 0].set_ylabel("examples (%)")
+    return drawing
+
+
+def _draw_reliability(axes: Any, bins: ReliabilityBins, *, colour: str) -> None:
+    axes.plot((0, 1), (0, 1), color=FAINT, linewidth=1, linestyle="--", label="ideal")
+    low, high = wilson_interval(bins.accuracy * bins.count, bins.count)
+    axes.vlines(bins.confidence, low, high, color=colour, linewidth=1, alpha=0.6)
+    axes.plot(
+        bins.confidence,
+        bins.accuracy,
+        color=colour,
+        marker="o",
+        markersize=5,
+        linewidth=0,
+        clip_on=False,
+        label=f"ECE {bins.ece:.4f}",
+    )
+    axes.legend(frameon=False, fontsize=9, labelcolor=INK, loc="upper left")
+
+
+def _style(
+    axes: Any, *, title: str = "", x: str = "", y: str = "", title_colour: str = INK
+) -> None:
+    """The look shared by every plot: two spines, a light grid, quiet labels."""
+    axes.set_title(title, color=title_colour, fontsize=11, loc="left")
+    axes.set_xlabel(x)
+    axes.set_ylabel(y)
+    for axis in (axes.xaxis, axes.yaxis):
+        axis.label.set(fontsize=9, color=FAINT)
+    axes.tick_params(which="both", labelsize=8, length=0, colors=INK)
+    axes.grid(color=GRID, linewidth=0.7)
+    axes.set_axisbelow(True)
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.spines[["bottom", "left"]].set_color(GRID)
+
+
+def plain(text: str, *, width: int = 24) -> str:
+    """`text` cut to `width` characters, its dollar signs kept from meaning formulas."""
+    short = (
+        text if len(text) <= width else text[: width - 1] + "\N{HORIZONTAL ELLIPSIS}"
+    )
+    return short.replace("$", r"\$")

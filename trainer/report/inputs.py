@@ -1,0 +1,194 @@
+"""What a report reads from a workdir, checked before anything is drawn.
+
+Shapes: M = examples of the test split, C = classes, K = example images.
+"""
+
+import dataclasses
+import json
+import pathlib
+import zipfile
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+NUMBERS = ("examples", "errors", "accuracy", "nll", "ece")  # in every set of metrics
+
+# One run of one model: the lines of its metrics.jsonl, in order.
+History = list[dict[str, Any]]
+
+
+class ReportError(ValueError):
+    """An input of the report is missing or malformed; says which and what to run."""
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Predictions:
+    """Test-split predictions of the first seed's selected checkpoints."""
+
+    labels: np.ndarray  # int [M]
+    class_names: list[str]  # C names
+    logits: dict[str, np.ndarray]  # model -> float [M, C], in the order of the results
+    example_rows: np.ndarray  # int [K], rows of the arrays above
+    example_images: np.ndarray  # uint8 [K, H, W, 1 or 3]
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Inputs:
+    """Everything a report shows."""
+
+    config: dict[str, Any]
+    results: dict[str, Any]
+    predictions: Predictions
+    histories: dict[str, list[History]]  # model -> one history a seed; may be empty
+
+
+def read(workdir: pathlib.Path) -> Inputs:
+    """Reads and checks `config.json`, `results.json`, `predictions.npz`, histories.
+
+    A model without `metrics.jsonl` has no history: a teacher may come as weights.
+
+    Raises:
+      ReportError: a file is missing or does not hold what the report needs.
+    """
+    config = _read_json(workdir / "config.json")
+    for section in ("data", "teacher", "student", "distill"):
+        if not isinstance(config.get(section) or {}, dict):
+            raise _error(workdir / "config.json", f"`{section}` is not a section")
+    results = _read_json(workdir / "results.json")
+    _check_results(workdir / "results.json", results)
+    names = model_names(results)
+    predictions = _read_predictions(workdir / "predictions.npz", names)
+    num_classes = len(results["models"][names[0]]["test"]["confusion_matrix"])
+    if num_classes != len(predictions.class_names):
+        raise _error(
+            workdir / "predictions.npz",
+            f"has {len(predictions.class_names)} classes, results.json {num_classes}",
+        )
+    histories = {name: _read_histories(workdir / name) for name in names}
+    return Inputs(
+        config=config, results=results, predictions=predictions, histories=histories
+    )
+
+
+def model_names(results: dict[str, Any]) -> list[str]:
+    """Names of the models: the teacher first, the others as the results give them."""
+    return sorted(results["models"], key=lambda name: name != "teacher")
+
+
+def setting(config: dict[str, Any], section: str, key: str) -> Any:
+    """`config[section][key]`, or None where a run has no such section or key."""
+    return (config.get(section) or {}).get(key)
+
+
+def _error(path: pathlib.Path, problem: str) -> ReportError:
+    return ReportError(
+        f"{path}: {problem}; run `python -m trainer evaluate --config=... "
+        "--workdir=...` first"
+    )
+
+
+def _read_json(path: pathlib.Path) -> dict[str, Any]:
+    try:
+        value = json.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise _error(path, f"cannot be read ({error.strerror})") from error
+    except ValueError as error:  # not JSON, or not UTF-8
+        raise _error(path, f"is not JSON ({error})") from error
+    if not isinstance(value, dict):
+        raise _error(path, "does not hold a JSON object")
+    return value
+
+
+def _check_results(path: pathlib.Path, results: dict[str, Any]) -> None:
+    models = results.get("models")
+    if not (isinstance(models, dict) and models):
+        raise _error(path, "holds no `models`")
+    for name, model in models.items():
+        try:
+            _check_model(model)
+        except (KeyError, TypeError, ValueError) as error:
+            raise _error(path, f"`models.{name}` is malformed ({error!r})") from error
+    gain = results.get("gain")
+    try:
+        if gain:
+            float(gain["errors"]["mean"])
+            list(gain["errors"]["per_seed"])
+    except (KeyError, TypeError, ValueError) as error:
+        raise _error(path, f"`gain` is malformed ({error!r})") from error
+
+
+def _check_model(model: dict[str, Any]) -> None:
+    """Raises KeyError, TypeError or ValueError for a model the report cannot show."""
+    int(model["parameters"])
+    if not model["seeds"]:
+        raise ValueError("no seeds")
+    selected = [seed[which] for seed in model["seeds"] for which in ("last", "best")]
+    for metrics in (model["mean"], model["test"], *selected):
+        for key in NUMBERS:
+            float(metrics[key])
+    for metrics in selected:
+        int(metrics["step"])
+    dict(model["std"])
+    counts = np.asarray(model["test"]["confusion_matrix"], dtype=np.int64)
+    num_classes = len(model["test"]["per_class_accuracy"])
+    if counts.shape != (num_classes, num_classes):
+        raise ValueError(f"confusion matrix {counts.shape} of {num_classes} classes")
+
+
+def _read_predictions(path: pathlib.Path, names: list[str]) -> Predictions:
+    try:
+        with np.load(path) as arrays:
+            predictions = _predictions(arrays.__getitem__, names)
+    except OSError as error:
+        raise _error(path, f"cannot be read ({error})") from error
+    except (EOFError, KeyError, ValueError, zipfile.BadZipFile) as error:
+        raise _error(path, f"is malformed ({error})") from error
+    return predictions
+
+
+def _predictions(array: Callable[[str], np.ndarray], names: list[str]) -> Predictions:
+    """Raises KeyError or ValueError for arrays that are absent or do not fit."""
+    found = Predictions(
+        labels=array("labels"),
+        class_names=[str(name) for name in array("class_names")],
+        logits={name: array(f"{name}_logits") for name in names},
+        example_rows=array("example_rows"),
+        example_images=array("example_images"),
+    )
+    shape = (len(found.labels), len(found.class_names))
+    for name, logits in found.logits.items():
+        if logits.shape != shape:
+            raise ValueError(f"`{name}_logits` is {logits.shape}, not {shape}")
+    if not len(found.labels):
+        raise ValueError("no examples")
+    if np.any((found.labels < 0) | (found.labels >= shape[1])):
+        raise ValueError(f"`labels` leaves the {shape[1]} classes")
+    rows, images = found.example_rows, found.example_images
+    if np.any((rows < 0) | (rows >= len(found.labels))):
+        raise ValueError(f"`example_rows` leaves the {len(found.labels)} examples")
+    if len(rows) and (
+        images.ndim != 4 or len(images) != len(rows) or images.shape[3] not in (1, 3)
+    ):
+        raise ValueError(f"`example_images` is {images.shape} for {len(rows)} rows")
+    return found
+
+
+def _read_histories(folder: pathlib.Path) -> list[History]:
+    paths = [*folder.glob("metrics.jsonl"), *folder.glob("*/metrics.jsonl")]
+    return [_read_history(path) for path in sorted(paths)]
+
+
+def _read_history(path: pathlib.Path) -> History:
+    history = []
+    try:
+        for line in path.read_text(encoding="utf-8").splitlines():
+            row = json.loads(line)
+            int(row["step"])
+            history.append(row)
+    except OSError as error:
+        raise _error(path, f"cannot be read ({error.strerror})") from error
+    except (KeyError, TypeError, ValueError) as error:
+        line_number = len(history) + 1
+        raise _error(path, f"line {line_number} is malformed ({error!r})") from error
+    return history

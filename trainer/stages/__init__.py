@@ -1,0 +1,20 @@
+"""The stages of a run, each idempotent and resumable, in the order they happen."""
+
+from collections.abc import Callable
+
+from trainer.stages.baseline import baseline
+from trainer.stages.evaluate import evaluate
+from trainer.stages.report import report
+from trainer.stages.session import Session, open_session
+from trainer.stages.student import student
+from trainer.stages.teacher import teacher
+
+STAGES: dict[str, Callable[[Session], None]] = {
+    "teacher": teacher,
+    "student": student,
+    "baseline": baseline,
+    "evaluate": evaluate,
+    "report": report,
+}
+
+__all__ = ["STAGES", "Session", "open_session"]

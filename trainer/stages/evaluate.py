@@ -1,0 +1,141 @@
+"""The evaluate stage: the test split, read once, and every model's metrics on it."""
+
+import statistics
+from typing import Any
+
+import numpy as np
+
+from trainer import checkpoint, data, events, files
+from trainer import evaluate as metrics
+from trainer.stages.session import CHECKPOINTS, FINISHED, LAST, METRICS, Session
+
+RESULTS = "results.json"
+PREDICTIONS = "predictions.npz"
+
+_NUM_PICTURED = 4  # test images kept for the report
+
+Metrics = dict[str, Any]
+
+
+def evaluate(session: Session) -> None:
+    """Writes predictions.npz and results.json, unless they are there."""
+    if (session.workdir / RESULTS).exists():
+        return
+    config = session.config
+    seeds = {"teacher": (config.teacher.seed,)}
+    seeds |= {"student": config.seeds, "baseline": config.seeds}
+    test = data.read_split(session.source, config.data.test_split)
+    teacher_logits = session.predictor(session.teacher, test)()
+    models, logits = {}, {"teacher": teacher_logits}
+    for role, role_seeds in seeds.items():
+        against = None if role == "teacher" else teacher_logits
+        models[role], logits[role] = _entry(session, role, role_seeds, test, against)
+    _write_predictions(session, test, logits)
+    results = {
+        "name": config.name,
+        "models": models,
+        "gain": {"errors": _gain(models["student"], models["baseline"])},
+    }
+    # Last: it says that the stage is done.
+    files.write_json(session.workdir / RESULTS, results)
+
+
+def _entry(
+    session: Session,
+    role: str,
+    seeds: tuple[int, ...],
+    test: data.Examples,
+    teacher_logits: np.ndarray | None,
+) -> tuple[Metrics, np.ndarray]:
+    """The entry of one role in the results, and its first seed's selected logits."""
+    runs, selected, rates = [], [], []
+    for seed in seeds:
+        folder = session.folder(role, seed)
+        model = (
+            session.build_teacher()
+            if role == "teacher"
+            else session.build_student(seed)
+        )
+        position = checkpoint.latest_position(folder / CHECKPOINTS)
+        predict = session.predictor(model, test)
+        run: Metrics = {"seed": seed}
+        for key, file, step in (
+            ("last", LAST, position.step),
+            ("best", FINISHED, position.best_step),
+        ):
+            session.load(model, folder / file, stage=role)
+            logits = predict()
+            run[key] = {"step": step, **_measured(logits, test.labels, teacher_logits)}
+        runs.append(run)
+        selected.append(logits)
+        rates.append(events.median_throughput(folder / METRICS))
+    best = [{k: v for k, v in run["best"].items() if k != "step"} for run in runs]
+    known_rates = [rate for rate in rates if rate is not None]
+    entry = {
+        "parameters": model.count_params(),
+        "train_examples_per_sec": statistics.median(known_rates)
+        if known_rates
+        else None,
+        "test": runs[0]["best"] | metrics.class_metrics(selected[0], test.labels),
+        "seeds": runs,
+        "mean": {name: statistics.fmean(m[name] for m in best) for name in best[0]},
+        "std": {name: _spread([m[name] for m in best]) for name in best[0]},
+    }
+    return entry, selected[0]
+
+
+def _measured(
+    logits: np.ndarray, labels: np.ndarray, teacher_logits: np.ndarray | None
+) -> Metrics:
+    measured = metrics.classification_metrics(logits, labels)
+    if teacher_logits is None:
+        return measured
+    return measured | metrics.teacher_metrics(logits, teacher_logits)
+
+
+def _spread(values: list[float]) -> float | None:
+    """The sample standard deviation; of one value there is none."""
+    return statistics.stdev(values) if len(values) > 1 else None
+
+
+def _gain(student: Metrics, baseline: Metrics) -> Metrics:
+    """Baseline errors minus student errors, seed by seed."""
+    gains = [
+        float(alone["best"]["errors"] - taught["best"]["errors"])
+        for alone, taught in zip(baseline["seeds"], student["seeds"], strict=True)
+    ]
+    spread = _spread(gains)
+    return {
+        "per_seed": gains,
+        "mean": statistics.fmean(gains),
+        "standard_error": None if spread is None else spread / len(gains) ** 0.5,
+    }
+
+
+def _write_predictions(
+    session: Session, test: data.Examples, logits: dict[str, np.ndarray]
+) -> None:
+    """The selected models' answers, and some images on which the teacher hesitates."""
+    rows = _telling_rows(logits["teacher"], test.labels)
+    path = session.workdir / PREDICTIONS
+    with files.atomic_path(path) as temporary, open(temporary, "wb") as file:
+        np.savez_compressed(
+            file,
+            labels=test.labels,
+            ids=test.ids,
+            class_names=np.array(session.source.class_names),
+            example_rows=rows,
+            example_images=test.images[rows],
+            **{f"{role}_logits": values for role, values in logits.items()},
+        )
+
+
+def _telling_rows(logits: np.ndarray, labels: np.ndarray) -> np.ndarray:
+    """Of different classes, rightly classified, with the smallest lead of the winner."""
+    ordered = np.sort(logits, axis=1)
+    lead = ordered[:, -1] - ordered[:, -2]
+    chosen: dict[int, int] = {}
+    for row in np.argsort(lead):
+        if logits[row].argmax() == labels[row]:
+            chosen.setdefault(int(labels[row]), int(row))
+    return np.array(list(chosen.values())[:_NUM_PICTURED], np.int64)

@@ -1,0 +1,188 @@
+"""What the stages of one run share: its config, workdir, devices, data and teacher."""
+
+import dataclasses
+import functools
+import hashlib
+import json
+import pathlib
+from collections.abc import Callable
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from trainer import data, distribution, evaluate, files, models
+from trainer.config import Config, ConfigError, differences, resolved
+
+# The files of one training.
+CHECKPOINTS = "checkpoints"
+METRICS = "metrics.jsonl"
+LAST = "last.keras"  # the model after the last step
+FINISHED = "model.keras"  # the model of the step that was best on validation
+
+
+@dataclasses.dataclass(frozen=True)
+class Session:
+    """One run in one process. Data and teacher are loaded when first asked for."""
+
+    config: Config
+    workdir: pathlib.Path
+    strategy: tf.distribute.Strategy
+
+    @functools.cached_property
+    def source(self) -> data.Source:
+        """The opened dataset."""
+        return data.open_source(self.config.data)
+
+    @functools.cached_property
+    def training(self) -> data.Examples:
+        """All training examples: the teacher's."""
+        return data.read_split(self.source, self.config.data.train_split)
+
+    @functools.cached_property
+    def transfer(self) -> data.Examples:
+        """The students' training examples, without data.exclude_labels."""
+        return data.without_labels(self.training, self.config.data.exclude_labels)
+
+    @functools.cached_property
+    def validation(self) -> data.Examples:
+        """The examples that select a checkpoint."""
+        return data.read_split(self.source, self.config.data.validation_split)
+
+    @functools.cached_property
+    def teacher(self) -> keras.Model:
+        """The finished teacher, frozen."""
+        model = self.build_teacher()
+        folder = self.folder("teacher", self.config.teacher.seed)
+        self.load(model, folder / FINISHED, stage="teacher")
+        model.trainable = False
+        return model
+
+    @functools.cached_property
+    def teacher_validation_logits(self) -> np.ndarray:
+        """The teacher's answers to the validation images: float32 [M, C]."""
+        return self.predictor(self.teacher, self.validation)()
+
+    def folder(self, role: str, seed: int) -> pathlib.Path:
+        """Where the files of a "teacher", "student" or "baseline" are."""
+        folder = self.workdir / role
+        # There is one teacher for all seeds.
+        return folder if role == "teacher" else folder / f"seed-{seed}"
+
+    @property
+    def description(self) -> str:
+        """One line on where the run executes."""
+        return distribution.describe(self.strategy, self.config.runtime)
+
+    @property
+    def xla(self) -> bool:
+        """Whether XLA compiles what the devices compute."""
+        return distribution.compiles_with_xla(self.config.runtime)
+
+    def build_teacher(self) -> keras.Model:
+        """A teacher with the initial weights of its seed."""
+        section = self.config.teacher
+        return self._build(
+            section.model,
+            section.options,
+            section.precision,
+            seed=section.seed,
+            setting="teacher",
+        )
+
+    def build_student(self, seed: int) -> keras.Model:
+        """A student, or its baseline, with the initial weights of `seed`."""
+        section = self.config.student
+        return self._build(
+            section.model,
+            section.options,
+            section.precision,
+            seed=seed,
+            setting="student",
+        )
+
+    def _build(
+        self, name: str, options: object, precision: str, *, seed: int, setting: str
+    ) -> keras.Model:
+        with self.strategy.scope():
+            return models.build(
+                name,
+                options,
+                image_shape=self.source.image_shape,
+                num_classes=len(self.source.class_names),
+                seed=seed,
+                precision=distribution.precision(precision, self.config.runtime),
+                setting=setting,
+            )
+
+    def initial_student(self, seed: int) -> keras.Model:
+        """What a student and its baseline start from: student.weights, if given."""
+        model = self.build_student(seed)
+        weights = self.config.student.weights
+        if weights:
+            models.load_weights(model, weights, setting="student.weights")
+        return model
+
+    def predictor(
+        self, model: keras.Model, examples: data.Examples
+    ) -> Callable[[], np.ndarray]:
+        """A function to the model's present logits of all examples: float32 [M, C]."""
+        return evaluate.predictor(
+            model,
+            examples.images,
+            batch_size=self.config.runtime.eval_batch_size,
+            strategy=self.strategy,
+            xla=self.xla,
+        )
+
+    def load(self, model: keras.Model, path: pathlib.Path, *, stage: str) -> None:
+        """Sets the weights of `model` to those that `stage` left in `path`.
+
+        Raises:
+          ConfigError: the stage has not been run in this workdir.
+        """
+        if not path.exists():
+            raise ConfigError(
+                f"{path} must be there first, got no such file; run "
+                f"`python -m trainer {stage}` with the same --config and --workdir"
+            )
+        models.load_weights(model, str(path), setting=str(path))
+
+    def run_name(self, role: str, seed: int) -> str:
+        """Identifies one training: another config, role or seed gives another name."""
+        settings = json.dumps(differences({}, resolved(self.config)))
+        digest = hashlib.sha256(settings.encode()).hexdigest()[:16]
+        return f"{self.config.name}/{role}/seed-{seed}/{digest}"
+
+
+def open_session(config: Config, workdir: pathlib.Path) -> Session:
+    """Claims the workdir for this config and finds the devices.
+
+    Raises:
+      ConfigError: the workdir holds a run with another config.
+      StorageError: the workdir cannot be written.
+    """
+    _claim(config, workdir)
+    return Session(config, workdir, distribution.strategy(config.runtime))
+
+
+def _claim(config: Config, workdir: pathlib.Path) -> None:
+    path = workdir / "config.json"
+    settings = resolved(config)
+    if path.exists():
+        try:
+            changed = differences(
+                json.loads(path.read_text(encoding="utf-8")), settings
+            )
+        except (ValueError, AttributeError) as error:
+            raise ConfigError(
+                f"{path} must be the JSON of an earlier run: {error}; "
+                "choose another --workdir"
+            ) from error
+        if changed:
+            raise ConfigError(
+                f"--workdir {workdir} holds a run with another config "
+                f"({'; '.join(changed)}); choose another --workdir, or set these back"
+            )
+    # Rewritten, since runtime and paths may have moved.
+    files.write_json(path, settings)

@@ -1,0 +1,47 @@
+"""The student stage: for each seed, distil the teacher into a student."""
+
+import numpy as np
+
+from trainer import evaluate, soft_targets, step
+from trainer.stages import training
+from trainer.stages.session import Session
+
+
+def student(session: Session) -> None:
+    """Writes student/seed-S/model.keras for each seed, unless it is there."""
+    for seed in session.config.seeds:
+        if not training.is_finished(session.folder("student", seed)):
+            _distil(session, seed)
+
+
+def _distil(session: Session, seed: int) -> None:
+    section = session.config.student
+    distill = session.config.distill
+    model = session.initial_student(seed)
+    core = step.distillation_core(
+        model,
+        soft_targets.online(session.teacher),
+        alpha=distill.alpha,
+        temperature=distill.temperature,
+        seed=seed,
+    )
+
+    def validate(logits: np.ndarray) -> dict[str, float]:
+        return evaluate.classification_metrics(
+            logits, session.validation.labels
+        ) | evaluate.teacher_metrics(logits, session.teacher_validation_logits)
+
+    training.train(
+        session,
+        training.Training(
+            role="student",
+            seed=seed,
+            section=section.train,
+            setting="student.train",
+            folder=session.folder("student", seed),
+            examples=session.transfer,
+            validate=validate,
+        ),
+        model,
+        core,
+    )

@@ -1,0 +1,178 @@
+"""One training from start or checkpoint to its finished model."""
+
+import dataclasses
+import math
+import pathlib
+from collections.abc import Callable
+
+import keras
+import numpy as np
+
+from trainer import data, distribution, files, loop, optimizers, step
+from trainer.checkpoint import Checkpoints, Position
+from trainer.config import TrainConfig
+from trainer.events import MetricsFile, Progress
+from trainer.stages.session import CHECKPOINTS, FINISHED, LAST, METRICS, Session
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Training:
+    """What tells one training from another."""
+
+    role: str  # "teacher", "student" or "baseline"
+    seed: int  # of the data order and the dropout
+    section: TrainConfig
+    setting: str  # the section's name in messages
+    folder: pathlib.Path
+    examples: data.Examples
+    validate: Callable[[np.ndarray], dict[str, float]]  # of validation logits [M, C]
+
+    @property
+    def num_steps(self) -> int:
+        """Optimizer updates of the whole training."""
+        if self.section.steps:
+            return self.section.steps
+        exact = (
+            self.section.epochs * len(self.examples) / self.section.global_batch_size
+        )
+        return max(1, math.ceil(exact))
+
+    @property
+    def schedule(self) -> optimizers.Schedule:
+        """The learning rate of each step."""
+        return optimizers.schedule(
+            self.section, num_steps=self.num_steps, setting=self.setting
+        )
+
+
+def is_finished(folder: pathlib.Path) -> bool:
+    """Whether the training in `folder` has ended; its model is the last file."""
+    return (folder / FINISHED).exists()
+
+
+def train(
+    session: Session, training: Training, model: keras.Model, core: step.Core
+) -> None:
+    """Trains `model` from the start, or from the latest checkpoint in its folder.
+
+    Leaves the last weights as last.keras and those best on validation as model.keras.
+    """
+    with session.strategy.scope():
+        optimizer = optimizers.optimizer(training.section)
+        optimizer.build(model.trainable_variables)
+    checkpoints = Checkpoints(
+        training.folder / CHECKPOINTS,
+        model=model,
+        optimizer=optimizer,
+        run=session.run_name(training.role, training.seed),
+        keep=session.config.runtime.keep_checkpoints,
+    )
+    # Before the batches are made: they start at the restored step.
+    position = checkpoints.restore_latest()
+    compiled = step.compile_step(
+        core,
+        model=model,
+        optimizer=optimizer,
+        schedule=training.schedule,
+        dataset=_batches(session, training, position.step),
+        strategy=session.strategy,
+        xla=session.xla,
+    )
+    _run_loop(session, training, model, compiled, checkpoints, position)
+    save_model(model, training.folder / LAST)
+    checkpoints.restore(checkpoints.restore_latest().best_step)
+    save_model(model, training.folder / FINISHED)
+
+
+def save_model(model: keras.Model, path: pathlib.Path) -> None:
+    """Writes `model` in Keras's format."""
+    with files.atomic_path(path) as temporary:
+        model.save(temporary)
+
+
+def _batches(session: Session, training: Training, first_step: int) -> data.Batches:
+    return data.training_batches(
+        training.examples,
+        session.config.data,
+        seed=training.seed,
+        per_replica_batch_size=distribution.per_replica_batch_size(
+            training.section.global_batch_size,
+            session.strategy,
+            setting=f"{training.setting}.global_batch_size",
+        ),
+        first_step=first_step,
+        strategy=session.strategy,
+    )
+
+
+def _run_loop(
+    session: Session,
+    training: Training,
+    model: keras.Model,
+    compiled: step.Step,
+    checkpoints: Checkpoints,
+    position: Position,
+) -> None:
+    predict = session.predictor(model, session.validation)
+    selection = _Selection(position)
+    metrics_file = MetricsFile(training.folder / METRICS, last_step=position.step)
+    progress = Progress(
+        f"{training.role} seed {training.seed}",
+        first_step=position.step,
+        last_step=training.num_steps,
+    )
+
+    def evaluate_step(finished: int) -> loop.Metrics:
+        metrics = training.validate(predict())
+        selection.consider(finished, metrics["accuracy"])
+        return {f"eval/{name}": value for name, value in metrics.items()}
+
+    def write(finished: int, metrics: loop.Metrics) -> None:
+        # The rate that the last finished step applied.
+        rate = float(training.schedule(finished - 1))
+        metrics_file.write(finished, metrics | {"train/learning_rate": rate})
+        progress.show(finished, metrics)
+
+    actions = loop.Actions(
+        run_steps=compiled.run,
+        advance=progress.advance,
+        evaluate=evaluate_step,
+        write=write,
+        is_best=selection.is_best,
+        save=lambda finished: checkpoints.save(selection.position(finished)),
+    )
+    runtime = session.config.runtime
+    cadence = loop.Cadence(
+        steps_per_loop=runtime.steps_per_loop,
+        log_every_steps=runtime.log_every_steps,
+        eval_every_steps=runtime.eval_every_steps,
+        save_every_steps=runtime.save_every_steps,
+    )
+    with progress:
+        loop.train(
+            actions,
+            cadence,
+            first_step=position.step,
+            last_step=training.num_steps,
+            examples_per_step=training.section.global_batch_size,
+        )
+
+
+class _Selection:
+    """The step with the highest validation accuracy; the earlier of equals."""
+
+    def __init__(self, position: Position) -> None:
+        self._best_step = position.best_step
+        self._best_accuracy = position.best_accuracy
+
+    def consider(self, step: int, accuracy: float) -> None:
+        if accuracy > self._best_accuracy:
+            self._best_step, self._best_accuracy = step, accuracy
+
+    def is_best(self, step: int) -> bool:
+        return step == self._best_step
+
+    def position(self, step: int) -> Position:
+        return Position(
+            step=step, best_step=self._best_step, best_accuracy=self._best_accuracy
+        )
