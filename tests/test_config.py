@@ -193,7 +193,7 @@ def test_exactly_one_length_is_asked_for(write, lengths, way_out):
     ("setting", "value", "rule", "got"),
     [
         ("name", "3", "a string", "3"),
-        ("name", "''", "not empty", "''"),
+        ("name", "''", "other than empty", "''"),
         ("data.dataset", "{a = 1}", "a string", "{'a': 1}"),
         ("data.image_size", "-1", "at least 0", "-1"),
         ("teacher.seed", "'3'", "a whole number", "'3'"),
@@ -217,7 +217,7 @@ def test_exactly_one_length_is_asked_for(write, lengths, way_out):
         ("runtime.xla", "'yes'", "one of 'auto', 'on', 'off'", "'yes'"),
         ("runtime.xla", "true", "one of 'auto', 'on', 'off'", "True"),
         ("seeds", "3", "a list", "3"),
-        ("seeds", "[]", "not empty", "[]"),
+        ("seeds", "[]", "other than empty", "[]"),
     ],
 )
 def test_a_bad_value_is_refused(minimal, setting, value, rule, got):

@@ -9,7 +9,7 @@ import pytest
 
 ROOT = pathlib.Path(__file__).parent.parent
 FLOORS = (
-    {"__init__.py", "config/", "cluster.py", "files.py", "noise.py"},
+    {"__init__.py", "config/", "cluster.py", "console.py", "files.py", "noise.py"},
     {"distribution.py", "data/", "models/", "losses/", "optimizers.py"},
     {"step.py", "soft_targets/", "evaluate.py", "checkpoint.py", "events.py"}
     | {"export.py", "registry.py", "report/"},

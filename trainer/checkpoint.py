@@ -79,7 +79,8 @@ class Checkpoints:
             files.atomic_path(_path(self._folder, position.step)) as path,
             open(path, "wb") as file,
         ):
-            np.savez(file, header=np.array(json.dumps(header)), **arrays)
+            arrays["header"] = np.array(json.dumps(header))
+            np.savez(file, allow_pickle=False, **arrays)
         # Only now, when the newer state is on disk.
         kept = {*_steps(self._folder)[-self._keep :], position.best_step}
         for step in _steps(self._folder):

@@ -1,16 +1,22 @@
 """What a terminal shows of a run besides its progress."""
 
 import os
+import sys
 
 from absl import logging
 
 
 def prepare() -> None:
-    """Sets up the log, and leaves out TensorFlow's own; before TensorFlow is imported.
+    """Leaves out what libraries tell at every start; before TensorFlow is imported.
 
-    Its C++ part tells of processor features and missing GPU drivers at every start. A
-    TF_CPP_MIN_LOG_LEVEL from outside holds.
+    TensorFlow's C++ part reports processor features and missing GPU drivers, its
+    datasets each file they open. A TF_CPP_MIN_LOG_LEVEL from outside holds.
     """
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     logging.use_absl_handler()
-    logging.set_verbosity(logging.INFO)
+    logging.set_verbosity(logging.WARNING)
+
+
+def say(sentence: str) -> None:
+    """One line for the person or the log that follows the run."""
+    print(f"trainer: {sentence}", file=sys.stderr, flush=True)

@@ -54,7 +54,7 @@ def per_replica_batch_size(
             f"{setting} must be a multiple of the {num_replicas} replicas, "
             f"got {global_batch_size}; nearest: {nearest}"
         )
-    return global_batch_size // num_replicas
+    return int(global_batch_size // num_replicas)
 
 
 def compiles_with_xla(runtime: RuntimeConfig) -> bool:

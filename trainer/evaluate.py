@@ -58,7 +58,8 @@ def predictor(
         steps = [logits_of_step(next(batches)) for _ in range(num_steps)]
         logits = np.concatenate([logits.numpy() for logits, _ in steps])
         weights = np.concatenate([weight.numpy() for _, weight in steps])
-        return logits[weights == 1]
+        answers: np.ndarray = logits[weights == 1]
+        return answers
 
     return predict
 

@@ -62,7 +62,7 @@ def write_json(path: pathlib.Path, value: Any) -> None:
 
 
 def _json_text(value: Any, *, indent: str) -> str:
-    """Objects one key a line; lists of plain values on one line, as a matrix is read."""
+    """Objects one key a line, lists of plain values on one line."""
     inner = indent + "  "
     if isinstance(value, dict) and value:
         lines = [

@@ -8,7 +8,7 @@ from collections.abc import Callable
 Metrics = dict[str, float]
 
 
-class Diverged(FloatingPointError):
+class DivergedError(FloatingPointError):
     """The loss or a gradient is no longer a finite number."""
 
 
@@ -48,7 +48,7 @@ def train(
     run never holds a state whose line is missing.
 
     Raises:
-      Diverged: before anything of the failed steps is written or saved.
+      DivergedError: before anything of the failed steps is written or saved.
     """
     step = first_step
     window = _Window()
@@ -80,10 +80,10 @@ def train(
 def _check_finite(metrics: Metrics, first: int, last: int) -> None:
     broken = [name for name, value in metrics.items() if not math.isfinite(value)]
     if broken:
-        raise Diverged(
+        raise DivergedError(
             f"training diverged between step {first} and step {last}: "
-            f"{', '.join(broken)} became {metrics[broken[0]]}; lower the learning rate, "
-            "or warm it up; checkpoints of earlier steps are intact"
+            f"{', '.join(broken)} became {metrics[broken[0]]}; lower the learning "
+            "rate, or warm it up; checkpoints of earlier steps are intact"
         )
 
 

@@ -1,19 +1,20 @@
 """The command line: `python -m trainer COMMAND --config=FILE --workdir=DIR`."""
 
+import functools
 import json
 import pathlib
-import sys
 from collections.abc import Callable
 
-from absl import flags, logging
+from absl import flags
 
-from trainer import cluster, config, console, files
+from trainer import cluster, config, console, files, workdir
 
 DONE, BUG, UNUSABLE, DIVERGED, INTERRUPTED = 0, 1, 2, 3, 130
 
 STAGE_NAMES = ("teacher", "student", "baseline", "evaluate", "report")
 
-_USAGE = f"""usage: python -m trainer COMMAND --config=FILE [--workdir=DIR] [--set=KEY=VALUE ...]
+_USAGE = f"""\
+usage: python -m trainer COMMAND --config=FILE --workdir=DIR [--set=KEY=VALUE ...]
 
 commands:
   run       every stage: {", ".join(STAGE_NAMES)}
@@ -77,10 +78,10 @@ def _command(argv: list[str]) -> int:
         return DONE
     commands: dict[str, Callable[[flags.FlagValues], int]] = {
         "config": _print_config,
-        "run": lambda values: _run_stages(values, STAGE_NAMES),
+        "run": functools.partial(_run_stages, STAGE_NAMES),
     }
     for name in STAGE_NAMES:
-        commands[name] = lambda values, name=name: _run_stages(values, (name,))
+        commands[name] = functools.partial(_run_stages, (name,))
     if len(words) != 1 or words[0] not in commands:
         got = " ".join(words) or "none"
         raise UsageError(
@@ -101,28 +102,32 @@ def _print_config(values: flags.FlagValues) -> int:
     return DONE
 
 
-def _run_stages(values: flags.FlagValues, names: tuple[str, ...]) -> int:
+def _run_stages(names: tuple[str, ...], values: flags.FlagValues) -> int:
     settings = _load(values)
     if not values.workdir:
         raise UsageError("--workdir must name the folder of the run's files, got none")
+    path = pathlib.Path(values.workdir)
     cluster.require_single_task()
+    workdir.claim(path, settings)
     # From here on TensorFlow is loaded: seconds, which wrong settings do not cost.
     from trainer import stages
 
-    session = stages.open_session(settings, pathlib.Path(values.workdir))
-    logging.info("%s", session.description)
+    session = stages.open_session(settings, path)
+    console.say(session.description)
     for name in names:
         stages.STAGES[name](session)
+    if names[-1] in ("evaluate", "report"):
+        print(stages.outcome(path))
     return DONE
 
 
 def _unusable_input() -> tuple[type[Exception], ...]:
     """Errors of modules that load TensorFlow, which is loaded when they are raised."""
-    from trainer import checkpoint, data
+    from trainer import checkpoint, data, report
 
-    return (checkpoint.CheckpointError, data.DataError)
+    return (checkpoint.CheckpointError, data.DataError, report.ReportError)
 
 
 def _end(message: str, code: int) -> int:
-    print(f"trainer: {message}", file=sys.stderr)
+    console.say(message)
     return code

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable
+from typing import Any
 
 import keras
 import tensorflow as tf
@@ -74,5 +75,11 @@ def _cosine(progress: tf.Tensor, options: CosineOptions) -> tf.Tensor:
     return options.final_fraction + (1.0 - options.final_fraction) * wave
 
 
-_OPTIMIZERS = {"adam": _adam, "sgd": _sgd}
-_SCHEDULES = {"constant": _constant, "cosine": _cosine}
+_OPTIMIZERS: dict[str, Callable[[Any], keras.optimizers.Optimizer]] = {
+    "adam": _adam,
+    "sgd": _sgd,
+}
+_SCHEDULES: dict[str, Callable[[tf.Tensor, Any], tf.Tensor]] = {
+    "constant": _constant,
+    "cosine": _cosine,
+}

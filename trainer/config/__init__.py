@@ -41,6 +41,6 @@ __all__ = [
     "TeacherConfig",
     "TrainConfig",
     "differences",
-    "resolved",
     "load",
+    "resolved",
 ]

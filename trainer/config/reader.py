@@ -140,7 +140,7 @@ def _value(hint: Any, value: object, path: str) -> Any:
         checked = _value(inner, value, path)
         for rule in rules:
             if not rule.holds(checked):
-                raise _broken(path, str(rule), value)
+                raise _broken(path, rule.text, value)
         return checked
     if origin is Literal:
         choices = typing.get_args(hint)
@@ -158,7 +158,7 @@ def _value(hint: Any, value: object, path: str) -> Any:
         return _build(typing.cast(type, hint), value, path)
     if hint is float and type(value) is int:
         return float(value)
-    if type(value) is not hint or (hint is float and not math.isfinite(value)):
+    if type(value) is not hint or (type(value) is float and not math.isfinite(value)):
         raise _broken(path, _TYPE_NAMES[hint], value)
     return value
 

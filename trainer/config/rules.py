@@ -1,69 +1,16 @@
 """Rules on single values, attached to the fields of the schema with `Annotated`."""
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from typing import Any
 
 
 @dataclasses.dataclass(frozen=True)
-class AtLeast:
-    """The value is not smaller than `low`."""
+class Rule:
+    """What a value must be: "must be " + `text` reads as a sentence."""
 
-    low: float
-
-    def holds(self, value: float) -> bool:
-        return value >= self.low
-
-    def __str__(self) -> str:
-        return f"at least {self.low}"
-
-
-@dataclasses.dataclass(frozen=True)
-class Above:
-    """The value is larger than `low`."""
-
-    low: float
-
-    def holds(self, value: float) -> bool:
-        return value > self.low
-
-    def __str__(self) -> str:
-        return f"above {self.low}"
-
-
-@dataclasses.dataclass(frozen=True)
-class Between:
-    """The value lies in the closed interval from `low` to `high`."""
-
-    low: float
-    high: float
-
-    def holds(self, value: float) -> bool:
-        return self.low <= value <= self.high
-
-    def __str__(self) -> str:
-        return f"between {self.low} and {self.high}"
-
-
-@dataclasses.dataclass(frozen=True)
-class FractionBelowOne:
-    """The value is a probability that is never certain."""
-
-    def holds(self, value: float) -> bool:
-        return 0 <= value < 1
-
-    def __str__(self) -> str:
-        return "at least 0 and below 1"
-
-
-@dataclasses.dataclass(frozen=True)
-class NotEmpty:
-    """The text or list holds something."""
-
-    def holds(self, value: object) -> bool:
-        return bool(value)
-
-    def __str__(self) -> str:
-        return "not empty"
+    holds: Callable[[Any], bool]
+    text: str
 
 
 @dataclasses.dataclass(frozen=True)
@@ -75,3 +22,24 @@ class OptionsOf:
 
     field: str
     table: Mapping[str, type]
+
+
+def at_least(low: float) -> Rule:
+    """Not smaller than `low`."""
+    return Rule(lambda value: bool(value >= low), f"at least {low}")
+
+
+def above(low: float) -> Rule:
+    """Larger than `low`."""
+    return Rule(lambda value: bool(value > low), f"above {low}")
+
+
+def between(low: float, high: float) -> Rule:
+    """In the closed interval from `low` to `high`."""
+    return Rule(lambda value: bool(low <= value <= high), f"between {low} and {high}")
+
+
+# A share of something that never goes away whole.
+FRACTION = Rule(lambda value: 0 <= value < 1, "at least 0 and below 1")
+
+FILLED = Rule(bool, "other than empty")

@@ -8,29 +8,20 @@ from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
 from trainer.config.errors import ConfigError
-from trainer.config.rules import (
-    Above,
-    AtLeast,
-    Between,
-    FractionBelowOne,
-    NotEmpty,
-    OptionsOf,
-)
+from trainer.config.rules import FILLED, FRACTION, OptionsOf, above, at_least, between
 
-section = dataclasses.dataclass(frozen=True, kw_only=True)
-
-Count = Annotated[int, AtLeast(1)]
-Seed = Annotated[int, Between(0, 2**31 - 1)]
+Count = Annotated[int, at_least(1)]
+Seed = Annotated[int, between(0, 2**31 - 1)]
 # "inherit" takes what runtime.precision comes to.
 Precision = Literal["inherit", "float32", "mixed_bfloat16"]
 
 
-@section
+@dataclasses.dataclass(frozen=True, kw_only=True)
 class NoAugmentOptions:
     """Images are used as stored."""
 
 
-@section
+@dataclasses.dataclass(frozen=True, kw_only=True)
 class ShiftOptions:
     """Images move by whole pixels, drawn anew for each example and epoch."""
 
@@ -40,31 +31,31 @@ class ShiftOptions:
 AUGMENTATIONS: Mapping[str, type] = {"none": NoAugmentOptions, "shift": ShiftOptions}
 
 
-@section
+@dataclasses.dataclass(frozen=True, kw_only=True)
 class MlpOptions:
     """Fully connected layers on the flattened image."""
 
-    hidden_sizes: Annotated[tuple[Count, ...], NotEmpty()] = (800, 800)
+    hidden_sizes: Annotated[tuple[Count, ...], FILLED] = (800, 800)
     activation: Literal["relu", "gelu", "silu", "tanh", "sigmoid"] = "relu"
-    input_dropout: Annotated[float, FractionBelowOne()] = 0.0  # share of pixels dropped
-    dropout: Annotated[float, FractionBelowOne()] = 0.0  # share of hidden units dropped
-    max_norm: Annotated[float, AtLeast(0)] = 0.0  # bound on incoming weights; 0: none
+    input_dropout: Annotated[float, FRACTION] = 0.0  # share of pixels dropped
+    dropout: Annotated[float, FRACTION] = 0.0  # share of hidden units dropped
+    max_norm: Annotated[float, at_least(0)] = 0.0  # bound on incoming weights; 0: none
 
 
-@section
+@dataclasses.dataclass(frozen=True, kw_only=True)
 class CnnOptions:
     """Stride-2 3x3 convolutions; leaky ReLU and max-pool between them."""
 
-    filters: Annotated[tuple[Count, ...], NotEmpty()] = (256, 512)
+    filters: Annotated[tuple[Count, ...], FILLED] = (256, 512)
 
 
-@section
+@dataclasses.dataclass(frozen=True, kw_only=True)
 class ConvMlpOptions:
     """One valid 3x3 convolution, then hidden layers with dropout."""
 
     filters: Count = 32
-    hidden_sizes: Annotated[tuple[Count, ...], NotEmpty()] = (1200, 1200)
-    dropout: Annotated[float, FractionBelowOne()] = 0.5  # share of hidden units dropped
+    hidden_sizes: Annotated[tuple[Count, ...], FILLED] = (1200, 1200)
+    dropout: Annotated[float, FRACTION] = 0.5  # share of hidden units dropped
 
 
 MODELS: Mapping[str, type] = {
@@ -74,72 +65,72 @@ MODELS: Mapping[str, type] = {
 }
 
 
-@section
+@dataclasses.dataclass(frozen=True, kw_only=True)
 class SgdOptions:
     """Stochastic gradient descent."""
 
-    momentum: Annotated[float, FractionBelowOne()] = 0.9
+    momentum: Annotated[float, FRACTION] = 0.9
     nesterov: bool = False
 
 
-@section
+@dataclasses.dataclass(frozen=True, kw_only=True)
 class AdamOptions:
     """Adam (Kingma and Ba, 2015)."""
 
-    beta_1: Annotated[float, FractionBelowOne()] = 0.9
-    beta_2: Annotated[float, FractionBelowOne()] = 0.999
-    epsilon: Annotated[float, Above(0)] = 1e-7
+    beta_1: Annotated[float, FRACTION] = 0.9
+    beta_2: Annotated[float, FRACTION] = 0.999
+    epsilon: Annotated[float, above(0)] = 1e-7
 
 
 OPTIMIZERS: Mapping[str, type] = {"adam": AdamOptions, "sgd": SgdOptions}
 
 
-@section
+@dataclasses.dataclass(frozen=True, kw_only=True)
 class ConstantOptions:
     """The learning rate stays at its peak after the warm-up."""
 
-    warmup_steps: Annotated[int, AtLeast(0)] = 0  # linear rise from 0 to the peak
+    warmup_steps: Annotated[int, at_least(0)] = 0  # linear rise from 0 to the peak
 
 
-@section
+@dataclasses.dataclass(frozen=True, kw_only=True)
 class CosineOptions:
     """The learning rate falls along half a cosine after the warm-up."""
 
-    warmup_steps: Annotated[int, AtLeast(0)] = 0  # linear rise from 0 to the peak
-    final_fraction: Annotated[float, Between(0, 1)] = 0.0  # of the peak, at the end
+    warmup_steps: Annotated[int, at_least(0)] = 0  # linear rise from 0 to the peak
+    final_fraction: Annotated[float, between(0, 1)] = 0.0  # of the peak, at the end
 
 
 SCHEDULES: Mapping[str, type] = {"constant": ConstantOptions, "cosine": CosineOptions}
 
 
-@section
+@dataclasses.dataclass(frozen=True, kw_only=True)
 class DataConfig:
     """Which examples train, select and test."""
 
-    dataset: Annotated[str, NotEmpty()]  # a TFDS name, or the bundled "mnist_mini"
+    dataset: Annotated[str, FILLED]  # a TFDS name, or the bundled "mnist_mini"
     data_dir: str = ""  # where TFDS keeps prepared data; "": its own choice
-    train_split: Annotated[str, NotEmpty()] = "train[:90%]"  # TFDS split syntax
-    validation_split: Annotated[str, NotEmpty()] = (
-        "train[90%:]"  # selects; never trains
-    )
-    test_split: Annotated[str, NotEmpty()] = "test"  # read once, at the end
-    image_size: Annotated[int, AtLeast(0)] = 0  # pixels a side; 0: as stored
+    train_split: Annotated[str, FILLED] = "train[:90%]"  # TFDS split syntax
+    validation_split: Annotated[str, FILLED] = "train[90%:]"  # selects; never trains
+    test_split: Annotated[str, FILLED] = "test"  # read once, at the end
+    image_size: Annotated[int, at_least(0)] = 0  # pixels a side; 0: as stored
     augment: str = "none"
     augment_options: Annotated[Any, OptionsOf("augment", AUGMENTATIONS)] = (
         NoAugmentOptions()
     )
-    exclude_labels: tuple[Annotated[int, AtLeast(0)], ...] = ()  # not shown to students
+    exclude_labels: tuple[
+        Annotated[int, at_least(0)], ...
+    ] = ()  # not shown to students
     memory_budget_bytes: Count = 4 * 2**30  # decoded images of all splits together
 
 
-@section
+@dataclasses.dataclass(frozen=True, kw_only=True)
 class TrainConfig:
     """How one model is trained."""
 
     global_batch_size: Count  # examples per step, all replicas together
-    epochs: Annotated[float, AtLeast(0)] = 0.0  # passes over the data; 0: see steps
-    steps: Annotated[int, AtLeast(0)] = 0  # optimizer updates; 0: see epochs
-    learning_rate: Annotated[float, Above(0)] = 1e-3  # the peak of the schedule
+    epochs: Annotated[float, at_least(0)] = 0.0  # passes over the data; 0: see steps
+    steps: Annotated[int, at_least(0)] = 0  # optimizer updates; 0: see epochs
+    learning_rate: Annotated[float, above(0)] = 1e-3  # the peak of the schedule
     optimizer: str = "adam"
     optimizer_options: Annotated[Any, OptionsOf("optimizer", OPTIMIZERS)] = (
         AdamOptions()
@@ -150,11 +141,11 @@ class TrainConfig:
     )
 
 
-@section
+@dataclasses.dataclass(frozen=True, kw_only=True)
 class TeacherConfig:
     """The large network: trained here, or loaded from `weights` and used as it is."""
 
-    model: Annotated[str, NotEmpty()]  # a known name, or package.module:function
+    model: Annotated[str, FILLED]  # a known name, or package.module:function
     options: Annotated[Any, OptionsOf("model", MODELS)]
     weights: str = ""  # a .keras or .weights.h5 file to start from
     precision: Precision = "inherit"
@@ -162,26 +153,26 @@ class TeacherConfig:
     train: TrainConfig | None = None  # absent: the weights are final
 
 
-@section
+@dataclasses.dataclass(frozen=True, kw_only=True)
 class StudentConfig:
     """The small network; the baseline is the same, trained without the teacher."""
 
-    model: Annotated[str, NotEmpty()]  # a known name, or package.module:function
+    model: Annotated[str, FILLED]  # a known name, or package.module:function
     options: Annotated[Any, OptionsOf("model", MODELS)]
     weights: str = ""  # a .keras or .weights.h5 file to start from
     precision: Precision = "inherit"
     train: TrainConfig  # of the student and of the baseline
 
 
-@section
+@dataclasses.dataclass(frozen=True, kw_only=True)
 class DistillConfig:
     """loss = alpha * soft_loss + (1 - alpha) * hard_loss."""
 
-    alpha: Annotated[float, Between(0, 1)] = 0.9  # weight of the soft loss
-    temperature: Annotated[float, Above(0)] = 4.0  # divides both models' logits
+    alpha: Annotated[float, between(0, 1)] = 0.9  # weight of the soft loss
+    temperature: Annotated[float, above(0)] = 4.0  # divides both models' logits
 
 
-@section
+@dataclasses.dataclass(frozen=True, kw_only=True)
 class RuntimeConfig:
     """Where and how the run executes; a resumed run may change any of it."""
 
@@ -197,14 +188,12 @@ class RuntimeConfig:
     keep_checkpoints: Count = 2  # newest ones kept, beside the best
 
 
-@section
+@dataclasses.dataclass(frozen=True, kw_only=True)
 class Config:
     """A whole run."""
 
-    name: Annotated[str, NotEmpty()]
-    seeds: Annotated[tuple[Seed, ...], NotEmpty()] = (
-        0,
-    )  # one student, one baseline each
+    name: Annotated[str, FILLED]
+    seeds: Annotated[tuple[Seed, ...], FILLED] = (0,)  # one student, one baseline each
     data: DataConfig
     teacher: TeacherConfig
     student: StudentConfig
@@ -238,8 +227,8 @@ def _check_splits(data: DataConfig) -> None:
         if values[i] in values[:i]:
             other = splits[values.index(values[i])]
             raise ConfigError(
-                f"data.{name} must differ from data.{other}, got {values[i]!r} for both; "
-                "carve one, as in 'train[:90%]' and 'train[90%:]'"
+                f"data.{name} must differ from data.{other}, got {values[i]!r} in both"
+                "; carve them, as in 'train[:90%]' and 'train[90%:]'"
             )
 
 

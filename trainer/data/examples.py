@@ -30,8 +30,8 @@ def without_labels(examples: Examples, excluded: tuple[int, ...]) -> Examples:
     kept = ~np.isin(examples.labels, excluded)
     if not kept.any():
         raise DataError(
-            f"data.exclude_labels must leave some training example, got {list(excluded)}, "
-            "which excludes all"
+            f"data.exclude_labels must leave some training examples, "
+            f"got {list(excluded)}, which are all classes there are"
         )
     return Examples(
         images=examples.images[kept],

@@ -71,7 +71,8 @@ def training_batches(
             deterministic=True,
         ).prefetch(tf.data.AUTOTUNE)
 
-    return strategy.distribute_datasets_from_function(of_pipeline)
+    batches: Batches = strategy.distribute_datasets_from_function(of_pipeline)
+    return batches
 
 
 def shuffled(

@@ -167,8 +167,9 @@ def _feature_keys(
         or features[keys[0]].np_dtype != np.uint8
     ):
         raise DataError(
-            f"data.dataset {data.dataset!r} must have an 8-bit image and a class label, "
-            f"got the features {', '.join(features)}; choose a classification set"
+            f"data.dataset {data.dataset!r} must have an 8-bit image and a class "
+            f"label, got the features {', '.join(features)}; choose a set "
+            "for classification"
         )
     return keys
 

@@ -4,7 +4,7 @@ import tensorflow as tf
 
 
 def total_loss(soft: tf.Tensor, hard: tf.Tensor, *, alpha: float) -> tf.Tensor:
-    """alpha * soft + (1 - alpha) * hard: [B], [B] -> [B].
+    """The sum alpha * soft + (1 - alpha) * hard: [B], [B] -> [B].
 
     `alpha` is the weight of the soft loss, which already carries its T**2.
     """

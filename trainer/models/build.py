@@ -110,7 +110,7 @@ def _check(
         if getattr(layer, "synchronized", False):
             raise ConfigError(
                 f"{setting}.model {name!r} must not synchronise BatchNormalization "
-                f"({layer.name}): replicas meet once a step, outside the compiled part; "
+                f"({layer.name}): replicas meet once a step, at its end; "
                 "use synchronized=False, its statistics are averaged over replicas"
             )
         if isinstance(layer, keras.layers.Dropout):

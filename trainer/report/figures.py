@@ -184,7 +184,7 @@ def reliability(
       num_bins: equal-width bins of the confidence.
 
     Returns:
-      A figure with a column a model: above, the accuracy of each bin with its 95 %
+      A figure with a column a model: above, the accuracy of each bin with its 95%
       interval; below, the share of the examples in each bin.
 
     Raises:
@@ -232,6 +232,7 @@ def _draw_reliability(axes: Any, bins: ReliabilityBins, *, colour: str) -> None:
         markersize=5,
         linewidth=0,
         clip_on=False,
+        zorder=3,  # above the frame, where accuracy is 0 or 1
         label=f"ECE {bins.ece:.4f}",
     )
     axes.legend(frameon=False, fontsize=9, labelcolor=INK, loc="upper left")

@@ -111,7 +111,7 @@ def _check_results(path: pathlib.Path, results: dict[str, Any]) -> None:
             raise _error(path, f"`models.{name}` is malformed ({error!r})") from error
     gain = results.get("gain")
     try:
-        if gain:
+        if gain is not None:
             float(gain["errors"]["mean"])
             list(gain["errors"]["per_seed"])
     except (KeyError, TypeError, ValueError) as error:

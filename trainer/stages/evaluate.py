@@ -7,10 +7,15 @@ import numpy as np
 
 from trainer import checkpoint, data, events, files
 from trainer import evaluate as metrics
-from trainer.stages.session import CHECKPOINTS, FINISHED, LAST, METRICS, Session
-
-RESULTS = "results.json"
-PREDICTIONS = "predictions.npz"
+from trainer.stages.session import Session
+from trainer.workdir import (
+    CHECKPOINTS,
+    FINISHED,
+    LAST,
+    METRICS,
+    PREDICTIONS,
+    RESULTS,
+)
 
 _NUM_PICTURED = 4  # test images kept for the report
 
@@ -22,8 +27,11 @@ def evaluate(session: Session) -> None:
     if (session.workdir / RESULTS).exists():
         return
     config = session.config
-    seeds = {"teacher": (config.teacher.seed,)}
-    seeds |= {"student": config.seeds, "baseline": config.seeds}
+    seeds: dict[str, tuple[int, ...]] = {
+        "teacher": (config.teacher.seed,),
+        "student": config.seeds,
+        "baseline": config.seeds,
+    }
     test = data.read_split(session.source, config.data.test_split)
     teacher_logits = session.predictor(session.teacher, test)()
     models, logits = {}, {"teacher": teacher_logits}
@@ -121,6 +129,7 @@ def _write_predictions(
     with files.atomic_path(path) as temporary, open(temporary, "wb") as file:
         np.savez_compressed(
             file,
+            allow_pickle=False,
             labels=test.labels,
             ids=test.ids,
             class_names=np.array(session.source.class_names),
@@ -131,7 +140,7 @@ def _write_predictions(
 
 
 def _telling_rows(logits: np.ndarray, labels: np.ndarray) -> np.ndarray:
-    """Of different classes, rightly classified, with the smallest lead of the winner."""
+    """Of different classes, classified rightly, those with the smallest lead."""
     ordered = np.sort(logits, axis=1)
     lead = ordered[:, -1] - ordered[:, -2]
     chosen: dict[int, int] = {}

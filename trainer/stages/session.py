@@ -11,14 +11,8 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from trainer import data, distribution, evaluate, files, models
+from trainer import data, distribution, evaluate, models, workdir
 from trainer.config import Config, ConfigError, differences, resolved
-
-# The files of one training.
-CHECKPOINTS = "checkpoints"
-METRICS = "metrics.jsonl"
-LAST = "last.keras"  # the model after the last step
-FINISHED = "model.keras"  # the model of the step that was best on validation
 
 
 @dataclasses.dataclass(frozen=True)
@@ -54,7 +48,7 @@ class Session:
         """The finished teacher, frozen."""
         model = self.build_teacher()
         folder = self.folder("teacher", self.config.teacher.seed)
-        self.load(model, folder / FINISHED, stage="teacher")
+        self.load(model, folder / workdir.FINISHED, stage="teacher")
         model.trainable = False
         return model
 
@@ -65,9 +59,7 @@ class Session:
 
     def folder(self, role: str, seed: int) -> pathlib.Path:
         """Where the files of a "teacher", "student" or "baseline" are."""
-        folder = self.workdir / role
-        # There is one teacher for all seeds.
-        return folder if role == "teacher" else folder / f"seed-{seed}"
+        return workdir.training_folder(self.workdir, role, seed)
 
     @property
     def description(self) -> str:
@@ -155,34 +147,10 @@ class Session:
         return f"{self.config.name}/{role}/seed-{seed}/{digest}"
 
 
-def open_session(config: Config, workdir: pathlib.Path) -> Session:
-    """Claims the workdir for this config and finds the devices.
+def open_session(config: Config, path: pathlib.Path) -> Session:
+    """Finds the devices for a run whose workdir `path` is claimed.
 
     Raises:
-      ConfigError: the workdir holds a run with another config.
-      StorageError: the workdir cannot be written.
+      ConfigError: the devices that the config asks for are not there.
     """
-    _claim(config, workdir)
-    return Session(config, workdir, distribution.strategy(config.runtime))
-
-
-def _claim(config: Config, workdir: pathlib.Path) -> None:
-    path = workdir / "config.json"
-    settings = resolved(config)
-    if path.exists():
-        try:
-            changed = differences(
-                json.loads(path.read_text(encoding="utf-8")), settings
-            )
-        except (ValueError, AttributeError) as error:
-            raise ConfigError(
-                f"{path} must be the JSON of an earlier run: {error}; "
-                "choose another --workdir"
-            ) from error
-        if changed:
-            raise ConfigError(
-                f"--workdir {workdir} holds a run with another config "
-                f"({'; '.join(changed)}); choose another --workdir, or set these back"
-            )
-    # Rewritten, since runtime and paths may have moved.
-    files.write_json(path, settings)
+    return Session(config, path, distribution.strategy(config.runtime))

@@ -4,7 +4,8 @@ import numpy as np
 
 from trainer import evaluate, models, step
 from trainer.stages import training
-from trainer.stages.session import FINISHED, LAST, Session
+from trainer.stages.session import Session
+from trainer.workdir import FINISHED, LAST
 
 
 def teacher(session: Session) -> None:

@@ -12,7 +12,8 @@ from trainer import data, distribution, files, loop, optimizers, step
 from trainer.checkpoint import Checkpoints, Position
 from trainer.config import TrainConfig
 from trainer.events import MetricsFile, Progress
-from trainer.stages.session import CHECKPOINTS, FINISHED, LAST, METRICS, Session
+from trainer.stages.session import Session
+from trainer.workdir import CHECKPOINTS, FINISHED, LAST, METRICS
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

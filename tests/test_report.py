@@ -1,0 +1,492 @@
+import base64
+import html.parser
+import json
+import re
+import shutil
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+from trainer import report
+from trainer.report import calibration, dark_knowledge, figures, inputs, page, pictures
+
+NUM_EXAMPLES = 200
+
+
+def softmax(logits):
+    exponentials = np.exp(logits - logits.max(axis=-1, keepdims=True))
+    return exponentials / exponentials.sum(axis=-1, keepdims=True)
+
+
+def measured(logits, labels, **more):
+    probs = softmax(logits.astype(np.float64))
+    errors = int(np.sum(logits.argmax(axis=-1) != labels))
+    picked = probs[np.arange(len(labels)), labels]
+    return {
+        "examples": len(labels),
+        "errors": errors,
+        "accuracy": 1 - errors / len(labels),
+        "nll": float(-np.log(picked).mean()),
+        "brier": 0.1,
+        "ece": 0.02,
+        **more,
+    }
+
+
+def model_results(logits, labels, num_seeds):
+    num_classes = logits.shape[1]
+    counts = np.zeros((num_classes, num_classes), dtype=int)
+    np.add.at(counts, (labels, logits.argmax(axis=-1)), 1)
+    totals = counts.sum(axis=1)
+    per_class = [
+        counts[c, c] / totals[c] if totals[c] else None for c in range(num_classes)
+    ]
+    mean = measured(logits, labels)
+    return {
+        "parameters": 1000,
+        "train_examples_per_sec": None,
+        "test": {
+            **mean,
+            "per_class_accuracy": per_class,
+            "confusion_matrix": counts.tolist(),
+        },
+        "seeds": [
+            {"seed": s, "last": {"step": 60, **mean}, "best": {"step": 40, **mean}}
+            for s in range(num_seeds)
+        ],
+        "mean": mean,
+        "std": dict.fromkeys(mean, None if num_seeds == 1 else 0.5),
+    }
+
+
+def write_history(folder, rng):
+    folder.mkdir(parents=True)
+    lines = []
+    for step in range(10, 70, 10):
+        row = {"step": step, "train/loss": 2 / step, "train/learning_rate": 1e-3}
+        if step % 20 == 0:
+            row["eval/accuracy"] = 0.9 + 0.001 * step + 0.01 * float(rng.random())
+        lines.append(json.dumps(row))
+    (folder / "metrics.jsonl").write_text("\n".join(lines) + "\n")
+
+
+def write_workdir(workdir, *, class_names, num_seeds=1, channels=1, num_images=1):
+    """What a finished run of three models leaves, with random teachers and students."""
+    rng = np.random.default_rng(0)
+    num_classes = len(class_names)
+    labels = rng.integers(num_classes, size=NUM_EXAMPLES).astype(np.int32)
+    arrays = {
+        "labels": labels,
+        "ids": np.arange(NUM_EXAMPLES),
+        "class_names": np.array(class_names),
+        "example_rows": np.arange(num_images) * 7,
+        "example_images": rng.integers(
+            256, size=(num_images, 12, 12, channels), dtype=np.uint8
+        ),
+    }
+    models = {}
+    for name, skill in (("teacher", 6.0), ("student", 4.0), ("baseline", 3.0)):
+        noise = rng.normal(size=(NUM_EXAMPLES, num_classes))
+        logits = (noise + skill * np.eye(num_classes)[labels]).astype(np.float32)
+        arrays[f"{name}_logits"] = logits
+        seeds = 1 if name == "teacher" else num_seeds
+        models[name] = model_results(logits, labels, seeds)
+        if name == "teacher":
+            write_history(workdir / "teacher", rng)
+        else:
+            for seed in range(seeds):
+                write_history(workdir / name / f"seed-{seed}", rng)
+    gain = {
+        "per_seed": [3.0] * num_seeds,
+        "mean": 3.0,
+        "standard_error": None if num_seeds == 1 else 0.4,
+    }
+    results = {"name": "toy <run>", "models": models, "gain": {"errors": gain}}
+    config = {
+        "name": "toy <run>",
+        "seeds": list(range(num_seeds)),
+        "data": {"dataset": "toy"},
+        "teacher": {"model": "cnn"},
+        "student": {"model": "mlp"},
+        "distill": {"alpha": 0.9, "temperature": 3.0},
+    }
+    (workdir / "results.json").write_text(json.dumps(results))
+    (workdir / "config.json").write_text(json.dumps(config))
+    np.savez(workdir / "predictions.npz", **arrays)
+
+
+def digits():
+    return [str(digit) for digit in range(10)]
+
+
+class Page(html.parser.HTMLParser):
+    """Collects the tags, the attributes and the text of a page."""
+
+    def __init__(self, text):
+        super().__init__()
+        self.tags, self.attributes, self.words = [], [], []
+        self.feed(text)
+
+    def handle_starttag(self, tag, attrs):
+        self.tags.append(tag)
+        self.attributes += [(tag, *attribute) for attribute in attrs]
+
+    def handle_data(self, data):
+        self.words.append(data)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _coarse_pngs():
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(page, "DOTS_PER_INCH", 30)  # the time goes into pixels
+        yield
+
+
+@pytest.fixture(scope="module")
+def workdirs(tmp_path_factory):
+    """Workdirs with a report: one seed in grey, many classes, many seeds in colour."""
+    kinds = {
+        "grey": {"class_names": digits()},
+        "many": {"class_names": [f"species {index}" for index in range(100)]},
+        "pair": {"class_names": ["no", "yes"], "num_seeds": 2, "channels": 3},
+    }
+    folder = tmp_path_factory.mktemp("workdirs")
+    for kind, options in kinds.items():
+        (folder / kind).mkdir()
+        write_workdir(folder / kind, **options)
+        report.write(folder / kind)
+    return folder
+
+
+def test_bins_of_a_reliability_diagram_by_hand():
+    # Confidences 0.9, 0.8, 0.6, 0.6; right, wrong, right, wrong. Of five bins, the
+    # fourth (0.6, 0.8] holds one example and the third (0.4, 0.6] would hold two.
+    confidence = np.array([0.9, 0.75, 0.55, 0.55])
+    logits = np.log(np.stack([confidence, 1 - confidence], axis=1))
+    bins = calibration.reliability_bins(logits, np.array([0, 1, 0, 1]), num_bins=5)
+    np.testing.assert_array_equal(bins.count, [0, 0, 2, 1, 1])
+    np.testing.assert_allclose(bins.accuracy, [np.nan, np.nan, 0.5, 0, 1])
+    np.testing.assert_allclose(bins.confidence, [np.nan, np.nan, 0.55, 0.75, 0.9])
+    # (2 * |0.5 - 0.55| + |0 - 0.75| + |1 - 0.9|) / 4
+    assert bins.ece == pytest.approx(0.2375)
+
+
+def test_a_bin_holds_its_upper_edge():
+    logits = np.zeros((1, 2))  # a confidence of exactly 1/2
+    bins = calibration.reliability_bins(logits, np.array([0]), num_bins=2)
+    np.testing.assert_array_equal(bins.count, [1, 0])
+
+
+def test_certain_and_right_is_perfectly_calibrated():
+    bins = calibration.reliability_bins(np.array([[1e4, 0.0]]), np.array([0]))
+    assert bins.ece == 0
+    assert bins.count[-1] == 1
+
+
+def test_reliability_of_nothing_is_refused():
+    with pytest.raises(ValueError, match="at least one example"):
+        calibration.reliability_bins(np.zeros((0, 3)), np.zeros(0, dtype=int))
+
+
+def test_temperature_divides_the_logits():
+    logits = np.log([0.9, 0.1])
+    probs = calibration.softmax(logits, temperature=2)
+    np.testing.assert_allclose(probs, [0.75, 0.25])  # odds of sqrt(9)
+
+
+def test_wilson_interval_of_a_textbook_case():
+    low, high = calibration.wilson_interval(np.array([8, 0]), np.array([10, 10]))
+    np.testing.assert_allclose(low, [0.490, 0.0], atol=5e-4)
+    np.testing.assert_allclose(high, [0.943, 0.278], atol=5e-4)
+
+
+@pytest.mark.parametrize("kind", ["grey", "many", "pair"])
+def test_page_embeds_every_figure_and_refers_to_nothing(workdirs, kind):
+    path = workdirs / kind / "report" / "index.html"
+    text = path.read_text(encoding="utf-8")
+    pngs = sorted(path.parent.glob("*.png"))
+    assert [png.stem for png in pngs] == [
+        "confusion_matrices",
+        "dark_knowledge",
+        "learning_curves",
+        "reliability",
+    ]
+    for png in pngs:
+        assert png.read_bytes().startswith(b"\x89PNG")
+        assert base64.b64encode(png.read_bytes()).decode() in text
+    found = Page(text)
+    assert "script" not in found.tags
+    assert "link" not in found.tags
+    assert not re.search(r"(?i)https?:|@import|url\(|//[a-z]", strip_images(text))
+    for tag, name, value in found.attributes:
+        assert name not in ("href", "srcset", "action")
+        if name == "src":
+            assert (tag, value[:22]) == ("img", "data:image/png;base64,")
+    leftovers = {item.name for item in path.parent.iterdir()}
+    assert leftovers == {"index.html", *(png.name for png in pngs)}
+
+
+def strip_images(text):
+    return re.sub(r"data:image/png;base64,[A-Za-z0-9+/=]+", "", text)
+
+
+def test_page_shows_the_cells_of_the_terminal_table(workdirs):
+    workdir = workdirs / "pair"
+    words = Page((workdir / "report" / "index.html").read_text("utf-8")).words
+    results = json.loads((workdir / "results.json").read_text())
+    compared = report.comparison(results)
+    for row in (compared.header, *compared.rows):
+        for cell in row:
+            assert cell.replace("+-", "\N{PLUS-MINUS SIGN}") in words
+    assert "Gain over the baseline by seed, in best errors: +3, +3." in " ".join(words)
+
+
+def test_page_escapes_what_comes_from_files(tmp_path):
+    hostile = "<script>alert('$x$')</script>"
+    names = [hostile, "$\\frac{", "a & b", "\N{GREEK SMALL LETTER ALPHA}"]
+    write_workdir(tmp_path, class_names=names)
+    config = json.loads((tmp_path / "config.json").read_text())
+    config["data"]["dataset"] = hostile
+    (tmp_path / "config.json").write_text(json.dumps(config))
+    found = Page(page.write(tmp_path).read_text(encoding="utf-8"))
+    assert "script" not in found.tags
+    assert hostile in found.words
+    assert "toy <run>" in found.words
+
+
+def test_many_classes_show_the_hardest_and_fold_the_rest(workdirs):
+    text = (workdirs / "many" / "report" / "index.html").read_text("utf-8")
+    assert "The 20 hardest of 100 classes" in text
+    assert "<summary>All 100 classes</summary>" in text
+    assert text.count('<tr><th scope="row">species') == 120
+
+
+def test_writing_again_replaces_the_report_by_the_same_bytes(workdirs, tmp_path):
+    shutil.copytree(workdirs / "grey", tmp_path, dirs_exist_ok=True)
+    path = tmp_path / "report" / "index.html"
+    before = path.read_bytes()
+    path.write_text("an older report")
+    assert report.write(tmp_path) == path
+    assert path.read_bytes() == before
+
+
+def test_a_run_without_images_or_teacher_history_still_has_a_report(tmp_path):
+    write_workdir(tmp_path, class_names=digits(), num_images=0)
+    (tmp_path / "teacher" / "metrics.jsonl").unlink()
+    text = page.write(tmp_path).read_text(encoding="utf-8")
+    assert "Without a history: teacher." in text
+    assert not (tmp_path / "report" / "dark_knowledge.png").exists()
+
+
+@pytest.mark.parametrize("name", ["config.json", "results.json", "predictions.npz"])
+@pytest.mark.parametrize("content", [None, b"", b"[1]", b"{"])
+def test_a_missing_or_malformed_file_is_named_with_the_way_out(tmp_path, name, content):
+    write_workdir(tmp_path, class_names=digits())
+    (tmp_path / name).unlink()
+    if content is not None:
+        (tmp_path / name).write_bytes(content)
+    with pytest.raises(
+        report.ReportError, match="python -m trainer evaluate"
+    ) as caught:
+        report.write(tmp_path)
+    assert str(tmp_path / name) in str(caught.value)
+    assert not (tmp_path / "report").exists()
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda results: results.pop("models"),
+        lambda results: results["models"]["student"].pop("parameters"),
+        lambda results: results["models"]["student"]["mean"].pop("nll"),
+        lambda results: results["models"]["student"].update(std=None),
+        lambda results: results["models"]["student"].update(seeds=[]),
+        lambda results: results["models"]["student"]["seeds"][0]["best"].pop("step"),
+        lambda results: results["models"]["student"]["test"]["confusion_matrix"].pop(),
+        lambda results: results["gain"].pop("errors"),
+        lambda results: results.update(models={"student": 3}),
+    ],
+)
+def test_results_that_lack_something_are_refused(tmp_path, change):
+    write_workdir(tmp_path, class_names=digits())
+    results = json.loads((tmp_path / "results.json").read_text())
+    change(results)
+    (tmp_path / "results.json").write_text(json.dumps(results))
+    with pytest.raises(report.ReportError, match=r"results\.json"):
+        inputs.read(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("student_logits", np.zeros((NUM_EXAMPLES, 9), np.float32)),
+        ("labels", np.full(NUM_EXAMPLES, 10)),
+        ("class_names", np.array(["one"])),
+        ("example_rows", np.array([0, NUM_EXAMPLES])),
+        ("example_images", np.zeros((1, 8, 8), np.uint8)),
+        ("example_images", np.zeros((1, 8, 8, 4), np.uint8)),
+        ("baseline_logits", None),
+    ],
+)
+def test_predictions_that_do_not_fit_are_refused(tmp_path, key, value):
+    write_workdir(tmp_path, class_names=digits())
+    with np.load(tmp_path / "predictions.npz") as saved:
+        arrays = dict(saved)
+    arrays.pop(key)
+    if value is not None:
+        arrays[key] = value
+    np.savez(tmp_path / "predictions.npz", **arrays)
+    with pytest.raises(report.ReportError, match=r"predictions\.npz"):
+        inputs.read(tmp_path)
+
+
+def test_a_broken_history_is_named_with_its_line(tmp_path):
+    write_workdir(tmp_path, class_names=digits())
+    path = tmp_path / "student" / "seed-0" / "metrics.jsonl"
+    path.write_text('{"step": 1}\n{"step": 2, "tra')
+    with pytest.raises(report.ReportError, match=r"seed-0/metrics\.jsonl: line 2 is"):
+        inputs.read(tmp_path)
+
+
+def test_without_matplotlib_the_report_says_how_to_get_it(workdirs):
+    code = (
+        "import pathlib, sys; sys.modules['matplotlib'] = None\n"
+        "from trainer import report\n"
+        "try: report.write(pathlib.Path(sys.argv[1]))\n"
+        "except report.ReportError as error: print(error)"
+    )
+    command = [sys.executable, "-c", code, str(workdirs / "grey")]
+    result = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert "pip install matplotlib" in result.stdout
+
+
+def test_a_model_keeps_its_colour_in_every_figure(tmp_path):
+    write_workdir(tmp_path, class_names=digits(), num_seeds=2)
+    (tmp_path / "teacher" / "metrics.jsonl").unlink()  # its colour must stay reserved
+    student = figures.palette(["teacher", "student", "baseline"])["student"]
+    drawn = {
+        picture.stem: picture.figure
+        for picture in pictures.pictures(inputs.read(tmp_path))
+    }
+    lines = drawn["learning_curves"].axes[0].get_lines()
+    assert student in {
+        line.get_color() for line in lines if line.get_label().startswith("student")
+    }
+    titles = [axes.title for axes in drawn["confusion_matrices"].axes]
+    assert student in {
+        title.get_color() for title in titles if title.get_text().startswith("student")
+    }
+    titles = [axes._left_title for axes in drawn["reliability"].axes]
+    assert student in {
+        title.get_color() for title in titles if title.get_text() == "student"
+    }
+
+
+def test_seeds_share_a_colour_and_their_mean_is_drawn():
+    histories = {
+        "student": [
+            [{"step": 1, "train/loss": 1.0}, {"step": 2, "train/loss": 3.0}],
+            [{"step": 1, "train/loss": 2.0}, {"step": 2, "train/loss": 5.0}],
+        ]
+    }
+    *seeds, mean = figures.learning_curves(histories).axes[0].get_lines()
+    assert {line.get_color() for line in (*seeds, mean)} == {figures.PALETTE[0]}
+    np.testing.assert_array_equal(
+        [line.get_ydata() for line in seeds], [[1, 3], [2, 5]]
+    )
+    np.testing.assert_array_equal(mean.get_ydata(), [1.5, 4])
+
+
+def test_accuracy_is_drawn_in_percent():
+    histories = {"student": [[{"step": 5, "eval/accuracy": 0.5}]]}
+    (line,) = figures.learning_curves(histories).axes[1].get_lines()
+    np.testing.assert_array_equal(line.get_ydata(), [50])
+
+
+def test_no_history_at_all_draws_empty_axes():
+    assert not figures.learning_curves({"student": []}).axes[0].get_lines()
+
+
+@pytest.mark.parametrize(("num_classes", "num_numbers"), [(12, 24), (13, 0)])
+def test_confusion_matrices_are_numbered_up_to_twelve_classes(num_classes, num_numbers):
+    counts = np.eye(num_classes, dtype=int) + np.eye(num_classes, k=1, dtype=int)
+    counts[-1, 0] = 1
+    names = [str(index) for index in range(num_classes)]
+    drawn = figures.confusion_matrices({"student": counts}, names)
+    assert len(drawn.axes[0].texts) == num_numbers
+
+
+def test_confusion_matrices_are_normalised_by_row():
+    counts = np.array([[3, 1], [0, 0]])  # the second class has no example
+    drawn = figures.confusion_matrices({"student": counts}, ["a", "b"])
+    shares = drawn.axes[0].images[0].get_array()
+    np.testing.assert_array_equal(shares, [[0.75, 0.25], [0, 0]])
+
+
+def test_as_many_panels_as_models():
+    matrices = {f"model {index}": np.eye(3, dtype=int) for index in range(4)}
+    drawn = figures.confusion_matrices(matrices, ["a", "b", "c"])
+    titles = [axes.get_title() for axes in drawn.axes if axes.images]
+    assert titles == [f"model {index}: 0 errors" for index in range(4)]
+
+
+def test_figures_of_a_thousand_classes_can_be_drawn(tmp_path):
+    rng = np.random.default_rng(0)
+    names = [f"a very long name of class {index}" for index in range(1000)]
+    counts = rng.integers(3, size=(1000, 1000)) + 50 * np.eye(1000, dtype=int)
+    drawn = figures.confusion_matrices({"student": counts}, names)
+    assert len(drawn.axes[0].get_xticks()) <= 20
+    drawn.savefig(tmp_path / "confusion.png")
+
+
+def panels_of_dark_knowledge(num_classes, temperature):
+    logits = np.linspace(3, 0, num_classes)[None]
+    drawn = dark_knowledge.dark_knowledge(
+        np.zeros((1, 4, 4, 3), np.uint8),
+        logits,
+        np.array([1]),
+        [f"c{index}" for index in range(num_classes)],
+        temperature=temperature,
+    )
+    return logits[0], drawn.axes[1:]
+
+
+def test_dark_knowledge_bars_are_the_tempered_probabilities():
+    logits, panels = panels_of_dark_knowledge(4, 3.0)
+    heats = (1, 2, 3, 4, 8, 20)
+    assert [axes.get_title().split("\n")[0] for axes in panels] == [
+        f"T = {heat}" for heat in heats
+    ]
+    assert [axes.get_title() for axes in panels if "this run" in axes.get_title()] == [
+        "T = 3\nthis run"
+    ]
+    for axes, heat in zip(panels, heats, strict=True):
+        widths = [bar.get_width() for bar in axes.patches]
+        np.testing.assert_allclose(widths, softmax(logits / heat), rtol=1e-6)
+    names = [label.get_text() for label in panels[0].get_yticklabels()]
+    assert names == ["c0", "c1", "c2", "c3"]
+
+
+def test_a_configured_temperature_of_the_list_is_not_repeated():
+    _, panels = panels_of_dark_knowledge(4, 4.0)
+    assert len(panels) == 5
+
+
+def test_dark_knowledge_of_many_classes_names_ten_and_sums_the_others():
+    logits, panels = panels_of_dark_knowledge(1000, None)
+    names = [label.get_text() for label in panels[0].get_yticklabels()]
+    assert names == [*(f"c{index}" for index in range(10)), "990 others"]
+    for axes in panels:
+        assert sum(bar.get_width() for bar in axes.patches) == pytest.approx(1)
+    assert panels[0].patches[-1].get_width() == pytest.approx(
+        softmax(logits)[10:].sum()
+    )
+
+
+def test_dark_knowledge_of_nothing_is_refused():
+    with pytest.raises(ValueError, match="at least one example"):
+        dark_knowledge.dark_knowledge(
+            np.zeros((0, 4, 4, 1), np.uint8), np.zeros((0, 3)), np.zeros(0, int), ["a"]
+        )

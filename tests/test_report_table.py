@@ -1,0 +1,202 @@
+import copy
+import subprocess
+import sys
+
+import pytest
+
+from trainer import report
+from trainer.report import table
+
+
+def metrics(errors, *, accuracy, nll, ece, **more):
+    return {
+        "examples": 2000,
+        "errors": errors,
+        "accuracy": accuracy,
+        "nll": nll,
+        "ece": ece,
+        **more,
+    }
+
+
+def model(parameters, *, mean, std, num_seeds, speed=None):
+    seeds = [
+        {"seed": seed, "last": {"step": 9, **mean}, "best": {"step": 8, **mean}}
+        for seed in range(num_seeds)
+    ]
+    return {
+        "parameters": parameters,
+        "train_examples_per_sec": speed,
+        "test": mean,
+        "seeds": seeds,
+        "mean": mean,
+        "std": std,
+    }
+
+
+def many_seeds():
+    nothing = metrics(None, accuracy=None, nll=None, ece=None)
+    return {
+        "name": "mnist_mini",
+        "models": {
+            "student": model(
+                101_770,
+                mean=metrics(
+                    83.2, accuracy=0.9584, nll=0.141, ece=0.0123, agreement=0.97
+                ),
+                std=metrics(2.1, accuracy=0.001, nll=0.002, ece=0.001, agreement=0.003),
+                num_seeds=5,
+                speed=12345.6,
+            ),
+            "teacher": model(
+                1_663_370,
+                mean=metrics(26.0, accuracy=0.987, nll=0.04, ece=0.004),
+                std=nothing,
+                num_seeds=1,
+            ),
+            "baseline": model(
+                101_770,
+                mean=metrics(97.4, accuracy=0.9513, nll=0.17, ece=0.02, agreement=0.96),
+                std=metrics(3.0, accuracy=0.002, nll=0.003, ece=0.002, agreement=0.004),
+                num_seeds=5,
+                speed=20000.0,
+            ),
+        },
+        "gain": {
+            "errors": {
+                "per_seed": [10.0, 12.0, 15.0, 18.0, 16.0],
+                "mean": 14.2,
+                "standard_error": 1.9,
+            }
+        },
+    }
+
+
+def one_seed():
+    results = many_seeds()
+    for name, errors in (("teacher", 26), ("student", 81), ("baseline", 95)):
+        entry = results["models"][name]
+        entry["mean"] = entry["mean"] | {"errors": float(errors)}
+        entry["std"] = dict.fromkeys(entry["mean"])
+        entry["seeds"] = entry["seeds"][:1]
+    results["gain"]["errors"] = {
+        "per_seed": [14.0],
+        "mean": 14.0,
+        "standard_error": None,
+    }
+    return results
+
+
+def with_gain(results, mean, standard_error):
+    results = copy.deepcopy(results)
+    gain = {"per_seed": [mean] * 5, "mean": mean, "standard_error": standard_error}
+    results["gain"]["errors"] = gain
+    return results
+
+
+MANY_SEEDS = """\
+model     parameters  test errors     accuracy %             NLL               ECE    agreement %  train examples/s
+--------  ----------  -----------  -------------  --------------  ----------------  -------------  ----------------
+teacher    1,663,370           26          98.70           0.040            0.0040              -                 -
+student      101,770  83.2 +- 2.1  95.84 +- 0.10  0.141 +- 0.002  0.0123 +- 0.0010  97.00 +- 0.30            12,346
+baseline     101,770  97.4 +- 3.0  95.13 +- 0.20  0.170 +- 0.003  0.0200 +- 0.0020  96.00 +- 0.40            20,000
+mean +- standard deviation over 5 seeds
+gain over baseline: 14.2 +- 1.9 errors of 2000 (mean +- standard error over 5 seeds)"""  # noqa: E501
+
+ONE_SEED = """\
+model     parameters  test errors  accuracy %    NLL     ECE  agreement %  train examples/s
+--------  ----------  -----------  ----------  -----  ------  -----------  ----------------
+teacher    1,663,370           26       98.70  0.040  0.0040            -                 -
+student      101,770           81       95.84  0.141  0.0123        97.00            12,346
+baseline     101,770           95       95.13  0.170  0.0200        96.00            20,000
+gain over baseline: 14 errors of 2000 (one seed: no standard error)"""  # noqa: E501
+
+
+def test_table_of_many_seeds_puts_the_teacher_first_and_spreads_beside_means():
+    assert report.render(many_seeds()) == MANY_SEEDS
+
+
+def test_table_of_one_seed_has_neither_spread_nor_standard_error():
+    assert report.render(one_seed()) == ONE_SEED
+
+
+def test_terminal_text_is_ascii():
+    assert report.render(many_seeds()).isascii()
+
+
+def test_cells_and_header_have_one_source():
+    compared = report.comparison(many_seeds())
+    assert [row[0] for row in compared.rows] == ["teacher", "student", "baseline"]
+    for row in (compared.header, *compared.rows):
+        assert len(row) == len(compared.header)
+        for cell in row:
+            assert cell in MANY_SEEDS
+
+
+def test_models_of_other_names_keep_the_order_of_the_results():
+    results = many_seeds()
+    student = results["models"]["student"]
+    results["models"] = {
+        "ensemble": student,
+        "int8": student,
+        "teacher": results["models"]["teacher"],
+    }
+    del results["gain"]
+    compared = report.comparison(results)
+    assert [row[0] for row in compared.rows] == ["teacher", "ensemble", "int8"]
+    assert compared.gain == "gain over baseline: not measured"
+    assert "no student and baseline" in report.summary(results)
+
+
+def test_interval_of_the_gain_uses_students_t():
+    # 4 degrees of freedom: 2.776 standard errors on either side.
+    gain = {"per_seed": [0.0] * 5, "mean": 14.2, "standard_error": 1.9}
+    assert table.gain_interval(gain) == pytest.approx((8.93, 19.47), abs=0.01)
+    few = {"per_seed": [0.0] * 2, "mean": 14.2, "standard_error": 1.9}
+    assert table.gain_interval(few) == pytest.approx((-9.95, 38.35), abs=0.01)
+
+
+@pytest.mark.parametrize(
+    ("mean", "standard_error", "words"),
+    [
+        (14.2, 1.9, "removes 14.2 +- 1.9 errors"),
+        (14.2, 1.9, "This is more than noise"),
+        (14.2, 1.9, "15% of the baseline's"),
+        (4.0, 1.9, "This is within noise"),
+        (0.0, 1.9, "This is within noise"),
+        (-4.0, 1.9, "adds 4.0 +- 1.9 errors"),
+        (-4.0, 1.9, "This is within noise"),
+        (-14.2, 1.9, "This is more than noise"),
+        (-14.2, 1.9, "95% interval of the gain is -19.5 to -8.9 errors"),
+    ],
+)
+def test_summary_is_honest_about_sign_and_noise(mean, standard_error, words):
+    assert words in report.summary(with_gain(many_seeds(), mean, standard_error))
+
+
+def test_summary_compares_sizes_and_errors():
+    summary = report.summary(many_seeds())
+    assert (
+        "101,770 parameters, 16.3 times fewer than the teacher's 1,663,370" in summary
+    )
+    assert "makes 83.2 +- 2.1 errors on 2000 test examples" in summary
+    assert "without the teacher makes 97.4 +- 3.0" in summary
+
+
+def test_summary_of_one_seed_claims_nothing():
+    summary = report.summary(one_seed())
+    assert "removes 14 errors" in summary
+    assert "One seed cannot tell a difference from noise" in summary
+
+
+def test_a_value_that_is_not_finite_is_absent():
+    assert table.value(float("nan"), digits=3) == "-"
+    assert table.value(None, digits=3) == "-"
+
+
+def test_table_needs_neither_matplotlib_nor_tensorflow():
+    code = (
+        "import sys; from trainer import report; "
+        "sys.exit(bool({'matplotlib', 'tensorflow'} & sys.modules.keys()))"
+    )
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

@@ -1,0 +1,54 @@
+"""The folder of a run: where each file is, and which config it belongs to."""
+
+import json
+import pathlib
+
+from trainer import files
+from trainer.config import Config, ConfigError, differences, resolved
+
+# Of the run.
+CONFIG = "config.json"
+PREDICTIONS = "predictions.npz"
+RESULTS = "results.json"
+
+# Of each training.
+CHECKPOINTS = "checkpoints"
+METRICS = "metrics.jsonl"
+LAST = "last.keras"  # the model after the last step
+FINISHED = "model.keras"  # the model of the step that was best on validation
+
+
+def training_folder(workdir: pathlib.Path, role: str, seed: int) -> pathlib.Path:
+    """Where the files of a "teacher", "student" or "baseline" are."""
+    # There is one teacher for all seeds.
+    return workdir / role if role == "teacher" else workdir / role / f"seed-{seed}"
+
+
+def claim(workdir: pathlib.Path, config: Config) -> None:
+    """Makes the workdir this run's, or finds that it is.
+
+    Raises:
+      ConfigError: it holds a run with another config.
+      StorageError: it cannot be written.
+    """
+    path = workdir / CONFIG
+    settings = resolved(config)
+    if path.exists():
+        changed = differences(_read(path), settings)
+        if changed:
+            raise ConfigError(
+                f"--workdir {workdir} holds a run with another config "
+                f"({'; '.join(changed)}); choose another --workdir, or set these back"
+            )
+    # Written again: devices and paths may have changed.
+    files.write_json(path, settings)
+
+
+def _read(path: pathlib.Path) -> dict[str, object]:
+    try:
+        return dict(json.loads(path.read_text(encoding="utf-8")))
+    except (ValueError, TypeError, OSError) as error:
+        raise ConfigError(
+            f"{path} must be the config of an earlier run, got something else "
+            f"({error}); choose another --workdir"
+        ) from error
