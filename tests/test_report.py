@@ -405,8 +405,18 @@ def test_accuracy_is_drawn_in_percent():
     np.testing.assert_array_equal(line.get_ydata(), [50])
 
 
-def test_no_history_at_all_draws_empty_axes():
-    assert not figures.learning_curves({"student": []}).axes[0].get_lines()
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize(
+    "runs",
+    [
+        [],
+        [[{"step": 1}]],
+        [[{"step": 1, "train/loss": 0.0, "eval/accuracy": 0.0}]],
+        [[{"step": 1, "train/loss": float("nan"), "eval/accuracy": 1.0}]],
+    ],
+)
+def test_histories_at_the_edge_can_be_drawn(tmp_path, runs):
+    figures.learning_curves({"student": runs}).savefig(tmp_path / "curves.png")
 
 
 @pytest.mark.parametrize(("num_classes", "num_numbers"), [(12, 24), (13, 0)])
@@ -423,6 +433,19 @@ def test_confusion_matrices_are_normalised_by_row():
     drawn = figures.confusion_matrices({"student": counts}, ["a", "b"])
     shares = drawn.axes[0].images[0].get_array()
     np.testing.assert_array_equal(shares, [[0.75, 0.25], [0, 0]])
+
+
+def test_a_rare_confusion_among_a_thousand_classes_is_not_averaged_away():
+    counts = 50 * np.eye(1000, dtype=int)
+    counts[3, 995] = 50
+    names = [str(index) for index in range(1000)]
+    axes = figures.confusion_matrices({"student": counts}, names).axes[0]
+    (image,) = axes.images
+    cells = image.get_array()
+    block = (image.get_extent()[1] + 0.5) / len(cells)
+    assert len(cells) <= 150
+    assert cells[int(3 / block), int(995 / block)] == 0.5
+    assert axes.get_xlim() == (-0.5, 999.5)
 
 
 def test_as_many_panels_as_models():

@@ -162,10 +162,10 @@ def test_interval_of_the_gain_uses_students_t():
         (14.2, 1.9, "removes 14.2 +- 1.9 errors"),
         (14.2, 1.9, "This is more than noise"),
         (14.2, 1.9, "15% of the baseline's"),
-        (4.0, 1.9, "This is within noise"),
-        (0.0, 1.9, "This is within noise"),
+        (4.0, 1.9, "This cannot be told from noise"),
+        (0.0, 1.9, "This cannot be told from noise"),
         (-4.0, 1.9, "adds 4.0 +- 1.9 errors"),
-        (-4.0, 1.9, "This is within noise"),
+        (-4.0, 1.9, "This cannot be told from noise"),
         (-14.2, 1.9, "This is more than noise"),
         (-14.2, 1.9, "95% interval of the gain is -19.5 to -8.9 errors"),
     ],
@@ -180,13 +180,22 @@ def test_summary_compares_sizes_and_errors():
         "101,770 parameters, 16.3 times fewer than the teacher's 1,663,370" in summary
     )
     assert "makes 83.2 +- 2.1 errors on 2000 test examples" in summary
-    assert "without the teacher makes 97.4 +- 3.0" in summary
+    assert "without the teacher makes 97.4 +- 3.0 errors" in summary
 
 
 def test_summary_of_one_seed_claims_nothing():
     summary = report.summary(one_seed())
     assert "removes 14 errors" in summary
     assert "One seed cannot tell a difference from noise" in summary
+
+
+def test_a_single_error_is_in_the_singular():
+    results = one_seed()
+    results["models"]["student"]["mean"]["errors"] = 1.0
+    results["gain"]["errors"]["mean"] = -1.0
+    assert "makes 1 error on 2000 test examples" in report.summary(results)
+    assert "Distillation adds 1 error, 1% of" in report.summary(results)
+    assert report.comparison(results).gain.startswith("gain over baseline: -1 errors")
 
 
 def test_a_value_that_is_not_finite_is_absent():

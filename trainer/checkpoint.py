@@ -15,6 +15,7 @@ from typing import Any
 
 import keras
 import numpy as np
+import tensorflow as tf
 
 from trainer import files
 
@@ -73,7 +74,8 @@ class Checkpoints:
         """
         header = {"run": self._run, **dataclasses.asdict(position)}
         arrays = {
-            name: np.asarray(variable) for name, variable in self._variables().items()
+            name: tf.convert_to_tensor(variable.value).numpy()
+            for name, variable in self._variables().items()
         }
         with (
             files.atomic_path(_path(self._folder, position.step)) as path,

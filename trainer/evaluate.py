@@ -11,7 +11,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from trainer import data, distribution
+from trainer import data
 
 NUM_BINS = 15  # of the calibration error, as in Guo et al. 2017
 
@@ -27,14 +27,11 @@ def predictor(
     """A function that gives the model's present logits of `images`: float32 [M, C].
 
     It is compiled once, and sees the variables' values of the moment of each call.
+    `batch_size` counts the examples of one step, rounded up to the replicas.
     """
-    num_replicas = strategy.num_replicas_in_sync
-    rounded = -(-batch_size // num_replicas) * num_replicas
-    dataset, num_steps = data.evaluation_batches(
+    batches, num_steps = data.evaluation_batches(
         images,
-        per_replica_batch_size=distribution.per_replica_batch_size(
-            rounded, strategy, setting="runtime.eval_batch_size"
-        ),
+        per_replica_batch_size=-(-batch_size // strategy.num_replicas_in_sync),
         strategy=strategy,
     )
 
@@ -42,24 +39,21 @@ def predictor(
     def forward(image: tf.Tensor) -> tf.Tensor:
         return tf.cast(model(image, training=False), tf.float32)
 
-    @tf.autograph.experimental.do_not_convert
-    def replica_logits(batch: dict[str, tf.Tensor]) -> tuple[tf.Tensor, tf.Tensor]:
+    def on_replica(batch: dict[str, tf.Tensor]) -> tuple[tf.Tensor, tf.Tensor]:
         return forward(batch["image"]), batch["weight"]
 
     @tf.function(autograph=False)
-    def logits_of_step(batch: dict[str, tf.Tensor]) -> tuple[tf.Tensor, tf.Tensor]:
-        return tuple(
-            tf.concat(strategy.experimental_local_results(value), axis=0)
-            for value in strategy.run(replica_logits, args=(batch,))
-        )
+    def step(batch: dict[str, tf.Tensor]) -> list[tf.Tensor]:
+        return [
+            tf.concat(strategy.experimental_local_results(result), axis=0)
+            for result in strategy.run(on_replica, args=(batch,))
+        ]
 
     def predict() -> np.ndarray:
-        batches = iter(dataset)
-        steps = [logits_of_step(next(batches)) for _ in range(num_steps)]
-        logits = np.concatenate([logits.numpy() for logits, _ in steps])
-        weights = np.concatenate([weight.numpy() for _, weight in steps])
-        answers: np.ndarray = logits[weights == 1]
-        return answers
+        iterator = iter(batches)
+        steps = (step(next(iterator)) for _ in range(num_steps))
+        logits, weights = (np.concatenate(parts) for parts in zip(*steps, strict=True))
+        return np.asarray(logits[weights == 1])
 
     return predict
 

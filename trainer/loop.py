@@ -21,6 +21,11 @@ class Cadence:
     eval_every_steps: int
     save_every_steps: int
 
+    @property
+    def periods(self) -> tuple[int, int, int]:
+        """Steps between logs, evaluations and saves."""
+        return self.log_every_steps, self.eval_every_steps, self.save_every_steps
+
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Actions:
@@ -63,17 +68,14 @@ def train(
         step += length
         actions.advance(step)
 
-        def due(every_steps: int, step: int = step) -> bool:
-            return step % every_steps == 0 or step == last_step
-
-        evaluation: Metrics = {}
-        if due(cadence.eval_every_steps):
-            evaluation = actions.evaluate(step)
-        if due(cadence.log_every_steps):
-            line = window.means(examples_per_step) | evaluation
-            actions.write(step, line)
+        log_due, eval_due, save_due = (
+            step == last_step or step % every == 0 for every in cadence.periods
+        )
+        evaluation = actions.evaluate(step) if eval_due else {}
+        if log_due:
+            actions.write(step, window.means(examples_per_step) | evaluation)
             window = _Window()
-        if due(cadence.save_every_steps) or (evaluation and actions.is_best(step)):
+        if save_due or (eval_due and actions.is_best(step)):
             actions.save(step)
 
 

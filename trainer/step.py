@@ -12,6 +12,7 @@ K = metrics.
 import dataclasses
 import math
 from collections.abc import Callable, Iterable
+from typing import TypeAlias
 
 import keras
 import tensorflow as tf
@@ -22,9 +23,6 @@ from trainer.config import ConfigError
 Batch = dict[str, tf.Tensor]
 TeacherSignal = Callable[[Batch], tf.Tensor]
 Schedule = Callable[[tf.Tensor], tf.Tensor]
-
-# Appended to the metrics of every core by its step.
-_COUNT, _GRADIENT_NORM = "examples", "gradient_norm"
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -80,17 +78,30 @@ def supervised_core(model: keras.Model, *, seed: int) -> Core:
     return Core(run=run, metrics=("loss", "accuracy"))
 
 
+# A compiled function of tensors, which knows its traces and graph.
+Compiled: TypeAlias = tf.types.experimental.PolymorphicFunction
+
+
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Step:
-    """A compiled training step over an endless distributed dataset.
+    """A compiled training step that repeats over an endless dataset."""
 
-    `run(num_steps)` takes that many steps and gives, for each name in `metrics`, its
-    mean over their examples; a mean is not finite as soon as one of its values is not.
-    `traces()` counts the traces of the core: one a replica, however many steps ran.
-    """
+    metrics: tuple[str, ...]
+    compute: Compiled  # one replica's part before the all-reduce: one trace a replica
+    repeat: Compiled  # int32 [] steps to float64 [K + 2] sums
 
-    run: Callable[[int], dict[str, float]]
-    traces: Callable[[], int]
+    def run(self, num_steps: int) -> dict[str, float]:
+        """Takes `num_steps` steps; gives each metric's mean over their examples.
+
+        A mean is not finite as soon as one of its values is not.
+        """
+        # A tensor, not a number: a number would trace anew for each length.
+        sums = self.repeat(tf.constant(num_steps)).numpy().tolist()
+        *totals, gradient_norm, count = sums
+        means = [total / count for total in totals]
+        return dict(zip(self.metrics, means, strict=True)) | {
+            "gradient_norm": gradient_norm / num_steps
+        }
 
 
 def compile_step(
@@ -108,63 +119,91 @@ def compile_step(
     Raises:
       ConfigError: when tracing, a trainable variable does not reach the loss.
     """
-    names = (*core.metrics, _COUNT)
-    moving = _moving_statistics(model)
-    shapes = [v.shape for v in (*model.trainable_variables, *moving)] + [(len(names),)]
+    compute = _compile_compute(core, model, xla=xla)
+    num_replicas = strategy.num_replicas_in_sync
+    update = _compile_update(core, model, optimizer, num_replicas=num_replicas, xla=xla)
+    batches = iter(dataset)
 
-    @tf.function(jit_compile=xla, autograph=False)
-    def compute(batch: Batch, step: tf.Tensor) -> tf.Tensor:
-        gradients, sums = core.run(batch, step)
-        _check_gradients(gradients, model)
-        count = tf.cast(tf.size(batch["label"]), tf.float32)
-        return _flatten([*gradients, *(v.value for v in moving), sums, [count]])
-
-    @tf.function(jit_compile=xla, autograph=False)
-    def update(flat: tf.Tensor, learning_rate: tf.Tensor) -> tf.Tensor:
-        *parts, sums = _unflatten(flat, shapes)
-        gradients = [part / sums[-1] for part in parts[: len(parts) - len(moving)]]
-        for gradient, variable in zip(
-            gradients, model.trainable_variables, strict=True
-        ):
-            optimizer.update_step(gradient, variable, learning_rate)
-            if variable.constraint is not None:
-                variable.assign(variable.constraint(variable.value))
-        for total, variable in zip(parts[len(gradients) :], moving, strict=True):
-            variable.assign(total / strategy.num_replicas_in_sync)
-        return tf.concat([sums, [tf.linalg.global_norm(gradients) * sums[-1]]], axis=0)
-
-    @tf.autograph.experimental.do_not_convert
-    def replica_step(batch: Batch) -> tf.Tensor:
+    def on_replica(batch: Batch) -> tf.Tensor:
         step = optimizer.iterations.value
         flat = compute(batch, step)
         replica = tf.distribute.get_replica_context()
         flat = replica.all_reduce(tf.distribute.ReduceOp.SUM, flat)
         return update(flat, schedule(step))
 
-    @tf.autograph.experimental.do_not_convert
-    def step_on_all_replicas(batch: Batch) -> tf.Tensor:
-        sums = strategy.run(replica_step, args=(batch,))
+    def one_step(done: tf.Tensor, sums: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        results = strategy.run(on_replica, args=(next(batches),))
         # Outside the replicas, where Keras may assign a variable they share.
         optimizer.iterations.assign_add(1)
-        return tf.cast(strategy.experimental_local_results(sums)[0], tf.float64)
+        result = strategy.experimental_local_results(results)[0]
+        return done + 1, sums + tf.cast(result, tf.float64)
 
-    batches = iter(dataset)
+    @tf.function(autograph=False)
+    def repeat(num_steps: tf.Tensor) -> tf.Tensor:
+        nothing = tf.zeros([len(core.metrics) + 2], tf.float64)
+        return tf.while_loop(
+            lambda done, _: done < num_steps, one_step, (tf.constant(0), nothing)
+        )[1]
 
-    @tf.function
-    def steps(num_steps: tf.Tensor) -> tf.Tensor:
-        sums = tf.zeros([len(names) + 1], tf.float64)
-        for _ in tf.range(num_steps):
-            sums += step_on_all_replicas(next(batches))
-        return sums
+    return Step(metrics=core.metrics, compute=compute, repeat=repeat)
 
-    def run(num_steps: int) -> dict[str, float]:
-        # A tensor, not a number: a number would trace anew for each length.
-        sums = steps(tf.constant(num_steps, tf.int32)).numpy()
-        totals = dict(zip((*names, _GRADIENT_NORM), sums.tolist(), strict=True))
-        count = totals.pop(_COUNT)
-        return {name: total / count for name, total in totals.items()}
 
-    return Step(run=run, traces=compute.experimental_get_tracing_count)
+def _compile_compute(core: Core, model: keras.Model, *, xla: bool) -> Compiled:
+    """From a replica's share of the batch to its flat vector [P].
+
+    The vector holds the sums of gradients, moving statistics, metrics and examples.
+    """
+    moving = _moving_statistics(model)
+
+    @tf.function(jit_compile=xla, autograph=False)
+    def compute(batch: Batch, step: tf.Tensor) -> tf.Tensor:
+        gradients, sums = core.run(batch, step)
+        _check_gradients(gradients, model)
+        statistics = [variable.value for variable in moving]
+        count = tf.cast(tf.size(batch["label"]), tf.float32)
+        parts = [*gradients, *statistics, sums, count]
+        return tf.concat([tf.reshape(tf.cast(p, tf.float32), [-1]) for p in parts], 0)
+
+    return compute
+
+
+def _compile_update(
+    core: Core,
+    model: keras.Model,
+    optimizer: keras.optimizers.Optimizer,
+    *,
+    num_replicas: int,
+    xla: bool,
+) -> Compiled:
+    """From the vector summed over replicas to new variables on this one.
+
+    Gives the metric sums [K], the norm of the mean gradient and the example count.
+    """
+    trained, moving = model.trainable_variables, _moving_statistics(model)
+    shapes = [tuple(variable.shape) for variable in (*trained, *moving)]
+    shapes += [(len(core.metrics),), (1,)]
+
+    @tf.function(jit_compile=xla, autograph=False)
+    def update(flat: tf.Tensor, learning_rate: tf.Tensor) -> tf.Tensor:
+        *parts, sums, count = (
+            tf.reshape(part, shape)
+            for part, shape in zip(
+                tf.split(flat, [math.prod(shape) for shape in shapes]),
+                shapes,
+                strict=True,
+            )
+        )
+        gradients = [part / count for part in parts[: len(trained)]]
+        for gradient, variable in zip(gradients, trained, strict=True):
+            optimizer.update_step(gradient, variable, learning_rate)
+            if variable.constraint is not None:
+                variable.assign(variable.constraint(variable.value))
+        for total, variable in zip(parts[len(trained) :], moving, strict=True):
+            variable.assign(total / num_replicas)
+        norm = tf.reshape(tf.linalg.global_norm(gradients), [1])
+        return tf.concat([sums, norm, count], axis=0)
+
+    return update
 
 
 def _training_logits(
@@ -203,14 +242,3 @@ def _check_gradients(gradients: list[tf.Tensor | None], model: keras.Model) -> N
             f"every trainable variable of model {model.name!r} must reach its logits, "
             f"got none from {', '.join(unused)}; remove them or make them not trainable"
         )
-
-
-def _flatten(tensors: list[tf.Tensor]) -> tf.Tensor:
-    return tf.concat(
-        [tf.reshape(tf.cast(t, tf.float32), [-1]) for t in tensors], axis=0
-    )
-
-
-def _unflatten(flat: tf.Tensor, shapes: list[tuple[int, ...]]) -> list[tf.Tensor]:
-    parts = tf.split(flat, [math.prod(shape) for shape in shapes])
-    return [tf.reshape(part, shape) for part, shape in zip(parts, shapes, strict=True)]

@@ -1,7 +1,7 @@
 """The configuration of a run; importing it loads no TensorFlow."""
 
 from trainer.config.errors import ConfigError
-from trainer.config.identity import differences, resolved
+from trainer.config.identity import differences, identity, resolved
 from trainer.config.reader import load
 from trainer.config.schema import (
     AdamOptions,
@@ -41,6 +41,7 @@ __all__ = [
     "TeacherConfig",
     "TrainConfig",
     "differences",
+    "identity",
     "load",
     "resolved",
 ]

@@ -13,4 +13,4 @@ def nearest(name: str, known: Iterable[str]) -> str:
     names = sorted(known)
     close = difflib.get_close_matches(name, names, n=1, cutoff=0.5)
     suggestion = f"did you mean {close[0]!r}? " if close else ""
-    return f"{suggestion}known: {', '.join(names)}"
+    return f"{suggestion}known: {', '.join(names) or 'none; remove it'}"

@@ -3,6 +3,7 @@
 import dataclasses
 import math
 import pathlib
+import sys
 import tomllib
 import types
 import typing
@@ -43,8 +44,9 @@ def _read_toml(path: str) -> dict[str, Any]:
         raise ConfigError(
             f"--config must name a readable TOML file, got {path!r}: {error.strerror}"
         ) from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{path} must be a TOML file: {error}") from None
+    # ValueError: no TOML, no UTF-8, or a number of thousands of digits.
+    except (ValueError, RecursionError) as error:
+        raise ConfigError(f"{path} must be a TOML file in UTF-8: {error}") from None
 
 
 def _override(settings: dict[str, Any], override: str) -> None:
@@ -55,35 +57,50 @@ def _override(settings: dict[str, Any], override: str) -> None:
             f"--set must read section.field=value, got {override!r}; "
             "for example --set=distill.temperature=4.0"
         )
-    try:
-        value = tomllib.loads(f"value = {text}")["value"]
-    except tomllib.TOMLDecodeError:
-        raise ConfigError(
-            f"--set={path} must have a TOML value, got {text!r}; "
-            f"a string needs its quotes: --set='{path}=\"{text}\"'"
-        ) from None
+    value = _toml_value(path, text)
     table = settings
-    for name in names[:-1]:
+    for i, name in enumerate(names[:-1], start=1):
         table = table.setdefault(name, {})
         if not isinstance(table, dict):
-            raise ConfigError(f"--set={override}: {name!r} is a value, not a section")
+            owner = ".".join(names[:i])
+            raise ConfigError(
+                f"{owner} must be a section for --set={override}, got {table!r}; "
+                f"change it in the file or with --set={owner}=VALUE"
+            )
     table[names[-1]] = value
     # Length has two units; the one given last on the command line holds.
     other = {"steps": "epochs", "epochs": "steps"}.get(names[-1])
-    if other:
+    if other and names[-2:-1] == ["train"]:
         table.pop(other, None)
 
 
-def _build(cls: type, settings: object, path: str) -> Any:
-    """An instance of the dataclass `cls` from a TOML table; `path` names the table."""
+def _toml_value(path: str, text: str) -> Any:
+    try:
+        table = tomllib.loads(f"value = {text}")
+    except (ValueError, RecursionError):
+        table = {}
+    if table.keys() != {"value"}:  # no TOML, or more than one value
+        raise ConfigError(
+            f"--set={path} must have a TOML value, got {text!r}; "
+            f"a string needs its quotes: --set='{path}=\"{text}\"'"
+        )
+    return table["value"]
+
+
+def _build(cls: type, settings: object, path: str, owner: str = "") -> Any:
+    """An instance of the dataclass `cls` from a TOML table; `path` names the table.
+
+    Options have an `owner`, as in "model 'mlp'", which messages name.
+    """
     if not isinstance(settings, Mapping):
-        raise ConfigError(f"{path} must be a section, got {settings!r}")
+        raise _no_section(path, settings)
     hints = typing.get_type_hints(cls, include_extras=True)
     fields = {field.name: field for field in dataclasses.fields(cls)}
     for name in settings:
         if name not in fields:
+            of = f" of {owner}" if owner else ""
             raise ConfigError(
-                f"{_join(path, name)} is not a setting; {nearest(name, fields)}"
+                f"{_join(path, name)} is not a setting{of}; {nearest(name, fields)}"
             )
     values: dict[str, Any] = {}
     for name, field in fields.items():
@@ -99,7 +116,11 @@ def _build(cls: type, settings: object, path: str) -> Any:
         elif field.default is not dataclasses.MISSING:
             values[name] = field.default
         else:
-            raise ConfigError(f"{_join(path, name)} is missing; it has no default")
+            setting = _join(path, name)
+            raise ConfigError(
+                f"{setting} is missing and has no default; "
+                f"add it to the file or with --set={setting}=VALUE"
+            )
     return cls(**values)
 
 
@@ -117,13 +138,13 @@ def _options_rule(hint: Any) -> OptionsOf | None:
 def _build_options(
     rule: OptionsOf, owner: str, settings: object, path: str, name: str
 ) -> Any:
+    options = _join(path, name)
     if owner in rule.table:
-        return _build(rule.table[owner], settings, _join(path, name))
+        return _build(rule.table[owner], settings, options, f"{rule.field} {owner!r}")
     if rule.field == "model" and ":" in owner:
         if not isinstance(settings, Mapping):
-            raise ConfigError(
-                f"{_join(path, name)} must be a section, got {settings!r}"
-            )
+            raise _no_section(options, settings)
+        _check_plain(settings, options)
         return dict(settings)  # a user's own model checks its own keyword arguments
     owned = " or package.module:function" if rule.field == "model" else ""
     raise ConfigError(
@@ -156,15 +177,37 @@ def _value(hint: Any, value: object, path: str) -> Any:
         return _value(typing.get_args(hint)[0], value, path)
     if dataclasses.is_dataclass(hint):
         return _build(typing.cast(type, hint), value, path)
-    if hint is float and type(value) is int:
+    if hint is float and type(value) is int and abs(value) <= sys.float_info.max:
         return float(value)
     if type(value) is not hint or (type(value) is float and not math.isfinite(value)):
         raise _broken(path, _TYPE_NAMES[hint], value)
     return value
 
 
+def _check_plain(value: object, path: str) -> None:
+    """Refuses what config.json cannot hold, or what would not equal itself."""
+    if isinstance(value, dict):
+        for name, item in value.items():
+            _check_plain(item, _join(path, name))
+    elif isinstance(value, list):
+        for i, item in enumerate(value):
+            _check_plain(item, f"{path}[{i}]")
+    elif type(value) not in (str, int, bool) and not (
+        type(value) is float and math.isfinite(value)
+    ):
+        raise _broken(path, "text, a finite number, true or false", value)
+
+
+def _no_section(path: str, settings: object) -> ConfigError:
+    return ConfigError(
+        f"{path} must be a section, got {settings!r}; "
+        f"write [{path}] in the file, or --set={path}.FIELD=VALUE"
+    )
+
+
 def _broken(path: str, rule: str, value: object) -> ConfigError:
+    setting = path.partition("[")[0]  # --set takes whole lists
     return ConfigError(
         f"{path} must be {rule}, got {value!r}; "
-        f"change it in the file or with --set={path}=VALUE"
+        f"change it in the file or with --set={setting}=VALUE"
     )

@@ -217,7 +217,10 @@ class Config:
 
 def _check_unique(path: str, values: tuple[int, ...]) -> None:
     if len(set(values)) < len(values):
-        raise ConfigError(f"{path} must name each value once, got {list(values)}")
+        raise ConfigError(
+            f"{path} must name each value once, got {list(values)}; "
+            f"for example --set='{path}={sorted(set(values))}'"
+        )
 
 
 def _check_splits(data: DataConfig) -> None:
@@ -236,12 +239,15 @@ def _check_train(path: str, train: TrainConfig, runtime: RuntimeConfig) -> None:
     if (train.epochs > 0) == (train.steps > 0):
         raise ConfigError(
             f"{path} must have exactly one of epochs and steps above 0, "
-            f"got epochs = {train.epochs} and steps = {train.steps}; remove one"
+            f"got epochs = {train.epochs} and steps = {train.steps}; "
+            f"{'remove' if train.steps else 'set'} one"
         )
     if train.global_batch_size % runtime.logical_cpus:
+        up = -(-train.global_batch_size // runtime.logical_cpus) * runtime.logical_cpus
         raise ConfigError(
             f"{path}.global_batch_size must be a multiple of runtime.logical_cpus "
-            f"({runtime.logical_cpus}), got {train.global_batch_size}"
+            f"({runtime.logical_cpus}), got {train.global_batch_size}; "
+            f"nearest above: {up}"
         )
     options = train.optimizer_options
     if isinstance(options, SgdOptions) and options.nesterov and options.momentum == 0:

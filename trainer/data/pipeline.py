@@ -10,7 +10,7 @@ Shapes: M = examples of the set, B = examples of one step on one replica.
 """
 
 import math
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 import numpy as np
 import tensorflow as tf
@@ -19,6 +19,9 @@ from trainer import noise
 from trainer.config import DataConfig
 from trainer.data.augment import AUGMENTATIONS
 from trainer.data.examples import Examples
+
+# Enough to hide a gather of small images behind a step, on any number of cores.
+_BATCHES_IN_THE_MAKING = 4
 
 Batch = dict[str, tf.Tensor]
 Batches = Iterable[Batch]  # a distributed dataset
@@ -41,15 +44,15 @@ def training_batches(
     images, labels, ids = (
         tf.constant(array) for array in (examples.images, examples.labels, examples.ids)
     )
-    num_replicas = strategy.num_replicas_in_sync
+    global_batch_size = strategy.num_replicas_in_sync * per_replica_batch_size
     augment = AUGMENTATIONS[data.augment]
 
     def batch_of(step: tf.Tensor, replica: tf.Tensor) -> Batch:
-        slots = replica * per_replica_batch_size + tf.range(
-            per_replica_batch_size, dtype=tf.int64
+        share = tf.range(per_replica_batch_size, dtype=tf.int64)
+        slots = replica * per_replica_batch_size + share
+        epochs, rows = shuffled(
+            step * global_batch_size + slots, num_examples=len(examples), seed=seed
         )
-        positions = step * (num_replicas * per_replica_batch_size) + slots
-        epochs, rows = shuffled(positions, num_examples=len(examples), seed=seed)
         batch_ids = tf.gather(ids, rows)
         keys = noise.key(seed, epochs, batch_ids)
         return {
@@ -59,20 +62,7 @@ def training_batches(
             "slot": tf.cast(slots, tf.int32),
         }
 
-    def of_pipeline(context: tf.distribute.InputContext) -> tf.data.Dataset:
-        # A pipeline feeds its own replicas in turn: consecutive elements are the
-        # consecutive replicas of one step.
-        local = num_replicas // context.num_input_pipelines
-        first_replica = context.input_pipeline_id * local
-        counter = tf.data.Dataset.counter(start=first_step * local, dtype=tf.int64)
-        return counter.map(
-            lambda n: batch_of(n // local, first_replica + n % local),
-            num_parallel_calls=tf.data.AUTOTUNE,
-            deterministic=True,
-        ).prefetch(tf.data.AUTOTUNE)
-
-    batches: Batches = strategy.distribute_datasets_from_function(of_pipeline)
-    return batches
+    return _distributed(batch_of, strategy, first_step=first_step, num_steps=None)
 
 
 def shuffled(
@@ -115,13 +105,45 @@ def evaluation_batches(
             "weight": tf.cast(inside, tf.float32),
         }
 
+    batches = _distributed(batch_of, strategy, first_step=0, num_steps=num_steps)
+    return batches, num_steps
+
+
+def _distributed(
+    batch_of: Callable[[tf.Tensor, tf.Tensor], Batch],
+    strategy: tf.distribute.Strategy,
+    *,
+    first_step: int,
+    num_steps: int | None,
+) -> Batches:
+    """The dataset of `batch_of(step, replica)`, endless where there is no `num_steps`.
+
+    A pipeline feeds its own replicas in turn, so that its consecutive elements are the
+    consecutive replicas of one step, then those of the next.
+    """
+
     def of_pipeline(context: tf.distribute.InputContext) -> tf.data.Dataset:
-        local = num_replicas // context.num_input_pipelines
+        local = strategy.num_replicas_in_sync // context.num_input_pipelines
         first_replica = context.input_pipeline_id * local
+        elements = tf.data.Dataset.counter(first_step * local, dtype=tf.int64)
+        if num_steps is not None:
+            elements = elements.take(num_steps * local)
         return (
-            tf.data.Dataset.range(num_steps * local)
-            .map(lambda n: batch_of(n // local, first_replica + n % local))
-            .prefetch(1)
+            elements.map(
+                lambda n: batch_of(n // local, first_replica + n % local),
+                num_parallel_calls=_BATCHES_IN_THE_MAKING,
+                deterministic=True,
+            )
+            .prefetch(_BATCHES_IN_THE_MAKING)
+            .with_options(_options())
         )
 
-    return strategy.distribute_datasets_from_function(of_pipeline), num_steps
+    batches: Batches = strategy.distribute_datasets_from_function(of_pipeline)
+    return batches
+
+
+def _options() -> tf.data.Options:
+    options = tf.data.Options()
+    # There is nothing to tune, and an iterator that tunes itself takes seconds to end.
+    options.autotune.enabled = False
+    return options

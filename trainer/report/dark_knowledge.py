@@ -26,11 +26,11 @@ def dark_knowledge(
     *,
     temperature: float | None = None,
 ) -> Figure:
-    """What the teacher says of each example, from its first choice to its last.
+    """What the teacher says of each example: one row each, one panel a temperature.
 
-    Dividing the logits by a temperature before the softmax lifts the small
-    probabilities that tell which classes resemble each other (Hinton et al.,
-    Distilling the Knowledge in a Neural Network, 2015).
+    A temperature lifts the small probabilities that tell which classes resemble each
+    other (Hinton et al., Distilling the Knowledge in a Neural Network, 2015). A row's
+    classes are in the teacher's order; past the tenth they share one bar.
 
     Args:
       images: uint8 [K, H, W, 1 or 3].
@@ -38,11 +38,6 @@ def dark_knowledge(
       labels: int [K], the true classes.
       class_names: C names.
       temperature: the run's, joined to 1, 2, 4, 8, 20 and marked; None marks none.
-
-    Returns:
-      A figure of K rows: the image, then one panel of bars for each temperature. The
-      classes of a row are in the teacher's order, which no temperature changes; past
-      the tenth they share one bar.
 
     Raises:
       ValueError: there is no example.
@@ -52,27 +47,39 @@ def dark_knowledge(
     temperatures = sorted({*TEMPERATURES, *((temperature,) if temperature else ())})
     orders = np.argsort(-logits, axis=-1, kind="stable")
     names = [_names(order, class_names) for order in orders]
-    drawing, panels = _grid(names, len(temperatures))
-    for axes, heat in zip(panels[0, 1:], temperatures, strict=True):
-        is_marked = heat == temperature
-        axes.set_title(
-            f"T = {heat:g}" + ("\nthis run" if is_marked else ""),
-            fontsize=9,
-            color=TEACHER if is_marked else INK,
-            weight="bold" if is_marked else "normal",
-        )
-    for i, row in enumerate(panels):
-        _draw_image(row[0], images[i], class_names[labels[i]])
-        # The bar of the others is no class, even where it holds the true one.
-        is_true = np.zeros(len(names[i]), dtype=bool)
-        is_true[:NUM_CLASSES] = orders[i][:NUM_CLASSES] == labels[i]
-        for axes, heat in zip(row[1:], temperatures, strict=True):
-            probs = softmax(logits[i], temperature=heat)[orders[i]]
-            if len(probs) > NUM_CLASSES:
-                probs = np.append(probs[:NUM_CLASSES], probs[NUM_CLASSES:].sum())
-            _draw_bars(axes, probs, is_true, is_marked=heat == temperature)
-        _name_bars(row[1], names[i], is_true)
+    drawing, panels = _grid(names, temperatures)
+    for i, (picture, *row) in enumerate(panels):
+        _draw_image(picture, images[i], class_names[labels[i]])
+        is_true = _is_true(orders[i], labels[i])
+        for axes, heat in zip(row, temperatures, strict=True):
+            _draw_bars(axes, _shown(logits[i][orders[i]], heat), is_true)
+        _name_bars(row[0], names[i], is_true)
+    if temperature:
+        _mark(panels[:, 1 + temperatures.index(temperature)])
     return drawing
+
+
+def _is_true(order: np.ndarray, label: int) -> np.ndarray:
+    """Which of a row's N bars is the true class: bool [N]."""
+    is_true: np.ndarray = order[: NUM_CLASSES + 1] == label
+    # The bar of the others is no class, even where it holds the true one.
+    is_true[NUM_CLASSES:] = False
+    return is_true
+
+
+def _shown(ordered_logits: np.ndarray, temperature: float) -> np.ndarray:
+    """Probabilities of a row's N bars, from logits [C] in falling order."""
+    probs = softmax(ordered_logits, temperature=temperature)
+    if len(probs) <= NUM_CLASSES:
+        return probs
+    return np.append(probs[:NUM_CLASSES], probs[NUM_CLASSES:].sum())
+
+
+def _mark(column: np.ndarray) -> None:
+    for axes in column:
+        axes.set_facecolor(MARKED)
+    title = column[0].title
+    title.set(text=f"{title.get_text()}\nthis run", color=TEACHER, weight="bold")
 
 
 def _names(order: np.ndarray, class_names: Sequence[str]) -> list[str]:
@@ -82,12 +89,15 @@ def _names(order: np.ndarray, class_names: Sequence[str]) -> list[str]:
     return [*names, f"{num_others} others"] if num_others else names
 
 
-def _grid(names: list[list[str]], num_temperatures: int) -> tuple[Figure, np.ndarray]:
+def _grid(
+    names: list[list[str]], temperatures: Sequence[float]
+) -> tuple[Figure, np.ndarray]:
     """Axes [K, 1 + temperatures]; the first column holds image and class names."""
+    num_temperatures = len(temperatures)
     row_inches = max(BAR_INCHES * len(names[0]), 1.0)
     height = len(names) * (row_inches + MARGIN_INCHES) + HEADER_INCHES
     longest = max(len(name) for row in names for name in row)
-    first_column = min(row_inches, 1.7) + NAME_INCHES * longest + 0.2
+    first_column = min(row_inches, 1.7) + NAME_INCHES * longest + 0.3
     panel = (WIDTH_INCHES - first_column) / num_temperatures
     drawing = Figure(figsize=(WIDTH_INCHES, height))
     panels = drawing.subplots(
@@ -104,6 +114,8 @@ def _grid(names: list[list[str]], num_temperatures: int) -> tuple[Figure, np.nda
             "width_ratios": (first_column, *(panel,) * num_temperatures),
         },
     )
+    for axes, temperature in zip(panels[0, 1:], temperatures, strict=True):
+        axes.set_title(f"T = {temperature:g}", fontsize=9, color=INK)
     return drawing, panels
 
 
@@ -123,21 +135,19 @@ def _name_bars(axes: Any, names: list[str], is_true: np.ndarray) -> None:
         label.set(color=TEACHER, weight="bold")
 
 
-def _draw_bars(
-    axes: Any, probs: np.ndarray, is_true: np.ndarray, *, is_marked: bool
-) -> None:
+def _draw_bars(axes: Any, probs: np.ndarray, is_true: np.ndarray) -> None:
     places = np.arange(len(probs))
     colours = np.where(is_true, TEACHER, PALE)
     colours[NUM_CLASSES:] = OTHERS
     axes.barh(places, probs, height=0.78, color=colours)
-    for place, prob in zip(places, probs, strict=True):
+    for place, prob, colour in zip(places, probs, colours, strict=True):
         is_long = prob > 0.6  # the number goes inside the bar
         axes.text(
             prob - 0.02 if is_long else prob + 0.02,
             place,
             _percent(prob),
             size=6.5,
-            color="white" if is_long else INK,
+            color="white" if is_long and colour == TEACHER else INK,
             ha="right" if is_long else "left",
             va="center_baseline",
         )
@@ -145,8 +155,6 @@ def _draw_bars(
     axes.tick_params(left=False, labelleft=False)
     axes.spines[["top", "right", "bottom"]].set_visible(False)
     axes.spines["left"].set_color(FAINT)
-    if is_marked:
-        axes.set_facecolor(MARKED)
 
 
 def _percent(share: float) -> str:

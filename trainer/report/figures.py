@@ -31,6 +31,7 @@ except ModuleNotFoundError as error:
 PALETTE = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
 INK, FAINT, GRID = "#1f2328", "#6a737d", "#dfe3e8"
 MAX_ANNOTATED_CLASSES = 12  # in a confusion matrix
+MAX_CELLS = 150  # along one side of a confusion matrix
 PANEL_COLUMNS = 3
 
 
@@ -52,28 +53,27 @@ def learning_curves(histories: Mapping[str, Sequence[History]]) -> Figure:
     """
     drawing = Figure(figsize=(10, 3.9), layout="constrained")
     loss_axes, accuracy_axes = drawing.subplots(1, 2)
-    accuracies = []
+    losses, accuracies = [], []
     for name, colour in palette(list(histories)).items():
-        _curves(loss_axes, histories[name], "train/loss", colour=colour, label=name)
+        look: dict[str, Any] = {"colour": colour, "label": name}
+        losses += _curves(loss_axes, histories[name], "train/loss", **look)
         accuracies += _curves(
-            accuracy_axes,
-            histories[name],
-            "eval/accuracy",
-            colour=colour,
-            label=name,
-            factor=100,
+            accuracy_axes, histories[name], "eval/accuracy", factor=100, **look
         )
     _style(loss_axes, title="Train loss", x="step", y="loss (nats)")
     _style(accuracy_axes, title="Validation accuracy", x="step", y="accuracy (%)")
-    loss_axes.set_yscale("log")
-    loss_axes.yaxis.set_major_formatter("{x:g}")
+    if any(np.any(values > 0) for values in losses):
+        loss_axes.set_yscale("log")
+        loss_axes.yaxis.set_minor_locator(ticker.LogLocator(subs=(2, 5)))
+        loss_axes.yaxis.set_major_formatter("{x:g}")
+        loss_axes.yaxis.set_minor_formatter("{x:g}")
     if accuracies:
         # The climb from chance would flatten the part that tells the models apart.
         floor = min(values[len(values) // 8] for values in accuracies)
         top = max(values.max() for values in accuracies)
         margin = 0.06 * (top - floor) or 1.0
         accuracy_axes.set_ylim(floor - margin, min(top + margin, 100.5))
-    if loss_axes.get_legend_handles_labels()[0]:
+    if losses:
         loss_axes.legend(frameon=False, fontsize=9, labelcolor=INK, loc="upper right")
     return drawing
 
@@ -123,6 +123,7 @@ def confusion_matrices(
     Returns:
       A figure whose colours are row-normalised and whose numbers, up to 12 classes,
       are counts. The colour scale is stretched at its low end, where the errors are.
+      Past 150 classes a cell is a block of neighbours and shows their highest share.
     """
     num_columns = min(len(matrices), PANEL_COLUMNS)
     num_rows = -(-len(matrices) // num_columns)
@@ -133,10 +134,11 @@ def confusion_matrices(
     for axes, name in zip(panels, matrices, strict=False):
         counts = np.asarray(matrices[name])
         shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
-        axes.imshow(shares, cmap=scale.cmap, norm=scale.norm)
+        _draw_shares(axes, shares, cmap=scale.cmap, norm=scale.norm)
         colour = palette(list(matrices))[name]
         num_errors = counts.sum() - np.trace(counts)
-        axes.set_title(f"{plain(name)}: {num_errors} errors", color=colour, fontsize=11)
+        title = f"{plain(name)}: {num_errors} error" + ("" if num_errors == 1 else "s")
+        axes.set_title(title, color=colour, fontsize=11)
         _class_ticks(axes, class_names)
         if len(class_names) <= MAX_ANNOTATED_CLASSES:
             _annotate(axes, counts, shares)
@@ -151,11 +153,23 @@ def confusion_matrices(
     return drawing
 
 
+def _draw_shares(axes: Any, shares: np.ndarray, **colouring: Any) -> None:
+    # More cells than pixels would be averaged away: a block shows its highest share.
+    num_classes = len(shares)
+    block = -(-num_classes // MAX_CELLS)
+    size = -(-num_classes // block) * block
+    blocks = np.pad(shares, (0, size - num_classes))
+    blocks = blocks.reshape(size // block, block, size // block, block).max(axis=(1, 3))
+    extent = (-0.5, size - 0.5, size - 0.5, -0.5)
+    axes.imshow(blocks, extent=extent, interpolation="nearest", **colouring)
+    axes.set(xlim=(-0.5, num_classes - 0.5), ylim=(num_classes - 0.5, -0.5))
+
+
 def _class_ticks(axes: Any, class_names: Sequence[str]) -> None:
     every = -(-len(class_names) // 20)
     ticks = range(0, len(class_names), every)
     labels = [plain(class_names[tick], width=12) for tick in ticks]
-    is_long = max(map(len, labels)) > 2
+    is_long = max(map(len, labels)) * len(labels) > 36  # characters of a panel's width
     axes.set_xticks(ticks, labels, fontsize=7, rotation=90 if is_long else 0)
     axes.set_yticks(ticks, labels, fontsize=7)
     axes.set_xlabel("predicted", fontsize=9, color=FAINT)
@@ -176,7 +190,7 @@ def _annotate(axes: Any, counts: np.ndarray, shares: np.ndarray) -> None:
 def reliability(
     logits: Mapping[str, np.ndarray], labels: np.ndarray, *, num_bins: int = 15
 ) -> Figure:
-    """Reliability diagrams (Guo et al., 2017): accuracy against confidence.
+    """Reliability diagrams: accuracy against confidence (Guo et al., 2017).
 
     Args:
       logits: model -> float [M, C].
@@ -190,8 +204,7 @@ def reliability(
     Raises:
       ValueError: there is no example.
     """
-    size = (3.2 * len(logits) + 0.5, 4.4)
-    drawing = Figure(figsize=size, layout="constrained")
+    drawing = Figure(figsize=(3.2 * len(logits) + 0.5, 4.4), layout="constrained")
     panels = drawing.subplots(
         2,
         len(logits),
@@ -204,20 +217,23 @@ def reliability(
         panels.T, palette(list(logits)).items(), strict=True
     ):
         bins = reliability_bins(logits[name], labels, num_bins=num_bins)
-        _draw_reliability(upper, bins, colour=colour)
         _style(upper, title=plain(name), title_colour=colour)
-        centres = (bins.edges[:-1] + bins.edges[1:]) / 2
-        width = 0.8 / num_bins
-        lower.bar(centres, bins.count / len(labels), width=width, color=colour)
         _style(lower, x="confidence (%)")
-    for axes in panels.flat:
-        axes.set(xlim=(0, 1), ylim=(0, 1))
-        for axis in (axes.xaxis, axes.yaxis):
-            axis.set_ticks((0, 0.25, 0.5, 0.75, 1))
-            axis.set_major_formatter(ticker.PercentFormatter(1, symbol=None))
+        _draw_reliability(upper, bins, colour=colour)
+        centres = (bins.edges[:-1] + bins.edges[1:]) / 2
+        lower.bar(centres, bins.count / len(labels), 0.8 / num_bins, color=colour)
+        _percent_axes(upper)
+        _percent_axes(lower)
     panels[0, 0].set_ylabel("accuracy (%)")
     panels[1, 0].set_ylabel("examples (%)")
     return drawing
+
+
+def _percent_axes(axes: Any) -> None:
+    axes.set(xlim=(0, 1), ylim=(0, 1))
+    for axis in (axes.xaxis, axes.yaxis):
+        axis.set_ticks((0, 0.25, 0.5, 0.75, 1))
+        axis.set_major_formatter(ticker.PercentFormatter(1, symbol=None))
 
 
 def _draw_reliability(axes: Any, bins: ReliabilityBins, *, colour: str) -> None:
@@ -235,7 +251,7 @@ def _draw_reliability(axes: Any, bins: ReliabilityBins, *, colour: str) -> None:
         zorder=3,  # above the frame, where accuracy is 0 or 1
         label=f"ECE {bins.ece:.4f}",
     )
-    axes.legend(frameon=False, fontsize=9, labelcolor=INK, loc="upper left")
+    axes.legend(frameon=False, fontsize=9, labelcolor=INK, loc="best")
 
 
 def _style(

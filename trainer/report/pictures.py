@@ -78,7 +78,7 @@ def _dark_knowledge(found: inputs.Inputs) -> Picture:
         "Dark knowledge",
         f"What the {teacher} answers to test images, at rising temperature T. A row's "
         "classes stay in the same order; the true one is the dark bar. At T = 1 the "
-        "first choice hides the rest; a higher T lifts the small probabilities that "
+        "first choices hide the rest; a higher T lifts the small probabilities that "
         "tell which classes resemble each other, and they are what the student learns "
         "beside the label; far too high, all classes look alike.",
         dark_knowledge(

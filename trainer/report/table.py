@@ -75,7 +75,7 @@ def summary(results: dict[str, Any]) -> str:
         return "This run has no student and baseline to compare."
     examples = int(models["student"]["mean"]["examples"])
     return (
-        f"The student ({_size(models)}) makes {_errors(models['student'])} errors on "
+        f"The student ({_size(models)}) makes {_errors(models['student'])} on "
         f"{examples} test examples; the same network trained without the teacher makes "
         f"{_errors(models['baseline'])}. {_verdict(results)}"
     )
@@ -131,14 +131,14 @@ def _gain_line(results: dict[str, Any]) -> str:
         return "gain over baseline: not measured"
     gain = results["gain"]["errors"]
     any_model = next(iter(results["models"].values()))
-    text = value(gain["mean"], gain.get("standard_error"), digits=1)
+    text = _counted(gain["mean"], gain.get("standard_error"))
     num_seeds = len(gain["per_seed"])
     if gain.get("standard_error") is None:
         meaning = "one seed: no standard error"
     else:
         meaning = f"mean +- standard error over {num_seeds} seeds"
     examples = int(any_model["mean"]["examples"])
-    return f"gain over baseline: {text} errors of {examples} ({meaning})"
+    return f"gain over baseline: {text} of {examples} ({meaning})"
 
 
 def _size(models: dict[str, Any]) -> str:
@@ -154,7 +154,12 @@ def _size(models: dict[str, Any]) -> str:
 
 
 def _errors(model: dict[str, Any]) -> str:
-    return value(model["mean"]["errors"], model["std"].get("errors"), digits=1)
+    return _counted(model["mean"]["errors"], model["std"].get("errors"))
+
+
+def _counted(mean: float, spread: float | None = None) -> str:
+    text = value(mean, spread, digits=1)
+    return f"{text} error" if text == "1" else f"{text} errors"
 
 
 def _verdict(results: dict[str, Any]) -> str:
@@ -166,14 +171,14 @@ def _verdict(results: dict[str, Any]) -> str:
     interval = gain_interval(gain)
     if interval is None:
         return (
-            f"Distillation {effect} {value(mean, digits=1)} errors{share}. One seed "
-            "cannot tell a difference from noise: run several `seeds` before "
+            f"Distillation {effect} {_counted(mean)}{share}. One seed "
+            "cannot tell a difference from noise: run more of them before "
             "believing it."
         )
     low, high = interval
-    clear = "This is within noise" if low <= 0 <= high else "This is more than noise"
+    trust = "cannot be told from" if low <= 0 <= high else "is more than"
     return (
-        f"Distillation {effect} {value(mean, error, digits=1)} errors (mean +- "
-        f"standard error of {len(gain['per_seed'])} paired seeds){share}. {clear}: the "
-        f"95% interval of the gain is {low:.1f} to {high:.1f} errors."
+        f"Distillation {effect} {_counted(mean, error)} (mean +- standard error of "
+        f"{len(gain['per_seed'])} paired seeds){share}. This {trust} noise: the 95% "
+        f"interval of the gain is {low:.1f} to {high:.1f} errors."
     )

@@ -24,7 +24,7 @@ Metrics = dict[str, Any]
 
 def evaluate(session: Session) -> None:
     """Writes predictions.npz and results.json, unless they are there."""
-    if (session.workdir / RESULTS).exists():
+    if (session.path / RESULTS).exists():
         return
     config = session.config
     seeds: dict[str, tuple[int, ...]] = {
@@ -45,7 +45,7 @@ def evaluate(session: Session) -> None:
         "gain": {"errors": _gain(models["student"], models["baseline"])},
     }
     # Last: it says that the stage is done.
-    files.write_json(session.workdir / RESULTS, results)
+    files.write_json(session.path / RESULTS, results)
 
 
 def _entry(
@@ -59,13 +59,9 @@ def _entry(
     runs, selected, rates = [], [], []
     for seed in seeds:
         folder = session.folder(role, seed)
-        model = (
-            session.build_teacher()
-            if role == "teacher"
-            else session.build_student(seed)
-        )
-        position = checkpoint.latest_position(folder / CHECKPOINTS)
+        model = session.build(role, seed)
         predict = session.predictor(model, test)
+        position = checkpoint.latest_position(folder / CHECKPOINTS)
         run: Metrics = {"seed": seed}
         for key, file, step in (
             ("last", LAST, position.step),
@@ -73,23 +69,32 @@ def _entry(
         ):
             session.load(model, folder / file, stage=role)
             logits = predict()
-            run[key] = {"step": step, **_measured(logits, test.labels, teacher_logits)}
+            run[key] = {"step": step} | _measured(logits, test.labels, teacher_logits)
         runs.append(run)
         selected.append(logits)
         rates.append(events.median_throughput(folder / METRICS))
-    best = [{k: v for k, v in run["best"].items() if k != "step"} for run in runs]
-    known_rates = [rate for rate in rates if rate is not None]
     entry = {
         "parameters": model.count_params(),
-        "train_examples_per_sec": statistics.median(known_rates)
-        if known_rates
-        else None,
+        "train_examples_per_sec": _median(rates),
         "test": runs[0]["best"] | metrics.class_metrics(selected[0], test.labels),
         "seeds": runs,
-        "mean": {name: statistics.fmean(m[name] for m in best) for name in best[0]},
-        "std": {name: _spread([m[name] for m in best]) for name in best[0]},
+        **_over_seeds([run["best"] for run in runs]),
     }
     return entry, selected[0]
+
+
+def _over_seeds(best: list[Metrics]) -> Metrics:
+    names = [name for name in best[0] if name != "step"]
+    columns = {name: [metrics[name] for metrics in best] for name in names}
+    return {
+        "mean": {name: statistics.fmean(values) for name, values in columns.items()},
+        "std": {name: _spread(values) for name, values in columns.items()},
+    }
+
+
+def _median(rates: list[float | None]) -> float | None:
+    known = [rate for rate in rates if rate is not None]
+    return statistics.median(known) if known else None
 
 
 def _measured(
@@ -125,7 +130,7 @@ def _write_predictions(
 ) -> None:
     """The selected models' answers, and some images on which the teacher hesitates."""
     rows = _telling_rows(logits["teacher"], test.labels)
-    path = session.workdir / PREDICTIONS
+    path = session.path / PREDICTIONS
     with files.atomic_path(path) as temporary, open(temporary, "wb") as file:
         np.savez_compressed(
             file,

@@ -13,7 +13,7 @@ from trainer.workdir import RESULTS
 def report(session: Session) -> None:
     """Writes report/index.html and its figures, where matplotlib is installed."""
     if importlib.util.find_spec("matplotlib"):
-        console.say(f"report: {pages.write(session.workdir)}")
+        console.say(f"report: {pages.write(session.path)}")
     else:
         console.say(
             "no report is drawn: matplotlib is not installed; "

@@ -12,7 +12,7 @@ import numpy as np
 import tensorflow as tf
 
 from trainer import data, distribution, evaluate, models, workdir
-from trainer.config import Config, ConfigError, differences, resolved
+from trainer.config import Config, ConfigError, identity, resolved
 
 
 @dataclasses.dataclass(frozen=True)
@@ -20,7 +20,7 @@ class Session:
     """One run in one process. Data and teacher are loaded when first asked for."""
 
     config: Config
-    workdir: pathlib.Path
+    path: pathlib.Path  # the workdir
     strategy: tf.distribute.Strategy
 
     @functools.cached_property
@@ -46,8 +46,9 @@ class Session:
     @functools.cached_property
     def teacher(self) -> keras.Model:
         """The finished teacher, frozen."""
-        model = self.build_teacher()
-        folder = self.folder("teacher", self.config.teacher.seed)
+        seed = self.config.teacher.seed
+        model = self.build("teacher", seed)
+        folder = self.folder("teacher", seed)
         self.load(model, folder / workdir.FINISHED, stage="teacher")
         model.trainable = False
         return model
@@ -59,7 +60,7 @@ class Session:
 
     def folder(self, role: str, seed: int) -> pathlib.Path:
         """Where the files of a "teacher", "student" or "baseline" are."""
-        return workdir.training_folder(self.workdir, role, seed)
+        return workdir.training_folder(self.path, role, seed)
 
     @property
     def description(self) -> str:
@@ -71,45 +72,29 @@ class Session:
         """Whether XLA compiles what the devices compute."""
         return distribution.compiles_with_xla(self.config.runtime)
 
-    def build_teacher(self) -> keras.Model:
-        """A teacher with the initial weights of its seed."""
-        section = self.config.teacher
-        return self._build(
-            section.model,
-            section.options,
-            section.precision,
-            seed=section.seed,
-            setting="teacher",
-        )
+    def build(self, role: str, seed: int) -> keras.Model:
+        """The model of a "teacher", "student" or "baseline" with the weights of `seed`.
 
-    def build_student(self, seed: int) -> keras.Model:
-        """A student, or its baseline, with the initial weights of `seed`."""
-        section = self.config.student
-        return self._build(
-            section.model,
-            section.options,
-            section.precision,
-            seed=seed,
-            setting="student",
-        )
-
-    def _build(
-        self, name: str, options: object, precision: str, *, seed: int, setting: str
-    ) -> keras.Model:
+        A baseline is a student.
+        """
+        of_teacher = role == "teacher"
+        section = self.config.teacher if of_teacher else self.config.student
         with self.strategy.scope():
             return models.build(
-                name,
-                options,
+                section.model,
+                section.options,
                 image_shape=self.source.image_shape,
                 num_classes=len(self.source.class_names),
                 seed=seed,
-                precision=distribution.precision(precision, self.config.runtime),
-                setting=setting,
+                precision=distribution.precision(
+                    section.precision, self.config.runtime
+                ),
+                setting="teacher" if of_teacher else "student",
             )
 
     def initial_student(self, seed: int) -> keras.Model:
         """What a student and its baseline start from: student.weights, if given."""
-        model = self.build_student(seed)
+        model = self.build("student", seed)
         weights = self.config.student.weights
         if weights:
             models.load_weights(model, weights, setting="student.weights")
@@ -142,7 +127,7 @@ class Session:
 
     def run_name(self, role: str, seed: int) -> str:
         """Identifies one training: another config, role or seed gives another name."""
-        settings = json.dumps(differences({}, resolved(self.config)))
+        settings = json.dumps(identity(resolved(self.config)))
         digest = hashlib.sha256(settings.encode()).hexdigest()[:16]
         return f"{self.config.name}/{role}/seed-{seed}/{digest}"
 

@@ -14,7 +14,7 @@ def teacher(session: Session) -> None:
     folder = session.folder("teacher", section.seed)
     if training.is_finished(folder):
         return
-    model = session.build_teacher()
+    model = session.build("teacher", section.seed)
     if section.weights:
         models.load_weights(model, section.weights, setting="teacher.weights")
     if section.train is None:

@@ -114,16 +114,14 @@ def _run_loop(
     checkpoints: Checkpoints,
     position: Position,
 ) -> None:
+    first, last = position.step, training.num_steps
     predict = session.predictor(model, session.validation)
     selection = _Selection(position)
-    metrics_file = MetricsFile(training.folder / METRICS, last_step=position.step)
-    progress = Progress(
-        f"{training.role} seed {training.seed}",
-        first_step=position.step,
-        last_step=training.num_steps,
-    )
+    lines = MetricsFile(training.folder / METRICS, last_step=first)
+    title = f"{training.role} seed {training.seed}"
+    progress = Progress(title, first_step=first, last_step=last)
 
-    def evaluate_step(finished: int) -> loop.Metrics:
+    def evaluate(finished: int) -> loop.Metrics:
         metrics = training.validate(predict())
         selection.consider(finished, metrics["accuracy"])
         return {f"eval/{name}": value for name, value in metrics.items()}
@@ -131,32 +129,35 @@ def _run_loop(
     def write(finished: int, metrics: loop.Metrics) -> None:
         # The rate that the last finished step applied.
         rate = float(training.schedule(finished - 1))
-        metrics_file.write(finished, metrics | {"train/learning_rate": rate})
+        lines.write(finished, metrics | {"train/learning_rate": rate})
         progress.show(finished, metrics)
 
     actions = loop.Actions(
         run_steps=compiled.run,
         advance=progress.advance,
-        evaluate=evaluate_step,
+        evaluate=evaluate,
         write=write,
         is_best=selection.is_best,
         save=lambda finished: checkpoints.save(selection.position(finished)),
     )
+    with progress:
+        loop.train(
+            actions,
+            _cadence(session),
+            first_step=first,
+            last_step=last,
+            examples_per_step=training.section.global_batch_size,
+        )
+
+
+def _cadence(session: Session) -> loop.Cadence:
     runtime = session.config.runtime
-    cadence = loop.Cadence(
+    return loop.Cadence(
         steps_per_loop=runtime.steps_per_loop,
         log_every_steps=runtime.log_every_steps,
         eval_every_steps=runtime.eval_every_steps,
         save_every_steps=runtime.save_every_steps,
     )
-    with progress:
-        loop.train(
-            actions,
-            cadence,
-            first_step=position.step,
-            last_step=training.num_steps,
-            examples_per_step=training.section.global_batch_size,
-        )
 
 
 class _Selection:

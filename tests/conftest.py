@@ -1,0 +1,36 @@
+"""Two logical CPU devices for every test, set before TensorFlow looks for devices."""
+
+import functools
+import os
+import pathlib
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+
+import pytest
+import tensorflow as tf
+
+_CPU = tf.config.list_physical_devices("CPU")[0]
+tf.config.set_logical_device_configuration(
+    _CPU, [tf.config.LogicalDeviceConfiguration()] * 2
+)
+
+REPOSITORY = pathlib.Path(__file__).parents[1]
+
+
+@pytest.fixture(scope="session")
+def tfds_dir(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """A folder in which TFDS prepares the bundled set once for all tests."""
+    return str(tmp_path_factory.mktemp("tfds"))
+
+
+@functools.cache
+def strategy_of(num_replicas: int) -> tf.distribute.Strategy:
+    """One logical CPU, or that many mirrored.
+
+    One strategy of each kind in a process, as in a run: two would number their
+    collectives alike.
+    """
+    devices = [f"/cpu:{i}" for i in range(num_replicas)]
+    if num_replicas == 1:
+        return tf.distribute.OneDeviceStrategy(devices[0])
+    return tf.distribute.MirroredStrategy(devices)

@@ -1,0 +1,332 @@
+"""Batches as a function of the step, and the augmentation against NumPy."""
+
+import itertools
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from tests.conftest import strategy_of
+from trainer import data, noise
+from trainer.config import DataConfig, ShiftOptions
+from trainer.data.augment import shift
+
+NUM_EXAMPLES = 101  # a prime: batches straddle the ends of epochs
+BATCH = 8
+STEPS = 38  # 304 positions: three epochs and one more
+SEED = 5
+
+PLAIN = DataConfig(dataset="noise")
+SHIFTED = DataConfig(
+    dataset="noise", augment="shift", augment_options=ShiftOptions(max_pixels=2)
+)
+
+Batch = dict[str, np.ndarray]
+
+
+def examples_of(num_examples: int = NUM_EXAMPLES) -> data.Examples:
+    """Random images whose ids and labels are not their rows."""
+    rng = np.random.default_rng(1)
+    return data.Examples(
+        images=rng.integers(0, 256, (num_examples, 6, 5, 2), dtype=np.uint8),
+        labels=rng.integers(0, 10, num_examples, dtype=np.int32),
+        ids=1000 + 3 * np.arange(num_examples),
+    )
+
+
+def training(
+    *,
+    num_replicas: int = 1,
+    num_examples: int = NUM_EXAMPLES,
+    seed: int = SEED,
+    batch_size: int = BATCH,
+    first_step: int = 0,
+    config: DataConfig = PLAIN,
+) -> tuple[tf.distribute.Strategy, data.Batches]:
+    strategy = strategy_of(num_replicas)
+    batches = data.training_batches(
+        examples_of(num_examples),
+        config,
+        seed=seed,
+        per_replica_batch_size=batch_size // num_replicas,
+        first_step=first_step,
+        strategy=strategy,
+    )
+    return strategy, batches
+
+
+def global_batches(
+    strategy: tf.distribute.Strategy, batches: data.Batches, num_steps: int
+) -> list[Batch]:
+    """The first steps, the shares of all replicas one after the other."""
+    return [
+        {
+            name: np.concatenate(strategy.experimental_local_results(value))
+            for name, value in batch.items()
+        }
+        for batch in itertools.islice(batches, num_steps)
+    ]
+
+
+def trained_on(num_steps: int = STEPS, **settings: object) -> list[Batch]:
+    return global_batches(*training(**settings), num_steps)
+
+
+def all_ids(batches: list[Batch]) -> np.ndarray:
+    return np.concatenate([batch["id"] for batch in batches])
+
+
+def assert_same(actual: list[Batch], expected: list[Batch]) -> None:
+    for a, b in zip(actual, expected, strict=True):
+        assert a.keys() == b.keys()
+        for name, value in a.items():
+            np.testing.assert_array_equal(value, b[name], err_msg=name)
+
+
+@pytest.mark.parametrize("num_replicas", [1, 2])
+def test_each_epoch_holds_every_id_once(num_replicas):
+    ids = all_ids(trained_on(num_replicas=num_replicas))
+    for epoch in ids[: 3 * NUM_EXAMPLES].reshape(3, NUM_EXAMPLES):
+        assert sorted(epoch) == examples_of().ids.tolist()
+
+
+@pytest.mark.parametrize("num_examples", [1, 2, 3, 7])
+def test_a_set_smaller_than_the_batch_gives_every_id_once_an_epoch(num_examples):
+    ids = all_ids(trained_on(num_examples, num_examples=num_examples))
+    for epoch in ids.reshape(BATCH, num_examples):
+        assert sorted(epoch) == examples_of(num_examples).ids.tolist()
+
+
+def test_epochs_have_orders_of_their_own():
+    ids = all_ids(trained_on())[: 3 * NUM_EXAMPLES].reshape(3, NUM_EXAMPLES)
+    in_order = examples_of().ids
+    # Two random orders of 101 agree in one place, and in eight once in 100,000 pairs.
+    for a, b in itertools.combinations([in_order, *ids], 2):
+        assert (a == b).sum() < 8
+
+
+def test_seeds_have_orders_of_their_own():
+    epochs = [all_ids(trained_on(12, seed=seed)) for seed in (0, 1, 2, 2**31 - 1)]
+    for a, b in itertools.combinations(epochs, 2):
+        assert (a == b).sum() < 8
+
+
+def test_each_image_and_label_is_that_of_its_id():
+    examples = examples_of()
+    for batch in trained_on():
+        rows = (batch["id"] - 1000) // 3
+        np.testing.assert_array_equal(batch["image"], examples.images[rows])
+        np.testing.assert_array_equal(batch["label"], examples.labels[rows])
+
+
+@pytest.mark.parametrize("num_replicas", [1, 2])
+def test_slots_are_places_in_the_global_batch(num_replicas):
+    for batch in trained_on(3, num_replicas=num_replicas):
+        assert batch["slot"].tolist() == list(range(BATCH))
+
+
+@pytest.mark.parametrize("config", [PLAIN, SHIFTED], ids=["none", "shift"])
+def test_two_replicas_share_the_batches_of_one(config):
+    assert_same(trained_on(config=config, num_replicas=2), trained_on(config=config))
+
+
+@pytest.mark.parametrize("num_replicas", [1, 2])
+@pytest.mark.parametrize("first_step", [1, 13, 30])
+def test_starting_at_a_step_is_skipping_the_steps_before(first_step, num_replicas):
+    settings = {"config": SHIFTED, "num_replicas": num_replicas}
+    resumed = trained_on(STEPS - first_step, first_step=first_step, **settings)
+    assert_same(resumed, trained_on(**settings)[first_step:])
+
+
+def test_a_late_step_does_not_need_the_steps_before():
+    # Past 2**31 positions, which no machine runs through in a test.
+    last = 2**31 // BATCH + 1
+    ids = all_ids(trained_on(26, first_step=last))
+    start = -last * BATCH % NUM_EXAMPLES  # the rest of the epoch that `last` is in
+    assert sorted(ids[start : start + NUM_EXAMPLES]) == examples_of().ids.tolist()
+
+
+def test_batches_start_anew_for_each_reader():
+    strategy, batches = training(config=SHIFTED)
+    first, second = (global_batches(strategy, batches, 3) for _ in range(2))
+    assert_same(first, second)
+
+
+SHARE = {
+    "image": ((6, 5, 2), tf.uint8),
+    "label": ((), tf.int32),
+    "id": ((), tf.int64),
+    "slot": ((), tf.int32),
+}
+
+
+def signature(batches: data.Batches) -> dict[str, set[tuple]]:
+    """Of each element, on every replica: static shape and type."""
+    return {
+        name: {
+            (tuple(tensor.shape), tensor.dtype)
+            for tensor in tf.nest.flatten(spec, expand_composites=True)
+        }
+        for name, spec in batches.element_spec.items()
+    }
+
+
+@pytest.mark.parametrize("config", [PLAIN, SHIFTED], ids=["none", "shift"])
+@pytest.mark.parametrize("num_replicas", [1, 2])
+def test_all_shapes_are_static(num_replicas, config):
+    _, batches = training(num_replicas=num_replicas, config=config)
+    assert signature(batches) == {
+        name: {((BATCH // num_replicas, *shape), dtype)}
+        for name, (shape, dtype) in SHARE.items()
+    }
+
+
+# Augmentation.
+
+
+def keys_of(num: int) -> tf.Tensor:
+    return noise.key(SEED, 0, tf.range(num))
+
+
+@pytest.mark.parametrize("max_pixels", [1, 3, 7])
+def test_shift_moves_pixels_and_fills_with_zeros(max_pixels):
+    images = np.random.default_rng(2).integers(1, 256, (40, 6, 5, 2), dtype=np.uint8)
+    corners = noise.integers(keys_of(40), 2, low=0, high=2 * max_pixels).numpy()
+    expected = np.zeros_like(images)
+    for image, (top, left), moved in zip(images, corners, expected, strict=True):
+        for row, column in np.ndindex(6, 5):
+            old_row, old_column = row + top - max_pixels, column + left - max_pixels
+            if 0 <= old_row < 6 and 0 <= old_column < 5:
+                moved[row, column] = image[old_row, old_column]
+    options = ShiftOptions(max_pixels=max_pixels)
+    np.testing.assert_array_equal(shift(images, keys_of(40), options), expected)
+
+
+def test_all_shifts_along_both_axes_occur_and_no_others():
+    image = np.zeros((1, 11, 9, 1), np.uint8)
+    image[0, 5, 4] = 1
+    moved = shift(np.repeat(image, 1000, axis=0), keys_of(1000), ShiftOptions())
+    rows, columns = np.nonzero(moved.numpy())[1:3]
+    # Each of the 25 is missed by 1000 draws once in 10**17 times.
+    seen = set(zip((rows - 5).tolist(), (columns - 4).tolist(), strict=True))
+    assert seen == set(itertools.product(range(-2, 3), repeat=2))
+
+
+def test_shift_keeps_the_type_of_images():
+    assert shift(np.ones((3, 4, 4, 1), np.uint8), keys_of(3), ShiftOptions()).dtype == (
+        tf.uint8
+    )
+
+
+def views(batches: list[Batch]) -> dict[tuple[int, int], bytes]:
+    """The image of each (epoch, id)."""
+    ids, images = all_ids(batches), np.concatenate([b["image"] for b in batches])
+    return {
+        (position // NUM_EXAMPLES, int(example)): image.tobytes()
+        for position, (example, image) in enumerate(zip(ids, images, strict=True))
+    }
+
+
+@pytest.mark.parametrize("batch_size", [4, 19])
+def test_a_view_does_not_depend_on_the_batch(batch_size):
+    whole = views(trained_on(config=SHIFTED))
+    num_steps = len(whole) // batch_size
+    other = views(trained_on(num_steps, batch_size=batch_size, config=SHIFTED))
+    assert other.items() <= whole.items()
+
+
+def test_views_belong_to_ids_rather_than_to_places_in_the_set():
+    def of_part(part: slice) -> dict[tuple[int, int], bytes]:
+        whole = examples_of()
+        examples = data.Examples(
+            images=whole.images[part], labels=whole.labels[part], ids=whole.ids[part]
+        )
+        strategy = strategy_of(1)
+        batches = data.training_batches(
+            examples,
+            SHIFTED,
+            seed=SEED,
+            per_replica_batch_size=len(examples),
+            first_step=0,
+            strategy=strategy,
+        )
+        return views(global_batches(strategy, batches, 1))
+
+    assert of_part(slice(40, None)).items() <= of_part(slice(None)).items()
+
+
+def test_views_differ_between_epochs():
+    seen = views(trained_on(config=SHIFTED))
+    same = [seen[0, i] == seen[1, i] for i in examples_of().ids.tolist()]
+    # One of 25 shifts comes twice in a row: 4 of 101, and 15 once in 100,000 times.
+    assert sum(same) < 15
+
+
+def test_views_differ_between_seeds():
+    first, second = (views(trained_on(seed=s, config=SHIFTED)) for s in (0, 1))
+    for epoch in range(3):
+        ids = examples_of().ids.tolist()
+        assert sum(first[epoch, i] == second[epoch, i] for i in ids) < 15
+
+
+# Evaluation.
+
+
+def evaluation(
+    num_examples: int, num_replicas: int
+) -> tuple[np.ndarray, list[Batch], int]:
+    images = examples_of(num_examples).images
+    strategy = strategy_of(num_replicas)
+    batches, num_steps = data.evaluation_batches(
+        images, per_replica_batch_size=BATCH // num_replicas, strategy=strategy
+    )
+    return images, global_batches(strategy, batches, num_steps), num_steps
+
+
+@pytest.mark.parametrize("num_replicas", [1, 2])
+@pytest.mark.parametrize("num_examples", [101, 96, 5])
+def test_evaluation_shows_each_image_once_in_order(num_examples, num_replicas):
+    images, batches, _ = evaluation(num_examples, num_replicas)
+    shown, weights = (
+        np.concatenate([batch[name] for batch in batches])
+        for name in ("image", "weight")
+    )
+    np.testing.assert_array_equal(shown[weights == 1], images)
+
+
+@pytest.mark.parametrize("num_replicas", [1, 2])
+@pytest.mark.parametrize("num_examples", [101, 96, 5])
+def test_evaluation_weights_add_up_to_the_examples(num_examples, num_replicas):
+    _, batches, _ = evaluation(num_examples, num_replicas)
+    weights = np.concatenate([batch["weight"] for batch in batches])
+    assert (weights.sum(), set(weights) <= {0, 1}) == (num_examples, True)
+
+
+@pytest.mark.parametrize("num_replicas", [1, 2])
+@pytest.mark.parametrize(("num_examples", "steps"), [(101, 13), (96, 12), (5, 1)])
+def test_evaluation_takes_the_fewest_steps(num_examples, steps, num_replicas):
+    assert evaluation(num_examples, num_replicas)[2] == steps
+
+
+@pytest.mark.parametrize("num_replicas", [1, 2])
+def test_evaluation_ends_after_its_steps(num_replicas):
+    batches, num_steps = data.evaluation_batches(
+        examples_of().images,
+        per_replica_batch_size=BATCH // num_replicas,
+        strategy=strategy_of(num_replicas),
+    )
+    assert len(list(batches)) == num_steps
+
+
+@pytest.mark.parametrize("num_replicas", [1, 2])
+def test_all_shapes_of_evaluation_are_static(num_replicas):
+    size = BATCH // num_replicas
+    batches, _ = data.evaluation_batches(
+        examples_of().images,
+        per_replica_batch_size=size,
+        strategy=strategy_of(num_replicas),
+    )
+    assert signature(batches) == {
+        "image": {((size, 6, 5, 2), tf.uint8)},
+        "weight": {((size,), tf.float32)},
+    }

@@ -1,0 +1,348 @@
+"""The training step against NumPy, and against itself on other devices."""
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from tests.conftest import strategy_of
+from trainer import data, models, optimizers, soft_targets, step
+from trainer.config import (
+    AdamOptions,
+    ConfigError,
+    DataConfig,
+    MlpOptions,
+    SgdOptions,
+    TrainConfig,
+)
+
+IMAGE_SHAPE = (6, 6, 1)
+NUM_CLASSES = 5
+BATCH = 12
+SEED = 3
+
+
+def examples(num: int = 50) -> data.Examples:
+    """Noise images whose label is the brightest of five pixels: learnable."""
+    rng = np.random.default_rng(0)
+    images = rng.integers(0, 256, (num, *IMAGE_SHAPE), dtype=np.uint8)
+    labels = images.reshape(num, -1)[:, :NUM_CLASSES].argmax(axis=1).astype(np.int32)
+    return data.Examples(images=images, labels=labels, ids=np.arange(num))
+
+
+def build_mlp(options: MlpOptions, seed: int = 0, precision: str = "float32"):
+    return models.build(
+        "mlp",
+        options,
+        image_shape=IMAGE_SHAPE,
+        num_classes=NUM_CLASSES,
+        seed=seed,
+        precision=precision,
+        setting="student",
+    )
+
+
+def numpy_of(variable: keras.Variable) -> np.ndarray:
+    return tf.convert_to_tensor(variable.value).numpy()
+
+
+SGD = TrainConfig(
+    global_batch_size=BATCH,
+    steps=20,
+    learning_rate=0.1,
+    optimizer="sgd",
+    optimizer_options=SgdOptions(momentum=0.9, nesterov=True),
+)
+ADAM = TrainConfig(
+    global_batch_size=BATCH,
+    steps=20,
+    learning_rate=1e-3,
+    optimizer="adam",
+    optimizer_options=AdamOptions(),
+)
+DROPOUT = MlpOptions(hidden_sizes=(16, 16), input_dropout=0.1, dropout=0.5)
+
+
+class Run:
+    """A student in training beside its teacher, on any number of replicas."""
+
+    def __init__(
+        self,
+        *,
+        train: TrainConfig,
+        num_replicas: int = 1,
+        xla: bool = False,
+        options: MlpOptions = DROPOUT,
+        build=build_mlp,
+        precision: str = "float32",
+        alpha: float = 0.7,
+        temperature: float = 3.0,
+        distil: bool = True,
+        images: data.Examples | None = None,
+    ) -> None:
+        self.strategy = strategy_of(num_replicas)
+        with self.strategy.scope():
+            self.teacher = build_mlp(
+                MlpOptions(hidden_sizes=(24,), dropout=0.5), seed=9
+            )
+            self.student = build(options, precision=precision)
+            self.optimizer = optimizers.optimizer(train)
+            self.optimizer.build(self.student.trainable_variables)
+        self.teacher.trainable = False
+        core = (
+            step.distillation_core(
+                self.student,
+                soft_targets.online(self.teacher),
+                alpha=alpha,
+                temperature=temperature,
+                seed=SEED,
+            )
+            if distil
+            else step.supervised_core(self.student, seed=SEED)
+        )
+        self.schedule = optimizers.schedule(
+            train, num_steps=train.steps, setting="student.train"
+        )
+        self.compiled = step.compile_step(
+            core,
+            model=self.student,
+            optimizer=self.optimizer,
+            schedule=self.schedule,
+            dataset=data.training_batches(
+                examples() if images is None else images,
+                DataConfig(dataset="noise"),
+                seed=SEED,
+                per_replica_batch_size=train.global_batch_size // num_replicas,
+                first_step=0,
+                strategy=self.strategy,
+            ),
+            strategy=self.strategy,
+            xla=xla,
+        )
+
+    def losses(self, num_steps: int) -> list[float]:
+        return [self.compiled.run(1)["loss"] for _ in range(num_steps)]
+
+    def weights(self) -> list[np.ndarray]:
+        return [numpy_of(v) for v in self.student.variables]
+
+
+@pytest.fixture(scope="module")
+def reference_runs() -> dict[str, tuple[list[float], list[np.ndarray]]]:
+    """Twenty steps on one device without XLA."""
+    found = {}
+    for train in (SGD, ADAM):
+        run = Run(train=train)
+        found[train.optimizer] = (run.losses(20), run.weights())
+    return found
+
+
+@pytest.mark.parametrize("train", [SGD, ADAM], ids=["sgd", "adam"])
+@pytest.mark.parametrize(("num_replicas", "xla"), [(1, True), (2, False), (2, True)])
+def test_devices_and_xla_do_not_change_the_training(
+    reference_runs, train, num_replicas, xla
+):
+    losses, weights = reference_runs[train.optimizer]
+    run = Run(train=train, num_replicas=num_replicas, xla=xla)
+    np.testing.assert_allclose(run.losses(20), losses, rtol=1e-5)
+    for actual, expected in zip(run.weights(), weights, strict=True):
+        np.testing.assert_allclose(actual, expected, rtol=0, atol=1e-5)
+
+
+def batch_norm_model(options: MlpOptions, precision: str = "float32") -> keras.Model:
+    del options, precision
+    return keras.Sequential(
+        [
+            keras.Input(IMAGE_SHAPE, dtype="uint8"),
+            keras.layers.Rescaling(1 / 255),
+            keras.layers.Flatten(),
+            keras.layers.Dense(8),
+            keras.layers.BatchNormalization(momentum=0.5),
+            keras.layers.Dense(NUM_CLASSES),
+        ]
+    )
+
+
+@pytest.mark.parametrize("train", [SGD, ADAM], ids=["sgd", "adam"])
+@pytest.mark.parametrize("build", [build_mlp, batch_norm_model])
+def test_replicas_hold_the_same_variables_bit_for_bit(train, build):
+    run = Run(train=train, num_replicas=2, build=build)
+    run.compiled.run(5)
+    variables = [*run.student.variables, *run.optimizer.variables]
+    for variable in variables:
+        first, second = (copy.numpy() for copy in variable.value.values)
+        np.testing.assert_array_equal(first, second, err_msg=variable.path)
+
+
+def test_batch_norm_keeps_the_mean_over_replicas_of_their_statistics():
+    # One step of momentum 0.5 from the initial mean 0: half the batch mean; the mean of
+    # two equal halves' means is the mean of all.
+    run = Run(train=SGD, num_replicas=2, build=batch_norm_model, images=examples(BATCH))
+    kernel, bias = (numpy_of(v) for v in run.student.layers[2].weights)
+    run.compiled.run(1)
+    inputs = examples(BATCH).images.reshape(BATCH, -1) / 255
+    expected = (inputs @ kernel + bias).mean(axis=0) / 2
+    moving_mean = numpy_of(run.student.layers[3].moving_mean)
+    np.testing.assert_allclose(moving_mean, expected, rtol=1e-5, atol=1e-6)
+
+
+def softmax(x: np.ndarray) -> np.ndarray:
+    e = np.exp(x - x.max(axis=1, keepdims=True))
+    return e / e.sum(axis=1, keepdims=True)
+
+
+@pytest.mark.parametrize("num_replicas", [1, 2])
+def test_one_sgd_step_of_a_linear_student_is_the_textbook_gradient(num_replicas):
+    train = TrainConfig(
+        global_batch_size=BATCH,
+        steps=1,
+        learning_rate=0.5,
+        optimizer="sgd",
+        optimizer_options=SgdOptions(momentum=0.0),
+    )
+
+    def linear(options: MlpOptions, precision: str = "float32") -> keras.Model:
+        del options, precision
+        keras.utils.set_random_seed(1)
+        image = keras.Input(IMAGE_SHAPE, dtype="uint8")
+        x = keras.layers.Flatten()(keras.layers.Rescaling(1 / 255)(image))
+        return keras.Model(image, keras.layers.Dense(NUM_CLASSES)(x))
+
+    batch = examples(BATCH)  # one epoch is one batch, in some order
+    alpha, temperature = 0.7, 3.0
+    run = Run(
+        train=train,
+        num_replicas=num_replicas,
+        build=linear,
+        images=batch,
+        alpha=alpha,
+        temperature=temperature,
+    )
+    teacher_logits = np.array(run.teacher(batch.images, training=False), np.float64)
+    kernel, bias = (w.astype(np.float64) for w in run.weights())
+    inputs = batch.images.reshape(BATCH, -1) / 255.0
+    logits = inputs @ kernel + bias
+
+    # d(T^2 KL)/d(logits) = T (softmax(s / T) - softmax(t / T)).
+    soft = temperature * (
+        softmax(logits / temperature) - softmax(teacher_logits / temperature)
+    )
+    hard = softmax(logits) - np.eye(NUM_CLASSES)[batch.labels]
+    slope = (alpha * soft + (1 - alpha) * hard) / BATCH
+    run.compiled.run(1)
+    new_kernel, new_bias = run.weights()
+    np.testing.assert_allclose(new_kernel, kernel - 0.5 * inputs.T @ slope, atol=1e-6)
+    np.testing.assert_allclose(new_bias, bias - 0.5 * slope.sum(axis=0), atol=1e-6)
+
+
+def test_metrics_are_means_over_all_examples_of_all_steps():
+    run = Run(train=SGD, num_replicas=2, options=MlpOptions(hidden_sizes=(8,)))
+    together = Run(train=SGD, num_replicas=2, options=MlpOptions(hidden_sizes=(8,)))
+    single = [run.compiled.run(1) for _ in range(4)]
+    whole = together.compiled.run(4)
+    assert whole.keys() == {
+        "loss",
+        "soft_loss",
+        "hard_loss",
+        "accuracy",
+        "agreement",
+        "gradient_norm",
+    }
+    for name, value in whole.items():
+        mean = np.mean([metrics[name] for metrics in single])
+        np.testing.assert_allclose(value, mean, rtol=1e-6)
+    np.testing.assert_allclose(
+        whole["loss"], 0.7 * whole["soft_loss"] + 0.3 * whole["hard_loss"], rtol=1e-6
+    )
+
+
+def test_alpha_zero_trains_as_without_a_teacher():
+    distilled = Run(train=SGD, alpha=0.0)
+    alone = Run(train=SGD, distil=False)
+    assert distilled.losses(5) == pytest.approx(alone.losses(5), rel=1e-6)
+
+
+def test_the_teacher_is_bit_identical_after_training():
+    run = Run(train=ADAM, num_replicas=2)
+    before = [numpy_of(v) for v in run.teacher.variables]
+    run.compiled.run(10)
+    for variable, value in zip(run.teacher.variables, before, strict=True):
+        np.testing.assert_array_equal(numpy_of(variable), value)
+    slots = {v.shape for v in run.optimizer.variables}
+    assert run.teacher.variables[0].shape not in slots
+
+
+def test_the_teacher_answers_without_dropout():
+    run = Run(train=SGD)
+    batch = {"image": tf.constant(examples(4).images)}
+    signal = soft_targets.online(run.teacher)
+    expected = run.teacher(batch["image"], training=False)
+    np.testing.assert_array_equal(signal(batch), expected)
+
+
+@pytest.mark.parametrize("num_replicas", [1, 2])
+def test_each_replica_traces_the_core_once(num_replicas):
+    run = Run(train=SGD, num_replicas=num_replicas)
+    for num_steps in (1, 3, 2, 7):  # past the end of an epoch
+        run.compiled.run(num_steps)
+    assert run.compiled.compute.experimental_get_tracing_count() == num_replicas
+
+
+def test_max_norm_bounds_every_unit_after_each_step():
+    train = TrainConfig(
+        global_batch_size=BATCH,
+        steps=5,
+        learning_rate=5.0,
+        optimizer="sgd",
+        optimizer_options=SgdOptions(momentum=0.0),
+    )
+    bounded = Run(train=train, options=MlpOptions(hidden_sizes=(8,), max_norm=0.6))
+    free = Run(train=train, options=MlpOptions(hidden_sizes=(8,)))
+    # One step on unbounded weights, then NumPy's projection.
+    free.compiled.run(1)
+    bounded.compiled.run(1)
+    kernel = free.weights()[0]
+    norms = np.sqrt(np.square(kernel).sum(axis=0))
+    assert norms.max() > 0.6
+    expected = kernel * np.minimum(1, 0.6 / norms)
+    np.testing.assert_allclose(bounded.weights()[0], expected, rtol=1e-5, atol=1e-7)
+    np.testing.assert_array_equal(bounded.weights()[2], free.weights()[2])
+
+
+def test_steps_are_counted_once_whatever_the_replicas():
+    run = Run(train=SGD, num_replicas=2)
+    run.compiled.run(7)
+    assert [int(copy) for copy in run.optimizer.iterations.value.values] == [7, 7]
+
+
+def test_bfloat16_trains_float32_variables_near_the_float32_run():
+    options = MlpOptions(hidden_sizes=(16,))
+    exact = Run(train=SGD, options=options)
+    half = Run(train=SGD, options=options, precision="mixed_bfloat16")
+    assert {v.dtype for v in half.student.variables} == {"float32"}
+    # bfloat16 has 8 significant bits: 2**-8 = 0.4 % a rounding.
+    np.testing.assert_allclose(half.losses(10), exact.losses(10), rtol=0.05)
+
+
+def test_a_variable_that_does_not_reach_the_logits_is_refused():
+    def with_unused(options: MlpOptions, precision: str = "float32") -> keras.Model:
+        model = build_mlp(options, precision=precision)
+        model.unused = model.add_weight(name="unused", shape=(2,))
+        return model
+
+    run = Run(train=SGD, build=with_unused)
+    with pytest.raises(ConfigError, match="unused"):
+        run.compiled.run(1)
+
+
+def test_replicas_meet_in_one_collective_a_step():
+    run = Run(train=SGD, num_replicas=2)
+    traced = run.compiled.repeat.get_concrete_function(tf.constant(1))
+    step_graph = traced.graph.as_graph_def()
+    collectives = [
+        node.op
+        for function in step_graph.library.function
+        for node in function.node_def
+        if "Collective" in node.op and "Assign" not in node.op
+    ]
+    assert collectives == ["CollectiveReduceV2"] * 2  # one on each replica
