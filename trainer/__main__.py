@@ -1,7 +1,13 @@
 """`python -m trainer`."""
 
+import os
 import sys
 
 from trainer.main import main
 
-sys.exit(main(sys.argv))
+code = main(sys.argv)
+sys.stdout.flush()
+sys.stderr.flush()
+# Not sys.exit: iterators of distributed datasets tune themselves in threads that look
+# up once a minute, and TensorFlow 2.21 waits for each of them before a process ends.
+os._exit(code)
