@@ -97,18 +97,56 @@ def test_a_set_smaller_than_the_batch_gives_every_id_once_an_epoch(num_examples)
         assert sorted(epoch) == examples_of(num_examples).ids.tolist()
 
 
-def test_epochs_have_orders_of_their_own():
-    ids = all_ids(trained_on())[: 3 * NUM_EXAMPLES].reshape(3, NUM_EXAMPLES)
-    in_order = examples_of().ids
-    # Two random orders of 101 agree in one place, and in eight once in 100,000 pairs.
-    for a, b in itertools.combinations([in_order, *ids], 2):
+def order(*, seed: int, epoch: int) -> np.ndarray:
+    """The ids of a whole epoch."""
+    batches = trained_on(1, seed=seed, first_step=epoch, batch_size=NUM_EXAMPLES)
+    return all_ids(batches)
+
+
+def assert_unlike(orders: list[np.ndarray]) -> None:
+    """Two random orders of 101 agree in one place, in 8 or more once in 100,000."""
+    for a, b in itertools.combinations(orders, 2):
         assert (a == b).sum() < 8
 
 
-def test_seeds_have_orders_of_their_own():
-    epochs = [all_ids(trained_on(12, seed=seed)) for seed in (0, 1, 2, 2**31 - 1)]
-    for a, b in itertools.combinations(epochs, 2):
-        assert (a == b).sum() < 8
+@pytest.mark.parametrize("seed", [0, 1, 2**31 - 1])
+def test_epochs_have_orders_of_their_own(seed):
+    epochs = all_ids(trained_on(seed=seed))[: 3 * NUM_EXAMPLES]
+    assert_unlike([examples_of().ids, *epochs.reshape(3, NUM_EXAMPLES)])
+
+
+def test_an_order_does_not_come_back_in_a_thousand_epochs():
+    orders = trained_on(1000, batch_size=NUM_EXAMPLES)
+    assert len({batch["id"].tobytes() for batch in orders}) == 1000
+
+
+def test_no_epoch_of_a_seed_is_an_epoch_of_another():
+    assert_unlike([order(seed=s, epoch=e) for s in range(3) for e in range(3)])
+
+
+def test_seeds_far_apart_have_orders_of_their_own():
+    seeds = [3, 3 + 2**8, 3 + 2**16, 3 + 2**24, 2**31 - 1]
+    assert_unlike([order(seed=seed, epoch=0) for seed in seeds])
+
+
+@pytest.mark.parametrize("seed", [0, 1])
+def test_each_example_is_as_likely_to_come_first_as_another(seed):
+    orders = trained_on(1000, seed=seed, batch_size=NUM_EXAMPLES)
+    rows = [(batch["id"][0] - 1000) // 3 for batch in orders]
+    counts = np.bincount(rows, minlength=NUM_EXAMPLES)
+    expected = 1000 / NUM_EXAMPLES
+    # Chi-square with 100 degrees of freedom is above 182 once in a million.
+    assert (np.square(counts - expected) / expected).sum() < 182
+
+
+@pytest.mark.parametrize("seed", [0, 1])
+def test_neighbours_in_the_set_are_no_neighbours_in_an_epoch(seed):
+    orders = np.stack(
+        [b["id"] for b in trained_on(100, seed=seed, batch_size=NUM_EXAMPLES)]
+    )
+    # A random order of M has (M - 1) / M = 0.99 such pairs, nearly by Poisson's law:
+    # 100 orders have 150 or more once in a million times.
+    assert (np.diff(orders, axis=1) == 3).sum() < 150
 
 
 def test_each_image_and_label_is_that_of_its_id():
@@ -207,7 +245,7 @@ def test_all_shifts_along_both_axes_occur_and_no_others():
     image[0, 5, 4] = 1
     moved = shift(np.repeat(image, 1000, axis=0), keys_of(1000), ShiftOptions())
     rows, columns = np.nonzero(moved.numpy())[1:3]
-    # Each of the 25 is missed by 1000 draws once in 10**17 times.
+    # 1000 random draws miss one of the 25 once in 10**16 times.
     seen = set(zip((rows - 5).tolist(), (columns - 4).tolist(), strict=True))
     assert seen == set(itertools.product(range(-2, 3), repeat=2))
 
@@ -258,7 +296,7 @@ def test_views_belong_to_ids_rather_than_to_places_in_the_set():
 def test_views_differ_between_epochs():
     seen = views(trained_on(config=SHIFTED))
     same = [seen[0, i] == seen[1, i] for i in examples_of().ids.tolist()]
-    # One of 25 shifts comes twice in a row: 4 of 101, and 15 once in 100,000 times.
+    # One of 25 shifts comes twice in a row: 4 of 101, 15 or more once in 80,000.
     assert sum(same) < 15
 
 

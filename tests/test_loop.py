@@ -1,0 +1,125 @@
+"""Cadence and divergence, with recorded calls."""
+
+import pytest
+
+from trainer import loop
+
+
+class Recorder:
+    """A training that costs nothing and remembers what was asked of it."""
+
+    def __init__(self, *, best: set[int] = frozenset(), losses=None) -> None:
+        self.calls: list[tuple] = []
+        self.lines: dict[int, dict[str, float]] = {}
+        self.finished = 0
+        self._best = best
+        self._losses = losses or {}
+
+    def run_steps(self, num_steps: int) -> dict[str, float]:
+        self.finished += num_steps
+        self.calls.append(("run", num_steps))
+        return {"loss": self._losses.get(self.finished, float(self.finished))}
+
+    def evaluate(self, step: int) -> dict[str, float]:
+        self.calls.append(("evaluate", step))
+        return {"eval/accuracy": 0.5}
+
+    def write(self, step: int, metrics: dict[str, float]) -> None:
+        self.calls.append(("write", step))
+        self.lines[step] = metrics
+
+    def save(self, step: int) -> None:
+        self.calls.append(("save", step))
+
+    def train(self, *, last_step: int, first_step: int = 0, **cadence: int) -> None:
+        self.finished = first_step
+        periods = {
+            "steps_per_loop": 10,
+            "log_every_steps": 10,
+            "eval_every_steps": 20,
+            "save_every_steps": 40,
+        }
+        loop.train(
+            loop.Actions(
+                run_steps=self.run_steps,
+                advance=lambda step: None,
+                evaluate=self.evaluate,
+                write=self.write,
+                is_best=lambda step: step in self._best,
+                save=self.save,
+            ),
+            loop.Cadence(**periods | cadence),
+            first_step=first_step,
+            last_step=last_step,
+            examples_per_step=4,
+        )
+
+    def steps_of(self, name: str) -> list[int]:
+        return [value for call, value in self.calls if call == name]
+
+
+def test_each_action_comes_at_its_multiples_and_at_the_last_step():
+    recorder = Recorder()
+    recorder.train(last_step=55)
+    assert recorder.steps_of("run") == [10, 10, 10, 10, 10, 5]
+    assert recorder.steps_of("write") == [10, 20, 30, 40, 50, 55]
+    assert recorder.steps_of("evaluate") == [20, 40, 55]
+    assert recorder.steps_of("save") == [40, 55]
+
+
+def test_a_step_is_evaluated_then_written_then_saved():
+    recorder = Recorder()
+    recorder.train(last_step=40)
+    assert recorder.calls[-4:] == [
+        ("run", 10),
+        ("evaluate", 40),
+        ("write", 40),
+        ("save", 40),
+    ]
+
+
+def test_a_new_best_is_saved_between_the_periodic_saves():
+    recorder = Recorder(best={20})
+    recorder.train(last_step=80)
+    assert recorder.steps_of("save") == [20, 40, 80]
+
+
+def test_a_resumed_training_keeps_the_cadence_of_the_whole():
+    recorder = Recorder()
+    recorder.train(first_step=20, last_step=55)
+    assert recorder.steps_of("write") == [30, 40, 50, 55]
+    assert recorder.steps_of("evaluate") == [40, 55]
+
+
+def test_a_finished_training_does_nothing():
+    recorder = Recorder()
+    recorder.train(first_step=55, last_step=55)
+    assert recorder.calls == []
+
+
+def test_a_logged_mean_covers_the_steps_since_the_last_line():
+    recorder = Recorder()
+    recorder.train(last_step=25, log_every_steps=20)
+    # Loops of 10, 10, 5 steps report losses 10, 20, 25.
+    assert recorder.lines[20]["train/loss"] == pytest.approx(15.0)
+    assert recorder.lines[25]["train/loss"] == pytest.approx(25.0)
+
+
+def test_evaluation_is_part_of_the_step_s_one_line():
+    recorder = Recorder()
+    recorder.train(last_step=20)
+    assert recorder.lines[20].keys() == {
+        "train/loss",
+        "perf/examples_per_sec",
+        "eval/accuracy",
+    }
+    assert "eval/accuracy" not in recorder.lines[10]
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), float("-inf")])
+def test_divergence_names_the_steps_and_nothing_of_them_is_kept(value):
+    recorder = Recorder(losses={40: value})
+    with pytest.raises(loop.DivergedError, match=r"step 31 and step 40: loss"):
+        recorder.train(last_step=80)
+    assert recorder.steps_of("write") == [10, 20, 30]
+    assert recorder.steps_of("save") == []
