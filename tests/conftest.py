@@ -3,7 +3,9 @@
 import functools
 import os
 import pathlib
+import subprocess
 import sys
+from collections.abc import Iterator
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
@@ -23,6 +25,20 @@ REPOSITORY = pathlib.Path(__file__).parents[1]
 def tfds_dir(tmp_path_factory: pytest.TempPathFactory) -> str:
     """A folder in which TFDS prepares the bundled set once for all tests."""
     return str(tmp_path_factory.mktemp("tfds"))
+
+
+@pytest.fixture
+def small_disk(tmp_path: pathlib.Path) -> Iterator[pathlib.Path]:
+    """A file system of one megabyte."""
+    if os.geteuid() != 0:
+        pytest.skip("mounting a small tmpfs needs root")
+    folder = tmp_path / "small"
+    folder.mkdir()
+    subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", str(folder)], check=True
+    )
+    yield folder
+    subprocess.run(["umount", str(folder)], check=True)
 
 
 @functools.cache
@@ -49,3 +65,9 @@ def pytest_unconfigure(config: pytest.Config) -> None:
         sys.stdout.flush()
         sys.stderr.flush()
         os._exit(config.stash[_EXIT_STATUS])
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--update-golden", action="store_true", help="write tests/golden anew"
+    )

@@ -3,25 +3,10 @@
 import json
 import os
 import pathlib
-import subprocess
 
 import pytest
 
 from trainer import files
-
-
-@pytest.fixture
-def small_disk(tmp_path):
-    """A file system of one megabyte."""
-    if os.geteuid() != 0:
-        pytest.skip("mounting a small tmpfs needs root")
-    folder = tmp_path / "small"
-    folder.mkdir()
-    subprocess.run(
-        ["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", str(folder)], check=True
-    )
-    yield folder
-    subprocess.run(["umount", str(folder)], check=True)
 
 
 def test_a_write_replaces_the_file(tmp_path):

@@ -188,6 +188,18 @@ def test_conv_mlp_is_numpys():
     np.testing.assert_allclose(model(images), expected, rtol=1e-5, atol=1e-5)
 
 
+def test_max_norm_bounds_the_hidden_kernels_alone():
+    model = build("mlp", MlpOptions(hidden_sizes=(6, 5), max_norm=2.0))
+    kernels = {layer.name: layer.kernel for layer in model.layers if layer.weights}
+    bounded = {name for name, kernel in kernels.items() if kernel.constraint}
+    assert bounded == {"hidden_1", "hidden_2"}
+
+
+def test_without_max_norm_no_weight_is_bounded():
+    model = build("mlp", MlpOptions(hidden_sizes=(6, 5)))
+    assert [weight.constraint for weight in model.weights] == [None] * 6
+
+
 @pytest.mark.parametrize("name", SMALL)
 def test_the_same_seed_gives_the_same_weights(name):
     first, second = (build(name, SMALL[name], seed=3).get_weights() for _ in range(2))
@@ -451,7 +463,7 @@ def test_another_suffix_is_refused(name, tmp_path):
 def test_weights_for_other_classes_are_refused(suffix, tmp_path):
     path = str(tmp_path / f"model{suffix}")
     save(small_mlp(num_classes=7), path)
-    with pytest.raises(ConfigError, match=r"^teacher\.weights.*10 classes"):
+    with pytest.raises(ConfigError, match=r"^teacher\.weights.*classes.*logits"):
         load(small_mlp(), path)
 
 
@@ -568,11 +580,31 @@ def test_two_streams_drop_different_units():
     assert abs((first == second).mean() - 0.5) < 5 * 0.5 / 100
 
 
-def test_dropout_layers_of_one_model_are_different_streams():
-    options = MlpOptions(hidden_sizes=(4, 4), input_dropout=0.1, dropout=0.5)
-    layers = build("mlp", options).layers
-    streams = [layer.stream for layer in layers if isinstance(layer, models.Dropout)]
-    assert (len(streams), len(set(streams))) == (3, 3)
+def test_mlp_drops_pixels_and_hidden_units_by_streams_of_their_own():
+    model = build("mlp", SMALL["mlp"])
+    kernel_1, bias_1, kernel_2, bias_2, kernel, bias = randomise(model)
+    images, keys = noise_images(7, (9, 8, 2)), keys_of(range(7))
+    x = dropped(images.reshape(7, -1) / 255, keys, rate=0.2, stream=0)
+    x = dropped(np.maximum(x @ kernel_1 + bias_1, 0), keys, rate=0.5, stream=1)
+    x = dropped(np.maximum(x @ kernel_2 + bias_2, 0), keys, rate=0.5, stream=2)
+    with models.dropout_keys(keys):
+        logits = model(images, training=True)
+    np.testing.assert_allclose(logits, x @ kernel + bias, rtol=1e-5, atol=1e-5)
+
+
+def test_conv_mlp_drops_hidden_units_by_streams_of_their_own():
+    model = build("conv_mlp", SMALL["conv_mlp"])
+    filters, offsets, kernel_1, bias_1, kernel_2, bias_2, kernel, bias = randomise(
+        model
+    )
+    images, keys = noise_images(7, (9, 8, 2)), keys_of(range(7))
+    x = np.maximum(convolution(images / 255, filters, offsets, stride=1), 0)
+    x = np.maximum(x.reshape(7, -1) @ kernel_1 + bias_1, 0)
+    x = np.maximum(dropped(x, keys, stream=1) @ kernel_2 + bias_2, 0)
+    x = dropped(x, keys, stream=2)
+    with models.dropout_keys(keys):
+        logits = model(images, training=True)
+    np.testing.assert_allclose(logits, x @ kernel + bias, rtol=1e-5, atol=1e-5)
 
 
 def test_compiled_dropout_has_the_same_mask():

@@ -29,7 +29,7 @@ def python_word(value: int) -> int:
 
 
 def python_key(seed: int, *words: int) -> int:
-    folded = python_mix(python_word(seed))
+    folded = python_mix(python_mix(python_word(seed)))
     for word in words:
         folded = python_mix(folded ^ python_mix(python_word(word)))
     return folded
@@ -59,11 +59,11 @@ def largest_correlation(variables: np.ndarray) -> float:
 
 # The literals come from a C program around the published source of lowbias32.
 def test_key_of_a_seed_is_the_literal():
-    assert int(noise.key(0)) == 0x01FCE552
+    assert int(noise.key(0)) == 0xAE6F80F1
 
 
 def test_key_of_words_is_the_literal():
-    assert int(noise.key(7, 3, 5)) == 0x002F55A3
+    assert int(noise.key(7, 3, 5)) == 0x3E668828
 
 
 def test_bits_are_the_literals():

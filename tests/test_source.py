@@ -525,7 +525,7 @@ def test_the_message_on_a_damaged_file_is_free_of_graph_names(own_tiny_dir, dama
     source = data.open_source(tiny(own_tiny_dir))
     damage(files_of(own_tiny_dir)[-1])
     message = refusal(lambda: data.read_split(source, "train"))
-    assert re.findall(r"\n|function_node|\[Op:|Iterator", message) == []
+    assert re.findall(r"\n|function_node|\[Op:|Iterator::", message) == []
 
 
 @pytest.mark.parametrize("damage", [truncate, pathlib.Path.unlink])
@@ -533,3 +533,13 @@ def test_a_damaged_description_is_refused_with_the_way_out(own_tiny_dir, damage)
     damage(own_tiny_dir / "tiny/1.0.0/dataset_info.json")
     message = refusal(lambda: data.open_source(tiny(own_tiny_dir)))
     assert str(own_tiny_dir) in message
+
+
+def test_a_missing_description_is_told_from_an_unknown_split(tfds_dir, tmp_path):
+    folder = pathlib.Path(tfds_dir) / "mnist_mini"
+    data.open_source(mini(tfds_dir))  # prepares it
+    shutil.copytree(folder, tmp_path / "mnist_mini")
+    (tmp_path / "mnist_mini/1.0.0/dataset_info.json").unlink()
+    message = refusal(lambda: data.open_source(mini(str(tmp_path))))
+    assert f"{tmp_path}/mnist_mini/1.0.0" in message
+    assert "delete that folder" in message

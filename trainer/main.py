@@ -109,16 +109,27 @@ def _run_stages(names: tuple[str, ...], values: flags.FlagValues) -> int:
     path = pathlib.Path(values.workdir)
     cluster.require_single_task()
     workdir.claim(path, settings)
-    # From here on TensorFlow is loaded: seconds, which wrong settings do not cost.
-    from trainer import stages
+    if names != STAGE_NAMES or not workdir.is_finished(path):
+        # TensorFlow takes seconds to load, which wrong settings and a finished run do
+        # not cost.
+        from trainer import stages
 
-    session = stages.open_session(settings, path)
-    console.say(session.description)
-    for name in names:
-        stages.STAGES[name](session)
+        session = stages.open_session(settings, path)
+        console.say(session.description)
+        for name in names:
+            stages.STAGES[name](session)
     if names[-1] in ("evaluate", "report"):
-        print(stages.outcome(path))
+        print(_outcome(path))
     return DONE
+
+
+def _outcome(path: pathlib.Path) -> str:
+    """The table of the finished models, and where the report is."""
+    from trainer import report
+
+    results = json.loads((path / workdir.RESULTS).read_text(encoding="utf-8"))
+    page = path / workdir.REPORT
+    return report.render(results) + (f"\nreport: {page}" if page.exists() else "")
 
 
 def _unusable_input() -> tuple[type[Exception], ...]:

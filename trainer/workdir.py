@@ -10,6 +10,7 @@ from trainer.config import Config, ConfigError, differences, resolved
 CONFIG = "config.json"
 PREDICTIONS = "predictions.npz"
 RESULTS = "results.json"
+REPORT = "report/index.html"
 
 # Of each training.
 CHECKPOINTS = "checkpoints"
@@ -22,6 +23,11 @@ def training_folder(workdir: pathlib.Path, role: str, seed: int) -> pathlib.Path
     """Where the files of a "teacher", "student" or "baseline" are."""
     # There is one teacher for all seeds.
     return workdir / role if role == "teacher" else workdir / role / f"seed-{seed}"
+
+
+def is_finished(workdir: pathlib.Path) -> bool:
+    """Whether a whole run has ended there: the report is drawn last."""
+    return (workdir / RESULTS).exists() and (workdir / REPORT).exists()
 
 
 def claim(workdir: pathlib.Path, config: Config) -> None:

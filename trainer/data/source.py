@@ -1,6 +1,8 @@
 """Datasets by TFDS name. M = examples, H W = image."""
 
+import contextlib
 import dataclasses
+import sys
 from typing import Any
 
 import numpy as np
@@ -91,7 +93,9 @@ def _builder(data: DataConfig) -> tfds.core.DatasetBuilder:
             f"data.data_dir, got {data.dataset!r}: {str(error).strip().splitlines()[0]}"
         ) from error
     try:
-        builder.download_and_prepare()
+        # TFDS tells of a download on standard output, where a run's table belongs.
+        with contextlib.redirect_stdout(sys.stderr):
+            builder.download_and_prepare()
     except _PREPARE_ERRORS as error:
         reason = str(error).strip().splitlines()[0]
         raise DataError(

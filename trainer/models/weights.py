@@ -1,6 +1,7 @@
 """Weights of a model from a file."""
 
 import pathlib
+import warnings
 
 import keras
 
@@ -22,8 +23,11 @@ def load_weights(model: keras.Model, path: str, *, setting: str) -> None:
     if not pathlib.Path(path).is_file():
         raise ConfigError(f"{setting} must name a file, got {path!r}: no such file")
     try:
-        model.load_weights(path)
-    except (ValueError, OSError, KeyError) as error:
+        with warnings.catch_warnings():
+            # Keras warns, and goes on, where the file has nothing for a layer.
+            warnings.simplefilter("error", UserWarning)
+            model.load_weights(path)
+    except (ValueError, OSError, KeyError, UserWarning) as error:
         reason = str(error).strip().splitlines()[0]
         raise ConfigError(
             f"{setting} must hold the weights of a {model.name!r} with options as "

@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 from trainer.stages.baseline import baseline
 from trainer.stages.evaluate import evaluate
-from trainer.stages.report import outcome, report
+from trainer.stages.report import report
 from trainer.stages.session import Session, open_session
 from trainer.stages.student import student
 from trainer.stages.teacher import teacher
@@ -17,4 +17,4 @@ STAGES: dict[str, Callable[[Session], None]] = {
     "report": report,
 }
 
-__all__ = ["STAGES", "Session", "open_session", "outcome"]
+__all__ = ["STAGES", "Session", "open_session"]

@@ -1,0 +1,31 @@
+# Two commands for a newcomer: `make demo` and `make test`.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+
+.PHONY: demo test test-all check
+
+# Trains a teacher, distils a student, compares it with the same student alone.
+demo: $(VENV)/installed-report
+	$(BIN)/python -m trainer run --config=configs/mnist_mini.toml --workdir=runs/mnist_mini
+
+# Everything but whole runs, kills and soaks.
+test: $(VENV)/installed-dev
+	$(BIN)/python -m pytest
+
+test-all: check
+	$(BIN)/python -m pytest -m ""
+
+check: $(VENV)/installed-dev
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+
+$(BIN)/python:
+	$(PYTHON) -c 'import sys; sys.version_info >= (3, 11) or sys.exit(f"Python 3.11 or later is needed, got {sys.version}; name one with make PYTHON=...")'
+	$(PYTHON) -m venv $(VENV)
+
+# One stamp an extra: pip runs again when pyproject.toml has changed.
+$(VENV)/installed-%: pyproject.toml | $(BIN)/python
+	$(BIN)/python -m pip install --quiet --editable '.[$*]'
+	touch $@

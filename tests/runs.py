@@ -1,0 +1,91 @@
+"""A whole run small enough for a test, and what to read from it."""
+
+import pathlib
+import subprocess
+import sys
+
+import keras
+import numpy as np
+
+from tests.conftest import REPOSITORY
+from trainer import models
+
+CONFIG = """
+name = "small"
+seeds = [0, 1]
+
+[data]
+dataset = "mnist_mini"
+data_dir = "{tfds_dir}"
+train_split = "train[:1000]"
+validation_split = "train[9500:]"
+test_split = "test[:500]"
+augment = "shift"
+
+[teacher]
+model = "cnn"
+options.filters = [8, 16]
+
+[teacher.train]
+global_batch_size = 24
+steps = 60
+schedule = "cosine"
+
+[student]
+model = "mlp"
+options = {{hidden_sizes = [16], dropout = 0.2}}
+
+[student.train]
+global_batch_size = 24
+steps = 60
+
+[runtime]
+steps_per_loop = 5
+log_every_steps = 5
+eval_every_steps = 20
+save_every_steps = 20
+"""
+
+TRAININGS = (
+    "teacher",
+    "student/seed-0",
+    "student/seed-1",
+    "baseline/seed-0",
+    "baseline/seed-1",
+)
+
+
+def write_config(folder: pathlib.Path, tfds_dir: str) -> pathlib.Path:
+    path = folder / "small.toml"
+    path.write_text(CONFIG.format(tfds_dir=tfds_dir))
+    return path
+
+
+def command(name: str, config: pathlib.Path, workdir: pathlib.Path, *more: str):
+    """The command line of a stage, for this or another process."""
+    return ["trainer", name, f"--config={config}", f"--workdir={workdir}", *more]
+
+
+def start(name: str, config: pathlib.Path, workdir: pathlib.Path, *more: str):
+    """A run in a process of its own."""
+    return subprocess.Popen(
+        [sys.executable, "-m", *command(name, config, workdir, *more)],
+        cwd=REPOSITORY,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def finish(process: subprocess.Popen) -> tuple[int, str, str]:
+    """Exit code, standard output and standard error."""
+    out, err = process.communicate(timeout=300)
+    return process.returncode, out, err
+
+
+def weights(path: pathlib.Path) -> list[np.ndarray]:
+    """The weights of a .keras file."""
+    model = keras.models.load_model(
+        path, custom_objects={"Dropout": models.Dropout}, compile=False
+    )
+    return [weight.numpy() for weight in model.weights]

@@ -1,0 +1,164 @@
+"""Checkpoints restore everything or refuse with a reason."""
+
+import os
+
+import keras
+import numpy as np
+import pytest
+
+from tests.conftest import strategy_of
+from trainer import optimizers
+from trainer.checkpoint import (
+    CheckpointError,
+    Checkpoints,
+    Position,
+    latest_position,
+)
+from trainer.config import TrainConfig
+from trainer.files import StorageError
+
+
+def build(units: int = 4, *, num_replicas: int = 1):
+    """A model with BatchNorm and Adam's slots, all variables set to noise."""
+    with strategy_of(num_replicas).scope():
+        model = keras.Sequential(
+            [
+                keras.Input((3,)),
+                keras.layers.Dense(units),
+                keras.layers.BatchNormalization(),
+                keras.layers.Dense(2),
+            ]
+        )
+        optimizer = optimizers.optimizer(TrainConfig(global_batch_size=1, steps=1))
+        optimizer.build(model.trainable_variables)
+    return model, optimizer
+
+
+def fill(model, optimizer, seed: int) -> list[np.ndarray]:
+    rng = np.random.default_rng(seed)
+    values = []
+    for variable in (*model.variables, *optimizer.variables):
+        value = rng.integers(0, 100, variable.shape).astype(variable.dtype)
+        variable.assign(value)
+        values.append(value)
+    return values
+
+
+def open_in(folder, model, optimizer, *, run: str = "run", keep: int = 2):
+    return Checkpoints(folder, model=model, optimizer=optimizer, run=run, keep=keep)
+
+
+@pytest.mark.parametrize("num_replicas", [1, 2])
+def test_every_variable_comes_back_on_every_replica(tmp_path, num_replicas):
+    saved, its_optimizer = build()
+    values = fill(saved, its_optimizer, seed=1)
+    position = Position(step=7, best_step=7, best_accuracy=0.5)
+    open_in(tmp_path, saved, its_optimizer).save(position)
+
+    model, optimizer = build(num_replicas=num_replicas)
+    assert open_in(tmp_path, model, optimizer).restore_latest() == position
+    for variable, value in zip(
+        (*model.variables, *optimizer.variables), values, strict=True
+    ):
+        copies = getattr(variable.value, "values", [variable.value])
+        assert len(copies) == num_replicas
+        for copy in copies:
+            np.testing.assert_array_equal(copy.numpy(), value)
+
+
+def test_without_a_checkpoint_the_training_is_at_its_start(tmp_path):
+    model, optimizer = build()
+    before = fill(model, optimizer, seed=1)
+    assert open_in(tmp_path / "none", model, optimizer).restore_latest() == Position()
+    np.testing.assert_array_equal(model.variables[0].numpy(), before[0])
+    assert latest_position(tmp_path / "none") == Position()
+
+
+def test_the_newest_and_the_best_are_kept(tmp_path):
+    model, optimizer = build()
+    checkpoints = open_in(tmp_path, model, optimizer, keep=2)
+    for step in (10, 20, 30, 40):
+        best = 10 if step < 40 else 40
+        checkpoints.save(Position(step=step, best_step=best, best_accuracy=0.5))
+        names = sorted(path.name for path in tmp_path.iterdir())
+        expected = {10: [10], 20: [10, 20], 30: [10, 20, 30], 40: [30, 40]}[step]
+        assert names == [f"step-{kept:08d}.npz" for kept in expected]
+    assert latest_position(tmp_path).best_step == 40
+
+
+def saved_file(tmp_path):
+    model, optimizer = build()
+    checkpoints = open_in(tmp_path, model, optimizer)
+    for step in (10, 20):
+        checkpoints.save(Position(step=step))
+    return checkpoints, tmp_path / "step-00000020.npz", model, optimizer
+
+
+@pytest.mark.parametrize("share", [0, 0.1, 0.5, 0.99])
+def test_a_truncated_file_is_named_with_the_way_out(tmp_path, share):
+    checkpoints, path, *_ = saved_file(tmp_path)
+    content = path.read_bytes()
+    path.write_bytes(content[: int(len(content) * share)])
+    message = rf"{path} is damaged: .*delete it to go on from step 10"
+    with pytest.raises(CheckpointError, match=message):
+        checkpoints.restore_latest()
+
+
+def test_a_flipped_bit_in_a_variable_is_found(tmp_path):
+    checkpoints, path, model, optimizer = saved_file(tmp_path)
+    before = fill(model, optimizer, seed=3)
+    content = bytearray(path.read_bytes())
+    with np.load(path) as file:
+        kernel = file["model/0000"].tobytes()
+    content[content.index(kernel) + 5] ^= 4
+    path.write_bytes(bytes(content))
+    with pytest.raises(CheckpointError, match="damaged"):
+        checkpoints.restore_latest()
+    np.testing.assert_array_equal(model.variables[0].numpy(), before[0])
+
+
+def test_a_file_that_is_no_checkpoint_is_refused(tmp_path):
+    checkpoints, path, *_ = saved_file(tmp_path)
+    path.write_text("hello")
+    with pytest.raises(CheckpointError, match="damaged"):
+        checkpoints.restore_latest()
+
+
+def test_a_checkpoint_of_another_run_is_refused(tmp_path):
+    _, path, model, optimizer = saved_file(tmp_path)
+    other = open_in(tmp_path, model, optimizer, run="student/seed-1")
+    message = rf"{path} must be of this run \(student/seed-1\), got one of run;"
+    with pytest.raises(CheckpointError, match=message):
+        other.restore_latest()
+
+
+def test_another_shape_is_refused_and_nothing_is_changed(tmp_path):
+    saved_file(tmp_path)
+    model, optimizer = build(units=5)
+    before = fill(model, optimizer, seed=3)
+    message = r"must hold .*kernel in shape \(3, 5\), got \(3, 4\)"
+    with pytest.raises(CheckpointError, match=message):
+        open_in(tmp_path, model, optimizer).restore_latest()
+    np.testing.assert_array_equal(model.variables[0].numpy(), before[0])
+
+
+def test_another_number_of_variables_is_refused(tmp_path):
+    saved_file(tmp_path)
+    model = keras.Sequential([keras.Input((3,)), keras.layers.Dense(4)])
+    optimizer = keras.optimizers.Adam()
+    optimizer.build(model.trainable_variables)
+    with pytest.raises(CheckpointError, match=r"must hold 8 variables, got 22"):
+        open_in(tmp_path, model, optimizer).restore_latest()
+
+
+def test_a_full_disk_keeps_the_older_checkpoints(small_disk):
+    model, optimizer = build()
+    checkpoints = open_in(small_disk, model, optimizer)
+    checkpoints.save(Position(step=10))
+    # One free page: less than a checkpoint.
+    free = os.statvfs(small_disk).f_bavail - 1
+    (small_disk / "other").write_bytes(bytes(free * 4096))
+    with pytest.raises(StorageError, match="No space left"):
+        checkpoints.save(Position(step=20))
+    assert checkpoints.restore_latest().step == 10
+    assert not list(small_disk.glob(".writing-*"))

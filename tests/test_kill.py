@@ -1,0 +1,114 @@
+"""A killed run started again ends as if nothing had happened."""
+
+import json
+import pathlib
+import signal
+import time
+
+import numpy as np
+import pytest
+
+from tests import runs
+from trainer.events import read_metrics
+
+pytestmark = pytest.mark.slow
+
+# Long enough to be caught between two saves: saves come every 100 steps, lines every 5.
+LONG = (
+    "--set=seeds=[0]",
+    "--set=teacher.train.steps=900",
+    "--set=student.train.steps=900",
+    "--set=runtime.save_every_steps=100",
+    "--set=runtime.eval_every_steps=300",
+)
+TRAININGS = ("teacher", "student/seed-0", "baseline/seed-0")
+
+
+@pytest.fixture(scope="module")
+def uninterrupted(tmp_path_factory, tfds_dir) -> tuple[pathlib.Path, pathlib.Path]:
+    folder = tmp_path_factory.mktemp("uninterrupted")
+    config = runs.write_config(folder, tfds_dir)
+    code, _, err = runs.finish(runs.start("run", config, folder / "workdir", *LONG))
+    assert code == 0, err
+    return config, folder / "workdir"
+
+
+def kill_between_two_saves(process, folder: pathlib.Path) -> int:
+    """Sends SIGKILL at a logged step that is no save; gives the last logged step."""
+    path = folder / "metrics.jsonl"
+    deadline = time.monotonic() + 240
+    while time.monotonic() < deadline:
+        assert process.poll() is None, process.communicate()[1]
+        lines = read_metrics(path)
+        if lines and lines[-1]["step"] > 100 and 20 < lines[-1]["step"] % 100 < 70:
+            process.send_signal(signal.SIGKILL)
+            process.communicate()
+            return read_metrics(path)[-1]["step"]
+        time.sleep(0.01)
+    raise TimeoutError(folder)
+
+
+def without_rates(path: pathlib.Path) -> list[dict]:
+    """The lines of a metrics file but for the measured time."""
+    return [
+        {name: value for name, value in line.items() if name != "perf/examples_per_sec"}
+        for line in map(json.loads, path.read_text().splitlines())
+    ]
+
+
+def test_killed_in_teacher_student_and_baseline_it_ends_bit_for_bit_the_same(
+    uninterrupted, tmp_path
+):
+    config, expected = uninterrupted
+    workdir = tmp_path / "workdir"
+    for name in TRAININGS:
+        process = runs.start("run", config, workdir, *LONG)
+        step = kill_between_two_saves(process, workdir / name)
+        checkpoints = sorted((workdir / name / "checkpoints").glob("step-*.npz"))
+        saved = int(checkpoints[-1].stem.removeprefix("step-"))
+        assert saved < step, "killed at a save: nothing is repeated"
+        assert not (workdir / name / "model.keras").exists()
+    code, _, err = runs.finish(runs.start("run", config, workdir, *LONG))
+    assert code == 0, err
+
+    for name in TRAININGS:
+        for file in ("last.keras", "model.keras"):
+            pairs = zip(
+                runs.weights(workdir / name / file),
+                runs.weights(expected / name / file),
+                strict=True,
+            )
+            for actual, wanted in pairs:
+                np.testing.assert_array_equal(actual, wanted, err_msg=f"{name}/{file}")
+        lines = without_rates(workdir / name / "metrics.jsonl")
+        assert lines == without_rates(expected / name / "metrics.jsonl")
+        assert [line["step"] for line in lines] == list(range(5, 901, 5))
+    ours, theirs = (
+        json.loads((folder / "results.json").read_text())
+        for folder in (workdir, expected)
+    )
+    for results in (ours, theirs):
+        for entry in results["models"].values():
+            del entry["train_examples_per_sec"]
+    assert ours == theirs
+
+
+def test_an_interrupt_from_the_keyboard_ends_with_130_and_can_go_on(
+    uninterrupted, tmp_path
+):
+    config, _ = uninterrupted
+    process = runs.start("teacher", config, tmp_path / "workdir", *LONG)
+    while len(read_metrics(tmp_path / "workdir" / "teacher" / "metrics.jsonl")) < 30:
+        assert process.poll() is None
+        time.sleep(0.05)
+    process.send_signal(signal.SIGINT)
+    code, _, err = runs.finish(process)
+    assert code == 130
+    assert err.splitlines()[-1] == (
+        "trainer: interrupted; start the same command again to go on"
+    )
+    assert "Traceback" not in err
+    code, _, err = runs.finish(
+        runs.start("teacher", config, tmp_path / "workdir", *LONG)
+    )
+    assert code == 0, err

@@ -1,0 +1,87 @@
+"""The command line: exit codes, messages, speed."""
+
+import json
+import subprocess
+import sys
+import time
+
+import pytest
+
+from tests.conftest import REPOSITORY
+from trainer import main
+
+MNIST_MINI = str(REPOSITORY / "configs" / "mnist_mini.toml")
+
+
+def run(*words: str) -> subprocess.CompletedProcess:
+    return subprocess.run(
+        [sys.executable, "-m", "trainer", *words],
+        cwd=REPOSITORY,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+def test_the_flags_are_these_and_no_others():
+    assert set(main.define_flags()) == {"config", "workdir", "set", "help"}
+
+
+def test_config_prints_every_setting_with_its_value():
+    done = run("config", f"--config={MNIST_MINI}", "--set=distill.temperature=7")
+    assert done.returncode == 0
+    settings = json.loads(done.stdout)
+    assert settings["distill"]["temperature"] == 7.0
+    assert settings["student"]["train"]["optimizer_options"]["beta_1"] == 0.9
+
+
+def test_config_is_printed_within_half_a_second():
+    seconds = []
+    for _ in range(5):
+        started = time.monotonic()
+        run("config", f"--config={MNIST_MINI}")
+        seconds.append(time.monotonic() - started)
+    assert min(seconds) < 0.5
+
+
+def test_help_names_every_command():
+    done = run("--help")
+    assert done.returncode == 0
+    for command in ("run", "config", *main.STAGE_NAMES):
+        assert command in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        ([], "COMMAND must be one of config, run, teacher"),
+        (["trian"], "got trian"),
+        (["run", "student"], "got run student"),
+        (["config", "--confg=x"], "Unknown command line flag 'confg'"),
+        (["config"], "--config must name the TOML file"),
+        (["config", "--config=absent.toml"], "'absent.toml': No such file"),
+        (["run", f"--config={MNIST_MINI}"], "--workdir must name the folder"),
+        (["config", f"--config={MNIST_MINI}", "--set=seeds=[]"], "seeds must be"),
+    ],
+)
+def test_a_wrong_command_line_ends_with_one_sentence_and_2(words, message):
+    done = run(*words)
+    assert done.returncode == 2
+    assert message in done.stderr
+    assert len(done.stderr.splitlines()) == 1
+    assert done.stdout == ""
+
+
+def test_importing_every_module_starts_no_tensorflow_context():
+    program = """
+import importlib, pkgutil, trainer
+for module in pkgutil.walk_packages(trainer.__path__, "trainer."):
+    if not module.name.endswith("__main__"):
+        importlib.import_module(module.name)
+from tensorflow.python.eager import context
+assert context.context()._context_handle is None
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", program], cwd=REPOSITORY, capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr

@@ -1,0 +1,334 @@
+"""A whole run from the command line: its files, its outcome, and starting it again."""
+
+import json
+import pathlib
+import shutil
+import time
+
+import numpy as np
+import pytest
+
+from tests import runs
+from trainer import main, models
+from trainer.config import CnnOptions
+from trainer.events import read_metrics
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory, tfds_dir):
+    """A finished run: its config file, workdir and printed table."""
+    folder = tmp_path_factory.mktemp("run")
+    config = runs.write_config(folder, tfds_dir)
+    code, out, err = runs.finish(runs.start("run", config, folder / "workdir"))
+    assert code == 0, err
+    return config, folder / "workdir", out
+
+
+@pytest.fixture
+def copy(finished, tmp_path):
+    """The finished run's config, and a copy of its workdir to damage."""
+    config, workdir, _ = finished
+    shutil.copytree(workdir, tmp_path / "workdir")
+    return config, tmp_path / "workdir"
+
+
+def test_a_run_leaves_the_files_of_its_contract(finished):
+    _, workdir, _ = finished
+    for name in ("config.json", "results.json", "report/index.html"):
+        assert (workdir / name).is_file(), name
+    assert list((workdir / "report").glob("*.png"))
+    for name in runs.TRAININGS:
+        assert (workdir / name / "model.keras").is_file()
+        assert (workdir / name / "metrics.jsonl").is_file()
+        assert list((workdir / name / "checkpoints").glob("step-*.npz"))
+
+
+def test_the_table_compares_teacher_student_and_baseline(finished):
+    *_, out = finished
+    rows = [line.split()[0] for line in out.splitlines()[2:5]]
+    assert rows == ["teacher", "student", "baseline"]
+    for word in ("parameters", "test errors", "NLL", "ECE", "agreement", "+-", "gain"):
+        assert word in out
+
+
+def test_results_hold_every_model_seed_and_metric(finished):
+    _, workdir, _ = finished
+    models = json.loads((workdir / "results.json").read_text())["models"]
+    assert list(models) == ["teacher", "student", "baseline"]
+    # 784 inputs, 16 hidden units, 10 classes.
+    assert models["student"]["parameters"] == 784 * 16 + 16 + 16 * 10 + 10
+    for role, entry in models.items():
+        test = entry["test"]
+        assert test["examples"] == 500
+        assert test["errors"] == round(500 * (1 - test["accuracy"]))
+        assert np.trace(test["confusion_matrix"]) == 500 - test["errors"]
+        assert {"nll", "brier", "ece", "top_5_accuracy", "per_class_accuracy"} <= set(
+            test
+        )
+        assert ("agreement" in test) == (role != "teacher")
+        assert [seed["seed"] for seed in entry["seeds"]] == (
+            [0] if role == "teacher" else [0, 1]
+        )
+        assert all(seed["last"]["step"] == 60 for seed in entry["seeds"])
+    errors = [seed["best"]["errors"] for seed in models["student"]["seeds"]]
+    assert models["student"]["mean"]["errors"] == pytest.approx(np.mean(errors))
+    assert models["student"]["std"]["errors"] == pytest.approx(np.std(errors, ddof=1))
+
+
+def test_the_gain_is_the_mean_paired_difference_with_its_standard_error(finished):
+    _, workdir, _ = finished
+    results = json.loads((workdir / "results.json").read_text())
+    best = {
+        role: [seed["best"]["errors"] for seed in results["models"][role]["seeds"]]
+        for role in ("student", "baseline")
+    }
+    gains = np.subtract(best["baseline"], best["student"])
+    gain = results["gain"]["errors"]
+    assert gain["per_seed"] == gains.tolist()
+    assert gain["mean"] == pytest.approx(gains.mean())
+    assert gain["standard_error"] == pytest.approx(gains.std(ddof=1) / np.sqrt(2))
+
+
+def test_metrics_have_each_logged_step_once_with_the_contract_s_names(finished):
+    _, workdir, _ = finished
+    for name in runs.TRAININGS:
+        lines = read_metrics(workdir / name / "metrics.jsonl")
+        assert [line["step"] for line in lines] == list(range(5, 61, 5))
+        always = {"train/loss", "train/accuracy", "train/learning_rate"}
+        assert always | {"perf/examples_per_sec"} <= set(lines[0])
+        assert ("train/soft_loss" in lines[0]) == name.startswith("student")
+        assert [n["step"] for n in lines if "eval/accuracy" in n] == [20, 40, 60]
+        assert ("eval/agreement" in lines[3]) == name.startswith("student")
+
+
+def test_the_logged_learning_rate_is_the_schedule_s(finished):
+    _, workdir, _ = finished
+    lines = read_metrics(workdir / "teacher" / "metrics.jsonl")
+    logged = [line["train/learning_rate"] for line in lines]
+    applied = [
+        1e-3 * (1 + np.cos(np.pi * (step - 1) / 60)) / 2 for step in range(5, 61, 5)
+    ]
+    np.testing.assert_allclose(logged, applied, rtol=1e-4)
+
+
+def test_student_and_baseline_of_a_seed_start_alike_and_end_apart(finished):
+    _, workdir, _ = finished
+    first = [
+        read_metrics(workdir / role / "seed-0" / "metrics.jsonl")[0]["train/accuracy"]
+        for role in ("student", "baseline")
+    ]
+    assert first[0] == pytest.approx(first[1], abs=0.1)
+    taught, alone = (
+        runs.weights(workdir / role / "seed-0" / "last.keras")
+        for role in ("student", "baseline")
+    )
+    assert not np.allclose(taught[0], alone[0], atol=1e-3)
+
+
+def test_the_selected_model_is_the_first_best_on_validation(finished):
+    _, workdir, _ = finished
+    models = json.loads((workdir / "results.json").read_text())["models"]
+    lines = read_metrics(workdir / "student" / "seed-1" / "metrics.jsonl")
+    evaluated = {n["step"]: n["eval/accuracy"] for n in lines if "eval/accuracy" in n}
+    best = max(evaluated, key=lambda step: (evaluated[step], -step))
+    assert models["student"]["seeds"][1]["best"]["step"] == best
+
+
+def test_a_finished_run_started_again_prints_the_same_table_at_once(finished):
+    config, workdir, out = finished
+    before = (workdir / "results.json").stat().st_mtime_ns
+    started = time.monotonic()
+    code, again, err = runs.finish(runs.start("run", config, workdir))
+    assert (code, again) == (0, out), err
+    assert time.monotonic() - started < 3  # less than loading TensorFlow takes
+    assert "I0000" not in err
+    assert (workdir / "results.json").stat().st_mtime_ns == before
+
+
+def outcome(capsys, words: list[str]) -> tuple[int, str]:
+    """Exit code and last line of a command run in this process."""
+    code = main.main(words)
+    return code, capsys.readouterr().err.splitlines()[-1]
+
+
+def test_another_config_is_refused_by_name(copy, capsys):
+    config, workdir = copy
+    code, message = outcome(
+        capsys, runs.command("run", config, workdir, "--set=distill.temperature=9.0")
+    )
+    assert code == 2
+    assert "distill.temperature: 4.0 -> 9.0" in message
+    assert "choose another --workdir" in message
+
+
+def test_another_cadence_and_data_folder_are_the_same_run(copy, capsys):
+    config, workdir = copy
+    words = runs.command("evaluate", config, workdir, "--set=runtime.xla='on'")
+    assert main.main(words) == 0
+
+
+def test_a_stage_whose_predecessor_is_missing_names_it(tmp_path, tfds_dir, capsys):
+    config = runs.write_config(tmp_path, tfds_dir)
+    code, message = outcome(
+        capsys, runs.command("student", config, tmp_path / "workdir")
+    )
+    assert code == 2
+    assert "teacher/model.keras must be there first" in message
+    assert "python -m trainer teacher" in message
+
+
+@pytest.mark.parametrize(
+    ("setting", "message"),
+    [
+        (
+            "data.dataset='absent_set'",
+            "data.dataset must be a TensorFlow Datasets name",
+        ),
+        ("data.test_split='tset'", "data.test_split must be a split of 'mnist_mini'"),
+        ("data.test_split='test[:0]'", "which is empty"),
+        ("data.exclude_labels=[11]", "data.exclude_labels must be labels"),
+        ("student.model='nowhere:build'", "student.model must name an importable"),
+        (
+            "teacher.train.schedule_options.warmup_steps=60",
+            "warmup_steps must be below",
+        ),
+        ("runtime.strategy='mirrored'", "needs two devices or more"),
+    ],
+)
+def test_unusable_settings_end_with_one_sentence_and_2(
+    copy, capsys, tmp_path, setting, message
+):
+    config, finished_workdir = copy
+    workdir = tmp_path / "new"
+    # The teacher is at hand, so that each stage can be reached.
+    shutil.copytree(finished_workdir / "teacher", workdir / "teacher")
+    stage = "teacher" if setting.startswith("teacher") else "student"
+    if stage == "teacher":
+        shutil.rmtree(workdir / "teacher")
+    code, line = outcome(
+        capsys, runs.command(stage, config, workdir, f"--set={setting}")
+    )
+    assert code == 2
+    assert message in line
+
+
+def test_weights_of_a_teacher_with_other_classes_are_refused(
+    tmp_path, tfds_dir, capsys
+):
+    path = tmp_path / "other.keras"
+    models.build(
+        "cnn",
+        CnnOptions(filters=(8, 16)),
+        image_shape=(28, 28, 1),
+        num_classes=7,
+        seed=0,
+        precision="float32",
+        setting="teacher",
+    ).save(path)
+    config = runs.write_config(tmp_path, tfds_dir)
+    words = runs.command(
+        "teacher", config, tmp_path / "w", f'--set=teacher.weights="{path}"'
+    )
+    code, message = outcome(capsys, words)
+    assert code == 2
+    assert "teacher.weights must hold the weights of a 'cnn'" in message
+    assert "10 classes" in message
+
+
+def test_a_diverging_training_ends_with_3_and_keeps_its_checkpoints(
+    tmp_path, tfds_dir, capsys
+):
+    config = runs.write_config(tmp_path, tfds_dir)
+    workdir = tmp_path / "workdir"
+    # Explodes during the warm-up, not in the first steps: saves come before it.
+    words = runs.command(
+        "teacher",
+        config,
+        workdir,
+        "--set=teacher.train.learning_rate=1e30",
+        "--set=teacher.train.schedule='constant'",
+        "--set=teacher.train.schedule_options.warmup_steps=59",
+        "--set=runtime.save_every_steps=5",
+    )
+    code, message = outcome(capsys, words)
+    assert code == 3
+    assert "training diverged between step" in message
+    for line in read_metrics(workdir / "teacher" / "metrics.jsonl"):
+        assert np.isfinite(line["train/loss"])
+
+
+def test_a_damaged_checkpoint_is_named(copy, capsys):
+    config, workdir = copy
+    (workdir / "teacher" / "model.keras").unlink()
+    newest = max((workdir / "teacher" / "checkpoints").glob("step-*.npz"))
+    newest.write_bytes(newest.read_bytes()[:1000])
+    code, message = outcome(capsys, runs.command("teacher", config, workdir))
+    assert code == 2
+    assert f"checkpoint {newest} is damaged" in message
+
+
+def test_a_checkpoint_of_another_training_is_named(copy, capsys):
+    config, workdir = copy
+    folder = workdir / "student" / "seed-0"
+    (folder / "model.keras").unlink()
+    shutil.rmtree(folder / "checkpoints")
+    shutil.copytree(
+        workdir / "baseline" / "seed-0" / "checkpoints", folder / "checkpoints"
+    )
+    code, message = outcome(capsys, runs.command("student", config, workdir))
+    assert code == 2
+    assert "must be of this run" in message
+
+
+def test_a_workdir_that_is_a_file_is_named(tmp_path, tfds_dir, capsys):
+    config = runs.write_config(tmp_path, tfds_dir)
+    workdir = tmp_path / "occupied"
+    workdir.write_text("")
+    code, message = outcome(capsys, runs.command("run", config, workdir))
+    assert code == 2
+    assert "occupied/config.json cannot be written" in message
+
+
+def test_a_config_json_that_is_none_is_named(copy, capsys):
+    config, workdir = copy
+    (workdir / "config.json").write_text("{")
+    code, message = outcome(capsys, runs.command("run", config, workdir))
+    assert code == 2
+    assert "config.json must be the config of an earlier run" in message
+
+
+def test_a_full_disk_ends_the_run_with_2_and_keeps_what_was_saved(
+    small_disk, tmp_path, tfds_dir, capsys
+):
+    config = runs.write_config(tmp_path, tfds_dir)
+    # Nine states of 190 kB do not fit into a megabyte.
+    words = runs.command(
+        "teacher",
+        config,
+        small_disk / "workdir",
+        "--set=runtime.save_every_steps=5",
+        "--set=runtime.keep_checkpoints=100",
+    )
+    code, message = outcome(capsys, words)
+    assert code == 2
+    assert "No space left on device" in message
+    folder = small_disk / "workdir" / "teacher"
+    kept = sorted((folder / "checkpoints").glob("step-*.npz"))
+    assert kept
+    # With room the same command goes on from there.
+    steps = [line["step"] for line in read_metrics(folder / "metrics.jsonl")]
+    assert steps == sorted(set(steps))
+    for path in kept[:-1]:
+        path.unlink()
+    words[-1] = "--set=runtime.keep_checkpoints=1"
+    assert main.main(words) == 0
+    steps = [line["step"] for line in read_metrics(folder / "metrics.jsonl")]
+    assert steps == list(range(5, 61, 5))
+
+
+def test_the_library_files_need_no_absolute_place(copy, tmp_path, capsys):
+    config, workdir = copy
+    moved = pathlib.Path(shutil.move(workdir, tmp_path / "moved"))
+    shutil.rmtree(moved / "report")
+    assert main.main(runs.command("report", config, moved)) == 0
+    assert (moved / "report" / "index.html").is_file()
