@@ -20,7 +20,6 @@ data_dir = "{tfds_dir}"
 train_split = "train[:1000]"
 validation_split = "train[9500:]"
 test_split = "test[:500]"
-augment = "shift"
 
 [teacher]
 model = "cnn"
@@ -30,6 +29,7 @@ options.filters = [8, 16]
 global_batch_size = 24
 steps = 60
 schedule = "cosine"
+augment = "shift"
 
 [student]
 model = "mlp"

@@ -10,8 +10,8 @@ from trainer import data, models, optimizers, soft_targets, step
 from trainer.config import (
     AdamOptions,
     ConfigError,
-    DataConfig,
     MlpOptions,
+    NoAugmentOptions,
     SgdOptions,
     TrainConfig,
 )
@@ -110,7 +110,7 @@ class Run:
             schedule=self.schedule,
             dataset=data.training_batches(
                 examples() if images is None else images,
-                DataConfig(dataset="noise"),
+                augment=data.augmentation("none", NoAugmentOptions()),
                 seed=SEED,
                 per_replica_batch_size=train.global_batch_size // num_replicas,
                 first_step=0,

@@ -28,6 +28,11 @@ class ShiftOptions:
     max_pixels: Count = 2  # largest shift along each axis; the border fills with 0
 
 
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class InheritedAugmentOptions:
+    """The training sees the images as [data] says."""
+
+
 AUGMENTATIONS: Mapping[str, type] = {"none": NoAugmentOptions, "shift": ShiftOptions}
 
 
@@ -135,6 +140,10 @@ class TrainConfig:
     optimizer_options: Annotated[Any, OptionsOf("optimizer", OPTIMIZERS)] = (
         AdamOptions()
     )
+    augment: str = "inherit"  # of data.augment, or one of its own
+    augment_options: Annotated[
+        Any, OptionsOf("augment", {"inherit": InheritedAugmentOptions, **AUGMENTATIONS})
+    ] = InheritedAugmentOptions()
     schedule: str = "constant"
     schedule_options: Annotated[Any, OptionsOf("schedule", SCHEDULES)] = (
         ConstantOptions()

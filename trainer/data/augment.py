@@ -3,12 +3,17 @@
 Shapes: B = examples, H W = image.
 """
 
+import functools
 from collections.abc import Callable
+from typing import Any
 
 import tensorflow as tf
 
 from trainer import noise
 from trainer.config import NoAugmentOptions, ShiftOptions
+
+# Images [B, H, W, channels] and uint32 keys [B] to images; both uint8.
+Augment = Callable[[tf.Tensor, tf.Tensor], tf.Tensor]
 
 
 def no_augment(
@@ -35,7 +40,12 @@ def shift(images: tf.Tensor, keys: tf.Tensor, options: ShiftOptions) -> tf.Tenso
     return tf.gather(moved, columns, axis=2, batch_dims=1)
 
 
-AUGMENTATIONS: dict[str, Callable[..., tf.Tensor]] = {
+def augmentation(name: str, options: Any) -> Augment:
+    """The augmentation of a name in the config, with its options."""
+    return functools.partial(_AUGMENTATIONS[name], options=options)
+
+
+_AUGMENTATIONS: dict[str, Callable[..., tf.Tensor]] = {
     "none": no_augment,
     "shift": shift,
 }

@@ -16,8 +16,7 @@ import numpy as np
 import tensorflow as tf
 
 from trainer import noise
-from trainer.config import DataConfig
-from trainer.data.augment import AUGMENTATIONS
+from trainer.data.augment import Augment
 from trainer.data.examples import Examples
 
 # Enough to hide a gather of small images behind a step, on any number of cores.
@@ -29,8 +28,8 @@ Batches = Iterable[Batch]  # a distributed dataset
 
 def training_batches(
     examples: Examples,
-    data: DataConfig,
     *,
+    augment: Augment,
     seed: int,
     per_replica_batch_size: int,
     first_step: int,
@@ -40,12 +39,12 @@ def training_batches(
 
     Each element is {"image": uint8 [B, H, W, channels], "label": int32 [B], "id":
     int64 [B], "slot": int32 [B]}, where slot is the position in the global batch.
+    `augment` (trainer.data.augmentation) sees the same example anew in each epoch.
     """
     images, labels, ids = (
         tf.constant(array) for array in (examples.images, examples.labels, examples.ids)
     )
     global_batch_size = strategy.num_replicas_in_sync * per_replica_batch_size
-    augment = AUGMENTATIONS[data.augment]
 
     def batch_of(step: tf.Tensor, replica: tf.Tensor) -> Batch:
         share = tf.range(per_replica_batch_size, dtype=tf.int64)
@@ -56,7 +55,7 @@ def training_batches(
         batch_ids = tf.gather(ids, rows)
         keys = noise.key(seed, epochs, batch_ids)
         return {
-            "image": augment(tf.gather(images, rows), keys, data.augment_options),
+            "image": augment(tf.gather(images, rows), keys),
             "label": tf.gather(labels, rows),
             "id": batch_ids,
             "slot": tf.cast(slots, tf.int32),

@@ -94,7 +94,7 @@ def save_model(model: keras.Model, path: pathlib.Path) -> None:
 def _batches(session: Session, training: Training, first_step: int) -> data.Batches:
     return data.training_batches(
         training.examples,
-        session.config.data,
+        augment=_augment(session, training.section),
         seed=training.seed,
         per_replica_batch_size=distribution.per_replica_batch_size(
             training.section.global_batch_size,
@@ -104,6 +104,11 @@ def _batches(session: Session, training: Training, first_step: int) -> data.Batc
         first_step=first_step,
         strategy=session.strategy,
     )
+
+
+def _augment(session: Session, section: TrainConfig) -> data.Augment:
+    chosen = session.config.data if section.augment == "inherit" else section
+    return data.augmentation(chosen.augment, chosen.augment_options)
 
 
 def _run_loop(
