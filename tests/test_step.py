@@ -192,7 +192,8 @@ def softmax(x: np.ndarray) -> np.ndarray:
 
 
 @pytest.mark.parametrize("num_replicas", [1, 2])
-def test_one_sgd_step_of_a_linear_student_is_the_textbook_gradient(num_replicas):
+@pytest.mark.parametrize("decay", [0.0, 0.25])
+def test_one_sgd_step_of_a_linear_student_is_the_textbook_gradient(num_replicas, decay):
     train = TrainConfig(
         global_batch_size=BATCH,
         steps=1,
@@ -206,7 +207,9 @@ def test_one_sgd_step_of_a_linear_student_is_the_textbook_gradient(num_replicas)
         keras.utils.set_random_seed(1)
         image = keras.Input(IMAGE_SHAPE, dtype="uint8")
         x = keras.layers.Flatten()(keras.layers.Rescaling(1 / 255)(image))
-        return keras.Model(image, keras.layers.Dense(NUM_CLASSES)(x))
+        regularizer = keras.regularizers.L2(decay) if decay else None
+        dense = keras.layers.Dense(NUM_CLASSES, kernel_regularizer=regularizer)
+        return keras.Model(image, dense(x))
 
     batch = examples(BATCH)  # one epoch is one batch, in some order
     alpha, temperature = 0.7, 3.0
@@ -231,7 +234,8 @@ def test_one_sgd_step_of_a_linear_student_is_the_textbook_gradient(num_replicas)
     slope = (alpha * soft + (1 - alpha) * hard) / BATCH
     run.compiled.run(1)
     new_kernel, new_bias = run.weights()
-    np.testing.assert_allclose(new_kernel, kernel - 0.5 * inputs.T @ slope, atol=1e-6)
+    kernel_slope = inputs.T @ slope + 2 * decay * kernel
+    np.testing.assert_allclose(new_kernel, kernel - 0.5 * kernel_slope, atol=1e-6)
     np.testing.assert_allclose(new_bias, bias - 0.5 * slope.sum(axis=0), atol=1e-6)
 
 

@@ -55,7 +55,7 @@ def distillation_core(
                 student_logits, teacher_logits, temperature=temperature
             )
             hard = losses.hard_loss(student_logits, batch["label"])
-            loss = losses.total_loss(soft, hard, alpha=alpha)
+            loss = losses.total_loss(soft, hard, alpha=alpha) + _penalty(student)
         gradients = tape.gradient(loss, student.trainable_variables)
         agreement = _hits(student_logits, tf.argmax(teacher_logits, axis=-1))
         accuracy = _hits(student_logits, batch["label"])
@@ -71,7 +71,7 @@ def supervised_core(model: keras.Model, *, seed: int) -> Core:
     def run(batch: Batch, step: tf.Tensor) -> tuple[list[tf.Tensor], tf.Tensor]:
         with tf.GradientTape() as tape:
             logits = _training_logits(model, batch, step, seed)
-            loss = losses.hard_loss(logits, batch["label"])
+            loss = losses.hard_loss(logits, batch["label"]) + _penalty(model)
         gradients = tape.gradient(loss, model.trainable_variables)
         return gradients, _sums(loss, _hits(logits, batch["label"]))
 
@@ -120,16 +120,14 @@ def compile_step(
       ConfigError: when tracing, a trainable variable does not reach the loss.
     """
     compute = _compile_compute(core, model, xla=xla)
-    num_replicas = strategy.num_replicas_in_sync
-    update = _compile_update(core, model, optimizer, num_replicas=num_replicas, xla=xla)
+    update = _compile_update(core, model, optimizer, strategy, xla=xla)
     batches = iter(dataset)
 
     def on_replica(batch: Batch) -> tf.Tensor:
         step = optimizer.iterations.value
         flat = compute(batch, step)
         replica = tf.distribute.get_replica_context()
-        flat = replica.all_reduce(tf.distribute.ReduceOp.SUM, flat)
-        return update(flat, schedule(step))
+        return update(replica.all_reduce("sum", flat), schedule(step))
 
     def one_step(done: tf.Tensor, sums: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         results = strategy.run(on_replica, args=(next(batches),))
@@ -171,8 +169,8 @@ def _compile_update(
     core: Core,
     model: keras.Model,
     optimizer: keras.optimizers.Optimizer,
+    strategy: tf.distribute.Strategy,
     *,
-    num_replicas: int,
     xla: bool,
 ) -> Compiled:
     """From the vector summed over replicas to new variables on this one.
@@ -199,7 +197,7 @@ def _compile_update(
             if variable.constraint is not None:
                 variable.assign(variable.constraint(variable.value))
         for total, variable in zip(parts[len(trained) :], moving, strict=True):
-            variable.assign(total / num_replicas)
+            variable.assign(total / strategy.num_replicas_in_sync)
         norm = tf.reshape(tf.linalg.global_norm(gradients), [1])
         return tf.concat([sums, norm, count], axis=0)
 
@@ -211,6 +209,11 @@ def _training_logits(
 ) -> tf.Tensor:
     with models.dropout_keys(noise.key(seed, step, batch["slot"])):
         return tf.cast(model(batch["image"], training=True), tf.float32)
+
+
+def _penalty(model: keras.Model) -> tf.Tensor | float:
+    """What the model's own regularizers add to the loss of each example."""
+    return tf.add_n(model.losses) if model.losses else 0.0
 
 
 def _hits(logits: tf.Tensor, classes: tf.Tensor) -> tf.Tensor:

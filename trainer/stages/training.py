@@ -29,6 +29,11 @@ class Training:
     validate: Callable[[np.ndarray], dict[str, float]]  # of validation logits [M, C]
 
     @property
+    def title(self) -> str:
+        """Its name on the terminal."""
+        return f"{self.role} seed {self.seed}"
+
+    @property
     def num_steps(self) -> int:
         """Optimizer updates of the whole training."""
         if self.section.steps:
@@ -123,8 +128,7 @@ def _run_loop(
     predict = session.predictor(model, session.validation)
     selection = _Selection(position)
     lines = MetricsFile(training.folder / METRICS, last_step=first)
-    title = f"{training.role} seed {training.seed}"
-    progress = Progress(title, first_step=first, last_step=last)
+    progress = Progress(training.title, first_step=first, last_step=last)
 
     def evaluate(finished: int) -> loop.Metrics:
         metrics = training.validate(predict())

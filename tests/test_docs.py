@@ -1,0 +1,73 @@
+"""README and BUILD teach commands that exist and configs that load."""
+
+import re
+import shlex
+import tomllib
+
+import pytest
+
+from tests.conftest import REPOSITORY
+from trainer import config, main
+
+PAGES = ("README.md", "BUILD.md")
+CONFIGS = sorted((REPOSITORY / "configs").glob("*.toml"))
+
+
+def taught_commands() -> list[str]:
+    """Each command line in an indented or fenced block of the pages."""
+    found = []
+    for page in PAGES:
+        text = (REPOSITORY / page).read_text().replace("\\\n", " ")
+        for block in re.findall(r"^```\w*\n(.*?)^```", text, flags=re.S | re.M):
+            found += [line.strip() for line in block.splitlines()]
+    return [line for line in found if re.match(r"(\S+=\S+ )*(\S*python|make) ", line)]
+
+
+def test_the_pages_teach_both_kinds_of_commands():
+    commands = taught_commands()
+    assert any(line.startswith("make demo") for line in commands)
+    assert any("-m trainer run" in line for line in commands)
+
+
+@pytest.mark.parametrize("line", taught_commands())
+def test_each_taught_command_exists(line):
+    words = shlex.split(line, comments=True)
+    while "=" in words[0]:  # variables of the environment
+        words.pop(0)
+    if words[0] == "make":
+        makefile = (REPOSITORY / "Makefile").read_text()
+        for target in words[1:]:
+            assert re.search(rf"^{target}:", makefile, flags=re.M), target
+        return
+    if words[1:3] != ["-m", "trainer"]:
+        return
+    values = main.define_flags()
+    command = values(["trainer", *words[3:]])[1]
+    assert command in ("run", "config", *main.STAGE_NAMES)
+    config.load(str(REPOSITORY / values.config), values.set)
+
+
+@pytest.mark.parametrize("path", CONFIGS, ids=lambda path: path.stem)
+def test_each_config_loads_and_is_named_as_its_file(path):
+    assert config.load(str(path)).name == path.stem
+
+
+def test_the_readme_is_one_sitting():
+    assert len((REPOSITORY / "README.md").read_text().splitlines()) <= 150
+
+
+def test_the_readme_s_map_names_every_file_of_the_top_and_the_package():
+    text = (REPOSITORY / "README.md").read_text()
+    package = REPOSITORY / "trainer"
+    for path in package.iterdir():
+        if path.suffix == ".py" and not path.stem.startswith("__"):
+            assert f"{path.name}" in text, path
+        if (path / "__init__.py").is_file():
+            assert f"{path.name}/" in text, path
+
+
+def test_the_pinned_ranges_are_those_promised():
+    project = tomllib.loads((REPOSITORY / "pyproject.toml").read_text())["project"]
+    assert "tensorflow>=2.21,<2.22" in project["dependencies"]
+    assert any(d.startswith("importlib_resources") for d in project["dependencies"])
+    assert project["requires-python"] == ">=3.11"
