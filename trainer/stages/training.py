@@ -136,9 +136,8 @@ def _run_loop(
         return {f"eval/{name}": value for name, value in metrics.items()}
 
     def write(finished: int, metrics: loop.Metrics) -> None:
-        # The rate that the last finished step applied.
-        rate = float(training.schedule(finished - 1))
-        lines.write(finished, metrics | {"train/learning_rate": rate})
+        applied = float(training.schedule(finished - 1))
+        lines.write(finished, metrics | {"train/learning_rate": applied})
         progress.show(finished, metrics)
 
     actions = loop.Actions(
