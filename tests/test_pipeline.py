@@ -10,17 +10,18 @@ import tensorflow as tf
 
 from tests.conftest import strategy_of
 from trainer import data, noise
-from trainer.config import DataConfig, ShiftOptions
-from trainer.data.augment import shift
+from trainer.config import NoAugmentOptions, ShiftOptions
+from trainer.data.augment import Augment, augmentation, shift
 
 NUM_EXAMPLES = 101  # a prime: batches straddle the ends of epochs
 BATCH = 8
 STEPS = 38  # 304 positions: three epochs and one more
 SEED = 5
 
-PLAIN = DataConfig(dataset="noise")
-SHIFTED = DataConfig(
-    dataset="noise", augment="shift", augment_options=ShiftOptions(max_pixels=2)
+PLAIN = augmentation("none", NoAugmentOptions())
+SHIFTED = augmentation("shift", ShiftOptions(max_pixels=2))
+AUGMENTATIONS = pytest.mark.parametrize(
+    "augment", [PLAIN, SHIFTED], ids=["none", "shift"]
 )
 
 Batch = dict[str, np.ndarray]
@@ -43,12 +44,12 @@ def training(
     seed: int = SEED,
     batch_size: int = BATCH,
     first_step: int = 0,
-    config: DataConfig = PLAIN,
+    augment: Augment = PLAIN,
 ) -> tuple[tf.distribute.Strategy, data.Batches]:
     strategy = strategy_of(num_replicas)
     batches = data.training_batches(
         examples_of(num_examples),
-        config,
+        augment=augment,
         seed=seed,
         per_replica_batch_size=batch_size // num_replicas,
         first_step=first_step,
@@ -157,15 +158,17 @@ def test_slots_are_places_in_the_global_batch(num_replicas):
         assert batch["slot"].tolist() == list(range(BATCH))
 
 
-@pytest.mark.parametrize("config", [PLAIN, SHIFTED], ids=["none", "shift"])
-def test_two_replicas_share_the_batches_of_one(config):
-    assert_same(trained_on(config=config, num_replicas=2), trained_on(config=config))
+@AUGMENTATIONS
+def test_two_replicas_share_the_batches_of_one(augment):
+    assert_same(
+        trained_on(augment=augment, num_replicas=2), trained_on(augment=augment)
+    )
 
 
 @pytest.mark.parametrize("num_replicas", [1, 2])
 @pytest.mark.parametrize("first_step", [1, 13])
 def test_starting_at_a_step_is_skipping_the_steps_before(first_step, num_replicas):
-    settings = {"config": SHIFTED, "num_replicas": num_replicas}
+    settings = {"augment": SHIFTED, "num_replicas": num_replicas}
     resumed = trained_on(STEPS - first_step, first_step=first_step, **settings)
     assert_same(resumed, trained_on(**settings)[first_step:])
 
@@ -179,7 +182,7 @@ def test_a_late_step_does_not_need_the_steps_before():
 
 
 def test_batches_start_anew_for_each_reader():
-    strategy, batches = training(config=SHIFTED)
+    strategy, batches = training(augment=SHIFTED)
     first, second = (global_batches(strategy, batches, 3) for _ in range(2))
     assert_same(first, second)
 
@@ -203,10 +206,10 @@ def signature(batches: data.Batches) -> dict[str, set[tuple]]:
     }
 
 
-@pytest.mark.parametrize("config", [PLAIN, SHIFTED], ids=["none", "shift"])
+@AUGMENTATIONS
 @pytest.mark.parametrize("num_replicas", [1, 2])
-def test_all_shapes_are_static(num_replicas, config):
-    _, batches = training(num_replicas=num_replicas, config=config)
+def test_all_shapes_are_static(num_replicas, augment):
+    _, batches = training(num_replicas=num_replicas, augment=augment)
     assert signature(batches) == {
         name: {((BATCH // num_replicas, *shape), dtype)}
         for name, (shape, dtype) in SHARE.items()
@@ -261,9 +264,9 @@ def views(batches: list[Batch]) -> dict[tuple[int, int], bytes]:
 
 @pytest.mark.parametrize("batch_size", [4, 19])
 def test_a_view_does_not_depend_on_the_batch(batch_size):
-    whole = views(trained_on(config=SHIFTED))
+    whole = views(trained_on(augment=SHIFTED))
     num_steps = len(whole) // batch_size
-    other = views(trained_on(num_steps, batch_size=batch_size, config=SHIFTED))
+    other = views(trained_on(num_steps, batch_size=batch_size, augment=SHIFTED))
     assert other.items() <= whole.items()
 
 
@@ -276,7 +279,7 @@ def test_views_belong_to_ids_rather_than_to_places_in_the_set():
         strategy = strategy_of(1)
         batches = data.training_batches(
             examples,
-            SHIFTED,
+            augment=SHIFTED,
             seed=SEED,
             per_replica_batch_size=len(examples),
             first_step=0,
@@ -288,14 +291,14 @@ def test_views_belong_to_ids_rather_than_to_places_in_the_set():
 
 
 def test_views_differ_between_epochs():
-    seen = views(trained_on(config=SHIFTED))
+    seen = views(trained_on(augment=SHIFTED))
     same = [seen[0, i] == seen[1, i] for i in examples_of().ids.tolist()]
     # One of 25 shifts comes twice in a row: 4 of 101, 15 or more once in 80,000.
     assert sum(same) < 15
 
 
 def test_views_differ_between_seeds():
-    first, second = (views(trained_on(seed=s, config=SHIFTED)) for s in (0, 1))
+    first, second = (views(trained_on(seed=s, augment=SHIFTED)) for s in (0, 1))
     for epoch in range(3):
         ids = examples_of().ids.tolist()
         assert sum(first[epoch, i] == second[epoch, i] for i in ids) < 15

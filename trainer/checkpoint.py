@@ -159,8 +159,9 @@ def _read(
     """Header and arrays of a checkpoint; reading verifies the checksum of each."""
     path = _path(folder, step)
     try:
-        with np.load(path, allow_pickle=False) as file:
-            arrays = {name: file[name] for name in file.files}
+        # Opened here, since NumPy leaves a damaged file open.
+        with open(path, "rb") as file, np.load(file, allow_pickle=False) as stored:
+            arrays = {name: stored[name] for name in stored.files}
         return json.loads(str(arrays.pop("header"))), arrays
     except _DAMAGE as error:
         older = [other for other in _steps(folder) if other < step]
