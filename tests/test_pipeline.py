@@ -11,15 +11,15 @@ import tensorflow as tf
 from tests.conftest import strategy_of
 from trainer import data, noise
 from trainer.config import NoAugmentOptions, ShiftOptions
-from trainer.data.augment import Augment, augmentation, shift
+from trainer.data.augment import shift
 
 NUM_EXAMPLES = 101  # a prime: batches straddle the ends of epochs
 BATCH = 8
 STEPS = 38  # 304 positions: three epochs and one more
 SEED = 5
 
-PLAIN = augmentation("none", NoAugmentOptions())
-SHIFTED = augmentation("shift", ShiftOptions(max_pixels=2))
+PLAIN = data.augmentation("none", NoAugmentOptions())
+SHIFTED = data.augmentation("shift", ShiftOptions(max_pixels=2))
 AUGMENTATIONS = pytest.mark.parametrize(
     "augment", [PLAIN, SHIFTED], ids=["none", "shift"]
 )
@@ -44,7 +44,7 @@ def training(
     seed: int = SEED,
     batch_size: int = BATCH,
     first_step: int = 0,
-    augment: Augment = PLAIN,
+    augment: data.Augment = PLAIN,
 ) -> tuple[tf.distribute.Strategy, data.Batches]:
     strategy = strategy_of(num_replicas)
     batches = data.training_batches(

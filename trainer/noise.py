@@ -17,7 +17,8 @@ _GOLDEN = 0x9E3779B9
 
 def key(seed: int, *words: tf.Tensor | int) -> tf.Tensor:
     """Folds `words` into `seed`: integers that broadcast to [B] -> uint32 keys [B]."""
-    folded = _mix(_word(seed))
+    # Twice, for a seed is no word: key(1, 2) and key(2, 1) are different keys.
+    folded = _mix(_mix(_word(seed)))
     for word in words:
         folded = _mix(tf.bitwise.bitwise_xor(folded, _mix(_word(word))))
     return folded
@@ -37,8 +38,9 @@ def integers(keys: tf.Tensor, num_draws: int, *, low: int, high: int) -> tf.Tens
 
 def bernoulli(keys: tf.Tensor, num_draws: int, *, probability: float) -> tf.Tensor:
     """Independent events: uint32 keys [B] -> bool [B, N], true with `probability`."""
-    threshold = tf.constant(round(probability * 2**32), tf.uint32)
-    return bits(keys, num_draws) < threshold
+    # In 64 bits, because probability 1 is 2**32.
+    threshold = tf.constant(round(probability * 2**32), tf.int64)
+    return tf.cast(bits(keys, num_draws), tf.int64) < threshold
 
 
 def _word(value: tf.Tensor | int) -> tf.Tensor:

@@ -69,14 +69,15 @@ def shuffled(
 ) -> tuple[tf.Tensor, tf.Tensor]:
     """Epoch and row of each position: int64 [B] -> int64 [B], int64 [B]."""
     epochs = positions // num_examples
-    zeros = tf.zeros_like(epochs)
     # tf.random.experimental.index_shuffle is this operation, but TensorFlow 2.21 pads a
-    # batch of its seeds along the wrong axis too.
+    # batch of its seeds along the wrong axis too. Up to 2**16 examples it uses the last
+    # 8 bits of each of the seed's words, and its default of 4 rounds leaves traces of
+    # the order; hence three words of random bits, and 8 rounds.
     rows = tf.raw_ops.RandomIndexShuffle(
         index=positions % num_examples,
-        seed=tf.stack([zeros + seed, epochs, zeros], axis=1),
-        max_index=zeros + (num_examples - 1),
-        rounds=4,
+        seed=noise.bits(noise.key(seed, epochs), 3),
+        max_index=tf.zeros_like(epochs) + (num_examples - 1),
+        rounds=8,
     )
     return epochs, rows
 

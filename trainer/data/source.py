@@ -2,12 +2,15 @@
 
 import contextlib
 import dataclasses
+import itertools
+import re
 import sys
 from typing import Any
 
 import numpy as np
 import tensorflow as tf
 import tensorflow_datasets as tfds
+from google.protobuf import json_format
 
 # Importing the bundled set makes TFDS know its name.
 import trainer.data.mnist_mini  # noqa: F401
@@ -21,6 +24,10 @@ Part = tuple[str, int, int]  # a whole split, its first example, one past its la
 # What TFDS raises when it cannot fetch or write a dataset: its own errors, the HTTP
 # client's (an OSError), and checksum or manual-download complaints.
 _PREPARE_ERRORS = (OSError, ValueError, AssertionError, RuntimeError, tf.errors.OpError)
+
+# And when it knows no such name, version or config, or cannot read the description of
+# a prepared dataset.
+_OPEN_ERRORS = (*_PREPARE_ERRORS, TypeError, json_format.ParseError)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -77,7 +84,7 @@ def read_split(source: Source, split: str) -> Examples:
             labels[done : done + count] = batch["label"]
             done += count
     except (tf.errors.OpError, ValueError) as error:
-        raise _damaged(source, split, str(error).strip().splitlines()[0]) from error
+        raise _damaged(source, split, _reason(error)) from error
     if done != len(ids):
         raise _damaged(source, split, f"{done} of {len(ids)} examples are there")
     _check_labels(source, split, labels)
@@ -87,23 +94,35 @@ def read_split(source: Source, split: str) -> Examples:
 def _builder(data: DataConfig) -> tfds.core.DatasetBuilder:
     try:
         builder = tfds.builder(data.dataset, data_dir=data.data_dir or None)
-    except tfds.core.DatasetNotFoundError as error:
+    except _OPEN_ERRORS as error:
         raise DataError(
             f"data.dataset must be a TensorFlow Datasets name, or one prepared in "
-            f"data.data_dir, got {data.dataset!r}: {str(error).strip().splitlines()[0]}"
+            f"data.data_dir ({data.data_dir!r}), got {data.dataset!r}: {_reason(error)}"
         ) from error
     try:
         # TFDS tells of a download on standard output, where a run's table belongs.
         with contextlib.redirect_stdout(sys.stderr):
             builder.download_and_prepare()
     except _PREPARE_ERRORS as error:
-        reason = str(error).strip().splitlines()[0]
         raise DataError(
             f"data.dataset {data.dataset!r} is not prepared in {builder.data_dir} and "
-            f"could not be: {reason}; set data.data_dir or TFDS_DATA_DIR to a folder "
-            "that holds it, or to one that can be written on a machine with a network"
+            f"could not be: {_reason(error)}; set data.data_dir or TFDS_DATA_DIR to a "
+            "folder that holds it, or to one that can be written on a machine with a "
+            "network"
         ) from error
+    if not builder.info.splits:
+        raise DataError(
+            f"{data.dataset!r} in {builder.data_dir} is damaged: dataset_info.json "
+            "names no splits; delete that folder and run again to prepare it anew"
+        )
     return builder
+
+
+def _reason(error: Exception) -> str:
+    """The first line, without the graph names that TensorFlow puts around it."""
+    line = (str(error).strip() or type(error).__name__).splitlines()[0]
+    graph = r"\{\{.*?\}\} ?|Error in user-defined .* Iterator::\S+ | ?\[Op:.*"
+    return re.sub(graph, "", line)
 
 
 def _parts(builder: tfds.core.DatasetBuilder, split: str) -> list[Part]:
@@ -138,6 +157,12 @@ def _check_splits(data: DataConfig, builder: tfds.core.DatasetBuilder) -> None:
             raise DataError(
                 f"data.{name} must hold examples, got {split!r}, which is empty in "
                 f"{data.dataset!r}; known: {known}"
+            )
+        twice = sum(_shared([a], [b]) for a, b in itertools.combinations(parts, 2))
+        if twice:
+            raise DataError(
+                f"data.{name} must hold each example once, got {split!r}, which holds "
+                f"{twice} of them again; carve its parts apart"
             )
         for other, other_parts in seen.items():
             shared = _shared(parts, other_parts)

@@ -66,7 +66,7 @@ def _own_model(
     module_name, _, function_name = name.partition(":")
     try:
         function = getattr(importlib.import_module(module_name), function_name)
-    except (ImportError, AttributeError, ValueError) as error:
+    except (ImportError, AttributeError, TypeError, ValueError) as error:
         raise ConfigError(
             f"{setting}.model must name an importable function, got {name!r}: {error}; "
             "put its package on PYTHONPATH"
