@@ -2,7 +2,6 @@
 
 import contextlib
 import dataclasses
-import itertools
 import re
 import sys
 from typing import Any
@@ -15,11 +14,10 @@ from google.protobuf import json_format
 # Importing the bundled set makes TFDS know its name.
 import trainer.data.mnist_mini  # noqa: F401
 from trainer.config import DataConfig
+from trainer.data import splits
 from trainer.data.examples import DataError, Examples
 
 _READ_BATCH = 1024  # examples decoded at a time
-
-Part = tuple[str, int, int]  # a whole split, its first example, one past its last
 
 # What TFDS raises when it cannot fetch or write a dataset: its own errors, the HTTP
 # client's (an OSError), and checksum or manual-download complaints.
@@ -50,7 +48,7 @@ def open_source(data: DataConfig) -> Source:
         splits, features other than image and label, more than the memory budget.
     """
     builder = _builder(data)
-    _check_splits(data, builder)
+    splits.check(data, builder)
     image_key, label_key = _feature_keys(data, builder)
     source = Source(
         builder=builder,
@@ -71,9 +69,7 @@ def read_split(source: Source, split: str) -> Examples:
     Raises:
       DataError: a record file is damaged, or a label is outside the classes.
     """
-    ids = np.concatenate(
-        [np.arange(first, last) for _, first, last in _parts(source.builder, split)]
-    )
+    ids = splits.example_ids(source.builder, split)
     images = np.empty((len(ids), *source.image_shape), np.uint8)
     labels = np.empty(len(ids), np.int64)
     done = 0
@@ -125,64 +121,6 @@ def _reason(error: Exception) -> str:
     return re.sub(graph, "", line)
 
 
-def _parts(builder: tfds.core.DatasetBuilder, split: str) -> list[Part]:
-    """The stretches [first, last) of whole splits that `split` is made of."""
-    parts = []
-    for part in tfds.core.ReadInstruction.from_spec(split).to_absolute(
-        builder.info.splits
-    ):
-        first = part.from_ or 0
-        last = part.to
-        if last is None:
-            last = builder.info.splits[part.splitname].num_examples
-        parts.append((part.splitname, first, max(first, last)))
-    return parts
-
-
-def _check_splits(data: DataConfig, builder: tfds.core.DatasetBuilder) -> None:
-    seen: dict[str, list[Part]] = {}
-    for name in ("train_split", "validation_split", "test_split"):
-        split = getattr(data, name)
-        known = ", ".join(
-            f"{k} ({v.num_examples})" for k, v in builder.info.splits.items()
-        )
-        try:
-            parts = _parts(builder, split)
-        except (ValueError, AssertionError, KeyError) as error:
-            raise DataError(
-                f"data.{name} must be a split of {data.dataset!r}, got {split!r}; "
-                f"known: {known}, and parts of them as in 'train[:90%]'"
-            ) from error
-        if not sum(last - first for _, first, last in parts):
-            raise DataError(
-                f"data.{name} must hold examples, got {split!r}, which is empty in "
-                f"{data.dataset!r}; known: {known}"
-            )
-        twice = sum(_shared([a], [b]) for a, b in itertools.combinations(parts, 2))
-        if twice:
-            raise DataError(
-                f"data.{name} must hold each example once, got {split!r}, which holds "
-                f"{twice} of them again; carve its parts apart"
-            )
-        for other, other_parts in seen.items():
-            shared = _shared(parts, other_parts)
-            if shared:
-                raise DataError(
-                    f"data.{name} {split!r} must share no example with data.{other} "
-                    f"{getattr(data, other)!r}, got {shared} in both; carve them apart"
-                )
-        seen[name] = parts
-
-
-def _shared(a: list[Part], b: list[Part]) -> int:
-    return sum(
-        max(0, min(last, other_last) - max(first, other_first))
-        for name, first, last in a
-        for other_name, other_first, other_last in b
-        if name == other_name
-    )
-
-
 def _feature_keys(
     data: DataConfig, builder: tfds.core.DatasetBuilder
 ) -> tuple[str, str]:
@@ -230,9 +168,8 @@ def _check_excluded(source: Source) -> None:
 def _check_memory(source: Source) -> None:
     data = source.data
     num_examples = sum(
-        last - first
+        len(splits.example_ids(source.builder, split))
         for split in (data.train_split, data.validation_split, data.test_split)
-        for _, first, last in _parts(source.builder, split)
     )
     needed = num_examples * int(np.prod(source.image_shape))
     if needed > data.memory_budget_bytes:
