@@ -31,8 +31,9 @@ def check(data: DataConfig, builder: tfds.core.DatasetBuilder) -> None:
         parts = _known_parts(data, builder, name)
         if _shared_within(parts):
             raise DataError(
-                f"data.{name} must hold each example once, got {getattr(data, name)!r}, "
-                f"which holds {_shared_within(parts)} of them again; carve its parts apart"
+                f"data.{name} must hold each example once, got "
+                f"{getattr(data, name)!r}, which holds {_shared_within(parts)} of them "
+                "again; carve its parts apart"
             )
         for other, other_parts in found.items():
             if _shared(parts, other_parts):
