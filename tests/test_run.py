@@ -326,9 +326,69 @@ def test_a_full_disk_ends_the_run_with_2_and_keeps_what_was_saved(
     assert steps == list(range(5, 61, 5))
 
 
-def test_the_library_files_need_no_absolute_place(copy, tmp_path, capsys):
+def test_a_damaged_record_file_is_named(tmp_path, tfds_dir, capsys, finished):
+    del finished  # has prepared the set
+    shutil.copytree(tfds_dir, tmp_path / "tfds")
+    (record,) = (tmp_path / "tfds").glob("mnist_mini/*/*train*")
+    content = bytearray(record.read_bytes())
+    content[len(content) // 20] ^= 1
+    record.write_bytes(content)
+    config = runs.write_config(tmp_path, str(tmp_path / "tfds"))
+    words = runs.command("teacher", config, tmp_path / "workdir")
+    code, message = outcome(capsys, words)
+    assert code == 2
+    assert f"in {record.parent} is damaged" in message
+    assert "delete that folder and run again" in message
+
+
+def test_a_finished_workdir_can_be_moved(copy, tmp_path, capsys):
     config, workdir = copy
     moved = pathlib.Path(shutil.move(workdir, tmp_path / "moved"))
     shutil.rmtree(moved / "report")
     assert main.main(runs.command("report", config, moved)) == 0
-    assert (moved / "report" / "index.html").is_file()
+    assert capsys.readouterr().out.endswith(f"report: {moved}/report/index.html\n")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "settings", [("runtime.logical_cpus=2",), ("runtime.xla='on'",)], ids=["two", "xla"]
+)
+def test_two_devices_and_xla_end_with_the_results_of_one(finished, tmp_path, settings):
+    config, expected, _ = finished
+    workdir = tmp_path / "workdir"
+    flags = [f"--set={setting}" for setting in settings]
+    code, _, err = runs.finish(runs.start("run", config, workdir, *flags))
+    assert code == 0, err
+    for name in runs.TRAININGS:
+        ours, theirs = (
+            read_metrics(folder / name / "metrics.jsonl")
+            for folder in (workdir, expected)
+        )
+        for metric in ("train/loss", "train/gradient_norm"):
+            actual, wanted = (
+                [line[metric] for line in lines] for lines in (ours, theirs)
+            )
+            np.testing.assert_allclose(actual, wanted, rtol=1e-4, err_msg=name)
+        pairs = zip(
+            runs.weights(workdir / name / "last.keras"),
+            runs.weights(expected / name / "last.keras"),
+            strict=True,
+        )
+        for actual, wanted in pairs:
+            np.testing.assert_allclose(actual, wanted, rtol=0, atol=1e-4)
+
+
+@pytest.mark.slow
+def test_bfloat16_trains_from_the_command_line(tmp_path, tfds_dir):
+    config = runs.write_config(tmp_path, tfds_dir)
+    process = runs.start(
+        "teacher", config, tmp_path / "w", "--set=runtime.precision='mixed_bfloat16'"
+    )
+    code, _, err = runs.finish(process)
+    assert code == 0, err
+    assert "mixed_bfloat16" in err
+    losses = [
+        n["train/loss"]
+        for n in read_metrics(tmp_path / "w" / "teacher" / "metrics.jsonl")
+    ]
+    assert losses[-1] < losses[0]
