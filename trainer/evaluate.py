@@ -11,9 +11,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from trainer import data
-
-NUM_BINS = 15  # of the calibration error, as in Guo et al. 2017
+from trainer import calibration, data
 
 
 def predictor(
@@ -84,7 +82,7 @@ def classification_metrics(logits: np.ndarray, labels: np.ndarray) -> dict[str, 
     return metrics | {
         "nll": float(-log_probs[rows, labels].mean()),
         "brier": float(np.square(probs - one_hot).sum(axis=1).mean()),
-        "ece": _calibration_error(probs.max(axis=1), hits),
+        "ece": calibration.reliability_bins(logits, labels).ece,
     }
 
 
@@ -128,10 +126,3 @@ def _log_softmax(logits: np.ndarray) -> np.ndarray:
         np.exp(shifted).sum(axis=1, keepdims=True)
     )
     return normalised
-
-
-def _calibration_error(confidences: np.ndarray, hits: np.ndarray) -> float:
-    # Bin k holds confidences in (k / NUM_BINS, (k + 1) / NUM_BINS].
-    bins = np.clip(np.ceil(confidences * NUM_BINS).astype(int) - 1, 0, NUM_BINS - 1)
-    gaps = np.bincount(bins, hits - confidences, minlength=NUM_BINS)
-    return float(np.abs(gaps).sum() / len(hits))
