@@ -77,13 +77,30 @@ def test_without_a_checkpoint_the_training_is_at_its_start(tmp_path):
 def test_the_newest_and_the_best_are_kept(tmp_path):
     model, optimizer = build()
     checkpoints = open_in(tmp_path, model, optimizer, keep=2)
-    for step in (10, 20, 30, 40):
+    for step in (10, 20, 30, 40, 50):
         best = 10 if step < 40 else 40
         checkpoints.save(Position(step=step, best_step=best, best_accuracy=0.5))
         names = sorted(path.name for path in tmp_path.iterdir())
-        expected = {10: [10], 20: [10, 20], 30: [10, 20, 30], 40: [30, 40]}[step]
+        expected = {
+            10: [10],
+            20: [10, 20],
+            30: [10, 20, 30],
+            40: [10, 30, 40],
+            50: [40, 50],
+        }[step]
         assert names == [f"step-{kept:08d}.npz" for kept in expected]
     assert latest_position(tmp_path).best_step == 40
+
+
+def test_the_best_of_an_older_kept_file_is_kept_too(tmp_path):
+    model, optimizer = build()
+    checkpoints = open_in(tmp_path, model, optimizer, keep=2)
+    for step, best in ((10, 10), (20, 10), (30, 30)):
+        checkpoints.save(Position(step=step, best_step=best, best_accuracy=0.5))
+    # Should step 30 be damaged and deleted, step 20 still finds its best.
+    (tmp_path / "step-00000030.npz").unlink()
+    position = open_in(tmp_path, model, optimizer).restore_latest()
+    assert checkpoints.restore(position.best_step).step == 10
 
 
 def saved_file(tmp_path):

@@ -161,6 +161,18 @@ def test_another_config_is_refused_by_name(copy, capsys):
     assert "choose another --workdir" in message
 
 
+def test_a_workdir_in_which_nothing_was_trained_takes_another_config(
+    tmp_path, tfds_dir, capsys
+):
+    config = runs.write_config(tmp_path, tfds_dir)
+    workdir = tmp_path / "workdir"
+    words = runs.command("teacher", config, workdir, "--set=data.test_split='tset'")
+    assert main.main(words) == 2
+    code, message = outcome(capsys, runs.command("student", config, workdir))
+    assert code == 2
+    assert "teacher/model.keras must be there first" in message
+
+
 def test_another_cadence_and_data_folder_are_the_same_run(copy, capsys):
     config, workdir = copy
     words = runs.command("evaluate", config, workdir, "--set=runtime.xla='on'")

@@ -5,12 +5,14 @@ the finished steps, and which step was the best on validation. Because each file
 its own best, a run restored from it goes on as if it had never stopped.
 """
 
+import contextlib
 import dataclasses
 import json
 import pathlib
 import re
 import zipfile
 import zlib
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import keras
@@ -18,6 +20,8 @@ import numpy as np
 import tensorflow as tf
 
 from trainer import files
+
+_HEADER = "header"  # the array that holds run and position, as JSON
 
 _DAMAGE = (zipfile.BadZipFile, zlib.error, ValueError, KeyError, EOFError, OSError)
 
@@ -42,7 +46,7 @@ def latest_position(folder: pathlib.Path) -> Position:
       CheckpointError: the newest checkpoint is damaged.
     """
     steps = _steps(folder)
-    return _position(_read(folder, steps[-1])[0]) if steps else Position()
+    return _position(_read_header(folder, steps[-1])) if steps else Position()
 
 
 class Checkpoints:
@@ -59,7 +63,7 @@ class Checkpoints:
     ) -> None:
         """`run` identifies the training; files of another `run` are refused.
 
-        The newest `keep` files stay, and the best.
+        The newest `keep` files stay, and the best that each of them knows.
         """
         self._folder = folder
         self._run = run
@@ -81,13 +85,20 @@ class Checkpoints:
             files.atomic_path(_path(self._folder, position.step)) as path,
             open(path, "wb") as file,
         ):
-            arrays["header"] = np.array(json.dumps(header))
+            arrays[_HEADER] = np.array(json.dumps(header))
             np.savez(file, allow_pickle=False, **arrays)
         # Only now, when the newer state is on disk.
-        kept = {*_steps(self._folder)[-self._keep :], position.best_step}
-        for step in _steps(self._folder):
-            if step not in kept:
-                _path(self._folder, step).unlink()
+        self._remove_old()
+
+    def _remove_old(self) -> None:
+        """Leaves the newest files and, should the last be lost, each one's own best."""
+        steps = _steps(self._folder)
+        newest = steps[-self._keep :]
+        best = {
+            _position(_read_header(self._folder, step)).best_step for step in newest
+        }
+        for step in set(steps).difference(newest, best):
+            _path(self._folder, step).unlink()
 
     def restore_latest(self) -> Position:
         """Sets all variables to the newest checkpoint; without one nothing changes."""
@@ -153,18 +164,36 @@ def _position(header: dict[str, Any]) -> Position:
     return Position(**{f.name: header[f.name] for f in dataclasses.fields(Position)})
 
 
+def _read_header(folder: pathlib.Path, step: int) -> dict[str, Any]:
+    with _stored(_path(folder, step)) as arrays:
+        return _header(arrays)
+
+
 def _read(
     folder: pathlib.Path, step: int
 ) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
-    """Header and arrays of a checkpoint; reading verifies the checksum of each."""
-    path = _path(folder, step)
+    """Header and variables; reading verifies the checksum of each."""
+    with _stored(_path(folder, step)) as arrays:
+        names = [name for name in arrays if name != _HEADER]
+        return _header(arrays), {name: arrays[name] for name in names}
+
+
+def _header(arrays: Mapping[str, np.ndarray]) -> dict[str, Any]:
+    header: dict[str, Any] = json.loads(str(arrays[_HEADER]))
+    return header
+
+
+@contextlib.contextmanager
+def _stored(path: pathlib.Path) -> Iterator[Mapping[str, np.ndarray]]:
+    """The arrays of a checkpoint, read when asked for."""
     try:
         # Opened here, since NumPy leaves a damaged file open.
-        with open(path, "rb") as file, np.load(file, allow_pickle=False) as stored:
-            arrays = {name: stored[name] for name in stored.files}
-        return json.loads(str(arrays.pop("header"))), arrays
+        with open(path, "rb") as file, np.load(file, allow_pickle=False) as arrays:
+            yield arrays
     except _DAMAGE as error:
-        older = [other for other in _steps(folder) if other < step]
+        older = [
+            step for step in _steps(path.parent) if _path(path.parent, step) < path
+        ]
         back = f"to go on from step {older[-1]}" if older else "to start anew"
         raise CheckpointError(
             f"checkpoint {path} is damaged: {error}; delete it {back}"

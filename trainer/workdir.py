@@ -41,13 +41,18 @@ def claim(workdir: pathlib.Path, config: Config) -> None:
     settings = resolved(config)
     if path.exists():
         changed = differences(_read(path), settings)
-        if changed:
+        # Nothing is lost where a mistake in the config ended the run before it trained.
+        if changed and _holds_training(workdir):
             raise ConfigError(
                 f"--workdir {workdir} holds a run with another config "
                 f"({'; '.join(changed)}); choose another --workdir, or set these back"
             )
     # Written again: devices and paths may have changed.
     files.write_json(path, settings)
+
+
+def _holds_training(workdir: pathlib.Path) -> bool:
+    return any(next(workdir.rglob(kind), None) for kind in ("*.npz", "*.keras"))
 
 
 def _read(path: pathlib.Path) -> dict[str, object]:

@@ -20,7 +20,7 @@ def baseline(session: Session) -> None:
 
 def _train_alone(session: Session, seed: int) -> None:
     section = session.config.student
-    model = session.initial_student(seed)
+    model = session.build("student", seed)
 
     def validate(logits: np.ndarray) -> dict[str, float]:
         return evaluate.classification_metrics(logits, session.validation.labels)
@@ -31,8 +31,9 @@ def _train_alone(session: Session, seed: int) -> None:
             role="baseline",
             seed=seed,
             section=section.train,
-            setting="student.train",
+            owner="student",
             folder=session.folder("baseline", seed),
+            weights=section.weights,
             examples=session.transfer,
             validate=validate,
         ),

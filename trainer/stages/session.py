@@ -92,14 +92,6 @@ class Session:
                 setting="teacher" if of_teacher else "student",
             )
 
-    def initial_student(self, seed: int) -> keras.Model:
-        """What a student and its baseline start from: student.weights, if given."""
-        model = self.build("student", seed)
-        weights = self.config.student.weights
-        if weights:
-            models.load_weights(model, weights, setting="student.weights")
-        return model
-
     def predictor(
         self, model: keras.Model, examples: data.Examples
     ) -> Callable[[], np.ndarray]:

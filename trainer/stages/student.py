@@ -17,7 +17,7 @@ def student(session: Session) -> None:
 def _distil(session: Session, seed: int) -> None:
     section = session.config.student
     distill = session.config.distill
-    model = session.initial_student(seed)
+    model = session.build("student", seed)
     core = step.distillation_core(
         model,
         soft_targets.online(session.teacher),
@@ -37,8 +37,9 @@ def _distil(session: Session, seed: int) -> None:
             role="student",
             seed=seed,
             section=section.train,
-            setting="student.train",
+            owner="student",
             folder=session.folder("student", seed),
+            weights=section.weights,
             examples=session.transfer,
             validate=validate,
         ),

@@ -15,9 +15,8 @@ def teacher(session: Session) -> None:
     if training.is_finished(folder):
         return
     model = session.build("teacher", section.seed)
-    if section.weights:
-        models.load_weights(model, section.weights, setting="teacher.weights")
     if section.train is None:
+        models.load_weights(model, section.weights, setting="teacher.weights")
         for name in (LAST, FINISHED):
             training.save_model(model, folder / name)
         return
@@ -31,8 +30,9 @@ def teacher(session: Session) -> None:
             role="teacher",
             seed=section.seed,
             section=section.train,
-            setting="teacher.train",
+            owner="teacher",
             folder=folder,
+            weights=section.weights,
             examples=session.training,
             validate=validate,
         ),

@@ -8,7 +8,7 @@ from collections.abc import Callable
 import keras
 import numpy as np
 
-from trainer import data, distribution, files, loop, optimizers, step
+from trainer import data, distribution, files, loop, models, optimizers, step
 from trainer.checkpoint import Checkpoints, Position
 from trainer.config import TrainConfig
 from trainer.events import MetricsFile, Progress
@@ -23,8 +23,9 @@ class Training:
     role: str  # "teacher", "student" or "baseline"
     seed: int  # of the data order and the dropout
     section: TrainConfig
-    setting: str  # the section's name in messages
+    owner: str  # the section above it in messages: "teacher" or "student"
     folder: pathlib.Path
+    weights: str  # the file to start from; "": from the model's own initial weights
     examples: data.Examples
     validate: Callable[[np.ndarray], dict[str, float]]  # of validation logits [M, C]
 
@@ -47,7 +48,7 @@ class Training:
     def schedule(self) -> optimizers.Schedule:
         """The learning rate of each step."""
         return optimizers.schedule(
-            self.section, num_steps=self.num_steps, setting=self.setting
+            self.section, num_steps=self.num_steps, setting=f"{self.owner}.train"
         )
 
 
@@ -75,6 +76,10 @@ def train(
     )
     # Before the batches are made: they start at the restored step.
     position = checkpoints.restore_latest()
+    if training.weights and position.step == 0:
+        models.load_weights(
+            model, training.weights, setting=f"{training.owner}.weights"
+        )
     compiled = step.compile_step(
         core,
         model=model,
@@ -104,7 +109,7 @@ def _batches(session: Session, training: Training, first_step: int) -> data.Batc
         per_replica_batch_size=distribution.per_replica_batch_size(
             training.section.global_batch_size,
             session.strategy,
-            setting=f"{training.setting}.global_batch_size",
+            setting=f"{training.owner}.train.global_batch_size",
         ),
         first_step=first_step,
         strategy=session.strategy,
