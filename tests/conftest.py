@@ -9,6 +9,8 @@ from collections.abc import Iterator
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
+import keras
+import numpy as np
 import pytest
 import tensorflow as tf
 
@@ -52,6 +54,11 @@ def strategy_of(num_replicas: int) -> tf.distribute.Strategy:
     if num_replicas == 1:
         return tf.distribute.OneDeviceStrategy(devices[0])
     return tf.distribute.MirroredStrategy(devices)
+
+
+def numpy_of(variable: keras.Variable) -> np.ndarray:
+    """The value of a variable, mirrored or not."""
+    return tf.convert_to_tensor(variable.value).numpy()
 
 
 def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:

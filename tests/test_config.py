@@ -505,14 +505,24 @@ def test_resolved_is_strict_json_and_holds_every_setting(minimal):
         "runtime.xla='off'",
         "runtime.steps_per_loop=25",
         "data.data_dir='/elsewhere'",
-        "teacher.weights='a.keras'",
-        "student.weights='a.keras'",
+        "teacher.weights='b.keras'",
+        "student.weights='b.keras'",
     ],
 )
 def test_a_run_may_move(minimal, override):
-    before, after = resolved(load(minimal)), resolved(load(minimal, [override]))
+    files = ["teacher.weights='a.keras'", "student.weights='a.keras'"]
+    before, after = (
+        resolved(load(minimal, [*files, *more])) for more in ([], [override])
+    )
     assert before != after
     assert differences(before, after) == []
+
+
+@pytest.mark.parametrize("role", ["teacher", "student"])
+def test_starting_from_a_file_or_from_none_are_two_runs(minimal, role):
+    before = resolved(load(minimal))
+    after = resolved(load(minimal, [f"{role}.weights='a.keras'"]))
+    assert differences(before, after) == [f"{role}.weights: False -> True"]
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,6 @@
 """README and BUILD teach commands that exist and configs that load."""
 
+import importlib.util
 import re
 import shlex
 import tomllib
@@ -14,7 +15,7 @@ CONFIGS = sorted((REPOSITORY / "configs").glob("*.toml"))
 
 
 def taught_commands() -> list[str]:
-    """Each command line in an indented or fenced block of the pages."""
+    """Each command line in a fenced block of the pages."""
     found = []
     for page in PAGES:
         text = (REPOSITORY / page).read_text().replace("\\\n", " ")
@@ -39,7 +40,9 @@ def test_each_taught_command_exists(line):
         for target in words[1:]:
             assert re.search(rf"^{target}:", makefile, flags=re.M), target
         return
-    if words[1:3] != ["-m", "trainer"]:
+    assert words[1] == "-m"
+    assert importlib.util.find_spec(words[2]), words[2]
+    if words[2] != "trainer":
         return
     values = main.define_flags()
     command = values(["trainer", *words[3:]])[1]
@@ -56,7 +59,13 @@ def test_the_readme_is_one_sitting():
     assert len((REPOSITORY / "README.md").read_text().splitlines()) <= 150
 
 
-def test_the_readme_s_map_names_every_file_of_the_top_and_the_package():
+@pytest.mark.parametrize("page", PAGES)
+def test_no_page_has_a_gap(page):
+    text = (REPOSITORY / page).read_text()
+    assert not re.search(r"^\s*[A-Z]+(_[A-Z]+)*$", text, flags=re.M)
+
+
+def test_the_readme_s_map_names_every_file_and_folder_of_the_package():
     text = (REPOSITORY / "README.md").read_text()
     package = REPOSITORY / "trainer"
     for path in package.iterdir():

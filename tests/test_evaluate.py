@@ -40,6 +40,14 @@ def test_ece_weighs_the_gap_of_each_bin_by_its_share():
     assert metrics["ece"] == pytest.approx(expected)
 
 
+def test_ece_has_15_bins():
+    # With 15 bins 0.62 (a hit) and 0.68 (a miss) lie apart: gaps 0.38 and 0.68. Ten
+    # would put them together: |0.5 - 0.65| = 0.15.
+    probs = np.array([[0.62, 0.38], [0.68, 0.32]])
+    metrics = evaluate.classification_metrics(np.log(probs), np.array([0, 1]))
+    assert metrics["ece"] == pytest.approx(0.53)
+
+
 def test_ece_of_a_calibrated_bin_is_zero():
     probs = np.tile([0.75, 0.25], (4, 1))
     metrics = evaluate.classification_metrics(np.log(probs), np.array([0, 0, 0, 1]))

@@ -8,11 +8,14 @@ from trainer import loop
 class Recorder:
     """A training that costs nothing and remembers what was asked of it."""
 
-    def __init__(self, *, best: set[int] = frozenset(), losses=None) -> None:
+    def __init__(
+        self, *, best: set[int] = frozenset(), losses=None, accuracy: float = 0.5
+    ) -> None:
         self.calls: list[tuple] = []
         self.lines: dict[int, dict[str, float]] = {}
         self.finished = 0
         self._best = best
+        self._accuracy = accuracy
         self._losses = losses or {}
 
     def run_steps(self, num_steps: int) -> dict[str, float]:
@@ -22,7 +25,7 @@ class Recorder:
 
     def evaluate(self, step: int) -> dict[str, float]:
         self.calls.append(("evaluate", step))
-        return {"eval/accuracy": 0.5}
+        return {"eval/accuracy": self._accuracy}
 
     def write(self, step: int, metrics: dict[str, float]) -> None:
         self.calls.append(("write", step))
@@ -52,6 +55,7 @@ class Recorder:
             first_step=first_step,
             last_step=last_step,
             examples_per_step=4,
+            setting="teacher.train.learning_rate",
         )
 
     def steps_of(self, name: str) -> list[int]:
@@ -122,4 +126,13 @@ def test_divergence_names_the_steps_and_nothing_of_them_is_kept(value):
     with pytest.raises(loop.DivergedError, match=r"step 31 and step 40: loss"):
         recorder.train(last_step=80)
     assert recorder.steps_of("write") == [10, 20, 30]
+    assert recorder.steps_of("save") == []
+
+
+def test_weights_lost_by_the_last_update_are_seen_by_the_evaluation():
+    recorder = Recorder(accuracy=float("nan"))
+    message = r"step 20 and step 20: eval/accuracy.*teacher\.train\.learning_rate"
+    with pytest.raises(loop.DivergedError, match=message):
+        recorder.train(last_step=80)
+    assert recorder.steps_of("write") == [10]
     assert recorder.steps_of("save") == []

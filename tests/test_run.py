@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 
 from tests import runs
-from trainer import main, models
-from trainer.config import CnnOptions
+from tests.conftest import numpy_of
+from trainer import main, models, stages
+from trainer.config import CnnOptions, reader
 from trainer.events import read_metrics
 
 
@@ -111,18 +112,38 @@ def test_the_logged_learning_rate_is_the_schedule_s(finished):
     np.testing.assert_allclose(logged, applied, rtol=1e-4)
 
 
-def test_student_and_baseline_of_a_seed_start_alike_and_end_apart(finished):
-    _, workdir, _ = finished
-    first = [
-        read_metrics(workdir / role / "seed-0" / "metrics.jsonl")[0]["train/accuracy"]
-        for role in ("student", "baseline")
-    ]
-    assert first[0] == pytest.approx(first[1], abs=0.1)
-    taught, alone = (
-        runs.weights(workdir / role / "seed-0" / "last.keras")
-        for role in ("student", "baseline")
+def test_only_students_lack_the_excluded_labels_and_pairs_start_alike(
+    copy, monkeypatch
+):
+    config, workdir = copy
+    seen = {}
+
+    def record(session, training, model, core) -> None:
+        labels = set(training.examples.labels.tolist())
+        weights = [numpy_of(variable) for variable in model.variables]
+        seen[training.title] = (labels, weights)
+
+    monkeypatch.setattr("trainer.stages.training.train", record)
+    settings = reader.load(str(config), ["data.exclude_labels=[3]"])
+    for path in workdir.rglob("model.keras"):
+        if "teacher" not in path.parts:
+            path.unlink()
+    session = stages.open_session(settings, workdir)
+    for stage in ("student", "baseline"):
+        stages.STAGES[stage](session)
+    (workdir / "teacher" / "model.keras").unlink()
+    stages.STAGES["teacher"](session)
+    assert seen["teacher seed 0"][0] == set(range(10))
+    for seed in (0, 1):
+        (labels, taught), (same, alone) = (
+            seen[f"{role} seed {seed}"] for role in ("student", "baseline")
+        )
+        assert labels == same == set(range(10)) - {3}
+        for ours, theirs in zip(taught, alone, strict=True):
+            np.testing.assert_array_equal(ours, theirs)
+    assert not np.array_equal(
+        seen["student seed 0"][1][0], seen["student seed 1"][1][0]
     )
-    assert not np.allclose(taught[0], alone[0], atol=1e-3)
 
 
 def test_the_selected_model_is_the_first_best_on_validation(finished):
@@ -173,9 +194,16 @@ def test_a_workdir_in_which_nothing_was_trained_takes_another_config(
     assert "teacher/model.keras must be there first" in message
 
 
-def test_another_cadence_and_data_folder_are_the_same_run(copy, capsys):
+def test_other_devices_cadence_and_data_folder_are_the_same_run(copy, tmp_path):
     config, workdir = copy
-    words = runs.command("evaluate", config, workdir, "--set=runtime.xla='on'")
+    words = runs.command(
+        "evaluate",
+        config,
+        workdir,
+        "--set=runtime.xla='on'",
+        "--set=runtime.save_every_steps=40",
+        f'--set=data.data_dir="{tmp_path}"',
+    )
     assert main.main(words) == 0
 
 
@@ -224,6 +252,77 @@ def test_unusable_settings_end_with_one_sentence_and_2(
     assert message in line
 
 
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        (
+            ["student.model='nowhere:f'", "student.options={}"],
+            "student.model must name",
+        ),
+        (
+            ["student.model='conv_mlp'", "student.options={}", "data.image_size=2"],
+            "student.model 'conv_mlp' must be buildable for images of shape (2, 2, 1)",
+        ),
+        (["student.weights='absent.keras'"], "student.weights must name a file"),
+        (
+            ["data.exclude_labels=[0,1,2,3,4,5,6,7,8,9]"],
+            "data.exclude_labels must leave some training examples",
+        ),
+        (
+            [
+                "student.train.epochs=1",
+                "student.train.schedule_options.warmup_steps=99",
+            ],
+            "student.train.schedule_options.warmup_steps must be below the 42 steps",
+        ),
+    ],
+)
+def test_a_run_finds_a_student_s_mistake_before_it_trains_the_teacher(
+    tmp_path, tfds_dir, capsys, settings, message
+):
+    config = runs.write_config(tmp_path, tfds_dir)
+    flags = [f"--set={setting}" for setting in settings]
+    workdir = tmp_path / "workdir"
+    code, line = outcome(capsys, runs.command("run", config, workdir, *flags))
+    assert code == 2
+    assert message in line
+    assert not (workdir / "teacher").exists()
+
+
+def test_a_training_killed_between_its_last_files_ends_the_same(copy):
+    config, workdir = copy
+    folder = workdir / "student" / "seed-1"
+    expected = {n: runs.weights(folder / n) for n in ("last.keras", "model.keras")}
+    for gone in (["model.keras"], ["model.keras", "last.keras"]):
+        for name in gone:
+            (folder / name).unlink()
+        assert main.main(runs.command("student", config, workdir)) == 0
+        for name, weights in expected.items():
+            for actual, wanted in zip(
+                runs.weights(folder / name), weights, strict=True
+            ):
+                np.testing.assert_array_equal(actual, wanted)
+
+
+@pytest.mark.parametrize("name", ["results.json", "predictions.npz"])
+@pytest.mark.parametrize("content", [None, b"{"])
+def test_lost_or_damaged_results_are_made_anew_as_the_message_says(
+    copy, capsys, name, content
+):
+    config, workdir = copy
+    before = json.loads((workdir / "results.json").read_text())
+    (workdir / name).unlink()
+    if content is not None:
+        (workdir / name).write_bytes(content)
+    code, message = outcome(capsys, runs.command("report", config, workdir))
+    assert code == 2
+    assert f"{workdir / name}" in message
+    assert "delete it if it is there, and run `python -m trainer evaluate" in message
+    (workdir / name).unlink(missing_ok=True)
+    assert main.main(runs.command("evaluate", config, workdir)) == 0
+    assert json.loads((workdir / "results.json").read_text()) == before
+
+
 def test_weights_of_a_teacher_with_other_classes_are_refused(
     tmp_path, tfds_dir, capsys
 ):
@@ -247,12 +346,34 @@ def test_weights_of_a_teacher_with_other_classes_are_refused(
     assert "10 classes" in message
 
 
-def test_a_diverging_training_ends_with_3_and_keeps_its_checkpoints(
+def test_a_training_that_diverges_later_ends_with_3_and_keeps_what_was_saved(
+    copy, capsys
+):
+    config, workdir = copy
+    folder = workdir / "teacher"
+    for name in ("model.keras", "last.keras", "checkpoints/step-00000060.npz"):
+        (folder / name).unlink()
+    path = folder / "checkpoints" / "step-00000040.npz"
+    with np.load(path) as file:
+        arrays = dict(file)
+    arrays["model/0000"][:] = np.nan
+    np.savez(path, **arrays)
+    kept = sorted((folder / "checkpoints").iterdir())
+    code, message = outcome(capsys, runs.command("teacher", config, workdir))
+    assert code == 3
+    assert "training diverged between step 41 and step 45: loss" in message
+    assert "lower teacher.train.learning_rate" in message
+    assert sorted((folder / "checkpoints").iterdir()) == kept
+    steps = [line["step"] for line in read_metrics(folder / "metrics.jsonl")]
+    assert steps == list(range(5, 41, 5))
+
+
+def test_a_training_that_diverges_at_once_ends_with_3_and_saves_nothing(
     tmp_path, tfds_dir, capsys
 ):
     config = runs.write_config(tmp_path, tfds_dir)
     workdir = tmp_path / "workdir"
-    # Explodes during the warm-up, not in the first steps: saves come before it.
+    # Weights of 1e28 overflow in the second step.
     words = runs.command(
         "teacher",
         config,
@@ -265,8 +386,8 @@ def test_a_diverging_training_ends_with_3_and_keeps_its_checkpoints(
     code, message = outcome(capsys, words)
     assert code == 3
     assert "training diverged between step" in message
-    for line in read_metrics(workdir / "teacher" / "metrics.jsonl"):
-        assert np.isfinite(line["train/loss"])
+    assert read_metrics(workdir / "teacher" / "metrics.jsonl") == []
+    assert not (workdir / "teacher" / "checkpoints").exists()
 
 
 def test_a_damaged_checkpoint_is_named(copy, capsys):
@@ -277,6 +398,9 @@ def test_a_damaged_checkpoint_is_named(copy, capsys):
     code, message = outcome(capsys, runs.command("teacher", config, workdir))
     assert code == 2
     assert f"checkpoint {newest} is damaged" in message
+    assert f"delete {newest.name} there to go on from step" in message
+    newest.unlink()
+    assert main.main(runs.command("teacher", config, workdir)) == 0
 
 
 def test_a_checkpoint_of_another_training_is_named(copy, capsys):

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from tests.conftest import strategy_of
+from tests.conftest import numpy_of, strategy_of
 from trainer import data, models, optimizers, soft_targets, step
 from trainer.config import (
     AdamOptions,
@@ -40,10 +40,6 @@ def build_mlp(options: MlpOptions, seed: int = 0, precision: str = "float32"):
         precision=precision,
         setting="student",
     )
-
-
-def numpy_of(variable: keras.Variable) -> np.ndarray:
-    return tf.convert_to_tensor(variable.value).numpy()
 
 
 SGD = TrainConfig(
@@ -164,9 +160,12 @@ def batch_norm_model(options: MlpOptions, precision: str = "float32") -> keras.M
 
 
 @pytest.mark.parametrize("train", [SGD, ADAM], ids=["sgd", "adam"])
-@pytest.mark.parametrize("build", [build_mlp, batch_norm_model])
-def test_replicas_hold_the_same_variables_bit_for_bit(train, build):
-    run = Run(train=train, num_replicas=2, build=build)
+@pytest.mark.parametrize(
+    ("build", "xla"),
+    [(build_mlp, False), (batch_norm_model, False), (batch_norm_model, True)],
+)
+def test_replicas_hold_the_same_variables_bit_for_bit(train, build, xla):
+    run = Run(train=train, num_replicas=2, build=build, xla=xla)
     run.compiled.run(5)
     variables = [*run.student.variables, *run.optimizer.variables]
     for variable in variables:
@@ -290,6 +289,7 @@ def test_each_replica_traces_the_core_once(num_replicas):
     for num_steps in (1, 3, 2, 7):  # past the end of an epoch
         run.compiled.run(num_steps)
     assert run.compiled.compute.experimental_get_tracing_count() == num_replicas
+    assert run.compiled.repeat.experimental_get_tracing_count() == 1
 
 
 def test_max_norm_bounds_every_unit_after_each_step():

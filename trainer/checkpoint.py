@@ -94,9 +94,11 @@ class Checkpoints:
         """Leaves the newest files and, should the last be lost, each one's own best."""
         steps = _steps(self._folder)
         newest = steps[-self._keep :]
-        best = {
-            _position(_read_header(self._folder, step)).best_step for step in newest
-        }
+        best = set()
+        for step in newest:
+            # An older file that cannot be read harms nobody before it is needed.
+            with contextlib.suppress(CheckpointError):
+                best.add(_position(_read_header(self._folder, step)).best_step)
         for step in set(steps).difference(newest, best):
             _path(self._folder, step).unlink()
 
@@ -190,11 +192,21 @@ def _stored(path: pathlib.Path) -> Iterator[Mapping[str, np.ndarray]]:
         # Opened here, since NumPy leaves a damaged file open.
         with open(path, "rb") as file, np.load(file, allow_pickle=False) as arrays:
             yield arrays
-    except _DAMAGE as error:
-        older = [
-            step for step in _steps(path.parent) if _path(path.parent, step) < path
-        ]
-        back = f"to go on from step {older[-1]}" if older else "to start anew"
+    except FileNotFoundError as error:
         raise CheckpointError(
-            f"checkpoint {path} is damaged: {error}; delete it {back}"
+            f"checkpoint {path} is missing; {_way_out(path)}"
         ) from error
+    except _DAMAGE as error:
+        raise CheckpointError(
+            f"checkpoint {path} is damaged: {error}; {_way_out(path)}"
+        ) from error
+
+
+def _way_out(path: pathlib.Path) -> str:
+    """Newer files may point at this one as their best, so they go with it."""
+    steps = _steps(path.parent)
+    names = {step: _path(path.parent, step).name for step in steps}
+    gone = [name for name in names.values() if name >= path.name]
+    older = [step for step, name in names.items() if name < path.name]
+    back = f"go on from step {older[-1]}" if older else "start anew"
+    return f"delete {', '.join(gone)} there to {back}"

@@ -1,6 +1,7 @@
 """What a training tells: metrics.jsonl for programs, progress for people."""
 
 import json
+import os
 import pathlib
 import statistics
 import sys
@@ -35,6 +36,9 @@ class MetricsFile:
             open(self._path, "a", encoding="utf-8") as file,
         ):
             file.write(json.dumps({"step": step, **metrics}) + "\n")
+            file.flush()
+            # The checkpoint of the step may follow, and must not outlive its line.
+            os.fsync(file.fileno())
 
 
 def read_metrics(path: pathlib.Path) -> list[dict[str, Any]]:

@@ -46,11 +46,13 @@ def train(
     first_step: int,
     last_step: int,
     examples_per_step: int,
+    setting: str,
 ) -> None:
     """Runs the steps after `first_step` up to `last_step`.
 
-    An evaluation is followed by the line and only then by the save, so that a restored
-    run never holds a state whose line is missing.
+    `setting` names the learning rate in messages. An evaluation is followed by the
+    line and only then by the save, so that a restored run never holds a state whose
+    line is missing.
 
     Raises:
       DivergedError: before anything of the failed steps is written or saved.
@@ -63,7 +65,7 @@ def train(
         length = min(length, last_step - step)
         started = time.monotonic()
         metrics = actions.run_steps(length)
-        _check_finite(metrics, step + 1, step + length)
+        _check_finite(metrics, step + 1, step + length, setting)
         window.add(metrics, length, time.monotonic() - started)
         step += length
         actions.advance(step)
@@ -72,6 +74,8 @@ def train(
             step == last_step or step % every == 0 for every in cadence.periods
         )
         evaluation = actions.evaluate(step) if eval_due else {}
+        # The last update is not in the metrics of training, which come before it.
+        _check_finite(evaluation, step, step, setting)
         if log_due:
             actions.write(step, window.means(examples_per_step) | evaluation)
             window = _Window()
@@ -79,13 +83,13 @@ def train(
             actions.save(step)
 
 
-def _check_finite(metrics: Metrics, first: int, last: int) -> None:
+def _check_finite(metrics: Metrics, first: int, last: int, setting: str) -> None:
     broken = [name for name, value in metrics.items() if not math.isfinite(value)]
     if broken:
         raise DivergedError(
             f"training diverged between step {first} and step {last}: "
-            f"{', '.join(broken)} became {metrics[broken[0]]}; lower the learning "
-            "rate, or warm it up; checkpoints of earlier steps are intact"
+            f"{', '.join(broken)} became {metrics[broken[0]]}; lower {setting} or add "
+            "warm-up steps, with another --workdir; earlier checkpoints are intact"
         )
 
 

@@ -3,6 +3,7 @@
 import functools
 import json
 import pathlib
+import traceback
 from collections.abc import Callable
 
 from absl import flags
@@ -63,8 +64,11 @@ def main(argv: list[str]) -> int:
         files.StorageError,
     ) as error:
         return _end(str(error), UNUSABLE)
-    except _unusable_input() as error:
-        return _end(str(error), UNUSABLE)
+    except Exception as error:
+        if isinstance(error, _unusable_input()):
+            return _end(str(error), UNUSABLE)
+        traceback.print_exc()
+        return BUG
 
 
 def _command(argv: list[str]) -> int:
@@ -116,6 +120,8 @@ def _run_stages(names: tuple[str, ...], values: flags.FlagValues) -> int:
 
         session = stages.open_session(settings, path)
         console.say(session.description)
+        if names == STAGE_NAMES:
+            stages.check(session)
         for name in names:
             stages.STAGES[name](session)
     if names[-1] in ("evaluate", "report"):
@@ -127,7 +133,7 @@ def _outcome(path: pathlib.Path) -> str:
     """The table of the finished models, and where the report is."""
     from trainer import report
 
-    results = json.loads((path / workdir.RESULTS).read_text(encoding="utf-8"))
+    results = report.read_results(path)
     page = path / workdir.REPORT
     return report.render(results) + (f"\nreport: {page}" if page.exists() else "")
 

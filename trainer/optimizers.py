@@ -39,6 +39,15 @@ def _adam(options: AdamOptions) -> keras.optimizers.Optimizer:
     )
 
 
+def num_steps(train: TrainConfig, *, num_examples: int) -> int:
+    """Updates of a whole training on that many examples."""
+    if train.steps:
+        return train.steps
+    exact = train.epochs * num_examples / train.global_batch_size
+    # Rounded first: 4.03 epochs of 1,000 examples are not a hair more than 4,030.
+    return max(1, math.ceil(round(exact, 6)))
+
+
 def schedule(train: TrainConfig, *, num_steps: int, setting: str) -> Schedule:
     """The learning rate as a function of the number of finished steps, from 0 on.
 

@@ -52,7 +52,11 @@ def claim(workdir: pathlib.Path, config: Config) -> None:
 
 
 def _holds_training(workdir: pathlib.Path) -> bool:
-    return any(next(workdir.rglob(kind), None) for kind in ("*.npz", "*.keras"))
+    return any(
+        next((workdir / role).rglob(kind), None)
+        for role in ("teacher", "student", "baseline")
+        for kind in ("step-*.npz", "*.keras")
+    )
 
 
 def _read(path: pathlib.Path) -> dict[str, object]:

@@ -7,7 +7,9 @@ from typing import Any
 from trainer.config.schema import Config
 
 # A run may move to other devices and disks, and still be the same run.
-_MOVABLE = ("runtime", "data.data_dir", "teacher.weights", "student.weights")
+_MOVABLE = ("runtime", "data.data_dir")
+# A file may move, but starting from one or from none makes another run.
+_FILES = ("teacher.weights", "student.weights")
 
 
 def resolved(config: Config) -> dict[str, Any]:
@@ -20,7 +22,7 @@ def identity(settings: dict[str, Any]) -> dict[str, Any]:
     """The settings that a resumed run must share: {"section.field": value}."""
     flat = _flatten(settings, "")
     return {
-        path: value
+        path: bool(value) if path in _FILES else value
         for path, value in flat.items()
         if not any(
             path == movable or path.startswith(f"{movable}.") for movable in _MOVABLE

@@ -49,7 +49,7 @@ class MlpOptions:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class CnnOptions:
-    """Stride-2 3x3 convolutions; leaky ReLU and max-pool between them."""
+    """Stride-2 3x3 convolutions; leaky ReLU and max-pool after all but the last."""
 
     filters: Annotated[tuple[Count, ...], FILLED] = (256, 512)
 
@@ -191,7 +191,7 @@ class RuntimeConfig:
     xla: Literal["auto", "on", "off"] = "auto"
     steps_per_loop: Count = 50  # optimizer updates between two returns to Python
     log_every_steps: Count = 50  # a multiple of steps_per_loop
-    eval_every_steps: Count = 200  # a multiple of steps_per_loop
+    eval_every_steps: Count = 200  # a multiple of log_every_steps
     save_every_steps: Count = 200  # a multiple of log_every_steps
     eval_batch_size: Count = 500  # examples per evaluation step, rounded to replicas
     keep_checkpoints: Count = 2  # newest ones kept, beside the best
@@ -258,6 +258,12 @@ def _check_train(path: str, train: TrainConfig, runtime: RuntimeConfig) -> None:
             f"({runtime.logical_cpus}), got {train.global_batch_size}; "
             f"nearest above: {up}"
         )
+    warmup_steps = train.schedule_options.warmup_steps
+    if 0 < train.steps <= warmup_steps:
+        raise ConfigError(
+            f"{path}.schedule_options.warmup_steps must be below {path}.steps "
+            f"({train.steps}), got {warmup_steps}; lower it or train longer"
+        )
     options = train.optimizer_options
     if isinstance(options, SgdOptions) and options.nesterov and options.momentum == 0:
         raise ConfigError(
@@ -269,7 +275,6 @@ def _check_train(path: str, train: TrainConfig, runtime: RuntimeConfig) -> None:
 def _check_cadence(runtime: RuntimeConfig) -> None:
     for name, unit in (
         ("log_every_steps", "steps_per_loop"),
-        ("eval_every_steps", "steps_per_loop"),
         # A resumed run starts at a save, so a logged interval must start there too.
         ("save_every_steps", "log_every_steps"),
         ("eval_every_steps", "log_every_steps"),

@@ -31,7 +31,7 @@ def without_labels(examples: Examples, excluded: tuple[int, ...]) -> Examples:
     if not kept.any():
         raise DataError(
             f"data.exclude_labels must leave some training examples, "
-            f"got {list(excluded)}, which are all classes there are"
+            f"got {list(excluded)}, which are all classes there are; name fewer"
         )
     return Examples(
         images=examples.images[kept],

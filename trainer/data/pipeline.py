@@ -42,7 +42,7 @@ def training_batches(
     `augment` (trainer.data.augmentation) sees the same example anew in each epoch.
     """
     images, labels, ids = (
-        tf.constant(array) for array in (examples.images, examples.labels, examples.ids)
+        _on_host(array) for array in (examples.images, examples.labels, examples.ids)
     )
     global_batch_size = strategy.num_replicas_in_sync * per_replica_batch_size
 
@@ -94,7 +94,7 @@ def evaluation_batches(
     num_examples = len(images)
     num_replicas = strategy.num_replicas_in_sync
     num_steps = math.ceil(num_examples / (num_replicas * per_replica_batch_size))
-    table = tf.constant(images)
+    table = _on_host(images)
 
     def batch_of(step: tf.Tensor, replica: tf.Tensor) -> Batch:
         first = (step * num_replicas + replica) * per_replica_batch_size
@@ -107,6 +107,12 @@ def evaluation_batches(
 
     batches = _distributed(batch_of, strategy, first_step=0, num_steps=num_steps)
     return batches, num_steps
+
+
+def _on_host(array: np.ndarray) -> tf.Tensor:
+    # Where the batches are made; elsewhere a whole dataset would fill a GPU's memory.
+    with tf.device("/cpu:0"):
+        return tf.constant(array)
 
 
 def _distributed(

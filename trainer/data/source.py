@@ -161,7 +161,7 @@ def _check_excluded(source: Source) -> None:
     if outside:
         raise DataError(
             f"data.exclude_labels must be labels of {source.data.dataset!r}, which are "
-            f"0 to {num_classes - 1}, got {outside}"
+            f"0 to {num_classes - 1}, got {outside}; name classes by their numbers"
         )
 
 

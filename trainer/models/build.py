@@ -50,9 +50,20 @@ def build(
             model = _own_model(name, options, image_shape, num_classes, setting)
         else:
             model = MODELS[name](image_shape, num_classes, options)
+        output = _probe(model, image_shape)
+    except ValueError as error:
+        if isinstance(error, ConfigError):
+            raise
+        raise ConfigError(
+            f"{setting}.model {name!r} must be buildable for images of shape "
+            f"{image_shape} with options {options!r}, got an error: "
+            f"{str(error).strip().splitlines()[0]}; change {setting}.options or "
+            "data.image_size"
+        ) from error
     finally:
         keras.config.set_dtype_policy(default_policy)
-    _check(model, name, image_shape, num_classes, setting)
+    _check_output(output, name, num_classes, setting)
+    _check_layers(model, name, setting)
     return model
 
 
@@ -81,31 +92,35 @@ def _own_model(
     if not isinstance(model, keras.Model):
         raise ConfigError(
             f"{setting}.model {name!r} must return a keras.Model, "
-            f"got {type(model).__name__}"
+            f"got {type(model).__name__}; return the model itself"
         )
     return model
 
 
-def _check(
-    model: keras.Model,
-    name: str,
-    image_shape: tuple[int, ...],
-    num_classes: int,
-    setting: str,
+def _probe(model: keras.Model, image_shape: tuple[int, ...]) -> np.ndarray:
+    """The model's answer to four images of all shades: float [4, C]."""
+    shades = np.linspace(0, 255, 4 * int(np.prod(image_shape))).astype(np.uint8)
+    return np.asarray(model(shades.reshape(4, *image_shape), training=False))
+
+
+def _check_output(
+    output: np.ndarray, name: str, num_classes: int, setting: str
 ) -> None:
     """Refuses what would train without an error and without sense."""
-    shades = np.linspace(0, 255, 4 * int(np.prod(image_shape))).astype(np.uint8)
-    output = np.asarray(model(shades.reshape(4, *image_shape), training=False))
     if output.shape != (4, num_classes):
         raise ConfigError(
             f"{setting}.model {name!r} must give {num_classes} logits an image, one a "
-            f"class of the data, got an output of shape {output.shape[1:]}"
+            f"class of the data, got an output of shape {output.shape[1:]}; end it in "
+            f"Dense({num_classes})"
         )
     if (output >= 0).all() and np.allclose(output.sum(axis=-1), 1, atol=1e-2):
         raise ConfigError(
             f"{setting}.model {name!r} must give logits, got probabilities (they sum "
             "to 1); remove the last softmax"
         )
+
+
+def _check_layers(model: keras.Model, name: str, setting: str) -> None:
     for layer in model._flatten_layers(include_self=False):
         if getattr(layer, "synchronized", False):
             raise ConfigError(

@@ -12,12 +12,19 @@ import keras
 from trainer.config import ConfigError
 
 
-def load_weights(model: keras.Model, path: str, *, setting: str) -> None:
+def load_weights(
+    model: keras.Model,
+    path: str,
+    *,
+    setting: str,
+    way_out: str = "choose the options that the file was saved with",
+) -> None:
     """Sets every weight of `model` from a .keras or .weights.h5 file.
 
     Raises:
       ConfigError: no such file, no such format, or the weights of another model;
-        `setting` names the setting ("teacher.weights") in the message.
+        `setting` names the setting ("teacher.weights") in the message, which ends in
+        `way_out`.
     """
     if not path.endswith((".keras", ".weights.h5")):
         raise ConfigError(
@@ -25,7 +32,10 @@ def load_weights(model: keras.Model, path: str, *, setting: str) -> None:
             "save the model in one of these formats"
         )
     if not pathlib.Path(path).is_file():
-        raise ConfigError(f"{setting} must name a file, got {path!r}: no such file")
+        raise ConfigError(
+            f"{setting} must name a file, got {path!r}: no such file; "
+            "give its path from here, or an absolute one"
+        )
     try:
         # Keras leaves in the file, without a word, what the model has no place for.
         surplus = _num_arrays(path) - len(model.variables)
@@ -46,7 +56,7 @@ def load_weights(model: keras.Model, path: str, *, setting: str) -> None:
         classes = getattr(model, "output_shape", ("its number of",))[-1]
         raise ConfigError(
             f"{setting} must hold the weights of a {model.name!r} with options as "
-            f"configured and {classes} classes, got {path!r}: {reason}"
+            f"configured and {classes} classes, got {path!r}: {reason}; {way_out}"
         ) from error
 
 

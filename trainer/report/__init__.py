@@ -6,10 +6,18 @@ it is imported when a page is written and not before.
 
 import pathlib
 
-from trainer.report.inputs import ReportError
+from trainer.report.inputs import ReportError, read_results
 from trainer.report.table import Comparison, comparison, render, summary
 
-__all__ = ["Comparison", "ReportError", "comparison", "render", "summary", "write"]
+__all__ = [
+    "Comparison",
+    "ReportError",
+    "comparison",
+    "read_results",
+    "render",
+    "summary",
+    "write",
+]
 
 
 def write(workdir: pathlib.Path) -> pathlib.Path:

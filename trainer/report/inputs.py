@@ -12,6 +12,8 @@ from typing import Any
 
 import numpy as np
 
+from trainer.workdir import CONFIG, METRICS, PREDICTIONS, RESULTS
+
 NUMBERS = ("examples", "errors", "accuracy", "nll", "ece")  # in every set of metrics
 
 # One run of one model: the lines of its metrics.jsonl, in order.
@@ -43,6 +45,18 @@ class Inputs:
     histories: dict[str, list[History]]  # model -> one history a seed; may be empty
 
 
+def read_results(workdir: pathlib.Path) -> dict[str, Any]:
+    """The checked `results.json` of a workdir.
+
+    Raises:
+      ReportError: it is missing or does not hold what a comparison needs.
+    """
+    path = workdir / RESULTS
+    results = _read_json(path)
+    _check_results(path, results)
+    return results
+
+
 def read(workdir: pathlib.Path) -> Inputs:
     """Reads and checks `config.json`, `results.json`, `predictions.npz`, histories.
 
@@ -51,18 +65,17 @@ def read(workdir: pathlib.Path) -> Inputs:
     Raises:
       ReportError: a file is missing or does not hold what the report needs.
     """
-    config = _read_json(workdir / "config.json")
+    config = _read_json(workdir / CONFIG)
     for section in ("data", "teacher", "student", "distill"):
         if not isinstance(config.get(section) or {}, dict):
-            raise _error(workdir / "config.json", f"`{section}` is not a section")
-    results = _read_json(workdir / "results.json")
-    _check_results(workdir / "results.json", results)
+            raise _error(workdir / CONFIG, f"`{section}` is not a section")
+    results = read_results(workdir)
     names = model_names(results)
-    predictions = _read_predictions(workdir / "predictions.npz", names)
+    predictions = _read_predictions(workdir / PREDICTIONS, names)
     num_classes = len(results["models"][names[0]]["test"]["confusion_matrix"])
     if num_classes != len(predictions.class_names):
         raise _error(
-            workdir / "predictions.npz",
+            workdir / PREDICTIONS,
             f"has {len(predictions.class_names)} classes, results.json {num_classes}",
         )
     histories = {name: _read_histories(workdir / name) for name in names}
@@ -82,9 +95,11 @@ def setting(config: dict[str, Any], section: str, key: str) -> Any:
 
 
 def _error(path: pathlib.Path, problem: str) -> ReportError:
+    # Each file is written anew where it is missing, by the stage that owns it.
+    stage = "run" if path.name in (CONFIG, METRICS) else "evaluate"
     return ReportError(
-        f"{path}: {problem}; run `python -m trainer evaluate --config=... "
-        "--workdir=...` first"
+        f"{path}: {problem}; delete it if it is there, and run "
+        f"`python -m trainer {stage} --config=... --workdir=...`"
     )
 
 
@@ -175,7 +190,7 @@ def _predictions(array: Callable[[str], np.ndarray], names: list[str]) -> Predic
 
 
 def _read_histories(folder: pathlib.Path) -> list[History]:
-    paths = [*folder.glob("metrics.jsonl"), *folder.glob("*/metrics.jsonl")]
+    paths = [*folder.glob(METRICS), *folder.glob(f"*/{METRICS}")]
     return [_read_history(path) for path in sorted(paths)]
 
 

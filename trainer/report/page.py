@@ -11,6 +11,7 @@ import numpy as np
 
 from trainer import files
 from trainer.report import figures, inputs, pictures, table
+from trainer.workdir import REPORT
 
 MAX_CLASSES = 20  # rows of the open table of classes
 DOTS_PER_INCH = 150
@@ -30,7 +31,8 @@ def write(workdir: pathlib.Path) -> pathlib.Path:
       OSError: the report's folder cannot be written.
     """
     found = inputs.read(workdir)
-    folder = workdir / "report"
+    page = workdir / REPORT
+    folder = page.parent
     sections = [_head(found), _comparison(found.results)]
     for picture in pictures.pictures(found):
         png = folder / f"{picture.stem}.png"
@@ -38,8 +40,8 @@ def write(workdir: pathlib.Path) -> pathlib.Path:
             picture.figure.savefig(temporary, dpi=DOTS_PER_INCH)
         sections.append(_figure(picture, png.read_bytes()))
     sections += [_classes(found), _seeds(found.results), _config(found.config)]
-    files.write_text(folder / "index.html", _document(found.results, sections))
-    return folder / "index.html"
+    files.write_text(page, _document(found.results, sections))
+    return page
 
 
 def _document(results: dict[str, Any], sections: Iterable[str]) -> str:

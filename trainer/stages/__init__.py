@@ -3,6 +3,7 @@
 from collections.abc import Callable
 
 from trainer.stages.baseline import baseline
+from trainer.stages.check import check
 from trainer.stages.evaluate import evaluate
 from trainer.stages.report import report
 from trainer.stages.session import Session, open_session
@@ -17,4 +18,4 @@ STAGES: dict[str, Callable[[Session], None]] = {
     "report": report,
 }
 
-__all__ = ["STAGES", "Session", "open_session"]
+__all__ = ["STAGES", "Session", "check", "open_session"]

@@ -24,7 +24,7 @@ Metrics = dict[str, Any]
 
 def evaluate(session: Session) -> None:
     """Writes predictions.npz and results.json, unless they are there."""
-    if (session.path / RESULTS).exists():
+    if all((session.path / name).exists() for name in (PREDICTIONS, RESULTS)):
         return
     config = session.config
     seeds: dict[str, tuple[int, ...]] = {
@@ -56,22 +56,24 @@ def _entry(
     teacher_logits: np.ndarray | None,
 ) -> tuple[Metrics, np.ndarray]:
     """The entry of one role in the results, and its first seed's selected logits."""
-    runs, selected, rates = [], [], []
+    runs: list[Metrics] = []
+    selected, rates = [], []
     for seed in seeds:
         folder = session.folder(role, seed)
         model = session.build(role, seed)
         predict = session.predictor(model, test)
         position = checkpoint.latest_position(folder / CHECKPOINTS)
-        run: Metrics = {"seed": seed}
-        for key, file, step in (
-            ("last", LAST, position.step),
-            ("best", FINISHED, position.best_step),
-        ):
+        logits = {}
+        for kind, file in (("last", LAST), ("best", FINISHED)):
             session.load(model, folder / file, stage=role)
-            logits = predict()
-            run[key] = {"step": step} | _measured(logits, test.labels, teacher_logits)
-        runs.append(run)
-        selected.append(logits)
+            logits[kind] = predict()
+        steps = {"last": position.step, "best": position.best_step}
+        measured: dict[str, Metrics] = {
+            kind: {"step": steps[kind]} | _measured(values, test.labels, teacher_logits)
+            for kind, values in logits.items()
+        }
+        runs.append({"seed": seed, **measured})
+        selected.append(logits["best"])
         rates.append(events.median_throughput(folder / METRICS))
     entry = {
         "parameters": model.count_params(),
@@ -139,9 +141,14 @@ def _write_predictions(
             ids=test.ids,
             class_names=np.array(session.source.class_names),
             example_rows=rows,
-            example_images=test.images[rows],
+            example_images=_pictures(test.images[rows]),
             **{f"{role}_logits": values for role, values in logits.items()},
         )
+
+
+def _pictures(images: np.ndarray) -> np.ndarray:
+    """What can be shown of them: the colours, or the first channel."""
+    return images[..., :3] if images.shape[-1] >= 3 else images[..., :1]
 
 
 def _telling_rows(logits: np.ndarray, labels: np.ndarray) -> np.ndarray:

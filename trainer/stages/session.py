@@ -115,7 +115,12 @@ class Session:
                 f"{path} must be there first, got no such file; run "
                 f"`python -m trainer {stage}` with the same --config and --workdir"
             )
-        models.load_weights(model, str(path), setting=str(path))
+        models.load_weights(
+            model,
+            str(path),
+            setting=f"what the {stage} stage left",
+            way_out=f"delete it and run `python -m trainer {stage}` again",
+        )
 
     def run_name(self, role: str, seed: int) -> str:
         """Identifies one training: another config, role or seed gives another name."""

@@ -1,7 +1,6 @@
 """One training from start or checkpoint to its finished model."""
 
 import dataclasses
-import math
 import pathlib
 from collections.abc import Callable
 
@@ -9,7 +8,7 @@ import keras
 import numpy as np
 
 from trainer import data, distribution, files, loop, models, optimizers, step
-from trainer.checkpoint import Checkpoints, Position
+from trainer.checkpoint import Checkpoints, Position, latest_position
 from trainer.config import TrainConfig
 from trainer.events import MetricsFile, Progress
 from trainer.stages.session import Session
@@ -37,12 +36,7 @@ class Training:
     @property
     def num_steps(self) -> int:
         """Optimizer updates of the whole training."""
-        if self.section.steps:
-            return self.section.steps
-        exact = (
-            self.section.epochs * len(self.examples) / self.section.global_batch_size
-        )
-        return max(1, math.ceil(exact))
+        return optimizers.num_steps(self.section, num_examples=len(self.examples))
 
     @property
     def schedule(self) -> optimizers.Schedule:
@@ -91,7 +85,7 @@ def train(
     )
     _run_loop(session, training, model, compiled, checkpoints, position)
     save_model(model, training.folder / LAST)
-    checkpoints.restore(checkpoints.restore_latest().best_step)
+    checkpoints.restore(latest_position(training.folder / CHECKPOINTS).best_step)
     save_model(model, training.folder / FINISHED)
 
 
@@ -160,6 +154,7 @@ def _run_loop(
             first_step=first,
             last_step=last,
             examples_per_step=training.section.global_batch_size,
+            setting=f"{training.owner}.train.learning_rate",
         )
 
 

@@ -1,0 +1,38 @@
+"""What later stages need, found out before the first one spends hours."""
+
+from trainer import distribution, models, optimizers
+from trainer.config import TrainConfig
+from trainer.stages.session import Session
+
+
+def check(session: Session) -> None:
+    """Builds what a whole run builds, and trains nothing.
+
+    Raises:
+      ConfigError: a model, its weights, its batch size or its schedule cannot be used.
+      DataError: the dataset, a split or the students' share of it cannot be used.
+    """
+    config = session.config
+    session.build("teacher", config.teacher.seed)
+    student = session.build("student", config.seeds[0])
+    if config.student.weights:
+        models.load_weights(student, config.student.weights, setting="student.weights")
+    if config.teacher.train:
+        _check_training(
+            session, "teacher.train", config.teacher.train, len(session.training)
+        )
+    _check_training(
+        session, "student.train", config.student.train, len(session.transfer)
+    )
+
+
+def _check_training(
+    session: Session, setting: str, train: TrainConfig, num_examples: int
+) -> None:
+    distribution.per_replica_batch_size(
+        train.global_batch_size,
+        session.strategy,
+        setting=f"{setting}.global_batch_size",
+    )
+    num_steps = optimizers.num_steps(train, num_examples=num_examples)
+    optimizers.schedule(train, num_steps=num_steps, setting=setting)
