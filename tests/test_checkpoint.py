@@ -116,7 +116,9 @@ def test_a_truncated_file_is_named_with_the_way_out(tmp_path, share):
     checkpoints, path, *_ = saved_file(tmp_path)
     content = path.read_bytes()
     path.write_bytes(content[: int(len(content) * share)])
-    message = rf"{path} is damaged: .*delete step-00000020.npz there to go on from step 10"
+    message = (
+        rf"{path} is damaged: .*delete step-00000020.npz there to go on from step 10"
+    )
     with pytest.raises(CheckpointError, match=message):
         checkpoints.restore_latest()
 

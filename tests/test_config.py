@@ -413,7 +413,7 @@ def test_settings_that_do_not_go_together_are_refused(
     ("cadence", "steps", "unit", "unit_steps", "above"),
     [
         ("log_every_steps", 70, "steps_per_loop", 50, 100),
-        ("eval_every_steps", 70, "steps_per_loop", 50, 100),
+        ("eval_every_steps", 70, "log_every_steps", 50, 100),
         ("eval_every_steps", 150, "log_every_steps", 100, 200),
         ("save_every_steps", 250, "log_every_steps", 100, 300),
     ],

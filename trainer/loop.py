@@ -21,6 +21,12 @@ class Cadence:
     eval_every_steps: int
     save_every_steps: int
 
+    def next_length(self, step: int, last_step: int) -> int:
+        """Steps of the loop that follows `step`."""
+        # Loops end at multiples of their length, whatever step a run resumes at.
+        whole = self.steps_per_loop - step % self.steps_per_loop
+        return min(whole, last_step - step)
+
     @property
     def periods(self) -> tuple[int, int, int]:
         """Steps between logs, evaluations and saves."""
@@ -50,9 +56,8 @@ def train(
 ) -> None:
     """Runs the steps after `first_step` up to `last_step`.
 
-    `setting` names the learning rate in messages. An evaluation is followed by the
-    line and only then by the save, so that a restored run never holds a state whose
-    line is missing.
+    An evaluation is followed by the line and only then by the save, so that a restored
+    run never holds a state whose line is missing. `setting` names the learning rate.
 
     Raises:
       DivergedError: before anything of the failed steps is written or saved.
@@ -60,9 +65,7 @@ def train(
     step = first_step
     window = _Window()
     while step < last_step:
-        # Loops start at multiples of their length, whatever step a run resumes at.
-        length = cadence.steps_per_loop - step % cadence.steps_per_loop
-        length = min(length, last_step - step)
+        length = cadence.next_length(step, last_step)
         started = time.monotonic()
         metrics = actions.run_steps(length)
         _check_finite(metrics, step + 1, step + length, setting)
@@ -74,7 +77,7 @@ def train(
             step == last_step or step % every == 0 for every in cadence.periods
         )
         evaluation = actions.evaluate(step) if eval_due else {}
-        # The last update is not in the metrics of training, which come before it.
+        # Training's metrics come before the last update, these after it.
         _check_finite(evaluation, step, step, setting)
         if log_due:
             actions.write(step, window.means(examples_per_step) | evaluation)

@@ -1,7 +1,8 @@
 """From a model's name to a checked Keras model."""
 
+import contextlib
 import importlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import keras
@@ -33,38 +34,43 @@ def build(
     """A model of uint8 images [B, H, W, channels] to logits [B, C], weights by `seed`.
 
     Call it in the strategy's scope. `name` is a known architecture or
-    package.module:function, which is called as function(image_shape, num_classes,
-    **options). `precision` is a Keras dtype policy. `setting` names the section
-    ("teacher") in messages.
+    package.module:function, called as function(image_shape, num_classes, **options).
+    `precision` is a Keras dtype policy; `setting` names the section in messages.
 
     Raises:
-      ConfigError: the function cannot be imported or called, or its model does not
-        give one logit for each class.
+      ConfigError: there is no such function, or its model gives no logit a class.
     """
-    default_policy = keras.config.dtype_policy()
     # Seeds every initializer of the model, a user's own included.
     keras.utils.set_random_seed(seed)
-    keras.config.set_dtype_policy(precision)
     try:
-        if ":" in name:
-            model = _own_model(name, options, image_shape, num_classes, setting)
-        else:
-            model = MODELS[name](image_shape, num_classes, options)
+        with _default_precision(precision):
+            if ":" in name:
+                model = _own_model(name, options, image_shape, num_classes, setting)
+            else:
+                model = MODELS[name](image_shape, num_classes, options)
         output = _probe(model, image_shape)
+    except ConfigError:
+        raise
     except ValueError as error:
-        if isinstance(error, ConfigError):
-            raise
         raise ConfigError(
             f"{setting}.model {name!r} must be buildable for images of shape "
             f"{image_shape} with options {options!r}, got an error: "
             f"{str(error).strip().splitlines()[0]}; change {setting}.options or "
             "data.image_size"
         ) from error
-    finally:
-        keras.config.set_dtype_policy(default_policy)
     _check_output(output, name, num_classes, setting)
     _check_layers(model, name, setting)
     return model
+
+
+@contextlib.contextmanager
+def _default_precision(policy: str) -> Iterator[None]:
+    before = keras.config.dtype_policy()
+    keras.config.set_dtype_policy(policy)
+    try:
+        yield
+    finally:
+        keras.config.set_dtype_policy(before)
 
 
 def _own_model(

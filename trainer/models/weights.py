@@ -37,17 +37,7 @@ def load_weights(
             "give its path from here, or an absolute one"
         )
     try:
-        # Keras leaves in the file, without a word, what the model has no place for.
-        surplus = _num_arrays(path) - len(model.variables)
-        if surplus > 0:
-            raise ValueError(f"the file has {surplus} arrays more than the model")
-        with warnings.catch_warnings(record=True) as caught:
-            warnings.simplefilter("always", UserWarning)
-            model.load_weights(path)
-        # Keras warns, and goes on, where the file has nothing for a layer.
-        for warning in caught:
-            if issubclass(warning.category, UserWarning):
-                raise ValueError(str(warning.message))
+        _load_exactly(model, path)
     except (ValueError, OSError, KeyError, zipfile.BadZipFile) as error:
         # Keras names the layer in the first line, and its shapes in the third.
         lines = " ".join(str(error).strip().splitlines()[:3])
@@ -58,6 +48,20 @@ def load_weights(
             f"{setting} must hold the weights of a {model.name!r} with options as "
             f"configured and {classes} classes, got {path!r}: {reason}; {way_out}"
         ) from error
+
+
+def _load_exactly(model: keras.Model, path: str) -> None:
+    # Keras leaves in the file, without a word, what the model has no place for.
+    surplus = _num_arrays(path) - len(model.variables)
+    if surplus > 0:
+        raise ValueError(f"the file has {surplus} arrays more than the model")
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always", UserWarning)
+        model.load_weights(path)
+    # Keras warns, and goes on, where the file has nothing for a layer.
+    for warning in caught:
+        if issubclass(warning.category, UserWarning):
+            raise ValueError(str(warning.message))
 
 
 def _num_arrays(path: str) -> int:

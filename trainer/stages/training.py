@@ -9,7 +9,7 @@ import numpy as np
 
 from trainer import data, distribution, files, loop, models, optimizers, step
 from trainer.checkpoint import Checkpoints, Position, latest_position
-from trainer.config import TrainConfig
+from trainer.config import RuntimeConfig, TrainConfig
 from trainer.events import MetricsFile, Progress
 from trainer.stages.session import Session
 from trainer.workdir import CHECKPOINTS, FINISHED, LAST, METRICS
@@ -127,7 +127,6 @@ def _run_loop(
     predict = session.predictor(model, session.validation)
     selection = _Selection(position)
     lines = MetricsFile(training.folder / METRICS, last_step=first)
-    progress = Progress(training.title, first_step=first, last_step=last)
 
     def evaluate(finished: int) -> loop.Metrics:
         metrics = training.validate(predict())
@@ -139,18 +138,17 @@ def _run_loop(
         lines.write(finished, metrics | {"train/learning_rate": applied})
         progress.show(finished, metrics)
 
-    actions = loop.Actions(
-        run_steps=compiled.run,
-        advance=progress.advance,
-        evaluate=evaluate,
-        write=write,
-        is_best=selection.is_best,
-        save=lambda finished: checkpoints.save(selection.position(finished)),
-    )
-    with progress:
+    with Progress(training.title, first_step=first, last_step=last) as progress:
         loop.train(
-            actions,
-            _cadence(session),
+            loop.Actions(
+                run_steps=compiled.run,
+                advance=progress.advance,
+                evaluate=evaluate,
+                write=write,
+                is_best=selection.is_best,
+                save=lambda finished: checkpoints.save(selection.position(finished)),
+            ),
+            _cadence(session.config.runtime),
             first_step=first,
             last_step=last,
             examples_per_step=training.section.global_batch_size,
@@ -158,8 +156,7 @@ def _run_loop(
         )
 
 
-def _cadence(session: Session) -> loop.Cadence:
-    runtime = session.config.runtime
+def _cadence(runtime: RuntimeConfig) -> loop.Cadence:
     return loop.Cadence(
         steps_per_loop=runtime.steps_per_loop,
         log_every_steps=runtime.log_every_steps,
