@@ -9,7 +9,7 @@ BIN := $(VENV)/bin
 demo: $(VENV)/installed-report
 	$(BIN)/python -m trainer run --config=configs/mnist_mini.toml --workdir=runs/mnist_mini
 
-# Everything but whole runs, kills and soaks.
+# Everything but kills and other long runs.
 test: $(VENV)/installed-dev
 	$(BIN)/python -m pytest
 

@@ -7,8 +7,7 @@ from trainer import calibration
 
 
 def test_bins_of_a_reliability_diagram_by_hand():
-    # Confidences 0.9, 0.8, 0.6, 0.6; right, wrong, right, wrong. Of five bins, the
-    # fourth (0.6, 0.8] holds one example and the third (0.4, 0.6] would hold two.
+    # Right, wrong, right, wrong. Of five bins the third, (0.4, 0.6], holds two examples.
     confidence = np.array([0.9, 0.75, 0.55, 0.55])
     logits = np.log(np.stack([confidence, 1 - confidence], axis=1))
     bins = calibration.reliability_bins(logits, np.array([0, 1, 0, 1]), num_bins=5)

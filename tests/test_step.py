@@ -104,7 +104,7 @@ class Run:
             model=self.student,
             optimizer=self.optimizer,
             schedule=self.schedule,
-            dataset=data.training_batches(
+            batches=data.training_batches(
                 examples() if images is None else images,
                 augment=data.augmentation("none", NoAugmentOptions()),
                 seed=SEED,

@@ -11,7 +11,7 @@ K = metrics.
 
 import dataclasses
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from typing import TypeAlias
 
 import keras
@@ -19,10 +19,10 @@ import tensorflow as tf
 
 from trainer import losses, models, noise
 from trainer.config import ConfigError
+from trainer.data import Batch, Batches
+from trainer.optimizers import Schedule
 
-Batch = dict[str, tf.Tensor]
 TeacherSignal = Callable[[Batch], tf.Tensor]
-Schedule = Callable[[tf.Tensor], tf.Tensor]
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -84,7 +84,7 @@ Compiled: TypeAlias = tf.types.experimental.PolymorphicFunction
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Step:
-    """A compiled training step that repeats over an endless dataset."""
+    """A compiled training step that repeats over endless batches."""
 
     metrics: tuple[str, ...]
     compute: Compiled  # one replica's part before the all-reduce: one trace a replica
@@ -110,7 +110,7 @@ def compile_step(
     model: keras.Model,
     optimizer: keras.optimizers.Optimizer,
     schedule: Schedule,
-    dataset: Iterable[Batch],
+    batches: Batches,
     strategy: tf.distribute.Strategy,
     xla: bool,
 ) -> Step:
@@ -121,7 +121,7 @@ def compile_step(
     """
     compute = _compile_compute(core, model, xla=xla)
     update = _compile_update(core, model, optimizer, strategy, xla=xla)
-    batches = iter(dataset)
+    iterator = iter(batches)
 
     def on_replica(batch: Batch) -> tf.Tensor:
         step = optimizer.iterations.value
@@ -130,7 +130,7 @@ def compile_step(
         return update(replica.all_reduce("sum", flat), schedule(step))
 
     def one_step(done: tf.Tensor, sums: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        results = strategy.run(on_replica, args=(next(batches),))
+        results = strategy.run(on_replica, args=(next(iterator),))
         # Outside the replicas, where Keras may assign a variable they share.
         optimizer.iterations.assign_add(1)
         result = strategy.experimental_local_results(results)[0]

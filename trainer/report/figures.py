@@ -23,8 +23,7 @@ try:
     from matplotlib.figure import Figure
 except ModuleNotFoundError as error:
     raise ReportError(
-        "the report's figures need matplotlib; run `pip install 'alambic[report]'` or "
-        "`pip install matplotlib`"
+        "the report's figures need matplotlib; run `pip install matplotlib`"
     ) from error
 
 # Okabe and Ito (2008): told apart with any colour vision. Black, yellow are left out.

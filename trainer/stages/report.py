@@ -14,5 +14,5 @@ def report(session: Session) -> None:
     else:
         console.say(
             "no report is drawn: matplotlib is not installed; "
-            "pip install 'alambic[report]', then python -m trainer report"
+            "pip install matplotlib, then python -m trainer report"
         )

@@ -79,7 +79,7 @@ def train(
         model=model,
         optimizer=optimizer,
         schedule=training.schedule,
-        dataset=_batches(session, training, position.step),
+        batches=_batches(session, training, position.step),
         strategy=session.strategy,
         xla=session.xla,
     )
