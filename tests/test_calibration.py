@@ -7,7 +7,7 @@ from trainer import calibration
 
 
 def test_bins_of_a_reliability_diagram_by_hand():
-    # Right, wrong, right, wrong. Of five bins the third, (0.4, 0.6], holds two examples.
+    # Right, wrong, right, wrong. The third of five bins, (0.4, 0.6], holds two of them.
     confidence = np.array([0.9, 0.75, 0.55, 0.55])
     logits = np.log(np.stack([confidence, 1 - confidence], axis=1))
     bins = calibration.reliability_bins(logits, np.array([0, 1, 0, 1]), num_bins=5)
