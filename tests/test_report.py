@@ -238,15 +238,24 @@ def test_a_run_without_images_or_teacher_history_still_has_a_report(tmp_path):
     assert not (tmp_path / "report" / "dark_knowledge.png").exists()
 
 
-@pytest.mark.parametrize("name", ["config.json", "results.json", "predictions.npz"])
+@pytest.mark.parametrize(
+    ("name", "command"),
+    [
+        ("config.json", "run"),
+        ("results.json", "evaluate"),
+        ("predictions.npz", "evaluate"),
+    ],
+)
 @pytest.mark.parametrize("content", [None, b"", b"[1]", b"{"])
-def test_a_missing_or_malformed_file_is_named_with_the_way_out(tmp_path, name, content):
+def test_a_missing_or_malformed_file_is_named_with_the_way_out(
+    tmp_path, name, command, content
+):
     write_workdir(tmp_path, class_names=digits())
     (tmp_path / name).unlink()
     if content is not None:
         (tmp_path / name).write_bytes(content)
     with pytest.raises(
-        report.ReportError, match="python -m trainer evaluate"
+        report.ReportError, match=f"python -m trainer {command} "
     ) as caught:
         report.write(tmp_path)
     assert str(tmp_path / name) in str(caught.value)
