@@ -261,16 +261,10 @@ def refusal(action: Callable[[], object]) -> str:
     return str(caught.value)
 
 
-@pytest.mark.parametrize("name", ["mnist_min", "no_such_set"])
-def test_an_unknown_dataset_is_refused(tmp_path, name):
-    config = DataConfig(dataset=name, data_dir=str(tmp_path))
-    message = refusal(lambda: data.open_source(config))
-    assert "data.dataset" in message
-    assert repr(name) in message
-
-
-@pytest.mark.parametrize("name", ["mnist-mini!", "mnist_mini:", "a b"])
-def test_a_malformed_name_is_refused(tmp_path, name):
+@pytest.mark.parametrize(
+    "name", ["mnist_min", "no_such_set", "mnist-mini!", "mnist_mini:", "a b"]
+)
+def test_an_unknown_or_malformed_name_is_refused(tmp_path, name):
     config = DataConfig(dataset=name, data_dir=str(tmp_path))
     message = refusal(lambda: data.open_source(config))
     assert "data.dataset" in message

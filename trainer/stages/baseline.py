@@ -1,8 +1,6 @@
 """The baseline stage: the same student, the same budget, no teacher."""
 
-import numpy as np
-
-from trainer import evaluate, step
+from trainer import step
 from trainer.stages import training
 from trainer.stages.session import Session
 
@@ -22,9 +20,6 @@ def _train_alone(session: Session, seed: int) -> None:
     section = session.config.student
     model = session.build("student", seed)
 
-    def validate(logits: np.ndarray) -> dict[str, float]:
-        return evaluate.classification_metrics(logits, session.validation.labels)
-
     training.train(
         session,
         training.Training(
@@ -35,7 +30,7 @@ def _train_alone(session: Session, seed: int) -> None:
             folder=session.folder("baseline", seed),
             weights=section.weights,
             examples=session.transfer,
-            validate=validate,
+            validate=session.validate,
         ),
         model,
         step.supervised_core(model, seed=seed),

@@ -33,10 +33,11 @@ def evaluate(session: Session) -> None:
         "baseline": config.seeds,
     }
     test = data.read_split(session.source, config.data.test_split)
-    teacher_logits = session.predictor(session.teacher, test)()
-    models, logits = {}, {"teacher": teacher_logits}
+    models: dict[str, Metrics] = {}
+    logits: dict[str, np.ndarray] = {}
     for role, role_seeds in seeds.items():
-        against = None if role == "teacher" else teacher_logits
+        # The teacher comes first, and the others are compared with its answers.
+        against = logits.get("teacher")
         models[role], logits[role] = _entry(session, role, role_seeds, test, against)
     _write_predictions(session, test, logits)
     results = {

@@ -104,6 +104,10 @@ class Session:
             xla=self.xla,
         )
 
+    def validate(self, logits: np.ndarray) -> dict[str, float]:
+        """Metrics of validation logits [M, C] against the labels."""
+        return evaluate.classification_metrics(logits, self.validation.labels)
+
     def load(self, model: keras.Model, path: pathlib.Path, *, stage: str) -> None:
         """Sets the weights of `model` to those that `stage` left in `path`.
 

@@ -27,9 +27,9 @@ def _distil(session: Session, seed: int) -> None:
     )
 
     def validate(logits: np.ndarray) -> dict[str, float]:
-        return evaluate.classification_metrics(
-            logits, session.validation.labels
-        ) | evaluate.teacher_metrics(logits, session.teacher_validation_logits)
+        return session.validate(logits) | evaluate.teacher_metrics(
+            logits, session.teacher_validation_logits
+        )
 
     training.train(
         session,

@@ -1,8 +1,6 @@
 """The teacher stage: train the teacher, or take its weights as they are."""
 
-import numpy as np
-
-from trainer import evaluate, models, step
+from trainer import models, step
 from trainer.stages import training
 from trainer.stages.session import Session
 from trainer.workdir import FINISHED, LAST
@@ -21,9 +19,6 @@ def teacher(session: Session) -> None:
             training.save_model(model, folder / name)
         return
 
-    def validate(logits: np.ndarray) -> dict[str, float]:
-        return evaluate.classification_metrics(logits, session.validation.labels)
-
     training.train(
         session,
         training.Training(
@@ -34,7 +29,7 @@ def teacher(session: Session) -> None:
             folder=folder,
             weights=section.weights,
             examples=session.training,
-            validate=validate,
+            validate=session.validate,
         ),
         model,
         step.supervised_core(model, seed=section.seed),
