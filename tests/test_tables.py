@@ -1,25 +1,27 @@
 """Each name that a config accepts is built by something, and nothing else is."""
 
 from trainer import main, optimizers, stages
-from trainer.config import schema
+from trainer.config import data as data_config
+from trainer.config import models as models_config
+from trainer.config import training as training_config
 from trainer.data import augment
 from trainer.models.build import MODELS
 
 
 def test_models():
-    assert MODELS.keys() == schema.MODELS.keys()
+    assert MODELS.keys() == models_config.MODELS.keys()
 
 
 def test_optimizers():
-    assert optimizers._OPTIMIZERS.keys() == schema.OPTIMIZERS.keys()
+    assert optimizers._OPTIMIZERS.keys() == training_config.OPTIMIZERS.keys()
 
 
 def test_schedules():
-    assert optimizers._SCHEDULES.keys() == schema.SCHEDULES.keys()
+    assert optimizers._SCHEDULES.keys() == training_config.SCHEDULES.keys()
 
 
 def test_augmentations():
-    assert augment._AUGMENTATIONS.keys() == schema.AUGMENTATIONS.keys()
+    assert augment._AUGMENTATIONS.keys() == data_config.AUGMENTATIONS.keys()
 
 
 def test_stages_are_commands_in_the_order_of_a_run():

@@ -1,24 +1,22 @@
 """The configuration of a run; importing it loads no TensorFlow."""
 
+from trainer.config.data import DataConfig, NoAugmentOptions, ShiftOptions
 from trainer.config.errors import ConfigError
 from trainer.config.identity import differences, identity, resolved
+from trainer.config.models import CnnOptions, ConvMlpOptions, MlpOptions
 from trainer.config.reader import load
 from trainer.config.schema import (
-    AdamOptions,
-    CnnOptions,
     Config,
-    ConstantOptions,
-    ConvMlpOptions,
-    CosineOptions,
-    DataConfig,
     DistillConfig,
-    MlpOptions,
-    NoAugmentOptions,
     RuntimeConfig,
-    SgdOptions,
-    ShiftOptions,
     StudentConfig,
     TeacherConfig,
+)
+from trainer.config.training import (
+    AdamOptions,
+    ConstantOptions,
+    CosineOptions,
+    SgdOptions,
     TrainConfig,
 )
 

@@ -2,7 +2,7 @@
 
 import dataclasses
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Annotated, Any
 
 
 @dataclasses.dataclass(frozen=True)
@@ -43,3 +43,5 @@ def between(low: float, high: float) -> Rule:
 FRACTION = Rule(lambda value: 0 <= value < 1, "at least 0 and below 1")
 
 FILLED = Rule(bool, "other than empty")
+
+Count = Annotated[int, at_least(1)]

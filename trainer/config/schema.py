@@ -4,150 +4,17 @@ Defaults live here and nowhere else; each field says its unit or meaning.
 """
 
 import dataclasses
-from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
+from trainer.config.data import DataConfig
 from trainer.config.errors import ConfigError
-from trainer.config.rules import FILLED, FRACTION, OptionsOf, above, at_least, between
+from trainer.config.models import MODELS
+from trainer.config.rules import FILLED, Count, OptionsOf, above, between
+from trainer.config.training import SgdOptions, TrainConfig
 
-Count = Annotated[int, at_least(1)]
 Seed = Annotated[int, between(0, 2**31 - 1)]
 # "inherit" takes what runtime.precision comes to.
 Precision = Literal["inherit", "float32", "mixed_bfloat16"]
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class NoAugmentOptions:
-    """Images are used as stored."""
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class ShiftOptions:
-    """Images move by whole pixels, drawn anew for each example and epoch."""
-
-    max_pixels: Count = 2  # largest shift along each axis; the border fills with 0
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class InheritedAugmentOptions:
-    """The training sees the images as [data] says."""
-
-
-AUGMENTATIONS: Mapping[str, type] = {"none": NoAugmentOptions, "shift": ShiftOptions}
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class MlpOptions:
-    """Fully connected layers on the flattened image."""
-
-    hidden_sizes: Annotated[tuple[Count, ...], FILLED] = (800, 800)
-    activation: Literal["relu", "gelu", "silu", "tanh", "sigmoid"] = "relu"
-    input_dropout: Annotated[float, FRACTION] = 0.0  # share of pixels dropped
-    dropout: Annotated[float, FRACTION] = 0.0  # share of hidden units dropped
-    max_norm: Annotated[float, at_least(0)] = 0.0  # bound on incoming weights; 0: none
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class CnnOptions:
-    """Stride-2 3x3 convolutions; leaky ReLU and max-pool after all but the last."""
-
-    filters: Annotated[tuple[Count, ...], FILLED] = (256, 512)
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class ConvMlpOptions:
-    """One valid 3x3 convolution, then hidden layers with dropout."""
-
-    filters: Count = 32
-    hidden_sizes: Annotated[tuple[Count, ...], FILLED] = (1200, 1200)
-    dropout: Annotated[float, FRACTION] = 0.5  # share of hidden units dropped
-
-
-MODELS: Mapping[str, type] = {
-    "cnn": CnnOptions,
-    "conv_mlp": ConvMlpOptions,
-    "mlp": MlpOptions,
-}
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class SgdOptions:
-    """Stochastic gradient descent."""
-
-    momentum: Annotated[float, FRACTION] = 0.9
-    nesterov: bool = False
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class AdamOptions:
-    """Adam (Kingma and Ba, 2015)."""
-
-    beta_1: Annotated[float, FRACTION] = 0.9
-    beta_2: Annotated[float, FRACTION] = 0.999
-    epsilon: Annotated[float, above(0)] = 1e-7
-
-
-OPTIMIZERS: Mapping[str, type] = {"adam": AdamOptions, "sgd": SgdOptions}
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class ConstantOptions:
-    """The learning rate stays at its peak after the warm-up."""
-
-    warmup_steps: Annotated[int, at_least(0)] = 0  # linear rise from 0 to the peak
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class CosineOptions:
-    """The learning rate falls along half a cosine after the warm-up."""
-
-    warmup_steps: Annotated[int, at_least(0)] = 0  # linear rise from 0 to the peak
-    final_fraction: Annotated[float, between(0, 1)] = 0.0  # of the peak, at the end
-
-
-SCHEDULES: Mapping[str, type] = {"constant": ConstantOptions, "cosine": CosineOptions}
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class DataConfig:
-    """Which examples train, select and test."""
-
-    dataset: Annotated[str, FILLED]  # a TFDS name, or the bundled "mnist_mini"
-    data_dir: str = ""  # where TFDS keeps prepared data; "": its own choice
-    train_split: Annotated[str, FILLED] = "train[:90%]"  # TFDS split syntax
-    validation_split: Annotated[str, FILLED] = "train[90%:]"  # selects; never trains
-    test_split: Annotated[str, FILLED] = "test"  # read once, at the end
-    image_size: Annotated[int, at_least(0)] = 0  # pixels a side; 0: as stored
-    augment: str = "none"
-    augment_options: Annotated[Any, OptionsOf("augment", AUGMENTATIONS)] = (
-        NoAugmentOptions()
-    )
-    exclude_labels: tuple[
-        Annotated[int, at_least(0)], ...
-    ] = ()  # not shown to students
-    memory_budget_bytes: Count = 4 * 2**30  # decoded images of all splits together
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class TrainConfig:
-    """How one model is trained."""
-
-    global_batch_size: Count  # examples per step, all replicas together
-    epochs: Annotated[float, at_least(0)] = 0.0  # passes over the data; 0: see steps
-    steps: Annotated[int, at_least(0)] = 0  # optimizer updates; 0: see epochs
-    learning_rate: Annotated[float, above(0)] = 1e-3  # the peak of the schedule
-    optimizer: str = "adam"
-    optimizer_options: Annotated[Any, OptionsOf("optimizer", OPTIMIZERS)] = (
-        AdamOptions()
-    )
-    augment: str = "inherit"  # of data.augment, or one of its own
-    augment_options: Annotated[
-        Any, OptionsOf("augment", {"inherit": InheritedAugmentOptions, **AUGMENTATIONS})
-    ] = InheritedAugmentOptions()
-    schedule: str = "constant"
-    schedule_options: Annotated[Any, OptionsOf("schedule", SCHEDULES)] = (
-        ConstantOptions()
-    )
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

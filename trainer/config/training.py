@@ -1,0 +1,73 @@
+"""How one model is trained: the sections that end in `.train`."""
+
+import dataclasses
+from collections.abc import Mapping
+from typing import Annotated, Any
+
+from trainer.config.data import AUGMENTATIONS
+from trainer.config.rules import FRACTION, Count, OptionsOf, above, at_least, between
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class SgdOptions:
+    """Stochastic gradient descent."""
+
+    momentum: Annotated[float, FRACTION] = 0.9
+    nesterov: bool = False
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class AdamOptions:
+    """Adam (Kingma and Ba, 2015)."""
+
+    beta_1: Annotated[float, FRACTION] = 0.9
+    beta_2: Annotated[float, FRACTION] = 0.999
+    epsilon: Annotated[float, above(0)] = 1e-7
+
+
+OPTIMIZERS: Mapping[str, type] = {"adam": AdamOptions, "sgd": SgdOptions}
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class ConstantOptions:
+    """The learning rate stays at its peak after the warm-up."""
+
+    warmup_steps: Annotated[int, at_least(0)] = 0  # linear rise from 0 to the peak
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class CosineOptions:
+    """The learning rate falls along half a cosine after the warm-up."""
+
+    warmup_steps: Annotated[int, at_least(0)] = 0  # linear rise from 0 to the peak
+    final_fraction: Annotated[float, between(0, 1)] = 0.0  # of the peak, at the end
+
+
+SCHEDULES: Mapping[str, type] = {"constant": ConstantOptions, "cosine": CosineOptions}
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class InheritedAugmentOptions:
+    """The training sees the images as [data] says."""
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class TrainConfig:
+    """How one model is trained."""
+
+    global_batch_size: Count  # examples per step, all replicas together
+    epochs: Annotated[float, at_least(0)] = 0.0  # passes over the data; 0: see steps
+    steps: Annotated[int, at_least(0)] = 0  # optimizer updates; 0: see epochs
+    learning_rate: Annotated[float, above(0)] = 1e-3  # the peak of the schedule
+    optimizer: str = "adam"
+    optimizer_options: Annotated[Any, OptionsOf("optimizer", OPTIMIZERS)] = (
+        AdamOptions()
+    )
+    augment: str = "inherit"  # of data.augment, or one of its own
+    augment_options: Annotated[
+        Any, OptionsOf("augment", {"inherit": InheritedAugmentOptions, **AUGMENTATIONS})
+    ] = InheritedAugmentOptions()
+    schedule: str = "constant"
+    schedule_options: Annotated[Any, OptionsOf("schedule", SCHEDULES)] = (
+        ConstantOptions()
+    )
