@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from tests.conftest import strategy_of
-from trainer import evaluate
+from trainer import data, evaluate
 
 # Two examples of class 0, one of class 1, one of class 2; probabilities are given.
 PROBS = np.array([[0.7, 0.2, 0.1], [0.4, 0.5, 0.1], [0.1, 0.8, 0.1], [0.3, 0.1, 0.6]])
@@ -105,8 +105,11 @@ def test_every_image_is_answered_once_and_in_order(num_replicas, num_images):
         )
     rng = np.random.default_rng(0)
     images = rng.integers(0, 256, (num_images, 4, 4, 1), dtype=np.uint8)
+    examples = data.ArrayExamples(
+        inputs=images, labels=np.zeros(num_images, np.int32), ids=np.arange(num_images)
+    )
     predict = evaluate.predictor(
-        model, images, batch_size=7, strategy=strategy, xla=False
+        model, examples, batch_size=7, strategy=strategy, xla=False
     )
     logits = predict()
     assert logits.shape == (num_images, 3)

@@ -35,7 +35,7 @@ def build(
     return models.build(
         name,
         options,
-        image_shape=image_shape,
+        inputs=models.Inputs(shape=image_shape),
         num_classes=num_classes,
         seed=seed,
         precision=precision,

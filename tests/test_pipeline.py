@@ -27,11 +27,11 @@ AUGMENTATIONS = pytest.mark.parametrize(
 Batch = dict[str, np.ndarray]
 
 
-def examples_of(num_examples: int = NUM_EXAMPLES) -> data.Examples:
+def examples_of(num_examples: int = NUM_EXAMPLES) -> data.ArrayExamples:
     """Random images whose ids and labels are not their rows."""
     rng = np.random.default_rng(1)
-    return data.Examples(
-        images=rng.integers(0, 256, (num_examples, 6, 5, 2), dtype=np.uint8),
+    return data.ArrayExamples(
+        inputs=rng.integers(0, 256, (num_examples, 6, 5, 2), dtype=np.uint8),
         labels=rng.integers(0, 10, num_examples, dtype=np.int32),
         ids=1000 + 3 * np.arange(num_examples),
     )
@@ -148,7 +148,7 @@ def test_each_image_and_label_is_that_of_its_id():
     examples = examples_of()
     for batch in trained_on():
         rows = (batch["id"] - 1000) // 3
-        np.testing.assert_array_equal(batch["image"], examples.images[rows])
+        np.testing.assert_array_equal(batch["input"], examples.inputs[rows])
         np.testing.assert_array_equal(batch["label"], examples.labels[rows])
 
 
@@ -188,7 +188,7 @@ def test_batches_start_anew_for_each_reader():
 
 
 SHARE = {
-    "image": ((6, 5, 2), tf.uint8),
+    "input": ((6, 5, 2), tf.uint8),
     "label": ((), tf.int32),
     "id": ((), tf.int64),
     "slot": ((), tf.int32),
@@ -255,7 +255,7 @@ def test_shift_keeps_the_type_of_images():
 
 def views(batches: list[Batch]) -> dict[tuple[int, int], bytes]:
     """The image of each (epoch, id)."""
-    ids, images = all_ids(batches), np.concatenate([b["image"] for b in batches])
+    ids, images = all_ids(batches), np.concatenate([b["input"] for b in batches])
     return {
         (position // NUM_EXAMPLES, int(example)): image.tobytes()
         for position, (example, image) in enumerate(zip(ids, images, strict=True))
@@ -273,8 +273,8 @@ def test_a_view_does_not_depend_on_the_batch(batch_size):
 def test_views_belong_to_ids_rather_than_to_places_in_the_set():
     def of_part(part: slice) -> dict[tuple[int, int], bytes]:
         whole = examples_of()
-        examples = data.Examples(
-            images=whole.images[part], labels=whole.labels[part], ids=whole.ids[part]
+        examples = data.ArrayExamples(
+            inputs=whole.inputs[part], labels=whole.labels[part], ids=whole.ids[part]
         )
         strategy = strategy_of(1)
         batches = data.training_batches(
@@ -310,12 +310,12 @@ def test_views_differ_between_seeds():
 def evaluation(
     num_examples: int, num_replicas: int
 ) -> tuple[np.ndarray, list[Batch], int]:
-    images = examples_of(num_examples).images
+    examples = examples_of(num_examples)
     strategy = strategy_of(num_replicas)
     batches, num_steps = data.evaluation_batches(
-        images, per_replica_batch_size=BATCH // num_replicas, strategy=strategy
+        examples, per_replica_batch_size=BATCH // num_replicas, strategy=strategy
     )
-    return images, global_batches(strategy, batches, num_steps), num_steps
+    return examples.inputs, global_batches(strategy, batches, num_steps), num_steps
 
 
 @pytest.mark.parametrize("num_replicas", [1, 2])
@@ -324,7 +324,7 @@ def test_evaluation_shows_each_image_once_in_order(num_examples, num_replicas):
     images, batches, _ = evaluation(num_examples, num_replicas)
     shown, weights = (
         np.concatenate([batch[name] for batch in batches])
-        for name in ("image", "weight")
+        for name in ("input", "weight")
     )
     np.testing.assert_array_equal(shown[weights == 1], images)
 
@@ -346,7 +346,7 @@ def test_evaluation_takes_the_fewest_steps(num_examples, steps, num_replicas):
 @pytest.mark.parametrize("num_replicas", [1, 2])
 def test_evaluation_ends_after_its_steps(num_replicas):
     batches, num_steps = data.evaluation_batches(
-        examples_of().images,
+        examples_of(),
         per_replica_batch_size=BATCH // num_replicas,
         strategy=strategy_of(num_replicas),
     )
@@ -357,11 +357,11 @@ def test_evaluation_ends_after_its_steps(num_replicas):
 def test_all_shapes_of_evaluation_are_static(num_replicas):
     size = BATCH // num_replicas
     batches, _ = data.evaluation_batches(
-        examples_of().images,
+        examples_of(),
         per_replica_batch_size=size,
         strategy=strategy_of(num_replicas),
     )
     assert signature(batches) == {
-        "image": {((size, 6, 5, 2), tf.uint8)},
+        "input": {((size, 6, 5, 2), tf.uint8)},
         "weight": {((size,), tf.float32)},
     }

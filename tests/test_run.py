@@ -330,7 +330,7 @@ def test_weights_of_a_teacher_with_other_classes_are_refused(
     models.build(
         "cnn",
         CnnOptions(filters=(8, 16)),
-        image_shape=(28, 28, 1),
+        inputs=models.Inputs(shape=(28, 28, 1)),
         num_classes=7,
         seed=0,
         precision="float32",

@@ -145,8 +145,8 @@ def tiny(folder: pathlib.Path, **settings: object) -> DataConfig:
     return DataConfig(dataset="tiny", data_dir=str(folder), **settings)
 
 
-def read(config: DataConfig) -> data.Examples:
-    return data.read_split(data.open_source(config), config.train_split)
+def read(config: DataConfig) -> data.ArrayExamples:
+    return data.open_source(config).read(config.train_split)
 
 
 def files_of(folder: pathlib.Path, split: str = "train") -> list[pathlib.Path]:
@@ -182,10 +182,10 @@ def mini(folder: str, **settings: object) -> DataConfig:
     ],
 )
 def test_a_split_holds_its_stretches_in_order(source, arrays, split, train, test):
-    examples = data.read_split(source, split)
+    examples = source.read(split)
     images = [arrays["train_images"][list(train)], arrays["test_images"][list(test)]]
     labels = [arrays["train_labels"][list(train)], arrays["test_labels"][list(test)]]
-    np.testing.assert_array_equal(examples.images, np.concatenate(images))
+    np.testing.assert_array_equal(examples.inputs, np.concatenate(images))
     np.testing.assert_array_equal(examples.labels, np.concatenate(labels))
 
 
@@ -198,17 +198,17 @@ def test_a_split_holds_its_stretches_in_order(source, arrays, split, train, test
     ],
 )
 def test_ids_are_places_in_the_whole_split(source, split, ids):
-    assert data.read_split(source, split).ids.tolist() == ids
+    assert source.read(split).ids.tolist() == ids
 
 
 def test_examples_have_the_types_of_the_pipeline(source):
-    examples = data.read_split(source, "train[:5]")
-    arrays = (examples.images, examples.labels, examples.ids)
+    examples = source.read("train[:5]")
+    arrays = (examples.inputs, examples.labels, examples.ids)
     assert [a.dtype for a in arrays] == [np.uint8, np.int32, np.int64]
 
 
 def test_a_source_knows_the_shape_of_its_images(source):
-    assert source.image_shape == (28, 28, 1)
+    assert source.input_shape == (28, 28, 1)
 
 
 def test_a_source_knows_the_names_of_its_classes(source):
@@ -248,8 +248,8 @@ def test_ids_count_the_records_of_all_files_in_order(tiny_dir, split, first, las
         )
     )
     assert examples.ids.tolist() == list(range(first, last))
-    assert examples.images[:, 0, 0, 0].tolist() == records(tiny_dir)[first:last]
-    assert (examples.labels == examples.images[:, 0, 0, 0] % 3).all()
+    assert examples.inputs[:, 0, 0, 0].tolist() == records(tiny_dir)[first:last]
+    assert (examples.labels == examples.inputs[:, 0, 0, 0] % 3).all()
 
 
 # Names and splits.
@@ -384,8 +384,8 @@ def test_images_of_different_sizes_need_image_size(tmp_path):
 def test_images_of_one_colour_keep_it_at_any_size(tmp_path):
     name = prepare(Sizes, tmp_path)
     examples = read(DataConfig(dataset=name, data_dir=str(tmp_path), image_size=9))
-    assert examples.images.shape == (27, 9, 9, 3)
-    for i, image in enumerate(examples.images):
+    assert examples.inputs.shape == (27, 9, 9, 3)
+    for i, image in enumerate(examples.inputs):
         assert np.unique(image.reshape(-1, 3), axis=0).tolist() == [[i, 100, 255]]
 
 
@@ -409,7 +409,7 @@ def test_resizing_averages_over_what_a_pixel_covers(tmp_path, image_size):
         [np.einsum("ij,jkc,lk->ilc", rows, random_image(i), columns) for i in range(27)]
     )
     # Rounded to whole numbers; float32 may take a tie the other way.
-    assert np.abs(examples.images - expected).max() < 0.5 + 1e-4
+    assert np.abs(examples.inputs - expected).max() < 0.5 + 1e-4
 
 
 # Memory and classes.
@@ -417,7 +417,7 @@ def test_resizing_averages_over_what_a_pixel_covers(tmp_path, image_size):
 
 def test_a_memory_budget_of_all_splits_is_enough(tiny_dir):
     config = tiny(tiny_dir, memory_budget_bytes=36 * 5 * 4 * 3)
-    assert data.open_source(config).image_shape == (5, 4, 3)
+    assert data.open_source(config).input_shape == (5, 4, 3)
 
 
 def test_a_memory_budget_one_byte_short_is_refused(tiny_dir):
@@ -430,7 +430,7 @@ def test_a_memory_budget_one_byte_short_is_refused(tiny_dir):
 
 def test_the_memory_budget_counts_resized_images(tiny_dir):
     config = tiny(tiny_dir, image_size=2, memory_budget_bytes=36 * 2 * 2 * 3)
-    assert data.open_source(config).image_shape == (2, 2, 3)
+    assert data.open_source(config).input_shape == (2, 2, 3)
 
 
 def test_excluded_labels_outside_the_classes_are_refused(tiny_dir):
@@ -453,7 +453,7 @@ def test_excluded_labels_leave_the_other_examples_with_their_ids(tiny_dir):
     ids = [i for i, number in enumerate(records(tiny_dir)) if number % 3 == 1]
     assert left.ids.tolist() == ids
     assert left.labels.tolist() == [1] * 10
-    np.testing.assert_array_equal(left.images, examples.images[ids])
+    np.testing.assert_array_equal(left.inputs, examples.inputs[ids])
 
 
 def test_excluding_every_label_is_refused(tiny_dir):
@@ -508,7 +508,7 @@ DAMAGES = [
 def test_a_damaged_file_is_refused_with_the_way_out(own_tiny_dir, damage):
     source = data.open_source(tiny(own_tiny_dir))
     damage(files_of(own_tiny_dir)[-1])
-    message = refusal(lambda: data.read_split(source, "train[3:]"))
+    message = refusal(lambda: source.read("train[3:]"))
     assert "split 'train[3:]' of 'tiny'" in message
     assert f"in {own_tiny_dir}/tiny/1.0.0 is damaged" in message
     assert "delete that folder and run again" in message
@@ -518,7 +518,7 @@ def test_a_damaged_file_is_refused_with_the_way_out(own_tiny_dir, damage):
 def test_the_message_on_a_damaged_file_is_free_of_graph_names(own_tiny_dir, damage):
     source = data.open_source(tiny(own_tiny_dir))
     damage(files_of(own_tiny_dir)[-1])
-    message = refusal(lambda: data.read_split(source, "train"))
+    message = refusal(lambda: source.read("train"))
     assert re.findall(r"\n|function_node|\[Op:|Iterator::", message) == []
 
 

@@ -22,19 +22,19 @@ BATCH = 12
 SEED = 3
 
 
-def examples(num: int = 50) -> data.Examples:
+def examples(num: int = 50) -> data.ArrayExamples:
     """Noise images whose label is the brightest of five pixels: learnable."""
     rng = np.random.default_rng(0)
     images = rng.integers(0, 256, (num, *IMAGE_SHAPE), dtype=np.uint8)
     labels = images.reshape(num, -1)[:, :NUM_CLASSES].argmax(axis=1).astype(np.int32)
-    return data.Examples(images=images, labels=labels, ids=np.arange(num))
+    return data.ArrayExamples(inputs=images, labels=labels, ids=np.arange(num))
 
 
 def build_mlp(options: MlpOptions, seed: int = 0, precision: str = "float32"):
     return models.build(
         "mlp",
         options,
-        image_shape=IMAGE_SHAPE,
+        inputs=models.Inputs(shape=IMAGE_SHAPE),
         num_classes=NUM_CLASSES,
         seed=seed,
         precision=precision,
@@ -74,7 +74,7 @@ class Run:
         alpha: float = 0.7,
         temperature: float = 3.0,
         distil: bool = True,
-        images: data.Examples | None = None,
+        images: data.ArrayExamples | None = None,
     ) -> None:
         self.strategy = strategy_of(num_replicas)
         with self.strategy.scope():
@@ -179,7 +179,7 @@ def test_batch_norm_keeps_the_mean_over_replicas_of_their_statistics():
     run = Run(train=SGD, num_replicas=2, build=batch_norm_model, images=examples(BATCH))
     kernel, bias = (numpy_of(v) for v in run.student.layers[2].weights)
     run.compiled.run(1)
-    inputs = examples(BATCH).images.reshape(BATCH, -1) / 255
+    inputs = examples(BATCH).inputs.reshape(BATCH, -1) / 255
     expected = (inputs @ kernel + bias).mean(axis=0) / 2
     moving_mean = numpy_of(run.student.layers[3].moving_mean)
     np.testing.assert_allclose(moving_mean, expected, rtol=1e-5, atol=1e-6)
@@ -220,9 +220,9 @@ def test_one_sgd_step_of_a_linear_student_is_the_textbook_gradient(num_replicas,
         alpha=alpha,
         temperature=temperature,
     )
-    teacher_logits = np.array(run.teacher(batch.images, training=False), np.float64)
+    teacher_logits = np.array(run.teacher(batch.inputs, training=False), np.float64)
     kernel, bias = (w.astype(np.float64) for w in run.weights())
-    inputs = batch.images.reshape(BATCH, -1) / 255.0
+    inputs = batch.inputs.reshape(BATCH, -1) / 255.0
     logits = inputs @ kernel + bias
 
     # d(T^2 KL)/d(logits) = T (softmax(s / T) - softmax(t / T)).
@@ -277,9 +277,9 @@ def test_the_teacher_is_bit_identical_after_training():
 
 def test_the_teacher_answers_without_dropout():
     run = Run(train=SGD)
-    batch = {"image": tf.constant(examples(4).images)}
+    batch = {"input": tf.constant(examples(4).inputs)}
     signal = soft_targets.online(run.teacher)
-    expected = run.teacher(batch["image"], training=False)
+    expected = run.teacher(batch["input"], training=False)
     np.testing.assert_array_equal(signal(batch), expected)
 
 

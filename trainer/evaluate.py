@@ -16,29 +16,29 @@ from trainer import calibration, data
 
 def predictor(
     model: keras.Model,
-    images: np.ndarray,
+    examples: data.Examples,
     *,
     batch_size: int,
     strategy: tf.distribute.Strategy,
     xla: bool,
 ) -> Callable[[], np.ndarray]:
-    """A function that gives the model's present logits of `images`: float32 [M, C].
+    """A function that gives the model's present logits of `examples`: float32 [M, C].
 
     It is compiled once, and sees the variables' values of the moment of each call.
     `batch_size` counts the examples of one step, rounded up to the replicas.
     """
     batches, num_steps = data.evaluation_batches(
-        images,
+        examples,
         per_replica_batch_size=-(-batch_size // strategy.num_replicas_in_sync),
         strategy=strategy,
     )
 
     @tf.function(jit_compile=xla, autograph=False)
-    def forward(image: tf.Tensor) -> tf.Tensor:
-        return tf.cast(model(image, training=False), tf.float32)
+    def forward(inputs: tf.Tensor) -> tf.Tensor:
+        return tf.cast(model(inputs, training=False), tf.float32)
 
     def on_replica(batch: dict[str, tf.Tensor]) -> tuple[tf.Tensor, tf.Tensor]:
-        return forward(batch["image"]), batch["weight"]
+        return forward(batch["input"]), batch["weight"]
 
     @tf.function(autograph=False)
     def step(batch: dict[str, tf.Tensor]) -> list[tf.Tensor]:

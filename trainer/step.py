@@ -208,7 +208,7 @@ def _training_logits(
     model: keras.Model, batch: Batch, step: tf.Tensor, seed: int
 ) -> tf.Tensor:
     with models.dropout_keys(noise.key(seed, step, batch["slot"])):
-        return tf.cast(model(batch["image"], training=True), tf.float32)
+        return tf.cast(model(batch["input"], training=True), tf.float32)
 
 
 def _penalty(model: keras.Model) -> tf.Tensor | float:

@@ -1,16 +1,13 @@
-"""Examples in memory, and the batches made of them."""
+"""Datasets, and the batches made of them."""
 
+from trainer.data.arrays import ArrayExamples
 from trainer.data.augment import Augment, augmentation
-from trainer.data.examples import DataError, Examples, without_labels
-from trainer.data.pipeline import (
-    Batch,
-    Batches,
-    evaluation_batches,
-    training_batches,
-)
-from trainer.data.source import Source, open_source, read_split
+from trainer.data.examples import Batch, DataError, Examples, without_labels
+from trainer.data.pipeline import Batches, evaluation_batches, training_batches
+from trainer.data.source import Source, open_source
 
 __all__ = [
+    "ArrayExamples",
     "Augment",
     "Batch",
     "Batches",
@@ -20,7 +17,6 @@ __all__ = [
     "augmentation",
     "evaluation_batches",
     "open_source",
-    "read_split",
     "training_batches",
     "without_labels",
 ]

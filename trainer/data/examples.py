@@ -1,8 +1,16 @@
-"""A set of labelled images in memory. M = examples, H W = image."""
+"""What training and evaluation need of a set of examples.
+
+Shapes: M = examples of the set, B = examples of one step on one replica.
+"""
 
 import dataclasses
+from collections.abc import Callable
+from typing import Protocol
 
 import numpy as np
+import tensorflow as tf
+
+Batch = dict[str, tf.Tensor]
 
 
 class DataError(ValueError):
@@ -10,15 +18,70 @@ class DataError(ValueError):
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Examples:
-    """Images with labels; `ids` are positions in the whole split they come from."""
+class Share:
+    """The part of each global batch that one input pipeline makes.
 
-    images: np.ndarray  # uint8 [M, H, W, channels]
-    labels: np.ndarray  # int32 [M]
-    ids: np.ndarray  # int64 [M]
+    It feeds its own replicas in turn: consecutive elements of the pipeline are the
+    consecutive replicas of one step, then those of the next.
+    """
+
+    per_replica_batch_size: int
+    num_replicas: int  # of the whole run
+    first_replica: int  # of this pipeline
+    local_replicas: int  # of this pipeline
+
+    @property
+    def global_batch_size(self) -> int:
+        """Examples of one step, all replicas together."""
+        return self.num_replicas * self.per_replica_batch_size
+
+
+class Examples(Protocol):
+    """A set of labelled examples; where it is kept decides how batches are made."""
+
+    @property
+    def labels(self) -> np.ndarray:
+        """The classes: int32 [M]."""
+
+    @property
+    def ids(self) -> np.ndarray:
+        """Positions in the whole split that the examples come from: int64 [M]."""
 
     def __len__(self) -> int:
-        return len(self.labels)
+        """M."""
+
+    def select(self, kept: np.ndarray) -> "Examples":
+        """The examples where bool [M] is true, in their order."""
+
+    def read(self, rows: np.ndarray) -> np.ndarray:
+        """The inputs of some examples, in the order of `rows`: [K] -> [K, ...]."""
+
+    def training(
+        self,
+        share: Share,
+        *,
+        seed: int,
+        first_step: int,
+        finish: Callable[[Batch], Batch],
+    ) -> tf.data.Dataset:
+        """Endless elements of `share` from `first_step` on, each epoch in a new order.
+
+        `finish` makes them of {"input": [B, ...], "label": int32 [B], "id": int64 [B],
+        "slot": int32 [B], "epoch": int64 [B]}, where slot is the position in the
+        global batch.
+        """
+
+    def evaluation(self, share: Share) -> tf.data.Dataset:
+        """Every example once, in order: {"input": [B, ...], "weight": float32 [B]}.
+
+        The last step is filled up with inputs of weight 0, so that all shapes are
+        static and all replicas take part in every step.
+        """
+
+
+def num_evaluation_steps(num_examples: int, share: Share) -> int:
+    """Steps in which every example is seen once."""
+    return -(-num_examples // share.global_batch_size)
 
 
 def without_labels(examples: Examples, excluded: tuple[int, ...]) -> Examples:
@@ -27,14 +90,12 @@ def without_labels(examples: Examples, excluded: tuple[int, ...]) -> Examples:
     Raises:
       DataError: none is left.
     """
+    if not excluded:
+        return examples
     kept = ~np.isin(examples.labels, excluded)
     if not kept.any():
         raise DataError(
             f"data.exclude_labels must leave some training examples, "
             f"got {list(excluded)}, which are all classes there are; name fewer"
         )
-    return Examples(
-        images=examples.images[kept],
-        labels=examples.labels[kept],
-        ids=examples.ids[kept],
-    )
+    return examples.select(kept)

@@ -2,6 +2,7 @@
 
 from trainer.models.build import build
 from trainer.models.dropout import Dropout, dropout_keys
+from trainer.models.inputs import Inputs
 from trainer.models.weights import load_weights
 
-__all__ = ["Dropout", "build", "dropout_keys", "load_weights"]
+__all__ = ["Dropout", "Inputs", "build", "dropout_keys", "load_weights"]

@@ -12,6 +12,7 @@ from absl import logging
 from trainer.config import ConfigError
 from trainer.models.cnn import cnn
 from trainer.models.conv_mlp import conv_mlp
+from trainer.models.inputs import Inputs
 from trainer.models.mlp import mlp
 
 MODELS: dict[str, Callable[..., keras.Model]] = {
@@ -25,7 +26,7 @@ def build(
     name: str,
     options: Any,
     *,
-    image_shape: tuple[int, int, int],
+    inputs: Inputs,
     num_classes: int,
     seed: int,
     precision: str,
@@ -45,16 +46,16 @@ def build(
     try:
         with _default_precision(precision):
             if ":" in name:
-                model = _own_model(name, options, image_shape, num_classes, setting)
+                model = _own_model(name, options, inputs.shape, num_classes, setting)
             else:
-                model = MODELS[name](image_shape, num_classes, options)
-        output = _probe(model, image_shape)
+                model = MODELS[name](inputs.shape, num_classes, options)
+        output = _probe(model, inputs.shape)
     except ConfigError:
         raise
     except ValueError as error:
         raise ConfigError(
             f"{setting}.model {name!r} must be buildable for images of shape "
-            f"{image_shape} with options {options!r}, got an error: "
+            f"{inputs.shape} with options {options!r}, got an error: "
             f"{str(error).strip().splitlines()[0]}; change {setting}.options or "
             "data.image_size"
         ) from error

@@ -32,7 +32,7 @@ def evaluate(session: Session) -> None:
         "student": config.seeds,
         "baseline": config.seeds,
     }
-    test = data.read_split(session.source, config.data.test_split)
+    test = session.source.read(config.data.test_split)
     models: dict[str, Metrics] = {}
     logits: dict[str, np.ndarray] = {}
     for role, role_seeds in seeds.items():
@@ -142,7 +142,7 @@ def _write_predictions(
             ids=test.ids,
             class_names=np.array(session.source.class_names),
             example_rows=rows,
-            example_images=_pictures(test.images[rows]),
+            example_images=_pictures(test.read(rows)),
             **{f"{role}_logits": values for role, values in logits.items()},
         )
 

@@ -31,7 +31,7 @@ class Session:
     @functools.cached_property
     def training(self) -> data.Examples:
         """All training examples: the teacher's."""
-        return data.read_split(self.source, self.config.data.train_split)
+        return self.source.read(self.config.data.train_split)
 
     @functools.cached_property
     def transfer(self) -> data.Examples:
@@ -41,7 +41,7 @@ class Session:
     @functools.cached_property
     def validation(self) -> data.Examples:
         """The examples that select a checkpoint."""
-        return data.read_split(self.source, self.config.data.validation_split)
+        return self.source.read(self.config.data.validation_split)
 
     @functools.cached_property
     def teacher(self) -> keras.Model:
@@ -83,7 +83,10 @@ class Session:
             return models.build(
                 section.model,
                 section.options,
-                image_shape=self.source.image_shape,
+                inputs=models.Inputs(
+                    shape=self.source.input_shape,
+                    mean_and_variance=self.source.mean_and_variance,
+                ),
                 num_classes=len(self.source.class_names),
                 seed=seed,
                 precision=distribution.precision(
@@ -98,7 +101,7 @@ class Session:
         """A function to the model's present logits of all examples: float32 [M, C]."""
         return evaluate.predictor(
             model,
-            examples.images,
+            examples,
             batch_size=self.config.runtime.eval_batch_size,
             strategy=self.strategy,
             xla=self.xla,

@@ -1,0 +1,109 @@
+"""Examples in memory: batches are gathered from arrays. M, B as in examples."""
+
+import dataclasses
+from collections.abc import Callable
+
+import numpy as np
+import tensorflow as tf
+
+from trainer.data.examples import Batch, Share, num_evaluation_steps
+from trainer.data.order import shuffled
+
+# Enough to hide a gather of small images behind a step, on any number of cores.
+_BATCHES_IN_THE_MAKING = 4
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class ArrayExamples:
+    """Examples whose inputs are an array; see trainer.data.examples.Examples."""
+
+    inputs: np.ndarray  # uint8 [M, H, W, channels], or float32 [M, features]
+    labels: np.ndarray  # int32 [M]
+    ids: np.ndarray  # int64 [M]
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def select(self, kept: np.ndarray) -> "ArrayExamples":
+        """The examples where bool [M] is true, in their order."""
+        return ArrayExamples(
+            inputs=self.inputs[kept], labels=self.labels[kept], ids=self.ids[kept]
+        )
+
+    def read(self, rows: np.ndarray) -> np.ndarray:
+        """The inputs of some examples, in the order of `rows`: [K] -> [K, ...]."""
+        selected: np.ndarray = self.inputs[rows]
+        return selected
+
+    def training(
+        self,
+        share: Share,
+        *,
+        seed: int,
+        first_step: int,
+        finish: Callable[[Batch], Batch],
+    ) -> tf.data.Dataset:
+        """Endless batches, each of one gather."""
+        inputs, labels, ids = map(_on_host, (self.inputs, self.labels, self.ids))
+
+        def batch_of(element: tf.Tensor) -> Batch:
+            step, slots = _step_and_slots(element, share)
+            epochs, rows = shuffled(
+                step * share.global_batch_size + slots,
+                num_examples=len(self),
+                seed=seed,
+            )
+            return finish(
+                {
+                    "input": tf.gather(inputs, rows),
+                    "label": tf.gather(labels, rows),
+                    "id": tf.gather(ids, rows),
+                    "slot": tf.cast(slots, tf.int32),
+                    "epoch": epochs,
+                }
+            )
+
+        elements = tf.data.Dataset.counter(
+            first_step * share.local_replicas, dtype=tf.int64
+        )
+        return _mapped(elements, batch_of)
+
+    def evaluation(self, share: Share) -> tf.data.Dataset:
+        """Batches in order; the last step is filled up with copies of row 0."""
+        inputs = _on_host(self.inputs)
+
+        def batch_of(element: tf.Tensor) -> Batch:
+            step, slots = _step_and_slots(element, share)
+            rows = step * share.global_batch_size + slots
+            inside = rows < len(self)
+            return {
+                "input": tf.gather(inputs, tf.where(inside, rows, 0)),
+                "weight": tf.cast(inside, tf.float32),
+            }
+
+        num_elements = num_evaluation_steps(len(self), share) * share.local_replicas
+        return _mapped(tf.data.Dataset.range(num_elements), batch_of)
+
+
+def _step_and_slots(element: tf.Tensor, share: Share) -> tuple[tf.Tensor, tf.Tensor]:
+    """The step of a pipeline's element, and its places in the global batch: [B]."""
+    replica = share.first_replica + element % share.local_replicas
+    within = tf.range(share.per_replica_batch_size, dtype=tf.int64)
+    return (
+        element // share.local_replicas,
+        replica * share.per_replica_batch_size + within,
+    )
+
+
+def _on_host(array: np.ndarray) -> tf.Tensor:
+    # Where the batches are made; elsewhere a whole dataset would fill a GPU's memory.
+    with tf.device("/cpu:0"):
+        return tf.constant(array)
+
+
+def _mapped(
+    elements: tf.data.Dataset, batch_of: Callable[[tf.Tensor], Batch]
+) -> tf.data.Dataset:
+    return elements.map(
+        batch_of, num_parallel_calls=_BATCHES_IN_THE_MAKING, deterministic=True
+    )
