@@ -45,7 +45,8 @@ def fill(model, optimizer, seed: int) -> list[np.ndarray]:
 
 
 def open_in(folder, model, optimizer, *, run: str = "run", keep: int = 2):
-    return Checkpoints(folder, model=model, optimizer=optimizer, run=run, keep=keep)
+    state = {"model": model.variables, "optimizer": optimizer.variables}
+    return Checkpoints(folder, state=state, run=run, keep=keep)
 
 
 @pytest.mark.parametrize("num_replicas", [1, 2])

@@ -4,7 +4,7 @@ import pytest
 
 from tests.conftest import strategy_of
 from trainer import distribution
-from trainer.config import ConfigError, RuntimeConfig
+from trainer.config import ConfigError, RuntimeConfig, TrainConfig
 
 
 @pytest.mark.parametrize(
@@ -13,12 +13,13 @@ from trainer.config import ConfigError, RuntimeConfig
         ([], "float32"),
         ([(8, 0)], "mixed_bfloat16"),
         ([(9, 0), (8, 6)], "mixed_bfloat16"),
-        ([(7, 5)], "float32"),
-        ([(8, 0), (7, 5)], "float32"),
-        ([None], "float32"),
+        ([(7, 5)], "mixed_float16"),
+        ([(7, 0), (8, 0)], "mixed_float16"),
+        ([(8, 0), (6, 1)], "float32"),
+        ([(8, 0), None], "float32"),
     ],
 )
-def test_auto_takes_bfloat16_where_every_gpu_is_fast_at_it(capabilities, precision):
+def test_auto_takes_the_fastest_precision_of_every_gpu(capabilities, precision):
     assert distribution._automatic_precision(capabilities) == precision
 
 
@@ -55,12 +56,33 @@ def test_mirroring_one_device_is_refused():
         distribution.strategy(RuntimeConfig(strategy="mirrored"))
 
 
+def size(*, global_batch_size: int, accumulate: int = 1) -> int:
+    train = TrainConfig(
+        global_batch_size=global_batch_size, steps=1, accumulate=accumulate
+    )
+    return distribution.per_replica_batch_size(train, strategy_of(2), setting="x")
+
+
 def test_replicas_share_the_global_batch():
-    size = distribution.per_replica_batch_size(96, strategy_of(2), setting="x")
-    assert size == 48
+    assert size(global_batch_size=96) == 48
+    assert size(global_batch_size=96, accumulate=4) == 48
 
 
-def test_a_batch_that_replicas_cannot_share_is_refused_with_the_nearest():
-    message = r"x must be a multiple of the 2 replicas, got 97; nearest: 96"
+@pytest.mark.parametrize(
+    ("global_batch_size", "accumulate", "nearest"), [(97, 1, 96), (98, 3, 96)]
+)
+def test_a_batch_that_cannot_be_shared_is_refused_with_the_nearest(
+    global_batch_size, accumulate, nearest
+):
+    message = (
+        rf"x.global_batch_size must be a multiple of the 2 replicas times x.accumulate "
+        rf"\({accumulate}\), got {global_batch_size}; nearest: {nearest}"
+    )
     with pytest.raises(ConfigError, match=message):
-        distribution.per_replica_batch_size(97, strategy_of(2), setting="x")
+        size(global_batch_size=global_batch_size, accumulate=accumulate)
+
+
+def test_gpus_that_are_asked_for_must_be_seen():
+    message = r"runtime.min_gpus = 2 asks for GPUs, got 0; install the extra `gpu`"
+    with pytest.raises(ConfigError, match=message):
+        distribution.strategy(RuntimeConfig(min_gpus=2))

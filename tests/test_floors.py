@@ -11,10 +11,10 @@ ROOT = pathlib.Path(__file__).parent.parent
 FLOORS = (
     {"__init__.py", "config/", "calibration.py", "cluster.py", "console.py", "files.py"}
     | {"noise.py"},
-    {"distribution.py", "data/", "models/", "losses/", "optimizers.py", "workdir.py"},
-    {"step.py", "soft_targets/", "evaluate.py", "checkpoint.py", "events.py"}
+    {"distribution.py", "data/", "models/", "losses/", "optimizers/", "workdir.py"},
+    {"core.py", "soft_targets/", "evaluate.py", "checkpoint.py", "events.py"}
     | {"export.py", "registry.py", "report/"},
-    {"loop.py"},
+    {"step.py", "loop.py"},
     {"stages/"},
     {"sweep.py", "watch.py", "crossval.py", "doctor.py"},
     {"main.py", "__main__.py"},

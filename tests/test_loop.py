@@ -9,12 +9,18 @@ class Recorder:
     """A training that costs nothing and remembers what was asked of it."""
 
     def __init__(
-        self, *, best: set[int] = frozenset(), losses=None, accuracy: float = 0.5
+        self,
+        *,
+        best: set[int] = frozenset(),
+        exhausted: set[int] = frozenset(),
+        losses=None,
+        accuracy: float = 0.5,
     ) -> None:
         self.calls: list[tuple] = []
         self.lines: dict[int, dict[str, float]] = {}
         self.finished = 0
         self._best = best
+        self._exhausted = exhausted
         self._accuracy = accuracy
         self._losses = losses or {}
 
@@ -49,6 +55,7 @@ class Recorder:
                 evaluate=self.evaluate,
                 write=self.write,
                 is_best=lambda step: step in self._best,
+                is_exhausted=lambda step: step in self._exhausted,
                 save=self.save,
             ),
             loop.Cadence(**periods | cadence),

@@ -1,12 +1,14 @@
 """The training step against NumPy, and against itself on other devices."""
 
+import itertools
+
 import keras
 import numpy as np
 import pytest
 import tensorflow as tf
 
 from tests.conftest import numpy_of, strategy_of
-from trainer import data, models, optimizers, soft_targets, step
+from trainer import core, data, models, optimizers, soft_targets, step
 from trainer.config import (
     AdamOptions,
     ConfigError,
@@ -82,27 +84,31 @@ class Run:
                 MlpOptions(hidden_sizes=(24,), dropout=0.5), seed=9
             )
             self.student = build(options, precision=precision)
-            self.optimizer = optimizers.optimizer(train)
-            self.optimizer.build(self.student.trainable_variables)
+            self.update = optimizers.Update(
+                self.student, train, float16=precision == "mixed_float16"
+            )
         self.teacher.trainable = False
-        core = (
-            step.distillation_core(
+        computed = (
+            core.distillation(
                 self.student,
                 soft_targets.online(self.teacher),
                 alpha=alpha,
                 temperature=temperature,
+                label_smoothing=train.label_smoothing,
                 seed=SEED,
             )
             if distil
-            else step.supervised_core(self.student, seed=SEED)
+            else core.supervised(
+                self.student, label_smoothing=train.label_smoothing, seed=SEED
+            )
         )
         self.schedule = optimizers.schedule(
             train, num_steps=train.steps, setting="student.train"
         )
         self.compiled = step.compile_step(
-            core,
+            computed,
             model=self.student,
-            optimizer=self.optimizer,
+            update=self.update,
             schedule=self.schedule,
             batches=data.training_batches(
                 examples() if images is None else images,
@@ -112,6 +118,7 @@ class Run:
                 first_step=0,
                 strategy=self.strategy,
             ),
+            accumulate=train.accumulate,
             strategy=self.strategy,
             xla=xla,
         )
@@ -167,7 +174,7 @@ def batch_norm_model(options: MlpOptions, precision: str = "float32") -> keras.M
 def test_replicas_hold_the_same_variables_bit_for_bit(train, build, xla):
     run = Run(train=train, num_replicas=2, build=build, xla=xla)
     run.compiled.run(5)
-    variables = [*run.student.variables, *run.optimizer.variables]
+    variables = [*run.student.variables, *itertools.chain(*run.update.state.values())]
     for variable in variables:
         first, second = (copy.numpy() for copy in variable.value.values)
         np.testing.assert_array_equal(first, second, err_msg=variable.path)
@@ -271,7 +278,7 @@ def test_the_teacher_is_bit_identical_after_training():
     run.compiled.run(10)
     for variable, value in zip(run.teacher.variables, before, strict=True):
         np.testing.assert_array_equal(numpy_of(variable), value)
-    slots = {v.shape for v in run.optimizer.variables}
+    slots = {v.shape for v in run.update.state["optimizer"]}
     assert run.teacher.variables[0].shape not in slots
 
 
@@ -316,7 +323,7 @@ def test_max_norm_bounds_every_unit_after_each_step():
 def test_steps_are_counted_once_whatever_the_replicas():
     run = Run(train=SGD, num_replicas=2)
     run.compiled.run(7)
-    assert [int(copy) for copy in run.optimizer.iterations.value.values] == [7, 7]
+    assert [int(copy) for copy in run.update.iterations.value.values] == [7, 7]
 
 
 def test_bfloat16_trains_float32_variables_near_the_float32_run():

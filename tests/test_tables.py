@@ -1,11 +1,12 @@
 """Each name that a config accepts is built by something, and nothing else is."""
 
-from trainer import main, optimizers, stages
+from trainer import main, stages
 from trainer.config import data as data_config
 from trainer.config import models as models_config
 from trainer.config import training as training_config
 from trainer.data import augment
 from trainer.models.build import MODELS
+from trainer.optimizers import rules, schedules
 
 
 def test_models():
@@ -13,11 +14,11 @@ def test_models():
 
 
 def test_optimizers():
-    assert optimizers._OPTIMIZERS.keys() == training_config.OPTIMIZERS.keys()
+    assert rules._OPTIMIZERS.keys() == training_config.OPTIMIZERS.keys()
 
 
 def test_schedules():
-    assert optimizers._SCHEDULES.keys() == training_config.SCHEDULES.keys()
+    assert schedules._SCHEDULES.keys() == training_config.SCHEDULES.keys()
 
 
 def test_augmentations():

@@ -1,7 +1,8 @@
 """The state of one model's training on disk: never the teacher.
 
-A checkpoint is one file, `step-N.npz`: every variable of the model and its optimizer,
-the finished steps, and which step was the best on validation. Because each file knows
+A checkpoint is one file, `step-N.npz`: every variable of the model and its update
+(optimizer slots, loss scale, averages), the finished steps, and which step was the best
+on validation. Because each file knows
 its own best, a run restored from it goes on as if it had never stopped.
 """
 
@@ -12,7 +13,7 @@ import pathlib
 import re
 import zipfile
 import zlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import keras
@@ -56,19 +57,20 @@ class Checkpoints:
         self,
         folder: pathlib.Path,
         *,
-        model: keras.Model,
-        optimizer: keras.optimizers.Optimizer,
+        state: Mapping[str, Sequence[keras.Variable]],
         run: str,
         keep: int,
     ) -> None:
-        """`run` identifies the training; files of another `run` are refused.
+        """`state` is what they hold: groups of variables, as of model and optimizer.
+
+        `run` identifies the training; files of another `run` are refused.
 
         The newest `keep` files stay, and the best that each of them knows.
         """
         self._folder = folder
         self._run = run
         self._keep = keep
-        self._groups = {"model": model.variables, "optimizer": optimizer.variables}
+        self._state = state
 
     def save(self, position: Position) -> None:
         """Writes the present state as `position`, then removes what is not kept.
@@ -108,7 +110,7 @@ class Checkpoints:
         return self.restore(steps[-1]) if steps else Position()
 
     def restore(self, step: int) -> Position:
-        """Sets every variable of model and optimizer to the checkpoint of `step`.
+        """Sets every variable to its value in the checkpoint of `step`.
 
         Raises:
           CheckpointError: the file is damaged, of another run, or does not hold
@@ -124,7 +126,7 @@ class Checkpoints:
         # Numbered, since Keras does not promise that paths differ.
         return {
             f"{group}/{i:04d}": variable
-            for group, variables in self._groups.items()
+            for group, variables in self._state.items()
             for i, variable in enumerate(variables)
         }
 

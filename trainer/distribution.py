@@ -3,14 +3,14 @@
 import keras
 import tensorflow as tf
 
-from trainer.config import ConfigError, RuntimeConfig
+from trainer.config import ConfigError, RuntimeConfig, TrainConfig
 
 
 def strategy(runtime: RuntimeConfig) -> tf.distribute.Strategy:
     """The strategy of the run; call it before anything else touches TensorFlow.
 
     Raises:
-      ConfigError: "mirrored" was asked for and there is one device only.
+      ConfigError: fewer GPUs than asked for, or "mirrored" on one device only.
     """
     devices = _devices(runtime)
     if runtime.strategy == "one_device":
@@ -27,6 +27,12 @@ def strategy(runtime: RuntimeConfig) -> tf.distribute.Strategy:
 
 def _devices(runtime: RuntimeConfig) -> list[str]:
     gpus = tf.config.list_physical_devices("GPU")
+    if len(gpus) < runtime.min_gpus:
+        raise ConfigError(
+            f"runtime.min_gpus = {runtime.min_gpus} asks for GPUs, got {len(gpus)}; "
+            "install the extra `gpu` and its driver, make them visible "
+            "(CUDA_VISIBLE_DEVICES), or set runtime.min_gpus = 0"
+        )
     for gpu in gpus:
         # The default takes all memory at once, and leaves none to another program.
         tf.config.experimental.set_memory_growth(gpu, True)
@@ -40,21 +46,24 @@ def _devices(runtime: RuntimeConfig) -> list[str]:
 
 
 def per_replica_batch_size(
-    global_batch_size: int, strategy: tf.distribute.Strategy, *, setting: str
+    train: TrainConfig, strategy: tf.distribute.Strategy, *, setting: str
 ) -> int:
-    """Examples of one step on one replica; `setting` names the size in the message.
+    """Examples of one step on one replica; `setting` names the section in the message.
 
     Raises:
-      ConfigError: the replicas cannot share the global batch equally.
+      ConfigError: the replicas cannot share the global batch equally, or cannot cut
+        their shares into equal micro-batches.
     """
     num_replicas = strategy.num_replicas_in_sync
-    if global_batch_size % num_replicas:
-        nearest = max(1, round(global_batch_size / num_replicas)) * num_replicas
+    parts = num_replicas * train.accumulate
+    if train.global_batch_size % parts:
+        nearest = max(1, round(train.global_batch_size / parts)) * parts
         raise ConfigError(
-            f"{setting} must be a multiple of the {num_replicas} replicas, "
-            f"got {global_batch_size}; nearest: {nearest}"
+            f"{setting}.global_batch_size must be a multiple of the {num_replicas} "
+            f"replicas times {setting}.accumulate ({train.accumulate}), "
+            f"got {train.global_batch_size}; nearest: {nearest}"
         )
-    return int(global_batch_size // num_replicas)
+    return int(train.global_batch_size // num_replicas)
 
 
 def compiles_with_xla(runtime: RuntimeConfig) -> bool:
@@ -85,12 +94,15 @@ def precision(wanted: str, runtime: RuntimeConfig) -> str:
 
 
 def _automatic_precision(compute_capabilities: list[tuple[int, int] | None]) -> str:
-    """bfloat16 needs no loss scale, and is fast from compute capability 8.0 on."""
-    fast = [
-        capability is not None and capability >= (8, 0)
-        for capability in compute_capabilities
-    ]
-    return "mixed_bfloat16" if fast and all(fast) else "float32"
+    """The fastest that every GPU has in hardware; float32 without a GPU.
+
+    bfloat16 comes with compute capability 8.0 and needs no loss scale; float16 is fast
+    from 7.0 on.
+    """
+    least = min((known or (0, 0) for known in compute_capabilities), default=(0, 0))
+    if least >= (8, 0):
+        return "mixed_bfloat16"
+    return "mixed_float16" if least >= (7, 0) else "float32"
 
 
 def describe(strategy: tf.distribute.Strategy, runtime: RuntimeConfig) -> str:

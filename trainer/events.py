@@ -85,7 +85,9 @@ class Progress:
 
     def show(self, step: int, metrics: dict[str, float]) -> None:
         """Shows the metrics of a logged step."""
-        parts = [f"loss {metrics['train/loss']:.4f}"]
+        parts = []
+        if "train/loss" in metrics:  # not where every update was left out
+            parts.append(f"loss {metrics['train/loss']:.4f}")
         if "eval/accuracy" in metrics:
             parts.append(f"validation {metrics['eval/accuracy']:.4f}")
         parts.append(f"{metrics['perf/examples_per_sec']:.0f} examples/s")

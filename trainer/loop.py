@@ -42,6 +42,7 @@ class Actions:
     evaluate: Callable[[int], Metrics]
     write: Callable[[int, Metrics], None]  # a step's line, complete
     is_best: Callable[[int], bool]  # whether the evaluation of that step is the best
+    is_exhausted: Callable[[int], bool]  # whether the best is too many steps ago
     save: Callable[[int], None]  # the state after that step
 
 
@@ -54,7 +55,7 @@ def train(
     examples_per_step: int,
     setting: str,
 ) -> None:
-    """Runs the steps after `first_step` up to `last_step`.
+    """Runs the steps after `first_step` up to `last_step`, or until exhausted.
 
     An evaluation is followed by the line and only then by the save, so that a restored
     run never holds a state whose line is missing. `setting` names the learning rate.
@@ -64,7 +65,13 @@ def train(
     """
     step = first_step
     window = _Window()
-    while step < last_step:
+
+    def ends(step: int) -> bool:
+        # Patience is counted where validation is, so that a resumed run ends alike.
+        evaluated = step % cadence.eval_every_steps == 0
+        return step == last_step or (evaluated and actions.is_exhausted(step))
+
+    while not ends(step):
         length = cadence.next_length(step, last_step)
         started = time.monotonic()
         metrics = actions.run_steps(length)
@@ -82,7 +89,7 @@ def train(
         if log_due:
             actions.write(step, window.means(examples_per_step) | evaluation)
             window = _Window()
-        if save_due or (eval_due and actions.is_best(step)):
+        if save_due or ends(step) or (eval_due and actions.is_best(step)):
             actions.save(step)
 
 
@@ -101,16 +108,19 @@ class _Window:
 
     def __init__(self) -> None:
         self._totals: Metrics = {}
+        self._counts: dict[str, int] = {}
         self._num_steps = 0
         self._secs = 0.0
 
     def add(self, metrics: Metrics, num_steps: int, secs: float) -> None:
         for name, value in metrics.items():
             self._totals[name] = self._totals.get(name, 0.0) + value * num_steps
+            # Of a loop whose updates were all left out there are no means.
+            self._counts[name] = self._counts.get(name, 0) + num_steps
         self._num_steps += num_steps
         self._secs += secs
 
     def means(self, examples_per_step: int) -> Metrics:
-        means = {f"train/{k}": v / self._num_steps for k, v in self._totals.items()}
+        means = {f"train/{k}": v / self._counts[k] for k, v in self._totals.items()}
         rate = self._num_steps * examples_per_step / self._secs
         return means | {"perf/examples_per_sec": rate}

@@ -5,8 +5,7 @@ float32 vector: the sums of gradients, BatchNorm statistics and metrics. One all
 adds the vectors up, outside XLA, and a compiled update moves the replica's own copy of
 every variable. All copies see the same sums, so they stay equal bit for bit.
 
-Shapes: B = examples on this replica, C = classes, P = length of the flat vector,
-K = metrics.
+Shapes: P = length of the flat vector, K = metrics.
 """
 
 import dataclasses
@@ -17,66 +16,10 @@ from typing import TypeAlias
 import keras
 import tensorflow as tf
 
-from trainer import losses, models, noise
 from trainer.config import ConfigError
+from trainer.core import Core
 from trainer.data import Batch, Batches
-from trainer.optimizers import Schedule
-
-TeacherSignal = Callable[[Batch], tf.Tensor]
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class Core:
-    """What one replica computes of one step, before anything is communicated.
-
-    `run(batch, step)` gives the gradients of the summed loss and the sums [K] of the
-    per-example metrics named by `metrics`.
-    """
-
-    run: Callable[[Batch, tf.Tensor], tuple[list[tf.Tensor], tf.Tensor]]
-    metrics: tuple[str, ...]
-
-
-def distillation_core(
-    student: keras.Model,
-    teacher_signal: TeacherSignal,
-    *,
-    alpha: float,
-    temperature: float,
-    seed: int,
-) -> Core:
-    """The student learns from the teacher's soft targets and from the labels."""
-
-    def run(batch: Batch, step: tf.Tensor) -> tuple[list[tf.Tensor], tf.Tensor]:
-        teacher_logits = teacher_signal(batch)
-        with tf.GradientTape() as tape:
-            student_logits = _training_logits(student, batch, step, seed)
-            soft = losses.soft_loss(
-                student_logits, teacher_logits, temperature=temperature
-            )
-            hard = losses.hard_loss(student_logits, batch["label"])
-            loss = losses.total_loss(soft, hard, alpha=alpha) + _penalty(student)
-        gradients = tape.gradient(loss, student.trainable_variables)
-        agreement = _hits(student_logits, tf.argmax(teacher_logits, axis=-1))
-        accuracy = _hits(student_logits, batch["label"])
-        return gradients, _sums(loss, soft, hard, accuracy, agreement)
-
-    metrics = ("loss", "soft_loss", "hard_loss", "accuracy", "agreement")
-    return Core(run=run, metrics=metrics)
-
-
-def supervised_core(model: keras.Model, *, seed: int) -> Core:
-    """The model learns from the labels alone: a teacher, or a student's baseline."""
-
-    def run(batch: Batch, step: tf.Tensor) -> tuple[list[tf.Tensor], tf.Tensor]:
-        with tf.GradientTape() as tape:
-            logits = _training_logits(model, batch, step, seed)
-            loss = losses.hard_loss(logits, batch["label"]) + _penalty(model)
-        gradients = tape.gradient(loss, model.trainable_variables)
-        return gradients, _sums(loss, _hits(logits, batch["label"]))
-
-    return Core(run=run, metrics=("loss", "accuracy"))
-
+from trainer.optimizers import Schedule, Update
 
 # A compiled function of tensors, which knows its traces and graph.
 Compiled: TypeAlias = tf.types.experimental.PolymorphicFunction
@@ -87,30 +30,39 @@ class Step:
     """A compiled training step that repeats over endless batches."""
 
     metrics: tuple[str, ...]
+    scaled: bool  # whether a loss scale may leave updates out
     compute: Compiled  # one replica's part before the all-reduce: one trace a replica
-    repeat: Compiled  # int32 [] steps to float64 [K + 2] sums
+    repeat: Compiled  # int32 [] steps to float64 [K + 4] sums
 
     def run(self, num_steps: int) -> dict[str, float]:
         """Takes `num_steps` steps; gives each metric's mean over their examples.
 
-        A mean is not finite as soon as one of its values is not.
+        A mean is not finite as soon as one of its values is not. Steps whose gradients
+        overflowed under a loss scale count in `overflow` alone, their share; a mean of
+        no step is left out.
         """
         # A tensor, not a number: a number would trace anew for each length.
         sums = self.repeat(tf.constant(num_steps)).numpy().tolist()
-        *totals, gradient_norm, count = sums
-        means = [total / count for total in totals]
-        return dict(zip(self.metrics, means, strict=True)) | {
-            "gradient_norm": gradient_norm / num_steps
-        }
+        *totals, count, gradient_norm, updates, scale = sums
+        metrics: dict[str, float] = {}
+        if updates:
+            means = [total / count for total in totals]
+            metrics = dict(zip(self.metrics, means, strict=True))
+            metrics["gradient_norm"] = gradient_norm / updates
+        if self.scaled:
+            metrics["overflow"] = 1 - updates / num_steps
+            metrics["loss_scale"] = scale / num_steps
+        return metrics
 
 
 def compile_step(
     core: Core,
     *,
     model: keras.Model,
-    optimizer: keras.optimizers.Optimizer,
+    update: Update,
     schedule: Schedule,
     batches: Batches,
+    accumulate: int,
     strategy: tf.distribute.Strategy,
     xla: bool,
 ) -> Step:
@@ -119,118 +71,129 @@ def compile_step(
     Raises:
       ConfigError: when tracing, a trainable variable does not reach the loss.
     """
-    compute = _compile_compute(core, model, xla=xla)
-    update = _compile_update(core, model, optimizer, strategy, xla=xla)
+    compute = _compile_compute(core, model, update, accumulate=accumulate, xla=xla)
+    apply = _compile_update(core, model, update, strategy, xla=xla)
     iterator = iter(batches)
 
     def on_replica(batch: Batch) -> tf.Tensor:
-        step = optimizer.iterations.value
+        step = update.iterations.value
         flat = compute(batch, step)
         replica = tf.distribute.get_replica_context()
-        return update(replica.all_reduce("sum", flat), schedule(step))
+        return apply(replica.all_reduce("sum", flat), schedule(step))
 
     def one_step(done: tf.Tensor, sums: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         results = strategy.run(on_replica, args=(next(iterator),))
         # Outside the replicas, where Keras may assign a variable they share.
-        optimizer.iterations.assign_add(1)
+        update.iterations.assign_add(1)
         result = strategy.experimental_local_results(results)[0]
         return done + 1, sums + tf.cast(result, tf.float64)
 
     @tf.function(autograph=False)
     def repeat(num_steps: tf.Tensor) -> tf.Tensor:
-        nothing = tf.zeros([len(core.metrics) + 2], tf.float64)
+        nothing = tf.zeros([len(core.metrics) + 4], tf.float64)
         return tf.while_loop(
             lambda done, _: done < num_steps, one_step, (tf.constant(0), nothing)
         )[1]
 
-    return Step(metrics=core.metrics, compute=compute, repeat=repeat)
+    return Step(
+        metrics=core.metrics,
+        scaled=update.loss_scale is not None,
+        compute=compute,
+        repeat=repeat,
+    )
 
 
-def _compile_compute(core: Core, model: keras.Model, *, xla: bool) -> Compiled:
+def _compile_compute(
+    core: Core, model: keras.Model, update: Update, *, accumulate: int, xla: bool
+) -> Compiled:
     """From a replica's share of the batch to its flat vector [P].
 
-    The vector holds the sums of gradients, moving statistics, metrics and examples.
+    The vector holds the sums of gradients, metrics and examples, and the moving
+    statistics.
     """
-    moving = _moving_statistics(model)
+
+    def sums_of(batch: Batch, step: tf.Tensor) -> tf.Tensor:
+        gradients, sums = core.run(batch, step, update.scale)
+        _check_gradients(gradients, model)
+        count = tf.cast(tf.size(batch["label"]), tf.float32)
+        return _flat([*gradients, sums, count])
 
     @tf.function(jit_compile=xla, autograph=False)
     def compute(batch: Batch, step: tf.Tensor) -> tf.Tensor:
-        gradients, sums = core.run(batch, step)
-        _check_gradients(gradients, model)
-        statistics = [variable.value for variable in moving]
-        count = tf.cast(tf.size(batch["label"]), tf.float32)
-        parts = [*gradients, *statistics, sums, count]
-        return tf.concat([tf.reshape(tf.cast(p, tf.float32), [-1]) for p in parts], 0)
+        before = [tf.identity(variable.value) for variable in update.moving]
+        sums = _accumulated(lambda part: sums_of(part, step), batch, accumulate)
+        statistics = [tf.identity(variable.value) for variable in update.moving]
+        # The forward pass has moved them; only the update may, on all replicas alike.
+        for variable, value in zip(update.moving, before, strict=True):
+            variable.assign(value)
+        return _flat([sums, *statistics])
 
     return compute
+
+
+def _accumulated(
+    sums_of: Callable[[Batch], tf.Tensor], batch: Batch, num_parts: int
+) -> tf.Tensor:
+    """The sum of `sums_of` over equal parts of the batch, one part in memory a time."""
+    if num_parts == 1:
+        return sums_of(batch)
+    parts = {
+        name: tf.reshape(value, [num_parts, -1, *value.shape[1:]])
+        for name, value in batch.items()
+    }
+
+    def add(i: tf.Tensor, total: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        return i + 1, total + sums_of({name: part[i] for name, part in parts.items()})
+
+    first = sums_of({name: part[0] for name, part in parts.items()})
+    return tf.while_loop(lambda i, _: i < num_parts, add, (tf.constant(1), first))[1]
 
 
 def _compile_update(
     core: Core,
     model: keras.Model,
-    optimizer: keras.optimizers.Optimizer,
+    update: Update,
     strategy: tf.distribute.Strategy,
     *,
     xla: bool,
 ) -> Compiled:
     """From the vector summed over replicas to new variables on this one.
 
-    Gives the metric sums [K], the norm of the mean gradient and the example count.
+    Gives the metric sums [K] and the example count, the norm of the mean gradient and 1
+    for the update - all 0 where there was none -, and the loss scale.
     """
-    trained, moving = model.trainable_variables, _moving_statistics(model)
-    shapes = [tuple(variable.shape) for variable in (*trained, *moving)]
-    shapes += [(len(core.metrics),), (1,)]
+    trained, moving = model.trainable_variables, update.moving
+    shapes = [tuple(variable.shape) for variable in trained]
+    shapes += [(len(core.metrics),), (1,), *(tuple(v.shape) for v in moving)]
 
     @tf.function(jit_compile=xla, autograph=False)
-    def update(flat: tf.Tensor, learning_rate: tf.Tensor) -> tf.Tensor:
-        *parts, sums, count = (
-            tf.reshape(part, shape)
-            for part, shape in zip(
-                tf.split(flat, [math.prod(shape) for shape in shapes]),
-                shapes,
-                strict=True,
-            )
+    def apply(flat: tf.Tensor, learning_rate: tf.Tensor) -> tf.Tensor:
+        parts = _parts(flat, shapes)
+        gradients, rest = parts[: len(trained)], parts[len(trained) :]
+        sums, count, *statistics = rest
+        scale = update.scale
+        norm, updated = update.apply(
+            [gradient / (count * scale) for gradient in gradients],
+            [total / strategy.num_replicas_in_sync for total in statistics],
+            learning_rate,
         )
-        gradients = [part / count for part in parts[: len(trained)]]
-        for gradient, variable in zip(gradients, trained, strict=True):
-            optimizer.update_step(gradient, variable, learning_rate)
-            if variable.constraint is not None:
-                variable.assign(variable.constraint(variable.value))
-        for total, variable in zip(parts[len(trained) :], moving, strict=True):
-            variable.assign(total / strategy.num_replicas_in_sync)
-        norm = tf.reshape(tf.linalg.global_norm(gradients), [1])
-        return tf.concat([sums, norm, count], axis=0)
+        counted = _flat([sums, count, norm, tf.ones([])])
+        # Not a product with 0, which leaves what is not finite.
+        counted = tf.where(updated, counted, tf.zeros_like(counted))
+        return _flat([counted, scale])
 
-    return update
+    return apply
 
 
-def _training_logits(
-    model: keras.Model, batch: Batch, step: tf.Tensor, seed: int
-) -> tf.Tensor:
-    with models.dropout_keys(noise.key(seed, step, batch["slot"])):
-        return tf.cast(model(batch["input"], training=True), tf.float32)
+def _flat(values: list[tf.Tensor]) -> tf.Tensor:
+    return tf.concat([tf.reshape(tf.cast(v, tf.float32), [-1]) for v in values], 0)
 
 
-def _penalty(model: keras.Model) -> tf.Tensor | float:
-    """What the model's own regularizers add to the loss of each example."""
-    return tf.add_n(model.losses) if model.losses else 0.0
-
-
-def _hits(logits: tf.Tensor, classes: tf.Tensor) -> tf.Tensor:
-    predicted = tf.argmax(logits, axis=-1, output_type=tf.int32)
-    return tf.cast(predicted == tf.cast(classes, tf.int32), tf.float32)
-
-
-def _sums(*per_example: tf.Tensor) -> tf.Tensor:
-    return tf.reduce_sum(tf.stack(per_example), axis=1)
-
-
-def _moving_statistics(model: keras.Model) -> list[keras.Variable]:
-    """BatchNorm's averages, which Keras keeps on each replica for itself."""
+def _parts(flat: tf.Tensor, shapes: list[tuple[int, ...]]) -> list[tf.Tensor]:
+    sizes = [math.prod(shape) for shape in shapes]
     return [
-        variable
-        for variable in model.non_trainable_variables
-        if variable.path.endswith(("moving_mean", "moving_variance"))
+        tf.reshape(part, shape)
+        for part, shape in zip(tf.split(flat, sizes), shapes, strict=True)
     ]
 
 

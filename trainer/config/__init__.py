@@ -5,18 +5,14 @@ from trainer.config.errors import ConfigError
 from trainer.config.identity import differences, identity, resolved
 from trainer.config.models import CnnOptions, ConvMlpOptions, MlpOptions
 from trainer.config.reader import load
-from trainer.config.schema import (
-    Config,
-    DistillConfig,
-    RuntimeConfig,
-    StudentConfig,
-    TeacherConfig,
-)
+from trainer.config.runtime import RuntimeConfig
+from trainer.config.schema import Config, DistillConfig, StudentConfig, TeacherConfig
 from trainer.config.training import (
     AdamOptions,
     ConstantOptions,
     CosineOptions,
     SgdOptions,
+    StepOptions,
     TrainConfig,
 )
 
@@ -35,6 +31,7 @@ __all__ = [
     "RuntimeConfig",
     "SgdOptions",
     "ShiftOptions",
+    "StepOptions",
     "StudentConfig",
     "TeacherConfig",
     "TrainConfig",

@@ -5,7 +5,17 @@ from collections.abc import Mapping
 from typing import Annotated, Any
 
 from trainer.config.data import AUGMENTATIONS
-from trainer.config.rules import FRACTION, Count, OptionsOf, above, at_least, between
+from trainer.config.rules import (
+    FILLED,
+    FRACTION,
+    Count,
+    OptionsOf,
+    above,
+    at_least,
+    between,
+)
+
+Share = Annotated[float, between(0, 1)]
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -25,7 +35,11 @@ class AdamOptions:
     epsilon: Annotated[float, above(0)] = 1e-7
 
 
-OPTIMIZERS: Mapping[str, type] = {"adam": AdamOptions, "sgd": SgdOptions}
+OPTIMIZERS: Mapping[str, type] = {
+    "adam": AdamOptions,
+    "adamw": AdamOptions,  # with a weight_decay, which is decoupled here for all
+    "sgd": SgdOptions,
+}
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -40,10 +54,24 @@ class CosineOptions:
     """The learning rate falls along half a cosine after the warm-up."""
 
     warmup_steps: Annotated[int, at_least(0)] = 0  # linear rise from 0 to the peak
-    final_fraction: Annotated[float, between(0, 1)] = 0.0  # of the peak, at the end
+    final_fraction: Share = 0.0  # of the peak, at the end
 
 
-SCHEDULES: Mapping[str, type] = {"constant": ConstantOptions, "cosine": CosineOptions}
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class StepOptions:
+    """The learning rate is multiplied by a factor at each milestone."""
+
+    warmup_steps: Annotated[int, at_least(0)] = 0  # linear rise from 0 to the peak
+    # Shares of the steps that follow the warm-up, in ascending order.
+    milestones: Annotated[tuple[Share, ...], FILLED] = (0.5, 0.75)
+    factor: Share = 0.1
+
+
+SCHEDULES: Mapping[str, type] = {
+    "constant": ConstantOptions,
+    "cosine": CosineOptions,
+    "step": StepOptions,
+}
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -71,3 +99,12 @@ class TrainConfig:
     schedule_options: Annotated[Any, OptionsOf("schedule", SCHEDULES)] = (
         ConstantOptions()
     )
+    label_smoothing: Annotated[float, FRACTION] = 0.0  # share spread over all classes
+    accumulate: Count = 1  # micro-batches that a replica's share is computed in
+    clip_norm: Annotated[float, at_least(0)] = 0.0  # of the mean gradient; 0: none
+    weight_decay: Annotated[float, at_least(0)] = 0.0  # per step and learning rate
+    # Names of the variables that do not decay.
+    weight_decay_exclude: tuple[Annotated[str, FILLED], ...] = ("bias", "beta", "gamma")
+    ema: Annotated[float, FRACTION] = 0.0  # decay of averaged weights; 0: the last ones
+    # Ends a training that has not become better on validation for so long; 0: never.
+    patience_steps: Annotated[int, at_least(0)] = 0

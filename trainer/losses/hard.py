@@ -3,8 +3,16 @@
 import tensorflow as tf
 
 
-def hard_loss(student_logits: tf.Tensor, labels: tf.Tensor) -> tf.Tensor:
-    """Cross-entropy at T = 1 per example: [B, C], integers [B] -> [B], in nats."""
-    return tf.nn.sparse_softmax_cross_entropy_with_logits(
-        labels=labels, logits=tf.cast(student_logits, tf.float32)
-    )
+def hard_loss(
+    student_logits: tf.Tensor, labels: tf.Tensor, *, label_smoothing: float
+) -> tf.Tensor:
+    """Cross-entropy at T = 1 per example: [B, C], integers [B] -> [B], in nats.
+
+    `label_smoothing` is the share of the target that is spread evenly over all classes
+    (Szegedy et al. 2016, section 7).
+    """
+    logits = tf.cast(student_logits, tf.float32)
+    num_classes = logits.shape[-1]
+    one_hot = tf.one_hot(labels, num_classes, dtype=tf.float32)
+    targets = (1.0 - label_smoothing) * one_hot + label_smoothing / num_classes
+    return tf.nn.softmax_cross_entropy_with_logits(labels=targets, logits=logits)

@@ -1,6 +1,6 @@
 """The baseline stage: the same student, the same budget, no teacher."""
 
-from trainer import step
+from trainer import core
 from trainer.stages import training
 from trainer.stages.session import Session
 
@@ -33,5 +33,7 @@ def _train_alone(session: Session, seed: int) -> None:
             validate=session.validate,
         ),
         model,
-        step.supervised_core(model, seed=seed),
+        core.supervised(
+            model, label_smoothing=section.train.label_smoothing, seed=seed
+        ),
     )

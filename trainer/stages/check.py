@@ -29,10 +29,6 @@ def check(session: Session) -> None:
 def _check_training(
     session: Session, setting: str, train: TrainConfig, num_examples: int
 ) -> None:
-    distribution.per_replica_batch_size(
-        train.global_batch_size,
-        session.strategy,
-        setting=f"{setting}.global_batch_size",
-    )
+    distribution.per_replica_batch_size(train, session.strategy, setting=setting)
     num_steps = optimizers.num_steps(train, num_examples=num_examples)
     optimizers.schedule(train, num_steps=num_steps, setting=setting)

@@ -89,11 +89,15 @@ class Session:
                 ),
                 num_classes=len(self.source.class_names),
                 seed=seed,
-                precision=distribution.precision(
-                    section.precision, self.config.runtime
-                ),
+                precision=self.precision(role),
                 setting="teacher" if of_teacher else "student",
             )
+
+    def precision(self, role: str) -> str:
+        """The Keras dtype policy of a "teacher", "student" or "baseline"."""
+        of_teacher = role == "teacher"
+        section = self.config.teacher if of_teacher else self.config.student
+        return distribution.precision(section.precision, self.config.runtime)
 
     def predictor(
         self, model: keras.Model, examples: data.Examples

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from trainer import evaluate, soft_targets, step
+from trainer import core, evaluate, soft_targets
 from trainer.stages import training
 from trainer.stages.session import Session
 
@@ -18,13 +18,6 @@ def _distil(session: Session, seed: int) -> None:
     section = session.config.student
     distill = session.config.distill
     model = session.build("student", seed)
-    core = step.distillation_core(
-        model,
-        soft_targets.online(session.teacher),
-        alpha=distill.alpha,
-        temperature=distill.temperature,
-        seed=seed,
-    )
 
     def validate(logits: np.ndarray) -> dict[str, float]:
         return session.validate(logits) | evaluate.teacher_metrics(
@@ -44,5 +37,12 @@ def _distil(session: Session, seed: int) -> None:
             validate=validate,
         ),
         model,
-        core,
+        core.distillation(
+            model,
+            soft_targets.online(session.teacher),
+            alpha=distill.alpha,
+            temperature=distill.temperature,
+            label_smoothing=section.train.label_smoothing,
+            seed=seed,
+        ),
     )

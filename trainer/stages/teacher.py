@@ -1,6 +1,6 @@
 """The teacher stage: train the teacher, or take its weights as they are."""
 
-from trainer import models, step
+from trainer import core, models
 from trainer.stages import training
 from trainer.stages.session import Session
 from trainer.workdir import FINISHED, LAST
@@ -32,5 +32,7 @@ def teacher(session: Session) -> None:
             validate=session.validate,
         ),
         model,
-        step.supervised_core(model, seed=section.seed),
+        core.supervised(
+            model, label_smoothing=section.train.label_smoothing, seed=section.seed
+        ),
     )

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import keras
 import numpy as np
 
-from trainer import data, distribution, files, loop, models, optimizers, step
+from trainer import core, data, distribution, files, loop, models, optimizers, step
 from trainer.checkpoint import Checkpoints, Position, latest_position
 from trainer.config import RuntimeConfig, TrainConfig
 from trainer.events import MetricsFile, Progress
@@ -52,41 +52,31 @@ def is_finished(folder: pathlib.Path) -> bool:
 
 
 def train(
-    session: Session, training: Training, model: keras.Model, core: step.Core
+    session: Session, training: Training, model: keras.Model, computed: core.Core
 ) -> None:
     """Trains `model` from the start, or from the latest checkpoint in its folder.
 
-    Leaves the last weights as last.keras and those best on validation as model.keras.
+    Leaves the last weights as last.keras and those best on validation as model.keras;
+    with `ema` both are averages.
     """
-    with session.strategy.scope():
-        optimizer = optimizers.optimizer(training.section)
-        optimizer.build(model.trainable_variables)
-    checkpoints = Checkpoints(
-        training.folder / CHECKPOINTS,
-        model=model,
-        optimizer=optimizer,
-        run=session.run_name(training.role, training.seed),
-        keep=session.config.runtime.keep_checkpoints,
-    )
+    learner = _learner(session, training, model)
     # Before the batches are made: they start at the restored step.
-    position = checkpoints.restore_latest()
-    if training.weights and position.step == 0:
-        models.load_weights(
-            model, training.weights, setting=f"{training.owner}.weights"
-        )
+    position = learner.checkpoints.restore_latest()
     compiled = step.compile_step(
-        core,
+        computed,
         model=model,
-        optimizer=optimizer,
+        update=learner.update,
         schedule=training.schedule,
         batches=_batches(session, training, position.step),
+        accumulate=training.section.accumulate,
         strategy=session.strategy,
         xla=session.xla,
     )
-    _run_loop(session, training, model, compiled, checkpoints, position)
-    save_model(model, training.folder / LAST)
-    checkpoints.restore(latest_position(training.folder / CHECKPOINTS).best_step)
-    save_model(model, training.folder / FINISHED)
+    _run_loop(session, training, learner, compiled.run, position)
+    _save_judged(learner, training.folder / LAST)
+    best_step = latest_position(training.folder / CHECKPOINTS).best_step
+    learner.checkpoints.restore(best_step)
+    _save_judged(learner, training.folder / FINISHED)
 
 
 def save_model(model: keras.Model, path: pathlib.Path) -> None:
@@ -95,15 +85,49 @@ def save_model(model: keras.Model, path: pathlib.Path) -> None:
         model.save(temporary)
 
 
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class _Learner:
+    """A model in training, with all that moves and keeps it."""
+
+    model: keras.Model
+    update: optimizers.Update
+    checkpoints: Checkpoints
+
+
+def _learner(session: Session, training: Training, model: keras.Model) -> _Learner:
+    folder = training.folder / CHECKPOINTS
+    if training.weights and latest_position(folder).step == 0:
+        models.load_weights(
+            model, training.weights, setting=f"{training.owner}.weights"
+        )
+    # After the weights, since averages start from them.
+    with session.strategy.scope():
+        update = optimizers.Update(
+            model,
+            training.section,
+            float16=session.precision(training.role) == "mixed_float16",
+        )
+    checkpoints = Checkpoints(
+        folder,
+        state={"model": model.variables, **update.state},
+        run=session.run_name(training.role, training.seed),
+        keep=session.config.runtime.keep_checkpoints,
+    )
+    return _Learner(model=model, update=update, checkpoints=checkpoints)
+
+
+def _save_judged(learner: _Learner, path: pathlib.Path) -> None:
+    with learner.update.averaged():
+        save_model(learner.model, path)
+
+
 def _batches(session: Session, training: Training, first_step: int) -> data.Batches:
     return data.training_batches(
         training.examples,
         augment=_augment(session, training.section),
         seed=training.seed,
         per_replica_batch_size=distribution.per_replica_batch_size(
-            training.section.global_batch_size,
-            session.strategy,
-            setting=f"{training.owner}.train.global_batch_size",
+            training.section, session.strategy, setting=f"{training.owner}.train"
         ),
         first_step=first_step,
         strategy=session.strategy,
@@ -118,18 +142,18 @@ def _augment(session: Session, section: TrainConfig) -> data.Augment:
 def _run_loop(
     session: Session,
     training: Training,
-    model: keras.Model,
-    compiled: step.Step,
-    checkpoints: Checkpoints,
+    learner: _Learner,
+    run_steps: Callable[[int], loop.Metrics],
     position: Position,
 ) -> None:
     first, last = position.step, training.num_steps
-    predict = session.predictor(model, session.validation)
-    selection = _Selection(position)
+    predict = session.predictor(learner.model, session.validation)
+    selection = _Selection(position, patience_steps=training.section.patience_steps)
     lines = MetricsFile(training.folder / METRICS, last_step=first)
 
     def evaluate(finished: int) -> loop.Metrics:
-        metrics = training.validate(predict())
+        with learner.update.averaged():
+            metrics = training.validate(predict())
         selection.consider(finished, metrics["accuracy"])
         return {f"eval/{name}": value for name, value in metrics.items()}
 
@@ -138,15 +162,19 @@ def _run_loop(
         lines.write(finished, metrics | {"train/learning_rate": applied})
         progress.show(finished, metrics)
 
+    def save(finished: int) -> None:
+        learner.checkpoints.save(selection.position(finished))
+
     with Progress(training.title, first_step=first, last_step=last) as progress:
         loop.train(
             loop.Actions(
-                run_steps=compiled.run,
+                run_steps=run_steps,
                 advance=progress.advance,
                 evaluate=evaluate,
                 write=write,
                 is_best=selection.is_best,
-                save=lambda finished: checkpoints.save(selection.position(finished)),
+                is_exhausted=selection.is_exhausted,
+                save=save,
             ),
             _cadence(session.config.runtime),
             first_step=first,
@@ -168,7 +196,8 @@ def _cadence(runtime: RuntimeConfig) -> loop.Cadence:
 class _Selection:
     """The step with the highest validation accuracy; the earlier of equals."""
 
-    def __init__(self, position: Position) -> None:
+    def __init__(self, position: Position, *, patience_steps: int) -> None:
+        self._patience_steps = patience_steps
         self._best_step = position.best_step
         self._best_accuracy = position.best_accuracy
 
@@ -178,6 +207,9 @@ class _Selection:
 
     def is_best(self, step: int) -> bool:
         return step == self._best_step
+
+    def is_exhausted(self, step: int) -> bool:
+        return 0 < self._patience_steps <= step - self._best_step
 
     def position(self, step: int) -> Position:
         return Position(

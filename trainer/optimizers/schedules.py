@@ -1,42 +1,21 @@
-"""Optimizer and learning-rate schedule from a training section."""
+"""The length of a training, and the learning rate of each of its steps."""
 
 import math
 from collections.abc import Callable
 from typing import Any
 
-import keras
 import tensorflow as tf
 
 from trainer.config import (
-    AdamOptions,
     ConfigError,
     ConstantOptions,
     CosineOptions,
-    SgdOptions,
+    StepOptions,
     TrainConfig,
 )
 
 # The learning rate of the update that follows `step` finished ones.
 Schedule = Callable[[tf.Tensor], tf.Tensor]
-
-
-def optimizer(train: TrainConfig) -> keras.optimizers.Optimizer:
-    """The optimizer's update rule and slots; call it in the strategy's scope.
-
-    Clipping, decay, loss scaling and averaging stay off: Keras applies them before
-    gradients are summed over replicas. The learning rate comes with each update.
-    """
-    return _OPTIMIZERS[train.optimizer](train.optimizer_options)
-
-
-def _sgd(options: SgdOptions) -> keras.optimizers.Optimizer:
-    return keras.optimizers.SGD(momentum=options.momentum, nesterov=options.nesterov)
-
-
-def _adam(options: AdamOptions) -> keras.optimizers.Optimizer:
-    return keras.optimizers.Adam(
-        beta_1=options.beta_1, beta_2=options.beta_2, epsilon=options.epsilon
-    )
 
 
 def num_steps(train: TrainConfig, *, num_examples: int) -> int:
@@ -84,11 +63,15 @@ def _cosine(progress: tf.Tensor, options: CosineOptions) -> tf.Tensor:
     return options.final_fraction + (1.0 - options.final_fraction) * wave
 
 
-_OPTIMIZERS: dict[str, Callable[[Any], keras.optimizers.Optimizer]] = {
-    "adam": _adam,
-    "sgd": _sgd,
-}
+def _step(progress: tf.Tensor, options: StepOptions) -> tf.Tensor:
+    """One factor more from each milestone on."""
+    milestones = tf.constant(options.milestones, tf.float32)
+    passed = tf.reduce_sum(tf.cast(progress >= milestones, tf.float32))
+    return options.factor**passed
+
+
 _SCHEDULES: dict[str, Callable[[tf.Tensor, Any], tf.Tensor]] = {
     "constant": _constant,
     "cosine": _cosine,
+    "step": _step,
 }

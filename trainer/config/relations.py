@@ -1,0 +1,95 @@
+"""Checks of settings against one another, section by section."""
+
+from trainer.config.data import DataConfig
+from trainer.config.errors import ConfigError
+from trainer.config.runtime import RuntimeConfig
+from trainer.config.training import SgdOptions, StepOptions, TrainConfig
+
+
+def check_unique(path: str, values: tuple[int, ...]) -> None:
+    """Refuses a list that names a value twice."""
+    if len(set(values)) < len(values):
+        raise ConfigError(
+            f"{path} must name each value once, got {list(values)}; "
+            f"for example --set='{path}={sorted(set(values))}'"
+        )
+
+
+def check_splits(data: DataConfig) -> None:
+    """Refuses one split in two roles."""
+    splits = ("train_split", "validation_split", "test_split")
+    values = [getattr(data, name) for name in splits]
+    for i, name in enumerate(splits):
+        if values[i] in values[:i]:
+            other = splits[values.index(values[i])]
+            raise ConfigError(
+                f"data.{name} must differ from data.{other}, got {values[i]!r} in both"
+                "; carve them, as in 'train[:90%]' and 'train[90%:]'"
+            )
+
+
+def check_train(path: str, train: TrainConfig, runtime: RuntimeConfig) -> None:
+    """Refuses a training section, named `path`, that contradicts itself."""
+    if (train.epochs > 0) == (train.steps > 0):
+        raise ConfigError(
+            f"{path} must have exactly one of epochs and steps above 0, "
+            f"got epochs = {train.epochs} and steps = {train.steps}; "
+            f"{'remove' if train.steps else 'set'} one"
+        )
+    parts = runtime.logical_cpus * train.accumulate
+    if train.global_batch_size % parts:
+        up = -(-train.global_batch_size // parts) * parts
+        raise ConfigError(
+            f"{path}.global_batch_size must be a multiple of runtime.logical_cpus "
+            f"({runtime.logical_cpus}) times {path}.accumulate ({train.accumulate}), "
+            f"got {train.global_batch_size}; nearest above: {up}"
+        )
+    warmup_steps = train.schedule_options.warmup_steps
+    if 0 < train.steps <= warmup_steps:
+        raise ConfigError(
+            f"{path}.schedule_options.warmup_steps must be below {path}.steps "
+            f"({train.steps}), got {warmup_steps}; lower it or train longer"
+        )
+    _check_optimizer(path, train)
+    _check_milestones(path, train.schedule_options)
+
+
+def _check_optimizer(path: str, train: TrainConfig) -> None:
+    options = train.optimizer_options
+    if train.optimizer == "adamw" and train.weight_decay == 0:
+        raise ConfigError(
+            f"{path}.optimizer 'adamw' needs a weight_decay above 0, got 0.0; set "
+            f"{path}.weight_decay, for example to 0.01, or use 'adam'"
+        )
+    if isinstance(options, SgdOptions) and options.nesterov and options.momentum == 0:
+        raise ConfigError(
+            f"{path}.optimizer_options.nesterov needs a momentum above 0, got 0.0; "
+            "set momentum, or nesterov = false"
+        )
+
+
+def _check_milestones(path: str, options: object) -> None:
+    if isinstance(options, StepOptions):
+        milestones = list(options.milestones)
+        if milestones != sorted(set(milestones)):
+            raise ConfigError(
+                f"{path}.schedule_options.milestones must ascend, got {milestones}; "
+                f"for example {sorted(set(milestones))}"
+            )
+
+
+def check_cadence(runtime: RuntimeConfig) -> None:
+    """Refuses periods that do not nest."""
+    for name, unit in (
+        ("log_every_steps", "steps_per_loop"),
+        # A resumed run starts at a save, so a logged interval must start there too.
+        ("save_every_steps", "log_every_steps"),
+        ("eval_every_steps", "log_every_steps"),
+    ):
+        value, step = getattr(runtime, name), getattr(runtime, unit)
+        if value % step:
+            up = -(-value // step) * step
+            raise ConfigError(
+                f"runtime.{name} must be a multiple of runtime.{unit} ({step}), "
+                f"got {value}; nearest above: {up}"
+            )

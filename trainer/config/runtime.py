@@ -1,0 +1,23 @@
+"""The runtime section: where and how a run executes."""
+
+import dataclasses
+from typing import Annotated, Literal
+
+from trainer.config.rules import Count, at_least
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class RuntimeConfig:
+    """Where and how the run executes; a resumed run may change any of it."""
+
+    strategy: Literal["auto", "one_device", "mirrored"] = "auto"
+    min_gpus: Annotated[int, at_least(0)] = 0  # refuse to run where fewer are seen
+    logical_cpus: Count = 1  # CPU devices to mirror over where there is no GPU
+    precision: Literal["auto", "float32", "mixed_bfloat16", "mixed_float16"] = "auto"
+    xla: Literal["auto", "on", "off"] = "auto"
+    steps_per_loop: Count = 50  # optimizer updates between two returns to Python
+    log_every_steps: Count = 50  # a multiple of steps_per_loop
+    eval_every_steps: Count = 200  # a multiple of log_every_steps
+    save_every_steps: Count = 200  # a multiple of log_every_steps
+    eval_batch_size: Count = 500  # examples per evaluation step, rounded to replicas
+    keep_checkpoints: Count = 2  # newest ones kept, beside the best

@@ -1,0 +1,100 @@
+"""What one replica computes of a step: losses, their gradients, metrics.
+
+Shapes: B = examples on this replica, C = classes, K = metrics.
+"""
+
+import dataclasses
+from collections.abc import Callable
+
+import keras
+import tensorflow as tf
+
+from trainer import losses, models, noise
+from trainer.data import Batch
+
+TeacherSignal = Callable[[Batch], tf.Tensor]
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Core:
+    """What one replica computes of one step, before anything is communicated.
+
+    `run(batch, step, scale)` gives the gradients of the summed loss times `scale`, and
+    the sums [K] of the per-example metrics named by `metrics`.
+    """
+
+    run: Callable[[Batch, tf.Tensor, tf.Tensor], tuple[list[tf.Tensor], tf.Tensor]]
+    metrics: tuple[str, ...]
+
+
+def distillation(
+    student: keras.Model,
+    teacher_signal: TeacherSignal,
+    *,
+    alpha: float,
+    temperature: float,
+    label_smoothing: float,
+    seed: int,
+) -> Core:
+    """The student learns from the teacher's soft targets and from the labels."""
+
+    def run(
+        batch: Batch, step: tf.Tensor, scale: tf.Tensor
+    ) -> tuple[list[tf.Tensor], tf.Tensor]:
+        teacher_logits = teacher_signal(batch)
+        with tf.GradientTape() as tape:
+            student_logits = _training_logits(student, batch, step, seed)
+            soft = losses.soft_loss(
+                student_logits, teacher_logits, temperature=temperature
+            )
+            hard = losses.hard_loss(
+                student_logits, batch["label"], label_smoothing=label_smoothing
+            )
+            loss = losses.total_loss(soft, hard, alpha=alpha) + _penalty(student)
+            scaled = scale * loss
+        gradients = tape.gradient(scaled, student.trainable_variables)
+        agreement = _hits(student_logits, tf.argmax(teacher_logits, axis=-1))
+        accuracy = _hits(student_logits, batch["label"])
+        return gradients, _sums(loss, soft, hard, accuracy, agreement)
+
+    metrics = ("loss", "soft_loss", "hard_loss", "accuracy", "agreement")
+    return Core(run=run, metrics=metrics)
+
+
+def supervised(model: keras.Model, *, label_smoothing: float, seed: int) -> Core:
+    """The model learns from the labels alone: a teacher, or a student's baseline."""
+
+    def run(
+        batch: Batch, step: tf.Tensor, scale: tf.Tensor
+    ) -> tuple[list[tf.Tensor], tf.Tensor]:
+        with tf.GradientTape() as tape:
+            logits = _training_logits(model, batch, step, seed)
+            loss = _penalty(model) + losses.hard_loss(
+                logits, batch["label"], label_smoothing=label_smoothing
+            )
+            scaled = scale * loss
+        gradients = tape.gradient(scaled, model.trainable_variables)
+        return gradients, _sums(loss, _hits(logits, batch["label"]))
+
+    return Core(run=run, metrics=("loss", "accuracy"))
+
+
+def _training_logits(
+    model: keras.Model, batch: Batch, step: tf.Tensor, seed: int
+) -> tf.Tensor:
+    with models.dropout_keys(noise.key(seed, step, batch["slot"])):
+        return tf.cast(model(batch["input"], training=True), tf.float32)
+
+
+def _penalty(model: keras.Model) -> tf.Tensor | float:
+    """What the model's own regularizers add to the loss of each example."""
+    return tf.add_n(model.losses) if model.losses else 0.0
+
+
+def _hits(logits: tf.Tensor, classes: tf.Tensor) -> tf.Tensor:
+    predicted = tf.argmax(logits, axis=-1, output_type=tf.int32)
+    return tf.cast(predicted == tf.cast(classes, tf.int32), tf.float32)
+
+
+def _sums(*per_example: tf.Tensor) -> tf.Tensor:
+    return tf.reduce_sum(tf.stack(per_example), axis=1)

@@ -1,0 +1,122 @@
+"""How reduced gradients move a model: the same on every replica."""
+
+import contextlib
+
+import keras
+import tensorflow as tf
+
+from trainer.config import TrainConfig
+from trainer.optimizers.averages import Averages
+from trainer.optimizers.loss_scale import LossScale
+from trainer.optimizers.rules import optimizer
+
+
+class Update:
+    """Clipping, decay, the optimizer's rule, constraints and averages, in this order.
+
+    With float16 the gradients come from a loss times `scale`, and an update whose
+    gradients overflowed is left out as a whole.
+    """
+
+    def __init__(
+        self, model: keras.Model, train: TrainConfig, *, float16: bool
+    ) -> None:
+        """Makes optimizer slots and all other state; call it in the strategy's scope.
+
+        The averages of `train.ema` start from the weights that `model` has now.
+        """
+        self._train = train
+        self._trained = model.trainable_variables
+        self.moving = _moving_statistics(model)
+        self._optimizer = optimizer(train)
+        self._optimizer.build(self._trained)
+        self.loss_scale = LossScale() if float16 else None
+        self._averages = Averages(self._trained, decay=train.ema) if train.ema else None
+
+    @property
+    def state(self) -> dict[str, list[keras.Variable]]:
+        """What a checkpoint keeps beside the model."""
+        state = {"optimizer": self._optimizer.variables}
+        if self.loss_scale:
+            state["loss_scale"] = self.loss_scale.variables
+        if self._averages:
+            state["averages"] = self._averages.variables
+        return state
+
+    @property
+    def iterations(self) -> keras.Variable:
+        """Finished steps; the caller counts, outside the replicas."""
+        return self._optimizer.iterations
+
+    @property
+    def scale(self) -> tf.Tensor:
+        """What the loss is multiplied by before its gradient is taken: float32 []."""
+        return self.loss_scale.value.value if self.loss_scale else tf.constant(1.0)
+
+    def averaged(self) -> contextlib.AbstractContextManager[None]:
+        """The model has the weights it is judged by in the body: averages, if any."""
+        return self._averages.in_place() if self._averages else contextlib.nullcontext()
+
+    def apply(
+        self,
+        gradients: list[tf.Tensor],
+        statistics: list[tf.Tensor],
+        learning_rate: tf.Tensor,
+    ) -> tuple[tf.Tensor, tf.Tensor]:
+        """Moves weights by mean gradients, and moving statistics to their means.
+
+        Gives the norm of the gradients, and whether the update took place: float32 [],
+        bool [].
+        """
+        norm = tf.linalg.global_norm(gradients)
+        if self.loss_scale is None:
+            self._move(gradients, statistics, learning_rate, norm)
+            return norm, tf.constant(True)
+        finite = tf.math.is_finite(norm)
+        takes_place = finite | ~self.loss_scale.forgives()
+
+        def move() -> tf.Tensor:
+            self._move(gradients, statistics, learning_rate, norm)
+            return takes_place
+
+        # Nothing else is written, BatchNorm's statistics of the same pass included.
+        tf.cond(takes_place, move, lambda: takes_place)
+        self.loss_scale.adapt(finite)
+        return norm, takes_place
+
+    def _move(
+        self,
+        gradients: list[tf.Tensor],
+        statistics: list[tf.Tensor],
+        learning_rate: tf.Tensor,
+        norm: tf.Tensor,
+    ) -> None:
+        clip_norm = self._train.clip_norm
+        if clip_norm:
+            factor = clip_norm / tf.maximum(norm, clip_norm)
+            gradients = [factor * gradient for gradient in gradients]
+        for gradient, variable in zip(gradients, self._trained, strict=True):
+            if self._decays(variable):
+                lost = learning_rate * self._train.weight_decay
+                variable.assign(variable.value * (1.0 - lost))
+            self._optimizer.update_step(gradient, variable, learning_rate)
+            if variable.constraint is not None:
+                variable.assign(variable.constraint(variable.value))
+        for value, variable in zip(statistics, self.moving, strict=True):
+            variable.assign(value)
+        if self._averages:
+            self._averages.update(self._optimizer.iterations.value)
+
+    def _decays(self, variable: keras.Variable) -> bool:
+        """Decoupled decay (Loshchilov and Hutter 2019), apart from the exceptions."""
+        excluded = self._train.weight_decay_exclude
+        return self._train.weight_decay > 0 and variable.name not in excluded
+
+
+def _moving_statistics(model: keras.Model) -> list[keras.Variable]:
+    """BatchNorm's averages, which Keras keeps on each replica for itself."""
+    return [
+        variable
+        for variable in model.non_trainable_variables
+        if variable.path.endswith(("moving_mean", "moving_variance"))
+    ]
