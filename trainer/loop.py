@@ -65,13 +65,7 @@ def train(
     """
     step = first_step
     window = _Window()
-
-    def ends(step: int) -> bool:
-        # Patience is counted where validation is, so that a resumed run ends alike.
-        evaluated = step % cadence.eval_every_steps == 0
-        return step == last_step or (evaluated and actions.is_exhausted(step))
-
-    while not ends(step):
+    while not _ends(actions, cadence, step, last_step):
         length = cadence.next_length(step, last_step)
         started = time.monotonic()
         metrics = actions.run_steps(length)
@@ -89,8 +83,15 @@ def train(
         if log_due:
             actions.write(step, window.means(examples_per_step) | evaluation)
             window = _Window()
-        if save_due or ends(step) or (eval_due and actions.is_best(step)):
+        best = eval_due and actions.is_best(step)
+        if save_due or best or _ends(actions, cadence, step, last_step):
             actions.save(step)
+
+
+def _ends(actions: Actions, cadence: Cadence, step: int, last_step: int) -> bool:
+    # Patience is counted where validation is, so that a resumed run ends alike.
+    evaluated = step % cadence.eval_every_steps == 0
+    return step == last_step or (evaluated and actions.is_exhausted(step))
 
 
 def _check_finite(metrics: Metrics, first: int, last: int, setting: str) -> None:

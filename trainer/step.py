@@ -73,7 +73,6 @@ def compile_step(
     """
     compute = _compile_compute(core, model, update, accumulate=accumulate, xla=xla)
     apply = _compile_update(core, model, update, strategy, xla=xla)
-    iterator = iter(batches)
 
     def on_replica(batch: Batch) -> tf.Tensor:
         step = update.iterations.value
@@ -81,26 +80,36 @@ def compile_step(
         replica = tf.distribute.get_replica_context()
         return apply(replica.all_reduce("sum", flat), schedule(step))
 
-    def one_step(done: tf.Tensor, sums: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+    iterator = iter(batches)
+
+    def one_step() -> tf.Tensor:
         results = strategy.run(on_replica, args=(next(iterator),))
         # Outside the replicas, where Keras may assign a variable they share.
         update.iterations.assign_add(1)
-        result = strategy.experimental_local_results(results)[0]
-        return done + 1, sums + tf.cast(result, tf.float64)
-
-    @tf.function(autograph=False)
-    def repeat(num_steps: tf.Tensor) -> tf.Tensor:
-        nothing = tf.zeros([len(core.metrics) + 4], tf.float64)
-        return tf.while_loop(
-            lambda done, _: done < num_steps, one_step, (tf.constant(0), nothing)
-        )[1]
+        return strategy.experimental_local_results(results)[0]
 
     return Step(
         metrics=core.metrics,
         scaled=update.loss_scale is not None,
         compute=compute,
-        repeat=repeat,
+        repeat=_repeated(one_step, num_sums=len(core.metrics) + 4),
     )
+
+
+def _repeated(one_step: Callable[[], tf.Tensor], *, num_sums: int) -> Compiled:
+    """From int32 [] steps to the float64 sums over them of what each step gives."""
+
+    def add(done: tf.Tensor, sums: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        return done + 1, sums + tf.cast(one_step(), tf.float64)
+
+    @tf.function(autograph=False)
+    def repeat(num_steps: tf.Tensor) -> tf.Tensor:
+        nothing = tf.zeros([num_sums], tf.float64)
+        return tf.while_loop(
+            lambda done, _: done < num_steps, add, (tf.constant(0), nothing)
+        )[1]
+
+    return repeat
 
 
 def _compile_compute(

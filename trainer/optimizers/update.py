@@ -30,7 +30,9 @@ class Update:
         self.moving = _moving_statistics(model)
         self._optimizer = optimizer(train)
         self._optimizer.build(self._trained)
-        self.loss_scale = LossScale() if float16 else None
+        self.loss_scale = (
+            LossScale(global_batch_size=train.global_batch_size) if float16 else None
+        )
         self._averages = Averages(self._trained, decay=train.ema) if train.ema else None
 
     @property
@@ -51,7 +53,10 @@ class Update:
     @property
     def scale(self) -> tf.Tensor:
         """What the loss is multiplied by before its gradient is taken: float32 []."""
-        return self.loss_scale.value.value if self.loss_scale else tf.constant(1.0)
+        if self.loss_scale is None:
+            return tf.constant(1.0)
+        # Read now: the variable may have another value when the tensor is used.
+        return tf.convert_to_tensor(self.loss_scale.value.value)
 
     def averaged(self) -> contextlib.AbstractContextManager[None]:
         """The model has the weights it is judged by in the body: averages, if any."""

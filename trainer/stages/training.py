@@ -147,9 +147,28 @@ def _run_loop(
     position: Position,
 ) -> None:
     first, last = position.step, training.num_steps
+    with Progress(training.title, first_step=first, last_step=last) as progress:
+        loop.train(
+            _actions(session, training, learner, run_steps, position, progress),
+            _cadence(session.config.runtime),
+            first_step=first,
+            last_step=last,
+            examples_per_step=training.section.global_batch_size,
+            setting=f"{training.owner}.train.learning_rate",
+        )
+
+
+def _actions(
+    session: Session,
+    training: Training,
+    learner: _Learner,
+    run_steps: Callable[[int], loop.Metrics],
+    position: Position,
+    progress: Progress,
+) -> loop.Actions:
     predict = session.predictor(learner.model, session.validation)
     selection = _Selection(position, patience_steps=training.section.patience_steps)
-    lines = MetricsFile(training.folder / METRICS, last_step=first)
+    lines = MetricsFile(training.folder / METRICS, last_step=position.step)
 
     def evaluate(finished: int) -> loop.Metrics:
         with learner.update.averaged():
@@ -162,26 +181,15 @@ def _run_loop(
         lines.write(finished, metrics | {"train/learning_rate": applied})
         progress.show(finished, metrics)
 
-    def save(finished: int) -> None:
-        learner.checkpoints.save(selection.position(finished))
-
-    with Progress(training.title, first_step=first, last_step=last) as progress:
-        loop.train(
-            loop.Actions(
-                run_steps=run_steps,
-                advance=progress.advance,
-                evaluate=evaluate,
-                write=write,
-                is_best=selection.is_best,
-                is_exhausted=selection.is_exhausted,
-                save=save,
-            ),
-            _cadence(session.config.runtime),
-            first_step=first,
-            last_step=last,
-            examples_per_step=training.section.global_batch_size,
-            setting=f"{training.owner}.train.learning_rate",
-        )
+    return loop.Actions(
+        run_steps=run_steps,
+        advance=progress.advance,
+        evaluate=evaluate,
+        write=write,
+        is_best=selection.is_best,
+        is_exhausted=selection.is_exhausted,
+        save=lambda finished: learner.checkpoints.save(selection.position(finished)),
+    )
 
 
 def _cadence(runtime: RuntimeConfig) -> loop.Cadence:
