@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal
 from trainer.config.data import DataConfig
 from trainer.config.errors import ConfigError
 from trainer.config.models import MODELS
-from trainer.config.rules import FILLED, Count, OptionsOf, above, between
+from trainer.config.rules import FILLED, Count, OptionsOf, above, at_least, between
 from trainer.config.training import SgdOptions, TrainConfig
 
 Seed = Annotated[int, between(0, 2**31 - 1)]
@@ -62,6 +62,8 @@ class RuntimeConfig:
     save_every_steps: Count = 200  # a multiple of log_every_steps
     eval_batch_size: Count = 500  # examples per evaluation step, rounded to replicas
     keep_checkpoints: Count = 2  # newest ones kept, beside the best
+    # [a, b]: each training profiles its steps after step a up to step b.
+    profile_steps: tuple[Annotated[int, at_least(0)], ...] = ()
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -89,6 +91,7 @@ class Config:
             )
         _check_train("student.train", self.student.train, self.runtime)
         _check_cadence(self.runtime)
+        _check_profile(self.runtime)
 
 
 def _check_unique(path: str, values: tuple[int, ...]) -> None:
@@ -153,3 +156,19 @@ def _check_cadence(runtime: RuntimeConfig) -> None:
                 f"runtime.{name} must be a multiple of runtime.{unit} ({step}), "
                 f"got {value}; nearest above: {up}"
             )
+
+
+def _check_profile(runtime: RuntimeConfig) -> None:
+    steps, unit = list(runtime.profile_steps), runtime.steps_per_loop
+    if steps and not (len(steps) == 2 and steps[0] < steps[1]):
+        raise ConfigError(
+            "runtime.profile_steps must be two rising step numbers, or [] for no "
+            f"profile, got {steps}; for example "
+            f"--set='runtime.profile_steps={[2 * unit, 3 * unit]}'"
+        )
+    if any(step % unit for step in steps):
+        low, high = steps[0] // unit * unit, -(-steps[1] // unit) * unit
+        raise ConfigError(
+            "runtime.profile_steps must be multiples of runtime.steps_per_loop "
+            f"({unit}), got {steps}; nearest around: {[low, high]}"
+        )

@@ -3,16 +3,27 @@
 import dataclasses
 import pathlib
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 
 import keras
 import numpy as np
 
-from trainer import data, distribution, files, loop, models, optimizers, step
+from trainer import (
+    data,
+    distribution,
+    files,
+    loop,
+    models,
+    optimizers,
+    profiler,
+    step,
+    tensorboard,
+)
 from trainer.checkpoint import Checkpoints, Position, latest_position
 from trainer.config import RuntimeConfig, TrainConfig
 from trainer.events import MetricsFile, Progress
 from trainer.stages.session import Session
-from trainer.workdir import CHECKPOINTS, FINISHED, LAST, METRICS
+from trainer.workdir import CHECKPOINTS, FINISHED, LAST, METRICS, PROFILE, TENSORBOARD
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -83,7 +94,8 @@ def train(
         strategy=session.strategy,
         xla=session.xla,
     )
-    _run_loop(session, training, model, compiled, checkpoints, position)
+    with _profiled(session, training, compiled, position.step) as run_steps:
+        _run_loop(session, training, model, run_steps, checkpoints, position)
     save_model(model, training.folder / LAST)
     checkpoints.restore(latest_position(training.folder / CHECKPOINTS).best_step)
     save_model(model, training.folder / FINISHED)
@@ -115,18 +127,29 @@ def _augment(session: Session, section: TrainConfig) -> data.Augment:
     return data.augmentation(chosen.augment, chosen.augment_options)
 
 
+def _profiled(
+    session: Session, training: Training, compiled: step.Step, first_step: int
+) -> AbstractContextManager[profiler.RunSteps]:
+    return profiler.profiled(
+        compiled.run,
+        session.config.runtime.profile_steps,
+        first_step=first_step,
+        folder=training.folder / PROFILE,
+    )
+
+
 def _run_loop(
     session: Session,
     training: Training,
     model: keras.Model,
-    compiled: step.Step,
+    run_steps: profiler.RunSteps,
     checkpoints: Checkpoints,
     position: Position,
 ) -> None:
     first, last = position.step, training.num_steps
     predict = session.predictor(model, session.validation)
     selection = _Selection(position)
-    lines = MetricsFile(training.folder / METRICS, last_step=first)
+    lines = _metrics_file(training.folder, first)
 
     def evaluate(finished: int) -> loop.Metrics:
         metrics = training.validate(predict())
@@ -141,7 +164,7 @@ def _run_loop(
     with Progress(training.title, first_step=first, last_step=last) as progress:
         loop.train(
             loop.Actions(
-                run_steps=compiled.run,
+                run_steps=run_steps,
                 advance=progress.advance,
                 evaluate=evaluate,
                 write=write,
@@ -154,6 +177,13 @@ def _run_loop(
             examples_per_step=training.section.global_batch_size,
             setting=f"{training.owner}.train.learning_rate",
         )
+
+
+def _metrics_file(folder: pathlib.Path, last_step: int) -> MetricsFile:
+    copies = []
+    if tensorboard.is_installed():
+        copies.append(tensorboard.EventFile(folder / TENSORBOARD).add_scalars)
+    return MetricsFile(folder / METRICS, last_step=last_step, copies=copies)
 
 
 def _cadence(runtime: RuntimeConfig) -> loop.Cadence:
