@@ -21,9 +21,9 @@ def profiled(
 ) -> Iterator[RunSteps]:
     """Gives `run_steps` that is profiled after step a up to b; `profile_steps` is a, b.
 
-    Steps before `first_step` were an earlier process's and are missing. The profile is
-    in `folder`/plugins/profile/TIME once step b is done, or when the training ends
-    before. Without `profile_steps` there is none.
+    The profile is in `folder`/plugins/profile/TIME once step b is done, or when the
+    training ends before. Steps up to `first_step` were an earlier process's: they are
+    missing, and a line on the terminal says so. Without `profile_steps` there is none.
 
     Raises:
       StorageError: the folder cannot be written.

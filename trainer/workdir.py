@@ -18,8 +18,8 @@ TENSORBOARD = "tensorboard"
 # Of each training.
 CHECKPOINTS = "checkpoints"
 METRICS = "metrics.jsonl"
-LAST = "last.keras"  # the model after the last step
 PROFILE = "profile"
+LAST = "last.keras"  # the model after the last step
 FINISHED = "model.keras"  # the model of the step that was best on validation
 
 
