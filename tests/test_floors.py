@@ -13,7 +13,7 @@ FLOORS = (
     | {"noise.py"},
     {"distribution.py", "data/", "models/", "losses/", "optimizers/", "workdir.py"},
     {"core.py", "soft_targets/", "evaluate.py", "checkpoint.py", "events.py"}
-    | {"export.py", "registry.py", "report/"},
+    | {"export.py", "profiler.py", "registry.py", "report/", "tensorboard.py"},
     {"step.py", "loop.py"},
     {"stages/"},
     {"sweep.py", "watch.py", "crossval.py", "doctor.py"},

@@ -5,25 +5,34 @@ import os
 import pathlib
 import statistics
 import sys
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import tqdm
 
 from trainer import files
 
+Copy = Callable[[int, dict[str, float]], None]  # takes a step and its metrics
+
 
 class MetricsFile:
     """One JSON object a line, each step once: {"step": 50, "train/loss": 0.3, ...}."""
 
-    def __init__(self, path: pathlib.Path, *, last_step: int) -> None:
+    def __init__(
+        self, path: pathlib.Path, *, last_step: int, copies: Iterable[Copy] = ()
+    ) -> None:
         """Opens `path` for what follows `last_step`; lines past that step are dropped.
 
         They come from a process that went on after its last checkpoint, and will be
-        written again.
+        written again. Each of `copies` gets the kept lines now, later ones as they are
+        written.
         """
         self._path = path
+        self._copies = tuple(copies)
         kept = [line for line in read_metrics(path) if line["step"] <= last_step]
         files.write_text(path, "".join(json.dumps(line) + "\n" for line in kept))
+        for line in kept:
+            self._copy(line.pop("step"), line)
 
     def write(self, step: int, metrics: dict[str, float]) -> None:
         """Appends one line.
@@ -39,6 +48,11 @@ class MetricsFile:
             file.flush()
             # The checkpoint of the step may follow, and must not outlive its line.
             os.fsync(file.fileno())
+        self._copy(step, metrics)
+
+    def _copy(self, step: int, metrics: dict[str, float]) -> None:
+        for copy in self._copies:
+            copy(step, metrics)
 
 
 def read_metrics(path: pathlib.Path) -> list[dict[str, Any]]:

@@ -12,9 +12,13 @@ PREDICTIONS = "predictions.npz"
 RESULTS = "results.json"
 REPORT = "report/index.html"
 
+# Of the report and of each training.
+TENSORBOARD = "tensorboard"
+
 # Of each training.
 CHECKPOINTS = "checkpoints"
 METRICS = "metrics.jsonl"
+PROFILE = "profile"
 LAST = "last.keras"  # the model after the last step
 FINISHED = "model.keras"  # the model of the step that was best on validation
 

@@ -93,3 +93,20 @@ def check_cadence(runtime: RuntimeConfig) -> None:
                 f"runtime.{name} must be a multiple of runtime.{unit} ({step}), "
                 f"got {value}; nearest above: {up}"
             )
+
+
+def check_profile(runtime: RuntimeConfig) -> None:
+    """Refuses steps that loops do not start or end at."""
+    steps, unit = list(runtime.profile_steps), runtime.steps_per_loop
+    if steps and not (len(steps) == 2 and steps[0] < steps[1]):
+        raise ConfigError(
+            "runtime.profile_steps must be two rising step numbers, or [] for no "
+            f"profile, got {steps}; for example "
+            f"--set='runtime.profile_steps={[2 * unit, 3 * unit]}'"
+        )
+    if any(step % unit for step in steps):
+        low, high = steps[0] // unit * unit, -(-steps[1] // unit) * unit
+        raise ConfigError(
+            "runtime.profile_steps must be multiples of runtime.steps_per_loop "
+            f"({unit}), got {steps}; nearest around: {[low, high]}"
+        )

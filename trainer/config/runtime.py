@@ -21,3 +21,5 @@ class RuntimeConfig:
     save_every_steps: Count = 200  # a multiple of log_every_steps
     eval_batch_size: Count = 500  # examples per evaluation step, rounded to replicas
     keep_checkpoints: Count = 2  # newest ones kept, beside the best
+    # [a, b]: each training profiles its steps after step a up to step b.
+    profile_steps: tuple[Annotated[int, at_least(0)], ...] = ()

@@ -83,3 +83,4 @@ class Config:
             )
         relations.check_train("student.train", self.student.train, self.runtime)
         relations.check_cadence(self.runtime)
+        relations.check_profile(self.runtime)

@@ -2,15 +2,22 @@
 
 import importlib.util
 
-from trainer import console
+from trainer import console, tensorboard
 from trainer import report as pages
 from trainer.stages.session import Session
+from trainer.workdir import TENSORBOARD
 
 
 def report(session: Session) -> None:
-    """Writes report/index.html and its figures, where matplotlib is installed."""
+    """Writes report/index.html and its figures, where matplotlib is installed.
+
+    TensorBoard gets the figures too, where that is installed.
+    """
     if importlib.util.find_spec("matplotlib"):
-        pages.write(session.path)
+        folder = pages.write(session.path).parent
+        if tensorboard.is_installed():
+            figures = tensorboard.EventFile(folder / TENSORBOARD)
+            figures.add_images(sorted(folder.glob("*.png")))
     else:
         console.say(
             "no report is drawn: matplotlib is not installed; "

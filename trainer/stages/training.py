@@ -3,16 +3,29 @@
 import dataclasses
 import pathlib
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 
 import keras
 import numpy as np
 
-from trainer import core, data, distribution, files, loop, models, optimizers, step
+from trainer import (
+    core,
+    data,
+    distribution,
+    files,
+    loop,
+    models,
+    optimizers,
+    profiler,
+    step,
+    tensorboard,
+)
 from trainer.checkpoint import Checkpoints, Position, latest_position
 from trainer.config import RuntimeConfig, TrainConfig
 from trainer.events import MetricsFile, Progress
+from trainer.stages.selection import Selection
 from trainer.stages.session import Session
-from trainer.workdir import CHECKPOINTS, FINISHED, LAST, METRICS
+from trainer.workdir import CHECKPOINTS, FINISHED, LAST, METRICS, PROFILE, TENSORBOARD
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -72,7 +85,8 @@ def train(
         strategy=session.strategy,
         xla=session.xla,
     )
-    _run_loop(session, training, learner, compiled.run, position)
+    with _profiled(session, training, compiled, position.step) as run_steps:
+        _run_loop(session, training, learner, run_steps, position)
     _save_judged(learner, training.folder / LAST)
     best_step = latest_position(training.folder / CHECKPOINTS).best_step
     learner.checkpoints.restore(best_step)
@@ -139,11 +153,22 @@ def _augment(session: Session, section: TrainConfig) -> data.Augment:
     return data.augmentation(chosen.augment, chosen.augment_options)
 
 
+def _profiled(
+    session: Session, training: Training, compiled: step.Step, first_step: int
+) -> AbstractContextManager[profiler.RunSteps]:
+    return profiler.profiled(
+        compiled.run,
+        session.config.runtime.profile_steps,
+        first_step=first_step,
+        folder=training.folder / PROFILE,
+    )
+
+
 def _run_loop(
     session: Session,
     training: Training,
     learner: _Learner,
-    run_steps: Callable[[int], loop.Metrics],
+    run_steps: profiler.RunSteps,
     position: Position,
 ) -> None:
     first, last = position.step, training.num_steps
@@ -162,13 +187,13 @@ def _actions(
     session: Session,
     training: Training,
     learner: _Learner,
-    run_steps: Callable[[int], loop.Metrics],
+    run_steps: profiler.RunSteps,
     position: Position,
     progress: Progress,
 ) -> loop.Actions:
     predict = session.predictor(learner.model, session.validation)
-    selection = _Selection(position, patience_steps=training.section.patience_steps)
-    lines = MetricsFile(training.folder / METRICS, last_step=position.step)
+    selection = Selection(position, patience_steps=training.section.patience_steps)
+    lines = _metrics_file(training.folder, position.step)
 
     def evaluate(finished: int) -> loop.Metrics:
         with learner.update.averaged():
@@ -192,6 +217,13 @@ def _actions(
     )
 
 
+def _metrics_file(folder: pathlib.Path, last_step: int) -> MetricsFile:
+    copies = []
+    if tensorboard.is_installed():
+        copies.append(tensorboard.EventFile(folder / TENSORBOARD).add_scalars)
+    return MetricsFile(folder / METRICS, last_step=last_step, copies=copies)
+
+
 def _cadence(runtime: RuntimeConfig) -> loop.Cadence:
     return loop.Cadence(
         steps_per_loop=runtime.steps_per_loop,
@@ -199,27 +231,3 @@ def _cadence(runtime: RuntimeConfig) -> loop.Cadence:
         eval_every_steps=runtime.eval_every_steps,
         save_every_steps=runtime.save_every_steps,
     )
-
-
-class _Selection:
-    """The step with the highest validation accuracy; the earlier of equals."""
-
-    def __init__(self, position: Position, *, patience_steps: int) -> None:
-        self._patience_steps = patience_steps
-        self._best_step = position.best_step
-        self._best_accuracy = position.best_accuracy
-
-    def consider(self, step: int, accuracy: float) -> None:
-        if accuracy > self._best_accuracy:
-            self._best_step, self._best_accuracy = step, accuracy
-
-    def is_best(self, step: int) -> bool:
-        return step == self._best_step
-
-    def is_exhausted(self, step: int) -> bool:
-        return 0 < self._patience_steps <= step - self._best_step
-
-    def position(self, step: int) -> Position:
-        return Position(
-            step=step, best_step=self._best_step, best_accuracy=self._best_accuracy
-        )

@@ -1,0 +1,75 @@
+"""What TensorBoard shows of a run: the numbers of metrics.jsonl, the report's figures.
+
+The package is an optional extra, and TensorFlow's own tf.summary raises without it.
+Events are appended to a file here instead of being handed to the thread behind
+tf.summary: a line is in the file once it is logged, and a full disk is seen at once.
+"""
+
+import importlib.util
+import os
+import pathlib
+import socket
+import struct
+import time
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from trainer import files
+
+
+def is_installed() -> bool:
+    """Whether the package is there, so that somebody can look at event files."""
+    return importlib.util.find_spec("tensorboard") is not None
+
+
+class EventFile:
+    """The only event file of a folder; TensorBoard must be installed."""
+
+    def __init__(self, folder: pathlib.Path) -> None:
+        """Starts a new file in `folder`; the event files of earlier processes go.
+
+        Raises:
+          StorageError: the folder cannot be written.
+        """
+        # TensorBoard finds the file by "tfevents"; one that is open in a browser reads
+        # on in the file whose name comes next.
+        name = f"events.out.tfevents.{int(time.time())}.{socket.gethostname()}"
+        self._path = folder / f"{name}.{os.getpid()}"
+        with files.explained(folder):
+            for earlier in folder.glob("*.tfevents.*"):
+                earlier.unlink()
+        self._append(file_version="brain.Event:2")
+
+    def add_scalars(self, step: int, scalars: Mapping[str, float]) -> None:
+        """Appends the values of one step, which TensorBoard keeps as float32.
+
+        Raises:
+          StorageError: the disk is full.
+        """
+        values = [{"tag": tag, "simple_value": v} for tag, v in scalars.items()]
+        self._append(step=step, summary={"value": values})
+
+    def add_images(self, pngs: Iterable[pathlib.Path]) -> None:
+        """Appends PNG files as they are, each under the stem of its name.
+
+        Raises:
+          StorageError: the disk is full.
+        """
+        for path in pngs:
+            png = path.read_bytes()
+            # A PNG begins with 8 bytes of signature and the IHDR chunk's length and
+            # name, then width and height.
+            width, height = struct.unpack(">II", png[16:24])
+            image = {"width": width, "height": height, "encoded_image_string": png}
+            self._append(summary={"value": [{"tag": path.stem, "image": image}]})
+
+    def _append(self, **event: Any) -> None:
+        from tensorboard.compat.proto import event_pb2
+        from tensorboard.summary.writer.record_writer import RecordWriter
+
+        record = event_pb2.Event(wall_time=time.time(), **event).SerializeToString()
+        with files.explained(self._path):
+            # Each time: somebody may tidy up event files while a training runs.
+            self._path.parent.mkdir(parents=True, exist_ok=True)
+            with open(self._path, "ab") as file:
+                RecordWriter(file).write(record)
