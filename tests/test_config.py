@@ -392,6 +392,37 @@ def test_a_users_own_options_must_be_what_config_json_can_hold(minimal, value, g
             "nearest above: 100",
         ),
         (
+            ["student.train.accumulate=5", "runtime.logical_cpus=2"],
+            "(2) times student.train.accumulate (5), got 96",
+            "nearest above: 100",
+        ),
+        (
+            ["student.train.optimizer='adamw'"],
+            "student.train.optimizer 'adamw' needs a weight_decay above 0, got 0.0",
+            "for example to 0.01, or use 'adam'",
+        ),
+        (
+            [
+                "student.train.schedule='step'",
+                "student.train.schedule_options.milestones=[0.5, 0.2]",
+            ],
+            "milestones must ascend, got [0.5, 0.2]",
+            "for example [0.2, 0.5]",
+        ),
+        (
+            ["teacher={model='cnn', weights='t.keras', head.global_batch_size=96}"],
+            "teacher.head must have exactly one of epochs and steps",
+            "set one",
+        ),
+        (
+            [
+                "teacher={model='cnn', weights='t.keras', "
+                "head={global_batch_size=96, steps=1}}"
+            ],
+            "[teacher.head] must be followed by a [teacher.train] section, got none",
+            "rename it to [teacher.train]",
+        ),
+        (
             [
                 "student.train.optimizer='sgd'",
                 "student.train.optimizer_options={momentum = 0, nesterov = true}",

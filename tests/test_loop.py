@@ -102,6 +102,32 @@ def test_a_resumed_training_keeps_the_cadence_of_the_whole():
     assert recorder.steps_of("evaluate") == [40, 55]
 
 
+def test_a_training_without_hope_ends_after_an_evaluation_and_is_saved():
+    # Step 30 is past all patience too, but nobody looks before step 40.
+    recorder = Recorder(exhausted={30, 40, 60})
+    recorder.train(last_step=80, save_every_steps=80)
+    assert recorder.steps_of("run") == [10, 10, 10, 10]
+    assert recorder.steps_of("evaluate") == [20, 40]
+    assert recorder.calls[-2:] == [("write", 40), ("save", 40)]
+
+
+def test_a_training_that_had_ended_for_want_of_hope_does_not_go_on():
+    recorder = Recorder(exhausted={40, 50, 60})
+    recorder.train(first_step=40, last_step=80)
+    assert recorder.calls == []
+    recorder.train(first_step=50, last_step=80)  # saved between two evaluations
+    assert recorder.steps_of("run") == [10]
+
+
+def test_a_loop_without_updates_does_not_dilute_the_means():
+    recorder = Recorder()
+    losses = iter([{"overflow": 1.0}, {"overflow": 0.0, "loss": 3.0}])
+    recorder.run_steps = lambda num_steps: next(losses)
+    recorder.train(last_step=20, log_every_steps=20)
+    assert recorder.lines[20]["train/loss"] == pytest.approx(3.0)
+    assert recorder.lines[20]["train/overflow"] == pytest.approx(0.5)
+
+
 def test_a_finished_training_does_nothing():
     recorder = Recorder()
     recorder.train(first_step=55, last_step=55)

@@ -118,6 +118,17 @@ def test_hard_loss_is_the_negative_log_probability_of_the_label():
     np.testing.assert_allclose(actual, expected, rtol=1e-5)
 
 
+def test_smoothed_labels_leave_a_share_to_every_class():
+    labels = np.array([0, 9, 3, 3, 7, 1])
+    actual = losses.hard_loss(
+        tf.constant(STUDENT, tf.float32), tf.constant(labels), label_smoothing=0.2
+    )
+    # 0.8 on the label and 0.2 / 10 on each class, the label too.
+    log_probs = numpy_log_softmax(STUDENT)
+    expected = -0.8 * log_probs[np.arange(6), labels] - 0.02 * log_probs.sum(axis=1)
+    np.testing.assert_allclose(actual, expected, rtol=1e-5)
+
+
 def test_alpha_weighs_the_soft_loss():
     soft, hard = tf.constant([1.0, 2.0]), tf.constant([10.0, 20.0])
     np.testing.assert_allclose(

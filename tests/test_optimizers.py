@@ -14,6 +14,7 @@ from trainer.config import (
     ConstantOptions,
     CosineOptions,
     SgdOptions,
+    StepOptions,
     TrainConfig,
 )
 
@@ -88,6 +89,19 @@ def test_a_cosine_takes_all_steps_after_the_warm_up():
     schedule = schedule_of("cosine", CosineOptions(warmup_steps=4), num_steps=104)
     expected = [0.85355339, 0.5, 0.0]
     assert rates(schedule, 29, 54, 104) == pytest.approx(expected, abs=1e-7)
+
+
+def test_steps_multiply_the_rate_at_shares_of_the_training():
+    options = StepOptions(milestones=(0.5, 0.8), factor=0.1)
+    schedule = schedule_of("step", options, num_steps=100, learning_rate=0.5)
+    expected = [0.5, 0.5, 0.05, 0.05, 0.005, 0.005]
+    assert rates(schedule, 0, 49, 50, 79, 80, 99) == pytest.approx(expected)
+
+
+def test_steps_count_from_the_end_of_the_warm_up():
+    options = StepOptions(milestones=(0.5,), factor=0.2, warmup_steps=20)
+    schedule = schedule_of("step", options, num_steps=100, learning_rate=1.0)
+    assert rates(schedule, 59, 60) == pytest.approx([1.0, 0.2])
 
 
 @pytest.mark.parametrize("warmup_steps", [10, 11])

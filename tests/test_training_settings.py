@@ -1,0 +1,97 @@
+"""Settings of a training from the command line: what they leave in the workdir."""
+
+import numpy as np
+import pytest
+
+from tests import runs
+from trainer import main
+from trainer.events import read_metrics
+
+ONE_SEED = "--set=seeds=[0]"
+
+
+def baseline(tmp_path, tfds_dir, *settings: str):
+    """The folder of a baseline trained with `settings`, and its command line."""
+    config = runs.write_config(tmp_path, tfds_dir)
+    words = runs.command("baseline", config, tmp_path / "run", ONE_SEED, *settings)
+    assert main.main(words) == 0
+    return tmp_path / "run" / "baseline" / "seed-0", words
+
+
+def arrays(folder, step: int, group: str) -> list[np.ndarray]:
+    """One group of variables in a checkpoint."""
+    with np.load(folder / "checkpoints" / f"step-{step:08d}.npz") as file:
+        return [file[name] for name in file if name.startswith(f"{group}/")]
+
+
+def test_averages_are_exported_and_a_resumed_float16_training_ends_alike(
+    tmp_path, tfds_dir
+):
+    folder, words = baseline(
+        tmp_path,
+        tfds_dir,
+        "--set=student.train.ema=0.9",
+        "--set=student.train.clip_norm=1.0",
+        "--set=runtime.precision='mixed_float16'",
+        "--set=runtime.keep_checkpoints=5",
+    )
+    last = runs.weights(folder / "last.keras")
+    averages = arrays(folder, 60, "averages")
+    for exported, average in zip(last, averages, strict=True):
+        np.testing.assert_array_equal(exported, average)
+    own = arrays(folder, 60, "model")
+    assert any((a != b).any() for a, b in zip(own, averages, strict=True))
+    scale, good_steps = arrays(folder, 60, "loss_scale")
+    lines = read_metrics(folder / "metrics.jsonl")
+    skipped = sum(5 * line["train/overflow"] for line in lines)
+    assert good_steps == 60 - skipped
+    assert scale == lines[-1]["train/loss_scale"]
+
+    for name in ("model.keras", "last.keras", "checkpoints/step-00000060.npz"):
+        (folder / name).unlink()
+    (folder / "checkpoints" / "step-00000040.npz").unlink()
+    assert main.main(words) == 0
+    for resumed, weight in zip(runs.weights(folder / "last.keras"), last, strict=True):
+        np.testing.assert_array_equal(resumed, weight)
+    names = {"train/loss_scale", "train/overflow", "eval/accuracy"}
+    for line, before in zip(read_metrics(folder / "metrics.jsonl"), lines, strict=True):
+        for name in names & before.keys():
+            assert line[name] == before[name]
+
+
+def test_a_validation_without_progress_ends_the_training(tmp_path, tfds_dir, capsys):
+    folder, words = baseline(
+        tmp_path,
+        tfds_dir,
+        "--set=student.train.learning_rate=1e-12",
+        "--set=student.train.patience_steps=15",
+    )
+    # Evaluated at 20, no better at 40, which is 20 steps after the best.
+    lines = read_metrics(folder / "metrics.jsonl")
+    assert [line["step"] for line in lines] == list(range(5, 41, 5))
+    assert (folder / "checkpoints" / "step-00000040.npz").exists()
+    expected = runs.weights(folder / "model.keras")
+
+    (folder / "model.keras").unlink()
+    assert main.main(words) == 0
+    assert len(read_metrics(folder / "metrics.jsonl")) == 8
+    for actual, weight in zip(
+        runs.weights(folder / "model.keras"), expected, strict=True
+    ):
+        np.testing.assert_array_equal(actual, weight)
+
+
+@pytest.mark.parametrize(
+    ("setting", "message"),
+    [
+        ("student.train.accumulate=7", "nearest above: 28"),
+        ("runtime.min_gpus=1", "runtime.min_gpus = 1 asks for GPUs, got 0"),
+    ],
+)
+def test_what_the_devices_cannot_do_ends_with_2(
+    tmp_path, tfds_dir, capsys, setting, message
+):
+    config = runs.write_config(tmp_path, tfds_dir)
+    words = runs.command("baseline", config, tmp_path / "run", f"--set={setting}")
+    assert main.main(words) == 2
+    assert message in capsys.readouterr().err
