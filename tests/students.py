@@ -69,6 +69,7 @@ class Run:
         xla: bool = False,
         options: MlpOptions = DROPOUT,
         build=build_mlp,
+        build_teacher=build_mlp,
         precision: str = "float32",
         alpha: float = 0.7,
         temperature: float = 3.0,
@@ -78,7 +79,7 @@ class Run:
     ) -> None:
         self.strategy = strategy_of(num_replicas)
         with self.strategy.scope():
-            self.teacher = build_mlp(
+            self.teacher = build_teacher(
                 MlpOptions(hidden_sizes=(24,), dropout=0.5), seed=9
             )
             self.student = build(options, precision=precision)
@@ -128,8 +129,11 @@ class Run:
         return [numpy_of(v) for v in self.student.variables]
 
 
-def batch_norm_model(options: MlpOptions, precision: str = "float32") -> keras.Model:
+def batch_norm_model(
+    options: MlpOptions, seed: int = 0, precision: str = "float32"
+) -> keras.Model:
     del options, precision
+    keras.utils.set_random_seed(seed)
     return keras.Sequential(
         [
             keras.Input(IMAGE_SHAPE, dtype="uint8"),

@@ -156,12 +156,18 @@ def test_alpha_zero_trains_as_without_a_teacher():
     assert distilled.losses(5) == pytest.approx(alone.losses(5), rel=1e-6)
 
 
-def test_the_teacher_is_bit_identical_after_training():
-    run = Run(train=ADAM, num_replicas=2)
+@pytest.mark.parametrize("build", [build_mlp, batch_norm_model])
+@pytest.mark.parametrize("xla", [False, True])
+def test_the_teacher_is_bit_identical_after_training(build, xla):
+    run = Run(train=ADAM, num_replicas=2, build_teacher=build, xla=xla)
     before = [numpy_of(v) for v in run.teacher.variables]
     run.compiled.run(10)
     for variable, value in zip(run.teacher.variables, before, strict=True):
         np.testing.assert_array_equal(numpy_of(variable), value)
+
+
+def test_the_teacher_has_no_slots_in_the_optimizer():
+    run = Run(train=ADAM)
     slots = {v.shape for v in run.update.state["optimizer"]}
     assert run.teacher.variables[0].shape not in slots
 
