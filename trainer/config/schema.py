@@ -81,6 +81,7 @@ class Config:
         _check_unique("seeds", self.seeds)
         _check_unique("data.exclude_labels", self.data.exclude_labels)
         _check_splits(self.data)
+        _check_kind(self)
         if self.teacher.train:
             _check_train("teacher.train", self.teacher.train, self.runtime)
         elif not self.teacher.weights:
@@ -108,6 +109,49 @@ def _check_splits(data: DataConfig) -> None:
             raise ConfigError(
                 f"data.{name} must differ from data.{other}, got {values[i]!r} in both"
                 "; carve them, as in 'train[:90%]' and 'train[90%:]'"
+            )
+
+
+def _check_kind(config: Config) -> None:
+    """Refuses settings of another kind of dataset, which would have no effect."""
+    data = config.data
+    if data.is_folder and not data.image_size:
+        raise ConfigError(
+            f"data.image_size must be set for {data.dataset!r}, whose images may have "
+            "any size; for example data.image_size = 96"
+        )
+    if data.skip_corrupt and not data.is_folder:
+        raise ConfigError(
+            f"data.skip_corrupt must be false for {data.dataset!r}, got true; it "
+            "leaves damaged files out of a 'folder:PATH'"
+        )
+    if data.feature_columns and not data.is_table:
+        raise ConfigError(
+            f"data.feature_columns must be empty for {data.dataset!r}, got "
+            f"{list(data.feature_columns)}; only a table has columns"
+        )
+    if data.is_table:
+        _check_table(config)
+
+
+def _check_table(config: Config) -> None:
+    data = config.data
+    if data.image_size:
+        raise ConfigError(
+            f"data.image_size must be 0 for the table {data.dataset!r}, got "
+            f"{data.image_size}; remove it"
+        )
+    sections: dict[str, DataConfig | TrainConfig] = {
+        "data": data,
+        "student.train": config.student.train,
+    }
+    if config.teacher.train:
+        sections["teacher.train"] = config.teacher.train
+    for path, section in sections.items():
+        if section.augment not in ("none", "inherit"):
+            raise ConfigError(
+                f"{path}.augment must be 'none' for the table {data.dataset!r}, got "
+                f"{section.augment!r}, which moves the pixels of images; remove it"
             )
 
 
