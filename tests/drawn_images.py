@@ -19,8 +19,9 @@ SHAPES = {
     "disc": lambda x, y: x**2 + y**2 < 1,
     "ring": lambda x, y: (x**2 + y**2 < 1) & (x**2 + y**2 > 0.35),
     "square": lambda x, y: np.maximum(abs(x), abs(y)) < 0.85,
-    "cross": lambda x, y: (np.minimum(abs(x), abs(y)) < 0.3)
-    & (np.maximum(abs(x), abs(y)) < 1),
+    "cross": lambda x, y: (
+        (np.minimum(abs(x), abs(y)) < 0.3) & (np.maximum(abs(x), abs(y)) < 1)
+    ),
 }
 COLOURS = {"red": (200, 60, 50), "blue": (50, 70, 200)}
 CLASSES = tuple(
@@ -38,9 +39,7 @@ def images(
         yield name, _drawn(*name.split("_"), size, rng)
 
 
-def _drawn(
-    colour: str, shape: str, size: int, rng: np.random.Generator
-) -> np.ndarray:
+def _drawn(colour: str, shape: str, size: int, rng: np.random.Generator) -> np.ndarray:
     # A coarse grid of colours, smoothed, with fine noise over it.
     coarse = rng.integers(70, 186, (6, 6, 3)).astype(np.uint8)
     ground = Image.fromarray(coarse).resize((size, size), Image.Resampling.BILINEAR)

@@ -61,10 +61,12 @@ def new_list(root: str, classes: Mapping[str, str], *, split: str) -> list[Liste
     Raises:
       DataError: a file cannot be read. A damaged image is listed as such.
     """
-    # One call each: eager operations would take longer than the decoding.
-    decode = tf.function(
-        decoded, autograph=False, input_signature=[tf.TensorSpec((), tf.string)]
-    )
+    # One call each: eager operations would take longer than the decoding. Traced here,
+    # or each thread would.
+    with tf.device("/cpu:0"):
+        decode = tf.function(decoded, autograph=False).get_concrete_function(
+            tf.TensorSpec((), tf.string)
+        )
 
     def listed(path: str) -> ListedFile:
         contents = _contents(os.path.join(root, path))
