@@ -333,7 +333,7 @@ def test_classes_that_differ_between_splits_are_listed_both_ways(root, lists):
     write_classes(root / "train", {"cow": 1})
     write_classes(root / "test", {"Dog": 1, "emu": 1})
     message = refusal(lambda: data.open_source(config(root), lists))
-    assert "only in test: Dog, emu; only in train: cow;" in message
+    assert "only in train: cow; only in test: Dog, emu;" in message
 
 
 @pytest.mark.parametrize("name", ["nowhere", "file"])

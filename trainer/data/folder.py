@@ -143,10 +143,7 @@ def open_folder(data: DataConfig, lists: pathlib.Path) -> FolderSource:
         data=data,
         root=root,
         listed=listed,
-        num_new=sum(
-            len(found[name].keys() - {line.path for line in lines})
-            for name, lines in kept.items()
-        ),
+        num_new=sum(_num_new(found[name], lines) for name, lines in kept.items()),
         class_names=tuple(sorted(_classes(listed[names[0]]))),
     )
     _check_filled(source)
@@ -157,6 +154,10 @@ def open_folder(data: DataConfig, lists: pathlib.Path) -> FolderSource:
 
 def _whole(listed: Mapping[str, Collection[object]]) -> splits.Whole:
     return splits.whole({name: len(lines) for name, lines in listed.items()})
+
+
+def _num_new(found: Mapping[str, str], lines: list[ListedFile]) -> int:
+    return len(found.keys() - {line.path for line in lines})
 
 
 def _check_damaged(

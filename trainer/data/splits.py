@@ -34,11 +34,13 @@ def whole(num_examples: Mapping[str, int]) -> Whole:
 def used(data: DataConfig, known: Iterable[str]) -> list[str]:
     """Those of the `known` whole splits that the config takes examples from.
 
+    Those that train come first.
+
     Raises:
       DataError: it names another.
     """
     found = sorted(known)
-    names = set()
+    names: list[str] = []
     for setting in _SETTINGS:
         split = getattr(data, setting)
         named = {part.partition("[")[0].strip() for part in split.split("+")}
@@ -50,8 +52,8 @@ def used(data: DataConfig, known: Iterable[str]) -> list[str]:
                 f"known: {', '.join(found)}, and parts of them as in "
                 f"'{found[0]}[:90%]'"
             )
-        names |= named
-    return sorted(names)
+        names += sorted(named - set(names))
+    return names
 
 
 def example_ids(whole_splits: Whole, split: str) -> np.ndarray:

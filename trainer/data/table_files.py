@@ -4,6 +4,7 @@ import csv
 import dataclasses
 import io
 import zipfile
+import zlib
 from collections.abc import Sequence
 
 import numpy as np
@@ -13,10 +14,12 @@ from trainer.config import DataConfig
 from trainer.data.decode import reason
 from trainer.data.examples import DataError
 
+_LARGEST = float(np.finfo(np.float32).max)
+
 # Of a damaged file, of one of another kind, and (the first two) of a single array.
 _NPZ_ERRORS = (
-    *(AttributeError, TypeError),
-    *(ValueError, OSError, EOFError, zipfile.BadZipFile),
+    *(AttributeError, TypeError, ValueError, OSError, EOFError),
+    *(zipfile.BadZipFile, zlib.error),
 )
 
 
@@ -193,16 +196,21 @@ def _feature_columns(
             f"{path} must have a column beside {data.label_column!r}, got none; add "
             "features"
         )
-    return data.feature_columns or others
+    chosen = data.feature_columns
+    if len(set(chosen) - {data.label_column}) < len(chosen):
+        raise DataError(
+            f"data.feature_columns must name each column once and not "
+            f"{data.label_column!r}, got {list(chosen)}; remove what is too much"
+        )
+    return chosen or others
 
 
-def _number(cell: str, where: str, column: str) -> np.float32:
+def _number(cell: str, where: str, column: str) -> float:
     try:
-        with np.errstate(over="ignore"):
-            number = np.float32(float(cell))
+        number = float(cell)
     except ValueError:
         raise _no_number(cell, where, column) from None
-    if not np.isfinite(number):
+    if not abs(number) <= _LARGEST:  # NaN is neither
         raise _no_number(cell, where, column)
     return number
 
@@ -210,8 +218,8 @@ def _number(cell: str, where: str, column: str) -> np.float32:
 def _no_number(cell: object, where: str, column: str) -> DataError:
     got = repr(str(cell)) if str(cell).strip() else "an empty cell"
     return DataError(
-        f"{where}, column {column!r}, must be a finite number, got {got}; mend it, "
-        "leave the row out, or name other columns in data.feature_columns"
+        f"{where}, column {column!r}, must be a finite float32 number, got {got}; "
+        "mend it, leave the row out, or name other columns in data.feature_columns"
     )
 
 
