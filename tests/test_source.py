@@ -220,6 +220,13 @@ def test_a_source_knows_the_names_of_its_classes(source):
     assert source.class_names == tuple("0123456789")
 
 
+def test_a_source_describes_itself(source):
+    assert source.description == (
+        "mnist_mini: 9000 + 1000 + 2000 examples of 10 classes, 28 x 28 x 1, "
+        "9.4 MB decoded, in memory"
+    )
+
+
 # Order and ids where a set has several files, shuffled when they were written.
 
 

@@ -14,6 +14,7 @@ which costs less than decoding them.
 import concurrent.futures
 import dataclasses
 import hashlib
+import itertools
 import json
 import os
 import pathlib
@@ -32,6 +33,8 @@ EXAMPLE = "example"  # the state of a file that can be trained on
 
 # Of a local disk as many as decode, of a bucket as many as hide its latency.
 _READERS = 4 * (os.cpu_count() or 1)
+
+_BLOCK = 10_000  # files handed to the readers at a time
 
 Result = TypeVar("Result")
 
@@ -135,9 +138,12 @@ def _for_each(
 ) -> list[Result]:
     """The results in order, made by several threads under a progress bar."""
     with concurrent.futures.ThreadPoolExecutor(_READERS) as pool:
+        # In blocks, because a future of each of a million files would fill memory.
+        blocks = range(0, len(items), _BLOCK)
+        results = (pool.map(action, items[i : i + _BLOCK]) for i in blocks)
         return list(
             tqdm.tqdm(
-                pool.map(action, items),
+                itertools.chain.from_iterable(results),
                 desc=title,
                 total=len(items),
                 unit="file",

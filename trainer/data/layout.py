@@ -5,10 +5,10 @@ and Thumbs.db, are as if they were not there.
 """
 
 from collections.abc import Iterable
-from typing import NoReturn
 
 import tensorflow as tf
 
+from trainer.data.decode import reason
 from trainer.data.examples import DataError
 
 _EXTENSIONS = (".jpg", ".jpeg", ".png", ".webp")
@@ -49,22 +49,18 @@ def classes_of_splits(root: str) -> dict[str, dict[str, str]]:
 
 def _walked(root: str) -> tuple[list[Path], list[Path]]:
     """Every folder and every file."""
-
-    def refuse(error: Exception) -> NoReturn:
-        raise DataError(
-            f"{root} must be readable with all its folders, got an error: {error}; "
-            "mend it or remove the folder"
-        ) from error
-
     folders: list[Path] = []
     files: list[Path] = []
     try:
-        for top, inner, names in tf.io.gfile.walk(root, onerror=refuse):
+        for top, inner, names in tf.io.gfile.walk(root):
             above = tuple(part for part in top[len(root) :].split("/") if part)
             folders += [(*above, name) for name in inner]
             files += [(*above, name) for name in names]
-    except UnicodeDecodeError as error:
-        refuse(error)
+    except (UnicodeDecodeError, tf.errors.OpError) as error:
+        raise DataError(
+            f"{root} must be readable with all its folders, and their names be UTF-8, "
+            f"got an error: {reason(error)}; mend or remove what is not"
+        ) from error
     return (
         [path for path in folders if _is_visible(path)],
         [path for path in files if _is_visible(path)],

@@ -1,11 +1,12 @@
 """Files of rows and columns. M = rows, F = features."""
 
+import array
 import csv
 import dataclasses
 import io
 import zipfile
 import zlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 import tensorflow as tf
@@ -13,8 +14,6 @@ import tensorflow as tf
 from trainer.config import DataConfig
 from trainer.data.decode import reason
 from trainer.data.examples import DataError
-
-_LARGEST = float(np.finfo(np.float32).max)
 
 # Of a damaged file, of one of another kind, and (the first two) of a single array.
 _NPZ_ERRORS = (
@@ -42,18 +41,32 @@ def read_csv(path: str, data: DataConfig) -> Table:
     Raises:
       DataError: a column or cell is missing, or a feature is not a finite number.
     """
-    columns, lines, rows = _csv_rows(path)
+    rows = _csv_rows(path)
+    _, columns = next(rows)
     names = _feature_columns(path, columns, data)
+    label_place = columns.index(data.label_column)
     places = [columns.index(name) for name in names]
-    features = np.empty((len(rows), len(names)), np.float32)
-    labels = []
-    for i, row in enumerate(rows):
-        where = f"{path}, line {lines[i]}"
-        for j, place in enumerate(places):
-            features[i, j] = _number(row[place], where, names[j])
-        labels.append(row[columns.index(data.label_column)].strip())
-        if not labels[i]:
-            raise _no_label(where, data)
+    # Converted row by row: the text of all cells is many times their numbers.
+    numbers = array.array("d")
+    labels: list[str] = []
+    lines: list[int] = []
+    for line, row in rows:
+        try:
+            numbers.extend([float(row[place]) for place in places])
+        except ValueError:
+            bad = next(place for place in places if not _is_number(row[place]))
+            where = f"{path}, line {line}"
+            raise _no_number(row[bad], where, columns[bad]) from None
+        labels.append(row[label_place].strip())
+        lines.append(line)
+    if not labels:
+        raise DataError(f"{path} must have rows below its first line, got none")
+    if "" in labels:
+        raise _no_label(f"{path}, line {lines[labels.index('')]}", data)
+    features = _as_float32(np.array(numbers).reshape(len(labels), len(names)))
+    for i, j in np.argwhere(~np.isfinite(features))[:1]:
+        number = numbers[i * len(names) + j]
+        raise _no_number(number, f"{path}, line {lines[i]}", names[j])
     return Table(path=path, labels=labels, feature_names=names, features=features)
 
 
@@ -91,32 +104,24 @@ def read_npz(path: str, data: DataConfig) -> Table:
     )
 
 
-def _csv_rows(path: str) -> tuple[list[str], list[int], list[list[str]]]:
-    """The columns' names, and of each row its line and its cells."""
+def _csv_rows(path: str) -> Iterator[tuple[int, list[str]]]:
+    """The line and the cells of each row; the first ones are the columns' names."""
     reader = csv.reader(io.StringIO(_text(path), newline=""), strict=True)
-    lines: list[int] = []
-    rows: list[list[str]] = []
     try:
         columns = [name.strip() for name in next(reader, [])]
+        yield reader.line_num, columns
         for row in reader:
             if len(row) != len(columns):
                 raise DataError(
                     f"{path}, line {reader.line_num}, must have {len(columns)} cells "
                     f"as the first line has, got {len(row)}; mend or remove the line"
                 )
-            lines.append(reader.line_num)
-            rows.append(row)
+            yield reader.line_num, row
     except csv.Error as error:
         raise DataError(
             f"{path}, line {reader.line_num}, must hold comma-separated values, got "
             f"an error: {error}; mend the line"
         ) from error
-    if not rows:
-        raise DataError(
-            f"{path} must have a line of column names and rows below it, got "
-            f"{'only that line' if columns else 'an empty file'}; add rows"
-        )
-    return columns, lines, rows
 
 
 def _text(path: str) -> str:
@@ -141,22 +146,21 @@ def _npz_arrays(path: str) -> dict[str, np.ndarray]:
 
 
 def _npz_block(
-    path: str, column: str, array: np.ndarray, *, num_rows: int
+    path: str, column: str, values: np.ndarray, *, num_rows: int
 ) -> np.ndarray:
     """An array of features as float32 [M, K]."""
-    if array.dtype.kind not in "biuf":
+    if values.dtype.kind not in "biuf":
         raise DataError(
-            f"{path}, array {column!r}, must hold numbers, got {array.dtype}; leave it "
-            "out of the file, or name the others in data.feature_columns"
+            f"{path}, array {column!r}, must hold numbers, got {values.dtype}; leave "
+            "it out of the file, or name the others in data.feature_columns"
         )
-    if array.ndim not in (1, 2) or len(array) != num_rows:
+    if values.ndim not in (1, 2) or len(values) != num_rows:
         raise DataError(
             f"{path}, array {column!r}, must have the shape [{num_rows}] or "
-            f"[{num_rows}, K] of the labels' {num_rows} rows, got {list(array.shape)}; "
-            "mend the file"
+            f"[{num_rows}, K] of the labels' {num_rows} rows, got "
+            f"{list(values.shape)}; mend the file"
         )
-    with np.errstate(over="ignore"):  # becomes infinite, and is refused as such
-        return array.reshape(num_rows, -1).astype(np.float32)
+    return _as_float32(values.reshape(num_rows, -1))
 
 
 def _contents(path: str) -> bytes:
@@ -174,6 +178,8 @@ def _feature_columns(
     path: str, columns: Sequence[str], data: DataConfig
 ) -> tuple[str, ...]:
     """The names of the features, after a check of all columns."""
+    if not columns:
+        raise DataError(f"{path} must name its columns and hold rows, got nothing")
     known = ", ".join(map(repr, columns))
     repeated = [name for i, name in enumerate(columns) if name in columns[:i]]
     if repeated:
@@ -205,14 +211,18 @@ def _feature_columns(
     return chosen or others
 
 
-def _number(cell: str, where: str, column: str) -> float:
+def _as_float32(numbers: np.ndarray) -> np.ndarray:
+    """What is beyond float32 becomes infinite, and is refused as such."""
+    with np.errstate(over="ignore"):
+        return numbers.astype(np.float32)
+
+
+def _is_number(cell: str) -> bool:
     try:
-        number = float(cell)
+        float(cell)
     except ValueError:
-        raise _no_number(cell, where, column) from None
-    if not abs(number) <= _LARGEST:  # NaN is neither
-        raise _no_number(cell, where, column)
-    return number
+        return False
+    return True
 
 
 def _no_number(cell: object, where: str, column: str) -> DataError:

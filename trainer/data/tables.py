@@ -12,6 +12,7 @@ import tensorflow as tf
 from trainer.config import DataConfig
 from trainer.data import splits
 from trainer.data.arrays import ArrayExamples
+from trainer.data.decode import reason
 from trainer.data.description import describe
 from trainer.data.examples import DataError
 from trainer.data.table_files import Table, read_csv, read_npz
@@ -119,13 +120,14 @@ def open_table(data: DataConfig) -> TableSource:
 
 def _files(path: str, kind: str) -> dict[str, str]:
     """The file of each whole split."""
-    if not tf.io.gfile.isdir(path):
-        if not tf.io.gfile.exists(path):
-            raise DataError(
-                f"data.dataset must name a file or a folder after '{kind}:', got "
-                f"{path!r}, which is not there; a relative path starts at the working "
-                "directory"
-            )
+    try:
+        is_folder = tf.io.gfile.stat(path).is_directory
+    except tf.errors.OpError as error:
+        raise DataError(
+            f"data.dataset must name a file or a folder after '{kind}:', got {path!r}: "
+            f"{reason(error)}; a relative path starts at the working directory"
+        ) from error
+    if not is_folder:
         return {"train": path}
     names = [name for name in tf.io.gfile.listdir(path) if name.endswith(f".{kind}")]
     if not names:
