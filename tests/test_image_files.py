@@ -128,13 +128,14 @@ def test_training_is_that_of_images_in_memory(
     assert_same(decoded, trained_on(in_memory, 9))
 
 
-@pytest.mark.parametrize(("num_pipelines", "first_step"), [(1, 1), (2, 5), (4, 7)])
+@pytest.mark.parametrize(
+    ("num_pipelines", "replicas_each", "first_step"), [(1, 1, 1), (1, 2, 5), (4, 1, 7)]
+)
 def test_starting_at_a_step_is_skipping_the_steps_before(
-    in_files, in_memory, num_pipelines, first_step
+    in_files, in_memory, num_pipelines, replicas_each, first_step
 ):
-    resumed = trained_on(
-        in_files, 3, first_step=first_step, num_pipelines=num_pipelines
-    )
+    topology = {"num_pipelines": num_pipelines, "replicas_each": replicas_each}
+    resumed = trained_on(in_files, 3, first_step=first_step, **topology)
     assert_same(resumed, trained_on(in_memory, 3 + first_step)[first_step:])
 
 
