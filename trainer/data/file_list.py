@@ -29,7 +29,9 @@ from trainer import files
 from trainer.data.decode import decoded, reason
 from trainer.data.examples import DataError
 
-EXAMPLE = "example"  # the state of a file that can be trained on
+# The states of a file that can be trained on, and of one that cannot and says why.
+EXAMPLE = "example"
+_DAMAGED = "damaged: "
 
 # Of a local disk as many as decode, of a bucket as many as hide its latency.
 _READERS = 4 * (os.cpu_count() or 1)
@@ -39,7 +41,7 @@ _BLOCK = 10_000  # files handed to the readers at a time
 Result = TypeVar("Result")
 
 
-@dataclasses.dataclass(frozen=True, kw_only=True)
+@dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class ListedFile:
     """A line of the list."""
 
@@ -48,6 +50,11 @@ class ListedFile:
     sha256: str
     class_name: str  # "" in a folder without classes
     state: str  # EXAMPLE, or what keeps it from being one
+
+    @property
+    def is_damaged(self) -> bool:
+        """Whether it is no image that can be decoded."""
+        return self.state.startswith(_DAMAGED)
 
 
 def list_path(folder: pathlib.Path, split: str) -> pathlib.Path:
@@ -169,7 +176,7 @@ def _state(contents: bytes, decode: Callable[[bytes], tf.Tensor]) -> str:
     try:
         decode(tf.constant(contents))
     except tf.errors.InvalidArgumentError as error:
-        return f"damaged: {reason(error)}"
+        return _DAMAGED + reason(error)
     return EXAMPLE
 
 
@@ -196,6 +203,7 @@ def _listed(fields: dict[str, Any]) -> ListedFile:
         path=str(fields["path"]),
         num_bytes=int(fields["bytes"]),
         sha256=str(fields["sha256"]),
-        class_name=str(fields["class"]),
-        state=str(fields["state"]),
+        # One string for all lines that share it: there may be a million.
+        class_name=sys.intern(fields["class"]),
+        state=sys.intern(fields["state"]),
     )

@@ -48,9 +48,7 @@ class FolderSource:
     @property
     def num_set_aside(self) -> int:
         """Damaged files of the splits in use, which are no examples."""
-        return sum(
-            line.state != EXAMPLE for lines in self.listed.values() for line in lines
-        )
+        return sum(line.is_damaged for lines in self.listed.values() for line in lines)
 
     @property
     def description(self) -> str:
@@ -163,9 +161,7 @@ def _num_new(found: Mapping[str, str], lines: list[ListedFile]) -> int:
 def _check_damaged(
     data: DataConfig, root: str, listed: Mapping[str, list[ListedFile]]
 ) -> None:
-    damaged = [
-        line for lines in listed.values() for line in lines if line.state != EXAMPLE
-    ]
+    damaged = [line for lines in listed.values() for line in lines if line.is_damaged]
     if damaged and not data.skip_corrupt:
         raise DataError(
             f"{os.path.join(root, damaged[0].path)} must be a JPEG, PNG or WebP image, "

@@ -85,7 +85,7 @@ def check(data: DataConfig, whole_splits: Whole) -> None:
     """
     found: dict[str, list[Part]] = {}
     for name in _SETTINGS:
-        parts = _knparts(data, whole_splits, name)
+        parts = _known_parts(data, whole_splits, name)
         if _shared_within(parts):
             raise DataError(
                 f"data.{name} must hold each example once, got "
@@ -102,10 +102,10 @@ def check(data: DataConfig, whole_splits: Whole) -> None:
         found[name] = parts
 
 
-def _knparts(data: DataConfig, whole_splits: Whole, name: str) -> list[Part]:
+def _known_parts(data: DataConfig, whole_splits: Whole, name: str) -> list[Part]:
     split = getattr(data, name)
     known = ", ".join(
-        f"{known} ({info.num_examples})" for known, info in whole_splits.items()
+        f"{part} ({info.num_examples})" for part, info in whole_splits.items()
     )
     try:
         found = parts_of(whole_splits, split)
