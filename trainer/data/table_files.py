@@ -15,11 +15,8 @@ from trainer.config import DataConfig
 from trainer.data.decode import reason
 from trainer.data.examples import DataError
 
-# Of a damaged file, of one of another kind, and (the first two) of a single array.
-_NPZ_ERRORS = (
-    *(AttributeError, TypeError, ValueError, OSError, EOFError),
-    *(zipfile.BadZipFile, zlib.error),
-)
+# Of a file that is damaged, of another kind, or holds Python objects.
+_NPZ_ERRORS = (ValueError, OSError, EOFError, zipfile.BadZipFile, zlib.error)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -136,7 +133,8 @@ def _text(path: str) -> str:
 
 def _npz_arrays(path: str) -> dict[str, np.ndarray]:
     try:
-        with np.load(io.BytesIO(_contents(path)), allow_pickle=False) as file:
+        # Not numpy.load, which takes a file of one array as well.
+        with np.lib.npyio.NpzFile(io.BytesIO(_contents(path))) as file:
             return dict(file)
     except _NPZ_ERRORS as error:
         raise DataError(
