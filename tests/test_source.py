@@ -141,12 +141,17 @@ def own_tiny_dir(tiny_dir, tmp_path):
     return pathlib.Path(shutil.copytree(tiny_dir, tmp_path / "copy"))
 
 
+def open_source(config: DataConfig) -> data.Source:
+    # Only folders of images have lists to keep.
+    return data.open_source(config, pathlib.Path("/nowhere"))
+
+
 def tiny(folder: pathlib.Path, **settings: object) -> DataConfig:
     return DataConfig(dataset="tiny", data_dir=str(folder), **settings)
 
 
 def read(config: DataConfig) -> data.ArrayExamples:
-    return data.open_source(config).read(config.train_split)
+    return open_source(config).read(config.train_split)
 
 
 def files_of(folder: pathlib.Path, split: str = "train") -> list[pathlib.Path]:
@@ -164,7 +169,7 @@ def arrays():
 
 @pytest.fixture(scope="module")
 def source(tfds_dir):
-    return data.open_source(mini(tfds_dir))
+    return open_source(mini(tfds_dir))
 
 
 def mini(folder: str, **settings: object) -> DataConfig:
@@ -213,6 +218,13 @@ def test_a_source_knows_the_shape_of_its_images(source):
 
 def test_a_source_knows_the_names_of_its_classes(source):
     assert source.class_names == tuple("0123456789")
+
+
+def test_a_source_describes_itself(source):
+    assert source.description == (
+        "mnist_mini: 9000 + 1000 + 2000 examples of 10 classes, 28 x 28 x 1, "
+        "9.4 MB decoded, in memory"
+    )
 
 
 # Order and ids where a set has several files, shuffled when they were written.
@@ -266,7 +278,7 @@ def refusal(action: Callable[[], object]) -> str:
 )
 def test_an_unknown_or_malformed_name_is_refused(tmp_path, name):
     config = DataConfig(dataset=name, data_dir=str(tmp_path))
-    message = refusal(lambda: data.open_source(config))
+    message = refusal(lambda: open_source(config))
     assert "data.dataset" in message
     assert repr(name) in message
 
@@ -274,14 +286,14 @@ def test_an_unknown_or_malformed_name_is_refused(tmp_path, name):
 @pytest.mark.parametrize("name", ["mnist_mini:9.9.9", "mnist_mini/big", "tiny:9.9.9"])
 def test_an_unknown_version_or_config_is_refused(tiny_dir, name):
     config = DataConfig(dataset=name, data_dir=str(tiny_dir))
-    message = refusal(lambda: data.open_source(config))
+    message = refusal(lambda: open_source(config))
     assert "data.dataset" in message
     assert repr(name) in message
 
 
 def test_a_folder_that_cannot_be_written_is_refused(tmp_path):
     (tmp_path / "file").write_text("in the way")
-    message = refusal(lambda: data.open_source(mini(str(tmp_path / "file"))))
+    message = refusal(lambda: open_source(mini(str(tmp_path / "file"))))
     assert "data.data_dir" in message
     assert str(tmp_path / "file") in message
 
@@ -295,7 +307,7 @@ SETTINGS = ("train_split", "validation_split", "test_split")
 )
 def test_an_unknown_or_malformed_split_is_refused(tiny_dir, setting, split):
     config = tiny(tiny_dir, **{setting: split})
-    message = refusal(lambda: data.open_source(config))
+    message = refusal(lambda: open_source(config))
     assert message.startswith(f"data.{setting} must be a split of 'tiny'")
     assert repr(split) in message
     assert "train (30), test (6)" in message
@@ -305,7 +317,7 @@ def test_an_unknown_or_malformed_split_is_refused(tiny_dir, setting, split):
 @pytest.mark.parametrize("split", ["train[5:5]", "train[9:4]", "test[:0%]"])
 def test_an_empty_split_is_refused(tiny_dir, setting, split):
     config = tiny(tiny_dir, **{setting: split})
-    message = refusal(lambda: data.open_source(config))
+    message = refusal(lambda: open_source(config))
     assert message.startswith(f"data.{setting} must hold examples, got {split!r}")
 
 
@@ -325,7 +337,7 @@ def test_overlapping_splits_are_refused_by_name_and_count(
     config = tiny(
         tiny_dir, train_split=train, validation_split=validation, test_split=test
     )
-    message = refusal(lambda: data.open_source(config))
+    message = refusal(lambda: open_source(config))
     assert f"data.{first}_split" in message
     assert f"data.{second}_split" in message
     assert f"got {count} in both" in message
@@ -333,12 +345,12 @@ def test_overlapping_splits_are_refused_by_name_and_count(
 
 def test_splits_that_touch_are_accepted(tiny_dir):
     config = tiny(tiny_dir, train_split="train[:20]", validation_split="train[20:]")
-    assert data.open_source(config).class_names == ("a", "b", "c")
+    assert open_source(config).class_names == ("a", "b", "c")
 
 
 def test_a_split_that_holds_an_example_twice_is_refused(tiny_dir):
     config = tiny(tiny_dir, train_split="train[:9]+train[5:9]")
-    assert "data.train_split" in refusal(lambda: data.open_source(config))
+    assert "data.train_split" in refusal(lambda: open_source(config))
 
 
 # Features.
@@ -348,7 +360,7 @@ def test_a_split_that_holds_an_example_twice_is_refused(tiny_dir):
 def test_a_set_without_small_images_and_classes_is_refused(tmp_path, builder_class):
     name = prepare(builder_class, tmp_path)
     config = DataConfig(dataset=name, data_dir=str(tmp_path))
-    message = refusal(lambda: data.open_source(config))
+    message = refusal(lambda: open_source(config))
     assert message.startswith(f"data.dataset {name!r} must have an 8-bit image and")
 
 
@@ -377,7 +389,7 @@ def test_a_label_outside_the_classes_is_refused(own_tiny_dir, label):
 
 def test_images_of_different_sizes_need_image_size(tmp_path):
     config = DataConfig(dataset=prepare(Sizes, tmp_path), data_dir=str(tmp_path))
-    message = refusal(lambda: data.open_source(config))
+    message = refusal(lambda: open_source(config))
     assert message.startswith("data.image_size must be set for 'sizes'")
 
 
@@ -417,25 +429,25 @@ def test_resizing_averages_over_what_a_pixel_covers(tmp_path, image_size):
 
 def test_a_memory_budget_of_all_splits_is_enough(tiny_dir):
     config = tiny(tiny_dir, memory_budget_bytes=36 * 5 * 4 * 3)
-    assert data.open_source(config).input_shape == (5, 4, 3)
+    assert open_source(config).input_shape == (5, 4, 3)
 
 
 def test_a_memory_budget_one_byte_short_is_refused(tiny_dir):
     needed = 36 * 5 * 4 * 3
     config = tiny(tiny_dir, memory_budget_bytes=needed - 1)
-    message = refusal(lambda: data.open_source(config))
+    message = refusal(lambda: open_source(config))
     assert message.startswith("data.memory_budget_bytes")
     assert f"{needed} bytes, got {needed - 1}" in message
 
 
 def test_the_memory_budget_counts_resized_images(tiny_dir):
     config = tiny(tiny_dir, image_size=2, memory_budget_bytes=36 * 2 * 2 * 3)
-    assert data.open_source(config).input_shape == (2, 2, 3)
+    assert open_source(config).input_shape == (2, 2, 3)
 
 
 def test_excluded_labels_outside_the_classes_are_refused(tiny_dir):
     config = tiny(tiny_dir, exclude_labels=(1, 3, 7))
-    message = refusal(lambda: data.open_source(config))
+    message = refusal(lambda: open_source(config))
     assert message.startswith("data.exclude_labels")
     assert "0 to 2, got [3, 7]" in message
 
@@ -506,7 +518,7 @@ DAMAGES = [
 
 @pytest.mark.parametrize("damage", DAMAGES)
 def test_a_damaged_file_is_refused_with_the_way_out(own_tiny_dir, damage):
-    source = data.open_source(tiny(own_tiny_dir))
+    source = open_source(tiny(own_tiny_dir))
     damage(files_of(own_tiny_dir)[-1])
     message = refusal(lambda: source.read("train[3:]"))
     assert "split 'train[3:]' of 'tiny'" in message
@@ -516,7 +528,7 @@ def test_a_damaged_file_is_refused_with_the_way_out(own_tiny_dir, damage):
 
 @pytest.mark.parametrize("damage", DAMAGES)
 def test_the_message_on_a_damaged_file_is_free_of_graph_names(own_tiny_dir, damage):
-    source = data.open_source(tiny(own_tiny_dir))
+    source = open_source(tiny(own_tiny_dir))
     damage(files_of(own_tiny_dir)[-1])
     message = refusal(lambda: source.read("train"))
     assert re.findall(r"\n|function_node|\[Op:|Iterator::", message) == []
@@ -525,15 +537,15 @@ def test_the_message_on_a_damaged_file_is_free_of_graph_names(own_tiny_dir, dama
 @pytest.mark.parametrize("damage", [truncate, pathlib.Path.unlink])
 def test_a_damaged_description_is_refused_with_the_way_out(own_tiny_dir, damage):
     damage(own_tiny_dir / "tiny/1.0.0/dataset_info.json")
-    message = refusal(lambda: data.open_source(tiny(own_tiny_dir)))
+    message = refusal(lambda: open_source(tiny(own_tiny_dir)))
     assert str(own_tiny_dir) in message
 
 
 def test_a_missing_description_is_told_from_an_unknown_split(tfds_dir, tmp_path):
     folder = pathlib.Path(tfds_dir) / "mnist_mini"
-    data.open_source(mini(tfds_dir))  # prepares it
+    open_source(mini(tfds_dir))  # prepares it
     shutil.copytree(folder, tmp_path / "mnist_mini")
     (tmp_path / "mnist_mini/1.0.0/dataset_info.json").unlink()
-    message = refusal(lambda: data.open_source(mini(str(tmp_path))))
+    message = refusal(lambda: open_source(mini(str(tmp_path))))
     assert f"{tmp_path}/mnist_mini/1.0.0" in message
     assert "delete that folder" in message

@@ -26,7 +26,9 @@ AUGMENTATIONS: Mapping[str, type] = {"none": NoAugmentOptions, "shift": ShiftOpt
 class DataConfig:
     """Which examples train, select and test."""
 
-    dataset: Annotated[str, FILLED]  # a TFDS name, or the bundled "mnist_mini"
+    # A TFDS name, the bundled "mnist_mini", or files: "folder:", "csv:" or "npz:" and
+    # a path.
+    dataset: Annotated[str, FILLED]
     data_dir: str = ""  # where TFDS keeps prepared data; "": its own choice
     train_split: Annotated[str, FILLED] = "train[:90%]"  # TFDS split syntax
     validation_split: Annotated[str, FILLED] = "train[90%:]"  # selects; never trains
@@ -39,4 +41,18 @@ class DataConfig:
     exclude_labels: tuple[
         Annotated[int, at_least(0)], ...
     ] = ()  # not shown to students
-    memory_budget_bytes: Count = 4 * 2**30  # decoded images of all splits together
+    skip_corrupt: bool = False  # leave damaged images out of a folder's examples
+    label_column: Annotated[str, FILLED] = "label"  # of a table
+    feature_columns: tuple[str, ...] = ()  # of a table, in this order; (): all others
+    # Decoded images of all splits together; above it they are decoded when asked for.
+    memory_budget_bytes: Annotated[int, at_least(0)] = 4 * 2**30
+
+    @property
+    def is_folder(self) -> bool:
+        """Whether the examples are image files."""
+        return self.dataset.startswith("folder:")
+
+    @property
+    def is_table(self) -> bool:
+        """Whether the examples are rows of numbers."""
+        return self.dataset.startswith(("csv:", "npz:"))

@@ -1,5 +1,7 @@
 """Checks of settings against one another, section by section."""
 
+from collections.abc import Mapping
+
 from trainer.config.data import DataConfig
 from trainer.config.errors import ConfigError
 from trainer.config.runtime import RuntimeConfig
@@ -25,6 +27,42 @@ def check_splits(data: DataConfig) -> None:
             raise ConfigError(
                 f"data.{name} must differ from data.{other}, got {values[i]!r} in both"
                 "; carve them, as in 'train[:90%]' and 'train[90%:]'"
+            )
+
+
+def check_kind(data: DataConfig, trainings: Mapping[str, TrainConfig]) -> None:
+    """Refuses settings of another kind of dataset, which would have no effect."""
+    if data.is_folder and not data.image_size:
+        raise ConfigError(
+            f"data.image_size must be set for {data.dataset!r}, whose images may have "
+            "any size; for example data.image_size = 96"
+        )
+    if data.skip_corrupt and not data.is_folder:
+        raise ConfigError(
+            f"data.skip_corrupt must be false for {data.dataset!r}, got true; it "
+            "leaves damaged files out of a 'folder:PATH'"
+        )
+    if data.feature_columns and not data.is_table:
+        raise ConfigError(
+            f"data.feature_columns must be empty for {data.dataset!r}, got "
+            f"{list(data.feature_columns)}; only a table has columns"
+        )
+    if data.is_table:
+        _check_table(data, trainings)
+
+
+def _check_table(data: DataConfig, trainings: Mapping[str, TrainConfig]) -> None:
+    if data.image_size:
+        raise ConfigError(
+            f"data.image_size must be 0 for the table {data.dataset!r}, got "
+            f"{data.image_size}; remove it"
+        )
+    sections: dict[str, DataConfig | TrainConfig] = {"data": data, **trainings}
+    for path, section in sections.items():
+        if section.augment not in ("none", "inherit"):
+            raise ConfigError(
+                f"{path}.augment must be 'none' for the table {data.dataset!r}, got "
+                f"{section.augment!r}, which moves the pixels of images; remove it"
             )
 
 

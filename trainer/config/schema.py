@@ -63,15 +63,24 @@ class Config:
     distill: DistillConfig = DistillConfig()
     runtime: RuntimeConfig = RuntimeConfig()
 
+    @property
+    def trainings(self) -> dict[str, TrainConfig]:
+        """The sections that say how a model is trained, by their names."""
+        sections = {
+            "teacher.head": self.teacher.head,
+            "teacher.train": self.teacher.train,
+            "student.train": self.student.train,
+        }
+        return {path: section for path, section in sections.items() if section}
+
     def __post_init__(self) -> None:
         """Checks the relations between settings."""
         relations.check_unique("seeds", self.seeds)
         relations.check_unique("data.exclude_labels", self.data.exclude_labels)
         relations.check_splits(self.data)
-        for name in ("head", "train"):
-            section = getattr(self.teacher, name)
-            if section:
-                relations.check_train(f"teacher.{name}", section, self.runtime)
+        relations.check_kind(self.data, self.trainings)
+        for path, section in self.trainings.items():
+            relations.check_train(path, section, self.runtime)
         if not (self.teacher.train or self.teacher.weights):
             raise ConfigError(
                 "teacher must have a [teacher.train] section or weights, got neither"
@@ -81,6 +90,5 @@ class Config:
                 "[teacher.head] must be followed by a [teacher.train] section, got "
                 "none; rename it to [teacher.train], or add one"
             )
-        relations.check_train("student.train", self.student.train, self.runtime)
         relations.check_cadence(self.runtime)
         relations.check_profile(self.runtime)

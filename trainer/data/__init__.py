@@ -3,6 +3,7 @@
 from trainer.data.arrays import ArrayExamples
 from trainer.data.augment import Augment, augmentation
 from trainer.data.examples import Batch, DataError, Examples, without_labels
+from trainer.data.image_files import FileExamples
 from trainer.data.pipeline import Batches, evaluation_batches, training_batches
 from trainer.data.source import Source, open_source
 
@@ -13,6 +14,7 @@ __all__ = [
     "Batches",
     "DataError",
     "Examples",
+    "FileExamples",
     "Source",
     "augmentation",
     "evaluation_batches",

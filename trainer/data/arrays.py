@@ -44,10 +44,10 @@ class ArrayExamples:
         finish: Callable[[Batch], Batch],
     ) -> tf.data.Dataset:
         """Endless batches, each of one gather."""
-        inputs, labels, ids = map(_on_host, (self.inputs, self.labels, self.ids))
+        inputs, labels, ids = map(on_host, (self.inputs, self.labels, self.ids))
 
         def batch_of(element: tf.Tensor) -> Batch:
-            step, slots = _step_and_slots(element, share)
+            step, slots = step_and_slots(element, share)
             epochs, rows = shuffled(
                 step * share.global_batch_size + slots,
                 num_examples=len(self),
@@ -70,10 +70,10 @@ class ArrayExamples:
 
     def evaluation(self, share: Share) -> tf.data.Dataset:
         """Batches in order; the last step is filled up with copies of row 0."""
-        inputs = _on_host(self.inputs)
+        inputs = on_host(self.inputs)
 
         def batch_of(element: tf.Tensor) -> Batch:
-            step, slots = _step_and_slots(element, share)
+            step, slots = step_and_slots(element, share)
             rows = step * share.global_batch_size + slots
             inside = rows < len(self)
             return {
@@ -85,7 +85,7 @@ class ArrayExamples:
         return _mapped(tf.data.Dataset.range(num_elements), batch_of)
 
 
-def _step_and_slots(element: tf.Tensor, share: Share) -> tuple[tf.Tensor, tf.Tensor]:
+def step_and_slots(element: tf.Tensor, share: Share) -> tuple[tf.Tensor, tf.Tensor]:
     """The step of a pipeline's element, and its places in the global batch: [B]."""
     replica = share.first_replica + element % share.local_replicas
     within = tf.range(share.per_replica_batch_size, dtype=tf.int64)
@@ -95,7 +95,8 @@ def _step_and_slots(element: tf.Tensor, share: Share) -> tuple[tf.Tensor, tf.Ten
     )
 
 
-def _on_host(array: np.ndarray) -> tf.Tensor:
+def on_host(array: np.ndarray) -> tf.Tensor:
+    """A constant of the input pipeline."""
     # Where the batches are made; elsewhere a whole dataset would fill a GPU's memory.
     with tf.device("/cpu:0"):
         return tf.constant(array)

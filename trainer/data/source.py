@@ -1,11 +1,14 @@
 """Datasets by name: what the splits of one share, and where to read them."""
 
+import pathlib
 from typing import Protocol
 
 import numpy as np
 
 from trainer.config import DataConfig
 from trainer.data.examples import DataError, Examples
+from trainer.data.folder import open_folder
+from trainer.data.tables import open_table
 from trainer.data.tfds_source import open_tfds
 
 
@@ -24,6 +27,10 @@ class Source(Protocol):
     def mean_and_variance(self) -> tuple[np.ndarray, np.ndarray] | None:
         """Of each feature of a table over the training split; None for images."""
 
+    @property
+    def description(self) -> str:
+        """One line on what was opened, and how batches are made of it."""
+
     def read(self, split: str) -> Examples:
         """The examples of `split`, in the order of their ids.
 
@@ -32,15 +39,33 @@ class Source(Protocol):
         """
 
 
-def open_source(data: DataConfig) -> Source:
+def open_source(data: DataConfig, lists: pathlib.Path) -> Source:
     """Opens `data.dataset`, and checks its splits and features.
+
+    A folder's lists of files are kept under `lists`, and hold when it is opened again.
 
     Raises:
       DataError: the dataset, a split or a setting of the section cannot be used.
     """
-    source: Source = open_tfds(data)
+    source: Source
+    if data.is_folder:
+        source = open_folder(data, lists)
+    elif data.is_table:
+        source = open_table(data)
+    else:
+        source = open_tfds(data)
+    _check_classes(data, source)
     _check_excluded(data, source)
     return source
+
+
+def _check_classes(data: DataConfig, source: Source) -> None:
+    if len(source.class_names) < 2:
+        raise DataError(
+            f"{data.dataset!r} must have two classes or more, got "
+            f"{', '.join(source.class_names) or 'images without class folders'}; a run "
+            "needs labels that tell examples apart"
+        )
 
 
 def _check_excluded(data: DataConfig, source: Source) -> None:

@@ -1,6 +1,7 @@
 """Which examples a split names, in TFDS's split syntax."""
 
 import itertools
+from collections.abc import Iterable, Mapping
 
 import numpy as np
 import tensorflow_datasets as tfds
@@ -11,16 +12,72 @@ from trainer.data.examples import DataError
 # A whole split, the first example of a stretch of it, and one past the last.
 Part = tuple[str, int, int]
 
+# The whole splits of a dataset by their names.
+Whole = Mapping[str, tfds.core.SplitInfo]
+
 _SETTINGS = ("train_split", "validation_split", "test_split")
 
 
-def example_ids(builder: tfds.core.DatasetBuilder, split: str) -> np.ndarray:
+def configured(data: DataConfig) -> tuple[str, ...]:
+    """What trains, what selects and what tests."""
+    return tuple(getattr(data, name) for name in _SETTINGS)
+
+
+def whole(num_examples: Mapping[str, int]) -> Whole:
+    """The whole splits of a dataset that TFDS does not know."""
+    return {
+        name: tfds.core.SplitInfo(name=name, shard_lengths=[count], num_bytes=0)
+        for name, count in num_examples.items()
+    }
+
+
+def used(data: DataConfig, known: Iterable[str]) -> list[str]:
+    """Those of the `known` whole splits that the config takes examples from.
+
+    Those that train come first.
+
+    Raises:
+      DataError: it names another.
+    """
+    found = sorted(known)
+    names: list[str] = []
+    for setting in _SETTINGS:
+        split = getattr(data, setting)
+        named = {part.partition("[")[0].strip() for part in split.split("+")}
+        if "all" in named:
+            named = named - {"all"} | set(found)
+        if not named <= set(found):
+            raise DataError(
+                f"data.{setting} must be a split of {data.dataset!r}, got {split!r}; "
+                f"known: {', '.join(found)}, and parts of them as in "
+                f"'{found[0]}[:90%]'"
+            )
+        names += sorted(named - set(names))
+    return names
+
+
+def example_ids(whole_splits: Whole, split: str) -> np.ndarray:
     """Positions in the whole splits that `split` takes its examples from: int64 [M]."""
-    stretches = [np.arange(first, last) for _, first, last in _parts(builder, split)]
+    stretches = [
+        np.arange(first, last) for _, first, last in parts_of(whole_splits, split)
+    ]
     return np.concatenate(stretches)
 
 
-def check(data: DataConfig, builder: tfds.core.DatasetBuilder) -> None:
+def parts_of(whole_splits: Whole, split: str) -> list[Part]:
+    """The stretches of whole splits that `split` is made of."""
+    instruction = tfds.core.ReadInstruction.from_spec(split)
+    found = []
+    for part in instruction.to_absolute(whole_splits):
+        first = part.from_ or 0
+        last = part.to
+        if last is None:
+            last = whole_splits[part.splitname].num_examples
+        found.append((part.splitname, first, max(first, last)))
+    return found
+
+
+def check(data: DataConfig, whole_splits: Whole) -> None:
     """Refuses splits of the config that cannot be used together.
 
     Raises:
@@ -28,7 +85,7 @@ def check(data: DataConfig, builder: tfds.core.DatasetBuilder) -> None:
     """
     found: dict[str, list[Part]] = {}
     for name in _SETTINGS:
-        parts = _known_parts(data, builder, name)
+        parts = _known_parts(data, whole_splits, name)
         if _shared_within(parts):
             raise DataError(
                 f"data.{name} must hold each example once, got "
@@ -45,38 +102,24 @@ def check(data: DataConfig, builder: tfds.core.DatasetBuilder) -> None:
         found[name] = parts
 
 
-def _known_parts(
-    data: DataConfig, builder: tfds.core.DatasetBuilder, name: str
-) -> list[Part]:
+def _known_parts(data: DataConfig, whole_splits: Whole, name: str) -> list[Part]:
     split = getattr(data, name)
     known = ", ".join(
-        f"{whole} ({info.num_examples})" for whole, info in builder.info.splits.items()
+        f"{part} ({info.num_examples})" for part, info in whole_splits.items()
     )
     try:
-        parts = _parts(builder, split)
+        found = parts_of(whole_splits, split)
     except (ValueError, AssertionError, KeyError) as error:
         raise DataError(
             f"data.{name} must be a split of {data.dataset!r}, got {split!r}; "
             f"known: {known}, and parts of them as in 'train[:90%]'"
         ) from error
-    if not any(last > first for _, first, last in parts):
+    if not any(last > first for _, first, last in found):
         raise DataError(
             f"data.{name} must hold examples, got {split!r}, which is empty in "
             f"{data.dataset!r}; known: {known}"
         )
-    return parts
-
-
-def _parts(builder: tfds.core.DatasetBuilder, split: str) -> list[Part]:
-    instruction = tfds.core.ReadInstruction.from_spec(split)
-    parts = []
-    for part in instruction.to_absolute(builder.info.splits):
-        first = part.from_ or 0
-        last = part.to
-        if last is None:
-            last = builder.info.splits[part.splitname].num_examples
-        parts.append((part.splitname, first, max(first, last)))
-    return parts
+    return found
 
 
 def _shared(a: list[Part], b: list[Part]) -> int:

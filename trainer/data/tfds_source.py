@@ -2,7 +2,6 @@
 
 import contextlib
 import dataclasses
-import re
 import sys
 from typing import Any
 
@@ -16,6 +15,8 @@ import trainer.data.mnist_mini  # noqa: F401
 from trainer.config import DataConfig
 from trainer.data import splits
 from trainer.data.arrays import ArrayExamples
+from trainer.data.decode import reason, resized
+from trainer.data.description import describe
 from trainer.data.examples import DataError
 
 _READ_BATCH = 1024  # examples decoded at a time
@@ -41,6 +42,18 @@ class TfdsSource:
     class_names: tuple[str, ...]
     mean_and_variance: None = None  # images are normalised without the data's help
 
+    @property
+    def description(self) -> str:
+        """One line on what was opened."""
+        return describe(
+            self.data,
+            num_examples=_num_examples(self),
+            num_classes=len(self.class_names),
+            input_shape=self.input_shape,
+            num_bytes=_num_bytes(self),
+            pipeline="in memory",
+        )
+
     def read(self, split: str) -> ArrayExamples:
         """Every example of `split` (TFDS syntax), in the order of the set's files.
 
@@ -58,7 +71,7 @@ def open_tfds(data: DataConfig) -> TfdsSource:
         splits, features other than image and label, more than the memory budget.
     """
     builder = _builder(data)
-    splits.check(data, builder)
+    splits.check(data, builder.info.splits)
     image_key, label_key = _feature_keys(data, builder)
     source = TfdsSource(
         builder=builder,
@@ -73,7 +86,7 @@ def open_tfds(data: DataConfig) -> TfdsSource:
 
 
 def _read(source: TfdsSource, split: str) -> ArrayExamples:
-    ids = splits.example_ids(source.builder, split)
+    ids = splits.example_ids(source.builder.info.splits, split)
     inputs = np.empty((len(ids), *source.input_shape), np.uint8)
     labels = np.empty(len(ids), np.int64)
     done = 0
@@ -84,7 +97,7 @@ def _read(source: TfdsSource, split: str) -> ArrayExamples:
             labels[done : done + count] = batch["label"]
             done += count
     except (tf.errors.OpError, ValueError) as error:
-        raise _damaged(source, split, _reason(error)) from error
+        raise _damaged(source, split, reason(error)) from error
     if done != len(ids):
         raise _damaged(source, split, f"{done} of {len(ids)} examples are there")
     _check_labels(source, split, labels)
@@ -97,7 +110,7 @@ def _builder(data: DataConfig) -> tfds.core.DatasetBuilder:
     except _OPEN_ERRORS as error:
         raise DataError(
             f"data.dataset must be a TensorFlow Datasets name, or one prepared in "
-            f"data.data_dir ({data.data_dir!r}), got {data.dataset!r}: {_reason(error)}"
+            f"data.data_dir ({data.data_dir!r}), got {data.dataset!r}: {reason(error)}"
         ) from error
     try:
         # TFDS tells of a download on standard output, where a run's table belongs.
@@ -106,7 +119,7 @@ def _builder(data: DataConfig) -> tfds.core.DatasetBuilder:
     except _PREPARE_ERRORS as error:
         raise DataError(
             f"data.dataset {data.dataset!r} is not prepared in {builder.data_dir} and "
-            f"could not be: {_reason(error)}; set data.data_dir or TFDS_DATA_DIR to a "
+            f"could not be: {reason(error)}; set data.data_dir or TFDS_DATA_DIR to a "
             "folder that holds it, or to one that can be written on a machine with a "
             "network"
         ) from error
@@ -116,13 +129,6 @@ def _builder(data: DataConfig) -> tfds.core.DatasetBuilder:
             "names no splits; delete that folder and run again to prepare it anew"
         )
     return builder
-
-
-def _reason(error: Exception) -> str:
-    """The first line, without the graph names that TensorFlow puts around it."""
-    line = (str(error).strip() or type(error).__name__).splitlines()[0]
-    graph = r"\{\{.*?\}\} ?|Error in user-defined .* Iterator::\S+ | ?\[Op:.*"
-    return re.sub(graph, "", line)
 
 
 def _feature_keys(
@@ -159,13 +165,20 @@ def _input_shape(
     return height, width, channels
 
 
+def _num_examples(source: TfdsSource) -> list[int]:
+    """How many train, select and test."""
+    return [
+        len(splits.example_ids(source.builder.info.splits, split))
+        for split in splits.configured(source.data)
+    ]
+
+
+def _num_bytes(source: TfdsSource) -> int:
+    return sum(_num_examples(source)) * int(np.prod(source.input_shape))
+
+
 def _check_memory(source: TfdsSource) -> None:
-    data = source.data
-    num_examples = sum(
-        len(splits.example_ids(source.builder, split))
-        for split in (data.train_split, data.validation_split, data.test_split)
-    )
-    needed = num_examples * int(np.prod(source.input_shape))
+    data, needed = source.data, _num_bytes(source)
     if needed > data.memory_budget_bytes:
         raise DataError(
             f"data.memory_budget_bytes must cover the decoded images of "
@@ -178,8 +191,7 @@ def _decoded(source: TfdsSource, split: str) -> Any:
     def select(example: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
         image = example[source.image_key]
         if source.data.image_size:
-            resized = tf.image.resize(image, source.input_shape[:2], antialias=True)
-            image = tf.cast(tf.clip_by_value(tf.round(resized), 0, 255), tf.uint8)
+            image = resized(image, source.data.image_size)
         return {"input": image, "label": example[source.label_key]}
 
     # One file at a time, so that the order is that of the ids.

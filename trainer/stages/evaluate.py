@@ -132,7 +132,9 @@ def _write_predictions(
     session: Session, test: data.Examples, logits: dict[str, np.ndarray]
 ) -> None:
     """The selected models' answers, and some images on which the teacher hesitates."""
-    rows = _telling_rows(logits["teacher"], test.labels)
+    rows = np.zeros(0, np.int64)
+    if len(session.source.input_shape) == 3:  # an image, and no row of a table
+        rows = _telling_rows(logits["teacher"], test.labels)
     path = session.path / PREDICTIONS
     with files.atomic_path(path) as temporary, open(temporary, "wb") as file:
         np.savez_compressed(

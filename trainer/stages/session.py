@@ -26,7 +26,7 @@ class Session:
     @functools.cached_property
     def source(self) -> data.Source:
         """The opened dataset."""
-        return data.open_source(self.config.data)
+        return data.open_source(self.config.data, self.path)
 
     @functools.cached_property
     def training(self) -> data.Examples:

@@ -1,0 +1,72 @@
+"""Relations between settings of the data section, and with those of a training."""
+
+import pytest
+
+from trainer.config import ConfigError, load
+
+TEXT = """\
+name = "small"
+
+[data]
+dataset = "{dataset}"
+
+[teacher]
+model = "mlp"
+
+[teacher.train]
+global_batch_size = 96
+epochs = 2
+
+[student]
+model = "mlp"
+
+[student.train]
+global_batch_size = 96
+steps = 30
+"""
+
+
+def loaded(folder, dataset, *overrides):
+    path = folder / "run.toml"
+    path.write_text(TEXT.format(dataset=dataset))
+    return load(str(path), overrides)
+
+
+@pytest.mark.parametrize(
+    ("dataset", "overrides"),
+    [
+        ("mnist_mini", ("data.augment='shift'",)),
+        ("folder:a", ("data.image_size=96", "data.skip_corrupt=true")),
+        ("csv:a", ("data.label_column='y'", "data.feature_columns=['a', 'b']")),
+        ("npz:a", ("teacher.train.augment='none'",)),
+        ("folder:a", ("data.image_size=96", "data.memory_budget_bytes=0")),
+    ],
+)
+def test_settings_of_the_kind_of_dataset_are_accepted(tmp_path, dataset, overrides):
+    assert loaded(tmp_path, dataset, *overrides).data.dataset == dataset
+
+
+@pytest.mark.parametrize(
+    ("dataset", "override", "words"),
+    [
+        ("folder:a", "data.augment='none'", "data.image_size must be set"),
+        ("folder:a", "data.image_size=0", "data.image_size must be set"),
+        ("csv:a", "data.image_size=8", "data.image_size must be 0"),
+        ("npz:a", "data.image_size=8", "data.image_size must be 0"),
+        ("csv:a", "data.augment='shift'", "data.augment must be 'none'"),
+        ("csv:a", "student.train.augment='shift'", "student.train.augment must be"),
+        ("npz:a", "teacher.train.augment='shift'", "teacher.train.augment must be"),
+        ("csv:a", "data.skip_corrupt=true", "data.skip_corrupt must be false"),
+        ("mnist_mini", "data.skip_corrupt=true", "data.skip_corrupt must be false"),
+        ("mnist_mini", "data.feature_columns=['a']", "data.feature_columns must be"),
+        ("csv:a", "data.label_column=''", "data.label_column must be other than empty"),
+        (
+            "csv:a",
+            "data.memory_budget_bytes=-1",
+            "memory_budget_bytes must be at least",
+        ),
+    ],
+)
+def test_settings_of_another_kind_are_refused(tmp_path, dataset, override, words):
+    with pytest.raises(ConfigError, match=words):
+        loaded(tmp_path, dataset, override)

@@ -1,0 +1,117 @@
+"""Whole runs from folders of images and from tables."""
+
+import json
+import pathlib
+
+import numpy as np
+import pytest
+
+from tests import drawn_images, runs
+from trainer import main
+
+TRAININGS = """
+[teacher]
+model = "{model}"
+{teacher_options}
+
+[teacher.train]
+global_batch_size = 16
+steps = 12
+
+[student]
+model = "{model}"
+{student_options}
+
+[student.train]
+global_batch_size = 16
+steps = 12
+
+[runtime]
+steps_per_loop = 3
+log_every_steps = 3
+eval_every_steps = 6
+save_every_steps = 6
+eval_batch_size = 32
+"""
+
+DATA = """
+name = "small"
+
+[data]
+dataset = "{dataset}"
+train_split = "train[:60%]"
+validation_split = "train[60%:80%]"
+test_split = "train[80%:]"
+"""
+
+# Until the models of this package know tables, one that does.
+OWN_MODEL = """
+import keras
+
+def regression(input_shape, num_classes, units):
+    features = keras.Input(input_shape)
+    hidden = keras.layers.Dense(units, activation="relu")(features)
+    return keras.Model(features, keras.layers.Dense(num_classes)(hidden))
+"""
+
+
+def run(folder: pathlib.Path, text: str, *overrides: str) -> pathlib.Path:
+    """Runs a config, and gives its workdir."""
+    config = folder / "run.toml"
+    config.write_text(text)
+    workdir = folder / f"workdir{len(list(folder.glob('workdir*')))}"
+    sets = [f"--set={override}" for override in overrides]
+    assert main.main(runs.command("run", config, workdir, *sets)) == 0
+    return workdir
+
+
+def test_a_table_runs_from_rows_to_report(tmp_path, monkeypatch):
+    rng = np.random.default_rng(0)
+    points = rng.normal(size=(200, 2))
+    lines = [f"{x},{y},{'in' if x * y > 0 else 'out'}" for x, y in points]
+    (tmp_path / "points.csv").write_text("\n".join(["x,y,label", *lines]) + "\n")
+    (tmp_path / "own_table_model.py").write_text(OWN_MODEL)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    text = DATA.format(dataset=f"csv:{tmp_path}/points.csv") + TRAININGS.format(
+        model="own_table_model:regression",
+        teacher_options="options.units = 32",
+        student_options="options.units = 4",
+    )
+    workdir = run(tmp_path, text)
+    with np.load(workdir / "predictions.npz") as predictions:
+        assert len(predictions["example_rows"]) == 0
+        assert predictions["class_names"].tolist() == ["in", "out"]
+        assert len(predictions["ids"]) == 40
+    pictures = {path.stem for path in (workdir / "report").glob("*.png")}
+    assert pictures == {"learning_curves", "confusion_matrices", "reliability"}
+    assert (workdir / "report" / "index.html").exists()
+    assert not (workdir / "files").exists()
+
+
+def folder_run(folder: pathlib.Path, *overrides: str) -> pathlib.Path:
+    if not (folder / "drawn").exists():
+        drawn_images.write(folder / "drawn", 120, size=24)
+    text = DATA.format(dataset=f"folder:{folder}/drawn") + TRAININGS.format(
+        model="cnn",
+        teacher_options="options.filters = [8]",
+        student_options="options.filters = [4]",
+    )
+    return run(folder, text, "data.image_size=16", *overrides)
+
+
+def results(workdir: pathlib.Path) -> dict[str, object]:
+    """All results but for how fast they came."""
+    found = json.loads((workdir / "results.json").read_text())
+    for model in found["models"].values():
+        del model["train_examples_per_sec"]
+    return found
+
+
+@pytest.mark.slow
+def test_a_folder_gives_the_same_results_from_files_as_from_memory(tmp_path):
+    shift = "data.augment='shift'"
+    in_memory = folder_run(tmp_path, shift)
+    in_files = folder_run(tmp_path, shift, "data.memory_budget_bytes=0")
+    assert results(in_files) == results(in_memory)
+    assert len((in_files / "files" / "train.jsonl").read_text().splitlines()) == 120
+    assert (in_files / "report" / "dark_knowledge.png").exists()

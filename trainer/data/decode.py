@@ -1,0 +1,65 @@
+"""Encoded images to pixels. H W = image, S = data.image_size."""
+
+import re
+
+import tensorflow as tf
+
+# Of a WebP file: as much as says whether it has an alpha channel.
+_HEADER_BYTES = 25
+_ALPHA, _ANIMATION = 0x10, 0x02  # flags, the first one in two places
+
+
+def decoded(contents: tf.Tensor) -> tf.Tensor:
+    """Colours of a JPEG, PNG or WebP file, by its content: bytes -> uint8 [H, W, 3].
+
+    Grey, palette and CMYK images become RGB. Alpha is dropped, not blended: a pixel
+    keeps the colour that is stored under its transparency. Of 16 bits a channel the
+    upper 8 stay. Orientation tags and colour profiles have no effect. An animated PNG
+    gives its first image; an animated WebP cannot be decoded.
+
+    Raises:
+      tf.errors.InvalidArgumentError: the file is damaged or no such image.
+    """
+    # TensorFlow decodes a WebP file with alpha to 4 channels only, any other image to
+    # 3, and corrupts its memory where an animated WebP file comes with 0 channels.
+    image = tf.cond(
+        _is_webp_with_alpha(contents),
+        lambda: _image(contents, channels=4)[..., :3],
+        lambda: _image(contents, channels=3),
+    )
+    image.set_shape((None, None, 3))
+    return image
+
+
+def resized(image: tf.Tensor, image_size: int) -> tf.Tensor:
+    """A square of any image, averaged over what a pixel covers: uint8 -> [S, S, ...].
+
+    The aspect ratio is not kept.
+    """
+    pixels = tf.image.resize(image, (image_size, image_size), antialias=True)
+    return tf.cast(tf.clip_by_value(tf.round(pixels), 0, 255), tf.uint8)
+
+
+def reason(error: Exception) -> str:
+    """The first line, without the graph names that TensorFlow puts around it."""
+    line = (str(error).strip() or type(error).__name__).splitlines()[0]
+    graph = r"\{\{.*?\}\} ?|Error in user-defined .* Iterator::\S+ | ?\[Op:.*"
+    return re.sub(graph, "", line)
+
+
+def _image(contents: tf.Tensor, *, channels: int) -> tf.Tensor:
+    return tf.io.decode_image(contents, channels=channels, expand_animations=False)
+
+
+def _is_webp_with_alpha(contents: tf.Tensor) -> tf.Tensor:
+    header = tf.io.decode_raw(contents, tf.uint8, fixed_length=_HEADER_BYTES)
+
+    def holds(text: bytes, first: int) -> tf.Tensor:
+        return tf.reduce_all(header[first : first + len(text)] == list(text))
+
+    def flag(byte: int, mask: int) -> tf.Tensor:
+        return tf.bitwise.bitwise_and(header[byte], tf.constant(mask, tf.uint8)) > 0
+
+    extended = holds(b"VP8X", 12) & flag(20, _ALPHA) & ~flag(20, _ANIMATION)
+    lossless = holds(b"VP8L", 12) & flag(24, _ALPHA)
+    return holds(b"RIFF", 0) & holds(b"WEBP", 8) & (extended | lossless)

@@ -1,0 +1,209 @@
+"""The kept list of a split's files: what gives each file its id.
+
+One JSON object a line, such as
+
+    {"path": "train/cat/1.png", "bytes": 8123, "sha256": "9f86...", "class": "cat",
+     "state": "example"}
+
+but on one line. Line i, counted from 0, is the file of id i for as long as the list is
+kept: lines may be appended and their states change, but none is taken away or moved.
+The checksum is SHA-256, which no two different files share by chance or by intent, and
+which costs less than decoding them.
+"""
+
+import concurrent.futures
+import dataclasses
+import hashlib
+import itertools
+import json
+import os
+import pathlib
+import sys
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any, TypeVar
+
+import tensorflow as tf
+import tqdm
+
+from trainer import files
+from trainer.data.decode import decoded, reason
+from trainer.data.examples import DataError
+
+# The states of a file that can be trained on, and of one that cannot and says why.
+EXAMPLE = "example"
+_DAMAGED = "damaged: "
+
+# Of a local disk as many as decode, of a bucket as many as hide its latency.
+_READERS = 4 * (os.cpu_count() or 1)
+
+_BLOCK = 10_000  # files handed to the readers at a time
+
+Result = TypeVar("Result")
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
+class ListedFile:
+    """A line of the list."""
+
+    path: str  # relative to the dataset's folder, with / between its parts
+    num_bytes: int
+    sha256: str
+    class_name: str  # "" in a folder without classes
+    state: str  # EXAMPLE, or what keeps it from being one
+
+    @property
+    def is_damaged(self) -> bool:
+        """Whether it is no image that can be decoded."""
+        return self.state.startswith(_DAMAGED)
+
+
+def list_path(folder: pathlib.Path, split: str) -> pathlib.Path:
+    """Where the list of a whole split is kept, in the folder of all lists."""
+    return folder / "files" / f"{split}.jsonl"
+
+
+def new_list(root: str, classes: Mapping[str, str], *, split: str) -> list[ListedFile]:
+    """Reads every file of {path: class name} once, and lists them in their order.
+
+    That order has nothing to do with names, folders or ages, so that any stretch of it
+    is a fair sample; two files are in the same order whatever files are beside them.
+
+    Raises:
+      DataError: a file cannot be read. A damaged image is listed as such.
+    """
+    # One call each: eager operations would take longer than the decoding. Traced here,
+    # or each thread would.
+    with tf.device("/cpu:0"):
+        decode = tf.function(decoded, autograph=False).get_concrete_function(
+            tf.TensorSpec((), tf.string)
+        )
+
+    def listed(path: str) -> ListedFile:
+        contents = _contents(os.path.join(root, path))
+        return ListedFile(
+            path=path,
+            num_bytes=len(contents),
+            sha256=hashlib.sha256(contents).hexdigest(),
+            class_name=classes[path],
+            state=_state(contents, decode),
+        )
+
+    paths = sorted(classes, key=lambda path: hashlib.sha256(path.encode()).digest())
+    return _for_each(listed, paths, title=f"listing {split}")
+
+
+def check_unchanged(
+    root: str, lines: Iterable[ListedFile], *, kept_in: pathlib.Path
+) -> None:
+    """Compares the examples of a list with the files there are.
+
+    Raises:
+      DataError: one is gone, or has another size.
+    """
+
+    def check(line: ListedFile) -> None:
+        path = os.path.join(root, line.path)
+        try:
+            num_bytes = tf.io.gfile.stat(path).length
+        except tf.errors.OpError as error:
+            raise _changed(path, reason(error), kept_in) from error
+        if num_bytes != line.num_bytes:
+            now = f"it has {num_bytes} bytes and had {line.num_bytes}"
+            raise _changed(path, now, kept_in)
+
+    examples = [line for line in lines if line.state == EXAMPLE]
+    _for_each(check, examples, title=f"comparing {kept_in.stem}")
+
+
+def write(path: pathlib.Path, lines: Sequence[ListedFile]) -> None:
+    """Replaces the list at `path`."""
+    files.write_text(path, "".join(_text(line) + "\n" for line in lines))
+
+
+def read(path: pathlib.Path) -> list[ListedFile]:
+    """The list at `path`, in the order of the ids.
+
+    Raises:
+      DataError: it is not such a list.
+    """
+    listed: list[ListedFile] = []
+    # Not splitlines, to which more characters end a line than JSON escapes.
+    for line in path.read_text(encoding="utf-8").removesuffix("\n").split("\n"):
+        try:
+            listed.append(_listed(json.loads(line)))
+        except (ValueError, KeyError, TypeError) as error:
+            raise DataError(
+                f"{path}, line {len(listed) + 1}, must be a file of the dataset, got "
+                f"something else ({error!r}); choose another --workdir, which lists "
+                "the folder anew"
+            ) from error
+    return listed
+
+
+def _for_each(
+    action: Callable[[Any], Result], items: Sequence[Any], *, title: str
+) -> list[Result]:
+    """The results in order, made by several threads under a progress bar."""
+    with concurrent.futures.ThreadPoolExecutor(_READERS) as pool:
+        # In blocks, because a future of each of a million files would fill memory.
+        blocks = range(0, len(items), _BLOCK)
+        results = (pool.map(action, items[i : i + _BLOCK]) for i in blocks)
+        return list(
+            tqdm.tqdm(
+                itertools.chain.from_iterable(results),
+                desc=title,
+                total=len(items),
+                unit="file",
+                file=sys.stderr,
+                disable=not sys.stderr.isatty(),
+            )
+        )
+
+
+def _contents(path: str) -> bytes:
+    try:
+        with tf.io.gfile.GFile(path, "rb") as file:
+            contents: bytes = file.read()
+    except tf.errors.OpError as error:
+        raise DataError(
+            f"{path} must be a file that can be read, got an error: {reason(error)}; "
+            "mend it or remove it from the folder"
+        ) from error
+    return contents
+
+
+def _state(contents: bytes, decode: Callable[[bytes], tf.Tensor]) -> str:
+    try:
+        decode(tf.constant(contents))
+    except tf.errors.InvalidArgumentError as error:
+        return _DAMAGED + reason(error)
+    return EXAMPLE
+
+
+def _changed(path: str, now: str, kept_in: pathlib.Path) -> DataError:
+    return DataError(
+        f"{path} must be as {kept_in} lists it, got another: {now}; put it back, or "
+        "start anew in another --workdir, because this run has begun with the old one"
+    )
+
+
+def _text(line: ListedFile) -> str:
+    fields = {
+        "path": line.path,
+        "bytes": line.num_bytes,
+        "sha256": line.sha256,
+        "class": line.class_name,
+        "state": line.state,
+    }
+    return json.dumps(fields, ensure_ascii=False)
+
+
+def _listed(fields: dict[str, Any]) -> ListedFile:
+    return ListedFile(
+        path=str(fields["path"]),
+        num_bytes=int(fields["bytes"]),
+        sha256=str(fields["sha256"]),
+        # One string for all lines that share it: there may be a million.
+        class_name=sys.intern(fields["class"]),
+        state=sys.intern(fields["state"]),
+    )

@@ -1,0 +1,203 @@
+"""Folders of images: PATH/SPLIT/CLASS/*, PATH/CLASS/*, or PATH/* without labels."""
+
+import dataclasses
+import functools
+import os
+import pathlib
+from collections.abc import Collection, Mapping
+
+import numpy as np
+
+from trainer.config import DataConfig
+from trainer.data import file_list, splits
+from trainer.data.arrays import ArrayExamples
+from trainer.data.description import describe
+from trainer.data.examples import DataError
+from trainer.data.file_list import EXAMPLE, ListedFile
+from trainer.data.image_files import FileExamples
+from trainer.data.layout import classes_of_splits
+
+_NAMED = 5  # classes in a message
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class FolderSource:
+    """An opened folder of images; see trainer.data.source.Source.
+
+    Its splits are stretches of the kept lists, and ids the lines of these. What the
+    lists set aside has a line and an id, and is no example.
+    """
+
+    data: DataConfig
+    root: str
+    listed: Mapping[str, list[ListedFile]]  # of the whole splits in use
+    num_new: int  # files that came after the lists and are no part of this run
+    class_names: tuple[str, ...]  # none in a folder without labels
+    mean_and_variance: None = None  # images are normalised without the data's help
+
+    @property
+    def input_shape(self) -> tuple[int, int, int]:
+        """Images are squares of three colours."""
+        return self.data.image_size, self.data.image_size, 3
+
+    @functools.cached_property
+    def num_examples(self) -> tuple[int, ...]:
+        """How many train, select and test."""
+        return tuple(len(self._chosen(split)) for split in splits.configured(self.data))
+
+    @property
+    def num_set_aside(self) -> int:
+        """Damaged files of the splits in use, which are no examples."""
+        return sum(line.is_damaged for lines in self.listed.values() for line in lines)
+
+    @property
+    def description(self) -> str:
+        """One line on what was opened."""
+        notes = (
+            (self.num_set_aside, "damaged files set aside"),
+            (self.num_new, "files newer than the run left out"),
+        )
+        return describe(
+            self.data,
+            num_examples=self.num_examples,
+            num_classes=len(self.class_names),
+            input_shape=self.input_shape,
+            num_bytes=self._num_bytes,
+            pipeline="in memory" if self._fits_in_memory else "decoded from files",
+            notes=[f"{count} {text}" for count, text in notes if count],
+        )
+
+    def read(self, split: str) -> ArrayExamples | FileExamples:
+        """The examples of `split`, in the order of the lists; without classes label -1.
+
+        Raises:
+          DataError: a file is gone or damaged since it was listed.
+        """
+        chosen = self._chosen(split)
+        labels = {name: label for label, name in enumerate(self.class_names)}
+        paths = [os.path.join(self.root, line.path) for _, line in chosen]
+        examples = FileExamples(
+            paths=np.array(paths, object),
+            image_size=self.data.image_size,
+            labels=np.array(
+                [labels.get(line.class_name, -1) for _, line in chosen], np.int32
+            ),
+            ids=np.array([i for i, _ in chosen], np.int64),
+        )
+        if not self._fits_in_memory:
+            return examples
+        return ArrayExamples(
+            inputs=examples.read(np.arange(len(examples))),
+            labels=examples.labels,
+            ids=examples.ids,
+        )
+
+    def _chosen(self, split: str) -> list[tuple[int, ListedFile]]:
+        """Ids and lines of the examples of a split."""
+        return [
+            (i, self.listed[name][i])
+            for name, first, last in splits.parts_of(_whole(self.listed), split)
+            for i in range(first, last)
+            if self.listed[name][i].state == EXAMPLE
+        ]
+
+    @property
+    def _num_bytes(self) -> int:
+        return sum(self.num_examples) * int(np.prod(self.input_shape))
+
+    @property
+    def _fits_in_memory(self) -> bool:
+        return self._num_bytes <= self.data.memory_budget_bytes
+
+
+def open_folder(data: DataConfig, lists: pathlib.Path) -> FolderSource:
+    """Finds the images of a folder, or those of the lists kept under `lists`.
+
+    Without lists every file of the splits in use is read once, and lists are written.
+
+    Raises:
+      DataError: no such folder, another layout, unknown, empty or overlapping splits,
+        classes that differ between splits, damaged images unless data.skip_corrupt, or
+        a listed file that is no longer as it was.
+    """
+    root = data.dataset.removeprefix("folder:").rstrip("/")
+    found = classes_of_splits(root)
+    names = splits.used(data, found)
+    paths = {name: file_list.list_path(lists, name) for name in names}
+    kept = {name: file_list.read(p) for name, p in paths.items() if p.exists()}
+    # Before files are read, which may take hours.
+    splits.check(data, _whole({name: kept.get(name, found[name]) for name in names}))
+    for name, lines in kept.items():
+        file_list.check_unchanged(root, lines, kept_in=paths[name])
+    new = {
+        name: file_list.new_list(root, found[name], split=name)
+        for name in names
+        if name not in kept
+    }
+    listed = kept | new
+    _check_damaged(data, root, listed)
+    _check_classes(data, listed)
+    source = FolderSource(
+        data=data,
+        root=root,
+        listed=listed,
+        num_new=sum(_num_new(found[name], lines) for name, lines in kept.items()),
+        class_names=tuple(sorted(_classes(listed[names[0]]))),
+    )
+    _check_filled(source)
+    for name, lines in new.items():
+        file_list.write(paths[name], lines)
+    return source
+
+
+def _whole(listed: Mapping[str, Collection[object]]) -> splits.Whole:
+    return splits.whole({name: len(lines) for name, lines in listed.items()})
+
+
+def _num_new(found: Mapping[str, str], lines: list[ListedFile]) -> int:
+    return len(found.keys() - {line.path for line in lines})
+
+
+def _check_damaged(
+    data: DataConfig, root: str, listed: Mapping[str, list[ListedFile]]
+) -> None:
+    damaged = [line for lines in listed.values() for line in lines if line.is_damaged]
+    if damaged and not data.skip_corrupt:
+        raise DataError(
+            f"{os.path.join(root, damaged[0].path)} must be a JPEG, PNG or WebP image, "
+            f"got {damaged[0].state} ({len(damaged)} such files); mend or remove it, "
+            "or set data.skip_corrupt = true to leave such files out"
+        )
+
+
+def _check_classes(data: DataConfig, listed: Mapping[str, list[ListedFile]]) -> None:
+    first, *others = listed
+    for other in others:
+        a, b = _classes(listed[first]), _classes(listed[other])
+        if a != b:
+            raise DataError(
+                f"the splits {first} and {other} of {data.dataset!r} must have the "
+                f"same classes, got only in {first}: {_names(a - b)}; only in {other}: "
+                f"{_names(b - a)}; rename, add or remove class folders"
+            )
+
+
+def _check_filled(source: FolderSource) -> None:
+    """Refuses a split that nothing is left of."""
+    pairs = zip(splits.configured(source.data), source.num_examples, strict=True)
+    for split, count in pairs:
+        if not count:
+            raise DataError(
+                f"split {split!r} of {source.data.dataset!r} must hold an image that "
+                "can be decoded, got damaged files only; mend them"
+            )
+
+
+def _classes(lines: list[ListedFile]) -> set[str]:
+    return {line.class_name for line in lines} - {""}
+
+
+def _names(classes: set[str]) -> str:
+    shown = ", ".join(sorted(classes)[:_NAMED]) or "none"
+    more = len(classes) - _NAMED
+    return f"{shown} and {more} more" if more > 0 else shown

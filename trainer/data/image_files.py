@@ -1,0 +1,128 @@
+"""Examples in image files, decoded when they are asked for. M, B as in examples."""
+
+import dataclasses
+import os
+from collections.abc import Callable
+
+import numpy as np
+import tensorflow as tf
+
+from trainer.data.arrays import on_host, step_and_slots
+from trainer.data.decode import decoded, reason, resized
+from trainer.data.examples import Batch, DataError, Share, num_evaluation_steps
+from trainer.data.order import shuffled
+
+# Autotuning is off, see trainer.data.pipeline.
+_DECODERS = os.cpu_count() or 1
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class FileExamples:
+    """Examples whose inputs are images in files; see trainer.data.examples.Examples.
+
+    Batches are those of ArrayExamples with the same images, labels and ids.
+    """
+
+    paths: np.ndarray  # str [M]
+    image_size: int  # of what they are resized to, in pixels a side
+    labels: np.ndarray  # int32 [M]
+    ids: np.ndarray  # int64 [M]
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def select(self, kept: np.ndarray) -> "FileExamples":
+        """The examples where bool [M] is true, in their order."""
+        return FileExamples(
+            paths=self.paths[kept],
+            image_size=self.image_size,
+            labels=self.labels[kept],
+            ids=self.ids[kept],
+        )
+
+    def read(self, rows: np.ndarray) -> np.ndarray:
+        """The images of some examples, in the order of `rows`: uint8 [K, S, S, 3].
+
+        Raises:
+          DataError: a file is gone or damaged since it was listed.
+        """
+        paths = self.paths[rows]
+        images = np.empty((len(paths), self.image_size, self.image_size, 3), np.uint8)
+        dataset = tf.data.Dataset.from_tensor_slices(on_host(paths)).map(
+            self._image, num_parallel_calls=_DECODERS, deterministic=True
+        )
+        done = 0
+        try:
+            for image in dataset.prefetch(_DECODERS).as_numpy_iterator():
+                images[done] = image
+                done += 1
+        except tf.errors.OpError as error:
+            raise DataError(
+                f"{paths[done]} cannot be read any more: {reason(error)}; put it back "
+                "as it was when the run began"
+            ) from error
+        return images
+
+    def training(
+        self,
+        share: Share,
+        *,
+        seed: int,
+        first_step: int,
+        finish: Callable[[Batch], Batch],
+    ) -> tf.data.Dataset:
+        """Endless batches; the files of several are decoded at a time."""
+        labels, ids = on_host(self.labels), on_host(self.ids)
+
+        def rows_of(element: tf.Tensor) -> Batch:
+            step, slots = step_and_slots(element, share)
+            epochs, rows = shuffled(
+                step * share.global_batch_size + slots,
+                num_examples=len(self),
+                seed=seed,
+            )
+            return {
+                "input": rows,
+                "label": tf.gather(labels, rows),
+                "id": tf.gather(ids, rows),
+                "slot": tf.cast(slots, tf.int32),
+                "epoch": epochs,
+            }
+
+        elements = tf.data.Dataset.counter(
+            first_step * share.local_replicas, dtype=tf.int64
+        )
+        batches = self._decoded(elements.map(rows_of), share)
+        return batches.map(finish, num_parallel_calls=_DECODERS, deterministic=True)
+
+    def evaluation(self, share: Share) -> tf.data.Dataset:
+        """Batches in order; the last step is filled up with copies of row 0."""
+
+        def rows_of(element: tf.Tensor) -> Batch:
+            step, slots = step_and_slots(element, share)
+            rows = step * share.global_batch_size + slots
+            inside = rows < len(self)
+            return {
+                "input": tf.where(inside, rows, 0),
+                "weight": tf.cast(inside, tf.float32),
+            }
+
+        num_elements = num_evaluation_steps(len(self), share) * share.local_replicas
+        return self._decoded(tf.data.Dataset.range(num_elements).map(rows_of), share)
+
+    def _decoded(self, batches: tf.data.Dataset, share: Share) -> tf.data.Dataset:
+        """Batches with images in the place of rows."""
+        paths = on_host(self.paths)
+
+        def decode(example: Batch) -> Batch:
+            return example | {"input": self._image(tf.gather(paths, example["input"]))}
+
+        # Example by example, so that a batch is as quick as its mean file and not as
+        # its slowest.
+        examples = batches.unbatch().map(
+            decode, num_parallel_calls=_DECODERS, deterministic=True
+        )
+        return examples.batch(share.per_replica_batch_size, drop_remainder=True)
+
+    def _image(self, path: tf.Tensor) -> tf.Tensor:
+        return resized(decoded(tf.io.read_file(path)), self.image_size)

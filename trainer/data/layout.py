@@ -1,0 +1,115 @@
+"""Where the images of a folder lie, which says what they are.
+
+A path is relative to the folder and split at its slashes. Names that start with a dot,
+and Thumbs.db, are as if they were not there.
+"""
+
+from collections.abc import Iterable
+
+import tensorflow as tf
+
+from trainer.data.decode import reason
+from trainer.data.examples import DataError
+
+_EXTENSIONS = (".jpg", ".jpeg", ".png", ".webp")
+
+Path = tuple[str, ...]
+
+
+def classes_of_splits(root: str) -> dict[str, dict[str, str]]:
+    """Finds the images: {split: {path: class name}}; "" where there are no classes.
+
+    They lie in SPLIT/CLASS/, or in CLASS/ or beside each other, which is a split named
+    train. Other files are allowed outside the class folders.
+
+    Raises:
+      DataError: there is no such folder, no image in it or in a class, images lie at
+        different depths, or a class folder holds something else.
+    """
+    if not tf.io.gfile.isdir(root):
+        raise DataError(
+            f"data.dataset must name a folder after 'folder:', got {root!r}, which is "
+            "not there; a relative path starts at the working directory"
+        )
+    folders, files = _walked(root)
+    images = sorted(path for path in files if _is_image(path))
+    depth = _depth(root, images)
+    if depth > 1:
+        owners = {path[: depth - 1] for path in images}
+        tops = {owner[:-1] for owner in owners}
+        _check_class_folders(root, folders, owners, tops)
+        _check_others(root, set(files) - set(images), tops, depth)
+    found: dict[str, dict[str, str]] = {}
+    for path in images:
+        split = path[0] if depth == 3 else "train"
+        class_name = path[-2] if depth > 1 else ""
+        found.setdefault(split, {})["/".join(path)] = class_name
+    return found
+
+
+def _walked(root: str) -> tuple[list[Path], list[Path]]:
+    """Every folder and every file."""
+    folders: list[Path] = []
+    files: list[Path] = []
+    try:
+        for top, inner, names in tf.io.gfile.walk(root):
+            above = tuple(part for part in top[len(root) :].split("/") if part)
+            folders += [(*above, name) for name in inner]
+            files += [(*above, name) for name in names]
+    except (UnicodeDecodeError, tf.errors.OpError) as error:
+        raise DataError(
+            f"{root} must be readable with all its folders, and their names be UTF-8, "
+            f"got an error: {reason(error)}; mend or remove what is not"
+        ) from error
+    return (
+        [path for path in folders if _is_visible(path)],
+        [path for path in files if _is_visible(path)],
+    )
+
+
+def _is_visible(path: Path) -> bool:
+    return path[-1] != "Thumbs.db" and not any(part.startswith(".") for part in path)
+
+
+def _is_image(path: Path) -> bool:
+    return path[-1].lower().endswith(_EXTENSIONS)
+
+
+def _depth(root: str, images: list[Path]) -> int:
+    """How many parts the path of every image has."""
+    if not images:
+        raise DataError(
+            f"{root} must hold images ({', '.join(_EXTENSIONS)}), got none; "
+            "data.dataset must be 'folder:PATH', for PATH/SPLIT/CLASS/* or PATH/CLASS/*"
+        )
+    first = {len(path): path for path in reversed(images)}
+    if len(first) > 1 or max(first) > 3:
+        examples = " and ".join("/".join(path) for _, path in sorted(first.items()))
+        raise DataError(
+            f"the images in {root} must all lie in SPLIT/CLASS/, all in CLASS/ or all "
+            f"beside each other, got {examples}; move them"
+        )
+    return next(iter(first))
+
+
+def _check_class_folders(
+    root: str, folders: list[Path], owners: set[Path], tops: set[Path]
+) -> None:
+    for folder in sorted(folders):
+        if folder[:-1] in tops and folder not in owners:
+            raise DataError(
+                f"{root}/{'/'.join(folder)} must hold images of its class "
+                f"({', '.join(_EXTENSIONS)}), got none; add some or remove the folder"
+            )
+
+
+def _check_others(
+    root: str, others: Iterable[Path], tops: set[Path], depth: int
+) -> None:
+    inside = sorted(p for p in others if len(p) >= depth and p[: depth - 2] in tops)
+    if inside:
+        raise DataError(
+            f"{root}/{'/'.join(inside[0])} lies in a class folder and must be an image "
+            f"({', '.join(_EXTENSIONS)}), got another extension ({len(inside)} such "
+            "files); remove or convert it"
+        )

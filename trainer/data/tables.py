@@ -1,0 +1,184 @@
+"""Tables of numbers with a column of labels. M = examples, F = features."""
+
+import dataclasses
+import functools
+import os
+import re
+from collections.abc import Mapping
+
+import numpy as np
+import tensorflow as tf
+
+from trainer.config import DataConfig
+from trainer.data import splits
+from trainer.data.arrays import ArrayExamples
+from trainer.data.decode import reason
+from trainer.data.description import describe
+from trainer.data.examples import DataError
+from trainer.data.table_files import Table, read_csv, read_npz
+
+_READERS = {"csv": read_csv, "npz": read_npz}
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class TableSource:
+    """An opened table; see trainer.data.source.Source.
+
+    A whole split is a file, in an order of its own; an id is the number of a row in it,
+    counted from 0 without the line of names.
+    """
+
+    data: DataConfig
+    tables: Mapping[str, Table]  # of the whole splits in use
+    class_names: tuple[str, ...]
+
+    @property
+    def input_shape(self) -> tuple[int]:
+        """The number of features."""
+        return (len(next(iter(self.tables.values())).feature_names),)
+
+    @functools.cached_property
+    def mean_and_variance(self) -> tuple[np.ndarray, np.ndarray]:
+        """Of each feature over the training split: float32 [F], [F]."""
+        features = self.read(self.data.train_split).inputs
+        mean = features.mean(axis=0, dtype=np.float64)
+        variance = features.var(axis=0, dtype=np.float64)
+        return mean.astype(np.float32), variance.astype(np.float32)
+
+    @property
+    def num_examples(self) -> tuple[int, ...]:
+        """How many train, select and test."""
+        whole = _whole(self.tables)
+        return tuple(
+            len(splits.example_ids(whole, split))
+            for split in splits.configured(self.data)
+        )
+
+    @property
+    def description(self) -> str:
+        """One line on what was opened."""
+        return describe(
+            self.data,
+            num_examples=self.num_examples,
+            num_classes=len(self.class_names),
+            input_shape=self.input_shape,
+            num_bytes=self.num_bytes,
+            pipeline="in memory",
+        )
+
+    @property
+    def num_bytes(self) -> int:
+        """Of the features of all examples."""
+        return sum(self.num_examples) * self.input_shape[0] * np.float32().nbytes
+
+    def read(self, split: str) -> ArrayExamples:
+        """The examples of `split`, in the order of the whole splits."""
+        parts = self._parts(split)
+        label_of = {name: label for label, name in enumerate(self.class_names)}
+        labels = [label_of[table.labels[row]] for table, rows in parts for row in rows]
+        return ArrayExamples(
+            inputs=np.concatenate([table.features[rows] for table, rows in parts]),
+            labels=np.array(labels, np.int32),
+            ids=np.concatenate([rows for _, rows in parts]),
+        )
+
+    def _parts(self, split: str) -> list[tuple[Table, np.ndarray]]:
+        """Stretches of whole splits, as rows of their files."""
+        return [
+            (self.tables[name], _order(len(self.tables[name]))[first:last])
+            for name, first, last in splits.parts_of(_whole(self.tables), split)
+        ]
+
+
+def open_table(data: DataConfig) -> TableSource:
+    """Reads the files of the splits in use.
+
+    Raises:
+      DataError: no such file, unknown, empty or overlapping splits, columns or classes
+        that differ between splits, a cell that cannot be used, more than the memory
+        budget.
+    """
+    kind, _, path = data.dataset.partition(":")
+    files = _files(path, kind)
+    tables = {
+        name: _READERS[kind](files[name], data) for name in splits.used(data, files)
+    }
+    splits.check(data, _whole(tables))
+    first = next(iter(tables.values()))
+    tables = {name: _aligned(table, first) for name, table in tables.items()}
+    source = TableSource(
+        data=data, tables=tables, class_names=_class_names(set(first.labels))
+    )
+    if source.num_bytes > data.memory_budget_bytes:
+        raise DataError(
+            f"data.memory_budget_bytes must cover the features of {data.dataset!r}, "
+            f"{source.num_bytes} bytes, got {data.memory_budget_bytes}; raise it, or "
+            "take fewer columns or smaller splits"
+        )
+    return source
+
+
+def _files(path: str, kind: str) -> dict[str, str]:
+    """The file of each whole split."""
+    try:
+        is_folder = tf.io.gfile.stat(path).is_directory
+    except tf.errors.OpError as error:
+        raise DataError(
+            f"data.dataset must name a file or a folder after '{kind}:', got {path!r}: "
+            f"{reason(error)}; a relative path starts at the working directory"
+        ) from error
+    if not is_folder:
+        return {"train": path}
+    names = [name for name in tf.io.gfile.listdir(path) if name.endswith(f".{kind}")]
+    if not names:
+        raise DataError(
+            f"{path} must hold a .{kind} file a split, such as train.{kind}, got none; "
+            "data.dataset names the file or its folder"
+        )
+    return {name.removesuffix(f".{kind}"): os.path.join(path, name) for name in names}
+
+
+def _order(num_rows: int) -> np.ndarray:
+    """Rows by a hash of their number, so that any stretch is a fair sample: int64 [M].
+
+    The hash is the finaliser of SplitMix64 (Steele, Lea and Flood, 2014).
+    """
+    x = np.arange(1, num_rows + 1, dtype=np.uint64) * np.uint64(0x9E3779B97F4A7C15)
+    x = (x ^ (x >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+    x = (x ^ (x >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    return np.argsort(x ^ (x >> np.uint64(31)))
+
+
+def _aligned(table: Table, first: Table) -> Table:
+    """The table with the features in the order of the first one."""
+    for what, ours, theirs in (
+        ("features", set(table.feature_names), set(first.feature_names)),
+        ("classes", set(table.labels), set(first.labels)),
+    ):
+        if ours != theirs:
+            raise DataError(
+                f"{table.path} must have the {what} of {first.path}, got "
+                f"{_names(ours - theirs)} only in the one and {_names(theirs - ours)} "
+                "only in the other; mend one of them"
+            )
+    places = [table.feature_names.index(name) for name in first.feature_names]
+    return dataclasses.replace(
+        table,
+        feature_names=first.feature_names,
+        features=table.features[:, places],
+    )
+
+
+def _names(names: set[str]) -> str:
+    return ", ".join(map(repr, sorted(names))) or "none"
+
+
+def _class_names(labels: set[str]) -> tuple[str, ...]:
+    """In the order of the numbers they are, or else of the alphabet."""
+    if all(re.fullmatch(r"-?[0-9]+", label) for label in labels):
+        return tuple(sorted(labels, key=int))
+    return tuple(sorted(labels))
+
+
+def _whole(tables: Mapping[str, Table]) -> splits.Whole:
+    return splits.whole({name: len(table) for name, table in tables.items()})
