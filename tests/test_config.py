@@ -589,3 +589,17 @@ def test_importing_the_configuration_is_light():
     heavy = "{'tensorflow', 'numpy', 'keras', 'tensorflow_datasets'}"
     code = f"import sys, trainer.config; assert not {heavy} & set(sys.modules)"
     assert best_seconds(code) - best_seconds("pass") < 0.3
+
+
+def test_a_folder_of_images_may_move_but_not_turn_into_another_dataset(minimal):
+    size = "data.image_size=32"
+    a, b, table = (
+        resolved(load(minimal, [f"data.dataset='{name}'", *more]))
+        for name, more in (
+            ("folder:/a", [size]),
+            ("folder:/b", [size]),
+            ("csv:/a", []),
+        )
+    )
+    assert differences(a, b) == []
+    assert "data.dataset: 'folder:' -> 'csv:/a'" in differences(a, table)

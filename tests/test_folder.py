@@ -298,6 +298,14 @@ def test_damaged_images_are_set_aside_where_that_is_asked_for(root, lists):
     assert "(3 such files)" in message
 
 
+def test_other_files_are_set_aside_where_that_is_asked_for(root, lists):
+    whole = data.open_source(config(root), lists / "whole").read("train")
+    (root / "train" / "cat" / "notes.txt").write_text("text")
+    source = data.open_source(config(root, skip_corrupt=True), lists)
+    np.testing.assert_array_equal(source.read("train").ids, whole.ids)
+    assert source.description.endswith("1 files of other kinds set aside")
+
+
 def test_a_split_of_damaged_images_only_is_refused(root, lists):
     for path in root.glob("test/*/*"):
         empty(path)

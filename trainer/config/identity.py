@@ -21,6 +21,10 @@ def resolved(config: Config) -> dict[str, Any]:
 def identity(settings: dict[str, Any]) -> dict[str, Any]:
     """The settings that a resumed run must share: {"section.field": value}."""
     flat = _flatten(settings, "")
+    kind, colon, _ = str(flat.get("data.dataset", "")).partition(":")
+    if kind == "folder":
+        # It may move too: the run keeps a list of what is in it.
+        flat["data.dataset"] = kind + colon
     return {
         path: bool(value) if path in _FILES else value
         for path, value in flat.items()

@@ -15,7 +15,7 @@ from trainer.data.description import describe
 from trainer.data.examples import DataError
 from trainer.data.file_list import EXAMPLE, ListedFile
 from trainer.data.image_files import FileExamples
-from trainer.data.layout import classes_of_splits
+from trainer.data.layout import EXTENSIONS, Layout, layout_of
 
 _NAMED = 5  # classes in a message
 
@@ -32,6 +32,7 @@ class FolderSource:
     root: str
     listed: Mapping[str, list[ListedFile]]  # of the whole splits in use
     num_new: int  # files that came after the lists and are no part of this run
+    num_others: int  # files in class folders that are no images by their extension
     class_names: tuple[str, ...]  # none in a folder without labels
     mean_and_variance: None = None  # images are normalised without the data's help
 
@@ -55,6 +56,7 @@ class FolderSource:
         """One line on what was opened."""
         notes = (
             (self.num_set_aside, "damaged files set aside"),
+            (self.num_others, "files of other kinds set aside"),
             (self.num_new, "files newer than the run left out"),
         )
         return describe(
@@ -121,7 +123,9 @@ def open_folder(data: DataConfig, lists: pathlib.Path) -> FolderSource:
         a listed file that is no longer as it was.
     """
     root = data.dataset.removeprefix("folder:").rstrip("/")
-    found = classes_of_splits(root)
+    layout = layout_of(root)
+    _check_others(data, root, layout)
+    found = layout.images
     names = splits.used(data, found)
     paths = {name: file_list.list_path(lists, name) for name in names}
     kept = {name: file_list.read(p) for name, p in paths.items() if p.exists()}
@@ -142,6 +146,7 @@ def open_folder(data: DataConfig, lists: pathlib.Path) -> FolderSource:
         root=root,
         listed=listed,
         num_new=sum(_num_new(found[name], lines) for name, lines in kept.items()),
+        num_others=len(layout.others),
         class_names=tuple(sorted(_classes(listed[names[0]]))),
     )
     _check_filled(source)
@@ -156,6 +161,16 @@ def _whole(listed: Mapping[str, Collection[object]]) -> splits.Whole:
 
 def _num_new(found: Mapping[str, str], lines: list[ListedFile]) -> int:
     return len(found.keys() - {line.path for line in lines})
+
+
+def _check_others(data: DataConfig, root: str, layout: Layout) -> None:
+    if layout.others and not data.skip_corrupt:
+        raise DataError(
+            f"{os.path.join(root, layout.others[0])} lies in a class folder and must "
+            f"be an image ({', '.join(EXTENSIONS)}), got another extension "
+            f"({len(layout.others)} such files); remove or convert it, or set "
+            "data.skip_corrupt = true to leave such files out"
+        )
 
 
 def _check_damaged(

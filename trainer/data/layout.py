@@ -4,6 +4,7 @@ A path is relative to the folder and split at its slashes. Names that start with
 and Thumbs.db, are as if they were not there.
 """
 
+import dataclasses
 from collections.abc import Iterable
 
 import tensorflow as tf
@@ -11,20 +12,29 @@ import tensorflow as tf
 from trainer.data.decode import reason
 from trainer.data.examples import DataError
 
-_EXTENSIONS = (".jpg", ".jpeg", ".png", ".webp")
+EXTENSIONS = (".jpg", ".jpeg", ".png", ".webp")
 
 Path = tuple[str, ...]
 
 
-def classes_of_splits(root: str) -> dict[str, dict[str, str]]:
-    """Finds the images: {split: {path: class name}}; "" where there are no classes.
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Layout:
+    """What lies in a folder."""
+
+    # {split: {path: class name}}; "" where there are no classes.
+    images: dict[str, dict[str, str]]
+    others: list[str]  # files in class folders that are no images by their extension
+
+
+def layout_of(root: str) -> Layout:
+    """Finds the images of a folder.
 
     They lie in SPLIT/CLASS/, or in CLASS/ or beside each other, which is a split named
-    train. Other files are allowed outside the class folders.
+    train. What lies outside the class folders besides is no matter.
 
     Raises:
-      DataError: there is no such folder, no image in it or in a class, images lie at
-        different depths, or a class folder holds something else.
+      DataError: there is no such folder, no image in it or in a class, or images lie at
+        different depths.
     """
     if not tf.io.gfile.isdir(root):
         raise DataError(
@@ -34,17 +44,18 @@ def classes_of_splits(root: str) -> dict[str, dict[str, str]]:
     folders, files = _walked(root)
     images = sorted(path for path in files if _is_image(path))
     depth = _depth(root, images)
+    others: list[str] = []
     if depth > 1:
         owners = {path[: depth - 1] for path in images}
         tops = {owner[:-1] for owner in owners}
         _check_class_folders(root, folders, owners, tops)
-        _check_others(root, set(files) - set(images), tops, depth)
+        others = _others(set(files) - set(images), tops, depth)
     found: dict[str, dict[str, str]] = {}
     for path in images:
         split = path[0] if depth == 3 else "train"
         class_name = path[-2] if depth > 1 else ""
         found.setdefault(split, {})["/".join(path)] = class_name
-    return found
+    return Layout(images=found, others=others)
 
 
 def _walked(root: str) -> tuple[list[Path], list[Path]]:
@@ -72,14 +83,14 @@ def _is_visible(path: Path) -> bool:
 
 
 def _is_image(path: Path) -> bool:
-    return path[-1].lower().endswith(_EXTENSIONS)
+    return path[-1].lower().endswith(EXTENSIONS)
 
 
 def _depth(root: str, images: list[Path]) -> int:
     """How many parts the path of every image has."""
     if not images:
         raise DataError(
-            f"{root} must hold images ({', '.join(_EXTENSIONS)}), got none; "
+            f"{root} must hold images ({', '.join(EXTENSIONS)}), got none; "
             "data.dataset must be 'folder:PATH', for PATH/SPLIT/CLASS/* or PATH/CLASS/*"
         )
     first = {len(path): path for path in reversed(images)}
@@ -99,17 +110,10 @@ def _check_class_folders(
         if folder[:-1] in tops and folder not in owners:
             raise DataError(
                 f"{root}/{'/'.join(folder)} must hold images of its class "
-                f"({', '.join(_EXTENSIONS)}), got none; add some or remove the folder"
+                f"({', '.join(EXTENSIONS)}), got none; add some or remove the folder"
             )
 
 
-def _check_others(
-    root: str, others: Iterable[Path], tops: set[Path], depth: int
-) -> None:
-    inside = sorted(p for p in others if len(p) >= depth and p[: depth - 2] in tops)
-    if inside:
-        raise DataError(
-            f"{root}/{'/'.join(inside[0])} lies in a class folder and must be an image "
-            f"({', '.join(_EXTENSIONS)}), got another extension ({len(inside)} such "
-            "files); remove or convert it"
-        )
+def _others(files: Iterable[Path], tops: set[Path], depth: int) -> list[str]:
+    inside = (p for p in files if len(p) >= depth and p[: depth - 2] in tops)
+    return sorted("/".join(path) for path in inside)
