@@ -39,4 +39,6 @@ class DataConfig:
     exclude_labels: tuple[
         Annotated[int, at_least(0)], ...
     ] = ()  # not shown to students
-    memory_budget_bytes: Count = 4 * 2**30  # decoded images of all splits together
+    # Decoded images of all splits together; larger record sets are read as needed.
+    memory_budget_bytes: Annotated[int, at_least(0)] = 4 * 2**30
+    shuffle_window: Count = 8192  # raw records in memory, where they are read as needed

@@ -2,6 +2,7 @@
 
 import contextlib
 import dataclasses
+import functools
 import re
 import sys
 from typing import Any
@@ -16,7 +17,8 @@ import trainer.data.mnist_mini  # noqa: F401
 from trainer.config import DataConfig
 from trainer.data import splits
 from trainer.data.arrays import ArrayExamples
-from trainer.data.examples import DataError
+from trainer.data.examples import Batch, DataError, Examples
+from trainer.data.records import RecordExamples, RecordFiles
 
 _READ_BATCH = 1024  # examples decoded at a time
 
@@ -39,15 +41,17 @@ class TfdsSource:
     label_key: str
     input_shape: tuple[int, int, int]
     class_names: tuple[str, ...]
+    streamed: bool  # its images exceed the memory budget
     mean_and_variance: None = None  # images are normalised without the data's help
 
-    def read(self, split: str) -> ArrayExamples:
+    def read(self, split: str) -> Examples:
         """Every example of `split` (TFDS syntax), in the order of the set's files.
 
         Raises:
-          DataError: a record file is damaged, or a label is outside the classes.
+          DataError: a record file is damaged, or a label is outside the classes; where
+            the set is streamed, the labels of the examples raise it.
         """
-        return _read(self, split)
+        return _stream(self, split) if self.streamed else _read(self, split)
 
 
 def open_tfds(data: DataConfig) -> TfdsSource:
@@ -55,21 +59,22 @@ def open_tfds(data: DataConfig) -> TfdsSource:
 
     Raises:
       DataError: unknown dataset, failed download, unknown, empty or overlapping
-        splits, features other than image and label, more than the memory budget.
+        splits, features other than image and label, more than the memory budget in
+        files that cannot be streamed.
     """
     builder = _builder(data)
     splits.check(data, builder)
     image_key, label_key = _feature_keys(data, builder)
-    source = TfdsSource(
+    input_shape = _input_shape(data, builder.info.features[image_key].shape)
+    return TfdsSource(
         builder=builder,
         data=data,
         image_key=image_key,
         label_key=label_key,
-        input_shape=_input_shape(data, builder.info.features[image_key].shape),
+        input_shape=input_shape,
         class_names=tuple(builder.info.features[label_key].names),
+        streamed=_is_streamed(data, builder, input_shape),
     )
-    _check_memory(source)
-    return source
 
 
 def _read(source: TfdsSource, split: str) -> ArrayExamples:
@@ -159,35 +164,87 @@ def _input_shape(
     return height, width, channels
 
 
-def _check_memory(source: TfdsSource) -> None:
-    data = source.data
+def _is_streamed(
+    data: DataConfig, builder: tfds.core.DatasetBuilder, input_shape: tuple[int, ...]
+) -> bool:
     num_examples = sum(
-        len(splits.example_ids(source.builder, split))
+        len(splits.example_ids(builder, split))
         for split in (data.train_split, data.validation_split, data.test_split)
     )
-    needed = num_examples * int(np.prod(source.input_shape))
-    if needed > data.memory_budget_bytes:
+    needed = num_examples * int(np.prod(input_shape))
+    if needed <= data.memory_budget_bytes:
+        return False
+    if builder.info.file_format is not tfds.core.FileFormat.TFRECORD:
         raise DataError(
             f"data.memory_budget_bytes must cover the decoded images of "
-            f"{data.dataset!r}, {needed} bytes, got {data.memory_budget_bytes}; raise "
-            "it, lower data.image_size, or take smaller splits"
+            f"{data.dataset!r}, {needed} bytes, for its files are "
+            f"{builder.info.file_format.value} and only tfrecord can be streamed, got "
+            f"{data.memory_budget_bytes}; raise it, lower data.image_size, or take "
+            "smaller splits"
         )
+    return True
+
+
+def _stream(source: TfdsSource, split: str) -> RecordExamples:
+    ids = splits.example_ids(source.builder, split)
+    stretches = source.builder.info.splits[split].file_instructions
+    files = RecordFiles(
+        paths=tuple(str(stretch.filename) for stretch in stretches),
+        skips=np.array([stretch.skip for stretch in stretches], np.int64),
+        # Of a part like train[9:4] it is negative.
+        takes=np.array([max(0, stretch.take) for stretch in stretches], np.int64),
+        ids=ids,
+        format=_TfdsFormat(source=source, split=split),
+    )
+    return RecordExamples(
+        files=files, rows=np.arange(len(ids)), window=source.data.shuffle_window
+    )
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class _TfdsFormat:
+    """The records of a split; see trainer.data.records.RecordFormat."""
+
+    source: TfdsSource
+    split: str
+
+    def decode(self, record: tf.Tensor) -> Batch:
+        keys = (self.source.image_key, self.source.label_key)
+        return _example(self.source, self._features(*keys).deserialize_example(record))
+
+    def decode_label(self, record: tf.Tensor) -> tf.Tensor:
+        key = self.source.label_key
+        return self._features(key).deserialize_example(record)[key]
+
+    def check_labels(self, labels: np.ndarray) -> None:
+        _check_labels(self.source, self.split, labels)
+
+    def damaged(self, error: Exception) -> DataError:
+        return _damaged(self.source, self.split, _reason(error))
+
+    def _features(self, *keys: str) -> tfds.features.FeaturesDict:
+        """Some features alone, so that no other is decoded."""
+        every = self.source.builder.info.features
+        return tfds.features.FeaturesDict({key: every[key] for key in keys})
+
+
+def _example(source: TfdsSource, features: dict[str, tf.Tensor]) -> Batch:
+    image = features[source.image_key]
+    if source.data.image_size:
+        resized = tf.image.resize(image, source.input_shape[:2], antialias=True)
+        image = tf.cast(tf.clip_by_value(tf.round(resized), 0, 255), tf.uint8)
+    return {"input": image, "label": features[source.label_key]}
 
 
 def _decoded(source: TfdsSource, split: str) -> Any:
-    def select(example: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
-        image = example[source.image_key]
-        if source.data.image_size:
-            resized = tf.image.resize(image, source.input_shape[:2], antialias=True)
-            image = tf.cast(tf.clip_by_value(tf.round(resized), 0, 255), tf.uint8)
-        return {"input": image, "label": example[source.label_key]}
-
     # One file at a time, so that the order is that of the ids.
     order = tfds.ReadConfig(interleave_cycle_length=1, try_autocache=False)
     dataset = source.builder.as_dataset(
         split=split, read_config=order, shuffle_files=False
     )
-    dataset = dataset.map(select, num_parallel_calls=tf.data.AUTOTUNE)
+    dataset = dataset.map(
+        functools.partial(_example, source), num_parallel_calls=tf.data.AUTOTUNE
+    )
     return dataset.batch(_READ_BATCH).prefetch(1).as_numpy_iterator()
 
 
