@@ -18,7 +18,8 @@ from trainer.config import DataConfig
 from trainer.data import splits
 from trainer.data.arrays import ArrayExamples
 from trainer.data.examples import Batch, DataError, Examples
-from trainer.data.records import RecordExamples, RecordFiles
+from trainer.data.record_files import RecordFiles
+from trainer.data.records import RecordExamples
 
 _READ_BATCH = 1024  # examples decoded at a time
 
@@ -203,18 +204,25 @@ def _stream(source: TfdsSource, split: str) -> RecordExamples:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class _TfdsFormat:
-    """The records of a split; see trainer.data.records.RecordFormat."""
+    """The records of a split; see trainer.data.record_files.RecordFormat."""
 
     source: TfdsSource
     split: str
 
     def decode(self, record: tf.Tensor) -> Batch:
         keys = (self.source.image_key, self.source.label_key)
-        return _example(self.source, self._features(*keys).deserialize_example(record))
+        example = _example(
+            self.source, self._features(*keys).deserialize_example(record)
+        )
+        # The labels of a training split are not read before its images.
+        label, last = example["label"], len(self.source.class_names) - 1
+        rule = f"labels of {self.source.data.dataset!r} must be 0 to {last}, got"
+        tf.debugging.Assert((label >= 0) & (label <= last), [rule, label])
+        return example
 
-    def decode_label(self, record: tf.Tensor) -> tf.Tensor:
+    def decode_labels(self, records: tf.Tensor) -> tf.Tensor:
         key = self.source.label_key
-        return self._features(key).deserialize_example(record)[key]
+        return tf.io.parse_example(records, self._features(key).tf_example_spec)[key]
 
     def check_labels(self, labels: np.ndarray) -> None:
         _check_labels(self.source, self.split, labels)
