@@ -11,6 +11,7 @@ import tensorflow as tf
 
 from trainer import noise
 from trainer.config import (
+    ConfigError,
     CropFlipOptions,
     InceptionCropOptions,
     NoAugmentOptions,
@@ -138,8 +139,27 @@ def _crop(
     return tf.gather(moved, columns, axis=2, batch_dims=1)
 
 
-def augmentation(name: str, options: Any) -> Augment:
-    """The augmentation of a name in the config, with its options."""
+def augmentation(
+    name: str, options: Any, *, input_shape: tuple[int, ...], setting: str
+) -> Augment:
+    """The augmentation of a name in the section `setting`, with its options.
+
+    Raises:
+      ConfigError: examples of `input_shape` cannot be shown so.
+    """
+    if name != "none" and len(input_shape) != 3:
+        raise ConfigError(
+            f"{setting}.augment must be 'none' for a table, got {name!r}, which is for "
+            "images"
+        )
+    if name in _DISTANCES:
+        distance, side = getattr(options, _DISTANCES[name]), min(input_shape[:2])
+        if distance >= side:
+            raise ConfigError(
+                f"{setting}.augment_options.{_DISTANCES[name]} must be below the "
+                f"shorter side of the images, {side} pixels, got {distance}; lower it, "
+                "or raise data.image_size"
+            )
     return functools.partial(_AUGMENTATIONS[name], options=options)
 
 
@@ -149,3 +169,6 @@ _AUGMENTATIONS: dict[str, Callable[..., tf.Tensor]] = {
     "crop_flip": crop_flip,
     "inception_crop": inception_crop,
 }
+
+# Options in pixels, of which as many as the image has would leave nothing of it.
+_DISTANCES = {"shift": "max_pixels", "crop_flip": "padding"}

@@ -9,7 +9,7 @@ import numpy as np
 
 from trainer import data, distribution, files, loop, models, optimizers, step
 from trainer.checkpoint import Checkpoints, Position, latest_position
-from trainer.config import RuntimeConfig, TrainConfig
+from trainer.config import DataConfig, RuntimeConfig, TrainConfig
 from trainer.events import MetricsFile, Progress
 from trainer.stages.session import Session
 from trainer.workdir import CHECKPOINTS, FINISHED, LAST, METRICS
@@ -98,7 +98,9 @@ def save_model(model: keras.Model, path: pathlib.Path) -> None:
 def _batches(session: Session, training: Training, first_step: int) -> data.Batches:
     return data.training_batches(
         training.examples,
-        augment=_augment(session, training.section),
+        augment=augmentation(
+            session, training.section, setting=f"{training.owner}.train"
+        ),
         seed=training.seed,
         per_replica_batch_size=distribution.per_replica_batch_size(
             training.section.global_batch_size,
@@ -110,9 +112,23 @@ def _batches(session: Session, training: Training, first_step: int) -> data.Batc
     )
 
 
-def _augment(session: Session, section: TrainConfig) -> data.Augment:
-    chosen = session.config.data if section.augment == "inherit" else section
-    return data.augmentation(chosen.augment, chosen.augment_options)
+def augmentation(
+    session: Session, section: TrainConfig, *, setting: str
+) -> data.Augment:
+    """How the training of the section `setting` sees its examples.
+
+    Raises:
+      ConfigError: the examples cannot be shown so.
+    """
+    chosen: TrainConfig | DataConfig = section
+    if section.augment == "inherit":
+        chosen, setting = session.config.data, "data"
+    return data.augmentation(
+        chosen.augment,
+        chosen.augment_options,
+        input_shape=session.source.input_shape,
+        setting=setting,
+    )
 
 
 def _run_loop(
