@@ -32,7 +32,7 @@ class RecordFormat(Protocol):
         """What to raise when reading ends in `error`."""
 
 
-@dataclasses.dataclass(frozen=True, kw_only=True)
+@dataclasses.dataclass(frozen=True, kw_only=True, eq=False)
 class RecordFiles:
     """The TFRecord files of a split, in the order of its records."""
 

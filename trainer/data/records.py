@@ -24,7 +24,7 @@ from trainer.data.record_files import Reader, RecordFiles, on_host
 _BATCHES_IN_THE_MAKING = 4  # augmented while a step runs
 
 
-@dataclasses.dataclass(frozen=True, kw_only=True)
+@dataclasses.dataclass(frozen=True, kw_only=True, eq=False)
 class RecordExamples:
     """Examples in record files; see trainer.data.examples.Examples.
 
