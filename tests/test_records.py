@@ -212,6 +212,18 @@ def test_a_second_pipeline_resumes_too(folder):
     assert_same(resumed, trained_on(examples, 18)[11:])
 
 
+def test_resuming_passes_over_what_is_before_its_window(own_folder):
+    examples = read(own_folder, "train[:24]", shuffle_window=8)  # two whole files
+    whole = trained_on(examples, 2)
+    first_file = files_of(own_folder)[whole[0]["id"][0] // 12]
+    content = bytearray(first_file.read_bytes())
+    content[20] ^= 1  # in the first record, whose checksum is read with it alone
+    first_file.write_bytes(content)
+    assert_same(trained_on(examples, 1, first_step=1), whole[1:])
+    with pytest.raises(tf.errors.DataLossError):
+        trained_on(examples, 1)
+
+
 def test_a_late_step_does_not_need_the_steps_before(folder):
     # Past 2**31 positions, which no machine runs through in a test.
     last = 2**31 // BATCH + 1
