@@ -147,6 +147,14 @@ def test_boxes_are_inside_the_image(height, width):
     assert (left + wide <= width).all()
 
 
+def test_boxes_of_the_smallest_and_largest_draws_are_inside_the_image():
+    draws = np.array(list(itertools.product([0, 1 - 2**-24], repeat=4)), np.float32)
+    for size in range(1, 300, 7):
+        boxes = inception_boxes(draws, height=size, width=size, min_area=0.08).numpy()
+        assert boxes.min() >= 0
+        assert (boxes[:, :2] + boxes[:, 2:]).max() == size
+
+
 @pytest.mark.parametrize("min_area", [0.08, 0.5])
 @pytest.mark.parametrize(("height", "width"), [(224, 224), (500, 300), (300, 900)])
 def test_areas_are_uniform(height, width, min_area):

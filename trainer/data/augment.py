@@ -84,9 +84,9 @@ def inception_boxes(
     nothing is drawn twice and areas stay uniform; an image longer than 4:3 gives its
     largest areas the nearest shape that fits. Sides are rounded to whole pixels.
     """
-    # Exact operations of float64 alone: exp, log or a float32 square root may differ in
-    # the last bit between the end of a batch and its middle.
-    area, shape, top, left = tf.unstack(tf.cast(draws, tf.float64), axis=1)
+    # No exp and no log: they differ in the last bit between the middle of a batch and
+    # its end.
+    area, shape, top, left = tf.unstack(draws, axis=1)
     area = (min_area + (1 - min_area) * area) * (height * width)
     tallest, widest = _shape(area / height**2), _shape(width**2 / area)
     lowest = tf.minimum(tf.maximum(tallest, -1 / 7), widest)
