@@ -13,7 +13,7 @@ import tensorflow_datasets as tfds
 
 from tests.conftest import strategy_of
 from trainer import data
-from trainer.config import DataConfig
+from trainer.config import DataConfig, load
 from trainer.data.examples import Share
 
 NUM_EXAMPLES = 61  # a prime: windows and batches straddle files and epochs
@@ -154,6 +154,16 @@ def assert_same(actual: list[Batch], expected: list[Batch]) -> None:
         for name, value in a.items():
             np.testing.assert_array_equal(value, b[name], err_msg=name)
             assert value.dtype == b[name].dtype
+
+
+def test_a_budget_of_0_is_a_setting(tmp_path):
+    file = tmp_path / "run.toml"
+    train = "train = {global_batch_size = 8, steps = 1}"
+    file.write_text(
+        f'name = "a"\n[data]\ndataset = "several"\nmemory_budget_bytes = 0\n'
+        f'[teacher]\nmodel = "mlp"\n{train}\n[student]\nmodel = "mlp"\n{train}\n'
+    )
+    assert load(str(file)).data.memory_budget_bytes == 0
 
 
 # Training.
