@@ -277,7 +277,7 @@ def test_a_bad_item_is_named_and_its_list_can_be_set(minimal):
         (
             "data.augment='shfit'",
             "data.augment must be a known name, got 'shfit'",
-            "did you mean 'shift'? known: none, shift",
+            "did you mean 'shift'? known: crop_flip, inception_crop, none, shift",
         ),
     ],
 )

@@ -103,8 +103,9 @@ def test_bits_are_a_hash_of_key_and_column():
         lambda keys: noise.bits(keys, 33),
         lambda keys: noise.integers(keys, 33, low=-3, high=9),
         lambda keys: noise.bernoulli(keys, 33, probability=0.3),
+        lambda keys: noise.uniforms(keys, 33),
     ],
-    ids=["bits", "integers", "bernoulli"],
+    ids=["bits", "integers", "bernoulli", "uniforms"],
 )
 def test_compiled_draws_are_the_same(draw, jit_compile):
     def of_ids(ids: tf.Tensor) -> tf.Tensor:
@@ -213,6 +214,24 @@ def test_integers_are_equally_likely():
     shares = np.bincount(draws.ravel()) / draws.size
     spread = math.sqrt(0.2 * 0.8 / draws.size)
     np.testing.assert_allclose(shares, 0.2, atol=5 * spread)
+
+
+def test_floats_are_the_24_high_bits():
+    keys = tf.constant([0, 1, 77, 2**31, WORD - 1], tf.uint32)
+    floats = noise.uniforms(keys, 9)
+    assert floats.dtype == tf.float32
+    expected = [
+        [bits // 256 / 2**24 for bits in python_bits(k, 9)]
+        for k in keys.numpy().tolist()
+    ]
+    assert floats.numpy().tolist() == expected
+
+
+def test_floats_are_at_least_0_and_below_1():
+    floats = noise.uniforms(keys_of(4096), 4096).numpy()
+    # 2**24 of them: none is so small, or so large, once in e**16 times.
+    assert 0 <= floats.min() < 2**-20
+    assert 1 - 2**-20 < floats.max() < 1
 
 
 @pytest.mark.parametrize("probability", [0.01, 0.2, 0.5, 0.9])

@@ -1,4 +1,4 @@
-"""Batches as a function of the step, and the augmentation against NumPy."""
+"""Batches as a function of the step."""
 
 import functools
 import itertools
@@ -9,19 +9,32 @@ import pytest
 import tensorflow as tf
 
 from tests.conftest import strategy_of
-from trainer import data, noise
-from trainer.config import NoAugmentOptions, ShiftOptions
-from trainer.data.augment import shift
+from trainer import data
+from trainer.config import (
+    CropFlipOptions,
+    InceptionCropOptions,
+    NoAugmentOptions,
+    ShiftOptions,
+)
 
 NUM_EXAMPLES = 101  # a prime: batches straddle the ends of epochs
 BATCH = 8
 STEPS = 38  # 304 positions: three epochs and one more
 SEED = 5
 
-PLAIN = data.augmentation("none", NoAugmentOptions())
-SHIFTED = data.augmentation("shift", ShiftOptions(max_pixels=2))
+
+def augmentation(name: str, options: object) -> data.Augment:
+    return data.augmentation(name, options, input_shape=(6, 5, 2), setting="data")
+
+
+PLAIN = augmentation("none", NoAugmentOptions())
+SHIFTED = augmentation("shift", ShiftOptions(max_pixels=2))
+CROPPED = augmentation("crop_flip", CropFlipOptions())
+INCEPTION = augmentation("inception_crop", InceptionCropOptions())
 AUGMENTATIONS = pytest.mark.parametrize(
-    "augment", [PLAIN, SHIFTED], ids=["none", "shift"]
+    "augment",
+    [PLAIN, SHIFTED, CROPPED, INCEPTION],
+    ids=["none", "shift", "crop_flip", "inception_crop"],
 )
 
 Batch = dict[str, np.ndarray]
@@ -216,41 +229,7 @@ def test_all_shapes_are_static(num_replicas, augment):
     }
 
 
-# Augmentation.
-
-
-def keys_of(num: int) -> tf.Tensor:
-    return noise.key(SEED, 0, tf.range(num))
-
-
-@pytest.mark.parametrize("max_pixels", [1, 3, 7])
-def test_shift_moves_pixels_and_fills_with_zeros(max_pixels):
-    images = np.random.default_rng(2).integers(1, 256, (40, 6, 5, 2), dtype=np.uint8)
-    corners = noise.integers(keys_of(40), 2, low=0, high=2 * max_pixels).numpy()
-    expected = np.zeros_like(images)
-    for image, (top, left), moved in zip(images, corners, expected, strict=True):
-        for row, column in np.ndindex(6, 5):
-            old_row, old_column = row + top - max_pixels, column + left - max_pixels
-            if 0 <= old_row < 6 and 0 <= old_column < 5:
-                moved[row, column] = image[old_row, old_column]
-    options = ShiftOptions(max_pixels=max_pixels)
-    np.testing.assert_array_equal(shift(images, keys_of(40), options), expected)
-
-
-def test_all_shifts_along_both_axes_occur_and_no_others():
-    image = np.zeros((1, 11, 9, 1), np.uint8)
-    image[0, 5, 4] = 1
-    moved = shift(np.repeat(image, 1000, axis=0), keys_of(1000), ShiftOptions())
-    rows, columns = np.nonzero(moved.numpy())[1:3]
-    # 1000 random draws miss one of the 25 once in 10**16 times.
-    seen = set(zip((rows - 5).tolist(), (columns - 4).tolist(), strict=True))
-    assert seen == set(itertools.product(range(-2, 3), repeat=2))
-
-
-def test_shift_keeps_the_type_of_images():
-    assert shift(np.ones((3, 4, 4, 1), np.uint8), keys_of(3), ShiftOptions()).dtype == (
-        tf.uint8
-    )
+# Views.
 
 
 def views(batches: list[Batch]) -> dict[tuple[int, int], bytes]:
@@ -262,11 +241,12 @@ def views(batches: list[Batch]) -> dict[tuple[int, int], bytes]:
     }
 
 
+@AUGMENTATIONS
 @pytest.mark.parametrize("batch_size", [4, 19])
-def test_a_view_does_not_depend_on_the_batch(batch_size):
-    whole = views(trained_on(augment=SHIFTED))
+def test_a_view_does_not_depend_on_the_batch(batch_size, augment):
+    whole = views(trained_on(augment=augment))
     num_steps = len(whole) // batch_size
-    other = views(trained_on(num_steps, batch_size=batch_size, augment=SHIFTED))
+    other = views(trained_on(num_steps, batch_size=batch_size, augment=augment))
     assert other.items() <= whole.items()
 
 

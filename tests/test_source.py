@@ -13,6 +13,7 @@ import tensorflow_datasets as tfds
 from trainer import data
 from trainer.config import DataConfig
 from trainer.data import mnist_mini
+from trainer.data.records import RecordExamples
 
 NUM_TINY, NUM_TINY_FILES = 30, 3  # examples in the train split of Tiny, its files
 
@@ -150,7 +151,7 @@ def tiny(folder: pathlib.Path, **settings: object) -> DataConfig:
     return DataConfig(dataset="tiny", data_dir=str(folder), **settings)
 
 
-def read(config: DataConfig) -> data.ArrayExamples:
+def read(config: DataConfig) -> data.Examples:
     return open_source(config).read(config.train_split)
 
 
@@ -427,22 +428,15 @@ def test_resizing_averages_over_what_a_pixel_covers(tmp_path, image_size):
 # Memory and classes.
 
 
-def test_a_memory_budget_of_all_splits_is_enough(tiny_dir):
-    config = tiny(tiny_dir, memory_budget_bytes=36 * 5 * 4 * 3)
-    assert open_source(config).input_shape == (5, 4, 3)
-
-
-def test_a_memory_budget_one_byte_short_is_refused(tiny_dir):
-    needed = 36 * 5 * 4 * 3
-    config = tiny(tiny_dir, memory_budget_bytes=needed - 1)
-    message = refusal(lambda: open_source(config))
-    assert message.startswith("data.memory_budget_bytes")
-    assert f"{needed} bytes, got {needed - 1}" in message
-
-
-def test_the_memory_budget_counts_resized_images(tiny_dir):
-    config = tiny(tiny_dir, image_size=2, memory_budget_bytes=36 * 2 * 2 * 3)
-    assert open_source(config).input_shape == (2, 2, 3)
+@pytest.mark.parametrize(("image_size", "needed"), [(0, 36 * 60), (2, 36 * 12)])
+def test_a_memory_budget_of_all_decoded_splits_is_enough(tiny_dir, image_size, needed):
+    kinds = [
+        type(
+            read(tiny(tiny_dir, image_size=image_size, memory_budget_bytes=needed - i))
+        )
+        for i in (0, 1)
+    ]
+    assert kinds == [data.ArrayExamples, RecordExamples]
 
 
 def test_excluded_labels_outside_the_classes_are_refused(tiny_dir):

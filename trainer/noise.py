@@ -36,6 +36,13 @@ def integers(keys: tf.Tensor, num_draws: int, *, low: int, high: int) -> tf.Tens
     return tf.cast(bits(keys, num_draws) % span, tf.int32) + low
 
 
+def uniforms(keys: tf.Tensor, num_draws: int) -> tf.Tensor:
+    """Uniform multiples of 2**-24 in [0, 1): uint32 keys [B] -> float32 [B, N]."""
+    # As many bits as a float32 holds, so that no conversion rounds.
+    high = tf.bitwise.right_shift(bits(keys, num_draws), tf.constant(8, tf.uint32))
+    return tf.cast(high, tf.float32) * 2.0**-24
+
+
 def bernoulli(keys: tf.Tensor, num_draws: int, *, probability: float) -> tf.Tensor:
     """Independent events: uint32 keys [B] -> bool [B, N], true with `probability`."""
     # In 64 bits, because probability 1 is 2**32.

@@ -1,6 +1,12 @@
 """The configuration of a run; importing it loads no TensorFlow."""
 
-from trainer.config.data import DataConfig, NoAugmentOptions, ShiftOptions
+from trainer.config.data import (
+    CropFlipOptions,
+    DataConfig,
+    InceptionCropOptions,
+    NoAugmentOptions,
+    ShiftOptions,
+)
 from trainer.config.errors import ConfigError
 from trainer.config.identity import differences, identity, resolved
 from trainer.config.models import CnnOptions, ConvMlpOptions, MlpOptions
@@ -24,8 +30,10 @@ __all__ = [
     "ConstantOptions",
     "ConvMlpOptions",
     "CosineOptions",
+    "CropFlipOptions",
     "DataConfig",
     "DistillConfig",
+    "InceptionCropOptions",
     "MlpOptions",
     "NoAugmentOptions",
     "RuntimeConfig",

@@ -4,7 +4,7 @@ import dataclasses
 from collections.abc import Mapping
 from typing import Annotated, Any
 
-from trainer.config.rules import FILLED, Count, OptionsOf, at_least
+from trainer.config.rules import FILLED, Count, OptionsOf, above, at_least, between
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -19,7 +19,28 @@ class ShiftOptions:
     max_pixels: Count = 2  # largest shift along each axis; the border fills with 0
 
 
-AUGMENTATIONS: Mapping[str, type] = {"none": NoAugmentOptions, "shift": ShiftOptions}
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class CropFlipOptions:
+    """Images move by whole pixels, and half of them are mirrored."""
+
+    padding: Count = 4  # pixels of 0 around the image, of which a crop is taken
+    flip: bool = True  # left and right; off for digits and letters
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class InceptionCropOptions:
+    """A part of the image is enlarged to the whole, and half of them are mirrored."""
+
+    min_area: Annotated[float, above(0), between(0, 1)] = 0.08  # of the image's area
+    flip: bool = True  # left and right; off for digits and letters
+
+
+AUGMENTATIONS: Mapping[str, type] = {
+    "none": NoAugmentOptions,
+    "shift": ShiftOptions,
+    "crop_flip": CropFlipOptions,
+    "inception_crop": InceptionCropOptions,
+}
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -44,8 +65,9 @@ class DataConfig:
     skip_corrupt: bool = False  # leave damaged images out of a folder's examples
     label_column: Annotated[str, FILLED] = "label"  # of a table
     feature_columns: tuple[str, ...] = ()  # of a table, in this order; (): all others
-    # Decoded images of all splits together; above it they are decoded when asked for.
+    # Decoded images of all splits together; above it they are read when asked for.
     memory_budget_bytes: Annotated[int, at_least(0)] = 4 * 2**30
+    shuffle_window: Count = 8192  # records of a set read when asked for, in memory
 
     @property
     def is_folder(self) -> bool:

@@ -125,7 +125,28 @@ def open_folder(data: DataConfig, lists: pathlib.Path) -> FolderSource:
     root = data.dataset.removeprefix("folder:").rstrip("/")
     layout = layout_of(root)
     _check_others(data, root, layout)
-    found = layout.images
+    kept, new = _kept_and_new(data, root, layout.images, lists)
+    listed = kept | new
+    _check_damaged(data, root, listed)
+    _check_classes(data, listed)
+    source = FolderSource(
+        data=data,
+        root=root,
+        listed=listed,
+        num_new=sum(_num_new(layout.images[k], lines) for k, lines in kept.items()),
+        num_others=len(layout.others),
+        class_names=tuple(sorted(_classes(next(iter(listed.values()))))),
+    )
+    _check_filled(source)
+    for name, lines in new.items():
+        file_list.write(file_list.list_path(lists, name), lines)
+    return source
+
+
+def _kept_and_new(
+    data: DataConfig, root: str, found: dict[str, dict[str, str]], lists: pathlib.Path
+) -> tuple[dict[str, list[ListedFile]], dict[str, list[ListedFile]]]:
+    """The lists of the splits in use: those there are, and those made now."""
     names = splits.used(data, found)
     paths = {name: file_list.list_path(lists, name) for name in names}
     kept = {name: file_list.read(p) for name, p in paths.items() if p.exists()}
@@ -138,21 +159,7 @@ def open_folder(data: DataConfig, lists: pathlib.Path) -> FolderSource:
         for name in names
         if name not in kept
     }
-    listed = kept | new
-    _check_damaged(data, root, listed)
-    _check_classes(data, listed)
-    source = FolderSource(
-        data=data,
-        root=root,
-        listed=listed,
-        num_new=sum(_num_new(found[name], lines) for name, lines in kept.items()),
-        num_others=len(layout.others),
-        class_names=tuple(sorted(_classes(listed[names[0]]))),
-    )
-    _check_filled(source)
-    for name, lines in new.items():
-        file_list.write(paths[name], lines)
-    return source
+    return kept, new
 
 
 def _whole(listed: Mapping[str, Collection[object]]) -> splits.Whole:

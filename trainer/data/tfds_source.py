@@ -2,6 +2,7 @@
 
 import contextlib
 import dataclasses
+import functools
 import sys
 from typing import Any
 
@@ -17,7 +18,9 @@ from trainer.data import splits
 from trainer.data.arrays import ArrayExamples
 from trainer.data.decode import reason, resized
 from trainer.data.description import describe
-from trainer.data.examples import DataError
+from trainer.data.examples import Batch, DataError, Examples
+from trainer.data.record_files import RecordFiles
+from trainer.data.records import RecordExamples
 
 _READ_BATCH = 1024  # examples decoded at a time
 
@@ -42,25 +45,44 @@ class TfdsSource:
     class_names: tuple[str, ...]
     mean_and_variance: None = None  # images are normalised without the data's help
 
+    @functools.cached_property
+    def num_examples(self) -> tuple[int, ...]:
+        """How many train, select and test."""
+        return tuple(
+            len(splits.example_ids(self.builder.info.splits, split))
+            for split in splits.configured(self.data)
+        )
+
+    @property
+    def num_bytes(self) -> int:
+        """Of the decoded images of these examples."""
+        return sum(self.num_examples) * int(np.prod(self.input_shape))
+
+    @property
+    def is_streamed(self) -> bool:
+        """Whether they are too many to be kept in memory."""
+        return self.num_bytes > self.data.memory_budget_bytes
+
     @property
     def description(self) -> str:
         """One line on what was opened."""
         return describe(
             self.data,
-            num_examples=_num_examples(self),
+            num_examples=self.num_examples,
             num_classes=len(self.class_names),
             input_shape=self.input_shape,
-            num_bytes=_num_bytes(self),
-            pipeline="in memory",
+            num_bytes=self.num_bytes,
+            pipeline="streamed" if self.is_streamed else "in memory",
         )
 
-    def read(self, split: str) -> ArrayExamples:
+    def read(self, split: str) -> Examples:
         """Every example of `split` (TFDS syntax), in the order of the set's files.
 
         Raises:
-          DataError: a record file is damaged, or a label is outside the classes.
+          DataError: a record file is damaged, or a label is outside the classes; where
+            the set is streamed, the labels of the examples raise it.
         """
-        return _read(self, split)
+        return _stream(self, split) if self.is_streamed else _read(self, split)
 
 
 def open_tfds(data: DataConfig) -> TfdsSource:
@@ -68,7 +90,8 @@ def open_tfds(data: DataConfig) -> TfdsSource:
 
     Raises:
       DataError: unknown dataset, failed download, unknown, empty or overlapping
-        splits, features other than image and label, more than the memory budget.
+        splits, features other than image and label, more than the memory budget in
+        files that cannot be streamed.
     """
     builder = _builder(data)
     splits.check(data, builder.info.splits)
@@ -81,7 +104,7 @@ def open_tfds(data: DataConfig) -> TfdsSource:
         input_shape=_input_shape(data, builder.info.features[image_key].shape),
         class_names=tuple(builder.info.features[label_key].names),
     )
-    _check_memory(source)
+    _check_files(source)
     return source
 
 
@@ -165,41 +188,84 @@ def _input_shape(
     return height, width, channels
 
 
-def _num_examples(source: TfdsSource) -> list[int]:
-    """How many train, select and test."""
-    return [
-        len(splits.example_ids(source.builder.info.splits, split))
-        for split in splits.configured(source.data)
-    ]
-
-
-def _num_bytes(source: TfdsSource) -> int:
-    return sum(_num_examples(source)) * int(np.prod(source.input_shape))
-
-
-def _check_memory(source: TfdsSource) -> None:
-    data, needed = source.data, _num_bytes(source)
-    if needed > data.memory_budget_bytes:
+def _check_files(source: TfdsSource) -> None:
+    data, file_format = source.data, source.builder.info.file_format
+    if source.is_streamed and file_format is not tfds.core.FileFormat.TFRECORD:
         raise DataError(
             f"data.memory_budget_bytes must cover the decoded images of "
-            f"{data.dataset!r}, {needed} bytes, got {data.memory_budget_bytes}; raise "
-            "it, lower data.image_size, or take smaller splits"
+            f"{data.dataset!r}, {source.num_bytes} bytes, for its files are "
+            f"{file_format.value} and only tfrecord can be streamed, got "
+            f"{data.memory_budget_bytes}; raise it, lower data.image_size, or take "
+            "smaller splits"
         )
 
 
-def _decoded(source: TfdsSource, split: str) -> Any:
-    def select(example: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
-        image = example[source.image_key]
-        if source.data.image_size:
-            image = resized(image, source.data.image_size)
-        return {"input": image, "label": example[source.label_key]}
+def _stream(source: TfdsSource, split: str) -> RecordExamples:
+    ids = splits.example_ids(source.builder.info.splits, split)
+    stretches = source.builder.info.splits[split].file_instructions
+    files = RecordFiles(
+        paths=tuple(str(stretch.filename) for stretch in stretches),
+        skips=np.array([stretch.skip for stretch in stretches], np.int64),
+        # Of a part like train[9:4] it is negative.
+        takes=np.array([max(0, stretch.take) for stretch in stretches], np.int64),
+        ids=ids,
+        format=_TfdsFormat(source=source, split=split),
+    )
+    return RecordExamples(
+        files=files, rows=np.arange(len(ids)), window=source.data.shuffle_window
+    )
 
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class _TfdsFormat:
+    """The records of a split; see trainer.data.record_files.RecordFormat."""
+
+    source: TfdsSource
+    split: str
+
+    def decode(self, record: tf.Tensor) -> Batch:
+        keys = (self.source.image_key, self.source.label_key)
+        example = _example(
+            self.source, self._features(*keys).deserialize_example(record)
+        )
+        # The labels of a training split are not read before its images.
+        label, last = example["label"], len(self.source.class_names) - 1
+        rule = f"labels of {self.source.data.dataset!r} must be 0 to {last}, got"
+        tf.debugging.Assert((label >= 0) & (label <= last), [rule, label])
+        return example
+
+    def decode_labels(self, records: tf.Tensor) -> tf.Tensor:
+        key = self.source.label_key
+        return tf.io.parse_example(records, self._features(key).tf_example_spec)[key]
+
+    def check_labels(self, labels: np.ndarray) -> None:
+        _check_labels(self.source, self.split, labels)
+
+    def damaged(self, error: Exception) -> DataError:
+        return _damaged(self.source, self.split, reason(error))
+
+    def _features(self, *keys: str) -> tfds.features.FeaturesDict:
+        """Some features alone, so that no other is decoded."""
+        every = self.source.builder.info.features
+        return tfds.features.FeaturesDict({key: every[key] for key in keys})
+
+
+def _example(source: TfdsSource, features: dict[str, tf.Tensor]) -> Batch:
+    image = features[source.image_key]
+    if source.data.image_size:
+        image = resized(image, source.data.image_size)
+    return {"input": image, "label": features[source.label_key]}
+
+
+def _decoded(source: TfdsSource, split: str) -> Any:
     # One file at a time, so that the order is that of the ids.
     order = tfds.ReadConfig(interleave_cycle_length=1, try_autocache=False)
     dataset = source.builder.as_dataset(
         split=split, read_config=order, shuffle_files=False
     )
-    dataset = dataset.map(select, num_parallel_calls=tf.data.AUTOTUNE)
+    dataset = dataset.map(
+        functools.partial(_example, source), num_parallel_calls=tf.data.AUTOTUNE
+    )
     return dataset.batch(_READ_BATCH).prefetch(1).as_numpy_iterator()
 
 

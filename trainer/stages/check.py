@@ -3,13 +3,15 @@
 from trainer import distribution, models, optimizers
 from trainer.config import TrainConfig
 from trainer.stages.session import Session
+from trainer.stages.training import augmentation
 
 
 def check(session: Session) -> None:
     """Builds what a whole run builds, and trains nothing.
 
     Raises:
-      ConfigError: a model, its weights, its batch size or its schedule cannot be used.
+      ConfigError: a model, its weights, its batch size, its schedule or how it sees
+        the data cannot be used.
       DataError: the dataset, a split or the students' share of it cannot be used.
     """
     config = session.config
@@ -32,3 +34,4 @@ def _check_training(
     distribution.per_replica_batch_size(train, session.strategy, setting=setting)
     num_steps = optimizers.num_steps(train, num_examples=num_examples)
     optimizers.schedule(train, num_steps=num_steps, setting=setting)
+    augmentation(session, train, setting=setting)

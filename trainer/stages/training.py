@@ -21,7 +21,7 @@ from trainer import (
     tensorboard,
 )
 from trainer.checkpoint import Checkpoints, Position, latest_position
-from trainer.config import RuntimeConfig, TrainConfig
+from trainer.config import DataConfig, RuntimeConfig, TrainConfig
 from trainer.events import MetricsFile, Progress
 from trainer.stages.selection import Selection
 from trainer.stages.session import Session
@@ -138,7 +138,9 @@ def _save_judged(learner: _Learner, path: pathlib.Path) -> None:
 def _batches(session: Session, training: Training, first_step: int) -> data.Batches:
     return data.training_batches(
         training.examples,
-        augment=_augment(session, training.section),
+        augment=augmentation(
+            session, training.section, setting=f"{training.owner}.train"
+        ),
         seed=training.seed,
         per_replica_batch_size=distribution.per_replica_batch_size(
             training.section, session.strategy, setting=f"{training.owner}.train"
@@ -148,9 +150,23 @@ def _batches(session: Session, training: Training, first_step: int) -> data.Batc
     )
 
 
-def _augment(session: Session, section: TrainConfig) -> data.Augment:
-    chosen = session.config.data if section.augment == "inherit" else section
-    return data.augmentation(chosen.augment, chosen.augment_options)
+def augmentation(
+    session: Session, section: TrainConfig, *, setting: str
+) -> data.Augment:
+    """How the training of the section `setting` sees its examples.
+
+    Raises:
+      ConfigError: the examples cannot be shown so.
+    """
+    chosen: TrainConfig | DataConfig = section
+    if section.augment == "inherit":
+        chosen, setting = session.config.data, "data"
+    return data.augmentation(
+        chosen.augment,
+        chosen.augment_options,
+        input_shape=session.source.input_shape,
+        setting=setting,
+    )
 
 
 def _profiled(

@@ -1,0 +1,116 @@
+"""The records of a split in its TFRecord files, and reading them in any file order.
+
+Shapes: S = stretches of files, R = records of the split, M = records that are read.
+"""
+
+import dataclasses
+import functools
+from typing import Protocol
+
+import numpy as np
+import tensorflow as tf
+
+from trainer.data.arrays import on_host
+from trainer.data.examples import Batch, DataError
+
+_READ_BUFFER_BYTES = 2**20  # of a file
+_READ_BATCH = 1024  # labels handed over at a time
+
+
+class RecordFormat(Protocol):
+    """How the records of a split are understood, and its errors worded."""
+
+    def decode(self, record: tf.Tensor) -> Batch:
+        """A raw record to {"input": [...], "label": an integer}, of static shapes."""
+
+    def decode_labels(self, records: tf.Tensor) -> tf.Tensor:
+        """The labels alone, at the price of no image: string [K] -> integer [K]."""
+
+    def check_labels(self, labels: np.ndarray) -> None:
+        """Refuses labels outside the classes with a DataError."""
+
+    def damaged(self, error: Exception) -> DataError:
+        """What to raise when reading ends in `error`."""
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, eq=False)
+class RecordFiles:
+    """The TFRecord files of a split, in the order of its records."""
+
+    paths: tuple[str, ...]  # [S]
+    skips: np.ndarray  # int64 [S]: records of the file before the stretch
+    takes: np.ndarray  # int64 [S]: records of the stretch
+    ids: np.ndarray  # int64 [R]
+    format: RecordFormat
+
+    @functools.cached_property
+    def labels(self) -> np.ndarray:
+        """The classes, int32 [R], from one pass over all files at the first use.
+
+        Raises:
+          DataError: a file is damaged, or a label is outside the classes.
+        """
+        records = Reader(self, np.arange(len(self.ids))).in_order()
+        labels = records.batch(_READ_BATCH).map(
+            lambda rows, records: self.format.decode_labels(records)
+        )
+        try:
+            found = np.concatenate(list(labels.prefetch(1).as_numpy_iterator()))
+        except tf.errors.OpError as error:
+            raise self.format.damaged(error) from error
+        self.format.check_labels(found)
+        return found.astype(np.int32)
+
+
+class Reader:
+    """Reads the raw records of `rows` (int64 [M], ascending) of a split."""
+
+    def __init__(self, files: RecordFiles, rows: np.ndarray) -> None:
+        self.num_stretches = len(files.paths)
+        first_rows = np.cumsum([0, *files.takes])
+        kept = np.zeros(len(files.ids), bool)
+        kept[rows] = True
+        self._paths = on_host(np.array(files.paths))
+        self._rows, self._kept = on_host(rows), on_host(kept)
+        self._all_kept = bool(kept.all())
+        # Row r of a stretch is record r + offset of its file.
+        self._offsets = on_host(files.skips - first_rows[:-1])
+        self._bounds = on_host(np.searchsorted(rows, first_rows))
+
+    def in_order(
+        self, order: tf.Tensor | None = None, *, num_skipped: tf.Tensor | int = 0
+    ) -> tf.data.Dataset:
+        """Elements (row, record) of the stretches in `order`: a permutation, [S].
+
+        The first `num_skipped` elements are left out, and hardly read.
+        """
+        if order is None:
+            order = tf.range(self.num_stretches)
+        begins = tf.gather(self._bounds[:-1], order)
+        ends = tf.gather(self._bounds[1:], order)
+        before = tf.cumsum(ends - begins, exclusive=True)
+        begins += tf.clip_by_value(num_skipped - before, 0, ends - begins)
+        left = begins < ends
+        stretches = (order[left], begins[left], ends[left])
+        return tf.data.Dataset.from_tensor_slices(stretches).flat_map(self._stretch)
+
+    def _stretch(
+        self, stretch: tf.Tensor, begin: tf.Tensor, end: tf.Tensor
+    ) -> tf.data.Dataset:
+        """Elements (row, record) of self._rows[begin:end], which are of one stretch."""
+        first, last = self._rows[begin], self._rows[end - 1] + 1
+        records = tf.data.TFRecordDataset(
+            self._paths[stretch], buffer_size=_READ_BUFFER_BYTES
+        )
+        # A file that is too short must not make all later records move up.
+        exact = (
+            records.skip(first + self._offsets[stretch])
+            .take(last - first)
+            .apply(tf.data.experimental.assert_cardinality(last - first))
+        )
+        numbered = tf.data.Dataset.zip(tf.data.Dataset.range(first, last), exact)
+        # Without a call for each record where none is left out: it takes longer than
+        # the reading of a small image.
+        if self._all_kept:
+            return numbered
+        return numbered.filter(lambda row, record: self._kept[row])

@@ -1,0 +1,199 @@
+"""Examples in record files, read as they are needed.
+
+An epoch permutes the stretches of files that the split is made of; the records of the
+permuted stretches, one after the other, are cut into windows, and each window's records
+are permuted. So files are read from front to back, and the order is still a pure
+function of (seed, epoch). Every pipeline reads all raw records and decodes its own.
+
+Shapes: M = examples of the set (the records of the split that are selected), B =
+examples of one step on one replica.
+"""
+
+import dataclasses
+import os
+from collections.abc import Callable
+
+import numpy as np
+import tensorflow as tf
+
+from trainer import noise
+from trainer.data.arrays import on_host
+from trainer.data.examples import Batch, Share, num_evaluation_steps
+from trainer.data.order import permuted
+from trainer.data.record_files import Reader, RecordFiles
+
+_BATCHES_IN_THE_MAKING = 4  # augmented while a step runs
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, eq=False)
+class RecordExamples:
+    """Examples in record files; see trainer.data.examples.Examples.
+
+    A training pipeline holds at most three windows of raw records (one being read, of
+    the two before only its own records), and the few batches in the making and ready.
+    """
+
+    files: RecordFiles
+    rows: np.ndarray  # int64 [M], ascending: which records of the split
+    window: int  # records shuffled together
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    @property
+    def labels(self) -> np.ndarray:
+        """The classes: int32 [M]; the first use reads all files once.
+
+        Raises:
+          DataError: a file is damaged, or a label is outside the classes.
+        """
+        labels: np.ndarray = self.files.labels[self.rows]
+        return labels
+
+    @property
+    def ids(self) -> np.ndarray:
+        """Positions in the whole split: int64 [M]."""
+        ids: np.ndarray = self.files.ids[self.rows]
+        return ids
+
+    def select(self, kept: np.ndarray) -> "RecordExamples":
+        """The examples where bool [M] is true, in their order."""
+        return dataclasses.replace(self, rows=self.rows[kept])
+
+    def read(self, rows: np.ndarray) -> np.ndarray:
+        """The inputs of some examples, in the order of `rows`: [K] -> [K, ...].
+
+        Raises:
+          DataError: a file is damaged.
+        """
+        wanted, places = np.unique(rows, return_inverse=True)
+        decoded = Reader(self.files, self.rows[wanted]).in_order().map(self._input)
+        spec = decoded.element_spec
+        inputs = np.empty((len(wanted), *spec.shape), spec.dtype.as_numpy_dtype)
+        try:
+            for i, value in enumerate(decoded.as_numpy_iterator()):
+                inputs[i] = value
+        except tf.errors.OpError as error:
+            raise self.files.format.damaged(error) from error
+        selected: np.ndarray = inputs[places]
+        return selected
+
+    def training(
+        self,
+        share: Share,
+        *,
+        seed: int,
+        first_step: int,
+        finish: Callable[[Batch], Batch],
+    ) -> tf.data.Dataset:
+        """Endless batches; windows before the one of `first_step` are not read.
+
+        Of the file in which that window starts, the headers of the records before it
+        are read too, and the file system skips the rest.
+        """
+        first = first_step * share.global_batch_size
+        ids = on_host(self.files.ids)
+
+        def decoded(raw: Batch) -> Batch:
+            example = self.files.format.decode(raw["record"])
+            return {
+                "input": example["input"],
+                "label": tf.cast(example["label"], tf.int32),
+                "id": tf.gather(ids, raw["row"]),
+                "slot": tf.cast(raw["position"] % share.global_batch_size, tf.int32),
+                "epoch": raw["position"] // len(self),
+            }
+
+        reader = Reader(self.files, self.rows)
+        windows = tf.data.Dataset.counter(first // len(self), dtype=tf.int64).flat_map(
+            lambda epoch: self._windows(reader, share, epoch, seed=seed, first=first)
+        )
+        examples = _parallel(windows.prefetch(1).unbatch(), decoded)
+        batches = examples.batch(share.per_replica_batch_size, drop_remainder=True)
+        return batches.map(
+            finish, num_parallel_calls=_BATCHES_IN_THE_MAKING, deterministic=True
+        )
+
+    def evaluation(self, share: Share) -> tf.data.Dataset:
+        """Batches in order; the last step is filled up with copies of row 0."""
+        reader = Reader(self.files, self.rows)
+        num_shown = num_evaluation_steps(len(self), share) * share.global_batch_size
+        copies = (
+            reader.in_order()
+            .take(1)
+            .flat_map(lambda *first: tf.data.Dataset.from_tensors(first).repeat())
+        )
+        filling = tf.data.Dataset.zip(
+            tf.data.Dataset.range(len(self), num_shown), copies
+        )
+        shown = reader.in_order().enumerate().concatenate(filling)
+
+        def decoded(place: tf.Tensor, raw: tuple[tf.Tensor, tf.Tensor]) -> Batch:
+            weight = tf.cast(place < len(self), tf.float32)
+            return {"input": self._input(*raw), "weight": weight}
+
+        # Own examples stand side by side in each global batch.
+        begin = share.first_replica * share.per_replica_batch_size
+        end = begin + share.local_replicas * share.per_replica_batch_size
+        own = shown.batch(share.global_batch_size).map(
+            lambda places, raw: (places[begin:end], tuple(r[begin:end] for r in raw))
+        )
+        return _parallel(own.unbatch(), decoded).batch(
+            share.per_replica_batch_size, drop_remainder=True
+        )
+
+    def _input(self, row: tf.Tensor, record: tf.Tensor) -> tf.Tensor:
+        del row
+        return self.files.format.decode(record)["input"]
+
+    def _windows(
+        self,
+        reader: Reader,
+        share: Share,
+        epoch: tf.Tensor,
+        *,
+        seed: int,
+        first: int,
+    ) -> tf.data.Dataset:
+        """The windows of an epoch from position `first` on, each of own records."""
+        epoch_of_first, place_of_first = divmod(first, len(self))
+        starts_here = tf.cast(epoch == epoch_of_first, tf.int64)
+        first_window = place_of_first // self.window * starts_here
+
+        def own(window: tf.Tensor, raw: tuple[tf.Tensor, tf.Tensor]) -> Batch:
+            rows, records = raw
+            places = tf.range(tf.size(rows, tf.int64))
+            positions = epoch * len(self) + window * self.window + places
+            mine = _is_of(share, positions) & (positions >= first)
+            key = noise.key(seed, epoch, window)
+            shuffled = _permutation(places, key)[mine]
+            return {
+                "row": tf.gather(rows, shuffled),
+                "record": tf.gather(records, shuffled),
+                "position": positions[mine],
+            }
+
+        records = reader.in_order(
+            _permutation(tf.range(reader.num_stretches), noise.key(seed, epoch)),
+            num_skipped=first_window * self.window,
+        )
+        numbers = tf.data.Dataset.counter(first_window, dtype=tf.int64)
+        return tf.data.Dataset.zip(numbers, records.batch(self.window)).map(own)
+
+
+def _is_of(share: Share, positions: tf.Tensor) -> tf.Tensor:
+    """Whether a pipeline makes the examples at `positions` of the endless sequence."""
+    slots = positions % share.global_batch_size
+    replicas = slots // share.per_replica_batch_size - share.first_replica
+    return (replicas >= 0) & (replicas < share.local_replicas)
+
+
+def _permutation(indices: tf.Tensor, key: tf.Tensor) -> tf.Tensor:
+    """All of 0, 1, 2, ... in the order of one key."""
+    count = tf.size(indices)
+    largest = tf.fill([count], tf.cast(count - 1, indices.dtype))
+    return permuted(indices, tf.fill([count], key), largest=largest)
+
+
+def _parallel(raw: tf.data.Dataset, decoded: Callable[..., Batch]) -> tf.data.Dataset:
+    return raw.map(decoded, num_parallel_calls=os.cpu_count() or 1, deterministic=True)
