@@ -10,7 +10,6 @@ from trainer import core, data, models, optimizers, soft_targets, step
 from trainer.config import (
     AdamOptions,
     MlpOptions,
-    NoAugmentOptions,
     SgdOptions,
     TrainConfig,
 )
@@ -111,7 +110,7 @@ class Run:
             schedule=self.schedule,
             batches=data.training_batches(
                 examples() if images is None else images,
-                augment=data.augmentation("none", NoAugmentOptions()),
+                augment=lambda images, keys: images,
                 seed=SEED,
                 per_replica_batch_size=train.global_batch_size // num_replicas,
                 first_step=0,

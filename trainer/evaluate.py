@@ -49,7 +49,8 @@ def predictor(
 
     def predict() -> np.ndarray:
         iterator = iter(batches)
-        steps = (step(next(iterator)) for _ in range(num_steps))
+        with data.reading():
+            steps = [step(next(iterator)) for _ in range(num_steps)]
         logits, weights = (np.concatenate(parts) for parts in zip(*steps, strict=True))
         return np.asarray(logits[weights == 1])
 

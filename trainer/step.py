@@ -16,6 +16,7 @@ from typing import TypeAlias
 import keras
 import tensorflow as tf
 
+from trainer import data
 from trainer.config import ConfigError
 from trainer.core import Core
 from trainer.data import Batch, Batches
@@ -40,9 +41,13 @@ class Step:
         A mean is not finite as soon as one of its values is not. Steps whose gradients
         overflowed under a loss scale count in `overflow` alone, their share; a mean of
         no step is left out.
+
+        Raises:
+          DataError: the examples can no longer be read.
         """
         # A tensor, not a number: a number would trace anew for each length.
-        sums = self.repeat(tf.constant(num_steps)).numpy().tolist()
+        with data.reading():
+            sums = self.repeat(tf.constant(num_steps)).numpy().tolist()
         *totals, count, gradient_norm, updates, scale = sums
         metrics: dict[str, float] = {}
         if updates:

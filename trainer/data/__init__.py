@@ -4,7 +4,12 @@ from trainer.data.arrays import ArrayExamples
 from trainer.data.augment import Augment, augmentation
 from trainer.data.examples import Batch, DataError, Examples, without_labels
 from trainer.data.image_files import FileExamples
-from trainer.data.pipeline import Batches, evaluation_batches, training_batches
+from trainer.data.pipeline import (
+    Batches,
+    evaluation_batches,
+    reading,
+    training_batches,
+)
 from trainer.data.source import Source, open_source
 
 __all__ = [
@@ -19,6 +24,7 @@ __all__ = [
     "augmentation",
     "evaluation_batches",
     "open_source",
+    "reading",
     "training_batches",
     "without_labels",
 ]

@@ -41,10 +41,14 @@ def resized(image: tf.Tensor, image_size: int) -> tf.Tensor:
 
 
 def reason(error: Exception) -> str:
-    """The first line, without the graph names that TensorFlow puts around it."""
-    line = (str(error).strip() or type(error).__name__).splitlines()[0]
-    graph = r"\{\{.*?\}\} ?|Error in user-defined .* Iterator::\S+ | ?\[Op:.*"
-    return re.sub(graph, "", line)
+    """The first line, without the graph that TensorFlow prints around it."""
+    graph = r"\s*$|Graph execution error|Detected at|<stack|\d+ root error|\s*\[\["
+    lines = [line for line in str(error).splitlines() if not re.match(graph, line)]
+    names = (
+        r"^\s*\(\d+\) \w+:\s*|\{\{.*?\}\} ?|Error in user-defined .* Iterator::\S+ "
+        r"| ?\[Op:.*"
+    )
+    return re.sub(names, "", lines[0]) if lines else type(error).__name__
 
 
 def _image(contents: tf.Tensor, *, channels: int) -> tf.Tensor:

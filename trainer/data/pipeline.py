@@ -3,13 +3,21 @@
 Shapes: B = examples of one step on one replica.
 """
 
-from collections.abc import Callable, Iterable
+import contextlib
+from collections.abc import Callable, Iterable, Iterator
 
 import tensorflow as tf
 
 from trainer import noise
 from trainer.data.augment import Augment
-from trainer.data.examples import Batch, Examples, Share, num_evaluation_steps
+from trainer.data.decode import reason
+from trainer.data.examples import (
+    Batch,
+    DataError,
+    Examples,
+    Share,
+    num_evaluation_steps,
+)
 
 _BATCHES_AHEAD = 4  # ready when a step asks for them
 
@@ -72,6 +80,24 @@ def share_of(
         first_replica=context.input_pipeline_id * local,
         local_replicas=local,
     )
+
+
+@contextlib.contextmanager
+def reading() -> Iterator[None]:
+    """Batches are taken in the body, on the devices.
+
+    Raises:
+      DataError: a pipeline failed, because files are gone or damaged by now.
+    """
+    try:
+        yield
+    except tf.errors.OpError as error:
+        if "IteratorGetNext" not in error.message:
+            raise
+        raise DataError(
+            f"the dataset cannot be read any more: {reason(error)}; mend it and start "
+            "the same command again, which goes on from the last checkpoint"
+        ) from error
 
 
 def _distributed(
