@@ -3,7 +3,15 @@
 from trainer.config.data import DataConfig, NoAugmentOptions, ShiftOptions
 from trainer.config.errors import ConfigError
 from trainer.config.identity import differences, identity, resolved
-from trainer.config.models import CnnOptions, ConvMlpOptions, MlpOptions
+from trainer.config.models import (
+    APPLICATIONS,
+    ApplicationOptions,
+    CnnOptions,
+    ConvMlpOptions,
+    MlpOptions,
+    SavedOptions,
+    SqueezenetOptions,
+)
 from trainer.config.reader import load
 from trainer.config.schema import (
     Config,
@@ -21,7 +29,9 @@ from trainer.config.training import (
 )
 
 __all__ = [
+    "APPLICATIONS",
     "AdamOptions",
+    "ApplicationOptions",
     "CnnOptions",
     "Config",
     "ConfigError",
@@ -33,8 +43,10 @@ __all__ = [
     "MlpOptions",
     "NoAugmentOptions",
     "RuntimeConfig",
+    "SavedOptions",
     "SgdOptions",
     "ShiftOptions",
+    "SqueezenetOptions",
     "StudentConfig",
     "TeacherConfig",
     "TrainConfig",

@@ -8,8 +8,8 @@ from typing import Annotated, Any, Literal
 
 from trainer.config.data import DataConfig
 from trainer.config.errors import ConfigError
-from trainer.config.models import MODELS
-from trainer.config.rules import FILLED, Count, OptionsOf, above, between
+from trainer.config.models import APPLICATIONS, MODELS, SavedOptions
+from trainer.config.rules import FILLED, Count, OptionsOf, above, at_least, between
 from trainer.config.training import SgdOptions, TrainConfig
 
 Seed = Annotated[int, between(0, 2**31 - 1)]
@@ -23,7 +23,9 @@ class TeacherConfig:
 
     model: Annotated[str, FILLED]  # a known name, or package.module:function
     options: Annotated[Any, OptionsOf("model", MODELS)]
-    weights: str = ""  # a .keras or .weights.h5 file to start from
+    # A .keras or .weights.h5 file to start from; "imagenet" for keras.applications.
+    weights: str = ""
+    image_size: Annotated[int, at_least(0)] = 0  # pixels a side, resized in the model
     precision: Precision = "inherit"
     seed: Seed = 0  # of its initial weights, its data order and its dropout
     train: TrainConfig | None = None  # absent: the weights are final
@@ -35,7 +37,9 @@ class StudentConfig:
 
     model: Annotated[str, FILLED]  # a known name, or package.module:function
     options: Annotated[Any, OptionsOf("model", MODELS)]
-    weights: str = ""  # a .keras or .weights.h5 file to start from
+    # A .keras or .weights.h5 file to start from; "imagenet" for keras.applications.
+    weights: str = ""
+    image_size: Annotated[int, at_least(0)] = 0  # pixels a side, resized in the model
     precision: Precision = "inherit"
     train: TrainConfig  # of the student and of the baseline
 
@@ -81,9 +85,11 @@ class Config:
         _check_unique("seeds", self.seeds)
         _check_unique("data.exclude_labels", self.data.exclude_labels)
         _check_splits(self.data)
+        _check_weights("teacher", self.teacher)
+        _check_weights("student", self.student)
         if self.teacher.train:
             _check_train("teacher.train", self.teacher.train, self.runtime)
-        elif not self.teacher.weights:
+        elif not self.teacher.weights and self.teacher.model != "saved":
             raise ConfigError(
                 "teacher must have a [teacher.train] section or weights, got neither"
             )
@@ -109,6 +115,27 @@ def _check_splits(data: DataConfig) -> None:
                 f"data.{name} must differ from data.{other}, got {values[i]!r} in both"
                 "; carve them, as in 'train[:90%]' and 'train[90%:]'"
             )
+
+
+def _check_weights(path: str, section: TeacherConfig | StudentConfig) -> None:
+    options = section.options
+    if section.weights == "imagenet" and section.model not in APPLICATIONS:
+        raise ConfigError(
+            f"{path}.weights = 'imagenet' needs a model of keras.applications, got "
+            f"{path}.model = {section.model!r}; give the path of a file"
+        )
+    if not isinstance(options, SavedOptions):
+        return
+    if section.weights:
+        raise ConfigError(
+            f"{path}.weights must be empty for model 'saved', got {section.weights!r}; "
+            f"{path}.options.path holds the weights"
+        )
+    if section.train and not options.is_keras_file:
+        raise ConfigError(
+            f"{path}.options.path must end in .keras for a model that is trained, got "
+            f"{options.path!r}: a SavedModel is for inference only; give a .keras file"
+        )
 
 
 def _check_train(path: str, train: TrainConfig, runtime: RuntimeConfig) -> None:
