@@ -463,7 +463,9 @@ def test_another_suffix_is_refused(name, tmp_path):
 def test_weights_for_other_classes_are_refused(suffix, tmp_path):
     path = str(tmp_path / f"model{suffix}")
     save(small_mlp(num_classes=7), path)
-    with pytest.raises(ConfigError, match=r"^teacher\.weights.*10 classes, got.*7 classes"):
+    with pytest.raises(
+        ConfigError, match=r"^teacher\.weights.*10 classes, got.*7 classes"
+    ):
         load(small_mlp(), path)
 
 

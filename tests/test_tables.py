@@ -9,7 +9,8 @@ from trainer.models.build import ARCHITECTURES
 
 
 def test_models():
-    assert {*ARCHITECTURES, "saved"} == models_config.MODELS.keys()
+    built = {*ARCHITECTURES, *models_config.APPLICATIONS, "saved"}
+    assert built == models_config.MODELS.keys()
 
 
 def test_optimizers():

@@ -8,6 +8,7 @@ import keras
 from trainer.config import ApplicationOptions
 from trainer.models.dropout import Dropout
 from trainer.models.head import head
+from trainer.models.inputs import Inputs, model_input
 from trainer.models.preprocessing import (
     DEVIATION,
     MEAN,
@@ -32,36 +33,29 @@ _EXPECTED = {
 
 
 def application(
-    name: str,
-) -> Callable[[keras.KerasTensor, int, ApplicationOptions], keras.KerasTensor]:
-    """The architecture of this name; see https://keras.io/api/applications."""
+    name: str, options: ApplicationOptions, *, inputs: Inputs, num_classes: int
+) -> keras.Model:
+    """Preprocessing, backbone and classifier in one flat graph, called `name`.
 
-    def architecture(
-        image: keras.KerasTensor, num_classes: int, options: ApplicationOptions
-    ) -> keras.KerasTensor:
-        """Preprocessing, backbone and classifier, in one flat graph.
-
-        Keras's layers in Keras's order, so that weights saved by Keras fit. Dropout,
-        also of whole branches, is ours: a layer's number is its stream.
-        """
-        function = getattr(keras.applications, name)
-        module = function.__module__.rpartition(".")[2]
-        image = three_channels(image)
-        original = function(
-            weights=None,
-            input_shape=image.shape[1:],
-            input_tensor=PREPROCESSING[_EXPECTED.get(module, "zero_to_255")](image),
-            classes=num_classes,
-            classifier_activation=None,
-        )
-        model = keras.models.clone_model(
-            original,
-            clone_function=_copier(original, options),
-            call_function=_call,
-        )
-        return model.outputs[0]
-
-    return architecture
+    Keras's layers in Keras's order, so that weights saved by Keras fit; see
+    https://keras.io/api/applications. Dropout, also of whole branches, is ours: a
+    layer's number is its stream.
+    """
+    function = getattr(keras.applications, name)
+    module = function.__module__.rpartition(".")[2]
+    image = three_channels(model_input(inputs))
+    original = function(
+        weights=None,
+        input_shape=image.shape[1:],
+        input_tensor=PREPROCESSING[_EXPECTED.get(module, "zero_to_255")](image),
+        classes=num_classes,
+        classifier_activation=None,
+    )
+    copy = keras.models.clone_model(
+        original, clone_function=_copier(original, options), call_function=_call
+    )
+    # Keras wraps the input in a list.
+    return keras.Model(copy.inputs[0], copy.outputs[0], name=name)
 
 
 def _copier(
@@ -79,13 +73,6 @@ def _copier(
                 layer.rate,
                 stream=next(streams),
                 per_example=layer.noise_shape is not None,
-                name=layer.name,
-            )
-        if type(layer).__name__ == "StochasticDepth":  # of ConvNeXt; not exported
-            return Dropout(
-                layer.drop_path_rate,
-                stream=next(streams),
-                per_example=True,
                 name=layer.name,
             )
         if isinstance(layer, keras.layers.BatchNormalization):

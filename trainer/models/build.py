@@ -32,7 +32,6 @@ ARCHITECTURES: dict[str, Architecture] = {
     "conv_mlp": conv_mlp,
     "mlp": mlp,
     "squeezenet": squeezenet,
-    **{name: application(name) for name in APPLICATIONS},
 }
 # Pixels a side below which nothing is left before the logits.
 _SMALLEST = {"squeezenet": 31, **APPLICATIONS}
@@ -65,14 +64,17 @@ def build(
     given: _Given = {"inputs": inputs, "num_classes": num_classes, "setting": setting}
     try:
         with _default_precision(precision):
+            if name in ARCHITECTURES:
+                return _known_model(name, options, inputs, num_classes)
+            if name in APPLICATIONS:
+                return application(
+                    name, options, inputs=inputs, num_classes=num_classes
+                )
             if name == "saved":
                 model = saved_model(options, **given)
-            elif ":" in name:
-                model = own_model(name, options, **given)
             else:
-                model = _known_model(name, options, inputs, num_classes)
-        if name not in ARCHITECTURES:
-            checks.check(model, name, **given)
+                model = own_model(name, options, **given)
+        checks.check(model, name, **given)
     except ConfigError:
         raise
     except ValueError as error:
@@ -88,9 +90,9 @@ def build(
 def _known_model(
     name: str, options: Any, inputs: Inputs, num_classes: int
 ) -> keras.Model:
-    logits = ARCHITECTURES[name](model_input(inputs), num_classes, options)
-    [source] = keras.utils.get_source_inputs(logits)
-    return keras.Model(source, logits, name=name)
+    start = model_input(inputs)
+    logits = ARCHITECTURES[name](start, num_classes, options)
+    return keras.Model(keras.utils.get_source_inputs(start)[0], logits, name=name)
 
 
 def _check_inputs(name: str, inputs: Inputs, setting: str) -> None:

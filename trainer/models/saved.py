@@ -46,7 +46,7 @@ def saved_model(
             f"{options.path!r} with outputs of shapes {shapes}; give another file"
         )
     logits = _logits(results[0], options.output)
-    [source] = keras.utils.get_source_inputs(logits)
+    [source] = keras.utils.get_source_inputs(start)
     model = keras.Model(source, logits, name="saved")
     _check_output(model, options, inputs, setting)
     return model
