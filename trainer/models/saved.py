@@ -11,7 +11,7 @@ import tensorflow as tf
 from google.protobuf.message import DecodeError
 
 from trainer.config import ConfigError, SavedOptions
-from trainer.models.checks import is_probabilities
+from trainer.models.checks import answers, is_probabilities
 from trainer.models.inputs import Inputs, resized, to_uint8
 from trainer.models.preprocessing import PREPROCESSING, three_channels
 
@@ -82,8 +82,7 @@ def _keras_file(path: str) -> tuple[Saved, tf.TensorSpec]:
         # Of optimizers and losses, which are not loaded.
         warnings.simplefilter("ignore", UserWarning)
         model = keras.models.load_model(path, compile=False)
-    [image] = model.inputs
-    return model, tf.TensorSpec(image.shape, image.dtype)
+    return model, _only([tf.TensorSpec(x.shape, x.dtype) for x in model.inputs])
 
 
 def _saved_model_folder(path: str) -> tuple[Saved, tf.TensorSpec]:
@@ -91,8 +90,13 @@ def _saved_model_folder(path: str) -> tuple[Saved, tf.TensorSpec]:
         path, call_endpoint=_ENDPOINT, trainable=False, name="saved_model"
     )
     _, named = layer.call_endpoint_fn.structured_input_signature
-    [spec] = named.values()
-    return layer, spec
+    return layer, _only(list(named.values()))
+
+
+def _only(inputs: list[tf.TensorSpec]) -> tf.TensorSpec:
+    if len(inputs) != 1:
+        raise ValueError(f"it has {len(inputs)} inputs instead of one")
+    return inputs[0]
 
 
 def _start(
@@ -136,7 +140,7 @@ def _logits(result: keras.KerasTensor, output: str) -> keras.KerasTensor:
 def _check_output(
     model: keras.Model, options: SavedOptions, inputs: Inputs, setting: str
 ) -> None:
-    output = np.asarray(model(inputs.examples(), training=False))
+    output = answers(model, inputs.examples())
     logarithms = options.output == "probabilities"
     if is_probabilities(np.exp(output) if logarithms else output) != logarithms:
         actual = "logits" if logarithms else "probabilities"
