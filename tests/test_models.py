@@ -575,6 +575,23 @@ def test_channels_and_pixels_are_dropped_one_by_one():
         assert (masks.any(axis=axis) & ~masks.all(axis=axis)).any()
 
 
+def test_an_example_is_dropped_whole_or_not_at_all():
+    layer = models.Dropout(0.3, stream=1, per_example=True)
+    inputs = np.random.default_rng(0).uniform(1, 2, (5000, 2, 3, 4)).astype(np.float32)
+    with models.dropout_keys(keys_of(range(5000))):
+        outputs = layer(inputs, training=True).numpy()
+    kept = outputs.any(axis=(1, 2, 3))
+    np.testing.assert_allclose(outputs[kept], inputs[kept] / 0.7, rtol=1e-6)
+    # Five standard deviations of 5,000 independent examples.
+    assert abs(kept.mean() - 0.7) < 5 * math.sqrt(0.21 / 5000)
+
+
+def test_a_saved_layer_drops_whole_examples():
+    layer = models.Dropout(0.3, stream=4, per_example=True)
+    copy = models.Dropout.from_config(layer.get_config())
+    assert (copy.rate, copy.stream, copy.per_example) == (0.3, 4, True)
+
+
 def test_two_streams_drop_different_units():
     inputs = np.ones((100, 100), np.float32)
     first, second = (dropped(inputs, keys_of(range(100)), stream=s) > 0 for s in (1, 2))

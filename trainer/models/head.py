@@ -32,9 +32,9 @@ def head_alone(model: keras.Model) -> Iterator[None]:
             layer.trainable = trainable
 
 
-def _leaves(model: keras.Model) -> list[keras.layers.Layer]:
+def _leaves(layer: keras.layers.Layer) -> list[keras.layers.Layer]:
     """Layers that hold no others, in the order in which the model runs them."""
-    layers = list(model._flatten_layers(include_self=False))
-    return [
-        layer for layer in layers if not list(layer._flatten_layers(include_self=False))
-    ]
+    inner = list(layer._flatten_layers(include_self=False, recursive=False))
+    if not inner:
+        return [layer]
+    return [leaf for part in inner for leaf in _leaves(part)]
