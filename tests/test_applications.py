@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from tests.conftest import strategy_of
 from trainer import models, noise
 from trainer.config import APPLICATIONS, ApplicationOptions, ConfigError
 from trainer.models.imagenet import copy_weights
@@ -14,6 +15,11 @@ from trainer.models.imagenet import copy_weights
 NUM_CLASSES = 5
 # Quick to build, with and without preprocessing of their own.
 SMALL = ("MobileNetV3Small", "MobileNetV2", "EfficientNetB0")
+SMALLEST_OF_THEIR_KIND = (
+    *("ConvNeXtTiny", "DenseNet121", "EfficientNetV2B0", "InceptionResNetV2"),
+    *("InceptionV3", "MobileNet", "NASNetMobile", "ResNet50", "ResNet50V2"),
+    *("VGG16", "VGG19", "Xception"),
+)
 
 
 def build(name, *, size=None, channels=3, precision="float32", num_classes=NUM_CLASSES):
@@ -100,7 +106,7 @@ def test_a_smaller_image_is_refused():
 
 
 def check(name):
-    """Logits are finite and Keras's own; parameters as many; saving keeps the model."""
+    """Logits are Keras's own on preprocessed images, and parameters as many."""
     model, expected = build(name), normalised(original(name))
     assert model.count_params() == expected.count_params()
     randomise(expected)
@@ -108,7 +114,6 @@ def check(name):
     given = images(name)
     preprocessed = module_of(name).preprocess_input(given.astype(np.float32))
     logits = forward(model, given)
-    assert np.isfinite(logits).all()
     scale = np.abs(logits).max()
     np.testing.assert_allclose(
         logits / scale, forward(expected, preprocessed) / scale, atol=2e-3
@@ -116,11 +121,12 @@ def check(name):
 
 
 def forward(model, given):
-    # Keras compiles grouped convolutions one by one where XLA is off.
-    xla = model.name.lower().startswith("convnext")
-    run = tf.function(
-        lambda x: model(x, training=False), jit_compile=xla, autograph=False
-    )
+    def run(inputs):
+        return model(inputs, training=False)
+
+    # Keras would compile each of its grouped convolutions alone.
+    if model.name.lower().startswith("convnext"):
+        run = tf.function(run, jit_compile=True, autograph=False)
     return run(given).numpy()
 
 
@@ -130,9 +136,19 @@ def test_a_small_one_is_keras_own_on_preprocessed_images(name):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", [name for name in APPLICATIONS if name not in SMALL])
-def test_every_other_one_is_keras_own_on_preprocessed_images(name):
+@pytest.mark.parametrize("name", SMALLEST_OF_THEIR_KIND)
+def test_the_smallest_of_a_kind_is_keras_own_on_preprocessed_images(name):
     check(name)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", APPLICATIONS)
+def test_every_one_has_finite_logits_and_keras_number_of_parameters(name):
+    model = build(name)
+    logits = forward(model, images(name))
+    assert logits.shape == (2, NUM_CLASSES)
+    assert np.isfinite(logits).all()
+    assert model.count_params() == original(name).count_params()
 
 
 def test_grey_is_three_equal_colours():
@@ -226,6 +242,28 @@ def test_a_saved_model_is_the_same_in_training_and_inference(tmp_path):
         with models.dropout_keys(noise.key(1, tf.range(4))):
             expected, actual = (m(given, training=training) for m in (model, loaded))
         np.testing.assert_array_equal(actual, expected)
+
+
+@pytest.mark.parametrize("xla", [False, pytest.param(True, marks=pytest.mark.slow)])
+def test_both_replicas_give_the_logits_of_one_device(xla):
+    name = "EfficientNetB0"
+    alone, strategy = build(name), strategy_of(2)
+    with strategy.scope():
+        model = build(name)
+
+    @tf.function(jit_compile=xla, autograph=False)
+    def logits(given):
+        return model(given, training=False)
+
+    @tf.function(autograph=False)
+    def both(given):
+        results = strategy.run(lambda x: logits(x), args=(given,))
+        return strategy.experimental_local_results(results)
+
+    expected = alone(images(name), training=False).numpy()
+    scale = np.abs(expected).max()
+    for actual in both(tf.constant(images(name))):
+        np.testing.assert_allclose(actual / scale, expected / scale, atol=1e-3)
 
 
 def test_the_same_seed_gives_the_same_weights():

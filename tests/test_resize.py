@@ -5,7 +5,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from trainer import models
+from tests import runs
+from trainer import main, models
 from trainer.config import CnnOptions, ConfigError, ConvMlpOptions, MlpOptions
 from trainer.models.resize import Resize, ToUint8, resize_matrix
 
@@ -150,3 +151,18 @@ def test_a_table_is_not_resized():
             precision="float32",
             setting="student",
         )
+
+
+@pytest.mark.slow
+def test_teacher_and_student_work_at_sizes_of_their_own(tmp_path, tfds_dir):
+    config = runs.write_config(tmp_path, tfds_dir)
+    sizes = ["--set=teacher.image_size=14", "--set=student.image_size=36"]
+    short = [f"--set={role}.train.steps=20" for role in ("teacher", "student")]
+    words = runs.command("run", config, tmp_path / "run", *sizes, *short)
+    assert main.main([*words, "--set=seeds=[0]"]) == 0
+    kernels = [
+        next(w.shape for w in runs.weights(tmp_path / "run" / path) if w.ndim == 2)
+        for path in ("teacher/model.keras", "student/seed-0/model.keras")
+    ]
+    # The head of two stride-2 convolutions with a pool of stride 1, and 36 pixels.
+    assert kernels == [(4 * 4 * 16, 10), (36 * 36, 16)]

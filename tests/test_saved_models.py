@@ -13,7 +13,7 @@ import tensorflow as tf
 
 from tests.conftest import REPOSITORY, strategy_of
 from trainer import models
-from trainer.config import ConfigError, SavedOptions, load
+from trainer.config import ConfigError, SavedOptions, differences, load, resolved
 from trainer.models.preprocessing import PREPROCESSING
 
 NUM_CLASSES = 5
@@ -143,6 +143,14 @@ def test_probabilities_become_logits_that_are_right_at_every_temperature(
     np.testing.assert_allclose(
         tf.nn.softmax(logits / temperature), tf.nn.softmax(expected), rtol=1e-4
     )
+
+
+def test_a_saved_teacher_of_probabilities_loads_again(tmp_path):
+    path = write(network(softmax=True), tmp_path, "file.keras")
+    model = build(path, output="probabilities")
+    model.save(tmp_path / "model.keras")
+    loaded = keras.models.load_model(tmp_path / "model.keras")
+    np.testing.assert_array_equal(loaded(images()), model(images()))
 
 
 def test_a_probability_of_zero_has_a_finite_logarithm(tmp_path):
@@ -292,6 +300,13 @@ def config(folder, path, data_dir=""):
 
 def test_a_saved_teacher_needs_neither_training_nor_weights(tmp_path):
     assert load(config(tmp_path, "folder")).teacher.train is None
+
+
+def test_the_file_may_move_and_the_run_is_the_same(tmp_path):
+    before, after = (
+        resolved(load(config(tmp_path, path))) for path in ("a.keras", "b.keras")
+    )
+    assert differences(before, after) == []
 
 
 @pytest.mark.parametrize(

@@ -37,7 +37,7 @@ def load_imagenet(model: keras.Model, *, setting: str) -> None:
     except ValueError as error:
         raise ConfigError(
             f"{setting} = 'imagenet' must fit {model.name!r} as configured, got an "
-            f"error: {error}; set image_size to the size of {original.input_shape}"
+            f"error: {error}; set image_size = {original.input_shape[1]}"
         ) from error
 
 

@@ -22,6 +22,8 @@ _UNREADABLE = (
     *(zipfile.BadZipFile, DecodeError, tf.errors.OpError),
 )
 
+_TINY = float(np.finfo(np.float32).tiny)
+
 Saved = Callable[[keras.KerasTensor], keras.KerasTensor]
 
 
@@ -53,7 +55,7 @@ def saved_model(
 
 
 def _load(options: SavedOptions, wrong: str) -> tuple[Saved, tf.TensorSpec]:
-    """The file's model, and shape and dtype name of what it takes."""
+    """The file's model, and what it takes."""
     path = pathlib.Path(options.path)
     if not path.exists():
         raise ConfigError(
@@ -134,7 +136,7 @@ def _logits(result: keras.KerasTensor, output: str) -> keras.KerasTensor:
     if output == "logits":
         return logits
     # The smallest there is for what was rounded to 0, whose logarithm is infinite.
-    return keras.ops.log(keras.ops.maximum(logits, np.finfo(np.float32).tiny))
+    return keras.ops.log(keras.ops.maximum(logits, _TINY))
 
 
 def _check_output(
