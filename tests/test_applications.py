@@ -114,6 +114,7 @@ def check(name):
     given = images(name)
     preprocessed = module_of(name).preprocess_input(given.astype(np.float32))
     logits = forward(model, given)
+    assert np.isfinite(logits).all()
     scale = np.abs(logits).max()
     np.testing.assert_allclose(
         logits / scale, forward(expected, preprocessed) / scale, atol=2e-3
@@ -142,8 +143,10 @@ def test_the_smallest_of_a_kind_is_keras_own_on_preprocessed_images(name):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", APPLICATIONS)
-def test_every_one_has_finite_logits_and_keras_number_of_parameters(name):
+@pytest.mark.parametrize(
+    "name", sorted(APPLICATIONS.keys() - {*SMALL, *SMALLEST_OF_THEIR_KIND})
+)
+def test_every_other_one_has_finite_logits_and_keras_number_of_parameters(name):
     model = build(name)
     logits = forward(model, images(name))
     assert logits.shape == (2, NUM_CLASSES)

@@ -64,17 +64,7 @@ def build(
     given: _Given = {"inputs": inputs, "num_classes": num_classes, "setting": setting}
     try:
         with _default_precision(precision):
-            if name in ARCHITECTURES:
-                return _known_model(name, options, inputs, num_classes)
-            if name in APPLICATIONS:
-                return application(
-                    name, options, inputs=inputs, num_classes=num_classes
-                )
-            if name == "saved":
-                model = saved_model(options, **given)
-            else:
-                model = own_model(name, options, **given)
-        checks.check(model, name, **given)
+            return _model(name, options, given)
     except ConfigError:
         raise
     except ValueError as error:
@@ -84,15 +74,23 @@ def build(
             f"{str(error).strip().splitlines()[0]}; change {setting}.options, "
             f"{setting}.image_size or data.image_size"
         ) from error
+
+
+def _model(name: str, options: Any, given: _Given) -> keras.Model:
+    inputs, num_classes = given["inputs"], given["num_classes"]
+    if name in ARCHITECTURES:
+        start = model_input(inputs)
+        logits = ARCHITECTURES[name](start, num_classes, options)
+        [source] = keras.utils.get_source_inputs(start)
+        return keras.Model(source, logits, name=name)
+    if name in APPLICATIONS:
+        return application(name, options, inputs=inputs, num_classes=num_classes)
+    if name == "saved":
+        model = saved_model(options, **given)
+    else:
+        model = own_model(name, options, **given)
+    checks.check(model, name, **given)
     return model
-
-
-def _known_model(
-    name: str, options: Any, inputs: Inputs, num_classes: int
-) -> keras.Model:
-    start = model_input(inputs)
-    logits = ARCHITECTURES[name](start, num_classes, options)
-    return keras.Model(keras.utils.get_source_inputs(start)[0], logits, name=name)
 
 
 def _check_inputs(name: str, inputs: Inputs, setting: str) -> None:

@@ -1,6 +1,7 @@
 """Models of a user's own package."""
 
 import importlib
+from collections.abc import Callable
 from typing import Any
 
 import keras
@@ -25,14 +26,7 @@ def own_model(
     Raises:
       ConfigError: there is no such function, or it gives no model.
     """
-    module_name, _, function_name = name.partition(":")
-    try:
-        function = getattr(importlib.import_module(module_name), function_name)
-    except (ImportError, AttributeError, TypeError, ValueError) as error:
-        raise ConfigError(
-            f"{setting}.model must name an importable function, got {name!r}: {error}; "
-            "put its package on PYTHONPATH"
-        ) from error
+    function = _imported(name, setting)
     try:
         model = function(inputs.model_shape, num_classes, **options)
     except TypeError as error:
@@ -51,3 +45,17 @@ def own_model(
     result = model(to_uint8(start) if inputs.is_image else start)
     [source] = keras.utils.get_source_inputs(start)
     return keras.Model(source, result, name="own")
+
+
+def _imported(name: str, setting: str) -> Callable[..., Any]:
+    module_name, _, function_name = name.partition(":")
+    try:
+        function: Callable[..., Any] = getattr(
+            importlib.import_module(module_name), function_name
+        )
+    except (ImportError, AttributeError, TypeError, ValueError) as error:
+        raise ConfigError(
+            f"{setting}.model must name an importable function, got {name!r}: {error}; "
+            "put its package on PYTHONPATH"
+        ) from error
+    return function
