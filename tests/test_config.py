@@ -262,7 +262,7 @@ def test_a_bad_item_is_named_and_its_list_can_be_set(minimal):
         (
             "student.model='mpl'",
             "student.model must be a known name or package.module:function, got 'mpl'",
-            "did you mean 'mlp'? known: cnn, conv_mlp, mlp",
+            "did you mean 'mlp'? known: ConvNeXtBase, ",
         ),
         (
             "student.train.optimizer='adm'",

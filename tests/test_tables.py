@@ -5,12 +5,13 @@ from trainer.config import data as data_config
 from trainer.config import models as models_config
 from trainer.config import training as training_config
 from trainer.data import augment
-from trainer.models.build import MODELS
+from trainer.models.build import ARCHITECTURES
 from trainer.optimizers import rules, schedules
 
 
 def test_models():
-    assert MODELS.keys() == models_config.MODELS.keys()
+    built = {*ARCHITECTURES, *models_config.APPLICATIONS, "saved"}
+    assert built == models_config.MODELS.keys()
 
 
 def test_optimizers():

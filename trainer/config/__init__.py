@@ -9,7 +9,15 @@ from trainer.config.data import (
 )
 from trainer.config.errors import ConfigError
 from trainer.config.identity import differences, identity, resolved
-from trainer.config.models import CnnOptions, ConvMlpOptions, MlpOptions
+from trainer.config.models import (
+    APPLICATIONS,
+    ApplicationOptions,
+    CnnOptions,
+    ConvMlpOptions,
+    MlpOptions,
+    SavedOptions,
+    SqueezenetOptions,
+)
 from trainer.config.reader import load
 from trainer.config.runtime import RuntimeConfig
 from trainer.config.schema import Config, DistillConfig, StudentConfig, TeacherConfig
@@ -23,7 +31,9 @@ from trainer.config.training import (
 )
 
 __all__ = [
+    "APPLICATIONS",
     "AdamOptions",
+    "ApplicationOptions",
     "CnnOptions",
     "Config",
     "ConfigError",
@@ -37,8 +47,10 @@ __all__ = [
     "MlpOptions",
     "NoAugmentOptions",
     "RuntimeConfig",
+    "SavedOptions",
     "SgdOptions",
     "ShiftOptions",
+    "SqueezenetOptions",
     "StepOptions",
     "StudentConfig",
     "TeacherConfig",

@@ -9,7 +9,10 @@ from trainer.config.schema import Config
 # A run may move to other devices and disks, and still be the same run.
 _MOVABLE = ("runtime", "data.data_dir")
 # A file may move, but starting from one or from none makes another run.
-_FILES = ("teacher.weights", "student.weights")
+_FILES = (
+    *("teacher.weights", "student.weights"),
+    *("teacher.options.path", "student.options.path"),
+)
 
 
 def resolved(config: Config) -> dict[str, Any]:

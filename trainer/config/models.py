@@ -34,8 +34,95 @@ class ConvMlpOptions:
     dropout: Annotated[float, FRACTION] = 0.5  # share of hidden units dropped
 
 
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class SqueezenetOptions:
+    """SqueezeNet v1.1."""
+
+    dropout: Annotated[float, FRACTION] = 0.5  # share of what conv10 sees dropped
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class ApplicationOptions:
+    """A classifier of keras.applications."""
+
+    # Share that the moving statistics keep of themselves each step. Keras has 0.99 to
+    # 0.9997, with which they forget where they started after thousands of steps.
+    batch_norm_momentum: Annotated[float, FRACTION] = 0.9
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class SavedOptions:
+    """A whole model from a file."""
+
+    path: Annotated[str, FILLED]  # a .keras file, or the folder of a SavedModel
+    # What it expects of the values of an image.
+    input: Literal[
+        "zero_to_255",
+        "zero_to_one",
+        "minus_one_to_one",
+        "imagenet_torch",
+        "imagenet_caffe",
+    ]
+    # Probabilities become their logarithms, which are logits: softmax gives the same
+    # at every temperature, for it does not see what all classes share.
+    output: Literal["logits", "probabilities"] = "logits"
+
+    @property
+    def is_keras_file(self) -> bool:
+        """Whether it can be trained; a SavedModel holds inference alone."""
+        return self.path.endswith(".keras")
+
+
+# The classifiers of keras.applications, with the smallest image they take, in pixels
+# a side.
+APPLICATIONS: Mapping[str, int] = {
+    "ConvNeXtBase": 32,
+    "ConvNeXtLarge": 32,
+    "ConvNeXtSmall": 32,
+    "ConvNeXtTiny": 32,
+    "ConvNeXtXLarge": 32,
+    "DenseNet121": 32,
+    "DenseNet169": 32,
+    "DenseNet201": 32,
+    "EfficientNetB0": 32,
+    "EfficientNetB1": 32,
+    "EfficientNetB2": 32,
+    "EfficientNetB3": 32,
+    "EfficientNetB4": 32,
+    "EfficientNetB5": 32,
+    "EfficientNetB6": 32,
+    "EfficientNetB7": 32,
+    "EfficientNetV2B0": 32,
+    "EfficientNetV2B1": 32,
+    "EfficientNetV2B2": 32,
+    "EfficientNetV2B3": 32,
+    "EfficientNetV2L": 32,
+    "EfficientNetV2M": 32,
+    "EfficientNetV2S": 32,
+    "InceptionResNetV2": 75,
+    "InceptionV3": 75,
+    "MobileNet": 32,
+    "MobileNetV2": 32,
+    "MobileNetV3Large": 32,
+    "MobileNetV3Small": 32,
+    "NASNetLarge": 32,
+    "NASNetMobile": 32,
+    "ResNet101": 32,
+    "ResNet101V2": 32,
+    "ResNet152": 32,
+    "ResNet152V2": 32,
+    "ResNet50": 32,
+    "ResNet50V2": 32,
+    "VGG16": 32,
+    "VGG19": 32,
+    "Xception": 71,
+}
+
 MODELS: Mapping[str, type] = {
     "cnn": CnnOptions,
     "conv_mlp": ConvMlpOptions,
     "mlp": MlpOptions,
+    "saved": SavedOptions,
+    "squeezenet": SqueezenetOptions,
+    **dict.fromkeys(APPLICATIONS, ApplicationOptions),
 }

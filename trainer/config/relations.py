@@ -4,6 +4,7 @@ from collections.abc import Mapping
 
 from trainer.config.data import DataConfig
 from trainer.config.errors import ConfigError
+from trainer.config.models import APPLICATIONS, SavedOptions
 from trainer.config.runtime import RuntimeConfig
 from trainer.config.training import SgdOptions, StepOptions, TrainConfig
 
@@ -114,6 +115,29 @@ def _check_milestones(path: str, options: object) -> None:
                 f"{path}.schedule_options.milestones must ascend, got {milestones}; "
                 f"for example {sorted(set(milestones))}"
             )
+
+
+def check_weights(
+    path: str, *, model: str, options: object, weights: str, is_trained: bool
+) -> None:
+    """Refuses weights that the model of the section `path` cannot have."""
+    if weights == "imagenet" and model not in APPLICATIONS:
+        raise ConfigError(
+            f"{path}.weights = 'imagenet' needs a model of keras.applications, got "
+            f"{path}.model = {model!r}; give the path of a file"
+        )
+    if not isinstance(options, SavedOptions):
+        return
+    if weights:
+        raise ConfigError(
+            f"{path}.weights must be empty for model 'saved', got {weights!r}; "
+            f"{path}.options.path holds the weights"
+        )
+    if is_trained and not options.is_keras_file:
+        raise ConfigError(
+            f"{path}.options.path must end in .keras for a model that is trained, got "
+            f"{options.path!r}: a SavedModel is for inference only; give a .keras file"
+        )
 
 
 def check_cadence(runtime: RuntimeConfig) -> None:

@@ -10,7 +10,7 @@ from trainer.config import relations
 from trainer.config.data import DataConfig
 from trainer.config.errors import ConfigError
 from trainer.config.models import MODELS
-from trainer.config.rules import FILLED, OptionsOf, above, between
+from trainer.config.rules import FILLED, OptionsOf, above, at_least, between
 from trainer.config.runtime import RuntimeConfig
 from trainer.config.training import TrainConfig
 
@@ -25,7 +25,9 @@ class TeacherConfig:
 
     model: Annotated[str, FILLED]  # a known name, or package.module:function
     options: Annotated[Any, OptionsOf("model", MODELS)]
-    weights: str = ""  # a .keras or .weights.h5 file to start from
+    # A .keras or .weights.h5 file to start from; "imagenet" for keras.applications.
+    weights: str = ""
+    image_size: Annotated[int, at_least(0)] = 0  # pixels a side, resized in the model
     precision: Precision = "inherit"
     seed: Seed = 0  # of its initial weights, its data order and its dropout
     head: TrainConfig | None = None  # of the last layer alone, before `train`
@@ -38,7 +40,9 @@ class StudentConfig:
 
     model: Annotated[str, FILLED]  # a known name, or package.module:function
     options: Annotated[Any, OptionsOf("model", MODELS)]
-    weights: str = ""  # a .keras or .weights.h5 file to start from
+    # A .keras or .weights.h5 file to start from; "imagenet" for keras.applications.
+    weights: str = ""
+    image_size: Annotated[int, at_least(0)] = 0  # pixels a side, resized in the model
     precision: Precision = "inherit"
     train: TrainConfig  # of the student and of the baseline
 
@@ -81,7 +85,17 @@ class Config:
         relations.check_kind(self.data, self.trainings)
         for path, section in self.trainings.items():
             relations.check_train(path, section, self.runtime)
-        if not (self.teacher.train or self.teacher.weights):
+        for role in ("teacher", "student"):
+            network = getattr(self, role)
+            relations.check_weights(
+                role,
+                model=network.model,
+                options=network.options,
+                weights=network.weights,
+                is_trained=network.train is not None,
+            )
+        has_weights = self.teacher.weights or self.teacher.model == "saved"
+        if not (self.teacher.train or has_weights):
             raise ConfigError(
                 "teacher must have a [teacher.train] section or weights, got neither"
             )

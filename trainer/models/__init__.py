@@ -1,8 +1,17 @@
-"""Architectures: images in, float32 logits out, normalisation inside."""
+"""Architectures: images or rows in, float32 logits out, normalisation inside."""
 
 from trainer.models.build import build
 from trainer.models.dropout import Dropout, dropout_keys
+from trainer.models.head import head, head_alone
 from trainer.models.inputs import Inputs
 from trainer.models.weights import load_weights
 
-__all__ = ["Dropout", "Inputs", "build", "dropout_keys", "load_weights"]
+__all__ = [
+    "Dropout",
+    "Inputs",
+    "build",
+    "dropout_keys",
+    "head",
+    "head_alone",
+    "load_weights",
+]

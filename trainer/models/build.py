@@ -1,25 +1,40 @@
 """From a model's name to a checked Keras model."""
 
 import contextlib
-import importlib
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import Any, TypedDict
 
 import keras
-import numpy as np
-from absl import logging
 
-from trainer.config import ConfigError
+from trainer.config import APPLICATIONS, ConfigError
+from trainer.models import checks
+from trainer.models.applications import application
 from trainer.models.cnn import cnn
 from trainer.models.conv_mlp import conv_mlp
-from trainer.models.inputs import Inputs
+from trainer.models.inputs import Inputs, model_input
 from trainer.models.mlp import mlp
+from trainer.models.own import own_model
+from trainer.models.saved import saved_model
+from trainer.models.squeezenet import squeezenet
 
-MODELS: dict[str, Callable[..., keras.Model]] = {
+
+class _Given(TypedDict):
+    inputs: Inputs
+    num_classes: int
+    setting: str
+
+
+# From an image with values from 0 to 255, or a standardised row, to float32 logits.
+Architecture = Callable[[keras.KerasTensor, int, Any], keras.KerasTensor]
+
+ARCHITECTURES: dict[str, Architecture] = {
     "cnn": cnn,
     "conv_mlp": conv_mlp,
     "mlp": mlp,
+    "squeezenet": squeezenet,
 }
+# Pixels a side below which nothing is left before the logits.
+_SMALLEST = {"squeezenet": 31, **APPLICATIONS}
 
 
 def build(
@@ -32,36 +47,73 @@ def build(
     precision: str,
     setting: str,
 ) -> keras.Model:
-    """A model of uint8 images [B, H, W, channels] to logits [B, C], weights by `seed`.
+    """A model of uint8 images [B, H, W, channels] or rows [B, D] to logits [B, C].
 
-    Call it in the strategy's scope. `name` is a known architecture or
-    package.module:function, called as function(image_shape, num_classes, **options).
-    `precision` is a Keras dtype policy; `setting` names the section in messages.
+    Call it in the strategy's scope. `name` is a known architecture, "saved" or
+    package.module:function; initial weights are those of `seed`. `precision` is a Keras
+    dtype policy, which a saved model brings itself; `setting` names the section in
+    messages. Resizing, standardisation and normalisation are layers of the model.
 
     Raises:
-      ConfigError: there is no such function, or its model gives no logit a class.
+      ConfigError: there is no such function or file, it does not take such inputs, or
+        its model gives no logit a class.
     """
+    _check_inputs(name, inputs, setting)
     # Seeds every initializer of the model, a user's own included.
     keras.utils.set_random_seed(seed)
+    given: _Given = {"inputs": inputs, "num_classes": num_classes, "setting": setting}
     try:
         with _default_precision(precision):
-            if ":" in name:
-                model = _own_model(name, options, inputs.shape, num_classes, setting)
-            else:
-                model = MODELS[name](inputs.shape, num_classes, options)
-        output = _probe(model, inputs.shape)
+            return _model(name, options, given)
     except ConfigError:
         raise
     except ValueError as error:
         raise ConfigError(
-            f"{setting}.model {name!r} must be buildable for images of shape "
-            f"{inputs.shape} with options {options!r}, got an error: "
-            f"{str(error).strip().splitlines()[0]}; change {setting}.options or "
-            "data.image_size"
+            f"{setting}.model {name!r} must be buildable for inputs of shape "
+            f"{inputs.model_shape} with options {options!r}, got an error: "
+            f"{str(error).strip().splitlines()[0]}; change {setting}.options, "
+            f"{setting}.image_size or data.image_size"
         ) from error
-    _check_output(output, name, num_classes, setting)
-    _check_layers(model, name, setting)
+
+
+def _model(name: str, options: Any, given: _Given) -> keras.Model:
+    inputs, num_classes = given["inputs"], given["num_classes"]
+    if name in ARCHITECTURES:
+        start = model_input(inputs)
+        logits = ARCHITECTURES[name](start, num_classes, options)
+        [source] = keras.utils.get_source_inputs(start)
+        return keras.Model(source, logits, name=name)
+    if name in APPLICATIONS:
+        return application(name, options, inputs=inputs, num_classes=num_classes)
+    if name == "saved":
+        model = saved_model(options, **given)
+    else:
+        model = own_model(name, options, **given)
+    checks.check(model, name, **given)
     return model
+
+
+def _check_inputs(name: str, inputs: Inputs, setting: str) -> None:
+    if not inputs.is_image:
+        if inputs.image_size:
+            raise ConfigError(
+                f"{setting}.image_size must be 0 for a table, got {inputs.image_size}; "
+                "remove it"
+            )
+        if name != "mlp" and ":" not in name:
+            raise ConfigError(
+                f"{setting}.model must take the rows of a table, got {name!r}, which "
+                "takes images; use 'mlp' or package.module:function"
+            )
+        return
+    smallest = _SMALLEST.get(name, 1)
+    height, width, _ = inputs.model_shape
+    if min(height, width) < smallest:
+        raise ConfigError(
+            f"{setting}.model {name!r} must have images of at least {smallest} x "
+            f"{smallest} pixels, got {height} x {width}; set {setting}.image_size or "
+            f"data.image_size to {smallest} or more"
+        )
 
 
 @contextlib.contextmanager
@@ -72,74 +124,3 @@ def _default_precision(policy: str) -> Iterator[None]:
         yield
     finally:
         keras.config.set_dtype_policy(before)
-
-
-def _own_model(
-    name: str,
-    options: dict[str, Any],
-    image_shape: tuple[int, ...],
-    num_classes: int,
-    setting: str,
-) -> keras.Model:
-    module_name, _, function_name = name.partition(":")
-    try:
-        function = getattr(importlib.import_module(module_name), function_name)
-    except (ImportError, AttributeError, TypeError, ValueError) as error:
-        raise ConfigError(
-            f"{setting}.model must name an importable function, got {name!r}: {error}; "
-            "put its package on PYTHONPATH"
-        ) from error
-    try:
-        model = function(image_shape, num_classes, **options)
-    except TypeError as error:
-        raise ConfigError(
-            f"{setting}.model {name!r} must be callable as function(image_shape, "
-            f"num_classes, **options) with options {options!r}: {error}"
-        ) from error
-    if not isinstance(model, keras.Model):
-        raise ConfigError(
-            f"{setting}.model {name!r} must return a keras.Model, "
-            f"got {type(model).__name__}; return the model itself"
-        )
-    return model
-
-
-def _probe(model: keras.Model, image_shape: tuple[int, ...]) -> np.ndarray:
-    """The model's answer to four images of all shades: float [4, C]."""
-    shades = np.linspace(0, 255, 4 * int(np.prod(image_shape))).astype(np.uint8)
-    return np.asarray(model(shades.reshape(4, *image_shape), training=False))
-
-
-def _check_output(
-    output: np.ndarray, name: str, num_classes: int, setting: str
-) -> None:
-    """Refuses what would train without an error and without sense."""
-    if output.shape != (4, num_classes):
-        raise ConfigError(
-            f"{setting}.model {name!r} must give {num_classes} logits an image, one a "
-            f"class of the data, got an output of shape {output.shape[1:]}; end it in "
-            f"Dense({num_classes})"
-        )
-    if (output >= 0).all() and np.allclose(output.sum(axis=-1), 1, atol=1e-2):
-        raise ConfigError(
-            f"{setting}.model {name!r} must give logits, got probabilities (they sum "
-            "to 1); remove the last softmax"
-        )
-
-
-def _check_layers(model: keras.Model, name: str, setting: str) -> None:
-    for layer in model._flatten_layers(include_self=False):
-        if getattr(layer, "synchronized", False):
-            raise ConfigError(
-                f"{setting}.model {name!r} must not synchronise BatchNormalization "
-                f"({layer.name}): replicas meet once a step, at its end; "
-                "use synchronized=False, its statistics are averaged over replicas"
-            )
-        if isinstance(layer, keras.layers.Dropout):
-            logging.warning(
-                "%s.model %r uses keras.layers.Dropout (%s): its masks change with the "
-                "number of replicas; trainer.models.Dropout's do not",
-                setting,
-                name,
-                layer.name,
-            )

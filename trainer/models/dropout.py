@@ -34,13 +34,18 @@ class Dropout(keras.layers.Layer):
     """Drops units with probability `rate`, scales the rest by 1 / (1 - rate).
 
     Srivastava et al. 2014. `stream` tells the layers of one model apart: two layers
-    with the same stream would drop the same positions.
+    with the same stream would drop the same positions. With `per_example` an example
+    is dropped whole or not at all, as a residual branch is in stochastic depth (Huang
+    et al. 2016).
     """
 
-    def __init__(self, rate: float, *, stream: int, **kwargs: Any) -> None:
+    def __init__(
+        self, rate: float, *, stream: int, per_example: bool = False, **kwargs: Any
+    ) -> None:
         super().__init__(**kwargs)
         self.rate = rate
         self.stream = stream
+        self.per_example = per_example
 
     def call(self, inputs: tf.Tensor, *, training: bool = False) -> tf.Tensor:
         """[B, ...] -> [B, ...]; the identity unless training.
@@ -51,11 +56,17 @@ class Dropout(keras.layers.Layer):
         if not training or self.rate == 0:
             return inputs
         keys = noise.key(self.stream, _keys.get())
-        shape = [-1, *inputs.shape[1:]]
+        units = inputs.shape[1:]
+        shape = [-1, *(len(units) * [1] if self.per_example else units)]
         keep = noise.bernoulli(keys, math.prod(shape[1:]), probability=1 - self.rate)
         mask = tf.cast(tf.reshape(keep, shape), inputs.dtype)
         return inputs * mask * tf.constant(1 / (1 - self.rate), inputs.dtype)
 
     def get_config(self) -> dict[str, Any]:
         """The constructor's arguments, for saving."""
-        return {**super().get_config(), "rate": self.rate, "stream": self.stream}
+        return {
+            **super().get_config(),
+            "rate": self.rate,
+            "stream": self.stream,
+            "per_example": self.per_example,
+        }

@@ -1,8 +1,15 @@
-"""What a model is given."""
+"""What a model is given, and the first layers, which make of it what it computes on."""
 
 import dataclasses
 
+import keras
 import numpy as np
+
+from trainer.models.resize import Resize, ToUint8
+
+# A feature whose deviation is below this share of its mean is constant: float32 does
+# not tell such values apart.
+_CONSTANT = 1e-6
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -12,8 +19,58 @@ class Inputs:
     shape: tuple[int, ...]  # (H, W, channels) of uint8, or (features,) of float32
     # Of each feature over the training split; None for images.
     mean_and_variance: tuple[np.ndarray, np.ndarray] | None = None
+    image_size: int = 0  # pixels a side that the model works at; 0: as in `shape`
 
     @property
     def is_image(self) -> bool:
         """Whether an example is an image and not the row of a table."""
         return self.mean_and_variance is None
+
+    @property
+    def model_shape(self) -> tuple[int, ...]:
+        """What the architecture is built for: `shape`, resized."""
+        if self.image_size:
+            return (self.image_size, self.image_size, self.shape[-1])
+        return self.shape
+
+    def examples(self) -> np.ndarray:
+        """Four examples that differ as much as those of the data: [4, ...]."""
+        if self.mean_and_variance is None:
+            shades = np.linspace(0, 255, 4 * int(np.prod(self.shape)))
+            return shades.astype(np.uint8).reshape(4, *self.shape)
+        mean, variance = self.mean_and_variance
+        deviations = np.linspace(-2, 2, 4 * mean.size).reshape(4, mean.size)
+        rows: np.ndarray = (mean + deviations * np.sqrt(variance)).astype(np.float32)
+        return rows
+
+
+def model_input(inputs: Inputs) -> keras.KerasTensor:
+    """What an architecture starts from; its history leads to the data's own input.
+
+    An image has values from 0 to 255: uint8 as the data has it, or float32 once
+    resized. The row of a table is float32, its features with mean 0 and variance 1.
+    """
+    if inputs.mean_and_variance is None:
+        return resized(inputs.shape, inputs.model_shape[:2])
+    row = keras.Input(inputs.shape, dtype="float32", name="row")
+    mean, variance = (np.asarray(part, np.float64) for part in inputs.mean_and_variance)
+    constant = np.sqrt(variance) <= _CONSTANT * np.abs(mean)
+    return keras.layers.Normalization(
+        mean=mean.tolist(),
+        variance=np.where(constant, 1, variance).tolist(),
+        dtype="float32",
+        name="standardisation",
+    )(row)
+
+
+def resized(shape: tuple[int, ...], size: tuple[int, ...]) -> keras.KerasTensor:
+    """Images of `shape` in `size` (H, W): the data's own where they have it."""
+    image = keras.Input(shape, dtype="uint8", name="image")
+    if shape[:2] == tuple(size):
+        return image
+    return Resize(*size, dtype="float32", name="resize")(image)
+
+
+def to_uint8(image: keras.KerasTensor) -> keras.KerasTensor:
+    """Rounded, for a model that takes images as files have them."""
+    return image if image.dtype == "uint8" else ToUint8(name="to_uint8")(image)

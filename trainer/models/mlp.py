@@ -7,12 +7,12 @@ from trainer.models.dropout import Dropout
 
 
 def mlp(
-    image_shape: tuple[int, ...], num_classes: int, options: MlpOptions
-) -> keras.Model:
-    """Flattened pixels in [0, 1], hidden layers, logits."""
-    image = keras.Input(image_shape, dtype="uint8", name="image")
-    x = keras.layers.Rescaling(1 / 255, name="rescaling")(image)
-    x = keras.layers.Flatten(name="flatten")(x)
+    x: keras.KerasTensor, num_classes: int, options: MlpOptions
+) -> keras.KerasTensor:
+    """Flattened pixels in [0, 1], or the row of a table; hidden layers; logits."""
+    if len(x.shape) == 4:
+        x = keras.layers.Rescaling(1 / 255, name="rescaling")(x)
+        x = keras.layers.Flatten(name="flatten")(x)
     if options.input_dropout:
         x = Dropout(options.input_dropout, stream=0, name="input_dropout")(x)
     for i, units in enumerate(options.hidden_sizes, start=1):
@@ -29,5 +29,4 @@ def mlp(
         )(x)
         if options.dropout:
             x = Dropout(options.dropout, stream=i, name=f"dropout_{i}")(x)
-    logits = keras.layers.Dense(num_classes, dtype="float32", name="logits")(x)
-    return keras.Model(image, logits, name="mlp")
+    return keras.layers.Dense(num_classes, dtype="float32", name="logits")(x)

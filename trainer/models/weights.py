@@ -1,5 +1,6 @@
 """Weights of a model from a file."""
 
+import collections
 import contextlib
 import pathlib
 import warnings
@@ -8,8 +9,13 @@ from typing import Any
 
 import h5py
 import keras
+import numpy as np
 
 from trainer.config import ConfigError
+from trainer.models.imagenet import load_imagenet
+
+_Shapes = list[tuple[int, ...]]
+_DAMAGE = (ValueError, OSError, KeyError, zipfile.BadZipFile)
 
 
 def load_weights(
@@ -21,11 +27,17 @@ def load_weights(
 ) -> None:
     """Sets every weight of `model` from a .keras or .weights.h5 file.
 
+    `path` may be "imagenet" for a model of keras.applications, whose head stays as it
+    is unless there are 1000 classes.
+
     Raises:
       ConfigError: no such file, no such format, or the weights of another model;
         `setting` names the setting ("teacher.weights") in the message, which ends in
         `way_out`.
     """
+    if path == "imagenet":
+        load_imagenet(model, setting=setting)
+        return
     if not path.endswith((".keras", ".weights.h5")):
         raise ConfigError(
             f"{setting} must end in .keras or .weights.h5, got {path!r}; "
@@ -38,23 +50,48 @@ def load_weights(
         )
     try:
         _load_exactly(model, path)
-    except (ValueError, OSError, KeyError, zipfile.BadZipFile) as error:
-        # Keras names the layer in the first line, and its shapes in the third.
-        lines = " ".join(str(error).strip().splitlines()[:3])
-        reason = lines.partition(", value=")[0]
-        # A subclassed model does not know the shape of its output.
-        classes = getattr(model, "output_shape", ("its number of",))[-1]
+    except _DAMAGE as error:
         raise ConfigError(
             f"{setting} must hold the weights of a {model.name!r} with options as "
-            f"configured and {classes} classes, got {path!r}: {reason}; {way_out}"
+            f"configured{_reason(model, path, error)}; {way_out}"
         ) from error
+
+
+def _reason(model: keras.Model, path: str, error: Exception) -> str:
+    """The end of the sentence: both numbers of classes, where they are all it is."""
+    # A subclassed model does not know the shape of its output.
+    classes = getattr(model, "output_shape", ("its number of",))[-1]
+    try:
+        wanted = [tuple(variable.shape) for variable in _stored(model)]
+        found = _other_classes(wanted, _shapes(path))
+    except _DAMAGE:
+        found = None
+    if found:
+        return f" and {classes} classes, got {path!r} with {found} classes"
+    # Keras names the layer in the first line, and its shapes in the third.
+    lines = " ".join(str(error).strip().splitlines()[:3])
+    reason = lines.partition(", value=")[0]
+    return f" and {classes} classes, got {path!r}: {reason}"
+
+
+def _other_classes(wanted: _Shapes, found: _Shapes) -> int | None:
+    """The classes of a file whose head alone differs, in its last axis alone."""
+    missing = collections.Counter(wanted) - collections.Counter(found)
+    surplus = collections.Counter(found) - collections.Counter(wanted)
+    sides = [sorted(side.elements()) for side in (missing, surplus)]
+    fronts = [sorted(shape[:-1] for shape in shapes) for shapes in sides]
+    ends = [{shape[-1] for shape in shapes if shape} for shapes in sides]
+    if fronts[0] != fronts[1] or [len(end) for end in ends] != [1, 1]:
+        return None
+    return ends[1].pop()
 
 
 def _load_exactly(model: keras.Model, path: str) -> None:
     # Keras leaves in the file, without a word, what the model has no place for.
-    surplus = _num_arrays(path) - len(model.variables)
+    surplus = len(_shapes(path)) - len(_stored(model))
     if surplus > 0:
         raise ValueError(f"the file has {surplus} arrays more than the model")
+    before = _normalisation(model)
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always", UserWarning)
         model.load_weights(path)
@@ -62,9 +99,29 @@ def _load_exactly(model: keras.Model, path: str) -> None:
     for warning in caught:
         if issubclass(warning.category, UserWarning):
             raise ValueError(str(warning.message))
+    # EfficientNet's, which Keras leaves out where it has no ImageNet weights.
+    if not np.allclose(before, _normalisation(model)):
+        raise ValueError("the file's images are normalised otherwise than ImageNet's")
 
 
-def _num_arrays(path: str) -> int:
+def _normalisation(model: keras.Model) -> np.ndarray:
+    """Mean and variance that layers of the model hold as weights, one after another."""
+    values = [
+        np.ravel(weight)
+        for layer in model.layers
+        if isinstance(layer, keras.layers.Normalization)
+        for weight in layer.get_weights()[:2]
+    ]
+    return np.concatenate([np.empty(0), *values])
+
+
+def _stored(model: keras.Model) -> list[keras.Variable]:
+    """What files hold: all but the random state of Keras's dropout."""
+    return [v for v in model.variables if "seed_generator" not in v.path]
+
+
+def _shapes(path: str) -> _Shapes:
+    """Of the arrays in the file, but for the random state of Keras's dropout."""
     with contextlib.ExitStack() as stack:
         file: Any = path
         if path.endswith(".keras"):
@@ -73,8 +130,10 @@ def _num_arrays(path: str) -> int:
         content = stack.enter_context(h5py.File(file))
         names: list[str] = []
         content.visit(names.append)
-        return sum(
-            isinstance(content[name], h5py.Dataset)
+        return [
+            tuple(content[name].shape)
             for name in names
-            if not name.startswith("optimizer/")
-        )
+            if isinstance(content[name], h5py.Dataset)
+            and not name.startswith("optimizer/")
+            and "seed_generator" not in name
+        ]

@@ -86,6 +86,7 @@ class Session:
                 inputs=models.Inputs(
                     shape=self.source.input_shape,
                     mean_and_variance=self.source.mean_and_variance,
+                    image_size=section.image_size,
                 ),
                 num_classes=len(self.source.class_names),
                 seed=seed,

@@ -14,7 +14,8 @@ def teacher(session: Session) -> None:
         return
     model = session.build("teacher", section.seed)
     if section.train is None:
-        models.load_weights(model, section.weights, setting="teacher.weights")
+        if section.weights:  # a saved model has its own
+            models.load_weights(model, section.weights, setting="teacher.weights")
         for name in (LAST, FINISHED):
             training.save_model(model, folder / name)
         return

@@ -1,0 +1,112 @@
+"""Weights from files."""
+
+import keras
+import numpy as np
+import pytest
+
+from tests.small_models import NUM_CLASSES, SMALL, build, noise_images
+from trainer import models
+from trainer.config import ConfigError, MlpOptions
+
+SUFFIXES = (".keras", ".weights.h5")
+
+
+class Subclassed(keras.Model):
+    """Does not know the shape of its output."""
+
+    def __init__(self):
+        super().__init__()
+        self.dense = keras.layers.Dense(NUM_CLASSES)
+
+    def call(self, image):
+        return self.dense(keras.ops.cast(image, "float32")[:, 0, 0])
+
+
+def small_mlp(*, seed: int = 0, num_classes: int = NUM_CLASSES) -> keras.Model:
+    return build("mlp", SMALL["mlp"], seed=seed, num_classes=num_classes)
+
+
+def save(model: keras.Model, path: str) -> None:
+    if path.endswith(".keras"):
+        model.save(path)
+    else:
+        model.save_weights(path)
+
+
+def load(model: keras.Model, path: str) -> None:
+    models.load_weights(model, path, setting="teacher.weights")
+
+
+@pytest.mark.parametrize("suffix", SUFFIXES)
+def test_weights_are_those_of_the_saved_model(suffix, tmp_path):
+    path = str(tmp_path / f"model{suffix}")
+    saved, loaded = small_mlp(seed=1), small_mlp(seed=2)
+    save(saved, path)
+    load(loaded, path)
+    for a, b in zip(saved.get_weights(), loaded.get_weights(), strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
+@pytest.mark.parametrize("suffix", SUFFIXES)
+def test_a_missing_file_is_refused(suffix, tmp_path):
+    path = str(tmp_path / f"model{suffix}")
+    with pytest.raises(ConfigError, match=r"^teacher\.weights.*no such file"):
+        load(small_mlp(), path)
+
+
+@pytest.mark.parametrize("name", ["model.h5", "model", "model.keras.txt"])
+def test_another_suffix_is_refused(name, tmp_path):
+    path = tmp_path / name
+    path.write_bytes(b"")
+    with pytest.raises(ConfigError, match=r"^teacher\.weights must end in \.keras or"):
+        load(small_mlp(), str(path))
+
+
+@pytest.mark.parametrize("suffix", SUFFIXES)
+def test_weights_for_other_classes_are_refused(suffix, tmp_path):
+    path = str(tmp_path / f"model{suffix}")
+    save(small_mlp(num_classes=7), path)
+    with pytest.raises(
+        ConfigError, match=r"^teacher\.weights.*10 classes, got.*7 classes"
+    ):
+        load(small_mlp(), path)
+
+
+@pytest.mark.parametrize("suffix", SUFFIXES)
+def test_weights_of_another_model_are_refused_for_a_subclassed_one(suffix, tmp_path):
+    path = str(tmp_path / f"model{suffix}")
+    save(small_mlp(), path)
+    model = Subclassed()
+    model(noise_images(1, (9, 8, 2)))
+    with pytest.raises(ConfigError, match=r"^teacher\.weights"):
+        load(model, path)
+
+
+@pytest.mark.parametrize("share", [0, 0.5, 0.99])
+@pytest.mark.parametrize("suffix", SUFFIXES)
+def test_a_truncated_file_is_refused(suffix, share, tmp_path):
+    path = tmp_path / f"model{suffix}"
+    save(small_mlp(), str(path))
+    content = path.read_bytes()
+    path.write_bytes(content[: int(share * len(content))])
+    with pytest.raises(ConfigError, match=r"^teacher\.weights"):
+        load(small_mlp(), str(path))
+
+
+def test_a_keras_file_with_a_changed_byte_is_refused(tmp_path):
+    path = tmp_path / "model.keras"
+    save(small_mlp(), str(path))
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 1
+    path.write_bytes(content)
+    with pytest.raises(ConfigError, match=r"^teacher\.weights"):
+        load(small_mlp(), str(path))
+
+
+@pytest.mark.parametrize("suffix", SUFFIXES)
+def test_weights_of_a_deeper_model_are_refused(suffix, tmp_path):
+    # Its second hidden layer has the shape of the shallower model's logits.
+    path = str(tmp_path / f"model{suffix}")
+    save(build("mlp", MlpOptions(hidden_sizes=(6, NUM_CLASSES))), path)
+    with pytest.raises(ConfigError, match=r"^teacher\.weights"):
+        load(build("mlp", MlpOptions(hidden_sizes=(6,))), path)

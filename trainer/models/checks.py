@@ -1,0 +1,72 @@
+"""What a built model must fulfil before hours are spent on it."""
+
+import keras
+import numpy as np
+import tensorflow as tf
+from absl import logging
+
+from trainer.config import ConfigError
+from trainer.models.inputs import Inputs
+
+
+def check(
+    model: keras.Model, name: str, *, inputs: Inputs, num_classes: int, setting: str
+) -> None:
+    """Refuses what would train without an error and without sense.
+
+    Raises:
+      ConfigError: the model gives no logit a class, or its replicas would have to talk.
+    """
+    output = answers(model, inputs.examples())
+    _check_output(output, name, num_classes, setting)
+    _check_layers(model, name, setting)
+
+
+def answers(model: keras.Model, examples: np.ndarray) -> np.ndarray:
+    """What the model gives for examples [4, ...] in inference."""
+    strategy = tf.distribute.get_strategy()
+    # On a replica: a SavedModel's functions know no other place.
+    results = strategy.run(
+        lambda x: model(x, training=False), args=(tf.constant(examples),)
+    )
+    return np.asarray(strategy.experimental_local_results(results)[0])
+
+
+def _check_output(
+    output: np.ndarray, name: str, num_classes: int, setting: str
+) -> None:
+    if output.shape != (4, num_classes):
+        raise ConfigError(
+            f"{setting}.model {name!r} must give {num_classes} logits an example, one "
+            f"a class of the data, got an output of shape {output.shape[1:]}; end it "
+            f"in Dense({num_classes})"
+        )
+    if is_probabilities(output):
+        raise ConfigError(
+            f"{setting}.model {name!r} must give logits, got probabilities (they sum "
+            "to 1); remove the last softmax"
+        )
+
+
+def is_probabilities(output: np.ndarray) -> bool:
+    """Whether no value is below 0 and all of an example sum to 1."""
+    sums = output.sum(axis=-1)
+    return bool((output >= 0).all() and np.allclose(sums, 1, atol=1e-2))
+
+
+def _check_layers(model: keras.Model, name: str, setting: str) -> None:
+    for layer in model._flatten_layers(include_self=False):
+        if getattr(layer, "synchronized", False):
+            raise ConfigError(
+                f"{setting}.model {name!r} must not synchronise BatchNormalization "
+                f"({layer.name}): replicas meet once a step, at its end; "
+                "use synchronized=False, its statistics are averaged over replicas"
+            )
+        if isinstance(layer, keras.layers.Dropout):
+            logging.warning(
+                "%s.model %r uses keras.layers.Dropout (%s): its masks change with the "
+                "number of replicas; trainer.models.Dropout's do not",
+                setting,
+                name,
+                layer.name,
+            )

@@ -1,0 +1,61 @@
+"""Models of a user's own package."""
+
+import importlib
+from collections.abc import Callable
+from typing import Any
+
+import keras
+
+from trainer.config import ConfigError
+from trainer.models.inputs import Inputs, model_input, to_uint8
+
+
+def own_model(
+    name: str,
+    options: dict[str, Any],
+    *,
+    inputs: Inputs,
+    num_classes: int,
+    setting: str,
+) -> keras.Model:
+    """The model that package.module:function gives for (shape, classes, **options).
+
+    It is given uint8 images, also where it is built for another size than the data's,
+    or standardised rows.
+
+    Raises:
+      ConfigError: there is no such function, or it gives no model.
+    """
+    function = _imported(name, setting)
+    try:
+        model = function(inputs.model_shape, num_classes, **options)
+    except TypeError as error:
+        raise ConfigError(
+            f"{setting}.model {name!r} must be callable as function(shape, "
+            f"num_classes, **options) with options {options!r}: {error}"
+        ) from error
+    if not isinstance(model, keras.Model):
+        raise ConfigError(
+            f"{setting}.model {name!r} must return a keras.Model, "
+            f"got {type(model).__name__}; return the model itself"
+        )
+    start = model_input(inputs)
+    if start.dtype == "uint8":
+        return model
+    result = model(to_uint8(start) if inputs.is_image else start)
+    [source] = keras.utils.get_source_inputs(start)
+    return keras.Model(source, result, name="own")
+
+
+def _imported(name: str, setting: str) -> Callable[..., Any]:
+    module_name, _, function_name = name.partition(":")
+    try:
+        function: Callable[..., Any] = getattr(
+            importlib.import_module(module_name), function_name
+        )
+    except (ImportError, AttributeError, TypeError, ValueError) as error:
+        raise ConfigError(
+            f"{setting}.model must name an importable function, got {name!r}: {error}; "
+            "put its package on PYTHONPATH"
+        ) from error
+    return function

@@ -1,0 +1,73 @@
+"""What networks expect of the values of an image, made of values from 0 to 255."""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import keras
+import tensorflow as tf
+
+# Of the ImageNet training set, for each colour; values from 0 to 1.
+MEAN = (0.485, 0.456, 0.406)
+DEVIATION = (0.229, 0.224, 0.225)
+# The same, as Caffe's networks know it: 0 to 255, blue first.
+_CAFFE_MEAN = (103.939, 116.779, 123.68)
+
+
+@keras.saving.register_keras_serializable(package="alambic")
+class ReverseChannels(keras.layers.Layer):
+    """Red, green, blue in reverse order."""
+
+    def call(self, inputs: tf.Tensor) -> tf.Tensor:
+        """[..., channels] -> [..., channels]."""
+        return inputs[..., ::-1]
+
+
+def _rescaling(scale: Any, offset: Any = 0.0) -> keras.layers.Layer:
+    # In float32: bfloat16 would round the pixels before the mean is taken off.
+    return keras.layers.Rescaling(scale, offset, dtype="float32", name="preprocessing")
+
+
+def _unchanged(image: keras.KerasTensor) -> keras.KerasTensor:
+    return image
+
+
+def _zero_to_one(image: keras.KerasTensor) -> keras.KerasTensor:
+    return _rescaling(1 / 255)(image)
+
+
+def _minus_one_to_one(image: keras.KerasTensor) -> keras.KerasTensor:
+    return _rescaling(1 / 127.5, -1.0)(image)
+
+
+def _imagenet_torch(image: keras.KerasTensor) -> keras.KerasTensor:
+    scale = [1 / (255 * deviation) for deviation in DEVIATION]
+    offset = [-mean / dev for mean, dev in zip(MEAN, DEVIATION, strict=True)]
+    return _rescaling(scale, offset)(image)
+
+
+def _imagenet_caffe(image: keras.KerasTensor) -> keras.KerasTensor:
+    reverse = ReverseChannels(dtype="float32", name="reverse_channels")
+    return _rescaling(1.0, [-mean for mean in _CAFFE_MEAN])(reverse(image))
+
+
+PREPROCESSING: Mapping[str, Callable[[keras.KerasTensor], keras.KerasTensor]] = {
+    "zero_to_255": _unchanged,
+    "zero_to_one": _zero_to_one,
+    "minus_one_to_one": _minus_one_to_one,
+    "imagenet_torch": _imagenet_torch,
+    "imagenet_caffe": _imagenet_caffe,
+}
+
+
+def three_channels(image: keras.KerasTensor) -> keras.KerasTensor:
+    """Colours as they are; shades of grey as three equal colours.
+
+    Raises:
+      ValueError: the image has another number of channels.
+    """
+    channels = image.shape[-1]
+    if channels == 3:
+        return image
+    if channels != 1:
+        raise ValueError(f"it takes 1 or 3 channels, the images have {channels}")
+    return keras.layers.Concatenate(name="three_channels")([image] * 3)

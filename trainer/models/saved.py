@@ -1,0 +1,152 @@
+"""Whole models from files, fitted to the data's images and to logits."""
+
+import pathlib
+import warnings
+import zipfile
+from collections.abc import Callable
+
+import keras
+import numpy as np
+import tensorflow as tf
+from google.protobuf.message import DecodeError
+
+from trainer.config import ConfigError, SavedOptions
+from trainer.models.checks import answers, is_probabilities
+from trainer.models.inputs import Inputs, resized, to_uint8
+from trainer.models.preprocessing import PREPROCESSING, three_channels
+
+_ENDPOINT = "serving_default"
+# What Keras and TensorFlow raise for files that are damaged or of another kind.
+_UNREADABLE = (
+    *(ValueError, TypeError, KeyError, IndexError, AttributeError, OSError),
+    *(zipfile.BadZipFile, DecodeError, tf.errors.OpError),
+)
+
+_TINY = float(np.finfo(np.float32).tiny)
+
+Saved = Callable[[keras.KerasTensor], keras.KerasTensor]
+
+
+def saved_model(
+    options: SavedOptions, *, inputs: Inputs, num_classes: int, setting: str
+) -> keras.Model:
+    """Resizing to what the file's model takes, its preprocessing, it, its logits.
+
+    Raises:
+      ConfigError: the file cannot be used for these images and classes.
+    """
+    wrong = f"{setting}.options.path must name a model"
+    saved, spec = _load(options, wrong)
+    start = _start(spec.shape, inputs, wrong, options)
+    result = saved(_as(spec.dtype, PREPROCESSING[options.input](start)))
+    # Endpoints of a SavedModel give their results by name.
+    results = list(result.values()) if isinstance(result, dict) else [result]
+    shapes = [tuple(part.shape[1:]) for part in results]
+    if shapes != [(num_classes,)]:
+        raise ConfigError(
+            f"{wrong} with one output of the data's {num_classes} classes, got "
+            f"{options.path!r} with outputs of shapes {shapes}; give another file"
+        )
+    logits = _logits(results[0], options.output)
+    [source] = keras.utils.get_source_inputs(start)
+    model = keras.Model(source, logits, name="saved")
+    _check_output(model, options, inputs, setting)
+    return model
+
+
+def _load(options: SavedOptions, wrong: str) -> tuple[Saved, tf.TensorSpec]:
+    """The file's model, and what it takes."""
+    path = pathlib.Path(options.path)
+    if not path.exists():
+        raise ConfigError(
+            f"{wrong}, got {options.path!r}: no such file; give its path from here, or "
+            "an absolute one"
+        )
+    try:
+        load = _keras_file if options.is_keras_file else _saved_model_folder
+        saved, spec = load(options.path)
+    except _UNREADABLE as error:
+        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
+        raise ConfigError(
+            f"{wrong} in Keras's .keras format or the folder of a SavedModel, got "
+            f"{options.path!r}: {reason}; save it again"
+        ) from error
+    if spec.shape.rank != 4:
+        raise ConfigError(
+            f"{wrong} of images [batch, height, width, channels], got "
+            f"{options.path!r} of inputs {spec.shape}; give another file"
+        )
+    return saved, spec
+
+
+def _keras_file(path: str) -> tuple[Saved, tf.TensorSpec]:
+    with warnings.catch_warnings():
+        # Of optimizers and losses, which are not loaded.
+        warnings.simplefilter("ignore", UserWarning)
+        model = keras.models.load_model(path, compile=False)
+    return model, _only([tf.TensorSpec(x.shape, x.dtype) for x in model.inputs])
+
+
+def _saved_model_folder(path: str) -> tuple[Saved, tf.TensorSpec]:
+    layer = keras.layers.TFSMLayer(
+        path, call_endpoint=_ENDPOINT, trainable=False, name="saved_model"
+    )
+    _, named = layer.call_endpoint_fn.structured_input_signature
+    return layer, _only(list(named.values()))
+
+
+def _only(inputs: list[tf.TensorSpec]) -> tf.TensorSpec:
+    if len(inputs) != 1:
+        raise ValueError(f"it has {len(inputs)} inputs instead of one")
+    return inputs[0]
+
+
+def _start(
+    expected: tf.TensorShape, inputs: Inputs, wrong: str, options: SavedOptions
+) -> keras.KerasTensor:
+    """The data's images in the size and with the channels that the model takes."""
+    size = [
+        side or own
+        for side, own in zip(expected[1:3], inputs.model_shape[:2], strict=True)
+    ]
+    if inputs.image_size and size != [inputs.image_size] * 2:
+        raise ConfigError(
+            f"{wrong} of images of image_size = {inputs.image_size}, got "
+            f"{options.path!r} of {size[0]} x {size[1]} pixels; set image_size = 0"
+        )
+    image = resized(inputs.shape, tuple(size))
+    if expected[3] == 3:
+        image = three_channels(image)
+    if expected[3] not in (None, image.shape[-1]):
+        raise ConfigError(
+            f"{wrong} of images with {image.shape[-1]} channels as the data's, got "
+            f"{options.path!r} with {expected[3]}; give another file"
+        )
+    return image
+
+
+def _as(dtype: tf.DType, x: keras.KerasTensor) -> keras.KerasTensor:
+    if x.dtype == dtype.name:
+        return x
+    return to_uint8(x) if dtype == tf.uint8 else keras.ops.cast(x, dtype.name)
+
+
+def _logits(result: keras.KerasTensor, output: str) -> keras.KerasTensor:
+    logits = keras.ops.cast(result, "float32")
+    if output == "logits":
+        return logits
+    # The smallest there is for what was rounded to 0, whose logarithm is infinite.
+    return keras.ops.log(keras.ops.maximum(logits, _TINY))
+
+
+def _check_output(
+    model: keras.Model, options: SavedOptions, inputs: Inputs, setting: str
+) -> None:
+    output = answers(model, inputs.examples())
+    logarithms = options.output == "probabilities"
+    if is_probabilities(np.exp(output) if logarithms else output) != logarithms:
+        actual = "logits" if logarithms else "probabilities"
+        raise ConfigError(
+            f"{setting}.options.output must say what {options.path!r} gives, got "
+            f"{options.output!r}, and its outputs look like {actual}; set it to that"
+        )
