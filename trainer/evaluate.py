@@ -51,7 +51,7 @@ def predictor(
         iterator = iter(batches)
         with data.reading():
             steps = [step(next(iterator)) for _ in range(num_steps)]
-        logits, weights = (np.concatenate(parts) for parts in zip(*steps, strict=True))
+        logits, weights = map(np.concatenate, zip(*steps, strict=True))
         return np.asarray(logits[weights == 1])
 
     return predict
