@@ -60,7 +60,7 @@ class ToUint8(keras.layers.Layer):
     """Resized images as files have them, for a model that expects uint8."""
 
     def __init__(self, **kwargs: Any) -> None:
-        # Keras would cast to bfloat16 first, which does not have all whole numbers.
+        # Rounded to bfloat16 first, 101.49 would be 101.5, and then 102.
         super().__init__(autocast=False, **kwargs)
 
     def call(self, inputs: tf.Tensor) -> tf.Tensor:
