@@ -4,10 +4,16 @@ import numpy as np
 import pytest
 
 from tests import runs
-from trainer import main
+from trainer import main, models
+from trainer.config import CnnOptions
 from trainer.events import read_metrics
 
 ONE_SEED = "--set=seeds=[0]"
+SHORT_TEACHER = (
+    "--set=teacher.train.steps=20",
+    "--set=teacher.train.learning_rate=1e-5",
+    "--set=teacher.train.schedule='constant'",
+)
 
 
 def baseline(tmp_path, tfds_dir, *settings: str):
@@ -95,3 +101,38 @@ def test_what_the_devices_cannot_do_ends_with_2(
     words = runs.command("baseline", config, tmp_path / "run", f"--set={setting}")
     assert main.main(words) == 2
     assert message in capsys.readouterr().err
+
+
+def test_the_teacher_s_head_is_trained_alone_before_all_of_it(tmp_path, tfds_dir):
+    config = runs.write_config(tmp_path, tfds_dir)
+    text = config.read_text() + (
+        "\n[teacher.head]\nglobal_batch_size = 24\nsteps = 20\nlearning_rate = 0.01\n"
+    )
+    config.write_text(text)
+    words = runs.command("teacher", config, tmp_path / "run", *SHORT_TEACHER)
+    assert main.main(words) == 0
+    first = models.build(
+        "cnn",
+        CnnOptions(filters=(8, 16)),
+        inputs=models.Inputs(shape=(28, 28, 1)),
+        num_classes=10,
+        seed=0,
+        precision="float32",
+        setting="teacher",
+    ).get_weights()
+    head = runs.weights(tmp_path / "run" / "teacher_head" / "model.keras")
+    for weight, before in zip(head[:-2], first[:-2], strict=True):
+        np.testing.assert_array_equal(weight, before)
+    assert (head[-2] != first[-2]).any()
+
+    # The second phase starts where the first ended, and moves every weight a little.
+    whole = runs.weights(tmp_path / "run" / "teacher" / "last.keras")
+    for weight, before in zip(whole, head, strict=True):
+        assert (weight != before).any()
+        assert np.abs(weight - before).max() < 20 * 1e-5 * 10
+
+    # Lost in the middle of the second phase, the first is not trained again.
+    (tmp_path / "run" / "teacher" / "model.keras").unlink()
+    (tmp_path / "run" / "teacher_head" / "metrics.jsonl").unlink()
+    assert main.main(words) == 0
+    assert not (tmp_path / "run" / "teacher_head" / "metrics.jsonl").exists()

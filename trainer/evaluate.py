@@ -24,8 +24,7 @@ def predictor(
 ) -> Callable[[], np.ndarray]:
     """A function that gives the model's present logits of `examples`: float32 [M, C].
 
-    It is compiled once, and sees the variables' values of the moment of each call.
-    `batch_size` counts the examples of one step, rounded up to the replicas.
+    It is compiled once. `batch_size` counts one step's examples, of all replicas.
     """
     batches, num_steps = data.evaluation_batches(
         examples,

@@ -24,9 +24,10 @@ FINISHED = "model.keras"  # the model of the step that was best on validation
 
 
 def training_folder(workdir: pathlib.Path, role: str, seed: int) -> pathlib.Path:
-    """Where the files of a "teacher", "student" or "baseline" are."""
+    """Where the files of a "teacher_head", "teacher", "student" or "baseline" are."""
     # There is one teacher for all seeds.
-    return workdir / role if role == "teacher" else workdir / role / f"seed-{seed}"
+    of_teacher = role in ("teacher_head", "teacher")
+    return workdir / role if of_teacher else workdir / role / f"seed-{seed}"
 
 
 def is_finished(workdir: pathlib.Path) -> bool:
@@ -58,7 +59,7 @@ def claim(workdir: pathlib.Path, config: Config) -> None:
 def _holds_training(workdir: pathlib.Path) -> bool:
     return any(
         next((workdir / role).rglob(kind), None)
-        for role in ("teacher", "student", "baseline")
+        for role in ("teacher_head", "teacher", "student", "baseline")
         for kind in ("step-*.npz", "*.keras")
     )
 

@@ -119,9 +119,19 @@ class Update:
 
 
 def _moving_statistics(model: keras.Model) -> list[keras.Variable]:
-    """BatchNorm's averages, which Keras keeps on each replica for itself."""
+    """BatchNorm's averages, which Keras keeps on each replica for itself.
+
+    Those of frozen layers stand still, and stay as they are bit for bit.
+    """
+    frozen = {
+        id(variable)
+        for layer in model._flatten_layers()
+        if not layer.trainable
+        for variable in layer.variables
+    }
     return [
         variable
         for variable in model.non_trainable_variables
         if variable.path.endswith(("moving_mean", "moving_variance"))
+        and id(variable) not in frozen
     ]

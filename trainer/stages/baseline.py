@@ -26,7 +26,7 @@ def _train_alone(session: Session, seed: int) -> None:
             role="baseline",
             seed=seed,
             section=section.train,
-            owner="student",
+            setting="student.train",
             folder=session.folder("baseline", seed),
             weights=section.weights,
             examples=session.transfer,

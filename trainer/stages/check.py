@@ -19,13 +19,10 @@ def check(session: Session) -> None:
     student = session.build("student", config.seeds[0])
     if config.student.weights:
         models.load_weights(student, config.student.weights, setting="student.weights")
-    if config.teacher.train:
-        _check_training(
-            session, "teacher.train", config.teacher.train, len(session.training)
-        )
-    _check_training(
-        session, "student.train", config.student.train, len(session.transfer)
-    )
+    for setting, section in config.trainings.items():
+        of_teacher = setting.startswith("teacher.")
+        examples = session.training if of_teacher else session.transfer
+        _check_training(session, setting, section, len(examples))
 
 
 def _check_training(

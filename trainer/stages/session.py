@@ -12,7 +12,14 @@ import numpy as np
 import tensorflow as tf
 
 from trainer import data, distribution, evaluate, models, workdir
-from trainer.config import Config, ConfigError, identity, resolved
+from trainer.config import (
+    Config,
+    ConfigError,
+    StudentConfig,
+    TeacherConfig,
+    identity,
+    resolved,
+)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -77,8 +84,7 @@ class Session:
 
         A baseline is a student.
         """
-        of_teacher = role == "teacher"
-        section = self.config.teacher if of_teacher else self.config.student
+        section = self._section(role)
         with self.strategy.scope():
             return models.build(
                 section.model,
@@ -91,14 +97,18 @@ class Session:
                 num_classes=len(self.source.class_names),
                 seed=seed,
                 precision=self.precision(role),
-                setting="teacher" if of_teacher else "student",
+                setting="teacher" if section is self.config.teacher else "student",
             )
 
     def precision(self, role: str) -> str:
-        """The Keras dtype policy of a "teacher", "student" or "baseline"."""
-        of_teacher = role == "teacher"
-        section = self.config.teacher if of_teacher else self.config.student
-        return distribution.precision(section.precision, self.config.runtime)
+        """The Keras dtype policy of the model in a role."""
+        return distribution.precision(
+            self._section(role).precision, self.config.runtime
+        )
+
+    def _section(self, role: str) -> TeacherConfig | StudentConfig:
+        of_teacher = role in ("teacher_head", "teacher")
+        return self.config.teacher if of_teacher else self.config.student
 
     def predictor(
         self, model: keras.Model, examples: data.Examples

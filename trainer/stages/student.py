@@ -30,7 +30,7 @@ def _distil(session: Session, seed: int) -> None:
             role="student",
             seed=seed,
             section=section.train,
-            owner="student",
+            setting="student.train",
             folder=session.folder("student", seed),
             weights=section.weights,
             examples=session.transfer,

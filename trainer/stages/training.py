@@ -32,10 +32,10 @@ from trainer.workdir import CHECKPOINTS, FINISHED, LAST, METRICS, PROFILE, TENSO
 class Training:
     """What tells one training from another."""
 
-    role: str  # "teacher", "student" or "baseline"
+    role: str  # "teacher_head", "teacher", "student" or "baseline"
     seed: int  # of the data order and the dropout
     section: TrainConfig
-    owner: str  # the section above it in messages: "teacher" or "student"
+    setting: str  # its name in messages, such as "student.train"
     folder: pathlib.Path
     weights: str  # the file to start from; "": from the model's own initial weights
     examples: data.Examples
@@ -44,7 +44,7 @@ class Training:
     @property
     def title(self) -> str:
         """Its name on the terminal."""
-        return f"{self.role} seed {self.seed}"
+        return f"{self.role.replace('_', ' ')} seed {self.seed}"
 
     @property
     def num_steps(self) -> int:
@@ -55,7 +55,7 @@ class Training:
     def schedule(self) -> optimizers.Schedule:
         """The learning rate of each step."""
         return optimizers.schedule(
-            self.section, num_steps=self.num_steps, setting=f"{self.owner}.train"
+            self.section, num_steps=self.num_steps, setting=self.setting
         )
 
 
@@ -111,9 +111,8 @@ class _Learner:
 def _learner(session: Session, training: Training, model: keras.Model) -> _Learner:
     folder = training.folder / CHECKPOINTS
     if training.weights and latest_position(folder).step == 0:
-        models.load_weights(
-            model, training.weights, setting=f"{training.owner}.weights"
-        )
+        owner = training.setting.partition(".")[0]
+        models.load_weights(model, training.weights, setting=f"{owner}.weights")
     # After the weights, since averages start from them.
     with session.strategy.scope():
         update = optimizers.Update(
@@ -138,12 +137,10 @@ def _save_judged(learner: _Learner, path: pathlib.Path) -> None:
 def _batches(session: Session, training: Training, first_step: int) -> data.Batches:
     return data.training_batches(
         training.examples,
-        augment=augmentation(
-            session, training.section, setting=f"{training.owner}.train"
-        ),
+        augment=augmentation(session, training.section, setting=training.setting),
         seed=training.seed,
         per_replica_batch_size=distribution.per_replica_batch_size(
-            training.section, session.strategy, setting=f"{training.owner}.train"
+            training.section, session.strategy, setting=training.setting
         ),
         first_step=first_step,
         strategy=session.strategy,
@@ -195,7 +192,7 @@ def _run_loop(
             first_step=first,
             last_step=last,
             examples_per_step=training.section.global_batch_size,
-            setting=f"{training.owner}.train.learning_rate",
+            setting=f"{training.setting}.learning_rate",
         )
 
 
