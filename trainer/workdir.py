@@ -41,18 +41,25 @@ def claim(workdir: pathlib.Path, config: Config) -> None:
       ConfigError: it holds a run with another config.
       StorageError: it cannot be written.
     """
-    path = workdir / CONFIG
-    settings = resolved(config)
-    if path.exists():
-        changed = differences(_read(path), settings)
-        # Nothing is lost where a mistake in the config ended the run before it trained.
-        if changed and _holds_training(workdir):
-            raise ConfigError(
-                f"--workdir {workdir} holds a run with another config "
-                f"({'; '.join(changed)}); choose another --workdir, or set these back"
-            )
+    check(workdir, config)
     # Written again: devices and paths may have changed.
-    files.write_json(path, settings)
+    files.write_json(workdir / CONFIG, resolved(config))
+
+
+def check(workdir: pathlib.Path, config: Config) -> None:
+    """Finds the workdir free for this run, or this run's; writes nothing.
+
+    Raises:
+      ConfigError: it holds a run with another config.
+    """
+    path = workdir / CONFIG
+    changed = differences(_read(path), resolved(config)) if path.exists() else []
+    # Nothing is lost where a mistake in the config ended the run before it trained.
+    if changed and _holds_training(workdir):
+        raise ConfigError(
+            f"--workdir {workdir} holds a run with another config "
+            f"({'; '.join(changed)}); choose another --workdir, or set these back"
+        )
 
 
 def _holds_training(workdir: pathlib.Path) -> bool:

@@ -24,6 +24,10 @@ class Source(Protocol):
     def mean_and_variance(self) -> tuple[np.ndarray, np.ndarray] | None:
         """Of each feature of a table over the training split; None for images."""
 
+    @property
+    def description(self) -> str:
+        """One line on what was opened, and how batches are made of it."""
+
     def read(self, split: str) -> Examples:
         """The examples of `split`, in the order of their ids.
 

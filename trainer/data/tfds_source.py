@@ -41,6 +41,16 @@ class TfdsSource:
     class_names: tuple[str, ...]
     mean_and_variance: None = None  # images are normalised without the data's help
 
+    @property
+    def description(self) -> str:
+        """One line on what was opened, and how batches are made of it."""
+        counts = " + ".join(map(str, _num_examples(self)))
+        shape = " x ".join(map(str, self.input_shape))
+        return (
+            f"{self.data.dataset}: {counts} examples of {len(self.class_names)} "
+            f"classes, {shape}, {_num_bytes(self) / 1e6:.1f} MB decoded, in memory"
+        )
+
     def read(self, split: str) -> ArrayExamples:
         """Every example of `split` (TFDS syntax), in the order of the set's files.
 
@@ -161,17 +171,27 @@ def _input_shape(
 
 def _check_memory(source: TfdsSource) -> None:
     data = source.data
-    num_examples = sum(
-        len(splits.example_ids(source.builder, split))
-        for split in (data.train_split, data.validation_split, data.test_split)
-    )
-    needed = num_examples * int(np.prod(source.input_shape))
+    needed = _num_bytes(source)
     if needed > data.memory_budget_bytes:
         raise DataError(
             f"data.memory_budget_bytes must cover the decoded images of "
             f"{data.dataset!r}, {needed} bytes, got {data.memory_budget_bytes}; raise "
             "it, lower data.image_size, or take smaller splits"
         )
+
+
+def _num_examples(source: TfdsSource) -> list[int]:
+    """How many train, select and test."""
+    data = source.data
+    return [
+        len(splits.example_ids(source.builder, split))
+        for split in (data.train_split, data.validation_split, data.test_split)
+    ]
+
+
+def _num_bytes(source: TfdsSource) -> int:
+    """Of the decoded images of all splits."""
+    return sum(_num_examples(source)) * int(np.prod(source.input_shape))
 
 
 def _decoded(source: TfdsSource, split: str) -> Any:

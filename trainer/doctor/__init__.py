@@ -1,0 +1,22 @@
+"""What can be known of a run before it spends hours: `python -m trainer doctor`."""
+
+import pathlib
+import tempfile
+
+from trainer.config import Config
+from trainer.doctor import findings
+from trainer.doctor.examination import Examination
+
+
+def examine(config: Config, path: pathlib.Path) -> tuple[str, ...]:
+    """Prints what it finds, one line each; gives the topics of failed checks.
+
+    The workdir `path` is written to and left as it was. What a run would keep there,
+    goes to a folder that is removed afterwards.
+    """
+    with tempfile.TemporaryDirectory(prefix="alambic-") as scratch:
+        examination = Examination(config, path, pathlib.Path(scratch))
+        return findings.run(examination.checks())
+
+
+__all__ = ["examine"]
