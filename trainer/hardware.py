@@ -14,6 +14,7 @@ import tensorflow as tf
 
 from trainer import memory
 
+_DRIVER = "libcuda.so.1"
 _EXTRA = "and-cuda"  # of TensorFlow: CUDA's libraries, which the extra `gpu` brings
 
 
@@ -91,7 +92,7 @@ def _driver_sizes() -> list[int]:
     Raises:
       OSError: there is no driver, or it answers with an error.
     """
-    cuda = ctypes.CDLL("libcuda.so.1")
+    cuda = ctypes.CDLL(_DRIVER)
     count = ctypes.c_int()
     _ask(cuda, "cuInit", 0)
     _ask(cuda, "cuDeviceGetCount", ctypes.byref(count))

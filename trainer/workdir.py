@@ -1,7 +1,9 @@
 """The folder of a run: where each file is, and which config it belongs to."""
 
+import contextlib
 import json
 import pathlib
+import shutil
 
 from trainer import files
 from trainer.config import Config, ConfigError, differences, resolved
@@ -60,6 +62,25 @@ def check(workdir: pathlib.Path, config: Config) -> None:
             f"--workdir {workdir} holds a run with another config "
             f"({'; '.join(changed)}); choose another --workdir, or set these back"
         )
+
+
+def try_writing(workdir: pathlib.Path, *, num_bytes: int) -> int:
+    """Writes and removes a file, and folders that are not there; gives bytes free.
+
+    Raises:
+      StorageError: the folder cannot be written.
+    """
+    made = [folder for folder in (workdir, *workdir.parents) if not folder.exists()]
+    file = workdir / "write-test"
+    try:
+        with files.atomic_path(file) as temporary:
+            temporary.write_bytes(bytes(num_bytes))
+        file.unlink()
+        return shutil.disk_usage(workdir).free
+    finally:
+        for folder in made:
+            with contextlib.suppress(OSError):
+                folder.rmdir()
 
 
 def _holds_training(workdir: pathlib.Path) -> bool:

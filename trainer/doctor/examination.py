@@ -1,10 +1,8 @@
 """The checks of one config, in the order of a run."""
 
-import contextlib
 import dataclasses
 import gc
 import pathlib
-import shutil
 import time
 from collections.abc import Iterator
 
@@ -39,6 +37,7 @@ class Examination:
     _session: Session
     _teacher: keras.Model
     _student: keras.Model
+    _free: int  # bytes on the workdir's disk
     _batches_per_sec: float
 
     def __init__(
@@ -118,20 +117,10 @@ class Examination:
         yield f"XLA {compiled} ({distribution.xla_reason(runtime)})"
 
     def _workdir(self) -> Iterator[str]:
-        made = [folder for folder in _and_parents(self._path) if not folder.exists()]
-        file = self._path / ".doctor"
-        try:
-            with files.atomic_path(file) as temporary:
-                temporary.write_bytes(bytes(_WRITTEN_BYTES))
-            free = shutil.disk_usage(self._path).free
-        finally:
-            with contextlib.suppress(OSError):
-                file.unlink()
-                for folder in made:
-                    folder.rmdir()
+        self._free = workdir.try_writing(self._path, num_bytes=_WRITTEN_BYTES)
         yield (
             f"{self._path}: {memory.text(_WRITTEN_BYTES)} written, synced, renamed and "
-            f"removed; {memory.text(free)} free"
+            f"removed; {memory.text(self._free)} free"
         )
 
     def _run(self) -> Iterator[str]:
@@ -237,19 +226,17 @@ class Examination:
             for *_, folder in self._trainings()
             for file in folder.rglob("*.*")
         )
-        existing = next(f for f in _and_parents(self._path) if f.exists())
-        free = shutil.disk_usage(existing).free
         missing = needed - there
-        if free < missing:
+        if self._free < missing:
             raise files.StorageError(
                 f"--workdir {self._path} needs about {memory.text(missing)} more for "
-                f"checkpoints and models, got {memory.text(free)} free; make room, "
-                "choose another --workdir, or lower runtime.keep_checkpoints "
+                f"checkpoints and models, got {memory.text(self._free)} free; make "
+                "room, choose another --workdir, or lower runtime.keep_checkpoints "
                 f"({self._config.runtime.keep_checkpoints})"
             )
         yield (
             f"about {memory.text(needed)} for checkpoints and models, "
-            f"{memory.text(there)} of it there, {memory.text(free)} free"
+            f"{memory.text(there)} of it there, {memory.text(self._free)} free"
         )
 
     def _estimate(self) -> Iterator[str]:
@@ -271,10 +258,6 @@ class Examination:
                 (self._config.teacher.seed,) if of_teacher else self._config.seeds
             ):
                 yield role, seed, workdir.training_folder(self._path, role, seed)
-
-
-def _and_parents(path: pathlib.Path) -> tuple[pathlib.Path, ...]:
-    return (path, *path.parents)
 
 
 def _parameters(name: str, model: keras.Model) -> str:

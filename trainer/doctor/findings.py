@@ -1,6 +1,7 @@
 """What a check says, and which checks follow from others."""
 
 import dataclasses
+import re
 from collections.abc import Callable, Iterable, Iterator
 
 import tensorflow as tf
@@ -59,8 +60,8 @@ def _tell(topic: str, mark: str, text: str) -> None:
 def _sentence(error: Exception) -> str:
     if isinstance(error, tf.errors.ResourceExhaustedError):
         return (
-            "the devices have too little memory for a step: lower global_batch_size of "
-            "the training, raise its accumulate, or make the model smaller "
+            "the devices have too little memory: lower global_batch_size of the "
+            "training, raise its accumulate, or make the model smaller "
             f"({_first_line(error)})"
         )
     if isinstance(error, tf.errors.OpError):
@@ -72,4 +73,6 @@ def _sentence(error: Exception) -> str:
 
 
 def _first_line(error: tf.errors.OpError) -> str:
-    return (error.message.strip() or type(error).__name__).splitlines()[0]
+    """Without the graph names that TensorFlow puts around it."""
+    line = (error.message.strip() or type(error).__name__).splitlines()[0]
+    return re.sub(r"\{\{.*?\}\} ?| ?\[Op:.*", "", line)

@@ -49,7 +49,7 @@ class Trial:
     @property
     def loops(self) -> str:
         """What the time of a step is the median of."""
-        return f"{_NUM_LOOPS} loops of {self.loop_steps} steps"
+        return f"{_NUM_LOOPS} x {self.loop_steps} steps"
 
     @property
     def examples_per_sec(self) -> float:
