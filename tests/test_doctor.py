@@ -314,6 +314,13 @@ def test_weights_that_are_not_there_fail(diverging):
     assert "student.weights must name a file" in text
 
 
+def test_gpus_that_only_the_driver_sees_get_hints(config, tmp_path, monkeypatch):
+    monkeypatch.setattr("trainer.hardware._driver_sizes", lambda: [80_000_000_000])
+    _, findings = quick(config, tmp_path / "workdir")
+    assert findings.with_mark("FAILED") == {"dataset", "result"}
+    assert "driver shows 1 GPUs to this process" in findings.text("GPU hints")
+
+
 def quick(config: pathlib.Path, workdir: pathlib.Path, *more: str):
     """An examination that ends with the dataset: its folder is a file."""
     return examine(config, workdir, f"--set=data.data_dir='{config}'", *more)

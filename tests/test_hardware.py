@@ -48,6 +48,7 @@ def test_the_driver_tells_the_memory_of_each_gpu(driver):
     assert hardware._driver_sizes() == [16_000_000_000, 80_000_000_000]
     hints = hardware.gpu_hints(None)
     assert "NVIDIA's driver shows 2 GPUs to this process" in hints
+    assert hardware.num_driver_gpus() == 2
 
 
 def test_an_error_of_the_driver_is_a_hint(driver):
@@ -60,6 +61,7 @@ def test_a_missing_driver_is_a_hint(monkeypatch):
     monkeypatch.setattr(hardware, "_DRIVER", "libcuda.so.absent")
     hints = hardware.gpu_hints(None)
     assert any("cannot be asked: libcuda.so.absent" in hint for hint in hints)
+    assert hardware.num_driver_gpus() == 0
 
 
 def test_the_hints_say_what_hides_gpus():

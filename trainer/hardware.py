@@ -39,7 +39,7 @@ def gpus() -> list[str]:
         sizes = [f", {memory.text(size)}" for size in _driver_sizes()]
     except OSError:
         sizes = []
-    # TensorFlow leaves out GPUs that are too old for it, and then keeps no order.
+    # TensorFlow leaves out GPUs that are too old for it, and numbers the others anew.
     if len(sizes) != len(seen):
         sizes = [""] * len(seen)
     lines = []
@@ -49,6 +49,14 @@ def gpus() -> list[str]:
         name = details.get("device_name", "a GPU without a name")
         lines.append(f"GPU:{i} is {name}, compute capability {major}.{minor}{size}")
     return lines
+
+
+def num_driver_gpus() -> int:
+    """GPUs that NVIDIA's driver shows to this process; 0 without a driver."""
+    try:
+        return len(_driver_sizes())
+    except OSError:
+        return 0
 
 
 def gpu_hints(visible: str | None) -> list[str]:

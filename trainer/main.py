@@ -118,6 +118,7 @@ def _examine(values: flags.FlagValues) -> int:
     settings = _load(values)
     path = _workdir(values)
     cluster.require_single_task()
+    # Loads TensorFlow.
     from trainer import doctor
 
     return CHECK_FAILED if doctor.examine(settings, path) else DONE

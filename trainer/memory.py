@@ -40,6 +40,7 @@ class PeakMeter:
         self._gpus = [
             f"GPU:{i}" for i in range(len(tf.config.list_logical_devices("GPU")))
         ]
+        self._held = {gpu: _allocated(gpu)["current"] for gpu in self._gpus}
         for gpu in self._gpus:
             tf.config.experimental.reset_memory_stats(gpu)
         self._restarted = not self._gpus and _restart_resident_peak()
@@ -48,7 +49,11 @@ class PeakMeter:
     def lines(self) -> list[str]:
         """One line for each place that was measured."""
         if self._gpus:
-            return [_gpu_line(gpu) for gpu in self._gpus]
+            return [
+                f"peak {text(_allocated(gpu)['peak'])} allocated on {gpu}, which held "
+                f"{text(held)} before"
+                for gpu, held in self._held.items()
+            ]
         peak = _resident_peak()
         if self._restarted:
             return [
@@ -61,9 +66,10 @@ class PeakMeter:
         ]
 
 
-def _gpu_line(gpu: str) -> str:
-    peak = tf.config.experimental.get_memory_info(gpu)["peak"]
-    return f"peak {text(peak)} allocated on {gpu}"
+def _allocated(gpu: str) -> dict[str, int]:
+    """Bytes, "current" and "peak"."""
+    info: dict[str, int] = tf.config.experimental.get_memory_info(gpu)
+    return info
 
 
 def _restart_resident_peak() -> bool:

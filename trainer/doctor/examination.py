@@ -38,7 +38,7 @@ class Examination:
     _teacher: keras.Model
     _student: keras.Model
     _free: int  # bytes on the workdir's disk
-    _batches_per_sec: float
+    _pipeline_rate: float  # examples a second
 
     def __init__(
         self, config: Config, path: pathlib.Path, scratch: pathlib.Path
@@ -99,8 +99,9 @@ class Examination:
         return distribution.describe_devices(self._session.strategy)
 
     def _gpu_hints(self) -> Iterator[str]:
-        num_gpus = len(tf.config.list_physical_devices("GPU"))
-        if num_gpus < self._config.runtime.min_gpus:
+        num_seen = len(tf.config.list_physical_devices("GPU"))
+        wanted = max(self._config.runtime.min_gpus, hardware.num_driver_gpus())
+        if num_seen < wanted:
             yield from hardware.gpu_hints(distribution.visible_gpus())
 
     def _precision(self) -> Iterator[str]:
@@ -175,11 +176,10 @@ class Examination:
 
     def _pipeline(self) -> Iterator[str]:
         training = alone(self._session, self._student, self._config.seeds[0])
-        self._batches_per_sec = trial.batches_per_sec(self._session, training)
-        size = training.section.global_batch_size
+        self._pipeline_rate = trial.pipeline_rate(self._session, training)
         yield (
-            f"{self._batches_per_sec * size:,.0f} examples/s in the student's batches "
-            f"of {size}, with no model at work"
+            f"{self._pipeline_rate:,.0f} examples/s in the student's batches of "
+            f"{training.section.global_batch_size}, with no model at work"
         )
 
     def _student_step(self) -> Iterator[str]:
@@ -225,6 +225,7 @@ class Examination:
             file.stat().st_size
             for *_, folder in self._trainings()
             for file in folder.rglob("*.*")
+            if file.suffix in (".npz", ".keras")
         )
         missing = needed - there
         if self._free < missing:
@@ -242,12 +243,13 @@ class Examination:
     def _estimate(self) -> Iterator[str]:
         parts, total = [], 0.0
         for role, tried in self._trials.items():
-            secs = max(tried.step_secs, 1 / self._batches_per_sec)
-            minutes = self._num_trainings[role] * tried.num_steps * secs / 60
-            total += minutes
+            num_steps = self._num_trainings[role] * tried.num_steps
+            # A few steps live on batches that were ready; a whole run cannot.
+            waited = tried.global_batch_size / self._pipeline_rate
+            total += num_steps * max(tried.step_secs, waited)
             parts.append(f"{role} {self._num_trainings[role]} x {tried.num_steps:,}")
         yield (
-            f"about {total:.1f} minutes for the steps of a whole run "
+            f"about {total / 60:.1f} minutes for the steps of a whole run "
             f"({', '.join(parts)}); validation, saving and the report come on top"
         )
 

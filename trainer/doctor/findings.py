@@ -66,8 +66,8 @@ def _sentence(error: Exception) -> str:
         )
     if isinstance(error, tf.errors.OpError):
         return (
-            "the devices cannot compute the step; try --set='runtime.xla=\"off\"' or "
-            f"another precision ({_first_line(error)})"
+            f"TensorFlow cannot do this here ({_first_line(error)}); if it is a step, "
+            "try --set='runtime.xla=\"off\"' or another precision"
         )
     return " ".join(str(error).split())
 

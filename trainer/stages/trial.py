@@ -104,8 +104,8 @@ def footprint(
     )
 
 
-def batches_per_sec(session: Session, attempt: Training) -> float:
-    """The speed of a training's input pipeline alone, without a model."""
+def pipeline_rate(session: Session, attempt: Training) -> float:
+    """Examples a second of a training's input pipeline alone, without a model."""
     iterator = iter(training.batches(session, attempt, 0))
 
     def pull(done: tf.Tensor) -> tf.Tensor:
@@ -122,4 +122,4 @@ def batches_per_sec(session: Session, attempt: Training) -> float:
     while secs < _PIPELINE_SECS:
         count += int(pull_all(tf.constant(_READY_BATCHES)))
         secs = time.perf_counter() - started
-    return count / secs
+    return count * attempt.section.global_batch_size / secs
