@@ -14,6 +14,9 @@ import pytest
 
 from tests import runs
 from trainer import main
+from trainer.config import reader
+from trainer.doctor.examination import Examination
+from trainer.stages.trial import Footprint, Trial
 
 TOPICS = (
     "machine",
@@ -233,6 +236,7 @@ def teacherless(config):
         "--set=teacher.options={}",
         "--set=student.model='tests.test_doctor:sleepy'",
         "--set=student.options={secs=0.2}",
+        "--set=student.train.ema=0.9",
     )
 
 
@@ -252,6 +256,49 @@ def test_a_step_takes_as_long_as_its_model(teacherless):
     assert 0.2 <= later < 0.6
     assert first >= 0.2
     assert "median of 5 x 2 steps" in text
+
+
+def test_averages_are_kept_beside_the_weights(teacherless):
+    weights = 4 * (784 * 10 + 10) / 1e3
+    told = teacherless[1].text("baseline step")
+    assert f"keeps weights {weights:.1f} kB" in told
+    assert f"averages {weights:.1f} kB" in told
+
+
+def test_the_estimate_waits_for_a_slow_pipeline(config, tmp_path):
+    examination = Examination(reader.load(str(config)), tmp_path, tmp_path)
+    examination._pipeline_rate = 10.0
+    nothing = Footprint(weights=0, gradients=0, slots=0, averages=0)
+    examination._trials["student"] = Trial(
+        num_steps=60,
+        global_batch_size=20,
+        first_secs=1.0,
+        step_secs=0.1,
+        loop_steps=5,
+        footprint=nothing,
+        peak=[],
+    )
+    # Two seeds of 60 steps, which wait two seconds each for their 20 examples.
+    (told,) = examination._estimate()
+    assert "about 4.0 minutes" in told
+
+
+def test_a_finished_teacher_takes_no_step(config, trained, tmp_path):
+    weights = trained / "teacher" / "model.keras"
+    text = config.read_text()
+    section = text[text.index("[teacher.train]") : text.index("[student]")]
+    path = tmp_path / "finished.toml"
+    path.write_text(text.replace(section, f"weights = '{weights}'\n\n"))
+    code, findings = examine(path, tmp_path / "workdir", "--set=seeds=[0]")
+    assert code == 0
+    assert findings["teacher step"] == [("ok", f"none: {weights} is used as it is")]
+    assert "(student 1 x 60, baseline 1 x 60)" in findings.text("estimate")
+    code, findings = examine(
+        path, tmp_path / "workdir", "--set=teacher.weights='absent.keras'"
+    )
+    assert code == 5
+    assert "teacher.weights must name a file" in findings.text("teacher step")
+    assert findings["student step"] == [("skipped", "needs teacher step")]
 
 
 @pytest.fixture(scope="module")
