@@ -253,7 +253,7 @@ def test_a_teacher_that_cannot_be_built_leaves_the_baseline(teacherless):
 def test_a_step_takes_as_long_as_its_model(teacherless):
     text = teacherless[1].text("baseline step")
     first, later = first_and_later_secs(text)
-    assert 0.2 <= later < 0.6
+    assert 0.2 <= later < 0.35
     assert first >= 0.2
     assert "median of 5 x 2 steps" in text
 
@@ -303,10 +303,14 @@ def test_a_finished_teacher_takes_no_step(config, trained, tmp_path):
 
 @pytest.fixture(scope="module")
 def lacking(config):
-    """A GPU is asked for, and more checkpoints than any disk holds."""
+    """A GPU and more checkpoints than disks hold are asked for; one is damaged."""
+    workdir = config.parent / "lacking"
+    checkpoints = workdir / "teacher" / "checkpoints"
+    checkpoints.mkdir(parents=True)
+    (checkpoints / "step-00000020.npz").write_text("damaged")
     return examine(
         config,
-        config.parent / "lacking",
+        workdir,
         "--set=runtime.min_gpus=1",
         "--set=runtime.keep_checkpoints=1000000000000",
         "--set=seeds=[0]",
@@ -316,7 +320,7 @@ def lacking(config):
 def test_gpus_that_are_not_there_fail_and_the_rest_is_told(lacking):
     code, findings = lacking
     assert code == 5
-    assert findings.with_mark("FAILED") == {"devices", "disk", "result"}
+    assert findings.with_mark("FAILED") == {"devices", "run", "disk", "result"}
     assert not findings.with_mark("skipped")
     message = dict(findings["devices"])["FAILED"]
     assert "runtime.min_gpus = 1 asks for GPUs, got 0; install the extra" in message

@@ -82,4 +82,4 @@ def test_the_memory_of_the_machine_is_the_kernel_s():
         kibibytes = int(file.readline().split()[1])
     cpus, _, told = hardware.host().partition(" CPUs, ")
     assert int(cpus) == os.cpu_count()
-    assert told == f"{kibibytes * 1024 / 1e9:.1f} GB of memory"
+    assert told == f"{kibibytes * 1024 / 1e9:.2f} GB of memory"

@@ -17,8 +17,8 @@ from trainer import memory
         (1000, "1.0 kB"),
         (50_920, "50.9 kB"),
         (2_500_000, "2.5 MB"),
-        (150e9, "150.0 GB"),
-        (3e15, "3000.0 TB"),
+        (150e9, "150.00 GB"),
+        (3e15, "3000.00 TB"),
     ],
 )
 def test_bytes_are_told_with_a_fitting_unit(count, text):
@@ -51,7 +51,7 @@ def test_a_meter_sees_what_was_freed_before_it_is_read():
     fill(200_000_000)
     (line,) = meter.lines()
     peak, before = megabytes(line)
-    assert before + 190 < peak < before + 400
+    assert before + 180 < peak < before + 400
 
 
 def test_a_meter_does_not_see_what_was_freed_before_it_was_made():
@@ -60,7 +60,7 @@ def test_a_meter_does_not_see_what_was_freed_before_it_was_made():
     fill(50_000_000)
     (line,) = meter.lines()
     peak, before = megabytes(line)
-    assert before + 40 < peak < before + 150
+    assert before + 30 < peak < before + 150
 
 
 def test_where_the_peak_cannot_begin_again_its_growth_is_told(monkeypatch, tmp_path):

@@ -26,7 +26,9 @@ def num_bytes(variables: Iterable[keras.Variable]) -> int:
 def text(count: int) -> str:
     """A number of bytes for a reader, such as "1.5 MB"; a kB has 1,000 bytes."""
     power = min(int(math.log10(max(count, 1))) // 3, len(_UNITS) - 1)
-    return f"{count} B" if power == 0 else f"{count / 1000**power:.1f} {_UNITS[power]}"
+    # Of what is counted in GB, a process of TensorFlow, a hundred MB matter.
+    digits = (0, 1, 1, 2, 2)[power]
+    return f"{count / 1000**power:.{digits}f} {_UNITS[power]}"
 
 
 class PeakMeter:
