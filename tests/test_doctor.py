@@ -228,10 +228,17 @@ def test_the_estimate_is_steps_times_their_time(examined):
 
 @pytest.fixture(scope="module")
 def teacherless(config):
-    """The teacher cannot be built, and a step of the student takes 0.2 seconds."""
+    """The teacher cannot be built, and a step of the student takes 0.2 seconds.
+
+    The baseline has a checkpoint, which is damaged.
+    """
+    workdir = config.parent / "teacherless"
+    checkpoints = workdir / "baseline" / "seed-0" / "checkpoints"
+    checkpoints.mkdir(parents=True)
+    (checkpoints / "step-00000020.npz").write_text("damaged")
     return examine(
         config,
-        config.parent / "teacherless",
+        workdir,
         "--set=teacher.model='no_such_package:model'",
         "--set=teacher.options={}",
         "--set=student.model='tests.test_doctor:sleepy'",
@@ -243,7 +250,7 @@ def teacherless(config):
 def test_a_teacher_that_cannot_be_built_leaves_the_baseline(teacherless):
     code, findings = teacherless
     assert code == 5
-    assert findings.with_mark("FAILED") == {"teacher model", "result"}
+    assert findings.with_mark("FAILED") == {"teacher model", "run", "result"}
     text = findings.text("teacher model")
     assert "teacher.model must name an importable function" in text
     assert findings["student step"] == [("skipped", "needs teacher step")]
@@ -256,6 +263,12 @@ def test_a_step_takes_as_long_as_its_model(teacherless):
     assert 0.2 <= later < 0.35
     assert first >= 0.2
     assert "median of 5 x 2 steps" in text
+
+
+def test_the_steps_start_anew_beside_a_damaged_run(teacherless):
+    findings = teacherless[1]
+    assert "step-00000020.npz is damaged" in dict(findings["run"])["FAILED"]
+    assert "first of 60 done" in findings.text("baseline step")
 
 
 def test_averages_are_kept_beside_the_weights(teacherless):
@@ -303,14 +316,10 @@ def test_a_finished_teacher_takes_no_step(config, trained, tmp_path):
 
 @pytest.fixture(scope="module")
 def lacking(config):
-    """A GPU and more checkpoints than disks hold are asked for; one is damaged."""
-    workdir = config.parent / "lacking"
-    checkpoints = workdir / "teacher" / "checkpoints"
-    checkpoints.mkdir(parents=True)
-    (checkpoints / "step-00000020.npz").write_text("damaged")
+    """A GPU is asked for, and more checkpoints than any disk holds."""
     return examine(
         config,
-        workdir,
+        config.parent / "lacking",
         "--set=runtime.min_gpus=1",
         "--set=runtime.keep_checkpoints=1000000000000",
         "--set=seeds=[0]",
@@ -320,7 +329,7 @@ def lacking(config):
 def test_gpus_that_are_not_there_fail_and_the_rest_is_told(lacking):
     code, findings = lacking
     assert code == 5
-    assert findings.with_mark("FAILED") == {"devices", "run", "disk", "result"}
+    assert findings.with_mark("FAILED") == {"devices", "disk", "result"}
     assert not findings.with_mark("skipped")
     message = dict(findings["devices"])["FAILED"]
     assert "runtime.min_gpus = 1 asks for GPUs, got 0; install the extra" in message
