@@ -37,6 +37,30 @@ def test_xla_is_off_on_cpus_unless_asked_for(xla, compiled):
 
 
 @pytest.mark.parametrize(
+    ("wanted", "runtime", "reason"),
+    [
+        ("float32", RuntimeConfig(precision="mixed_float16"), "set by student.prec"),
+        ("inherit", RuntimeConfig(precision="float32"), "set by runtime.precision"),
+        ("inherit", RuntimeConfig(), "auto, no GPU is seen"),
+    ],
+)
+def test_the_reason_of_a_precision_names_the_setting(wanted, runtime, reason):
+    told = distribution.precision_reason(wanted, runtime, setting="student")
+    assert told.startswith(reason)
+
+
+def test_the_reason_of_a_precision_names_the_weakest_gpu(monkeypatch):
+    monkeypatch.setattr(distribution, "_compute_capabilities", lambda: [(9, 0), (7, 5)])
+    told = distribution.precision_reason("inherit", RuntimeConfig(), setting="student")
+    assert told.endswith("7.5 or more")
+
+
+def test_the_reason_of_xla_names_the_setting():
+    assert distribution.xla_reason(RuntimeConfig(xla="on")) == "set by runtime.xla"
+    assert "CPU" in distribution.xla_reason(RuntimeConfig())
+
+
+@pytest.mark.parametrize(
     ("runtime", "num_replicas"),
     [
         (RuntimeConfig(), 1),

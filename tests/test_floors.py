@@ -10,13 +10,21 @@ import pytest
 ROOT = pathlib.Path(__file__).parent.parent
 FLOORS = (
     {"__init__.py", "config/", "calibration.py", "cluster.py", "console.py", "files.py"}
-    | {"noise.py"},
-    {"distribution.py", "data/", "models/", "losses/", "optimizers/", "workdir.py"},
+    | {"memory.py", "noise.py"},
+    {
+        "distribution.py",
+        "hardware.py",
+        "data/",
+        "models/",
+        "losses/",
+        "optimizers/",
+        "workdir.py",
+    },
     {"core.py", "soft_targets/", "evaluate.py", "checkpoint.py", "events.py"}
     | {"export.py", "profiler.py", "registry.py", "report/", "tensorboard.py"},
     {"step.py", "loop.py"},
     {"stages/"},
-    {"sweep.py", "watch.py", "crossval.py", "doctor.py"},
+    {"sweep.py", "watch.py", "crossval.py", "doctor/"},
     {"main.py", "__main__.py"},
 )
 FLOOR_OF = {name: i for i, names in enumerate(FLOORS) for name in names}

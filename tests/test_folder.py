@@ -63,7 +63,7 @@ ONE_SPLIT = {"validation_split": "train[80%:90%]", "test_split": "train[90%:]"}
 
 
 def kept(lists: pathlib.Path, split: str = "train") -> list[dict[str, object]]:
-    text = (lists / "files" / f"{split}.jsonl").read_text()
+    text = (lists / f"{split}.jsonl").read_text()
     return [json.loads(line) for line in text.splitlines()]
 
 
@@ -200,7 +200,7 @@ def test_a_kept_list_holds_where_files_were_added(root, lists):
 
 def test_a_kept_list_holds_in_another_order(root, lists):
     data.open_source(config(root), lists)
-    path = lists / "files" / "train.jsonl"
+    path = lists / "train.jsonl"
     lines = path.read_text().splitlines()
     path.write_text("\n".join(reversed(lines)) + "\n")
     examples = data.open_source(config(root), lists).read("train")
@@ -228,16 +228,16 @@ def test_a_listed_file_that_changed_is_refused(root, lists, change, reason):
     path = root / kept(lists)[7]["path"]
     change(path)
     message = refusal(lambda: data.open_source(config(root), lists))
-    assert message.startswith(f"{path} must be as {lists}/files/train.jsonl lists it")
+    assert message.startswith(f"{path} must be as {lists}/train.jsonl lists it")
     assert reason in message
 
 
 @pytest.mark.parametrize("text", ["", "{", "[1]\n", '{"path": "a"}\n', "7\n"])
 def test_a_damaged_list_is_refused(root, lists, text):
     data.open_source(config(root), lists)
-    (lists / "files" / "train.jsonl").write_text(text)
+    (lists / "train.jsonl").write_text(text)
     message = refusal(lambda: data.open_source(config(root), lists))
-    assert f"{lists}/files/train.jsonl, line 1, must be a file" in message
+    assert f"{lists}/train.jsonl, line 1, must be a file" in message
 
 
 def test_odd_names_survive_the_list(root, lists):

@@ -47,7 +47,7 @@ def test_config_is_printed_within_half_a_second():
 def test_help_names_every_command():
     done = run("--help")
     assert done.returncode == 0
-    for command in ("run", "config", *main.STAGE_NAMES):
+    for command in ("run", "config", *main.STAGE_NAMES, "doctor"):
         assert command in done.stdout
 
 
@@ -61,6 +61,8 @@ def test_help_names_every_command():
         (["config"], "--config must name the TOML file"),
         (["config", "--config=absent.toml"], "'absent.toml': No such file"),
         (["run", f"--config={MNIST_MINI}"], "--workdir must name the folder"),
+        (["doctor", f"--config={MNIST_MINI}"], "--workdir must name the folder"),
+        (["doctor", "--config=absent.toml", "--workdir=x"], "No such file"),
         (["config", f"--config={MNIST_MINI}", "--set=seeds=[]"], "seeds must be"),
     ],
 )

@@ -118,9 +118,9 @@ def test_only_students_lack_the_excluded_labels_and_pairs_start_alike(
     config, workdir = copy
     seen = {}
 
-    def record(session, training, model, core) -> None:
+    def record(session, training) -> None:
         labels = set(training.examples.labels.tolist())
-        weights = [numpy_of(variable) for variable in model.variables]
+        weights = [numpy_of(variable) for variable in training.model.variables]
         seen[training.title] = (labels, weights)
 
     monkeypatch.setattr("trainer.stages.training.train", record)

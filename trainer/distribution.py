@@ -1,5 +1,7 @@
 """Devices, precision and compilation, decided once from the runtime section."""
 
+import os
+
 import keras
 import tensorflow as tf
 
@@ -85,12 +87,14 @@ def precision(wanted: str, runtime: RuntimeConfig) -> str:
         wanted = runtime.precision
     if wanted != "auto":
         return wanted
-    return _automatic_precision(
-        [
-            tf.config.experimental.get_device_details(gpu).get("compute_capability")
-            for gpu in tf.config.list_physical_devices("GPU")
-        ]
-    )
+    return _automatic_precision(_compute_capabilities())
+
+
+def _compute_capabilities() -> list[tuple[int, int] | None]:
+    return [
+        tf.config.experimental.get_device_details(gpu).get("compute_capability")
+        for gpu in tf.config.list_physical_devices("GPU")
+    ]
 
 
 def _automatic_precision(compute_capabilities: list[tuple[int, int] | None]) -> str:
@@ -105,12 +109,48 @@ def _automatic_precision(compute_capabilities: list[tuple[int, int] | None]) -> 
     return "mixed_float16" if least >= (7, 0) else "float32"
 
 
+def precision_reason(wanted: str, runtime: RuntimeConfig, *, setting: str) -> str:
+    """Why the model of the section `setting`, which asks for `wanted`, has its one."""
+    if wanted != "inherit":
+        return f"set by {setting}.precision"
+    if runtime.precision != "auto":
+        return "set by runtime.precision"
+    capabilities = _compute_capabilities()
+    if not capabilities:
+        return "auto, no GPU is seen"
+    major, minor = min(known or (0, 0) for known in capabilities)
+    return f"auto, compute capability of every GPU {major}.{minor} or more"
+
+
+def xla_reason(runtime: RuntimeConfig) -> str:
+    """Why XLA is on or off."""
+    if runtime.xla != "auto":
+        return "set by runtime.xla"
+    if compiles_with_xla(runtime):
+        return "auto, it fuses what a GPU would launch one by one"
+    return "auto, it would replace a CPU's faster convolutions"
+
+
+def visible_gpus() -> str | None:
+    """CUDA_VISIBLE_DEVICES, to which CUDA keeps a process; None where it is not set."""
+    return os.environ.get("CUDA_VISIBLE_DEVICES")
+
+
+def describe_devices(strategy: tf.distribute.Strategy) -> str:
+    """Such as "MirroredStrategy, 2 replicas on GPU:0, GPU:1"."""
+    count = strategy.num_replicas_in_sync
+    names = [name.split("device:")[-1] for name in strategy.extended.worker_devices]
+    return (
+        f"{type(strategy).__name__}, {count} replica{'' if count == 1 else 's'} on "
+        f"{', '.join(names)}"
+    )
+
+
 def describe(strategy: tf.distribute.Strategy, runtime: RuntimeConfig) -> str:
     """One line on where the run executes, for the log."""
     xla = "on" if compiles_with_xla(runtime) else "off"
     return (
-        f"{type(strategy).__name__}, {strategy.num_replicas_in_sync} replicas on "
-        f"{', '.join(strategy.extended.worker_devices)}, XLA {xla}, "
+        f"{describe_devices(strategy)}, XLA {xla}, "
         f"{precision('inherit', runtime)}, TensorFlow {tf.__version__}, "
         f"Keras {keras.__version__}"
     )

@@ -69,7 +69,7 @@ def train(
         length = cadence.next_length(step, last_step)
         started = time.monotonic()
         metrics = actions.run_steps(length)
-        _check_finite(metrics, step + 1, step + length, setting)
+        check_finite(metrics, step + 1, step + length, setting)
         window.add(metrics, length, time.monotonic() - started)
         step += length
         actions.advance(step)
@@ -79,7 +79,7 @@ def train(
         )
         evaluation = actions.evaluate(step) if eval_due else {}
         # Training's metrics come before the last update, these after it.
-        _check_finite(evaluation, step, step, setting)
+        check_finite(evaluation, step, step, setting)
         if log_due:
             actions.write(step, window.means(examples_per_step) | evaluation)
             window = _Window()
@@ -94,7 +94,12 @@ def _ends(actions: Actions, cadence: Cadence, step: int, last_step: int) -> bool
     return step == last_step or (evaluated and actions.is_exhausted(step))
 
 
-def _check_finite(metrics: Metrics, first: int, last: int, setting: str) -> None:
+def check_finite(metrics: Metrics, first: int, last: int, setting: str) -> None:
+    """Looks at the metrics of steps `first` to `last`; `setting` is the learning rate.
+
+    Raises:
+      DivergedError: one of them is no finite number.
+    """
     broken = [name for name, value in metrics.items() if not math.isfinite(value)]
     if broken:
         raise DivergedError(

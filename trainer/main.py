@@ -10,7 +10,7 @@ from absl import flags
 
 from trainer import cluster, config, console, files, workdir
 
-DONE, BUG, UNUSABLE, DIVERGED, INTERRUPTED = 0, 1, 2, 3, 130
+DONE, BUG, UNUSABLE, DIVERGED, CHECK_FAILED, INTERRUPTED = 0, 1, 2, 3, 5, 130
 
 STAGE_NAMES = ("teacher", "student", "baseline", "evaluate", "report")
 
@@ -22,6 +22,7 @@ commands:
   config    print the resolved config as JSON
   teacher, student, baseline, evaluate, report
             that stage alone
+  doctor    whether a run can be done here, how fast, in what memory; trains nothing
 
 flags:
   --config=FILE               the TOML file of the run
@@ -86,6 +87,7 @@ def _command(argv: list[str]) -> int:
     }
     for name in STAGE_NAMES:
         commands[name] = functools.partial(_run_stages, (name,))
+    commands["doctor"] = _examine
     if len(words) != 1 or words[0] not in commands:
         got = " ".join(words) or "none"
         raise UsageError(
@@ -106,11 +108,25 @@ def _print_config(values: flags.FlagValues) -> int:
     return DONE
 
 
-def _run_stages(names: tuple[str, ...], values: flags.FlagValues) -> int:
-    settings = _load(values)
+def _workdir(values: flags.FlagValues) -> pathlib.Path:
     if not values.workdir:
         raise UsageError("--workdir must name the folder of the run's files, got none")
-    path = pathlib.Path(values.workdir)
+    return pathlib.Path(values.workdir)
+
+
+def _examine(values: flags.FlagValues) -> int:
+    settings = _load(values)
+    path = _workdir(values)
+    cluster.require_single_task()
+    # Loads TensorFlow.
+    from trainer import doctor
+
+    return CHECK_FAILED if doctor.examine(settings, path) else DONE
+
+
+def _run_stages(names: tuple[str, ...], values: flags.FlagValues) -> int:
+    settings = _load(values)
+    path = _workdir(values)
     cluster.require_single_task()
     workdir.claim(path, settings)
     if names != STAGE_NAMES or not workdir.is_finished(path):

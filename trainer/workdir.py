@@ -1,7 +1,9 @@
 """The folder of a run: where each file is, and which config it belongs to."""
 
+import contextlib
 import json
 import pathlib
+import shutil
 
 from trainer import files
 from trainer.config import Config, ConfigError, differences, resolved
@@ -11,6 +13,8 @@ CONFIG = "config.json"
 PREDICTIONS = "predictions.npz"
 RESULTS = "results.json"
 REPORT = "report/index.html"
+
+LISTS = "files"  # of the images of a folder
 
 # Of the report and of each training.
 TENSORBOARD = "tensorboard"
@@ -42,18 +46,44 @@ def claim(workdir: pathlib.Path, config: Config) -> None:
       ConfigError: it holds a run with another config.
       StorageError: it cannot be written.
     """
-    path = workdir / CONFIG
-    settings = resolved(config)
-    if path.exists():
-        changed = differences(_read(path), settings)
-        # Nothing is lost where a mistake in the config ended the run before it trained.
-        if changed and _holds_training(workdir):
-            raise ConfigError(
-                f"--workdir {workdir} holds a run with another config "
-                f"({'; '.join(changed)}); choose another --workdir, or set these back"
-            )
+    check(workdir, config)
     # Written again: devices and paths may have changed.
-    files.write_json(path, settings)
+    files.write_json(workdir / CONFIG, resolved(config))
+
+
+def check(workdir: pathlib.Path, config: Config) -> None:
+    """Finds the workdir free for this run, or this run's; writes nothing.
+
+    Raises:
+      ConfigError: it holds a run with another config.
+    """
+    path = workdir / CONFIG
+    changed = differences(_read(path), resolved(config)) if path.exists() else []
+    # Nothing is lost where a mistake in the config ended the run before it trained.
+    if changed and _holds_training(workdir):
+        raise ConfigError(
+            f"--workdir {workdir} holds a run with another config "
+            f"({'; '.join(changed)}); choose another --workdir, or set these back"
+        )
+
+
+def try_writing(workdir: pathlib.Path, *, num_bytes: int) -> int:
+    """Writes and removes a file, and folders that are not there; gives bytes free.
+
+    Raises:
+      StorageError: the folder cannot be written.
+    """
+    made = [folder for folder in (workdir, *workdir.parents) if not folder.exists()]
+    file = workdir / "write-test"
+    try:
+        with files.atomic_path(file) as temporary:
+            temporary.write_bytes(bytes(num_bytes))
+        file.unlink()
+        return shutil.disk_usage(workdir).free
+    finally:
+        for folder in made:
+            with contextlib.suppress(OSError):
+                folder.rmdir()
 
 
 def _holds_training(workdir: pathlib.Path) -> bool:

@@ -59,7 +59,7 @@ class ListedFile:
 
 def list_path(folder: pathlib.Path, split: str) -> pathlib.Path:
     """Where the list of a whole split is kept, in the folder of all lists."""
-    return folder / "files" / f"{split}.jsonl"
+    return folder / f"{split}.jsonl"
 
 
 def new_list(root: str, classes: Mapping[str, str], *, split: str) -> list[ListedFile]:

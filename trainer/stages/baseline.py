@@ -1,5 +1,7 @@
 """The baseline stage: the same student, the same budget, no teacher."""
 
+import keras
+
 from trainer import core
 from trainer.stages import training
 from trainer.stages.session import Session
@@ -13,27 +15,24 @@ def baseline(session: Session) -> None:
     """
     for seed in session.config.seeds:
         if not training.is_finished(session.folder("baseline", seed)):
-            _train_alone(session, seed)
+            model = session.build("student", seed)
+            training.train(session, alone(session, model, seed))
 
 
-def _train_alone(session: Session, seed: int) -> None:
+def alone(session: Session, model: keras.Model, seed: int) -> training.Training:
+    """The student `model` learns from the labels, without a teacher."""
     section = session.config.student
-    model = session.build("student", seed)
-
-    training.train(
-        session,
-        training.Training(
-            role="baseline",
-            seed=seed,
-            section=section.train,
-            setting="student.train",
-            folder=session.folder("baseline", seed),
-            weights=section.weights,
-            examples=session.transfer,
-            validate=session.validate,
-        ),
-        model,
-        core.supervised(
+    return training.Training(
+        role="baseline",
+        seed=seed,
+        section=section.train,
+        setting="student.train",
+        folder=session.folder("baseline", seed),
+        weights=section.weights,
+        model=model,
+        computed=core.supervised(
             model, label_smoothing=section.train.label_smoothing, seed=seed
         ),
+        examples=session.transfer,
+        validate=session.validate,
     )

@@ -33,7 +33,7 @@ class Session:
     @functools.cached_property
     def source(self) -> data.Source:
         """The opened dataset."""
-        return data.open_source(self.config.data, self.path)
+        return data.open_source(self.config.data, self.path / workdir.LISTS)
 
     @functools.cached_property
     def training(self) -> data.Examples:

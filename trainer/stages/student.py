@@ -1,5 +1,6 @@
 """The student stage: for each seed, distil the teacher into a student."""
 
+import keras
 import numpy as np
 
 from trainer import core, evaluate, soft_targets
@@ -11,38 +12,38 @@ def student(session: Session) -> None:
     """Writes student/seed-S/model.keras for each seed, unless it is there."""
     for seed in session.config.seeds:
         if not training.is_finished(session.folder("student", seed)):
-            _distil(session, seed)
+            model = session.build("student", seed)
+            training.train(session, distillation(session, model, session.teacher, seed))
 
 
-def _distil(session: Session, seed: int) -> None:
+def distillation(
+    session: Session, model: keras.Model, teacher: keras.Model, seed: int
+) -> training.Training:
+    """The student `model` learns from the frozen `teacher` and from the labels."""
     section = session.config.student
     distill = session.config.distill
-    model = session.build("student", seed)
 
     def validate(logits: np.ndarray) -> dict[str, float]:
         return session.validate(logits) | evaluate.teacher_metrics(
             logits, session.teacher_validation_logits
         )
 
-    training.train(
-        session,
-        training.Training(
-            role="student",
-            seed=seed,
-            section=section.train,
-            setting="student.train",
-            folder=session.folder("student", seed),
-            weights=section.weights,
-            examples=session.transfer,
-            validate=validate,
-        ),
-        model,
-        core.distillation(
+    return training.Training(
+        role="student",
+        seed=seed,
+        section=section.train,
+        setting="student.train",
+        folder=session.folder("student", seed),
+        weights=section.weights,
+        model=model,
+        computed=core.distillation(
             model,
-            soft_targets.online(session.teacher),
+            soft_targets.online(teacher),
             alpha=distill.alpha,
             temperature=distill.temperature,
             label_smoothing=section.train.label_smoothing,
             seed=seed,
         ),
+        examples=session.transfer,
+        validate=validate,
     )

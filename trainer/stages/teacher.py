@@ -20,41 +20,68 @@ def teacher(session: Session) -> None:
         weights = _train_head(session, section.head)
     model = session.build("teacher", section.seed)
     if section.train:
-        _train(session, "teacher", model, section.train, weights)
+        training.train(session, supervised(session, model, section.train, weights))
         return
-    if weights:  # a saved model has its own
-        models.load_weights(model, weights, setting="teacher.weights")
+    take_weights(session, model)
     for name in (LAST, FINISHED):
         training.save_model(model, folder / name)
 
 
+def take_weights(session: Session, model: keras.Model) -> None:
+    """Gives the teacher `model` the weights of the config as they are."""
+    weights = session.config.teacher.weights
+    if weights:  # a saved model has its own
+        models.load_weights(model, weights, setting="teacher.weights")
+
+
+def supervised(
+    session: Session, model: keras.Model, section: TrainConfig, weights: str
+) -> training.Training:
+    """The teacher `model` learns from the labels, from the file `weights` on."""
+    return _from_labels(session, model, section, "teacher", "teacher.train", weights)
+
+
+def head_alone(
+    session: Session, model: keras.Model, section: TrainConfig
+) -> training.Training:
+    """The last layer of the teacher `model` learns; others are frozen by the caller."""
+    weights = session.config.teacher.weights
+    return _from_labels(
+        session, model, section, "teacher_head", "teacher.head", weights
+    )
+
+
 def _train_head(session: Session, section: TrainConfig) -> str:
     """Trains the last layer on what the others give; the path of the weights."""
-    seed, weights = session.config.teacher.seed, session.config.teacher.weights
+    seed = session.config.teacher.seed
     folder = session.folder("teacher_head", seed)
     if not training.is_finished(folder):
         model = session.build("teacher", seed)
         with models.head_alone(model):
-            _train(session, "teacher_head", model, section, weights)
+            training.train(session, head_alone(session, model, section))
     return str(folder / FINISHED)
 
 
-def _train(
-    session: Session, role: str, model: keras.Model, section: TrainConfig, weights: str
-) -> None:
+def _from_labels(
+    session: Session,
+    model: keras.Model,
+    section: TrainConfig,
+    role: str,
+    setting: str,
+    weights: str,
+) -> training.Training:
     seed = session.config.teacher.seed
-    training.train(
-        session,
-        training.Training(
-            role=role,
-            seed=seed,
-            section=section,
-            setting="teacher.head" if role == "teacher_head" else "teacher.train",
-            folder=session.folder(role, seed),
-            weights=weights,
-            examples=session.training,
-            validate=session.validate,
+    return training.Training(
+        role=role,
+        seed=seed,
+        section=section,
+        setting=setting,
+        folder=session.folder(role, seed),
+        weights=weights,
+        model=model,
+        computed=core.supervised(
+            model, label_smoothing=section.label_smoothing, seed=seed
         ),
-        model,
-        core.supervised(model, label_smoothing=section.label_smoothing, seed=seed),
+        examples=session.training,
+        validate=session.validate,
     )

@@ -38,6 +38,8 @@ class Training:
     setting: str  # its name in messages, such as "student.train"
     folder: pathlib.Path
     weights: str  # the file to start from; "": from the model's own initial weights
+    model: keras.Model
+    computed: core.Core  # of each step, by each replica
     examples: data.Examples
     validate: Callable[[np.ndarray], dict[str, float]]  # of validation logits [M, C]
 
@@ -64,33 +66,19 @@ def is_finished(folder: pathlib.Path) -> bool:
     return (folder / FINISHED).exists()
 
 
-def train(
-    session: Session, training: Training, model: keras.Model, computed: core.Core
-) -> None:
-    """Trains `model` from the start, or from the latest checkpoint in its folder.
+def train(session: Session, training: Training) -> None:
+    """Trains the model from the start, or from the latest checkpoint in its folder.
 
     Leaves the last weights as last.keras and those best on validation as model.keras;
     with `ema` both are averages.
     """
-    learner = _learner(session, training, model)
-    # Before the batches are made: they start at the restored step.
-    position = learner.checkpoints.restore_latest()
-    compiled = step.compile_step(
-        computed,
-        model=model,
-        update=learner.update,
-        schedule=training.schedule,
-        batches=_batches(session, training, position.step),
-        accumulate=training.section.accumulate,
-        strategy=session.strategy,
-        xla=session.xla,
-    )
-    with _profiled(session, training, compiled, position.step) as run_steps:
-        _run_loop(session, training, learner, run_steps, position)
-    _save_judged(learner, training.folder / LAST)
+    learner = start(session, training)
+    with _profiled(session, training, learner) as run_steps:
+        _run_loop(session, training, learner, run_steps)
+    _save_judged(training, learner, LAST)
     best_step = latest_position(training.folder / CHECKPOINTS).best_step
     learner.checkpoints.restore(best_step)
-    _save_judged(learner, training.folder / FINISHED)
+    _save_judged(training, learner, FINISHED)
 
 
 def save_model(model: keras.Model, path: pathlib.Path) -> None:
@@ -100,41 +88,68 @@ def save_model(model: keras.Model, path: pathlib.Path) -> None:
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class _Learner:
-    """A model in training, with all that moves and keeps it."""
+class Learner:
+    """What moves and keeps the model of a training."""
 
-    model: keras.Model
     update: optimizers.Update
     checkpoints: Checkpoints
+    position: Position  # where it starts
+    compiled: step.Step  # with the batches from that position on
 
 
-def _learner(session: Session, training: Training, model: keras.Model) -> _Learner:
-    folder = training.folder / CHECKPOINTS
-    if training.weights and latest_position(folder).step == 0:
-        owner = training.setting.partition(".")[0]
-        models.load_weights(model, training.weights, setting=f"{owner}.weights")
-    # After the weights, since averages start from them.
-    with session.strategy.scope():
-        update = optimizers.Update(
-            model,
-            training.section,
-            float16=session.precision(training.role) == "mixed_float16",
-        )
+def start(session: Session, training: Training) -> Learner:
+    """Puts the model where its training starts or goes on; takes no step yet."""
+    model = training.model
+    update = _update(session, training)
     checkpoints = Checkpoints(
-        folder,
+        training.folder / CHECKPOINTS,
         state={"model": model.variables, **update.state},
         run=session.run_name(training.role, training.seed),
         keep=session.config.runtime.keep_checkpoints,
     )
-    return _Learner(model=model, update=update, checkpoints=checkpoints)
+    # Before the batches are made: they start at the restored step.
+    position = checkpoints.restore_latest()
+    compiled = step.compile_step(
+        training.computed,
+        model=model,
+        update=update,
+        schedule=training.schedule,
+        batches=batches(session, training, position.step),
+        accumulate=training.section.accumulate,
+        strategy=session.strategy,
+        xla=session.xla,
+    )
+    return Learner(
+        update=update,
+        checkpoints=checkpoints,
+        position=position,
+        compiled=compiled,
+    )
 
 
-def _save_judged(learner: _Learner, path: pathlib.Path) -> None:
+def _update(session: Session, training: Training) -> optimizers.Update:
+    folder = training.folder / CHECKPOINTS
+    if training.weights and latest_position(folder).step == 0:
+        owner = training.setting.partition(".")[0]
+        models.load_weights(
+            training.model, training.weights, setting=f"{owner}.weights"
+        )
+    # After the weights, since averages start from them.
+    with session.strategy.scope():
+        return optimizers.Update(
+            training.model,
+            training.section,
+            float16=session.precision(training.role) == "mixed_float16",
+        )
+
+
+def _save_judged(training: Training, learner: Learner, name: str) -> None:
     with learner.update.averaged():
-        save_model(learner.model, path)
+        save_model(training.model, training.folder / name)
 
 
-def _batches(session: Session, training: Training, first_step: int) -> data.Batches:
+def batches(session: Session, training: Training, first_step: int) -> data.Batches:
+    """The endless batches of a training from `first_step` on."""
     return data.training_batches(
         training.examples,
         augment=augmentation(session, training.section, setting=training.setting),
@@ -167,12 +182,12 @@ def augmentation(
 
 
 def _profiled(
-    session: Session, training: Training, compiled: step.Step, first_step: int
+    session: Session, training: Training, learner: Learner
 ) -> AbstractContextManager[profiler.RunSteps]:
     return profiler.profiled(
-        compiled.run,
+        learner.compiled.run,
         session.config.runtime.profile_steps,
-        first_step=first_step,
+        first_step=learner.position.step,
         folder=training.folder / PROFILE,
     )
 
@@ -180,14 +195,13 @@ def _profiled(
 def _run_loop(
     session: Session,
     training: Training,
-    learner: _Learner,
+    learner: Learner,
     run_steps: profiler.RunSteps,
-    position: Position,
 ) -> None:
-    first, last = position.step, training.num_steps
+    first, last = learner.position.step, training.num_steps
     with Progress(training.title, first_step=first, last_step=last) as progress:
         loop.train(
-            _actions(session, training, learner, run_steps, position, progress),
+            _actions(session, training, learner, run_steps, progress),
             _cadence(session.config.runtime),
             first_step=first,
             last_step=last,
@@ -199,12 +213,12 @@ def _run_loop(
 def _actions(
     session: Session,
     training: Training,
-    learner: _Learner,
+    learner: Learner,
     run_steps: profiler.RunSteps,
-    position: Position,
     progress: Progress,
 ) -> loop.Actions:
-    predict = session.predictor(learner.model, session.validation)
+    predict = session.predictor(training.model, session.validation)
+    position = learner.position
     selection = Selection(position, patience_steps=training.section.patience_steps)
     lines = _metrics_file(training.folder, position.step)
 

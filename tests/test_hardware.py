@@ -1,0 +1,85 @@
+"""What is told of the machine."""
+
+import os
+import shutil
+import subprocess
+
+import pytest
+
+from trainer import hardware
+
+# Two GPUs, the second with 80 GB, behind the names that NVIDIA's driver exports.
+FAKE_DRIVER = """
+#include <stddef.h>
+static int ready = 0;
+int cuInit(unsigned flags) { ready = 1; return INIT_CODE; }
+int cuDeviceGetCount(int *count) { *count = 2; return ready ? 0 : 3; }
+int cuDeviceGet(int *device, int ordinal) { *device = ordinal + 40; return 0; }
+int cuDeviceTotalMem_v2(size_t *bytes, int device) {
+    *bytes = device == 41 ? 80000000000 : 16000000000;
+    return device == 40 || device == 41 ? 0 : 101;
+}
+"""
+
+
+@pytest.fixture
+def driver(tmp_path, monkeypatch):
+    def install(init_code: int) -> None:
+        compiler = shutil.which("cc")
+        if not compiler:
+            pytest.skip("a driver to ask needs a C compiler")
+        library = tmp_path / "libcuda.so.1"
+        subprocess.run(
+            [
+                *(compiler, "-shared", "-fPIC", f"-DINIT_CODE={init_code}"),
+                *("-x", "c", "-", "-o", str(library)),
+            ],
+            input=FAKE_DRIVER,
+            text=True,
+            check=True,
+        )
+        monkeypatch.setattr(hardware, "_DRIVER", str(library))
+
+    return install
+
+
+def test_the_driver_tells_the_memory_of_each_gpu(driver):
+    driver(init_code=0)
+    assert hardware._driver_sizes() == [16_000_000_000, 80_000_000_000]
+    hints = hardware.gpu_hints(None)
+    assert "NVIDIA's driver shows 2 GPUs to this process" in hints
+    assert hardware.num_driver_gpus() == 2
+
+
+def test_an_error_of_the_driver_is_a_hint(driver):
+    driver(init_code=100)
+    hints = hardware.gpu_hints(None)
+    assert any("cannot be asked: cuInit gives error 100" in hint for hint in hints)
+
+
+def test_a_missing_driver_is_a_hint(monkeypatch):
+    monkeypatch.setattr(hardware, "_DRIVER", "libcuda.so.absent")
+    hints = hardware.gpu_hints(None)
+    assert any("cannot be asked: libcuda.so.absent" in hint for hint in hints)
+    assert hardware.num_driver_gpus() == 0
+
+
+def test_the_hints_say_what_hides_gpus():
+    assert "CUDA_VISIBLE_DEVICES is not set" in hardware.gpu_hints(None)[-1]
+    assert "CUDA_VISIBLE_DEVICES is '-1'" in hardware.gpu_hints("-1")[-1]
+
+
+def test_the_extra_is_installed_with_its_last_package(monkeypatch):
+    monkeypatch.setattr(hardware, "_EXTRA", "and-no-such-extra")
+    assert hardware._extra_hint() == "the 0 packages of the extra `gpu` are installed"
+    # A marker that requirements of other packages have too.
+    monkeypatch.setattr(hardware, "_EXTRA", "absl-py")
+    assert "the 1 packages of the extra `gpu` are installed" in hardware._extra_hint()
+
+
+def test_the_memory_of_the_machine_is_the_kernel_s():
+    with open("/proc/meminfo") as file:
+        kibibytes = int(file.readline().split()[1])
+    cpus, _, told = hardware.host().partition(" CPUs, ")
+    assert int(cpus) == os.cpu_count()
+    assert told == f"{kibibytes * 1024 / 1e9:.2f} GB of memory"

@@ -1,0 +1,283 @@
+"""The checks of one config, in the order of a run."""
+
+import dataclasses
+import gc
+import pathlib
+import time
+from collections.abc import Iterator
+
+import keras
+import tensorflow as tf
+
+from trainer import (
+    checkpoint,
+    distribution,
+    files,
+    hardware,
+    memory,
+    models,
+    workdir,
+)
+from trainer.config import Config, ConfigError
+from trainer.doctor.findings import Check
+from trainer.stages import trial
+from trainer.stages.baseline import alone
+from trainer.stages.session import Session, open_session
+from trainer.stages.student import distillation
+from trainer.stages.teacher import head_alone, supervised, take_weights
+from trainer.stages.training import Training
+from trainer.stages.trial import Footprint, Trial
+
+_WRITTEN_BYTES = 2**20  # by the test of the disk
+
+
+class Examination:
+    """What the checks of one config find, and hand on to later ones."""
+
+    _session: Session
+    _teacher: keras.Model
+    _student: keras.Model
+    _free: int  # bytes on the workdir's disk
+    _pipeline_rate: float  # examples a second
+
+    def __init__(
+        self, config: Config, path: pathlib.Path, scratch: pathlib.Path
+    ) -> None:
+        self._config = config
+        self._path = path
+        self._scratch = scratch
+        self._num_trainings = {
+            **({"teacher_head": 1} if config.teacher.head else {}),
+            "teacher": 1,
+            "student": len(config.seeds),
+            "baseline": len(config.seeds),
+        }
+        self._trials: dict[str, Trial] = {}
+
+    def checks(self) -> tuple[Check, ...]:
+        """All of them, in the order of a run."""
+        steps = ("teacher step", "student step", "baseline step")
+        return (
+            Check("machine", self._machine),
+            Check("devices", self._devices),
+            Check("GPU hints", self._gpu_hints, mark="note"),
+            Check("precision", self._precision),
+            Check("workdir", self._workdir),
+            Check("run", self._run),
+            Check("dataset", self._dataset),
+            Check("splits", self._splits, needs=("dataset",)),
+            Check("teacher model", self._build_teacher, needs=("dataset",)),
+            Check("teacher step", self._teacher_step, ("splits", "teacher model")),
+            Check("student model", self._build_student, needs=("dataset",)),
+            Check("pipeline", self._pipeline, ("splits", "student model")),
+            Check("student step", self._student_step, (steps[0], "student model")),
+            Check("baseline step", self._baseline_step, ("splits", "student model")),
+            Check("disk", self._disk, needs=("workdir", *steps)),
+            Check("estimate", self._estimate, ("pipeline", *steps), mark="note"),
+        )
+
+    def _machine(self) -> Iterator[str]:
+        yield hardware.versions()
+        yield hardware.host()
+        yield from hardware.gpus() or ["no GPU is seen"]
+
+    def _devices(self) -> Iterator[str]:
+        try:
+            self._session = open_session(self._config, self._scratch)
+        except ConfigError:
+            # All that can be said without these devices is said all the same.
+            runtime = dataclasses.replace(
+                self._config.runtime, min_gpus=0, strategy="auto"
+            )
+            there = dataclasses.replace(self._config, runtime=runtime)
+            self._session = open_session(there, self._scratch)
+            yield self._strategy
+            raise
+        yield self._strategy
+
+    @property
+    def _strategy(self) -> str:
+        return distribution.describe_devices(self._session.strategy)
+
+    def _gpu_hints(self) -> Iterator[str]:
+        num_seen = len(tf.config.list_physical_devices("GPU"))
+        wanted = max(self._config.runtime.min_gpus, hardware.num_driver_gpus())
+        if num_seen < wanted:
+            yield from hardware.gpu_hints(distribution.visible_gpus())
+
+    def _precision(self) -> Iterator[str]:
+        runtime = self._config.runtime
+        for role, section in (
+            ("teacher", self._config.teacher),
+            ("student", self._config.student),
+        ):
+            reason = distribution.precision_reason(
+                section.precision, runtime, setting=role
+            )
+            yield f"{role} {self._session.precision(role)} ({reason})"
+        compiled = "on" if self._session.xla else "off"
+        yield f"XLA {compiled} ({distribution.xla_reason(runtime)})"
+
+    def _workdir(self) -> Iterator[str]:
+        self._free = workdir.try_writing(self._path, num_bytes=_WRITTEN_BYTES)
+        yield (
+            f"{self._path}: {memory.text(_WRITTEN_BYTES)} written, synced, renamed and "
+            f"removed; {memory.text(self._free)} free"
+        )
+
+    def _run(self) -> Iterator[str]:
+        workdir.check(self._path, self._config)
+        begun = []
+        for role, seed, folder in self._trainings():
+            step = checkpoint.latest_position(folder / workdir.CHECKPOINTS).step
+            if (folder / workdir.FINISHED).exists():
+                begun.append(f"{role} seed {seed} finished")
+            elif step:
+                begun.append(f"{role} seed {seed} at step {step}")
+        if workdir.is_finished(self._path):
+            yield "finished, and so is the report"
+        else:
+            yield ", ".join(begun) or "nothing is trained there yet"
+
+    def _dataset(self) -> Iterator[str]:
+        yield self._session.source.description
+
+    def _splits(self) -> Iterator[str]:
+        started = time.perf_counter()
+        session = self._session
+        counts = [
+            len(session.training),
+            len(session.transfer),
+            len(session.validation),
+            len(session.source.read(self._config.data.test_split)),
+        ]
+        secs = time.perf_counter() - started
+        yield (
+            "{} examples train the teacher, {} the students, {} select, {} test; "
+            "read in {:.1f} s".format(*counts, secs)
+        )
+
+    def _build_teacher(self) -> Iterator[str]:
+        self._teacher = self._session.build("teacher", self._config.teacher.seed)
+        yield _parameters(self._config.teacher.model, self._teacher)
+
+    def _teacher_step(self) -> Iterator[str]:
+        section, model = self._config.teacher, self._teacher
+        if section.head:
+            with models.head_alone(model):
+                head = head_alone(self._session, model, section.head)
+                for line in self._try_out(head):
+                    yield f"of its head alone: {line}"
+        if section.train:
+            yield from self._try_out(
+                supervised(self._session, model, section.train, section.weights)
+            )
+            return
+        take_weights(self._session, model)
+        yield "none: the teacher is used as it is"
+
+    def _build_student(self) -> Iterator[str]:
+        self._student = self._session.build("student", self._config.seeds[0])
+        yield _parameters(self._config.student.model, self._student)
+
+    def _pipeline(self) -> Iterator[str]:
+        training = alone(self._session, self._student, self._config.seeds[0])
+        self._pipeline_rate = trial.pipeline_rate(self._session, training)
+        yield (
+            f"{self._pipeline_rate:,.0f} examples/s in the student's batches of "
+            f"{training.section.global_batch_size}, with no model at work"
+        )
+
+    def _student_step(self) -> Iterator[str]:
+        self._teacher.trainable = False
+        yield from self._try_out(
+            distillation(
+                self._session, self._student, self._teacher, self._config.seeds[0]
+            )
+        )
+        kept = trial.footprint(self._teacher, {})
+        yield f"of the teacher a replica keeps {_kept(kept)}"
+
+    def _baseline_step(self) -> Iterator[str]:
+        yield from self._try_out(
+            alone(self._session, self._student, self._config.seeds[0])
+        )
+
+    def _try_out(self, training: Training) -> Iterator[str]:
+        # What an earlier trial left would count as memory of this one.
+        gc.collect()
+        tried = trial.try_out(self._session, training)
+        self._trials[training.role] = tried
+        yield (
+            f"first of {tried.num_steps:,} done after {tried.first_secs:.1f} s, with "
+            "tracing and compiling"
+        )
+        yield (
+            f"then {1000 * tried.step_secs:.3g} ms each, "
+            f"{tried.examples_per_sec:,.0f} examples/s (median of {tried.loops})"
+        )
+        yield f"a replica keeps {_kept(tried.footprint)}"
+        yield from tried.peak
+
+    def _disk(self) -> Iterator[str]:
+        """Checkpoints are the newest, the best and one in the making."""
+        kept = self._config.runtime.keep_checkpoints + 2
+        needed = 2 * trial.footprint(self._teacher, {}).weights
+        for role, tried in self._trials.items():
+            models_of_it = 0 if role == "teacher" else 2 * tried.footprint.weights
+            each = kept * tried.footprint.state + models_of_it
+            needed += self._num_trainings[role] * each
+        there = sum(
+            file.stat().st_size
+            for *_, folder in self._trainings()
+            for file in folder.rglob("*.*")
+            if file.suffix in (".npz", ".keras")
+        )
+        missing = needed - there
+        if self._free < missing:
+            raise files.StorageError(
+                f"--workdir {self._path} needs about {memory.text(missing)} more for "
+                f"checkpoints and models, got {memory.text(self._free)} free; make "
+                "room, choose another --workdir, or lower runtime.keep_checkpoints "
+                f"({self._config.runtime.keep_checkpoints})"
+            )
+        yield (
+            f"about {memory.text(needed)} for checkpoints and models, "
+            f"{memory.text(there)} of it there, {memory.text(self._free)} free"
+        )
+
+    def _estimate(self) -> Iterator[str]:
+        parts, total = [], 0.0
+        for role, tried in self._trials.items():
+            num_steps = self._num_trainings[role] * tried.num_steps
+            # A few steps live on batches that were ready; a whole run cannot.
+            waited = tried.global_batch_size / self._pipeline_rate
+            total += num_steps * max(tried.step_secs, waited)
+            parts.append(f"{role} {self._num_trainings[role]} x {tried.num_steps:,}")
+        yield (
+            f"about {total / 60:.1f} minutes for the steps of a whole run "
+            f"({', '.join(parts)}); validation, saving and the report come on top"
+        )
+
+    def _trainings(self) -> Iterator[tuple[str, int, pathlib.Path]]:
+        for role in self._num_trainings:
+            of_teacher = role.startswith("teacher")
+            for seed in (
+                (self._config.teacher.seed,) if of_teacher else self._config.seeds
+            ):
+                yield role, seed, workdir.training_folder(self._path, role, seed)
+
+
+def _parameters(name: str, model: keras.Model) -> str:
+    return f"{name}, {model.count_params():,} parameters"
+
+
+def _kept(footprint: Footprint) -> str:
+    parts = [
+        f"weights {memory.text(footprint.weights)}",
+        f"gradients {memory.text(footprint.gradients)}",
+        f"optimizer slots {memory.text(footprint.slots)}",
+    ]
+    if footprint.averages:
+        parts.append(f"averages {memory.text(footprint.averages)}")
+    return ", ".join(parts)

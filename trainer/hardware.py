@@ -1,0 +1,146 @@
+"""What the machine has for a run: versions, CPUs, GPUs, and what GPUs may lack."""
+
+import ctypes
+import importlib.metadata
+import os
+import pathlib
+import platform
+import re
+import shutil
+from typing import Any
+
+import keras
+import tensorflow as tf
+
+from trainer import memory
+
+_DRIVER = "libcuda.so.1"
+_EXTRA = "and-cuda"  # of TensorFlow: CUDA's libraries, which the extra `gpu` brings
+
+
+def versions() -> str:
+    """Of Python and of what computes."""
+    return (
+        f"Python {platform.python_version()}, TensorFlow {tf.__version__} "
+        f"({_cuda_build()}), Keras {keras.__version__}"
+    )
+
+
+def host() -> str:
+    """CPUs and memory of the machine."""
+    total = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    return f"{os.cpu_count()} CPUs, {memory.text(total)} of memory"
+
+
+def gpus() -> list[str]:
+    """One line on each GPU that TensorFlow sees."""
+    seen = tf.config.list_physical_devices("GPU")
+    try:
+        sizes = [f", {memory.text(size)}" for size in _driver_sizes()]
+    except OSError:
+        sizes = []
+    # TensorFlow leaves out GPUs that are too old for it, and numbers the others anew.
+    if len(sizes) != len(seen):
+        sizes = [""] * len(seen)
+    lines = []
+    for i, (gpu, size) in enumerate(zip(seen, sizes, strict=True)):
+        details = tf.config.experimental.get_device_details(gpu)
+        major, minor = details.get("compute_capability", ("?", "?"))
+        name = details.get("device_name", "a GPU without a name")
+        lines.append(f"GPU:{i} is {name}, compute capability {major}.{minor}{size}")
+    return lines
+
+
+def num_driver_gpus() -> int:
+    """GPUs that NVIDIA's driver shows to this process; 0 without a driver."""
+    try:
+        return len(_driver_sizes())
+    except OSError:
+        return 0
+
+
+def gpu_hints(visible: str | None) -> list[str]:
+    """What may keep a GPU from TensorFlow; `visible` is CUDA_VISIBLE_DEVICES."""
+    if visible is None:
+        asked = "CUDA_VISIBLE_DEVICES is not set, which hides none"
+    else:
+        asked = f"CUDA_VISIBLE_DEVICES is {visible!r}; CUDA hides all others"
+    build = f"TensorFlow is {_cuda_build()}"
+    return [_device_hint(), _driver_hint(), build, _extra_hint(), asked]
+
+
+def _cuda_build() -> str:
+    build = tf.sysconfig.get_build_info()
+    if not build["is_cuda_build"]:
+        return "built without CUDA"
+    return f"built for CUDA {build['cuda_version']}, cuDNN {build['cudnn_version']}"
+
+
+def _device_hint() -> str:
+    tool = shutil.which("nvidia-smi")
+    found = f"nvidia-smi is {tool}" if tool else "no nvidia-smi is on the PATH"
+    if pathlib.Path("/dev/nvidia0").exists():
+        return f"/dev/nvidia0 is there, {found}"
+    return (
+        f"/dev/nvidia0 is not there, {found}: the machine has no NVIDIA GPU, or the "
+        "container got none (docker run --gpus all; nvidia.com/gpu in Kubernetes)"
+    )
+
+
+def _driver_hint() -> str:
+    try:
+        return f"NVIDIA's driver shows {len(_driver_sizes())} GPUs to this process"
+    except OSError as error:
+        return f"NVIDIA's driver cannot be asked: {error}"
+
+
+def _driver_sizes() -> list[int]:
+    """Bytes of each GPU that the driver shows to this process.
+
+    Raises:
+      OSError: there is no driver, or it answers with an error.
+    """
+    cuda = ctypes.CDLL(_DRIVER)
+    count = ctypes.c_int()
+    _ask(cuda, "cuInit", 0)
+    _ask(cuda, "cuDeviceGetCount", ctypes.byref(count))
+    sizes = []
+    for i in range(count.value):
+        device, size = ctypes.c_int(), ctypes.c_size_t()
+        _ask(cuda, "cuDeviceGet", ctypes.byref(device), i)
+        _ask(cuda, "cuDeviceTotalMem_v2", ctypes.byref(size), device)
+        sizes.append(size.value)
+    return sizes
+
+
+def _ask(cuda: ctypes.CDLL, name: str, *arguments: Any) -> None:
+    code = getattr(cuda, name)(*arguments)
+    if code:
+        raise OSError(f"{name} gives error {code}")
+
+
+def _extra_hint() -> str:
+    try:
+        requirements = importlib.metadata.requires("tensorflow") or []
+    except importlib.metadata.PackageNotFoundError:
+        return "the package tensorflow is not installed; another one brings TensorFlow"
+    names = [
+        re.split(r"[^\w.-]", requirement)[0]
+        for requirement in requirements
+        if _EXTRA in requirement
+    ]
+    missing = [name for name in names if not _is_installed(name)]
+    if not missing:
+        return f"the {len(names)} packages of the extra `gpu` are installed"
+    return (
+        f"{len(missing)} of the {len(names)} packages of the extra `gpu` are missing "
+        f"({missing[0]} is one); pip install --editable '.[gpu]'"
+    )
+
+
+def _is_installed(name: str) -> bool:
+    try:
+        importlib.metadata.distribution(name)
+    except importlib.metadata.PackageNotFoundError:
+        return False
+    return True

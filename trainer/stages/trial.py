@@ -1,0 +1,125 @@
+"""A few steps of a training: whether it runs, how fast, and what memory it takes."""
+
+import dataclasses
+import statistics
+import time
+from collections.abc import Mapping, Sequence
+
+import keras
+import tensorflow as tf
+
+from trainer import loop, memory
+from trainer.stages import training
+from trainer.stages.session import Session
+from trainer.stages.training import Training
+
+_NUM_LOOPS = 5
+_LOOP_SECS = 0.5  # of as many steps as fit, one at least
+_PIPELINE_SECS = 1.0
+_READY_BATCHES = 8  # made while nobody asked, which says nothing about the speed
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Footprint:
+    """Bytes that one replica keeps of a model."""
+
+    weights: int
+    gradients: int
+    slots: int  # of the optimizer
+    averages: int  # of the weights, where `ema` is on
+
+    @property
+    def state(self) -> int:
+        """What a checkpoint holds."""
+        return self.weights + self.slots + self.averages
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Trial:
+    """What the first steps of a training took."""
+
+    num_steps: int  # of the whole training
+    global_batch_size: int
+    first_secs: float  # until the first step is done: tracing, compiling, first batch
+    step_secs: float  # of a later one; the median over the loops
+    loop_steps: int
+    footprint: Footprint
+    peak: list[str]  # a line for each place where memory was measured
+
+    @property
+    def loops(self) -> str:
+        """What the time of a step is the median of."""
+        return f"{_NUM_LOOPS} x {self.loop_steps} steps"
+
+    @property
+    def examples_per_sec(self) -> float:
+        """How many the steps alone train on."""
+        return self.global_batch_size / self.step_secs
+
+
+def try_out(session: Session, attempt: Training) -> Trial:
+    """Takes a few steps of a training whose folder holds nothing.
+
+    Raises:
+      ConfigError: a setting of the training, its weights or its model cannot be used.
+      DivergedError: a loss or a gradient is no finite number.
+      tf.errors.OpError: the devices cannot do it, or have too little memory.
+    """
+    meter = memory.PeakMeter()
+    started = time.perf_counter()
+    learner = training.start(session, attempt)
+
+    def timed(num_steps: int, first: int) -> float:
+        began = time.perf_counter()
+        metrics = learner.compiled.run(num_steps)
+        setting = f"{attempt.setting}.learning_rate"
+        loop.check_finite(metrics, first, first + num_steps - 1, setting)
+        return time.perf_counter() - began
+
+    timed(1, first=1)
+    first_secs = time.perf_counter() - started
+    most = session.config.runtime.steps_per_loop
+    length = min(most, max(1, int(_LOOP_SECS / timed(1, first=2))))
+    loops = [timed(length, first=3 + i * length) for i in range(_NUM_LOOPS)]
+    return Trial(
+        num_steps=attempt.num_steps,
+        global_batch_size=attempt.section.global_batch_size,
+        first_secs=first_secs,
+        step_secs=statistics.median(loops) / length,
+        loop_steps=length,
+        footprint=footprint(attempt.model, learner.update.state),
+        peak=meter.lines(),
+    )
+
+
+def footprint(
+    model: keras.Model, update_state: Mapping[str, Sequence[keras.Variable]]
+) -> Footprint:
+    """Of a model, and of what moves it; a frozen model has no such state."""
+    return Footprint(
+        weights=memory.num_bytes(model.variables),
+        gradients=memory.num_bytes(model.trainable_variables),
+        slots=memory.num_bytes(update_state.get("optimizer", ())),
+        averages=memory.num_bytes(update_state.get("averages", ())),
+    )
+
+
+def pipeline_rate(session: Session, attempt: Training) -> float:
+    """Examples a second of a training's input pipeline alone, without a model."""
+    iterator = iter(training.batches(session, attempt, 0))
+
+    def pull(done: tf.Tensor) -> tf.Tensor:
+        next(iterator)
+        return done + 1
+
+    @tf.function(autograph=False)
+    def pull_all(count: tf.Tensor) -> tf.Tensor:
+        return tf.while_loop(lambda done: done < count, pull, [tf.constant(0)])[0]
+
+    pull_all(tf.constant(_READY_BATCHES))
+    started = time.perf_counter()
+    count, secs = 0, 0.0
+    while secs < _PIPELINE_SECS:
+        count += int(pull_all(tf.constant(_READY_BATCHES)))
+        secs = time.perf_counter() - started
+    return count * attempt.section.global_batch_size / secs
