@@ -9,8 +9,9 @@ import pytest
 
 from tests.conftest import REPOSITORY
 from trainer import config, main
+from trainer.config import data, models, training
 
-PAGES = ("README.md", "BUILD.md")
+PAGES = ("README.md", "BUILD.md", "configs/README.md")
 CONFIGS = sorted((REPOSITORY / "configs").glob("*.toml"))
 
 
@@ -53,6 +54,19 @@ def test_each_taught_command_exists(line):
 @pytest.mark.parametrize("path", CONFIGS, ids=lambda path: path.stem)
 def test_each_config_loads_and_is_named_as_its_file(path):
     assert config.load(str(path)).name == path.stem
+
+
+def test_the_page_on_settings_names_what_can_be_chosen():
+    text = (REPOSITORY / "configs" / "README.md").read_text()
+    chosen = {
+        *(models.MODELS.keys() - models.APPLICATIONS.keys()),
+        *training.OPTIMIZERS,
+        *training.SCHEDULES,
+        *data.AUGMENTATIONS,
+        *("folder:PATH", "csv:PATH", "npz:PATH", "keras.applications", "imagenet"),
+    }
+    pattern = r"[`\"]{}[`\"]"
+    assert not [name for name in chosen if not re.search(pattern.format(name), text)]
 
 
 def test_the_readme_is_one_sitting():

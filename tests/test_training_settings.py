@@ -7,6 +7,7 @@ from tests import runs
 from trainer import main, models
 from trainer.config import CnnOptions
 from trainer.events import read_metrics
+from trainer.workdir import METRICS
 
 ONE_SEED = "--set=seeds=[0]"
 SHORT_TEACHER = (
@@ -63,6 +64,19 @@ def test_averages_are_exported_and_a_resumed_float16_training_ends_alike(
     for line, before in zip(read_metrics(folder / "metrics.jsonl"), lines, strict=True):
         for name in names & before.keys():
             assert line[name] == before[name]
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [("float32", "mixed_float16"), ("mixed_float16", "float32")],
+)
+def test_a_run_may_go_on_in_another_precision(tmp_path, tfds_dir, before, after):
+    folder, words = baseline(tmp_path, tfds_dir, f"--set=runtime.precision='{before}'")
+    for name in ("model.keras", "last.keras", "checkpoints/step-00000060.npz"):
+        (folder / name).unlink()
+    assert main.main([*words, f"--set=runtime.precision='{after}'"]) == 0
+    has_scale = ["train/loss_scale" in line for line in read_metrics(folder / METRICS)]
+    assert has_scale == [before == "mixed_float16"] * 8 + [after == "mixed_float16"] * 4
 
 
 def test_a_validation_without_progress_ends_the_training(tmp_path, tfds_dir, capsys):

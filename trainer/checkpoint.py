@@ -24,6 +24,9 @@ from trainer import files
 
 _HEADER = "header"  # the array that holds run and position, as JSON
 
+# A run may move between devices that need float16's loss scale and others.
+_COMES_AND_GOES = "loss_scale/"
+
 _DAMAGE = (zipfile.BadZipFile, zlib.error, ValueError, KeyError, EOFError, OSError)
 
 
@@ -117,8 +120,13 @@ class Checkpoints:
             exactly these variables in these shapes. Nothing is changed then.
         """
         header, arrays = _read(self._folder, step)
-        self._check(step, header, arrays)
-        for name, variable in self._variables().items():
+        variables = self._variables()
+        for name in variables.keys() ^ arrays.keys():
+            if name.startswith(_COMES_AND_GOES):
+                variables.pop(name, None)
+                arrays.pop(name, None)
+        self._check(step, header, arrays, variables)
+        for name, variable in variables.items():
             variable.assign(arrays[name])
         return _position(header)
 
@@ -131,7 +139,11 @@ class Checkpoints:
         }
 
     def _check(
-        self, step: int, header: dict[str, Any], arrays: dict[str, np.ndarray]
+        self,
+        step: int,
+        header: dict[str, Any],
+        arrays: dict[str, np.ndarray],
+        variables: dict[str, keras.Variable],
     ) -> None:
         path = _path(self._folder, step)
         if header.get("run") != self._run:
@@ -139,7 +151,6 @@ class Checkpoints:
                 f"checkpoint {path} must be of this run ({self._run}), got one of "
                 f"{header.get('run')}; move it away, or choose another --workdir"
             )
-        variables = self._variables()
         if arrays.keys() != variables.keys():
             raise CheckpointError(
                 f"checkpoint {path} must hold {len(variables)} variables, got "
