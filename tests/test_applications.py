@@ -14,11 +14,11 @@ from trainer.models.imagenet import copy_weights
 
 NUM_CLASSES = 5
 # Quick to build, with and without preprocessing of their own.
-SMALL = ("MobileNetV3Small", "MobileNetV2", "EfficientNetB0")
+SMALL = ("MobileNetV3Small", "MobileNetV2")
 SMALLEST_OF_THEIR_KIND = (
-    *("ConvNeXtTiny", "DenseNet121", "EfficientNetV2B0", "InceptionResNetV2"),
-    *("InceptionV3", "MobileNet", "NASNetMobile", "ResNet50", "ResNet50V2"),
-    *("VGG16", "VGG19", "Xception"),
+    *("ConvNeXtTiny", "DenseNet121", "EfficientNetB0", "EfficientNetV2B0"),
+    *("InceptionResNetV2", "InceptionV3", "MobileNet", "NASNetMobile", "ResNet50"),
+    *("ResNet50V2", "VGG16", "VGG19", "Xception"),
 )
 
 
@@ -241,6 +241,7 @@ def test_masks_of_a_branch_do_not_depend_on_the_batch():
     np.testing.assert_allclose(alone[0] / scale, together[2] / scale, atol=1e-3)
 
 
+@pytest.mark.slow
 def test_a_saved_model_is_the_same_in_training_and_inference(tmp_path):
     model = build("EfficientNetB0")
     model.save(tmp_path / "model.keras")
@@ -252,7 +253,8 @@ def test_a_saved_model_is_the_same_in_training_and_inference(tmp_path):
         np.testing.assert_array_equal(actual, expected)
 
 
-@pytest.mark.parametrize("xla", [False, pytest.param(True, marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("xla", [False, True])
 def test_both_replicas_give_the_logits_of_one_device(xla):
     name = "EfficientNetB0"
     alone, strategy = build(name), strategy_of(2)
@@ -298,6 +300,7 @@ def test_weights_that_keras_saved_fit(name, tmp_path):
         np.testing.assert_array_equal(ours, theirs)
 
 
+@pytest.mark.slow
 def test_weights_for_images_normalised_otherwise_are_refused(tmp_path):
     original("EfficientNetB0").save_weights(tmp_path / "keras.weights.h5")
     with pytest.raises(ConfigError, match=r"teacher\.weights.*normalised otherwise"):
@@ -335,7 +338,9 @@ def test_layers_of_another_shape_are_not_copied():
         copy_weights(big, build("VGG16"))
 
 
-@pytest.mark.parametrize("name", ["MobileNetV3Small", "Xception"])
+@pytest.mark.parametrize(
+    "name", ["MobileNetV3Small", pytest.param("Xception", marks=pytest.mark.slow)]
+)
 def test_a_failed_download_asks_for_a_path(name, monkeypatch):
     for variable in ("https_proxy", "http_proxy"):
         monkeypatch.setenv(variable, "http://127.0.0.1:9")  # nothing listens there

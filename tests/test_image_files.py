@@ -68,7 +68,12 @@ def shares(num_pipelines: int, replicas_each: int) -> list[Share]:
 def finish(batch: Batch) -> Batch:
     """An augmentation that draws for each epoch and id."""
     keys = noise.key(SEED, batch.pop("epoch"), batch["id"])
-    shift = data.augmentation("shift", ShiftOptions(max_pixels=2))
+    shift = data.augmentation(
+        "shift",
+        ShiftOptions(max_pixels=2),
+        input_shape=(SIZE, SIZE, 3),
+        setting="data",
+    )
     return batch | {"input": shift(batch["input"], keys)}
 
 
@@ -170,7 +175,9 @@ def test_evaluation_is_that_of_images_in_memory(
 def test_all_shapes_are_static_under_a_strategy(in_files, num_replicas):
     batches = data.training_batches(
         in_files,
-        augment=data.augmentation("shift", ShiftOptions()),
+        augment=data.augmentation(
+            "shift", ShiftOptions(), input_shape=(SIZE, SIZE, 3), setting="data"
+        ),
         seed=SEED,
         per_replica_batch_size=BATCH // num_replicas,
         first_step=0,

@@ -261,7 +261,7 @@ def test_unusable_settings_end_with_one_sentence_and_2(
         ),
         (
             ["student.model='conv_mlp'", "student.options={}", "data.image_size=2"],
-            "student.model 'conv_mlp' must be buildable for images of shape (2, 2, 1)",
+            "student.model 'conv_mlp' must be buildable for inputs of shape (2, 2, 1)",
         ),
         (["student.weights='absent.keras'"], "student.weights must name a file"),
         (

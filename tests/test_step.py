@@ -39,7 +39,10 @@ def reference_runs() -> dict[str, tuple[list[float], list[np.ndarray]]]:
 
 
 @pytest.mark.parametrize("train", [SGD, ADAM], ids=["sgd", "adam"])
-@pytest.mark.parametrize(("num_replicas", "xla"), [(1, True), (2, False), (2, True)])
+@pytest.mark.parametrize(
+    ("num_replicas", "xla"),
+    [(2, False), (2, True), pytest.param(1, True, marks=pytest.mark.slow)],
+)
 def test_devices_and_xla_do_not_change_the_training(
     reference_runs, train, num_replicas, xla
 ):
@@ -156,8 +159,9 @@ def test_alpha_zero_trains_as_without_a_teacher():
     assert distilled.losses(5) == pytest.approx(alone.losses(5), rel=1e-6)
 
 
-@pytest.mark.parametrize("build", [build_mlp, batch_norm_model])
-@pytest.mark.parametrize("xla", [False, True])
+@pytest.mark.parametrize(
+    ("build", "xla"), [(build_mlp, False), (batch_norm_model, True)]
+)
 def test_the_teacher_is_bit_identical_after_training(build, xla):
     run = Run(train=ADAM, num_replicas=2, build_teacher=build, xla=xla)
     before = [numpy_of(v) for v in run.teacher.variables]

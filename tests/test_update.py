@@ -30,15 +30,10 @@ PLAIN = TrainConfig(
     optimizer="sgd",
     optimizer_options=SgdOptions(momentum=0.0),
 )
-SMALL = MlpOptions(hidden_sizes=(8,))
 # The reference of each test is one device without XLA.
-DEVICES = pytest.mark.parametrize(
-    ("num_replicas", "xla"),
-    [
-        (2, True),
-        *(pytest.param(*p, marks=pytest.mark.slow) for p in [(1, True), (2, False)]),
-    ],
-)
+COMPILED = [pytest.param(n, True, marks=pytest.mark.slow) for n in (1, 2)]
+DEVICES = pytest.mark.parametrize(("num_replicas", "xla"), [(2, False), *COMPILED])
+SMALL = MlpOptions(hidden_sizes=(8,))
 
 
 def plus(train: TrainConfig, **settings: object) -> TrainConfig:
@@ -143,14 +138,13 @@ def test_batch_norm_s_scale_and_offset_do_not_decay_by_default():
 
 
 @DEVICES
-@pytest.mark.parametrize("accumulate", [2, 3])
-def test_micro_batches_equal_one_big_batch(accumulate, num_replicas, xla):
+def test_micro_batches_equal_one_big_batch(num_replicas, xla):
     # With dropout, whose masks belong to places in the global batch.
     whole, parts = (
         Run(train=train, num_replicas=replicas, xla=compiled)
         for train, replicas, compiled in (
             (SGD, 1, False),
-            (plus(SGD, accumulate=accumulate), num_replicas, xla),
+            (plus(SGD, accumulate=3), num_replicas, xla),
         )
     )
     expected = whole.compiled.run(10)
@@ -392,7 +386,13 @@ def test_label_smoothing_is_the_same_on_any_devices(num_replicas, xla):
 # Everything at once.
 
 
-@DEVICES
+@pytest.mark.parametrize(
+    ("num_replicas", "xla"),
+    [
+        (2, True),
+        *(pytest.param(*p, marks=pytest.mark.slow) for p in [(1, True), (2, False)]),
+    ],
+)
 def test_all_of_it_together_is_the_same_on_any_devices(num_replicas, xla):
     train = plus(
         ADAM,
