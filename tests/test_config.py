@@ -603,3 +603,19 @@ def test_a_folder_of_images_may_move_but_not_turn_into_another_dataset(minimal):
     )
     assert differences(a, b) == []
     assert "data.dataset: 'folder:' -> 'csv:/a'" in differences(a, table)
+
+
+def test_imagenet_is_no_file_and_files_of_a_folder_may_lie_on_disk_or_in_memory(
+    minimal,
+):
+    folder = ["data.dataset='folder:/a'", "data.image_size=32"]
+    a, b, c = (
+        resolved(load(minimal, [*folder, "teacher.model='Xception'", *more]))
+        for more in (
+            ["teacher.weights='imagenet'"],
+            ["teacher.weights='a.keras'"],
+            ["teacher.weights='a.keras'", "data.memory_budget_bytes=0"],
+        )
+    )
+    assert differences(a, b) == ["teacher.weights: 'imagenet' -> True"]
+    assert differences(b, c) == []

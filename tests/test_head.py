@@ -113,3 +113,23 @@ def test_afterwards_all_trains_again_but_what_was_frozen_before():
     train(model, np.random.default_rng(0).normal(size=(6, 3)).astype(np.float32))
     after = values(model.non_trainable_variables)
     assert any((a != b).any() for a, b in zip(statistics, after, strict=True))
+
+
+def test_a_layer_as_activation_hides_no_layer():
+    model = keras.Sequential(
+        [
+            keras.Input((3,)),
+            keras.layers.Dense(4, activation=keras.layers.LeakyReLU(), name="back"),
+            keras.layers.BatchNormalization(),
+            keras.layers.Dense(5, activation=keras.layers.LeakyReLU(), name="last"),
+        ]
+    )
+    assert models.head(model).name == "last"
+    with models.head_alone(model):
+        assert [
+            "/".join(v.path.split("/")[-2:]) for v in model.trainable_variables
+        ] == [
+            "last/kernel",
+            "last/bias",
+        ]
+    assert len(model.trainable_variables) == 6

@@ -1,6 +1,7 @@
 """What an update does with reduced gradients, against NumPy and on other devices."""
 
 import dataclasses
+import functools
 import itertools
 import math
 
@@ -17,6 +18,7 @@ from tests.students import (
     SGD,
     Run,
     batch_norm_model,
+    build_mlp,
     examples,
 )
 from trainer import core
@@ -170,9 +172,14 @@ def test_micro_batches_are_smaller_than_the_batch():
 
 
 @DEVICES
-def test_averages_follow_the_weights(num_replicas, xla):
+@pytest.mark.parametrize("build", [build_mlp, batch_norm_model])
+def test_averages_follow_weights_and_moving_statistics(build, num_replicas, xla):
     run = Run(
-        train=plus(SGD, ema=0.3), options=SMALL, num_replicas=num_replicas, xla=xla
+        train=plus(SGD, ema=0.3),
+        options=SMALL,
+        build=build,
+        num_replicas=num_replicas,
+        xla=xla,
     )
     expected = run.weights()
     for step in range(8):
@@ -411,3 +418,33 @@ def test_all_of_it_together_is_the_same_on_any_devices(num_replicas, xla):
     assert_close(other.weights(), one.weights(), atol=1e-5)
     with one.update.averaged(), other.update.averaged():
         assert_close(other.weights(), one.weights(), atol=1e-5)
+
+
+# What models bring along.
+
+
+@pytest.mark.parametrize("precision", ["mixed_bfloat16", "mixed_float16"])
+def test_activity_regularizers_add_to_the_loss_in_any_precision(precision):
+    def regularized(options: MlpOptions, precision: str, amount: float = 0.5):
+        del options
+        keras.utils.set_random_seed(0)
+        image = keras.Input((6, 6, 1), dtype="uint8")
+        x = keras.layers.Flatten()(keras.layers.Rescaling(1 / 255)(image))
+        logits = keras.layers.Dense(
+            NUM_CLASSES,
+            dtype=precision,
+            activity_regularizer=keras.regularizers.L2(amount),
+            kernel_regularizer=keras.regularizers.L2(amount),
+        )
+        return keras.Model(image, logits(x))
+
+    exact, half, free = (
+        Run(train=SGD, precision=p, build=build).losses(1)[0]
+        for p, build in (
+            ("float32", regularized),
+            (precision, regularized),
+            ("float32", functools.partial(regularized, amount=0.0)),
+        )
+    )
+    assert half == pytest.approx(exact, rel=0.05)
+    assert exact > free + 0.1

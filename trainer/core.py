@@ -88,7 +88,7 @@ def _training_logits(
 
 def _penalty(model: keras.Model) -> tf.Tensor | float:
     """What the model's own regularizers add to the loss of each example."""
-    return tf.add_n(model.losses) if model.losses else 0.0
+    return sum((tf.cast(loss, tf.float32) for loss in model.losses), 0.0)
 
 
 def _hits(logits: tf.Tensor, classes: tf.Tensor) -> tf.Tensor:

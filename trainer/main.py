@@ -136,6 +136,8 @@ def _run_stages(names: tuple[str, ...], values: flags.FlagValues) -> int:
 
         session = stages.open_session(settings, path)
         console.say(session.description)
+        if set(names) - {"report"}:
+            console.say(session.source.description)
         if names == STAGE_NAMES:
             stages.check(session)
         for name in names:

@@ -47,6 +47,9 @@ def claim(workdir: pathlib.Path, config: Config) -> None:
       StorageError: it cannot be written.
     """
     check(workdir, config)
+    if not _holds_training(workdir):
+        # Nothing has begun with what an earlier attempt listed.
+        shutil.rmtree(workdir / LISTS, ignore_errors=True)
     # Written again: devices and paths may have changed.
     files.write_json(workdir / CONFIG, resolved(config))
 

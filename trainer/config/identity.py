@@ -8,11 +8,6 @@ from trainer.config.schema import Config
 
 # A run may move to other devices and disks, and still be the same run.
 _MOVABLE = ("runtime", "data.data_dir")
-# A file may move, but starting from one or from none makes another run.
-_FILES = (
-    *("teacher.weights", "student.weights"),
-    *("teacher.options.path", "student.options.path"),
-)
 
 
 def resolved(config: Config) -> dict[str, Any]:
@@ -24,16 +19,23 @@ def resolved(config: Config) -> dict[str, Any]:
 def identity(settings: dict[str, Any]) -> dict[str, Any]:
     """The settings that a resumed run must share: {"section.field": value}."""
     flat = _flatten(settings, "")
-    kind, colon, _ = str(flat.get("data.dataset", "")).partition(":")
+    kind = str(flat.get("data.dataset", "")).partition(":")[0]
+    movable = list(_MOVABLE)
+    if kind in ("folder", "csv", "npz"):
+        # Files give the same batches from memory and from disk.
+        movable += ["data.memory_budget_bytes", "data.shuffle_window"]
     if kind == "folder":
         # It may move too: the run keeps a list of what is in it.
-        flat["data.dataset"] = kind + colon
+        flat["data.dataset"] = "folder:"
+    for role in ("teacher", "student"):
+        files = [f"{role}.weights"]
+        if flat.get(f"{role}.model") == "saved":
+            files.append(f"{role}.options.path")
+        flat |= {file: _of_a_file(flat.get(file)) for file in files}
     return {
-        path: bool(value) if path in _FILES else value
+        path: value
         for path, value in flat.items()
-        if not any(
-            path == movable or path.startswith(f"{movable}.") for movable in _MOVABLE
-        )
+        if not any(path == name or path.startswith(f"{name}.") for name in movable)
     }
 
 
@@ -45,6 +47,11 @@ def differences(before: dict[str, Any], after: dict[str, Any]) -> list[str]:
         for path in sorted(old.keys() | new.keys())
         if old.get(path) != new.get(path)
     ]
+
+
+def _of_a_file(value: object) -> object:
+    """A file may move, but starting from one or from none makes another run."""
+    return value if value == "imagenet" else bool(value)
 
 
 def _flatten(settings: dict[str, Any], prefix: str) -> dict[str, Any]:

@@ -118,7 +118,13 @@ def _check_milestones(path: str, options: object) -> None:
 
 
 def check_weights(
-    path: str, *, model: str, options: object, weights: str, is_trained: bool
+    path: str,
+    *,
+    model: str,
+    options: object,
+    weights: str,
+    precision: str,
+    is_trained: bool,
 ) -> None:
     """Refuses weights that the model of the section `path` cannot have."""
     if weights == "imagenet" and model not in APPLICATIONS:
@@ -132,6 +138,11 @@ def check_weights(
         raise ConfigError(
             f"{path}.weights must be empty for model 'saved', got {weights!r}; "
             f"{path}.options.path holds the weights"
+        )
+    if precision != "inherit":
+        raise ConfigError(
+            f"{path}.precision must be 'inherit' for model 'saved', got {precision!r}; "
+            "the file's own precision holds, remove the setting"
         )
     if is_trained and not options.is_keras_file:
         raise ConfigError(

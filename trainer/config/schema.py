@@ -92,6 +92,7 @@ class Config:
                 model=network.model,
                 options=network.options,
                 weights=network.weights,
+                precision=network.precision,
                 is_trained=network.train is not None,
             )
         has_weights = self.teacher.weights or self.teacher.model == "saved"

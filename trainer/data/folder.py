@@ -129,6 +129,7 @@ def open_folder(data: DataConfig, lists: pathlib.Path) -> FolderSource:
     listed = kept | new
     _check_damaged(data, root, listed)
     _check_classes(data, listed)
+    _check_every_class(data, listed)
     source = FolderSource(
         data=data,
         root=root,
@@ -213,6 +214,18 @@ def _check_filled(source: FolderSource) -> None:
                 f"split {split!r} of {source.data.dataset!r} must hold an image that "
                 "can be decoded, got damaged files only; mend them"
             )
+
+
+def _check_every_class(
+    data: DataConfig, listed: Mapping[str, list[ListedFile]]
+) -> None:
+    every = [line for lines in listed.values() for line in lines]
+    empty = _classes(every) - _classes([x for x in every if x.state == EXAMPLE])
+    if empty:
+        raise DataError(
+            f"every class of {data.dataset!r} must have an image that can be decoded, "
+            f"got only damaged ones in {_names(empty)}; mend them, or remove the folder"
+        )
 
 
 def _classes(lines: list[ListedFile]) -> set[str]:

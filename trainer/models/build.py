@@ -68,10 +68,11 @@ def build(
     except ConfigError:
         raise
     except ValueError as error:
+        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
         raise ConfigError(
             f"{setting}.model {name!r} must be buildable for inputs of shape "
             f"{inputs.model_shape} with options {options!r}, got an error: "
-            f"{str(error).strip().splitlines()[0]}; change {setting}.options, "
+            f"{reason}; change {setting}.options, "
             f"{setting}.image_size or data.image_size"
         ) from error
 

@@ -62,11 +62,18 @@ def _check_layers(model: keras.Model, name: str, setting: str) -> None:
                 f"({layer.name}): replicas meet once a step, at its end; "
                 "use synchronized=False, its statistics are averaged over replicas"
             )
-        if isinstance(layer, keras.layers.Dropout):
+        if getattr(layer, "seed_generator", None) is not None:
             logging.warning(
-                "%s.model %r uses keras.layers.Dropout (%s): its masks change with the "
-                "number of replicas; trainer.models.Dropout's do not",
+                "%s.model %r uses keras.layers.%s (%s): what it draws changes with the "
+                "number of replicas; trainer.models.Dropout's masks do not",
                 setting,
                 name,
+                type(layer).__name__,
                 layer.name,
+            )
+    for variable in model.trainable_variables:
+        if variable.dtype != "float32":
+            raise ConfigError(
+                f"{setting}.model {name!r} must keep its weights in float32, got "
+                f"{variable.dtype} ({variable.path}); give it a mixed_ policy"
             )

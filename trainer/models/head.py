@@ -11,7 +11,7 @@ def head(model: keras.Model) -> keras.layers.Layer:
 
     What follows it (a reshape, an average over pixels) computes the logits of it.
     """
-    return [layer for layer in _leaves(model) if layer.weights][-1]
+    return _leaves(model)[-1]
 
 
 @contextlib.contextmanager
@@ -25,16 +25,28 @@ def head_alone(model: keras.Model) -> Iterator[None]:
     before = [(layer, layer.trainable) for layer in _leaves(model)]
     for layer, _ in before:
         layer.trainable = layer is last
+    own = {id(variable) for variable in last.variables}
+    # Of layers that hold others, which cannot be frozen without these.
+    outer = [v for v in model.trainable_variables if id(v) not in own]
+    for variable in outer:
+        variable.trainable = False
     try:
         yield
     finally:
+        for variable in outer:
+            variable.trainable = True
         for layer, trainable in before:
             layer.trainable = trainable
 
 
 def _leaves(layer: keras.layers.Layer) -> list[keras.layers.Layer]:
-    """Layers that hold no others, in the order in which the model runs them."""
-    inner = list(layer._flatten_layers(include_self=False, recursive=False))
+    """Layers with weights that hold no other such, in the order the model runs them."""
+    # An activation may be a layer too, inside of the one whose weights it follows.
+    inner = [
+        part
+        for part in layer._flatten_layers(include_self=False, recursive=False)
+        if part.weights
+    ]
     if not inner:
         return [layer]
     return [leaf for part in inner for leaf in _leaves(part)]

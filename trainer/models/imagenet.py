@@ -27,7 +27,7 @@ def load_imagenet(model: keras.Model, *, setting: str) -> None:
             )
     # Keras raises a bare Exception where the network or the checksum fails.
     except Exception as error:
-        reason = str(error).strip().splitlines()[0]
+        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
         raise ConfigError(
             f"{setting} = 'imagenet' needs a download, got an error: {reason}; give "
             "the path of a .keras or .weights.h5 file"

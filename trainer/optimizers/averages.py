@@ -8,18 +8,18 @@ import tensorflow as tf
 
 
 class Averages:
-    """The exponential moving average of each trained variable.
+    """The exponential moving average of each weight and moving statistic.
 
     Tarvainen and Valpola 2017 evaluate the average of a student in place of its last
     weights. Every replica averages its own copies, which are equal.
     """
 
-    def __init__(self, trained: list[keras.Variable], *, decay: float) -> None:
+    def __init__(self, followed: list[keras.Variable], *, decay: float) -> None:
         """Call it in the strategy's scope, with the weights the training starts from.
 
         `decay` is the share of the average that a step leaves.
         """
-        self._trained = trained
+        self._followed = followed
         self._decay = decay
         self.variables = [
             keras.Variable(
@@ -28,7 +28,7 @@ class Averages:
                 trainable=False,
                 name="average",
             )
-            for variable in trained
+            for variable in followed
         ]
 
     def update(self, step: tf.Tensor) -> None:
@@ -39,19 +39,19 @@ class Averages:
         """
         done = tf.cast(step, tf.float32)
         decay = tf.minimum(self._decay, (1.0 + done) / (10.0 + done))
-        for average, variable in zip(self.variables, self._trained, strict=True):
+        for average, variable in zip(self.variables, self._followed, strict=True):
             average.assign(decay * average.value + (1.0 - decay) * variable.value)
 
     @contextlib.contextmanager
     def in_place(self) -> Iterator[None]:
         """The model has its average weights in the body, and its own after it."""
-        own = [_value(variable) for variable in self._trained]
-        for variable, average in zip(self._trained, self.variables, strict=True):
+        own = [_value(variable) for variable in self._followed]
+        for variable, average in zip(self._followed, self.variables, strict=True):
             variable.assign(_value(average))
         try:
             yield
         finally:
-            for variable, value in zip(self._trained, own, strict=True):
+            for variable, value in zip(self._followed, own, strict=True):
                 variable.assign(value)
 
 

@@ -33,7 +33,8 @@ class Update:
         self.loss_scale = (
             LossScale(global_batch_size=train.global_batch_size) if float16 else None
         )
-        self._averages = Averages(self._trained, decay=train.ema) if train.ema else None
+        averaged = [*self._trained, *self.moving]
+        self._averages = Averages(averaged, decay=train.ema) if train.ema else None
 
     @property
     def state(self) -> dict[str, list[keras.Variable]]:

@@ -139,7 +139,11 @@ def _update(session: Session, training: Training) -> optimizers.Update:
         return optimizers.Update(
             training.model,
             training.section,
-            float16=session.precision(training.role) == "mixed_float16",
+            # Of a whole model from a file the config does not know it.
+            float16=any(
+                layer.compute_dtype == "float16"
+                for layer in training.model._flatten_layers(include_self=False)
+            ),
         )
 
 
