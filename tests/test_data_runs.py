@@ -115,3 +115,26 @@ def test_a_folder_gives_the_same_results_from_files_as_from_memory(tmp_path):
     assert results(in_files) == results(in_memory)
     assert len((in_files / "files" / "train.jsonl").read_text().splitlines()) == 120
     assert (in_files / "report" / "dark_knowledge.png").exists()
+
+
+def test_a_run_says_why_an_image_is_damaged_and_how_many_it_sets_aside(tmp_path):
+    drawn_images.write(tmp_path / "drawn", 40, size=24)
+    bad = next((tmp_path / "drawn").glob("*/0000.*"))
+    bad.write_bytes(b"")
+    text = DATA.format(dataset=f"folder:{tmp_path}/drawn") + TRAININGS.format(
+        model="cnn",
+        teacher_options="options.filters = [8]",
+        student_options="options.filters = [4]",
+    )
+    config = tmp_path / "run.toml"
+    config.write_text(text.replace("[data]\n", "[data]\nimage_size = 16\n"))
+    words = ("teacher", config, tmp_path / "workdir")
+    # In a process of its own, where TensorFlow knows another stack.
+    code, _, err = runs.finish(runs.start(*words))
+    assert code == main.UNUSABLE
+    assert (
+        f"{bad} must be a JPEG, PNG or WebP image, got damaged: Input is empty." in err
+    )
+    code, _, err = runs.finish(runs.start(*words, "--set=data.skip_corrupt=true"))
+    assert code == main.DONE, err
+    assert "1 damaged files set aside" in err

@@ -351,3 +351,22 @@ def test_a_run_with_a_saved_teacher_resumes_where_the_file_has_moved(
     results = json.loads((workdir / "results.json").read_text())
     expected = network(channels=1, classes=10, side=28).count_params()
     assert results["models"]["teacher"]["parameters"] == expected
+
+
+def test_outputs_in_a_list_are_counted(tmp_path):
+    image = keras.Input((SIDE, SIDE, 3))
+    row = keras.layers.Flatten()(image)
+    one, two = (keras.layers.Dense(NUM_CLASSES)(row) for _ in range(2))
+    for name, outputs in (("one", [one]), ("two", [one, two])):
+        keras.Model(image, outputs).save(tmp_path / f"{name}.keras")
+    assert build(tmp_path / "one.keras").output_shape == (None, NUM_CLASSES)
+    with pytest.raises(ConfigError, match=r"outputs of shapes \[\(5,\), \(5,\)\]"):
+        build(tmp_path / "two.keras")
+
+
+def test_logits_that_are_not_finite_are_refused(tmp_path):
+    model = network()
+    model.weights[-1].assign([np.nan] * NUM_CLASSES)
+    model.save(tmp_path / "nan.keras")
+    with pytest.raises(ConfigError, match="must give finite logits, got nan"):
+        build(tmp_path / "nan.keras")

@@ -66,8 +66,9 @@ def main(argv: list[str]) -> int:
     ) as error:
         return _end(str(error), UNUSABLE)
     except Exception as error:
-        if isinstance(error, _unusable_input()):
-            return _end(str(error), UNUSABLE)
+        sentence = _unusable_input(error)
+        if sentence:
+            return _end(sentence, UNUSABLE)
         traceback.print_exc()
         return BUG
 
@@ -156,11 +157,17 @@ def _outcome(path: pathlib.Path) -> str:
     return report.render(results) + (f"\nreport: {page}" if page.exists() else "")
 
 
-def _unusable_input() -> tuple[type[Exception], ...]:
-    """Errors of modules that load TensorFlow, which is loaded when they are raised."""
-    from trainer import checkpoint, data, report
+def _unusable_input(error: Exception) -> str:
+    """What to say of an error that modules with TensorFlow raise; "" for a bug."""
+    # They are loaded when such an error is raised.
+    import tensorflow as tf
 
-    return (checkpoint.CheckpointError, data.DataError, report.ReportError)
+    from trainer import checkpoint, data, memory, report
+
+    if isinstance(error, tf.errors.ResourceExhaustedError):
+        return memory.OUT_OF_MEMORY
+    known = (checkpoint.CheckpointError, data.DataError, report.ReportError)
+    return str(error) if isinstance(error, known) else ""
 
 
 def _end(message: str, code: int) -> int:

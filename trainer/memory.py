@@ -9,6 +9,11 @@ from collections.abc import Iterable
 import keras
 import tensorflow as tf
 
+OUT_OF_MEMORY = (
+    "the devices have too little memory: lower global_batch_size of the training, "
+    "raise its accumulate, or make the model or its images smaller"
+)
+
 _UNITS = ("B", "kB", "MB", "GB", "TB")
 
 _STATUS = pathlib.Path("/proc/self/status")

@@ -42,7 +42,11 @@ def resized(image: tf.Tensor, image_size: int) -> tf.Tensor:
 
 def reason(error: Exception) -> str:
     """The first line, without the graph that TensorFlow prints around it."""
-    graph = r"\s*$|Graph execution error|Detected at|<stack|\d+ root error|\s*\[\["
+    # Headings, frames of the Python stack, lines of source, and names of nodes.
+    graph = (
+        r"\s*$|Graph execution error|Detected at|<stack|\d+ root error|\s*File \""
+        r"|\s{4}|\s*\[\["
+    )
     lines = [line for line in str(error).splitlines() if not re.match(graph, line)]
     names = (
         r"^\s*\(\d+\) \w+:\s*|\{\{.*?\}\} ?|Error in user-defined .* Iterator::\S+ "

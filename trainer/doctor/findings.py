@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Iterator
 
 import tensorflow as tf
 
-from trainer import checkpoint, data, files, loop
+from trainer import checkpoint, data, files, loop, memory
 from trainer.config import ConfigError
 
 # What a run would end with, and not by a fault of this program.
@@ -59,11 +59,7 @@ def _tell(topic: str, mark: str, text: str) -> None:
 
 def _sentence(error: Exception) -> str:
     if isinstance(error, tf.errors.ResourceExhaustedError):
-        return (
-            "the devices have too little memory: lower global_batch_size of the "
-            "training, raise its accumulate, or make the model smaller "
-            f"({_first_line(error)})"
-        )
+        return f"{memory.OUT_OF_MEMORY} ({_first_line(error)})"
     if isinstance(error, tf.errors.OpError):
         return (
             f"TensorFlow cannot do this here ({_first_line(error)}); if it is a step, "

@@ -41,6 +41,11 @@ def _check_output(
             f"a class of the data, got an output of shape {output.shape[1:]}; end it "
             f"in Dense({num_classes})"
         )
+    if not np.isfinite(output).all():
+        raise ConfigError(
+            f"{setting}.model {name!r} must give finite logits, got "
+            f"{output[~np.isfinite(output)][0]}; mend its weights or its last layers"
+        )
     if is_probabilities(output):
         raise ConfigError(
             f"{setting}.model {name!r} must give logits, got probabilities (they sum "

@@ -39,8 +39,8 @@ def saved_model(
     saved, spec = _load(options, wrong)
     start = _start(spec.shape, inputs, wrong, options)
     result = saved(_as(spec.dtype, PREPROCESSING[options.input](start)))
-    # Endpoints of a SavedModel give their results by name.
-    results = list(result.values()) if isinstance(result, dict) else [result]
+    # Endpoints of a SavedModel give their results by name, other models as they like.
+    results = keras.tree.flatten(result)
     shapes = [tuple(part.shape[1:]) for part in results]
     if shapes != [(num_classes,)]:
         raise ConfigError(
