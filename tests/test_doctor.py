@@ -296,6 +296,7 @@ def test_the_estimate_waits_for_a_slow_pipeline(config, tmp_path):
     assert "about 4.0 minutes" in told
 
 
+@pytest.mark.slow
 def test_a_finished_teacher_takes_no_step(config, trained, tmp_path):
     weights = trained / "teacher" / "model.keras"
     text = config.read_text()

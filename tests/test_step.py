@@ -38,10 +38,21 @@ def reference_runs() -> dict[str, tuple[list[float], list[np.ndarray]]]:
     return found
 
 
-@pytest.mark.parametrize("train", [SGD, ADAM], ids=["sgd", "adam"])
 @pytest.mark.parametrize(
-    ("num_replicas", "xla"),
-    [(2, False), (2, True), pytest.param(1, True, marks=pytest.mark.slow)],
+    ("train", "num_replicas", "xla"),
+    [
+        (SGD, 2, True),
+        (ADAM, 2, False),
+        *(
+            pytest.param(*settings, marks=pytest.mark.slow)
+            for settings in [
+                (SGD, 1, True),
+                (SGD, 2, False),
+                (ADAM, 1, True),
+                (ADAM, 2, True),
+            ]
+        ),
+    ],
 )
 def test_devices_and_xla_do_not_change_the_training(
     reference_runs, train, num_replicas, xla
@@ -53,10 +64,16 @@ def test_devices_and_xla_do_not_change_the_training(
         np.testing.assert_allclose(actual, expected, rtol=0, atol=1e-5)
 
 
-@pytest.mark.parametrize("train", [SGD, ADAM], ids=["sgd", "adam"])
 @pytest.mark.parametrize(
-    ("build", "xla"),
-    [(build_mlp, False), (batch_norm_model, False), (batch_norm_model, True)],
+    ("train", "build", "xla"),
+    [
+        (SGD, build_mlp, False),
+        (ADAM, batch_norm_model, False),
+        (SGD, batch_norm_model, True),
+        pytest.param(ADAM, build_mlp, False, marks=pytest.mark.slow),
+        pytest.param(SGD, batch_norm_model, False, marks=pytest.mark.slow),
+        pytest.param(ADAM, batch_norm_model, True, marks=pytest.mark.slow),
+    ],
 )
 def test_replicas_hold_the_same_variables_bit_for_bit(train, build, xla):
     run = Run(train=train, num_replicas=2, build=build, xla=xla)

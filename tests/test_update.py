@@ -393,13 +393,7 @@ def test_label_smoothing_is_the_same_on_any_devices(num_replicas, xla):
 # Everything at once.
 
 
-@pytest.mark.parametrize(
-    ("num_replicas", "xla"),
-    [
-        (2, True),
-        *(pytest.param(*p, marks=pytest.mark.slow) for p in [(1, True), (2, False)]),
-    ],
-)
+@DEVICES
 def test_all_of_it_together_is_the_same_on_any_devices(num_replicas, xla):
     train = plus(
         ADAM,
