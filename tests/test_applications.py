@@ -14,9 +14,10 @@ from trainer.models.imagenet import copy_weights
 
 NUM_CLASSES = 5
 # Quick to build, with and without preprocessing of their own.
-SMALL = ("MobileNetV3Small", "MobileNetV2")
+SMALL = ("MobileNetV3Small",)
 SMALLEST_OF_THEIR_KIND = (
     *("ConvNeXtTiny", "DenseNet121", "EfficientNetB0", "EfficientNetV2B0"),
+    "MobileNetV2",
     *("InceptionResNetV2", "InceptionV3", "MobileNet", "NASNetMobile", "ResNet50"),
     *("ResNet50V2", "VGG16", "VGG19", "Xception"),
 )

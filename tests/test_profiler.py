@@ -94,6 +94,7 @@ def test_a_full_disk_is_told_as_for_other_files(small_disk, tmp_path):
     trace(tmp_path / "elsewhere", (0, 10), first=0, last=10)
 
 
+@pytest.mark.slow
 def test_a_training_profiles_on_request_only(tmp_path, tfds_dir):
     file = runs.write_config(tmp_path, tfds_dir)
     for name, steps in (("without", []), ("with", [10, 20])):

@@ -94,6 +94,7 @@ def test_lines_past_the_restored_step_are_not_shown(tmp_path):
     }
 
 
+@pytest.mark.slow
 def test_without_the_package_a_run_trains_profiles_and_writes_no_events(
     tmp_path, tfds_dir
 ):

@@ -107,7 +107,11 @@ def test_a_validation_without_progress_ends_the_training(tmp_path, tfds_dir, cap
         ("student.train.accumulate=7", "nearest above: 28"),
         ("runtime.min_gpus=1", "runtime.min_gpus = 1 asks for GPUs, got 0"),
         # 157 GB for the first layer alone.
-        ("student.options.hidden_sizes=[50000000]", "devices have too little memory"),
+        pytest.param(
+            "student.options.hidden_sizes=[50000000]",
+            "devices have too little memory",
+            marks=pytest.mark.slow,
+        ),
     ],
 )
 def test_what_the_devices_cannot_do_ends_with_2(
