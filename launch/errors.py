@@ -1,0 +1,5 @@
+"""What a user can mend."""
+
+
+class LaunchError(ValueError):
+    """A flag, a file or the environment cannot be used; the message says the way out."""
