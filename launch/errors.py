@@ -2,4 +2,4 @@
 
 
 class LaunchError(ValueError):
-    """A flag, a file or the environment cannot be used; the message says the way out."""
+    """A flag, a file or the environment cannot be used; the message says a way out."""
