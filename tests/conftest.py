@@ -13,11 +13,16 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
+from etils import epath
+
+from tests import stores
 
 _CPU = tf.config.list_physical_devices("CPU")[0]
 tf.config.set_logical_device_configuration(
     _CPU, [tf.config.LogicalDeviceConfiguration()] * 2
 )
+
+stores.register()
 
 _EXIT_STATUS = pytest.StashKey[int]()
 REPOSITORY = pathlib.Path(__file__).parents[1]
@@ -41,6 +46,14 @@ def small_disk(tmp_path: pathlib.Path) -> Iterator[pathlib.Path]:
     )
     yield folder
     subprocess.run(["umount", str(folder)], check=True)
+
+
+@pytest.fixture
+def store() -> Iterator[epath.Path]:
+    """A folder that is not there yet, in an object store."""
+    stores.empty()
+    yield epath.Path(f"{stores.BUCKET}/run")
+    stores.empty()
 
 
 @functools.cache

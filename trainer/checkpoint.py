@@ -9,7 +9,6 @@ its own best, a run restored from it goes on as if it had never stopped.
 import contextlib
 import dataclasses
 import json
-import pathlib
 import re
 import zipfile
 import zlib
@@ -19,6 +18,7 @@ from typing import Any
 import keras
 import numpy as np
 import tensorflow as tf
+from etils import epath
 
 from trainer import files
 
@@ -27,7 +27,10 @@ _HEADER = "header"  # the array that holds run and position, as JSON
 # A run may move between devices that need float16's loss scale and others.
 _COMES_AND_GOES = "loss_scale/"
 
-_DAMAGE = (zipfile.BadZipFile, zlib.error, ValueError, KeyError, EOFError, OSError)
+_DAMAGE = (
+    *(zipfile.BadZipFile, zlib.error, ValueError, KeyError, EOFError, OSError),
+    tf.errors.OpError,
+)
 
 
 class CheckpointError(ValueError):
@@ -43,7 +46,7 @@ class Position:
     best_accuracy: float = -1.0
 
 
-def latest_position(folder: pathlib.Path) -> Position:
+def latest_position(folder: epath.Path) -> Position:
     """How far the training with checkpoints in `folder` is; its variables stay on disk.
 
     Raises:
@@ -58,7 +61,7 @@ class Checkpoints:
 
     def __init__(
         self,
-        folder: pathlib.Path,
+        folder: epath.Path,
         *,
         state: Mapping[str, Sequence[keras.Variable]],
         run: str,
@@ -105,7 +108,9 @@ class Checkpoints:
             with contextlib.suppress(CheckpointError):
                 best.add(_position(_read_header(self._folder, step)).best_step)
         for step in set(steps).difference(newest, best):
-            _path(self._folder, step).unlink()
+            path = _path(self._folder, step)
+            with files.explained(path):
+                path.unlink()
 
     def restore_latest(self) -> Position:
         """Sets all variables to the newest checkpoint; without one nothing changes."""
@@ -165,13 +170,15 @@ class Checkpoints:
                 )
 
 
-def _steps(folder: pathlib.Path) -> list[int]:
+def _steps(folder: epath.Path) -> list[int]:
     """The steps of which there is a checkpoint, in order."""
-    found = (re.fullmatch(r"step-(\d+)\.npz", path.name) for path in folder.glob("*"))
+    with files.reached(folder):
+        names = [path.name for path in files.inside(folder)]
+    found = (re.fullmatch(r"step-(\d+)\.npz", name) for name in names)
     return sorted(int(match[1]) for match in found if match)
 
 
-def _path(folder: pathlib.Path, step: int) -> pathlib.Path:
+def _path(folder: epath.Path, step: int) -> epath.Path:
     return folder / f"step-{step:08d}.npz"
 
 
@@ -179,13 +186,13 @@ def _position(header: dict[str, Any]) -> Position:
     return Position(**{f.name: header[f.name] for f in dataclasses.fields(Position)})
 
 
-def _read_header(folder: pathlib.Path, step: int) -> dict[str, Any]:
+def _read_header(folder: epath.Path, step: int) -> dict[str, Any]:
     with _stored(_path(folder, step)) as arrays:
         return _header(arrays)
 
 
 def _read(
-    folder: pathlib.Path, step: int
+    folder: epath.Path, step: int
 ) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
     """Header and variables; reading verifies the checksum of each."""
     with _stored(_path(folder, step)) as arrays:
@@ -199,11 +206,11 @@ def _header(arrays: Mapping[str, np.ndarray]) -> dict[str, Any]:
 
 
 @contextlib.contextmanager
-def _stored(path: pathlib.Path) -> Iterator[Mapping[str, np.ndarray]]:
+def _stored(path: epath.Path) -> Iterator[Mapping[str, np.ndarray]]:
     """The arrays of a checkpoint, read when asked for."""
     try:
         # Opened here, since NumPy leaves a damaged file open.
-        with open(path, "rb") as file, np.load(file, allow_pickle=False) as arrays:
+        with files.opened(path) as file, np.load(file, allow_pickle=False) as arrays:
             yield arrays
     except FileNotFoundError as error:
         raise CheckpointError(
@@ -215,7 +222,7 @@ def _stored(path: pathlib.Path) -> Iterator[Mapping[str, np.ndarray]]:
         ) from error
 
 
-def _way_out(path: pathlib.Path) -> str:
+def _way_out(path: epath.Path) -> str:
     """Newer files may point at this one as their best, so they go with it."""
     steps = _steps(path.parent)
     names = {step: _path(path.parent, step).name for step in steps}

@@ -1,14 +1,13 @@
 """What a training tells: metrics.jsonl for programs, progress for people."""
 
 import json
-import os
-import pathlib
 import statistics
 import sys
 from collections.abc import Callable, Iterable
 from typing import Any
 
 import tqdm
+from etils import epath
 
 from trainer import files
 
@@ -19,7 +18,7 @@ class MetricsFile:
     """One JSON object a line, each step once: {"step": 50, "train/loss": 0.3, ...}."""
 
     def __init__(
-        self, path: pathlib.Path, *, last_step: int, copies: Iterable[Copy] = ()
+        self, path: epath.Path, *, last_step: int, copies: Iterable[Copy] = ()
     ) -> None:
         """Opens `path` for what follows `last_step`; lines past that step are dropped.
 
@@ -40,14 +39,9 @@ class MetricsFile:
         Raises:
           StorageError: the disk is full.
         """
-        with (
-            files.explained(self._path),
-            open(self._path, "a", encoding="utf-8") as file,
-        ):
-            file.write(json.dumps({"step": step, **metrics}) + "\n")
-            file.flush()
-            # The checkpoint of the step may follow, and must not outlive its line.
-            os.fsync(file.fileno())
+        line = json.dumps({"step": step, **metrics}) + "\n"
+        # The checkpoint of the step may follow, and must not outlive its line.
+        files.append(self._path, line.encode(), durable=True)
         self._copy(step, metrics)
 
     def _copy(self, step: int, metrics: dict[str, float]) -> None:
@@ -55,12 +49,12 @@ class MetricsFile:
             copy(step, metrics)
 
 
-def read_metrics(path: pathlib.Path) -> list[dict[str, Any]]:
+def read_metrics(path: epath.Path) -> list[dict[str, Any]]:
     """The complete lines of a metrics file; none where there is no file."""
-    if not path.exists():
-        return []
+    with files.reached(path):
+        text = path.read_text(encoding="utf-8") if path.exists() else ""
     lines = []
-    for line in path.read_text(encoding="utf-8").splitlines():
+    for line in text.splitlines():
         try:
             lines.append(json.loads(line))
         except ValueError:  # cut off by a kill or a full disk
@@ -68,7 +62,7 @@ def read_metrics(path: pathlib.Path) -> list[dict[str, Any]]:
     return lines
 
 
-def median_throughput(path: pathlib.Path) -> float | None:
+def median_throughput(path: epath.Path) -> float | None:
     """The median of perf/examples_per_sec in a metrics file; None where none is."""
     rates = [
         line["perf/examples_per_sec"]

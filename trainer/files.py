@@ -1,20 +1,61 @@
-"""Writes that are either complete or absent."""
+"""Files of the workdir, on a disk or behind tf.io.gfile: writes complete or absent.
+
+On a local disk, and on one that machines share through POSIX, a file is replaced at
+once and durably. In an object store (gs://) an object appears whole or not at all, and
+nothing keeps two writers apart: a workdir there must have one writer.
+"""
 
 import contextlib
 import json
 import os
 import pathlib
+import tempfile
 from collections.abc import Iterator
-from typing import Any
+from typing import IO, Any, cast
+
+from etils import epath
 
 
 class StorageError(OSError):
     """A file of the workdir cannot be read or written; the message says which."""
 
 
+def path_of(name: str, *, setting: str) -> epath.Path:
+    """The path that a user calls `name`: on a disk, or in a store such as gs://.
+
+    Raises:
+      StorageError: `setting` names a store that cannot be reached from here.
+    """
+    scheme, has_scheme, _ = name.partition("://")
+    if has_scheme:
+        # Loads TensorFlow, which the first file of a store would do anyway.
+        import tensorflow as tf
+
+        if scheme in tf.io.gfile.get_registered_schemes():
+            with contextlib.suppress(KeyError):  # not one that epath knows
+                return epath.Path(name)
+        raise StorageError(
+            f"{setting} must be on a disk or in a store that TensorFlow reaches, such "
+            f"as gs://BUCKET/FOLDER, got {name!r}; choose one of these"
+        )
+    path = epath.Path(name)
+    if is_remote(path):
+        raise StorageError(
+            f"{setting} must say whether it is on a disk, got {name!r}, which stands "
+            f"for {path} too; write {path}, or mount the disk elsewhere"
+        )
+    return path
+
+
+def is_remote(path: epath.PathLike) -> bool:
+    """Whether `path` is in an object store, where only tf.io.gfile reaches it."""
+    # A local path has no two slashes in a row.
+    return "://" in str(path)
+
+
 @contextlib.contextmanager
-def atomic_path(path: pathlib.Path) -> Iterator[pathlib.Path]:
-    """Yields a temporary path beside `path`, which takes its name once it is on disk.
+def atomic_path(path: epath.Path) -> Iterator[pathlib.Path]:
+    """Yields a temporary local path; what is written there becomes the file `path`.
 
     The suffix is kept, since some writers choose their format by it. When the body
     raises, the temporary file is removed and what `path` held before stays.
@@ -22,41 +63,156 @@ def atomic_path(path: pathlib.Path) -> Iterator[pathlib.Path]:
     Raises:
       StorageError: the disk is full, or the folder cannot be written.
     """
-    temporary = path.with_name(f".writing-{path.name}")
+    with explained(path), _uploaded(path) if is_remote(path) else _renamed(path) as it:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        yield it
+
+
+@contextlib.contextmanager
+def _uploaded(path: epath.Path) -> Iterator[pathlib.Path]:
+    with tempfile.TemporaryDirectory(prefix="alambic-") as folder:
+        temporary = pathlib.Path(folder, path.name)
+        yield temporary
+        epath.Path(temporary).copy(path, overwrite=True)
+
+
+@contextlib.contextmanager
+def _renamed(path: epath.Path) -> Iterator[pathlib.Path]:
+    # Beside it, because only within a disk is a file renamed at once.
+    temporary = pathlib.Path(path.with_name(f".writing-{path.name}"))
     try:
-        with explained(path):
-            path.parent.mkdir(parents=True, exist_ok=True)
-            yield temporary
-            with open(temporary, "rb+") as file:
-                os.fsync(file.fileno())
-            os.replace(temporary, path)
-            _sync_folder(path.parent)
+        yield temporary
+        with open(temporary, "rb+") as file:
+            os.fsync(file.fileno())
+        os.replace(temporary, path)
+        _sync_folder(path.parent)
     finally:
         with contextlib.suppress(OSError):
             temporary.unlink()
 
 
 @contextlib.contextmanager
-def explained(path: pathlib.Path) -> Iterator[None]:
-    """Turns an operating system's error about `path` into a sentence for the user."""
+def local_copy(path: epath.Path) -> Iterator[pathlib.Path]:
+    """Yields `path` itself, or a temporary local file with what a store holds there.
+
+    Raises:
+      StorageError: the store cannot be read.
+    """
+    if not is_remote(path):
+        yield pathlib.Path(path)
+        return
+    with tempfile.TemporaryDirectory(prefix="alambic-") as folder:
+        copy = pathlib.Path(folder, path.name)
+        with reached(path):
+            path.copy(copy)
+        yield copy
+
+
+@contextlib.contextmanager
+def explained(path: epath.PathLike) -> Iterator[None]:
+    """Turns a file system's error in writing `path` into a sentence for the user."""
     try:
         yield
-    except StorageError:
-        raise
-    except OSError as error:
+    except Exception as error:
+        problem = _problem(path, error)
+        if not problem:
+            raise
         raise StorageError(
-            f"{path} cannot be written: {error.strerror or error}; make room there or "
-            "choose another --workdir; files written before are intact"
+            f"{path} cannot be written: {problem}; make room there or choose another "
+            "--workdir; files written before are intact"
         ) from error
 
 
-def write_text(path: pathlib.Path, text: str) -> None:
+@contextlib.contextmanager
+def reached(path: epath.PathLike) -> Iterator[None]:
+    """Turns a store's error in reading `path` into a sentence; disks pass theirs on."""
+    try:
+        yield
+    except Exception as error:
+        problem = _problem(path, error) if is_remote(path) else ""
+        if not problem:
+            raise
+        raise StorageError(
+            f"{path} cannot be read: {problem}; see that its name is right, and that "
+            "this machine may read it"
+        ) from error
+
+
+def _problem(path: epath.PathLike, error: Exception) -> str:
+    """What a file system says in `error`; "" where something else has failed."""
+    if isinstance(error, StorageError):
+        return ""
+    if isinstance(error, OSError):
+        return error.strerror or str(error) or type(error).__name__
+    if is_remote(path):
+        import tensorflow as tf  # which has raised it, if it is a store's error
+
+        if isinstance(error, tf.errors.OpError):
+            return error.message.strip() or type(error).__name__
+    return ""
+
+
+def is_there(path: epath.Path) -> bool:
+    """Whether there is a file or folder at `path`.
+
+    Raises:
+      StorageError: the store cannot be read.
+    """
+    with reached(path):
+        return path.exists()
+
+
+def opened(path: epath.Path) -> IO[bytes]:
+    """The file at `path`, open for reading."""
+    return cast(IO[bytes], path.open("rb"))
+
+
+def inside(folder: epath.Path) -> list[epath.Path]:
+    """What is in `folder`; nothing where there is no such folder."""
+    # Not glob, to which a folder may have a pattern for its name.
+    return list(folder.iterdir()) if folder.is_dir() else []
+
+
+def under(folder: epath.Path) -> Iterator[epath.Path]:
+    """The files in `folder` and in all folders below it."""
+    for top, _, names in folder.walk():
+        yield from (top / name for name in names)
+
+
+def num_bytes(path: epath.Path) -> int:
+    """The size of the file at `path`."""
+    # Of local files epath looks up the owner too, who has no name in many containers.
+    return path.stat().length if is_remote(path) else os.path.getsize(path)
+
+
+def append(path: epath.Path, data: bytes, *, durable: bool) -> None:
+    """Adds `data` to the end of the file at `path`, which a store replaces whole.
+
+    On a disk it is safe from a loss of power afterwards if it is `durable`.
+
+    Raises:
+      StorageError: the disk is full, or the folder cannot be written.
+    """
+    with explained(path):
+        if is_remote(path):
+            before = path.read_bytes() if path.exists() else b""
+            with atomic_path(path) as temporary:
+                temporary.write_bytes(before + data)
+            return
+        with open(path, "ab") as file:
+            file.write(data)
+            if durable:
+                file.flush()
+                os.fsync(file.fileno())
+
+
+def write_text(path: epath.Path, text: str) -> None:
     """Replaces the file at `path` by `text`."""
     with atomic_path(path) as temporary:
         temporary.write_text(text, encoding="utf-8")
 
 
-def write_json(path: pathlib.Path, value: Any) -> None:
+def write_json(path: epath.Path, value: Any) -> None:
     """Replaces the file at `path` by `value` as JSON that a person can read."""
     write_text(path, _json_text(value, indent="") + "\n")
 
@@ -76,7 +232,7 @@ def _json_text(value: Any, *, indent: str) -> str:
     return json.dumps(value, allow_nan=False)
 
 
-def _sync_folder(folder: pathlib.Path) -> None:
+def _sync_folder(folder: epath.Path) -> None:
     # The new name is durable only when the folder that holds it is.
     descriptor = os.open(folder, os.O_RDONLY)
     try:

@@ -2,11 +2,11 @@
 
 import functools
 import json
-import pathlib
 import traceback
 from collections.abc import Callable
 
 from absl import flags
+from etils import epath
 
 from trainer import cluster, config, console, files, workdir
 
@@ -109,10 +109,10 @@ def _print_config(values: flags.FlagValues) -> int:
     return DONE
 
 
-def _workdir(values: flags.FlagValues) -> pathlib.Path:
+def _workdir(values: flags.FlagValues) -> epath.Path:
     if not values.workdir:
         raise UsageError("--workdir must name the folder of the run's files, got none")
-    return pathlib.Path(values.workdir)
+    return files.path_of(values.workdir, setting="--workdir")
 
 
 def _examine(values: flags.FlagValues) -> int:
@@ -148,7 +148,7 @@ def _run_stages(names: tuple[str, ...], values: flags.FlagValues) -> int:
     return DONE
 
 
-def _outcome(path: pathlib.Path) -> str:
+def _outcome(path: epath.Path) -> str:
     """The table of the finished models, and where the report is."""
     from trainer import report
 

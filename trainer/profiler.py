@@ -1,10 +1,10 @@
 """TensorFlow's profiler over some steps of a training."""
 
 import contextlib
-import pathlib
 from collections.abc import Callable, Iterator
 
 import tensorflow as tf
+from etils import epath
 
 from trainer import console, files
 
@@ -17,7 +17,7 @@ def profiled(
     profile_steps: tuple[int, ...],
     *,
     first_step: int,
-    folder: pathlib.Path,
+    folder: epath.Path,
 ) -> Iterator[RunSteps]:
     """Gives `run_steps` that is profiled after step a up to b; `profile_steps` is a, b.
 
@@ -44,7 +44,7 @@ class _Profile:
         run_steps: RunSteps,
         profile_steps: tuple[int, ...],
         first_step: int,
-        folder: pathlib.Path,
+        folder: epath.Path,
     ) -> None:
         start, self._end = profile_steps
         self._run_steps = run_steps
@@ -78,7 +78,7 @@ class _Profile:
 
 
 @contextlib.contextmanager
-def _explained(folder: pathlib.Path) -> Iterator[None]:
+def _explained(folder: epath.Path) -> Iterator[None]:
     with files.explained(folder):
         try:
             yield

@@ -6,13 +6,15 @@ tf.summary: a line is in the file once it is logged, and a full disk is seen at 
 """
 
 import importlib.util
+import io
 import os
-import pathlib
 import socket
 import struct
 import time
 from collections.abc import Iterable, Mapping
 from typing import Any
+
+from etils import epath
 
 from trainer import files
 
@@ -25,7 +27,7 @@ def is_installed() -> bool:
 class EventFile:
     """The only event file of a folder; TensorBoard must be installed."""
 
-    def __init__(self, folder: pathlib.Path) -> None:
+    def __init__(self, folder: epath.Path) -> None:
         """Starts a new file in `folder`; the event files of earlier processes go.
 
         Raises:
@@ -36,8 +38,9 @@ class EventFile:
         name = f"events.out.tfevents.{int(time.time())}.{socket.gethostname()}"
         self._path = folder / f"{name}.{os.getpid()}"
         with files.explained(folder):
-            for earlier in folder.glob("*.tfevents.*"):
-                earlier.unlink()
+            for earlier in files.inside(folder):
+                if ".tfevents." in earlier.name:
+                    earlier.unlink()
         self._append(file_version="brain.Event:2")
 
     def add_scalars(self, step: int, scalars: Mapping[str, float]) -> None:
@@ -49,7 +52,7 @@ class EventFile:
         values = [{"tag": tag, "simple_value": v} for tag, v in scalars.items()]
         self._append(step=step, summary={"value": values})
 
-    def add_images(self, pngs: Iterable[pathlib.Path]) -> None:
+    def add_images(self, pngs: Iterable[epath.Path]) -> None:
         """Appends PNG files as they are, each under the stem of its name.
 
         Raises:
@@ -68,8 +71,9 @@ class EventFile:
         from tensorboard.summary.writer.record_writer import RecordWriter
 
         record = event_pb2.Event(wall_time=time.time(), **event).SerializeToString()
+        framed = io.BytesIO()
+        RecordWriter(framed).write(record)
         with files.explained(self._path):
             # Each time: somebody may tidy up event files while a training runs.
             self._path.parent.mkdir(parents=True, exist_ok=True)
-            with open(self._path, "ab") as file:
-                RecordWriter(file).write(record)
+        files.append(self._path, framed.getvalue(), durable=False)

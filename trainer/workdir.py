@@ -1,9 +1,12 @@
 """The folder of a run: where each file is, and which config it belongs to."""
 
 import contextlib
+import fnmatch
 import json
-import pathlib
+import os
 import shutil
+
+from etils import epath
 
 from trainer import files
 from trainer.config import Config, ConfigError, differences, resolved
@@ -27,19 +30,19 @@ LAST = "last.keras"  # the model after the last step
 FINISHED = "model.keras"  # the model of the step that was best on validation
 
 
-def training_folder(workdir: pathlib.Path, role: str, seed: int) -> pathlib.Path:
+def training_folder(workdir: epath.Path, role: str, seed: int) -> epath.Path:
     """Where the files of a "teacher_head", "teacher", "student" or "baseline" are."""
     # There is one teacher for all seeds.
     of_teacher = role in ("teacher_head", "teacher")
     return workdir / role if of_teacher else workdir / role / f"seed-{seed}"
 
 
-def is_finished(workdir: pathlib.Path) -> bool:
+def is_finished(workdir: epath.Path) -> bool:
     """Whether a whole run has ended there: the report is drawn last."""
     return (workdir / RESULTS).exists() and (workdir / REPORT).exists()
 
 
-def claim(workdir: pathlib.Path, config: Config) -> None:
+def claim(workdir: epath.Path, config: Config) -> None:
     """Makes the workdir this run's, or finds that it is.
 
     Raises:
@@ -49,55 +52,68 @@ def claim(workdir: pathlib.Path, config: Config) -> None:
     check(workdir, config)
     if not _holds_training(workdir):
         # Nothing has begun with what an earlier attempt listed.
-        shutil.rmtree(workdir / LISTS, ignore_errors=True)
+        with files.explained(workdir), contextlib.suppress(OSError):
+            (workdir / LISTS).rmtree()
     # Written again: devices and paths may have changed.
     files.write_json(workdir / CONFIG, resolved(config))
 
 
-def check(workdir: pathlib.Path, config: Config) -> None:
+def check(workdir: epath.Path, config: Config) -> None:
     """Finds the workdir free for this run, or this run's; writes nothing.
 
     Raises:
       ConfigError: it holds a run with another config.
     """
     path = workdir / CONFIG
-    changed = differences(_read(path), resolved(config)) if path.exists() else []
-    # Nothing is lost where a mistake in the config ended the run before it trained.
-    if changed and _holds_training(workdir):
+    with files.reached(workdir):
+        changed = differences(_read(path), resolved(config)) if path.exists() else []
+        # Nothing is lost where a mistake in the config ended the run before it trained.
+        is_others = bool(changed) and _holds_training(workdir)
+    if is_others:
         raise ConfigError(
             f"--workdir {workdir} holds a run with another config "
             f"({'; '.join(changed)}); choose another --workdir, or set these back"
         )
 
 
-def try_writing(workdir: pathlib.Path, *, num_bytes: int) -> int:
+def try_writing(workdir: epath.Path, *, num_bytes: int) -> int | None:
     """Writes and removes a file, and folders that are not there; gives bytes free.
+
+    A store does not tell how much it has room for: None.
 
     Raises:
       StorageError: the folder cannot be written.
     """
-    made = [folder for folder in (workdir, *workdir.parents) if not folder.exists()]
+    remote = files.is_remote(workdir)
+    folders = [workdir, *workdir.parents]
+    if remote:
+        # Its scheme and its bucket are no folders.
+        folders = [folder for folder in folders if len(folder.parts) > 3]
+    with files.explained(workdir):
+        made = [folder for folder in folders if not folder.exists()]
     file = workdir / "write-test"
     try:
         with files.atomic_path(file) as temporary:
             temporary.write_bytes(bytes(num_bytes))
-        file.unlink()
-        return shutil.disk_usage(workdir).free
+        with files.explained(file):
+            file.unlink()
+        return None if remote else shutil.disk_usage(workdir).free
     finally:
         for folder in made:
-            with contextlib.suppress(OSError):
-                folder.rmdir()
+            with contextlib.suppress(OSError, ValueError), files.explained(folder):
+                folder.rmdir() if remote else os.rmdir(folder)
 
 
-def _holds_training(workdir: pathlib.Path) -> bool:
+def _holds_training(workdir: epath.Path) -> bool:
     return any(
-        next((workdir / role).rglob(kind), None)
+        fnmatch.fnmatch(path.name, kind)
         for role in ("teacher_head", "teacher", "student", "baseline")
+        for path in files.under(workdir / role)
         for kind in ("step-*.npz", "*.keras")
     )
 
 
-def _read(path: pathlib.Path) -> dict[str, object]:
+def _read(path: epath.Path) -> dict[str, object]:
     try:
         return dict(json.loads(path.read_text(encoding="utf-8")))
     except (ValueError, TypeError, OSError) as error:

@@ -17,13 +17,13 @@ import hashlib
 import itertools
 import json
 import os
-import pathlib
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, TypeVar
 
 import tensorflow as tf
 import tqdm
+from etils import epath
 
 from trainer import files
 from trainer.data.decode import decoded, reason
@@ -57,7 +57,7 @@ class ListedFile:
         return self.state.startswith(_DAMAGED)
 
 
-def list_path(folder: pathlib.Path, split: str) -> pathlib.Path:
+def list_path(folder: epath.Path, split: str) -> epath.Path:
     """Where the list of a whole split is kept, in the folder of all lists."""
     return folder / f"{split}.jsonl"
 
@@ -93,7 +93,7 @@ def new_list(root: str, classes: Mapping[str, str], *, split: str) -> list[Liste
 
 
 def check_unchanged(
-    root: str, lines: Iterable[ListedFile], *, kept_in: pathlib.Path
+    root: str, lines: Iterable[ListedFile], *, kept_in: epath.Path
 ) -> None:
     """Compares the examples of a list with the files there are.
 
@@ -115,20 +115,22 @@ def check_unchanged(
     _for_each(check, examples, title=f"comparing {kept_in.stem}")
 
 
-def write(path: pathlib.Path, lines: Sequence[ListedFile]) -> None:
+def write(path: epath.Path, lines: Sequence[ListedFile]) -> None:
     """Replaces the list at `path`."""
     files.write_text(path, "".join(_text(line) + "\n" for line in lines))
 
 
-def read(path: pathlib.Path) -> list[ListedFile]:
+def read(path: epath.Path) -> list[ListedFile]:
     """The list at `path`, in the order of the ids.
 
     Raises:
       DataError: it is not such a list.
     """
     listed: list[ListedFile] = []
+    with files.reached(path):
+        text = path.read_text(encoding="utf-8")
     # Not splitlines, to which more characters end a line than JSON escapes.
-    for line in path.read_text(encoding="utf-8").removesuffix("\n").split("\n"):
+    for line in text.removesuffix("\n").split("\n"):
         try:
             listed.append(_listed(json.loads(line)))
         except (ValueError, KeyError, TypeError) as error:
@@ -180,7 +182,7 @@ def _state(contents: bytes, decode: Callable[[bytes], tf.Tensor]) -> str:
     return EXAMPLE
 
 
-def _changed(path: str, now: str, kept_in: pathlib.Path) -> DataError:
+def _changed(path: str, now: str, kept_in: epath.Path) -> DataError:
     return DataError(
         f"{path} must be as {kept_in} lists it, got another: {now}; put it back, or "
         "start anew in another --workdir, because this run has begun with the old one"

@@ -3,10 +3,10 @@
 import dataclasses
 import functools
 import os
-import pathlib
 from collections.abc import Collection, Mapping
 
 import numpy as np
+from etils import epath
 
 from trainer.config import DataConfig
 from trainer.data import file_list, splits
@@ -112,7 +112,7 @@ class FolderSource:
         return self._num_bytes <= self.data.memory_budget_bytes
 
 
-def open_folder(data: DataConfig, lists: pathlib.Path) -> FolderSource:
+def open_folder(data: DataConfig, lists: epath.Path) -> FolderSource:
     """Finds the images of a folder, or those of the lists kept under `lists`.
 
     Without lists every file of the splits in use is read once, and lists are written.
@@ -145,7 +145,7 @@ def open_folder(data: DataConfig, lists: pathlib.Path) -> FolderSource:
 
 
 def _kept_and_new(
-    data: DataConfig, root: str, found: dict[str, dict[str, str]], lists: pathlib.Path
+    data: DataConfig, root: str, found: dict[str, dict[str, str]], lists: epath.Path
 ) -> tuple[dict[str, list[ListedFile]], dict[str, list[ListedFile]]]:
     """The lists of the splits in use: those there are, and those made now."""
     names = splits.used(data, found)

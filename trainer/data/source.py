@@ -1,9 +1,9 @@
 """Datasets by name: what the splits of one share, and where to read them."""
 
-import pathlib
 from typing import Protocol
 
 import numpy as np
+from etils import epath
 
 from trainer.config import DataConfig
 from trainer.data.examples import DataError, Examples
@@ -39,7 +39,7 @@ class Source(Protocol):
         """
 
 
-def open_source(data: DataConfig, lists: pathlib.Path) -> Source:
+def open_source(data: DataConfig, lists: epath.Path) -> Source:
     """Opens `data.dataset`, and checks its splits and features.
 
     A folder's lists of files are kept under `lists`, and hold when it is opened again.

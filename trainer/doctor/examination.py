@@ -2,12 +2,12 @@
 
 import dataclasses
 import gc
-import pathlib
 import time
 from collections.abc import Iterator
 
 import keras
 import tensorflow as tf
+from etils import epath
 
 from trainer import (
     checkpoint,
@@ -37,12 +37,10 @@ class Examination:
     _session: Session
     _teacher: keras.Model
     _student: keras.Model
-    _free: int  # bytes on the workdir's disk
+    _free: int | None  # bytes on the workdir's disk; None where no one knows
     _pipeline_rate: float  # examples a second
 
-    def __init__(
-        self, config: Config, path: pathlib.Path, scratch: pathlib.Path
-    ) -> None:
+    def __init__(self, config: Config, path: epath.Path, scratch: epath.Path) -> None:
         self._config = config
         self._path = path
         self._scratch = scratch
@@ -120,6 +118,9 @@ class Examination:
 
     def _workdir(self) -> Iterator[str]:
         self._free = workdir.try_writing(self._path, num_bytes=_WRITTEN_BYTES)
+        if self._free is None:
+            yield f"{self._path}: {memory.text(_WRITTEN_BYTES)} written and removed"
+            return
         yield (
             f"{self._path}: {memory.text(_WRITTEN_BYTES)} written, synced, renamed and "
             f"removed; {memory.text(self._free)} free"
@@ -228,22 +229,23 @@ class Examination:
             each = kept * tried.footprint.state + models_of_it
             needed += self._num_trainings[role] * each
         there = sum(
-            file.stat().st_size
+            files.num_bytes(file)
             for *_, folder in self._trainings()
-            for file in folder.rglob("*.*")
+            for file in files.under(folder)
             if file.suffix in (".npz", ".keras")
         )
         missing = needed - there
-        if self._free < missing:
+        if self._free is not None and self._free < missing:
             raise files.StorageError(
                 f"--workdir {self._path} needs about {memory.text(missing)} more for "
                 f"checkpoints and models, got {memory.text(self._free)} free; make "
                 "room, choose another --workdir, or lower runtime.keep_checkpoints "
                 f"({self._config.runtime.keep_checkpoints})"
             )
+        free = "" if self._free is None else f", {memory.text(self._free)} free"
         yield (
             f"about {memory.text(needed)} for checkpoints and models, "
-            f"{memory.text(there)} of it there, {memory.text(self._free)} free"
+            f"{memory.text(there)} of it there{free}"
         )
 
     def _estimate(self) -> Iterator[str]:
@@ -259,7 +261,7 @@ class Examination:
             f"({', '.join(parts)}); validation, saving and the report come on top"
         )
 
-    def _trainings(self) -> Iterator[tuple[str, int, pathlib.Path]]:
+    def _trainings(self) -> Iterator[tuple[str, int, epath.Path]]:
         for role in self._num_trainings:
             of_teacher = role.startswith("teacher")
             for seed in (

@@ -1,6 +1,5 @@
 """Whole models from files, fitted to the data's images and to logits."""
 
-import pathlib
 import warnings
 import zipfile
 from collections.abc import Callable
@@ -8,8 +7,10 @@ from collections.abc import Callable
 import keras
 import numpy as np
 import tensorflow as tf
+from etils import epath
 from google.protobuf.message import DecodeError
 
+from trainer import files
 from trainer.config import ConfigError, SavedOptions
 from trainer.models.checks import answers, is_probabilities
 from trainer.models.inputs import Inputs, resized, to_uint8
@@ -56,15 +57,19 @@ def saved_model(
 
 def _load(options: SavedOptions, wrong: str) -> tuple[Saved, tf.TensorSpec]:
     """The file's model, and what it takes."""
-    path = pathlib.Path(options.path)
-    if not path.exists():
+    path = files.path_of(options.path, setting=f"{wrong},")
+    if not files.is_there(path):
         raise ConfigError(
             f"{wrong}, got {options.path!r}: no such file; give its path from here, or "
             "an absolute one"
         )
     try:
-        load = _keras_file if options.is_keras_file else _saved_model_folder
-        saved, spec = load(options.path)
+        # TensorFlow itself reads a folder, wherever it is.
+        saved, spec = (
+            _keras_file(path)
+            if options.is_keras_file
+            else _saved_model_folder(options.path)
+        )
     except _UNREADABLE as error:
         reason = (str(error).strip() or type(error).__name__).splitlines()[0]
         raise ConfigError(
@@ -79,11 +84,11 @@ def _load(options: SavedOptions, wrong: str) -> tuple[Saved, tf.TensorSpec]:
     return saved, spec
 
 
-def _keras_file(path: str) -> tuple[Saved, tf.TensorSpec]:
-    with warnings.catch_warnings():
+def _keras_file(path: epath.Path) -> tuple[Saved, tf.TensorSpec]:
+    with files.local_copy(path) as local, warnings.catch_warnings():
         # Of optimizers and losses, which are not loaded.
         warnings.simplefilter("ignore", UserWarning)
-        model = keras.models.load_model(path, compile=False)
+        model = keras.models.load_model(str(local), compile=False)
     return model, _only([tf.TensorSpec(x.shape, x.dtype) for x in model.inputs])
 
 

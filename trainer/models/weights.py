@@ -2,7 +2,6 @@
 
 import collections
 import contextlib
-import pathlib
 import warnings
 import zipfile
 from typing import Any
@@ -11,6 +10,7 @@ import h5py
 import keras
 import numpy as np
 
+from trainer import files
 from trainer.config import ConfigError
 from trainer.models.imagenet import load_imagenet
 
@@ -31,9 +31,8 @@ def load_weights(
     is unless there are 1000 classes.
 
     Raises:
-      ConfigError: no such file, no such format, or the weights of another model;
-        `setting` names the setting ("teacher.weights") in the message, which ends in
-        `way_out`.
+      ConfigError: no such file or format, or another model's weights; the message
+        begins with `setting` ("teacher.weights") and ends in `way_out`.
     """
     if path == "imagenet":
         load_imagenet(model, setting=setting)
@@ -43,27 +42,30 @@ def load_weights(
             f"{setting} must end in .keras or .weights.h5, got {path!r}; "
             "save the model in one of these formats"
         )
-    if not pathlib.Path(path).is_file():
+    file = files.path_of(path, setting=setting)
+    if not files.is_there(file):
         raise ConfigError(
             f"{setting} must name a file, got {path!r}: no such file; "
             "give its path from here, or an absolute one"
         )
-    try:
-        _load_exactly(model, path)
-    except _DAMAGE as error:
-        raise ConfigError(
-            f"{setting} must hold the weights of a {model.name!r} with options as "
-            f"configured{_reason(model, path, error)}; {way_out}"
-        ) from error
+    with files.local_copy(file) as local:
+        try:
+            _load_exactly(model, str(local))
+        except _DAMAGE as error:
+            reason = _reason(model, path, str(local), error)
+            raise ConfigError(
+                f"{setting} must hold the weights of a {model.name!r} with options as "
+                f"configured{reason}; {way_out}"
+            ) from error
 
 
-def _reason(model: keras.Model, path: str, error: Exception) -> str:
+def _reason(model: keras.Model, path: str, local: str, error: Exception) -> str:
     """The end of the sentence: both numbers of classes, where they are all it is."""
     # A subclassed model does not know the shape of its output.
     classes = getattr(model, "output_shape", ("its number of",))[-1]
     try:
         wanted = [tuple(variable.shape) for variable in _stored(model)]
-        found = _other_classes(wanted, _shapes(path))
+        found = _other_classes(wanted, _shapes(local))
     except _DAMAGE:
         found = None
     if found:

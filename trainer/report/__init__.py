@@ -4,7 +4,7 @@
 it is imported when a page is written and not before.
 """
 
-import pathlib
+from etils import epath
 
 from trainer.report.inputs import ReportError, read_results
 from trainer.report.table import Comparison, comparison, render, summary
@@ -20,7 +20,7 @@ __all__ = [
 ]
 
 
-def write(workdir: pathlib.Path) -> pathlib.Path:
+def write(workdir: epath.Path) -> epath.Path:
     """Writes `report/index.html` and its PNGs: see `trainer.report.page.write`.
 
     Raises:

@@ -5,13 +5,14 @@ Shapes: M = examples of the test split, C = classes, K = example images.
 
 import dataclasses
 import json
-import pathlib
 import zipfile
 from collections.abc import Callable
 from typing import Any
 
 import numpy as np
+from etils import epath
 
+from trainer import files
 from trainer.workdir import CONFIG, METRICS, PREDICTIONS, RESULTS
 
 NUMBERS = ("examples", "errors", "accuracy", "nll", "ece")  # in every set of metrics
@@ -45,7 +46,7 @@ class Inputs:
     histories: dict[str, list[History]]  # model -> one history a seed; may be empty
 
 
-def read_results(workdir: pathlib.Path) -> dict[str, Any]:
+def read_results(workdir: epath.Path) -> dict[str, Any]:
     """The checked `results.json` of a workdir.
 
     Raises:
@@ -57,7 +58,7 @@ def read_results(workdir: pathlib.Path) -> dict[str, Any]:
     return results
 
 
-def read(workdir: pathlib.Path) -> Inputs:
+def read(workdir: epath.Path) -> Inputs:
     """Reads and checks `config.json`, `results.json`, `predictions.npz`, histories.
 
     A model without `metrics.jsonl` has no history: a teacher may come as weights.
@@ -94,7 +95,7 @@ def setting(config: dict[str, Any], section: str, key: str) -> Any:
     return (config.get(section) or {}).get(key)
 
 
-def _error(path: pathlib.Path, problem: str) -> ReportError:
+def _error(path: epath.Path, problem: str) -> ReportError:
     # Each file is written anew where it is missing, by the stage that owns it.
     stage = "run" if path.name in (CONFIG, METRICS) else "evaluate"
     return ReportError(
@@ -103,11 +104,11 @@ def _error(path: pathlib.Path, problem: str) -> ReportError:
     )
 
 
-def _read_json(path: pathlib.Path) -> dict[str, Any]:
+def _read_json(path: epath.Path) -> dict[str, Any]:
     try:
         value = json.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
-        raise _error(path, f"cannot be read ({error.strerror})") from error
+        raise _error(path, f"cannot be read ({error.strerror or error})") from error
     except ValueError as error:  # not JSON, or not UTF-8
         raise _error(path, f"is not JSON ({error})") from error
     if not isinstance(value, dict):
@@ -115,7 +116,7 @@ def _read_json(path: pathlib.Path) -> dict[str, Any]:
     return value
 
 
-def _check_results(path: pathlib.Path, results: dict[str, Any]) -> None:
+def _check_results(path: epath.Path, results: dict[str, Any]) -> None:
     models = results.get("models")
     if not (isinstance(models, dict) and models):
         raise _error(path, "holds no `models`")
@@ -151,9 +152,9 @@ def _check_model(model: dict[str, Any]) -> None:
         raise ValueError(f"confusion matrix {counts.shape} of {num_classes} classes")
 
 
-def _read_predictions(path: pathlib.Path, names: list[str]) -> Predictions:
+def _read_predictions(path: epath.Path, names: list[str]) -> Predictions:
     try:
-        with np.load(path) as arrays:
+        with files.opened(path) as file, np.load(file) as arrays:
             predictions = _predictions(arrays.__getitem__, names)
     except OSError as error:
         raise _error(path, f"cannot be read ({error})") from error
@@ -189,12 +190,12 @@ def _predictions(array: Callable[[str], np.ndarray], names: list[str]) -> Predic
     return found
 
 
-def _read_histories(folder: pathlib.Path) -> list[History]:
-    paths = [*folder.glob(METRICS), *folder.glob(f"*/{METRICS}")]
-    return [_read_history(path) for path in sorted(paths)]
+def _read_histories(folder: epath.Path) -> list[History]:
+    paths = [place / METRICS for place in (folder, *files.inside(folder))]
+    return [_read_history(path) for path in sorted(paths) if path.exists()]
 
 
-def _read_history(path: pathlib.Path) -> History:
+def _read_history(path: epath.Path) -> History:
     history = []
     try:
         for line in path.read_text(encoding="utf-8").splitlines():
@@ -202,7 +203,7 @@ def _read_history(path: pathlib.Path) -> History:
             int(row["step"])
             history.append(row)
     except OSError as error:
-        raise _error(path, f"cannot be read ({error.strerror})") from error
+        raise _error(path, f"cannot be read ({error.strerror or error})") from error
     except (KeyError, TypeError, ValueError) as error:
         line_number = len(history) + 1
         raise _error(path, f"line {line_number} is malformed ({error!r})") from error

@@ -3,11 +3,11 @@
 import base64
 import html
 import json
-import pathlib
 from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
+from etils import epath
 
 from trainer import files
 from trainer.report import figures, inputs, pictures, table
@@ -17,7 +17,7 @@ MAX_CLASSES = 20  # rows of the open table of classes
 DOTS_PER_INCH = 150
 
 
-def write(workdir: pathlib.Path) -> pathlib.Path:
+def write(workdir: epath.Path) -> epath.Path:
     """Writes `report/*.png` and `report/index.html`, each complete or not at all.
 
     Reads `config.json`, `results.json`, `predictions.npz` and every model's

@@ -2,7 +2,7 @@
 
 import importlib.util
 
-from trainer import console, tensorboard
+from trainer import console, files, tensorboard
 from trainer import report as pages
 from trainer.stages.session import Session
 from trainer.workdir import TENSORBOARD
@@ -17,7 +17,8 @@ def report(session: Session) -> None:
         folder = pages.write(session.path).parent
         if tensorboard.is_installed():
             figures = tensorboard.EventFile(folder / TENSORBOARD)
-            figures.add_images(sorted(folder.glob("*.png")))
+            drawn = sorted(files.inside(folder))
+            figures.add_images(path for path in drawn if path.suffix == ".png")
     else:
         console.say(
             "no report is drawn: matplotlib is not installed; "

@@ -4,12 +4,12 @@ import dataclasses
 import functools
 import hashlib
 import json
-import pathlib
 from collections.abc import Callable
 
 import keras
 import numpy as np
 import tensorflow as tf
+from etils import epath
 
 from trainer import data, distribution, evaluate, models, workdir
 from trainer.config import (
@@ -27,7 +27,7 @@ class Session:
     """One run in one process. Data and teacher are loaded when first asked for."""
 
     config: Config
-    path: pathlib.Path  # the workdir
+    path: epath.Path  # the workdir
     strategy: tf.distribute.Strategy
 
     @functools.cached_property
@@ -65,7 +65,7 @@ class Session:
         """The teacher's answers to the validation images: float32 [M, C]."""
         return self.predictor(self.teacher, self.validation)()
 
-    def folder(self, role: str, seed: int) -> pathlib.Path:
+    def folder(self, role: str, seed: int) -> epath.Path:
         """Where the files of a "teacher", "student" or "baseline" are."""
         return workdir.training_folder(self.path, role, seed)
 
@@ -126,7 +126,7 @@ class Session:
         """Metrics of validation logits [M, C] against the labels."""
         return evaluate.classification_metrics(logits, self.validation.labels)
 
-    def load(self, model: keras.Model, path: pathlib.Path, *, stage: str) -> None:
+    def load(self, model: keras.Model, path: epath.Path, *, stage: str) -> None:
         """Sets the weights of `model` to those that `stage` left in `path`.
 
         Raises:
@@ -151,7 +151,7 @@ class Session:
         return f"{self.config.name}/{role}/seed-{seed}/{digest}"
 
 
-def open_session(config: Config, path: pathlib.Path) -> Session:
+def open_session(config: Config, path: epath.Path) -> Session:
     """Finds the devices for a run whose workdir `path` is claimed.
 
     Raises:

@@ -1,12 +1,12 @@
 """One training from start or checkpoint to its finished model."""
 
 import dataclasses
-import pathlib
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 
 import keras
 import numpy as np
+from etils import epath
 
 from trainer import (
     core,
@@ -36,7 +36,7 @@ class Training:
     seed: int  # of the data order and the dropout
     section: TrainConfig
     setting: str  # its name in messages, such as "student.train"
-    folder: pathlib.Path
+    folder: epath.Path
     weights: str  # the file to start from; "": from the model's own initial weights
     model: keras.Model
     computed: core.Core  # of each step, by each replica
@@ -61,7 +61,7 @@ class Training:
         )
 
 
-def is_finished(folder: pathlib.Path) -> bool:
+def is_finished(folder: epath.Path) -> bool:
     """Whether the training in `folder` has ended; its model is the last file."""
     return (folder / FINISHED).exists()
 
@@ -81,7 +81,7 @@ def train(session: Session, training: Training) -> None:
     _save_judged(training, learner, FINISHED)
 
 
-def save_model(model: keras.Model, path: pathlib.Path) -> None:
+def save_model(model: keras.Model, path: epath.Path) -> None:
     """Writes `model` in Keras's format."""
     with files.atomic_path(path) as temporary:
         model.save(temporary)
@@ -248,7 +248,7 @@ def _actions(
     )
 
 
-def _metrics_file(folder: pathlib.Path, last_step: int) -> MetricsFile:
+def _metrics_file(folder: epath.Path, last_step: int) -> MetricsFile:
     copies = []
     if tensorboard.is_installed():
         copies.append(tensorboard.EventFile(folder / TENSORBOARD).add_scalars)
