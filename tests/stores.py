@@ -7,12 +7,28 @@ from etils.epath import backend, gpath
 BUCKET = "ram://bucket"
 
 
+class _Replacing(type(backend.tf_backend)):
+    """Writes replace a file, as in every store but ram://, which appends to it."""
+
+    def open(self, path, mode):
+        if "w" in mode and self.exists(path):
+            self.remove(path)
+        return super().open(path, mode)
+
+    def copy(self, path, dst, overwrite):
+        if overwrite and self.exists(dst):
+            self.remove(dst)
+        super().copy(path, dst, overwrite)
+
+
 def register() -> None:
     """Teaches epath the scheme as it knows gs://.
 
     Its tables of schemes are private, but a path class of our own would not show what
     the one of gs:// does.
     """
+    backend.tf_backend = _Replacing()
+    gpath._GCS_BACKENDS |= {backend.tf_backend}
     gpath._URI_PREFIXES += ("ram://",)
     gpath._URI_SCHEMES |= {"ram"}
     gpath._URI_MAP_ROOT["ram://"] = "/ram/"

@@ -2,6 +2,8 @@
 
 import contextlib
 import io
+import json
+import pathlib
 
 import numpy as np
 import pytest
@@ -11,7 +13,7 @@ from etils import epath
 from tests import drawn_images, runs, stores
 from tests.test_checkpoint import build, fill, open_in
 from trainer import data, events, files, main, models, workdir
-from trainer.checkpoint import CheckpointError, Position
+from trainer.checkpoint import CheckpointError, Position, latest_position
 from trainer.config import DataConfig
 
 
@@ -53,8 +55,10 @@ def test_a_write_replaces_the_object_and_leaves_no_other(store):
 def test_a_failed_write_leaves_the_old_object(store):
     path = store / "model.keras"
     files.write_text(path, "old")
+    temporary = pathlib.Path()
 
     def write_half() -> None:
+        nonlocal temporary
         with files.atomic_path(path) as temporary:
             assert temporary.suffix == ".keras"
             temporary.write_text("ne")
@@ -62,17 +66,8 @@ def test_a_failed_write_leaves_the_old_object(store):
 
     with pytest.raises(RuntimeError, match="stop"):
         write_half()
-    assert not temporary_files(path)
+    assert not temporary.exists()
     assert stores.contents(str(path)) == b"old"
-
-
-def temporary_files(path: epath.Path) -> list[str]:
-    """What writes of `path` have left on the local disk."""
-    import tempfile
-
-    return [
-        str(p) for p in epath.Path(tempfile.gettempdir()).glob(f"alambic-*/{path.name}")
-    ]
 
 
 def test_what_a_store_refuses_is_told_as_of_a_disk():
@@ -132,7 +127,7 @@ def test_a_truncated_checkpoint_is_named_with_the_way_out(store, share):
         r"delete step-00000002\.npz there to go on from step 1",
     ):
         checkpoints.restore_latest()
-    with pytest.raises(CheckpointError, match="ram://bucket/run/.* is missing"):
+    with pytest.raises(CheckpointError, match=r"ram://bucket/run/.* is missing"):
         checkpoints.restore(7)
 
 
@@ -147,7 +142,7 @@ def test_weights_and_whole_models_are_read_from_a_store(store):
         np.testing.assert_array_equal(mine, its)
     with pytest.raises(ValueError, match=f"'{path}'.*"):
         models.load_weights(build(units=5)[0], path, setting="student.weights")
-    with pytest.raises(ValueError, match="ram://bucket/no.keras': no such file"):
+    with pytest.raises(ValueError, match=r"ram://bucket/no\.keras': no such file"):
         models.load_weights(other, "ram://bucket/no.keras", setting="student.weights")
 
 
@@ -158,10 +153,11 @@ def test_the_lists_of_a_folder_hold_when_it_is_opened_again(store, tmp_path):
         train_split="train[:60%]",
         validation_split="train[60%:80%]",
         test_split="train[80%:]",
+        image_size=32,
     )
     first = data.open_source(settings, store / "files").read("train")
     assert stores.listing(str(store)) == ["files/train.jsonl"]
-    drawn_images.write(tmp_path / "images" / "red_disc", 8, size=32)
+    drawn_images.write(tmp_path / "images", 49, size=32)
     again = data.open_source(settings, store / "files")
     assert again.num_new == 1
     np.testing.assert_array_equal(again.read("train").ids, first.ids)
@@ -172,7 +168,103 @@ def test_a_test_of_writing_leaves_nothing_and_knows_no_free_bytes(store):
     assert not tf.io.gfile.exists(str(store))
 
 
-def run(command: str, config: epath.Path, folder: object, *more: str) -> str:
+CONFIG = runs.CONFIG.replace("seeds = [0, 1]", "seeds = [0]").replace(
+    "steps = 60", "steps = 40"
+)
+TRAININGS = ("teacher", "student/seed-0", "baseline/seed-0")
+
+
+def run(command: str, config: pathlib.Path, folder: object) -> tuple[int, str]:
+    """Exit code and standard output."""
     with contextlib.redirect_stdout(io.StringIO()) as out:
-        assert main.main(runs.command(command, config, folder, *more)) == 0
-    return out.getvalue()
+        code = main.main(runs.command(command, config, folder))
+    return code, out.getvalue()
+
+
+def without_speed(value: object) -> object:
+    """What two runs of one config share."""
+    if isinstance(value, dict):
+        return {
+            key: without_speed(inner)
+            for key, inner in value.items()
+            if "examples_per_sec" not in key
+        }
+    return (
+        [without_speed(inner) for inner in value] if isinstance(value, list) else value
+    )
+
+
+def same_kind(names: list[str]) -> list[str]:
+    """Event files are named after time and process."""
+    return [name.partition("events.out")[0] for name in names]
+
+
+def logits(contents: bytes) -> np.ndarray:
+    return np.load(io.BytesIO(contents))["student_logits"]
+
+
+@pytest.mark.slow
+def test_a_run_in_a_store_leaves_what_a_run_on_a_disk_does(store, tmp_path, tfds_dir):
+    config = tmp_path / "small.toml"
+    config.write_text(CONFIG.format(tfds_dir=tfds_dir))
+    code, told = run("doctor", config, store)
+    assert code == 0, told
+    assert f"{store}: 1.0 MB written and removed" in told
+    assert "free" not in told
+    assert not tf.io.gfile.exists(str(store))
+    disk = tmp_path / "disk"
+    assert run("run", config, disk)[0] == 0
+    code, told = run("run", config, store)
+    assert code == 0
+    assert "report: ram://bucket/run/report/index.html" in told
+
+    assert same_kind(stores.listing(str(store))) == same_kind(stores.listing(str(disk)))
+    results = json.loads(stores.contents(f"{store}/results.json"))
+    on_disk = json.loads((disk / "results.json").read_text())
+    assert without_speed(results) == without_speed(on_disk)
+    for name in TRAININGS:
+        lines = events.read_metrics(store / name / "metrics.jsonl")
+        kept = events.read_metrics(disk / name / "metrics.jsonl")
+        assert len(lines) == 8
+        assert without_speed(lines) == without_speed(kept)
+    whole = stores.contents(f"{store}/predictions.npz")
+
+    go_on_after_a_loss(config, store, on_disk)
+    again = stores.contents(f"{store}/predictions.npz")
+    np.testing.assert_array_equal(logits(whole), logits(again))
+
+
+def go_on_after_a_loss(
+    config: pathlib.Path, store: epath.Path, results: object
+) -> None:
+    """Takes the ends of the run and its last checkpoint away, and runs it again."""
+    student = store / "student" / "seed-0"
+    for name in ("model.keras", "last.keras", "checkpoints/step-00000040.npz"):
+        (student / name).unlink()
+    for name in ("predictions.npz", "results.json", "report/index.html"):
+        (store / name).unlink()
+    assert latest_position(student / "checkpoints").step == 20
+    code, told = run("doctor", config, store)
+    assert code == 0, told
+    assert "student seed 0 at step 20" in told
+    assert run("run", config, store)[0] == 0
+    found = json.loads(stores.contents(f"{store}/results.json"))
+    assert without_speed(found) == without_speed(results)
+    lines = events.read_metrics(student / "metrics.jsonl")
+    assert [line["step"] for line in lines] == list(range(5, 41, 5))
+
+
+def test_a_damaged_run_in_a_store_says_what_to_delete(
+    store, tmp_path, tfds_dir, capsys
+):
+    config = tmp_path / "small.toml"
+    config.write_text(CONFIG.format(tfds_dir=tfds_dir))
+    assert run("teacher", config, store)[0] == 0
+    (store / "teacher" / "model.keras").unlink()
+    path = store / "teacher" / "checkpoints" / "step-00000040.npz"
+    path.write_bytes(stores.contents(str(path))[:-1000])
+    assert run("teacher", config, store)[0] == 2
+    assert f"checkpoint {path} is damaged" in capsys.readouterr().err
+    config.write_text(config.read_text().replace("steps = 40", "steps = 41"))
+    assert run("teacher", config, store)[0] == 2
+    assert f"--workdir {store} holds a run with another" in capsys.readouterr().err
