@@ -82,6 +82,22 @@ def test_what_a_store_refuses_is_told_as_of_a_disk():
         files.is_there(path)
 
 
+def test_a_store_that_does_not_answer_is_not_taken_for_an_empty_one():
+    silent = epath.Path("s3://bucket/run")
+    with pytest.raises(files.StorageError, match="cannot be read"):
+        latest_position(silent / "teacher" / "checkpoints")
+    with pytest.raises(tf.errors.OpError):
+        list(files.under(silent))
+
+
+def test_all_files_under_a_folder_are_found(store):
+    for name in ("a/b/c", "a/d"):
+        files.write_text(store / name, "")
+    found = sorted(str(path) for path in files.under(store))
+    assert found == [f"{store}/a/b/c", f"{store}/a/d"]
+    assert list(files.under(store / "no")) == []
+
+
 def test_metrics_are_one_line_a_step_over_restarts(store):
     path = store / "teacher" / "metrics.jsonl"
     first = events.MetricsFile(path, last_step=0)

@@ -169,14 +169,20 @@ def opened(path: epath.Path) -> IO[bytes]:
 
 def inside(folder: epath.Path) -> list[epath.Path]:
     """What is in `folder`; nothing where there is no such folder."""
+    # Not is_dir, which also says no of a store that does not answer just now.
+    is_folder = folder.exists() if is_remote(folder) else folder.is_dir()
     # Not glob, to which a folder may have a pattern for its name.
-    return list(folder.iterdir()) if folder.is_dir() else []
+    return list(folder.iterdir()) if is_folder else []
 
 
 def under(folder: epath.Path) -> Iterator[epath.Path]:
     """The files in `folder` and in all folders below it."""
-    for top, _, names in folder.walk():
-        yield from (top / name for name in names)
+    for path in inside(folder):
+        is_folder = path.stat().is_directory if is_remote(path) else path.is_dir()
+        if is_folder:
+            yield from under(path)
+        else:
+            yield path
 
 
 def num_bytes(path: epath.Path) -> int:
