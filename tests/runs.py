@@ -6,9 +6,10 @@ import sys
 
 import keras
 import numpy as np
+from etils import epath
 
 from tests.conftest import REPOSITORY
-from trainer import models
+from trainer import models, stages, termination, workers
 
 CONFIG = """
 name = "small"
@@ -74,6 +75,20 @@ def start(name: str, config: pathlib.Path, workdir: pathlib.Path, *more: str):
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
+    )
+
+
+def session(settings, workdir: pathlib.Path, strategy) -> stages.Session:
+    """The session of a process that is alone, and that nobody stops."""
+    runtime = settings.runtime
+    return stages.Session(
+        settings,
+        epath.Path(workdir),
+        strategy,
+        workers.Workers(None),
+        termination.Termination(
+            grace_secs=runtime.grace_secs, watchdog_secs=runtime.watchdog_secs
+        ),
     )
 
 

@@ -6,7 +6,7 @@ import keras
 import numpy as np
 
 from tests.conftest import numpy_of, strategy_of
-from trainer import core, data, models, optimizers, soft_targets, step
+from trainer import core, data, distribution, models, optimizers, soft_targets, step
 from trainer.config import (
     AdamOptions,
     MlpOptions,
@@ -77,6 +77,7 @@ class Run:
         change_core: Callable[[core.Core], core.Core] = lambda unchanged: unchanged,
     ) -> None:
         self.strategy = strategy_of(num_replicas)
+        self.stop = distribution.stop_flag()
         with self.strategy.scope():
             self.teacher = build_teacher(
                 MlpOptions(hidden_sizes=(24,), dropout=0.5), seed=9
@@ -117,6 +118,7 @@ class Run:
                 strategy=self.strategy,
             ),
             accumulate=train.accumulate,
+            stop=self.stop,
             strategy=self.strategy,
             xla=xla,
         )

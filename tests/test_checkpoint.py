@@ -44,6 +44,10 @@ def fill(model, optimizer, seed: int) -> list[np.ndarray]:
     return values
 
 
+def restore_latest(checkpoints: Checkpoints) -> Position:
+    return checkpoints.restore(checkpoints.latest_step())
+
+
 def open_in(folder, model, optimizer, *, run: str = "run", keep: int = 2):
     state = {"model": model.variables, "optimizer": optimizer.variables}
     return Checkpoints(folder, state=state, run=run, keep=keep)
@@ -57,7 +61,7 @@ def test_every_variable_comes_back_on_every_replica(tmp_path, num_replicas):
     open_in(tmp_path, saved, its_optimizer).save(position)
 
     model, optimizer = build(num_replicas=num_replicas)
-    assert open_in(tmp_path, model, optimizer).restore_latest() == position
+    assert restore_latest(open_in(tmp_path, model, optimizer)) == position
     for variable, value in zip(
         (*model.variables, *optimizer.variables), values, strict=True
     ):
@@ -70,7 +74,7 @@ def test_every_variable_comes_back_on_every_replica(tmp_path, num_replicas):
 def test_without_a_checkpoint_the_training_is_at_its_start(tmp_path):
     model, optimizer = build()
     before = fill(model, optimizer, seed=1)
-    assert open_in(tmp_path / "none", model, optimizer).restore_latest() == Position()
+    assert open_in(tmp_path / "none", model, optimizer).latest_step() == 0
     np.testing.assert_array_equal(model.variables[0].numpy(), before[0])
     assert latest_position(tmp_path / "none") == Position()
 
@@ -100,7 +104,7 @@ def test_the_best_of_an_older_kept_file_is_kept_too(tmp_path):
         checkpoints.save(Position(step=step, best_step=best, best_accuracy=0.5))
     # Should step 30 be damaged and deleted, step 20 still finds its best.
     (tmp_path / "step-00000030.npz").unlink()
-    position = open_in(tmp_path, model, optimizer).restore_latest()
+    position = restore_latest(open_in(tmp_path, model, optimizer))
     assert checkpoints.restore(position.best_step).step == 10
 
 
@@ -121,7 +125,7 @@ def test_a_truncated_file_is_named_with_the_way_out(tmp_path, share):
         rf"{path} is damaged: .*delete step-00000020.npz there to go on from step 10"
     )
     with pytest.raises(CheckpointError, match=message):
-        checkpoints.restore_latest()
+        checkpoints.restore(checkpoints.latest_step())
 
 
 def test_a_flipped_bit_in_a_variable_is_found(tmp_path):
@@ -133,7 +137,7 @@ def test_a_flipped_bit_in_a_variable_is_found(tmp_path):
     content[content.index(kernel) + 5] ^= 4
     path.write_bytes(bytes(content))
     with pytest.raises(CheckpointError, match="damaged"):
-        checkpoints.restore_latest()
+        checkpoints.restore(checkpoints.latest_step())
     np.testing.assert_array_equal(model.variables[0].numpy(), before[0])
 
 
@@ -141,7 +145,7 @@ def test_a_file_that_is_no_checkpoint_is_refused(tmp_path):
     checkpoints, path, *_ = saved_file(tmp_path)
     path.write_text("hello")
     with pytest.raises(CheckpointError, match="damaged"):
-        checkpoints.restore_latest()
+        checkpoints.restore(checkpoints.latest_step())
 
 
 def test_a_checkpoint_of_another_run_is_refused(tmp_path):
@@ -149,7 +153,7 @@ def test_a_checkpoint_of_another_run_is_refused(tmp_path):
     other = open_in(tmp_path, model, optimizer, run="student/seed-1")
     message = rf"{path} must be of this run \(student/seed-1\), got one of run;"
     with pytest.raises(CheckpointError, match=message):
-        other.restore_latest()
+        restore_latest(other)
 
 
 def test_another_shape_is_refused_and_nothing_is_changed(tmp_path):
@@ -158,7 +162,7 @@ def test_another_shape_is_refused_and_nothing_is_changed(tmp_path):
     before = fill(model, optimizer, seed=3)
     message = r"must hold .*kernel in shape \(3, 5\), got \(3, 4\)"
     with pytest.raises(CheckpointError, match=message):
-        open_in(tmp_path, model, optimizer).restore_latest()
+        restore_latest(open_in(tmp_path, model, optimizer))
     np.testing.assert_array_equal(model.variables[0].numpy(), before[0])
 
 
@@ -168,7 +172,7 @@ def test_another_number_of_variables_is_refused(tmp_path):
     optimizer = keras.optimizers.Adam()
     optimizer.build(model.trainable_variables)
     with pytest.raises(CheckpointError, match=r"must hold 8 variables, got 22"):
-        open_in(tmp_path, model, optimizer).restore_latest()
+        restore_latest(open_in(tmp_path, model, optimizer))
 
 
 def test_a_full_disk_keeps_the_older_checkpoints(small_disk):
@@ -180,5 +184,5 @@ def test_a_full_disk_keeps_the_older_checkpoints(small_disk):
     (small_disk / "other").write_bytes(bytes(free * 4096))
     with pytest.raises(StorageError, match="No space left"):
         checkpoints.save(Position(step=20))
-    assert checkpoints.restore_latest().step == 10
+    assert checkpoints.restore(checkpoints.latest_step()).step == 10
     assert not list(small_disk.glob(".writing-*"))

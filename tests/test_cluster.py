@@ -1,10 +1,24 @@
-"""TF_CONFIG of one task is no cluster; more are refused."""
+"""What TF_CONFIG may say, what is made of it, and what to change in what it may not."""
 
 import json
+import os
 
 import pytest
 
 from trainer import cluster
+
+TWO = {"worker": ["a:1", "b:2"]}
+
+
+@pytest.fixture(autouse=True)
+def environment(monkeypatch):
+    monkeypatch.delenv("TF_CONFIG", raising=False)
+
+
+def configure(monkeypatch, jobs, job="worker", index=0, **more):
+    task = {"type": job, "index": index}
+    text = json.dumps({"cluster": jobs, "task": task, **more})
+    monkeypatch.setenv("TF_CONFIG", text)
 
 
 @pytest.mark.parametrize(
@@ -14,29 +28,102 @@ from trainer import cluster
         "",
         "  ",
         "{}",
-        json.dumps({"cluster": {"worker": ["a:1"]}, "task": {"type": "worker"}}),
+        '{"cluster": {}}',
+        '{"task": {"type": "worker", "index": 0}}',
+        '{"cluster": {"worker": ["a:1"]}, "task": {"type": "worker", "index": 0}}',
+        '{"cluster": {"chief": ["a:1"]}, "task": {"type": "chief", "index": 0}}',
+        '{"cluster": {"worker": ["a:1"], "evaluator": ["b:1"]}, '
+        '"task": {"type": "worker", "index": 0}}',
+        '{"cluster": {"worker": ["a:1"], "ps": []}, "task": {"type": "worker"}}',
     ],
 )
-def test_a_process_alone_is_accepted(monkeypatch, text):
-    monkeypatch.delenv("TF_CONFIG", raising=False)
+def test_one_task_is_no_cluster_and_tensorflow_reads_none(monkeypatch, text):
     if text is not None:
         monkeypatch.setenv("TF_CONFIG", text)
-    cluster.require_single_task()
+    assert cluster.read() is None
+    assert "TF_CONFIG" not in os.environ
 
 
-def test_two_tasks_are_refused_with_their_addresses(monkeypatch):
-    tasks = {"chief": ["a:1"], "worker": ["b:2"]}
-    monkeypatch.setenv("TF_CONFIG", json.dumps({"cluster": tasks}))
-    with pytest.raises(
-        cluster.ClusterError, match=r"got 2 \(a:1, b:2\).*TF_CONFIG unset"
-    ):
-        cluster.require_single_task()
+def test_two_workers_the_first_is_the_chief(monkeypatch):
+    configure(monkeypatch, TWO, index=1, environment="cloud")
+    read = cluster.read()
+    assert read == cluster.Cluster(
+        names=("worker-0", "worker-1"), addresses=("a:1", "b:2"), rank=1
+    )
+    assert (read.size, read.is_chief, read.name) == (2, False, "worker-1")
+    assert read.titles([1]) == "worker-1 (b:2)"
+    configure(monkeypatch, TWO)
+    assert cluster.read().is_chief
+
+
+def test_a_chief_comes_before_the_workers(monkeypatch):
+    jobs = {"worker": ["b:2", "c:3"], "chief": ["a:1"]}
+    configure(monkeypatch, jobs)
+    read = cluster.read()
+    assert read.names == ("chief-0", "worker-0", "worker-1")
+    assert read.addresses == ("a:1", "b:2", "c:3")
+    assert (read.rank, read.is_chief) == (1, False)
+
+
+def test_a_master_is_called_chief(monkeypatch):
+    configure(monkeypatch, {"master": ["a:1"], "worker": ["b:2"]}, "master", "0")
+    read = cluster.read()
+    assert read.names == ("chief-0", "worker-0")
+    assert "TF_CONFIG" not in os.environ
+    read.announce()
+    assert json.loads(os.environ["TF_CONFIG"]) == {
+        "cluster": {"chief": ["a:1"], "worker": ["b:2"]},
+        "task": {"type": "chief", "index": 0},
+    }
+
+
+def test_an_evaluator_is_left_out(monkeypatch):
+    jobs = TWO | {"evaluator": ["e:5"]}
+    configure(monkeypatch, jobs)
+    read = cluster.read()
+    assert read.size == 2
+    read.announce()
+    assert json.loads(os.environ["TF_CONFIG"])["cluster"] == TWO
+    configure(monkeypatch, jobs, "evaluator")
+    with pytest.raises(cluster.NothingToDoError, match="nothing to do"):
+        cluster.read()
 
 
 @pytest.mark.parametrize(
-    "text", ["{", "[1]", '{"cluster": 3}', '{"cluster": {"a": 1}}']
+    ("jobs", "job", "index", "message"),
+    [
+        (TWO | {"ps": ["p:1"]}, "worker", 0, r"got ps; .*to Worker instead"),
+        ({"worker": {"1": "b:2"}}, "worker", 1, r"sparse .*enableDynamicWorker"),
+        (TWO, "worker", 2, r"task.index must be from 0 to 1 for a worker, got 2"),
+        (TWO, "worker", -1, r"got -1"),
+        (TWO, "worker", "x", r"task.index must be an integer, got 'x'"),
+        (TWO, "worker", True, r"task.index must be an integer, got True"),
+        (TWO, "chief", 0, r"task.type must be one of the cluster's \(worker\)"),
+        ({"worker": ["a:1", "a:1"]}, "worker", 0, r"must differ, got a:1"),
+        ({"worker": ["a:1", "localhost:2"]}, "worker", 0, r"got localhost:2 among"),
+        ({"worker": ["a:1", "127.0.1.1:2"]}, "worker", 0, r"got 127.0.1.1:2 among"),
+        ({"worker": ["a:1", "[::1]:2"]}, "worker", 0, r"got \[::1\]:2 among"),
+        ({"worker": ["a:1", "b"]}, "worker", 0, r"form host:port, got 'b'"),
+        ({"worker": ["a:1", "b:0"]}, "worker", 0, r"ports go from 1"),
+        ({"worker": "a:1"}, "worker", 0, r"to a list of addresses"),
+        ({"worker": [1, 2]}, "worker", 0, r"to a list of addresses"),
+        ({"chief": ["a:1", "b:1"]}, "chief", 0, r"one chief at most, got 2"),
+        ({"chief": ["a:1"], "master": ["b:1"]}, "chief", 0, r"got 2 \(b:1, a:1\)"),
+    ],
 )
+def test_what_to_change_is_said(monkeypatch, jobs, job, index, message):
+    configure(monkeypatch, jobs, job, index)
+    with pytest.raises(cluster.ClusterError, match=message):
+        cluster.read()
+
+
+@pytest.mark.parametrize("text", ["{", "[1]", '{"cluster": 3}', '{"task": 3}'])
 def test_what_is_no_cluster_is_refused(monkeypatch, text):
     monkeypatch.setenv("TF_CONFIG", text)
     with pytest.raises(cluster.ClusterError, match="must be JSON"):
-        cluster.require_single_task()
+        cluster.read()
+
+
+def test_workers_of_one_machine_may_all_be_loopback(monkeypatch):
+    configure(monkeypatch, {"worker": ["127.0.0.1:1", "localhost:2"]})
+    assert cluster.read().size == 2

@@ -70,14 +70,17 @@ def test_the_reason_of_xla_names_the_setting():
     ],
 )
 def test_replicas_are_the_devices_asked_for(runtime, num_replicas):
-    assert distribution.strategy(runtime).num_replicas_in_sync == num_replicas
+    assert (
+        distribution.strategy(runtime, num_workers=1).num_replicas_in_sync
+        == num_replicas
+    )
 
 
 def test_mirroring_one_device_is_refused():
     with pytest.raises(
         ConfigError, match=r"'mirrored' needs two devices.*logical_cpus"
     ):
-        distribution.strategy(RuntimeConfig(strategy="mirrored"))
+        distribution.strategy(RuntimeConfig(strategy="mirrored"), num_workers=1)
 
 
 def size(*, global_batch_size: int, accumulate: int = 1) -> int:
@@ -109,4 +112,4 @@ def test_a_batch_that_cannot_be_shared_is_refused_with_the_nearest(
 def test_gpus_that_are_asked_for_must_be_seen():
     message = r"runtime.min_gpus = 2 asks for GPUs, got 0; install the extra `gpu`"
     with pytest.raises(ConfigError, match=message):
-        distribution.strategy(RuntimeConfig(min_gpus=2))
+        distribution.strategy(RuntimeConfig(min_gpus=2), num_workers=1)

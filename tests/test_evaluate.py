@@ -1,11 +1,13 @@
 """Metrics against hand-worked numbers, and logits against one plain call."""
 
+import contextlib
+
 import keras
 import numpy as np
 import pytest
 
 from tests.conftest import strategy_of
-from trainer import data, evaluate
+from trainer import data, distribution, evaluate
 
 # Two examples of class 0, one of class 1, one of class 2; probabilities are given.
 PROBS = np.array([[0.7, 0.2, 0.1], [0.4, 0.5, 0.1], [0.1, 0.8, 0.1], [0.3, 0.1, 0.6]])
@@ -109,7 +111,13 @@ def test_every_image_is_answered_once_and_in_order(num_replicas, num_images):
         inputs=images, labels=np.zeros(num_images, np.int32), ids=np.arange(num_images)
     )
     predict = evaluate.predictor(
-        model, examples, batch_size=7, strategy=strategy, xla=False
+        model,
+        examples,
+        batch_size=7,
+        stop=distribution.stop_flag(),
+        strategy=strategy,
+        watched=contextlib.nullcontext,
+        xla=False,
     )
     logits = predict()
     assert logits.shape == (num_images, 3)

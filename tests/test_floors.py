@@ -11,14 +11,16 @@ ROOT = pathlib.Path(__file__).parent.parent
 FLOORS = (
     {"__init__.py", "config/", "calibration.py", "cluster.py", "console.py", "files.py"}
     | {"memory.py", "noise.py"},
+    {"rendezvous.py", "termination.py", "workdir.py"},
     {
+        "attempts.py",
         "distribution.py",
         "hardware.py",
         "data/",
         "models/",
         "losses/",
         "optimizers/",
-        "workdir.py",
+        "workers.py",
     },
     {"core.py", "soft_targets/", "evaluate.py", "checkpoint.py", "events.py"}
     | {"export.py", "profiler.py", "registry.py", "report/", "tensorboard.py"},

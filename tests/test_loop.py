@@ -3,6 +3,7 @@
 import pytest
 
 from trainer import loop
+from trainer.termination import StoppedError
 
 
 class Recorder:
@@ -15,6 +16,8 @@ class Recorder:
         exhausted: set[int] = frozenset(),
         losses=None,
         accuracy: float = 0.5,
+        stops: set[int] = frozenset(),
+        stopped_evaluations: set[int] = frozenset(),
     ) -> None:
         self.calls: list[tuple] = []
         self.lines: dict[int, dict[str, float]] = {}
@@ -22,26 +25,44 @@ class Recorder:
         self._best = best
         self._exhausted = exhausted
         self._accuracy = accuracy
+        self._stops = stops
+        self._stopped_evaluations = stopped_evaluations
         self._losses = losses or {}
 
     def run_steps(self, num_steps: int) -> dict[str, float]:
         self.finished += num_steps
         self.calls.append(("run", num_steps))
-        return {"loss": self._losses.get(self.finished, float(self.finished))}
+        return {
+            "loss": self._losses.get(self.finished, float(self.finished)),
+            "stop": float(self.finished in self._stops),
+        }
 
     def evaluate(self, step: int) -> dict[str, float]:
         self.calls.append(("evaluate", step))
+        if step in self._stopped_evaluations:
+            raise StoppedError
         return {"eval/accuracy": self._accuracy}
 
     def write(self, step: int, metrics: dict[str, float]) -> None:
         self.calls.append(("write", step))
         self.lines[step] = metrics
 
-    def save(self, step: int) -> None:
-        self.calls.append(("save", step))
+    def save(self, place: loop.Place) -> None:
+        self.calls.append(("save", place.step))
+        self.saved = place
 
-    def train(self, *, last_step: int, first_step: int = 0, **cadence: int) -> None:
-        self.finished = first_step
+    def train(
+        self,
+        *,
+        last_step: int,
+        first_step: int = 0,
+        start: loop.Place | None = None,
+        **cadence: int,
+    ) -> None:
+        start = start or loop.Place(
+            step=first_step, is_closed=True, window=loop.Window()
+        )
+        self.finished = start.step
         periods = {
             "steps_per_loop": 10,
             "log_every_steps": 10,
@@ -59,7 +80,7 @@ class Recorder:
                 save=self.save,
             ),
             loop.Cadence(**periods | cadence),
-            first_step=first_step,
+            start=start,
             last_step=last_step,
             examples_per_step=4,
             setting="teacher.train.learning_rate",
@@ -121,7 +142,8 @@ def test_a_training_that_had_ended_for_want_of_hope_does_not_go_on():
 
 def test_a_loop_without_updates_does_not_dilute_the_means():
     recorder = Recorder()
-    losses = iter([{"overflow": 1.0}, {"overflow": 0.0, "loss": 3.0}])
+    left_out = {"overflow": 1.0, "stop": 0.0}
+    losses = iter([left_out, {"overflow": 0.0, "loss": 3.0, "stop": 0.0}])
     recorder.run_steps = lambda num_steps: next(losses)
     recorder.train(last_step=20, log_every_steps=20)
     assert recorder.lines[20]["train/loss"] == pytest.approx(3.0)
@@ -169,3 +191,49 @@ def test_weights_lost_by_the_last_update_are_seen_by_the_evaluation():
         recorder.train(last_step=80)
     assert recorder.steps_of("write") == [10]
     assert recorder.steps_of("save") == []
+
+
+@pytest.mark.parametrize(("stopped_after", "due"), [(30, "log"), (40, "evaluation")])
+def test_a_stop_saves_the_step_and_the_next_start_does_what_it_left(stopped_after, due):
+    whole, first, second = Recorder(), Recorder(stops={stopped_after}), Recorder()
+    whole.train(last_step=60)
+    with pytest.raises(StoppedError, match=f"after step {stopped_after}, which is"):
+        first.train(last_step=60)
+    assert first.calls[-2:] == [("run", 10), ("save", stopped_after)]
+    assert not first.saved.is_closed
+    second.train(last_step=60, start=first.saved)
+    assert first.steps_of("run") + second.steps_of("run") == whole.steps_of("run")
+    for name in ("evaluate", "write"):
+        assert first.steps_of(name) + second.steps_of(name) == whole.steps_of(name)
+    assert without_speed(first.lines | second.lines) == without_speed(whole.lines)
+
+
+def test_a_stop_between_two_lines_loses_nothing_of_the_next_line():
+    whole, first, second = Recorder(), Recorder(stops={30}), Recorder()
+    whole.train(last_step=80, log_every_steps=40, eval_every_steps=40)
+    with pytest.raises(StoppedError):
+        first.train(last_step=80, log_every_steps=40, eval_every_steps=40)
+    second.train(
+        last_step=80, start=first.saved, log_every_steps=40, eval_every_steps=40
+    )
+    # The mean of the losses 10, 20, 30 and 40, of which the first run saw three.
+    assert second.lines[40]["train/loss"] == 25
+    assert without_speed(second.lines) == without_speed(whole.lines)
+
+
+def test_an_evaluation_that_is_stopped_is_done_again():
+    whole, first, second = Recorder(), Recorder(stopped_evaluations={40}), Recorder()
+    whole.train(last_step=60)
+    with pytest.raises(StoppedError):
+        first.train(last_step=60)
+    assert first.calls[-2:] == [("evaluate", 40), ("save", 40)]
+    second.train(last_step=60, start=first.saved)
+    assert second.calls[:2] == [("evaluate", 40), ("write", 40)]
+    assert without_speed(first.lines | second.lines) == without_speed(whole.lines)
+
+
+def without_speed(lines):
+    return {
+        step: {k: v for k, v in line.items() if not k.startswith("perf/")}
+        for step, line in lines.items()
+    }

@@ -1,5 +1,6 @@
 """Files that go away while a model is trained or evaluated on them."""
 
+import contextlib
 import pathlib
 
 import keras
@@ -9,7 +10,7 @@ import tensorflow as tf
 from tests import drawn_images
 from tests.conftest import strategy_of
 from tests.students import SGD, Run
-from trainer import data, evaluate
+from trainer import data, distribution, evaluate
 from trainer.config import DataConfig, MlpOptions
 
 SIZE = 6
@@ -68,7 +69,13 @@ def test_evaluation_names_the_reason_and_the_way_out(examples, num_replicas):
     with strategy.scope():
         model = linear()
     predict = evaluate.predictor(
-        model, examples, batch_size=4, strategy=strategy, xla=False
+        model,
+        examples,
+        batch_size=4,
+        stop=distribution.stop_flag(),
+        strategy=strategy,
+        watched=contextlib.nullcontext,
+        xla=False,
     )
     lose(examples)
     message = "^the dataset cannot be read any more: Input is empty"

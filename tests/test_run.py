@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from tests import runs
-from tests.conftest import numpy_of
+from tests.conftest import numpy_of, strategy_of
 from trainer import main, models, stages
 from trainer.config import CnnOptions, reader
 from trainer.events import read_metrics
@@ -128,7 +128,7 @@ def test_only_students_lack_the_excluded_labels_and_pairs_start_alike(
     for path in workdir.rglob("model.keras"):
         if "teacher" not in path.parts:
             path.unlink()
-    session = stages.open_session(settings, workdir)
+    session = runs.session(settings, workdir, strategy_of(1))
     for stage in ("student", "baseline"):
         stages.STAGES[stage](session)
     (workdir / "teacher" / "model.keras").unlink()

@@ -161,6 +161,7 @@ def test_metrics_are_means_over_all_examples_of_all_steps():
         "accuracy",
         "agreement",
         "gradient_norm",
+        "stop",
     }
     for name, value in whole.items():
         mean = np.mean([metrics[name] for metrics in single])

@@ -15,7 +15,6 @@ from tests.conftest import REPOSITORY, strategy_of
 from tests.test_report import write_workdir
 from trainer import config, files, main, stages, tensorboard
 from trainer.events import MetricsFile, read_metrics
-from trainer.stages.session import Session
 
 
 def shown(folder: pathlib.Path) -> EventAccumulator:
@@ -124,7 +123,7 @@ def test_the_report_s_figures_are_shown_as_they_are_and_once(tmp_path, tfds_dir)
     workdir = tmp_path / "workdir"
     write_workdir(workdir, class_names=["a", "b", "c"])
     settings = config.load(str(runs.write_config(tmp_path, tfds_dir)))
-    session = Session(settings, workdir, strategy_of(1))
+    session = runs.session(settings, workdir, strategy_of(1))
     for _ in range(2):
         stages.STAGES["report"](session)
     folder = workdir / "report"

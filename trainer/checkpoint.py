@@ -1,9 +1,9 @@
 """The state of one model's training on disk: never the teacher.
 
 A checkpoint is one file, `step-N.npz`: every variable of the model and its update
-(optimizer slots, loss scale, averages), the finished steps, and which step was the best
-on validation. Because each file knows
-its own best, a run restored from it goes on as if it had never stopped.
+(optimizer slots, loss scale, averages), the finished steps, which step was the best on
+validation, and what is still to be logged. Because each file knows its own best, a run
+restored from it goes on as if it had never stopped.
 """
 
 import contextlib
@@ -44,6 +44,10 @@ class Position:
     step: int = 0  # finished steps
     best_step: int = 0
     best_accuracy: float = -1.0
+    is_closed: bool = True  # whether the step has the line and evaluation that it needs
+    window: Mapping[str, Any] = dataclasses.field(
+        default_factory=dict
+    )  # not yet logged
 
 
 def latest_position(folder: epath.Path) -> Position:
@@ -112,10 +116,9 @@ class Checkpoints:
             with files.explained(path):
                 path.unlink()
 
-    def restore_latest(self) -> Position:
-        """Sets all variables to the newest checkpoint; without one nothing changes."""
-        steps = _steps(self._folder)
-        return self.restore(steps[-1]) if steps else Position()
+    def latest_step(self) -> int:
+        """The step of the newest checkpoint; 0 where there is none."""
+        return max(_steps(self._folder), default=0)
 
     def restore(self, step: int) -> Position:
         """Sets every variable to its value in the checkpoint of `step`.
@@ -183,7 +186,8 @@ def _path(folder: epath.Path, step: int) -> epath.Path:
 
 
 def _position(header: dict[str, Any]) -> Position:
-    return Position(**{f.name: header[f.name] for f in dataclasses.fields(Position)})
+    names = [field.name for field in dataclasses.fields(Position)]
+    return Position(**{name: header[name] for name in names if name in header})
 
 
 def _read_header(folder: epath.Path, step: int) -> dict[str, Any]:

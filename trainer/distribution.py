@@ -8,13 +8,38 @@ import tensorflow as tf
 from trainer.config import ConfigError, RuntimeConfig, TrainConfig
 
 
-def strategy(runtime: RuntimeConfig) -> tf.distribute.Strategy:
-    """The strategy of the run; call it before anything else touches TensorFlow.
+def num_local_replicas(runtime: RuntimeConfig, *, num_workers: int) -> int:
+    """The replicas of this process, before there is a strategy.
 
     Raises:
-      ConfigError: fewer GPUs than asked for, or "mirrored" on one device only.
+      ConfigError: the section asks for devices or workers that are not there.
     """
     devices = _devices(runtime)
+    _check_workers(runtime, num_workers)
+    return 1 if runtime.strategy == "one_device" else len(devices)
+
+
+def strategy(runtime: RuntimeConfig, *, num_workers: int) -> tf.distribute.Strategy:
+    """The strategy of the run; call it before anything else touches TensorFlow.
+
+    With several workers it waits for all of them.
+
+    Raises:
+      ConfigError: fewer GPUs than asked for, "mirrored" on one device only, or a
+        strategy that is not for so many workers.
+    """
+    devices = _devices(runtime)
+    _check_workers(runtime, num_workers)
+    if num_workers > 1:
+        # Left to itself TensorFlow chooses anew for each tensor.
+        on_gpus = tf.distribute.experimental.CommunicationImplementation.NCCL
+        on_cpus = tf.distribute.experimental.CommunicationImplementation.RING
+        gpus = tf.config.list_physical_devices("GPU")
+        return tf.distribute.MultiWorkerMirroredStrategy(
+            communication_options=tf.distribute.experimental.CommunicationOptions(
+                implementation=on_gpus if gpus else on_cpus
+            )
+        )
     if runtime.strategy == "one_device":
         devices = devices[:1]
     if len(devices) > 1:
@@ -25,6 +50,32 @@ def strategy(runtime: RuntimeConfig) -> tf.distribute.Strategy:
             f"({devices[0]}); use 'auto', or set runtime.logical_cpus = 2 on a CPU"
         )
     return tf.distribute.OneDeviceStrategy(devices[0])
+
+
+def stop_flag() -> tf.Variable:
+    """What steps read to learn that the process is to end: float32 [], 0 until then."""
+    with tf.device("/cpu:0"):
+        return tf.Variable(0.0, trainable=False)
+
+
+def _check_workers(runtime: RuntimeConfig, num_workers: int) -> None:
+    if num_workers > 1 and runtime.strategy not in ("auto", "multi_worker"):
+        raise ConfigError(
+            f"runtime.strategy must be 'auto' or 'multi_worker' with the {num_workers} "
+            f"workers of TF_CONFIG, got {runtime.strategy!r}, with which each would "
+            "train alone"
+        )
+    if num_workers > 1 and runtime.logical_cpus > 1:
+        raise ConfigError(
+            f"runtime.logical_cpus must be 1 with the {num_workers} workers of "
+            f"TF_CONFIG, got {runtime.logical_cpus}; a worker without GPUs is one "
+            "replica: start more workers instead"
+        )
+    if num_workers == 1 and runtime.strategy == "multi_worker":
+        raise ConfigError(
+            "runtime.strategy = 'multi_worker' needs a TF_CONFIG with two tasks or "
+            "more, got none; start it by python -m launch, or use 'auto'"
+        )
 
 
 def _devices(runtime: RuntimeConfig) -> list[str]:

@@ -5,6 +5,7 @@ they do not depend on batches or replicas. Shapes: M = examples, C = classes.
 """
 
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from typing import Any
 
 import keras
@@ -12,6 +13,7 @@ import numpy as np
 import tensorflow as tf
 
 from trainer import calibration, data
+from trainer.termination import StoppedError
 
 
 def predictor(
@@ -19,12 +21,17 @@ def predictor(
     examples: data.Examples,
     *,
     batch_size: int,
+    stop: tf.Variable,
     strategy: tf.distribute.Strategy,
+    watched: Callable[[str], AbstractContextManager[None]],
     xla: bool,
 ) -> Callable[[], np.ndarray]:
     """A function that gives the model's present logits of `examples`: float32 [M, C].
 
-    It is compiled once. `batch_size` counts one step's examples, of all replicas.
+    It is compiled once. `batch_size` counts one step's examples, of all replicas. Each
+    worker takes part and gets all logits. When `stop`, float32 [], of one of them is
+    above 0, the function raises StoppedError on all of them after the same step.
+    `watched` has an eye on each step.
     """
     batches, num_steps = data.evaluation_batches(
         examples,
@@ -32,28 +39,60 @@ def predictor(
         strategy=strategy,
     )
 
+    step = _compile_step(model, stop=stop, strategy=strategy, xla=xla)
+
+    def predict() -> np.ndarray:
+        iterator = iter(batches)
+        parts: list[np.ndarray] = []
+        computed: list[tf.Tensor] = []
+        for i in range(num_steps + 1):
+            with watched("a step of an evaluation"), data.reading():
+                # A step is computed while the one before it is looked at.
+                if i < num_steps:
+                    computed.append(step(next(iterator)))
+                if i > 0:
+                    parts.append(_kept(computed.pop(0).numpy()))
+        return np.concatenate(parts)
+
+    return predict
+
+
+def _compile_step(
+    model: keras.Model,
+    *,
+    stop: tf.Variable,
+    strategy: tf.distribute.Strategy,
+    xla: bool,
+) -> Callable[[dict[str, tf.Tensor]], tf.Tensor]:
+    """From a batch to every replica's rows of logits, weight and stop: [B, C + 2]."""
+
     @tf.function(jit_compile=xla, autograph=False)
     def forward(inputs: tf.Tensor) -> tf.Tensor:
         return tf.cast(model(inputs, training=False), tf.float32)
 
-    def on_replica(batch: dict[str, tf.Tensor]) -> tuple[tf.Tensor, tf.Tensor]:
-        return forward(batch["input"]), batch["weight"]
+    def on_replica(batch: dict[str, tf.Tensor], stop: tf.Tensor) -> tf.Tensor:
+        weight = batch["weight"][:, tf.newaxis]
+        logits = forward(batch["input"])
+        rows = tf.concat([logits, weight, tf.zeros_like(weight) + stop], axis=1)
+        # In the order of the replicas.
+        return tf.distribute.get_replica_context().all_gather(rows, axis=0)
 
-    @tf.function(autograph=False)
-    def step(batch: dict[str, tf.Tensor]) -> list[tf.Tensor]:
-        return [
-            tf.concat(strategy.experimental_local_results(result), axis=0)
-            for result in strategy.run(on_replica, args=(batch,))
-        ]
+    def step(batch: dict[str, tf.Tensor]) -> tf.Tensor:
+        gathered = strategy.run(on_replica, args=(batch, stop.read_value()))
+        return strategy.experimental_local_results(gathered)[0]
 
-    def predict() -> np.ndarray:
-        iterator = iter(batches)
-        with data.reading():
-            steps = [step(next(iterator)) for _ in range(num_steps)]
-        logits, weights = map(np.concatenate, zip(*steps, strict=True))
-        return np.asarray(logits[weights == 1])
+    compiled: Callable[[dict[str, tf.Tensor]], tf.Tensor] = tf.function(
+        step, autograph=False
+    )
+    return compiled
 
-    return predict
+
+def _kept(rows: np.ndarray) -> np.ndarray:
+    """The logits of the rows that count: [B, C + 2] -> [B', C]."""
+    if rows[:, -1].any():
+        raise StoppedError("stopped by SIGTERM in an evaluation")
+    kept: np.ndarray = rows[rows[:, -2] == 1, :-2]
+    return kept
 
 
 def classification_metrics(logits: np.ndarray, labels: np.ndarray) -> dict[str, Any]:

@@ -1,5 +1,6 @@
 """The command line: `python -m trainer COMMAND --config=FILE --workdir=DIR`."""
 
+import contextlib
 import functools
 import json
 import traceback
@@ -8,9 +9,11 @@ from collections.abc import Callable
 from absl import flags
 from etils import epath
 
-from trainer import cluster, config, console, files, workdir
+from trainer import attempts, cluster, config, console, files, termination, workdir
+from trainer.rendezvous import PeerLostError
 
-DONE, BUG, UNUSABLE, DIVERGED, CHECK_FAILED, INTERRUPTED = 0, 1, 2, 3, 5, 130
+DONE, BUG, UNUSABLE, DIVERGED, BUDGET_SPENT, CHECK_FAILED = range(6)
+INTERRUPTED = 130
 
 STAGE_NAMES = ("teacher", "student", "baseline", "evaluate", "report")
 
@@ -52,25 +55,19 @@ def define_flags() -> flags.FlagValues:
 def main(argv: list[str]) -> int:
     """Runs one command; returns the exit code."""
     console.prepare()
-    try:
-        return _command(argv)
-    except KeyboardInterrupt:
-        return _end("interrupted; start the same command again to go on", INTERRUPTED)
-    except FloatingPointError as error:
-        return _end(str(error), DIVERGED)
-    except (
-        UsageError,
-        config.ConfigError,
-        cluster.ClusterError,
-        files.StorageError,
-    ) as error:
-        return _end(str(error), UNUSABLE)
-    except Exception as error:
-        sentence = _unusable_input(error)
-        if sentence:
-            return _end(sentence, UNUSABLE)
-        traceback.print_exc()
-        return BUG
+    # Before TensorFlow is imported, whose threads would see it.
+    with termination.sigterm_blocked():
+        try:
+            return _command(argv)
+        except Exception as error:
+            reason, code = _reason(error)
+            if code == BUG:
+                traceback.print_exc()
+        except KeyboardInterrupt:
+            reason = "interrupted; start the same command again to go on"
+            code = INTERRUPTED
+        termination.tell(reason, code)
+        return code
 
 
 def _command(argv: list[str]) -> int:
@@ -118,7 +115,8 @@ def _workdir(values: flags.FlagValues) -> epath.Path:
 def _examine(values: flags.FlagValues) -> int:
     settings = _load(values)
     path = _workdir(values)
-    cluster.require_single_task()
+    # Each process looks at its own machine.
+    cluster.read()
     # Loads TensorFlow.
     from trainer import doctor
 
@@ -128,24 +126,39 @@ def _examine(values: flags.FlagValues) -> int:
 def _run_stages(names: tuple[str, ...], values: flags.FlagValues) -> int:
     settings = _load(values)
     path = _workdir(values)
-    cluster.require_single_task()
-    workdir.claim(path, settings)
+    own = cluster.read()
+    is_chief = own is None or own.is_chief
+    if is_chief:
+        workdir.claim(path, settings)
     if names != STAGE_NAMES or not workdir.is_finished(path):
+        with contextlib.ExitStack() as stack:
+            if is_chief:
+                restarts = settings.runtime.max_restarts
+                stack.enter_context(attempts.counted(path, max_restarts=restarts))
+            _run_session(names, settings, path, own)
+    if is_chief and names[-1] in ("evaluate", "report"):
+        print(_outcome(path))
+    return DONE
+
+
+def _run_session(
+    names: tuple[str, ...],
+    settings: config.Config,
+    path: epath.Path,
+    own: cluster.Cluster | None,
+) -> None:
+    end = termination.Termination(
+        grace_secs=settings.runtime.grace_secs,
+        watchdog_secs=settings.runtime.watchdog_secs,
+    )
+    with end.listening():
         # TensorFlow takes seconds to load, which wrong settings and a finished run do
         # not cost.
         from trainer import stages
 
-        session = stages.open_session(settings, path)
-        console.say(session.description)
-        if set(names) - {"report"}:
-            console.say(session.source.description)
-        if names == STAGE_NAMES:
-            stages.check(session)
-        for name in names:
-            stages.STAGES[name](session)
-    if names[-1] in ("evaluate", "report"):
-        print(_outcome(path))
-    return DONE
+        session = stages.open_session(settings, path, own, end)
+        with session.workers.parting():
+            stages.run(session, names, whole=names == STAGE_NAMES)
 
 
 def _outcome(path: epath.Path) -> str:
@@ -155,6 +168,28 @@ def _outcome(path: epath.Path) -> str:
     results = report.read_results(path)
     page = path / workdir.REPORT
     return report.render(results) + (f"\nreport: {page}" if page.exists() else "")
+
+
+def _reason(error: Exception) -> tuple[str, int]:
+    """What to say of an error, and the exit code; a bug tells its own story."""
+    known: tuple[tuple[type[Exception], int], ...] = (
+        (cluster.NothingToDoError, DONE),
+        (FloatingPointError, DIVERGED),
+        (attempts.BudgetSpentError, BUDGET_SPENT),
+        (PeerLostError, termination.PEER_LOST),
+        (termination.StoppedError, termination.STOPPED),
+        (UsageError, UNUSABLE),
+        (config.ConfigError, UNUSABLE),
+        (cluster.ClusterError, UNUSABLE),
+        (files.StorageError, UNUSABLE),
+    )
+    for kind, code in known:
+        if isinstance(error, kind):
+            return str(error), code
+    sentence = _unusable_input(error)
+    if sentence:
+        return sentence, UNUSABLE
+    return f"this is a bug: {type(error).__name__}: {error}", BUG
 
 
 def _unusable_input(error: Exception) -> str:
@@ -168,8 +203,3 @@ def _unusable_input(error: Exception) -> str:
         return memory.OUT_OF_MEMORY
     known = (checkpoint.CheckpointError, data.DataError, report.ReportError)
     return str(error) if isinstance(error, known) else ""
-
-
-def _end(message: str, code: int) -> int:
-    console.say(message)
-    return code

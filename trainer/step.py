@@ -3,7 +3,8 @@
 On each replica a compiled core turns its share of the global batch into one flat
 float32 vector: the sums of gradients, BatchNorm statistics and metrics. One all-reduce
 adds the vectors up, outside XLA, and a compiled update moves the replica's own copy of
-every variable. All copies see the same sums, so they stay equal bit for bit.
+every variable. All copies see the same sums, so they stay equal bit for bit. The vector
+also carries whether a worker is asked to stop, so that all of them stop together.
 
 Shapes: P = length of the flat vector, K = metrics.
 """
@@ -33,14 +34,14 @@ class Step:
     metrics: tuple[str, ...]
     scaled: bool  # whether a loss scale may leave updates out
     compute: Compiled  # one replica's part before the all-reduce: one trace a replica
-    repeat: Compiled  # int32 [] steps to float64 [K + 4] sums
+    repeat: Compiled  # int32 [] steps to float64 [K + 5] sums
 
     def run(self, num_steps: int) -> dict[str, float]:
         """Takes `num_steps` steps; gives each metric's mean over their examples.
 
         A mean is not finite as soon as one of its values is not. Steps whose gradients
         overflowed under a loss scale count in `overflow` alone, their share; a mean of
-        no step is left out.
+        no step is left out. `stop` is above 0 where a worker was asked to stop.
 
         Raises:
           DataError: the examples can no longer be read.
@@ -48,11 +49,11 @@ class Step:
         # A tensor, not a number: a number would trace anew for each length.
         with data.reading():
             sums = self.repeat(tf.constant(num_steps)).numpy().tolist()
-        *totals, count, gradient_norm, updates, scale = sums
-        metrics: dict[str, float] = {}
+        *totals, count, gradient_norm, updates, scale, stop = sums
+        metrics = {"stop": stop}
         if updates:
             means = [total / count for total in totals]
-            metrics = dict(zip(self.metrics, means, strict=True))
+            metrics |= dict(zip(self.metrics, means, strict=True))
             metrics["gradient_norm"] = gradient_norm / updates
         if self.scaled:
             metrics["overflow"] = 1 - updates / num_steps
@@ -68,27 +69,28 @@ def compile_step(
     schedule: Schedule,
     batches: Batches,
     accumulate: int,
+    stop: tf.Variable,
     strategy: tf.distribute.Strategy,
     xla: bool,
 ) -> Step:
-    """Puts core, all-reduce and update into one graph that repeats on the devices.
+    """Core, all-reduce and update in one graph that repeats on the devices.
 
-    Raises:
-      ConfigError: when tracing, a trainable variable does not reach the loss.
+    `stop`, float32 [], is this worker's own and read before each step. Tracing raises
+    ConfigError where a trainable variable does not reach the loss.
     """
     compute = _compile_compute(core, model, update, accumulate=accumulate, xla=xla)
     apply = _compile_update(core, model, update, strategy, xla=xla)
 
-    def on_replica(batch: Batch) -> tf.Tensor:
+    def on_replica(batch: Batch, stop: tf.Tensor) -> tf.Tensor:
         step = update.iterations.value
-        flat = compute(batch, step)
+        flat = compute(batch, step, stop)
         replica = tf.distribute.get_replica_context()
         return apply(replica.all_reduce("sum", flat), schedule(step))
 
     iterator = iter(batches)
 
     def one_step() -> tf.Tensor:
-        results = strategy.run(on_replica, args=(next(iterator),))
+        results = strategy.run(on_replica, args=(next(iterator), stop.read_value()))
         # Outside the replicas, where Keras may assign a variable they share.
         update.iterations.assign_add(1)
         return strategy.experimental_local_results(results)[0]
@@ -97,7 +99,7 @@ def compile_step(
         metrics=core.metrics,
         scaled=update.loss_scale is not None,
         compute=compute,
-        repeat=_repeated(one_step, num_sums=len(core.metrics) + 4),
+        repeat=_repeated(one_step, num_sums=len(core.metrics) + 5),
     )
 
 
@@ -122,8 +124,8 @@ def _compile_compute(
 ) -> Compiled:
     """From a replica's share of the batch to its flat vector [P].
 
-    The vector holds the sums of gradients, metrics and examples, and the moving
-    statistics.
+    The vector holds the sums of gradients, metrics and examples, the moving statistics,
+    and the wish to stop.
     """
 
     def sums_of(batch: Batch, step: tf.Tensor) -> tf.Tensor:
@@ -133,14 +135,14 @@ def _compile_compute(
         return _flat([*gradients, sums, count])
 
     @tf.function(jit_compile=xla, autograph=False)
-    def compute(batch: Batch, step: tf.Tensor) -> tf.Tensor:
+    def compute(batch: Batch, step: tf.Tensor, stop: tf.Tensor) -> tf.Tensor:
         before = [tf.identity(variable.value) for variable in update.moving]
         sums = _accumulated(lambda part: sums_of(part, step), batch, accumulate)
         statistics = [tf.identity(variable.value) for variable in update.moving]
         # The forward pass has moved them; only the update may, on all replicas alike.
         for variable, value in zip(update.moving, before, strict=True):
             variable.assign(value)
-        return _flat([sums, *statistics])
+        return _flat([sums, *statistics, stop])
 
     return compute
 
@@ -174,17 +176,17 @@ def _compile_update(
     """From the vector summed over replicas to new variables on this one.
 
     Gives the metric sums [K] and the example count, the norm of the mean gradient and 1
-    for the update - all 0 where there was none -, and the loss scale.
+    for the update - all 0 where there was none -, the loss scale and the wish to stop.
     """
     trained, moving = model.trainable_variables, update.moving
     shapes = [tuple(variable.shape) for variable in trained]
-    shapes += [(len(core.metrics),), (1,), *(tuple(v.shape) for v in moving)]
+    shapes += [(len(core.metrics),), (1,), *(tuple(v.shape) for v in moving), (1,)]
 
     @tf.function(jit_compile=xla, autograph=False)
     def apply(flat: tf.Tensor, learning_rate: tf.Tensor) -> tf.Tensor:
         parts = _parts(flat, shapes)
         gradients, rest = parts[: len(trained)], parts[len(trained) :]
-        sums, count, *statistics = rest
+        sums, count, *statistics, stop = rest
         scale = update.scale
         norm, updated = update.apply(
             [gradient / (count * scale) for gradient in gradients],
@@ -194,7 +196,7 @@ def _compile_update(
         counted = _flat([sums, count, norm, tf.ones([])])
         # Not a product with 0, which leaves what is not finite.
         counted = tf.where(updated, counted, tf.zeros_like(counted))
-        return _flat([counted, scale])
+        return _flat([counted, scale, stop])
 
     return apply
 

@@ -104,13 +104,20 @@ def try_writing(workdir: epath.Path, *, num_bytes: int) -> int | None:
                 folder.rmdir() if remote else os.rmdir(folder)
 
 
-def _holds_training(workdir: epath.Path) -> bool:
-    return any(
-        fnmatch.fnmatch(path.name, kind)
+def kept(workdir: epath.Path) -> list[str]:
+    """What later starts go on from: the checkpoints and models, and the results."""
+    trained = [
+        f"{path.parent.relative_to(workdir)}/{path.name}"
         for role in ("teacher_head", "teacher", "student", "baseline")
         for path in files.under(workdir / role)
-        for kind in ("step-*.npz", "*.keras")
-    )
+        if any(fnmatch.fnmatch(path.name, kind) for kind in ("step-*.npz", "*.keras"))
+    ]
+    results = [RESULTS] if (workdir / RESULTS).exists() else []
+    return sorted(trained) + results
+
+
+def _holds_training(workdir: epath.Path) -> bool:
+    return bool(set(kept(workdir)) - {RESULTS})
 
 
 def _read(path: epath.Path) -> dict[str, object]:

@@ -8,7 +8,7 @@ from trainer.config.data import (
     ShiftOptions,
 )
 from trainer.config.errors import ConfigError
-from trainer.config.identity import differences, identity, resolved
+from trainer.config.identity import differences, flatten, identity, resolved
 from trainer.config.models import (
     APPLICATIONS,
     ApplicationOptions,
@@ -56,6 +56,7 @@ __all__ = [
     "TeacherConfig",
     "TrainConfig",
     "differences",
+    "flatten",
     "identity",
     "load",
     "resolved",

@@ -18,7 +18,7 @@ def resolved(config: Config) -> dict[str, Any]:
 
 def identity(settings: dict[str, Any]) -> dict[str, Any]:
     """The settings that a resumed run must share: {"section.field": value}."""
-    flat = _flatten(settings, "")
+    flat = flatten(settings)
     kind = str(flat.get("data.dataset", "")).partition(":")[0]
     movable = list(_MOVABLE)
     if kind in ("folder", "csv", "npz"):
@@ -54,11 +54,12 @@ def _of_a_file(value: object) -> object:
     return value if value == "imagenet" else bool(value)
 
 
-def _flatten(settings: dict[str, Any], prefix: str) -> dict[str, Any]:
+def flatten(settings: dict[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Settings of nested sections by their paths: {"section.field": value}."""
     flat: dict[str, Any] = {}
     for name, value in settings.items():
         if isinstance(value, dict):
-            flat.update(_flatten(value, f"{prefix}{name}."))
+            flat.update(flatten(value, f"{prefix}{name}."))
         else:
             flat[f"{prefix}{name}"] = value
     return flat

@@ -10,7 +10,7 @@ from trainer.config.rules import Count, at_least
 class RuntimeConfig:
     """Where and how the run executes; a resumed run may change any of it."""
 
-    strategy: Literal["auto", "one_device", "mirrored"] = "auto"
+    strategy: Literal["auto", "one_device", "mirrored", "multi_worker"] = "auto"
     min_gpus: Annotated[int, at_least(0)] = 0  # refuse to run where fewer are seen
     logical_cpus: Count = 1  # CPU devices to mirror over where there is no GPU
     precision: Literal["auto", "float32", "mixed_bfloat16", "mixed_float16"] = "auto"
@@ -23,3 +23,8 @@ class RuntimeConfig:
     keep_checkpoints: Count = 2  # newest ones kept, beside the best
     # [a, b]: each training profiles its steps after step a up to step b.
     profile_steps: tuple[Annotated[int, at_least(0)], ...] = ()
+    rendezvous_secs: Count = 1200  # until all workers have to be there
+    watchdog_secs: Count = 1800  # until a loop or an evaluation step counts as hung
+    grace_secs: Count = 25  # from SIGTERM to the end, with a checkpoint
+    # After so many restarts in a row that kept no step the run gives up.
+    max_restarts: Annotated[int, at_least(0)] = 5

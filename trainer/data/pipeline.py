@@ -56,12 +56,18 @@ def training_batches(
 def evaluation_batches(
     examples: Examples, *, per_replica_batch_size: int, strategy: tf.distribute.Strategy
 ) -> tuple[Batches, int]:
-    """The distributed dataset that shows each example once, in order, and its steps.
+    """The distributed dataset that shows all examples in order, and steps to see each.
 
     Elements are {"input": [B, ...], "weight": float32 [B]}; what fills up the last step
     has weight 0.
     """
-    batches = _distributed(examples.evaluation, per_replica_batch_size, strategy)
+    # Endless, because a worker may run out of a finite set before others do, and
+    # TensorFlow would then bring it batches without examples, in shapes not known.
+    batches = _distributed(
+        lambda share: examples.evaluation(share).repeat(),
+        per_replica_batch_size,
+        strategy,
+    )
     whole = share_of(tf.distribute.InputContext(), per_replica_batch_size, strategy)
     return batches, num_evaluation_steps(len(examples), whole)
 

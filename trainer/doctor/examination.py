@@ -18,15 +18,16 @@ from trainer import (
     models,
     workdir,
 )
-from trainer.config import Config, ConfigError
+from trainer.config import Config, ConfigError, RuntimeConfig
 from trainer.doctor.findings import Check
 from trainer.stages import trial
 from trainer.stages.baseline import alone
+from trainer.stages.learner import Training
 from trainer.stages.session import Session, open_session
 from trainer.stages.student import distillation
 from trainer.stages.teacher import head_alone, supervised, take_weights
-from trainer.stages.training import Training
 from trainer.stages.trial import Footprint, Trial
+from trainer.termination import Termination
 
 _WRITTEN_BYTES = 2**20  # by the test of the disk
 
@@ -80,18 +81,30 @@ class Examination:
         yield from hardware.gpus() or ["no GPU is seen"]
 
     def _devices(self) -> Iterator[str]:
+        runtime = self._config.runtime
+        if runtime.strategy == "multi_worker":
+            runtime = dataclasses.replace(runtime, strategy="auto")
         try:
-            self._session = open_session(self._config, self._scratch)
+            self._open_session(runtime)
         except ConfigError:
             # All that can be said without these devices is said all the same.
-            runtime = dataclasses.replace(
-                self._config.runtime, min_gpus=0, strategy="auto"
+            self._open_session(
+                dataclasses.replace(runtime, min_gpus=0, strategy="auto")
             )
-            there = dataclasses.replace(self._config, runtime=runtime)
-            self._session = open_session(there, self._scratch)
             yield self._strategy
             raise
         yield self._strategy
+
+    def _open_session(self, runtime: RuntimeConfig) -> None:
+        """Of this process alone, whatever cluster it is in."""
+        self._session = open_session(
+            dataclasses.replace(self._config, runtime=runtime),
+            self._scratch,
+            None,
+            Termination(
+                grace_secs=runtime.grace_secs, watchdog_secs=runtime.watchdog_secs
+            ),
+        )
 
     @property
     def _strategy(self) -> str:

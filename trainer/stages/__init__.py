@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 
+from trainer import console
 from trainer.stages.baseline import baseline
 from trainer.stages.check import check
 from trainer.stages.evaluate import evaluate
@@ -18,4 +19,19 @@ STAGES: dict[str, Callable[[Session], None]] = {
     "report": report,
 }
 
-__all__ = ["STAGES", "Session", "check", "open_session"]
+
+def run(session: Session, names: tuple[str, ...], *, whole: bool) -> None:
+    """Does the stages `names`; a `whole` run looks first at what later ones need."""
+    if session.workers.is_chief:
+        console.say(session.description)
+    if set(names) - {"report"}:
+        source = session.source
+        if session.workers.is_chief:
+            console.say(source.description)
+    if whole:
+        check(session)
+    for name in names:
+        STAGES[name](session)
+
+
+__all__ = ["STAGES", "Session", "check", "open_session", "run"]

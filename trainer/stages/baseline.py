@@ -4,6 +4,7 @@ import keras
 
 from trainer import core
 from trainer.stages import training
+from trainer.stages.learner import Training
 from trainer.stages.session import Session
 
 
@@ -14,15 +15,15 @@ def baseline(session: Session) -> None:
     student's batches: the pair differs by the loss alone.
     """
     for seed in session.config.seeds:
-        if not training.is_finished(session.folder("baseline", seed)):
+        if not training.is_finished(session, session.folder("baseline", seed)):
             model = session.build("student", seed)
             training.train(session, alone(session, model, seed))
 
 
-def alone(session: Session, model: keras.Model, seed: int) -> training.Training:
+def alone(session: Session, model: keras.Model, seed: int) -> Training:
     """The student `model` learns from the labels, without a teacher."""
     section = session.config.student
-    return training.Training(
+    return Training(
         role="baseline",
         seed=seed,
         section=section.train,

@@ -2,8 +2,8 @@
 
 from trainer import distribution, models, optimizers
 from trainer.config import TrainConfig
+from trainer.stages.learner import augmentation
 from trainer.stages.session import Session
-from trainer.stages.training import augmentation
 
 
 def check(session: Session) -> None:

@@ -24,7 +24,8 @@ Metrics = dict[str, Any]
 
 def evaluate(session: Session) -> None:
     """Writes predictions.npz and results.json, unless they are there."""
-    if all((session.path / name).exists() for name in (PREDICTIONS, RESULTS)):
+    written = [session.path / name for name in (PREDICTIONS, RESULTS)]
+    if session.workers.from_chief(lambda: all(path.exists() for path in written)):
         return
     config = session.config
     seeds: dict[str, tuple[int, ...]] = {
@@ -39,9 +40,19 @@ def evaluate(session: Session) -> None:
         # The teacher comes first, and the others are compared with its answers.
         against = logits.get("teacher")
         models[role], logits[role] = _entry(session, role, role_seeds, test, against)
+    if session.workers.is_chief:
+        _write(session, test, models, logits)
+
+
+def _write(
+    session: Session,
+    test: data.Examples,
+    models: dict[str, Metrics],
+    logits: dict[str, np.ndarray],
+) -> None:
     _write_predictions(session, test, logits)
     results = {
-        "name": config.name,
+        "name": session.config.name,
         "models": models,
         "gain": {"errors": _gain(models["student"], models["baseline"])},
     }

@@ -1,6 +1,9 @@
 """Which step of a training is kept, and when there is no hope of a better one."""
 
+import dataclasses
+
 from trainer.checkpoint import Position
+from trainer.loop import Place
 
 
 class Selection:
@@ -25,8 +28,12 @@ class Selection:
         """Whether patience is over after `step`; 0 steps of patience never are."""
         return 0 < self._patience_steps <= step - self._best_step
 
-    def position(self, step: int) -> Position:
-        """What a checkpoint of `step` says."""
+    def position(self, place: Place) -> Position:
+        """What a checkpoint made at `place` says."""
         return Position(
-            step=step, best_step=self._best_step, best_accuracy=self._best_accuracy
+            step=place.step,
+            best_step=self._best_step,
+            best_accuracy=self._best_accuracy,
+            is_closed=place.is_closed,
+            window=dataclasses.asdict(place.window),
         )

@@ -11,15 +11,28 @@ import numpy as np
 import tensorflow as tf
 from etils import epath
 
-from trainer import data, distribution, evaluate, models, workdir
+import trainer
+from trainer import (
+    console,
+    data,
+    distribution,
+    evaluate,
+    models,
+    rendezvous,
+    workdir,
+)
+from trainer.cluster import Cluster
 from trainer.config import (
     Config,
     ConfigError,
     StudentConfig,
     TeacherConfig,
+    flatten,
     identity,
     resolved,
 )
+from trainer.termination import Termination
+from trainer.workers import Workers, joining
 
 
 @dataclasses.dataclass(frozen=True)
@@ -29,11 +42,21 @@ class Session:
     config: Config
     path: epath.Path  # the workdir
     strategy: tf.distribute.Strategy
+    workers: Workers
+    termination: Termination
 
     @functools.cached_property
     def source(self) -> data.Source:
-        """The opened dataset."""
-        return data.open_source(self.config.data, self.path / workdir.LISTS)
+        """The opened dataset; the chief prepares and lists what has to be."""
+        lists = self.path / workdir.LISTS
+        return self.workers.chief_first(
+            lambda: data.open_source(self.config.data, lists)
+        )
+
+    @functools.cached_property
+    def stop(self) -> tf.Variable:
+        """What steps read to learn that this process is to end."""
+        return distribution.stop_flag()
 
     @functools.cached_property
     def training(self) -> data.Examples:
@@ -118,6 +141,8 @@ class Session:
             model,
             examples,
             batch_size=self.config.runtime.eval_batch_size,
+            stop=self.stop,
+            watched=self.termination.watched,
             strategy=self.strategy,
             xla=self.xla,
         )
@@ -151,10 +176,48 @@ class Session:
         return f"{self.config.name}/{role}/seed-{seed}/{digest}"
 
 
-def open_session(config: Config, path: epath.Path) -> Session:
-    """Finds the devices for a run whose workdir `path` is claimed.
+def open_session(
+    config: Config,
+    path: epath.Path,
+    cluster: Cluster | None,
+    termination: Termination,
+) -> Session:
+    """Finds the devices, and the other workers, for a run in the workdir `path`.
 
     Raises:
-      ConfigError: the devices that the config asks for are not there.
+      ConfigError: the devices or the strategy that the config asks for are not there.
+      ClusterError: the workers are not about to do the same.
+      PeerLostError: a worker did not come.
     """
-    return Session(config, path, distribution.strategy(config.runtime))
+    num_workers = cluster.size if cluster else 1
+    num_replicas = distribution.num_local_replicas(
+        config.runtime, num_workers=num_workers
+    )
+    if cluster:
+        rendezvous.meet(
+            cluster,
+            _statement(config, path, cluster, num_replicas),
+            timeout_secs=config.runtime.rendezvous_secs,
+            say=console.say,
+        )
+        cluster.announce()
+    with joining(cluster):
+        strategy = distribution.strategy(config.runtime, num_workers=num_workers)
+    return Session(config, path, strategy, Workers(cluster), termination)
+
+
+def _statement(
+    config: Config, path: epath.Path, cluster: Cluster, num_replicas: int
+) -> rendezvous.Statement:
+    """What has to be the same on every worker, by its name in a message."""
+    settings = flatten(resolved(config))
+    del settings["data.data_dir"]  # each machine may have its own copy
+    return {
+        "list of addresses in TF_CONFIG": cluster.addresses,
+        "Alambic": trainer.__version__,
+        "TensorFlow": tf.__version__,
+        "Keras": keras.__version__,
+        "number of replicas": num_replicas,
+        "--workdir": str(path),
+        **settings,
+    }

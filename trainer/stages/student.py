@@ -5,20 +5,21 @@ import numpy as np
 
 from trainer import core, evaluate, soft_targets
 from trainer.stages import training
+from trainer.stages.learner import Training
 from trainer.stages.session import Session
 
 
 def student(session: Session) -> None:
     """Writes student/seed-S/model.keras for each seed, unless it is there."""
     for seed in session.config.seeds:
-        if not training.is_finished(session.folder("student", seed)):
+        if not training.is_finished(session, session.folder("student", seed)):
             model = session.build("student", seed)
             training.train(session, distillation(session, model, session.teacher, seed))
 
 
 def distillation(
     session: Session, model: keras.Model, teacher: keras.Model, seed: int
-) -> training.Training:
+) -> Training:
     """The student `model` learns from the frozen `teacher` and from the labels."""
     section = session.config.student
     distill = session.config.distill
@@ -28,7 +29,7 @@ def distillation(
             logits, session.teacher_validation_logits
         )
 
-    return training.Training(
+    return Training(
         role="student",
         seed=seed,
         section=section.train,

@@ -5,6 +5,7 @@ import keras
 from trainer import core, models
 from trainer.config import TrainConfig
 from trainer.stages import training
+from trainer.stages.learner import Training
 from trainer.stages.session import Session
 from trainer.workdir import FINISHED, LAST
 
@@ -13,7 +14,7 @@ def teacher(session: Session) -> None:
     """Writes teacher/model.keras, unless it is there."""
     section = session.config.teacher
     folder = session.folder("teacher", section.seed)
-    if training.is_finished(folder):
+    if training.is_finished(session, folder):
         return
     weights = section.weights
     if section.head:
@@ -23,8 +24,10 @@ def teacher(session: Session) -> None:
         training.train(session, supervised(session, model, section.train, weights))
         return
     take_weights(session, model)
-    for name in (LAST, FINISHED):
-        training.save_model(model, folder / name)
+    if session.workers.is_chief:
+        for name in (LAST, FINISHED):
+            training.save_model(model, folder / name)
+    session.workers.meet()
 
 
 def take_weights(session: Session, model: keras.Model) -> None:
@@ -36,14 +39,12 @@ def take_weights(session: Session, model: keras.Model) -> None:
 
 def supervised(
     session: Session, model: keras.Model, section: TrainConfig, weights: str
-) -> training.Training:
+) -> Training:
     """The teacher `model` learns from the labels, from the file `weights` on."""
     return _from_labels(session, model, section, "teacher", "teacher.train", weights)
 
 
-def head_alone(
-    session: Session, model: keras.Model, section: TrainConfig
-) -> training.Training:
+def head_alone(session: Session, model: keras.Model, section: TrainConfig) -> Training:
     """The last layer of the teacher `model` learns; others are frozen by the caller."""
     weights = session.config.teacher.weights
     return _from_labels(
@@ -55,7 +56,7 @@ def _train_head(session: Session, section: TrainConfig) -> str:
     """Trains the last layer on what the others give; the path of the weights."""
     seed = session.config.teacher.seed
     folder = session.folder("teacher_head", seed)
-    if not training.is_finished(folder):
+    if not training.is_finished(session, folder):
         model = session.build("teacher", seed)
         with models.head_alone(model):
             training.train(session, head_alone(session, model, section))
@@ -69,9 +70,9 @@ def _from_labels(
     role: str,
     setting: str,
     weights: str,
-) -> training.Training:
+) -> Training:
     seed = session.config.teacher.seed
-    return training.Training(
+    return Training(
         role=role,
         seed=seed,
         section=section,

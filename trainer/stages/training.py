@@ -1,84 +1,53 @@
-"""One training from start or checkpoint to its finished model."""
+"""One training from its first step, or the one after its checkpoint, to the model."""
 
-import dataclasses
-from collections.abc import Callable
+import functools
 from contextlib import AbstractContextManager
 
 import keras
-import numpy as np
 from etils import epath
 
-from trainer import (
-    core,
-    data,
-    distribution,
-    files,
-    loop,
-    models,
-    optimizers,
-    profiler,
-    step,
-    tensorboard,
-)
-from trainer.checkpoint import Checkpoints, Position, latest_position
-from trainer.config import DataConfig, RuntimeConfig, TrainConfig
-from trainer.events import MetricsFile, Progress
+from trainer import files, loop, profiler
+from trainer.checkpoint import latest_position
+from trainer.config import RuntimeConfig
+from trainer.stages.journal import journal
+from trainer.stages.learner import Learner, Training, start
 from trainer.stages.selection import Selection
 from trainer.stages.session import Session
-from trainer.workdir import CHECKPOINTS, FINISHED, LAST, METRICS, PROFILE, TENSORBOARD
+from trainer.workdir import CHECKPOINTS, FINISHED, LAST, PROFILE
 
 
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class Training:
-    """What tells one training from another."""
-
-    role: str  # "teacher_head", "teacher", "student" or "baseline"
-    seed: int  # of the data order and the dropout
-    section: TrainConfig
-    setting: str  # its name in messages, such as "student.train"
-    folder: epath.Path
-    weights: str  # the file to start from; "": from the model's own initial weights
-    model: keras.Model
-    computed: core.Core  # of each step, by each replica
-    examples: data.Examples
-    validate: Callable[[np.ndarray], dict[str, float]]  # of validation logits [M, C]
-
-    @property
-    def title(self) -> str:
-        """Its name on the terminal."""
-        return f"{self.role.replace('_', ' ')} seed {self.seed}"
-
-    @property
-    def num_steps(self) -> int:
-        """Optimizer updates of the whole training."""
-        return optimizers.num_steps(self.section, num_examples=len(self.examples))
-
-    @property
-    def schedule(self) -> optimizers.Schedule:
-        """The learning rate of each step."""
-        return optimizers.schedule(
-            self.section, num_steps=self.num_steps, setting=self.setting
-        )
-
-
-def is_finished(folder: epath.Path) -> bool:
+def is_finished(session: Session, folder: epath.Path) -> bool:
     """Whether the training in `folder` has ended; its model is the last file."""
-    return (folder / FINISHED).exists()
+    return bool(session.workers.from_chief(lambda: (folder / FINISHED).exists()))
 
 
 def train(session: Session, training: Training) -> None:
     """Trains the model from the start, or from the latest checkpoint in its folder.
 
     Leaves the last weights as last.keras and those best on validation as model.keras;
-    with `ema` both are averages.
+    with `ema` both are averages. All workers train, and the chief writes.
+
+    Raises:
+      DivergedError: the loss or a gradient is no longer a finite number.
+      StoppedError: a worker was asked to end; all that was done is saved.
     """
     learner = start(session, training)
-    with _profiled(session, training, learner) as run_steps:
+    ask_to_stop = functools.partial(session.stop.assign, 1.0)
+    with (
+        session.termination.answered_by(ask_to_stop),
+        _profiled(session, training, learner) as run_steps,
+    ):
         _run_loop(session, training, learner, run_steps)
-    _save_judged(training, learner, LAST)
-    best_step = latest_position(training.folder / CHECKPOINTS).best_step
+    chief = session.workers.is_chief
+    if chief:
+        _save_judged(training, learner, LAST)
+    folder = training.folder / CHECKPOINTS
+    best_step = session.workers.from_chief(lambda: latest_position(folder).best_step)
     learner.checkpoints.restore(best_step)
-    _save_judged(training, learner, FINISHED)
+    if chief:
+        _save_judged(training, learner, FINISHED)
+    # Others may read what the chief has written.
+    session.workers.meet()
 
 
 def save_model(model: keras.Model, path: epath.Path) -> None:
@@ -87,110 +56,21 @@ def save_model(model: keras.Model, path: epath.Path) -> None:
         model.save(temporary)
 
 
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class Learner:
-    """What moves and keeps the model of a training."""
-
-    update: optimizers.Update
-    checkpoints: Checkpoints
-    position: Position  # where it starts
-    compiled: step.Step  # with the batches from that position on
-
-
-def start(session: Session, training: Training) -> Learner:
-    """Puts the model where its training starts or goes on; takes no step yet."""
-    model = training.model
-    update = _update(session, training)
-    checkpoints = Checkpoints(
-        training.folder / CHECKPOINTS,
-        state={"model": model.variables, **update.state},
-        run=session.run_name(training.role, training.seed),
-        keep=session.config.runtime.keep_checkpoints,
-    )
-    # Before the batches are made: they start at the restored step.
-    position = checkpoints.restore_latest()
-    compiled = step.compile_step(
-        training.computed,
-        model=model,
-        update=update,
-        schedule=training.schedule,
-        batches=batches(session, training, position.step),
-        accumulate=training.section.accumulate,
-        strategy=session.strategy,
-        xla=session.xla,
-    )
-    return Learner(
-        update=update,
-        checkpoints=checkpoints,
-        position=position,
-        compiled=compiled,
-    )
-
-
-def _update(session: Session, training: Training) -> optimizers.Update:
-    folder = training.folder / CHECKPOINTS
-    if training.weights and latest_position(folder).step == 0:
-        owner = training.setting.partition(".")[0]
-        models.load_weights(
-            training.model, training.weights, setting=f"{owner}.weights"
-        )
-    # After the weights, since averages start from them.
-    with session.strategy.scope():
-        return optimizers.Update(
-            training.model,
-            training.section,
-            # Of a whole model from a file the config does not know it.
-            float16=any(
-                layer.compute_dtype == "float16"
-                for layer in training.model._flatten_layers(include_self=False)
-            ),
-        )
-
-
 def _save_judged(training: Training, learner: Learner, name: str) -> None:
     with learner.update.averaged():
         save_model(training.model, training.folder / name)
 
 
-def batches(session: Session, training: Training, first_step: int) -> data.Batches:
-    """The endless batches of a training from `first_step` on."""
-    return data.training_batches(
-        training.examples,
-        augment=augmentation(session, training.section, setting=training.setting),
-        seed=training.seed,
-        per_replica_batch_size=distribution.per_replica_batch_size(
-            training.section, session.strategy, setting=training.setting
-        ),
-        first_step=first_step,
-        strategy=session.strategy,
-    )
-
-
-def augmentation(
-    session: Session, section: TrainConfig, *, setting: str
-) -> data.Augment:
-    """How the training of the section `setting` sees its examples.
-
-    Raises:
-      ConfigError: the examples cannot be shown so.
-    """
-    chosen: TrainConfig | DataConfig = section
-    if section.augment == "inherit":
-        chosen, setting = session.config.data, "data"
-    return data.augmentation(
-        chosen.augment,
-        chosen.augment_options,
-        input_shape=session.source.input_shape,
-        setting=setting,
-    )
-
-
 def _profiled(
     session: Session, training: Training, learner: Learner
 ) -> AbstractContextManager[profiler.RunSteps]:
+    def run_steps(num_steps: int) -> loop.Metrics:
+        with session.termination.watched(f"{training.title}: {num_steps} steps"):
+            return learner.compiled.run(num_steps)
+
     return profiler.profiled(
-        learner.compiled.run,
-        session.config.runtime.profile_steps,
+        run_steps,
+        session.config.runtime.profile_steps if session.workers.is_chief else (),
         first_step=learner.position.step,
         folder=training.folder / PROFILE,
     )
@@ -202,57 +82,37 @@ def _run_loop(
     learner: Learner,
     run_steps: profiler.RunSteps,
 ) -> None:
-    first, last = learner.position.step, training.num_steps
-    with Progress(training.title, first_step=first, last_step=last) as progress:
+    position = learner.position
+    selection = Selection(position, patience_steps=training.section.patience_steps)
+    predict = session.predictor(training.model, session.validation)
+
+    def evaluate(step: int) -> loop.Metrics:
+        with learner.update.averaged():
+            metrics = training.validate(predict())
+        selection.consider(step, metrics["accuracy"])
+        return {f"eval/{name}": value for name, value in metrics.items()}
+
+    with journal(session, training, learner, selection) as written:
         loop.train(
-            _actions(session, training, learner, run_steps, progress),
+            loop.Actions(
+                run_steps=run_steps,
+                advance=written.advance,
+                evaluate=evaluate,
+                write=written.write,
+                is_best=selection.is_best,
+                is_exhausted=selection.is_exhausted,
+                save=written.save,
+            ),
             _cadence(session.config.runtime),
-            first_step=first,
-            last_step=last,
+            start=loop.Place(
+                step=position.step,
+                is_closed=position.is_closed,
+                window=loop.Window(**position.window),
+            ),
+            last_step=training.num_steps,
             examples_per_step=training.section.global_batch_size,
             setting=f"{training.setting}.learning_rate",
         )
-
-
-def _actions(
-    session: Session,
-    training: Training,
-    learner: Learner,
-    run_steps: profiler.RunSteps,
-    progress: Progress,
-) -> loop.Actions:
-    predict = session.predictor(training.model, session.validation)
-    position = learner.position
-    selection = Selection(position, patience_steps=training.section.patience_steps)
-    lines = _metrics_file(training.folder, position.step)
-
-    def evaluate(finished: int) -> loop.Metrics:
-        with learner.update.averaged():
-            metrics = training.validate(predict())
-        selection.consider(finished, metrics["accuracy"])
-        return {f"eval/{name}": value for name, value in metrics.items()}
-
-    def write(finished: int, metrics: loop.Metrics) -> None:
-        applied = float(training.schedule(finished - 1))
-        lines.write(finished, metrics | {"train/learning_rate": applied})
-        progress.show(finished, metrics)
-
-    return loop.Actions(
-        run_steps=run_steps,
-        advance=progress.advance,
-        evaluate=evaluate,
-        write=write,
-        is_best=selection.is_best,
-        is_exhausted=selection.is_exhausted,
-        save=lambda finished: learner.checkpoints.save(selection.position(finished)),
-    )
-
-
-def _metrics_file(folder: epath.Path, last_step: int) -> MetricsFile:
-    copies = []
-    if tensorboard.is_installed():
-        copies.append(tensorboard.EventFile(folder / TENSORBOARD).add_scalars)
-    return MetricsFile(folder / METRICS, last_step=last_step, copies=copies)
 
 
 def _cadence(runtime: RuntimeConfig) -> loop.Cadence:

@@ -9,9 +9,9 @@ import keras
 import tensorflow as tf
 
 from trainer import loop, memory
-from trainer.stages import training
+from trainer.stages import learner as learners
+from trainer.stages.learner import Training
 from trainer.stages.session import Session
-from trainer.stages.training import Training
 
 _NUM_LOOPS = 5
 _LOOP_SECS = 0.5  # of as many steps as fit, one at least
@@ -67,7 +67,7 @@ def try_out(session: Session, attempt: Training) -> Trial:
     """
     meter = memory.PeakMeter()
     started = time.perf_counter()
-    learner = training.start(session, attempt)
+    learner = learners.start(session, attempt)
 
     def timed(num_steps: int, first: int) -> float:
         began = time.perf_counter()
@@ -106,7 +106,7 @@ def footprint(
 
 def pipeline_rate(session: Session, attempt: Training) -> float:
     """Examples a second of a training's input pipeline alone, without a model."""
-    iterator = iter(training.batches(session, attempt, 0))
+    iterator = iter(learners.batches(session, attempt, 0))
 
     def pull(done: tf.Tensor) -> tf.Tensor:
         next(iterator)

@@ -1,0 +1,69 @@
+"""Starts of a run in a row that kept no step: who starts it again must end sometime.
+
+Whoever restarts a failed run - a launcher, Kubernetes, Slurm - cannot tell whether it
+gets anywhere. The workdir can: a start after which it holds neither a new checkpoint
+nor a new model has been for nothing.
+"""
+
+import contextlib
+import json
+from collections.abc import Iterator
+from typing import Any
+
+from etils import epath
+
+from trainer import files, workdir
+from trainer.rendezvous import PeerLostError
+from trainer.termination import StoppedError
+
+_FILE = "attempts.json"
+
+
+class BudgetSpentError(RuntimeError):
+    """The run was started too many times for nothing."""
+
+
+@contextlib.contextmanager
+def counted(path: epath.Path, *, max_restarts: int) -> Iterator[None]:
+    """The body is a start of the run in the workdir `path`.
+
+    Raises:
+      BudgetSpentError: more than `max_restarts` restarts in a row were for nothing.
+    """
+    _begin(path, max_restarts)
+    try:
+        yield
+    except (StoppedError, PeerLostError):
+        raise  # it will be started again, by no person
+    except BaseException:
+        _forget(path)
+        raise
+    _forget(path)
+
+
+def _begin(path: epath.Path, max_restarts: int) -> None:
+    kept = workdir.kept(path)
+    before = _read(path)
+    in_vain = int(before["in_vain"]) + 1 if before.get("kept") == kept else 0
+    if in_vain > max_restarts:
+        _forget(path)
+        raise BudgetSpentError(
+            f"{in_vain} starts in a row kept no step, more than the "
+            f"{max_restarts} restarts of runtime.max_restarts; find the reason in "
+            "their logs, or let more steps be kept by a lower runtime.save_every_steps"
+        )
+    files.write_json(path / _FILE, {"in_vain": in_vain, "kept": kept})
+
+
+def _forget(path: epath.Path) -> None:
+    """The next start is a first one: the run has ended, or a person has to act."""
+    # The end itself has a better reason to tell than this file.
+    with contextlib.suppress(files.StorageError), files.explained(path):
+        (path / _FILE).unlink(missing_ok=True)
+
+
+def _read(path: epath.Path) -> dict[str, Any]:
+    try:
+        return dict(json.loads((path / _FILE).read_text(encoding="utf-8")))
+    except (ValueError, TypeError, OSError):
+        return {}

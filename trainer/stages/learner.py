@@ -1,0 +1,145 @@
+"""One training before its first step: what learns from what, and from which step on."""
+
+import dataclasses
+from collections.abc import Callable
+
+import keras
+import numpy as np
+from etils import epath
+
+from trainer import core, data, distribution, models, optimizers, step
+from trainer.checkpoint import Checkpoints, Position, latest_position
+from trainer.config import DataConfig, TrainConfig
+from trainer.stages.session import Session
+from trainer.workdir import CHECKPOINTS
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Training:
+    """What tells one training from another."""
+
+    role: str  # "teacher_head", "teacher", "student" or "baseline"
+    seed: int  # of the data order and the dropout
+    section: TrainConfig
+    setting: str  # its name in messages, such as "student.train"
+    folder: epath.Path
+    weights: str  # the file to start from; "": from the model's own initial weights
+    model: keras.Model
+    computed: core.Core  # of each step, by each replica
+    examples: data.Examples
+    validate: Callable[[np.ndarray], dict[str, float]]  # of validation logits [M, C]
+
+    @property
+    def title(self) -> str:
+        """Its name on the terminal."""
+        return f"{self.role.replace('_', ' ')} seed {self.seed}"
+
+    @property
+    def num_steps(self) -> int:
+        """Optimizer updates of the whole training."""
+        return optimizers.num_steps(self.section, num_examples=len(self.examples))
+
+    @property
+    def schedule(self) -> optimizers.Schedule:
+        """The learning rate of each step."""
+        return optimizers.schedule(
+            self.section, num_steps=self.num_steps, setting=self.setting
+        )
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Learner:
+    """What moves and keeps the model of a training."""
+
+    update: optimizers.Update
+    checkpoints: Checkpoints
+    position: Position  # where it starts
+    compiled: step.Step  # with the batches from that position on
+
+
+def start(session: Session, training: Training) -> Learner:
+    """Puts the model where its training starts or goes on; takes no step yet."""
+    model = training.model
+    update = _update(session, training)
+    checkpoints = Checkpoints(
+        training.folder / CHECKPOINTS,
+        state={"model": model.variables, **update.state},
+        run=session.run_name(training.role, training.seed),
+        keep=session.config.runtime.keep_checkpoints,
+    )
+    # Before the batches are made: they start at the restored step. The chief chooses,
+    # because a disk that machines share may show them different files for a while.
+    latest = session.workers.from_chief(checkpoints.latest_step)
+    position = checkpoints.restore(latest) if latest else Position()
+    compiled = step.compile_step(
+        training.computed,
+        model=model,
+        update=update,
+        schedule=training.schedule,
+        batches=batches(session, training, position.step),
+        accumulate=training.section.accumulate,
+        stop=session.stop,
+        strategy=session.strategy,
+        xla=session.xla,
+    )
+    return Learner(
+        update=update,
+        checkpoints=checkpoints,
+        position=position,
+        compiled=compiled,
+    )
+
+
+def _update(session: Session, training: Training) -> optimizers.Update:
+    folder = training.folder / CHECKPOINTS
+    if training.weights and session.workers.from_chief(
+        lambda: latest_position(folder).step == 0
+    ):
+        owner = training.setting.partition(".")[0]
+        models.load_weights(
+            training.model, training.weights, setting=f"{owner}.weights"
+        )
+    # After the weights, since averages start from them.
+    with session.strategy.scope():
+        return optimizers.Update(
+            training.model,
+            training.section,
+            # Of a whole model from a file the config does not know it.
+            float16=any(
+                layer.compute_dtype == "float16"
+                for layer in training.model._flatten_layers(include_self=False)
+            ),
+        )
+
+
+def batches(session: Session, training: Training, first_step: int) -> data.Batches:
+    """The endless batches of a training from `first_step` on."""
+    return data.training_batches(
+        training.examples,
+        augment=augmentation(session, training.section, setting=training.setting),
+        seed=training.seed,
+        per_replica_batch_size=distribution.per_replica_batch_size(
+            training.section, session.strategy, setting=training.setting
+        ),
+        first_step=first_step,
+        strategy=session.strategy,
+    )
+
+
+def augmentation(
+    session: Session, section: TrainConfig, *, setting: str
+) -> data.Augment:
+    """How the training of the section `setting` sees its examples.
+
+    Raises:
+      ConfigError: the examples cannot be shown so.
+    """
+    chosen: TrainConfig | DataConfig = section
+    if section.augment == "inherit":
+        chosen, setting = session.config.data, "data"
+    return data.augmentation(
+        chosen.augment,
+        chosen.augment_options,
+        input_shape=session.source.input_shape,
+        setting=setting,
+    )

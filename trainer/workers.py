@@ -1,0 +1,197 @@
+"""What the workers of a cluster do together besides training.
+
+They talk through TensorFlow's coordination service, a key-value store at the chief that
+also notices when a worker is gone. This is the only file that uses it: its functions
+are not part of TensorFlow's public API, but the public one has no others.
+
+All workers must make the same calls in the same order, as with every collective.
+"""
+
+import contextlib
+import faulthandler
+import itertools
+import json
+import signal
+import time
+from collections.abc import Callable, Iterator
+from typing import Any, TypeVar
+
+import tensorflow as tf
+from tensorflow.python.eager import context
+
+from trainer import rendezvous
+from trainer.cluster import Cluster
+from trainer.rendezvous import PeerLostError
+from trainer.termination import StoppedError
+
+# A worker that has not been heard of for so long is lost. Shorter would end healthy
+# runs whose processors are busy; all others notice within twice this time.
+HEARTBEAT_SECS = 30
+
+_START_SECS = 300  # of connections between workers that are all there
+_PARTING_SECS = 10.0
+_PATIENCE_MS = 5_000  # of one question to the store, which is asked again
+
+# How TensorFlow tells that another worker failed, or its own connection to it.
+_LOSSES = (
+    tf.errors.UnavailableError,
+    tf.errors.AbortedError,
+    tf.errors.CancelledError,
+    tf.errors.DeadlineExceededError,
+    tf.errors.InternalError,
+)
+
+T = TypeVar("T")
+
+
+class Workers:
+    """All processes of a run, of which this is one."""
+
+    def __init__(self, cluster: Cluster | None) -> None:
+        """Without a cluster the process is the only one, and its own chief."""
+        self._cluster = cluster
+        self._numbers = itertools.count()
+
+    @property
+    def is_chief(self) -> bool:
+        """Whether this is the one that writes."""
+        return self._cluster is None or self._cluster.is_chief
+
+    def from_chief(self, find: Callable[[], Any]) -> Any:
+        """What `find` gives on the chief, in JSON's types; others wait for it."""
+        if self._cluster is None:
+            return find()
+        key = self._key()
+        if self._cluster.is_chief:
+            value = find()
+            _store(key, json.dumps(value))
+            return value
+        return json.loads(_stored(key))
+
+    def chief_first(self, action: Callable[[], T]) -> T:
+        """Does `action`; on the other workers once the chief has done it.
+
+        It finds there what the chief has written.
+        """
+        if self.is_chief:
+            result = action()
+            self.from_chief(lambda: None)
+            return result
+        self.from_chief(lambda: None)
+        return action()
+
+    def meet(self) -> None:
+        """Returns once all workers have come here."""
+        self._meet(float("inf"))
+
+    @contextlib.contextmanager
+    def parting(self) -> Iterator[None]:
+        """Workers leave the body together and the chief last, who has their service.
+
+        This includes the ends that all of them come to at the same step.
+
+        Raises:
+          PeerLostError: a worker is gone.
+        """
+        with _losses_told(self._cluster):
+            try:
+                yield
+            except (StoppedError, FloatingPointError):
+                self._part()
+                raise
+            self._part()
+
+    def _meet(self, timeout_secs: float) -> None:
+        if self._cluster is None:
+            return
+        key = self._key()
+        _store(f"{key}/{self._cluster.rank}", "here")
+        for rank in range(self._cluster.size):
+            _stored(f"{key}/{rank}", timeout_secs)
+
+    def _part(self) -> None:
+        if self._cluster is None:
+            return
+        with contextlib.suppress(tf.errors.OpError):
+            self._meet(_PARTING_SECS)
+        if self._cluster.is_chief:
+            end = time.monotonic() + _PARTING_SECS
+            others = set(range(1, self._cluster.size))
+            while others.difference(rendezvous.absent(self._cluster)):
+                if time.monotonic() > end:
+                    break
+                time.sleep(0.1)
+
+    def _key(self) -> str:
+        return f"alambic/{next(self._numbers)}"
+
+
+@contextlib.contextmanager
+def joining(cluster: Cluster | None) -> Iterator[None]:
+    """The body creates the strategy, which connects the workers that have met.
+
+    Raises:
+      PeerLostError: one is gone meanwhile.
+    """
+    if cluster is None:
+        yield
+        return
+    _configure(cluster)
+    # A worker that dies just now leaves the others in a call that lets no thread of
+    # Python run. The alarm does without: it shows the stack and ends the process.
+    faulthandler.register(signal.SIGALRM, chain=True)
+    signal.setitimer(signal.ITIMER_REAL, _START_SECS)
+    try:
+        with _losses_told(cluster):
+            yield
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        faulthandler.unregister(signal.SIGALRM)
+
+
+@contextlib.contextmanager
+def _losses_told(cluster: Cluster | None) -> Iterator[None]:
+    try:
+        yield
+    except _LOSSES as error:
+        if cluster is None:
+            raise
+        gone = rendezvous.absent(cluster)
+        who = cluster.titles(gone) if gone else "another worker"
+        what = (error.message.strip() or type(error).__name__).splitlines()
+        raise PeerLostError(
+            f"{who} was lost; all workers have to be started again, and go on from the "
+            f"last checkpoint ({cluster.name} was told: {' '.join(what)[:500]})"
+        ) from error
+
+
+def _configure(cluster: Cluster) -> None:
+    jobs = [name.rpartition("-")[0] for name in cluster.names]
+    context.context().configure_coordination_service(
+        service_type="standalone",
+        service_leader=f"/job:{jobs[0]}/replica:0/task:0",
+        heartbeat_timeout_in_ms=HEARTBEAT_SECS * 1000,
+        coordinated_jobs=[
+            context.coordination_config_pb2.CoordinatedJob(
+                name=job, num_tasks=jobs.count(job)
+            )
+            for job in dict.fromkeys(jobs)
+        ],
+    )
+
+
+def _store(key: str, value: str) -> None:
+    context.context().set_config_key_value(key, value)
+
+
+def _stored(key: str, timeout_secs: float = float("inf")) -> str:
+    """The value of a key, once there is one."""
+    end = time.monotonic() + timeout_secs
+    while True:
+        try:
+            value: str = context.context().get_config_key_value(key, _PATIENCE_MS)
+        except tf.errors.DeadlineExceededError:
+            if time.monotonic() > end:
+                raise
+        else:
+            return value
