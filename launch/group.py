@@ -109,11 +109,10 @@ class Group:
                 self._send_all(signal.SIGKILL if is_repeated else number)
                 self._kill_later()
         if signal.SIGCHLD in numbers:
-            ended = [worker for worker in self._running() if worker.has_ended()]
-            for worker in ended:
-                self._show(worker, worker.reap())
-            # Of those that ended since the last look, the victims came last.
-            self._ended += sorted(ended, key=_is_victim)
+            for worker in self._running():
+                if worker.has_ended():
+                    self._show(worker, worker.reap())
+                    self._ended.append(worker)
 
     def _blame(self) -> None:
         """Once a worker has failed, names the cause and stops the others."""
@@ -121,7 +120,7 @@ class Group:
         if self._cause or self._asked or not failed:
             self._blame_at = math.inf
             return
-        cause = min(failed, key=_is_victim)
+        cause = min(failed, key=_is_victim)  # the first of those that are none
         if _is_victim(cause) and self._running():
             self._blame_at = min(self._blame_at, time.monotonic() + _CAUSE_SECS)
             if time.monotonic() < self._blame_at:

@@ -35,14 +35,14 @@ def members(
     index = int(environment[_INDEX])
     if index >= count:
         raise LaunchError(
-            f"ALAMBIC_WORKERS or --workers must be above {_INDEX}={index}, got {count}; "
-            "it is the job's number of completions"
+            f"ALAMBIC_WORKERS or --workers must be above {_INDEX}={index}, got "
+            f"{count}; it is the job's number of completions"
         )
     pattern = environment.get("ALAMBIC_HOST") or _jobset_pattern(environment)
     if "{index}" not in pattern:
         raise LaunchError(
-            f"ALAMBIC_HOST must have {{index}} where the pod's index is, got {pattern}; "
-            "for instance demo-node-0-{index}.demo"
+            f"ALAMBIC_HOST must have {{index}} where the pod's index is, got "
+            f"{pattern}; for instance demo-node-0-{{index}}.demo"
         )
     hosts = [pattern.replace("{index}", str(i)) for i in range(count)]
     return [f"{host}:{_PORT}" for host in hosts], index
