@@ -60,17 +60,19 @@ def command(argv: list[str]) -> int:
     for name, least in (("workers", 1), ("max-restarts", 0), ("grace-secs", 0)):
         value = values[name].value
         if value is None or not value >= least:  # so that nan is refused
-            raise LaunchError(f"--{name} must be at least {least}, got {value}")
+            raise LaunchError(
+                f"--{name} must be at least {least}, "
+                f"got {'none' if value is None else value}"
+            )
     num_workers = values.workers
     to_come = faults.Faults(
         faults.parse(text, num_workers=num_workers) for text in values.fault
     )
+    log_dir = values["log-dir"].value
     job = _Job(
         program=words,
         environments=shares.environments(num_workers, os.environ),
-        log_dir=pathlib.Path(values["log-dir"].value)
-        if values["log-dir"].value
-        else None,
+        log_dir=pathlib.Path(log_dir) if log_dir else None,
         grace_secs=values["grace-secs"].value,
         max_restarts=values["max-restarts"].value,
     )

@@ -3,13 +3,15 @@
 import json
 import os
 import pathlib
+import re
 import shutil
 import subprocess
 import sys
 
 import pytest
 
-from launch import slurm
+from launch import environment, slurm
+from launch.errors import LaunchError
 from tests.conftest import REPOSITORY
 
 SCRIPT = REPOSITORY / "launch" / "slurm" / "distill.sbatch"
@@ -100,13 +102,13 @@ def test_one_task_is_no_cluster(cluster_path):
         ({"PATH": "/nowhere"}, "got: [Errno 2] No such file or directory: 'scontrol'"),
     ],
 )
-def test_a_step_that_cannot_be_read_is_refused(cluster_path, changed, said):
-    variables = {"PATH": cluster_path} | TASK | changed
-    set_ones = {name: value for name, value in variables.items() if value is not None}
-    code, out, err = launch(**set_ones)
-    assert (code, out) == (2, "")
-    assert err.startswith("launch: ")
-    assert said in err
+def test_a_step_that_cannot_be_read_is_refused(
+    cluster_path, changed, said, monkeypatch
+):
+    monkeypatch.setenv("PATH", changed.get("PATH", cluster_path))
+    variables = {name: text for name, text in (TASK | changed).items() if text}
+    with pytest.raises(LaunchError, match=re.escape(said)):
+        environment.environment(variables, num_workers=None)
 
 
 DEMO = {
@@ -151,7 +153,10 @@ def test_one_pod_is_no_cluster():
         (DEMO | {"ALAMBIC_WORKERS": "two"}, "must be the number of the job's pods"),
         (DEMO | {"ALAMBIC_HOST": "demo"}, "demo-node-0-{index}.demo"),
         (JOBSET, "got none: a pod is not told how many there are"),
-        (JOBSET | {"REPLICATED_JOB_NAME": ""}, "jobset.sigs.k8s.io/replicatedjob-name"),
+        (
+            JOBSET | {"REPLICATED_JOB_NAME": "", "ALAMBIC_WORKERS": "2"},
+            "jobset.sigs.k8s.io/replicatedjob-name",
+        ),
         (
             {"JOB_COMPLETION_INDEX": "0"},
             "ALAMBIC_HOST or JOBSET_NAME, got none of them",
@@ -162,10 +167,16 @@ def test_one_pod_is_no_cluster():
 )
 def test_an_environment_with_a_gap_is_refused(variables, said):
     """A process that went on alone would write into its peers' folder."""
-    flags = ["--workers=2"] if variables.get("REPLICATED_JOB_NAME") == "" else []
-    code, out, err = launch(*flags, **variables)
+    with pytest.raises(LaunchError, match=re.escape(said)):
+        environment.environment(variables, num_workers=None)
+
+
+def test_a_process_that_belongs_to_no_cluster_does_not_run():
+    code, out, err = launch()
     assert (code, out) == (2, "")
-    assert said in err
+    assert err.startswith(
+        "launch: the environment must describe a cluster by TF_CONFIG"
+    )
     assert err.count("\n") == 1
 
 
@@ -175,10 +186,9 @@ def test_a_cluster_that_is_given_stays_as_it_is():
 
 
 def test_the_program_takes_the_place_of_the_launcher():
-    environment = os.environ | DEMO
     words = [sys.executable, "-m", "launch", "env", "--", "sh", "-c", "echo $$; exit 7"]
     process = subprocess.Popen(
-        words, cwd=REPOSITORY, env=environment, stdout=subprocess.PIPE, text=True
+        words, cwd=REPOSITORY, env=os.environ | DEMO, stdout=subprocess.PIPE, text=True
     )
     assert process.communicate()[0] == f"{process.pid}\n"
     assert process.returncode == 7

@@ -96,6 +96,7 @@ sys.exit(138)
     assert "worker-1 failed with exit code 1 (a bug)" in err
 
 
+@pytest.mark.slow
 def test_where_there_are_victims_alone_the_first_one_speaks():
     script = 'print("start")\nif index: sys.exit(138)\ntime.sleep(60)'
     code, out, err = launching.run("--workers=2", "--max-restarts=1", script=script)
@@ -107,9 +108,8 @@ def test_where_there_are_victims_alone_the_first_one_speaks():
 @pytest.mark.parametrize(
     ("end", "code", "meaning"),
     [
-        (137, 137, "SIGKILL, for instance where memory ran out"),
         (-9, 137, "SIGKILL, for instance where memory ran out"),
-        (-11, 139, "SIGSEGV"),
+        pytest.param(-11, 139, "SIGSEGV", marks=pytest.mark.slow),
         (143, 143, "stopped by SIGTERM, after a checkpoint where the program saves"),
     ],
 )
@@ -125,7 +125,7 @@ def test_what_may_succeed_next_time_is_started_again(end, code, meaning):
     ]
 
 
-@pytest.mark.parametrize("end", [1, 2, 4, 130])
+@pytest.mark.parametrize("end", [1, 130])
 def test_what_a_restart_cannot_mend_is_not_started_again(end):
     code, out, err = launching.run("--workers=2", "--max-restarts=2", script=fail(end))
     assert code == end
@@ -140,15 +140,15 @@ def test_without_asking_nothing_is_started_again():
 
 def test_a_restart_that_succeeds_ends_well_on_new_ports(tmp_path):
     script = f"""
-print(config["cluster"])
-open({str(tmp_path / "starts")!r}, "a").write("x")
-if index: sys.exit(0 if os.path.exists({str(tmp_path / "again")!r}) else
-    open({str(tmp_path / "again")!r}, "w").close() or 137)
+if index:
+    print(config["cluster"])
+    if not os.path.exists({str(tmp_path / "again")!r}):
+        open({str(tmp_path / "again")!r}, "w").close()
+        sys.exit(137)
 """
     code, out, _ = launching.run("--workers=2", "--max-restarts=5", script=script)
     assert code == 0
-    assert (tmp_path / "starts").read_text() == "xxxx"
-    assert len({line.partition(" ")[2] for line in out.splitlines()}) == 2
+    assert len(out.splitlines()) == len(set(out.splitlines())) == 2
 
 
 def start_waiting(
@@ -278,30 +278,31 @@ while True: print("x" * 10000)
     assert "ended: worker-1 with 137, worker-0 with 137;" in err
 
 
-STEPS = """
+def test_faults_strike_their_worker_once_a_job_at_a_step_that_any_worker_tells(
+    tmp_path,
+):
+    script = f"""
 print("start")
-for step in range(0, 1000, 5):
-    if index == 0:
-        print(f"student seed 0: step {step}/1000, loss 0.41", file=sys.stderr)
+for step in range(0, 150, 5):
+    if index == 0: print(f"student seed 0: step {{step}}/150, loss 0.41")
     time.sleep(0.02)
+if index == 0: open({str(tmp_path / "done")!r}, "w").close()
+while not os.path.exists({str(tmp_path / "done")!r}): time.sleep(0.01)
 """
-
-
-def test_faults_strike_their_worker_once_a_job_at_a_step_that_any_worker_tells():
     code, out, err = launching.run(
         "--workers=2",
         "--max-restarts=2",
         "--fault=kill:worker:1@step=12",
         "--fault=term:worker:0@step=17",
-        script=STEPS.replace("1000", "30"),
+        script=script,
     )
     assert code == 0, err
     assert attempts(out, "worker-0") == 3
     assert "worker-1 failed with exit code 137" in err
     assert "worker-0 failed with exit code 143" in err
-    first = err.partition("restart 1 of 2")[0].splitlines()
-    struck = first.index("launch: fault kill:worker:1@step=12")
-    assert "step 15/30" in first[struck - 1]
+    for step, fault in ((15, "kill:worker:1@step=12"), (20, "term:worker:0@step=17")):
+        assert f"[worker-0] student seed 0: step {step}/150" in out
+        assert err.count(f"launch: fault {fault}\n") == 1
 
 
 def test_a_stopped_worker_is_killed_when_its_peers_have_given_up():

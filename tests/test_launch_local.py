@@ -9,6 +9,7 @@ import time
 
 import pytest
 
+from launch import main
 from tests import launching
 from tests.conftest import REPOSITORY
 
@@ -249,19 +250,9 @@ def test_it_waits_without_work():
         launching.end(process)
 
 
-def launch(*words: str) -> tuple[int, str, str]:
-    process = subprocess.run(
-        [sys.executable, "-m", "launch", *words],
-        cwd=REPOSITORY,
-        capture_output=True,
-        text=True,
-    )
-    return process.returncode, process.stdout, process.stderr
-
-
-def test_help_tells_every_flag():
-    code, out, _ = launch("local", "--help")
-    assert code == 0
+def test_help_tells_every_flag(capsys):
+    assert main.main(["launch", "local", "--help"]) == 0
+    out = capsys.readouterr().out
     for flag in ("workers", "max-restarts", "log-dir", "grace-secs", "fault"):
         assert f"--{flag}=" in out
 
@@ -269,43 +260,46 @@ def test_help_tells_every_flag():
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        (["--", "true"], "--workers must be at least 1, got None"),
-        (["--workers=0", "--", "true"], "--workers must be at least 1, got 0"),
-        (["--workers=x", "--", "true"], "--workers"),
-        (["--workers=1", "--max-restarts=-1", "--", "true"], "--max-restarts must be"),
-        (["--workers=1", "--grace-secs=nan", "--", "true"], "--grace-secs must be"),
+        ("-- true", "--workers must be at least 1, got none"),
+        ("--workers=0 -- true", "--workers must be at least 1, got 0"),
+        ("--workers=x -- true", "flag --workers=x"),
+        ("--workers=1 --max-restarts=-1 -- true", "--max-restarts must be at least 0"),
+        ("--workers=1 --grace-secs=nan -- true", "--grace-secs must be at least 0"),
+        ("--workers=1 --steps=3 -- true", "Unknown command line flag 'steps'"),
+        ("--workers=1", "needs a program after --, got none"),
+        ("--workers=1 --", "needs a program after --, got none"),
+        ("--workers=1 true", "got true before"),
+        ("--workers=1 --fault=kill:worker:0 -- true", "kill:worker:1@step=20"),
+        ("--workers=1 --fault=hit:worker:0@step=1 -- true", "one of kill, term, stop"),
         (
-            ["--workers=1", "--steps=3", "--", "true"],
-            "Unknown command line flag 'steps'",
-        ),
-        (["--workers=1"], "needs a program after --, got none"),
-        (["--workers=1", "--"], "needs a program after --, got none"),
-        (["--workers=1", "true"], "got true before"),
-        (
-            ["--workers=1", "--", "./not-there"],
-            "./not-there cannot be run: No such file",
-        ),
-        (
-            ["--workers=1", "--log-dir=/proc/x", "--", "true"],
-            "/proc/x/worker-0.log cannot",
-        ),
-        (
-            ["--workers=1", "--fault=kill:worker:0", "--", "true"],
-            "kill:worker:1@step=20",
-        ),
-        (
-            ["--workers=1", "--fault=hit:worker:0@step=1", "--", "true"],
-            "kill, term, stop",
-        ),
-        (
-            ["--workers=2", "--fault=kill:worker:2@step=1", "--", "true"],
+            "--workers=2 --fault=kill:worker:2@step=1 -- true",
             "--fault must name a worker from 0 to 1, got 'kill:worker:2@step=1'",
         ),
     ],
 )
-def test_what_cannot_be_used_is_said_in_one_line(words, said):
-    code, out, err = launch("local", *words)
-    assert (code, out) == (2, "")
+def test_a_command_line_that_cannot_be_used_is_refused_in_one_line(words, said, capsys):
+    assert main.main(["launch", "local", *words.split()]) == 2
+    out, err = capsys.readouterr()
+    assert out == ""
     assert err.startswith("launch: ")
     assert said in err
     assert err.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        ("--workers=2 -- ./not-there", "./not-there cannot be run: No such file"),
+        ("--workers=2 --log-dir=/proc/x -- true", "/proc/x/worker-0.log cannot be"),
+    ],
+)
+def test_what_the_system_refuses_is_said_in_one_line(words, said):
+    process = subprocess.run(
+        [sys.executable, "-m", "launch", "local", *words.split()],
+        cwd=REPOSITORY,
+        capture_output=True,
+        text=True,
+    )
+    assert process.returncode == 2
+    assert process.stderr.startswith(f"launch: {said}")
+    assert process.stderr.count("\n") == 1
