@@ -6,7 +6,7 @@ from collections.abc import Callable
 from launch import environment, local, tfjob
 from launch.errors import LaunchError
 
-UNUSABLE = 2
+UNUSABLE, INTERRUPTED = 2, 130
 
 COMMANDS: dict[str, Callable[[list[str]], int]] = {
     "local": local.command,
@@ -39,6 +39,8 @@ def main(argv: list[str]) -> int:
                 "see python -m launch --help"
             )
         return COMMANDS[name](argv[2:])
+    except KeyboardInterrupt:
+        return INTERRUPTED
     except LaunchError as error:
         print(f"launch: {error}", file=sys.stderr, flush=True)
         return UNUSABLE

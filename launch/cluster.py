@@ -1,0 +1,41 @@
+"""TF_CONFIG: the addresses of a cluster's workers, and which of them a process is."""
+
+import contextlib
+import json
+import random
+import socket
+from collections.abc import Sequence
+
+from launch.errors import LaunchError
+
+_HOST = "127.0.0.1"
+# Below the ports that Linux gives to outgoing connections: a worker that calls a peer
+# again and again before it listens would in time be given the peer's own port.
+_PORTS = range(20000, 32768)
+
+
+def tf_config(addresses: Sequence[str], index: int) -> str:
+    """The value of TF_CONFIG for one worker; `addresses` are "host:port" by index."""
+    return json.dumps(
+        {
+            "cluster": {"worker": list(addresses)},
+            "task": {"type": "worker", "index": index},
+        }
+    )
+
+
+def free_addresses(count: int) -> list[str]:
+    """That many different addresses of this machine at which nobody listens."""
+    addresses: list[str] = []
+    with contextlib.ExitStack() as held:
+        for port in random.sample(_PORTS, len(_PORTS)):
+            if len(addresses) == count:
+                return addresses
+            listener = held.enter_context(socket.socket())
+            with contextlib.suppress(OSError):
+                listener.bind((_HOST, port))
+                addresses.append(f"{_HOST}:{port}")
+    raise LaunchError(
+        f"--workers={count} needs that many free ports from {_PORTS.start} to "
+        f"{_PORTS.stop - 1}, got {len(addresses)}; start fewer workers"
+    )

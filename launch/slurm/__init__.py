@@ -1,0 +1,93 @@
+"""The cluster of a Slurm job step, as srun describes it to each of its tasks."""
+
+import itertools
+import re
+import subprocess
+from collections.abc import Mapping
+
+from launch.errors import LaunchError
+
+_FIRST_PORT, _NUM_PORTS = 20000, 20000
+_COUNT = re.compile(r"(\d+)(?:\(x(\d+)\))?")
+
+
+def recognises(environment: Mapping[str, str]) -> bool:
+    """Whether Slurm has started this process."""
+    return "SLURM_PROCID" in environment
+
+
+def members(environment: Mapping[str, str]) -> tuple[list[str], int]:
+    """The address of each task of the step in the order of ranks, and the own rank.
+
+    The hosts come in the order in which Slurm counts them, which is not that of their
+    names. Tasks of one host take ports that follow one another, all tasks of a job
+    start from a port of the job's own.
+
+    Raises:
+      LaunchError: the process is not started by srun, or the step cannot be read.
+    """
+    if "SLURM_STEP_NODELIST" not in environment:
+        raise LaunchError(
+            "SLURM_STEP_NODELIST must name the hosts of the step, but is not set: this "
+            "process is the job's script; start it by srun, once on each host"
+        )
+    hosts = _hosts(environment["SLURM_STEP_NODELIST"])
+    counts = task_counts(_needed(environment, "SLURM_STEP_TASKS_PER_NODE"))
+    if len(hosts) != len(counts):
+        raise LaunchError(
+            "SLURM_STEP_TASKS_PER_NODE must count the tasks of each of the "
+            f"{len(hosts)} hosts, got {environment['SLURM_STEP_TASKS_PER_NODE']}"
+        )
+    first_port = _FIRST_PORT + int(_needed(environment, "SLURM_JOB_ID")) % _NUM_PORTS
+    places = [
+        (node, local) for node, count in enumerate(counts) for local in range(count)
+    ]
+    rank = int(environment["SLURM_PROCID"])
+    _require_place(environment, places[rank])
+    return [f"{hosts[node]}:{first_port + local}" for node, local in places], rank
+
+
+def task_counts(text: str) -> list[int]:
+    """Tasks of each host, from a text such as "2(x3),1", which is 2, 2, 2, 1."""
+    matches = [_COUNT.fullmatch(part) for part in text.split(",")]
+    return list(
+        itertools.chain.from_iterable(
+            [int(match[1])] * int(match[2] or 1) for match in matches if match
+        )
+    )
+
+
+def _require_place(environment: Mapping[str, str], place: tuple[int, int]) -> None:
+    """Refuses ranks that do not fill one host after the other."""
+    told = tuple(
+        int(_needed(environment, name)) for name in ("SLURM_NODEID", "SLURM_LOCALID")
+    )
+    if told != place:
+        raise LaunchError(
+            f"rank {environment['SLURM_PROCID']} must be task {place[1]} of host "
+            f"{place[0]}, got task {told[1]} of host {told[0]}; add "
+            "--distribution=block to srun"
+        )
+
+
+def _needed(environment: Mapping[str, str], name: str) -> str:
+    if name not in environment:
+        raise LaunchError(f"{name} must be set as srun does, but is not; start by srun")
+    return environment[name]
+
+
+def _hosts(node_list: str) -> list[str]:
+    try:
+        listing = subprocess.run(
+            ["scontrol", "show", "hostnames", node_list],
+            check=True,
+            capture_output=True,
+            text=True,
+        )
+    except (OSError, subprocess.CalledProcessError) as error:
+        reason = getattr(error, "stderr", None) or error
+        raise LaunchError(
+            f"scontrol must name the hosts of {node_list}, got: {str(reason).strip()}; "
+            "it must be on PATH on each host"
+        ) from error
+    return listing.stdout.split()
