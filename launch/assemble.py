@@ -1,0 +1,98 @@
+"""The job that the flags, the command and its config describe together."""
+
+import argparse
+import re
+from collections.abc import Sequence
+
+from launch import storage, trainer_config
+from launch.errors import LaunchError
+from launch.job import ConfigFile, Job, Resources
+from launch.settings_rules import GRACE_MARGIN_SECS
+from launch.trainer_config import Settings
+
+
+def job_of(flags: argparse.Namespace, command: Sequence[str]) -> tuple[Job, Settings]:
+    """The job, and every setting of its run.
+
+    Raises:
+      LaunchError: the flags contradict one another or the command, or the trainer
+        refuses the command's settings.
+    """
+    config, settings = _config_of(command)
+    workdir, data = _folders(flags, settings)
+    job = Job(
+        name=flags.name,
+        namespace=flags.namespace,
+        image=flags.image,
+        workers=flags.workers,
+        resources=Resources(
+            gpus=flags.gpus_per_worker,
+            cpu=flags.cpu,
+            memory=flags.memory,
+            shared_memory=flags.shared_memory,
+        ),
+        command=(
+            *_words(command, config, settings, gpus=flags.gpus_per_worker),
+            f"--workdir={workdir.path}",
+        ),
+        config=config,
+        volumes=storage.volumes_of(workdir, data),
+        environment=(("TFDS_DATA_DIR", data.path),) if data else (),
+        grace_secs=flags.grace_secs
+        or settings["runtime"]["grace_secs"] + GRACE_MARGIN_SECS,
+        deadline_secs=flags.deadline_secs,
+        ttl_secs=flags.ttl_secs,
+        service_account=flags.service_account,
+        node_selector=tuple(flags.node_selector),
+        is_repeated=bool(flags.cron),
+    )
+    return job, settings
+
+
+def _config_of(command: Sequence[str]) -> tuple[ConfigFile, Settings]:
+    if trainer_config.flag_values(command, "workdir"):
+        raise LaunchError(
+            "COMMAND must not have --workdir, which the launcher adds; give the folder "
+            "as the launcher's own --workdir, before the --"
+        )
+    file = trainer_config.config_file(command)
+    settings = trainer_config.resolve(file, command)
+    if not re.fullmatch(r"[-._a-zA-Z0-9]+", file.name):
+        raise LaunchError(
+            "--config must name a file of letters, digits, dots, - and _, which can be "
+            f"a key of a ConfigMap, got {file.name!r}; rename it"
+        )
+    return ConfigFile(name=file.name, text=file.read_text(encoding="utf-8")), settings
+
+
+def _folders(
+    flags: argparse.Namespace, settings: Settings
+) -> tuple[storage.Folder, storage.Folder | None]:
+    """Where the run's files go, and where its data is."""
+    workdir = storage.folder(flags.workdir, flag="--workdir", role="workdir")
+    if flags.cron:
+        # Jobs of one schedule may overlap: each has a folder of its own.
+        workdir = workdir.below("$(JOB_NAME)")
+    if not flags.data_dir:
+        return workdir, None
+    if settings["data"]["data_dir"]:
+        raise LaunchError(
+            "data.data_dir must be empty where --data-dir names the folder, got "
+            f"{settings['data']['data_dir']!r}; remove one of them"
+        )
+    return workdir, storage.folder(flags.data_dir, flag="--data-dir", role="data")
+
+
+def _words(
+    command: Sequence[str], config: ConfigFile, settings: Settings, *, gpus: int
+) -> list[str]:
+    """The command with its config where the containers find it."""
+    # Kubernetes would put a variable's value in place of $(NAME).
+    words = [
+        word.replace("$(", "$$(")
+        for word in trainer_config.with_config(command, config.path)
+    ]
+    if gpus and not settings["runtime"]["min_gpus"]:
+        # A worker that sees no GPU would otherwise train on its CPU, and all with it.
+        words.append(f"--set=runtime.min_gpus={gpus}")
+    return words

@@ -1,0 +1,93 @@
+"""The cluster, as kubectl reaches it."""
+
+import json
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Sequence
+from typing import Any, NoReturn
+
+from launch import yaml_stream
+from launch.errors import LaunchError
+from launch.yaml_stream import Document
+
+
+def create(documents: Sequence[Document]) -> str:
+    """Creates the objects; returns what kubectl says of each.
+
+    Raises:
+      LaunchError: one of them could not be created.
+    """
+    done = _run(["create", "--filename=-"], yaml_stream.dump(documents))
+    if done.returncode:
+        names = [f"{d['kind'].lower()}/{d['metadata']['name']}" for d in documents]
+        namespace = documents[0]["metadata"]["namespace"]
+        created = ", ".join(done.stdout.split(" created\n")).rstrip(", ")
+        raise LaunchError(
+            f"the cluster refused the job: {_sentence(done.stderr)}; created: "
+            f"{created or 'nothing'}; choose another --name, or delete what is there: "
+            f"kubectl delete --ignore-not-found --namespace={namespace} "
+            f"{' '.join(names)}"
+        )
+    return done.stdout
+
+
+def get(kind: str, *words: str, namespace: str) -> dict[str, Any]:
+    """The description of what `kubectl get KIND WORDS` finds.
+
+    Raises:
+      LaunchError: it is not there, or the cluster cannot be reached.
+    """
+    done = _run(["get", kind, *words, f"--namespace={namespace}", "--output=json"])
+    if done.returncode:
+        raise LaunchError(f"kubectl get {kind}: {_sentence(done.stderr)}")
+    found: dict[str, Any] = json.loads(done.stdout)
+    return found
+
+
+def become_logs(
+    selector: str, *, container: str, namespace: str, follow: bool
+) -> NoReturn:
+    """Replaces this process by one that prints the logs of all pods of a label.
+
+    Raises:
+      LaunchError: there is no kubectl.
+    """
+    words = [
+        "kubectl",
+        "logs",
+        f"--namespace={namespace}",
+        f"--selector={selector}",
+        f"--container={container}",
+        "--prefix",
+        "--tail=-1",  # all of it; with a selector ten lines otherwise
+        "--max-log-requests=1000",  # pods to follow at once; five otherwise
+        *(["--follow"] if follow else []),
+    ]
+    sys.stdout.flush()
+    try:
+        os.execvp("kubectl", words)
+    except FileNotFoundError:
+        raise LaunchError(_MISSING) from None
+
+
+_MISSING = (
+    "kubectl is not on PATH; install it, or print the manifest and give it to the "
+    "cluster by other means"
+)
+
+
+def _run(words: Sequence[str], text: str = "") -> subprocess.CompletedProcess[str]:
+    try:
+        return subprocess.run(
+            ["kubectl", *words], input=text, capture_output=True, text=True, check=False
+        )
+    except FileNotFoundError:
+        raise LaunchError(_MISSING) from None
+
+
+def _sentence(text: str) -> str:
+    """What kubectl says, without its log of the tries that led there."""
+    lines = [line for line in text.splitlines() if not re.match(r"[EWI]\d{4} ", line)]
+    return "; ".join(lines or text.splitlines()) or "kubectl says nothing"

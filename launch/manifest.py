@@ -1,0 +1,67 @@
+"""The TFJob of the Training Operator (kubeflow.org/v1), and its ConfigMap."""
+
+from launch import pod
+from launch.job import Job
+from launch.yaml_stream import Document
+
+API_VERSION, KIND = "kubeflow.org/v1", "TFJob"
+CONTAINER = "tensorflow"  # the operator gives TF_CONFIG to a container of this name
+# A pod's deadline ends after the job's: its end is the event on which the operator,
+# which sets no timer, sees that the job's has passed.
+POD_DEADLINE_MARGIN_SECS = 600
+JOB_NAME_LABEL = "training.kubeflow.org/job-name"
+
+
+def documents(job: Job) -> list[Document]:
+    """What to create for one run."""
+    return [config_map(job), tfjob(job)]
+
+
+def config_map(job: Job) -> Document:
+    """The config file of the run."""
+    return {
+        "apiVersion": "v1",
+        "kind": "ConfigMap",
+        "metadata": {
+            "name": job.config_map,
+            "namespace": job.namespace,
+            "labels": job.labels,
+        },
+        "data": {job.config.name: job.config.text},
+    }
+
+
+def tfjob(job: Job) -> Document:
+    """The job itself: workers only, worker 0 is the chief."""
+    name = {"generateName": f"{job.name}-"} if job.is_repeated else {"name": job.name}
+    # A repeated job learns its name from the label that the operator gives its pods.
+    environment = (
+        [pod.field("JOB_NAME", f"metadata.labels['{JOB_NAME_LABEL}']")]
+        if job.is_repeated
+        else []
+    )
+    template = pod.template(job, container=CONTAINER, environment=environment)
+    pod_deadline = job.deadline_secs + POD_DEADLINE_MARGIN_SECS
+    template["spec"]["activeDeadlineSeconds"] = pod_deadline
+    return {
+        "apiVersion": API_VERSION,
+        "kind": KIND,
+        "metadata": {**name, "namespace": job.namespace, "labels": job.labels},
+        "spec": {
+            "successPolicy": "",  # of worker 0, which ends last
+            "runPolicy": {
+                "cleanPodPolicy": "Running",
+                "ttlSecondsAfterFinished": job.ttl_secs,
+                "activeDeadlineSeconds": job.deadline_secs,
+                "suspend": False,
+                "schedulingPolicy": {"minAvailable": job.workers},
+            },
+            "tfReplicaSpecs": {
+                "Worker": {
+                    "replicas": job.workers,
+                    "restartPolicy": "ExitCode",
+                    "template": template,
+                }
+            },
+        },
+    }

@@ -1,0 +1,79 @@
+"""Rules between the settings of a run and the pods that run it."""
+
+import dataclasses
+from collections.abc import Iterator
+
+from launch.findings import Finding
+from launch.trainer_config import Settings
+
+# What the program and Kubernetes need after the trainer's own deadline has passed.
+GRACE_MARGIN_SECS = 15
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Pods:
+    """What the rules look at of a job."""
+
+    workers: int
+    gpus: int  # of each worker
+    grace_secs: int  # from SIGTERM to SIGKILL
+
+
+def check(settings: Settings, pods: Pods, *, where: str) -> Iterator[Finding]:
+    """Yields what of the resolved `settings` the pods cannot do."""
+    runtime = settings["runtime"]
+    if pods.grace_secs < runtime["grace_secs"] + GRACE_MARGIN_SECS:
+        yield Finding(
+            where,
+            "terminationGracePeriodSeconds (--grace-secs) must be at least "
+            f"{runtime['grace_secs'] + GRACE_MARGIN_SECS}, which is runtime.grace_secs "
+            f"({runtime['grace_secs']}) and {GRACE_MARGIN_SECS} more to end in, got "
+            f"{pods.grace_secs}; raise it or lower runtime.grace_secs",
+        )
+    if runtime["min_gpus"] > pods.gpus:
+        yield Finding(
+            where,
+            f"runtime.min_gpus must be at most the {pods.gpus} GPUs of a worker "
+            f"(--gpus-per-worker), got {runtime['min_gpus']}",
+        )
+    yield from _check_strategy(runtime["strategy"], pods, where)
+    yield from _check_batches(settings, pods, where)
+
+
+def _check_strategy(strategy: str, pods: Pods, where: str) -> Iterator[Finding]:
+    if pods.workers > 1 and strategy not in ("auto", "multi_worker"):
+        yield Finding(
+            where,
+            f"runtime.strategy must be 'auto' or 'multi_worker' for {pods.workers} "
+            f"workers, got {strategy!r}: each would train alone",
+        )
+    if pods.workers == 1 and strategy == "multi_worker":
+        yield Finding(
+            where,
+            "runtime.strategy must be 'auto' for one worker, got 'multi_worker': the "
+            "operator gives it no TF_CONFIG",
+        )
+
+
+def _check_batches(settings: Settings, pods: Pods, where: str) -> Iterator[Finding]:
+    devices = pods.gpus or settings["runtime"]["logical_cpus"]
+    if settings["runtime"]["strategy"] == "one_device":
+        devices = 1
+    for model, kind in (
+        ("teacher", "head"),
+        ("teacher", "train"),
+        ("student", "train"),
+    ):
+        train = settings[model].get(kind)
+        if not train:
+            continue
+        parts = pods.workers * devices * train["accumulate"]
+        size = train["global_batch_size"]
+        if size % parts:
+            nearest = max(1, round(size / parts)) * parts
+            yield Finding(
+                where,
+                f"{model}.{kind}.global_batch_size must be a multiple of {parts} "
+                f"({pods.workers} workers x {devices} devices x accumulate "
+                f"{train['accumulate']}), got {size}; nearest: {nearest}",
+            )

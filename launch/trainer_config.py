@@ -1,0 +1,76 @@
+"""The config that a command of the trainer names: found, resolved, moved."""
+
+import json
+import pathlib
+import re
+import subprocess
+import sys
+from collections.abc import Sequence
+from typing import Any
+
+from launch.errors import LaunchError
+
+Settings = dict[str, Any]
+
+
+def flag_values(words: Sequence[str], flag: str) -> list[str]:
+    """The values that a command line gives `flag`: --flag=VALUE or --flag VALUE."""
+    return [value for _, _, value in _occurrences(words, flag)]
+
+
+def _occurrences(words: Sequence[str], flag: str) -> list[tuple[int, int, str]]:
+    """Of each occurrence: its first word, the number of its words, its value."""
+    found = []
+    for i, word in enumerate(words):
+        # One dash is as good as two for the trainer's flags.
+        if re.match(rf"--?{flag}=", word):
+            found.append((i, 1, word.split("=", 1)[1]))
+        elif re.fullmatch(rf"--?{flag}", word) and i + 1 < len(words):
+            found.append((i, 2, words[i + 1]))
+    return found
+
+
+def config_file(words: Sequence[str]) -> pathlib.Path:
+    """The file that the command's one --config names.
+
+    Raises:
+      LaunchError: there is no such flag, or several.
+    """
+    found = flag_values(words, "config")
+    if len(found) != 1:
+        raise LaunchError(
+            "COMMAND must have one --config=FILE, the TOML file of the run, got "
+            f"{len(found)}; for example: -- python -m trainer run "
+            "--config=configs/mnist_mini.toml"
+        )
+    return pathlib.Path(found[0])
+
+
+def with_config(words: Sequence[str], path: str) -> tuple[str, ...]:
+    """The command with `path` as its config file."""
+    [(first, count, _)] = _occurrences(words, "config")
+    return (*words[:first], f"--config={path}", *words[first + count :])
+
+
+def resolve(path: pathlib.Path, words: Sequence[str]) -> Settings:
+    """Every setting of the file at `path` under the --set flags of a command.
+
+    The trainer itself reads the file, in a process of its own.
+
+    Raises:
+      LaunchError: the trainer refuses the settings; the message has its words.
+    """
+    overrides = [f"--set={value}" for value in flag_values(words, "set")]
+    child = subprocess.run(
+        [sys.executable, "-m", "trainer", "config", f"--config={path}", *overrides],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if child.returncode:
+        raise LaunchError(
+            f"python -m trainer config refuses the settings of COMMAND: "
+            f"{child.stderr.strip().removeprefix('trainer: ')}"
+        )
+    settings: Settings = json.loads(child.stdout)
+    return settings

@@ -1,0 +1,128 @@
+"""Everything that is wrong with the jobs of a manifest."""
+
+import dataclasses
+from collections.abc import Iterator, Sequence
+
+from launch import (
+    manifest,
+    mounted_config,
+    pod_rules,
+    settings_rules,
+    tfjob_rules,
+    trainjob,
+    yaml_stream,
+)
+from launch.errors import LaunchError
+from launch.findings import Finding, at, items, number, table
+from launch.trainer_config import Settings
+from launch.yaml_stream import Document
+
+_DEFAULT_GRACE_SECS = 30  # Kubernetes's, where a pod names none
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class _Workload:
+    """What a job of either kind runs."""
+
+    where: str
+    rules: Iterator[Finding]  # of its kind
+    template: Document  # of its pods
+    container: str
+    workers: int
+
+
+def findings(
+    documents: Sequence[Document], settings: Settings | None = None
+) -> list[Finding]:
+    """Checks every job among the documents.
+
+    Args:
+      documents: of one manifest, so that a job finds its ConfigMap there.
+      settings: of the run, resolved; None: each job's are, from its ConfigMap.
+
+    Raises:
+      LaunchError: there is no job, or one would run settings that the trainer refuses.
+    """
+    documents = [*documents, *_nested(documents)]
+    workloads = [
+        workload
+        for document in documents
+        if document.get("kind") in _KINDS
+        for workload in _KINDS[document["kind"]](document)
+    ]
+    if not workloads:
+        kinds = ", ".join(str(d.get("kind")) for d in documents) or "nothing"
+        raise LaunchError(
+            f"a manifest must hold one of {', '.join(_KINDS)} with its pods, got "
+            f"{kinds}; python -m launch tfjob prints one"
+        )
+    found: list[Finding] = []
+    for workload in workloads:
+        found += workload.rules
+        known = settings or mounted_config.settings_of(
+            workload.template, workload.container, documents
+        )
+        if known:
+            pods = _pods(workload)
+            found += settings_rules.check(known, pods, where=workload.where)
+    return found
+
+
+def _nested(documents: Sequence[Document]) -> Iterator[Document]:
+    """The documents in the ConfigMap from which a CronJob creates its jobs."""
+    for document in documents:
+        if document.get("kind") == "ConfigMap":
+            for key, text in table(document, "data").items():
+                if key.endswith((".yaml", ".yml")):
+                    yield from yaml_stream.load(str(text), source=key)
+
+
+def _tfjob(job: Document) -> Iterator[_Workload]:
+    where = _title(job)
+    specs = list(tfjob_rules.replicas_of(job).values())
+    yield _Workload(
+        where=where,
+        rules=tfjob_rules.check(job, where=where),
+        # All replicas run one command.
+        template=table(specs[0], "template") if specs else {},
+        container=manifest.CONTAINER,
+        workers=sum(map(tfjob_rules.count_of, specs)),
+    )
+
+
+def _runtime(runtime: Document) -> Iterator[_Workload]:
+    where = _title(runtime)
+    for job in items(runtime, "spec", "template", "spec", "replicatedJobs"):
+        template = table(job, "template", "spec", "template")
+        yield _Workload(
+            where=where,
+            rules=_runtime_rules(runtime, template, where),
+            template=template,
+            container=trainjob.CONTAINER,
+            workers=number(runtime, "spec", "mlPolicy", "numNodes") or 1,
+        )
+
+
+def _runtime_rules(
+    runtime: Document, template: Document, where: str
+) -> Iterator[Finding]:
+    yield from tfjob_rules.check_name(runtime, where=where)
+    yield from pod_rules.check(template, where=where, name=trainjob.CONTAINER)
+
+
+_KINDS = {manifest.KIND: _tfjob, "TrainingRuntime": _runtime}
+
+
+def _title(document: Document) -> str:
+    name = at(document, "metadata", "name") or at(document, "metadata", "generateName")
+    return f"{document.get('kind')} {name}"
+
+
+def _pods(workload: _Workload) -> settings_rules.Pods:
+    container = pod_rules.container_of(workload.template, workload.container)
+    grace = number(workload.template, "spec", "terminationGracePeriodSeconds")
+    return settings_rules.Pods(
+        workers=workload.workers,
+        gpus=pod_rules.gpus_of(container),
+        grace_secs=_DEFAULT_GRACE_SECS if grace is None else grace,
+    )

@@ -1,0 +1,164 @@
+"""A Kubernetes API server of a few paths, for the real kubectl to talk to."""
+
+import contextlib
+import http.server
+import json
+import pathlib
+import threading
+import urllib.parse
+from collections.abc import Iterator
+from typing import Any
+
+_RESOURCES = {
+    "/api": {"kind": "APIVersions", "versions": ["v1"]},
+    "/apis": {
+        "kind": "APIGroupList",
+        "apiVersion": "v1",
+        "groups": [
+            {
+                "name": "kubeflow.org",
+                "versions": [{"groupVersion": "kubeflow.org/v1", "version": "v1"}],
+                "preferredVersion": {
+                    "groupVersion": "kubeflow.org/v1",
+                    "version": "v1",
+                },
+            }
+        ],
+    },
+    "/openapi/v3": {
+        "paths": {
+            group: {"serverRelativeURL": f"/openapi/v3/{group}"}
+            for group in ("api/v1", "apis/kubeflow.org/v1")
+        }
+    },
+}
+
+
+def _schemas(path: str, group: str, kind: str) -> dict[str, Any]:
+    """Says that the server itself validates what is sent to `path`."""
+    return {
+        "openapi": "3.0.0",
+        "info": {"title": "fake", "version": "1"},
+        "paths": {
+            path: {
+                "patch": {
+                    "x-kubernetes-group-version-kind": {
+                        "group": group,
+                        "version": "v1",
+                        "kind": kind,
+                    },
+                    "parameters": [{"name": "fieldValidation", "in": "query"}],
+                    "responses": {},
+                }
+            }
+        },
+    }
+
+
+def _listed(group_version: str, **kinds: str) -> dict[str, Any]:
+    return {
+        "kind": "APIResourceList",
+        "groupVersion": group_version,
+        "resources": [
+            {
+                "name": name,
+                "singularName": kind.lower(),
+                "kind": kind,
+                "namespaced": True,
+                "verbs": ["create", "get", "list"],
+            }
+            for name, kind in kinds.items()
+        ],
+    }
+
+
+class FakeCluster:
+    """Objects by their paths; what is created lands in `created`."""
+
+    def __init__(self) -> None:
+        self.answers: dict[str, Any] = {
+            **_RESOURCES,
+            "/openapi/v3/api/v1": _schemas("/api/v1/configmaps", "", "ConfigMap"),
+            "/openapi/v3/apis/kubeflow.org/v1": _schemas(
+                "/apis/kubeflow.org/v1/tfjobs", "kubeflow.org", "TFJob"
+            ),
+            "/api/v1": _listed("v1", pods="Pod", configmaps="ConfigMap"),
+            "/apis/kubeflow.org/v1": _listed("kubeflow.org/v1", tfjobs="TFJob"),
+        }
+        self.created: list[dict[str, Any]] = []
+        self.requests: list[str] = []
+
+    def answer(self, path: str) -> tuple[int, Any]:
+        if path in self.answers:
+            return 200, self.answers[path]
+        return 404, _failure(404, "NotFound", f"{path.rpartition('/')[2]!r} not found")
+
+    def create(self, path: str, item: dict[str, Any]) -> tuple[int, Any]:
+        name = item["metadata"]["name"]
+        if any(old["metadata"]["name"] == name for old in self.created):
+            message = f'{path.rpartition("/")[2]} "{name}" already exists'
+            return 409, _failure(409, "AlreadyExists", message)
+        self.created.append(item)
+        return 201, item
+
+
+def _failure(code: int, reason: str, message: str) -> dict[str, Any]:
+    return {
+        "kind": "Status",
+        "apiVersion": "v1",
+        "status": "Failure",
+        "code": code,
+        "reason": reason,
+        "message": message,
+    }
+
+
+@contextlib.contextmanager
+def serving(cluster: FakeCluster, folder: pathlib.Path) -> Iterator[dict[str, str]]:
+    """Serves the cluster on loopback; yields the environment that kubectl needs."""
+
+    class Handler(http.server.BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            url = urllib.parse.urlsplit(self.path)
+            cluster.requests.append(f"{url.path}?{urllib.parse.unquote(url.query)}")
+            self._send(*cluster.answer(url.path))
+
+        def do_POST(self) -> None:
+            body = self.rfile.read(int(self.headers["Content-Length"]))
+            path = urllib.parse.urlsplit(self.path).path
+            self._send(*cluster.create(path, json.loads(body)))
+
+        def _send(self, code: int, value: Any) -> None:
+            text = value if isinstance(value, str) else json.dumps(value)
+            kind = "text/plain" if isinstance(value, str) else "application/json"
+            self.send_response(code)
+            self.send_header("Content-Type", kind)
+            self.send_header("Content-Length", str(len(text.encode())))
+            self.end_headers()
+            self.wfile.write(text.encode())
+
+        def log_message(self, format: str, *args: Any) -> None:
+            pass
+
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    config = folder / "kubeconfig.json"
+    address = f"http://127.0.0.1:{server.server_port}"
+    named = {"name": "fake"}
+    config.write_text(
+        json.dumps(
+            {
+                "apiVersion": "v1",
+                "kind": "Config",
+                "current-context": "fake",
+                "clusters": [{**named, "cluster": {"server": address}}],
+                "users": [{**named, "user": {}}],
+                "contexts": [{**named, "context": {"cluster": "fake", "user": "fake"}}],
+            }
+        )
+    )
+    try:
+        yield {"KUBECONFIG": str(config), "HOME": str(folder)}
+    finally:
+        server.shutdown()
+        server.server_close()
