@@ -2,7 +2,7 @@
 
 import argparse
 from collections.abc import Sequence
-from typing import NoReturn
+from typing import Any, NoReturn
 
 from launch.errors import LaunchError
 from launch.settings_rules import GRACE_MARGIN_SECS
@@ -24,6 +24,9 @@ python -m launch tfjob logs --name=NAME [--namespace] [--follow]
 class Parser(argparse.ArgumentParser):
     """A parser whose errors are sentences for the launcher to print."""
 
+    def __init__(self, **settings: Any) -> None:
+        super().__init__(allow_abbrev=False, **settings)
+
     def error(self, message: str) -> NoReturn:
         """Raises what is wrong with the command line.
 
@@ -41,7 +44,6 @@ def parse(words: Sequence[str]) -> argparse.Namespace:
         description="Prints the Kubernetes manifest of a job.",
         epilog=_EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
-        allow_abbrev=False,
     )
     add = parser.add_argument
     add("--name", required=True, help="of the job; 50 characters, 44 with --cron")

@@ -96,7 +96,7 @@ def _validate(argv: list[str]) -> int:
         _say(finding)
     if any(finding.is_error for finding in found):
         return _UNUSABLE
-    print(f"{file}: no rule is broken")
+    print(f"{file}: no error")
     return _DONE
 
 

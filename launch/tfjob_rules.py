@@ -33,6 +33,11 @@ def count_of(spec: Document) -> int:
 
 def check(job: Document, *, where: str) -> Iterator[Finding]:
     """Yields what is wrong with a TFJob."""
+    version = job.get("apiVersion")
+    if version != manifest.API_VERSION:
+        yield Finding(
+            where, f"apiVersion must be {manifest.API_VERSION}, got {version!r}"
+        )
     yield from check_name(job, where=where)
     yield from _check_roles(job, where)
     yield from _check_run_policy(job, where)

@@ -75,8 +75,13 @@ def _listed(group_version: str, **kinds: str) -> dict[str, Any]:
 class FakeCluster:
     """Objects by their paths; what is created lands in `created`."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, namespace: str) -> None:
         self.answers: dict[str, Any] = {
+            f"/api/v1/namespaces/{namespace}": {
+                "apiVersion": "v1",
+                "kind": "Namespace",
+                "metadata": {"name": namespace},
+            },
             **_RESOURCES,
             "/openapi/v3/api/v1": _schemas("/api/v1/configmaps", "", "ConfigMap"),
             "/openapi/v3/apis/kubeflow.org/v1": _schemas(
