@@ -20,7 +20,7 @@ usage: python -m launch COMMAND [FLAG ...] -- PROGRAM [ARGUMENT ...]
 commands:
   local     that many processes of one cluster on this machine
   env       one process of a cluster that Slurm or a JobSet describes
-  tfjob     a Kubernetes manifest
+  tfjob     a job on Kubernetes: print, check, submit, watch
 
 python -m launch COMMAND --help tells a command's flags.
 """

@@ -39,12 +39,8 @@ def _print(argv: list[str]) -> int:
     _check_cron(flags)
     job, settings = assemble.job_of(flags, argv[end + 1 :])
     documents = _documents(flags, job)
-    found = validate.findings(documents, settings)
-    errors = [str(finding) for finding in found if finding.is_error]
-    if errors:
-        raise LaunchError("\n".join(errors))
-    for finding in found:
-        _say(finding)
+    if _report(validate.findings(documents, settings)):
+        return _UNUSABLE
     if flags.submit:
         print(kubectl.create(documents), end="")
     else:
@@ -76,9 +72,12 @@ def _heading(argv: Sequence[str]) -> str:
     return f"# python -m launch tfjob {' '.join(shlex.join(argv).splitlines())}\n"
 
 
-def _say(finding: Finding) -> None:
-    level = "error" if finding.is_error else "warning"
-    print(f"launch: {level}: {finding}", file=sys.stderr, flush=True)
+def _report(found: Sequence[Finding]) -> int:
+    """Prints the findings; returns how many of them are errors."""
+    for finding in found:
+        level = "error" if finding.is_error else "warning"
+        print(f"launch: {level}: {finding}", file=sys.stderr, flush=True)
+    return sum(finding.is_error for finding in found)
 
 
 def _validate(argv: list[str]) -> int:
@@ -91,10 +90,7 @@ def _validate(argv: list[str]) -> int:
         )
     except (OSError, UnicodeDecodeError) as error:
         raise LaunchError(f"{file} cannot be read: {error}") from None
-    found = validate.findings(yaml_stream.load(text, source=file))
-    for finding in found:
-        _say(finding)
-    if any(finding.is_error for finding in found):
+    if _report(validate.findings(yaml_stream.load(text, source=file))):
         return _UNUSABLE
     print(f"{file}: no error")
     return _DONE

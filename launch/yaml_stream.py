@@ -27,7 +27,12 @@ def dump(documents: Iterable[Document]) -> str:
 
     Dumper.add_representer(str, text)
     stream: str = yaml.dump_all(
-        documents, Dumper=Dumper, sort_keys=False, width=10_000, explicit_start=True
+        documents,
+        Dumper=Dumper,
+        sort_keys=False,
+        width=10_000,  # no line is folded
+        explicit_start=True,
+        allow_unicode=True,
     )
     return stream
 

@@ -157,9 +157,12 @@ def test_strings_that_look_like_something_else_are_quoted(value):
     assert line in (f'key: "{value}"', f"key: '{value}'")
 
 
-def test_text_of_many_lines_comes_back_as_it_was():
-    text = 'a = "b"\n\n# \u00fc: tab\there\n  indented\n'
+def test_text_of_many_lines_stays_readable_and_comes_back_as_it_was():
+    text = 'a = "b"\n\n# K\u00fcche\n  indented\n'
+    assert '  a = "b"\n\n  # K\u00fcche\n' in dump([{"text": text}])
     assert yaml.safe_load(dump([{"text": text}])) == {"text": text}
+    hidden = "ends in blanks  \n\tbegins with a tab\n"
+    assert yaml.safe_load(dump([{"text": hidden}])) == {"text": hidden}
 
 
 CONFIG = "--config=configs/mnist_mini.toml"
