@@ -3,13 +3,13 @@
 from collections.abc import Iterator
 from typing import Any
 
-from launch import manifest
+from launch import manifest, tfjob_rules
 from launch.findings import at, items, number, table
 
 _STATES = ("Failed", "Succeeded", "Suspended", "Restarting", "Running", "Created")
 
 _STATE_MEANINGS = {
-    "Failed": "a worker ended with a code that is not tried again; see its line",
+    "Failed": "a worker ended for good, or the deadline passed",
     "Suspended": "it waits to be admitted, or somebody suspended it",
     "Restarting": "a worker ended and its pod is made again; the others follow it",
     "Running": "which only says that one worker runs",
@@ -44,12 +44,26 @@ _PENDING = (
 
 def describe(job: dict[str, Any], pods: list[dict[str, Any]]) -> str:
     """Some lines on the job and a line or more on each of its pods."""
-    name = at(job, "metadata", "name")
-    lines = [f"{name}: {_state(job)}", *(f"  {line}" for line in _counts(job, pods))]
-    for pod in sorted(pods, key=lambda pod: _order(pod)):
-        for line in _pod_lines(pod):
+    state = _state(job)
+    specs = tfjob_rules.replicas_of(job).values()
+    # The operator leaves the pods of a finished job as they are.
+    policy = "" if state in ("Failed", "Succeeded") else _restart_policy(job)
+    phases = [str(at(pod, "status", "phase")) for pod in pods]
+    counts = ", ".join(f"{phases.count(kind)} {kind}" for kind in sorted(set(phases)))
+    lines = [
+        f"{at(job, 'metadata', 'name')}: {_explained(job, state)}",
+        f"  {len(pods)} of {sum(map(tfjob_rules.count_of, specs))} pods"
+        + (f": {counts}" if counts else ""),
+    ]
+    for pod in sorted(pods, key=_order):
+        for line in _pod_lines(pod, policy):
             lines.append(f"  {at(pod, 'metadata', 'name')}: {line}")
     return "\n".join(lines)
+
+
+def _restart_policy(job: dict[str, Any]) -> str:
+    specs = tfjob_rules.replicas_of(job).values()
+    return next((str(spec.get("restartPolicy")) for spec in specs), "")
 
 
 def _order(pod: dict[str, Any]) -> tuple[str, int]:
@@ -58,35 +72,30 @@ def _order(pod: dict[str, Any]) -> tuple[str, int]:
     return str(labels.get("training.kubeflow.org/replica-type")), int(index)
 
 
+def _conditions(job: dict[str, Any]) -> dict[str, dict[str, Any]]:
+    """What holds now, by its type."""
+    conditions = items(job, "status", "conditions")
+    return {str(c.get("type")): c for c in conditions if c.get("status") == "True"}
+
+
 def _state(job: dict[str, Any]) -> str:
-    conditions = {
-        condition["type"]: condition
-        for condition in items(job, "status", "conditions")
-        if condition.get("status") == "True"
-    }
-    for state in _STATES:
-        if state in conditions:
-            since = conditions[state].get("lastTransitionTime")
-            meaning = _STATE_MEANINGS.get(state)
-            text = f"{state} since {since}" + (f": {meaning}" if meaning else "")
-            message = conditions[state].get("message")
-            return f"{text}; the operator says: {message}" if message else text
-    return "not seen by the operator yet; is the Training Operator installed?"
+    """The state that outranks the others that hold; "" where the operator set none."""
+    return next((state for state in _STATES if state in _conditions(job)), "")
 
 
-def _counts(job: dict[str, Any], pods: list[dict[str, Any]]) -> Iterator[str]:
-    wanted = sum(
-        number(spec, "replicas") or 1
-        for spec in table(job, "spec", "tfReplicaSpecs").values()
-    )
-    phases = [at(pod, "status", "phase") for pod in pods]
-    counts = ", ".join(
-        f"{phases.count(phase)} {phase}" for phase in sorted(set(phases), key=str)
-    )
-    yield f"{len(pods)} of {wanted} pods{': ' if counts else ''}{counts}"
+def _explained(job: dict[str, Any], state: str) -> str:
+    if not state:
+        return "not seen by the operator yet; is the Training Operator installed?"
+    condition = _conditions(job)[state]
+    parts = [f"{state} since {condition.get('lastTransitionTime')}"]
+    if state in _STATE_MEANINGS:
+        parts.append(_STATE_MEANINGS[state])
+    if condition.get("message"):
+        parts.append(f"the operator says: {condition['message']}")
+    return "; ".join(parts)
 
 
-def _pod_lines(pod: dict[str, Any]) -> Iterator[str]:
+def _pod_lines(pod: dict[str, Any], policy: str) -> Iterator[str]:
     statuses = [
         status
         for status in items(pod, "status", "containerStatuses")
@@ -96,7 +105,7 @@ def _pod_lines(pod: dict[str, Any]) -> Iterator[str]:
         for key, tense in (("state", "ended"), ("lastState", "ended before")):
             ended = table(status, key, "terminated")
             if ended:
-                yield _end(ended, tense)
+                yield f"{tense} with {_end(ended, policy)}"
         waiting = table(status, "state", "waiting")
         if waiting:
             yield f"waits: {waiting.get('reason')} {waiting.get('message', '')}".strip()
@@ -107,25 +116,28 @@ def _pod_lines(pod: dict[str, Any]) -> Iterator[str]:
         yield _pending(pod)
     elif phase == "Failed" and not statuses:
         reason, message = at(pod, "status", "reason"), at(pod, "status", "message")
-        yield f"failed before its program ended ({reason}: {message}): it is made again"
+        yield f"failed before its program ended ({reason}: {message})"
 
 
-def _end(ended: dict[str, Any], tense: str) -> str:
+def _end(ended: dict[str, Any], policy: str) -> str:
     code = number(ended, "exitCode") or 0
-    meaning = _CODES.get(code)
-    if meaning is None:
-        meaning = (
-            f"signal {code - 128}" if code > _FIRST_RETRIED else "not a known code"
-        )
+    unknown = f"signal {code - 128}" if code > _FIRST_RETRIED else "not a known code"
+    meaning = _CODES.get(code, unknown)
     if ended.get("reason") == "OOMKilled":
         meaning = "out of memory; raise --memory"
-    retried = "" if code == 0 else ", not tried again"
-    if code >= _FIRST_RETRIED:
-        retried = ", its pod is made again"
     message = " ".join(str(ended.get("message", "")).split())
-    return f"{tense} with {code} ({meaning}{retried})" + (
-        f"; it said: {message[-400:]}" if message else ""
-    )
+    said = f"; it said: {message[-400:]}" if message else ""
+    return f"{code} ({meaning}{_fate(code, policy)}){said}"
+
+
+def _fate(code: int, policy: str) -> str:
+    """What the operator does after a program ended with `code`."""
+    if code == 0 or not policy:
+        return ""
+    if policy == "ExitCode":
+        retried = code >= _FIRST_RETRIED
+        return ", its pod is made again" if retried else ", not tried again"
+    return ", not tried again" if policy == "Never" else ", it is started again"
 
 
 def _pending(pod: dict[str, Any]) -> str:

@@ -96,15 +96,17 @@ def _validate(argv: list[str]) -> int:
     return _DONE
 
 
-def _running_job(argv: list[str], verb: str, *, help: str) -> job_flags.Parser:
-    parser = job_flags.Parser(prog=f"python -m launch tfjob {verb}", description=help)
+def _parser_of(verb: str, description: str) -> job_flags.Parser:
+    parser = job_flags.Parser(
+        prog=f"python -m launch tfjob {verb}", description=description
+    )
     parser.add_argument("--name", required=True, help="of the job")
     parser.add_argument("--namespace", default="default", help="%(default)s")
     return parser
 
 
 def _status(argv: list[str]) -> int:
-    flags = _running_job(argv, "status", help="What a TFJob does.").parse_args(argv)
+    flags = _parser_of("status", "What a TFJob does.").parse_args(argv)
     job = kubectl.get("tfjobs.kubeflow.org", flags.name, namespace=flags.namespace)
     label = f"--selector={manifest.JOB_NAME_LABEL}={flags.name}"
     pods = kubectl.get("pods", label, namespace=flags.namespace)
@@ -113,7 +115,7 @@ def _status(argv: list[str]) -> int:
 
 
 def _logs(argv: list[str]) -> int:
-    parser = _running_job(argv, "logs", help="The logs of all workers of a TFJob.")
+    parser = _parser_of("logs", "The logs of all workers of a TFJob.")
     parser.add_argument("--follow", action="store_true", help="until they end")
     flags = parser.parse_args(argv)
     kubectl.become_logs(

@@ -12,6 +12,9 @@ API_GROUP = "trainer.kubeflow.org"
 API_VERSION = f"{API_GROUP}/v1alpha1"
 CONTAINER = "node"  # the operator looks for a container and a job of this name
 
+# The job of a runtime that trains carries it; others may prepare data.
+ROLE_LABEL, ROLE = f"{API_GROUP}/trainjob-ancestor-step", "trainer"
+
 # Exit codes that a second try would only repeat, 130 among them: somebody stopped it.
 PERMANENT = [1, 2, 3, 4, 5, 130]
 # The trainer counts restarts without progress itself and ends with 4; preemptions are
@@ -89,9 +92,7 @@ def _job_set(worker_job: Document) -> Document:
             {
                 "name": CONTAINER,
                 "template": {
-                    "metadata": {
-                        "labels": {f"{API_GROUP}/trainjob-ancestor-step": "trainer"}
-                    },
+                    "metadata": {"labels": {ROLE_LABEL: ROLE}},
                     "spec": worker_job,
                 },
             }

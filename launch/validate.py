@@ -93,6 +93,9 @@ def _tfjob(job: Document) -> Iterator[_Workload]:
 def _runtime(runtime: Document) -> Iterator[_Workload]:
     where = _title(runtime)
     for job in items(runtime, "spec", "template", "spec", "replicatedJobs"):
+        labels = table(job, "template", "metadata", "labels")
+        if labels.get(trainjob.ROLE_LABEL) != trainjob.ROLE:
+            continue
         template = table(job, "template", "spec", "template")
         yield _Workload(
             where=where,

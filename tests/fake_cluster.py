@@ -126,7 +126,11 @@ def serving(cluster: FakeCluster, folder: pathlib.Path) -> Iterator[dict[str, st
         def do_GET(self) -> None:
             url = urllib.parse.urlsplit(self.path)
             cluster.requests.append(f"{url.path}?{urllib.parse.unquote(url.query)}")
-            self._send(*cluster.answer(url.path))
+            code, value = cluster.answer(url.path)
+            tail = urllib.parse.parse_qs(url.query).get("tailLines")
+            if tail:  # of a log
+                value = "".join(value.splitlines(keepends=True)[-int(tail[0]) :])
+            self._send(code, value)
 
         def do_POST(self) -> None:
             body = self.rfile.read(int(self.headers["Content-Length"]))

@@ -41,12 +41,14 @@ def launch(cluster, tmp_path):
         )
 
 
-def tfjob(*conditions):
+def tfjob(*conditions, policy="ExitCode"):
     return {
         "apiVersion": "kubeflow.org/v1",
         "kind": "TFJob",
         "metadata": {"name": "demo", "namespace": "ml"},
-        "spec": {"tfReplicaSpecs": {"Worker": {"replicas": 2}}},
+        "spec": {
+            "tfReplicaSpecs": {"Worker": {"replicas": 2, "restartPolicy": policy}}
+        },
         "status": {
             "conditions": [
                 {
@@ -153,7 +155,7 @@ def test_status_says_what_each_pod_does_and_why(launch, cluster):
     done = launch("status", *WHERE)
     assert done.returncode == 0, done.stderr
     assert done.stdout.splitlines() == [
-        f"demo: Restarting since {SINCE}: a worker ended and its pod is made again; "
+        f"demo: Restarting since {SINCE}; a worker ended and its pod is made again; "
         "the others follow it; the operator says: TFJob demo is restarting.",
         "  2 of 2 pods: 1 Failed, 1 Pending",
         "  demo-worker-0: pending: no node has so many free GPUs; the scheduler says: "
@@ -207,8 +209,7 @@ def lines_of(*pods):
         ),
         (
             {"phase": "Failed", "reason": "Evicted", "message": "low on memory"},
-            "failed before its program ended (Evicted: low on memory): it is made "
-            "again",
+            "failed before its program ended (Evicted: low on memory)",
         ),
         (
             {
@@ -244,6 +245,31 @@ def test_a_pod_s_state_in_words(described, line):
     assert lines_of(pod(0, **described)) == [f"  demo-worker-0: {line}"]
 
 
+@pytest.mark.parametrize(
+    ("policy", "code", "fate"),
+    [
+        ("OnFailure", 2, ", it is started again"),
+        ("OnFailure", 138, ", it is started again"),
+        ("Never", 138, ", not tried again"),
+        ("ExitCode", 138, ", its pod is made again"),
+        ("ExitCode", 127, ", not tried again"),
+        ("ExitCode", 0, ""),
+    ],
+)
+def test_what_follows_an_exit_code_depends_on_the_policy(policy, code, fate):
+    text = status.describe(
+        tfjob(policy=policy), [pod(0, containerStatuses=ended(code))]
+    )
+    assert text.endswith(f"{fate})")
+    assert text.count("again") == bool(fate)
+
+
+def test_nothing_is_tried_again_once_the_job_has_failed():
+    job = tfjob(("Failed", "True", "worker 1 failed"))
+    text = status.describe(job, [pod(0, phase="Failed", containerStatuses=ended(138))])
+    assert text.endswith("ended with 138 (a peer was lost or did not come)")
+
+
 def test_an_earlier_end_of_a_running_container_is_told_too():
     before = ended(143, key="lastState")
     assert len(lines_of(pod(0, phase="Running", containerStatuses=before))) == 2
@@ -251,7 +277,7 @@ def test_an_earlier_end_of_a_running_container_is_told_too():
 
 def test_failed_outranks_succeeded():
     job = tfjob(("Succeeded", "True", "done"), ("Failed", "True", "worker 1 failed"))
-    assert status.describe(job, []).startswith(f"demo: Failed since {SINCE}: ")
+    assert status.describe(job, []).startswith(f"demo: Failed since {SINCE}; ")
 
 
 def test_ten_workers_stand_in_the_order_of_their_numbers():
@@ -272,12 +298,15 @@ def test_logs_of_all_workers_are_prefixed_by_their_pods(launch, cluster):
     pods = [pod(i, phase="Running") for i in range(6)]
     cluster.answers[PODS_PATH] = {"apiVersion": "v1", "kind": "PodList", "items": pods}
     for i in range(6):
-        cluster.answers[f"{PODS_PATH}/demo-worker-{i}/log"] = f"step {i}\n"
+        log = "".join(f"worker {i} step {step}\n" for step in range(20))
+        cluster.answers[f"{PODS_PATH}/demo-worker-{i}/log"] = log
     done = launch("logs", *WHERE)
     assert done.returncode == 0, done.stderr
-    assert sorted(done.stdout.splitlines()) == [
-        f"[pod/demo-worker-{i}/tensorflow] step {i}" for i in range(6)
-    ]
+    assert sorted(done.stdout.splitlines()) == sorted(
+        f"[pod/demo-worker-{i}/tensorflow] worker {i} step {step}"
+        for i in range(6)
+        for step in range(20)
+    )
     # kubectl alone follows five at most.
     followed = launch("logs", *WHERE, "--follow")
     assert sorted(followed.stdout.splitlines()) == sorted(done.stdout.splitlines())

@@ -292,7 +292,9 @@ def test_the_rules_reach_the_job_that_a_schedule_creates(tmp_path, capsys):
 def test_the_rules_reach_the_pods_of_a_runtime(tmp_path, capsys):
     documents = printed(capsys, "--kind=trainjob")
     runtime = of_kind(documents, "TrainingRuntime")
-    [job] = runtime["spec"]["template"]["spec"]["replicatedJobs"]
+    jobs = runtime["spec"]["template"]["spec"]["replicatedJobs"]
+    [job] = jobs
+    jobs.append({"name": "dataset-initializer", "template": {}})  # has other pods
     pod = job["template"]["spec"]["template"]["spec"]
     pod["terminationGracePeriodSeconds"] = 20
     pod["containers"][0]["name"] = "tensorflow"
