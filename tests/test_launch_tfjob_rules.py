@@ -302,7 +302,9 @@ def test_the_rules_reach_the_pods_of_a_runtime(tmp_path, capsys):
     assert "must be named 'node'" in capsys.readouterr().err
     pod["containers"][0]["name"] = "node"
     assert launch("validate", write(tmp_path / "runtime.yaml", documents)) == 2
-    assert "must be at least 40" in capsys.readouterr().err
+    [line] = capsys.readouterr().err.splitlines()
+    assert "TrainingRuntime demo: terminationGracePeriodSeconds" in line
+    assert "must be at least 40" in line
 
 
 def test_settings_that_the_trainer_refuses_end_with_its_words(sound, tmp_path, capsys):
