@@ -1,17 +1,17 @@
 """The job that the flags, the command and its config describe together."""
 
-import argparse
 import re
 from collections.abc import Sequence
 
 from launch import storage, trainer_config
 from launch.errors import LaunchError
 from launch.job import ConfigFile, Job, Resources
+from launch.job_flags import JobFlags
 from launch.settings_rules import GRACE_MARGIN_SECS
 from launch.trainer_config import Settings
 
 
-def job_of(flags: argparse.Namespace, command: Sequence[str]) -> tuple[Job, Settings]:
+def job_of(flags: JobFlags, command: Sequence[str]) -> tuple[Job, Settings]:
     """The job, and every setting of its run.
 
     Raises:
@@ -43,7 +43,7 @@ def job_of(flags: argparse.Namespace, command: Sequence[str]) -> tuple[Job, Sett
         deadline_secs=flags.deadline_secs,
         ttl_secs=flags.ttl_secs,
         service_account=flags.service_account,
-        node_selector=tuple(flags.node_selector),
+        node_selector=flags.node_selector,
         is_repeated=bool(flags.cron),
     )
     return job, settings
@@ -66,7 +66,7 @@ def _config_of(command: Sequence[str]) -> tuple[ConfigFile, Settings]:
 
 
 def _folders(
-    flags: argparse.Namespace, settings: Settings
+    flags: JobFlags, settings: Settings
 ) -> tuple[storage.Folder, storage.Folder | None]:
     """Where the run's files go, and where its data is."""
     workdir = storage.folder(flags.workdir, flag="--workdir", role="workdir")

@@ -1,114 +1,167 @@
-"""The flags of `python -m launch tfjob`."""
+"""The flags of `python -m launch tfjob` and of the commands below it."""
 
-import argparse
+import dataclasses
 from collections.abc import Sequence
-from typing import Any, NoReturn
+
+from absl import flags
 
 from launch.errors import LaunchError
 from launch.settings_rules import GRACE_MARGIN_SECS
 
+KINDS = ("tfjob", "trainjob")
+
 _WEEK_SECS = 7 * 24 * 3600
 _KUBECTL_IMAGE = "registry.k8s.io/kubectl:v1.32.4"
+_FOLDER = "pvc://CLAIM/FOLDER or gs://BUCKET/FOLDER"
 
-_EPILOG = """\
-COMMAND is what each worker runs, such as: python -m trainer run --config=FILE. Its
---config is checked here and travels in a ConfigMap; --workdir is added to it, and
---set=runtime.min_gpus, so that no worker trains on its CPU unseen.
+USAGE = f"""\
+usage: python -m launch tfjob FLAG ... -- COMMAND
+       python -m launch tfjob validate FILE
+       python -m launch tfjob status --name=NAME [--namespace=NAMESPACE]
+       python -m launch tfjob logs --name=NAME [--namespace=NAMESPACE] [--follow]
 
-python -m launch tfjob validate FILE                     what is wrong with a manifest
-python -m launch tfjob status --name=NAME [--namespace]  what a job and its pods do
-python -m launch tfjob logs --name=NAME [--namespace] [--follow]
+Prints the Kubernetes manifest of a job whose workers run COMMAND, such as python -m
+trainer run --config=FILE. The config is checked here and travels in a ConfigMap;
+--workdir is added to the command, and --set=runtime.min_gpus, so that no worker trains
+on its CPU unseen. validate says what is wrong with a manifest, status what a TFJob and
+its pods do.
+
+flags:
+  --name=NAME             of the job; 50 characters, 44 with --cron
+  --namespace=NAME        of all its objects (default)
+  --image=IMAGE           that holds the program; best by its digest
+  --workers=N             pods of the job
+  --gpus-per-worker=N     0 for CPUs alone
+  --workdir=FOLDER        {_FOLDER}
+  --data-dir=FOLDER       prepared data of TFDS, likewise
+  --cpu=N                 cores of a worker (4)
+  --memory=SIZE           of a worker (16Gi)
+  --shared-memory=SIZE    the part of it at /dev/shm, for GPUs (8Gi)
+  --grace-secs=S          from SIGTERM to SIGKILL (runtime.grace_secs + \
+{GRACE_MARGIN_SECS})
+  --deadline-secs=S       of the whole job ({_WEEK_SECS})
+  --ttl-secs=S            that a finished TFJob stays ({_WEEK_SECS})
+  --service-account=NAME  of the pods (the namespace's own)
+  --node-selector=KEY=VALUE
+                          a label that nodes must have; may be repeated
+  --kind=KIND             {" or ".join(KINDS)}, for Kubeflow Trainer v2 (tfjob)
+  --cron=SCHEDULE         prints a CronJob: each time, in UTC, a new job whose files go
+                          to a folder of its own in --workdir
+  --kubectl-image=IMAGE   what creates these jobs ({_KUBECTL_IMAGE})
+  --submit                creates the objects with kubectl instead of printing them
 """
 
 
-class Parser(argparse.ArgumentParser):
-    """A parser whose errors are sentences for the launcher to print."""
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class JobFlags:
+    """What stands before the --; USAGE says what each means."""
 
-    def __init__(self, **settings: Any) -> None:
-        super().__init__(allow_abbrev=False, **settings)
-
-    def error(self, message: str) -> NoReturn:
-        """Raises what is wrong with the command line.
-
-        Raises:
-          LaunchError: always.
-        """
-        raise LaunchError(f"{message}; see {self.prog} --help")
-
-
-def parse(words: Sequence[str]) -> argparse.Namespace:
-    """Reads the flags before the --."""
-    parser = Parser(
-        prog="python -m launch tfjob",
-        usage="%(prog)s FLAG ... -- COMMAND",
-        description="Prints the Kubernetes manifest of a job.",
-        epilog=_EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    add = parser.add_argument
-    add("--name", required=True, help="of the job; 50 characters, 44 with --cron")
-    add("--namespace", default="default", help="%(default)s")
-    add("--image", required=True, help="that holds the program; best with its digest")
-    add("--workers", type=_count, required=True, metavar="N", help="pods of the job")
-    add("--gpus-per-worker", type=_whole, required=True, metavar="N", help="0: CPU")
-    folder = "pvc://CLAIM/FOLDER or gs://BUCKET/FOLDER"
-    add("--workdir", required=True, metavar="FOLDER", help=folder)
-    add("--data-dir", metavar="FOLDER", help="of prepared TFDS data; likewise")
-    add("--cpu", default="4", help="cores of a worker; %(default)s")
-    add("--memory", default="16Gi", help="of a worker; %(default)s")
-    add("--shared-memory", default="8Gi", help="part of it as /dev/shm; %(default)s")
-    _add_times(parser)
-    _add_places(parser)
-    kinds = ("tfjob", "trainjob")
-    add("--kind", choices=kinds, default="tfjob", help="trainjob: Kubeflow Trainer v2")
-    add("--cron", metavar="SCHEDULE", help="a new job each time, in WORKDIR/JOB; UTC")
-    add("--kubectl-image", default=_KUBECTL_IMAGE, help="of --cron; %(default)s")
-    add("--submit", action="store_true", help="create the objects with kubectl")
-    return parser.parse_args(words)
+    name: str
+    namespace: str
+    image: str
+    workers: int
+    gpus_per_worker: int
+    workdir: str
+    data_dir: str
+    cpu: str
+    memory: str
+    shared_memory: str
+    grace_secs: int | None
+    deadline_secs: int
+    ttl_secs: int
+    service_account: str
+    node_selector: tuple[tuple[str, str], ...]
+    kind: str
+    cron: str
+    kubectl_image: str
+    submit: bool
 
 
-def _add_times(parser: Parser) -> None:
-    for name, default, help in (
-        ("grace", None, f"to stop in; runtime.grace_secs + {GRACE_MARGIN_SECS}"),
-        ("deadline", _WEEK_SECS, "of the whole job; %(default)s"),
-        ("ttl", _WEEK_SECS, "that a finished TFJob stays; %(default)s"),
-    ):
-        parser.add_argument(
-            f"--{name}-secs", type=_count, default=default, metavar="S", help=help
+_STRINGS = {
+    "name": None,
+    "namespace": "default",
+    "image": None,
+    "workdir": None,
+    "data-dir": "",
+    "cpu": "4",
+    "memory": "16Gi",
+    "shared-memory": "8Gi",
+    "service-account": "",
+    "cron": "",
+    "kubectl-image": _KUBECTL_IMAGE,
+}
+_NUMBERS = {  # with the least that each may be
+    "workers": (None, 1),
+    "gpus-per-worker": (None, 0),
+    "grace-secs": (None, 1),
+    "deadline-secs": (_WEEK_SECS, 1),
+    "ttl-secs": (_WEEK_SECS, 1),
+}
+_REQUIRED = ("name", "image", "workers", "gpus-per-worker", "workdir")
+
+
+def parse(words: Sequence[str]) -> JobFlags | None:
+    """Reads the flags before the --; None once --help has been answered.
+
+    Raises:
+      LaunchError: a flag is unknown, malformed or missing.
+    """
+    values = flags.FlagValues()
+    for name, text in _STRINGS.items():
+        flags.DEFINE_string(name, text, "see USAGE", flag_values=values)
+    for name, (number, least) in _NUMBERS.items():
+        flags.DEFINE_integer(
+            name, number, "see USAGE", lower_bound=least, flag_values=values
         )
-
-
-def _add_places(parser: Parser) -> None:
-    account = "of the pods; the namespace's default"
-    parser.add_argument("--service-account", default="", metavar="NAME", help=account)
-    parser.add_argument(
-        "--node-selector",
-        type=_pair,
-        action="append",
-        default=[],
-        metavar="KEY=VALUE",
-        help="a label that nodes must have; repeatable",
+    flags.DEFINE_multi_string("node-selector", [], "see USAGE", flag_values=values)
+    flags.DEFINE_enum("kind", KINDS[0], KINDS, "see USAGE", flag_values=values)
+    flags.DEFINE_boolean("submit", False, "see USAGE", flag_values=values)
+    stray = read(values, words, required=_REQUIRED)
+    if stray is None:
+        return None
+    if stray:
+        raise LaunchError(
+            "python -m launch tfjob takes flags before -- and the command after it, or "
+            f"begins with validate, status or logs; got {' '.join(stray)}"
+        )
+    found = {
+        field.name: values[field.name.replace("_", "-")].value
+        for field in dataclasses.fields(JobFlags)
+    }
+    return JobFlags(
+        **{**found, "node_selector": tuple(map(_pair, found["node_selector"]))}
     )
 
 
-def _count(text: str) -> int:
-    return _number(text, least=1)
+def read(
+    values: flags.FlagValues, words: Sequence[str], *, required: Sequence[str] = ()
+) -> list[str] | None:
+    """Reads flags into `values`; returns the other words, None after --help.
 
-
-def _whole(text: str) -> int:
-    return _number(text, least=0)
-
-
-def _number(text: str, *, least: int) -> int:
-    if not text.isdecimal() or int(text) < least:
-        raise argparse.ArgumentTypeError(
-            f"must be a whole number, {least} or more, got {text!r}"
-        )
-    return int(text)
+    Raises:
+      LaunchError: a flag is unknown or malformed, or a required one is missing.
+    """
+    flags.DEFINE_boolean("help", False, "show this help", flag_values=values)
+    try:
+        others: list[str] = values(["tfjob", *words])[1:]
+    except flags.Error as error:
+        raise LaunchError(f"{error}; see python -m launch tfjob --help") from None
+    if values.help:
+        print(USAGE, end="")
+        return None
+    for name in required:
+        if values[name].value in (None, ""):
+            raise LaunchError(
+                f"--{name} must be given, got none; see python -m launch tfjob --help"
+            )
+    return others
 
 
 def _pair(text: str) -> tuple[str, str]:
     key, sign, value = text.partition("=")
     if not (key and sign):
-        raise argparse.ArgumentTypeError(f"must be KEY=VALUE, got {text!r}")
+        raise LaunchError(
+            f"--node-selector must be KEY=VALUE, got {text!r}; for example "
+            "--node-selector=kubernetes.io/arch=amd64"
+        )
     return key, value

@@ -1,10 +1,11 @@
 """A training job on Kubernetes."""
 
-import argparse
 import pathlib
 import shlex
 import sys
 from collections.abc import Sequence
+
+from absl import flags as absl_flags
 
 from launch import (
     assemble,
@@ -20,6 +21,7 @@ from launch import (
 from launch.errors import LaunchError
 from launch.findings import Finding, items
 from launch.job import Job
+from launch.job_flags import JobFlags
 from launch.yaml_stream import Document
 
 _DONE, _UNUSABLE = 0, 2
@@ -36,6 +38,8 @@ def command(argv: list[str]) -> int:
 def _print(argv: list[str]) -> int:
     end = argv.index("--") if "--" in argv else len(argv)
     flags = job_flags.parse(argv[:end])
+    if flags is None:
+        return _DONE
     _check_cron(flags)
     job, settings = assemble.job_of(flags, argv[end + 1 :])
     documents = _documents(flags, job)
@@ -48,7 +52,7 @@ def _print(argv: list[str]) -> int:
     return _DONE
 
 
-def _check_cron(flags: argparse.Namespace) -> None:
+def _check_cron(flags: JobFlags) -> None:
     if flags.cron and flags.kind != "tfjob":
         raise LaunchError(f"--cron creates TFJobs, got --kind={flags.kind}; drop one")
     if flags.cron and len(flags.cron.split()) != 5 and not flags.cron.startswith("@"):
@@ -58,7 +62,7 @@ def _check_cron(flags: argparse.Namespace) -> None:
         )
 
 
-def _documents(flags: argparse.Namespace, job: Job) -> list[Document]:
+def _documents(flags: JobFlags, job: Job) -> list[Document]:
     if flags.cron:
         image = flags.kubectl_image
         return cronjob.documents(job, schedule=flags.cron, kubectl_image=image)
@@ -81,9 +85,15 @@ def _report(found: Sequence[Finding]) -> int:
 
 
 def _validate(argv: list[str]) -> int:
-    parser = job_flags.Parser(prog="python -m launch tfjob validate")
-    parser.add_argument("file", metavar="FILE", help="a manifest; - is standard input")
-    file = parser.parse_args(argv).file
+    files = job_flags.read(absl_flags.FlagValues(), argv)
+    if files is None:
+        return _DONE
+    if len(files) != 1:
+        raise LaunchError(
+            "python -m launch tfjob validate takes one FILE, - for standard input, got "
+            f"{' '.join(files) or 'none'}"
+        )
+    [file] = files
     try:
         text = (
             sys.stdin.read() if file == "-" else pathlib.Path(file).read_text("utf-8")
@@ -96,31 +106,37 @@ def _validate(argv: list[str]) -> int:
     return _DONE
 
 
-def _parser_of(verb: str, description: str) -> job_flags.Parser:
-    parser = job_flags.Parser(
-        prog=f"python -m launch tfjob {verb}", description=description
-    )
-    parser.add_argument("--name", required=True, help="of the job")
-    parser.add_argument("--namespace", default="default", help="%(default)s")
-    return parser
-
-
 def _status(argv: list[str]) -> int:
-    flags = _parser_of("status", "What a TFJob does.").parse_args(argv)
-    job = kubectl.get("tfjobs.kubeflow.org", flags.name, namespace=flags.namespace)
-    label = f"--selector={manifest.JOB_NAME_LABEL}={flags.name}"
-    pods = kubectl.get("pods", label, namespace=flags.namespace)
+    values = _read_running(argv)
+    if values is None:
+        return _DONE
+    name, namespace = values.name, values.namespace
+    job = kubectl.get("tfjobs.kubeflow.org", name, namespace=namespace)
+    label = f"--selector={manifest.JOB_NAME_LABEL}={name}"
+    pods = kubectl.get("pods", label, namespace=namespace)
     print(status.describe(job, items(pods, "items")))
     return _DONE
 
 
 def _logs(argv: list[str]) -> int:
-    parser = _parser_of("logs", "The logs of all workers of a TFJob.")
-    parser.add_argument("--follow", action="store_true", help="until they end")
-    flags = parser.parse_args(argv)
-    kubectl.become_logs(
-        f"{manifest.JOB_NAME_LABEL}={flags.name}",
-        container=manifest.CONTAINER,
-        namespace=flags.namespace,
-        follow=flags.follow,
-    )
+    values = _read_running(argv)
+    if values is not None:
+        kubectl.become_logs(
+            f"{manifest.JOB_NAME_LABEL}={values.name}",
+            container=manifest.CONTAINER,
+            namespace=values.namespace,
+            follow=values.follow,
+        )
+    return _DONE
+
+
+def _read_running(argv: list[str]) -> absl_flags.FlagValues | None:
+    """The flags that name a job of the cluster; None once --help has been answered."""
+    values = absl_flags.FlagValues()
+    absl_flags.DEFINE_string("name", None, "of the job", flag_values=values)
+    absl_flags.DEFINE_string("namespace", "default", "of the job", flag_values=values)
+    absl_flags.DEFINE_boolean("follow", False, "until they end", flag_values=values)
+    stray = job_flags.read(values, argv, required=("name",))
+    if stray:
+        raise LaunchError(f"--name names the one job, got {' '.join(stray)} besides")
+    return None if stray is None else values

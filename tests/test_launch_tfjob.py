@@ -1,11 +1,13 @@
 """The manifests that `python -m launch tfjob` prints."""
 
+import dataclasses
 import subprocess
 import sys
 
 import pytest
 import yaml
 
+from launch import job_flags
 from launch.yaml_stream import dump
 from tests.conftest import REPOSITORY
 from tests.manifests import COMMAND, JOB, container_of, launch, of_kind, pod_of, printed
@@ -171,9 +173,15 @@ CONFIG = "--config=configs/mnist_mini.toml"
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        ([], "the following arguments are required: --name"),
-        ([*JOB, "--worker=3"], "unrecognized arguments: --worker=3"),
-        ([*JOB, "--workers=0", "--", *COMMAND], "--workers: must be a whole number, 1"),
+        ([], "--name must be given, got none"),
+        (
+            [*JOB, "--worker=3"],
+            "Unknown command line flag 'worker'. Did you mean: workers",
+        ),
+        (
+            [*JOB, "--workers=0", "--", *COMMAND],
+            "--workers=0: 0 is not a positive integer",
+        ),
         (
             [*JOB],
             "COMMAND must have one --config=FILE, the TOML file of the run, got 0",
@@ -221,8 +229,12 @@ CONFIG = "--config=configs/mnist_mini.toml"
             [*JOB, "--", CONFIG, "--set=runtime.min_gpus=8"],
             "runtime.min_gpus must be at most the 4 GPUs of a worker",
         ),
-        (["validate"], "the following arguments are required: FILE"),
-        (["status", "--nam=demo"], "the following arguments are required: --name"),
+        (["validate"], "takes one FILE, - for standard input, got none"),
+        (["status", "--nam=demo"], "Unknown command line flag 'nam'"),
+        (["status"], "--name must be given"),
+        (["logs", "demo", "--name=demo"], "got demo besides"),
+        (["print", *JOB], "or begins with validate, status or logs; got print"),
+        ([*JOB, "--kind=job", "--", CONFIG], "--kind=job: value should be one of"),
     ],
 )
 def test_a_wrong_command_line_ends_with_its_reason_and_2(words, message, capsys):
@@ -256,10 +268,11 @@ def test_without_pyyaml_the_extra_is_named(tmp_path):
     assert len(done.stderr.splitlines()) == 1
 
 
-def test_help_names_the_folders_and_the_other_commands(capsys):
-    with pytest.raises(SystemExit) as ended:
-        launch("--help")
-    assert ended.value.code == 0
+@pytest.mark.parametrize("words", [[], ["validate"], ["status"], ["logs"]])
+def test_help_names_every_flag(words, capsys):
+    assert launch(*words, "--help") == 0
     out = capsys.readouterr().out
-    for words in ("pvc://CLAIM/FOLDER", "tfjob validate FILE", "tfjob logs"):
-        assert words in out
+    for field in dataclasses.fields(job_flags.JobFlags):
+        assert f"--{field.name.replace('_', '-')}" in out
+    for text in ("pvc://CLAIM/FOLDER", "tfjob validate FILE", "--follow"):
+        assert text in out
