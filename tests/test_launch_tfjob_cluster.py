@@ -12,10 +12,6 @@ from tests.conftest import REPOSITORY
 from tests.fake_cluster import FakeCluster, serving
 from tests.manifests import COMMAND, JOB
 
-pytestmark = pytest.mark.skipif(
-    not shutil.which("kubectl"), reason="kubectl is not on PATH"
-)
-
 WHERE = ("--name=demo", "--namespace=ml")
 TFJOB_PATH = "/apis/kubeflow.org/v1/namespaces/ml/tfjobs/demo"
 PODS_PATH = "/api/v1/namespaces/ml/pods"
@@ -24,6 +20,8 @@ SINCE = "2026-11-22T10:00:00Z"
 
 @pytest.fixture
 def cluster():
+    if not shutil.which("kubectl"):
+        pytest.skip("kubectl is not on PATH")
     return FakeCluster(namespace="ml")
 
 
@@ -321,8 +319,8 @@ def test_a_job_that_is_not_there_is_kubectl_s_sentence(launch):
 
 
 @pytest.mark.parametrize("words", [["status"], [*JOB, "--submit"]], ids=lambda w: w[-1])
-def test_a_cluster_that_does_not_answer_is_kubectl_s_sentence(words, tmp_path):
-    with serving(FakeCluster(namespace="ml"), tmp_path) as environment:
+def test_a_cluster_that_does_not_answer_is_kubectl_s_sentence(words, cluster, tmp_path):
+    with serving(cluster, tmp_path) as environment:
         pass  # and gone again
     words = [*words, *WHERE] if words == ["status"] else [*words, "--", *COMMAND]
     done = subprocess.run(
