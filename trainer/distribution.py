@@ -191,9 +191,12 @@ def describe_devices(strategy: tf.distribute.Strategy) -> str:
     """Such as "MirroredStrategy, 2 replicas on GPU:0, GPU:1"."""
     count = strategy.num_replicas_in_sync
     names = [name.split("device:")[-1] for name in strategy.extended.worker_devices]
+    num_workers = count // len(names)
+    kind = "MultiWorkerMirroredStrategy" if num_workers > 1 else type(strategy).__name__
+    on_each = f"{num_workers} workers, each with " if num_workers > 1 else ""
     return (
-        f"{type(strategy).__name__}, {count} replica{'' if count == 1 else 's'} on "
-        f"{', '.join(names)}"
+        f"{kind}, {count} replica{'' if count == 1 else 's'} on "
+        f"{on_each}{', '.join(names)}"
     )
 
 

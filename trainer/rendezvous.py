@@ -44,6 +44,8 @@ def meet(
       ClusterError: the statements differ, on every worker.
     """
     patience = _Patience(timeout_secs, report_every_secs, say)
+    # In JSON's types, as the others' arrive.
+    statement = json.loads(json.dumps(statement))
     if cluster.is_chief:
         _Reception(cluster, patience).run(statement)
     else:

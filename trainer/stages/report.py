@@ -11,8 +11,10 @@ from trainer.workdir import TENSORBOARD
 def report(session: Session) -> None:
     """Writes report/index.html and its figures, where matplotlib is installed.
 
-    TensorBoard gets the figures too, where that is installed.
+    TensorBoard gets the figures too, where that is installed. The chief draws.
     """
+    if not session.workers.is_chief:
+        return
     if importlib.util.find_spec("matplotlib"):
         folder = pages.write(session.path).parent
         if tensorboard.is_installed():
