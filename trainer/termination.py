@@ -42,15 +42,15 @@ class Termination:
         self._lock = threading.Lock()
         self._answers: list[Callable[[], None]] = []
         self._is_asked = False
+        self._is_over = threading.Event()  # listening, because the work is
 
     @contextlib.contextmanager
     def listening(self) -> Iterator[None]:
         """In the body a thread takes SIGTERM, which is to be blocked already."""
-        is_over = threading.Event()
 
         def listen() -> None:
             signal.sigwait(_SIGTERM)
-            if not is_over.is_set():
+            if not self._is_over.is_set():
                 self._end()
 
         thread = threading.Thread(target=listen, name="SIGTERM", daemon=True)
@@ -58,7 +58,7 @@ class Termination:
         try:
             yield
         finally:
-            is_over.set()
+            self._is_over.set()
             signal.pthread_kill(thread.ident or 0, signal.SIGTERM)
             thread.join()
 
@@ -103,13 +103,13 @@ class Termination:
                 answer()
         if not answers:
             leave("stopped by SIGTERM; start the same command again to go on", STOPPED)
-        threading.Event().wait(self._grace_secs)
-        leave(
-            f"stopped by SIGTERM without a checkpoint of the last steps: they took "
-            f"longer than runtime.grace_secs = {self._grace_secs}; lower "
-            "runtime.steps_per_loop, or give more time",
-            STOPPED,
-        )
+        if not self._is_over.wait(self._grace_secs):
+            leave(
+                "stopped by SIGTERM without a checkpoint of the last steps: they took "
+                f"longer than runtime.grace_secs = {self._grace_secs}; lower "
+                "runtime.steps_per_loop, or give more time",
+                STOPPED,
+            )
 
     def _give_up(self, action: str) -> None:
         faulthandler.dump_traceback(all_threads=True)
