@@ -1,6 +1,7 @@
 """Workers in processes of their own: they train like one, and survive each other."""
 
 import json
+import re
 import signal
 import time
 
@@ -92,3 +93,129 @@ def test_a_killed_worker_is_named_by_the_others_and_the_next_start_goes_on(
     assert title in group.err(other)
     groups.finish(tmp_path, 2, "run", config, workdir, *groups.SMALL)
     assert_same_training(workdir, alone)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("rank", [0, 2])
+def test_sigterm_on_one_worker_stops_all_at_the_same_step_with_a_checkpoint(
+    config, alone, tmp_path, rank
+):
+    workdir = tmp_path / "workdir"
+    more = (*groups.SMALL, "--set=runtime.save_every_steps=40")
+    with groups.running(tmp_path, 3, "run", config, workdir, *more) as group:
+        group.wait_for(0, "step 5/40")
+        group.workers[rank].terminate()
+        asked = time.monotonic()
+        assert group.codes(60) == dict.fromkeys(range(3), 143)
+        assert time.monotonic() - asked < 25
+    told = {group.err(i).splitlines()[-1] for i in range(3)}
+    assert len(told) == 1, told
+    assert re.fullmatch(r"trainer: stopped by SIGTERM .*", told.pop())
+    (saved,) = (workdir / "teacher" / "checkpoints").glob("step-*.npz")
+    assert 5 <= int(saved.stem.removeprefix("step-")) < 40
+    groups.finish(tmp_path, 3, "run", config, workdir, *more)
+    assert_same_training(workdir, alone)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("rank", [0, 1])
+def test_a_worker_that_is_silent_is_given_up_within_a_minute(config, tmp_path, rank):
+    with groups.running(
+        tmp_path, 2, "run", config, tmp_path / "workdir", *LONG
+    ) as group:
+        group.wait_for(0, "step 25/4000")
+        group.workers[rank].send_signal(signal.SIGSTOP)
+        stopped = time.monotonic()
+        other = group.workers[1 - rank]
+        assert other.wait(90) == 138
+        assert time.monotonic() - stopped < 60
+        assert "was lost" in group.err(1 - rank)
+
+
+@pytest.mark.slow
+def test_a_worker_that_never_comes_is_named_until_the_others_give_up(config, tmp_path):
+    more = (*groups.SMALL, "--set=runtime.rendezvous_secs=35")
+    command = runs.command("run", config, tmp_path / "workdir", *more)
+    with groups.Group(tmp_path, 3) as group:
+        for rank in (0, 2):
+            group.start(rank, command)
+        assert group.codes(90) == {0: 138, 2: 138}
+    missing = f"worker-1 ({group.addresses[1]})"
+    for rank in (0, 2):
+        waiting, *_, last = (
+            line for line in group.err(rank).splitlines() if line.startswith("trainer:")
+        )
+        assert waiting == f"trainer: waiting for {missing}"
+        assert last == f"trainer: waited 35 s (runtime.rendezvous_secs) for {missing}"
+
+
+@pytest.mark.slow
+def test_a_chief_that_never_comes_is_named(config, tmp_path):
+    more = (*groups.SMALL, "--set=runtime.rendezvous_secs=3")
+    with groups.Group(tmp_path, 2) as group:
+        group.start(1, runs.command("run", config, tmp_path / "workdir", *more))
+        assert group.codes(60) == {1: 138}
+    assert f"for worker-0 ({group.addresses[0]}): Connection refused" in group.err(1)
+
+
+@pytest.mark.slow
+def test_workers_that_are_to_do_different_things_end_with_2(config, tmp_path):
+    workdir = tmp_path / "workdir"
+    with groups.Group(tmp_path, 2) as group:
+        for rank in (0, 1):
+            alpha = f"--set=distill.alpha=0.{rank + 4}"
+            command = runs.command("run", config, workdir, *groups.SMALL, alpha)
+            group.start(rank, command)
+        assert group.codes(60) == {0: 2, 1: 2}
+    for rank in (0, 1):
+        assert (
+            "all workers must have the same distill.alpha, got 0.4 on worker-0 and 0.5 "
+            "on worker-1" in group.err(rank)
+        )
+
+
+@pytest.mark.slow
+def test_a_finished_run_is_over_at_once_without_the_other_workers(
+    config, alone, tmp_path
+):
+    with groups.Group(tmp_path, 2) as group:
+        group.start(1, runs.command("run", config, alone, *groups.SMALL))
+        assert group.codes(20) == {1: 0}
+        group.start(0, runs.command("run", config, alone, *groups.SMALL))
+        assert group.codes(20) == {0: 0, 1: 0}
+    assert "gain over baseline" in group.out(0)
+    assert "TensorFlow" not in group.err(0)
+
+
+@pytest.mark.slow
+def test_a_diverged_training_ends_all_workers_with_3(config, tmp_path):
+    more = (*groups.SMALL, "--set=teacher.train.learning_rate=1e30")
+    workdir = tmp_path / "workdir"
+    with groups.running(tmp_path, 2, "run", config, workdir, *more) as group:
+        assert group.codes(90) == {0: 3, 1: 3}
+    assert "training diverged between step 1 and step 5" in group.err(1)
+
+
+@pytest.mark.slow
+def test_starts_that_keep_no_step_end_with_4_and_then_count_anew(config, tmp_path):
+    workdir = tmp_path / "workdir"
+    more = (
+        *LONG,
+        "--set=runtime.max_restarts=1",
+        "--set=runtime.save_every_steps=4000",
+    )
+    command = runs.command(
+        "run", config, workdir, *more, "--set=runtime.eval_every_steps=4000"
+    )
+    for _ in range(2):
+        with groups.Group(tmp_path, 1) as group:
+            group.start(0, command)
+            group.wait_for(0, "step 5/4000")
+            group.workers[0].kill()
+            group.codes()
+    with groups.Group(tmp_path, 1) as group:
+        group.start(0, command)
+        assert group.codes(60) == {0: 4}
+        assert "2 starts in a row kept no step, more than the 1" in group.err(0)
+        group.start(0, command)
+        group.wait_for(0, "step 5/4000")

@@ -90,7 +90,9 @@ def _compile_step(
 def _kept(rows: np.ndarray) -> np.ndarray:
     """The logits of the rows that count: [B, C + 2] -> [B', C]."""
     if rows[:, -1].any():
-        raise StoppedError("stopped by SIGTERM in an evaluation")
+        raise StoppedError(
+            "stopped by SIGTERM in an evaluation, which the next start does again"
+        )
     kept: np.ndarray = rows[rows[:, -2] == 1, :-2]
     return kept
 

@@ -43,7 +43,9 @@ def meet(
       PeerLostError: a worker did not come within `timeout_secs`.
       ClusterError: the statements differ, on every worker.
     """
-    patience = _Patience(timeout_secs, report_every_secs, say)
+    # The chief decides when it is over, and tells.
+    spare_secs = 0.0 if cluster.is_chief else _ANSWER_SECS
+    patience = _Patience(timeout_secs, spare_secs, report_every_secs, say)
     # In JSON's types, as the others' arrive.
     statement = json.loads(json.dumps(statement))
     if cluster.is_chief:
@@ -65,16 +67,20 @@ class _Patience:
     """What is said while waiting, and when it is over."""
 
     def __init__(
-        self, timeout_secs: float, every_secs: float, say: Callable[[str], None]
+        self,
+        timeout_secs: float,
+        spare_secs: float,
+        every_secs: float,
+        say: Callable[[str], None],
     ) -> None:
         self._timeout_secs = timeout_secs
         self._every_secs = every_secs
         self._say = say
-        self._end = time.monotonic() + timeout_secs
+        self._end = time.monotonic() + timeout_secs + spare_secs
         self._next = time.monotonic() + every_secs
 
-    def spend(self, waiting_for: str) -> bool:
-        """Whether it was time to say what is waited for.
+    def spend(self, waiting_for: str) -> None:
+        """Says what is waited for, from time to time.
 
         Raises:
           PeerLostError: the time is over.
@@ -85,11 +91,9 @@ class _Patience:
                 f"waited {self._timeout_secs:.0f} s (runtime.rendezvous_secs) for "
                 f"{waiting_for}"
             )
-        if now < self._next:
-            return False
-        self._next += self._every_secs
-        self._say(f"waiting for {waiting_for}")
-        return True
+        if now >= self._next:
+            self._next += self._every_secs
+            self._say(f"waiting for {waiting_for}")
 
 
 class _Reception:
@@ -110,11 +114,15 @@ class _Reception:
                 self._selector.register(listener, selectors.EVENT_READ)
                 while self._missing():
                     self._wait(listener)
-                    if self._patience.spend(self._cluster.titles(self._missing())):
-                        self._tell({"waiting": self._cluster.titles(self._missing())})
+                    missing = self._cluster.titles(self._missing())
+                    self._tell({"waiting": missing})
+                    self._patience.spend(missing)
             problem = _disagreement(self._cluster, self._statements)
             self._tell({"refused": problem} if problem else {"go": True})
             self._wait_until_they_hang_up()
+        except PeerLostError as error:
+            self._tell({"lost": str(error)})
+            raise
         finally:
             for connection in self._ranks:
                 connection.close()
@@ -232,6 +240,8 @@ def _is_let_go(connection: socket.socket, patience: _Patience, chief: str) -> bo
             message = _message(line)
             if "refused" in message:
                 raise ClusterError(str(message["refused"]))
+            if "lost" in message:
+                raise PeerLostError(str(message["lost"]))
             if "go" in message:
                 return True
             waiting_for = str(message.get("waiting", chief))

@@ -79,7 +79,7 @@ class Termination:
             with self._lock:
                 self._answers.remove(answer)
         if self._is_asked:
-            raise StoppedError("stopped by SIGTERM at the end of a training")
+            raise StoppedError("stopped by SIGTERM after the last step, which is saved")
 
     @contextlib.contextmanager
     def watched(self, action: str) -> Iterator[None]:

@@ -1,0 +1,172 @@
+"""Workers that meet before TensorFlow starts, in threads that stand for processes."""
+
+import concurrent.futures
+import socket
+import threading
+import time
+
+import pytest
+
+from tests.groups import free_ports
+from trainer import rendezvous
+from trainer.cluster import Cluster, ClusterError
+from trainer.rendezvous import PeerLostError
+
+
+@pytest.fixture
+def clusters():
+    """The cluster as each of three workers sees it."""
+    addresses = tuple(f"127.0.0.1:{port}" for port in free_ports(3))
+    names = ("chief-0", "worker-0", "worker-1")
+    return [Cluster(names=names, addresses=addresses, rank=rank) for rank in range(3)]
+
+
+def meet(cluster, said=None, *, delay=0.0, timeout_secs=20.0, **statement):
+    time.sleep(delay)
+    rendezvous.meet(
+        cluster,
+        {"TensorFlow": "2.21.0", "distill.alpha": 0.5, "shape": (1, 2)} | statement,
+        timeout_secs=timeout_secs,
+        say=([] if said is None else said).append,
+        report_every_secs=0.3,
+    )
+    return time.monotonic()
+
+
+def in_parallel(*calls):
+    """What each call gave or raised."""
+
+    def outcome(call):
+        try:
+            return call()
+        except Exception as error:
+            return error
+
+    with concurrent.futures.ThreadPoolExecutor(len(calls)) as pool:
+        return list(pool.map(outcome, calls))
+
+
+@pytest.mark.parametrize("late", [0, 1, 2])
+def test_all_go_on_when_the_last_one_is_there(clusters, late):
+    said = [[] for _ in clusters]
+    started = time.monotonic()
+    times = in_parallel(
+        *(
+            lambda c=c: meet(c, said[c.rank], delay=1.5 * (c.rank == late))
+            for c in clusters
+        )
+    )
+    assert all(1.5 < at - started < 15 for at in times)
+    assert max(times) - min(times) < 5
+    missing = clusters[0].titles([late])
+    for rank in {0, 1, 2} - {late}:
+        assert said[rank]
+        assert all(missing in sentence for sentence in said[rank])
+    # TensorFlow takes the chief's port over.
+    _, _, port = clusters[0].addresses[0].rpartition(":")
+    socket.create_server(("127.0.0.1", int(port))).close()
+
+
+def test_different_statements_are_told_on_all_workers(clusters):
+    errors = in_parallel(
+        lambda: meet(clusters[0]),
+        lambda: meet(clusters[1]),
+        lambda: meet(clusters[2], TensorFlow="2.22.0"),
+    )
+    assert {type(error) for error in errors} == {ClusterError}
+    assert {str(error) for error in errors} == {
+        "all workers must have the same TensorFlow, got '2.21.0' on chief-0 and "
+        "'2.22.0' on worker-1; start every worker with the same command, files and "
+        "installation"
+    }
+
+
+def test_a_setting_that_one_worker_lacks_is_a_difference(clusters):
+    errors = in_parallel(
+        lambda: meet(clusters[0]),
+        lambda: meet(clusters[1], new="x"),
+        lambda: meet(clusters[2]),
+    )
+    assert "same new, got None on chief-0 and 'x' on worker-0" in str(errors[1])
+
+
+def test_who_did_not_come_is_named_on_all_workers(clusters):
+    errors = in_parallel(*(lambda c=c: meet(c, timeout_secs=1.5) for c in clusters[:2]))
+    assert {type(error) for error in errors} == {PeerLostError}
+    assert {str(error) for error in errors} == {
+        f"waited 2 s (runtime.rendezvous_secs) for {clusters[0].titles([2])}"
+    }
+
+
+def test_a_worker_that_was_started_again_meets_once(clusters):
+    host, _, port = clusters[0].addresses[0].rpartition(":")
+
+    def first_life():
+        time.sleep(0.5)
+        with socket.create_connection((host, int(port))) as gone:
+            gone.sendall(b'{"rank": 2, "statement": {"TensorFlow": "1.0"}}\n')
+            time.sleep(0.5)
+        return meet(clusters[2], delay=0.5)
+
+    times = in_parallel(
+        lambda: meet(clusters[0]),
+        lambda: meet(clusters[1], delay=1.2),
+        first_life,
+    )
+    assert all(isinstance(at, float) for at in times), times
+
+
+def test_somebody_who_looks_at_the_port_is_no_worker(clusters):
+    host, _, port = clusters[0].addresses[0].rpartition(":")
+
+    def look():
+        time.sleep(0.5)
+        for words in (b"", b"GET / HTTP/1.1\r\n\r\n", b"[]\n", b"\xff\xfe\n"):
+            with socket.create_connection((host, int(port))) as connection:
+                connection.sendall(words)
+
+    outcomes = in_parallel(
+        lambda: meet(clusters[0]),
+        lambda: meet(clusters[1], delay=1.0),
+        lambda: meet(clusters[2], delay=1.0),
+        look,
+    )
+    assert [type(outcome) for outcome in outcomes] == [float, float, float, type(None)]
+
+
+def test_a_port_that_somebody_else_has_is_waited_for(clusters):
+    _, _, port = clusters[0].addresses[0].rpartition(":")
+    said = []
+    with socket.create_server(("", int(port))) as other:
+        threading.Timer(1.0, other.close).start()
+        outcomes = in_parallel(
+            lambda: meet(clusters[0], said),
+            *(lambda c=c: meet(c, delay=1.5) for c in clusters[1:]),
+        )
+    assert all(isinstance(at, float) for at in outcomes), outcomes
+    assert f"port {port} of 127.0.0.1, its own: Address already in use" in said[0]
+
+
+def test_a_name_that_does_not_resolve_is_said(clusters):
+    addresses = ("no-such-host.invalid:1", *clusters[1].addresses[1:])
+    lost = Cluster(names=clusters[1].names, addresses=addresses, rank=1)
+    said = []
+    # The end of a worker's patience is ten seconds after the chief's.
+    meeting = threading.Thread(
+        target=in_parallel,
+        args=(lambda: meet(lost, said, timeout_secs=0.5),),
+        daemon=True,
+    )
+    meeting.start()
+    time.sleep(2)
+    assert said
+    assert said[0].startswith("waiting for chief-0 (no-such-host.invalid:1): ")
+    assert "refused" not in said[0]
+
+
+def test_who_answers_no_more_is_absent(clusters):
+    chief = clusters[0]
+    _, _, port = chief.addresses[2].rpartition(":")
+    with socket.create_server(("127.0.0.1", int(port))):
+        assert rendezvous.absent(chief) == [1]
+    assert rendezvous.absent(chief) == [1, 2]
