@@ -60,8 +60,10 @@ def test_all_go_on_when_the_last_one_is_there(clusters, late):
     assert max(times) - min(times) < 5
     missing = clusters[0].titles([late])
     for rank in {0, 1, 2} - {late}:
-        assert said[rank]
-        assert all(missing in sentence for sentence in said[rank])
+        # The first time some may not have found the chief yet.
+        assert said[rank][-1] == f"waiting for {missing}" + ": Connection refused" * (
+            late == 0
+        )
     # TensorFlow takes the chief's port over.
     _, _, port = clusters[0].addresses[0].rpartition(":")
     socket.create_server(("127.0.0.1", int(port))).close()
