@@ -112,11 +112,10 @@ class _Reception:
         try:
             with self._listening() as listener:
                 self._selector.register(listener, selectors.EVENT_READ)
-                while self._missing():
-                    self._wait(listener)
-                    missing = self._cluster.titles(self._missing())
+                while missing := self._missing():
                     self._tell({"waiting": missing})
                     self._patience.spend(missing)
+                    self._wait(listener)
             problem = _disagreement(self._cluster, self._statements)
             self._tell({"refused": problem} if problem else {"go": True})
             self._wait_until_they_hang_up()
@@ -142,8 +141,10 @@ class _Reception:
             self._patience.spend(f"port {port} of {host}, its own: {reason}")
             time.sleep(_RETRY_SECS)
 
-    def _missing(self) -> list[int]:
-        return [i for i in range(self._cluster.size) if i not in self._statements]
+    def _missing(self) -> str:
+        """Who has not come yet; "" once all have."""
+        ranks = range(self._cluster.size)
+        return self._cluster.titles([i for i in ranks if i not in self._statements])
 
     def _wait(self, listener: socket.socket) -> None:
         for key, _ in self._selector.select(_RETRY_SECS):
