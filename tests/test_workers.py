@@ -78,6 +78,30 @@ def test_two_workers_train_like_one_process(config, alone, tmp_path):
     assert (group.out(1), "step" in group.err(1)) == ("", False)
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("num_workers", "more"),
+    [
+        (1, ["--set=runtime.logical_cpus=2"]),
+        (1, ["--set=runtime.logical_cpus=4"]),
+        (3, []),
+        (2, ["--set=runtime.xla='on'"]),
+    ],
+    ids=["mirrored 2", "mirrored 4", "3 workers", "2 workers with XLA"],
+)
+def test_any_number_of_replicas_trains_alike(
+    config, alone, tmp_path, num_workers, more
+):
+    workdir = tmp_path / "workdir"
+    more = (*groups.SMALL, *more)
+    group = groups.finish(tmp_path, num_workers, "run", config, workdir, *more)
+    num_replicas = (
+        3 if num_workers == 3 else int(more[-1][-1]) if num_workers == 1 else 2
+    )
+    assert f"{num_replicas} replicas on" in group.err(0)
+    assert_same_training(workdir, alone)
+
+
 @pytest.mark.parametrize("rank", [0, pytest.param(1, marks=pytest.mark.slow)])
 def test_a_killed_worker_is_named_by_the_others_and_the_next_start_goes_on(
     config, alone, tmp_path, rank
@@ -142,7 +166,7 @@ def test_a_worker_that_never_comes_is_named_until_the_others_give_up(config, tmp
         assert group.codes(90) == {0: 138, 2: 138}
     missing = f"worker-1 ({group.addresses[1]})"
     for rank in (0, 2):
-        waiting, *_, last = (
+        _, waiting, *_, last = (
             line for line in group.err(rank).splitlines() if line.startswith("trainer:")
         )
         assert waiting == f"trainer: waiting for {missing}"
@@ -219,3 +243,33 @@ def test_starts_that_keep_no_step_end_with_4_and_then_count_anew(config, tmp_pat
         assert "2 starts in a row kept no step, more than the 1" in group.err(0)
         group.start(0, command)
         group.wait_for(0, "step 5/4000")
+
+
+@pytest.mark.slow
+def test_workers_see_each_example_once_an_epoch(tmp_path):
+    """20 epochs of 36 examples in batches of 24, and the same from step 7 on."""
+    batches = {}
+    for first, num_steps in ((0, 30), (7, 23)):
+        folder = tmp_path / str(first)
+        numbers = (36, 24, num_steps, first)
+        command = ["tests.collect_ids", str(folder), *map(str, numbers)]
+        with groups.Group(folder, 3) as group:
+            for rank in range(3):
+                group.start(rank, command)
+            assert set(group.codes(90).values()) == {0}, group.err(0)
+        shares = [
+            json.loads((folder / f"{rank}.json").read_text()) for rank in range(3)
+        ]
+        for step in range(num_steps):
+            slots, ids = zip(*(share[step] for share in shares), strict=True)
+            # Each worker has its own stretch of the global batch.
+            assert sum(slots, []) == list(range(24))
+            batches.setdefault(first + step, []).append(sum(ids, []))
+    order = sum((batches[step][0] for step in range(30)), [])
+    epochs = [order[i : i + 36] for i in range(0, len(order), 36)]
+    assert len(epochs) == 20
+    assert all(sorted(epoch) == list(range(1000, 1036)) for epoch in epochs)
+    assert epochs[0] != epochs[1]
+    for step in range(7, 30):
+        first_time, after_resume = batches[step]
+        assert first_time == after_resume

@@ -194,6 +194,8 @@ def open_session(
         config.runtime, num_workers=num_workers
     )
     if cluster:
+        everyone = cluster.titles(list(range(cluster.size)))
+        console.say(f"{cluster.name} is one of {everyone}")
         rendezvous.meet(
             cluster,
             _statement(config, path, cluster, num_replicas),

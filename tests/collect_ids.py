@@ -1,0 +1,52 @@
+"""A worker that writes the ids of the examples it is given, and trains nothing.
+
+python -m tests.collect_ids FOLDER NUM_EXAMPLES BATCH NUM_STEPS FIRST_STEP
+"""
+
+import json
+import os
+import pathlib
+import sys
+
+import numpy as np
+
+from trainer import cluster, data, distribution, rendezvous, workers
+from trainer.config import RuntimeConfig
+
+
+def main(
+    folder: str, num_examples: int, batch: int, num_steps: int, first: int
+) -> None:
+    own = cluster.read()
+    rendezvous.meet(own, {}, timeout_secs=60, say=print)
+    own.announce()
+    with workers.joining(own):
+        strategy = distribution.strategy(RuntimeConfig(), num_workers=own.size)
+    examples = data.ArrayExamples(
+        inputs=np.zeros((num_examples, 2, 2, 1), np.uint8),
+        labels=np.arange(num_examples, dtype=np.int32),
+        ids=np.arange(num_examples) + 1000,
+    )
+    batches = iter(
+        data.training_batches(
+            examples,
+            augment=lambda images, keys: images,
+            seed=5,
+            per_replica_batch_size=batch // strategy.num_replicas_in_sync,
+            first_step=first,
+            strategy=strategy,
+        )
+    )
+    seen = []
+    for _ in range(num_steps):
+        element = next(batches)
+        seen.append([element["slot"].numpy().tolist(), element["id"].numpy().tolist()])
+    pathlib.Path(folder, f"{own.rank}.json").write_text(json.dumps(seen))
+    everyone = workers.Workers(own)
+    with everyone.parting():
+        everyone.meet()
+    os._exit(0)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1], *map(int, sys.argv[2:]))

@@ -1,0 +1,249 @@
+"""SIGTERM, a hung step and the termination log, with a process of its own for each."""
+
+import json
+import pathlib
+import signal
+import subprocess
+import sys
+import textwrap
+import time
+
+import pytest
+
+from tests import groups, runs
+from tests.conftest import REPOSITORY
+
+BEGIN = """
+import time
+from trainer.termination import StoppedError, Termination, sigterm_blocked
+
+end = Termination(grace_secs={grace}, watchdog_secs={watchdog})
+with sigterm_blocked(), end.listening():
+"""
+
+
+def program(body: str, *, grace: float = 20, watchdog: float = 60):
+    """A process that listens in `body`."""
+    code = BEGIN.format(grace=grace, watchdog=watchdog)
+    code += textwrap.indent(textwrap.dedent(body), "    ")
+    return subprocess.Popen(
+        [sys.executable, "-c", code],
+        cwd=REPOSITORY,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def stopped(process: subprocess.Popen) -> tuple[int, str, float]:
+    """Sends SIGTERM at the first line; code, words and seconds until the end."""
+    assert process.stdout.readline() == "ready\n"
+    process.terminate()
+    asked = time.monotonic()
+    _, err = process.communicate(timeout=30)
+    return process.returncode, err, time.monotonic() - asked
+
+
+def test_where_nobody_answers_the_process_ends_at_once():
+    code, err, secs = stopped(program("print('ready', flush=True); time.sleep(60)"))
+    assert (code, secs < 5) == (143, True)
+    assert err == (
+        "trainer: stopped by SIGTERM; start the same command again to go on\n"
+    )
+
+
+def test_where_somebody_answers_the_work_ends_in_its_own_time():
+    process = program(
+        """
+        asked = []
+        with end.answered_by(lambda: asked.append(1)):
+            print("ready", flush=True)
+            while not asked:
+                time.sleep(0.05)
+            time.sleep(0.5)
+            print("saved", flush=True)
+            raise SystemExit(7)
+        """
+    )
+    code, err, secs = stopped(process)
+    assert (code, err, secs < 5) == (7, "", True)
+
+
+def test_work_that_ends_before_it_could_answer_is_not_followed_by_more():
+    process = program(
+        """
+        try:
+            with end.answered_by(lambda: None):
+                print("ready", flush=True)
+                time.sleep(1)
+            print("went on", flush=True)
+        except StoppedError:
+            raise SystemExit(7)
+        """
+    )
+    assert process.stdout.readline() == "ready\n"
+    process.terminate()
+    out, _ = process.communicate(timeout=30)
+    assert (process.returncode, out) == (7, "")
+
+
+def test_the_deadline_holds_whatever_the_main_thread_does():
+    process = program(
+        """
+        with end.answered_by(lambda: None):
+            print("ready", flush=True)
+            time.sleep(60)
+        """,
+        grace=1,
+    )
+    code, err, secs = stopped(process)
+    assert (code, 0.9 < secs < 10) == (143, True)
+    assert "took longer than runtime.grace_secs = 1; lower runtime.steps_per_l" in err
+
+
+def test_a_process_that_is_not_stopped_ends_as_ever():
+    process = program("pass")
+    _, err = process.communicate(timeout=30)
+    assert (process.returncode, err) == (0, "")
+
+
+def test_a_hung_action_ends_the_process_and_shows_where_it_hangs():
+    process = program(
+        """
+        def collective_that_never_ends():
+            time.sleep(60)
+
+        with end.watched("teacher seed 0: 50 steps"):
+            collective_that_never_ends()
+        """,
+        watchdog=1,
+    )
+    _, err = process.communicate(timeout=30)
+    assert process.returncode == 138
+    assert "in collective_that_never_ends" in err
+    assert "teacher seed 0: 50 steps took longer than runtime.watchdog_secs = 1" in err
+
+
+def test_an_action_in_time_is_not_hung():
+    process = program(
+        """
+        for _ in range(3):
+            with end.watched("an action"):
+                time.sleep(0.4)
+        time.sleep(1.5)
+        """,
+        watchdog=1,
+    )
+    _, err = process.communicate(timeout=30)
+    assert (process.returncode, err) == (0, "")
+
+
+@pytest.fixture
+def termination_log():
+    """The file that Kubernetes makes for each container."""
+    path = pathlib.Path("/dev/termination-log")
+    try:
+        path.touch(exist_ok=False)
+    except OSError as error:
+        pytest.skip(f"{path} cannot be made: {error.strerror}")
+    yield path
+    path.unlink()
+
+
+def test_kubernetes_is_told_code_and_reason(termination_log, tmp_path, tfds_dir):
+    config = runs.write_config(tmp_path, tfds_dir)
+    command = runs.start("run", config, tmp_path / "w", "--set=distill.alpha=2.0")
+    code, _, err = runs.finish(command)
+    told = json.loads(termination_log.read_text())
+    assert (code, told["code"]) == (2, 2)
+    assert "distill.alpha" in told["reason"]
+    assert f"trainer: {told['reason']}" == err.splitlines()[-1]
+    code, err, _ = stopped(program("print('ready', flush=True); time.sleep(60)"))
+    told = json.loads(termination_log.read_text())
+    assert told["code"] == 143
+    assert told["reason"] in err
+
+
+# The same in whole runs, in the phases that block the main thread.
+
+
+@pytest.fixture
+def config(tmp_path, tfds_dir):
+    return runs.write_config(tmp_path, tfds_dir)
+
+
+def ends(group: groups.Group, ranks, *, within: float) -> None:
+    asked = time.monotonic()
+    for rank in ranks:
+        group.workers[rank].send_signal(signal.SIGTERM)
+    assert set(group.codes(within + 30).values()) == {143}
+    assert time.monotonic() - asked < within
+
+
+@pytest.mark.slow
+def test_sigterm_during_the_rendezvous_ends_at_once(config, tmp_path):
+    for rank in (0, 1):
+        with groups.Group(tmp_path, 2) as group:
+            command = runs.command("run", config, tmp_path / "w", *groups.SMALL)
+            group.start(rank, command)
+            group.wait_for(rank, f"worker-{rank} is one of worker-0 (")
+            time.sleep(1)
+            ends(group, [rank], within=3)
+
+
+@pytest.mark.slow
+def test_sigterm_during_the_first_trace_saves_the_first_loop(config, tmp_path):
+    """XLA takes seconds to compile, and steps_per_loop = 5 are one loop."""
+    more = ("--set=runtime.xla='on'", "--set=teacher.options.filters=[8,16,16,16]")
+    workdir = tmp_path / "w"
+    with groups.running(
+        tmp_path, 2, "run", config, workdir, *groups.SMALL, *more
+    ) as group:
+        group.wait_for(0, "in memory")
+        while not (workdir / "teacher" / "metrics.jsonl").exists():
+            time.sleep(0.01)
+        ends(group, [1], within=25)
+    assert "step 5/" not in group.err(0)
+    (saved,) = (workdir / "teacher" / "checkpoints").glob("step-*.npz")
+    assert saved.name == "step-00000005.npz"
+
+
+@pytest.mark.slow
+def test_sigterm_while_the_main_thread_waits_in_a_collective(config, tmp_path):
+    more = (
+        *groups.SMALL,
+        "--set=teacher.train.steps=4000",
+        "--set=runtime.grace_secs=5",
+    )
+    with groups.running(tmp_path, 2, "run", config, tmp_path / "w", *more) as group:
+        group.wait_for(0, "step 25/4000")
+        group.workers[1].send_signal(signal.SIGSTOP)
+        time.sleep(2)
+        asked = time.monotonic()
+        group.workers[0].terminate()
+        # Its peer does not answer, so the deadline ends it.
+        assert group.workers[0].wait(20) == 143
+        assert time.monotonic() - asked < 8
+        assert "grace_secs = 5" in group.err(0)
+
+
+@pytest.mark.slow
+def test_sigterm_during_an_evaluation_ends_it(config, tmp_path):
+    """5,000 examples in steps of 2 take minutes."""
+    more = (
+        *groups.SMALL,
+        "--set=data.validation_split='train[5000:]'",
+        "--set=runtime.eval_batch_size=2",
+        "--set=runtime.save_every_steps=40",
+        "--set=runtime.eval_every_steps=20",
+    )
+    workdir = tmp_path / "w"
+    with groups.running(tmp_path, 2, "run", config, workdir, *more) as group:
+        group.wait_for(0, "step 15/40")
+        time.sleep(2)
+        assert "step 20/40" not in group.err(0)
+        ends(group, [1], within=10)
+    for rank in (0, 1):
+        assert "stopped by SIGTERM in an evaluation" in group.err(rank)
+    (saved,) = (workdir / "teacher" / "checkpoints").glob("step-*.npz")
+    assert saved.name == "step-00000020.npz"
