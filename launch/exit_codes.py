@@ -1,35 +1,51 @@
-"""What the exit code of a worker means, and whether to start again after it."""
+"""What the exit code of a program means, and whether to start again after it."""
 
 import signal
 
-INTERRUPTED, PEER_LOST, TERMINATED = 130, 138, 143
+UNUSABLE, INTERRUPTED, PEER_LOST, TERMINATED = 2, 130, 138, 143
+FIRST_OF_SIGNALS = 128  # what signal n has ended has 128 + n
 
+# Those of the trainer, and those that a system adds.
 _MEANINGS = {
-    1: "a bug",
-    2: "unusable command line, configuration, data, storage or TF_CONFIG",
+    0: "done",
+    1: "a bug; the log has the stack",
+    UNUSABLE: "unusable command line, configuration, data, storage or TF_CONFIG",
     3: "training diverged",
-    4: "restart budget spent",
+    4: "restart budget spent without progress",
     5: "a check failed",
     INTERRUPTED: "interrupted",
-    137: "SIGKILL, for instance where memory ran out",
+    137: "SIGKILL, for instance where memory or the grace ran out",
     PEER_LOST: "a peer was lost or did not come",
+    139: "SIGSEGV, a crash in compiled code",
+    142: "SIGALRM, for instance where workers that met did not connect",
     TERMINATED: "stopped by SIGTERM, after a checkpoint where the program saves one",
 }
 
 
 def of_status(status: int) -> int:
     """The exit code of a `Popen.returncode`, where -n stands for signal n."""
-    return status if status >= 0 else 128 - status
+    return status if status >= 0 else FIRST_OF_SIGNALS - status
+
+
+def meaning(code: int) -> str:
+    """What the code says; "" where that is not known."""
+    if code in _MEANINGS:
+        return _MEANINGS[code]
+    number = code - FIRST_OF_SIGNALS
+    return signal.Signals(number).name if number in set(signal.Signals) else ""
 
 
 def described(code: int) -> str:
     """The code, and in brackets what it says where that is known."""
-    meaning = _MEANINGS.get(code)
-    if meaning is None and code - 128 in set(signal.Signals):
-        meaning = signal.Signals(code - 128).name
-    return f"{code} ({meaning})" if meaning else str(code)
+    said = meaning(code)
+    return f"{code} ({said})" if said else str(code)
 
 
 def is_worth_a_restart(code: int) -> bool:
-    """Whether the same command may succeed next time, as Kubernetes' TFJob has it."""
-    return code >= 128 and code != INTERRUPTED
+    """Whether the same command may succeed next time, and nobody has stopped it."""
+    return code >= FIRST_OF_SIGNALS and code != INTERRUPTED
+
+
+def permanent() -> list[int]:
+    """The known codes of failures that a restart would only repeat."""
+    return [code for code in _MEANINGS if code and not is_worth_a_restart(code)]

@@ -3,15 +3,13 @@
 import sys
 from collections.abc import Callable
 
-from launch import environment, local, tfjob
+from launch import environment, exit_codes, kubernetes, local
 from launch.errors import LaunchError
-
-UNUSABLE, INTERRUPTED = 2, 130
 
 COMMANDS: dict[str, Callable[[list[str]], int]] = {
     "local": local.command,
     "env": environment.command,
-    "tfjob": tfjob.command,
+    "tfjob": kubernetes.command,
 }
 
 _USAGE = """\
@@ -40,7 +38,7 @@ def main(argv: list[str]) -> int:
             )
         return COMMANDS[name](argv[2:])
     except KeyboardInterrupt:
-        return INTERRUPTED
+        return exit_codes.INTERRUPTED
     except LaunchError as error:
         print(f"launch: {error}", file=sys.stderr, flush=True)
-        return UNUSABLE
+        return exit_codes.UNUSABLE

@@ -158,7 +158,7 @@ def test_sources_are_found():
         ("trainer/new/part.py", "", True),
         ("trainer/files.py", "from trainer import __version__", True),
         ("trainer/step.py", "import launch.local", True),
-        ("launch/local.py", "from trainer import cluster", True),
+        ("launch/local/group.py", "from trainer import cluster", True),
     ],
 )
 def test_the_law_sees_an_import(tmp_path, path, line, broken):

@@ -10,11 +10,12 @@ import sys
 
 import pytest
 
-from launch import environment, slurm
+from launch.environment import slurm
+from launch.environment.process import environment
 from launch.errors import LaunchError
 from tests.conftest import REPOSITORY
 
-SCRIPT = REPOSITORY / "launch" / "slurm" / "distill.sbatch"
+SCRIPT = REPOSITORY / "launch" / "environment" / "distill.sbatch"
 SAY = "import os; print(os.environ.get('TF_CONFIG', 'none'))"
 TASK = {
     "SLURM_JOB_ID": "123456",
@@ -108,7 +109,7 @@ def test_a_step_that_cannot_be_read_is_refused(
     monkeypatch.setenv("PATH", changed.get("PATH", cluster_path))
     variables = {name: text for name, text in (TASK | changed).items() if text}
     with pytest.raises(LaunchError, match=re.escape(said)):
-        environment.environment(variables, num_workers=None)
+        environment(variables, num_workers=None)
 
 
 DEMO = {
@@ -168,7 +169,7 @@ def test_one_pod_is_no_cluster():
 def test_an_environment_with_a_gap_is_refused(variables, said):
     """A process that went on alone would write into its peers' folder."""
     with pytest.raises(LaunchError, match=re.escape(said)):
-        environment.environment(variables, num_workers=None)
+        environment(variables, num_workers=None)
 
 
 def test_a_process_that_belongs_to_no_cluster_does_not_run():

@@ -14,7 +14,7 @@ import kubernetes_validate
 import pytest
 import yaml
 
-from launch.yaml_stream import dump
+from launch.kubernetes.yaml_stream import dump
 from tests.conftest import REPOSITORY
 from tests.manifests import (
     container_of,

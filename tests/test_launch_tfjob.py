@@ -7,8 +7,8 @@ import sys
 import pytest
 import yaml
 
-from launch import job_flags
-from launch.yaml_stream import dump
+from launch.kubernetes import job_flags
+from launch.kubernetes.yaml_stream import dump
 from tests.conftest import REPOSITORY
 from tests.manifests import COMMAND, JOB, container_of, launch, of_kind, pod_of, printed
 

@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-from launch import status
+from launch.kubernetes import status
 from tests.conftest import REPOSITORY
 from tests.fake_cluster import FakeCluster, serving
 from tests.manifests import COMMAND, JOB
@@ -176,8 +176,8 @@ def lines_of(*pods):
         ({"phase": "Succeeded", "containerStatuses": ended(0)}, "ended with 0 (done)"),
         (
             {"phase": "Failed", "containerStatuses": ended(2)},
-            "ended with 2 (command line, configuration, data, storage or TF_CONFIG "
-            "unusable, not tried again)",
+            "ended with 2 (unusable command line, configuration, data, storage or "
+            "TF_CONFIG, not tried again)",
         ),
         (
             {"phase": "Failed", "containerStatuses": ended(4)},
@@ -185,8 +185,8 @@ def lines_of(*pods):
         ),
         (
             {"phase": "Failed", "containerStatuses": ended(143)},
-            "ended with 143 (stopped by SIGTERM after a checkpoint, as a preemption "
-            "does, its pod is made again)",
+            "ended with 143 (stopped by SIGTERM, after a checkpoint where the program "
+            "saves one, its pod is made again)",
         ),
         (
             {"phase": "Failed", "containerStatuses": ended(137, reason="OOMKilled")},
@@ -194,12 +194,12 @@ def lines_of(*pods):
         ),
         (
             {"phase": "Failed", "containerStatuses": ended(137, reason="Error")},
-            "ended with 137 (killed: out of memory, or past its grace, its pod is made "
-            "again)",
+            "ended with 137 (SIGKILL, for instance where memory or the grace ran out, "
+            "its pod is made again)",
         ),
         (
             {"phase": "Failed", "containerStatuses": ended(134)},
-            "ended with 134 (signal 6, its pod is made again)",
+            "ended with 134 (SIGABRT, its pod is made again)",
         ),
         (
             {"phase": "Failed", "containerStatuses": ended(9)},

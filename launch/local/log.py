@@ -3,7 +3,7 @@
 import pathlib
 
 from launch.errors import LaunchError
-from launch.screen import Screen
+from launch.local.screen import Screen
 
 
 class Log:

@@ -1,4 +1,4 @@
-"""The processes of one cluster on this machine: `python -m launch local`."""
+"""Workers on this machine, started again together where that may help."""
 
 import dataclasses
 import os
@@ -8,13 +8,14 @@ from collections.abc import Sequence
 
 from absl import flags
 
-from launch import cluster, exit_codes, faults, program, shares
+from launch import exit_codes, program, tf_config
 from launch.errors import LaunchError
-from launch.group import Group, Outcome
-from launch.log import Log
-from launch.screen import Screen
-from launch.signals import Signals
-from launch.worker import Worker
+from launch.local import addresses, faults, shares
+from launch.local.group import Group, Outcome
+from launch.local.log import Log
+from launch.local.screen import Screen
+from launch.local.signals import Signals
+from launch.local.worker import Worker
 
 _USAGE = """\
 usage: python -m launch local --workers=N [FLAG ...] -- PROGRAM [ARGUMENT ...]
@@ -123,13 +124,13 @@ def _run(job: _Job, screen: Screen, signals: Signals, to_come: faults.Faults) ->
 
 def _start(job: _Job, workers: list[Worker], *, attempt: int, screen: Screen) -> None:
     """Starts all workers into `workers`, which holds the started ones at an error."""
-    addresses = cluster.free_addresses(len(job.environments))
+    places = addresses.free(len(job.environments))
     for index, environment in enumerate(job.environments):
         name = f"worker-{index}"
         log = None
         if job.log_dir:
             log = Log(job.log_dir / f"{name}.log", attempt=attempt, screen=screen)
-        config = {"TF_CONFIG": cluster.tf_config(addresses, index)}
+        config = {"TF_CONFIG": tf_config.text(places, index)}
         workers.append(
             Worker(name, job.program, environment=environment | config, log=log)
         )

@@ -4,7 +4,7 @@ import dataclasses
 import re
 
 from launch.errors import LaunchError
-from launch.job import Volume
+from launch.kubernetes.job import Volume
 
 # A claim also names a folder under /mnt, so it may not have the dots of a subdomain.
 _CLAIM = re.compile(r"pvc://([a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?)((/[^/\s]+)*)/?")

@@ -8,9 +8,9 @@ import sys
 from collections.abc import Sequence
 from typing import Any, NoReturn
 
-from launch import yaml_stream
 from launch.errors import LaunchError
-from launch.yaml_stream import Document
+from launch.kubernetes import yaml_stream
+from launch.kubernetes.yaml_stream import Document
 
 
 def create(documents: Sequence[Document]) -> str:

@@ -1,8 +1,8 @@
 """A CronJob that creates the TFJob again and again."""
 
-from launch import manifest, yaml_stream
-from launch.job import Job
-from launch.yaml_stream import Document
+from launch.kubernetes import config_map, tfjob, yaml_stream
+from launch.kubernetes.job import Job
+from launch.kubernetes.yaml_stream import Document
 
 _FOLDER, _FILE = "/etc/alambic", "job.yaml"
 
@@ -15,12 +15,12 @@ def documents(job: Job, *, schedule: str, kubectl_image: str) -> list[Document]:
     """
     metadata = {"name": job.name, "namespace": job.namespace, "labels": job.labels}
     return [
-        manifest.config_map(job),
+        config_map.document(job),
         {
             "apiVersion": "v1",
             "kind": "ConfigMap",
             "metadata": {**metadata, "name": f"{job.name}-job"},
-            "data": {_FILE: yaml_stream.dump([manifest.tfjob(job)])},
+            "data": {_FILE: yaml_stream.dump([tfjob.document(job)])},
         },
         *_account(job, metadata),
         {

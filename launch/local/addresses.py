@@ -1,10 +1,8 @@
-"""TF_CONFIG: the addresses of a cluster's workers, and which of them a process is."""
+"""Addresses of this machine for the workers to listen at."""
 
 import contextlib
-import json
 import random
 import socket
-from collections.abc import Sequence
 
 from launch.errors import LaunchError
 
@@ -14,18 +12,8 @@ _HOST = "127.0.0.1"
 _PORTS = range(20000, 32768)
 
 
-def tf_config(addresses: Sequence[str], index: int) -> str:
-    """The value of TF_CONFIG for one worker; `addresses` are "host:port" by index."""
-    return json.dumps(
-        {
-            "cluster": {"worker": list(addresses)},
-            "task": {"type": "worker", "index": index},
-        }
-    )
-
-
-def free_addresses(count: int) -> list[str]:
-    """That many different addresses of this machine at which nobody listens."""
+def free(count: int) -> list[str]:
+    """That many different addresses "host:port" at which nobody listens."""
     addresses: list[str] = []
     with contextlib.ExitStack() as held:
         for port in random.sample(_PORTS, len(_PORTS)):

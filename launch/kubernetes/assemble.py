@@ -3,12 +3,12 @@
 import re
 from collections.abc import Sequence
 
-from launch import storage, trainer_config
 from launch.errors import LaunchError
-from launch.job import ConfigFile, Job, Resources
-from launch.job_flags import JobFlags
-from launch.settings_rules import GRACE_MARGIN_SECS
-from launch.trainer_config import Settings
+from launch.kubernetes import storage, trainer_config
+from launch.kubernetes.job import ConfigFile, Job, Resources
+from launch.kubernetes.job_flags import JobFlags
+from launch.kubernetes.settings_rules import GRACE_MARGIN_SECS
+from launch.kubernetes.trainer_config import Settings
 
 
 def job_of(flags: JobFlags, command: Sequence[str]) -> tuple[Job, Settings]:

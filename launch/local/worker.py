@@ -8,9 +8,9 @@ import subprocess
 from collections.abc import Mapping, Sequence
 
 from launch import exit_codes, program
-from launch.lines import LineCutter
-from launch.log import Log
-from launch.screen import STDERR, STDOUT
+from launch.local.lines import LineCutter
+from launch.local.log import Log
+from launch.local.screen import STDERR, STDOUT
 
 Line = tuple[int, str]  # the stream it came on, and its text
 

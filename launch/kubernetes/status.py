@@ -3,8 +3,9 @@
 from collections.abc import Iterator
 from typing import Any
 
-from launch import manifest, tfjob_rules
-from launch.findings import at, items, number, table
+from launch import exit_codes
+from launch.kubernetes import tfjob, tfjob_rules
+from launch.kubernetes.findings import at, items, number, table
 
 _STATES = ("Failed", "Succeeded", "Suspended", "Restarting", "Running", "Created")
 
@@ -15,22 +16,6 @@ _STATE_MEANINGS = {
     "Running": "which only says that one worker runs",
     "Created": "no worker runs yet",
 }
-
-# The trainer's exit codes, and those that the system adds.
-_CODES = {
-    0: "done",
-    1: "a bug; its log has the stack",
-    2: "command line, configuration, data, storage or TF_CONFIG unusable",
-    3: "training diverged",
-    4: "restart budget spent without progress",
-    5: "a check failed",
-    130: "interrupted",
-    137: "killed: out of memory, or past its grace",
-    138: "a peer was lost or did not come",
-    139: "a crash in compiled code",
-    143: "stopped by SIGTERM after a checkpoint, as a preemption does",
-}
-_FIRST_RETRIED = 128
 
 _PENDING = (
     ("insufficient nvidia.com/gpu", "no node has so many free GPUs"),
@@ -99,7 +84,7 @@ def _pod_lines(pod: dict[str, Any], policy: str) -> Iterator[str]:
     statuses = [
         status
         for status in items(pod, "status", "containerStatuses")
-        if status.get("name") == manifest.CONTAINER
+        if status.get("name") == tfjob.CONTAINER
     ]
     for status in statuses:
         for key, tense in (("state", "ended"), ("lastState", "ended before")):
@@ -121,8 +106,7 @@ def _pod_lines(pod: dict[str, Any], policy: str) -> Iterator[str]:
 
 def _end(ended: dict[str, Any], policy: str) -> str:
     code = number(ended, "exitCode") or 0
-    unknown = f"signal {code - 128}" if code > _FIRST_RETRIED else "not a known code"
-    meaning = _CODES.get(code, unknown)
+    meaning = exit_codes.meaning(code) or "not a known code"
     if ended.get("reason") == "OOMKilled":
         meaning = "out of memory; raise --memory"
     message = " ".join(str(ended.get("message", "")).split())
@@ -135,7 +119,7 @@ def _fate(code: int, policy: str) -> str:
     if code == 0 or not policy:
         return ""
     if policy == "ExitCode":
-        retried = code >= _FIRST_RETRIED
+        retried = code >= exit_codes.FIRST_OF_SIGNALS
         return ", its pod is made again" if retried else ", not tried again"
     return ", not tried again" if policy == "Never" else ", it is started again"
 

@@ -8,10 +8,10 @@ import time
 from collections.abc import Sequence
 
 from launch import exit_codes
-from launch.faults import Fault, Faults
-from launch.screen import Screen
-from launch.signals import FORWARDED, Signals
-from launch.worker import Line, Worker
+from launch.local.faults import Fault, Faults
+from launch.local.screen import Screen
+from launch.local.signals import FORWARDED, Signals
+from launch.local.worker import Line, Worker
 
 # A worker that has lost a peer may end before that peer has: so long its own end is
 # waited for, to name the cause and not the victim.
@@ -128,8 +128,8 @@ class Group:
         self._cause = cause
         if self._running():
             self._screen.say(
-                f"{cause.name} ended with {cause.code}; the others are stopped, after "
-                f"{self._grace_secs:g} s by SIGKILL"
+                f"{cause.name} ended with {cause.code}; the others get SIGTERM, and "
+                f"SIGKILL after {self._grace_secs:g} s"
             )
             self._send_all(signal.SIGTERM)
             self._kill_later()

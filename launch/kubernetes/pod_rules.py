@@ -3,9 +3,9 @@
 import pathlib
 from collections.abc import Iterator
 
-from launch.findings import Finding, at, items
-from launch.pod import GPU, SHARED_MEMORY
-from launch.yaml_stream import Document
+from launch.kubernetes.findings import Finding, at, items
+from launch.kubernetes.pod import GPU, SHARED_MEMORY
+from launch.kubernetes.yaml_stream import Document
 
 _SHELLS = ("sh", "bash", "dash", "ash", "zsh", "busybox")
 

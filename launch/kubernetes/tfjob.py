@@ -1,8 +1,8 @@
-"""The TFJob of the Training Operator (kubeflow.org/v1), and its ConfigMap."""
+"""The TFJob of the Training Operator (kubeflow.org/v1)."""
 
-from launch import pod
-from launch.job import Job
-from launch.yaml_stream import Document
+from launch.kubernetes import config_map, pod
+from launch.kubernetes.job import Job
+from launch.kubernetes.yaml_stream import Document
 
 API_VERSION, KIND = "kubeflow.org/v1", "TFJob"
 CONTAINER = "tensorflow"  # the operator gives TF_CONFIG to a container of this name
@@ -14,24 +14,10 @@ JOB_NAME_LABEL = "training.kubeflow.org/job-name"
 
 def documents(job: Job) -> list[Document]:
     """What to create for one run."""
-    return [config_map(job), tfjob(job)]
+    return [config_map.document(job), document(job)]
 
 
-def config_map(job: Job) -> Document:
-    """The config file of the run."""
-    return {
-        "apiVersion": "v1",
-        "kind": "ConfigMap",
-        "metadata": {
-            "name": job.config_map,
-            "namespace": job.namespace,
-            "labels": job.labels,
-        },
-        "data": {job.config.name: job.config.text},
-    }
-
-
-def tfjob(job: Job) -> Document:
+def document(job: Job) -> Document:
     """The job itself: workers only, worker 0 is the chief."""
     name = {"generateName": f"{job.name}-"} if job.is_repeated else {"name": job.name}
     # A repeated job learns its name from the label that the operator gives its pods.

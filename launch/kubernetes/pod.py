@@ -1,7 +1,7 @@
 """The pod of one worker."""
 
-from launch.job import PORT, Job
-from launch.yaml_stream import Document
+from launch.kubernetes.job import PORT, Job
+from launch.kubernetes.yaml_stream import Document
 
 GPU = "nvidia.com/gpu"
 SHARED_MEMORY = "/dev/shm"

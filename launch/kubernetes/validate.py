@@ -3,19 +3,19 @@
 import dataclasses
 from collections.abc import Iterator, Sequence
 
-from launch import (
-    manifest,
+from launch.errors import LaunchError
+from launch.kubernetes import (
     mounted_config,
     pod_rules,
     settings_rules,
+    tfjob,
     tfjob_rules,
     trainjob,
     yaml_stream,
 )
-from launch.errors import LaunchError
-from launch.findings import Finding, at, items, number, table
-from launch.trainer_config import Settings
-from launch.yaml_stream import Document
+from launch.kubernetes.findings import Finding, at, items, number, table
+from launch.kubernetes.trainer_config import Settings
+from launch.kubernetes.yaml_stream import Document
 
 _DEFAULT_GRACE_SECS = 30  # Kubernetes's, where a pod names none
 
@@ -85,7 +85,7 @@ def _tfjob(job: Document) -> Iterator[_Workload]:
         rules=tfjob_rules.check(job, where=where),
         # All replicas run one command.
         template=table(specs[0], "template") if specs else {},
-        container=manifest.CONTAINER,
+        container=tfjob.CONTAINER,
         workers=sum(map(tfjob_rules.count_of, specs)),
     )
 
@@ -113,7 +113,7 @@ def _runtime_rules(
     yield from pod_rules.check(template, where=where, name=trainjob.CONTAINER)
 
 
-_KINDS = {manifest.KIND: _tfjob, "TrainingRuntime": _runtime}
+_KINDS = {tfjob.KIND: _tfjob, "TrainingRuntime": _runtime}
 
 
 def _title(document: Document) -> str:

@@ -3,8 +3,8 @@
 import dataclasses
 from collections.abc import Iterator
 
-from launch.findings import Finding
-from launch.trainer_config import Settings
+from launch.kubernetes.findings import Finding
+from launch.kubernetes.trainer_config import Settings
 
 # What the program and Kubernetes need after the trainer's own deadline has passed.
 GRACE_MARGIN_SECS = 15

@@ -7,7 +7,8 @@ from collections.abc import Mapping
 
 from absl import flags
 
-from launch import cluster, jobset, program, slurm
+from launch import program, tf_config
+from launch.environment import jobset, slurm
 from launch.errors import LaunchError
 
 _USAGE = """\
@@ -76,7 +77,7 @@ def environment(outer: Mapping[str, str], *, num_workers: int | None) -> dict[st
         )
     inner.pop("TF_CONFIG", None)
     if len(addresses) > 1:
-        inner["TF_CONFIG"] = cluster.tf_config(addresses, index)
+        inner["TF_CONFIG"] = tf_config.text(addresses, index)
     return inner
 
 

@@ -4,9 +4,10 @@ The operator of v2 knows no TensorFlow, so each pod makes its TF_CONFIG itself w
 `python -m launch env`. Below it stands a JobSet, which restarts all workers together.
 """
 
-from launch import manifest, pod
-from launch.job import Job
-from launch.yaml_stream import Document
+from launch import exit_codes
+from launch.kubernetes import config_map, pod
+from launch.kubernetes.job import Job
+from launch.kubernetes.yaml_stream import Document
 
 API_GROUP = "trainer.kubeflow.org"
 API_VERSION = f"{API_GROUP}/v1alpha1"
@@ -15,8 +16,6 @@ CONTAINER = "node"  # the operator looks for a container and a job of this name
 # The job of a runtime that trains carries it; others may prepare data.
 ROLE_LABEL, ROLE = f"{API_GROUP}/trainjob-ancestor-step", "trainer"
 
-# Exit codes that a second try would only repeat, 130 among them: somebody stopped it.
-PERMANENT = [1, 2, 3, 4, 5, 130]
 # The trainer counts restarts without progress itself and ends with 4; preemptions are
 # free there, while a JobSet counts each.
 MAX_RESTARTS = 1000
@@ -24,7 +23,7 @@ MAX_RESTARTS = 1000
 
 def documents(job: Job) -> list[Document]:
     """What to create for one run."""
-    return [manifest.config_map(job), _runtime(job), _train_job(job)]
+    return [config_map.document(job), _runtime(job), _train_job(job)]
 
 
 def host_pattern(job: Job) -> str:
@@ -58,7 +57,7 @@ def _runtime(job: Job) -> Document:
                     "onExitCodes": {
                         "containerName": CONTAINER,
                         "operator": "In",
-                        "values": PERMANENT,
+                        "values": exit_codes.permanent(),
                     },
                 }
             ]

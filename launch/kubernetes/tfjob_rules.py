@@ -3,9 +3,9 @@
 import re
 from collections.abc import Iterator
 
-from launch import manifest, pod_rules
-from launch.findings import Finding, at, number, table
-from launch.yaml_stream import Document
+from launch.kubernetes import pod_rules, tfjob
+from launch.kubernetes.findings import Finding, at, number, table
+from launch.kubernetes.yaml_stream import Document
 
 # The operator names a service NAME-worker-INDEX, in the 63 characters of a label.
 MAX_NAME = 50
@@ -34,10 +34,8 @@ def count_of(spec: Document) -> int:
 def check(job: Document, *, where: str) -> Iterator[Finding]:
     """Yields what is wrong with a TFJob."""
     version = job.get("apiVersion")
-    if version != manifest.API_VERSION:
-        yield Finding(
-            where, f"apiVersion must be {manifest.API_VERSION}, got {version!r}"
-        )
+    if version != tfjob.API_VERSION:
+        yield Finding(where, f"apiVersion must be {tfjob.API_VERSION}, got {version!r}")
     yield from check_name(job, where=where)
     yield from _check_roles(job, where)
     yield from _check_run_policy(job, where)
@@ -52,8 +50,8 @@ def check(job: Document, *, where: str) -> Iterator[Finding]:
         place = f"{where}, {role}"
         yield from _check_replicas(job, spec, place)
         template = table(spec, "template")
-        yield from pod_rules.check(template, where=place, name=manifest.CONTAINER)
-        container = pod_rules.container_of(template, manifest.CONTAINER)
+        yield from pod_rules.check(template, where=place, name=tfjob.CONTAINER)
+        container = pod_rules.container_of(template, tfjob.CONTAINER)
         gpus[role] = pod_rules.gpus_of(container)
     if len(set(gpus.values())) > 1:
         yield Finding(

@@ -1,4 +1,4 @@
-"""A training job on Kubernetes."""
+"""A job on Kubernetes, printed, checked, submitted and shown: `launch tfjob`."""
 
 import pathlib
 import shlex
@@ -7,24 +7,25 @@ from collections.abc import Sequence
 
 from absl import flags as absl_flags
 
-from launch import (
+from launch import exit_codes
+from launch.errors import LaunchError
+from launch.kubernetes import (
     assemble,
     cronjob,
     job_flags,
     kubectl,
-    manifest,
     status,
+    tfjob,
     trainjob,
     validate,
     yaml_stream,
 )
-from launch.errors import LaunchError
-from launch.findings import Finding, items
-from launch.job import Job
-from launch.job_flags import JobFlags
-from launch.yaml_stream import Document
+from launch.kubernetes.findings import Finding, items
+from launch.kubernetes.job import Job
+from launch.kubernetes.job_flags import JobFlags
+from launch.kubernetes.yaml_stream import Document
 
-_DONE, _UNUSABLE = 0, 2
+_DONE = 0
 
 
 def command(argv: list[str]) -> int:
@@ -44,7 +45,7 @@ def _print(argv: list[str]) -> int:
     job, settings = assemble.job_of(flags, argv[end + 1 :])
     documents = _documents(flags, job)
     if _report(validate.findings(documents, settings)):
-        return _UNUSABLE
+        return exit_codes.UNUSABLE
     if flags.submit:
         print(kubectl.create(documents), end="")
     else:
@@ -68,7 +69,7 @@ def _documents(flags: JobFlags, job: Job) -> list[Document]:
         return cronjob.documents(job, schedule=flags.cron, kubectl_image=image)
     if flags.kind == "trainjob":
         return trainjob.documents(job)
-    return manifest.documents(job)
+    return tfjob.documents(job)
 
 
 def _heading(argv: Sequence[str]) -> str:
@@ -101,7 +102,7 @@ def _validate(argv: list[str]) -> int:
     except (OSError, UnicodeDecodeError) as error:
         raise LaunchError(f"{file} cannot be read: {error}") from None
     if _report(validate.findings(yaml_stream.load(text, source=file))):
-        return _UNUSABLE
+        return exit_codes.UNUSABLE
     print(f"{file}: no error")
     return _DONE
 
@@ -112,7 +113,7 @@ def _status(argv: list[str]) -> int:
         return _DONE
     name, namespace = values.name, values.namespace
     job = kubectl.get("tfjobs.kubeflow.org", name, namespace=namespace)
-    label = f"--selector={manifest.JOB_NAME_LABEL}={name}"
+    label = f"--selector={tfjob.JOB_NAME_LABEL}={name}"
     pods = kubectl.get("pods", label, namespace=namespace)
     print(status.describe(job, items(pods, "items")))
     return _DONE
@@ -122,8 +123,8 @@ def _logs(argv: list[str]) -> int:
     values = _read_running(argv)
     if values is not None:
         kubectl.become_logs(
-            f"{manifest.JOB_NAME_LABEL}={values.name}",
-            container=manifest.CONTAINER,
+            f"{tfjob.JOB_NAME_LABEL}={values.name}",
+            container=tfjob.CONTAINER,
             namespace=values.namespace,
             follow=values.follow,
         )

@@ -4,10 +4,10 @@ import pathlib
 import tempfile
 from collections.abc import Sequence
 
-from launch import pod_rules, trainer_config
-from launch.findings import at, items, table
-from launch.trainer_config import Settings
-from launch.yaml_stream import Document
+from launch.kubernetes import pod_rules, trainer_config
+from launch.kubernetes.findings import at, items, table
+from launch.kubernetes.trainer_config import Settings
+from launch.kubernetes.yaml_stream import Document
 
 
 def settings_of(

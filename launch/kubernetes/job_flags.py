@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from absl import flags
 
 from launch.errors import LaunchError
-from launch.settings_rules import GRACE_MARGIN_SECS
+from launch.kubernetes.settings_rules import GRACE_MARGIN_SECS
 
 KINDS = ("tfjob", "trainjob")
 
