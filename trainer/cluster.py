@@ -95,6 +95,11 @@ def read() -> Cluster | None:
     )
 
 
+def is_in_pod() -> bool:
+    """Whether Kubernetes runs this process."""
+    return "KUBERNETES_SERVICE_HOST" in os.environ
+
+
 def _indices(jobs: dict[str, list[str]], name: str) -> range:
     return range(len(jobs.get(name, [])))
 

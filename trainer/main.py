@@ -115,12 +115,11 @@ def _workdir(values: flags.FlagValues) -> epath.Path:
 def _examine(values: flags.FlagValues) -> int:
     settings = _load(values)
     path = _workdir(values)
-    # Each process looks at its own machine.
-    cluster.read()
+    own = cluster.read()
     # Loads TensorFlow.
     from trainer import doctor
 
-    return CHECK_FAILED if doctor.examine(settings, path) else DONE
+    return CHECK_FAILED if doctor.examine(settings, path, own) else DONE
 
 
 def _run_stages(names: tuple[str, ...], values: flags.FlagValues) -> int:

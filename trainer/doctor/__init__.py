@@ -4,18 +4,21 @@ import tempfile
 
 from etils import epath
 
-from trainer import files
+from trainer import cluster, files
 from trainer.config import Config
-from trainer.doctor import findings
+from trainer.doctor import findings, surroundings
 from trainer.doctor.examination import Examination
 from trainer.workdir import LISTS
 
 
-def examine(config: Config, path: epath.Path) -> tuple[str, ...]:
+def examine(
+    config: Config, path: epath.Path, own: cluster.Cluster | None
+) -> tuple[str, ...]:
     """Prints what it finds, one line each; gives the topics of failed checks.
 
     The workdir `path` is written to and left as it was. What a run would keep there,
-    goes to a folder that is removed afterwards.
+    goes to a folder that is removed afterwards. A process of the cluster `own`, or in
+    a pod, looks at its surroundings too.
     """
     with tempfile.TemporaryDirectory(prefix="alambic-") as folder:
         scratch = epath.Path(folder)
@@ -23,7 +26,8 @@ def examine(config: Config, path: epath.Path) -> tuple[str, ...]:
             (scratch / LISTS).mkdir()
             for kept in files.inside(path / LISTS):  # what the run's examples are
                 kept.copy(scratch / LISTS / kept.name)
-        return findings.run(Examination(config, path, scratch).checks())
+        around = surroundings.checks(own, path) if own or cluster.is_in_pod() else ()
+        return findings.run(Examination(config, path, scratch).checks(around))
 
 
 __all__ = ["examine"]

@@ -9,15 +9,7 @@ import keras
 import tensorflow as tf
 from etils import epath
 
-from trainer import (
-    checkpoint,
-    distribution,
-    files,
-    hardware,
-    memory,
-    models,
-    workdir,
-)
+from trainer import checkpoint, distribution, files, hardware, memory, models, workdir
 from trainer.config import Config, ConfigError, RuntimeConfig
 from trainer.doctor.findings import Check
 from trainer.stages import trial
@@ -53,8 +45,8 @@ class Examination:
         }
         self._trials: dict[str, Trial] = {}
 
-    def checks(self) -> tuple[Check, ...]:
-        """All of them, in the order of a run."""
+    def checks(self, surroundings: tuple[Check, ...] = ()) -> tuple[Check, ...]:
+        """All of them, in the order of a run, with those of the `surroundings`."""
         steps = ("teacher step", "student step", "baseline step")
         return (
             Check("machine", self._machine),
@@ -62,6 +54,7 @@ class Examination:
             Check("GPU hints", self._gpu_hints, mark="note"),
             Check("precision", self._precision),
             Check("workdir", self._workdir),
+            *surroundings,
             Check("run", self._run),
             Check("dataset", self._dataset),
             Check("splits", self._splits, needs=("dataset",)),

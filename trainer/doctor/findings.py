@@ -7,11 +7,13 @@ from collections.abc import Callable, Iterable, Iterator
 import tensorflow as tf
 
 from trainer import checkpoint, data, files, loop, memory
+from trainer.cluster import ClusterError
 from trainer.config import ConfigError
 
 # What a run would end with, and not by a fault of this program.
 _FAILURES = (
     ConfigError,
+    ClusterError,
     checkpoint.CheckpointError,
     data.DataError,
     files.StorageError,
