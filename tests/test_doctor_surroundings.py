@@ -1,5 +1,6 @@
 """What doctor says of peers, shared memory and the clock, in a cluster or a pod."""
 
+import concurrent.futures
 import json
 import re
 import socket
@@ -10,12 +11,13 @@ from etils import epath
 
 from tests import runs
 from tests.test_doctor import Findings, quick
+from trainer import workdir
 from trainer.cluster import Cluster
 from trainer.config import ConfigError
 from trainer.doctor import findings, surroundings
 
 
-def examine(capsys, workdir, *addresses: str, rank: int = 0):
+def examine(capsys, folder, *addresses: str, rank: int = 0):
     """Topics of failed checks, and findings, of one process of such a cluster."""
     own = Cluster(
         names=tuple(f"worker-{i}" for i in range(len(addresses))),
@@ -23,7 +25,7 @@ def examine(capsys, workdir, *addresses: str, rank: int = 0):
         rank=rank,
     )
     written = findings.Check("workdir", lambda: iter(["written"]))
-    checks = surroundings.checks(own if addresses else None, epath.Path(workdir))
+    checks = surroundings.checks(own if addresses else None, epath.Path(folder))
     failed = findings.run([written, *checks])
     return failed, Findings(capsys.readouterr().out)
 
@@ -113,8 +115,7 @@ def test_others_are_told_how_much_is_free(small_disk, num_replicas):
 
 
 def test_a_process_alone_is_told_of_shared_memory_and_the_clock(capsys, tmp_path):
-    workdir = tmp_path / "new" / "workdir"
-    failed, told = examine(capsys, workdir)
+    failed, told = examine(capsys, tmp_path / "new" / "workdir")
     assert failed == ()
     assert list(told) == ["workdir", "shared memory", "clock", "result"]
     assert told["shared memory"][0][0] == "note"
@@ -140,6 +141,16 @@ def test_a_clock_that_is_not_the_disk_s_fails(
 
 def test_a_store_is_not_asked_for_the_time(capsys, store):
     assert "clock" not in examine(capsys, store)[1]
+
+
+def test_workers_may_try_to_write_to_their_workdir_at_once(tmp_path):
+    def try_often(_) -> None:
+        for _ in range(30):
+            workdir.try_writing(epath.Path(tmp_path), num_bytes=1)
+
+    with concurrent.futures.ThreadPoolExecutor(4) as pool:
+        list(pool.map(try_often, range(4)))
+    assert list(tmp_path.iterdir()) == []
 
 
 @pytest.fixture(scope="module")

@@ -4,6 +4,7 @@ import contextlib
 import fnmatch
 import json
 import os
+import secrets
 import shutil
 
 from etils import epath
@@ -91,7 +92,8 @@ def try_writing(workdir: epath.Path, *, num_bytes: int) -> int | None:
         folders = [folder for folder in folders if len(folder.parts) > 3]
     with files.explained(workdir):
         made = [folder for folder in folders if not folder.exists()]
-    file = workdir / "write-test"
+    # Of this process alone: all workers may try it at once.
+    file = workdir / f"write-test-{secrets.token_hex(4)}"
     try:
         with files.atomic_path(file) as temporary:
             temporary.write_bytes(bytes(num_bytes))

@@ -8,6 +8,7 @@ import socket
 import tempfile
 import time
 from collections.abc import Iterator
+from typing import IO
 
 import tensorflow as tf
 from etils import epath
@@ -128,17 +129,14 @@ def _free_shared_memory(folder: pathlib.Path, *, num_replicas: int) -> str:
 
 def _clock(workdir: epath.Path) -> Iterator[str]:
     """Against that of the disk: TFDS, TensorBoard and others compare the two."""
-    folder = next(place for place in (workdir, *workdir.parents) if place.exists())
-    with (
-        files.explained(folder),
-        tempfile.NamedTemporaryFile(dir=folder, prefix=".clock-") as file,
-    ):
+    with files.explained(workdir), _file_near(workdir) as file:
         before = time.time()
         file.write(b"now")
         file.flush()
         os.fsync(file.fileno())
         after = time.time()
         written = os.fstat(file.fileno()).st_mtime
+    folder = pathlib.Path(file.name).parent
     # Above 0 where this machine's is ahead; the time of the writing is no difference.
     ahead = max(0.0, before - written) - max(0.0, written - after)
     if abs(ahead) > _MOST_CLOCK_SECS:
@@ -148,3 +146,13 @@ def _clock(workdir: epath.Path) -> Iterator[str]:
             f"{'ahead of' if ahead > 0 else 'behind'} it; set both by NTP"
         )
     yield f"within {_MOST_CLOCK_SECS:.0f} s of that by which {folder} dates its files"
+
+
+def _file_near(workdir: epath.Path) -> IO[bytes]:
+    """A temporary file in the workdir, or in the nearest folder that is there."""
+    folder = workdir
+    while True:
+        try:
+            return tempfile.NamedTemporaryFile(dir=folder, prefix=".clock-")
+        except FileNotFoundError:
+            folder = folder.parent
