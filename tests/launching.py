@@ -22,7 +22,8 @@ def start(*flags: str, script: str, **variables: str) -> subprocess.Popen[str]:
     return subprocess.Popen(
         [
             *(sys.executable, "-m", "launch", "local", *flags, "--"),
-            *("python", "-c", _BEGINNING + script),
+            # Without -S half of a worker's time would go to finding packages.
+            *("python", "-S", "-c", _BEGINNING + script),
         ],
         cwd=REPOSITORY,
         env=os.environ | variables,

@@ -1,11 +1,15 @@
 """Manifests that the launcher prints, for tests to look at."""
 
+import contextlib
+import functools
+import io
 import pathlib
 
 import pytest
 import yaml
 
 from launch import main
+from tests.conftest import REPOSITORY
 
 IMAGE = "registry.example/alambic@sha256:" + "0a" * 32
 JOB = (
@@ -30,6 +34,14 @@ def printed(capsys: pytest.CaptureFixture, *flags: str, command=COMMAND) -> list
     out, err = capsys.readouterr()
     assert code == 0, err
     return list(yaml.safe_load_all(out))
+
+
+@functools.cache
+def printed_once(*flags: str) -> list[dict]:
+    """The same, for tests that change nothing of it."""
+    with contextlib.redirect_stdout(io.StringIO()) as out, contextlib.chdir(REPOSITORY):
+        assert launch(*JOB, *flags, "--", *COMMAND) == 0
+    return list(yaml.safe_load_all(out.getvalue()))
 
 
 def of_kind(documents: list[dict], kind: str) -> dict:

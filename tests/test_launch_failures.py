@@ -87,7 +87,9 @@ def test_an_early_success_of_one_lets_the_others_go_on():
     assert sorted(out.splitlines()) == ["[worker-0] done", "[worker-1] done"]
 
 
-@pytest.mark.parametrize("head_start_secs", [0.0, 0.3])
+@pytest.mark.parametrize(
+    "head_start_secs", [pytest.param(0.0, marks=pytest.mark.slow), 0.3]
+)
 def test_a_victim_of_a_lost_peer_is_not_blamed(head_start_secs):
     """Even where its end comes before that of its peer."""
     script = f"""
@@ -119,7 +121,12 @@ def test_where_there_are_victims_alone_the_first_one_speaks():
             "SIGALRM, for instance where workers that met",
             marks=pytest.mark.slow,
         ),
-        (143, 143, "stopped by SIGTERM, after a checkpoint where the program saves"),
+        pytest.param(
+            143,
+            143,
+            "stopped by SIGTERM, after a checkpoint where the program saves",
+            marks=pytest.mark.slow,
+        ),
     ],
 )
 def test_what_may_succeed_next_time_is_started_again(end, code, meaning):
@@ -171,7 +178,11 @@ def start_waiting(
 
 @pytest.mark.parametrize(
     ("number", "code"),
-    [(signal.SIGTERM, 143), (signal.SIGHUP, 143), (signal.SIGINT, 130)],
+    [
+        (signal.SIGTERM, 143),
+        pytest.param(signal.SIGHUP, 143, marks=pytest.mark.slow),
+        (signal.SIGINT, 130),
+    ],
 )
 def test_a_signal_reaches_the_workers_and_starts_nothing_again(tmp_path, number, code):
     process, pids = start_waiting(

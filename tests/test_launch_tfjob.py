@@ -57,7 +57,7 @@ def test_a_manifest_is_the_same_in_every_process(capsys):
     [
         ["--config=configs/mnist_mini.toml"],
         ["--config", "configs/mnist_mini.toml"],
-        ["-config=configs/mnist_mini.toml"],
+        pytest.param(["-config=configs/mnist_mini.toml"], marks=pytest.mark.slow),
     ],
 )
 def test_the_config_travels_in_the_config_map(flag, capsys):
@@ -212,18 +212,21 @@ CONFIG = "--config=configs/mnist_mini.toml"
             [*JOB, f"--name={'x' * 45}", "--cron=@daily", "--", CONFIG],
             "name must have at most 45 characters",
         ),
-        (
+        pytest.param(
             [*JOB, "--grace-secs=30", "--", CONFIG],
             "terminationGracePeriodSeconds (--grace-secs) must be at least 40",
+            marks=pytest.mark.slow,
         ),
         ([*JOB, "--", "sh", "-c", "x", CONFIG], "command must be the program itself"),
-        (
+        pytest.param(
             [*JOB, "--workers=5", "--", CONFIG],
             "teacher.train.global_batch_size must be a multiple of 20",
+            marks=pytest.mark.slow,
         ),
-        (
+        pytest.param(
             [*JOB, "--", CONFIG, "--set=runtime.strategy='mirrored'"],
             "runtime.strategy must be 'auto' or 'multi_worker' for 2 workers",
+            marks=pytest.mark.slow,
         ),
         (
             [*JOB, "--", CONFIG, "--set=runtime.min_gpus=8"],

@@ -318,7 +318,14 @@ def test_a_job_that_is_not_there_is_kubectl_s_sentence(launch):
     assert len(done.stderr.splitlines()) == 1
 
 
-@pytest.mark.parametrize("words", [["status"], [*JOB, "--submit"]], ids=lambda w: w[-1])
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["status"],
+        pytest.param([*JOB, "--submit"], marks=pytest.mark.slow),
+    ],
+    ids=lambda words: words[-1],
+)
 def test_a_cluster_that_does_not_answer_is_kubectl_s_sentence(words, cluster, tmp_path):
     with serving(cluster, tmp_path) as environment:
         pass  # and gone again

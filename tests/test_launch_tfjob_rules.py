@@ -3,7 +3,6 @@
 import copy
 
 import pytest
-import yaml
 
 from tests.conftest import REPOSITORY
 from tests.manifests import (
@@ -15,6 +14,7 @@ from tests.manifests import (
     of_kind,
     pod_of,
     printed,
+    printed_once,
     write,
 )
 
@@ -24,15 +24,10 @@ def _in_the_repository(monkeypatch):
     monkeypatch.chdir(REPOSITORY)
 
 
-@pytest.fixture(scope="module")
-def sound(tmp_path_factory):
-    """Documents that break no rule, printed once."""
-    capture = tmp_path_factory.mktemp("manifest") / "out.yaml"
-    with pytest.MonkeyPatch.context() as patch, capture.open("w") as out:
-        patch.chdir(REPOSITORY)
-        patch.setattr("sys.stdout", out)
-        assert launch(*JOB, "--", *COMMAND) == 0
-    return list(yaml.safe_load_all(capture.read_text()))
+@pytest.fixture
+def sound():
+    """Documents that break no rule."""
+    return copy.deepcopy(printed_once())
 
 
 def replicas(job):
@@ -213,8 +208,15 @@ WARNINGS = {
 }
 
 SOUND = {
-    "a chief": lambda job: add_role(job, "Chief"),
     "a sidecar": lambda job: add_container(job, "sidecar"),
+    "the image's own command": lambda job: container_of(job).pop("command"),
+    "AllWorkers": lambda job: job["spec"].update(successPolicy="AllWorkers"),
+    "no job deadline": lambda job: policy(job).pop("activeDeadlineSeconds"),
+}
+
+# With the config file beside the job.
+FIT_SETTINGS = {
+    "a chief": lambda job: add_role(job, "Chief"),
     "one worker, many GPUs": lambda job: (
         worker(job).update(replicas=1),
         policy(job)["schedulingPolicy"].update(minAvailable=1),
@@ -223,9 +225,6 @@ SOUND = {
         command=container_of(job)["command"][:3],
         args=container_of(job)["command"][3:],
     ),
-    "the image's own command": lambda job: container_of(job).pop("command"),
-    "AllWorkers": lambda job: job["spec"].update(successPolicy="AllWorkers"),
-    "no job deadline": lambda job: policy(job).pop("activeDeadlineSeconds"),
 }
 
 
@@ -264,7 +263,13 @@ def test_a_warning_is_named_and_ends_with_0(case, sound, tmp_path, capsys):
 
 @pytest.mark.parametrize("case", SOUND)
 def test_what_is_sound_is_left_alone(case, sound, tmp_path, capsys):
-    assert validate(sound, SOUND[case], tmp_path) == 0
+    assert validate([of_kind(sound, "TFJob")], SOUND[case], tmp_path) == 0
+    assert capsys.readouterr().err == ""
+
+
+@pytest.mark.parametrize("case", FIT_SETTINGS)
+def test_settings_that_the_pods_can_do_are_left_alone(case, sound, tmp_path, capsys):
+    assert validate(sound, FIT_SETTINGS[case], tmp_path) == 0
     assert capsys.readouterr().err == ""
 
 

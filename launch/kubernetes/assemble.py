@@ -18,8 +18,13 @@ def job_of(flags: JobFlags, command: Sequence[str]) -> tuple[Job, Settings]:
       LaunchError: the flags contradict one another or the command, or the trainer
         refuses the command's settings.
     """
+    workdir, data = _folders(flags)
     config, settings = _config_of(command)
-    workdir, data = _folders(flags, settings)
+    if data and settings["data"]["data_dir"]:
+        raise LaunchError(
+            "data.data_dir must be empty where --data-dir names the folder, got "
+            f"{settings['data']['data_dir']!r}; remove one of them"
+        )
     job = Job(
         name=flags.name,
         namespace=flags.namespace,
@@ -65,9 +70,7 @@ def _config_of(command: Sequence[str]) -> tuple[ConfigFile, Settings]:
     return ConfigFile(name=file.name, text=file.read_text(encoding="utf-8")), settings
 
 
-def _folders(
-    flags: JobFlags, settings: Settings
-) -> tuple[storage.Folder, storage.Folder | None]:
+def _folders(flags: JobFlags) -> tuple[storage.Folder, storage.Folder | None]:
     """Where the run's files go, and where its data is."""
     workdir = storage.folder(flags.workdir, flag="--workdir", role="workdir")
     if flags.cron:
@@ -75,11 +78,6 @@ def _folders(
         workdir = workdir.below("$(JOB_NAME)")
     if not flags.data_dir:
         return workdir, None
-    if settings["data"]["data_dir"]:
-        raise LaunchError(
-            "data.data_dir must be empty where --data-dir names the folder, got "
-            f"{settings['data']['data_dir']!r}; remove one of them"
-        )
     return workdir, storage.folder(flags.data_dir, flag="--data-dir", role="data")
 
 
