@@ -31,6 +31,7 @@ FLOORS = (
 )
 FLOOR_OF = {name: i for i, names in enumerate(FLOORS) for name in names}
 SIDEWAYS = {("__main__.py", "main.py")}
+LAUNCH_COMMANDS = ("environment", "kubernetes", "local")
 READS_ENVIRONMENT = {
     "trainer/cluster.py",
     "trainer/console.py",  # sets how much TensorFlow tells
@@ -65,6 +66,17 @@ def imported_unit(parts):
     return next((name for name in names if name in FLOOR_OF), "__init__.py")
 
 
+def is_foreign_package(name, parts):
+    """Whether a file of launch/ imports a command's package from outside of it."""
+    return (
+        parts[0] == "launch"
+        and len(parts) > 1
+        and parts[1] in LAUNCH_COMMANDS
+        and name != "launch/main.py"
+        and not name.startswith(f"launch/{parts[1]}/")
+    )
+
+
 def broken_floors(root):
     for path in sources(root, "trainer"):
         name = path.relative_to(root).as_posix()
@@ -83,8 +95,12 @@ def broken_floors(root):
             if FLOOR_OF[there] >= FLOOR_OF[here]:
                 yield f"{name} imports {'.'.join(parts)}, which is not on a lower floor"
     for path in sources(root, "launch"):
-        if any(parts[0] == "trainer" for parts in imported(root, path)):
-            yield f"{path.relative_to(root).as_posix()} imports trainer"
+        name = path.relative_to(root).as_posix()
+        for parts in imported(root, path):
+            if parts[0] == "trainer":
+                yield f"{name} imports trainer"
+            if is_foreign_package(name, parts):
+                yield f"{name} imports {'.'.join(parts)}, a command that is not its own"
 
 
 def broken_sizes(root):
@@ -159,6 +175,11 @@ def test_sources_are_found():
         ("trainer/files.py", "from trainer import __version__", True),
         ("trainer/step.py", "import launch.local", True),
         ("launch/local/group.py", "from trainer import cluster", True),
+        ("launch/local/group.py", "from launch import errors", False),
+        ("launch/local/group.py", "from launch.local import worker", False),
+        ("launch/local/group.py", "from launch.kubernetes import pod", True),
+        ("launch/program.py", "from launch import local", True),
+        ("launch/main.py", "from launch import local", False),
     ],
 )
 def test_the_law_sees_an_import(tmp_path, path, line, broken):

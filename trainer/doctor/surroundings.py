@@ -39,7 +39,7 @@ def checks(own: Cluster | None, workdir: epath.Path) -> tuple[Check, ...]:
         look = functools.partial(_shared_memory, own.size if own else 1)
         found.append(Check("shared memory", look, mark="note"))
     if not files.is_remote(workdir):
-        # Who writes to a store has the time of no file to compare.
+        # The dates of a store are not compared with this machine's.
         found.append(Check("clock", functools.partial(_clock, workdir), ("workdir",)))
     return tuple(found)
 
