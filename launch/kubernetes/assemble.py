@@ -20,11 +20,8 @@ def job_of(flags: JobFlags, command: Sequence[str]) -> tuple[Job, Settings]:
     """
     workdir, data = _folders(flags)
     config, settings = _config_of(command)
-    if data and settings["data"]["data_dir"]:
-        raise LaunchError(
-            "data.data_dir must be empty where --data-dir names the folder, got "
-            f"{settings['data']['data_dir']!r}; remove one of them"
-        )
+    if data:
+        _require_no_other_data(settings["data"]["data_dir"])
     job = Job(
         name=flags.name,
         namespace=flags.namespace,
@@ -79,6 +76,14 @@ def _folders(flags: JobFlags) -> tuple[storage.Folder, storage.Folder | None]:
     if not flags.data_dir:
         return workdir, None
     return workdir, storage.folder(flags.data_dir, flag="--data-dir", role="data")
+
+
+def _require_no_other_data(folder: str) -> None:
+    if folder:
+        raise LaunchError(
+            "data.data_dir must be empty where --data-dir names the folder, got "
+            f"{folder!r}; remove one of them"
+        )
 
 
 def _words(
