@@ -40,7 +40,11 @@ def main(
     seen = []
     for _ in range(num_steps):
         element = next(batches)
-        seen.append([element["slot"].numpy().tolist(), element["id"].numpy().tolist()])
+        slots, ids = (
+            strategy.experimental_local_results(element[name])[0].numpy().tolist()
+            for name in ("slot", "id")
+        )
+        seen.append([slots, ids])
     pathlib.Path(folder, f"{own.rank}.json").write_text(json.dumps(seen))
     everyone = workers.Workers(own)
     with everyone.parting():

@@ -1,5 +1,6 @@
 """Workers in processes of their own: they train like one, and survive each other."""
 
+import itertools
 import json
 import re
 import signal
@@ -245,6 +246,10 @@ def test_starts_that_keep_no_step_end_with_4_and_then_count_anew(config, tmp_pat
         group.wait_for(0, "step 5/4000")
 
 
+def joined(lists):
+    return list(itertools.chain.from_iterable(lists))
+
+
 @pytest.mark.slow
 def test_workers_see_each_example_once_an_epoch(tmp_path):
     """20 epochs of 36 examples in batches of 24, and the same from step 7 on."""
@@ -263,9 +268,9 @@ def test_workers_see_each_example_once_an_epoch(tmp_path):
         for step in range(num_steps):
             slots, ids = zip(*(share[step] for share in shares), strict=True)
             # Each worker has its own stretch of the global batch.
-            assert sum(slots, []) == list(range(24))
-            batches.setdefault(first + step, []).append(sum(ids, []))
-    order = sum((batches[step][0] for step in range(30)), [])
+            assert joined(slots) == list(range(24))
+            batches.setdefault(first + step, []).append(joined(ids))
+    order = joined(batches[step][0] for step in range(30))
     epochs = [order[i : i + 36] for i in range(0, len(order), 36)]
     assert len(epochs) == 20
     assert all(sorted(epoch) == list(range(1000, 1036)) for epoch in epochs)
