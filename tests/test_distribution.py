@@ -83,6 +83,32 @@ def test_mirroring_one_device_is_refused():
         distribution.strategy(RuntimeConfig(strategy="mirrored"), num_workers=1)
 
 
+@pytest.mark.parametrize(
+    ("runtime", "num_workers", "message"),
+    [
+        (RuntimeConfig(strategy="multi_worker"), 1, "needs a TF_CONFIG with two tasks"),
+        (RuntimeConfig(strategy="mirrored"), 2, "'auto' or 'multi_worker' with the 2"),
+        (RuntimeConfig(strategy="one_device"), 3, "with the 3 workers of TF_CONFIG"),
+        (RuntimeConfig(logical_cpus=2), 2, "logical_cpus must be 1 with the 2 workers"),
+    ],
+)
+def test_a_strategy_is_for_one_worker_or_for_many(runtime, num_workers, message):
+    for function in (distribution.strategy, distribution.num_local_replicas):
+        with pytest.raises(ConfigError, match=message):
+            function(runtime, num_workers=num_workers)
+
+
+def test_the_local_replicas_are_known_before_there_is_a_strategy():
+    for runtime, count in (
+        (RuntimeConfig(), 1),
+        (RuntimeConfig(logical_cpus=2), 2),
+        (RuntimeConfig(logical_cpus=2, strategy="one_device"), 1),
+    ):
+        assert distribution.num_local_replicas(runtime, num_workers=1) == count
+    multi = RuntimeConfig(strategy="multi_worker")
+    assert distribution.num_local_replicas(multi, num_workers=2) == 1
+
+
 def size(*, global_batch_size: int, accumulate: int = 1) -> int:
     train = TrainConfig(
         global_batch_size=global_batch_size, steps=1, accumulate=accumulate

@@ -8,7 +8,6 @@ nor a new model has been for nothing.
 import contextlib
 import json
 from collections.abc import Iterator
-from typing import Any
 
 from etils import epath
 
@@ -43,8 +42,8 @@ def counted(path: epath.Path, *, max_restarts: int) -> Iterator[None]:
 
 def _begin(path: epath.Path, max_restarts: int) -> None:
     kept = workdir.kept(path)
-    before = _read(path)
-    in_vain = int(before["in_vain"]) + 1 if before.get("kept") == kept else 0
+    in_vain, kept_before = _read(path)
+    in_vain = in_vain + 1 if kept == kept_before else 0
     if in_vain > max_restarts:
         _forget(path)
         raise BudgetSpentError(
@@ -62,8 +61,10 @@ def _forget(path: epath.Path) -> None:
         (path / _FILE).unlink(missing_ok=True)
 
 
-def _read(path: epath.Path) -> dict[str, Any]:
+def _read(path: epath.Path) -> tuple[int, list[str] | None]:
+    """How many starts were for nothing, and what there was at the last one."""
     try:
-        return dict(json.loads((path / _FILE).read_text(encoding="utf-8")))
-    except (ValueError, TypeError, OSError):
-        return {}
+        found = json.loads((path / _FILE).read_text(encoding="utf-8"))
+        return int(found["in_vain"]), list(found["kept"])
+    except (ValueError, TypeError, KeyError, OSError):
+        return 0, None
