@@ -158,6 +158,20 @@ def test_a_worker_that_is_silent_is_given_up_within_a_minute(config, tmp_path, r
 
 
 @pytest.mark.slow
+def test_a_hung_step_ends_with_the_stacks_of_all_threads(config, tmp_path):
+    more = (*LONG, "--set=runtime.watchdog_secs=8")
+    with groups.running(
+        tmp_path, 2, "run", config, tmp_path / "workdir", *more
+    ) as group:
+        group.wait_for(0, "step 25/4000")
+        group.workers[1].send_signal(signal.SIGSTOP)
+        # Before the others notice that it is silent.
+        assert group.workers[0].wait(25) == 138
+    assert "teacher seed 0: 5 steps took longer than runtime.watchdog" in group.err(0)
+    assert re.search(r"step\.py.* in run\b", group.err(0))
+
+
+@pytest.mark.slow
 def test_a_worker_that_never_comes_is_named_until_the_others_give_up(config, tmp_path):
     more = (*groups.SMALL, "--set=runtime.rendezvous_secs=35")
     command = runs.command("run", config, tmp_path / "workdir", *more)

@@ -98,7 +98,9 @@ def reading() -> Iterator[None]:
     try:
         yield
     except tf.errors.OpError as error:
-        if "IteratorGetNext" not in error.message:
+        # When another worker is lost, pipelines are cancelled too.
+        is_lost = "Collective ops is aborted" in error.message
+        if "IteratorGetNext" not in error.message or is_lost:
             raise
         raise DataError(
             f"the dataset cannot be read any more: {reason(error)}; mend it and start "
