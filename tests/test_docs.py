@@ -7,11 +7,12 @@ import tomllib
 
 import pytest
 
+from launch import main as launcher
 from tests.conftest import REPOSITORY
 from trainer import config, main
 from trainer.config import data, models, training
 
-PAGES = ("README.md", "BUILD.md", "configs/README.md")
+PAGES = ("README.md", "BUILD.md", "configs/README.md", "launch/README.md")
 CONFIGS = sorted((REPOSITORY / "configs").glob("*.toml"))
 
 
@@ -42,6 +43,11 @@ def test_each_taught_command_exists(line):
             assert re.search(rf"^{target}:", makefile, flags=re.M), target
         return
     assert words[1] == "-m"
+    if words[2] == "launch":
+        assert words[3] in launcher.COMMANDS
+        words = words[words.index("--") + 1 :]
+        if "--workdir" not in line.partition(" -- ")[2]:
+            words.append("--workdir=of-the-launcher")
     assert importlib.util.find_spec(words[2]), words[2]
     if words[2] != "trainer":
         return
