@@ -166,6 +166,18 @@ def test_a_name_that_does_not_resolve_is_said(clusters):
     assert "refused" not in said[0]
 
 
+def test_workers_meet_at_addresses_of_ipv6_too(clusters):
+    if not socket.has_dualstack_ipv6():
+        pytest.skip("this machine has no IPv6")
+    addresses = [a.replace("127.0.0.1", "[::1]") for a in clusters[0].addresses]
+    six = [
+        Cluster(names=c.names, addresses=tuple(addresses), rank=c.rank)
+        for c in clusters
+    ]
+    outcomes = in_parallel(*(lambda c=c: meet(c) for c in six))
+    assert [type(outcome) for outcome in outcomes] == [float] * 3, outcomes
+
+
 def test_who_answers_no_more_is_absent(clusters):
     chief = clusters[0]
     _, _, port = chief.addresses[2].rpartition(":")

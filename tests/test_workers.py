@@ -158,6 +158,22 @@ def test_a_worker_that_is_silent_is_given_up_within_a_minute(config, tmp_path, r
 
 
 @pytest.mark.slow
+def test_who_waits_for_a_lost_worker_gives_it_up_within_a_minute(tmp_path):
+    with groups.Group(tmp_path, 3) as group:
+        for rank in range(3):
+            group.start(rank, ["tests.wait_for_others", "600"])
+        for rank in range(3):
+            group.wait_for(rank, "joined")
+        time.sleep(1)
+        group.workers[2].kill()
+        lost = time.monotonic()
+        for rank in (0, 1):
+            assert group.workers[rank].wait(90) == 138
+            assert time.monotonic() - lost < 60
+            assert f"worker-2 ({group.addresses[2]}) was lost" in group.err(rank)
+
+
+@pytest.mark.slow
 def test_a_hung_step_ends_with_the_stacks_of_all_threads(config, tmp_path):
     more = (*LONG, "--set=runtime.watchdog_secs=8")
     with groups.running(

@@ -134,8 +134,7 @@ class _Reception:
         host, _, port = self._cluster.addresses[0].rpartition(":")
         while True:
             try:
-                # At all addresses: the chief's own name may be a service's.
-                return socket.create_server(("", int(port)))
+                return _listener(int(port))
             except OSError as error:
                 reason = error.strerror
             self._patience.spend(f"port {port} of {host}, its own: {reason}")
@@ -208,6 +207,14 @@ def _report_to_chief(
             reason = error.strerror or str(error)
         patience.spend(f"{chief}: {reason}")
         time.sleep(_RETRY_SECS)
+
+
+def _listener(port: int) -> socket.socket:
+    """At all addresses of this machine: the chief's own name may be a service's."""
+    if socket.has_dualstack_ipv6():
+        both = socket.AF_INET6
+        return socket.create_server(("", port), family=both, dualstack_ipv6=True)
+    return socket.create_server(("", port))
 
 
 def _answers(address: str) -> bool:

@@ -31,6 +31,7 @@ HEARTBEAT_SECS = 30
 _START_SECS = 300  # of connections between workers that are all there
 _PARTING_SECS = 10.0
 _PATIENCE_MS = 5_000  # of one question to the store, which is asked again
+_PROBE_MS = 1  # at a barrier to which nobody else comes
 
 # How TensorFlow tells that another worker failed, or its own connection to it.
 _LOSSES = (
@@ -66,7 +67,7 @@ class Workers:
             value = find()
             _store(key, json.dumps(value))
             return value
-        return json.loads(_stored(key))
+        return json.loads(_stored(self._cluster, key))
 
     def chief_first(self, action: Callable[[], T]) -> T:
         """Does `action`; on the other workers once the chief has done it.
@@ -107,7 +108,7 @@ class Workers:
         key = self._key()
         _store(f"{key}/{self._cluster.rank}", "here")
         for rank in range(self._cluster.size):
-            _stored(f"{key}/{rank}", timeout_secs)
+            _stored(self._cluster, f"{key}/{rank}", timeout_secs)
 
     def _part(self) -> None:
         if self._cluster is None:
@@ -184,14 +185,35 @@ def _store(key: str, value: str) -> None:
     context.context().set_config_key_value(key, value)
 
 
-def _stored(key: str, timeout_secs: float = float("inf")) -> str:
-    """The value of a key, once there is one."""
+def _stored(cluster: Cluster, key: str, timeout_secs: float = float("inf")) -> str:
+    """The value of a key, once there is one.
+
+    Raises:
+      tf.errors.OpError: a worker is lost, or did not store it in time.
+    """
     end = time.monotonic() + timeout_secs
+    attempts = itertools.count()
     while True:
         try:
             value: str = context.context().get_config_key_value(key, _PATIENCE_MS)
         except tf.errors.DeadlineExceededError:
             if time.monotonic() > end:
                 raise
+            # The store answers as long as the chief is there, whoever else is lost.
+            _check_all_live(f"{key}/{cluster.rank}/{next(attempts)}")
         else:
             return value
+
+
+def _check_all_live(name: str) -> None:
+    """Raises UnavailableError where the service misses a worker; `name` is used once.
+
+    It looks by a barrier to which nobody else comes. To wait there for the others would
+    let no thread of Python run meanwhile, such as that of SIGTERM.
+    """
+    try:
+        context.context().wait_at_barrier(name, _PROBE_MS)
+    except tf.errors.DeadlineExceededError:
+        return
+    except tf.errors.FailedPreconditionError as error:
+        raise tf.errors.UnavailableError(None, None, error.message) from error

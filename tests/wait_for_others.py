@@ -1,0 +1,36 @@
+"""A worker that joins the others and waits until all have come to the same place.
+
+python -m tests.wait_for_others SECS
+
+The last worker takes SECS seconds until then.
+"""
+
+import os
+import sys
+import time
+
+from trainer import cluster, distribution, rendezvous, workers
+from trainer.config import RuntimeConfig
+
+
+def main(secs: float) -> None:
+    own = cluster.read()
+    rendezvous.meet(own, {}, timeout_secs=60, say=print)
+    own.announce()
+    with workers.joining(own):
+        distribution.strategy(RuntimeConfig(), num_workers=own.size)
+    everyone = workers.Workers(own)
+    print("joined", file=sys.stderr, flush=True)
+    if own.rank == own.size - 1:
+        time.sleep(secs)
+    try:
+        with everyone.parting():
+            everyone.meet()
+    except rendezvous.PeerLostError as error:
+        print(error, file=sys.stderr, flush=True)
+        os._exit(138)
+    os._exit(0)
+
+
+if __name__ == "__main__":
+    main(float(sys.argv[1]))
