@@ -2,6 +2,8 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+# Two processes, of which each takes neighbours: fixtures of a file cost whole runs.
+PYTEST := $(BIN)/python -m pytest -n 2 --dist worksteal
 
 .PHONY: demo test test-all check
 
@@ -11,10 +13,10 @@ demo: $(VENV)/installed-report
 
 # Everything but kills and other long runs.
 test: $(VENV)/installed-dev
-	$(BIN)/python -m pytest
+	$(PYTEST)
 
 test-all: check
-	$(BIN)/python -m pytest -m ""
+	$(PYTEST) -m ""
 
 check: $(VENV)/installed-dev
 	$(BIN)/ruff format --check .

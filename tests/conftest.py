@@ -81,7 +81,8 @@ def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
 
 @pytest.hookimpl(trylast=True)
 def pytest_unconfigure(config: pytest.Config) -> None:
-    # As in trainer/__main__.py: iterators would hold the process for minutes.
+    # As in trainer/__main__.py: iterators would hold the process for minutes. A worker
+    # of xdist has sent its reports and its status by now.
     if _EXIT_STATUS in config.stash:
         sys.stdout.flush()
         sys.stderr.flush()
