@@ -1,5 +1,6 @@
 """The classifiers of keras.applications, against Keras."""
 
+import functools
 import inspect
 
 import keras
@@ -34,6 +35,12 @@ def build(name, *, size=None, channels=3, precision="float32", num_classes=NUM_C
         precision=precision,
         setting="teacher",
     )
+
+
+@functools.cache
+def built(name):
+    """One for the tests that leave it as it is."""
+    return build(name)
 
 
 def original(name, *, num_classes=NUM_CLASSES):
@@ -163,8 +170,8 @@ def test_every_other_one_has_finite_logits_and_keras_number_of_parameters(name):
 def test_grey_is_three_equal_colours():
     name = "MobileNetV3Small"
     grey = images(name, channels=1)
-    model, coloured = build(name, channels=1), build(name)
-    coloured.set_weights(model.get_weights())
+    model, coloured = build(name, channels=1), built(name)
+    model.set_weights(coloured.get_weights())
     expected = coloured(np.repeat(grey, 3, axis=-1), training=False)
     np.testing.assert_allclose(model(grey, training=False), expected, atol=1e-6)
 
@@ -214,7 +221,7 @@ def dropouts(model):
 
 @pytest.mark.parametrize("name", ["MobileNetV3Small", "EfficientNetB0"])
 def test_dropout_is_ours_with_keras_rates_and_a_stream_each(name):
-    model = build(name)
+    model = built(name)
     expected = [
         (layer.name, layer.rate, layer.noise_shape is not None)
         for layer in original(name).layers
@@ -278,8 +285,8 @@ def test_both_replicas_give_the_logits_of_one_device(xla):
 
 
 def test_the_same_seed_gives_the_same_weights():
-    first, second = (build("MobileNetV3Small").get_weights() for _ in range(2))
-    for a, b in zip(first, second, strict=True):
+    first, second = build("MobileNetV3Small"), built("MobileNetV3Small")
+    for a, b in zip(first.get_weights(), second.get_weights(), strict=True):
         np.testing.assert_array_equal(a, b)
 
 
@@ -315,7 +322,7 @@ def test_weights_of_another_class_count_are_refused_with_both_counts(suffix, tmp
     model.save(path) if suffix == ".keras" else model.save_weights(path)
     message = rf"teacher\.weights.* 5 classes, got '{path}' with 7 classes"
     with pytest.raises(ConfigError, match=message):
-        load(build("MobileNetV3Small"), path)
+        load(built("MobileNetV3Small"), path)
 
 
 def test_the_backbone_alone_is_copied_where_classes_differ():
@@ -347,7 +354,7 @@ def test_a_failed_download_asks_for_a_path(name, monkeypatch):
         monkeypatch.setenv(variable, "http://127.0.0.1:9")  # nothing listens there
     monkeypatch.delenv("no_proxy", raising=False)
     monkeypatch.delenv("NO_PROXY", raising=False)
-    model = build(name)
+    model = built(name)
     with pytest.raises(
         ConfigError, match=r"^teacher\.weights.*download.*give the path"
     ):

@@ -193,7 +193,8 @@ def test_elements_are_those_of_the_set_in_memory(folder):
 
 
 @pytest.mark.parametrize(
-    ("num_pipelines", "local_replicas", "window"), [(4, 1, 7), (2, 2, 7), (2, 1, 1000)]
+    ("num_pipelines", "local_replicas", "window"),
+    [pytest.param(4, 1, 7, marks=pytest.mark.slow), (2, 2, 7), (2, 1, 1000)],
 )
 def test_pipelines_share_the_batches_of_one(
     folder, num_pipelines, local_replicas, window
@@ -357,7 +358,10 @@ def test_rows_are_read_in_any_order(folder, rows):
     np.testing.assert_array_equal(read_back, expected)
 
 
-@pytest.mark.parametrize(("num_pipelines", "local_replicas"), [(1, 1), (2, 2), (4, 1)])
+@pytest.mark.parametrize(
+    ("num_pipelines", "local_replicas"),
+    [(1, 1), (2, 2), pytest.param(4, 1, marks=pytest.mark.slow)],
+)
 @pytest.mark.parametrize("split", ["train", "train[:56]", "train[:3]", "test[:6]"])
 def test_evaluation_is_that_of_the_set_in_memory(
     folder, split, num_pipelines, local_replicas

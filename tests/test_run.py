@@ -304,8 +304,15 @@ def test_a_training_killed_between_its_last_files_ends_the_same(copy):
                 np.testing.assert_array_equal(actual, wanted)
 
 
-@pytest.mark.parametrize("name", ["results.json", "predictions.npz"])
-@pytest.mark.parametrize("content", [None, b"{"])
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("results.json", b"{"),
+        ("predictions.npz", None),
+        pytest.param("results.json", None, marks=pytest.mark.slow),
+        pytest.param("predictions.npz", b"{", marks=pytest.mark.slow),
+    ],
+)
 def test_lost_or_damaged_results_are_made_anew_as_the_message_says(
     copy, capsys, name, content
 ):
