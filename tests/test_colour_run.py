@@ -8,6 +8,9 @@ from tests import drawn_images, runs
 from trainer import main
 from trainer.events import read_metrics
 
+# Minutes alone, and more beside the tests of another process.
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(1000)]
+
 CONFIG = """
 name = "shapes"
 
@@ -64,13 +67,13 @@ def config(tmp_path_factory):
 def outcome(config, workdir, *settings: str) -> dict[str, dict]:
     """The models of a finished run, by name."""
     sets = [f"--set={setting}" for setting in settings]
-    code, out, err = runs.finish(runs.start("run", config, workdir, *sets))
-    assert code == main.DONE, err
+    process = runs.start("run", config, workdir, *sets)
+    out, err = process.communicate(timeout=900)
+    assert process.returncode == main.DONE, err
     assert f"report: {workdir}" in out
     return json.loads((workdir / "results.json").read_text())["models"]
 
 
-@pytest.mark.slow
 def test_one_device_learns_to_tell_shapes_and_colours(config, tmp_path):
     models = outcome(config, tmp_path / "run")
     assert models["teacher"]["parameters"] == 20_877_872  # Keras's, with 8 classes
@@ -81,7 +84,6 @@ def test_one_device_learns_to_tell_shapes_and_colours(config, tmp_path):
         assert model["test"]["errors"] < 40, name
 
 
-@pytest.mark.slow
 def test_two_mirrored_devices_take_the_same_run(config, tmp_path):
     models = outcome(config, tmp_path / "run", "runtime.logical_cpus=2", *SHORT)
     steps = {name: model["seeds"][0]["last"]["step"] for name, model in models.items()}
