@@ -7,6 +7,7 @@ prints those tables, or all, in Markdown. The contenders are groups of processes
 """
 
 import contextlib
+import os
 import statistics
 import sys
 from collections.abc import Iterator, Sequence
@@ -32,7 +33,6 @@ _VECTORS = {
     "10 MB": 2_500_000,
     "ResNet-18": _RESNET18_FLOATS,
 }
-_CORES = 2
 
 
 def main(argv: list[str]) -> None:
@@ -40,7 +40,7 @@ def main(argv: list[str]) -> None:
     values = flags.FlagValues()
     flags.DEFINE_integer("rounds", 11, "turns of each contender", flag_values=values)
     flags.DEFINE_float(
-        "patience_secs", 300.0, "for quiet moments, a table row", flag_values=values
+        "patience_secs", 300.0, "for quiet moments, each contest", flag_values=values
     )
     flags.DEFINE_float(
         "compute_ms", 50.0, "a step of a ResNet-18, projected", flag_values=values
@@ -100,8 +100,9 @@ def _all_reduces(rounds: int, patience_secs: float) -> Iterator[str]:
     yield "| --- | --- | ---: | --- | --- | ---: | --- |"
     wanted = [f"--floats={size}" for size in _VECTORS.values()]
     groups, found = _contest((2, 4), wanted, rounds=rounds, patience_secs=patience_secs)
+    num_cores = len(os.sched_getaffinity(0))  # as launch/shares.py counts them
     for group, side in zip(groups, found, strict=True):
-        mark = "" if group.num_workers <= _CORES else ", oversubscribed"
+        mark = "" if group.num_workers <= num_cores else ", oversubscribed"
         for i, (name, size) in enumerate(_VECTORS.items()):
             num_bytes = size * projection.BYTES_OF_A_FLOAT
             sent = projection.bytes_sent(num_bytes, group.num_workers)
