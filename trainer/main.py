@@ -155,7 +155,7 @@ def _run_session(
         # not cost.
         from trainer import stages
 
-        session = stages.open_session(settings, path, own, end)
+        session = stages.open_session(settings, path, own, end, command=" ".join(names))
         with session.workers.parting():
             stages.run(session, names, whole=names == STAGE_NAMES)
 

@@ -7,6 +7,7 @@ compares, and lets all go at once. Messages are JSON, one a line, over TCP to th
 chief's address in TF_CONFIG, which TensorFlow takes over afterwards.
 """
 
+import concurrent.futures
 import json
 import selectors
 import socket
@@ -56,11 +57,11 @@ def meet(
 
 def absent(cluster: Cluster) -> list[int]:
     """The ranks of the other workers at whose address nobody answers, once they met."""
-    return [
-        rank
-        for rank in range(cluster.size)
-        if rank != cluster.rank and not _answers(cluster.addresses[rank])
-    ]
+    others = [rank for rank in range(cluster.size) if rank != cluster.rank]
+    # All at once, since silent machines take their time.
+    with concurrent.futures.ThreadPoolExecutor(len(others)) as pool:
+        present = list(pool.map(_answers, (cluster.addresses[i] for i in others)))
+    return [rank for rank, answers in zip(others, present, strict=True) if not answers]
 
 
 class _Patience:

@@ -37,7 +37,7 @@ def work(argv: list[str]) -> None:
         from tests.benchmarks import timing
         from trainer import stages
 
-        session = stages.open_session(settings, path, own, end)
+        session = stages.open_session(settings, path, own, end, command="scaling")
         with session.workers.parting():
             if values.floats:
                 timers = timing.all_reduces(session, values.floats)

@@ -97,6 +97,7 @@ class Examination:
             Termination(
                 grace_secs=runtime.grace_secs, watchdog_secs=runtime.watchdog_secs
             ),
+            command="doctor",
         )
 
     @property

@@ -181,8 +181,10 @@ def open_session(
     path: epath.Path,
     cluster: Cluster | None,
     termination: Termination,
+    *,
+    command: str,
 ) -> Session:
-    """Finds the devices, and the other workers, for a run in the workdir `path`.
+    """Finds the devices, and the other workers, for `command` in the workdir `path`.
 
     Raises:
       ConfigError: the devices or the strategy that the config asks for are not there.
@@ -198,7 +200,11 @@ def open_session(
         console.say(f"{cluster.name} is one of {everyone}")
         rendezvous.meet(
             cluster,
-            _statement(config, path, cluster, num_replicas),
+            {
+                "command": command,
+                "number of replicas": num_replicas,
+                **_statement(config, path, cluster),
+            },
             timeout_secs=config.runtime.rendezvous_secs,
             say=console.say,
         )
@@ -209,9 +215,9 @@ def open_session(
 
 
 def _statement(
-    config: Config, path: epath.Path, cluster: Cluster, num_replicas: int
+    config: Config, path: epath.Path, cluster: Cluster
 ) -> rendezvous.Statement:
-    """What has to be the same on every worker, by its name in a message."""
+    """What else has to be the same on every worker, by its name in a message."""
     settings = flatten(resolved(config))
     del settings["data.data_dir"]  # each machine may have its own copy
     return {
@@ -219,7 +225,6 @@ def _statement(
         "Alambic": trainer.__version__,
         "TensorFlow": tf.__version__,
         "Keras": keras.__version__,
-        "number of replicas": num_replicas,
         "--workdir": str(path),
         **settings,
     }
