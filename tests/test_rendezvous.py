@@ -46,24 +46,23 @@ def in_parallel(*calls):
         return list(pool.map(outcome, calls))
 
 
-@pytest.mark.parametrize("late", [0, 1, 2])
+@pytest.mark.parametrize("late", [0, 2])
 def test_all_go_on_when_the_last_one_is_there(clusters, late):
     said = [[] for _ in clusters]
     started = time.monotonic()
     times = in_parallel(
         *(
-            lambda c=c: meet(c, said[c.rank], delay=1.5 * (c.rank == late))
+            lambda c=c: meet(c, said[c.rank], delay=2.0 * (c.rank == late))
             for c in clusters
         )
     )
-    assert all(1.5 < at - started < 15 for at in times)
+    assert all(2.0 < at - started < 15 for at in times)
     assert max(times) - min(times) < 5
     missing = clusters[0].titles([late])
     for rank in {0, 1, 2} - {late}:
         # The first time some may not have found the chief yet.
-        assert said[rank][-1] == f"waiting for {missing}" + ": Connection refused" * (
-            late == 0
-        )
+        reason = ": Connection refused" if late == 0 else ""
+        assert f"waiting for {missing}{reason}" in said[rank]
     # TensorFlow takes the chief's port over.
     _, _, port = clusters[0].addresses[0].rpartition(":")
     socket.create_server(("127.0.0.1", int(port))).close()
