@@ -8,6 +8,7 @@ import pytest
 
 from tests.conftest import strategy_of
 from trainer import data, distribution, evaluate
+from trainer.termination import StoppedError
 
 # Two examples of class 0, one of class 1, one of class 2; probabilities are given.
 PROBS = np.array([[0.7, 0.2, 0.1], [0.4, 0.5, 0.1], [0.1, 0.8, 0.1], [0.3, 0.1, 0.6]])
@@ -110,11 +111,12 @@ def test_every_image_is_answered_once_and_in_order(num_replicas, num_images):
     examples = data.ArrayExamples(
         inputs=images, labels=np.zeros(num_images, np.int32), ids=np.arange(num_images)
     )
+    stop = distribution.stop_flag()
     predict = evaluate.predictor(
         model,
         examples,
         batch_size=7,
-        stop=distribution.stop_flag(),
+        stop=stop,
         strategy=strategy,
         watched=contextlib.nullcontext,
         xla=False,
@@ -125,3 +127,6 @@ def test_every_image_is_answered_once_and_in_order(num_replicas, num_images):
     # The same function sees new weights.
     model.layers[-1].bias.assign([1.0, 2.0, 3.0])
     np.testing.assert_allclose(predict() - logits, [[1, 2, 3]] * num_images, atol=1e-5)
+    stop.assign(1.0)
+    with pytest.raises(StoppedError, match="in an evaluation"):
+        predict()

@@ -269,3 +269,16 @@ def test_replicas_meet_in_one_collective_a_step():
         if "Collective" in node.op and "Assign" not in node.op
     ]
     assert collectives == ["CollectiveReduceV2"] * 2  # one on each replica
+
+
+@pytest.mark.parametrize("num_replicas", [1, 2])
+def test_a_wish_to_stop_is_told_by_the_next_steps_and_changes_nothing_else(
+    num_replicas,
+):
+    asked, not_asked = (Run(train=ADAM, num_replicas=num_replicas) for _ in range(2))
+    assert asked.compiled.run(2)["stop"] == 0
+    asked.stop.assign(1.0)
+    assert asked.compiled.run(2)["stop"] > 0
+    not_asked.compiled.run(4)
+    for ours, theirs in zip(asked.weights(), not_asked.weights(), strict=True):
+        np.testing.assert_array_equal(ours, theirs)

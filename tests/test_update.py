@@ -276,7 +276,7 @@ def test_an_overflow_on_one_replica_leaves_out_the_update_on_all(
     run.compiled.run(2)
     before = copies(run)
     skipped = run.compiled.run(1)
-    assert skipped == {"overflow": 1.0, "loss_scale": FIRST}
+    assert skipped == {"overflow": 1.0, "loss_scale": FIRST, "stop": 0.0}
     for old, new in zip(before, copies(run), strict=True):
         np.testing.assert_array_equal(old, new)
     assert {float(copy) for copy in numpy_copies(run.update.loss_scale.value)} == {
