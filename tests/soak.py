@@ -23,7 +23,7 @@ from tests import runs
 from tests.conftest import REPOSITORY
 
 NUM_WORKERS = 3
-SECS = (5.0, 25.0)  # of an attempt, in which a fault happens
+SECS = (6, 25)  # of an attempt, between which a fault happens
 
 _FAULTS = flags.DEFINE_integer("faults", 20, "how many")
 _SEED = flags.DEFINE_integer("seed", 0, "of the faults")
@@ -44,11 +44,11 @@ class Outcome:
 
 
 def random_faults(count: int, seed: int) -> list[str]:
-    """Such as "kill:worker:1@secs=7.3"."""
+    """Such as "kill:worker:1@secs=7"."""
     rng = random.Random(seed)
     return [
         f"{rng.choice(('kill', 'term'))}:worker:{rng.randrange(NUM_WORKERS)}"
-        f"@secs={rng.uniform(*SECS):.1f}"
+        f"@secs={rng.randint(*SECS)}"
         for _ in range(count)
     ]
 

@@ -36,3 +36,5 @@ def test_faults_are_as_random_as_their_seed():
     faults = soak.random_faults(20, 0)
     assert faults == soak.random_faults(20, 0) != soak.random_faults(20, 1)
     assert {fault.split(":")[0] for fault in faults} == {"kill", "term"}
+    for fault in faults:
+        faults_of_launch.fault(fault)
