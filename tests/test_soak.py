@@ -2,6 +2,7 @@
 
 import pytest
 
+from launch.local import faults as launcher
 from tests import soak
 
 
@@ -37,4 +38,4 @@ def test_faults_are_as_random_as_their_seed():
     assert faults == soak.random_faults(20, 0) != soak.random_faults(20, 1)
     assert {fault.split(":")[0] for fault in faults} == {"kill", "term"}
     for fault in faults:
-        faults_of_launch.fault(fault)
+        launcher.parse(fault, num_workers=soak.NUM_WORKERS)
