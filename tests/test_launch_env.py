@@ -100,14 +100,18 @@ def test_one_task_is_no_cluster(cluster_path):
         ({"SLURM_STEP_NODELIST": "n["}, "got: Invalid hostlist: n["),
         # As --distribution=cyclic places ranks 0, 1, 2, 3 of two hosts.
         ({"SLURM_NODEID": "0", "SLURM_LOCALID": "1"}, "--distribution=block"),
-        ({"PATH": "/nowhere"}, "got: [Errno 2] No such file or directory: 'scontrol'"),
+        ({"PATH": "/nowhere"}, "got: No such file or directory; it must be on PATH"),
+        ({"SLURM_PROCID": "x"}, "SLURM_PROCID must be a number as srun sets it"),
+        ({"SLURM_PROCID": "-1"}, "SLURM_PROCID must be a number as srun sets it"),
+        ({"SLURM_PROCID": "4"}, "SLURM_PROCID must be below the 4 tasks"),
+        ({"SLURM_JOB_ID": ""}, "SLURM_JOB_ID must be a number as srun sets it, got ''"),
     ],
 )
 def test_a_step_that_cannot_be_read_is_refused(
     cluster_path, changed, said, monkeypatch
 ):
     monkeypatch.setenv("PATH", changed.get("PATH", cluster_path))
-    variables = {name: text for name, text in (TASK | changed).items() if text}
+    variables = {n: text for n, text in (TASK | changed).items() if text is not None}
     with pytest.raises(LaunchError, match=re.escape(said)):
         environment(variables, num_workers=None)
 
@@ -151,6 +155,10 @@ def test_one_pod_is_no_cluster():
     ("variables", "said"),
     [
         (DEMO | {"JOB_COMPLETION_INDEX": "2"}, "above JOB_COMPLETION_INDEX=2, got 2"),
+        (
+            DEMO | {"JOB_COMPLETION_INDEX": "x"},
+            "must be a number as Kubernetes sets it",
+        ),
         (DEMO | {"ALAMBIC_WORKERS": "two"}, "must be the number of the job's pods"),
         (DEMO | {"ALAMBIC_HOST": "demo"}, "demo-node-0-{index}.demo"),
         (JOBSET, "got none: a pod is not told how many there are"),

@@ -32,6 +32,11 @@ def members(
       LaunchError: the count or the names are missing or do not fit the index.
     """
     count = num_workers or _count(environment)
+    if not environment[_INDEX].isdecimal():
+        raise LaunchError(
+            f"{_INDEX} must be a number as Kubernetes sets it, got "
+            f"{environment[_INDEX]!r}"
+        )
     index = int(environment[_INDEX])
     if index >= count:
         raise LaunchError(

@@ -38,11 +38,16 @@ def members(environment: Mapping[str, str]) -> tuple[list[str], int]:
             "SLURM_STEP_TASKS_PER_NODE must count the tasks of each of the "
             f"{len(hosts)} hosts, got {environment['SLURM_STEP_TASKS_PER_NODE']}"
         )
-    first_port = _FIRST_PORT + int(_needed(environment, "SLURM_JOB_ID")) % _NUM_PORTS
+    first_port = _FIRST_PORT + _number(environment, "SLURM_JOB_ID") % _NUM_PORTS
     places = [
         (node, local) for node, count in enumerate(counts) for local in range(count)
     ]
-    rank = int(environment["SLURM_PROCID"])
+    rank = _number(environment, "SLURM_PROCID")
+    if rank >= len(places):
+        raise LaunchError(
+            f"SLURM_PROCID must be below the {len(places)} tasks of "
+            f"SLURM_STEP_TASKS_PER_NODE, got {rank}; start by srun"
+        )
     _require_place(environment, places[rank])
     return [f"{hosts[node]}:{first_port + local}" for node, local in places], rank
 
@@ -60,7 +65,7 @@ def task_counts(text: str) -> list[int]:
 def _require_place(environment: Mapping[str, str], place: tuple[int, int]) -> None:
     """Refuses ranks that do not fill one host after the other."""
     told = tuple(
-        int(_needed(environment, name)) for name in ("SLURM_NODEID", "SLURM_LOCALID")
+        _number(environment, name) for name in ("SLURM_NODEID", "SLURM_LOCALID")
     )
     if told != place:
         raise LaunchError(
@@ -76,6 +81,15 @@ def _needed(environment: Mapping[str, str], name: str) -> str:
     return environment[name]
 
 
+def _number(environment: Mapping[str, str], name: str) -> int:
+    text = _needed(environment, name)
+    if not text.isdecimal():
+        raise LaunchError(
+            f"{name} must be a number as srun sets it, got {text!r}; start by srun"
+        )
+    return int(text)
+
+
 def _hosts(node_list: str) -> list[str]:
     try:
         listing = subprocess.run(
@@ -85,7 +99,7 @@ def _hosts(node_list: str) -> list[str]:
             text=True,
         )
     except (OSError, subprocess.CalledProcessError) as error:
-        reason = getattr(error, "stderr", None) or error
+        reason = getattr(error, "stderr", None) or getattr(error, "strerror", error)
         raise LaunchError(
             f"scontrol must name the hosts of {node_list}, got: {str(reason).strip()}; "
             "it must be on PATH on each host"
