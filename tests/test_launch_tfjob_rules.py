@@ -162,6 +162,14 @@ ERRORS = {
 
 # With the config file beside the job, which the trainer reads.
 UNFIT_SETTINGS = {
+    "no replica": (
+        lambda job: worker(job).update(replicas=0),
+        "replicas must be 1 or more, got 0",
+    ),
+    "replicas in words": (
+        lambda job: worker(job).update(replicas="two"),
+        "replicas must be 1 or more, got 'two'",
+    ),
     "a short grace": (
         lambda job: pod_of(job).update(terminationGracePeriodSeconds=39),
         "must be at least 40, which is runtime.grace_secs (25) and 15 more to end in, "
@@ -306,6 +314,10 @@ def test_the_rules_reach_the_pods_of_a_runtime(tmp_path, capsys):
     assert launch("validate", write(tmp_path / "runtime.yaml", documents)) == 2
     assert "must be named 'node'" in capsys.readouterr().err
     pod["containers"][0]["name"] = "node"
+    runtime["spec"]["mlPolicy"]["numNodes"] = 0
+    assert launch("validate", write(tmp_path / "runtime.yaml", documents)) == 2
+    assert "mlPolicy.numNodes must be 1 or more, got 0" in capsys.readouterr().err
+    runtime["spec"]["mlPolicy"]["numNodes"] = 2
     assert launch("validate", write(tmp_path / "runtime.yaml", documents)) == 2
     [line] = capsys.readouterr().err.splitlines()
     assert "TrainingRuntime demo: terminationGracePeriodSeconds" in line
@@ -345,7 +357,8 @@ def test_what_is_no_manifest_is_refused(text, message, tmp_path, capsys):
 
 def test_a_file_that_is_not_there_is_named(tmp_path, capsys):
     assert launch("validate", str(tmp_path / "absent.yaml")) == 2
-    assert "absent.yaml cannot be read: " in capsys.readouterr().err
+    err = capsys.readouterr().err
+    assert "absent.yaml cannot be read: No such file or directory" in err
 
 
 def test_a_printed_job_with_a_warning_is_printed_all_the_same(capsys):

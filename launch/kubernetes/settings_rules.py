@@ -56,6 +56,8 @@ def _check_strategy(strategy: str, pods: Pods, where: str) -> Iterator[Finding]:
 
 
 def _check_batches(settings: Settings, pods: Pods, where: str) -> Iterator[Finding]:
+    if pods.workers < 1:
+        return  # no batch can be split; a rule on the job tells the number
     devices = pods.gpus or settings["runtime"]["logical_cpus"]
     if settings["runtime"]["strategy"] == "one_device":
         devices = 1

@@ -111,6 +111,9 @@ def _runtime_rules(
 ) -> Iterator[Finding]:
     yield from tfjob_rules.check_name(runtime, where=where)
     yield from pod_rules.check(template, where=where, name=trainjob.CONTAINER)
+    nodes = at(runtime, "spec", "mlPolicy", "numNodes")
+    if nodes is not None and not (isinstance(nodes, int) and nodes > 0):
+        yield Finding(where, f"mlPolicy.numNodes must be 1 or more, got {nodes!r}")
 
 
 _KINDS = {tfjob.KIND: _tfjob, "TrainingRuntime": _runtime}
