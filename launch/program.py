@@ -1,11 +1,13 @@
 """The program to start, and the flags that stand before it."""
 
+import re
 import sys
 
 from absl import flags
 
 from launch.errors import LaunchError
 
+_NO_NUMBER = re.compile(r"flag --(\S+?)=(.*): (?:invalid literal|could not convert)")
 _INTERPRETERS = ("python", "python3")
 
 
@@ -25,10 +27,12 @@ def parse(
     """
     flags.DEFINE_boolean("help", False, "show this help", flag_values=values)
     end = argv.index("--") if "--" in argv else len(argv)
+    # The flags end at the first other word, so that those of a program stay its own.
+    values.set_gnu_getopt(False)
     try:
         stray = values([command, *argv[:end]])[1:]
     except flags.Error as error:
-        raise LaunchError(f"{error}; see python -m launch {command} --help") from None
+        raise unusable_flag(error, command=command) from None
     if values.help:
         print(usage, end="")
         return None
@@ -44,6 +48,17 @@ def parse(
             f"instance: python -m launch {command} ... -- python -m trainer run ..."
         )
     return [sys.executable, *words[1:]] if words[0] in _INTERPRETERS else words
+
+
+def unusable_flag(error: flags.Error, *, command: str) -> LaunchError:
+    """What to say of a flag that is unknown or malformed."""
+    no_number = _NO_NUMBER.match(str(error))
+    said = (
+        "--{} must be a number, got {!r}".format(*no_number.groups())
+        if no_number
+        else error
+    )
+    return LaunchError(f"{said}; see python -m launch {command} --help")
 
 
 def unusable(name: str, error: OSError) -> LaunchError:

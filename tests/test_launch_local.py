@@ -265,13 +265,18 @@ def test_help_tells_every_flag(capsys):
     [
         ("-- true", "--workers must be at least 1, got none"),
         ("--workers=0 -- true", "--workers must be at least 1, got 0"),
-        ("--workers=x -- true", "flag --workers=x"),
+        ("--workers=x -- true", "--workers must be a number, got 'x'; see"),
+        ("--workers=1 --grace-secs=abc -- true", "must be a number, got 'abc'; see"),
         ("--workers=1 --max-restarts=-1 -- true", "--max-restarts must be at least 0"),
         ("--workers=1 --grace-secs=nan -- true", "--grace-secs must be at least 0"),
         ("--workers=1 --steps=3 -- true", "Unknown command line flag 'steps'"),
         ("--workers=1", "needs a program after --, got none"),
         ("--workers=1 --", "needs a program after --, got none"),
         ("--workers=1 true", "got true before"),
+        (
+            "--workers=2 python -m trainer run",
+            "takes flags before -- and the program after it, got python -m trainer run",
+        ),
         ("--workers=1 --fault=kill:worker:0 -- true", "kill:worker:1@step=20"),
         ("--workers=1 --fault=hit:worker:0@step=1 -- true", "one of kill, term, stop"),
         (

@@ -210,7 +210,8 @@ CONFIG = "--config=configs/mnist_mini.toml"
         ([*JOB, "--name=Demo", "--", CONFIG], "name must have at most 50 characters"),
         (
             [*JOB, f"--name={'x' * 45}", "--cron=@daily", "--", CONFIG],
-            "name must have at most 45 characters",
+            "name must have at most 44 characters, of a-z, 0-9 and -, and begin with a "
+            f"letter, got '{'x' * 45}' (45)",
         ),
         pytest.param(
             [*JOB, "--grace-secs=30", "--", CONFIG],
@@ -236,7 +237,25 @@ CONFIG = "--config=configs/mnist_mini.toml"
         (["status", "--nam=demo"], "Unknown command line flag 'nam'"),
         (["status"], "--name must be given"),
         (["logs", "demo", "--name=demo"], "got demo besides"),
-        (["print", *JOB], "or begins with validate, status or logs; got print"),
+        (["stauts", *JOB], "must be validate, status or logs, or a flag such as"),
+        (
+            [*JOB, *COMMAND],
+            "takes flags before -- and the command after it, got python -m trainer run",
+        ),
+        (
+            [*JOB, "--", *COMMAND, "--submit"],
+            "COMMAND must not have --submit, a flag of the launcher: it would go to "
+            "the program; write it before the --",
+        ),
+        ([*JOB, "--", *COMMAND, "-image", "x"], "COMMAND must not have -image, a flag"),
+        ([*JOB, "--", *COMMAND, "--workers=3"], "COMMAND must not have --workers=3"),
+        (
+            [*JOB, "--", *COMMAND[:3], "rnu", CONFIG],
+            "the word after -m trainer must be one of run, teacher, student, baseline, "
+            "evaluate, report, doctor, got rnu",
+        ),
+        ([*JOB, "--", *COMMAND[:3], "--config", "run"], "doctor, got none"),
+        ([*JOB, "--workers=two"], "--workers must be a number, got 'two'; see"),
         ([*JOB, "--kind=job", "--", CONFIG], "--kind=job: value should be one of"),
     ],
 )

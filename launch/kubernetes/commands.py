@@ -16,6 +16,7 @@ from launch.kubernetes import (
     kubectl,
     status,
     tfjob,
+    trainer_command,
     trainjob,
     validate,
     yaml_stream,
@@ -33,6 +34,11 @@ def command(argv: list[str]) -> int:
     actions = {"validate": _validate, "status": _status, "logs": _logs}
     if argv and argv[0] in actions:
         return actions[argv[0]](argv[1:])
+    if argv and not argv[0].startswith("-"):
+        raise LaunchError(
+            "the word after tfjob must be validate, status or logs, or a flag such as "
+            f"--name=NAME, got {argv[0]}; see python -m launch tfjob --help"
+        )
     return _print(argv)
 
 
@@ -42,6 +48,7 @@ def _print(argv: list[str]) -> int:
     if flags is None:
         return _DONE
     _check_cron(flags)
+    trainer_command.check(argv[end + 1 :], launcher_flags=job_flags.NAMES)
     job, settings = assemble.job_of(flags, argv[end + 1 :])
     documents = _documents(flags, job)
     if _report(validate.findings(documents, settings)):
@@ -99,8 +106,10 @@ def _validate(argv: list[str]) -> int:
         text = (
             sys.stdin.read() if file == "-" else pathlib.Path(file).read_text("utf-8")
         )
-    except (OSError, UnicodeDecodeError) as error:
-        raise LaunchError(f"{file} cannot be read: {error}") from None
+    except OSError as error:
+        raise LaunchError(f"{file} cannot be read: {error.strerror}") from None
+    except UnicodeDecodeError as error:
+        raise LaunchError(f"{file} must be text in UTF-8: {error}") from None
     if _report(validate.findings(yaml_stream.load(text, source=file))):
         return exit_codes.UNUSABLE
     print(f"{file}: no error")
@@ -137,7 +146,10 @@ def _read_running(argv: list[str]) -> absl_flags.FlagValues | None:
     absl_flags.DEFINE_string("name", None, "of the job", flag_values=values)
     absl_flags.DEFINE_string("namespace", "default", "of the job", flag_values=values)
     absl_flags.DEFINE_boolean("follow", False, "until they end", flag_values=values)
-    stray = job_flags.read(values, argv, required=("name",))
+    stray = job_flags.read(values, argv)
+    if stray is None:
+        return None
+    job_flags.require(values, ("name",))
     if stray:
         raise LaunchError(f"--name names the one job, got {' '.join(stray)} besides")
-    return None if stray is None else values
+    return values

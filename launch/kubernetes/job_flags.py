@@ -5,6 +5,7 @@ from collections.abc import Sequence
 
 from absl import flags
 
+from launch import program
 from launch.errors import LaunchError
 from launch.kubernetes.settings_rules import GRACE_MARGIN_SECS
 
@@ -77,6 +78,8 @@ class JobFlags:
     submit: bool
 
 
+NAMES = tuple(field.name.replace("_", "-") for field in dataclasses.fields(JobFlags))
+
 _STRINGS = {
     "name": None,
     "namespace": "default",
@@ -116,14 +119,17 @@ def parse(words: Sequence[str]) -> JobFlags | None:
     flags.DEFINE_multi_string("node-selector", [], "see USAGE", flag_values=values)
     flags.DEFINE_enum("kind", KINDS[0], KINDS, "see USAGE", flag_values=values)
     flags.DEFINE_boolean("submit", False, "see USAGE", flag_values=values)
-    stray = read(values, words, required=_REQUIRED)
+    # The flags end at the first other word, so that those of a program stay its own.
+    values.set_gnu_getopt(False)
+    stray = read(values, words)
     if stray is None:
         return None
     if stray:
         raise LaunchError(
-            "python -m launch tfjob takes flags before -- and the command after it, or "
-            f"begins with validate, status or logs; got {' '.join(stray)}"
+            "python -m launch tfjob takes flags before -- and the command after it, "
+            f"got {' '.join(stray)} before"
         )
+    require(values, _REQUIRED)
     found = {
         field.name: values[field.name.replace("_", "-")].value
         for field in dataclasses.fields(JobFlags)
@@ -133,28 +139,30 @@ def parse(words: Sequence[str]) -> JobFlags | None:
     )
 
 
-def read(
-    values: flags.FlagValues, words: Sequence[str], *, required: Sequence[str] = ()
-) -> list[str] | None:
+def read(values: flags.FlagValues, words: Sequence[str]) -> list[str] | None:
     """Reads flags into `values`; returns the other words, None after --help.
 
     Raises:
-      LaunchError: a flag is unknown or malformed, or a required one is missing.
+      LaunchError: a flag is unknown or malformed.
     """
     flags.DEFINE_boolean("help", False, "show this help", flag_values=values)
     try:
         others: list[str] = values(["tfjob", *words])[1:]
     except flags.Error as error:
-        raise LaunchError(f"{error}; see python -m launch tfjob --help") from None
+        raise program.unusable_flag(error, command="tfjob") from None
     if values.help:
         print(USAGE, end="")
         return None
-    for name in required:
+    return others
+
+
+def require(values: flags.FlagValues, names: Sequence[str]) -> None:
+    """Raises LaunchError where one of the flags has no value."""
+    for name in names:
         if values[name].value in (None, ""):
             raise LaunchError(
                 f"--{name} must be given, got none; see python -m launch tfjob --help"
             )
-    return others
 
 
 def _pair(text: str) -> tuple[str, str]:

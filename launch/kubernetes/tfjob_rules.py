@@ -66,11 +66,12 @@ def check_name(job: Document, *, where: str) -> Iterator[Finding]:
     length = len(name or prefix) + (0 if name else _GENERATED)
     stem = name or prefix.rstrip("-")
     if not _NAME.fullmatch(stem) or length > MAX_NAME:
-        limit = MAX_NAME if name else MAX_NAME - _GENERATED
+        # What --name was: the - before the generated part is not its own.
+        limit = MAX_NAME - (length - len(stem))
         yield Finding(
             where,
             f"the name must have at most {limit} characters, of a-z, 0-9 and -, and "
-            f"begin with a letter, got {name or prefix!r} ({len(name or prefix)}); "
+            f"begin with a letter, got {stem!r} ({len(stem)}); "
             "services are named after it",
         )
 

@@ -1,0 +1,46 @@
+"""What the COMMAND of a job may hold: one command of the trainer and its flags."""
+
+import re
+from collections.abc import Sequence
+
+from launch.errors import LaunchError
+
+_COMMANDS = ("run", "teacher", "student", "baseline", "evaluate", "report", "doctor")
+_VALUE_FLAGS = ("config", "set", "workdir")  # of the trainer
+
+
+def check(words: Sequence[str], *, launcher_flags: Sequence[str]) -> None:
+    """Refuses what the trainer would refuse once the pods run.
+
+    Raises:
+      LaunchError: a word is a flag of the launcher, or the trainer has no such command.
+    """
+    for word in words:
+        flag = re.match(r"--?(?:no)?([a-z-]+)", word)
+        if flag and flag[1] in set(launcher_flags) - set(_VALUE_FLAGS):
+            raise LaunchError(
+                f"COMMAND must not have {word}, a flag of the launcher: it would go to "
+                "the program; write it before the --"
+            )
+    if "trainer" in words and words[words.index("trainer") - 1] == "-m":
+        _check_name(_others(words[words.index("trainer") + 1 :]))
+
+
+def _others(words: Sequence[str]) -> list[str]:
+    """The words that are neither flags nor their values."""
+    found = []
+    before = ""
+    for word in words:
+        is_value = re.fullmatch(rf"--?({'|'.join(_VALUE_FLAGS)})", before)
+        if not is_value and not word.startswith("-"):
+            found.append(word)
+        before = "" if is_value else word
+    return found
+
+
+def _check_name(names: Sequence[str]) -> None:
+    if len(names) != 1 or names[0] not in _COMMANDS:
+        raise LaunchError(
+            f"the word after -m trainer must be one of {', '.join(_COMMANDS)}, got "
+            f"{' '.join(names) or 'none'}"
+        )
