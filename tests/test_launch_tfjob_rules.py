@@ -4,6 +4,7 @@ import copy
 
 import pytest
 
+from launch.kubernetes import quantity
 from tests.conftest import REPOSITORY
 from tests.manifests import (
     COMMAND,
@@ -153,6 +154,35 @@ ERRORS = {
     "a name that begins with a digit": (
         lambda job: job["metadata"].update(name="1st"),
         "begin with a letter, got '1st' (3)",
+    ),
+    "a namespace in capitals": (
+        lambda job: job["metadata"].update(namespace="ML"),
+        "the namespace (--namespace) must have at most 63 characters, of a-z, 0-9 and "
+        "- within, got 'ML'",
+    ),
+    "an image with a blank": (
+        lambda job: container_of(job).update(image="bad image"),
+        "image (--image) must be REPOSITORY@sha256:... or REPOSITORY:TAG, without "
+        "blanks, got 'bad image'",
+    ),
+    "no image": (lambda job: container_of(job).pop("image"), "without blanks, got ''"),
+    "memory in no unit": (
+        lambda job: container_of(job)["resources"]["limits"].update(memory="16GB"),
+        "memory (--memory) must be a quantity of Kubernetes above zero, such as 500m, "
+        "4 or 16Gi, got '16GB'",
+    ),
+    "less memory than is shared": (
+        lambda job: container_of(job)["resources"]["limits"].update(memory="8191Mi"),
+        "memory (--memory) must be at least 8Gi, the size of /dev/shm "
+        "(--shared-memory), which counts as a part of it, got 8191Mi",
+    ),
+    "shared memory in no unit": (
+        lambda job: [
+            volume["emptyDir"].update(sizeLimit="8 Gi")
+            for volume in pod_of(job)["volumes"]
+            if volume["name"] == "dshm"
+        ],
+        "sizeLimit (--shared-memory) must be a quantity of Kubernetes above zero",
     ),
     "another version": (
         lambda job: job.update(apiVersion="kubeflow.org/v1beta2"),
@@ -359,6 +389,29 @@ def test_a_file_that_is_not_there_is_named(tmp_path, capsys):
     assert launch("validate", str(tmp_path / "absent.yaml")) == 2
     err = capsys.readouterr().err
     assert "absent.yaml cannot be read: No such file or directory" in err
+
+
+# The sizes are those of Kubernetes's documentation: 128974848 is 123Mi.
+@pytest.mark.parametrize(
+    ("text", "amount"),
+    [
+        ("128974848", 128974848),
+        ("123Mi", 128974848),
+        ("129e6", 129000000),
+        ("129M", 129000000),
+        ("128974848000m", 128974848),
+        ("0.5", 0.5),
+        (".5Gi", 2**29),
+        ("16GB", None),
+        ("16gi", None),
+        ("16 Gi", None),
+        ("0", None),
+        ("-1", None),
+        ("", None),
+    ],
+)
+def test_quantities_are_read_as_kubernetes_reads_them(text, amount):
+    assert quantity.value(text) == amount
 
 
 def test_a_printed_job_with_a_warning_is_printed_all_the_same(capsys):

@@ -1,12 +1,15 @@
 """Rules on the pod of a worker that no schema holds."""
 
 import pathlib
+import re
 from collections.abc import Iterator
 
+from launch.kubernetes import resource_rules
 from launch.kubernetes.findings import Finding, at, items
 from launch.kubernetes.pod import GPU, SHARED_MEMORY
 from launch.kubernetes.yaml_stream import Document
 
+_IMAGE = re.compile(r"[A-Za-z0-9][-\w.:/]*(@sha256:[0-9a-f]{64})?")
 _SHELLS = ("sh", "bash", "dash", "ash", "zsh", "busybox")
 
 
@@ -54,6 +57,7 @@ def check(template: Document, *, where: str, name: str) -> Iterator[Finding]:
             "list",
         )
     yield from _check_image(container, where)
+    yield from resource_rules.check(template, container, where=where)
     if gpus_of(container) and not _has_shared_memory(template, container):
         yield Finding(
             where,
@@ -64,8 +68,14 @@ def check(template: Document, *, where: str, name: str) -> Iterator[Finding]:
 
 
 def _check_image(container: Document, where: str) -> Iterator[Finding]:
-    image = str(container.get("image", ""))
-    if "@sha256:" not in image:
+    image = str(container.get("image") or "")
+    if not _IMAGE.fullmatch(image):
+        yield Finding(
+            where,
+            "image (--image) must be REPOSITORY@sha256:... or REPOSITORY:TAG, without "
+            f"blanks, got {image!r}",
+        )
+    elif "@sha256:" not in image:
         yield Finding(
             where,
             f"image {image!r} has no digest: a pod that is made again may get another "

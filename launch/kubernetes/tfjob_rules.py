@@ -10,6 +10,7 @@ from launch.kubernetes.yaml_stream import Document
 # The operator names a service NAME-worker-INDEX, in the 63 characters of a label.
 MAX_NAME = 50
 _GENERATED = 5  # characters that the server appends to generateName
+_NAMESPACE = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")
 _NAME = re.compile(r"[a-z]([-a-z0-9]*[a-z0-9])?")
 _CLEAN_POD_POLICIES = ("All", "Running", "None")
 _ROLES = ("Chief", "Worker")
@@ -60,7 +61,14 @@ def check(job: Document, *, where: str) -> Iterator[Finding]:
 
 
 def check_name(job: Document, *, where: str) -> Iterator[Finding]:
-    """Yields what is wrong with the name of any kind of job."""
+    """Yields what is wrong with the name and the namespace of any kind of job."""
+    namespace = at(job, "metadata", "namespace")
+    if namespace is not None and not _NAMESPACE.fullmatch(str(namespace)):
+        yield Finding(
+            where,
+            "the namespace (--namespace) must have at most 63 characters, of a-z, 0-9 "
+            f"and - within, got {namespace!r}",
+        )
     name = str(at(job, "metadata", "name") or "")
     prefix = str(at(job, "metadata", "generateName") or "")
     length = len(name or prefix) + (0 if name else _GENERATED)
