@@ -4,7 +4,6 @@ import copy
 
 import pytest
 
-from launch.kubernetes import quantity
 from tests.conftest import REPOSITORY
 from tests.manifests import (
     COMMAND,
@@ -389,29 +388,6 @@ def test_a_file_that_is_not_there_is_named(tmp_path, capsys):
     assert launch("validate", str(tmp_path / "absent.yaml")) == 2
     err = capsys.readouterr().err
     assert "absent.yaml cannot be read: No such file or directory" in err
-
-
-# The sizes are those of Kubernetes's documentation: 128974848 is 123Mi.
-@pytest.mark.parametrize(
-    ("text", "amount"),
-    [
-        ("128974848", 128974848),
-        ("123Mi", 128974848),
-        ("129e6", 129000000),
-        ("129M", 129000000),
-        ("128974848000m", 128974848),
-        ("0.5", 0.5),
-        (".5Gi", 2**29),
-        ("16GB", None),
-        ("16gi", None),
-        ("16 Gi", None),
-        ("0", None),
-        ("-1", None),
-        ("", None),
-    ],
-)
-def test_quantities_are_read_as_kubernetes_reads_them(text, amount):
-    assert quantity.value(text) == amount
 
 
 def test_a_printed_job_with_a_warning_is_printed_all_the_same(capsys):

@@ -30,14 +30,19 @@ def check(settings: Settings, pods: Pods, *, where: str) -> Iterator[Finding]:
             f"({runtime['grace_secs']}) and {GRACE_MARGIN_SECS} more to end in, got "
             f"{pods.grace_secs}; raise it or lower runtime.grace_secs",
         )
-    if runtime["min_gpus"] > pods.gpus:
+    yield from check_gpus(runtime["min_gpus"], pods, where=where)
+    yield from _check_strategy(runtime["strategy"], pods, where)
+    yield from _check_batches(settings, pods, where)
+
+
+def check_gpus(least: int, pods: Pods, *, where: str) -> Iterator[Finding]:
+    """Yields whether a worker has fewer than the `least` GPUs that it asks for."""
+    if least > pods.gpus:
         yield Finding(
             where,
             f"runtime.min_gpus must be at most the {pods.gpus} GPUs of a worker "
-            f"(--gpus-per-worker), got {runtime['min_gpus']}",
+            f"(--gpus-per-worker), got {least}",
         )
-    yield from _check_strategy(runtime["strategy"], pods, where)
-    yield from _check_batches(settings, pods, where)
 
 
 def _check_strategy(strategy: str, pods: Pods, where: str) -> Iterator[Finding]:

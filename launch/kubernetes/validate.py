@@ -5,6 +5,7 @@ from collections.abc import Iterator, Sequence
 
 from launch.errors import LaunchError
 from launch.kubernetes import (
+    mount_rules,
     mounted_config,
     pod_rules,
     settings_rules,
@@ -59,12 +60,21 @@ def findings(
     found: list[Finding] = []
     for workload in workloads:
         found += workload.rules
+        found += mount_rules.check(
+            workload.template,
+            pod_rules.container_of(workload.template, workload.container),
+            documents,
+            where=workload.where,
+        )
         known = settings or mounted_config.settings_of(
             workload.template, workload.container, documents
         )
+        pods = _pods(workload)
         if known:
-            pods = _pods(workload)
             found += settings_rules.check(known, pods, where=workload.where)
+        else:
+            least = mounted_config.least_gpus(workload.template, workload.container)
+            found += settings_rules.check_gpus(least, pods, where=workload.where)
     return found
 
 
