@@ -5,14 +5,17 @@ import signal
 UNUSABLE, INTERRUPTED, PEER_LOST, TERMINATED = 2, 130, 138, 143
 FIRST_OF_SIGNALS = 128  # what signal n has ended has 128 + n
 
-# Those of the trainer, and those that a system adds.
-_MEANINGS = {
-    0: "done",
+# Those that mean it for the trainer alone.
+_OF_TRAINER = {
     1: "a bug; the log has the stack",
     UNUSABLE: "unusable command line, configuration, data, storage or TF_CONFIG",
     3: "training diverged",
     4: "restart budget spent without progress",
     5: "a check failed",
+}
+# Those that a system adds, or that every program of a cluster may end with.
+_OF_ANY = {
+    0: "done",
     INTERRUPTED: "interrupted",
     137: "SIGKILL, for instance where memory or the grace ran out",
     PEER_LOST: "a peer was lost or did not come",
@@ -20,6 +23,7 @@ _MEANINGS = {
     142: "SIGALRM, for instance where workers that met did not connect",
     TERMINATED: "stopped by SIGTERM, after a checkpoint where the program saves one",
 }
+_MEANINGS = _OF_TRAINER | _OF_ANY
 
 
 def of_status(status: int) -> int:
@@ -28,16 +32,16 @@ def of_status(status: int) -> int:
 
 
 def meaning(code: int) -> str:
-    """What the code says; "" where that is not known."""
+    """What the code says of the trainer; "" where that is not known."""
     if code in _MEANINGS:
         return _MEANINGS[code]
     number = code - FIRST_OF_SIGNALS
     return signal.Signals(number).name if number in set(signal.Signals) else ""
 
 
-def described(code: int) -> str:
+def described(code: int, *, of_trainer: bool) -> str:
     """The code, and in brackets what it says where that is known."""
-    said = meaning(code)
+    said = meaning(code) if of_trainer or code not in _OF_TRAINER else ""
     return f"{code} ({said})" if said else str(code)
 
 

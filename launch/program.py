@@ -1,7 +1,9 @@
 """The program to start, and the flags that stand before it."""
 
+import itertools
 import re
 import sys
+from collections.abc import Sequence
 
 from absl import flags
 
@@ -48,6 +50,11 @@ def parse(
             f"instance: python -m launch {command} ... -- python -m trainer run ..."
         )
     return [sys.executable, *words[1:]] if words[0] in _INTERPRETERS else words
+
+
+def is_trainer(words: Sequence[str]) -> bool:
+    """Whether the program is `python -m trainer`, whose exit codes are known."""
+    return ("-m", "trainer") in itertools.pairwise(words)
 
 
 def unusable_flag(error: flags.Error, *, command: str) -> LaunchError:

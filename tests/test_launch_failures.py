@@ -7,6 +7,7 @@ import time
 
 import pytest
 
+from launch import main
 from tests import launching
 
 # Tells that it is ready, then waits to be told to stop.
@@ -38,7 +39,9 @@ ready({str(tmp_path)!r})
 if index == 1:
     while len(os.listdir({str(tmp_path)!r})) < 3: time.sleep(0.01)
     for i in range(30): print("line", i)
-    os.write(2, b"the reason")
+    os.write(2, b"the reason\\n")
+    os.write(2, b"W0000 00:00:17 gpu.cc:1] of TensorFlow\\nI1122 more\\n")
+    os.write(2, b"WARNING: All log messages before absl::InitializeLog() is called\\n")
     sys.exit(5)
 time.sleep(60)
 """
@@ -47,9 +50,12 @@ time.sleep(60)
     assert code == 5
     assert "[worker-0] stopped" in out
     assert "[worker-2] stopped" in out
-    summary = err.partition("launch: worker-1 failed with exit code ")[2].splitlines()
-    assert summary[0].startswith("5 (a check failed); ended: worker-1 with 5, worker-")
-    last_lines = [line.removeprefix("launch:   | ") for line in summary[1:]]
+    assert "gpu.cc:1] of TensorFlow" in err
+    summary = err.partition("launch: the last lines of worker-1:\n")[2].splitlines()
+    assert summary[-1].startswith(
+        "launch: worker-1 failed with exit code 5; ended: worker-1 with 5, worker-"
+    )
+    last_lines = [line.removeprefix("launch:   | ") for line in summary[:-1]]
     assert len(last_lines) == 20
     assert sorted(last_lines) == sorted(
         [*(f"line {i}" for i in range(11, 30)), "the reason"]
@@ -77,7 +83,7 @@ time.sleep(60)
         "launch: worker-1 ended with 1; the others get SIGTERM, and SIGKILL after "
         "0.5 s\n"
     )
-    assert "ended: worker-1 with 1, worker-0 with 137;" in err
+    assert err.endswith("ended: worker-1 with 1, worker-0 with 137\n")
 
 
 def test_an_early_success_of_one_lets_the_others_go_on():
@@ -99,7 +105,7 @@ sys.exit(138)
 """
     code, _, err = launching.run("--workers=3", "--max-restarts=3", script=script)
     assert code == 1
-    assert "worker-1 failed with exit code 1 (a bug; the log has the stack)" in err
+    assert "worker-1 failed with exit code 1; ended: " in err
 
 
 @pytest.mark.slow
@@ -295,7 +301,7 @@ while True: print("x" * 10000)
     launching.wait_for(lambda: not any(map(launching.is_alive, pids)))
     code, _, err = launching.finish(process)
     assert code == 137
-    assert "ended: worker-1 with 137, worker-0 with 137;" in err
+    assert "ended: worker-1 with 137, worker-0 with 137\n" in err
 
 
 def test_faults_strike_their_worker_once_a_job_at_a_step_that_any_worker_tells(
@@ -336,7 +342,20 @@ time.sleep(60)
         script=script,
     )
     assert code == 138
-    assert "ended: worker-0 with 138, worker-1 with 137;" in err
+    assert err.endswith(
+        "launch: worker-0 failed with exit code 138 (a peer was lost or did not come); "
+        "ended: worker-0 with 138, worker-1 with 137; worker-1 did not react to "
+        "SIGTERM, and is likely the one that hung\n"
+    )
+
+
+def test_codes_of_the_trainer_are_explained_for_the_trainer_alone(capfd):
+    words = ["launch", "local", "--workers=1", "--", "python", "-m", "trainer", "rnu"]
+    assert main.main(words) == 2
+    assert "exit code 2 (unusable command line, config" in capfd.readouterr().err
+    code, _, err = launching.run("--workers=1", script="sys.exit(2)")
+    assert code == 2
+    assert err == "launch: worker-0 failed with exit code 2; ended: worker-0 with 2\n"
 
 
 def test_a_fault_can_come_after_a_time_and_one_that_did_not_come_is_told():

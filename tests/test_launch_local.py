@@ -258,6 +258,8 @@ def test_help_tells_every_flag(capsys):
     out = capsys.readouterr().out
     for flag in ("workers", "max-restarts", "log-dir", "grace-secs", "fault"):
         assert f"--{flag}=" in out
+    assert "appends" in out
+    assert '"restart I of K"' in out
 
 
 @pytest.mark.parametrize(

@@ -25,6 +25,7 @@ class Outcome:
     ended: tuple[Worker, ...]  # in the order of their ends
     cause: Worker | None  # whose failure ended the group
     signals: tuple[int, ...]  # that asked the launcher to stop
+    unresponsive: tuple[Worker, ...]  # that SIGTERM did not end within the grace
 
 
 class Group:
@@ -46,6 +47,7 @@ class Group:
         self._ended: list[Worker] = []
         self._cause: Worker | None = None
         self._asked: list[int] = []
+        self._unresponsive: list[Worker] = []
         self._begun = time.monotonic()
         self._blame_at = math.inf
         self._kill_at = math.inf
@@ -58,10 +60,14 @@ class Group:
             self._strike(self._faults.take_after(time.monotonic() - self._begun))
             self._blame()
             if time.monotonic() >= self._kill_at:
+                self._unresponsive = self._running()
                 self._send_all(signal.SIGKILL)
                 self._kill_at = math.inf
         return Outcome(
-            ended=tuple(self._ended), cause=self._cause, signals=tuple(self._asked)
+            ended=tuple(self._ended),
+            cause=self._cause,
+            signals=tuple(self._asked),
+            unresponsive=tuple(self._unresponsive),
         )
 
     def _running(self) -> list[Worker]:

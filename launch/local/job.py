@@ -29,8 +29,10 @@ command is killed.
 flags:
   --workers=N         processes to start
   --max-restarts=K    starts all anew, at most K times, after exit codes from 128 up
-                      except 130 (0)
-  --log-dir=DIR       also writes what each says to DIR/worker-I.log
+                      except 130 (0); each prints how the attempt ended and
+                      "restart I of K", then all that the workers say anew
+  --log-dir=DIR       also appends what each says to DIR/worker-I.log, each attempt
+                      below a heading; what was there before stays
   --grace-secs=S      from SIGTERM to SIGKILL (30)
   --fault=KIND:worker:I@step=N
                       a test: sends worker I SIGKILL, SIGTERM or SIGSTOP (kill, term,
@@ -110,7 +112,8 @@ def _run(job: _Job, screen: Screen, signals: Signals, to_come: faults.Faults) ->
                 if worker.is_running:
                     worker.reap()
         code = _exit_code(outcome)
-        _summarise(outcome, code, screen)
+        if code:
+            _summarise(outcome, job, screen)
         if outcome.signals or not exit_codes.is_worth_a_restart(code):
             break
         if attempt <= job.max_restarts:
@@ -150,18 +153,31 @@ def _exit_code(outcome: Outcome) -> int:
     return exit_codes.TERMINATED
 
 
-def _summarise(outcome: Outcome, code: int, screen: Screen) -> None:
-    if not code:
-        return
+def _summarise(outcome: Outcome, job: _Job, screen: Screen) -> None:
+    """Says how a group ended that failed, the reason last."""
     ends = ", ".join(f"{worker.name} with {worker.code}" for worker in outcome.ended)
     cause = outcome.cause
     if cause is None:
         names = ", ".join(signal.Signals(number).name for number in outcome.signals)
         screen.say(f"stopped by {names}; ended: {ends}")
         return
-    screen.say(
-        f"{cause.name} failed with exit code {exit_codes.described(cause.code)}; "
-        f"ended: {ends}; the last lines of {cause.name}:"
-    )
+    if cause.last_lines:
+        screen.say(f"the last lines of {cause.name}:")
     for line in cause.last_lines:
         screen.say(f"  | {line}")
+    is_trainer = program.is_trainer(job.program)
+    said = exit_codes.described(cause.code, of_trainer=is_trainer)
+    screen.say(
+        f"{cause.name} failed with exit code {said}; ended: {ends}{_hung(outcome)}"
+    )
+
+
+def _hung(outcome: Outcome) -> str:
+    """Who is to blame where a victim is the cause, as far as that is known."""
+    if not outcome.unresponsive or outcome.signals:
+        return ""
+    if outcome.cause is None or outcome.cause.code != exit_codes.PEER_LOST:
+        return ""
+    names = " and ".join(worker.name for worker in outcome.unresponsive)
+    who = "is likely the one" if len(outcome.unresponsive) == 1 else "are likely those"
+    return f"; {names} did not react to SIGTERM, and {who} that hung"

@@ -3,6 +3,7 @@
 import collections
 import ctypes
 import os
+import re
 import signal
 import subprocess
 from collections.abc import Mapping, Sequence
@@ -17,6 +18,8 @@ Line = tuple[int, str]  # the stream it came on, and its text
 _PR_SET_PDEATHSIG = 1
 _CHUNK_BYTES = 1 << 16
 _NUM_LAST_LINES = 20
+# What TensorFlow's compiled parts tell, which is seldom why a program ended.
+_TENSORFLOW = re.compile(r"[IWE]\d{4} |WARNING: All log messages before absl")
 _prctl = ctypes.CDLL(None).prctl
 
 
@@ -104,7 +107,7 @@ class Worker:
         return lines
 
     def _kept(self, stream: int, lines: list[str]) -> list[Line]:
-        self.last_lines += lines
+        self.last_lines += (line for line in lines if not _TENSORFLOW.match(line))
         if self._log:
             for line in lines:
                 self._log.write(line)
