@@ -322,14 +322,15 @@ def test_a_job_that_is_not_there_is_kubectl_s_sentence(launch):
     "words",
     [
         ["status"],
+        ["logs"],
         pytest.param([*JOB, "--submit"], marks=pytest.mark.slow),
     ],
     ids=lambda words: words[-1],
 )
-def test_a_cluster_that_does_not_answer_is_kubectl_s_sentence(words, cluster, tmp_path):
+def test_a_cluster_that_does_not_answer_is_told_as_that(words, cluster, tmp_path):
     with serving(cluster, tmp_path) as environment:
         pass  # and gone again
-    words = [*words, *WHERE] if words == ["status"] else [*words, "--", *COMMAND]
+    words = [*words, *WHERE] if len(words) == 1 else [*words, "--", *COMMAND]
     done = subprocess.run(
         [sys.executable, "-m", "launch", "tfjob", *words],
         cwd=REPOSITORY,
@@ -339,9 +340,25 @@ def test_a_cluster_that_does_not_answer_is_kubectl_s_sentence(words, cluster, tm
         check=False,
     )
     assert done.returncode == 2
+    assert done.stderr.startswith("launch: no cluster answers: ")
     assert "refused" in done.stderr
+    assert done.stderr.endswith("; see kubectl config current-context\n")
+    assert "--validate=false" not in done.stderr
+    assert "delete" not in done.stderr
     assert "Unhandled Error" not in done.stderr
     assert len(done.stderr.splitlines()) == 1
+
+
+def test_a_server_that_names_another_one_that_does_not_answer_has_answered(
+    launch, cluster, monkeypatch
+):
+    said = "failed calling webhook: dial tcp 10.0.0.1:443: connect: connection refused"
+    status_of = {"kind": "Status", "apiVersion": "v1", "status": "Failure"}
+    failure = {**status_of, "code": 500, "reason": "InternalError", "message": said}
+    monkeypatch.setattr(cluster, "create", lambda path, item: (500, failure))
+    done = launch(*JOB, "--submit", "--", *COMMAND)
+    assert done.returncode == 2
+    assert done.stderr.startswith("launch: the cluster refused the job: Error from")
 
 
 @pytest.mark.parametrize("words", [["status"], ["logs"]], ids=lambda words: words[0])

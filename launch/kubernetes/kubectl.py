@@ -21,6 +21,7 @@ def create(documents: Sequence[Document]) -> str:
     """
     done = _run(["create", "--filename=-"], yaml_stream.dump(documents))
     if done.returncode:
+        _require_answer(done.stderr)
         names = [f"{d['kind'].lower()}/{d['metadata']['name']}" for d in documents]
         namespace = documents[0]["metadata"]["namespace"]
         created = ", ".join(done.stdout.split(" created\n")).rstrip(", ")
@@ -41,6 +42,7 @@ def get(kind: str, *words: str, namespace: str) -> dict[str, Any]:
     """
     done = _run(["get", kind, *words, f"--namespace={namespace}", "--output=json"])
     if done.returncode:
+        _require_answer(done.stderr)
         raise LaunchError(f"kubectl get {kind}: {_sentence(done.stderr)}")
     found: dict[str, Any] = json.loads(done.stdout)
     return found
@@ -52,8 +54,9 @@ def become_logs(
     """Replaces this process by one that prints the logs of all pods of a label.
 
     Raises:
-      LaunchError: there is no kubectl.
+      LaunchError: there is no kubectl, or the cluster cannot be reached.
     """
+    get("pods", f"--selector={selector}", namespace=namespace)
     words = [
         "kubectl",
         "logs",
@@ -72,6 +75,10 @@ def become_logs(
         raise LaunchError(_MISSING) from None
 
 
+_NO_ANSWER = re.compile(
+    r"connection to the server|[Uu]nable to connect to the server|: dial tcp |"
+    r"connection refused|no such host|i/o timeout|TLS handshake timeout"
+)
 _MISSING = (
     "kubectl is not on PATH; install it, or print the manifest and give it to the "
     "cluster by other means"
@@ -85,6 +92,17 @@ def _run(words: Sequence[str], text: str = "") -> subprocess.CompletedProcess[st
         )
     except FileNotFoundError:
         raise LaunchError(_MISSING) from None
+
+
+def _require_answer(text: str) -> None:
+    """Raises LaunchError where kubectl says that it reached no cluster."""
+    sentence = _sentence(text)
+    # A server that answers may itself name another one that does not.
+    if _NO_ANSWER.search(sentence) and "from server" not in sentence:
+        said = sentence.partition("; if you choose to ignore these errors")[0]
+        raise LaunchError(
+            f"no cluster answers: {said}; see kubectl config current-context"
+        )
 
 
 def _sentence(text: str) -> str:

@@ -13,14 +13,13 @@ from launch.kubernetes.yaml_stream import Document
 
 
 def settings_of(
-    template: Document, container_name: str, documents: Sequence[Document]
+    template: Document, container: Document, documents: Sequence[Document]
 ) -> Settings | None:
     """Every setting of the run; None where no ConfigMap here holds its file.
 
     Raises:
       LaunchError: the trainer refuses the settings.
     """
-    container = pod_rules.container_of(template, container_name)
     words = pod_rules.words_of(container)
     for value in trainer_config.flag_values(words, "config"):
         path = pathlib.PurePosixPath(value)
@@ -34,9 +33,8 @@ def settings_of(
     return None
 
 
-def least_gpus(template: Document, container_name: str) -> int:
+def least_gpus(container: Document) -> int:
     """The runtime.min_gpus that the command itself sets, 0 where it does not."""
-    container = pod_rules.container_of(template, container_name)
     values = trainer_config.flag_values(pod_rules.words_of(container), "set")
     found = [re.fullmatch(r"runtime\.min_gpus=(\d+)", value) for value in values]
     return max((int(match[1]) for match in found if match), default=0)

@@ -57,25 +57,27 @@ def findings(
             f"a manifest must hold one of {', '.join(_KINDS)} with its pods, got "
             f"{kinds}; python -m launch tfjob prints one"
         )
-    found: list[Finding] = []
-    for workload in workloads:
-        found += workload.rules
-        found += mount_rules.check(
-            workload.template,
-            pod_rules.container_of(workload.template, workload.container),
-            documents,
-            where=workload.where,
-        )
-        known = settings or mounted_config.settings_of(
-            workload.template, workload.container, documents
-        )
-        pods = _pods(workload)
-        if known:
-            found += settings_rules.check(known, pods, where=workload.where)
-        else:
-            least = mounted_config.least_gpus(workload.template, workload.container)
-            found += settings_rules.check_gpus(least, pods, where=workload.where)
-    return found
+    return [
+        finding
+        for workload in workloads
+        for finding in _findings_of(workload, documents, settings)
+    ]
+
+
+def _findings_of(
+    workload: _Workload, documents: Sequence[Document], settings: Settings | None
+) -> Iterator[Finding]:
+    template, where = workload.template, workload.where
+    container = pod_rules.container_of(template, workload.container)
+    yield from workload.rules
+    yield from mount_rules.check(template, container, documents, where=where)
+    known = settings or mounted_config.settings_of(template, container, documents)
+    pods = _pods(workload)
+    if known:
+        yield from settings_rules.check(known, pods, where=where)
+    else:
+        least = mounted_config.least_gpus(container)
+        yield from settings_rules.check_gpus(least, pods, where=where)
 
 
 def _nested(documents: Sequence[Document]) -> Iterator[Document]:

@@ -31,8 +31,8 @@ flags:
   --max-restarts=K    starts all anew, at most K times, after exit codes from 128 up
                       except 130 (0); each prints how the attempt ended and
                       "restart I of K", then all that the workers say anew
-  --log-dir=DIR       also appends what each says to DIR/worker-I.log, each attempt
-                      below a heading; what was there before stays
+  --log-dir=DIR       also appends what each says to DIR/worker-I.log, later
+                      attempts below a line of their own
   --grace-secs=S      from SIGTERM to SIGKILL (30)
   --fault=KIND:worker:I@step=N
                       a test: sends worker I SIGKILL, SIGTERM or SIGSTOP (kill, term,
