@@ -238,7 +238,6 @@ CONFIG = "--config=configs/mnist_mini.toml"
         (["status"], "--name must be given"),
         (["logs", "demo", "--name=demo"], "got demo besides"),
         ([*JOB, "--memory=16GB", "--", CONFIG], "memory (--memory) must be a quantity"),
-        ("memory (--memory) must be at least 8Gi",),
         ([*JOB, "--namespace=ML", "--", CONFIG], "the namespace (--namespace) must"),
         ([*JOB, "--image=", "--", CONFIG], "--image must be given, got none"),
         (["stauts", *JOB], "must be validate, status or logs, or a flag such as"),

@@ -9,7 +9,7 @@ from launch.kubernetes.findings import Finding, at, items
 from launch.kubernetes.pod import GPU, SHARED_MEMORY
 from launch.kubernetes.yaml_stream import Document
 
-_IMAGE = re.compile(r"[A-Za-z0-9][-\w.:/]*(@[a-z0-9]+:[0-9a-f]+)?")
+_IMAGE = re.compile(r"[A-Za-z0-9][-\w.:/]*(@[a-z0-9]+:\w+)?")
 _SHELLS = ("sh", "bash", "dash", "ash", "zsh", "busybox")
 
 
