@@ -251,6 +251,8 @@ CONFIG = "--config=configs/mnist_mini.toml"
             "the program; write it before the --",
         ),
         ([*JOB, "--", *COMMAND, "-image", "x"], "COMMAND must not have -image, a flag"),
+        ([*JOB, "--", *COMMAND, "--nosubmit"], "COMMAND must not have --nosubmit"),
+        ([*JOB, "--", *COMMAND, "--node-selector=a=b"], "must not have --node-sel"),
         ([*JOB, "--", *COMMAND, "--workers=3"], "COMMAND must not have --workers=3"),
         (
             [*JOB, "--", *COMMAND[:3], "rnu", CONFIG],

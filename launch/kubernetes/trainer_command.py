@@ -16,8 +16,9 @@ def check(words: Sequence[str], *, launcher_flags: Sequence[str]) -> None:
       LaunchError: a word is a flag of the launcher, or the trainer has no such command.
     """
     for word in words:
-        flag = re.match(r"--?(?:no)?([a-z-]+)", word)
-        if flag and flag[1] in set(launcher_flags) - set(_VALUE_FLAGS):
+        flag = re.match(r"--?([a-z-]+)", word)
+        names = {flag[1], flag[1].removeprefix("no")} if flag else set()
+        if names & set(launcher_flags) - set(_VALUE_FLAGS):
             raise LaunchError(
                 f"COMMAND must not have {word}, a flag of the launcher: it would go to "
                 "the program; write it before the --"
