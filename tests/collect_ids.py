@@ -10,7 +10,7 @@ import sys
 
 import numpy as np
 
-from trainer import cluster, data, distribution, rendezvous, workers
+from trainer import cluster, data, distribution, rendezvous, termination, workers
 from trainer.config import RuntimeConfig
 
 
@@ -47,7 +47,8 @@ def main(
         seen.append([slots, ids])
     pathlib.Path(folder, f"{own.rank}.json").write_text(json.dumps(seen))
     everyone = workers.Workers(own)
-    with everyone.parting():
+    nobody_stops = termination.Termination(grace_secs=1, watchdog_secs=60)
+    with everyone.parting(nobody_stops):
         everyone.meet()
     os._exit(0)
 

@@ -2,7 +2,6 @@
 
 import pytest
 
-from tests.conftest import strategy_of
 from trainer import distribution
 from trainer.config import ConfigError, RuntimeConfig, TrainConfig
 
@@ -113,7 +112,7 @@ def size(*, global_batch_size: int, accumulate: int = 1) -> int:
     train = TrainConfig(
         global_batch_size=global_batch_size, steps=1, accumulate=accumulate
     )
-    return distribution.per_replica_batch_size(train, strategy_of(2), setting="x")
+    return distribution.per_replica_batch_size(train, 2, setting="x")
 
 
 def test_replicas_share_the_global_batch():

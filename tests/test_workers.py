@@ -154,7 +154,10 @@ def test_a_worker_that_is_silent_is_given_up_within_a_minute(config, tmp_path, r
         other = group.workers[1 - rank]
         assert other.wait(90) == 138
         assert time.monotonic() - stopped < 60
-        assert "was lost" in group.err(1 - rank)
+        title = f"worker-{rank} ({group.addresses[rank]}) was lost"
+        assert title in group.err(1 - rank)
+        assert "Traceback" not in group.err(1 - rank)
+        assert "File" not in group.err(1 - rank)
 
 
 @pytest.mark.slow
@@ -200,8 +203,9 @@ def test_a_worker_that_never_comes_is_named_until_the_others_give_up(config, tmp
         _, waiting, *_, last = (
             line for line in group.err(rank).splitlines() if line.startswith("trainer:")
         )
-        assert waiting == f"trainer: waiting for {missing}"
-        assert last == f"trainer: waited 35 s (runtime.rendezvous_secs) for {missing}"
+        assert waiting.startswith(f"trainer: waiting for {missing} (")
+        waited = f"trainer: waited 35 s (runtime.rendezvous_secs) for {missing}; see"
+        assert last.startswith(waited)
 
 
 @pytest.mark.slow
@@ -223,10 +227,7 @@ def test_workers_that_are_to_do_different_things_end_with_2(config, tmp_path):
             group.start(rank, command)
         assert group.codes(60) == {0: 2, 1: 2}
     for rank in (0, 1):
-        assert (
-            "all workers must have the same distill.alpha, got 0.4 on worker-0 and 0.5 "
-            "on worker-1" in group.err(rank)
-        )
+        assert "differ in distill.alpha (0.4 and 0.5)" in group.err(rank)
 
 
 @pytest.mark.slow

@@ -9,7 +9,7 @@ import os
 import sys
 import time
 
-from trainer import cluster, distribution, rendezvous, workers
+from trainer import cluster, distribution, rendezvous, termination, workers
 from trainer.config import RuntimeConfig
 
 
@@ -24,7 +24,8 @@ def main(secs: float) -> None:
     if own.rank == own.size - 1:
         time.sleep(secs)
     try:
-        with everyone.parting():
+        nobody_stops = termination.Termination(grace_secs=1, watchdog_secs=60)
+        with everyone.parting(nobody_stops):
             everyone.meet()
     except rendezvous.PeerLostError as error:
         print(error, file=sys.stderr, flush=True)

@@ -99,7 +99,7 @@ def _devices(runtime: RuntimeConfig) -> list[str]:
 
 
 def per_replica_batch_size(
-    train: TrainConfig, strategy: tf.distribute.Strategy, *, setting: str
+    train: TrainConfig, num_replicas: int, *, setting: str
 ) -> int:
     """Examples of one step on one replica; `setting` names the section in the message.
 
@@ -107,7 +107,6 @@ def per_replica_batch_size(
       ConfigError: the replicas cannot share the global batch equally, or cannot cut
         their shares into equal micro-batches.
     """
-    num_replicas = strategy.num_replicas_in_sync
     parts = num_replicas * train.accumulate
     if train.global_batch_size % parts:
         nearest = max(1, round(train.global_batch_size / parts)) * parts

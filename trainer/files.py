@@ -6,6 +6,7 @@ nothing keeps two writers apart: a workdir there must have one writer.
 """
 
 import contextlib
+import errno
 import json
 import os
 import pathlib
@@ -117,9 +118,11 @@ def explained(path: epath.PathLike) -> Iterator[None]:
         problem = _problem(path, error)
         if not problem:
             raise
+        full = getattr(error, "errno", None) in (errno.ENOSPC, errno.EDQUOT)
         raise StorageError(
-            f"{path} cannot be written: {problem}; make room there or choose another "
-            "--workdir; files written before are intact"
+            f"{path} cannot be written: {problem}; "
+            f"{'make room there or ' if full else ''}choose another --workdir; "
+            "files written before are intact"
         ) from error
 
 

@@ -156,7 +156,7 @@ def _run_session(
         from trainer import stages
 
         session = stages.open_session(settings, path, own, end, command=" ".join(names))
-        with session.workers.parting():
+        with session.workers.parting(end):
             stages.run(session, names, whole=names == STAGE_NAMES)
 
 

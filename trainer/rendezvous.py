@@ -90,11 +90,13 @@ class _Patience:
         if now >= self._end:
             raise PeerLostError(
                 f"waited {self._timeout_secs:.0f} s (runtime.rendezvous_secs) for "
-                f"{waiting_for}"
+                f"{waiting_for}; see that it is started, with the same TF_CONFIG, and "
+                "that all workers reach the chief's port"
             )
         if now >= self._next:
             self._next += self._every_secs
-            self._say(f"waiting for {waiting_for}")
+            left = max(0.0, self._end - now)
+            self._say(f"waiting for {waiting_for} ({left:.0f} s left)")
 
 
 class _Reception:
@@ -273,12 +275,16 @@ def _disagreement(cluster: Cluster, statements: Mapping[int, Statement]) -> str:
     first = statements[0]
     for rank in range(1, cluster.size):
         other = statements[rank]
-        for name in [*first, *(other.keys() - first.keys())]:
-            if first.get(name) != other.get(name):
-                return (
-                    f"all workers must have the same {name}, got "
-                    f"{first.get(name)!r} on {cluster.names[0]} and "
-                    f"{other.get(name)!r} on {cluster.names[rank]}; start every "
-                    "worker with the same command, files and installation"
-                )
+        different = [
+            f"{name} ({first.get(name)!r} and {other.get(name)!r})"
+            for name in [*first, *(other.keys() - first.keys())]
+            if first.get(name) != other.get(name)
+        ]
+        if different:
+            return (
+                "all workers must be about to do the same, but "
+                f"{cluster.names[0]} and {cluster.names[rank]} differ in "
+                f"{', '.join(different[:5])}; start every worker with the same "
+                "command, files and installation"
+            )
     return ""

@@ -71,6 +71,17 @@ class Termination:
         Raises:
           StoppedError: the body ended for another reason after it was asked.
         """
+        with self._answering(answer):
+            yield
+        if self._is_asked:
+            raise StoppedError("stopped by SIGTERM after the last step, which is saved")
+
+    def ending(self) -> contextlib.AbstractContextManager[None]:
+        """In the body a SIGTERM is not needed any more: the process ends anyway."""
+        return self._answering(lambda: None)
+
+    @contextlib.contextmanager
+    def _answering(self, answer: Callable[[], None]) -> Iterator[None]:
         with self._lock:
             self._answers.append(answer)
         try:
@@ -78,8 +89,6 @@ class Termination:
         finally:
             with self._lock:
                 self._answers.remove(answer)
-        if self._is_asked:
-            raise StoppedError("stopped by SIGTERM after the last step, which is saved")
 
     @contextlib.contextmanager
     def watched(self, action: str) -> Iterator[None]:

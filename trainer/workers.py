@@ -11,6 +11,7 @@ import contextlib
 import faulthandler
 import itertools
 import json
+import re
 import signal
 import time
 from collections.abc import Callable, Iterator
@@ -22,7 +23,7 @@ from tensorflow.python.eager import context
 from trainer import rendezvous
 from trainer.cluster import Cluster
 from trainer.rendezvous import PeerLostError
-from trainer.termination import StoppedError
+from trainer.termination import StoppedError, Termination
 
 # A worker that has not been heard of for so long is lost. Shorter would end healthy
 # runs whose processors are busy; all others notice within twice this time.
@@ -86,10 +87,11 @@ class Workers:
         self._meet(float("inf"))
 
     @contextlib.contextmanager
-    def parting(self) -> Iterator[None]:
+    def parting(self, termination: Termination) -> Iterator[None]:
         """Workers leave the body together and the chief last, who has their service.
 
-        This includes the ends that all of them come to at the same step.
+        This includes the ends that all of them come to at the same step. A SIGTERM that
+        comes so late changes nothing.
 
         Raises:
           PeerLostError: a worker is gone.
@@ -98,9 +100,11 @@ class Workers:
             try:
                 yield
             except (StoppedError, FloatingPointError):
-                self._part()
+                with termination.ending():
+                    self._part()
                 raise
-            self._part()
+            with termination.ending():
+                self._part()
 
     def _meet(self, timeout_secs: float) -> None:
         if self._cluster is None:
@@ -157,13 +161,30 @@ def _losses_told(cluster: Cluster | None) -> Iterator[None]:
     except _LOSSES as error:
         if cluster is None:
             raise
-        gone = rendezvous.absent(cluster)
-        who = cluster.titles(gone) if gone else "another worker"
-        what = (error.message.strip() or type(error).__name__).splitlines()
+        told = error.message.strip() or type(error).__name__
+        # After the stack of the operation, and before advice to restart it.
+        told = told.rpartition("Collective ops is aborted by:")[2]
+        told = " ".join(told.partition("The error could be from")[0].split())
         raise PeerLostError(
-            f"{who} was lost; all workers have to be started again, and go on from the "
-            f"last checkpoint ({cluster.name} was told: {' '.join(what)[:500]})"
+            f"{_lost(cluster, told)} was lost; all workers have to be started again, "
+            "and go on from the last checkpoint "
+            f"({cluster.name} was told: {told[:300]})"
         ) from error
+
+
+def _lost(cluster: Cluster, told: str) -> str:
+    """Who does not answer, or who TensorFlow says has been silent."""
+    silent = {
+        f"{job}-{index}"
+        for job, index in re.findall(r"/job:(\w+)/replica:0/task:(\d+)", told)
+    }
+    others = [rank for rank in range(cluster.size) if rank != cluster.rank]
+    lost = rendezvous.absent(cluster) or [
+        rank for rank in others if cluster.names[rank] in silent
+    ]
+    if not lost and len(others) == 1:
+        lost = others
+    return cluster.titles(lost) or "another worker"
 
 
 def _configure(cluster: Cluster) -> None:

@@ -38,7 +38,7 @@ def work(argv: list[str]) -> None:
         from trainer import stages
 
         session = stages.open_session(settings, path, own, end, command="scaling")
-        with session.workers.parting():
+        with session.workers.parting(end):
             if values.floats:
                 timers = timing.all_reduces(session, values.floats)
             else:

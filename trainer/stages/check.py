@@ -28,7 +28,9 @@ def check(session: Session) -> None:
 def _check_training(
     session: Session, setting: str, train: TrainConfig, num_examples: int
 ) -> None:
-    distribution.per_replica_batch_size(train, session.strategy, setting=setting)
+    distribution.per_replica_batch_size(
+        train, session.strategy.num_replicas_in_sync, setting=setting
+    )
     num_steps = optimizers.num_steps(train, num_examples=num_examples)
     optimizers.schedule(train, num_steps=num_steps, setting=setting)
     augmentation(session, train, setting=setting)

@@ -7,7 +7,7 @@ import keras
 import numpy as np
 from etils import epath
 
-from trainer import core, data, distribution, models, optimizers, step
+from trainer import console, core, data, distribution, models, optimizers, step
 from trainer.checkpoint import Checkpoints, Position, latest_position
 from trainer.config import DataConfig, TrainConfig
 from trainer.stages.session import Session
@@ -71,6 +71,8 @@ def start(session: Session, training: Training) -> Learner:
     # because a disk that machines share may show them different files for a while.
     latest = session.workers.from_chief(checkpoints.latest_step)
     position = checkpoints.restore(latest) if latest else Position()
+    if position.step and session.workers.is_chief:
+        console.say(f"{training.title} goes on from step {position.step}")
     compiled = step.compile_step(
         training.computed,
         model=model,
@@ -119,7 +121,9 @@ def batches(session: Session, training: Training, first_step: int) -> data.Batch
         augment=augmentation(session, training.section, setting=training.setting),
         seed=training.seed,
         per_replica_batch_size=distribution.per_replica_batch_size(
-            training.section, session.strategy, setting=training.setting
+            training.section,
+            session.strategy.num_replicas_in_sync,
+            setting=training.setting,
         ),
         first_step=first_step,
         strategy=session.strategy,

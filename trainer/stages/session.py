@@ -5,6 +5,7 @@ import functools
 import hashlib
 import json
 from collections.abc import Callable
+from typing import Any
 
 import keras
 import numpy as np
@@ -187,7 +188,8 @@ def open_session(
     """Finds the devices, and the other workers, for `command` in the workdir `path`.
 
     Raises:
-      ConfigError: the devices or the strategy that the config asks for are not there.
+      ConfigError: the devices or the strategy that the config asks for are not there,
+        or cannot share its batches.
       ClusterError: the workers are not about to do the same.
       PeerLostError: a worker did not come.
     """
@@ -196,27 +198,30 @@ def open_session(
         config.runtime, num_workers=num_workers
     )
     if cluster:
-        everyone = cluster.titles(list(range(cluster.size)))
-        console.say(f"{cluster.name} is one of {everyone}")
-        rendezvous.meet(
-            cluster,
-            {
-                "command": command,
-                "number of replicas": num_replicas,
-                **_statement(config, path, cluster),
-            },
-            timeout_secs=config.runtime.rendezvous_secs,
-            say=console.say,
-        )
-        cluster.announce()
+        own = {"command": command, "number of replicas": num_replicas}
+        _meet(config, cluster, own | _statement(config, path, cluster))
     with joining(cluster):
         strategy = distribution.strategy(config.runtime, num_workers=num_workers)
     return Session(config, path, strategy, Workers(cluster), termination)
 
 
-def _statement(
-    config: Config, path: epath.Path, cluster: Cluster
-) -> rendezvous.Statement:
+def _meet(config: Config, cluster: Cluster, statement: dict[str, Any]) -> None:
+    num_replicas = statement["number of replicas"] * cluster.size
+    for setting, section in config.trainings.items():
+        # Known already, and sooner than TensorFlow has connected the workers.
+        distribution.per_replica_batch_size(section, num_replicas, setting=setting)
+    everyone = cluster.titles(list(range(cluster.size)))
+    console.say(f"{cluster.name} is one of {everyone}")
+    rendezvous.meet(
+        cluster,
+        statement,
+        timeout_secs=config.runtime.rendezvous_secs,
+        say=console.say,
+    )
+    cluster.announce()
+
+
+def _statement(config: Config, path: epath.Path, cluster: Cluster) -> dict[str, Any]:
     """What else has to be the same on every worker, by its name in a message."""
     settings = flatten(resolved(config))
     del settings["data.data_dir"]  # each machine may have its own copy
