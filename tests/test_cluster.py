@@ -105,6 +105,8 @@ def test_an_evaluator_is_left_out(monkeypatch):
         ({"worker": ["a:1", "[::1]:2"]}, "worker", 0, r"got \[::1\]:2 among"),
         ({"worker": ["a:1", "b"]}, "worker", 0, r"form host:port, got 'b'"),
         ({"worker": ["a:1", "b:0"]}, "worker", 0, r"ports go from 1"),
+        ({"worker": ["a:1", "b..c:2"]}, "worker", 0, r"looked up, got 'b\.\.c'"),
+        ({"worker": ["a:1", "b" * 64 + ":2"]}, "worker", 0, r"1 to 63 characters"),
         ({"worker": "a:1"}, "worker", 0, r"to a list of addresses"),
         ({"worker": [1, 2]}, "worker", 0, r"to a list of addresses"),
         ({"chief": ["a:1", "b:1"]}, "chief", 0, r"one chief at most, got 2"),

@@ -190,6 +190,13 @@ def _check_addresses(addresses: tuple[str, ...]) -> None:
                 f"{_VARIABLE}'s addresses must have the form host:port, "
                 f"got {address!r}; ports go from 1 to 65535"
             )
+        try:
+            host.encode("idna")
+        except UnicodeError as error:
+            raise ClusterError(
+                f"{_VARIABLE}'s hosts must have names that can be looked up, got "
+                f"{host!r}; each part between dots has 1 to 63 characters"
+            ) from error
     twice = sorted({a for a in addresses if addresses.count(a) > 1})
     if twice:
         raise ClusterError(
