@@ -115,7 +115,9 @@ def test_a_killed_worker_is_named_by_the_others_and_the_next_start_goes_on(
         assert group.codes(60) == {rank: -signal.SIGKILL, other: 138}
         assert time.monotonic() - died < 60
     title = f"worker-{rank} ({group.addresses[rank]}) was lost"
-    assert title in group.err(other)
+    (told,) = (line for line in group.err(other).splitlines() if title in line)
+    assert f"(worker-{other} was told: " in told
+    assert "File" not in told
     groups.finish(tmp_path, 2, "run", config, workdir, *groups.SMALL)
     assert_same_training(workdir, alone)
 

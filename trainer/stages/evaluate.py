@@ -1,9 +1,11 @@
 """The evaluate stage: the test split, read once, and every model's metrics on it."""
 
+import functools
 import statistics
 from typing import Any
 
 import numpy as np
+from etils import epath
 
 from trainer import checkpoint, data, events, files
 from trainer import evaluate as metrics
@@ -74,12 +76,11 @@ def _entry(
         folder = session.folder(role, seed)
         model = session.build(role, seed)
         predict = session.predictor(model, test)
-        position = checkpoint.latest_position(folder / CHECKPOINTS)
         logits = {}
         for kind, file in (("last", LAST), ("best", FINISHED)):
             session.load(model, folder / file, stage=role)
             logits[kind] = predict()
-        steps = {"last": position.step, "best": position.best_step}
+        steps = session.workers.from_chief(functools.partial(_steps, folder))
         measured: dict[str, Metrics] = {
             kind: {"step": steps[kind]} | _measured(values, test.labels, teacher_logits)
             for kind, values in logits.items()
@@ -95,6 +96,12 @@ def _entry(
         **_over_seeds([run["best"] for run in runs]),
     }
     return entry, selected[0]
+
+
+def _steps(folder: epath.Path) -> dict[str, int]:
+    """Of the last and of the best model of the training in `folder`."""
+    position = checkpoint.latest_position(folder / CHECKPOINTS)
+    return {"last": position.step, "best": position.best_step}
 
 
 def _over_seeds(best: list[Metrics]) -> Metrics:
