@@ -39,8 +39,10 @@ class Group:
         self.addresses = [f"127.0.0.1:{port}" for port in free_ports(size)]
         self.workers: dict[int, subprocess.Popen] = {}
 
-    def start(self, rank: int, command: list[str]) -> None:
-        """Starts one worker with `python -m COMMAND`."""
+    def start(
+        self, rank: int, command: list[str], *, wrapper: tuple[str, ...] = ()
+    ) -> None:
+        """Starts one worker with `python -m COMMAND`, by a `wrapper` that execs it."""
         cluster = {"worker": self.addresses}
         task = {"type": "worker", "index": rank}
         with (
@@ -48,7 +50,7 @@ class Group:
             open(self._path(rank, "err"), "w") as err,
         ):
             self.workers[rank] = subprocess.Popen(
-                [sys.executable, "-m", *command],
+                [*wrapper, sys.executable, "-m", *command],
                 cwd=REPOSITORY,
                 stdout=out,
                 stderr=err,

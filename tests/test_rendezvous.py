@@ -78,8 +78,8 @@ def test_different_statements_are_told_on_all_workers(clusters):
     assert {type(error) for error in errors} == {ClusterError}
     assert {str(error) for error in errors} == {
         "all workers must be about to do the same, but chief-0 and worker-1 differ "
-        "in TensorFlow ('2.21.0' and '2.22.0'); start every worker with the same command, "
-        "files and installation"
+        "in TensorFlow ('2.21.0' and '2.22.0'); start every worker with the same "
+        "command, files and installation"
     }
 
 
@@ -97,8 +97,8 @@ def test_who_did_not_come_is_named_on_all_workers(clusters):
     assert {type(error) for error in errors} == {PeerLostError}
     assert {str(error) for error in errors} == {
         f"waited 2 s (runtime.rendezvous_secs) for {clusters[0].titles([2])}; see that "
-        "it is started, with the same TF_CONFIG, and that all workers reach the chief's "
-        "port"
+        "it is started, with the same TF_CONFIG, and that all workers reach the "
+        "chief's port"
     }
 
 

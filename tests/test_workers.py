@@ -2,14 +2,16 @@
 
 import itertools
 import json
+import os
 import re
+import shutil
 import signal
 import time
 
 import numpy as np
 import pytest
 
-from tests import groups, runs
+from tests import groups, runs, test_data_runs
 
 LONG = (
     "--set=seeds=[0]",
@@ -243,6 +245,64 @@ def test_a_finished_run_is_over_at_once_without_the_other_workers(
         assert group.codes(20) == {0: 0, 1: 0}
     assert "gain over baseline" in group.out(0)
     assert "TensorFlow" not in group.err(0)
+
+
+@pytest.mark.slow
+def test_a_report_that_is_missing_is_the_chief_s_work_alone(config, alone, tmp_path):
+    workdir = tmp_path / "workdir"
+    shutil.copytree(alone, workdir)
+    shutil.rmtree(workdir / "report")
+    for name in ("run", "report"):
+        with groups.Group(tmp_path, 2) as group:
+            for rank in (1, 0):
+                group.start(rank, runs.command(name, config, workdir, *groups.SMALL))
+                assert group.codes(60)[rank] == 0
+        assert f"report: {workdir}/report/index.html" in group.out(0)
+
+
+def in_place_of(path, other):
+    """What shows one process `other` under the name `path`, as on another machine."""
+    if os.geteuid() != 0:
+        pytest.skip("mounting a file needs root")
+    mount = f'mount --bind {other} {path} && exec "$@"'
+    return ("unshare", "-m", "sh", "-c", mount, "sh")
+
+
+@pytest.mark.slow
+def test_workers_must_share_the_workdir(config, tmp_path):
+    workdir, other = tmp_path / "workdir", tmp_path / "other"
+    workdir.mkdir()
+    other.mkdir()
+    command = runs.command("run", config, workdir, *groups.SMALL)
+    with groups.Group(tmp_path, 2) as group:
+        group.start(0, command)
+        group.start(1, command, wrapper=in_place_of(workdir, other))
+        assert group.codes(150) == {0: 138, 1: 2}
+    assert "must be on a disk, or in a store, that all workers share" in group.err(1)
+
+
+@pytest.mark.slow
+def test_workers_must_read_the_same_examples(tmp_path):
+    tables = tmp_path / "points.csv", tmp_path / "other.csv"
+    for path, num_rows in zip(tables, (200, 160), strict=True):
+        rows = [f"{i % 7},{i % 5},{i % 3}" for i in range(num_rows)]
+        path.write_text("\n".join(["x,y,label", *rows]) + "\n")
+    config = tmp_path / "table.toml"
+    config.write_text(
+        test_data_runs.DATA.format(dataset=f"csv:{tables[0]}")
+        + test_data_runs.TRAININGS.format(
+            model="mlp",
+            teacher_options="options.hidden_sizes = [8]",
+            student_options="options.hidden_sizes = [4]",
+        )
+    )
+    command = runs.command("run", config, tmp_path / "workdir")
+    with groups.Group(tmp_path, 2) as group:
+        group.start(0, command)
+        group.start(1, command, wrapper=in_place_of(*tables))
+        assert group.codes(90) == {0: 2, 1: 2}
+    for rank in (0, 1):
+        assert "must read the same examples of 'train[:60%]'" in group.err(rank)
 
 
 @pytest.mark.slow

@@ -231,6 +231,8 @@ def _way_out(path: epath.Path) -> str:
     steps = _steps(path.parent)
     names = {step: _path(path.parent, step).name for step in steps}
     gone = [name for name in names.values() if name >= path.name]
+    if not gone:
+        return "see that all workers share one --workdir, or choose another"
     older = [step for step, name in names.items() if name < path.name]
     back = f"go on from step {older[-1]}" if older else "start anew"
     return f"delete {', '.join(gone)} there to {back}"

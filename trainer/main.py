@@ -129,7 +129,12 @@ def _run_stages(names: tuple[str, ...], values: flags.FlagValues) -> int:
     is_chief = own is None or own.is_chief
     if is_chief:
         workdir.claim(path, settings)
-    if names != STAGE_NAMES or not workdir.is_finished(path):
+    is_finished = names == STAGE_NAMES and workdir.is_finished(path)
+    if own and _is_for_chief_alone(names, path):
+        if not is_chief:
+            return DONE
+        names, own = ("report",), None
+    if not is_finished:
         with contextlib.ExitStack() as stack:
             if is_chief:
                 restarts = settings.runtime.max_restarts
@@ -138,6 +143,11 @@ def _run_stages(names: tuple[str, ...], values: flags.FlagValues) -> int:
     if is_chief and names[-1] in ("evaluate", "report"):
         print(_outcome(path))
     return DONE
+
+
+def _is_for_chief_alone(names: tuple[str, ...], path: epath.Path) -> bool:
+    """Whether other workers, which may have ended already, are not needed any more."""
+    return names == ("report",) or (names == STAGE_NAMES and workdir.is_evaluated(path))
 
 
 def _run_session(

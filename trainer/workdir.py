@@ -43,6 +43,11 @@ def is_finished(workdir: epath.Path) -> bool:
     return (workdir / RESULTS).exists() and (workdir / REPORT).exists()
 
 
+def is_evaluated(workdir: epath.Path) -> bool:
+    """Whether nothing but the report may be missing."""
+    return all((workdir / name).exists() for name in (PREDICTIONS, RESULTS))
+
+
 def claim(workdir: epath.Path, config: Config) -> None:
     """Makes the workdir this run's, or finds that it is.
 

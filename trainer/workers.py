@@ -82,9 +82,13 @@ class Workers:
         self.from_chief(lambda: None)
         return action()
 
+    def exchange(self, value: str) -> list[str]:
+        """What every worker gives, in the order of their ranks."""
+        return self._exchange(value, float("inf"))
+
     def meet(self) -> None:
         """Returns once all workers have come here."""
-        self._meet(float("inf"))
+        self.exchange("here")
 
     @contextlib.contextmanager
     def parting(self, termination: Termination) -> Iterator[None]:
@@ -106,19 +110,22 @@ class Workers:
             with termination.ending():
                 self._part()
 
-    def _meet(self, timeout_secs: float) -> None:
-        if self._cluster is None:
-            return
+    def _exchange(self, value: str, timeout_secs: float) -> list[str]:
+        cluster = self._cluster
+        if cluster is None:
+            return [value]
         key = self._key()
-        _store(f"{key}/{self._cluster.rank}", "here")
-        for rank in range(self._cluster.size):
-            _stored(self._cluster, f"{key}/{rank}", timeout_secs)
+        _store(f"{key}/{cluster.rank}", value)
+        return [
+            _stored(cluster, f"{key}/{rank}", timeout_secs)
+            for rank in range(cluster.size)
+        ]
 
     def _part(self) -> None:
         if self._cluster is None:
             return
         with contextlib.suppress(tf.errors.OpError):
-            self._meet(_PARTING_SECS)
+            self._exchange("parting", _PARTING_SECS)
         if self._cluster.is_chief:
             end = time.monotonic() + _PARTING_SECS
             others = set(range(1, self._cluster.size))

@@ -99,7 +99,9 @@ def reading() -> Iterator[None]:
         yield
     except tf.errors.OpError as error:
         # When another worker is lost, pipelines are cancelled too.
-        is_lost = "Collective ops is aborted" in error.message
+        is_lost = isinstance(error, tf.errors.CancelledError) or (
+            "Collective ops is aborted" in error.message
+        )
         if "IteratorGetNext" not in error.message or is_lost:
             raise
         raise DataError(

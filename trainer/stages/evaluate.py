@@ -35,7 +35,7 @@ def evaluate(session: Session) -> None:
         "student": config.seeds,
         "baseline": config.seeds,
     }
-    test = session.source.read(config.data.test_split)
+    test = session.read(config.data.test_split)
     models: dict[str, Metrics] = {}
     logits: dict[str, np.ndarray] = {}
     for role, role_seeds in seeds.items():

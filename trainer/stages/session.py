@@ -4,6 +4,7 @@ import dataclasses
 import functools
 import hashlib
 import json
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -18,6 +19,7 @@ from trainer import (
     data,
     distribution,
     evaluate,
+    files,
     models,
     rendezvous,
     workdir,
@@ -34,6 +36,9 @@ from trainer.config import (
 )
 from trainer.termination import Termination
 from trainer.workers import Workers, joining
+
+# Until a disk that machines share has shown each what another wrote.
+_SHOWN_SECS = 60
 
 
 @dataclasses.dataclass(frozen=True)
@@ -62,7 +67,7 @@ class Session:
     @functools.cached_property
     def training(self) -> data.Examples:
         """All training examples: the teacher's."""
-        return self.source.read(self.config.data.train_split)
+        return self.read(self.config.data.train_split)
 
     @functools.cached_property
     def transfer(self) -> data.Examples:
@@ -72,7 +77,25 @@ class Session:
     @functools.cached_property
     def validation(self) -> data.Examples:
         """The examples that select a checkpoint."""
-        return self.source.read(self.config.data.validation_split)
+        return self.read(self.config.data.validation_split)
+
+    def read(self, split: str) -> data.Examples:
+        """The examples of `split`, which are the same on all workers.
+
+        Raises:
+          DataError: they are not, or cannot be read.
+        """
+        examples = self.source.read(split)
+        digest = hashlib.sha256(repr(self.source.class_names).encode())
+        for array in (examples.ids, examples.labels):
+            digest.update(np.ascontiguousarray(array).tobytes())
+        if len(set(self.workers.exchange(digest.hexdigest()))) > 1:
+            raise data.DataError(
+                f"all workers must read the same examples of {split!r} in "
+                f"data.dataset {self.config.data.dataset!r}, got other ids, labels or "
+                "classes on some of them; give all the same files"
+            )
+        return examples
 
     @functools.cached_property
     def teacher(self) -> keras.Model:
@@ -202,6 +225,8 @@ def open_session(
         _meet(config, cluster, own | _statement(config, path, cluster))
     with joining(cluster):
         strategy = distribution.strategy(config.runtime, num_workers=num_workers)
+    if cluster and not cluster.is_chief:
+        _find_config(path, cluster)
     return Session(config, path, strategy, Workers(cluster), termination)
 
 
@@ -219,6 +244,18 @@ def _meet(config: Config, cluster: Cluster, statement: dict[str, Any]) -> None:
         say=console.say,
     )
     cluster.announce()
+
+
+def _find_config(path: epath.Path, cluster: Cluster) -> None:
+    """Looks for what the chief wrote into the workdir before the workers met."""
+    for _ in range(_SHOWN_SECS):
+        if files.is_there(path / workdir.CONFIG):
+            return
+        time.sleep(1)
+    raise ConfigError(
+        f"--workdir must be on a disk, or in a store, that all workers share, got "
+        f"{path}, where {cluster.name} does not find the chief's {workdir.CONFIG}"
+    )
 
 
 def _statement(config: Config, path: epath.Path, cluster: Cluster) -> dict[str, Any]:
