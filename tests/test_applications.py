@@ -167,6 +167,7 @@ def test_every_other_one_has_finite_logits_and_keras_number_of_parameters(name):
     assert model.count_params() == original(name).count_params()
 
 
+@pytest.mark.slow
 def test_grey_is_three_equal_colours():
     name = "MobileNetV3Small"
     grey = images(name, channels=1)
@@ -181,7 +182,10 @@ def test_two_channels_are_refused():
         build("MobileNetV3Small", channels=2)
 
 
-@pytest.mark.parametrize("name", ["MobileNetV3Small", "EfficientNetB0"])
+@pytest.mark.parametrize(
+    "name",
+    ["MobileNetV3Small", pytest.param("EfficientNetB0", marks=pytest.mark.slow)],
+)
 def test_pixels_and_logits_are_float32_where_the_rest_is_bfloat16(name):
     model = build(name, precision="mixed_bfloat16")
     dtypes = [
@@ -297,7 +301,10 @@ def load(model, path):
     models.load_weights(model, str(path), setting="teacher.weights")
 
 
-@pytest.mark.parametrize("name", ["MobileNet", "MobileNetV3Small"])
+@pytest.mark.parametrize(
+    "name",
+    [pytest.param("MobileNet", marks=pytest.mark.slow), "MobileNetV3Small"],
+)
 def test_weights_that_keras_saved_fit(name, tmp_path):
     keras_model = original(name)
     randomise(keras_model)
@@ -315,7 +322,9 @@ def test_weights_for_images_normalised_otherwise_are_refused(tmp_path):
         load(build("EfficientNetB0"), tmp_path / "keras.weights.h5")
 
 
-@pytest.mark.parametrize("suffix", [".keras", ".weights.h5"])
+@pytest.mark.parametrize(
+    "suffix", [pytest.param(".keras", marks=pytest.mark.slow), ".weights.h5"]
+)
 def test_weights_of_another_class_count_are_refused_with_both_counts(suffix, tmp_path):
     path = tmp_path / f"seven{suffix}"
     model = build("MobileNetV3Small", num_classes=7)
@@ -340,6 +349,7 @@ def test_the_backbone_alone_is_copied_where_classes_differ():
         np.testing.assert_array_equal(after, before)
 
 
+@pytest.mark.slow
 def test_layers_of_another_shape_are_not_copied():
     big = keras.applications.VGG16(weights=None, input_shape=(64, 64, 3), classes=5)
     with pytest.raises(ValueError, match="layer 'fc1' has shapes"):

@@ -247,6 +247,7 @@ def teacherless(config):
     )
 
 
+@pytest.mark.slow
 def test_a_teacher_that_cannot_be_built_leaves_the_baseline(teacherless):
     code, findings = teacherless
     assert code == 5
@@ -257,6 +258,7 @@ def test_a_teacher_that_cannot_be_built_leaves_the_baseline(teacherless):
     assert findings["baseline step"][0][0] == "ok"
 
 
+@pytest.mark.slow
 def test_a_step_takes_as_long_as_its_model(teacherless):
     text = teacherless[1].text("baseline step")
     first, later = first_and_later_secs(text)
@@ -265,12 +267,14 @@ def test_a_step_takes_as_long_as_its_model(teacherless):
     assert "median of 5 x 2 steps" in text
 
 
+@pytest.mark.slow
 def test_the_steps_start_anew_beside_a_damaged_run(teacherless):
     findings = teacherless[1]
     assert "step-00000020.npz is damaged" in dict(findings["run"])["FAILED"]
     assert "first of 60 done" in findings.text("baseline step")
 
 
+@pytest.mark.slow
 def test_averages_are_kept_beside_the_weights(teacherless):
     weights = 4 * (784 * 10 + 10) / 1e3
     told = teacherless[1].text("baseline step")
@@ -327,6 +331,7 @@ def lacking(config):
     )
 
 
+@pytest.mark.slow
 def test_gpus_that_are_not_there_fail_and_the_rest_is_told(lacking):
     code, findings = lacking
     assert code == 5
@@ -343,6 +348,7 @@ def test_gpus_that_are_not_there_fail_and_the_rest_is_told(lacking):
     assert set(TOPICS) <= set(findings)
 
 
+@pytest.mark.slow
 def test_a_disk_too_small_for_the_checkpoints_fails(lacking):
     text = lacking[1].text("disk")
     assert "lower runtime.keep_checkpoints (1000000000000)" in text
@@ -361,6 +367,7 @@ def diverging(config):
     )
 
 
+@pytest.mark.slow
 def test_first_steps_that_diverge_fail(diverging):
     code, findings = diverging
     assert code == 5
@@ -370,6 +377,7 @@ def test_first_steps_that_diverge_fail(diverging):
     assert findings["student step"] == [("skipped", "needs teacher step")]
 
 
+@pytest.mark.slow
 def test_weights_that_are_not_there_fail(diverging):
     text = dict(diverging[1]["baseline step"])["FAILED"]
     assert "student.weights must name a file" in text

@@ -102,6 +102,7 @@ def test_who_did_not_come_is_named_on_all_workers(clusters):
     }
 
 
+@pytest.mark.slow
 def test_a_worker_that_was_started_again_meets_once(clusters):
     host, _, port = clusters[0].addresses[0].rpartition(":")
 
@@ -120,6 +121,7 @@ def test_a_worker_that_was_started_again_meets_once(clusters):
     assert all(isinstance(at, float) for at in times), times
 
 
+@pytest.mark.slow
 def test_somebody_who_looks_at_the_port_is_no_worker(clusters):
     host, _, port = clusters[0].addresses[0].rpartition(":")
 
@@ -138,6 +140,7 @@ def test_somebody_who_looks_at_the_port_is_no_worker(clusters):
     assert [type(outcome) for outcome in outcomes] == [float, float, float, type(None)]
 
 
+@pytest.mark.slow
 def test_a_port_that_somebody_else_has_is_waited_for(clusters):
     _, _, port = clusters[0].addresses[0].rpartition(":")
     said = []
@@ -151,6 +154,7 @@ def test_a_port_that_somebody_else_has_is_waited_for(clusters):
     assert f"port {port} of 127.0.0.1, its own: Address already in use" in said[0]
 
 
+@pytest.mark.slow
 def test_a_name_that_does_not_resolve_is_said(clusters):
     addresses = ("no-such-host.invalid:1", *clusters[1].addresses[1:])
     lost = Cluster(names=clusters[1].names, addresses=addresses, rank=1)

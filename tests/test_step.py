@@ -69,7 +69,7 @@ def test_devices_and_xla_do_not_change_the_training(
     [
         (SGD, build_mlp, False),
         (ADAM, batch_norm_model, False),
-        (SGD, batch_norm_model, True),
+        pytest.param(SGD, batch_norm_model, True, marks=pytest.mark.slow),
         pytest.param(ADAM, build_mlp, False, marks=pytest.mark.slow),
         pytest.param(SGD, batch_norm_model, False, marks=pytest.mark.slow),
         pytest.param(ADAM, batch_norm_model, True, marks=pytest.mark.slow),
@@ -178,7 +178,11 @@ def test_alpha_zero_trains_as_without_a_teacher():
 
 
 @pytest.mark.parametrize(
-    ("build", "xla"), [(build_mlp, False), (batch_norm_model, True)]
+    ("build", "xla"),
+    [
+        (build_mlp, False),
+        pytest.param(batch_norm_model, True, marks=pytest.mark.slow),
+    ],
 )
 def test_the_teacher_is_bit_identical_after_training(build, xla):
     run = Run(train=ADAM, num_replicas=2, build_teacher=build, xla=xla)
@@ -271,7 +275,7 @@ def test_replicas_meet_in_one_collective_a_step():
     assert collectives == ["CollectiveReduceV2"] * 2  # one on each replica
 
 
-@pytest.mark.parametrize("num_replicas", [1, 2])
+@pytest.mark.parametrize("num_replicas", [pytest.param(1, marks=pytest.mark.slow), 2])
 def test_a_wish_to_stop_is_told_by_the_next_steps_and_changes_nothing_else(
     num_replicas,
 ):

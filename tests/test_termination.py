@@ -124,6 +124,7 @@ def test_a_hung_action_ends_the_process_and_shows_where_it_hangs():
     assert "teacher seed 0: 50 steps took longer than runtime.watchdog_secs = 1" in err
 
 
+@pytest.mark.slow
 def test_an_action_in_time_is_not_hung():
     process = program(
         """

@@ -93,7 +93,13 @@ def test_the_gradient_norm_is_reported_as_it_was_before_clipping():
 
 
 @DEVICES
-@pytest.mark.parametrize("optimizer", ["sgd", "adam", "adamw"])
+@pytest.mark.parametrize(
+    "optimizer",
+    [
+        "sgd",
+        *(pytest.param(name, marks=pytest.mark.slow) for name in ("adam", "adamw")),
+    ],
+)
 def test_decay_is_decoupled_from_the_gradient(optimizer, num_replicas, xla):
     # The rules move a weight by what its gradients say alone, so that one step with
     # decay is the step without it, less the decayed share of the first weights.
@@ -380,6 +386,7 @@ def test_a_scale_keeps_gradients_that_float16_would_lose(precision, moves):
 # Label smoothing.
 
 
+@pytest.mark.slow
 @DEVICES
 def test_label_smoothing_is_the_same_on_any_devices(num_replicas, xla):
     train = plus(SGD, label_smoothing=0.2)
