@@ -12,7 +12,8 @@ import tensorflow as tf
 from trainer import losses, models, noise
 from trainer.data import Batch
 
-TeacherSignal = Callable[[Batch], tf.Tensor]
+# What a teacher says of a batch; see trainer.soft_targets.
+TeacherSignal = Callable[[Batch], losses.SoftTargets]
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -41,11 +42,13 @@ def distillation(
     def run(
         batch: Batch, step: tf.Tensor, scale: tf.Tensor
     ) -> tuple[list[tf.Tensor], tf.Tensor]:
-        teacher_logits = teacher_signal(batch)
+        targets = teacher_signal(batch)
         with tf.GradientTape() as tape:
             student_logits = _training_logits(student, batch, step, seed)
             soft = losses.soft_loss(
-                student_logits, teacher_logits, temperature=temperature
+                targets.buckets_of(student_logits, temperature=temperature),
+                targets.logits,
+                temperature=temperature,
             )
             hard = losses.hard_loss(
                 student_logits, batch["label"], label_smoothing=label_smoothing
@@ -53,7 +56,7 @@ def distillation(
             loss = losses.total_loss(soft, hard, alpha=alpha) + _penalty(student)
             scaled = scale * loss
         gradients = tape.gradient(scaled, student.trainable_variables)
-        agreement = _hits(student_logits, tf.argmax(teacher_logits, axis=-1))
+        agreement = _hits(student_logits, targets.predicted)
         accuracy = _hits(student_logits, batch["label"])
         return gradients, _sums(loss, soft, hard, accuracy, agreement)
 

@@ -7,6 +7,7 @@ from trainer.config.data import (
     NoAugmentOptions,
     ShiftOptions,
 )
+from trainer.config.distill import DistillConfig
 from trainer.config.errors import ConfigError
 from trainer.config.identity import differences, flatten, identity, resolved
 from trainer.config.models import (
@@ -20,7 +21,7 @@ from trainer.config.models import (
 )
 from trainer.config.reader import load
 from trainer.config.runtime import RuntimeConfig
-from trainer.config.schema import Config, DistillConfig, StudentConfig, TeacherConfig
+from trainer.config.schema import Config, StudentConfig, TeacherConfig
 from trainer.config.training import (
     AdamOptions,
     ConstantOptions,

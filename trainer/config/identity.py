@@ -7,7 +7,7 @@ from typing import Any
 from trainer.config.schema import Config
 
 # A run may move to other devices and disks, and still be the same run.
-_MOVABLE = ("runtime", "data.data_dir")
+_MOVABLE = ("runtime", "data.data_dir", "distill.soft_targets_dir")
 
 
 def resolved(config: Config) -> dict[str, Any]:

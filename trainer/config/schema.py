@@ -8,6 +8,7 @@ from typing import Annotated, Any, Literal
 
 from trainer.config import relations
 from trainer.config.data import DataConfig
+from trainer.config.distill import DistillConfig
 from trainer.config.errors import ConfigError
 from trainer.config.models import MODELS
 from trainer.config.rules import FILLED, OptionsOf, above, at_least, between
@@ -45,14 +46,6 @@ class StudentConfig:
     image_size: Annotated[int, at_least(0)] = 0  # pixels a side, resized in the model
     precision: Precision = "inherit"
     train: TrainConfig  # of the student and of the baseline
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class DistillConfig:
-    """loss = alpha * soft_loss + (1 - alpha) * hard_loss."""
-
-    alpha: Annotated[float, between(0, 1)] = 0.9  # weight of the soft loss
-    temperature: Annotated[float, above(0)] = 4.0  # divides both models' logits
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

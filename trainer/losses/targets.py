@@ -1,0 +1,55 @@
+"""What a teacher says of a batch. B = examples, C = classes, K = buckets."""
+
+import dataclasses
+
+import tensorflow as tf
+
+# Of what has no probability. Infinity would make the gradients that stop at it NaN.
+_NOTHING = -1e30
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class SoftTargets:
+    """The teacher's answers at one temperature T, whatever gave them.
+
+    softmax(logits / T) are its probabilities of K buckets. Without `classes` each class
+    is a bucket. With them bucket i holds the class classes[b, i], or none where that is
+    -1, and the last bucket holds all other classes.
+    """
+
+    logits: tf.Tensor  # float32 [B, K]
+    classes: tf.Tensor | None = None  # int32 [B, K - 1], no class twice
+
+    def buckets_of(self, logits: tf.Tensor, *, temperature: float) -> tf.Tensor:
+        """Another model's logits of the same buckets at T: [B, C] -> [B, K]."""
+        if self.classes is None:
+            return logits
+        return bucketed(logits, self.classes, temperature=temperature)
+
+    @property
+    def predicted(self) -> tf.Tensor:
+        """The class with the largest probability: integers [B]."""
+        if self.classes is None:
+            return tf.argmax(self.logits, axis=-1, output_type=tf.int32)
+        largest = tf.argmax(self.logits[:, :-1], axis=-1, output_type=tf.int32)
+        return tf.gather(self.classes, largest, batch_dims=1)
+
+
+def bucketed(logits: tf.Tensor, classes: tf.Tensor, *, temperature: float) -> tf.Tensor:
+    """Some classes by themselves, the others together: [B, C], [B, K - 1] -> [B, K].
+
+    softmax(result / T) are the sums of softmax(logits / T) over the buckets, which
+    holds at this temperature alone: the mass of many small classes grows faster with T
+    than that of any one of them.
+    """
+    logits = tf.cast(logits, tf.float32)
+    alone = tf.gather(logits, tf.maximum(classes, 0), batch_dims=1)
+    alone = tf.where(classes < 0, _NOTHING, alone)
+    is_alone = tf.reduce_any(
+        tf.one_hot(classes, logits.shape[-1], on_value=True, off_value=False), axis=1
+    )
+    others = tf.where(is_alone, _NOTHING, logits)
+    rest = temperature * tf.reduce_logsumexp(
+        others / temperature, axis=-1, keepdims=True
+    )
+    return tf.concat([alone, rest], axis=1)
