@@ -20,9 +20,7 @@ class RuntimeConfig:
     eval_every_steps: Count = 200  # a multiple of log_every_steps
     save_every_steps: Count = 200  # a multiple of log_every_steps
     eval_batch_size: Count = 500  # examples per evaluation step, rounded to replicas
-    teacher_batch_size: Count = (
-        256  # examples a replica answers when targets are cached
-    )
+    teacher_batch_size: Count = 256  # examples a replica answers for a cache
     keep_checkpoints: Count = 2  # newest ones kept, beside the best
     # [a, b]: each training profiles its steps after step a up to step b.
     profile_steps: tuple[Annotated[int, at_least(0)], ...] = ()

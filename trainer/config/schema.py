@@ -11,7 +11,7 @@ from trainer.config.data import DataConfig
 from trainer.config.distill import DistillConfig
 from trainer.config.errors import ConfigError
 from trainer.config.models import MODELS
-from trainer.config.rules import FILLED, OptionsOf, above, at_least, between
+from trainer.config.rules import FILLED, OptionsOf, at_least, between
 from trainer.config.runtime import RuntimeConfig
 from trainer.config.training import TrainConfig
 
