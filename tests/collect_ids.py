@@ -31,6 +31,8 @@ def main(
         data.training_batches(
             examples,
             augment=lambda images, keys: images,
+            views=data.Views(seed=5, count=None),
+            beside=None,
             seed=5,
             per_replica_batch_size=batch // strategy.num_replicas_in_sync,
             first_step=first,

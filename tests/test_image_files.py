@@ -178,6 +178,8 @@ def test_all_shapes_are_static_under_a_strategy(in_files, num_replicas):
         augment=data.augmentation(
             "shift", ShiftOptions(), input_shape=(SIZE, SIZE, 3), setting="data"
         ),
+        views=data.Views(seed=SEED, count=None),
+        beside=None,
         seed=SEED,
         per_replica_batch_size=BATCH // num_replicas,
         first_step=0,

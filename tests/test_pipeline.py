@@ -63,6 +63,8 @@ def training(
     batches = data.training_batches(
         examples_of(num_examples),
         augment=augment,
+        views=data.Views(seed=seed, count=None),
+        beside=None,
         seed=seed,
         per_replica_batch_size=batch_size // num_replicas,
         first_step=first_step,
@@ -260,6 +262,8 @@ def test_views_belong_to_ids_rather_than_to_places_in_the_set():
         batches = data.training_batches(
             examples,
             augment=SHIFTED,
+            views=data.Views(seed=SEED, count=None),
+            beside=None,
             seed=SEED,
             per_replica_batch_size=len(examples),
             first_step=0,

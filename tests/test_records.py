@@ -384,6 +384,8 @@ def test_two_replicas_of_a_strategy_share_the_batches_of_one(folder):
         dataset = data.training_batches(
             examples,
             augment=lambda images, keys: images,
+            views=data.Views(seed=SEED, count=None),
+            beside=None,
             seed=SEED,
             per_replica_batch_size=BATCH // num_replicas,
             first_step=3,

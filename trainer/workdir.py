@@ -19,6 +19,7 @@ RESULTS = "results.json"
 REPORT = "report/index.html"
 
 LISTS = "files"  # of the images of a folder
+SOFT_TARGETS = "soft_targets"
 
 # Of the report and of each training.
 TENSORBOARD = "tensorboard"

@@ -59,6 +59,16 @@ class Workers:
         """Whether this is the one that writes."""
         return self._cluster is None or self._cluster.is_chief
 
+    @property
+    def count(self) -> int:
+        """How many there are."""
+        return self._cluster.size if self._cluster else 1
+
+    @property
+    def rank(self) -> int:
+        """The place of this one among them; the chief's is 0."""
+        return self._cluster.rank if self._cluster else 0
+
     def from_chief(self, find: Callable[[], Any]) -> Any:
         """What `find` gives on the chief, in JSON's types; others wait for it."""
         if self._cluster is None:

@@ -69,6 +69,8 @@ class DataConfig:
     memory_budget_bytes: Annotated[int, at_least(0)] = 4 * 2**30
     shuffle_window: Count = 8192  # records of a set read when asked for, in memory
 
+    unlabeled = None
+
     @property
     def is_folder(self) -> bool:
         """Whether the examples are image files."""

@@ -61,6 +61,11 @@ class Config:
     runtime: RuntimeConfig = RuntimeConfig()
 
     @property
+    def teachers(self) -> dict[str, TeacherConfig]:
+        """The teacher, or the members of an ensemble, by their names in messages."""
+        return {"teacher": self.teacher}
+
+    @property
     def trainings(self) -> dict[str, TrainConfig]:
         """The sections that say how a model is trained, by their names."""
         sections = {

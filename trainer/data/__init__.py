@@ -2,29 +2,47 @@
 
 from trainer.data.arrays import ArrayExamples
 from trainer.data.augment import Augment, augmentation
-from trainer.data.examples import Batch, DataError, Examples, without_labels
+from trainer.data.beside import Beside, Views
+from trainer.data.examples import (
+    UNLABELED_FROM,
+    Batch,
+    DataError,
+    Examples,
+    Share,
+    num_evaluation_steps,
+    without_labels,
+)
 from trainer.data.image_files import FileExamples
 from trainer.data.pipeline import (
     Batches,
     evaluation_batches,
+    pipeline_options,
     reading,
     training_batches,
 )
 from trainer.data.source import Source, open_source
+from trainer.data.splits import whole_names
 
 __all__ = [
+    "UNLABELED_FROM",
     "ArrayExamples",
     "Augment",
     "Batch",
     "Batches",
+    "Beside",
     "DataError",
     "Examples",
     "FileExamples",
+    "Share",
     "Source",
+    "Views",
     "augmentation",
     "evaluation_batches",
+    "num_evaluation_steps",
     "open_source",
+    "pipeline_options",
     "reading",
     "training_batches",
+    "whole_names",
     "without_labels",
 ]

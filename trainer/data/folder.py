@@ -2,6 +2,7 @@
 
 import dataclasses
 import functools
+import hashlib
 import os
 from collections.abc import Collection, Mapping
 
@@ -68,6 +69,18 @@ class FolderSource:
             pipeline="in memory" if self._fits_in_memory else "decoded from files",
             notes=[f"{count} {text}" for count, text in notes if count],
         )
+
+    @property
+    def whole_splits(self) -> splits.Whole:
+        """The lists, and how many lines each has."""
+        return _whole(self.listed)
+
+    def fingerprint(self, split: str, *, num_ids: int) -> str:
+        """SHA-256 of paths, classes and contents, of files that are gone too."""
+        digest = hashlib.sha256()
+        for line in self.listed[split][:num_ids]:
+            digest.update(repr((line.path, line.class_name, line.sha256)).encode())
+        return digest.hexdigest()
 
     def read(self, split: str) -> ArrayExamples | FileExamples:
         """The examples of `split`, in the order of the lists; without classes label -1.

@@ -4,12 +4,14 @@ Shapes: B = examples of one step on one replica.
 """
 
 import contextlib
+import dataclasses
 from collections.abc import Callable, Iterable, Iterator
 
 import tensorflow as tf
 
 from trainer import noise
 from trainer.data.augment import Augment
+from trainer.data.beside import Beside, Views
 from trainer.data.decode import reason
 from trainer.data.examples import (
     Batch,
@@ -18,6 +20,7 @@ from trainer.data.examples import (
     Share,
     num_evaluation_steps,
 )
+from trainer.data.records import RecordExamples
 
 _BATCHES_AHEAD = 4  # ready when a step asks for them
 
@@ -28,6 +31,8 @@ def training_batches(
     examples: Examples,
     *,
     augment: Augment,
+    views: Views,
+    beside: Beside | None,
     seed: int,
     per_replica_batch_size: int,
     first_step: int,
@@ -36,12 +41,21 @@ def training_batches(
     """The endless distributed dataset of training batches from `first_step` on.
 
     Each element is {"input": [B, ...], "label": int32 [B], "id": int64 [B], "slot":
-    int32 [B]}, where slot is the position in the global batch. `augment`
-    (trainer.data.augmentation) sees the same example anew in each epoch.
+    int32 [B]}, where slot is the position in the global batch, and what is kept
+    `beside` the view. `augment` (trainer.data.augmentation) shows the example as
+    `views` say; `seed` is that of the order.
+
+    Raises:
+      DataError: what is kept beside has to be streamed, and the examples are not.
     """
+    if beside and not beside.is_in_memory:
+        examples = _streamed_with(examples, beside, views)
 
     def finish(batch: Batch) -> Batch:
-        keys = noise.key(seed, batch.pop("epoch"), batch["id"])
+        shown = views.of(batch.pop("epoch"))
+        keys = noise.key(views.seed, shown, batch["id"])
+        if beside and beside.is_in_memory:
+            batch |= beside.gathered(batch["id"], shown)
         return batch | {"input": augment(batch["input"], keys)}
 
     return _distributed(
@@ -51,6 +65,16 @@ def training_batches(
         per_replica_batch_size,
         strategy,
     )
+
+
+def _streamed_with(examples: Examples, beside: Beside, views: Views) -> Examples:
+    if not isinstance(examples, RecordExamples):
+        raise DataError(
+            "cached soft targets must fit in data.memory_budget_bytes where the images "
+            "are not streamed from record files, got more; raise the budget, lower "
+            "distill.views, or set distill.top_k or distill.soft_targets_dtype"
+        )
+    return dataclasses.replace(examples, beside=beside, views=views)
 
 
 def evaluation_batches(
@@ -117,13 +141,14 @@ def _distributed(
 ) -> Batches:
     def of_pipeline(context: tf.distribute.InputContext) -> tf.data.Dataset:
         share = share_of(context, per_replica_batch_size, strategy)
-        return elements(share).prefetch(_BATCHES_AHEAD).with_options(_options())
+        return elements(share).prefetch(_BATCHES_AHEAD).with_options(pipeline_options())
 
     batches: Batches = strategy.distribute_datasets_from_function(of_pipeline)
     return batches
 
 
-def _options() -> tf.data.Options:
+def pipeline_options() -> tf.data.Options:
+    """How every pipeline runs."""
     options = tf.data.Options()
     # There is nothing to tune, and an iterator that tunes itself takes seconds to end.
     options.autotune.enabled = False

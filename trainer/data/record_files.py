@@ -5,6 +5,7 @@ Shapes: S = stretches of files, R = records of the split, M = records that are r
 
 import dataclasses
 import functools
+from collections.abc import Callable
 from typing import Protocol
 
 import numpy as np
@@ -15,6 +16,10 @@ from trainer.data.examples import Batch, DataError
 
 _READ_BUFFER_BYTES = 2**20  # of a file
 _READ_BATCH = 1024  # labels handed over at a time
+
+
+# From consecutive ids, the first and one past the last, to what is kept beside them.
+OfIds = Callable[[tf.Tensor, tf.Tensor], tf.data.Dataset]
 
 
 class RecordFormat(Protocol):
@@ -72,17 +77,23 @@ class Reader:
         kept[rows] = True
         self._paths = on_host(np.array(files.paths))
         self._rows, self._kept = on_host(rows), on_host(kept)
+        self._ids = on_host(files.ids)
         self._all_kept = bool(kept.all())
         # Row r of a stretch is record r + offset of its file.
         self._offsets = on_host(files.skips - first_rows[:-1])
         self._bounds = on_host(np.searchsorted(rows, first_rows))
 
     def in_order(
-        self, order: tf.Tensor | None = None, *, num_skipped: tf.Tensor | int = 0
+        self,
+        order: tf.Tensor | None = None,
+        *,
+        num_skipped: tf.Tensor | int = 0,
+        beside: OfIds | None = None,
     ) -> tf.data.Dataset:
         """Elements (row, record) of the stretches in `order`: a permutation, [S].
 
-        The first `num_skipped` elements are left out, and hardly read.
+        The first `num_skipped` elements are left out, and hardly read. With `beside`
+        each element has a third part, from the files that it reads.
         """
         if order is None:
             order = tf.range(self.num_stretches)
@@ -92,12 +103,19 @@ class Reader:
         begins += tf.clip_by_value(num_skipped - before, 0, ends - begins)
         left = begins < ends
         stretches = (order[left], begins[left], ends[left])
-        return tf.data.Dataset.from_tensor_slices(stretches).flat_map(self._stretch)
+        return tf.data.Dataset.from_tensor_slices(stretches).flat_map(
+            functools.partial(self._stretch, beside=beside)
+        )
 
     def _stretch(
-        self, stretch: tf.Tensor, begin: tf.Tensor, end: tf.Tensor
+        self,
+        stretch: tf.Tensor,
+        begin: tf.Tensor,
+        end: tf.Tensor,
+        *,
+        beside: OfIds | None,
     ) -> tf.data.Dataset:
-        """Elements (row, record) of self._rows[begin:end], which are of one stretch."""
+        """The elements of self._rows[begin:end], which are of one stretch."""
         first, last = self._rows[begin], self._rows[end - 1] + 1
         records = tf.data.TFRecordDataset(
             self._paths[stretch], buffer_size=_READ_BUFFER_BYTES
@@ -108,9 +126,13 @@ class Reader:
             .take(last - first)
             .apply(tf.data.experimental.assert_cardinality(last - first))
         )
-        numbered = tf.data.Dataset.zip(tf.data.Dataset.range(first, last), exact)
+        columns = [tf.data.Dataset.range(first, last), exact]
+        if beside:
+            # Within a stretch ids follow one another.
+            columns.append(beside(self._ids[first], self._ids[last - 1] + 1))
+        numbered = tf.data.Dataset.zip(*columns)
         # Without a call for each record where none is left out: it takes longer than
         # the reading of a small image.
         if self._all_kept:
             return numbered
-        return numbered.filter(lambda row, record: self._kept[row])
+        return numbered.filter(lambda row, *_: self._kept[row])

@@ -10,6 +10,7 @@ examples of one step on one replica.
 """
 
 import dataclasses
+import functools
 import os
 from collections.abc import Callable
 
@@ -18,9 +19,10 @@ import tensorflow as tf
 
 from trainer import noise
 from trainer.data.arrays import on_host
+from trainer.data.beside import Beside, Views
 from trainer.data.examples import Batch, Share, num_evaluation_steps
 from trainer.data.order import permuted
-from trainer.data.record_files import Reader, RecordFiles
+from trainer.data.record_files import OfIds, Reader, RecordFiles
 
 _BATCHES_IN_THE_MAKING = 4  # augmented while a step runs
 
@@ -36,6 +38,8 @@ class RecordExamples:
     files: RecordFiles
     rows: np.ndarray  # int64 [M], ascending: which records of the split
     window: int  # records shuffled together
+    beside: Beside | None = None  # streamed with the records
+    views: Views | None = None  # which of them an epoch takes from there
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -102,7 +106,13 @@ class RecordExamples:
                 "id": tf.gather(ids, raw["row"]),
                 "slot": tf.cast(raw["position"] % share.global_batch_size, tf.int32),
                 "epoch": raw["position"] // len(self),
+                **({"beside": raw["beside"]} if self.beside else {}),
             }
+
+        def finished(batch: Batch) -> Batch:
+            if self.beside:
+                batch |= self.beside.decoded(batch.pop("beside"), batch["id"])
+            return finish(batch)
 
         reader = Reader(self.files, self.rows)
         windows = tf.data.Dataset.counter(first // len(self), dtype=tf.int64).flat_map(
@@ -111,7 +121,7 @@ class RecordExamples:
         examples = _parallel(windows.prefetch(1).unbatch(), decoded)
         batches = examples.batch(share.per_replica_batch_size, drop_remainder=True)
         return batches.map(
-            finish, num_parallel_calls=_BATCHES_IN_THE_MAKING, deterministic=True
+            finished, num_parallel_calls=_BATCHES_IN_THE_MAKING, deterministic=True
         )
 
     def evaluation(self, share: Share) -> tf.data.Dataset:
@@ -160,8 +170,8 @@ class RecordExamples:
         starts_here = tf.cast(epoch == epoch_of_first, tf.int64)
         first_window = place_of_first // self.window * starts_here
 
-        def own(window: tf.Tensor, raw: tuple[tf.Tensor, tf.Tensor]) -> Batch:
-            rows, records = raw
+        def own(window: tf.Tensor, raw: tuple[tf.Tensor, ...]) -> Batch:
+            rows, *records = raw
             places = tf.range(tf.size(rows, tf.int64))
             positions = epoch * len(self) + window * self.window + places
             mine = _is_of(share, positions) & (positions >= first)
@@ -169,16 +179,27 @@ class RecordExamples:
             shuffled = _permutation(places, key)[mine]
             return {
                 "row": tf.gather(rows, shuffled),
-                "record": tf.gather(records, shuffled),
                 "position": positions[mine],
+                # One kind, or two with what is kept beside.
+                **{
+                    name: tf.gather(kind, shuffled)
+                    for name, kind in zip(("record", "beside"), records, strict=False)
+                },
             }
 
         records = reader.in_order(
             _permutation(tf.range(reader.num_stretches), noise.key(seed, epoch)),
             num_skipped=first_window * self.window,
+            beside=self._beside_of(epoch),
         )
         numbers = tf.data.Dataset.counter(first_window, dtype=tf.int64)
         return tf.data.Dataset.zip(numbers, records.batch(self.window)).map(own)
+
+    def _beside_of(self, epoch: tf.Tensor) -> OfIds | None:
+        """From consecutive ids, first and one past the last, to what is beside them."""
+        if not (self.beside and self.views):
+            return None
+        return functools.partial(self.beside.streamed, self.views.of(epoch))
 
 
 def _is_of(share: Share, positions: tf.Tensor) -> tf.Tensor:

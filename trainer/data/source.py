@@ -6,6 +6,7 @@ import numpy as np
 from etils import epath
 
 from trainer.config import DataConfig
+from trainer.data import splits
 from trainer.data.examples import DataError, Examples
 from trainer.data.folder import open_folder
 from trainer.data.tables import open_table
@@ -30,6 +31,13 @@ class Source(Protocol):
     @property
     def description(self) -> str:
         """One line on what was opened, and how batches are made of it."""
+
+    @property
+    def whole_splits(self) -> splits.Whole:
+        """The whole splits there are, and how many ids each has."""
+
+    def fingerprint(self, split: str, *, num_ids: int) -> str:
+        """SHA-256 of what the first `num_ids` examples of a whole split are."""
 
     def read(self, split: str) -> Examples:
         """The examples of `split`, in the order of their ids.

@@ -64,6 +64,11 @@ def example_ids(whole_splits: Whole, split: str) -> np.ndarray:
     return np.concatenate(stretches)
 
 
+def whole_names(whole_splits: Whole, split: str) -> list[str]:
+    """The whole splits that `split` takes examples from, in its order."""
+    return list(dict.fromkeys(name for name, *_ in parts_of(whole_splits, split)))
+
+
 def parts_of(whole_splits: Whole, split: str) -> list[Part]:
     """The stretches of whole splits that `split` is made of."""
     instruction = tfds.core.ReadInstruction.from_spec(split)

@@ -2,6 +2,7 @@
 
 import dataclasses
 import functools
+import hashlib
 import os
 import re
 from collections.abc import Mapping
@@ -70,6 +71,19 @@ class TableSource:
     def num_bytes(self) -> int:
         """Of the features of all examples."""
         return sum(self.num_examples) * self.input_shape[0] * np.float32().nbytes
+
+    @property
+    def whole_splits(self) -> splits.Whole:
+        """The files, and how many rows each has."""
+        return _whole(self.tables)
+
+    def fingerprint(self, split: str, *, num_ids: int) -> str:
+        """SHA-256 of the names and values of rows."""
+        table = self.tables[split]
+        digest = hashlib.sha256(repr(table.feature_names).encode())
+        digest.update(np.ascontiguousarray(table.features[:num_ids]).tobytes())
+        digest.update(repr(list(table.labels[:num_ids])).encode())
+        return digest.hexdigest()
 
     def read(self, split: str) -> ArrayExamples:
         """The examples of `split`, in the order of the whole splits."""

@@ -3,6 +3,7 @@
 import contextlib
 import dataclasses
 import functools
+import hashlib
 import sys
 from typing import Any
 
@@ -23,6 +24,7 @@ from trainer.data.record_files import RecordFiles
 from trainer.data.records import RecordExamples
 
 _READ_BATCH = 1024  # examples decoded at a time
+_FINGERPRINTED = 16  # examples; a prepared set does not change under its version
 
 # What TFDS raises when it cannot fetch or write a dataset: its own errors, the HTTP
 # client's (an OSError), and checksum or manual-download complaints.
@@ -74,6 +76,22 @@ class TfdsSource:
             num_bytes=self.num_bytes,
             pipeline="streamed" if self.is_streamed else "in memory",
         )
+
+    @property
+    def whole_splits(self) -> splits.Whole:
+        """The splits that the set was prepared with."""
+        known: splits.Whole = self.builder.info.splits
+        return known
+
+    def fingerprint(self, split: str, *, num_ids: int) -> str:
+        """SHA-256 of the set's name and version, its files, and its first examples."""
+        info = self.builder.info.splits[split]
+        about = (self.builder.info.full_name, info.num_bytes, info.shard_lengths)
+        digest = hashlib.sha256(repr((*about, num_ids)).encode())
+        first = self.read(f"{split}[:{min(num_ids, _FINGERPRINTED)}]")
+        pixels = first.read(np.arange(len(first)))
+        digest.update(np.ascontiguousarray(pixels).tobytes())
+        return digest.hexdigest()
 
     def read(self, split: str) -> Examples:
         """Every example of `split` (TFDS syntax), in the order of the set's files.

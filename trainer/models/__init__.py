@@ -2,6 +2,7 @@
 
 from trainer.models.build import build
 from trainer.models.dropout import Dropout, dropout_keys
+from trainer.models.fingerprint import fingerprint
 from trainer.models.head import head, head_alone
 from trainer.models.inputs import Inputs
 from trainer.models.weights import load_weights
@@ -11,6 +12,7 @@ __all__ = [
     "Inputs",
     "build",
     "dropout_keys",
+    "fingerprint",
     "head",
     "head_alone",
     "load_weights",

@@ -1,9 +1,39 @@
-"""Teacher signals: where the teacher's logits for a batch come from.
+"""Teacher signals: where the teacher's answers to a batch come from.
 
 A signal is a function of the batch, called inside the compiled step; the losses do not
 know which kind they are given.
 """
 
+from trainer.soft_targets.answers import AnswerFormat
+from trainer.soft_targets.cache import Cache
+from trainer.soft_targets.cached import CachedTargets
+from trainer.soft_targets.errors import SoftTargetsError
+from trainer.soft_targets.manifest import (
+    FRAMING_BYTES,
+    Manifest,
+    Shard,
+    check,
+    read,
+    shards_of,
+    write,
+)
 from trainer.soft_targets.online import online
+from trainer.soft_targets.shards import missing_views, shard_path, write_shard
 
-__all__ = ["online"]
+__all__ = [
+    "FRAMING_BYTES",
+    "AnswerFormat",
+    "Cache",
+    "CachedTargets",
+    "Manifest",
+    "Shard",
+    "SoftTargetsError",
+    "check",
+    "missing_views",
+    "online",
+    "read",
+    "shard_path",
+    "shards_of",
+    "write",
+    "write_shard",
+]

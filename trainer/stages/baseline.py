@@ -3,7 +3,7 @@
 import keras
 
 from trainer import core
-from trainer.stages import training
+from trainer.stages import caches, training
 from trainer.stages.learner import Training
 from trainer.stages.session import Session
 
@@ -36,4 +36,5 @@ def alone(session: Session, model: keras.Model, seed: int) -> Training:
         ),
         examples=session.transfer,
         validate=session.validate,
+        views=caches.views(session, seed),
     )

@@ -2,6 +2,7 @@
 
 import dataclasses
 from collections.abc import Callable
+from typing import Any
 
 import keras
 import numpy as np
@@ -28,6 +29,8 @@ class Training:
     computed: core.Core  # of each step, by each replica
     examples: data.Examples
     validate: Callable[[np.ndarray], dict[str, float]]  # of validation logits [M, C]
+    views: data.Views  # of the examples, where they are augmented
+    beside: data.Beside | None = None  # what batches bring with the examples
 
     @property
     def title(self) -> str:
@@ -119,6 +122,8 @@ def batches(session: Session, training: Training, first_step: int) -> data.Batch
     return data.training_batches(
         training.examples,
         augment=augmentation(session, training.section, setting=training.setting),
+        views=training.views,
+        beside=training.beside,
         seed=training.seed,
         per_replica_batch_size=distribution.per_replica_batch_size(
             training.section,
@@ -138,12 +143,18 @@ def augmentation(
     Raises:
       ConfigError: the examples cannot be shown so.
     """
+    name, options = chosen_augmentation(session, section)
+    return data.augmentation(
+        name,
+        options,
+        input_shape=session.source.input_shape,
+        setting="data" if section.augment == "inherit" else setting,
+    )
+
+
+def chosen_augmentation(session: Session, section: TrainConfig) -> tuple[str, Any]:
+    """Its name and its options, which may be those of [data]."""
     chosen: TrainConfig | DataConfig = section
     if section.augment == "inherit":
-        chosen, setting = session.config.data, "data"
-    return data.augmentation(
-        chosen.augment,
-        chosen.augment_options,
-        input_shape=session.source.input_shape,
-        setting=setting,
-    )
+        chosen = session.config.data
+    return chosen.augment, chosen.augment_options

@@ -74,6 +74,11 @@ class Session:
         """The students' training examples, without data.exclude_labels."""
         return data.without_labels(self.training, self.config.data.exclude_labels)
 
+    @property
+    def labeled(self) -> data.Examples:
+        """The labelled ones."""
+        return self.transfer
+
     @functools.cached_property
     def validation(self) -> data.Examples:
         """The examples that select a checkpoint."""
@@ -106,6 +111,11 @@ class Session:
         self.load(model, folder / workdir.FINISHED, stage="teacher")
         model.trainable = False
         return model
+
+    @property
+    def teachers(self) -> list[keras.Model]:
+        """The finished members."""
+        return [self.teacher]
 
     @functools.cached_property
     def teacher_validation_logits(self) -> np.ndarray:

@@ -4,7 +4,7 @@ import keras
 import numpy as np
 
 from trainer import core, evaluate, soft_targets
-from trainer.stages import training
+from trainer.stages import caches, training
 from trainer.stages.learner import Training
 from trainer.stages.session import Session
 
@@ -14,11 +14,18 @@ def student(session: Session) -> None:
     for seed in session.config.seeds:
         if not training.is_finished(session, session.folder("student", seed)):
             model = session.build("student", seed)
-            training.train(session, distillation(session, model, session.teacher, seed))
+            if session.config.distill.soft_targets == "online":
+                signal, cached = soft_targets.online(session.teacher), None
+            else:
+                cached = caches.opened(session)
+                [signal] = cached.signals(
+                    temperature=session.config.distill.temperature
+                )
+            training.train(session, distillation(session, model, signal, cached, seed))
 
 
 def distillation(
-    session: Session, model: keras.Model, teacher: keras.Model, seed: int
+    session: Session, model: keras.Model, signal, cached, seed: int
 ) -> Training:
     """The student `model` learns from the frozen `teacher` and from the labels."""
     section = session.config.student
@@ -39,7 +46,7 @@ def distillation(
         model=model,
         computed=core.distillation(
             model,
-            soft_targets.online(teacher),
+            signal,
             alpha=distill.alpha,
             temperature=distill.temperature,
             label_smoothing=section.train.label_smoothing,
@@ -47,4 +54,6 @@ def distillation(
         ),
         examples=session.transfer,
         validate=validate,
+        views=caches.views(session, seed),
+        beside=cached,
     )

@@ -2,7 +2,7 @@
 
 import keras
 
-from trainer import core, models
+from trainer import core, data, models
 from trainer.config import TrainConfig
 from trainer.stages import training
 from trainer.stages.learner import Training
@@ -85,4 +85,5 @@ def _from_labels(
         ),
         examples=session.training,
         validate=session.validate,
+        views=data.Views(seed=seed, count=None),
     )

@@ -1,0 +1,145 @@
+"""Soft targets on disk, opened for a run. B = examples, R = ids, V = views."""
+
+import functools
+
+import numpy as np
+import tensorflow as tf
+from etils import epath
+
+from trainer.data import Batch
+from trainer.soft_targets import manifest as manifests
+from trainer.soft_targets import shards
+from trainer.soft_targets.answers import AnswerFormat
+from trainer.soft_targets.errors import SoftTargetsError
+from trainer.soft_targets.manifest import Manifest
+
+
+class Cache:
+    """One teacher's answers to the examples of one split, whose files are all there."""
+
+    def __init__(self, folder: epath.Path, wanted: Manifest) -> None:
+        """Opens the cache in `folder`, which has to hold what is `wanted`.
+
+        Raises:
+          SoftTargetsError: it does not, or a file is missing or cut off.
+        """
+        found = manifests.read(folder)
+        if found is None:
+            raise SoftTargetsError(
+                f"{folder} must hold soft targets, got none; run `python -m trainer "
+                "soft-targets build` with the same --config and --workdir"
+            )
+        manifests.check(folder, found, wanted)
+        _check_extent(folder, found, wanted)
+        shards.check_there(folder, found, views=wanted.views)
+        self.folder = folder
+        self._manifest = found
+        self._views = wanted.views
+
+    @property
+    def format(self) -> AnswerFormat:
+        """What a record holds."""
+        return self._manifest.format
+
+    @property
+    def num_ids(self) -> int:
+        """R, for which there may be a record."""
+        return self._manifest.num_ids
+
+    @property
+    def num_bytes(self) -> int:
+        """Of the records in memory, all views that are used."""
+        return self._views * self.num_ids * self.format.record.itemsize
+
+    def records(self, view: int) -> np.ndarray:
+        """The records of a view by their ids: [R]; those of no example are zeros.
+
+        Raises:
+          SoftTargetsError: a shard is damaged.
+        """
+        records = np.zeros(self.num_ids, self.format.record)
+        for i, shard in enumerate(self._manifest.shards):
+            path = shards.shard_path(self.folder, view, i)
+            read = shards.read(path, self._manifest, shard)
+            records[read["id"]] = read
+        return records
+
+    def check_holds(self, ids: np.ndarray) -> None:
+        """Looks whether each of the examples `ids` has a record.
+
+        Raises:
+          SoftTargetsError: one has not.
+        """
+        for shard in self._manifest.shards:
+            within = ids[(ids >= shard.first) & (ids < shard.last)]
+            if shard.count == shard.num_ids or not len(within):
+                continue
+            number = self._manifest.shards.index(shard)
+            path = shards.shard_path(self.folder, 0, number)
+            held = shards.read(path, self._manifest, shard)["id"]
+            absent = within[~np.isin(within, held)]
+            if len(absent):
+                raise SoftTargetsError(
+                    f"{self.folder} must hold soft targets of every example of the "
+                    f"run, got none of the one with id {absent[0]}; it was damaged or "
+                    "gone when they were built: start anew in another --workdir"
+                )
+
+    def streamed(
+        self, view: tf.Tensor, first: tf.Tensor, last: tf.Tensor
+    ) -> tf.data.Dataset:
+        """Raw records of the ids from `first` to `last` - 1, none of them left out."""
+        paths, bounds = self._files
+        numbers = tf.searchsorted(bounds, [first, last - 1], side="right") - 1
+
+        def of_shard(number: tf.Tensor) -> tf.data.Dataset:
+            begin = tf.maximum(first, bounds[number])
+            count = tf.minimum(last, bounds[number + 1]) - begin
+            return (
+                tf.data.TFRecordDataset(
+                    paths[view, number], buffer_size=shards.READ_BUFFER_BYTES
+                )
+                .skip(begin - bounds[number])
+                .take(count)
+                .apply(tf.data.experimental.assert_cardinality(count))
+            )
+
+        first_number, last_number = tf.unstack(tf.cast(numbers, tf.int64))
+        return tf.data.Dataset.range(first_number, last_number + 1).flat_map(of_shard)
+
+    def parsed(self, records: tf.Tensor, ids: tf.Tensor) -> Batch:
+        """The fields of raw records, which have to be those of `ids`: string [B]."""
+        found, fields = self.format.parsed(records)
+        rule = f"records of {self.folder} must be those of the examples"
+        with tf.control_dependencies(
+            [tf.debugging.Assert(tf.reduce_all(found == ids), [rule, ids, found])]
+        ):
+            return {name: tf.identity(field) for name, field in fields.items()}
+
+    def damage(self) -> str:
+        """What is wrong with the first shard that cannot be read; "" with none."""
+        return shards.damage(self.folder, self._manifest, views=self._views)
+
+    @functools.cached_property
+    def _files(self) -> tuple[tf.Tensor, tf.Tensor]:
+        """Paths [V, shards] and the shards' first ids, with one past the last."""
+        every = self._manifest.shards
+        paths = [
+            [str(shards.shard_path(self.folder, view, i)) for i in range(len(every))]
+            for view in range(self._views)
+        ]
+        bounds = [shard.first for shard in every] + [every[-1].last]
+        with tf.device("/cpu:0"):
+            return tf.constant(paths), tf.constant(bounds, tf.int64)
+
+
+def _check_extent(folder: epath.Path, found: Manifest, wanted: Manifest) -> None:
+    for what, there, needed, way in (
+        ("views", found.views, wanted.views, "build"),
+        ("ids", found.num_ids, wanted.num_ids, "extend"),
+    ):
+        if there < needed:
+            raise SoftTargetsError(
+                f"{folder} must hold {needed} {what}, got {there}; run `python -m "
+                f"trainer soft-targets {way}`, which adds the others"
+            )

@@ -1,0 +1,196 @@
+"""What a cache of soft targets says of itself: whose answers, to what.
+
+One JSON file beside the shards. Shard s holds the records of the ids from `first` on,
+as many as `num_ids`, of which `count` are examples; it is one file for each view.
+"""
+
+import dataclasses
+import json
+from collections.abc import Sequence
+from typing import Any
+
+from etils import epath
+
+from trainer import files
+from trainer.soft_targets.answers import AnswerFormat
+from trainer.soft_targets.errors import SoftTargetsError
+
+MANIFEST = "manifest.json"
+VERSION = 1
+
+_IDS_A_SHARD = 2048
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Shard:
+    """A stretch of ids, whose records are written and renamed together."""
+
+    first: int
+    num_ids: int
+    count: int  # of its ids that are examples, and have a record
+
+    @property
+    def last(self) -> int:
+        """One past its last id."""
+        return self.first + self.num_ids
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Manifest:
+    """Whose answers a cache holds, to which views of which examples, and in what form.
+
+    The dataset is identified as it was each time that it grew: {"num_ids": how many
+    ids its split had, "fingerprint": of what they are}.
+    """
+
+    teacher: dict[str, Any]  # model, options, image_size, weights (SHA-256)
+    dataset: dict[str, Any]  # name, split, input_shape
+    growth: tuple[dict[str, Any], ...]
+    class_names: tuple[str, ...]
+    augment: dict[str, Any]  # name, options, seed
+    views: int
+    dtype: str
+    top_k: int
+    temperatures: tuple[float, ...]
+    shards: tuple[Shard, ...]
+
+    @property
+    def num_ids(self) -> int:
+        """How many ids the split had when the cache was begun or last extended."""
+        return int(self.growth[-1]["num_ids"])
+
+    @property
+    def num_records(self) -> int:
+        """Of all views."""
+        return self.views * sum(shard.count for shard in self.shards)
+
+    @property
+    def num_bytes(self) -> int:
+        """Of all shards."""
+        return self.num_records * (self.format.record.itemsize + FRAMING_BYTES)
+
+    @property
+    def format(self) -> AnswerFormat:
+        """What a record holds."""
+        return AnswerFormat(
+            num_classes=len(self.class_names),
+            dtype=self.dtype,
+            top_k=self.top_k,
+            temperatures=self.temperatures,
+        )
+
+
+FRAMING_BYTES = 16  # of a TFRecord: its length and two checksums
+
+
+def shards_of(is_example: Sequence[bool], *, first: int = 0) -> tuple[Shard, ...]:
+    """Cuts the ids from `first` on; entry i tells whether id `first` + i is one."""
+    shards = []
+    for begin in range(0, len(is_example), _IDS_A_SHARD):
+        part = is_example[begin : begin + _IDS_A_SHARD]
+        shards.append(
+            Shard(first=first + begin, num_ids=len(part), count=int(sum(part)))
+        )
+    return tuple(shards)
+
+
+def write(folder: epath.Path, manifest: Manifest) -> None:
+    """Replaces the manifest in `folder`."""
+    files.write_json(
+        folder / MANIFEST, {"version": VERSION, **dataclasses.asdict(manifest)}
+    )
+
+
+def read(folder: epath.Path) -> Manifest | None:
+    """The manifest in `folder`; None where there is none.
+
+    Raises:
+      SoftTargetsError: it is of another version, or no manifest.
+    """
+    path = folder / MANIFEST
+    with files.reached(path):
+        if not path.exists():
+            return None
+        text = path.read_text(encoding="utf-8")
+    try:
+        fields = dict(json.loads(text))
+        version = fields.pop("version")
+        if version != VERSION:
+            raise SoftTargetsError(
+                f"{path} must have version {VERSION}, got {version!r}; build the soft "
+                "targets anew in another distill.soft_targets_dir, or use the release "
+                "of Alambic that wrote it"
+            )
+        return _manifest(fields)
+    except SoftTargetsError:
+        raise
+    except (ValueError, TypeError, KeyError, AttributeError, IndexError) as error:
+        raise SoftTargetsError(
+            f"{path} must be the manifest of soft targets, got something else "
+            f"({error!r}); remove {folder} and build them again"
+        ) from error
+
+
+def check(folder: epath.Path, found: Manifest, wanted: Manifest) -> None:
+    """Refuses a cache of other answers than the `wanted` ones.
+
+    It may hold more: views, temperatures, and ids that came later.
+
+    Raises:
+      SoftTargetsError: it names the field that differs.
+    """
+    for field in ("teacher", "dataset", "class_names", "augment", "dtype", "top_k"):
+        _check_field(folder, field, getattr(found, field), getattr(wanted, field))
+    sizes = {stage["num_ids"]: stage["fingerprint"] for stage in found.growth}
+    stage = wanted.growth[-1]
+    if wanted.num_ids in sizes:
+        known = {"num_ids": wanted.num_ids, "fingerprint": sizes[wanted.num_ids]}
+        _check_field(folder, "dataset", known, stage)
+    elif wanted.num_ids < found.num_ids:
+        _check_field(folder, "dataset", found.growth[-1], stage)
+    missing = sorted(set(wanted.temperatures) - set(found.temperatures))
+    if missing:
+        raise SoftTargetsError(
+            f"{folder} must hold the tail of the top {found.top_k} at temperature "
+            f"{missing[0]:g}, got {_listed(found.temperatures)}; it cannot be derived "
+            "from these: set distill.temperature to one of them, or build in another "
+            "distill.soft_targets_dir with distill.tail_temperatures"
+        )
+
+
+def _check_field(folder: epath.Path, field: str, found: Any, wanted: Any) -> None:
+    if isinstance(found, dict) and isinstance(wanted, dict):
+        for name in found.keys() | wanted.keys():
+            inner = f"{field}.{name}"
+            _check_field(folder, inner, found.get(name), wanted.get(name))
+        return
+    if found != wanted:
+        raise SoftTargetsError(
+            f"{folder} must hold the soft targets of this run, got another {field}: "
+            f"{_shown(found)} there, {_shown(wanted)} here; set the config back, or "
+            "build in another distill.soft_targets_dir"
+        )
+
+
+def _shown(value: Any) -> str:
+    text = repr(list(value) if isinstance(value, tuple) else value)
+    return text if len(text) <= 200 else f"{text[:200]}..."
+
+
+def _listed(values: Sequence[float]) -> str:
+    return ", ".join(f"{value:g}" for value in values) or "none"
+
+
+def _manifest(fields: dict[str, Any]) -> Manifest:
+    return Manifest(
+        teacher=dict(fields["teacher"]),
+        dataset=dict(fields["dataset"]),
+        growth=tuple(dict(stage) for stage in fields["growth"]),
+        class_names=tuple(map(str, fields["class_names"])),
+        augment=dict(fields["augment"]),
+        views=int(fields["views"]),
+        dtype=str(fields["dtype"]),
+        top_k=int(fields["top_k"]),
+        temperatures=tuple(map(float, fields["temperatures"])),
+        shards=tuple(Shard(**shard) for shard in fields["shards"]),
+    )

@@ -1,0 +1,189 @@
+"""What a teacher answers to the views of a stretch of examples.
+
+Shapes: B = examples of one pass on one replica, M = examples of the stretch.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from trainer import data, noise
+from trainer.data import Batch
+from trainer.soft_targets import Manifest, Shard, SoftTargetsError
+from trainer.stages import caches
+from trainer.stages.caches import TransferSet
+from trainer.stages.learner import augmentation
+from trainer.stages.session import Session
+
+_BATCHES_AHEAD = 4  # ready when a pass asks for them
+
+
+class Answers:
+    """The teacher's answers to a transfer set, computed by this worker's replicas."""
+
+    def __init__(
+        self,
+        session: Session,
+        teacher: keras.Model,
+        transfer: TransferSet,
+        manifest: Manifest,
+    ) -> None:
+        """`manifest` says what is kept of them."""
+        self._session = session
+        self._transfer = transfer
+        self._format = manifest.format
+        self._views = caches.cached_views(session)
+        self._augment = augmentation(
+            session, session.config.student.train, setting="student.train"
+        )
+        self._num_replicas = len(session.strategy.extended.worker_devices)
+        self._batch_size = session.config.runtime.teacher_batch_size
+        self._step = self._compile(teacher)
+
+    def of_shard(
+        self, shard: Shard, views: Sequence[int], advance: Callable[[int], object]
+    ) -> dict[int, np.ndarray]:
+        """The records of some views of a shard, in the order of the ids: [M] each.
+
+        `advance` hears of every so many answers.
+
+        Raises:
+          SoftTargetsError: one is no finite number.
+        """
+        every = self._transfer.examples
+        within = (every.ids >= shard.first) & (every.ids < shard.last)
+        if not within.any():
+            return {view: np.zeros(0, self._format.record) for view in views}
+        examples = every.select(within)
+        ids = examples.ids
+        answered = {view: np.zeros(len(ids), self._format.record) for view in views}
+        for records in answered.values():
+            records["id"] = ids
+        # A batch of each view, then the next batch; elements are consecutive replicas.
+        for i, answers in enumerate(self._computed(examples, views)):
+            batch, place = divmod(i, len(views))
+            rows = slice(batch * self._batch_size, (batch + 1) * self._batch_size)
+            count = len(ids[rows])
+            self._check(ids[rows], answers)
+            for name in self._format.fields:
+                answered[views[place]][name][rows] = answers[name][:count]
+            advance(count)
+        order = np.argsort(ids)
+        return {view: records[order] for view, records in answered.items()}
+
+    def _computed(
+        self, examples: data.Examples, views: Sequence[int]
+    ) -> Iterator[dict[str, np.ndarray]]:
+        """The answers of each batch to each of the views."""
+        inputs = iter(self._shown(examples, views))
+        num_steps = data.num_evaluation_steps(len(examples), self._share) * len(views)
+        computed: list[Batch] = []
+        for i in range(num_steps + 1):
+            with self._session.termination.watched("a pass of the teacher"):
+                # One is computed while the one before it is looked at.
+                if i < num_steps:
+                    with data.reading():
+                        group = [next(inputs) for _ in range(self._num_replicas)]
+                    computed.append(self._run(group))
+                if i > 0:
+                    done = computed.pop(0)
+                    for replica in range(self._num_replicas):
+                        yield {
+                            name: self._local(values)[replica].numpy()
+                            for name, values in done.items()
+                        }
+
+    @property
+    def _share(self) -> data.Share:
+        return data.Share(
+            per_replica_batch_size=self._batch_size,
+            num_replicas=self._num_replicas,
+            first_replica=0,
+            local_replicas=self._num_replicas,
+        )
+
+    def _shown(self, examples: data.Examples, views: Sequence[int]) -> tf.data.Dataset:
+        """Every view of each batch, in turn: [B, ...]; the last is filled up."""
+        num_batches = (
+            data.num_evaluation_steps(len(examples), self._share) * self._num_replicas
+        )
+        ids = np.full(num_batches * self._batch_size, examples.ids[0], np.int64)
+        ids[: len(examples)] = examples.ids
+        numbers = tf.constant(views, tf.int64)
+
+        def every_view(batch: Batch, ids: tf.Tensor) -> tf.data.Dataset:
+            return tf.data.Dataset.from_tensor_slices(numbers).map(
+                lambda view: self._augment(
+                    batch["input"], noise.key(self._views.seed, view, ids)
+                )
+            )
+
+        return (
+            tf.data.Dataset.zip(
+                examples.evaluation(self._share),
+                tf.data.Dataset.from_tensor_slices(ids.reshape(num_batches, -1)),
+            )
+            .flat_map(every_view)
+            .prefetch(_BATCHES_AHEAD)
+            .with_options(data.pipeline_options())
+        )
+
+    def _run(self, group: list[tf.Tensor]) -> Batch:
+        strategy = self._session.strategy
+        if self._num_replicas == 1:
+            return self._step(group[0])
+        return self._step(
+            strategy.experimental_distribute_values_from_function(
+                lambda context: group[
+                    context.replica_id_in_sync_group % self._num_replicas
+                ]
+            )
+        )
+
+    def _local(self, values: tf.Tensor) -> tuple[tf.Tensor, ...]:
+        results: tuple[tf.Tensor, ...] = (
+            self._session.strategy.experimental_local_results(values)
+        )
+        return results
+
+    def _compile(self, teacher: keras.Model) -> Callable[[tf.Tensor], Batch]:
+        strategy, xla = self._session.strategy, self._session.xla
+
+        @tf.function(jit_compile=xla, autograph=False)
+        def answers(inputs: tf.Tensor) -> Batch:
+            logits = tf.cast(teacher(inputs, training=False), tf.float32)
+            kept = self._format.kept(logits)
+            return kept | {
+                "is_finite": tf.reduce_all(tf.math.is_finite(logits), axis=1),
+                "fits": tf.reduce_all(tf.math.is_finite(kept["logits"]), axis=1),
+            }
+
+        def on_replica(inputs: tf.Tensor) -> Batch:
+            result: Batch = answers(inputs)
+            return result
+
+        def step(inputs: tf.Tensor) -> Batch:
+            result: Batch = strategy.run(on_replica, args=(inputs,))
+            return result
+
+        compiled: Callable[[tf.Tensor], Batch] = tf.function(step, autograph=False)
+        return compiled
+
+    def _check(self, ids: np.ndarray, answers: dict[str, np.ndarray]) -> None:
+        for name, what, way in (
+            ("is_finite", "NaN or infinity", "mend the teacher, or leave it out"),
+            (
+                "fits",
+                f"one beyond {self._format.dtype}",
+                "set distill.soft_targets_dtype = 'float32'",
+            ),
+        ):
+            broken = ids[~answers[name][: len(ids)]]
+            if len(broken):
+                raise SoftTargetsError(
+                    "the teacher's logits must be finite numbers, got "
+                    f"{what} for the example with id {broken[0]} of split "
+                    f"{self._transfer.split!r} ({self._transfer.name}); {way}"
+                )

@@ -1,0 +1,217 @@
+"""Which caches of soft targets a run has: where each is, and what it has to hold."""
+
+import dataclasses
+import functools
+import json
+from typing import Any
+
+import numpy as np
+from etils import epath
+
+from trainer import data, files, models, soft_targets
+from trainer.config import ConfigError, TeacherConfig
+from trainer.soft_targets import AnswerFormat, CachedTargets, Manifest, Shard
+from trainer.stages.learner import chosen_augmentation
+from trainer.stages.session import Session
+from trainer.workdir import SOFT_TARGETS
+
+_SETTING = "distill.soft_targets_dir"
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class TransferSet:
+    """A whole split that the students' images come from."""
+
+    name: str  # of its folder
+    source: data.Source
+    split: str
+    used: np.ndarray  # int64 [M]: the ids that the run trains on
+
+    @functools.cached_property
+    def examples(self) -> data.Examples:
+        """All of them, in the order of their ids where the split has one."""
+        return self.source.read(self.split)
+
+    @property
+    def num_ids(self) -> int:
+        """How many ids the split has; some may be of files that are no examples."""
+        return int(self.source.whole_splits[self.split].num_examples)
+
+    def shards(self, *, first: int = 0) -> tuple[Shard, ...]:
+        """The shards of the ids from `first` on."""
+        is_example = np.zeros(self.num_ids, bool)
+        is_example[self.examples.ids] = True
+        return soft_targets.shards_of(is_example[first:].tolist(), first=first)
+
+
+def root(session: Session) -> epath.Path:
+    """The folder of all caches of the run."""
+    name = session.config.distill.soft_targets_dir
+    if not name:
+        return session.path / SOFT_TARGETS
+    return files.path_of(name, setting=_SETTING)
+
+
+def folder(session: Session, teacher: int, transfer: TransferSet) -> epath.Path:
+    """The folder of one cache."""
+    top = root(session)
+    if len(session.config.teachers) > 1:
+        top = top / f"member-{teacher}"
+    return top / transfer.name
+
+
+def transfer_sets(session: Session) -> list[TransferSet]:
+    """The labelled examples' split, and the unlabelled ones' where there are any.
+
+    Raises:
+      ConfigError: the labelled ones come from several whole splits.
+    """
+    section = session.config.data
+    sets = [
+        TransferSet(
+            name="train",
+            source=session.source,
+            split=_whole(session.source, "data.train_split", section.train_split),
+            used=session.labeled.ids,
+        )
+    ]
+    if section.unlabeled:
+        source, split = session.unlabeled_source, section.unlabeled.split
+        sets.append(
+            TransferSet(
+                name="unlabeled",
+                source=source,
+                split=_whole(source, "data.unlabeled.split", split),
+                used=session.unlabeled.ids - data.UNLABELED_FROM,
+            )
+        )
+    return sets
+
+
+def answer_format(session: Session) -> AnswerFormat:
+    """What is kept of a teacher's logits.
+
+    Raises:
+      ConfigError: `top_k` would leave nothing to the tail.
+    """
+    distill, num_classes = session.config.distill, len(session.source.class_names)
+    if distill.top_k >= num_classes:
+        raise ConfigError(
+            f"distill.top_k must be below the {num_classes} classes, got "
+            f"{distill.top_k}; lower it, or set it to 0 to keep all logits"
+        )
+    temperatures = {distill.temperature, *distill.tail_temperatures}
+    return AnswerFormat(
+        num_classes=num_classes,
+        dtype=distill.soft_targets_dtype,
+        top_k=distill.top_k,
+        temperatures=tuple(sorted(temperatures)) if distill.top_k else (),
+    )
+
+
+def views(session: Session, seed: int) -> data.Views:
+    """Which views of the transfer set the student and the baseline of a seed see.
+
+    With a cache all seeds share its views, which are those of the first seed online.
+    """
+    if session.config.distill.soft_targets == "online":
+        return data.Views(seed=seed, count=None)
+    return cached_views(session)
+
+
+def cached_views(session: Session) -> data.Views:
+    """The views that caches hold."""
+    return data.Views(seed=session.config.seeds[0], count=session.config.distill.views)
+
+
+def manifest(
+    session: Session,
+    teacher: int,
+    transfer: TransferSet,
+    *,
+    shards: tuple[Shard, ...] = (),
+) -> Manifest:
+    """What the cache of a teacher's answers has to be for this run."""
+    form = answer_format(session)
+    distill = session.config.distill
+    section = list(session.config.teachers.values())[teacher]
+    name, options = chosen_augmentation(session, session.config.student.train)
+    num_ids = transfer.num_ids
+    fingerprint = transfer.source.fingerprint(transfer.split, num_ids=num_ids)
+    return Manifest(
+        teacher=_teacher(session, teacher, section),
+        dataset={
+            "split": transfer.split,
+            "input_shape": list(transfer.source.input_shape),
+        },
+        growth=({"num_ids": num_ids, "fingerprint": fingerprint},),
+        class_names=session.source.class_names,
+        augment={"name": "none"}
+        if name == "none"
+        else {
+            "name": name,
+            "seed": cached_views(session).seed,
+            **_plain(options),
+        },
+        views=distill.views,
+        dtype=form.dtype,
+        top_k=form.top_k,
+        temperatures=form.temperatures,
+        shards=shards,
+    )
+
+
+def opened(session: Session) -> CachedTargets:
+    """The caches of all teachers, as batches bring them.
+
+    Raises:
+      SoftTargetsError: one is not there, or not for this run, or damaged.
+    """
+    sets = transfer_sets(session)
+    caches = [
+        [
+            soft_targets.Cache(
+                folder(session, teacher, transfer), manifest(session, teacher, transfer)
+            )
+            for transfer in sets
+        ]
+        for teacher in range(len(session.config.teachers))
+    ]
+    for cached in caches:
+        for cache, transfer in zip(cached, sets, strict=True):
+            cache.check_holds(transfer.used)
+    return CachedTargets(
+        caches,
+        views=session.config.distill.views,
+        memory_bytes=session.config.data.memory_budget_bytes,
+    )
+
+
+def _teacher(session: Session, teacher: int, section: TeacherConfig) -> dict[str, Any]:
+    options = _plain(section.options)
+    # A file may move, and its weights tell it from others.
+    options.pop("path", None)
+    return {
+        "model": section.model,
+        "options": options,
+        "image_size": section.image_size,
+        "weights": models.fingerprint(session.teachers[teacher]),
+    }
+
+
+def _plain(options: Any) -> dict[str, Any]:
+    """The options of a known model or augmentation, or of a user's, in JSON's types."""
+    given = options if isinstance(options, dict) else dataclasses.asdict(options)
+    plain: dict[str, Any] = json.loads(json.dumps(given))
+    return plain
+
+
+def _whole(source: data.Source, setting: str, split: str) -> str:
+    names = data.whole_names(source.whole_splits, split)
+    if len(names) > 1:
+        raise ConfigError(
+            f"{setting} must be parts of one whole split for distill.soft_targets = "
+            f"'cached', got {split!r}; its records are numbered by the ids of one: use "
+            "'online', or name parts of one"
+        )
+    return names[0]
