@@ -3,7 +3,8 @@
 import keras
 
 from trainer import core
-from trainer.stages import caches, training
+from trainer.stages import training
+from trainer.stages.soft_targets import caches
 from trainer.stages.learner import Training
 from trainer.stages.session import Session
 

@@ -4,7 +4,8 @@ import keras
 import numpy as np
 
 from trainer import core, evaluate, soft_targets
-from trainer.stages import caches, training
+from trainer.stages import training
+from trainer.stages.soft_targets import caches
 from trainer.stages.learner import Training
 from trainer.stages.session import Session
 

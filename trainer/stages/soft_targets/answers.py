@@ -12,8 +12,8 @@ import tensorflow as tf
 from trainer import data, noise
 from trainer.data import Batch
 from trainer.soft_targets import Manifest, Shard, SoftTargetsError
-from trainer.stages import caches
-from trainer.stages.caches import TransferSet
+from trainer.stages.soft_targets import caches
+from trainer.stages.soft_targets.caches import TransferSet
 from trainer.stages.learner import augmentation
 from trainer.stages.session import Session
 

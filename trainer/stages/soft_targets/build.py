@@ -17,9 +17,9 @@ from etils import epath
 
 from trainer import console, files, soft_targets
 from trainer.soft_targets import Manifest, SoftTargetsError
-from trainer.stages import caches
-from trainer.stages.answers import Answers
-from trainer.stages.caches import TransferSet
+from trainer.stages.soft_targets import caches
+from trainer.stages.soft_targets.answers import Answers
+from trainer.stages.soft_targets.caches import TransferSet
 from trainer.stages.session import Session
 
 _LOCK = "building"
