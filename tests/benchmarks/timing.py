@@ -59,10 +59,11 @@ def steps(session: Session) -> Timer:
     `first_step_at` is in seconds since the epoch.
     """
     seed = session.config.seeds[0]
-    teacher = session.build("teacher", session.config.teacher.seed)
+    (section,) = session.config.teachers.values()
+    teacher = session.build("teacher", section.seed)
     teacher.trainable = False
     student = session.build("student", seed)
-    training = distillation(session, student, teacher, seed)
+    training = distillation(session, student, [teacher], seed)
     learning = learner.start(session, training)
     learning.compiled.run(1)
     first_step_at = time.time()

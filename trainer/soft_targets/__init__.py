@@ -4,6 +4,7 @@ A signal is a function of the batch, called inside the compiled step; the losses
 know which kind they are given.
 """
 
+from trainer.soft_targets.ensemble import ensemble
 from trainer.soft_targets.online import online
 
-__all__ = ["online"]
+__all__ = ["ensemble", "online"]
