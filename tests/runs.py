@@ -47,6 +47,25 @@ eval_every_steps = 20
 save_every_steps = 20
 """
 
+# Of a teacher that is two networks.
+MEMBERS = """[[teacher.members]]
+model = "cnn"
+options.filters = [4, 8]
+seed = 3
+[teacher.members.train]
+global_batch_size = 24
+steps = 20
+
+[[teacher.members]]
+model = "mlp"
+options.hidden_sizes = [12]
+weight = 3.0
+[teacher.members.train]
+global_batch_size = 20
+steps = 40
+
+"""
+
 TRAININGS = (
     "teacher",
     "student/seed-0",
@@ -59,6 +78,14 @@ TRAININGS = (
 def write_config(folder: pathlib.Path, tfds_dir: str) -> pathlib.Path:
     path = folder / "small.toml"
     path.write_text(CONFIG.format(tfds_dir=tfds_dir))
+    return path
+
+
+def write_ensemble(folder: pathlib.Path, tfds_dir: str) -> pathlib.Path:
+    path = write_config(folder, tfds_dir)
+    text = path.read_text()
+    teacher = text[text.index("[teacher]") : text.index("[student]")]
+    path.write_text(text.replace(teacher, MEMBERS).replace("steps = 60", "steps = 20"))
     return path
 
 

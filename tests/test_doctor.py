@@ -319,6 +319,38 @@ def test_a_finished_teacher_takes_no_step(config, trained, tmp_path):
     assert findings["student step"] == [("skipped", "needs teacher step")]
 
 
+@pytest.mark.slow
+def test_every_member_of_an_ensemble_is_told(tmp_path, tfds_dir):
+    config = runs.write_ensemble(tmp_path, tfds_dir)
+    head = "head={global_batch_size=24, steps=4}"
+    members = [
+        "{model='cnn', options={filters=[4]}, train={global_batch_size=24, steps=20}}",
+        f"{{model='mlp', {head}, train={{global_batch_size=20, steps=40}}}}",
+    ]
+    code, findings = examine(
+        config, tmp_path / "workdir", f"--set=teacher.members=[{', '.join(members)}]"
+    )
+    assert code == 0
+    assert tuple(findings) == TOPICS
+    first, second = "teacher.members[0]", "teacher.members[1]"
+    assert f"{first} float32 (auto, no GPU is seen)" in findings.text("precision")
+    models = findings.text("teacher model")
+    assert f"{first}: cnn, " in models
+    mlp = 784 * 800 + 800 + 800 * 800 + 800 + 800 * 10 + 10
+    assert f"{second}: mlp, {mlp:,} parameters" in models
+    steps = findings.text("teacher step")
+    assert f"{first}: first of 20 done" in steps
+    assert f"{second}: of its head alone: first of 4 done" in steps
+    assert f"{second}: first of 40 done" in steps
+    assert (
+        f"{second}: of the teacher a replica keeps weights {4 * mlp / 1e6:.1f} MB, "
+        "gradients 0 B"
+    ) in findings.text("student step")
+    assert (
+        f"({first} 1 x 20, teacher_head.members[1] 1 x 4, {second} 1 x 40, student 2"
+    ) in findings.text("estimate")
+
+
 @pytest.fixture(scope="module")
 def lacking(config):
     """A GPU is asked for, and more checkpoints than any disk holds."""

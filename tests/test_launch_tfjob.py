@@ -168,6 +168,10 @@ def test_text_of_many_lines_stays_readable_and_comes_back_as_it_was():
 
 
 CONFIG = "--config=configs/mnist_mini.toml"
+MEMBERS = (
+    "[{model='cnn', weights='a.keras'}, "
+    "{model='mlp', train={global_batch_size=24, steps=5}}]"
+)
 
 
 @pytest.mark.parametrize(
@@ -222,6 +226,11 @@ CONFIG = "--config=configs/mnist_mini.toml"
         pytest.param(
             [*JOB, "--workers=5", "--", CONFIG],
             "teacher.train.global_batch_size must be a multiple of 20",
+            marks=pytest.mark.slow,
+        ),
+        pytest.param(
+            [*JOB, "--workers=5", "--", CONFIG, f"--set=teacher={{members={MEMBERS}}}"],
+            "teacher.members[1].train.global_batch_size must be a multiple of 20",
             marks=pytest.mark.slow,
         ),
         pytest.param(

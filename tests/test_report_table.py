@@ -120,6 +120,25 @@ def test_table_of_one_seed_has_neither_spread_nor_standard_error():
     assert report.render(one_seed()) == ONE_SEED
 
 
+def test_an_ensemble_has_a_mean_member_whose_spread_is_not_over_seeds():
+    results = one_seed()
+    models = results["models"]
+    member = model(
+        500_000,
+        mean=metrics(31.5, accuracy=0.9843, nll=0.05, ece=0.01, agreement=0.99),
+        std=metrics(2.1, accuracy=0.001, nll=0.002, ece=0.001, agreement=0.003),
+        num_seeds=3,
+    )
+    results["models"] = {"teacher": models["teacher"], "member": member, **models}
+    lines = table.render(results).splitlines()
+    assert [line.split()[0] for line in lines[2:4]] == ["teacher", "member"]
+    assert "31.5 +- 2.1" in lines[3]
+    assert lines[-2] == "mean +- standard deviation over 3 members"
+    models["student"]["seeds"] *= 2
+    note = table.comparison(results).note
+    assert note == "mean +- standard deviation over 2 seeds or 3 members"
+
+
 def test_terminal_text_is_ascii():
     assert report.render(many_seeds()).isascii()
 

@@ -4,7 +4,8 @@ The devices compute logits; the metrics are NumPy in float64 on all of them at o
 they do not depend on batches or replicas. Shapes: M = examples, C = classes.
 """
 
-from collections.abc import Callable
+import functools
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from typing import Any
 
@@ -139,6 +140,22 @@ def teacher_metrics(
     same = student_logits.argmax(axis=1) == teacher_logits.argmax(axis=1)
     divergence = (np.exp(teacher) * (teacher - student)).sum(axis=1)
     return {"agreement": float(same.mean()), "kl": float(divergence.mean())}
+
+
+def ensemble_logits(
+    logits: Sequence[np.ndarray], *, weights: Sequence[float]
+) -> np.ndarray:
+    """Logits of the average of the members' probabilities at T = 1: float32 [M, C].
+
+    `logits` [M, C] are each member's, `weights` how much it counts beside the others.
+    """
+    log_shares = np.log(np.array(weights) / sum(weights))
+    weighted = [
+        log_share + _log_softmax(values)
+        for log_share, values in zip(log_shares, logits, strict=True)
+    ]
+    average: np.ndarray = functools.reduce(np.logaddexp, weighted)
+    return average.astype(np.float32)
 
 
 def class_metrics(logits: np.ndarray, labels: np.ndarray) -> dict[str, Any]:

@@ -33,10 +33,16 @@ FINISHED = "model.keras"  # the model of the step that was best on validation
 
 
 def training_folder(workdir: epath.Path, role: str, seed: int) -> epath.Path:
-    """Where the files of a "teacher_head", "teacher", "student" or "baseline" are."""
+    """Where the files of a "teacher_head", "teacher", "student" or "baseline" are.
+
+    A member of an ensemble is a "teacher.members[0]", its head a
+    "teacher_head.members[0]".
+    """
+    kind, _, member = role.partition(".members[")
     # There is one teacher for all seeds.
-    of_teacher = role in ("teacher_head", "teacher")
-    return workdir / role if of_teacher else workdir / role / f"seed-{seed}"
+    if kind not in ("teacher_head", "teacher"):
+        return workdir / role / f"seed-{seed}"
+    return workdir / kind / f"member-{member[:-1]}" if member else workdir / kind
 
 
 def is_finished(workdir: epath.Path) -> bool:

@@ -66,12 +66,17 @@ def _check_batches(settings: Settings, pods: Pods, where: str) -> Iterator[Findi
     devices = pods.gpus or settings["runtime"]["logical_cpus"]
     if settings["runtime"]["strategy"] == "one_device":
         devices = 1
-    for model, kind in (
-        ("teacher", "head"),
-        ("teacher", "train"),
-        ("student", "train"),
-    ):
-        train = settings[model].get(kind)
+    teacher = settings["teacher"]
+    members = enumerate(teacher.get("members", ()))
+    networks = {f"teacher.members[{i}]": member for i, member in members} or {
+        "teacher": teacher
+    }
+    trainings = {
+        f"{path}.{kind}": network.get(kind)
+        for path, network in (networks | {"student": settings["student"]}).items()
+        for kind in ("head", "train")
+    }
+    for path, train in trainings.items():
         if not train:
             continue
         parts = pods.workers * devices * train["accumulate"]
@@ -80,7 +85,7 @@ def _check_batches(settings: Settings, pods: Pods, where: str) -> Iterator[Findi
             nearest = max(1, round(size / parts)) * parts
             yield Finding(
                 where,
-                f"{model}.{kind}.global_batch_size must be a multiple of {parts} "
+                f"{path}.global_batch_size must be a multiple of {parts} "
                 f"({pods.workers} workers x {devices} devices x accumulate "
                 f"{train['accumulate']}), got {size}; nearest: {nearest}",
             )

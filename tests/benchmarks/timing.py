@@ -9,7 +9,7 @@ from typing import Any
 import tensorflow as tf
 
 from trainer.stages import Session, learner
-from trainer.stages.student import distillation
+from trainer.stages.student import distillation, online
 
 _TURN_SECS = 0.5  # of as many repetitions as fit, one at least
 _WARM_UP = 3  # repetitions
@@ -59,10 +59,11 @@ def steps(session: Session) -> Timer:
     `first_step_at` is in seconds since the epoch.
     """
     seed = session.config.seeds[0]
-    teacher = session.build("teacher", session.config.teacher.seed)
+    (section,) = session.config.teachers.values()
+    teacher = session.build("teacher", section.seed)
     teacher.trainable = False
     student = session.build("student", seed)
-    training = distillation(session, student, teacher, seed)
+    training = distillation(session, student, online([teacher]), seed)
     learning = learner.start(session, training)
     learning.compiled.run(1)
     first_step_at = time.time()

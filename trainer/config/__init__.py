@@ -21,7 +21,13 @@ from trainer.config.models import (
 )
 from trainer.config.reader import load
 from trainer.config.runtime import RuntimeConfig
-from trainer.config.schema import Config, StudentConfig, TeacherConfig
+from trainer.config.schema import (
+    Config,
+    EnsembleConfig,
+    MemberConfig,
+    StudentConfig,
+    TeacherConfig,
+)
 from trainer.config.training import (
     AdamOptions,
     ConstantOptions,
@@ -44,7 +50,9 @@ __all__ = [
     "CropFlipOptions",
     "DataConfig",
     "DistillConfig",
+    "EnsembleConfig",
     "InceptionCropOptions",
+    "MemberConfig",
     "MlpOptions",
     "NoAugmentOptions",
     "RuntimeConfig",

@@ -1,11 +1,17 @@
 """The error of a setting that cannot be used."""
 
 import difflib
+import re
 from collections.abc import Iterable
 
 
 class ConfigError(ValueError):
     """A setting breaks a rule; the message names it, the rule, the value, a way out."""
+
+
+def header(path: str) -> str:
+    """What a TOML file names the section `path`; tables of a list share one name."""
+    return re.sub(r"\[\d+\]", "", path)
 
 
 def nearest(name: str, known: Iterable[str]) -> str:

@@ -2,12 +2,15 @@
 
 import dataclasses
 import json
+import re
 from typing import Any
 
 from trainer.config.schema import Config
 
 # A run may move to other devices and disks, and still be the same run.
 _MOVABLE = ("runtime", "data.data_dir", "distill.soft_targets_dir")
+
+_NETWORK = re.compile(r"(?P<path>teacher|teacher\.members\[\d+\]|student)\.model")
 
 
 def resolved(config: Config) -> dict[str, Any]:
@@ -27,10 +30,11 @@ def identity(settings: dict[str, Any]) -> dict[str, Any]:
     if kind == "folder":
         # It may move too: the run keeps a list of what is in it.
         flat["data.dataset"] = "folder:"
-    for role in ("teacher", "student"):
-        files = [f"{role}.weights"]
-        if flat.get(f"{role}.model") == "saved":
-            files.append(f"{role}.options.path")
+    for network in filter(None, map(_NETWORK.fullmatch, list(flat))):
+        path = network["path"]
+        files = [f"{path}.weights"]
+        if flat[f"{path}.model"] == "saved":
+            files.append(f"{path}.options.path")
         flat |= {file: _of_a_file(flat.get(file)) for file in files}
     return {
         path: value
@@ -55,11 +59,17 @@ def _of_a_file(value: object) -> object:
 
 
 def flatten(settings: dict[str, Any], prefix: str = "") -> dict[str, Any]:
-    """Settings of nested sections by their paths: {"section.field": value}."""
+    """Settings of nested sections by their paths: {"section.field": value}.
+
+    A list of tables is one too: {"section.list[0].field": value}.
+    """
     flat: dict[str, Any] = {}
     for name, value in settings.items():
         if isinstance(value, dict):
-            flat.update(flatten(value, f"{prefix}{name}."))
+            flat |= flatten(value, f"{prefix}{name}.")
+        elif isinstance(value, list) and value and isinstance(value[0], dict):
+            tables = {f"{name}[{i}]": table for i, table in enumerate(value)}
+            flat |= flatten(tables, prefix)
         else:
             flat[f"{prefix}{name}"] = value
     return flat

@@ -10,9 +10,9 @@ import typing
 from collections.abc import Iterable, Mapping
 from typing import Annotated, Any, Literal
 
-from trainer.config.errors import ConfigError, nearest
+from trainer.config.errors import ConfigError, header, nearest
 from trainer.config.rules import OptionsOf
-from trainer.config.schema import Config
+from trainer.config.schema import Config, EnsembleConfig, TeacherConfig
 
 _TYPE_NAMES = {
     str: "a string",
@@ -119,7 +119,7 @@ def _build(cls: type, settings: object, path: str, owner: str = "") -> Any:
             setting = _join(path, name)
             raise ConfigError(
                 f"{setting} is missing and has no default; "
-                f"add it to the file or with --set={setting}=VALUE"
+                f"add it to the file or with --set={_settable(setting)}=VALUE"
             )
     return cls(**values)
 
@@ -173,8 +173,8 @@ def _value(hint: Any, value: object, path: str) -> Any:
             raise _broken(path, "a list", value)
         item = typing.get_args(hint)[0]
         return tuple(_value(item, v, f"{path}[{i}]") for i, v in enumerate(value))
-    if origin is types.UnionType:  # `Section | None`: a table that may be absent
-        return _value(typing.get_args(hint)[0], value, path)
+    if origin is types.UnionType:
+        return _value(_one_of(typing.get_args(hint), value, path), value, path)
     if dataclasses.is_dataclass(hint):
         return _build(typing.cast(type, hint), value, path)
     if hint is float and type(value) is int and abs(value) <= sys.float_info.max:
@@ -182,6 +182,24 @@ def _value(hint: Any, value: object, path: str) -> Any:
     if type(value) is not hint or (type(value) is float and not math.isfinite(value)):
         raise _broken(path, _TYPE_NAMES[hint], value)
     return value
+
+
+def _one_of(sections: tuple[type, ...], value: object, path: str) -> type:
+    """The kind of section that the table `value` is; one that may be absent is not."""
+    first, other = sections
+    is_ensemble = isinstance(value, Mapping) and "members" in value
+    if other is not EnsembleConfig or not is_ensemble:
+        return first
+    fields = [field.name for field in dataclasses.fields(TeacherConfig)]
+    beside = [name for name in fields if name in typing.cast(Mapping, value)]
+    if beside:
+        names = ", ".join(f"{path}.{name}" for name in beside)
+        raise ConfigError(
+            f"{path} must have either [[{path}.members]] or the settings of one "
+            f"network, got {path}.members and {names}; write each network's settings "
+            "into its member"
+        )
+    return other
 
 
 def _check_plain(value: object, path: str) -> None:
@@ -199,15 +217,24 @@ def _check_plain(value: object, path: str) -> None:
 
 
 def _no_section(path: str, settings: object) -> ConfigError:
+    written = f"[{header(path)}]"
+    if path.endswith("]"):
+        written = f"[{written}]"  # one of a list
+    setting = _settable(path)
+    way = f"{setting}=VALUE" if setting != path else f"{path}.FIELD=VALUE"
     return ConfigError(
         f"{path} must be a section, got {settings!r}; "
-        f"write [{path}] in the file, or --set={path}.FIELD=VALUE"
+        f"write {written} in the file, or --set={way}"
     )
 
 
+def _settable(path: str) -> str:
+    """What --set takes to change the setting `path`: of a list the whole."""
+    return path.partition("[")[0]
+
+
 def _broken(path: str, rule: str, value: object) -> ConfigError:
-    setting = path.partition("[")[0]  # --set takes whole lists
     return ConfigError(
         f"{path} must be {rule}, got {value!r}; "
-        f"change it in the file or with --set={setting}=VALUE"
+        f"change it in the file or with --set={_settable(path)}=VALUE"
     )

@@ -1,9 +1,11 @@
 """Checks of settings against one another, section by section."""
 
-from collections.abc import Mapping
+import dataclasses
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from trainer.config.data import DataConfig
-from trainer.config.errors import ConfigError
+from trainer.config.errors import ConfigError, header
 from trainer.config.models import APPLICATIONS, SavedOptions
 from trainer.config.runtime import RuntimeConfig
 from trainer.config.training import SgdOptions, StepOptions, TrainConfig
@@ -149,6 +151,48 @@ def check_weights(
             f"{path}.options.path must end in .keras for a model that is trained, got "
             f"{options.path!r}: a SavedModel is for inference only; give a .keras file"
         )
+
+
+def check_teacher(
+    path: str, *, has_weights: bool, head: TrainConfig | None, train: TrainConfig | None
+) -> None:
+    """Refuses a teacher, named `path`, whose last layer or whole would know nothing."""
+    section = header(path)
+    if not (train or has_weights):
+        raise ConfigError(
+            f"{path} must have a [{section}.train] section or weights, got neither"
+        )
+    if head and not train:
+        raise ConfigError(
+            f"[{section}.head] must be followed by a [{section}.train] section, got "
+            f"none; rename it to [{section}.train], or add one"
+        )
+
+
+def check_members(members: Sequence[Any]) -> None:
+    """Refuses an ensemble of one network, or of one network twice.
+
+    `members` are of trainer.config.schema.MemberConfig.
+    """
+    if len(members) < 2:
+        raise ConfigError(
+            f"teacher.members must be two networks or more, got {len(members)}; one "
+            "network is written as [teacher]"
+        )
+    # What makes a network: without a training its seed does not.
+    networks = [
+        dataclasses.replace(member, weight=1.0, seed=member.seed if member.train else 0)
+        for member in members
+    ]
+    for i, network in enumerate(networks):
+        if network in networks[:i]:
+            first = networks.index(network)
+            other = "another seed" if network.train else "other weights"
+            raise ConfigError(
+                f"teacher.members[{i}] must differ from teacher.members[{first}], got "
+                f"the same network twice; give one of them {other}, or leave it out "
+                f"and set teacher.members[{first}].weight"
+            )
 
 
 def check_cadence(runtime: RuntimeConfig) -> None:

@@ -9,9 +9,8 @@ from typing import Annotated, Any, Literal
 from trainer.config import relations
 from trainer.config.data import DataConfig
 from trainer.config.distill import DistillConfig
-from trainer.config.errors import ConfigError
 from trainer.config.models import MODELS
-from trainer.config.rules import FILLED, OptionsOf, at_least, between
+from trainer.config.rules import FILLED, OptionsOf, above, at_least, between
 from trainer.config.runtime import RuntimeConfig
 from trainer.config.training import TrainConfig
 
@@ -36,6 +35,25 @@ class TeacherConfig:
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
+class MemberConfig(TeacherConfig):
+    """One of the networks of an ensemble."""
+
+    weight: Annotated[float, above(0)] = 1.0  # how much it counts beside the others
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class EnsembleConfig:
+    """Networks that teach together: the average of their probabilities."""
+
+    members: tuple[MemberConfig, ...]
+
+    @property
+    def weights(self) -> tuple[float, ...]:
+        """How much each member counts in the average, beside the others."""
+        return tuple(member.weight for member in self.members)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
 class StudentConfig:
     """The small network; the baseline is the same, trained without the teacher."""
 
@@ -55,24 +73,27 @@ class Config:
     name: Annotated[str, FILLED]
     seeds: Annotated[tuple[Seed, ...], FILLED] = (0,)  # one student, one baseline each
     data: DataConfig
-    teacher: TeacherConfig
+    teacher: TeacherConfig | EnsembleConfig
     student: StudentConfig
     distill: DistillConfig = DistillConfig()
     runtime: RuntimeConfig = RuntimeConfig()
 
     @property
     def teachers(self) -> dict[str, TeacherConfig]:
-        """The teacher, or the members of an ensemble, by their names in messages."""
+        """The teacher, or each member of an ensemble, by the name of its section."""
+        if isinstance(self.teacher, EnsembleConfig):
+            members = enumerate(self.teacher.members)
+            return {f"teacher.members[{i}]": member for i, member in members}
         return {"teacher": self.teacher}
 
     @property
     def trainings(self) -> dict[str, TrainConfig]:
         """The sections that say how a model is trained, by their names."""
-        sections = {
-            "teacher.head": self.teacher.head,
-            "teacher.train": self.teacher.train,
-            "student.train": self.student.train,
-        }
+        sections: dict[str, TrainConfig | None] = {}
+        for path, network in self.teachers.items():
+            sections[f"{path}.head"] = network.head
+            sections[f"{path}.train"] = network.train
+        sections["student.train"] = self.student.train
         return {path: section for path, section in sections.items() if section}
 
     def __post_init__(self) -> None:
@@ -83,25 +104,27 @@ class Config:
         relations.check_kind(self.data, self.trainings)
         for path, section in self.trainings.items():
             relations.check_train(path, section, self.runtime)
-        for role in ("teacher", "student"):
-            network = getattr(self, role)
+        if isinstance(self.teacher, EnsembleConfig):
+            relations.check_members(self.teacher.members)
+        networks: dict[str, TeacherConfig | StudentConfig] = {
+            **self.teachers,
+            "student": self.student,
+        }
+        for path, network in networks.items():
             relations.check_weights(
-                role,
+                path,
                 model=network.model,
                 options=network.options,
                 weights=network.weights,
                 precision=network.precision,
                 is_trained=network.train is not None,
             )
-        has_weights = self.teacher.weights or self.teacher.model == "saved"
-        if not (self.teacher.train or has_weights):
-            raise ConfigError(
-                "teacher must have a [teacher.train] section or weights, got neither"
-            )
-        if self.teacher.head and not self.teacher.train:
-            raise ConfigError(
-                "[teacher.head] must be followed by a [teacher.train] section, got "
-                "none; rename it to [teacher.train], or add one"
+        for path, teacher in self.teachers.items():
+            relations.check_teacher(
+                path,
+                has_weights=bool(teacher.weights) or teacher.model == "saved",
+                head=teacher.head,
+                train=teacher.train,
             )
         relations.check_cadence(self.runtime)
         relations.check_profile(self.runtime)

@@ -16,9 +16,9 @@ from trainer.stages import trial
 from trainer.stages.baseline import alone
 from trainer.stages.learner import Training
 from trainer.stages.session import Session, open_session
-from trainer.stages.student import distillation
-from trainer.stages.teacher import head_alone, supervised, take_weights
-from trainer.stages.trial import Footprint, Trial
+from trainer.stages.student import distillation, online
+from trainer.stages.teacher import head_alone, head_role, supervised, take_weights
+from trainer.stages.trial import Trial
 from trainer.termination import Termination
 
 _WRITTEN_BYTES = 2**20  # by the test of the disk
@@ -28,7 +28,6 @@ class Examination:
     """What the checks of one config find, and hand on to later ones."""
 
     _session: Session
-    _teacher: keras.Model
     _student: keras.Model
     _free: int | None  # bytes on the workdir's disk; None where no one knows
     _pipeline_rate: float  # examples a second
@@ -37,12 +36,13 @@ class Examination:
         self._config = config
         self._path = path
         self._scratch = scratch
-        self._num_trainings = {
-            **({"teacher_head": 1} if config.teacher.head else {}),
-            "teacher": 1,
-            "student": len(config.seeds),
-            "baseline": len(config.seeds),
-        }
+        self._seeds: dict[str, tuple[int, ...]] = {}  # of the trainings in each role
+        for role, teacher in config.teachers.items():
+            if teacher.head:
+                self._seeds[head_role(role)] = (teacher.seed,)
+            self._seeds[role] = (teacher.seed,)
+        self._seeds |= {"student": config.seeds, "baseline": config.seeds}
+        self._teachers: dict[str, keras.Model] = {}
         self._trials: dict[str, Trial] = {}
 
     def checks(self, surroundings: tuple[Check, ...] = ()) -> tuple[Check, ...]:
@@ -112,13 +112,12 @@ class Examination:
 
     def _precision(self) -> Iterator[str]:
         runtime = self._config.runtime
-        for role, section in (
-            ("teacher", self._config.teacher),
-            ("student", self._config.student),
-        ):
-            reason = distribution.precision_reason(
-                section.precision, runtime, setting=role
-            )
+        wanted = {
+            role: teacher.precision for role, teacher in self._config.teachers.items()
+        }
+        wanted["student"] = self._config.student.precision
+        for role, precision in wanted.items():
+            reason = distribution.precision_reason(precision, runtime, setting=role)
             yield f"{role} {self._session.precision(role)} ({reason})"
         compiled = "on" if self._session.xla else "off"
         yield f"XLA {compiled} ({distribution.xla_reason(runtime)})"
@@ -166,23 +165,35 @@ class Examination:
         )
 
     def _build_teacher(self) -> Iterator[str]:
-        self._teacher = self._session.build("teacher", self._config.teacher.seed)
-        yield _parameters(self._config.teacher.model, self._teacher)
+        for role, teacher in self._config.teachers.items():
+            model = self._session.build(role, teacher.seed)
+            self._teachers[role] = model
+            yield self._of_member(role, _parameters(teacher.model, model))
 
     def _teacher_step(self) -> Iterator[str]:
-        section, model = self._config.teacher, self._teacher
+        for role in self._teachers:
+            for line in self._one_teacher_step(role):
+                yield self._of_member(role, line)
+
+    def _one_teacher_step(self, role: str) -> Iterator[str]:
+        section, model = self._config.teachers[role], self._teachers[role]
         if section.head:
             with models.head_alone(model):
-                head = head_alone(self._session, model, section.head)
+                head = head_alone(self._session, role, model, section.head)
                 for line in self._try_out(head):
                     yield f"of its head alone: {line}"
         if section.train:
+            train, weights = section.train, section.weights
             yield from self._try_out(
-                supervised(self._session, model, section.train, section.weights)
+                supervised(self._session, role, model, train, weights)
             )
             return
-        take_weights(self._session, model)
+        take_weights(self._session, role, model)
         yield "none: the teacher is used as it is"
+
+    def _of_member(self, role: str, line: str) -> str:
+        """The finding `line`, with the name of the member where there are several."""
+        return f"{role}: {line}" if len(self._config.teachers) > 1 else line
 
     def _build_student(self) -> Iterator[str]:
         self._student = self._session.build("student", self._config.seeds[0])
@@ -197,14 +208,15 @@ class Examination:
         )
 
     def _student_step(self) -> Iterator[str]:
-        self._teacher.trainable = False
+        for model in self._teachers.values():
+            model.trainable = False
+        signals, seed = online([*self._teachers.values()]), self._config.seeds[0]
         yield from self._try_out(
-            distillation(
-                self._session, self._student, self._teacher, self._config.seeds[0]
-            )
+            distillation(self._session, self._student, signals, seed)
         )
-        kept = trial.footprint(self._teacher, {})
-        yield f"of the teacher a replica keeps {_kept(kept)}"
+        for role, model in self._teachers.items():
+            kept = trial.footprint(model, {}).text
+            yield self._of_member(role, f"of the teacher a replica keeps {kept}")
 
     def _baseline_step(self) -> Iterator[str]:
         yield from self._try_out(
@@ -224,17 +236,19 @@ class Examination:
             f"then {1000 * tried.step_secs:.3g} ms each, "
             f"{tried.examples_per_sec:,.0f} examples/s (median of {tried.loops})"
         )
-        yield f"a replica keeps {_kept(tried.footprint)}"
+        yield f"a replica keeps {tried.footprint.text}"
         yield from tried.peak
 
     def _disk(self) -> Iterator[str]:
         """Checkpoints are the newest, the best and one in the making."""
         kept = self._config.runtime.keep_checkpoints + 2
-        needed = 2 * trial.footprint(self._teacher, {}).weights
+        needed = sum(
+            2 * trial.footprint(model, {}).weights for model in self._teachers.values()
+        )
         for role, tried in self._trials.items():
-            models_of_it = 0 if role == "teacher" else 2 * tried.footprint.weights
-            each = kept * tried.footprint.state + models_of_it
-            needed += self._num_trainings[role] * each
+            saved = 0 if role in self._teachers else 2 * tried.footprint.weights
+            each = kept * tried.footprint.state + saved
+            needed += len(self._seeds[role]) * each
         there = sum(
             files.num_bytes(file)
             for *_, folder in self._trainings()
@@ -258,35 +272,22 @@ class Examination:
     def _estimate(self) -> Iterator[str]:
         parts, total = [], 0.0
         for role, tried in self._trials.items():
-            num_steps = self._num_trainings[role] * tried.num_steps
+            num_trainings = len(self._seeds[role])
+            num_steps = num_trainings * tried.num_steps
             # A few steps live on batches that were ready; a whole run cannot.
             waited = tried.global_batch_size / self._pipeline_rate
             total += num_steps * max(tried.step_secs, waited)
-            parts.append(f"{role} {self._num_trainings[role]} x {tried.num_steps:,}")
+            parts.append(f"{role} {num_trainings} x {tried.num_steps:,}")
         yield (
             f"about {total / 60:.1f} minutes for the steps of a whole run "
             f"({', '.join(parts)}); validation, saving and the report come on top"
         )
 
     def _trainings(self) -> Iterator[tuple[str, int, epath.Path]]:
-        for role in self._num_trainings:
-            of_teacher = role.startswith("teacher")
-            for seed in (
-                (self._config.teacher.seed,) if of_teacher else self._config.seeds
-            ):
+        for role, seeds in self._seeds.items():
+            for seed in seeds:
                 yield role, seed, workdir.training_folder(self._path, role, seed)
 
 
 def _parameters(name: str, model: keras.Model) -> str:
     return f"{name}, {model.count_params():,} parameters"
-
-
-def _kept(footprint: Footprint) -> str:
-    parts = [
-        f"weights {memory.text(footprint.weights)}",
-        f"gradients {memory.text(footprint.gradients)}",
-        f"optimizer slots {memory.text(footprint.slots)}",
-    ]
-    if footprint.averages:
-        parts.append(f"averages {memory.text(footprint.averages)}")
-    return ", ".join(parts)

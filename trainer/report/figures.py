@@ -105,7 +105,8 @@ def _curves(
         axes.plot(*run.T, color=colour, linewidth=width, alpha=alpha, label=text)
     if thin and share_steps:
         mean = np.mean([run[:, 1] for run in runs], axis=0)
-        text = f"{plain(label)} (mean of {len(runs)} seeds)"
+        noun = "networks" if label == "member" else "seeds"
+        text = f"{plain(label)} (mean of {len(runs)} {noun})"
         axes.plot(steps, mean, color=colour, linewidth=1.8, label=text)
     return [run[:, 1] for run in runs]
 

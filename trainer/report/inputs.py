@@ -80,6 +80,9 @@ def read(workdir: epath.Path) -> Inputs:
             f"has {len(predictions.class_names)} classes, results.json {num_classes}",
         )
     histories = {name: _read_histories(workdir / name) for name in names}
+    if "member" in histories:
+        # They lie under the teacher, which has no training of its own.
+        histories |= {"member": histories["teacher"], "teacher": []}
     return Inputs(
         config=config, results=results, predictions=predictions, histories=histories
     )
@@ -144,7 +147,8 @@ def _check_model(model: dict[str, Any]) -> None:
         for key in NUMBERS:
             float(metrics[key])
     for metrics in selected:
-        int(metrics["step"])
+        if metrics["step"] is not None:
+            int(metrics["step"])
     dict(model["std"])
     counts = np.asarray(model["test"]["confusion_matrix"], dtype=np.int64)
     num_classes = len(model["test"]["per_class_accuracy"])

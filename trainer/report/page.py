@@ -61,7 +61,7 @@ def _head(found: inputs.Inputs) -> str:
     seeds = config.get("seeds")
     facts = {
         "data": inputs.setting(config, "data", "dataset"),
-        "teacher": inputs.setting(config, "teacher", "model"),
+        "teacher": _teacher(config),
         "student": inputs.setting(config, "student", "model"),
         "alpha": inputs.setting(config, "distill", "alpha"),
         "temperature": inputs.setting(config, "distill", "temperature"),
@@ -77,6 +77,13 @@ def _head(found: inputs.Inputs) -> str:
         f'<ul class="facts">{"".join(items)}</ul>\n'
         f'<p class="summary">{_text(table.summary(found.results))}</p>'
     )
+
+
+def _teacher(config: dict[str, Any]) -> Any:
+    members = inputs.setting(config, "teacher", "members")
+    if members is None:
+        return inputs.setting(config, "teacher", "model")
+    return "average of " + ", ".join(str(member.get("model")) for member in members)
 
 
 def _comparison(results: dict[str, Any]) -> str:
@@ -128,7 +135,7 @@ def _seeds(results: dict[str, Any]) -> str:
         (
             name,
             *(
-                f"{number:,}"
+                "-" if number is None else f"{number:,}"  # None of an ensemble
                 for number in (
                     seed["seed"],
                     seed["last"]["errors"],

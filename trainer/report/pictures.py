@@ -9,6 +9,10 @@ from trainer.report import figures, inputs
 from trainer.report.dark_knowledge import dark_knowledge
 
 MAX_EXAMPLES = 8  # rows of the dark knowledge figure
+_OF_MEMBERS = (
+    " Shown is the members' average at T = 1, tempered; the student learns from their "
+    "average at the run's T."
+)
 
 
 class Picture(NamedTuple):
@@ -80,7 +84,8 @@ def _dark_knowledge(found: inputs.Inputs) -> Picture:
         "classes stay in the same order; the true one is the dark bar. At T = 1 the "
         "first choices hide the rest; a higher T lifts the small probabilities that "
         "tell which classes resemble each other, and they are what the student learns "
-        "beside the label; far too high, all classes look alike.",
+        "beside the label; far too high, all classes look alike."
+        + (_OF_MEMBERS if "member" in predictions.logits else ""),
         dark_knowledge(
             predictions.example_images[:MAX_EXAMPLES],
             logits[rows],

@@ -44,12 +44,10 @@ def comparison(results: dict[str, Any]) -> Comparison:
     """
     header = ("model", "parameters", *(column for _, column, _, _ in METRICS))
     rows = [_row(name, results["models"][name]) for name in model_names(results)]
-    num_seeds = max(len(model["seeds"]) for model in results["models"].values())
-    note = f"mean +- standard deviation over {num_seeds} seeds" if num_seeds > 1 else ""
     return Comparison(
         header=(*header, "train examples/s"),
         rows=tuple(rows),
-        note=note,
+        note=_note(results["models"]),
         gain=_gain_line(results),
     )
 
@@ -101,6 +99,15 @@ def value(
     if factor == 1 and digits < 2 and float(mean).is_integer():
         return f"{mean:.0f}"
     return f"{factor * mean:.{digits}f}"
+
+
+def _note(models: dict[str, Any]) -> str:
+    counts = {"seeds": 0, "members": 0}
+    for name, model in models.items():
+        what = "members" if name == "member" else "seeds"
+        counts[what] = max(counts[what], len(model["seeds"]))
+    over = " or ".join(f"{n} {what}" for what, n in counts.items() if n > 1)
+    return f"mean +- standard deviation over {over}" if over else ""
 
 
 def _row(name: str, model: dict[str, Any]) -> tuple[str, ...]:

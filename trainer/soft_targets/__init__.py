@@ -7,6 +7,7 @@ know which kind they are given.
 from trainer.soft_targets.answers import AnswerFormat
 from trainer.soft_targets.cache import Cache
 from trainer.soft_targets.cached import CachedTargets
+from trainer.soft_targets.ensemble import ensemble
 from trainer.soft_targets.errors import SoftTargetsError
 from trainer.soft_targets.manifest import (
     FRAMING_BYTES,
@@ -29,6 +30,7 @@ __all__ = [
     "Shard",
     "SoftTargetsError",
     "check",
+    "ensemble",
     "missing_views",
     "online",
     "read",

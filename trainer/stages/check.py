@@ -15,7 +15,8 @@ def check(session: Session) -> None:
       DataError: the dataset, a split or the students' share of it cannot be used.
     """
     config = session.config
-    session.build("teacher", config.teacher.seed)
+    for role, teacher in config.teachers.items():
+        session.build(role, teacher.seed)
     student = session.build("student", config.seeds[0])
     if config.student.weights:
         models.load_weights(student, config.student.weights, setting="student.weights")

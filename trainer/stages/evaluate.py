@@ -1,7 +1,9 @@
 """The evaluate stage: the test split, read once, and every model's metrics on it."""
 
+import dataclasses
 import functools
 import statistics
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -9,6 +11,7 @@ from etils import epath
 
 from trainer import checkpoint, data, events, files
 from trainer import evaluate as metrics
+from trainer.config import EnsembleConfig
 from trainer.stages.session import Session
 from trainer.workdir import (
     CHECKPOINTS,
@@ -29,21 +32,75 @@ def evaluate(session: Session) -> None:
     written = [session.path / name for name in (PREDICTIONS, RESULTS)]
     if session.workers.from_chief(lambda: all(path.exists() for path in written)):
         return
-    config = session.config
-    seeds: dict[str, tuple[int, ...]] = {
-        "teacher": (config.teacher.seed,),
-        "student": config.seeds,
-        "baseline": config.seeds,
-    }
-    test = session.read(config.data.test_split)
+    test = session.read(session.config.data.test_split)
     models: dict[str, Metrics] = {}
     logits: dict[str, np.ndarray] = {}
-    for role, role_seeds in seeds.items():
+    for name, runs in _runs(session, test):
         # The teacher comes first, and the others are compared with its answers.
-        against = logits.get("teacher")
-        models[role], logits[role] = _entry(session, role, role_seeds, test, against)
+        models[name] = _entry(runs, test.labels, logits.get("teacher"))
+        logits[name] = runs[0].logits["best"]
+        del runs  # before the next are made: they may fill the memory
     if session.workers.is_chief:
         _write(session, test, models, logits)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class _Run:
+    """What one training came to, or an ensemble of them, which has no seed or step."""
+
+    seed: int | None
+    parameters: int
+    steps: dict[str, int | None]  # of the "last" and the "best" model
+    logits: dict[str, np.ndarray]  # of the same, of the test split [M, C]
+    rate: float | None  # median examples a second of the training
+
+
+def _runs(session: Session, test: data.Examples) -> Iterator[tuple[str, list[_Run]]]:
+    """The runs of each entry of the results, the teacher's first."""
+    config = session.config
+    networks = [
+        _run(session, role, network.seed, test)
+        for role, network in config.teachers.items()
+    ]
+    if isinstance(config.teacher, EnsembleConfig):
+        yield "teacher", [_ensemble(session, networks)]
+        yield "member", networks
+    else:
+        yield "teacher", networks
+    del networks
+    for role in ("student", "baseline"):
+        yield role, [_run(session, role, seed, test) for seed in config.seeds]
+
+
+def _ensemble(session: Session, members: list[_Run]) -> _Run:
+    return _Run(
+        seed=None,
+        parameters=sum(member.parameters for member in members),
+        steps={"last": None, "best": None},
+        logits={
+            kind: session.together([member.logits[kind] for member in members])
+            for kind in ("last", "best")
+        },
+        rate=None,
+    )
+
+
+def _run(session: Session, role: str, seed: int, test: data.Examples) -> _Run:
+    folder = session.folder(role, seed)
+    model = session.build(role, seed)
+    predict = session.predictor(model, test)
+    stage = "teacher" if role in session.config.teachers else role
+    logits = {}
+    for kind, file in (("last", LAST), ("best", FINISHED)):
+        session.load(model, folder / file, stage=stage)
+        logits[kind] = predict()
+    return _Run(
+        seed=seed,
+        parameters=model.count_params(),
+        steps=session.workers.from_chief(functools.partial(_steps, folder)),
+        logits=logits,
+        rate=events.median_throughput(folder / METRICS),
+    )
 
 
 def _write(
@@ -63,42 +120,27 @@ def _write(
 
 
 def _entry(
-    session: Session,
-    role: str,
-    seeds: tuple[int, ...],
-    test: data.Examples,
-    teacher_logits: np.ndarray | None,
-) -> tuple[Metrics, np.ndarray]:
-    """The entry of one role in the results, and its first seed's selected logits."""
-    runs: list[Metrics] = []
-    selected, rates = [], []
-    for seed in seeds:
-        folder = session.folder(role, seed)
-        model = session.build(role, seed)
-        predict = session.predictor(model, test)
-        logits = {}
-        for kind, file in (("last", LAST), ("best", FINISHED)):
-            session.load(model, folder / file, stage=role)
-            logits[kind] = predict()
-        steps = session.workers.from_chief(functools.partial(_steps, folder))
+    runs: list[_Run], labels: np.ndarray, teacher_logits: np.ndarray | None
+) -> Metrics:
+    """The entry of one role in the results."""
+    seeds: list[Metrics] = []
+    for run in runs:
         measured: dict[str, Metrics] = {
-            kind: {"step": steps[kind]} | _measured(values, test.labels, teacher_logits)
-            for kind, values in logits.items()
+            kind: {"step": run.steps[kind]} | _measured(logits, labels, teacher_logits)
+            for kind, logits in run.logits.items()
         }
-        runs.append({"seed": seed, **measured})
-        selected.append(logits["best"])
-        rates.append(events.median_throughput(folder / METRICS))
-    entry = {
-        "parameters": model.count_params(),
-        "train_examples_per_sec": _median(rates),
-        "test": runs[0]["best"] | metrics.class_metrics(selected[0], test.labels),
-        "seeds": runs,
-        **_over_seeds([run["best"] for run in runs]),
+        seeds.append({"seed": run.seed, **measured})
+    selected = metrics.class_metrics(runs[0].logits["best"], labels)
+    return {
+        "parameters": round(statistics.fmean(run.parameters for run in runs)),
+        "train_examples_per_sec": _median([run.rate for run in runs]),
+        "test": seeds[0]["best"] | selected,
+        "seeds": seeds,
+        **_over_seeds([seed["best"] for seed in seeds]),
     }
-    return entry, selected[0]
 
 
-def _steps(folder: epath.Path) -> dict[str, int]:
+def _steps(folder: epath.Path) -> dict[str, int | None]:
     """Of the last and of the best model of the training in `folder`."""
     position = checkpoint.latest_position(folder / CHECKPOINTS)
     return {"last": position.step, "best": position.best_step}

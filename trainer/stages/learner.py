@@ -19,7 +19,7 @@ from trainer.workdir import CHECKPOINTS
 class Training:
     """What tells one training from another."""
 
-    role: str  # "teacher_head", "teacher", "student" or "baseline"
+    role: str  # see workdir.training_folder
     seed: int  # of the data order and the dropout
     section: TrainConfig
     setting: str  # its name in messages, such as "student.train"
@@ -100,7 +100,7 @@ def _update(session: Session, training: Training) -> optimizers.Update:
     if training.weights and session.workers.from_chief(
         lambda: latest_position(folder).step == 0
     ):
-        owner = training.setting.partition(".")[0]
+        owner = training.setting.removesuffix(".train").removesuffix(".head")
         models.load_weights(
             training.model, training.weights, setting=f"{owner}.weights"
         )

@@ -5,7 +5,7 @@ import functools
 import hashlib
 import json
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import keras
@@ -28,6 +28,7 @@ from trainer.cluster import Cluster
 from trainer.config import (
     Config,
     ConfigError,
+    EnsembleConfig,
     StudentConfig,
     TeacherConfig,
     flatten,
@@ -103,27 +104,34 @@ class Session:
         return examples
 
     @functools.cached_property
-    def teacher(self) -> keras.Model:
-        """The finished teacher, frozen."""
-        seed = self.config.teacher.seed
-        model = self.build("teacher", seed)
-        folder = self.folder("teacher", seed)
-        self.load(model, folder / workdir.FINISHED, stage="teacher")
-        model.trainable = False
-        return model
-
-    @property
     def teachers(self) -> list[keras.Model]:
-        """The finished members."""
-        return [self.teacher]
+        """The finished teacher, or each member of an ensemble in order, frozen."""
+        found = []
+        for role, section in self.config.teachers.items():
+            model = self.build(role, section.seed)
+            folder = self.folder(role, section.seed)
+            self.load(model, folder / workdir.FINISHED, stage="teacher")
+            model.trainable = False
+            found.append(model)
+        return found
 
     @functools.cached_property
     def teacher_validation_logits(self) -> np.ndarray:
         """The teacher's answers to the validation images: float32 [M, C]."""
-        return self.predictor(self.teacher, self.validation)()
+        return self.together(
+            [self.predictor(teacher, self.validation)() for teacher in self.teachers]
+        )
+
+    def together(self, logits: Sequence[np.ndarray]) -> np.ndarray:
+        """What the teacher says at T = 1, of the logits of its networks: [M, C]."""
+        teacher = self.config.teacher
+        if isinstance(teacher, EnsembleConfig):
+            return evaluate.ensemble_logits(logits, weights=teacher.weights)
+        (only,) = logits
+        return only
 
     def folder(self, role: str, seed: int) -> epath.Path:
-        """Where the files of a "teacher", "student" or "baseline" are."""
+        """Where the files of the training in a role are."""
         return workdir.training_folder(self.path, role, seed)
 
     @property
@@ -137,9 +145,10 @@ class Session:
         return distribution.compiles_with_xla(self.config.runtime)
 
     def build(self, role: str, seed: int) -> keras.Model:
-        """The model of a "teacher", "student" or "baseline" with the weights of `seed`.
+        """The model of a role with the weights of `seed`; a baseline is a student.
 
-        A baseline is a student.
+        The roles of teachers are the names of their sections: "teacher", or
+        "teacher.members[0]".
         """
         section = self._section(role)
         with self.strategy.scope():
@@ -154,7 +163,7 @@ class Session:
                 num_classes=len(self.source.class_names),
                 seed=seed,
                 precision=self.precision(role),
-                setting="teacher" if section is self.config.teacher else "student",
+                setting=role if role in self.config.teachers else "student",
             )
 
     def precision(self, role: str) -> str:
@@ -164,8 +173,7 @@ class Session:
         )
 
     def _section(self, role: str) -> TeacherConfig | StudentConfig:
-        of_teacher = role in ("teacher_head", "teacher")
-        return self.config.teacher if of_teacher else self.config.student
+        return self.config.teachers.get(role, self.config.student)
 
     def predictor(
         self, model: keras.Model, examples: data.Examples

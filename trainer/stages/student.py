@@ -1,9 +1,12 @@
 """The student stage: for each seed, distil the teacher into a student."""
 
+from collections.abc import Sequence
+
 import keras
 import numpy as np
 
-from trainer import core, evaluate, soft_targets
+from trainer import core, data, evaluate, soft_targets
+from trainer.config import EnsembleConfig
 from trainer.stages import training
 from trainer.stages.soft_targets import caches
 from trainer.stages.learner import Training
@@ -12,23 +15,42 @@ from trainer.stages.session import Session
 
 def student(session: Session) -> None:
     """Writes student/seed-S/model.keras for each seed, unless it is there."""
-    for seed in session.config.seeds:
-        if not training.is_finished(session, session.folder("student", seed)):
-            model = session.build("student", seed)
-            if session.config.distill.soft_targets == "online":
-                signal, cached = soft_targets.online(session.teacher), None
-            else:
-                cached = caches.opened(session)
-                [signal] = cached.signals(
-                    temperature=session.config.distill.temperature
-                )
-            training.train(session, distillation(session, model, signal, cached, seed))
+    waiting = [
+        seed
+        for seed in session.config.seeds
+        if not training.is_finished(session, session.folder("student", seed))
+    ]
+    if not waiting:
+        return
+    taught_by = caches.opened(session) if caches.are_used(session) else None
+    for seed in waiting:
+        model = session.build("student", seed)
+        if taught_by:
+            temperature = session.config.distill.temperature
+            signals = taught_by.signals(temperature=temperature)
+        else:
+            signals = online(session.teachers)
+        taught = distillation(session, model, signals, seed, beside=taught_by)
+        training.train(session, taught)
+
+
+def online(teachers: Sequence[keras.Model]) -> list[core.TeacherSignal]:
+    """The signals of frozen teachers that run in each step."""
+    return [soft_targets.online(teacher) for teacher in teachers]
 
 
 def distillation(
-    session: Session, model: keras.Model, signal, cached, seed: int
+    session: Session,
+    model: keras.Model,
+    signals: Sequence[core.TeacherSignal],
+    seed: int,
+    *,
+    beside: data.Beside | None = None,
 ) -> Training:
-    """The student `model` learns from the frozen `teacher` and from the labels."""
+    """The student `model` learns from the teachers' `signals` and from the labels.
+
+    They may need what batches bring `beside` the images.
+    """
     section = session.config.student
     distill = session.config.distill
 
@@ -47,7 +69,7 @@ def distillation(
         model=model,
         computed=core.distillation(
             model,
-            signal,
+            together(session, signals),
             alpha=distill.alpha,
             temperature=distill.temperature,
             label_smoothing=section.train.label_smoothing,
@@ -56,5 +78,20 @@ def distillation(
         examples=session.transfer,
         validate=validate,
         views=caches.views(session, seed),
-        beside=cached,
+        beside=beside,
     )
+
+
+def together(
+    session: Session, signals: Sequence[core.TeacherSignal]
+) -> core.TeacherSignal:
+    """What the teacher says, of the signals of its networks."""
+    teacher = session.config.teacher
+    if isinstance(teacher, EnsembleConfig):
+        return soft_targets.ensemble(
+            signals,
+            weights=teacher.weights,
+            temperature=session.config.distill.temperature,
+        )
+    (only,) = signals
+    return only

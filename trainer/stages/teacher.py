@@ -11,55 +11,83 @@ from trainer.workdir import FINISHED, LAST
 
 
 def teacher(session: Session) -> None:
-    """Writes teacher/model.keras, unless it is there."""
-    section = session.config.teacher
-    folder = session.folder("teacher", section.seed)
+    """Writes model.keras of the teacher, or of each member, unless it is there."""
+    for role in session.config.teachers:
+        _finish(session, role)
+
+
+def take_weights(session: Session, role: str, model: keras.Model) -> None:
+    """Gives the teacher `model` the weights of the config as they are."""
+    weights = session.config.teachers[role].weights
+    if weights:  # a saved model has its own
+        models.load_weights(model, weights, setting=f"{role}.weights")
+
+
+def supervised(
+    session: Session, role: str, model: keras.Model, section: TrainConfig, weights: str
+) -> Training:
+    """The teacher `model` learns from the labels, from the file `weights` on."""
+    return _from_labels(
+        session,
+        model,
+        section,
+        role=role,
+        seed=session.config.teachers[role].seed,
+        setting=f"{role}.train",
+        weights=weights,
+    )
+
+
+def head_alone(
+    session: Session, role: str, model: keras.Model, section: TrainConfig
+) -> Training:
+    """The last layer of the teacher `model` learns; others are frozen by the caller."""
+    network = session.config.teachers[role]
+    return _from_labels(
+        session,
+        model,
+        section,
+        role=head_role(role),
+        seed=network.seed,
+        setting=f"{role}.head",
+        weights=network.weights,
+    )
+
+
+def head_role(role: str) -> str:
+    """Of the training of the last layer alone of the teacher in `role`."""
+    return role.replace("teacher", "teacher_head", 1)
+
+
+def _finish(session: Session, role: str) -> None:
+    section = session.config.teachers[role]
+    folder = session.folder(role, section.seed)
     if training.is_finished(session, folder):
         return
     weights = section.weights
     if section.head:
-        weights = _train_head(session, section.head)
-    model = session.build("teacher", section.seed)
+        weights = _train_head(session, role, section.head)
+    model = session.build(role, section.seed)
     if section.train:
-        training.train(session, supervised(session, model, section.train, weights))
+        training.train(
+            session, supervised(session, role, model, section.train, weights)
+        )
         return
-    take_weights(session, model)
+    take_weights(session, role, model)
     if session.workers.is_chief:
         for name in (LAST, FINISHED):
             training.save_model(model, folder / name)
     session.workers.meet()
 
 
-def take_weights(session: Session, model: keras.Model) -> None:
-    """Gives the teacher `model` the weights of the config as they are."""
-    weights = session.config.teacher.weights
-    if weights:  # a saved model has its own
-        models.load_weights(model, weights, setting="teacher.weights")
-
-
-def supervised(
-    session: Session, model: keras.Model, section: TrainConfig, weights: str
-) -> Training:
-    """The teacher `model` learns from the labels, from the file `weights` on."""
-    return _from_labels(session, model, section, "teacher", "teacher.train", weights)
-
-
-def head_alone(session: Session, model: keras.Model, section: TrainConfig) -> Training:
-    """The last layer of the teacher `model` learns; others are frozen by the caller."""
-    weights = session.config.teacher.weights
-    return _from_labels(
-        session, model, section, "teacher_head", "teacher.head", weights
-    )
-
-
-def _train_head(session: Session, section: TrainConfig) -> str:
+def _train_head(session: Session, role: str, section: TrainConfig) -> str:
     """Trains the last layer on what the others give; the path of the weights."""
-    seed = session.config.teacher.seed
-    folder = session.folder("teacher_head", seed)
+    seed = session.config.teachers[role].seed
+    folder = session.folder(head_role(role), seed)
     if not training.is_finished(session, folder):
-        model = session.build("teacher", seed)
+        model = session.build(role, seed)
         with models.head_alone(model):
-            training.train(session, head_alone(session, model, section))
+            training.train(session, head_alone(session, role, model, section))
     return str(folder / FINISHED)
 
 
@@ -67,11 +95,12 @@ def _from_labels(
     session: Session,
     model: keras.Model,
     section: TrainConfig,
+    *,
     role: str,
+    seed: int,
     setting: str,
     weights: str,
 ) -> Training:
-    seed = session.config.teacher.seed
     return Training(
         role=role,
         seed=seed,

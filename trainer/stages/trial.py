@@ -33,6 +33,18 @@ class Footprint:
         """What a checkpoint holds."""
         return self.weights + self.slots + self.averages
 
+    @property
+    def text(self) -> str:
+        """Its parts, as people read them."""
+        parts = [
+            f"weights {memory.text(self.weights)}",
+            f"gradients {memory.text(self.gradients)}",
+            f"optimizer slots {memory.text(self.slots)}",
+        ]
+        if self.averages:
+            parts.append(f"averages {memory.text(self.averages)}")
+        return ", ".join(parts)
+
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Trial:

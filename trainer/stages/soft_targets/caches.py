@@ -44,6 +44,11 @@ class TransferSet:
         return soft_targets.shards_of(is_example[first:].tolist(), first=first)
 
 
+def are_used(session: Session) -> bool:
+    """Whether students learn from caches."""
+    return session.config.distill.soft_targets == "cached"
+
+
 def root(session: Session) -> epath.Path:
     """The folder of all caches of the run."""
     name = session.config.distill.soft_targets_dir
@@ -114,9 +119,9 @@ def views(session: Session, seed: int) -> data.Views:
 
     With a cache all seeds share its views, which are those of the first seed online.
     """
-    if session.config.distill.soft_targets == "online":
-        return data.Views(seed=seed, count=None)
-    return cached_views(session)
+    if are_used(session):
+        return cached_views(session)
+    return data.Views(seed=seed, count=None)
 
 
 def cached_views(session: Session) -> data.Views:

@@ -44,9 +44,7 @@ def lines(session: Session) -> list[str]:
     return [*found, _against_online(session, total_passes, total_secs)]
 
 
-def _of_cache(
-    session: Session, transfer: TransferSet, manifest: Manifest
-) -> list[str]:
+def _of_cache(session: Session, transfer: TransferSet, manifest: Manifest) -> list[str]:
     each = manifest.format.record.itemsize + soft_targets.FRAMING_BYTES
     budget = session.config.data.memory_budget_bytes
     where = "in memory" if manifest.num_bytes <= budget else "streamed"

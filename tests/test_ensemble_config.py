@@ -1,0 +1,225 @@
+"""What a file may say of an ensemble, and what its reader answers when it may not."""
+
+import pytest
+
+from trainer import config
+from trainer.config import ConfigError, differences, identity, load, resolved
+
+ENSEMBLE = """\
+name = "three"
+
+[data]
+dataset = "mnist_mini"
+
+[[teacher.members]]
+model = "cnn"
+seed = 1
+[teacher.members.train]
+global_batch_size = 96
+epochs = 2
+
+[[teacher.members]]
+model = "cnn"
+seed = 2
+weight = 3
+[teacher.members.head]
+global_batch_size = 48
+steps = 7
+[teacher.members.train]
+global_batch_size = 96
+epochs = 2
+
+[[teacher.members]]
+model = "mlp"
+options.hidden_sizes = [5]
+weights = "there.keras"
+
+[student]
+model = "mlp"
+
+[student.train]
+global_batch_size = 96
+steps = 30
+"""
+
+
+@pytest.fixture
+def write(tmp_path):
+    """Writes a TOML file with parts replaced, and gives its path."""
+
+    def write(*replacements):
+        text = ENSEMBLE
+        for old, new in replacements:
+            assert old in text
+            text = text.replace(old, new)
+        path = tmp_path / "run.toml"
+        path.write_text(text, encoding="utf-8")
+        return str(path)
+
+    return write
+
+
+def refusal(path, *overrides):
+    with pytest.raises(ConfigError) as caught:
+        load(path, overrides)
+    return str(caught.value)
+
+
+def test_members_are_networks_with_a_weight(write):
+    run = load(write())
+    assert list(run.teachers) == [f"teacher.members[{i}]" for i in range(3)]
+    first, second, third = run.teachers.values()
+    assert [m.weight for m in (first, second, third)] == [1.0, 3.0, 1.0]
+    assert (first.seed, second.seed, second.head.steps) == (1, 2, 7)
+    assert third.options == config.MlpOptions(hidden_sizes=(5,))
+    assert list(run.trainings) == [
+        "teacher.members[0].train",
+        "teacher.members[1].head",
+        "teacher.members[1].train",
+        "student.train",
+    ]
+
+
+def test_one_teacher_is_a_section_as_before(write):
+    path = write()
+    run = load(path, ["teacher={model='cnn', weights='there.keras'}"])
+    assert type(run.teacher) is config.TeacherConfig
+    assert run.teachers == {"teacher": run.teacher}
+    assert list(run.trainings) == ["student.train"]
+
+
+def test_the_command_line_sets_the_whole_list(write):
+    members = (
+        "teacher.members=[{model='cnn', weights='a.keras'}, "
+        "{model='cnn', weights='b.keras', weight=0.5}]"
+    )
+    run = load(write(), [members])
+    assert [m.weights for m in run.teacher.members] == ["a.keras", "b.keras"]
+    assert run.teacher.weights == (1.0, 0.5)
+
+
+@pytest.mark.parametrize(
+    ("replacement", "message"),
+    [
+        (
+            ('model = "mlp"\noptions', 'modl = "mlp"\noptions'),
+            "teacher.members[2].modl is not a setting; did you mean 'model'?",
+        ),
+        (
+            ('model = "mlp"\noptions', "options"),
+            "teacher.members[2].model is missing and has no default; add it to the "
+            "file or with --set=teacher.members=VALUE",
+        ),
+        (
+            ("weight = 3", "weight = 0"),
+            "teacher.members[1].weight must be above 0, got 0; change it in the file "
+            "or with --set=teacher.members=VALUE",
+        ),
+        (
+            ('weights = "there.keras"', "train = 3"),
+            "teacher.members[2].train must be a section, got 3; write "
+            "[teacher.members.train] in the file, or --set=teacher.members=VALUE",
+        ),
+        (
+            ("there.keras", "imagenet"),
+            "teacher.members[2].weights = 'imagenet' needs a model of "
+            "keras.applications, got teacher.members[2].model = 'mlp'",
+        ),
+        (
+            ('weights = "there.keras"', ""),
+            "teacher.members[2] must have a [teacher.members.train] section or "
+            "weights, got neither",
+        ),
+        (
+            ("[teacher.members.train]\nglobal_batch_size = 96\nepochs = 2\n\n[[", "[["),
+            "teacher.members[0] must have a [teacher.members.train] section",
+        ),
+        (
+            ("steps = 7", "steps = 7\nepochs = 1"),
+            "teacher.members[1].head must have exactly one of epochs and steps",
+        ),
+    ],
+)
+def test_a_setting_of_a_member_is_named(write, replacement, message):
+    assert message in refusal(write(replacement))
+
+
+def test_a_member_cannot_move_the_pixels_of_a_table(write):
+    path = write(("steps = 7", 'steps = 7\naugment = "shift"'))
+    assert "teacher.members[1].head.augment must be 'none' for the table" in (
+        refusal(path, "data.dataset='csv:a.csv'")
+    )
+
+
+@pytest.mark.parametrize(
+    ("override", "message"),
+    [
+        (
+            "teacher.members=[1, 2]",
+            "teacher.members[0] must be a section, got 1; write [[teacher.members]] in "
+            "the file, or --set=teacher.members=VALUE",
+        ),
+        (
+            "teacher.members=[{model='cnn', weights='a.keras'}]",
+            "teacher.members must be two networks or more, got 1; one network is "
+            "written as [teacher]",
+        ),
+        ("teacher.members=[]", "teacher.members must be two networks or more, got 0"),
+        (
+            "teacher.seed=3",
+            "teacher must have either [[teacher.members]] or the settings of one "
+            "network, got teacher.members and teacher.seed; write",
+        ),
+        ("teacher.wait=3", "teacher.wait is not a setting; known: members"),
+    ],
+)
+def test_what_is_no_ensemble_is_refused(write, override, message):
+    assert message in refusal(write(), override)
+
+
+TRAINED = "{model='cnn', seed=1, train={global_batch_size=96, steps=5}}"
+FINAL = "{model='cnn', seed=1, weights='a.keras'}"
+
+
+@pytest.mark.parametrize(
+    ("member", "old", "new", "way_out"),
+    [
+        (TRAINED, "seed=1", "seed=2", "another seed"),
+        (FINAL, "'a.keras'", "'b.keras'", "other weights"),
+    ],
+)
+def test_one_network_twice_is_refused(write, member, old, new, way_out):
+    twin = member.replace("model=", "weight=3, model=")
+    message = refusal(write(), f"teacher.members=[{member}, {twin}]")
+    assert "teacher.members[1] must differ from teacher.members[0]" in message
+    assert f"give one of them {way_out}" in message
+    load(write(), [f"teacher.members=[{member}, {twin.replace(old, new)}]"])
+
+
+def test_a_seed_alone_makes_no_other_network_of_given_weights(write):
+    twin = FINAL.replace("seed=1", "seed=2")
+    message = refusal(write(), f"teacher.members=[{FINAL}, {twin}]")
+    assert "teacher.members[1] must differ from teacher.members[0]" in message
+
+
+def test_weights_of_a_member_may_move_and_its_other_settings_may_not(write):
+    before = resolved(load(write()))
+    assert len(before["teacher"]["members"]) == 3
+    assert differences(before, resolved(load(write(("there", "moved"))))) == []
+    after = resolved(
+        load(write(("weight = 3", "weight = 4"), ("seed = 1", "seed = 7")))
+    )
+    assert differences(before, after) == [
+        "teacher.members[0].seed: 1 -> 7",
+        "teacher.members[1].weight: 3.0 -> 4.0",
+    ]
+
+
+def test_a_saved_member_may_move(write):
+    saved = 'model = "saved"\noptions = {{path = "{}", input = "zero_to_one"}}\n'
+    old = 'model = "mlp"\noptions.hidden_sizes = [5]\nweights = "there.keras"\n'
+    before, after = (
+        resolved(load(write((old, saved.format(path))))) for path in ("a.keras", "b")
+    )
+    assert differences(before, after) == []
+    assert identity(before)["teacher.members[2].options.input"] == "zero_to_one"
