@@ -11,6 +11,7 @@ from trainer.soft_targets.ensemble import ensemble
 from trainer.soft_targets.errors import SoftTargetsError
 from trainer.soft_targets.manifest import (
     FRAMING_BYTES,
+    MANIFEST,
     Manifest,
     Shard,
     check,
@@ -19,10 +20,17 @@ from trainer.soft_targets.manifest import (
     write,
 )
 from trainer.soft_targets.online import online
-from trainer.soft_targets.shards import missing_views, shard_path, write_shard
+from trainer.soft_targets.shards import (
+    damage,
+    missing,
+    read_shard,
+    shard_path,
+    write_shard,
+)
 
 __all__ = [
     "FRAMING_BYTES",
+    "MANIFEST",
     "AnswerFormat",
     "Cache",
     "CachedTargets",
@@ -30,10 +38,12 @@ __all__ = [
     "Shard",
     "SoftTargetsError",
     "check",
+    "damage",
     "ensemble",
-    "missing_views",
+    "missing",
     "online",
     "read",
+    "read_shard",
     "shard_path",
     "shards_of",
     "write",

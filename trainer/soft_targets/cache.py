@@ -33,18 +33,18 @@ class Cache:
         _check_extent(folder, found, wanted)
         shards.check_there(folder, found, views=wanted.views)
         self.folder = folder
-        self._manifest = found
+        self.manifest = found
         self._views = wanted.views
 
     @property
     def format(self) -> AnswerFormat:
         """What a record holds."""
-        return self._manifest.format
+        return self.manifest.format
 
     @property
     def num_ids(self) -> int:
         """R, for which there may be a record."""
-        return self._manifest.num_ids
+        return self.manifest.num_ids
 
     @property
     def num_bytes(self) -> int:
@@ -58,9 +58,9 @@ class Cache:
           SoftTargetsError: a shard is damaged.
         """
         records = np.zeros(self.num_ids, self.format.record)
-        for i, shard in enumerate(self._manifest.shards):
+        for i, shard in enumerate(self.manifest.shards):
             path = shards.shard_path(self.folder, view, i)
-            read = shards.read(path, self._manifest, shard)
+            read = shards.read_shard(path, self.manifest, shard)
             records[read["id"]] = read
         return records
 
@@ -70,13 +70,13 @@ class Cache:
         Raises:
           SoftTargetsError: one has not.
         """
-        for shard in self._manifest.shards:
+        for shard in self.manifest.shards:
             within = ids[(ids >= shard.first) & (ids < shard.last)]
             if shard.count == shard.num_ids or not len(within):
                 continue
-            number = self._manifest.shards.index(shard)
+            number = self.manifest.shards.index(shard)
             path = shards.shard_path(self.folder, 0, number)
-            held = shards.read(path, self._manifest, shard)["id"]
+            held = shards.read_shard(path, self.manifest, shard)["id"]
             absent = within[~np.isin(within, held)]
             if len(absent):
                 raise SoftTargetsError(
@@ -118,12 +118,12 @@ class Cache:
 
     def damage(self) -> str:
         """What is wrong with the first shard that cannot be read; "" with none."""
-        return shards.damage(self.folder, self._manifest, views=self._views)
+        return shards.damage(self.folder, self.manifest, views=self._views)
 
     @functools.cached_property
     def _files(self) -> tuple[tf.Tensor, tf.Tensor]:
         """Paths [V, shards] and the shards' first ids, with one past the last."""
-        every = self._manifest.shards
+        every = self.manifest.shards
         paths = [
             [str(shards.shard_path(self.folder, view, i)) for i in range(len(every))]
             for view in range(self._views)

@@ -37,13 +37,17 @@ def write_shard(path: epath.Path, records: np.ndarray) -> None:
             raise OSError(errno.EIO, error.message) from error
 
 
-def missing_views(folder: epath.Path, manifest: Manifest, shard: int) -> list[int]:
-    """The views of a shard that are not there in their full length."""
-    return [
-        view
-        for view in range(manifest.views)
-        if _problem(shard_path(folder, view, shard), manifest, shard)
-    ]
+def missing(folder: epath.Path, manifest: Manifest) -> dict[int, list[int]]:
+    """The views that are not there in their full length, of each shard with such."""
+    found = {
+        shard: [
+            view
+            for view in range(manifest.views)
+            if _problem(shard_path(folder, view, shard), manifest, shard)
+        ]
+        for shard in range(len(manifest.shards))
+    }
+    return {shard: views for shard, views in found.items() if views}
 
 
 def check_there(folder: epath.Path, manifest: Manifest, *, views: int) -> None:
@@ -60,7 +64,7 @@ def check_there(folder: epath.Path, manifest: Manifest, *, views: int) -> None:
                 raise _unusable(path, problem)
 
 
-def read(path: epath.Path, manifest: Manifest, shard: Shard) -> np.ndarray:
+def read_shard(path: epath.Path, manifest: Manifest, shard: Shard) -> np.ndarray:
     """The records of a shard, in the order of their ids.
 
     Raises:
@@ -89,7 +93,7 @@ def damage(folder: epath.Path, manifest: Manifest, *, views: int) -> str:
         check_there(folder, manifest, views=views)
         for view in range(views):
             for i, shard in enumerate(manifest.shards):
-                read(shard_path(folder, view, i), manifest, shard)
+                read_shard(shard_path(folder, view, i), manifest, shard)
     except SoftTargetsError as error:
         return str(error)
     return ""

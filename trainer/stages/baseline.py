@@ -4,9 +4,9 @@ import keras
 
 from trainer import core
 from trainer.stages import training
-from trainer.stages.soft_targets import caches
 from trainer.stages.learner import Training
 from trainer.stages.session import Session
+from trainer.stages.soft_targets import caches
 
 
 def baseline(session: Session) -> None:

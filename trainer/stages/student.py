@@ -8,9 +8,9 @@ import numpy as np
 from trainer import core, data, evaluate, soft_targets
 from trainer.config import EnsembleConfig
 from trainer.stages import training
-from trainer.stages.soft_targets import caches
 from trainer.stages.learner import Training
 from trainer.stages.session import Session
+from trainer.stages.soft_targets import caches
 
 
 def student(session: Session) -> None:

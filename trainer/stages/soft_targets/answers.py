@@ -3,6 +3,7 @@
 Shapes: B = examples of one pass on one replica, M = examples of the stretch.
 """
 
+import time
 from collections.abc import Callable, Iterator, Sequence
 
 import keras
@@ -12,10 +13,10 @@ import tensorflow as tf
 from trainer import data, noise
 from trainer.data import Batch
 from trainer.soft_targets import Manifest, Shard, SoftTargetsError
-from trainer.stages.soft_targets import caches
-from trainer.stages.soft_targets.caches import TransferSet
 from trainer.stages.learner import augmentation
 from trainer.stages.session import Session
+from trainer.stages.soft_targets import caches
+from trainer.stages.soft_targets.caches import TransferSet
 
 _BATCHES_AHEAD = 4  # ready when a pass asks for them
 
@@ -72,6 +73,24 @@ class Answers:
             advance(count)
         order = np.argsort(ids)
         return {view: records[order] for view, records in answered.items()}
+
+    def secs_of_passes(self, count: int) -> list[float]:
+        """How long each of the first `count` passes takes, after one to begin with."""
+        every = self._transfer.examples
+        num_examples = (count + 1) * self._batch_size * self._num_replicas
+        kept = np.arange(len(every)) < num_examples
+        times, started = [], time.perf_counter()
+        for i, _ in enumerate(self._computed(every.select(kept), [0]), start=1):
+            if i % self._num_replicas == 0:
+                now = time.perf_counter()
+                times.append(now - started)
+                started = now
+        return times[1:] or times
+
+    @property
+    def num_a_pass(self) -> int:
+        """Examples that all replicas of this worker answer at a time."""
+        return self._batch_size * self._num_replicas
 
     def _computed(
         self, examples: data.Examples, views: Sequence[int]

@@ -15,12 +15,12 @@ import keras
 import tqdm
 from etils import epath
 
-from trainer import console, files, soft_targets
+from trainer import console, files, models, soft_targets
 from trainer.soft_targets import Manifest, SoftTargetsError
+from trainer.stages.session import Session
 from trainer.stages.soft_targets import caches
 from trainer.stages.soft_targets.answers import Answers
 from trainer.stages.soft_targets.caches import TransferSet
-from trainer.stages.session import Session
 
 _LOCK = "building"
 
@@ -40,7 +40,13 @@ def build(session: Session) -> None:
 
 def _build(session: Session, teacher: int, transfer: TransferSet) -> None:
     folder = caches.folder(session, teacher, transfer)
-    wanted = caches.manifest(session, teacher, transfer, shards=transfer.shards())
+    wanted = caches.manifest(
+        session,
+        teacher,
+        transfer,
+        weights=models.fingerprint(session.teachers[teacher]),
+        shards=transfer.shards(),
+    )
     with contextlib.ExitStack() as stack:
         if session.workers.is_chief:
             stack.enter_context(_alone(folder))
@@ -106,8 +112,8 @@ def _write_missing(
     workers = session.workers
     missing = {
         shard: views
-        for shard in range(workers.rank, len(manifest.shards), workers.count)
-        if (views := soft_targets.missing_views(folder, manifest, shard))
+        for shard, views in soft_targets.missing(folder, manifest).items()
+        if shard % workers.count == workers.rank
     }
     total = sum(manifest.shards[i].count * len(views) for i, views in missing.items())
     if not total:

@@ -134,17 +134,20 @@ def manifest(
     teacher: int,
     transfer: TransferSet,
     *,
+    weights: str,
     shards: tuple[Shard, ...] = (),
 ) -> Manifest:
-    """What the cache of a teacher's answers has to be for this run."""
+    """What the cache of a teacher's answers has to be for this run.
+
+    `weights` is the fingerprint of the teacher.
+    """
     form = answer_format(session)
     distill = session.config.distill
-    section = list(session.config.teachers.values())[teacher]
     name, options = chosen_augmentation(session, session.config.student.train)
     num_ids = transfer.num_ids
     fingerprint = transfer.source.fingerprint(transfer.split, num_ids=num_ids)
     return Manifest(
-        teacher=_teacher(session, teacher, section),
+        teacher=_identity(list(session.config.teachers.values())[teacher], weights),
         dataset={
             "split": transfer.split,
             "input_shape": list(transfer.source.input_shape),
@@ -166,6 +169,16 @@ def manifest(
     )
 
 
+def planned(session: Session, teacher: int, transfer: TransferSet) -> Manifest:
+    """What a cache will be when it is built, before the teacher is trained."""
+    found = soft_targets.read(folder(session, teacher, transfer))
+    views = session.config.distill.views
+    if found:
+        return dataclasses.replace(found, views=max(found.views, views))
+    shards = transfer.shards()
+    return manifest(session, teacher, transfer, weights="", shards=shards)
+
+
 def opened(session: Session) -> CachedTargets:
     """The caches of all teachers, as batches bring them.
 
@@ -173,18 +186,16 @@ def opened(session: Session) -> CachedTargets:
       SoftTargetsError: one is not there, or not for this run, or damaged.
     """
     sets = transfer_sets(session)
-    caches = [
-        [
-            soft_targets.Cache(
-                folder(session, teacher, transfer), manifest(session, teacher, transfer)
-            )
-            for transfer in sets
-        ]
-        for teacher in range(len(session.config.teachers))
-    ]
-    for cached in caches:
-        for cache, transfer in zip(cached, sets, strict=True):
+    caches = []
+    for teacher, model in enumerate(session.teachers):
+        weights = models.fingerprint(model)
+        of_teacher = []
+        for transfer in sets:
+            wanted = manifest(session, teacher, transfer, weights=weights)
+            cache = soft_targets.Cache(folder(session, teacher, transfer), wanted)
             cache.check_holds(transfer.used)
+            of_teacher.append(cache)
+        caches.append(of_teacher)
     return CachedTargets(
         caches,
         views=session.config.distill.views,
@@ -192,7 +203,8 @@ def opened(session: Session) -> CachedTargets:
     )
 
 
-def _teacher(session: Session, teacher: int, section: TeacherConfig) -> dict[str, Any]:
+def _identity(section: TeacherConfig, weights: str) -> dict[str, Any]:
+    """What tells a teacher from others."""
     options = _plain(section.options)
     # A file may move, and its weights tell it from others.
     options.pop("path", None)
@@ -200,7 +212,7 @@ def _teacher(session: Session, teacher: int, section: TeacherConfig) -> dict[str
         "model": section.model,
         "options": options,
         "image_size": section.image_size,
-        "weights": models.fingerprint(session.teachers[teacher]),
+        "weights": weights,
     }
 
 

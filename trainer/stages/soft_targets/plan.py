@@ -1,7 +1,6 @@
 """What a cache of soft targets would take: bytes, passes of the teacher, time."""
 
 import statistics
-import time
 
 from trainer import memory, optimizers, soft_targets
 from trainer.soft_targets import Manifest
@@ -65,18 +64,12 @@ def _of_cache(session: Session, transfer: TransferSet, manifest: Manifest) -> li
 def _rate(
     session: Session, teacher: int, transfer: TransferSet, manifest: Manifest
 ) -> float:
-    """Answers a second; how long one takes does not depend on the teacher's weights."""
-    setting = list(session.config.teachers)[teacher]
-    del setting
-    model = session.build("teacher", teacher)
+    """Answers a second; their number does not depend on the weights."""
+    role, section = list(session.config.teachers.items())[teacher]
+    model = session.build(role, section.seed)
     answers = Answers(session, model, transfer, manifest)
-    times = []
-    started = time.perf_counter()
-    for _ in answers.first(_NUM_TIMED + 1):
-        now = time.perf_counter()
-        times.append(now - started)
-        started = now
-    return answers.batch_size / statistics.median(times[1:] or times)
+    secs = statistics.median(answers.secs_of_passes(_NUM_TIMED))
+    return answers.num_a_pass / secs
 
 
 def _against_online(session: Session, num_passes: int, secs: float) -> str:

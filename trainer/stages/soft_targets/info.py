@@ -1,0 +1,52 @@
+"""What caches of soft targets say of themselves."""
+
+from etils import epath
+
+from trainer import files, memory, soft_targets
+from trainer.soft_targets import Manifest
+from trainer.stages.session import Session
+from trainer.stages.soft_targets import caches
+
+
+def info(session: Session) -> None:
+    """Prints a paragraph on each cache in the run's folder of soft targets.
+
+    Raises:
+      SoftTargetsError: there is none.
+    """
+    root = caches.root(session)
+    found = {
+        path.parent: soft_targets.read(path.parent)
+        for path in sorted(files.under(root))
+        if path.name == soft_targets.MANIFEST
+    }
+    for folder, manifest in found.items():
+        if manifest:
+            print("\n".join(_lines(folder, manifest)))
+    if not found:
+        raise soft_targets.SoftTargetsError(
+            f"{root} must hold soft targets, got none; run `python -m trainer "
+            "soft-targets build` with the same --config and --workdir"
+        )
+
+
+def _lines(folder: epath.Path, manifest: Manifest) -> list[str]:
+    missing = sum(map(len, soft_targets.missing(folder, manifest).values()))
+    num_files = len(manifest.shards) * manifest.views
+    kept = "all logits"
+    if manifest.top_k:
+        temperatures = ", ".join(f"{value:g}" for value in manifest.temperatures)
+        kept = f"the top {manifest.top_k} logits, and the tail at T = {temperatures}"
+    augment = dict(manifest.augment)
+    options = ", ".join(f"{k} {v}" for k, v in augment.items() if k != "name")
+    return [
+        f"{folder}: {'complete' if not missing else f'{missing} files missing'}",
+        f"  teacher {manifest.teacher['model']}, weights {manifest.teacher['weights']}",
+        f"  split {manifest.dataset['split']}, {manifest.num_ids:,} ids, "
+        f"{sum(shard.count for shard in manifest.shards):,} examples, "
+        f"{len(manifest.class_names)} classes",
+        f"  {manifest.views} views, augmentation {augment['name']}"
+        f"{f' ({options})' if options else ''}",
+        f"  {kept} in {manifest.dtype}: {memory.text(manifest.num_bytes)} in "
+        f"{num_files} files",
+    ]

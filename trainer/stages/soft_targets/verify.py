@@ -1,0 +1,125 @@
+"""Whether a cache holds what the teacher answers: files whole, a sample asked again."""
+
+import dataclasses
+
+import keras
+import numpy as np
+
+from trainer import models, soft_targets
+from trainer.soft_targets import Manifest
+from trainer.stages.check import CheckFailedError
+from trainer.stages.session import Session
+from trainer.stages.soft_targets import caches
+from trainer.stages.soft_targets.answers import Answers
+from trainer.stages.soft_targets.caches import TransferSet
+
+_NUM_STRETCHES = 8  # of ids, spread over the shards, each in another view
+_STRETCH = 128  # ids
+
+# Of the largest logit. Half a unit in the last place of float16 is 2**-11 of it; other
+# devices and batches round the sums in a network of float32 by less than the rest. With
+# 8 bits of mantissa, as bfloat16 has, they round by more.
+_FLOAT32_TOLERANCE = 2**-9
+_MIXED_TOLERANCE = 2**-4
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Differences:
+    """Between the logits of a cache and those that the teacher gives now."""
+
+    num_answers: int
+    largest: float  # absolute error of a logit
+    mean: float
+    same_top: float  # share of answers with the same largest logit
+    tolerance: float  # of the largest error
+
+    @property
+    def are_small(self) -> bool:
+        """Whether rounding explains them."""
+        return self.largest <= self.tolerance
+
+
+def verify(session: Session) -> None:
+    """Prints how each cache compares with its teacher.
+
+    Raises:
+      CheckFailedError: a shard is damaged, or answers differ.
+      SoftTargetsError: a cache is not there, or not for this run.
+    """
+    failed = []
+    for teacher, model in enumerate(session.teachers):
+        for transfer in caches.transfer_sets(session):
+            folder = caches.folder(session, teacher, transfer)
+            wanted = caches.manifest(
+                session, teacher, transfer, weights=models.fingerprint(model)
+            )
+            manifest = soft_targets.Cache(folder, wanted).manifest
+            problem = soft_targets.damage(folder, manifest, views=manifest.views)
+            if problem:
+                print(f"{folder}: {problem}")
+                failed.append(str(folder))
+                continue
+            found = differences(session, teacher, model, transfer, manifest)
+            print(
+                f"{folder}: {manifest.num_records:,} records whole; of "
+                f"{found.num_answers} asked again the largest error of a logit is "
+                f"{found.largest:.3g} (at most {found.tolerance:.3g} is rounding), the "
+                f"mean {found.mean:.3g}, the same class comes first in "
+                f"{100 * found.same_top:.2f} %"
+            )
+            if not found.are_small:
+                failed.append(str(folder))
+    if failed:
+        raise CheckFailedError(
+            f"the soft targets in {', '.join(failed)} are not what the teacher "
+            "answers; remove what is damaged, or the folder, and run `python -m "
+            "trainer soft-targets build`"
+        )
+
+
+def differences(
+    session: Session,
+    teacher: int,
+    model: keras.Model,
+    transfer: TransferSet,
+    manifest: Manifest,
+) -> Differences:
+    """Asks the teacher again about some stretches of ids.
+
+    Raises:
+      SoftTargetsError: a shard is damaged, or an answer is no finite number.
+    """
+    folder = caches.folder(session, teacher, transfer)
+    answers = Answers(session, model, transfer, manifest)
+    errors, hits, largest = [], [], 0.0
+    number = np.linspace(0, len(manifest.shards) - 1, _NUM_STRETCHES).astype(int)
+    for i, place in enumerate(dict.fromkeys(number.tolist())):
+        shard, view = manifest.shards[place], i % manifest.views
+        path = soft_targets.shard_path(folder, view, place)
+        kept = soft_targets.read_shard(path, manifest, shard)[:_STRETCH]
+        if not len(kept):
+            continue
+        count = int(kept["id"][-1]) + 1 - shard.first
+        stretch = dataclasses.replace(shard, num_ids=count, count=len(kept))
+        again = answers.of_shard(stretch, [view], lambda count: None)[view]
+        errors.append(np.abs(_logits(kept) - _logits(again)))
+        hits.append(kept["logits"].argmax(axis=1) == again["logits"].argmax(axis=1))
+        largest = max(largest, float(np.abs(_logits(kept)).max()))
+    is_float32 = session.precision(list(session.config.teachers)[teacher]) == "float32"
+    tolerance = _FLOAT32_TOLERANCE if is_float32 else _MIXED_TOLERANCE
+    every = np.concatenate(errors)
+    return Differences(
+        num_answers=len(every),
+        largest=float(every.max()),
+        mean=float(every.mean()),
+        same_top=float(np.concatenate(hits).mean()),
+        tolerance=tolerance * max(1.0, largest),
+    )
+
+
+def _logits(records: np.ndarray) -> np.ndarray:
+    """All that they keep of the logits, in float64; of the top k in their order."""
+    parts = [records["logits"].astype(np.float64)]
+    if "tails" in (records.dtype.names or ()):
+        parts.append(records["tails"].astype(np.float64))
+    return np.concatenate(parts, axis=1)
