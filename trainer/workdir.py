@@ -24,6 +24,7 @@ LISTS = "files"  # of the images of a folder
 TENSORBOARD = "tensorboard"
 
 # Of each training.
+ROLES = ("teacher_head", "teacher", "student", "baseline", "finetune")
 CHECKPOINTS = "checkpoints"
 METRICS = "metrics.jsonl"
 PROFILE = "profile"
@@ -32,7 +33,7 @@ FINISHED = "model.keras"  # the model of the step that was best on validation
 
 
 def training_folder(workdir: epath.Path, role: str, seed: int) -> epath.Path:
-    """Where the files of a "teacher_head", "teacher", "student" or "baseline" are."""
+    """Where the files of one training are, whose `role` is one of ROLES."""
     # There is one teacher for all seeds.
     of_teacher = role in ("teacher_head", "teacher")
     return workdir / role if of_teacher else workdir / role / f"seed-{seed}"
@@ -115,7 +116,7 @@ def kept(workdir: epath.Path) -> list[str]:
     """What later starts go on from: the checkpoints and models, and the results."""
     trained = [
         f"{path.parent.relative_to(workdir)}/{path.name}"
-        for role in ("teacher_head", "teacher", "student", "baseline")
+        for role in ROLES
         for path in files.under(workdir / role)
         if any(fnmatch.fnmatch(path.name, kind) for kind in ("step-*.npz", "*.keras"))
     ]

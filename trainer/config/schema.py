@@ -58,6 +58,8 @@ class Config:
     teacher: TeacherConfig
     student: StudentConfig
     distill: DistillConfig = DistillConfig()
+    # Of the distilled student, on labels alone; absent: it stays as it is.
+    finetune: TrainConfig | None = None
     runtime: RuntimeConfig = RuntimeConfig()
 
     @property
@@ -67,6 +69,7 @@ class Config:
             "teacher.head": self.teacher.head,
             "teacher.train": self.teacher.train,
             "student.train": self.student.train,
+            "finetune": self.finetune,
         }
         return {path: section for path, section in sections.items() if section}
 

@@ -14,6 +14,7 @@ from trainer.config import Config, ConfigError, RuntimeConfig
 from trainer.doctor.findings import Check
 from trainer.stages import trial
 from trainer.stages.baseline import alone
+from trainer.stages.finetune import from_labels
 from trainer.stages.learner import Training
 from trainer.stages.session import Session, open_session
 from trainer.stages.student import distillation
@@ -42,6 +43,7 @@ class Examination:
             "teacher": 1,
             "student": len(config.seeds),
             "baseline": len(config.seeds),
+            **({"finetune": len(config.seeds)} if config.finetune else {}),
         }
         self._trials: dict[str, Trial] = {}
 
@@ -198,13 +200,15 @@ class Examination:
 
     def _student_step(self) -> Iterator[str]:
         self._teacher.trainable = False
+        session, seed = self._session, self._config.seeds[0]
         yield from self._try_out(
-            distillation(
-                self._session, self._student, self._teacher, self._config.seeds[0]
-            )
+            distillation(session, self._student, self._teacher, seed)
         )
         kept = trial.footprint(self._teacher, {})
         yield f"of the teacher a replica keeps {_kept(kept)}"
+        if self._config.finetune:
+            for line in self._try_out(from_labels(session, self._student, seed)):
+                yield f"of its finetune: {line}"
 
     def _baseline_step(self) -> Iterator[str]:
         yield from self._try_out(

@@ -9,6 +9,7 @@ from trainer.report import figures, inputs
 from trainer.report.dark_knowledge import dark_knowledge
 
 MAX_EXAMPLES = 8  # rows of the dark knowledge figure
+FROM_STUDENT = " Finetune counts its steps from the student's selected checkpoint."
 
 
 class Picture(NamedTuple):
@@ -34,6 +35,7 @@ def pictures(found: inputs.Inputs) -> Iterator[Picture]:
         "validation accuracy, whose axis starts after the climb from chance. The train "
         "losses are not one quantity: the student's mixes soft and hard targets, so "
         "read their slope and not their height."
+        + (FROM_STUDENT if "finetune" in found.histories else "")
         + (f" Without a history: {', '.join(silent)}." if silent else ""),
         figures.learning_curves(found.histories),
     )

@@ -33,6 +33,7 @@ def evaluate(session: Session) -> None:
     seeds: dict[str, tuple[int, ...]] = {
         "teacher": (config.teacher.seed,),
         "student": config.seeds,
+        **({"finetune": config.seeds} if config.finetune else {}),
         "baseline": config.seeds,
     }
     test = session.read(config.data.test_split)

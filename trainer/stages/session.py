@@ -113,7 +113,7 @@ class Session:
         return self.predictor(self.teacher, self.validation)()
 
     def folder(self, role: str, seed: int) -> epath.Path:
-        """Where the files of a "teacher", "student" or "baseline" are."""
+        """Where the files of one training are."""
         return workdir.training_folder(self.path, role, seed)
 
     @property
@@ -127,9 +127,9 @@ class Session:
         return distribution.compiles_with_xla(self.config.runtime)
 
     def build(self, role: str, seed: int) -> keras.Model:
-        """The model of a "teacher", "student" or "baseline" with the weights of `seed`.
+        """The model of a role, with its initial weights of `seed`.
 
-        A baseline is a student.
+        All but the teacher's are students.
         """
         section = self._section(role)
         with self.strategy.scope():

@@ -1,5 +1,7 @@
 """The student stage: for each seed, distil the teacher into a student."""
 
+import functools
+
 import keras
 import numpy as np
 
@@ -23,12 +25,6 @@ def distillation(
     """The student `model` learns from the frozen `teacher` and from the labels."""
     section = session.config.student
     distill = session.config.distill
-
-    def validate(logits: np.ndarray) -> dict[str, float]:
-        return session.validate(logits) | evaluate.teacher_metrics(
-            logits, session.teacher_validation_logits
-        )
-
     return Training(
         role="student",
         seed=seed,
@@ -46,5 +42,12 @@ def distillation(
             seed=seed,
         ),
         examples=session.transfer,
-        validate=validate,
+        validate=functools.partial(judge, session),
+    )
+
+
+def judge(session: Session, logits: np.ndarray) -> dict[str, float]:
+    """Metrics of validation logits [M, C] against the labels and the teacher."""
+    return session.validate(logits) | evaluate.teacher_metrics(
+        logits, session.teacher_validation_logits
     )
