@@ -15,15 +15,15 @@ from trainer.rendezvous import PeerLostError
 DONE, BUG, UNUSABLE, DIVERGED, BUDGET_SPENT, CHECK_FAILED = range(6)
 INTERRUPTED = 130
 
-STAGE_NAMES = ("teacher", "student", "baseline", "evaluate", "report")
+STAGE_NAMES = ("teacher", "student", "baseline", "finetune", "evaluate", "report")
 
 _USAGE = f"""\
 usage: python -m trainer COMMAND --config=FILE --workdir=DIR [--set=KEY=VALUE ...]
 
 commands:
-  run       every stage: {", ".join(STAGE_NAMES)}
+  run       every stage that the config asks for
   config    print the resolved config as JSON
-  teacher, student, baseline, evaluate, report
+  {", ".join(STAGE_NAMES)}
             that stage alone
   doctor    whether a run can be done here, how fast, in what memory; trains nothing
 
@@ -166,8 +166,15 @@ def _run_session(
         from trainer import stages
 
         session = stages.open_session(settings, path, own, end, command=" ".join(names))
+        whole = names == STAGE_NAMES
         with session.workers.parting(end):
-            stages.run(session, names, whole=names == STAGE_NAMES)
+            stages.run(session, _asked_for(settings) if whole else names, whole=whole)
+
+
+def _asked_for(settings: config.Config) -> tuple[str, ...]:
+    """The stages of a whole run."""
+    asked = {"finetune": settings.finetune is not None}
+    return tuple(name for name in STAGE_NAMES if asked.get(name, True))
 
 
 def _outcome(path: epath.Path) -> str:

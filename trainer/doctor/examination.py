@@ -14,6 +14,7 @@ from trainer.config import Config, ConfigError, RuntimeConfig
 from trainer.doctor.findings import Check
 from trainer.stages import trial
 from trainer.stages.baseline import alone
+from trainer.stages.finetune import from_labels
 from trainer.stages.learner import Training
 from trainer.stages.session import Session, open_session
 from trainer.stages.student import distillation, online
@@ -42,6 +43,8 @@ class Examination:
                 self._seeds[head_role(role)] = (teacher.seed,)
             self._seeds[role] = (teacher.seed,)
         self._seeds |= {"student": config.seeds, "baseline": config.seeds}
+        if config.finetune:
+            self._seeds["finetune"] = config.seeds
         self._teachers: dict[str, keras.Model] = {}
         self._trials: dict[str, Trial] = {}
 
@@ -217,6 +220,9 @@ class Examination:
         for role, model in self._teachers.items():
             kept = trial.footprint(model, {}).text
             yield self._of_member(role, f"of the teacher a replica keeps {kept}")
+        if self._config.finetune:
+            for line in self._try_out(from_labels(self._session, self._student, seed)):
+                yield f"of its finetune: {line}"
 
     def _baseline_step(self) -> Iterator[str]:
         yield from self._try_out(

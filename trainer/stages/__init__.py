@@ -6,6 +6,7 @@ from trainer import console
 from trainer.stages.baseline import baseline
 from trainer.stages.check import check
 from trainer.stages.evaluate import evaluate
+from trainer.stages.finetune import finetune
 from trainer.stages.report import report
 from trainer.stages.session import Session, open_session
 from trainer.stages.student import student
@@ -15,6 +16,7 @@ STAGES: dict[str, Callable[[Session], None]] = {
     "teacher": teacher,
     "student": student,
     "baseline": baseline,
+    "finetune": finetune,
     "evaluate": evaluate,
     "report": report,
 }

@@ -1,5 +1,6 @@
 """The student stage: for each seed, distil the teacher into a student."""
 
+import functools
 from collections.abc import Sequence
 
 import keras
@@ -53,12 +54,6 @@ def distillation(
     """
     section = session.config.student
     distill = session.config.distill
-
-    def validate(logits: np.ndarray) -> dict[str, float]:
-        return session.validate(logits) | evaluate.teacher_metrics(
-            logits, session.teacher_validation_logits
-        )
-
     return Training(
         role="student",
         seed=seed,
@@ -76,9 +71,16 @@ def distillation(
             seed=seed,
         ),
         examples=session.transfer,
-        validate=validate,
+        validate=functools.partial(judge, session),
         views=caches.views(session, seed),
         beside=beside,
+    )
+
+
+def judge(session: Session, logits: np.ndarray) -> dict[str, float]:
+    """Metrics of validation logits [M, C] against the labels and the teacher."""
+    return session.validate(logits) | evaluate.teacher_metrics(
+        logits, session.teacher_validation_logits
     )
 
 
