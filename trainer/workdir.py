@@ -46,6 +46,18 @@ def training_folder(workdir: epath.Path, role: str, seed: int) -> epath.Path:
     return workdir / kind / f"member-{member[:-1]}" if member else workdir / kind
 
 
+def soft_targets_folder(workdir: epath.Path, config: Config) -> epath.Path:
+    """Where the caches of soft targets are, which runs may share.
+
+    Raises:
+      StorageError: the setting names a store that cannot be reached from here.
+    """
+    name = config.distill.soft_targets_dir
+    if not name:
+        return workdir / SOFT_TARGETS
+    return files.path_of(name, setting="distill.soft_targets_dir")
+
+
 def is_finished(workdir: epath.Path) -> bool:
     """Whether a whole run has ended there: the report is drawn last."""
     return (workdir / RESULTS).exists() and (workdir / REPORT).exists()

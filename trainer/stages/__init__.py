@@ -3,6 +3,7 @@
 from collections.abc import Callable
 
 from trainer import console
+from trainer.stages import soft_targets
 from trainer.stages.baseline import baseline
 from trainer.stages.check import check
 from trainer.stages.evaluate import evaluate
@@ -14,11 +15,19 @@ from trainer.stages.teacher import teacher
 
 STAGES: dict[str, Callable[[Session], None]] = {
     "teacher": teacher,
+    "soft-targets": soft_targets.build,
     "student": student,
     "baseline": baseline,
     "finetune": finetune,
     "evaluate": evaluate,
     "report": report,
+}
+
+# Beside the stage that builds them.
+CACHE_ACTIONS: dict[str, Callable[[Session], None]] = {
+    "soft-targets plan": soft_targets.plan,
+    "soft-targets verify": soft_targets.verify,
+    "soft-targets info": soft_targets.info,
 }
 
 
@@ -32,8 +41,9 @@ def run(session: Session, names: tuple[str, ...], *, whole: bool) -> None:
             console.say(source.description)
     if whole:
         check(session)
+    commands = STAGES | CACHE_ACTIONS
     for name in names:
-        STAGES[name](session)
+        commands[name](session)
 
 
 __all__ = ["STAGES", "Session", "check", "open_session", "run"]

@@ -6,10 +6,6 @@ from trainer.stages.learner import augmentation
 from trainer.stages.session import Session
 
 
-class CheckFailedError(ValueError):
-    """A check of what is there came out wrong; the message says how, and a way out."""
-
-
 def check(session: Session) -> None:
     """Builds what a whole run builds, and trains nothing.
 

@@ -8,14 +8,11 @@ from typing import Any
 import numpy as np
 from etils import epath
 
-from trainer import data, files, models, soft_targets
+from trainer import data, models, soft_targets, workdir
 from trainer.config import ConfigError, TeacherConfig
 from trainer.soft_targets import AnswerFormat, CachedTargets, Manifest, Shard
 from trainer.stages.learner import chosen_augmentation
 from trainer.stages.session import Session
-from trainer.workdir import SOFT_TARGETS
-
-_SETTING = "distill.soft_targets_dir"
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -51,10 +48,7 @@ def are_used(session: Session) -> bool:
 
 def root(session: Session) -> epath.Path:
     """The folder of all caches of the run."""
-    name = session.config.distill.soft_targets_dir
-    if not name:
-        return session.path / SOFT_TARGETS
-    return files.path_of(name, setting=_SETTING)
+    return workdir.soft_targets_folder(session.path, session.config)
 
 
 def folder(session: Session, teacher: int, transfer: TransferSet) -> epath.Path:
