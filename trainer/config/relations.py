@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 
 from trainer.config.data import DataConfig
+from trainer.config.distill import DistillConfig
 from trainer.config.errors import ConfigError
 from trainer.config.models import APPLICATIONS, SavedOptions
 from trainer.config.runtime import RuntimeConfig
@@ -65,6 +66,21 @@ def _check_table(data: DataConfig, trainings: Mapping[str, TrainConfig]) -> None
                 f"{path}.augment must be 'none' for the table {data.dataset!r}, got "
                 f"{section.augment!r}, which moves the pixels of images; remove it"
             )
+
+
+def check_mixup(distill: DistillConfig) -> None:
+    """Refuses what mixed images have not: a label, or soft targets known before."""
+    if distill.mixup and distill.alpha < 1:
+        raise ConfigError(
+            "distill.mixup needs distill.alpha = 1, because mixed images have no "
+            f"label, got {distill.alpha}; set distill.alpha = 1.0, or distill.mixup = 0"
+        )
+    if distill.mixup and distill.soft_targets != "online":
+        raise ConfigError(
+            "distill.mixup needs distill.soft_targets = 'online', because other images "
+            f"are mixed in each step, got {distill.soft_targets!r}; set it, or "
+            "distill.mixup = 0"
+        )
 
 
 def check_train(path: str, train: TrainConfig, runtime: RuntimeConfig) -> None:

@@ -23,6 +23,12 @@ def check(session: Session) -> None:
         of_teacher = setting.startswith("teacher.")
         examples = session.training if of_teacher else session.transfer
         _check_training(session, setting, section, len(examples))
+    if config.distill.mixup:
+        distribution.check_pairs(
+            config.student.train,
+            session.strategy.num_replicas_in_sync,
+            setting="student.train",
+        )
 
 
 def _check_training(

@@ -3,7 +3,7 @@
 import keras
 import numpy as np
 
-from trainer import core, evaluate, soft_targets
+from trainer import core, distribution, evaluate, soft_targets
 from trainer.stages import training
 from trainer.stages.learner import Training
 from trainer.stages.session import Session
@@ -23,6 +23,12 @@ def distillation(
     """The student `model` learns from the frozen `teacher` and from the labels."""
     section = session.config.student
     distill = session.config.distill
+    if distill.mixup:
+        distribution.check_pairs(
+            section.train,
+            session.strategy.num_replicas_in_sync,
+            setting="student.train",
+        )
 
     def validate(logits: np.ndarray) -> dict[str, float]:
         return session.validate(logits) | evaluate.teacher_metrics(
@@ -43,6 +49,7 @@ def distillation(
             alpha=distill.alpha,
             temperature=distill.temperature,
             label_smoothing=section.train.label_smoothing,
+            mixup=distill.mixup,
             seed=seed,
         ),
         examples=session.transfer,
