@@ -39,7 +39,10 @@ def check_kind(data: DataConfig, trainings: Mapping[str, TrainConfig]) -> None:
             f"data.image_size must be set for {data.dataset!r}, whose images may have "
             "any size; for example data.image_size = 96"
         )
-    if data.skip_corrupt and not data.is_folder:
+    if data.unlabeled:
+        _check_unlabeled(data, data.unlabeled.dataset)
+    sets = [data.dataset, data.unlabeled.dataset if data.unlabeled else ""]
+    if data.skip_corrupt and not any(name.startswith("folder:") for name in sets):
         raise ConfigError(
             f"data.skip_corrupt must be false for {data.dataset!r}, got true; it "
             "leaves damaged files out of a 'folder:PATH'"
@@ -51,6 +54,19 @@ def check_kind(data: DataConfig, trainings: Mapping[str, TrainConfig]) -> None:
         )
     if data.is_table:
         _check_table(data, trainings)
+
+
+def _check_unlabeled(data: DataConfig, unlabeled: str) -> None:
+    if data.is_table:
+        raise ConfigError(
+            f"[data.unlabeled] must be absent for the table {data.dataset!r}, got "
+            f"{unlabeled!r}; only images are joined by images without labels"
+        )
+    if unlabeled.startswith(("csv:", "npz:")):
+        raise ConfigError(
+            "data.unlabeled.dataset must be a TensorFlow Datasets name or "
+            f"'folder:PATH', got the table {unlabeled!r}; make it a folder of images"
+        )
 
 
 def _check_table(data: DataConfig, trainings: Mapping[str, TrainConfig]) -> None:

@@ -11,8 +11,10 @@ from trainer.data.pipeline import (
     training_batches,
 )
 from trainer.data.source import Source, open_source
+from trainer.data.unlabeled import UNLABELED_FROM, joined, open_sources
 
 __all__ = [
+    "UNLABELED_FROM",
     "ArrayExamples",
     "Augment",
     "Batch",
@@ -23,7 +25,9 @@ __all__ = [
     "Source",
     "augmentation",
     "evaluation_batches",
+    "joined",
     "open_source",
+    "open_sources",
     "reading",
     "training_batches",
     "without_labels",

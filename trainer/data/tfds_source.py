@@ -40,17 +40,17 @@ class TfdsSource:
     builder: tfds.core.DatasetBuilder
     data: DataConfig
     image_key: str
-    label_key: str
+    label_key: str  # "" where labels are not read
     input_shape: tuple[int, int, int]
     class_names: tuple[str, ...]
     mean_and_variance: None = None  # images are normalised without the data's help
 
     @functools.cached_property
     def num_examples(self) -> tuple[int, ...]:
-        """How many train, select and test."""
+        """How many each split of the config holds."""
         return tuple(
             len(splits.example_ids(self.builder.info.splits, split))
-            for split in splits.configured(self.data)
+            for split in self.data.splits.values()
         )
 
     @property
@@ -102,7 +102,7 @@ def open_tfds(data: DataConfig) -> TfdsSource:
         image_key=image_key,
         label_key=label_key,
         input_shape=_input_shape(data, builder.info.features[image_key].shape),
-        class_names=tuple(builder.info.features[label_key].names),
+        class_names=tuple(builder.info.features[label_key].names) if label_key else (),
     )
     _check_files(source)
     return source
@@ -123,7 +123,8 @@ def _read(source: TfdsSource, split: str) -> ArrayExamples:
         raise _damaged(source, split, reason(error)) from error
     if done != len(ids):
         raise _damaged(source, split, f"{done} of {len(ids)} examples are there")
-    _check_labels(source, split, labels)
+    if source.label_key:
+        _check_labels(source, split, labels)
     return ArrayExamples(inputs=inputs, labels=labels.astype(np.int32), ids=ids)
 
 
@@ -132,7 +133,7 @@ def _builder(data: DataConfig) -> tfds.core.DatasetBuilder:
         builder = tfds.builder(data.dataset, data_dir=data.data_dir or None)
     except _OPEN_ERRORS as error:
         raise DataError(
-            f"data.dataset must be a TensorFlow Datasets name, or one prepared in "
+            f"{data.setting} must be a TensorFlow Datasets name, or one prepared in "
             f"data.data_dir ({data.data_dir!r}), got {data.dataset!r}: {reason(error)}"
         ) from error
     try:
@@ -141,9 +142,9 @@ def _builder(data: DataConfig) -> tfds.core.DatasetBuilder:
             builder.download_and_prepare()
     except _PREPARE_ERRORS as error:
         raise DataError(
-            f"data.dataset {data.dataset!r} is not prepared in {builder.data_dir} and "
-            f"could not be: {reason(error)}; set data.data_dir or TFDS_DATA_DIR to a "
-            "folder that holds it, or to one that can be written on a machine with a "
+            f"{data.setting} {data.dataset!r} is not prepared in {builder.data_dir} "
+            f"and could not be: {reason(error)}; set data.data_dir or TFDS_DATA_DIR to "
+            "a folder that holds it, or to one that can be written on a machine with a "
             "network"
         ) from error
     if not builder.info.splits:
@@ -157,19 +158,19 @@ def _builder(data: DataConfig) -> tfds.core.DatasetBuilder:
 def _feature_keys(
     data: DataConfig, builder: tfds.core.DatasetBuilder
 ) -> tuple[str, str]:
-    features = builder.info.features
+    features = dict(builder.info.features)
     keys = builder.info.supervised_keys or ("image", "label")
-    if (
-        len(keys) != 2
-        or not set(keys) <= set(features)
-        or not isinstance(features[keys[0]], tfds.features.Image)
-        or not isinstance(features[keys[1]], tfds.features.ClassLabel)
-        or features[keys[0]].np_dtype != np.uint8
-    ):
+    found = [features.get(key) for key in keys]
+    is_image = isinstance(found[0], tfds.features.Image)
+    has_image = is_image and features[keys[0]].np_dtype == np.uint8
+    if has_image and not data.is_labeled:
+        return keys[0], ""
+    has_label = len(found) == 2 and isinstance(found[1], tfds.features.ClassLabel)
+    if not (has_image and has_label):
+        label = " and a class label" if data.is_labeled else ""
         raise DataError(
-            f"data.dataset {data.dataset!r} must have an 8-bit image and a class "
-            f"label, got the features {', '.join(features)}; choose a set "
-            "for classification"
+            f"{data.setting} {data.dataset!r} must have an 8-bit image{label}, got the "
+            f"features {', '.join(features)}; choose a set for classification"
         )
     return keys
 
@@ -254,7 +255,8 @@ def _example(source: TfdsSource, features: dict[str, tf.Tensor]) -> Batch:
     image = features[source.image_key]
     if source.data.image_size:
         image = resized(image, source.data.image_size)
-    return {"input": image, "label": features[source.label_key]}
+    label = features[source.label_key] if source.label_key else tf.constant(-1)
+    return {"input": image, "label": label}
 
 
 def _decoded(source: TfdsSource, split: str) -> Any:

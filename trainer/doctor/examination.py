@@ -148,7 +148,8 @@ class Examination:
             yield ", ".join(begun) or "nothing is trained there yet"
 
     def _dataset(self) -> Iterator[str]:
-        yield self._session.source.description
+        for source in self._session.sources:
+            yield source.description
 
     def _splits(self) -> Iterator[str]:
         started = time.perf_counter()

@@ -25,9 +25,10 @@ def run(session: Session, names: tuple[str, ...], *, whole: bool) -> None:
     if session.workers.is_chief:
         console.say(session.description)
     if set(names) - {"report"}:
-        source = session.source
+        sources = session.sources
         if session.workers.is_chief:
-            console.say(source.description)
+            for source in sources:
+                console.say(source.description)
     if whole:
         check(session)
     for name in names:

@@ -52,12 +52,20 @@ class Session:
     termination: Termination
 
     @functools.cached_property
-    def source(self) -> data.Source:
-        """The opened dataset; the chief prepares and lists what has to be."""
+    def sources(self) -> tuple[data.Source, ...]:
+        """The opened dataset, and the one of data.unlabeled where there is one.
+
+        The chief prepares and lists what has to be.
+        """
         lists = self.path / workdir.LISTS
         return self.workers.chief_first(
-            lambda: data.open_source(self.config.data, lists)
+            lambda: data.open_sources(self.config.data, lists)
         )
+
+    @property
+    def source(self) -> data.Source:
+        """The dataset that has labels."""
+        return self.sources[0]
 
     @functools.cached_property
     def stop(self) -> tf.Variable:
@@ -70,9 +78,20 @@ class Session:
         return self.read(self.config.data.train_split)
 
     @functools.cached_property
-    def transfer(self) -> data.Examples:
-        """The students' training examples, without data.exclude_labels."""
+    def labeled(self) -> data.Examples:
+        """Those of the students' training examples that have labels.
+
+        They are without data.exclude_labels.
+        """
         return data.without_labels(self.training, self.config.data.exclude_labels)
+
+    @functools.cached_property
+    def transfer(self) -> data.Examples:
+        """The students' training examples, with those of data.unlabeled."""
+        unlabeled = self.config.data.unlabeled
+        if unlabeled is None:
+            return self.labeled
+        return data.joined(self.labeled, self._read(self.sources[1], unlabeled.split))
 
     @functools.cached_property
     def validation(self) -> data.Examples:
@@ -85,15 +104,18 @@ class Session:
         Raises:
           DataError: they are not, or cannot be read.
         """
-        examples = self.source.read(split)
-        digest = hashlib.sha256(repr(self.source.class_names).encode())
+        return self._read(self.source, split)
+
+    def _read(self, source: data.Source, split: str) -> data.Examples:
+        examples = source.read(split)
+        digest = hashlib.sha256(repr(source.class_names).encode())
         for array in (examples.ids, examples.labels):
             digest.update(np.ascontiguousarray(array).tobytes())
         if len(set(self.workers.exchange(digest.hexdigest()))) > 1:
             raise data.DataError(
                 f"all workers must read the same examples of {split!r} in "
-                f"data.dataset {self.config.data.dataset!r}, got other ids, labels or "
-                "classes on some of them; give all the same files"
+                f"{source.data.setting} {source.data.dataset!r}, got other ids, labels "
+                "or classes on some of them; give all the same files"
             )
         return examples
 
