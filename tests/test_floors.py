@@ -19,6 +19,7 @@ FLOORS = (
         "data/",
         "models/",
         "losses/",
+        "mixup.py",
         "optimizers/",
         "workers.py",
     },

@@ -105,6 +105,7 @@ class Config:
         relations.check_unique("data.exclude_labels", self.data.exclude_labels)
         relations.check_splits(self.data)
         relations.check_kind(self.data, self.trainings)
+        relations.check_mixup(self.distill)
         for path, section in self.trainings.items():
             relations.check_train(path, section, self.runtime)
         if isinstance(self.teacher, EnsembleConfig):

@@ -4,7 +4,6 @@ from trainer.data.arrays import ArrayExamples
 from trainer.data.augment import Augment, augmentation
 from trainer.data.beside import Beside, Views
 from trainer.data.examples import (
-    UNLABELED_FROM,
     Batch,
     DataError,
     Examples,
@@ -22,6 +21,7 @@ from trainer.data.pipeline import (
 )
 from trainer.data.source import Source, open_source
 from trainer.data.splits import whole_names
+from trainer.data.unlabeled import UNLABELED_FROM, joined, open_sources
 
 __all__ = [
     "UNLABELED_FROM",
@@ -38,8 +38,10 @@ __all__ = [
     "Views",
     "augmentation",
     "evaluation_batches",
+    "joined",
     "num_evaluation_steps",
     "open_source",
+    "open_sources",
     "pipeline_options",
     "reading",
     "training_batches",

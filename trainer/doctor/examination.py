@@ -16,7 +16,8 @@ from trainer.stages import trial
 from trainer.stages.baseline import alone
 from trainer.stages.finetune import from_labels
 from trainer.stages.learner import Training
-from trainer.stages.session import Session, open_session
+from trainer.stages.opening import open_session
+from trainer.stages.session import Session
 from trainer.stages.student import distillation, online
 from trainer.stages.teacher import head_alone, head_role, supervised, take_weights
 from trainer.stages.trial import Trial
@@ -150,7 +151,8 @@ class Examination:
             yield ", ".join(begun) or "nothing is trained there yet"
 
     def _dataset(self) -> Iterator[str]:
-        yield self._session.source.description
+        for source in self._session.sources:
+            yield source.description
 
     def _splits(self) -> Iterator[str]:
         started = time.perf_counter()

@@ -8,8 +8,9 @@ from trainer.stages.baseline import baseline
 from trainer.stages.check import check
 from trainer.stages.evaluate import evaluate
 from trainer.stages.finetune import finetune
+from trainer.stages.opening import open_session
 from trainer.stages.report import report
-from trainer.stages.session import Session, open_session
+from trainer.stages.session import Session
 from trainer.stages.student import student
 from trainer.stages.teacher import teacher
 
@@ -36,9 +37,10 @@ def run(session: Session, names: tuple[str, ...], *, whole: bool) -> None:
     if session.workers.is_chief:
         console.say(session.description)
     if set(names) - {"report"}:
-        source = session.source
+        sources = session.sources
         if session.workers.is_chief:
-            console.say(source.description)
+            for source in sources:
+                console.say(source.description)
     if whole:
         check(session)
     commands = STAGES | CACHE_ACTIONS

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 import keras
 import numpy as np
 
-from trainer import core, data, evaluate, soft_targets
+from trainer import core, data, distribution, evaluate, soft_targets
 from trainer.config import EnsembleConfig
 from trainer.stages import training
 from trainer.stages.learner import Training
@@ -54,6 +54,12 @@ def distillation(
     """
     section = session.config.student
     distill = session.config.distill
+    if distill.mixup:
+        distribution.check_pairs(
+            section.train,
+            session.strategy.num_replicas_in_sync,
+            setting="student.train",
+        )
     return Training(
         role="student",
         seed=seed,
@@ -68,6 +74,7 @@ def distillation(
             alpha=distill.alpha,
             temperature=distill.temperature,
             label_smoothing=section.train.label_smoothing,
+            mixup=distill.mixup,
             seed=seed,
         ),
         examples=session.transfer,

@@ -65,26 +65,22 @@ def transfer_sets(session: Session) -> list[TransferSet]:
     Raises:
       ConfigError: the labelled ones come from several whole splits.
     """
-    section = session.config.data
-    sets = [
-        TransferSet(
-            name="train",
-            source=session.source,
-            split=_whole(session.source, "data.train_split", section.train_split),
-            used=session.labeled.ids,
-        )
-    ]
+    section, ids = session.config.data, session.transfer.ids
+    parts = [("train", session.source, "data.train_split", section.train_split, 0)]
     if section.unlabeled:
-        source, split = session.unlabeled_source, section.unlabeled.split
-        sets.append(
-            TransferSet(
-                name="unlabeled",
-                source=source,
-                split=_whole(source, "data.unlabeled.split", split),
-                used=session.unlabeled.ids - data.UNLABELED_FROM,
-            )
+        split = section.unlabeled.split
+        setting, first = "data.unlabeled.split", data.UNLABELED_FROM
+        parts.append(("unlabeled", session.sources[1], setting, split, first))
+    return [
+        TransferSet(
+            name=name,
+            source=source,
+            split=_whole(source, setting, split),
+            used=ids[ids // data.UNLABELED_FROM == first // data.UNLABELED_FROM]
+            - first,
         )
-    return sets
+        for name, source, setting, split, first in parts
+    ]
 
 
 def answer_format(session: Session) -> AnswerFormat:
