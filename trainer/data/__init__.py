@@ -11,6 +11,7 @@ from trainer.data.examples import (
     num_evaluation_steps,
     without_labels,
 )
+from trainer.data.growth import grow, take_over
 from trainer.data.image_files import FileExamples
 from trainer.data.pipeline import (
     Batches,
@@ -38,12 +39,14 @@ __all__ = [
     "Views",
     "augmentation",
     "evaluation_batches",
+    "grow",
     "joined",
     "num_evaluation_steps",
     "open_source",
     "open_sources",
     "pipeline_options",
     "reading",
+    "take_over",
     "training_batches",
     "whole_names",
     "without_labels",

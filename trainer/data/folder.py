@@ -154,7 +154,7 @@ def open_folder(
     _check_others(data, root, layout)
     kept, new = _kept_and_new(data, root, layout.images, lists)
     listed = kept | new
-    _check_damaged(data, root, listed)
+    check_damaged(data, root, listed)
     class_names: tuple[str, ...] = ()
     if data.is_labeled:
         _check_classes(data, listed)
@@ -212,9 +212,10 @@ def _check_others(data: DataConfig, root: str, layout: Layout) -> None:
         )
 
 
-def _check_damaged(
+def check_damaged(
     data: DataConfig, root: str, listed: Mapping[str, list[ListedFile]]
 ) -> None:
+    """Refuses images that cannot be decoded, unless data.skip_corrupt."""
     damaged = [line for lines in listed.values() for line in lines if line.is_damaged]
     if damaged and not data.skip_corrupt:
         raise DataError(

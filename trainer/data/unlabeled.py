@@ -35,8 +35,8 @@ def open_sources(data: DataConfig, lists: epath.Path) -> tuple[Source, ...]:
     labeled = open_source(data, lists)
     if data.unlabeled is None:
         return (labeled,)
-    view = UnlabeledData(**(vars(data) | {"dataset": data.unlabeled.dataset}))
-    unlabeled = _opened(view, lists / _LISTS, labeled.input_shape)
+    _, (view, own_lists) = parts(data, lists)
+    unlabeled = _opened(view, own_lists, labeled.input_shape)
     _check_apart(data, labeled, unlabeled, data.unlabeled.split)
     num_bytes = labeled.num_bytes + unlabeled.num_bytes
     if num_bytes <= data.memory_budget_bytes:
@@ -49,6 +49,15 @@ def open_sources(data: DataConfig, lists: epath.Path) -> tuple[Source, ...]:
         f"be read as one set from their files, got {data.memory_budget_bytes}; raise "
         "it, lower data.image_size, or take smaller splits"
     )
+
+
+def parts(data: DataConfig, lists: epath.Path) -> list[tuple[DataConfig, epath.Path]]:
+    """The section and where its lists are, and the same of data.unlabeled."""
+    found: list[tuple[DataConfig, epath.Path]] = [(data, lists)]
+    if data.unlabeled:
+        view = UnlabeledData(**(vars(data) | {"dataset": data.unlabeled.dataset}))
+        found.append((view, lists / _LISTS))
+    return found
 
 
 def joined(labeled: Examples, unlabeled: Examples) -> Examples:
@@ -65,7 +74,7 @@ def joined(labeled: Examples, unlabeled: Examples) -> Examples:
     raise TypeError(f"examples must be both in memory or both in files, got {kinds}")
 
 
-def _opened(data: UnlabeledData, lists: epath.Path, shape: tuple[int, ...]) -> Source:
+def _opened(data: DataConfig, lists: epath.Path, shape: tuple[int, ...]) -> Source:
     """The source of images of `shape`."""
     height, width, channels = shape
     source: Source
@@ -81,7 +90,7 @@ def _opened(data: UnlabeledData, lists: epath.Path, shape: tuple[int, ...]) -> S
     return source
 
 
-def _other_shape(data: UnlabeledData, shape: tuple[int, ...], got: str) -> DataError:
+def _other_shape(data: DataConfig, shape: tuple[int, ...], got: str) -> DataError:
     return DataError(
         f"the images of {data.setting} {data.dataset!r} must have the shape of those "
         f"of data.dataset, {' x '.join(map(str, shape))}, got {got}; set "

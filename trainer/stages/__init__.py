@@ -24,10 +24,13 @@ STAGES: dict[str, Callable[[Session], None]] = {
     "report": report,
 }
 
+EXTEND = "soft-targets extend"
+
 # Beside the stage that builds them.
 CACHE_ACTIONS: dict[str, Callable[[Session], None]] = {
     "soft-targets plan": soft_targets.plan,
     "soft-targets verify": soft_targets.verify,
+    EXTEND: soft_targets.extend,
     "soft-targets info": soft_targets.info,
 }
 
@@ -36,7 +39,8 @@ def run(session: Session, names: tuple[str, ...], *, whole: bool) -> None:
     """Does the stages `names`; a `whole` run looks first at what later ones need."""
     if session.workers.is_chief:
         console.say(session.description)
-    if set(names) - {"report"}:
+    # Where files are gone, a folder can only be opened after its list was continued.
+    if set(names) - {"report", EXTEND}:
         sources = session.sources
         if session.workers.is_chief:
             for source in sources:

@@ -46,7 +46,14 @@ def open_session(
         strategy = distribution.strategy(config.runtime, num_workers=num_workers)
     if cluster and not cluster.is_chief:
         _find_config(path, cluster)
-    return Session(config, path, strategy, Workers(cluster), termination)
+    return Session(
+        config,
+        path,
+        strategy,
+        Workers(cluster),
+        termination,
+        lists=path / workdir.LISTS,
+    )
 
 
 def _meet(config: Config, cluster: Cluster, statement: dict[str, Any]) -> None:

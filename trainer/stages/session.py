@@ -40,6 +40,7 @@ class Session:
     strategy: tf.distribute.Strategy
     workers: Workers
     termination: Termination
+    lists: epath.Path  # the folder of the lists of files that give them their ids
 
     @functools.cached_property
     def sources(self) -> tuple[data.Source, ...]:
@@ -47,10 +48,15 @@ class Session:
 
         The chief prepares and lists what has to be.
         """
-        lists = self.path / workdir.LISTS
-        return self.workers.chief_first(
-            lambda: data.open_sources(self.config.data, lists)
-        )
+
+        def opened() -> tuple[data.Source, ...]:
+            if self.config.distill.soft_targets == "cached":
+                # The ids of a cache are lines of its own lists.
+                caches = workdir.soft_targets_folder(self.path, self.config)
+                data.take_over(self.config.data, caches / workdir.LISTS, self.lists)
+            return data.open_sources(self.config.data, self.lists)
+
+        return self.workers.chief_first(opened)
 
     @property
     def source(self) -> data.Source:

@@ -51,6 +51,11 @@ def root(session: Session) -> epath.Path:
     return workdir.soft_targets_folder(session.path, session.config)
 
 
+def lists(session: Session) -> epath.Path:
+    """The folder of the lists of files that the caches' ids are lines of."""
+    return root(session) / workdir.LISTS
+
+
 def folder(session: Session, teacher: int, transfer: TransferSet) -> epath.Path:
     """The folder of one cache."""
     top = root(session)
