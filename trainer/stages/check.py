@@ -28,9 +28,18 @@ def check(session: Session) -> None:
     if caches.are_used(session):
         caches.answer_format(session)
         caches.transfer_sets(session)
-    if config.distill.mixup:
+    check_pairs(session)
+
+
+def check_pairs(session: Session) -> None:
+    """Looks whether replicas see whole pairs of images where these are mixed.
+
+    Raises:
+      ConfigError: they do not.
+    """
+    if session.config.distill.mixup:
         distribution.check_pairs(
-            config.student.train,
+            session.config.student.train,
             session.strategy.num_replicas_in_sync,
             setting="student.train",
         )
