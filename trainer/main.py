@@ -172,7 +172,7 @@ def _run_session(
 
 
 def _asked_for(settings: config.Config) -> tuple[str, ...]:
-    """The stages of a whole run."""
+    """The stages of a whole run, in their order."""
     asked = {"finetune": settings.finetune is not None}
     return tuple(name for name in STAGE_NAMES if asked.get(name, True))
 
