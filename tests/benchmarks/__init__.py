@@ -1,1 +1,1 @@
-"""Scripts run by hand, which measure and print Markdown; tests run what needs no clock."""
+"""Scripts run by hand that print Markdown; tests run what needs no clock."""
