@@ -22,8 +22,11 @@ def check(session: Session) -> None:
     if config.student.weights:
         models.load_weights(student, config.student.weights, setting="student.weights")
     for setting, section in config.trainings.items():
-        of_teacher = setting.startswith("teacher.")
-        examples = session.training if of_teacher else session.transfer
+        examples = session.transfer
+        if setting.startswith("teacher."):
+            examples = session.training
+        elif setting == "finetune":
+            examples = session.labeled
         _check_training(session, setting, section, len(examples))
     if caches.are_used(session):
         caches.answer_format(session)
