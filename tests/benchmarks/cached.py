@@ -1,0 +1,121 @@
+"""What a student saves when its teacher's answers are on disk: steps, and a whole run.
+
+    TFDS_DATA_DIR=DIR python -m tests.benchmarks.cached [turns] [whole]
+
+prints those parts, or both, for configs/keras_mnist_cnn.toml in float32 on the CPU,
+without XLA. `turns`: both kinds of student step, compiled and warm in one process, take
+turns; their ratio is of each pair of turns. `whole`: 10 epochs of distillation from the
+first line to the last model, validation and checkpoints included, once each way. The
+teacher has the weights that it begins with: how long it takes does not depend on them.
+"""
+
+import pathlib
+import statistics
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+
+from etils import epath
+
+from trainer import config, distribution, stages, termination, workdir, workers
+from trainer.config import Config
+from trainer.stages import learner, soft_targets
+from trainer.stages.session import Session
+from trainer.stages.soft_targets import caches
+from trainer.stages.student import distillation, online
+
+_CONFIG = "configs/keras_mnist_cnn.toml"
+_SETTINGS = (
+    "seeds=[0]",
+    "student.train.epochs=10",
+    "teacher.train.epochs=0",
+    "teacher.train.steps=1",  # it has to be there, and not to be good
+    "runtime.precision='float32'",
+    "runtime.xla='off'",
+)
+_CACHED = "distill.soft_targets='cached'"
+_ROUNDS = 15
+_TURN_STEPS = 50
+
+
+def main(names: Sequence[str]) -> None:
+    """Prints the parts that are named, or both."""
+    parts = {"turns": _turns, "whole": _whole}
+    strategy = distribution.strategy(_loaded(()).runtime, num_workers=1)
+
+    def session(settings: Config, folder: pathlib.Path) -> Session:
+        path = epath.Path(folder)
+        end = termination.Termination(grace_secs=25, watchdog_secs=1800)
+        alone = workers.Workers(None)
+        lists = path / workdir.LISTS
+        return Session(settings, path, strategy, alone, end, lists=lists)
+
+    for name, part in parts.items():
+        if name in (names or parts):
+            with tempfile.TemporaryDirectory(prefix="alambic-") as folder:
+                part(session, pathlib.Path(folder))
+
+
+def _loaded(more: Sequence[str]) -> Config:
+    return config.load(_CONFIG, [*_SETTINGS, *more])
+
+
+def _turns(session: Callable[..., Session], folder: pathlib.Path) -> None:
+    live = session(_loaded(()), folder / "online")
+    stored = session(_loaded([_CACHED]), folder / "cached")
+    runs = {"online": live, "cached": stored}
+    steps = {}
+    for name, run in runs.items():
+        stages.STAGES["teacher"](run)
+        if name == "cached":
+            soft_targets.build(run)
+        model = run.build("student", 0)
+        beside = caches.opened(run) if name == "cached" else None
+        temperature = run.config.distill.temperature
+        signals = (
+            beside.signals(temperature=temperature) if beside else online(run.teachers)
+        )
+        training = distillation(run, model, signals, 0, beside=beside)
+        steps[name] = learner.start(run, training).compiled
+        steps[name].run(_TURN_STEPS)
+    pairs = [
+        {
+            name: _secs(lambda step=step: step.run(_TURN_STEPS))
+            for name, step in steps.items()
+        }
+        for _ in range(_ROUNDS)
+    ]
+    ratios = sorted(pair["online"] / pair["cached"] for pair in pairs)
+    for name in steps:
+        each = statistics.median(pair[name] for pair in pairs) / _TURN_STEPS
+        epoch = each * len(live.transfer) / live.config.student.train.global_batch_size
+        print(f"{name}: {1000 * each:.2f} ms a step, {epoch:.1f} s an epoch")
+    print(
+        f"student epochs: {statistics.median(ratios):.1f} times as fast "
+        f"({ratios[0]:.1f} - {ratios[-1]:.1f}, {_ROUNDS} pairs of {_TURN_STEPS} steps)"
+    )
+
+
+def _whole(session: Callable[..., Session], folder: pathlib.Path) -> None:
+    secs = {}
+    for name, more in (("cached", [_CACHED]), ("online", [])):
+        run = session(_loaded(more), folder / name)
+        stages.STAGES["teacher"](run)
+        needed = ["soft-targets", "student"] if more else ["student"]
+        secs[name] = sum(
+            _secs(lambda stage=stage, run=run: stages.STAGES[stage](run))
+            for stage in needed
+        )
+        print(f"{name}: {secs[name]:.0f} s for 10 epochs ({' and '.join(needed)})")
+    print(f"whole distillation: {secs['online'] / secs['cached']:.1f} times as fast")
+
+
+def _secs(action: Callable[[], object]) -> float:
+    started = time.perf_counter()
+    action()
+    return time.perf_counter() - started
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
