@@ -10,6 +10,7 @@ from etils import epath
 
 from tests.conftest import REPOSITORY
 from trainer import models, stages, termination, workers
+from trainer.workdir import LISTS
 
 CONFIG = """
 name = "small"
@@ -116,6 +117,7 @@ def session(settings, workdir: pathlib.Path, strategy) -> stages.Session:
         termination.Termination(
             grace_secs=runtime.grace_secs, watchdog_secs=runtime.watchdog_secs
         ),
+        lists=epath.Path(workdir) / LISTS,
     )
 
 

@@ -72,6 +72,7 @@ class Run:
         precision: str = "float32",
         alpha: float = 0.7,
         temperature: float = 3.0,
+        mixup: float = 0.0,
         distil: bool = True,
         images: data.ArrayExamples | None = None,
         change_core: Callable[[core.Core], core.Core] = lambda unchanged: unchanged,
@@ -94,6 +95,7 @@ class Run:
                 alpha=alpha,
                 temperature=temperature,
                 label_smoothing=train.label_smoothing,
+                mixup=mixup,
                 seed=SEED,
             )
             if distil

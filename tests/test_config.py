@@ -382,6 +382,16 @@ def test_a_users_own_options_must_be_what_config_json_can_hold(minimal, value, g
             "'train[:90%]' and 'train[90%:]'",
         ),
         (
+            ["distill.mixup=0.5"],
+            "distill.mixup needs distill.alpha = 1, because mixed images have no label",
+            "got 0.9; set distill.alpha = 1.0, or distill.mixup = 0",
+        ),
+        (
+            ["distill={mixup = 1, alpha = 1, soft_targets = 'cached'}"],
+            "distill.mixup needs distill.soft_targets = 'online'",
+            "got 'cached'; set it, or distill.mixup = 0",
+        ),
+        (
             ["teacher={model = 'cnn'}"],
             "teacher must have a [teacher.train] section or weights",
             "neither",

@@ -1,8 +1,10 @@
 """Relations between settings of the data section, and with those of a training."""
 
+import re
+
 import pytest
 
-from trainer.config import ConfigError, load
+from trainer.config import ConfigError, differences, load, resolved
 
 TEXT = """\
 name = "small"
@@ -40,6 +42,11 @@ def loaded(folder, dataset, *overrides):
         ("csv:a", ("data.label_column='y'", "data.feature_columns=['a', 'b']")),
         ("npz:a", ("teacher.train.augment='none'",)),
         ("folder:a", ("data.image_size=96", "data.memory_budget_bytes=0")),
+        ("mnist_mini", ("data.unlabeled.dataset='mnist'",)),
+        (
+            "mnist_mini",
+            ("data.unlabeled.dataset='folder:a'", "data.skip_corrupt=true"),
+        ),
     ],
 )
 def test_settings_of_the_kind_of_dataset_are_accepted(tmp_path, dataset, overrides):
@@ -59,6 +66,14 @@ def test_settings_of_the_kind_of_dataset_are_accepted(tmp_path, dataset, overrid
         ("csv:a", "data.skip_corrupt=true", "data.skip_corrupt must be false"),
         ("mnist_mini", "data.skip_corrupt=true", "data.skip_corrupt must be false"),
         ("mnist_mini", "data.feature_columns=['a']", "data.feature_columns must be"),
+        ("csv:a", "data.unlabeled.dataset='b'", "[data.unlabeled] must be absent for"),
+        (
+            "mnist_mini",
+            "data.unlabeled.dataset='npz:a'",
+            "data.unlabeled.dataset must be a TensorFlow Datasets name or 'folder:",
+        ),
+        ("mnist_mini", "data.unlabeled.split='train'", "unlabeled.dataset is missing"),
+        ("mnist_mini", "data.unlabeled='a'", "data.unlabeled must be a section"),
         ("csv:a", "data.label_column=''", "data.label_column must be other than empty"),
         (
             "csv:a",
@@ -68,5 +83,23 @@ def test_settings_of_the_kind_of_dataset_are_accepted(tmp_path, dataset, overrid
     ],
 )
 def test_settings_of_another_kind_are_refused(tmp_path, dataset, override, words):
-    with pytest.raises(ConfigError, match=words):
+    with pytest.raises(ConfigError, match=re.escape(words)):
         loaded(tmp_path, dataset, override)
+
+
+def test_a_folder_without_labels_may_move_but_not_change_its_split(tmp_path):
+    a, b, other, none = (
+        resolved(loaded(tmp_path, "mnist_mini", *overrides))
+        for overrides in (
+            ["data.unlabeled.dataset='folder:/a'"],
+            ["data.unlabeled.dataset='folder:/b'"],
+            ["data.unlabeled={dataset='folder:/a', split='test'}"],
+            [],
+        )
+    )
+    assert differences(a, b) == []
+    assert differences(a, other) == ["data.unlabeled.split: 'train' -> 'test'"]
+    assert differences(a, none) == [
+        "data.unlabeled.dataset: 'folder:' -> 'absent'",
+        "data.unlabeled.split: 'train' -> 'absent'",
+    ]

@@ -5,9 +5,15 @@ import pathlib
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from tests import drawn_images, runs
-from trainer import main
+from tests.conftest import strategy_of
+from trainer import main, stages
+from trainer.config import load
+from trainer.events import read_metrics
+from trainer.stages.baseline import alone
+from trainer.stages.student import distillation
 
 TRAININGS = """
 [teacher]
@@ -138,3 +144,69 @@ def test_a_run_says_why_an_image_is_damaged_and_how_many_it_sets_aside(tmp_path)
     code, _, err = runs.finish(runs.start(*words, "--set=data.skip_corrupt=true"))
     assert code == main.DONE, err
     assert "1 damaged files set aside" in err
+
+
+# Images without labels.
+
+
+def unlabeled_run(folder: pathlib.Path, tfds_dir: str) -> tuple[str, list[str]]:
+    """A config of 160 labelled digits and 80 images of noise, and what it overrides."""
+    rng = np.random.default_rng(0)
+    (folder / "noise").mkdir()
+    for i in range(80):
+        pixels = rng.integers(0, 256, (28, 28), dtype=np.uint8)
+        Image.fromarray(pixels).save(folder / "noise" / f"{i}.png")
+    text = DATA.format(dataset="mnist_mini") + TRAININGS.format(
+        model="mlp",
+        teacher_options="options.hidden_sizes = [16]",
+        student_options="options.hidden_sizes = [8]",
+    )
+    return text, [
+        f"data.data_dir='{tfds_dir}'",
+        "data.train_split='train[:160]'",
+        "data.validation_split='train[160:240]'",
+        "data.test_split='test[:80]'",
+        f"data.unlabeled.dataset='folder:{folder}/noise'",
+        "student.train.epochs=2",
+    ]
+
+
+def test_the_baseline_takes_the_student_s_steps_on_labelled_images(tmp_path, tfds_dir):
+    text, overrides = unlabeled_run(tmp_path, tfds_dir)
+    (tmp_path / "run.toml").write_text(text)
+    overrides.append("data.exclude_labels=[3]")
+    settings = load(str(tmp_path / "run.toml"), overrides)
+    session = runs.session(settings, tmp_path / "workdir", strategy_of(1))
+    stages.check(session)
+    labels = session.transfer.labels.tolist()
+    num_labeled = len(session.labeled)
+    assert labels == [*session.labeled.labels.tolist(), *[-1] * 80]
+    assert 3 not in labels
+    assert len(session.training) == 160 > num_labeled
+    model = session.build("student", 0)
+    taught, baseline = distillation(session, model, model, 0), alone(session, model, 0)
+    assert taught.examples is session.transfer
+    assert baseline.examples is session.labeled
+    # Two epochs of what the student sees, in batches of 16.
+    assert taught.num_steps == baseline.num_steps == -(-2 * (num_labeled + 80) // 16)
+
+
+@pytest.mark.slow
+def test_a_run_with_images_without_labels_and_mixed_pairs(tmp_path, tfds_dir, capfd):
+    text, overrides = unlabeled_run(tmp_path, tfds_dir)
+    for name, distill in (("plain", "{}"), ("mixed", "{alpha = 1, mixup = 1}")):
+        workdir = run(tmp_path, text, *overrides, f"distill={distill}")
+        told = capfd.readouterr().err
+        assert "noise: 80 examples without labels, 28 x 28 x 1" in told
+        lines = {
+            role: read_metrics(workdir / role / "seed-0" / "metrics.jsonl")
+            for role in ("student", "baseline")
+        }
+        assert [line[-1]["step"] for line in lines.values()] == [30, 30]
+        assert all("train/accuracy" in line for line in lines["baseline"])
+        measured = {"train/accuracy", "train/hard_loss"}
+        for line in lines["student"]:
+            assert measured & line.keys() == (measured if name == "plain" else set())
+        found = json.loads((workdir / "results.json").read_text())
+        assert found["models"]["student"]["test"]["examples"] == 80
+        assert (workdir / "files" / "unlabeled" / "train.jsonl").exists()

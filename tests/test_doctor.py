@@ -282,6 +282,29 @@ def test_averages_are_kept_beside_the_weights(teacherless):
     assert f"averages {weights:.1f} kB" in told
 
 
+@pytest.mark.slow
+def test_a_finetune_is_tried_and_counted(config, tmp_path):
+    path = tmp_path / "finetune.toml"
+    section = "\n[finetune]\nglobal_batch_size = 24\nsteps = 30\n"
+    path.write_text(config.read_text() + section)
+    code, findings = examine(path, tmp_path / "workdir")
+    assert code == 0
+    assert "of its finetune: first of 30 done" in findings.text("student step")
+    assert "student 2 x 60, finetune 2 x 30, baseline 2 x 60" in (
+        findings.text("estimate")
+    )
+    # A finetune keeps as many checkpoints and models as a baseline.
+    _, without = examine(config, tmp_path / "workdir")
+    student = 784 * 16 + 16 + 16 * 10 + 10
+    kept = reader.load(str(path)).runtime.keep_checkpoints + 2
+    more = 2 * (kept * (3 * 4 * student + 12) + 2 * 4 * student)
+    bytes_of = (
+        float(re.search(r"about ([\d.]+) MB for", found.text("disk"))[1]) * 1e6
+        for found in (findings, without)
+    )
+    assert next(bytes_of) - next(bytes_of) == pytest.approx(more, abs=1.1e5)
+
+
 def test_the_estimate_waits_for_a_slow_pipeline(config, tmp_path):
     examination = Examination(reader.load(str(config)), tmp_path, tmp_path)
     examination._pipeline_rate = 10.0

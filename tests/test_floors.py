@@ -10,7 +10,7 @@ import pytest
 ROOT = pathlib.Path(__file__).parent.parent
 FLOORS = (
     {"__init__.py", "config/", "calibration.py", "cluster.py", "console.py", "files.py"}
-    | {"memory.py", "noise.py"},
+    | {"memory.py", "noise.py", "verdict.py"},
     {"rendezvous.py", "termination.py", "workdir.py"},
     {
         "attempts.py",
@@ -19,6 +19,7 @@ FLOORS = (
         "data/",
         "models/",
         "losses/",
+        "mixup.py",
         "optimizers/",
         "workers.py",
     },

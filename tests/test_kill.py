@@ -21,13 +21,19 @@ LONG = (
     "--set=runtime.save_every_steps=100",
     "--set=runtime.eval_every_steps=300",
 )
-TRAININGS = ("teacher", "student/seed-0", "baseline/seed-0")
+FINETUNE = """
+[finetune]
+global_batch_size = 24
+steps = 900
+"""
+TRAININGS = ("teacher", "student/seed-0", "baseline/seed-0", "finetune/seed-0")
 
 
 @pytest.fixture(scope="module")
 def uninterrupted(tmp_path_factory, tfds_dir) -> tuple[pathlib.Path, pathlib.Path]:
     folder = tmp_path_factory.mktemp("uninterrupted")
     config = runs.write_config(folder, tfds_dir)
+    config.write_text(config.read_text() + FINETUNE)
     code, _, err = runs.finish(runs.start("run", config, folder / "workdir", *LONG))
     assert code == 0, err
     return config, folder / "workdir"
@@ -56,9 +62,7 @@ def without_rates(path: pathlib.Path) -> list[dict]:
     ]
 
 
-def test_killed_in_teacher_student_and_baseline_it_ends_bit_for_bit_the_same(
-    uninterrupted, tmp_path
-):
+def test_killed_in_each_training_it_ends_bit_for_bit_the_same(uninterrupted, tmp_path):
     config, expected = uninterrupted
     workdir = tmp_path / "workdir"
     for name in TRAININGS:

@@ -266,7 +266,7 @@ MEMBERS = (
         (
             [*JOB, "--", *COMMAND[:3], "rnu", CONFIG],
             "the word after -m trainer must be one of run, teacher, student, baseline, "
-            "evaluate, report, doctor, got rnu",
+            "finetune, evaluate, report, doctor, got rnu",
         ),
         ([*JOB, "--", *COMMAND[:3], "--config", "run"], "doctor, got none"),
         ([*JOB, "--workers=two"], "--workers must be a number, got 'two'; see"),

@@ -202,6 +202,19 @@ def test_summary_compares_sizes_and_errors():
     assert "without the teacher makes 97.4 +- 3.0 errors" in summary
 
 
+def test_summary_tells_what_training_on_with_labels_alone_came_to():
+    results = many_seeds()
+    assert "further" not in report.summary(results)
+    results["models"]["finetune"] = results["models"]["student"] | {
+        "mean": metrics(80.4, accuracy=0.96, nll=0.14, ece=0.01),
+        "std": metrics(1.5, accuracy=0.001, nll=0.002, ece=0.001),
+    }
+    assert (
+        "without the teacher makes 97.4 +- 3.0 errors. The distilled student, trained "
+        "further on the labels alone, makes 80.4 +- 1.5 errors. Distillation removes "
+    ) in report.summary(results)
+
+
 def test_summary_of_one_seed_claims_nothing():
     summary = report.summary(one_seed())
     assert "removes 14 errors" in summary

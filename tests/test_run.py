@@ -275,6 +275,13 @@ def test_unusable_settings_end_with_one_sentence_and_2(
             ],
             "student.train.schedule_options.warmup_steps must be below the 42 steps",
         ),
+        (
+            [
+                "distill={alpha = 1, mixup = 1}",
+                "student.train.global_batch_size=25",
+            ],
+            "student.train.global_batch_size must be a multiple of 2 times the 1 repl",
+        ),
     ],
 )
 def test_a_run_finds_a_student_s_mistake_before_it_trains_the_teacher(

@@ -2,7 +2,7 @@
 
 Whoever restarts a failed run - a launcher, Kubernetes, Slurm - cannot tell whether it
 gets anywhere. The workdir can: a start after which it holds neither a new checkpoint
-nor a new model has been for nothing.
+nor a new model, nor a new shard of soft targets, has been for nothing.
 """
 
 import contextlib
@@ -23,13 +23,17 @@ class BudgetSpentError(RuntimeError):
 
 
 @contextlib.contextmanager
-def counted(path: epath.Path, *, max_restarts: int) -> Iterator[None]:
+def counted(
+    path: epath.Path, *, soft_targets: epath.Path, max_restarts: int
+) -> Iterator[None]:
     """The body is a start of the run in the workdir `path`.
+
+    The run may keep shards of `soft_targets` there.
 
     Raises:
       BudgetSpentError: more than `max_restarts` restarts in a row were for nothing.
     """
-    _begin(path, max_restarts)
+    _begin(path, soft_targets, max_restarts)
     try:
         yield
     except (StoppedError, PeerLostError):
@@ -40,8 +44,9 @@ def counted(path: epath.Path, *, max_restarts: int) -> Iterator[None]:
     _forget(path)
 
 
-def _begin(path: epath.Path, max_restarts: int) -> None:
-    kept = workdir.kept(path)
+def _begin(path: epath.Path, soft_targets: epath.Path, max_restarts: int) -> None:
+    num_shards = sum(file.suffix == ".tfrecord" for file in files.under(soft_targets))
+    kept = [*workdir.kept(path), f"{num_shards} shards of soft targets"]
     in_vain, kept_before = _read(path)
     in_vain = in_vain + 1 if kept == kept_before else 0
     if in_vain > max_restarts:

@@ -11,6 +11,9 @@ import tensorflow as tf
 
 from trainer import losses, models, noise
 from trainer.data import Batch
+from trainer.mixup import mixed
+
+LABELED = "labeled"
 
 # What a teacher says of a batch; see trainer.soft_targets.
 TeacherSignal = Callable[[Batch], losses.SoftTargets]
@@ -21,11 +24,14 @@ class Core:
     """What one replica computes of one step, before anything is communicated.
 
     `run(batch, step, scale)` gives the gradients of the summed loss times `scale`, and
-    the sums [K] of the per-example metrics named by `metrics`.
+    the sums [K] of the per-example metrics named by `metrics`. Where LABELED is one of
+    them, it counts the examples that have a label, of which alone are the sums in
+    `of_labeled`.
     """
 
     run: Callable[[Batch, tf.Tensor, tf.Tensor], tuple[list[tf.Tensor], tf.Tensor]]
     metrics: tuple[str, ...]
+    of_labeled: tuple[str, ...] = ()
 
 
 def distillation(
@@ -35,33 +41,35 @@ def distillation(
     alpha: float,
     temperature: float,
     label_smoothing: float,
+    mixup: float,
     seed: int,
 ) -> Core:
-    """The student learns from the teacher's soft targets and from the labels."""
+    """The student learns from the teacher's soft targets and from the labels.
+
+    What has no label, -1, has no hard loss. With `mixup`, the share of pairs that are
+    mixed, no example has a label.
+    """
 
     def run(
         batch: Batch, step: tf.Tensor, scale: tf.Tensor
     ) -> tuple[list[tf.Tensor], tf.Tensor]:
+        if mixup:
+            batch = _mixed(batch, step, share=mixup, seed=seed)
         targets = teacher_signal(batch)
         with tf.GradientTape() as tape:
-            student_logits = _training_logits(student, batch, step, seed)
-            soft = losses.soft_loss(
-                targets.buckets_of(student_logits, temperature=temperature),
-                targets.logits,
-                temperature=temperature,
-            )
-            hard = losses.hard_loss(
-                student_logits, batch["label"], label_smoothing=label_smoothing
-            )
+            logits = _training_logits(student, batch, step, seed)
+            soft = _soft_loss(logits, targets, temperature)
+            hard = _hard_loss(logits, batch["label"], label_smoothing)
             loss = losses.total_loss(soft, hard, alpha=alpha) + _penalty(student)
             scaled = scale * loss
         gradients = tape.gradient(scaled, student.trainable_variables)
-        agreement = _hits(student_logits, targets.predicted)
-        accuracy = _hits(student_logits, batch["label"])
-        return gradients, _sums(loss, soft, hard, accuracy, agreement)
+        agreement = _hits(logits, targets.predicted)
+        accuracy = _hits(logits, batch["label"])
+        labeled = tf.cast(batch["label"] >= 0, tf.float32)
+        return gradients, _sums(loss, soft, hard, accuracy, agreement, labeled)
 
-    metrics = ("loss", "soft_loss", "hard_loss", "accuracy", "agreement")
-    return Core(run=run, metrics=metrics)
+    metrics = ("loss", "soft_loss", "hard_loss", "accuracy", "agreement", LABELED)
+    return Core(run=run, metrics=metrics, of_labeled=("hard_loss", "accuracy"))
 
 
 def supervised(model: keras.Model, *, label_smoothing: float, seed: int) -> Core:
@@ -80,6 +88,27 @@ def supervised(model: keras.Model, *, label_smoothing: float, seed: int) -> Core
         return gradients, _sums(loss, _hits(logits, batch["label"]))
 
     return Core(run=run, metrics=("loss", "accuracy"))
+
+
+def _mixed(batch: Batch, step: tf.Tensor, *, share: float, seed: int) -> Batch:
+    """What teacher and student see instead; no class is that of two images."""
+    inputs = mixed(batch["input"], batch["slot"], step, share=share, seed=seed)
+    return batch | {"input": inputs, "label": tf.fill(tf.shape(batch["label"]), -1)}
+
+
+def _soft_loss(
+    logits: tf.Tensor, targets: losses.SoftTargets, temperature: float
+) -> tf.Tensor:
+    buckets = targets.buckets_of(logits, temperature=temperature)
+    return losses.soft_loss(buckets, targets.logits, temperature=temperature)
+
+
+def _hard_loss(
+    logits: tf.Tensor, labels: tf.Tensor, label_smoothing: float
+) -> tf.Tensor:
+    """The loss against the labels; 0 where there is none."""
+    hard = losses.hard_loss(logits, labels, label_smoothing=label_smoothing)
+    return tf.where(labels < 0, 0.0, hard)
 
 
 def _training_logits(

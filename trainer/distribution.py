@@ -118,6 +118,25 @@ def per_replica_batch_size(
     return int(train.global_batch_size // num_replicas)
 
 
+def check_pairs(train: TrainConfig, num_replicas: int, *, setting: str) -> None:
+    """Finds both partners of each mixed pair in one micro-batch of one replica.
+
+    Raises:
+      ConfigError: the micro-batches of the section `setting` hold an odd number.
+    """
+    parts = num_replicas * train.accumulate
+    share = per_replica_batch_size(train, num_replicas, setting=setting)
+    share //= train.accumulate
+    if share % 2:
+        nearest = max(1, round(train.global_batch_size / (2 * parts))) * 2 * parts
+        raise ConfigError(
+            f"{setting}.global_batch_size must be a multiple of 2 times the "
+            f"{num_replicas} replicas times {setting}.accumulate ({train.accumulate}), "
+            f"because distill.mixup mixes pairs of images, got "
+            f"{train.global_batch_size}, {share} at a time; nearest: {nearest}"
+        )
+
+
 def compiles_with_xla(runtime: RuntimeConfig) -> bool:
     """Whether XLA compiles the step.
 

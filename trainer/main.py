@@ -11,20 +11,29 @@ from etils import epath
 
 from trainer import attempts, cluster, config, console, files, termination, workdir
 from trainer.rendezvous import PeerLostError
+from trainer.verdict import CheckFailedError
 
 DONE, BUG, UNUSABLE, DIVERGED, BUDGET_SPENT, CHECK_FAILED = range(6)
 INTERRUPTED = 130
 
-STAGE_NAMES = ("teacher", "student", "baseline", "evaluate", "report")
+STAGE_NAMES = (
+    *("teacher", "soft-targets", "student", "baseline", "finetune"),
+    *("evaluate", "report"),
+)
+# What can be done with caches of soft targets; "build" is the stage itself.
+ACTIONS = ("plan", "build", "verify", "extend", "info")
+READING_ACTIONS = ("plan", "verify", "info")
 
 _USAGE = f"""\
 usage: python -m trainer COMMAND --config=FILE --workdir=DIR [--set=KEY=VALUE ...]
 
 commands:
-  run       every stage: {", ".join(STAGE_NAMES)}
+  run       every stage that the config asks for
   config    print the resolved config as JSON
-  teacher, student, baseline, evaluate, report
+  {", ".join(STAGE_NAMES)}
             that stage alone
+  soft-targets ACTION
+            of caches: {", ".join(ACTIONS)}
   doctor    whether a run can be done here, how fast, in what memory; trains nothing
 
 flags:
@@ -85,14 +94,18 @@ def _command(argv: list[str]) -> int:
     }
     for name in STAGE_NAMES:
         commands[name] = functools.partial(_run_stages, (name,))
+    for action in ACTIONS:
+        names = "soft-targets" if action == "build" else f"soft-targets {action}"
+        commands[f"soft-targets {action}"] = functools.partial(_run_stages, (names,))
     commands["doctor"] = _examine
-    if len(words) != 1 or words[0] not in commands:
-        got = " ".join(words) or "none"
+    command = " ".join(words)
+    if command not in commands:
+        got = command or "none"
         raise UsageError(
             f"COMMAND must be one of {', '.join(commands)}, got {got}; "
             "see python -m trainer --help"
         )
-    return commands[words[0]](values)
+    return commands[command](values)
 
 
 def _load(values: flags.FlagValues) -> config.Config:
@@ -133,21 +146,32 @@ def _run_stages(names: tuple[str, ...], values: flags.FlagValues) -> int:
     if own and _is_for_chief_alone(names, path):
         if not is_chief:
             return DONE
-        names, own = ("report",), None
+        names, own = names if len(names) == 1 else ("report",), None
     if not is_finished:
         with contextlib.ExitStack() as stack:
             if is_chief:
-                restarts = settings.runtime.max_restarts
-                stack.enter_context(attempts.counted(path, max_restarts=restarts))
+                stack.enter_context(_counted(settings, path))
             _run_session(names, settings, path, own)
     if is_chief and names[-1] in ("evaluate", "report"):
         print(_outcome(path))
     return DONE
 
 
+def _counted(
+    settings: config.Config, path: epath.Path
+) -> contextlib.AbstractContextManager[None]:
+    return attempts.counted(
+        path,
+        soft_targets=workdir.soft_targets_folder(path, settings),
+        max_restarts=settings.runtime.max_restarts,
+    )
+
+
 def _is_for_chief_alone(names: tuple[str, ...], path: epath.Path) -> bool:
-    """Whether other workers, which may have ended already, are not needed any more."""
-    return names == ("report",) or (names == STAGE_NAMES and workdir.is_evaluated(path))
+    """Whether other workers, which may have ended already, are not needed."""
+    if names[0] in ("report", *(f"soft-targets {name}" for name in READING_ACTIONS)):
+        return True
+    return names == STAGE_NAMES and workdir.is_evaluated(path)
 
 
 def _run_session(
@@ -166,8 +190,18 @@ def _run_session(
         from trainer import stages
 
         session = stages.open_session(settings, path, own, end, command=" ".join(names))
+        whole = names == STAGE_NAMES
         with session.workers.parting(end):
-            stages.run(session, names, whole=names == STAGE_NAMES)
+            stages.run(session, _asked_for(settings) if whole else names, whole=whole)
+
+
+def _asked_for(settings: config.Config) -> tuple[str, ...]:
+    """The stages of a whole run."""
+    asked = {
+        "soft-targets": settings.distill.soft_targets == "cached",
+        "finetune": settings.finetune is not None,
+    }
+    return tuple(name for name in STAGE_NAMES if asked.get(name, True))
 
 
 def _outcome(path: epath.Path) -> str:
@@ -185,6 +219,7 @@ def _reason(error: Exception) -> tuple[str, int]:
         (cluster.NothingToDoError, DONE),
         (FloatingPointError, DIVERGED),
         (attempts.BudgetSpentError, BUDGET_SPENT),
+        (CheckFailedError, CHECK_FAILED),
         (PeerLostError, termination.PEER_LOST),
         (termination.StoppedError, termination.STOPPED),
         (UsageError, UNUSABLE),

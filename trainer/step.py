@@ -19,7 +19,7 @@ import tensorflow as tf
 
 from trainer import data
 from trainer.config import ConfigError
-from trainer.core import Core
+from trainer.core import LABELED, Core
 from trainer.data import Batch, Batches
 from trainer.optimizers import Schedule, Update
 
@@ -31,7 +31,7 @@ Compiled: TypeAlias = tf.types.experimental.PolymorphicFunction
 class Step:
     """A compiled training step that repeats over endless batches."""
 
-    metrics: tuple[str, ...]
+    core: Core
     scaled: bool  # whether a loss scale may leave updates out
     compute: Compiled  # one replica's part before the all-reduce: one trace a replica
     repeat: Compiled  # int32 [] steps to float64 [K + 5] sums
@@ -41,7 +41,7 @@ class Step:
 
         A mean is not finite as soon as one of its values is not. Steps whose gradients
         overflowed under a loss scale count in `overflow` alone, their share; a mean of
-        no step is left out. `stop` is above 0 where a worker was asked to stop.
+        no example is left out. `stop` is above 0 where a worker was asked to stop.
 
         Raises:
           DataError: the examples can no longer be read.
@@ -52,13 +52,21 @@ class Step:
         *totals, count, gradient_norm, updates, scale, stop = sums
         metrics = {"stop": stop}
         if updates:
-            means = [total / count for total in totals]
-            metrics |= dict(zip(self.metrics, means, strict=True))
+            metrics |= self._means(
+                dict(zip(self.core.metrics, totals, strict=True)), count
+            )
             metrics["gradient_norm"] = gradient_norm / updates
         if self.scaled:
             metrics["overflow"] = 1 - updates / num_steps
             metrics["loss_scale"] = scale / num_steps
         return metrics
+
+    def _means(self, sums: dict[str, float], count: float) -> dict[str, float]:
+        """Over the examples of each metric, of which there may be none."""
+        num_labeled = sums.pop(LABELED, count)
+        counts = dict.fromkeys(sums, count)
+        counts |= dict.fromkeys(self.core.of_labeled, num_labeled)
+        return {n: total / counts[n] for n, total in sums.items() if counts[n]}
 
 
 def compile_step(
@@ -96,7 +104,7 @@ def compile_step(
         return strategy.experimental_local_results(results)[0]
 
     return Step(
-        metrics=core.metrics,
+        core=core,
         scaled=update.loss_scale is not None,
         compute=compute,
         repeat=_repeated(one_step, num_sums=len(core.metrics) + 5),

@@ -25,6 +25,7 @@ SOFT_TARGETS = "soft_targets"
 TENSORBOARD = "tensorboard"
 
 # Of each training.
+ROLES = ("teacher_head", "teacher", "student", "baseline", "finetune")
 CHECKPOINTS = "checkpoints"
 METRICS = "metrics.jsonl"
 PROFILE = "profile"
@@ -33,7 +34,7 @@ FINISHED = "model.keras"  # the model of the step that was best on validation
 
 
 def training_folder(workdir: epath.Path, role: str, seed: int) -> epath.Path:
-    """Where the files of a "teacher_head", "teacher", "student" or "baseline" are.
+    """Where the files of one training are, whose `role` is one of ROLES.
 
     A member of an ensemble is a "teacher.members[0]", its head a
     "teacher_head.members[0]".
@@ -43,6 +44,18 @@ def training_folder(workdir: epath.Path, role: str, seed: int) -> epath.Path:
     if kind not in ("teacher_head", "teacher"):
         return workdir / role / f"seed-{seed}"
     return workdir / kind / f"member-{member[:-1]}" if member else workdir / kind
+
+
+def soft_targets_folder(workdir: epath.Path, config: Config) -> epath.Path:
+    """Where the caches of soft targets are, which runs may share.
+
+    Raises:
+      StorageError: the setting names a store that cannot be reached from here.
+    """
+    name = config.distill.soft_targets_dir
+    if not name:
+        return workdir / SOFT_TARGETS
+    return files.path_of(name, setting="distill.soft_targets_dir")
 
 
 def is_finished(workdir: epath.Path) -> bool:
@@ -122,7 +135,7 @@ def kept(workdir: epath.Path) -> list[str]:
     """What later starts go on from: the checkpoints and models, and the results."""
     trained = [
         f"{path.parent.relative_to(workdir)}/{path.name}"
-        for role in ("teacher_head", "teacher", "student", "baseline")
+        for role in ROLES
         for path in files.under(workdir / role)
         if any(fnmatch.fnmatch(path.name, kind) for kind in ("step-*.npz", "*.keras"))
     ]

@@ -5,7 +5,10 @@ from collections.abc import Sequence
 
 from launch.errors import LaunchError
 
-_COMMANDS = ("run", "teacher", "student", "baseline", "evaluate", "report", "doctor")
+_COMMANDS = (
+    *("run", "teacher", "student", "baseline", "finetune", "evaluate", "report"),
+    "doctor",
+)
 _VALUE_FLAGS = ("config", "set", "workdir")  # of the trainer
 
 

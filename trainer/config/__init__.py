@@ -6,6 +6,8 @@ from trainer.config.data import (
     InceptionCropOptions,
     NoAugmentOptions,
     ShiftOptions,
+    UnlabeledConfig,
+    UnlabeledData,
 )
 from trainer.config.distill import DistillConfig
 from trainer.config.errors import ConfigError
@@ -64,6 +66,8 @@ __all__ = [
     "StudentConfig",
     "TeacherConfig",
     "TrainConfig",
+    "UnlabeledConfig",
+    "UnlabeledData",
     "differences",
     "flatten",
     "identity",

@@ -44,6 +44,14 @@ AUGMENTATIONS: Mapping[str, type] = {
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
+class UnlabeledConfig:
+    """Images without labels, which join those that students learn from."""
+
+    dataset: Annotated[str, FILLED]  # a TFDS name, or "folder:" and a path
+    split: Annotated[str, FILLED] = "train"  # TFDS split syntax; labels are not read
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
 class DataConfig:
     """Which examples train, select and test."""
 
@@ -65,11 +73,11 @@ class DataConfig:
     skip_corrupt: bool = False  # leave damaged images out of a folder's examples
     label_column: Annotated[str, FILLED] = "label"  # of a table
     feature_columns: tuple[str, ...] = ()  # of a table, in this order; (): all others
-    # Decoded images of all splits together; above it they are read when asked for.
+    unlabeled: UnlabeledConfig | None = None
+    # Decoded images of all splits and of `unlabeled` together; above it they are read
+    # when asked for.
     memory_budget_bytes: Annotated[int, at_least(0)] = 4 * 2**30
     shuffle_window: Count = 8192  # records of a set read when asked for, in memory
-
-    unlabeled = None
 
     @property
     def is_folder(self) -> bool:
@@ -80,3 +88,41 @@ class DataConfig:
     def is_table(self) -> bool:
         """Whether the examples are rows of numbers."""
         return self.dataset.startswith(("csv:", "npz:"))
+
+    @property
+    def setting(self) -> str:
+        """What names the dataset, for messages."""
+        return "data.dataset"
+
+    @property
+    def splits(self) -> dict[str, str]:
+        """What trains, what selects and what tests, by the settings that say it."""
+        names = ("train_split", "validation_split", "test_split")
+        return {f"data.{name}": getattr(self, name) for name in names}
+
+    @property
+    def is_labeled(self) -> bool:
+        """Whether the examples are read with their labels."""
+        return True
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class UnlabeledData(DataConfig):
+    """The section as it reads data.unlabeled: one split, and no labels."""
+
+    unlabeled: UnlabeledConfig
+
+    @property
+    def setting(self) -> str:
+        """What names the dataset, for messages."""
+        return "data.unlabeled.dataset"
+
+    @property
+    def splits(self) -> dict[str, str]:
+        """The only split, by the setting that says it."""
+        return {"data.unlabeled.split": self.unlabeled.split}
+
+    @property
+    def is_labeled(self) -> bool:
+        """Whether the examples are read with their labels."""
+        return False

@@ -27,9 +27,10 @@ def identity(settings: dict[str, Any]) -> dict[str, Any]:
     if kind in ("folder", "csv", "npz"):
         # Files give the same batches from memory and from disk.
         movable += ["data.memory_budget_bytes", "data.shuffle_window"]
-    if kind == "folder":
-        # It may move too: the run keeps a list of what is in it.
-        flat["data.dataset"] = "folder:"
+    for path in ("data.dataset", "data.unlabeled.dataset"):
+        if str(flat.get(path)).startswith("folder:"):
+            # It may move too: the run keeps a list of what is in it.
+            flat[path] = "folder:"
     for network in filter(None, map(_NETWORK.fullmatch, list(flat))):
         path = network["path"]
         files = [f"{path}.weights"]

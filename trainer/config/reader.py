@@ -70,7 +70,7 @@ def _override(settings: dict[str, Any], override: str) -> None:
     table[names[-1]] = value
     # Length has two units; the one given last on the command line holds.
     other = {"steps": "epochs", "epochs": "steps"}.get(names[-1])
-    if other and names[-2:-1] in (["train"], ["head"]):
+    if other and names[-2:-1] in (["train"], ["head"], ["finetune"]):
         table.pop(other, None)
 
 

@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from trainer.config.data import DataConfig
+from trainer.config.distill import DistillConfig
 from trainer.config.errors import ConfigError, header
 from trainer.config.models import APPLICATIONS, SavedOptions
 from trainer.config.runtime import RuntimeConfig
@@ -40,7 +41,10 @@ def check_kind(data: DataConfig, trainings: Mapping[str, TrainConfig]) -> None:
             f"data.image_size must be set for {data.dataset!r}, whose images may have "
             "any size; for example data.image_size = 96"
         )
-    if data.skip_corrupt and not data.is_folder:
+    if data.unlabeled:
+        _check_unlabeled(data, data.unlabeled.dataset)
+    sets = [data.dataset, data.unlabeled.dataset if data.unlabeled else ""]
+    if data.skip_corrupt and not any(name.startswith("folder:") for name in sets):
         raise ConfigError(
             f"data.skip_corrupt must be false for {data.dataset!r}, got true; it "
             "leaves damaged files out of a 'folder:PATH'"
@@ -52,6 +56,19 @@ def check_kind(data: DataConfig, trainings: Mapping[str, TrainConfig]) -> None:
         )
     if data.is_table:
         _check_table(data, trainings)
+
+
+def _check_unlabeled(data: DataConfig, unlabeled: str) -> None:
+    if data.is_table:
+        raise ConfigError(
+            f"[data.unlabeled] must be absent for the table {data.dataset!r}, got "
+            f"{unlabeled!r}; only images are joined by images without labels"
+        )
+    if unlabeled.startswith(("csv:", "npz:")):
+        raise ConfigError(
+            "data.unlabeled.dataset must be a TensorFlow Datasets name or "
+            f"'folder:PATH', got the table {unlabeled!r}; make it a folder of images"
+        )
 
 
 def _check_table(data: DataConfig, trainings: Mapping[str, TrainConfig]) -> None:
@@ -67,6 +84,21 @@ def _check_table(data: DataConfig, trainings: Mapping[str, TrainConfig]) -> None
                 f"{path}.augment must be 'none' for the table {data.dataset!r}, got "
                 f"{section.augment!r}, which moves the pixels of images; remove it"
             )
+
+
+def check_mixup(distill: DistillConfig) -> None:
+    """Refuses what mixed images have not: a label, or soft targets known before."""
+    if distill.mixup and distill.alpha < 1:
+        raise ConfigError(
+            "distill.mixup needs distill.alpha = 1, because mixed images have no "
+            f"label, got {distill.alpha}; set distill.alpha = 1.0, or distill.mixup = 0"
+        )
+    if distill.mixup and distill.soft_targets != "online":
+        raise ConfigError(
+            "distill.mixup needs distill.soft_targets = 'online', because other images "
+            f"are mixed in each step, got {distill.soft_targets!r}; set it, or "
+            "distill.mixup = 0"
+        )
 
 
 def check_train(path: str, train: TrainConfig, runtime: RuntimeConfig) -> None:

@@ -76,6 +76,8 @@ class Config:
     teacher: TeacherConfig | EnsembleConfig
     student: StudentConfig
     distill: DistillConfig = DistillConfig()
+    # Of the distilled student, on labels alone; absent: it stays as it is.
+    finetune: TrainConfig | None = None
     runtime: RuntimeConfig = RuntimeConfig()
 
     @property
@@ -94,6 +96,7 @@ class Config:
             sections[f"{path}.head"] = network.head
             sections[f"{path}.train"] = network.train
         sections["student.train"] = self.student.train
+        sections["finetune"] = self.finetune
         return {path: section for path, section in sections.items() if section}
 
     def __post_init__(self) -> None:
@@ -102,6 +105,7 @@ class Config:
         relations.check_unique("data.exclude_labels", self.data.exclude_labels)
         relations.check_splits(self.data)
         relations.check_kind(self.data, self.trainings)
+        relations.check_mixup(self.distill)
         for path, section in self.trainings.items():
             relations.check_train(path, section, self.runtime)
         if isinstance(self.teacher, EnsembleConfig):

@@ -1,4 +1,4 @@
-"""How one model is trained: the sections that end in `.train`."""
+"""How one model is trained: `.train` of a model, `teacher.head` and `finetune`."""
 
 import dataclasses
 from collections.abc import Mapping

@@ -4,7 +4,6 @@ from trainer.data.arrays import ArrayExamples
 from trainer.data.augment import Augment, augmentation
 from trainer.data.beside import Beside, Views
 from trainer.data.examples import (
-    UNLABELED_FROM,
     Batch,
     DataError,
     Examples,
@@ -12,6 +11,7 @@ from trainer.data.examples import (
     num_evaluation_steps,
     without_labels,
 )
+from trainer.data.growth import grow, take_over
 from trainer.data.image_files import FileExamples
 from trainer.data.pipeline import (
     Batches,
@@ -22,6 +22,7 @@ from trainer.data.pipeline import (
 )
 from trainer.data.source import Source, open_source
 from trainer.data.splits import whole_names
+from trainer.data.unlabeled import UNLABELED_FROM, joined, open_sources
 
 __all__ = [
     "UNLABELED_FROM",
@@ -38,10 +39,14 @@ __all__ = [
     "Views",
     "augmentation",
     "evaluation_batches",
+    "grow",
+    "joined",
     "num_evaluation_steps",
     "open_source",
+    "open_sources",
     "pipeline_options",
     "reading",
+    "take_over",
     "training_batches",
     "whole_names",
     "without_labels",

@@ -4,6 +4,9 @@ import re
 
 import tensorflow as tf
 
+# Of red, green and blue in a grey pixel, as ITU-R BT.601 has it and PIL rounds it.
+_SHARES_OF_GREY, _WHOLE = (19595, 38470, 7471), 2**16
+
 # Of a WebP file: as much as says whether it has an alpha channel.
 _HEADER_BYTES = 25
 _ALPHA, _ANIMATION = 0x10, 0x02  # flags, the first one in two places
@@ -29,6 +32,13 @@ def decoded(contents: tf.Tensor) -> tf.Tensor:
     )
     image.set_shape((None, None, 3))
     return image
+
+
+def grey(image: tf.Tensor) -> tf.Tensor:
+    """How light the colours are: uint8 [H, W, 3] -> [H, W, 1]; a grey stays itself."""
+    shares = tf.constant(_SHARES_OF_GREY)
+    total = tf.reduce_sum(tf.cast(image, tf.int32) * shares, axis=-1, keepdims=True)
+    return tf.cast((total + _WHOLE // 2) // _WHOLE, tf.uint8)
 
 
 def resized(image: tf.Tensor, image_size: int) -> tf.Tensor:

@@ -12,9 +12,6 @@ import tensorflow as tf
 
 Batch = dict[str, tf.Tensor]
 
-# Ids of unlabelled examples begin here, so that no labelled one has the same.
-UNLABELED_FROM = 2**31
-
 
 class DataError(ValueError):
     """The data cannot be used; the message names the dataset, split and a way out."""

@@ -29,8 +29,10 @@ from trainer import files
 from trainer.data.decode import decoded, reason
 from trainer.data.examples import DataError
 
-# The states of a file that can be trained on, and of one that cannot and says why.
+# The states of a file that can be trained on, of one that was there once, and of one
+# that cannot be decoded and says why.
 EXAMPLE = "example"
+GONE = "gone"
 _DAMAGED = "damaged: "
 
 # Of a local disk as many as decode, of a bucket as many as hide its latency.

@@ -34,18 +34,19 @@ class FolderSource:
     listed: Mapping[str, list[ListedFile]]  # of the whole splits in use
     num_new: int  # files that came after the lists and are no part of this run
     num_others: int  # files in class folders that are no images by their extension
-    class_names: tuple[str, ...]  # none in a folder without labels
+    class_names: tuple[str, ...]  # none where there are no labels
+    channels: int  # 3 colours, or 1 for grey
     mean_and_variance: None = None  # images are normalised without the data's help
 
     @property
     def input_shape(self) -> tuple[int, int, int]:
-        """Images are squares of three colours."""
-        return self.data.image_size, self.data.image_size, 3
+        """Images are squares."""
+        return self.data.image_size, self.data.image_size, self.channels
 
     @functools.cached_property
     def num_examples(self) -> tuple[int, ...]:
-        """How many train, select and test."""
-        return tuple(len(self._chosen(split)) for split in splits.configured(self.data))
+        """How many each split of the config holds."""
+        return tuple(len(self._chosen(split)) for split in self.data.splits.values())
 
     @property
     def num_set_aside(self) -> int:
@@ -65,7 +66,7 @@ class FolderSource:
             num_examples=self.num_examples,
             num_classes=len(self.class_names),
             input_shape=self.input_shape,
-            num_bytes=self._num_bytes,
+            num_bytes=self.num_bytes,
             pipeline="in memory" if self._fits_in_memory else "decoded from files",
             notes=[f"{count} {text}" for count, text in notes if count],
         )
@@ -90,10 +91,10 @@ class FolderSource:
         """
         chosen = self._chosen(split)
         labels = {name: label for label, name in enumerate(self.class_names)}
-        paths = [os.path.join(self.root, line.path) for _, line in chosen]
         examples = FileExamples(
-            paths=np.array(paths, object),
+            paths=np.array(self.paths(split), object),
             image_size=self.data.image_size,
+            channels=self.channels,
             labels=np.array(
                 [labels.get(line.class_name, -1) for _, line in chosen], np.int32
             ),
@@ -107,6 +108,15 @@ class FolderSource:
             ids=examples.ids,
         )
 
+    def paths(self, split: str) -> list[str]:
+        """The files of the examples of `split`."""
+        return [os.path.join(self.root, line.path) for _, line in self._chosen(split)]
+
+    def in_files(self) -> "FolderSource":
+        """The same, with no examples in memory."""
+        data = dataclasses.replace(self.data, memory_budget_bytes=0)
+        return dataclasses.replace(self, data=data)
+
     def _chosen(self, split: str) -> list[tuple[int, ListedFile]]:
         """Ids and lines of the examples of a split."""
         return [
@@ -117,18 +127,22 @@ class FolderSource:
         ]
 
     @property
-    def _num_bytes(self) -> int:
+    def num_bytes(self) -> int:
+        """Of the decoded images of these examples."""
         return sum(self.num_examples) * int(np.prod(self.input_shape))
 
     @property
     def _fits_in_memory(self) -> bool:
-        return self._num_bytes <= self.data.memory_budget_bytes
+        return self.num_bytes <= self.data.memory_budget_bytes
 
 
-def open_folder(data: DataConfig, lists: epath.Path) -> FolderSource:
+def open_folder(
+    data: DataConfig, lists: epath.Path, *, channels: int = 3
+) -> FolderSource:
     """Finds the images of a folder, or those of the lists kept under `lists`.
 
     Without lists every file of the splits in use is read once, and lists are written.
+    Class folders are only folders where the config asks for no labels.
 
     Raises:
       DataError: no such folder, another layout, unknown, empty or overlapping splits,
@@ -136,20 +150,24 @@ def open_folder(data: DataConfig, lists: epath.Path) -> FolderSource:
         a listed file that is no longer as it was.
     """
     root = data.dataset.removeprefix("folder:").rstrip("/")
-    layout = layout_of(root)
+    layout = layout_of(root, setting=data.setting)
     _check_others(data, root, layout)
     kept, new = _kept_and_new(data, root, layout.images, lists)
     listed = kept | new
-    _check_damaged(data, root, listed)
-    _check_classes(data, listed)
-    _check_every_class(data, listed)
+    check_damaged(data, root, listed)
+    class_names: tuple[str, ...] = ()
+    if data.is_labeled:
+        _check_classes(data, listed)
+        _check_every_class(data, listed)
+        class_names = tuple(sorted(_classes(next(iter(listed.values())))))
     source = FolderSource(
         data=data,
         root=root,
         listed=listed,
         num_new=sum(_num_new(layout.images[k], lines) for k, lines in kept.items()),
         num_others=len(layout.others),
-        class_names=tuple(sorted(_classes(next(iter(listed.values()))))),
+        class_names=class_names,
+        channels=channels,
     )
     _check_filled(source)
     for name, lines in new.items():
@@ -194,9 +212,10 @@ def _check_others(data: DataConfig, root: str, layout: Layout) -> None:
         )
 
 
-def _check_damaged(
+def check_damaged(
     data: DataConfig, root: str, listed: Mapping[str, list[ListedFile]]
 ) -> None:
+    """Refuses images that cannot be decoded, unless data.skip_corrupt."""
     damaged = [line for lines in listed.values() for line in lines if line.is_damaged]
     if damaged and not data.skip_corrupt:
         raise DataError(
@@ -220,7 +239,7 @@ def _check_classes(data: DataConfig, listed: Mapping[str, list[ListedFile]]) -> 
 
 def _check_filled(source: FolderSource) -> None:
     """Refuses a split that nothing is left of."""
-    pairs = zip(splits.configured(source.data), source.num_examples, strict=True)
+    pairs = zip(source.data.splits.values(), source.num_examples, strict=True)
     for split, count in pairs:
         if not count:
             raise DataError(

@@ -8,7 +8,7 @@ import numpy as np
 import tensorflow as tf
 
 from trainer.data.arrays import on_host, step_and_slots
-from trainer.data.decode import decoded, reason, resized
+from trainer.data.decode import decoded, grey, reason, resized
 from trainer.data.examples import Batch, DataError, Share, num_evaluation_steps
 from trainer.data.order import shuffled
 
@@ -25,6 +25,7 @@ class FileExamples:
 
     paths: np.ndarray  # str [M]
     image_size: int  # of what they are resized to, in pixels a side
+    channels: int  # 3 colours, or 1 for grey
     labels: np.ndarray  # int32 [M]
     ids: np.ndarray  # int64 [M]
 
@@ -33,21 +34,22 @@ class FileExamples:
 
     def select(self, kept: np.ndarray) -> "FileExamples":
         """The examples where bool [M] is true, in their order."""
-        return FileExamples(
+        return dataclasses.replace(
+            self,
             paths=self.paths[kept],
-            image_size=self.image_size,
             labels=self.labels[kept],
             ids=self.ids[kept],
         )
 
     def read(self, rows: np.ndarray) -> np.ndarray:
-        """The images of some examples, in the order of `rows`: uint8 [K, S, S, 3].
+        """The images of some examples, in the order of `rows`: uint8 [K, S, S, C].
 
         Raises:
           DataError: a file is gone or damaged since it was listed.
         """
         paths = self.paths[rows]
-        images = np.empty((len(paths), self.image_size, self.image_size, 3), np.uint8)
+        shape = (len(paths), self.image_size, self.image_size, self.channels)
+        images = np.empty(shape, np.uint8)
         dataset = tf.data.Dataset.from_tensor_slices(on_host(paths)).map(
             self._image, num_parallel_calls=_DECODERS, deterministic=True
         )
@@ -125,4 +127,5 @@ class FileExamples:
         return examples.batch(share.per_replica_batch_size, drop_remainder=True)
 
     def _image(self, path: tf.Tensor) -> tf.Tensor:
-        return resized(decoded(tf.io.read_file(path)), self.image_size)
+        image = decoded(tf.io.read_file(path))
+        return resized(image if self.channels == 3 else grey(image), self.image_size)

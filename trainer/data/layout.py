@@ -26,8 +26,8 @@ class Layout:
     others: list[str]  # files in class folders that are no images by their extension
 
 
-def layout_of(root: str) -> Layout:
-    """Finds the images of a folder.
+def layout_of(root: str, *, setting: str) -> Layout:
+    """Finds the images of a folder, which the config names in `setting`.
 
     They lie in SPLIT/CLASS/, or in CLASS/ or beside each other, which is a split named
     train. What lies outside the class folders besides is no matter.
@@ -38,12 +38,12 @@ def layout_of(root: str) -> Layout:
     """
     if not tf.io.gfile.isdir(root):
         raise DataError(
-            f"data.dataset must name a folder after 'folder:', got {root!r}, which is "
+            f"{setting} must name a folder after 'folder:', got {root!r}, which is "
             "not there; a relative path starts at the working directory"
         )
     folders, files = _walked(root)
     images = sorted(path for path in files if _is_image(path))
-    depth = _depth(root, images)
+    depth = _depth(root, images, setting)
     others: list[str] = []
     if depth > 1:
         owners = {path[: depth - 1] for path in images}
@@ -86,12 +86,12 @@ def _is_image(path: Path) -> bool:
     return path[-1].lower().endswith(EXTENSIONS)
 
 
-def _depth(root: str, images: list[Path]) -> int:
+def _depth(root: str, images: list[Path], setting: str) -> int:
     """How many parts the path of every image has."""
     if not images:
         raise DataError(
             f"{root} must hold images ({', '.join(EXTENSIONS)}), got none; "
-            "data.dataset must be 'folder:PATH', for PATH/SPLIT/CLASS/* or PATH/CLASS/*"
+            f"{setting} must be 'folder:PATH', for PATH/SPLIT/CLASS/* or PATH/CLASS/*"
         )
     first = {len(path): path for path in reversed(images)}
     if len(first) > 1 or max(first) > 3:

@@ -17,6 +17,10 @@ class Source(Protocol):
     """An opened dataset, whose splits and features are checked."""
 
     @property
+    def data(self) -> DataConfig:
+        """The section it was opened for."""
+
+    @property
     def input_shape(self) -> tuple[int, ...]:
         """Of one example: (H, W, channels) of uint8, or (features,) of float32."""
 
@@ -27,6 +31,10 @@ class Source(Protocol):
     @property
     def mean_and_variance(self) -> tuple[np.ndarray, np.ndarray] | None:
         """Of each feature of a table over the training split; None for images."""
+
+    @property
+    def num_bytes(self) -> int:
+        """Of the decoded examples of the config's splits."""
 
     @property
     def description(self) -> str:

@@ -15,13 +15,6 @@ Part = tuple[str, int, int]
 # The whole splits of a dataset by their names.
 Whole = Mapping[str, tfds.core.SplitInfo]
 
-_SETTINGS = ("train_split", "validation_split", "test_split")
-
-
-def configured(data: DataConfig) -> tuple[str, ...]:
-    """What trains, what selects and what tests."""
-    return tuple(getattr(data, name) for name in _SETTINGS)
-
 
 def whole(num_examples: Mapping[str, int]) -> Whole:
     """The whole splits of a dataset that TFDS does not know."""
@@ -34,21 +27,20 @@ def whole(num_examples: Mapping[str, int]) -> Whole:
 def used(data: DataConfig, known: Iterable[str]) -> list[str]:
     """Those of the `known` whole splits that the config takes examples from.
 
-    Those that train come first.
+    Those of the first setting come first.
 
     Raises:
       DataError: it names another.
     """
     found = sorted(known)
     names: list[str] = []
-    for setting in _SETTINGS:
-        split = getattr(data, setting)
+    for setting, split in data.splits.items():
         named = {part.partition("[")[0].strip() for part in split.split("+")}
         if "all" in named:
             named = named - {"all"} | set(found)
         if not named <= set(found):
             raise DataError(
-                f"data.{setting} must be a split of {data.dataset!r}, got {split!r}; "
+                f"{setting} must be a split of {data.dataset!r}, got {split!r}; "
                 f"known: {', '.join(found)}, and parts of them as in "
                 f"'{found[0]}[:90%]'"
             )
@@ -89,26 +81,25 @@ def check(data: DataConfig, whole_splits: Whole) -> None:
       DataError: one is unknown or empty, or two hold the same example.
     """
     found: dict[str, list[Part]] = {}
-    for name in _SETTINGS:
+    for name, split in data.splits.items():
         parts = _known_parts(data, whole_splits, name)
         if _shared_within(parts):
             raise DataError(
-                f"data.{name} must hold each example once, got "
-                f"{getattr(data, name)!r}, which holds {_shared_within(parts)} of them "
-                "again; carve its parts apart"
+                f"{name} must hold each example once, got {split!r}, which holds "
+                f"{_shared_within(parts)} of them again; carve its parts apart"
             )
         for other, other_parts in found.items():
-            if _shared(parts, other_parts):
+            if num_shared(parts, other_parts):
                 raise DataError(
-                    f"data.{name} {getattr(data, name)!r} must share no example with "
-                    f"data.{other} {getattr(data, other)!r}, got "
-                    f"{_shared(parts, other_parts)} in both; carve them apart"
+                    f"{name} {split!r} must share no example with {other} "
+                    f"{data.splits[other]!r}, got {num_shared(parts, other_parts)} in "
+                    "both; carve them apart"
                 )
         found[name] = parts
 
 
 def _known_parts(data: DataConfig, whole_splits: Whole, name: str) -> list[Part]:
-    split = getattr(data, name)
+    split = data.splits[name]
     known = ", ".join(
         f"{part} ({info.num_examples})" for part, info in whole_splits.items()
     )
@@ -116,18 +107,18 @@ def _known_parts(data: DataConfig, whole_splits: Whole, name: str) -> list[Part]
         found = parts_of(whole_splits, split)
     except (ValueError, AssertionError, KeyError) as error:
         raise DataError(
-            f"data.{name} must be a split of {data.dataset!r}, got {split!r}; "
+            f"{name} must be a split of {data.dataset!r}, got {split!r}; "
             f"known: {known}, and parts of them as in 'train[:90%]'"
         ) from error
     if not any(last > first for _, first, last in found):
         raise DataError(
-            f"data.{name} must hold examples, got {split!r}, which is empty in "
+            f"{name} must hold examples, got {split!r}, which is empty in "
             f"{data.dataset!r}; known: {known}"
         )
     return found
 
 
-def _shared(a: list[Part], b: list[Part]) -> int:
+def num_shared(a: list[Part], b: list[Part]) -> int:
     """How many examples are in both."""
     return sum(
         max(0, min(last, other_last) - max(first, other_first))
@@ -138,4 +129,4 @@ def _shared(a: list[Part], b: list[Part]) -> int:
 
 
 def _shared_within(parts: list[Part]) -> int:
-    return sum(_shared([a], [b]) for a, b in itertools.combinations(parts, 2))
+    return sum(num_shared([a], [b]) for a, b in itertools.combinations(parts, 2))

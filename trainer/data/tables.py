@@ -51,8 +51,7 @@ class TableSource:
         """How many train, select and test."""
         whole = _whole(self.tables)
         return tuple(
-            len(splits.example_ids(whole, split))
-            for split in splits.configured(self.data)
+            len(splits.example_ids(whole, split)) for split in self.data.splits.values()
         )
 
     @property

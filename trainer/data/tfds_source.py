@@ -1,16 +1,13 @@
 """Sets of images by their TFDS name. M = examples, H W = image."""
 
-import contextlib
 import dataclasses
 import functools
 import hashlib
-import sys
 from typing import Any
 
 import numpy as np
 import tensorflow as tf
 import tensorflow_datasets as tfds
-from google.protobuf import json_format
 
 # Importing the bundled set makes TFDS know its name.
 import trainer.data.mnist_mini  # noqa: F401
@@ -22,17 +19,10 @@ from trainer.data.description import describe
 from trainer.data.examples import Batch, DataError, Examples
 from trainer.data.record_files import RecordFiles
 from trainer.data.records import RecordExamples
+from trainer.data.tfds_builder import prepared
 
 _READ_BATCH = 1024  # examples decoded at a time
 _FINGERPRINTED = 16  # examples; a prepared set does not change under its version
-
-# What TFDS raises when it cannot fetch or write a dataset: its own errors, the HTTP
-# client's (an OSError), and checksum or manual-download complaints.
-_PREPARE_ERRORS = (OSError, ValueError, AssertionError, RuntimeError, tf.errors.OpError)
-
-# And when it knows no such name, version or config, or cannot read the description of
-# a prepared dataset.
-_OPEN_ERRORS = (*_PREPARE_ERRORS, TypeError, json_format.ParseError)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -42,17 +32,17 @@ class TfdsSource:
     builder: tfds.core.DatasetBuilder
     data: DataConfig
     image_key: str
-    label_key: str
+    label_key: str  # "" where labels are not read
     input_shape: tuple[int, int, int]
     class_names: tuple[str, ...]
     mean_and_variance: None = None  # images are normalised without the data's help
 
     @functools.cached_property
     def num_examples(self) -> tuple[int, ...]:
-        """How many train, select and test."""
+        """How many each split of the config holds."""
         return tuple(
             len(splits.example_ids(self.builder.info.splits, split))
-            for split in splits.configured(self.data)
+            for split in self.data.splits.values()
         )
 
     @property
@@ -111,7 +101,7 @@ def open_tfds(data: DataConfig) -> TfdsSource:
         splits, features other than image and label, more than the memory budget in
         files that cannot be streamed.
     """
-    builder = _builder(data)
+    builder = prepared(data)
     splits.check(data, builder.info.splits)
     image_key, label_key = _feature_keys(data, builder)
     source = TfdsSource(
@@ -120,7 +110,7 @@ def open_tfds(data: DataConfig) -> TfdsSource:
         image_key=image_key,
         label_key=label_key,
         input_shape=_input_shape(data, builder.info.features[image_key].shape),
-        class_names=tuple(builder.info.features[label_key].names),
+        class_names=tuple(builder.info.features[label_key].names) if label_key else (),
     )
     _check_files(source)
     return source
@@ -141,53 +131,27 @@ def _read(source: TfdsSource, split: str) -> ArrayExamples:
         raise _damaged(source, split, reason(error)) from error
     if done != len(ids):
         raise _damaged(source, split, f"{done} of {len(ids)} examples are there")
-    _check_labels(source, split, labels)
+    if source.label_key:
+        _check_labels(source, split, labels)
     return ArrayExamples(inputs=inputs, labels=labels.astype(np.int32), ids=ids)
-
-
-def _builder(data: DataConfig) -> tfds.core.DatasetBuilder:
-    try:
-        builder = tfds.builder(data.dataset, data_dir=data.data_dir or None)
-    except _OPEN_ERRORS as error:
-        raise DataError(
-            f"data.dataset must be a TensorFlow Datasets name, or one prepared in "
-            f"data.data_dir ({data.data_dir!r}), got {data.dataset!r}: {reason(error)}"
-        ) from error
-    try:
-        # TFDS tells of a download on standard output, where a run's table belongs.
-        with contextlib.redirect_stdout(sys.stderr):
-            builder.download_and_prepare()
-    except _PREPARE_ERRORS as error:
-        raise DataError(
-            f"data.dataset {data.dataset!r} is not prepared in {builder.data_dir} and "
-            f"could not be: {reason(error)}; set data.data_dir or TFDS_DATA_DIR to a "
-            "folder that holds it, or to one that can be written on a machine with a "
-            "network"
-        ) from error
-    if not builder.info.splits:
-        raise DataError(
-            f"{data.dataset!r} in {builder.data_dir} is damaged: dataset_info.json "
-            "names no splits; delete that folder and run again to prepare it anew"
-        )
-    return builder
 
 
 def _feature_keys(
     data: DataConfig, builder: tfds.core.DatasetBuilder
 ) -> tuple[str, str]:
-    features = builder.info.features
+    features = dict(builder.info.features)
     keys = builder.info.supervised_keys or ("image", "label")
-    if (
-        len(keys) != 2
-        or not set(keys) <= set(features)
-        or not isinstance(features[keys[0]], tfds.features.Image)
-        or not isinstance(features[keys[1]], tfds.features.ClassLabel)
-        or features[keys[0]].np_dtype != np.uint8
-    ):
+    found = [features.get(key) for key in keys]
+    is_image = isinstance(found[0], tfds.features.Image)
+    has_image = is_image and features[keys[0]].np_dtype == np.uint8
+    if has_image and not data.is_labeled:
+        return keys[0], ""
+    has_label = len(found) == 2 and isinstance(found[1], tfds.features.ClassLabel)
+    if not (has_image and has_label):
+        label = " and a class label" if data.is_labeled else ""
         raise DataError(
-            f"data.dataset {data.dataset!r} must have an 8-bit image and a class "
-            f"label, got the features {', '.join(features)}; choose a set "
-            "for classification"
+            f"{data.setting} {data.dataset!r} must have an 8-bit image{label}, got the "
+            f"features {', '.join(features)}; choose a set for classification"
         )
     return keys
 
@@ -272,7 +236,8 @@ def _example(source: TfdsSource, features: dict[str, tf.Tensor]) -> Batch:
     image = features[source.image_key]
     if source.data.image_size:
         image = resized(image, source.data.image_size)
-    return {"input": image, "label": features[source.label_key]}
+    label = features[source.label_key] if source.label_key else tf.constant(-1)
+    return {"input": image, "label": label}
 
 
 def _decoded(source: TfdsSource, split: str) -> Any:

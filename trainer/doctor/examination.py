@@ -14,8 +14,10 @@ from trainer.config import Config, ConfigError, RuntimeConfig
 from trainer.doctor.findings import Check
 from trainer.stages import trial
 from trainer.stages.baseline import alone
+from trainer.stages.finetune import from_labels
 from trainer.stages.learner import Training
-from trainer.stages.session import Session, open_session
+from trainer.stages.opening import open_session
+from trainer.stages.session import Session
 from trainer.stages.student import distillation, online
 from trainer.stages.teacher import head_alone, head_role, supervised, take_weights
 from trainer.stages.trial import Trial
@@ -42,6 +44,8 @@ class Examination:
                 self._seeds[head_role(role)] = (teacher.seed,)
             self._seeds[role] = (teacher.seed,)
         self._seeds |= {"student": config.seeds, "baseline": config.seeds}
+        if config.finetune:
+            self._seeds["finetune"] = config.seeds
         self._teachers: dict[str, keras.Model] = {}
         self._trials: dict[str, Trial] = {}
 
@@ -147,7 +151,8 @@ class Examination:
             yield ", ".join(begun) or "nothing is trained there yet"
 
     def _dataset(self) -> Iterator[str]:
-        yield self._session.source.description
+        for source in self._session.sources:
+            yield source.description
 
     def _splits(self) -> Iterator[str]:
         started = time.perf_counter()
@@ -217,6 +222,9 @@ class Examination:
         for role, model in self._teachers.items():
             kept = trial.footprint(model, {}).text
             yield self._of_member(role, f"of the teacher a replica keeps {kept}")
+        if self._config.finetune:
+            for line in self._try_out(from_labels(self._session, self._student, seed)):
+                yield f"of its finetune: {line}"
 
     def _baseline_step(self) -> Iterator[str]:
         yield from self._try_out(

@@ -13,6 +13,7 @@ _OF_MEMBERS = (
     " Shown is the members' average at T = 1, tempered; the student learns from their "
     "average at the run's T."
 )
+FROM_STUDENT = " Finetune counts its steps from the student's selected checkpoint."
 
 
 class Picture(NamedTuple):
@@ -38,6 +39,7 @@ def pictures(found: inputs.Inputs) -> Iterator[Picture]:
         "validation accuracy, whose axis starts after the climb from chance. The train "
         "losses are not one quantity: the student's mixes soft and hard targets, so "
         "read their slope and not their height."
+        + (FROM_STUDENT if "finetune" in found.histories else "")
         + (f" Without a history: {', '.join(silent)}." if silent else ""),
         figures.learning_curves(found.histories),
     )

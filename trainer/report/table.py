@@ -75,7 +75,7 @@ def summary(results: dict[str, Any]) -> str:
     return (
         f"The student ({_size(models)}) makes {_errors(models['student'])} on "
         f"{examples} test examples; the same network trained without the teacher makes "
-        f"{_errors(models['baseline'])}. {_verdict(results)}"
+        f"{_errors(models['baseline'])}. {_finetuned(models)}{_verdict(results)}"
     )
 
 
@@ -158,6 +158,16 @@ def _size(models: dict[str, Any]) -> str:
     if ratio > 1:
         return f"{size}, {ratio:.3g} times fewer than the teacher's {teacher:,}"
     return f"{size}, no fewer than the teacher's {teacher:,}"
+
+
+def _finetuned(models: dict[str, Any]) -> str:
+    """A sentence and a space, where the student went on without its teacher."""
+    if "finetune" not in models:
+        return ""
+    return (
+        "The distilled student, trained further on the labels alone, makes "
+        f"{_errors(models['finetune'])}. "
+    )
 
 
 def _errors(model: dict[str, Any]) -> str:

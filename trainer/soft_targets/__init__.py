@@ -9,6 +9,7 @@ from trainer.soft_targets.cache import Cache
 from trainer.soft_targets.cached import CachedTargets
 from trainer.soft_targets.ensemble import ensemble
 from trainer.soft_targets.errors import SoftTargetsError
+from trainer.soft_targets.lock import alone
 from trainer.soft_targets.manifest import (
     FRAMING_BYTES,
     MANIFEST,
@@ -37,6 +38,7 @@ __all__ = [
     "Manifest",
     "Shard",
     "SoftTargetsError",
+    "alone",
     "check",
     "damage",
     "ensemble",

@@ -8,6 +8,7 @@ import tensorflow as tf
 from etils import epath
 
 from trainer import files
+from trainer.data.decode import reason
 from trainer.soft_targets.errors import SoftTargetsError
 from trainer.soft_targets.manifest import FRAMING_BYTES, Manifest, Shard
 
@@ -76,7 +77,7 @@ def read_shard(path: epath.Path, manifest: Manifest, shard: Shard) -> np.ndarray
         for batch in dataset.batch(_READ_BATCH).as_numpy_iterator():
             parts += list(batch)
     except tf.errors.OpError as error:
-        raise _unusable(path, error.message.partition("[Op:")[0].strip()) from error
+        raise _unusable(path, reason(error)) from error
     record = manifest.format.record
     if len(parts) != shard.count or any(len(x) != record.itemsize for x in parts):
         raise _unusable(path, f"{len(parts)} of {shard.count} records are there")

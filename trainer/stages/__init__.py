@@ -3,20 +3,35 @@
 from collections.abc import Callable
 
 from trainer import console
+from trainer.stages import soft_targets
 from trainer.stages.baseline import baseline
 from trainer.stages.check import check
 from trainer.stages.evaluate import evaluate
+from trainer.stages.finetune import finetune
+from trainer.stages.opening import open_session
 from trainer.stages.report import report
-from trainer.stages.session import Session, open_session
+from trainer.stages.session import Session
 from trainer.stages.student import student
 from trainer.stages.teacher import teacher
 
 STAGES: dict[str, Callable[[Session], None]] = {
     "teacher": teacher,
+    "soft-targets": soft_targets.build,
     "student": student,
     "baseline": baseline,
+    "finetune": finetune,
     "evaluate": evaluate,
     "report": report,
+}
+
+EXTEND = "soft-targets extend"
+
+# Beside the stage that builds them.
+CACHE_ACTIONS: dict[str, Callable[[Session], None]] = {
+    "soft-targets plan": soft_targets.plan,
+    "soft-targets verify": soft_targets.verify,
+    EXTEND: soft_targets.extend,
+    "soft-targets info": soft_targets.info,
 }
 
 
@@ -24,14 +39,17 @@ def run(session: Session, names: tuple[str, ...], *, whole: bool) -> None:
     """Does the stages `names`; a `whole` run looks first at what later ones need."""
     if session.workers.is_chief:
         console.say(session.description)
-    if set(names) - {"report"}:
-        source = session.source
+    # Where files are gone, a folder can only be opened after its list was continued.
+    if set(names) - {"report", EXTEND}:
+        sources = session.sources
         if session.workers.is_chief:
-            console.say(source.description)
+            for source in sources:
+                console.say(source.description)
     if whole:
         check(session)
+    commands = STAGES | CACHE_ACTIONS
     for name in names:
-        STAGES[name](session)
+        commands[name](session)
 
 
 __all__ = ["STAGES", "Session", "check", "open_session", "run"]

@@ -1,8 +1,10 @@
 """The baseline stage: the same student, the same budget, no teacher."""
 
+import dataclasses
+
 import keras
 
-from trainer import core
+from trainer import core, optimizers
 from trainer.stages import training
 from trainer.stages.learner import Training
 from trainer.stages.session import Session
@@ -12,8 +14,9 @@ from trainer.stages.soft_targets import caches
 def baseline(session: Session) -> None:
     """Writes baseline/seed-S/model.keras for each seed, unless it is there.
 
-    The baseline of a seed starts from the student's initial weights and sees the
-    student's batches: the pair differs by the loss alone.
+    The baseline of a seed starts from the student's initial weights, takes as many
+    steps and sees the student's batches: the pair differs by the loss alone, and by the
+    images without labels where there are some.
     """
     for seed in session.config.seeds:
         if not training.is_finished(session, session.folder("baseline", seed)):
@@ -24,10 +27,11 @@ def baseline(session: Session) -> None:
 def alone(session: Session, model: keras.Model, seed: int) -> Training:
     """The student `model` learns from the labels, without a teacher."""
     section = session.config.student
+    num_steps = optimizers.num_steps(section.train, num_examples=len(session.transfer))
     return Training(
         role="baseline",
         seed=seed,
-        section=section.train,
+        section=dataclasses.replace(section.train, steps=num_steps, epochs=0.0),
         setting="student.train",
         folder=session.folder("baseline", seed),
         weights=section.weights,
@@ -35,7 +39,7 @@ def alone(session: Session, model: keras.Model, seed: int) -> Training:
         computed=core.supervised(
             model, label_smoothing=section.train.label_smoothing, seed=seed
         ),
-        examples=session.transfer,
+        examples=session.labeled,
         validate=session.validate,
         views=caches.views(session, seed),
     )

@@ -4,18 +4,15 @@ from trainer import distribution, models, optimizers
 from trainer.config import TrainConfig
 from trainer.stages.learner import augmentation
 from trainer.stages.session import Session
-
-
-class CheckFailedError(ValueError):
-    """A check of what is there came out wrong; the message says how, and a way out."""
+from trainer.stages.soft_targets import caches
 
 
 def check(session: Session) -> None:
     """Builds what a whole run builds, and trains nothing.
 
     Raises:
-      ConfigError: a model, its weights, its batch size, its schedule or how it sees
-        the data cannot be used.
+      ConfigError: a model, its weights, its batch size, its schedule, how it sees
+        the data or what is to be cached cannot be used.
       DataError: the dataset, a split or the students' share of it cannot be used.
     """
     config = session.config
@@ -28,6 +25,15 @@ def check(session: Session) -> None:
         of_teacher = setting.startswith("teacher.")
         examples = session.training if of_teacher else session.transfer
         _check_training(session, setting, section, len(examples))
+    if caches.are_used(session):
+        caches.answer_format(session)
+        caches.transfer_sets(session)
+    if config.distill.mixup:
+        distribution.check_pairs(
+            config.student.train,
+            session.strategy.num_replicas_in_sync,
+            setting="student.train",
+        )
 
 
 def _check_training(

@@ -68,7 +68,8 @@ def _runs(session: Session, test: data.Examples) -> Iterator[tuple[str, list[_Ru
     else:
         yield "teacher", networks
     del networks
-    for role in ("student", "baseline"):
+    roles = ("student", "finetune", "baseline")
+    for role in roles if config.finetune else ("student", "baseline"):
         yield role, [_run(session, role, seed, test) for seed in config.seeds]
 
 

@@ -19,12 +19,12 @@ from trainer.workdir import CHECKPOINTS
 class Training:
     """What tells one training from another."""
 
-    role: str  # see workdir.training_folder
+    role: str  # see trainer.workdir.ROLES
     seed: int  # of the data order and the dropout
     section: TrainConfig
     setting: str  # its name in messages, such as "student.train"
     folder: epath.Path
-    weights: str  # the file to start from; "": from the model's own initial weights
+    weights: str  # the file to start from; "": from those the model has
     model: keras.Model
     computed: core.Core  # of each step, by each replica
     examples: data.Examples

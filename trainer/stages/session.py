@@ -4,42 +4,31 @@ import dataclasses
 import functools
 import hashlib
 import json
-import time
 from collections.abc import Callable, Sequence
-from typing import Any
 
 import keras
 import numpy as np
 import tensorflow as tf
 from etils import epath
 
-import trainer
 from trainer import (
-    console,
     data,
     distribution,
     evaluate,
-    files,
     models,
-    rendezvous,
     workdir,
 )
-from trainer.cluster import Cluster
 from trainer.config import (
     Config,
     ConfigError,
     EnsembleConfig,
     StudentConfig,
     TeacherConfig,
-    flatten,
     identity,
     resolved,
 )
 from trainer.termination import Termination
-from trainer.workers import Workers, joining
-
-# Until a disk that machines share has shown each what another wrote.
-_SHOWN_SECS = 60
+from trainer.workers import Workers
 
 
 @dataclasses.dataclass(frozen=True)
@@ -51,14 +40,28 @@ class Session:
     strategy: tf.distribute.Strategy
     workers: Workers
     termination: Termination
+    lists: epath.Path  # the folder of the lists of files that give them their ids
 
     @functools.cached_property
+    def sources(self) -> tuple[data.Source, ...]:
+        """The opened dataset, and the one of data.unlabeled where there is one.
+
+        The chief prepares and lists what has to be.
+        """
+
+        def opened() -> tuple[data.Source, ...]:
+            if self.config.distill.soft_targets == "cached":
+                # The ids of a cache are lines of its own lists.
+                caches = workdir.soft_targets_folder(self.path, self.config)
+                data.take_over(self.config.data, caches / workdir.LISTS, self.lists)
+            return data.open_sources(self.config.data, self.lists)
+
+        return self.workers.chief_first(opened)
+
+    @property
     def source(self) -> data.Source:
-        """The opened dataset; the chief prepares and lists what has to be."""
-        lists = self.path / workdir.LISTS
-        return self.workers.chief_first(
-            lambda: data.open_source(self.config.data, lists)
-        )
+        """The dataset that has labels."""
+        return self.sources[0]
 
     @functools.cached_property
     def stop(self) -> tf.Variable:
@@ -71,14 +74,20 @@ class Session:
         return self.read(self.config.data.train_split)
 
     @functools.cached_property
-    def transfer(self) -> data.Examples:
-        """The students' training examples, without data.exclude_labels."""
+    def labeled(self) -> data.Examples:
+        """Those of the students' training examples that have labels.
+
+        They are without data.exclude_labels.
+        """
         return data.without_labels(self.training, self.config.data.exclude_labels)
 
-    @property
-    def labeled(self) -> data.Examples:
-        """The labelled ones."""
-        return self.transfer
+    @functools.cached_property
+    def transfer(self) -> data.Examples:
+        """The students' training examples, with those of data.unlabeled."""
+        unlabeled = self.config.data.unlabeled
+        if unlabeled is None:
+            return self.labeled
+        return data.joined(self.labeled, self._read(self.sources[1], unlabeled.split))
 
     @functools.cached_property
     def validation(self) -> data.Examples:
@@ -91,15 +100,18 @@ class Session:
         Raises:
           DataError: they are not, or cannot be read.
         """
-        examples = self.source.read(split)
-        digest = hashlib.sha256(repr(self.source.class_names).encode())
+        return self._read(self.source, split)
+
+    def _read(self, source: data.Source, split: str) -> data.Examples:
+        examples = source.read(split)
+        digest = hashlib.sha256(repr(source.class_names).encode())
         for array in (examples.ids, examples.labels):
             digest.update(np.ascontiguousarray(array).tobytes())
         if len(set(self.workers.exchange(digest.hexdigest()))) > 1:
             raise data.DataError(
                 f"all workers must read the same examples of {split!r} in "
-                f"data.dataset {self.config.data.dataset!r}, got other ids, labels or "
-                "classes on some of them; give all the same files"
+                f"{source.data.setting} {source.data.dataset!r}, got other ids, labels "
+                "or classes on some of them; give all the same files"
             )
         return examples
 
@@ -216,75 +228,3 @@ class Session:
         settings = json.dumps(identity(resolved(self.config)))
         digest = hashlib.sha256(settings.encode()).hexdigest()[:16]
         return f"{self.config.name}/{role}/seed-{seed}/{digest}"
-
-
-def open_session(
-    config: Config,
-    path: epath.Path,
-    cluster: Cluster | None,
-    termination: Termination,
-    *,
-    command: str,
-) -> Session:
-    """Finds the devices, and the other workers, for `command` in the workdir `path`.
-
-    Raises:
-      ConfigError: the devices or the strategy that the config asks for are not there,
-        or cannot share its batches.
-      ClusterError: the workers are not about to do the same.
-      PeerLostError: a worker did not come.
-    """
-    num_workers = cluster.size if cluster else 1
-    num_replicas = distribution.num_local_replicas(
-        config.runtime, num_workers=num_workers
-    )
-    if cluster:
-        own = {"command": command, "number of replicas": num_replicas}
-        _meet(config, cluster, own | _statement(config, path, cluster))
-    with joining(cluster):
-        strategy = distribution.strategy(config.runtime, num_workers=num_workers)
-    if cluster and not cluster.is_chief:
-        _find_config(path, cluster)
-    return Session(config, path, strategy, Workers(cluster), termination)
-
-
-def _meet(config: Config, cluster: Cluster, statement: dict[str, Any]) -> None:
-    num_replicas = statement["number of replicas"] * cluster.size
-    for setting, section in config.trainings.items():
-        # Known already, and sooner than TensorFlow has connected the workers.
-        distribution.per_replica_batch_size(section, num_replicas, setting=setting)
-    everyone = cluster.titles(list(range(cluster.size)))
-    console.say(f"{cluster.name} is one of {everyone}")
-    rendezvous.meet(
-        cluster,
-        statement,
-        timeout_secs=config.runtime.rendezvous_secs,
-        say=console.say,
-    )
-    cluster.announce()
-
-
-def _find_config(path: epath.Path, cluster: Cluster) -> None:
-    """Looks for what the chief wrote into the workdir before the workers met."""
-    for _ in range(_SHOWN_SECS):
-        if files.is_there(path / workdir.CONFIG):
-            return
-        time.sleep(1)
-    raise ConfigError(
-        f"--workdir must be on a disk, or in a store, that all workers share, got "
-        f"{path}, where {cluster.name} does not find the chief's {workdir.CONFIG}"
-    )
-
-
-def _statement(config: Config, path: epath.Path, cluster: Cluster) -> dict[str, Any]:
-    """What else has to be the same on every worker, by its name in a message."""
-    settings = flatten(resolved(config))
-    del settings["data.data_dir"]  # each machine may have its own copy
-    return {
-        "list of addresses in TF_CONFIG": cluster.addresses,
-        "Alambic": trainer.__version__,
-        "TensorFlow": tf.__version__,
-        "Keras": keras.__version__,
-        "--workdir": str(path),
-        **settings,
-    }

@@ -1,11 +1,12 @@
 """The student stage: for each seed, distil the teacher into a student."""
 
+import functools
 from collections.abc import Sequence
 
 import keras
 import numpy as np
 
-from trainer import core, data, evaluate, soft_targets
+from trainer import core, data, distribution, evaluate, soft_targets
 from trainer.config import EnsembleConfig
 from trainer.stages import training
 from trainer.stages.learner import Training
@@ -53,12 +54,12 @@ def distillation(
     """
     section = session.config.student
     distill = session.config.distill
-
-    def validate(logits: np.ndarray) -> dict[str, float]:
-        return session.validate(logits) | evaluate.teacher_metrics(
-            logits, session.teacher_validation_logits
+    if distill.mixup:
+        distribution.check_pairs(
+            section.train,
+            session.strategy.num_replicas_in_sync,
+            setting="student.train",
         )
-
     return Training(
         role="student",
         seed=seed,
@@ -73,12 +74,20 @@ def distillation(
             alpha=distill.alpha,
             temperature=distill.temperature,
             label_smoothing=section.train.label_smoothing,
+            mixup=distill.mixup,
             seed=seed,
         ),
         examples=session.transfer,
-        validate=validate,
+        validate=functools.partial(judge, session),
         views=caches.views(session, seed),
         beside=beside,
+    )
+
+
+def judge(session: Session, logits: np.ndarray) -> dict[str, float]:
+    """Metrics of validation logits [M, C] against the labels and the teacher."""
+    return session.validate(logits) | evaluate.teacher_metrics(
+        logits, session.teacher_validation_logits
     )
 
 

@@ -7,22 +7,21 @@ makes it nor on how many do.
 
 import contextlib
 import dataclasses
-import fcntl
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable
 
-import keras
 import tqdm
 from etils import epath
 
-from trainer import console, files, models, soft_targets
+from trainer import console, data, models, soft_targets
 from trainer.soft_targets import Manifest, SoftTargetsError
 from trainer.stages.session import Session
 from trainer.stages.soft_targets import caches
 from trainer.stages.soft_targets.answers import Answers
 from trainer.stages.soft_targets.caches import TransferSet
 
-_LOCK = "building"
+# What the chief makes of the manifest that a folder has, and of the one it needs.
+Claim = Callable[[epath.Path, TransferSet, Manifest], None]
 
 
 def build(session: Session) -> None:
@@ -33,93 +32,63 @@ def build(session: Session) -> None:
         a teacher's answer is no finite number.
       StorageError: the disk is full; the shards before are intact.
     """
+    fill(session, _begin)
+    if session.workers.is_chief:
+        # Ids are lines of these: a run that shares the caches needs the same.
+        data.take_over(session.config.data, session.lists, caches.lists(session))
+
+
+def fill(session: Session, claim: Claim) -> None:
+    """Lets the chief `claim` each cache, and all workers write what it misses."""
+    workers = session.workers
     for transfer in caches.transfer_sets(session):
-        for teacher in range(len(session.config.teachers)):
-            _build(session, teacher, transfer)
+        for teacher, model in enumerate(session.teachers):
+            folder = caches.folder(session, teacher, transfer)
+            weights = models.fingerprint(model)
+            with contextlib.ExitStack() as stack:
+                if workers.is_chief:
+                    stack.enter_context(soft_targets.alone(folder))
+                    wanted = caches.manifest(
+                        session, teacher, transfer, weights=weights
+                    )
+                    claim(folder, transfer, wanted)
+                # Others read what the chief has written.
+                workers.meet()
+                _write_missing(session, teacher, transfer)
+                workers.meet()
 
 
-def _build(session: Session, teacher: int, transfer: TransferSet) -> None:
-    folder = caches.folder(session, teacher, transfer)
-    wanted = caches.manifest(
-        session,
-        teacher,
-        transfer,
-        weights=models.fingerprint(session.teachers[teacher]),
-        shards=transfer.shards(),
-    )
-    with contextlib.ExitStack() as stack:
-        if session.workers.is_chief:
-            stack.enter_context(_alone(folder))
-            _claim(folder, wanted)
-        # Others read what the chief has written.
-        session.workers.meet()
-        manifest = soft_targets.read(folder)
-        if manifest is None:
-            raise SoftTargetsError(
-                f"{folder} must be on a disk, or in a store, that all workers share, "
-                "got no manifest there"
-            )
-        _write_missing(session, session.teachers[teacher], transfer, folder, manifest)
-        session.workers.meet()
-
-
-@contextlib.contextmanager
-def _alone(folder: epath.Path) -> Iterator[None]:
-    """No other process builds in `folder` meanwhile; a store cannot tell.
-
-    Raises:
-      SoftTargetsError: another one does.
-    """
-    if files.is_remote(folder):
-        yield
-        return
-    path = folder / _LOCK
-    with files.explained(path):
-        folder.mkdir(parents=True, exist_ok=True)
-        file = open(path, "wb")  # noqa: SIM115
-    with file:
-        try:
-            # It goes with the process, however that ends.
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
-            raise SoftTargetsError(
-                f"{folder} must be built by one run at a time, got another process "
-                "that builds it now; wait for it, or choose another "
-                "distill.soft_targets_dir"
-            ) from error
-        yield
-
-
-def _claim(folder: epath.Path, wanted: Manifest) -> None:
+def _begin(folder: epath.Path, transfer: TransferSet, wanted: Manifest) -> None:
     """Writes the manifest, or finds one of this run and lets it have more views."""
     found = soft_targets.read(folder)
     if found is None:
-        soft_targets.write(folder, wanted)
+        shards = transfer.shards()
+        soft_targets.write(folder, dataclasses.replace(wanted, shards=shards))
         return
     soft_targets.check(folder, found, wanted)
     if found.views < wanted.views:
         soft_targets.write(folder, dataclasses.replace(found, views=wanted.views))
 
 
-def _write_missing(
-    session: Session,
-    teacher: keras.Model,
-    transfer: TransferSet,
-    folder: epath.Path,
-    manifest: Manifest,
-) -> None:
+def _write_missing(session: Session, teacher: int, transfer: TransferSet) -> None:
     """Writes the missing shards that are this worker's."""
-    workers = session.workers
+    folder, workers = caches.folder(session, teacher, transfer), session.workers
+    manifest = soft_targets.read(folder)
+    if manifest is None:
+        raise SoftTargetsError(
+            f"{folder} must be on a disk, or in a store, that all workers share, got "
+            "no manifest there"
+        )
     missing = {
         shard: views
         for shard, views in soft_targets.missing(folder, manifest).items()
         if shard % workers.count == workers.rank
     }
     total = sum(manifest.shards[i].count * len(views) for i, views in missing.items())
-    if not total:
+    if not missing:
         return
-    console.say(f"{folder}: {total} answers of the teacher to be computed")
-    answers = Answers(session, teacher, transfer, manifest)
+    console.say(f"{folder}: {total:,} answers of the teacher to be computed")
+    answers = Answers(session, session.teachers[teacher], transfer, manifest)
     with tqdm.tqdm(
         desc=f"soft targets of {transfer.name}",
         total=total,

@@ -8,14 +8,11 @@ from typing import Any
 import numpy as np
 from etils import epath
 
-from trainer import data, files, models, soft_targets
+from trainer import data, models, soft_targets, workdir
 from trainer.config import ConfigError, TeacherConfig
 from trainer.soft_targets import AnswerFormat, CachedTargets, Manifest, Shard
 from trainer.stages.learner import chosen_augmentation
 from trainer.stages.session import Session
-from trainer.workdir import SOFT_TARGETS
-
-_SETTING = "distill.soft_targets_dir"
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -51,10 +48,12 @@ def are_used(session: Session) -> bool:
 
 def root(session: Session) -> epath.Path:
     """The folder of all caches of the run."""
-    name = session.config.distill.soft_targets_dir
-    if not name:
-        return session.path / SOFT_TARGETS
-    return files.path_of(name, setting=_SETTING)
+    return workdir.soft_targets_folder(session.path, session.config)
+
+
+def lists(session: Session) -> epath.Path:
+    """The folder of the lists of files that the caches' ids are lines of."""
+    return root(session) / workdir.LISTS
 
 
 def folder(session: Session, teacher: int, transfer: TransferSet) -> epath.Path:
@@ -71,26 +70,22 @@ def transfer_sets(session: Session) -> list[TransferSet]:
     Raises:
       ConfigError: the labelled ones come from several whole splits.
     """
-    section = session.config.data
-    sets = [
-        TransferSet(
-            name="train",
-            source=session.source,
-            split=_whole(session.source, "data.train_split", section.train_split),
-            used=session.labeled.ids,
-        )
-    ]
+    section, ids = session.config.data, session.transfer.ids
+    parts = [("train", session.source, "data.train_split", section.train_split, 0)]
     if section.unlabeled:
-        source, split = session.unlabeled_source, section.unlabeled.split
-        sets.append(
-            TransferSet(
-                name="unlabeled",
-                source=source,
-                split=_whole(source, "data.unlabeled.split", split),
-                used=session.unlabeled.ids - data.UNLABELED_FROM,
-            )
+        split = section.unlabeled.split
+        setting, first = "data.unlabeled.split", data.UNLABELED_FROM
+        parts.append(("unlabeled", session.sources[1], setting, split, first))
+    return [
+        TransferSet(
+            name=name,
+            source=source,
+            split=_whole(source, setting, split),
+            used=ids[ids // data.UNLABELED_FROM == first // data.UNLABELED_FROM]
+            - first,
         )
-    return sets
+        for name, source, setting, split, first in parts
+    ]
 
 
 def answer_format(session: Session) -> AnswerFormat:

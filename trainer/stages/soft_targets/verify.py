@@ -7,11 +7,11 @@ import numpy as np
 
 from trainer import models, soft_targets
 from trainer.soft_targets import Manifest
-from trainer.stages.check import CheckFailedError
 from trainer.stages.session import Session
 from trainer.stages.soft_targets import caches
 from trainer.stages.soft_targets.answers import Answers
 from trainer.stages.soft_targets.caches import TransferSet
+from trainer.verdict import CheckFailedError
 
 _NUM_STRETCHES = 8  # of ids, spread over the shards, each in another view
 _STRETCH = 128  # ids

@@ -1,0 +1,99 @@
+"""Kept lists of files that outlive a run: taken over, and continued.
+
+An id is a line of the list, so that lists are only ever appended to.
+"""
+
+import dataclasses
+
+from etils import epath
+
+from trainer import files
+from trainer.config import DataConfig
+from trainer.data import file_list
+from trainer.data.examples import DataError
+from trainer.data.file_list import EXAMPLE, GONE, ListedFile
+from trainer.data.folder import check_damaged
+from trainer.data.layout import layout_of
+from trainer.data.unlabeled import parts
+
+
+def take_over(data: DataConfig, kept: epath.Path, lists: epath.Path) -> None:
+    """Copies the lists in the folder `kept` to the folder `lists`, where they are not.
+
+    Raises:
+      DataError: they list the files of another dataset.
+      StorageError: they cannot be read or written.
+    """
+    folders = zip(parts(data, kept), parts(data, lists), strict=True)
+    for (part, source), (_, copies) in folders:
+        with files.reached(source):
+            found = [path for path in files.inside(source) if path.suffix == ".jsonl"]
+        for path in found:
+            if not files.is_there(copies / path.name):
+                lines = file_list.read(path)
+                _check_same(part, path, lines)
+                file_list.write(copies / path.name, lines)
+
+
+def _check_same(data: DataConfig, path: epath.Path, lines: list[ListedFile]) -> None:
+    """Refuses a list of which hardly any file is there; some may have gone."""
+    layout = layout_of(_root(data), setting=data.setting)
+    there = layout.images.get(path.stem, {})
+    num_there = sum(line.path in there for line in lines)
+    if num_there < len(lines) / 2:
+        raise DataError(
+            f"{path} must list the files of {data.setting} {data.dataset!r}, got a "
+            f"list of which {num_there} of {len(lines)} are there; these are soft "
+            "targets of another dataset: choose another distill.soft_targets_dir"
+        )
+
+
+def grow(data: DataConfig, lists: epath.Path) -> list[str]:
+    """Continues the lists of what students see by the files that came since.
+
+    Those that are gone keep their line and their id. Says what came and went.
+
+    Raises:
+      DataError: no folder is among the datasets, or it has no list yet, or new images
+        are damaged unless data.skip_corrupt.
+    """
+    folders = [(part, kept) for part, kept in parts(data, lists) if part.is_folder]
+    if not folders:
+        raise DataError(
+            "data.dataset or data.unlabeled.dataset must be a 'folder:PATH' to grow, "
+            f"got {data.dataset!r}; other sets stay as they are"
+        )
+    return [_grow(part, kept) for part, kept in folders]
+
+
+def _grow(data: DataConfig, lists: epath.Path) -> str:
+    setting, split = next(iter(data.splits.items()))
+    name = split.partition("[")[0].strip()
+    path = file_list.list_path(lists, name)
+    if not files.is_there(path):
+        raise DataError(
+            f"{path} must list the files of {setting} that have soft targets, got no "
+            "such file; run `python -m trainer soft-targets build` first"
+        )
+    root = _root(data)
+    found = layout_of(root, setting=data.setting).images.get(name, {})
+    lines = file_list.read(path)
+    known = {line.path for line in lines}
+    came = {file: kind for file, kind in found.items() if file not in known}
+    new = file_list.new_list(root, came, split=name)
+    check_damaged(data, root, {name: new})
+    kept = [_as_found(line, found) for line in lines]
+    num_gone = sum(a is not b for a, b in zip(lines, kept, strict=True))
+    if new or num_gone:
+        file_list.write(path, [*kept, *new])
+    return f"{data.dataset}: {len(new)} files have come, {num_gone} are gone"
+
+
+def _root(data: DataConfig) -> str:
+    return data.dataset.removeprefix("folder:").rstrip("/")
+
+
+def _as_found(line: ListedFile, found: dict[str, str]) -> ListedFile:
+    if line.state == EXAMPLE and line.path not in found:
+        return dataclasses.replace(line, state=GONE)
+    return line

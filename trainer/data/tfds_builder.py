@@ -1,0 +1,54 @@
+"""A set of TensorFlow Datasets, downloaded and prepared where it is not yet."""
+
+import contextlib
+import sys
+
+import tensorflow as tf
+import tensorflow_datasets as tfds
+from google.protobuf import json_format
+
+# Importing the bundled set makes TFDS know its name.
+import trainer.data.mnist_mini  # noqa: F401
+from trainer.config import DataConfig
+from trainer.data.decode import reason
+from trainer.data.examples import DataError
+
+# What TFDS raises when it cannot fetch or write a dataset: its own errors, the HTTP
+# client's (an OSError), and checksum or manual-download complaints.
+_PREPARE_ERRORS = (OSError, ValueError, AssertionError, RuntimeError, tf.errors.OpError)
+
+# And when it knows no such name, version or config, or cannot read the description of
+# a prepared dataset.
+_OPEN_ERRORS = (*_PREPARE_ERRORS, TypeError, json_format.ParseError)
+
+
+def prepared(data: DataConfig) -> tfds.core.DatasetBuilder:
+    """The builder of `data.dataset`, whose files are there.
+
+    Raises:
+      DataError: no such set, a failed download, or a damaged description.
+    """
+    try:
+        builder = tfds.builder(data.dataset, data_dir=data.data_dir or None)
+    except _OPEN_ERRORS as error:
+        raise DataError(
+            f"{data.setting} must be a TensorFlow Datasets name, or one prepared in "
+            f"data.data_dir ({data.data_dir!r}), got {data.dataset!r}: {reason(error)}"
+        ) from error
+    try:
+        # TFDS tells of a download on standard output, where a run's table belongs.
+        with contextlib.redirect_stdout(sys.stderr):
+            builder.download_and_prepare()
+    except _PREPARE_ERRORS as error:
+        raise DataError(
+            f"{data.setting} {data.dataset!r} is not prepared in {builder.data_dir} "
+            f"and could not be: {reason(error)}; set data.data_dir or TFDS_DATA_DIR to "
+            "a folder that holds it, or to one that can be written on a machine with a "
+            "network"
+        ) from error
+    if not builder.info.splits:
+        raise DataError(
+            f"{data.dataset!r} in {builder.data_dir} is damaged: dataset_info.json "
+            "names no splits; delete that folder and run again to prepare it anew"
+        )
+    return builder

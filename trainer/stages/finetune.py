@@ -1,0 +1,54 @@
+"""The finetune stage: each distilled student goes on without its teacher."""
+
+import functools
+
+import keras
+
+from trainer import core, data
+from trainer.config import ConfigError
+from trainer.stages import training
+from trainer.stages.learner import Training
+from trainer.stages.session import Session
+from trainer.stages.student import judge
+from trainer.workdir import FINISHED
+
+
+def finetune(session: Session) -> None:
+    """Writes finetune/seed-S/model.keras for each seed, unless it is there.
+
+    Raises:
+      ConfigError: there is no [finetune] section, or no student yet.
+    """
+    for seed in session.config.seeds:
+        if training.is_finished(session, session.folder("finetune", seed)):
+            continue
+        model = session.build("finetune", seed)
+        planned = from_labels(session, model, seed)
+        distilled = session.folder("student", seed) / FINISHED
+        session.load(model, distilled, stage="student")
+        training.train(session, planned)
+
+
+def from_labels(session: Session, model: keras.Model, seed: int) -> Training:
+    """The distilled student `model` learns from the labels, as [finetune] says."""
+    section = session.config.finetune
+    if not section:
+        raise ConfigError(
+            "[finetune] must be in the config for the finetune stage, got none; add "
+            "the section with its global_batch_size and its epochs or steps"
+        )
+    return Training(
+        role="finetune",
+        seed=seed,
+        section=section,
+        setting="finetune",
+        folder=session.folder("finetune", seed),
+        weights="",
+        model=model,
+        computed=core.supervised(
+            model, label_smoothing=section.label_smoothing, seed=seed
+        ),
+        examples=session.labeled,
+        validate=functools.partial(judge, session),
+        views=data.Views(seed=seed, count=None),
+    )

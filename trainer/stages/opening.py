@@ -1,0 +1,98 @@
+"""How a session begins: its devices, and the workers that share it."""
+
+import time
+from typing import Any
+
+import keras
+import tensorflow as tf
+from etils import epath
+
+import trainer
+from trainer import console, distribution, files, rendezvous, workdir
+from trainer.cluster import Cluster
+from trainer.config import Config, ConfigError, flatten, resolved
+from trainer.stages.session import Session
+from trainer.termination import Termination
+from trainer.workers import Workers, joining
+
+# Until a disk that machines share has shown each what another wrote.
+_SHOWN_SECS = 60
+
+
+def open_session(
+    config: Config,
+    path: epath.Path,
+    cluster: Cluster | None,
+    termination: Termination,
+    *,
+    command: str,
+) -> Session:
+    """Finds the devices, and the other workers, for `command` in the workdir `path`.
+
+    Raises:
+      ConfigError: the devices or the strategy that the config asks for are not there,
+        or cannot share its batches.
+      ClusterError: the workers are not about to do the same.
+      PeerLostError: a worker did not come.
+    """
+    num_workers = cluster.size if cluster else 1
+    num_replicas = distribution.num_local_replicas(
+        config.runtime, num_workers=num_workers
+    )
+    if cluster:
+        own = {"command": command, "number of replicas": num_replicas}
+        _meet(config, cluster, own | _statement(config, path, cluster))
+    with joining(cluster):
+        strategy = distribution.strategy(config.runtime, num_workers=num_workers)
+    if cluster and not cluster.is_chief:
+        _find_config(path, cluster)
+    return Session(
+        config,
+        path,
+        strategy,
+        Workers(cluster),
+        termination,
+        lists=path / workdir.LISTS,
+    )
+
+
+def _meet(config: Config, cluster: Cluster, statement: dict[str, Any]) -> None:
+    num_replicas = statement["number of replicas"] * cluster.size
+    for setting, section in config.trainings.items():
+        # Known already, and sooner than TensorFlow has connected the workers.
+        distribution.per_replica_batch_size(section, num_replicas, setting=setting)
+    everyone = cluster.titles(list(range(cluster.size)))
+    console.say(f"{cluster.name} is one of {everyone}")
+    rendezvous.meet(
+        cluster,
+        statement,
+        timeout_secs=config.runtime.rendezvous_secs,
+        say=console.say,
+    )
+    cluster.announce()
+
+
+def _find_config(path: epath.Path, cluster: Cluster) -> None:
+    """Looks for what the chief wrote into the workdir before the workers met."""
+    for _ in range(_SHOWN_SECS):
+        if files.is_there(path / workdir.CONFIG):
+            return
+        time.sleep(1)
+    raise ConfigError(
+        f"--workdir must be on a disk, or in a store, that all workers share, got "
+        f"{path}, where {cluster.name} does not find the chief's {workdir.CONFIG}"
+    )
+
+
+def _statement(config: Config, path: epath.Path, cluster: Cluster) -> dict[str, Any]:
+    """What else has to be the same on every worker, by its name in a message."""
+    settings = flatten(resolved(config))
+    del settings["data.data_dir"]  # each machine may have its own copy
+    return {
+        "list of addresses in TF_CONFIG": cluster.addresses,
+        "Alambic": trainer.__version__,
+        "TensorFlow": tf.__version__,
+        "Keras": keras.__version__,
+        "--workdir": str(path),
+        **settings,
+    }

@@ -1,0 +1,53 @@
+"""Growing caches by the images that came to their folders since."""
+
+import dataclasses
+
+from etils import epath
+
+from trainer import console, data, soft_targets
+from trainer.soft_targets import Manifest, SoftTargetsError
+from trainer.stages.session import Session
+from trainer.stages.soft_targets import caches
+from trainer.stages.soft_targets.build import fill
+from trainer.stages.soft_targets.caches import TransferSet
+
+
+def extend(session: Session) -> None:
+    """Lists the new files of folders, and lets the teachers answer to them alone.
+
+    Files that are gone keep their ids and are no examples any more. A run that has
+    begun keeps its own lists; one in another workdir begins with these.
+
+    Raises:
+      SoftTargetsError: there is no cache of this run, another process builds it, or a
+        teacher's answer is no finite number.
+      DataError: no images are in a folder, or a new one is damaged.
+      StorageError: the disk is full; what was there before is intact.
+    """
+    lists = caches.lists(session)
+    if session.workers.is_chief:
+        for line in data.grow(session.config.data, lists):
+            console.say(line)
+    session.workers.meet()
+    fill(dataclasses.replace(session, lists=lists), _continue)
+
+
+def _continue(folder: epath.Path, transfer: TransferSet, wanted: Manifest) -> None:
+    """Adds the shards of new ids to the manifest."""
+    found = soft_targets.read(folder)
+    if found is None:
+        raise SoftTargetsError(
+            f"{folder} must hold soft targets, got none; run `python -m trainer "
+            "soft-targets build` first"
+        )
+    # What is there must be of this run, and the ids before of the same files.
+    known = transfer.source.fingerprint(transfer.split, num_ids=found.num_ids)
+    before = {"num_ids": found.num_ids, "fingerprint": known}
+    soft_targets.check(folder, found, dataclasses.replace(wanted, growth=(before,)))
+    if wanted.num_ids > found.num_ids:
+        grown = dataclasses.replace(
+            found,
+            growth=(*found.growth, *wanted.growth),
+            shards=(*found.shards, *transfer.shards(first=found.num_ids)),
+        )
+        soft_targets.write(folder, grown)
