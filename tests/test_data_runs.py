@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from tests import drawn_images, runs
+from tests import drawn_images, groups, runs
 from tests.conftest import strategy_of
 from trainer import main, stages
 from trainer.config import load
@@ -210,3 +210,27 @@ def test_a_run_with_images_without_labels_and_mixed_pairs(tmp_path, tfds_dir, ca
         found = json.loads((workdir / "results.json").read_text())
         assert found["models"]["student"]["test"]["examples"] == 80
         assert (workdir / "files" / "unlabeled" / "train.jsonl").exists()
+
+
+@pytest.mark.slow
+def test_two_workers_mix_images_without_labels_like_one_process(tmp_path, tfds_dir):
+    text, overrides = unlabeled_run(tmp_path, tfds_dir)
+    (tmp_path / "run.toml").write_text(text)
+    sets = [
+        f"--set={override}"
+        for override in (*overrides, "distill={alpha = 1, mixup = 0.7}")
+    ]
+    config, workdirs = tmp_path / "run.toml", (tmp_path / "two", tmp_path / "one")
+    groups.finish(tmp_path / "group", 2, "run", config, workdirs[0], *sets)
+    assert main.main(runs.command("run", config, workdirs[1], *sets)) == 0
+    two, one = (
+        [
+            [line["train/loss"] for line in read_metrics(workdir / path)]
+            for path in (
+                "student/seed-0/metrics.jsonl",
+                "baseline/seed-0/metrics.jsonl",
+            )
+        ]
+        for workdir in workdirs
+    )
+    np.testing.assert_allclose(two, one, rtol=1e-4)

@@ -420,6 +420,8 @@ def test_as_many_panels_as_models():
     drawn = figures.confusion_matrices(matrices, ["a", "b", "c"])
     titles = [axes.get_title() for axes in drawn.axes if axes.images]
     assert titles == [f"model {index}: 0 errors" for index in range(4)]
+    # Four of them in two rows of two.
+    assert drawn.axes[0].get_gridspec().get_geometry() == (2, 2)
 
 
 def test_figures_of_a_thousand_classes_can_be_drawn(tmp_path):

@@ -6,8 +6,10 @@ from collections.abc import Sequence
 from launch.errors import LaunchError
 
 _COMMANDS = (
-    *("run", "teacher", "student", "baseline", "finetune", "evaluate", "report"),
-    "doctor",
+    *("run", "teacher", "soft-targets", "student", "baseline", "finetune"),
+    *("evaluate", "report", "doctor"),
+    *("soft-targets plan", "soft-targets build", "soft-targets verify"),
+    *("soft-targets extend", "soft-targets info"),
 )
 _VALUE_FLAGS = ("config", "set", "workdir")  # of the trainer
 
@@ -43,8 +45,8 @@ def _others(words: Sequence[str]) -> list[str]:
 
 
 def _check_name(names: Sequence[str]) -> None:
-    if len(names) != 1 or names[0] not in _COMMANDS:
+    if " ".join(names) not in _COMMANDS:
         raise LaunchError(
-            f"the word after -m trainer must be one of {', '.join(_COMMANDS)}, got "
+            f"what follows -m trainer must be one of {', '.join(_COMMANDS)}, got "
             f"{' '.join(names) or 'none'}"
         )

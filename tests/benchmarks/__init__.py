@@ -1,1 +1,1 @@
-"""Scripts run by hand, which measure and print Markdown; no test runs them."""
+"""Scripts run by hand that print Markdown; tests run what needs no clock."""

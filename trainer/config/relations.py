@@ -227,6 +227,16 @@ def check_members(members: Sequence[Any]) -> None:
             )
 
 
+def check_views(distill: DistillConfig, data: DataConfig, student: TrainConfig) -> None:
+    """Refuses views that would all be the same."""
+    augment = data.augment if student.augment == "inherit" else student.augment
+    if distill.soft_targets == "cached" and distill.views > 1 and augment == "none":
+        raise ConfigError(
+            "distill.views must be 1 where student.train.augment is 'none', got "
+            f"{distill.views}; all views would be the same"
+        )
+
+
 def check_cadence(runtime: RuntimeConfig) -> None:
     """Refuses periods that do not nest."""
     for name, unit in (

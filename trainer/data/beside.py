@@ -43,3 +43,6 @@ class Beside(Protocol):
 
         The records say whose they are, which has to be `ids`, int64 [B].
         """
+
+    def damage(self) -> str:
+        """What is wrong with the first file that cannot be read; "" with none."""

@@ -37,15 +37,18 @@ class Share:
 
 
 class Examples(Protocol):
-    """A set of labelled examples; where it is kept decides how batches are made."""
+    """A set of examples; where it is kept decides how batches are made."""
 
     @property
     def labels(self) -> np.ndarray:
-        """The classes: int32 [M]."""
+        """The classes, -1 where there is none: int32 [M]."""
 
     @property
     def ids(self) -> np.ndarray:
-        """Positions in the whole split that the examples come from: int64 [M]."""
+        """Positions in the whole split that the examples come from: int64 [M].
+
+        Where others joined without labels, theirs are above all of these.
+        """
 
     def __len__(self) -> int:
         """M."""

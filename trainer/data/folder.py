@@ -49,6 +49,11 @@ class FolderSource:
         return tuple(len(self._chosen(split)) for split in self.data.splits.values())
 
     @property
+    def num_bytes(self) -> int:
+        """Of the decoded images of these examples."""
+        return sum(self.num_examples) * int(np.prod(self.input_shape))
+
+    @property
     def num_set_aside(self) -> int:
         """Damaged files of the splits in use, which are no examples."""
         return sum(line.is_damaged for lines in self.listed.values() for line in lines)
@@ -125,11 +130,6 @@ class FolderSource:
             for i in range(first, last)
             if self.listed[name][i].state == EXAMPLE
         ]
-
-    @property
-    def num_bytes(self) -> int:
-        """Of the decoded images of these examples."""
-        return sum(self.num_examples) * int(np.prod(self.input_shape))
 
     @property
     def _fits_in_memory(self) -> bool:

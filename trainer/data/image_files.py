@@ -1,4 +1,7 @@
-"""Examples in image files, decoded when they are asked for. M, B as in examples."""
+"""Examples in image files, decoded when they are asked for. M, B as in examples.
+
+S = image_size, C = channels.
+"""
 
 import dataclasses
 import os

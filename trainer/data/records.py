@@ -96,32 +96,19 @@ class RecordExamples:
         are read too, and the file system skips the rest.
         """
         first = first_step * share.global_batch_size
-        ids = on_host(self.files.ids)
-
-        def decoded(raw: Batch) -> Batch:
-            example = self.files.format.decode(raw["record"])
-            return {
-                "input": example["input"],
-                "label": tf.cast(example["label"], tf.int32),
-                "id": tf.gather(ids, raw["row"]),
-                "slot": tf.cast(raw["position"] % share.global_batch_size, tf.int32),
-                "epoch": raw["position"] // len(self),
-                **({"beside": raw["beside"]} if self.beside else {}),
-            }
-
-        def finished(batch: Batch) -> Batch:
-            if self.beside:
-                batch |= self.beside.decoded(batch.pop("beside"), batch["id"])
-            return finish(batch)
-
         reader = Reader(self.files, self.rows)
         windows = tf.data.Dataset.counter(first // len(self), dtype=tf.int64).flat_map(
             lambda epoch: self._windows(reader, share, epoch, seed=seed, first=first)
         )
-        examples = _parallel(windows.prefetch(1).unbatch(), decoded)
+        examples = _parallel(
+            windows.prefetch(1).unbatch(),
+            functools.partial(self._decoded, share, on_host(self.files.ids)),
+        )
         batches = examples.batch(share.per_replica_batch_size, drop_remainder=True)
         return batches.map(
-            finished, num_parallel_calls=_BATCHES_IN_THE_MAKING, deterministic=True
+            lambda batch: finish(self._with_beside(batch)),
+            num_parallel_calls=_BATCHES_IN_THE_MAKING,
+            deterministic=True,
         )
 
     def evaluation(self, share: Share) -> tf.data.Dataset:
@@ -151,6 +138,22 @@ class RecordExamples:
         return _parallel(own.unbatch(), decoded).batch(
             share.per_replica_batch_size, drop_remainder=True
         )
+
+    def _decoded(self, share: Share, ids: tf.Tensor, raw: Batch) -> Batch:
+        example = self.files.format.decode(raw.pop("record"))
+        row, position = raw.pop("row"), raw.pop("position")
+        return raw | {
+            "input": example["input"],
+            "label": tf.cast(example["label"], tf.int32),
+            "id": tf.gather(ids, row),
+            "slot": tf.cast(position % share.global_batch_size, tf.int32),
+            "epoch": position // len(self),
+        }
+
+    def _with_beside(self, batch: Batch) -> Batch:
+        if self.beside is None:
+            return batch
+        return batch | self.beside.decoded(batch.pop("beside"), batch["id"])
 
     def _input(self, row: tf.Tensor, record: tf.Tensor) -> tf.Tensor:
         del row

@@ -45,11 +45,20 @@ def bucketed(logits: tf.Tensor, classes: tf.Tensor, *, temperature: float) -> tf
     logits = tf.cast(logits, tf.float32)
     alone = tf.gather(logits, tf.maximum(classes, 0), batch_dims=1)
     alone = tf.where(classes < 0, _NOTHING, alone)
-    is_alone = tf.reduce_any(
-        tf.one_hot(classes, logits.shape[-1], on_value=True, off_value=False), axis=1
-    )
-    others = tf.where(is_alone, _NOTHING, logits)
     rest = temperature * tf.reduce_logsumexp(
-        others / temperature, axis=-1, keepdims=True
+        _without(logits, classes) / temperature, axis=-1, keepdims=True
     )
     return tf.concat([alone, rest], axis=1)
+
+
+def _without(logits: tf.Tensor, classes: tf.Tensor) -> tf.Tensor:
+    """Nothing in the place of `classes`: [B, C], [B, K - 1] -> [B, C + 1]."""
+    # One column more, for what is no class to go to.
+    wider = tf.pad(logits, [[0, 0], [0, 1]], constant_values=_NOTHING)
+    columns = tf.where(classes < 0, logits.shape[-1], classes)
+    rows = tf.zeros_like(classes) + tf.range(tf.shape(classes)[0])[:, tf.newaxis]
+    return tf.tensor_scatter_nd_update(
+        wider,
+        tf.stack([rows, columns], axis=-1),
+        tf.fill(tf.shape(classes), _NOTHING),
+    )

@@ -125,8 +125,8 @@ def confusion_matrices(
       are counts. The colour scale is stretched at its low end, where the errors are.
       Past 150 classes a cell is a block of neighbours and shows their highest share.
     """
-    num_columns = min(len(matrices), PANEL_COLUMNS)
-    num_rows = -(-len(matrices) // num_columns)
+    num_rows = -(-len(matrices) // PANEL_COLUMNS)
+    num_columns = -(-len(matrices) // num_rows)
     size = (3.4 * num_columns + 0.5, 3.7 * num_rows)
     drawing = Figure(figsize=size, layout="constrained")
     panels = list(drawing.subplots(num_rows, num_columns, squeeze=False).flat)

@@ -22,15 +22,27 @@ def check(session: Session) -> None:
     if config.student.weights:
         models.load_weights(student, config.student.weights, setting="student.weights")
     for setting, section in config.trainings.items():
-        of_teacher = setting.startswith("teacher.")
-        examples = session.training if of_teacher else session.transfer
+        examples = session.transfer
+        if setting.startswith("teacher."):
+            examples = session.training
+        elif setting == "finetune":
+            examples = session.labeled
         _check_training(session, setting, section, len(examples))
     if caches.are_used(session):
         caches.answer_format(session)
         caches.transfer_sets(session)
-    if config.distill.mixup:
+    check_pairs(session)
+
+
+def check_pairs(session: Session) -> None:
+    """Looks whether replicas see whole pairs of images where these are mixed.
+
+    Raises:
+      ConfigError: they do not.
+    """
+    if session.config.distill.mixup:
         distribution.check_pairs(
-            config.student.train,
+            session.config.student.train,
             session.strategy.num_replicas_in_sync,
             setting="student.train",
         )

@@ -6,9 +6,10 @@ from collections.abc import Sequence
 import keras
 import numpy as np
 
-from trainer import core, data, distribution, evaluate, soft_targets
+from trainer import core, data, evaluate, soft_targets
 from trainer.config import EnsembleConfig
 from trainer.stages import training
+from trainer.stages.check import check_pairs
 from trainer.stages.learner import Training
 from trainer.stages.session import Session
 from trainer.stages.soft_targets import caches
@@ -23,6 +24,7 @@ def student(session: Session) -> None:
     ]
     if not waiting:
         return
+    check_pairs(session)
     taught_by = caches.opened(session) if caches.are_used(session) else None
     for seed in waiting:
         model = session.build("student", seed)
@@ -54,12 +56,6 @@ def distillation(
     """
     section = session.config.student
     distill = session.config.distill
-    if distill.mixup:
-        distribution.check_pairs(
-            section.train,
-            session.strategy.num_replicas_in_sync,
-            setting="student.train",
-        )
     return Training(
         role="student",
         seed=seed,

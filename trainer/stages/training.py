@@ -6,7 +6,7 @@ from contextlib import AbstractContextManager
 import keras
 from etils import epath
 
-from trainer import files, loop, profiler
+from trainer import data, files, loop, profiler
 from trainer.checkpoint import latest_position
 from trainer.config import RuntimeConfig
 from trainer.stages.journal import journal
@@ -66,7 +66,12 @@ def _profiled(
 ) -> AbstractContextManager[profiler.RunSteps]:
     def run_steps(num_steps: int) -> loop.Metrics:
         with session.termination.watched(f"{training.title}: {num_steps} steps"):
-            return learner.compiled.run(num_steps)
+            try:
+                return learner.compiled.run(num_steps)
+            except data.DataError as error:
+                # Which file it was is looked for only now.
+                damage = training.beside.damage() if training.beside else ""
+                raise data.DataError(damage or str(error)) from error
 
     return profiler.profiled(
         run_steps,
