@@ -366,8 +366,7 @@ def test_every_member_of_an_ensemble_is_told(tmp_path, tfds_dir):
     assert f"{second}: of its head alone: first of 4 done" in steps
     assert f"{second}: first of 40 done" in steps
     assert (
-        f"{second}: of the teacher a replica keeps weights {4 * mlp / 1e6:.1f} MB, "
-        "gradients 0 B"
+        f"of {second} a replica keeps weights {4 * mlp / 1e6:.1f} MB, gradients 0 B"
     ) in findings.text("student step")
     assert (
         f"({first} 1 x 20, teacher_head.members[1] 1 x 4, {second} 1 x 40, student 2"

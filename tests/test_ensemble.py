@@ -110,6 +110,34 @@ def test_top_classes_are_averaged_over_what_all_members_list(logits, temperature
     )
 
 
+def test_an_ensemble_can_be_a_member(logits):
+    members = [top(logits[0], 4, 4.0), top(logits[1], 3, 4.0), dense(logits[2])]
+    flat = ask(members, WEIGHTS, 4.0)
+    inner = ask(members[:2], WEIGHTS[:2], 4.0)
+    assert (inner.classes.numpy() < 0).any()
+    for order in (1, -1):
+        parts = [inner, members[2]][::order], [sum(WEIGHTS[:2]), WEIGHTS[2]][::order]
+        nested = ask(*parts, 4.0)
+        np.testing.assert_array_equal(nested.classes, flat.classes)
+        np.testing.assert_allclose(
+            softmax(nested.logits.numpy() / 4),
+            softmax(flat.logits.numpy() / 4),
+            rtol=1e-5,
+        )
+    # The third has other classes too, and lists those of the others elsewhere.
+    third = top(logits[2], 5, 4.0)
+    np.testing.assert_allclose(
+        *(
+            softmax(ask(answers, weights, 4.0).logits.numpy() / 4)
+            for answers, weights in (
+                ([inner, third], [sum(WEIGHTS[:2]), WEIGHTS[2]]),
+                ([*members[:2], third], WEIGHTS),
+            )
+        ),
+        rtol=1e-5,
+    )
+
+
 def test_members_that_share_no_class_leave_one_bucket():
     logits = np.array([[9.0, 1.0, 0.0]]), np.array([[0.0, 1.0, 9.0]])
     targets = ask([top(values, 1, 1.0) for values in logits], (1.0, 1.0), 1.0)

@@ -5,12 +5,14 @@ import shutil
 
 import numpy as np
 import pytest
+from etils import epath
 
 from tests import runs
 from tests.conftest import strategy_of
 from trainer import events, main, report, stages
 from trainer.config import reader
-from trainer.stages.student import distillation
+from trainer.report import inputs
+from trainer.stages.student import distillation, online
 from trainer.workdir import kept
 
 
@@ -107,6 +109,8 @@ def test_table_and_page_show_the_average_and_the_mean_member(finished):
     rows = [line.split()[0] for line in text.splitlines()[2:6]]
     assert rows == ["teacher", "member", "student", "baseline"]
     assert "mean +- standard deviation over 2 seeds or 2 members" in text
+    histories = inputs.read(epath.Path(finished)).histories
+    assert [len(histories[name]) for name in ("teacher", "member")] == [0, 2]
     page = (finished / "report" / "index.html").read_text()
     assert "average of cnn, mlp" in page
     assert "average at the run&#x27;s T" in page
@@ -120,7 +124,8 @@ def test_the_student_is_taught_by_the_average_at_the_temperature(session, monkey
         seen.update(settings, signal=signal)
 
     monkeypatch.setattr("trainer.core.distillation", record)
-    distillation(session, session.build("student", 0), session.teachers, 0)
+    student = session.build("student", 0)
+    distillation(session, student, online(session.teachers), 0)
     rows = session.validation.read(np.arange(8))
     targets = seen["signal"]({"input": rows})
     temperature = seen["temperature"]
@@ -204,7 +209,7 @@ def test_a_missing_member_is_named_with_the_stage_that_makes_it(
 
 
 @pytest.mark.slow
-def test_weights_and_head_of_a_member_are_its_own(config, finished, tmp_path, capsys):
+def test_weights_and_head_of_a_member_are_its_own(config, finished, tmp_path):
     weights = finished / "teacher" / "member-1" / "model.keras"
     train = "{global_batch_size=20, steps=5}"
     mlp = f"model='mlp', options={{hidden_sizes=[12]}}, weights='{weights}'"
@@ -230,7 +235,29 @@ def test_weights_and_head_of_a_member_are_its_own(config, finished, tmp_path, ca
         False,
         False,
     ]
-    other = words[-1].replace("[12]", "[13]", 1)
-    assert main.main([*words[:-2], f"--workdir={tmp_path / 'other'}", other]) == 2
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("member", [0, 1])
+def test_weights_that_do_not_fit_a_member_are_named(
+    config, finished, tmp_path, capsys, member
+):
+    weights = finished / "teacher" / "member-1" / "model.keras"
+    sizes = [12, 12]
+    sizes[member] = 13
+    first, second = (
+        f"model='mlp', options={{hidden_sizes=[{size}]}}, weights='{weights}'"
+        for size in sizes
+    )
+    train = "train={global_batch_size=20, steps=5}"
+    words = runs.command(
+        "teacher",
+        config,
+        tmp_path / "workdir",
+        f"--set=teacher.members=[{{{first}}}, {{{second}, {train}}}]",
+    )
+    assert main.main(words) == 2
     message = capsys.readouterr().err.splitlines()[-1]
-    assert "teacher.members[0].weights must hold the weights of a 'mlp'" in message
+    assert (
+        f"teacher.members[{member}].weights must hold the weights of a 'mlp'" in message
+    )

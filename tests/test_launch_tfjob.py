@@ -168,6 +168,7 @@ def test_text_of_many_lines_stays_readable_and_comes_back_as_it_was():
 
 
 CONFIG = "--config=configs/mnist_mini.toml"
+FINETUNE = "{global_batch_size=24, steps=5}"
 MEMBERS = (
     "[{model='cnn', weights='a.keras'}, "
     "{model='mlp', train={global_batch_size=24, steps=5}}]"
@@ -231,6 +232,11 @@ MEMBERS = (
         pytest.param(
             [*JOB, "--workers=5", "--", CONFIG, f"--set=teacher={{members={MEMBERS}}}"],
             "teacher.members[1].train.global_batch_size must be a multiple of 20",
+            marks=pytest.mark.slow,
+        ),
+        pytest.param(
+            [*JOB, "--workers=5", "--", CONFIG, "--set=finetune=" + FINETUNE],
+            "finetune.global_batch_size must be a multiple of 20",
             marks=pytest.mark.slow,
         ),
         pytest.param(

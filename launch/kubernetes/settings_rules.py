@@ -75,7 +75,7 @@ def _check_batches(settings: Settings, pods: Pods, where: str) -> Iterator[Findi
         f"{path}.{kind}": network.get(kind)
         for path, network in (networks | {"student": settings["student"]}).items()
         for kind in ("head", "train")
-    }
+    } | {"finetune": settings["finetune"]}
     for path, train in trainings.items():
         if not train:
             continue

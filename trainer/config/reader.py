@@ -185,7 +185,7 @@ def _value(hint: Any, value: object, path: str) -> Any:
 
 
 def _one_of(sections: tuple[type, ...], value: object, path: str) -> type:
-    """The kind of section that the table `value` is; one that may be absent is not."""
+    """Of `Section | None` the section, of the teacher's two the one that `value` is."""
     first, other = sections
     is_ensemble = isinstance(value, Mapping) and "members" in value
     if other is not EnsembleConfig or not is_ensemble:

@@ -11,6 +11,7 @@ from etils import epath
 
 from trainer import checkpoint, distribution, files, hardware, memory, models, workdir
 from trainer.config import Config, ConfigError, RuntimeConfig
+from trainer.doctor import disk
 from trainer.doctor.findings import Check
 from trainer.stages import trial
 from trainer.stages.baseline import alone
@@ -220,8 +221,8 @@ class Examination:
             distillation(self._session, self._student, signals, seed)
         )
         for role, model in self._teachers.items():
-            kept = trial.footprint(model, {}).text
-            yield self._of_member(role, f"of the teacher a replica keeps {kept}")
+            name = role if len(self._teachers) > 1 else "the teacher"
+            yield f"of {name} a replica keeps {trial.footprint(model, {}).text}"
         if self._config.finetune:
             for line in self._try_out(from_labels(self._session, self._student, seed)):
                 yield f"of its finetune: {line}"
@@ -248,15 +249,12 @@ class Examination:
         yield from tried.peak
 
     def _disk(self) -> Iterator[str]:
-        """Checkpoints are the newest, the best and one in the making."""
-        kept = self._config.runtime.keep_checkpoints + 2
-        needed = sum(
-            2 * trial.footprint(model, {}).weights for model in self._teachers.values()
+        needed = disk.needed_bytes(
+            self._trials,
+            self._teachers,
+            num_trainings={role: len(seeds) for role, seeds in self._seeds.items()},
+            keep_checkpoints=self._config.runtime.keep_checkpoints,
         )
-        for role, tried in self._trials.items():
-            saved = 0 if role in self._teachers else 2 * tried.footprint.weights
-            each = kept * tried.footprint.state + saved
-            needed += len(self._seeds[role]) * each
         there = sum(
             files.num_bytes(file)
             for *_, folder in self._trainings()
