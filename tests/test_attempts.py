@@ -7,6 +7,7 @@ from trainer import attempts
 from trainer.attempts import BudgetSpentError
 from trainer.rendezvous import PeerLostError
 from trainer.termination import StoppedError
+from trainer.workdir import SOFT_TARGETS
 
 
 @pytest.fixture
@@ -16,7 +17,8 @@ def workdir(tmp_path):
 
 def start(workdir, *, max_restarts=2, end=PeerLostError, keep=None):
     """One start; `keep` names a file that it leaves."""
-    with attempts.counted(workdir, max_restarts=max_restarts):
+    shards = workdir / SOFT_TARGETS
+    with attempts.counted(workdir, soft_targets=shards, max_restarts=max_restarts):
         if keep:
             (workdir / keep).parent.mkdir(parents=True, exist_ok=True)
             (workdir / keep).write_text("")
