@@ -271,10 +271,10 @@ MEMBERS = (
         ([*JOB, "--", *COMMAND, "--workers=3"], "COMMAND must not have --workers=3"),
         (
             [*JOB, "--", *COMMAND[:3], "rnu", CONFIG],
-            "the word after -m trainer must be one of run, teacher, student, baseline, "
-            "finetune, evaluate, report, doctor, got rnu",
+            "what follows -m trainer must be one of run, teacher, soft-targets, "
+            "student, baseline, finetune, evaluate, report, doctor, ",
         ),
-        ([*JOB, "--", *COMMAND[:3], "--config", "run"], "doctor, got none"),
+        ([*JOB, "--", *COMMAND[:3], "--config", "run"], "soft-targets info, got none"),
         ([*JOB, "--workers=two"], "--workers must be a number, got 'two'; see"),
         ([*JOB, "--kind=job", "--", CONFIG], "--kind=job: value should be one of"),
     ],
