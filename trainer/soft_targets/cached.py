@@ -1,5 +1,6 @@
 """The signal of soft targets on disk. B = examples, R = ids, V = views."""
 
+import itertools
 from collections.abc import Callable, Sequence
 
 import numpy as np
@@ -29,11 +30,9 @@ class CachedTargets:
         """
         self._teachers = teachers
         num_bytes = sum(cache.num_bytes for caches in teachers for cache in caches)
-        self._memory: list[dict[str, tf.Tensor]] = []
-        self._num_labeled = teachers[0][0].num_ids
-        self._num_rows = sum(cache.num_ids for cache in teachers[0])
+        self._memory: list[_Memory] = []
         if num_bytes <= memory_bytes:
-            self._memory = [_in_memory(caches, views) for caches in teachers]
+            self._memory = [_Memory(caches, views) for caches in teachers]
         elif len(teachers[0]) > 1:
             raise SoftTargetsError(
                 "data.memory_budget_bytes must cover the soft targets where there is "
@@ -48,13 +47,10 @@ class CachedTargets:
 
     def gathered(self, ids: tf.Tensor, views: tf.Tensor) -> Batch:
         """From memory those of some examples: int64 [B], int64 [B] -> [B, ...] each."""
-        is_unlabeled = ids >= UNLABELED_FROM
-        places = tf.where(is_unlabeled, ids - UNLABELED_FROM + self._num_labeled, ids)
-        rows = views * self._num_rows + places
         return {
-            _name(i, field): tf.gather(values, rows)
-            for i, fields in enumerate(self._memory)
-            for field, values in fields.items()
+            _name(i, field): values
+            for i, memory in enumerate(self._memory)
+            for field, values in memory.gathered(ids, views).items()
         }
 
     def streamed(
@@ -95,13 +91,32 @@ def _name(teacher: int, field: str) -> str:
     return f"teacher_{teacher}_{field}"
 
 
-def _in_memory(caches: Sequence[Cache], views: int) -> dict[str, tf.Tensor]:
-    """Each field of the records of one teacher: [V * R, ...]."""
-    records = np.concatenate(
-        [cache.records(view) for view in range(views) for cache in caches]
-    )
-    with tf.device("/cpu:0"):
-        return {
-            field: tf.constant(np.ascontiguousarray(records[field]))
-            for field in caches[0].format.fields
+class _Memory:
+    """The caches of one teacher, each field of their records in a tensor of its own."""
+
+    def __init__(self, caches: Sequence[Cache], views: int) -> None:
+        """The ids of unlabelled examples follow the others in each view."""
+        form = caches[0].format
+        self._num_labeled = caches[0].num_ids
+        self._num_ids = sum(cache.num_ids for cache in caches)
+        fields = {
+            name: np.zeros((views * self._num_ids, *kind.shape), kind.base)
+            for name in form.fields
+            for kind in (form.record[name],)
         }
+        begin = 0
+        # One by one, since all records and all fields at once take twice as much.
+        for view, cache in itertools.product(range(views), caches):
+            records = cache.records(view)
+            for name, values in fields.items():
+                values[begin : begin + len(records)] = records[name]
+            begin += len(records)
+        with tf.device("/cpu:0"):
+            self._fields = {name: tf.constant(x) for name, x in fields.items()}
+
+    def gathered(self, ids: tf.Tensor, views: tf.Tensor) -> Batch:
+        """The fields of some examples: int64 [B], int64 [B] -> [B, ...] each."""
+        unlabeled = ids - UNLABELED_FROM + self._num_labeled
+        places = tf.where(ids < UNLABELED_FROM, ids, unlabeled)
+        rows = views * self._num_ids + places
+        return {name: tf.gather(values, rows) for name, values in self._fields.items()}
