@@ -8,6 +8,7 @@ makes it nor on how many do.
 import contextlib
 import dataclasses
 import sys
+import time
 from collections.abc import Callable
 
 import tqdm
@@ -19,6 +20,8 @@ from trainer.stages.session import Session
 from trainer.stages.soft_targets import caches
 from trainer.stages.soft_targets.answers import Answers
 from trainer.stages.soft_targets.caches import TransferSet
+
+_TELL_SECS = 30  # between two lines where there is no terminal for a bar
 
 # What the chief makes of the manifest that a folder has, and of the one it needs.
 Claim = Callable[[epath.Path, TransferSet, Manifest], None]
@@ -96,8 +99,13 @@ def _write_missing(session: Session, teacher: int, transfer: TransferSet) -> Non
         file=sys.stderr,
         disable=not sys.stderr.isatty(),
     ) as progress:
+        done, told_at = 0, time.monotonic()
         for shard, views in missing.items():
             records = answers.of_shard(manifest.shards[shard], views, progress.update)
             for view, written in records.items():
                 path = soft_targets.shard_path(folder, view, shard)
                 soft_targets.write_shard(path, written)
+                done += len(written)
+            if progress.disable and time.monotonic() - told_at > _TELL_SECS:
+                console.say(f"{folder}: {done:,} of {total:,} answers are kept")
+                told_at = time.monotonic()
