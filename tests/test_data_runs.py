@@ -13,7 +13,7 @@ from trainer import main, stages
 from trainer.config import load
 from trainer.events import read_metrics
 from trainer.stages.baseline import alone
-from trainer.stages.student import distillation
+from trainer.stages.student import distillation, online
 
 TRAININGS = """
 [teacher]
@@ -184,7 +184,8 @@ def test_the_baseline_takes_the_student_s_steps_on_labelled_images(tmp_path, tfd
     assert 3 not in labels
     assert len(session.training) == 160 > num_labeled
     model = session.build("student", 0)
-    taught, baseline = distillation(session, model, model, 0), alone(session, model, 0)
+    taught = distillation(session, model, online([model]), 0)
+    baseline = alone(session, model, 0)
     assert taught.examples is session.transfer
     assert baseline.examples is session.labeled
     # Two epochs of what the student sees, in batches of 16.
