@@ -96,9 +96,9 @@ def differences(
     for i, place in enumerate(dict.fromkeys(number.tolist())):
         shard, view = manifest.shards[place], i % manifest.views
         path = soft_targets.shard_path(folder, view, place)
-        kept = soft_targets.read_shard(path, manifest, shard)[:_STRETCH]
+        kept = soft_targets.read_shard(path, manifest, shard)
         # Of examples that are gone nothing can be asked.
-        kept = kept[np.isin(kept["id"], transfer.examples.ids)]
+        kept = kept[np.isin(kept["id"], transfer.examples.ids)][:_STRETCH]
         if not len(kept):
             continue
         count = int(kept["id"][-1]) + 1 - shard.first
@@ -108,16 +108,21 @@ def differences(
         errors.append(np.abs(before - now))
         hits.append(_first(before, manifest) == _first(now, manifest))
         largest = max(largest, float(np.abs(before).max()))
-    is_float32 = session.precision(list(session.config.teachers)[teacher]) == "float32"
-    tolerance = _FLOAT32_TOLERANCE if is_float32 else _MIXED_TOLERANCE
     every = np.concatenate(errors)
     return Differences(
         num_answers=len(every),
         largest=float(every.max()),
         mean=float(every.mean()),
         same_top=float(np.concatenate(hits).mean()),
-        tolerance=tolerance * max(1.0, largest),
+        tolerance=_tolerance(session, teacher) * max(1.0, largest),
     )
+
+
+def _tolerance(session: Session, teacher: int) -> float:
+    """Of an error, relative to the largest logit."""
+    role = list(session.config.teachers)[teacher]
+    is_float32 = session.precision(role) == "float32"
+    return _FLOAT32_TOLERANCE if is_float32 else _MIXED_TOLERANCE
 
 
 def _logits(records: np.ndarray, manifest: Manifest) -> np.ndarray:
