@@ -7,7 +7,6 @@ from trainer import attempts
 from trainer.attempts import BudgetSpentError
 from trainer.rendezvous import PeerLostError
 from trainer.termination import StoppedError
-from trainer.workdir import SOFT_TARGETS
 
 
 @pytest.fixture
@@ -17,8 +16,9 @@ def workdir(tmp_path):
 
 def start(workdir, *, max_restarts=2, end=PeerLostError, keep=None):
     """One start; `keep` names a file that it leaves."""
-    shards = workdir / SOFT_TARGETS
-    with attempts.counted(workdir, soft_targets=shards, max_restarts=max_restarts):
+    with attempts.counted(
+        workdir, soft_targets=workdir / "soft_targets", max_restarts=max_restarts
+    ):
         if keep:
             (workdir / keep).parent.mkdir(parents=True, exist_ok=True)
             (workdir / keep).write_text("")
@@ -49,6 +49,27 @@ def test_a_model_or_results_are_kept_steps_too(workdir):
     for keep in ("teacher/last.keras", "student/seed-0/model.keras", "results.json"):
         with pytest.raises(PeerLostError):
             start(workdir, max_restarts=0, keep=keep)
+
+
+def test_a_new_shard_of_soft_targets_is_a_kept_step_and_half_a_shard_is_none(workdir):
+    folder = "soft_targets/member-1/train/view-0003"
+    for i in range(4):
+        with pytest.raises(StoppedError):
+            start(
+                workdir,
+                max_restarts=0,
+                end=StoppedError,
+                keep=f"{folder}/shard-{i:05d}.tfrecord",
+            )
+    with pytest.raises(StoppedError):
+        start(
+            workdir,
+            max_restarts=0,
+            end=StoppedError,
+            keep=f"{folder}/.writing-shard-00004.tfrecord",
+        )
+    with pytest.raises(BudgetSpentError):
+        start(workdir, max_restarts=0)
 
 
 @pytest.mark.parametrize("end", [None, ValueError, KeyboardInterrupt])

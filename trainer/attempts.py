@@ -6,6 +6,7 @@ nor a new model, nor a new shard of soft targets, has been for nothing.
 """
 
 import contextlib
+import fnmatch
 import json
 from collections.abc import Iterator
 
@@ -45,7 +46,11 @@ def counted(
 
 
 def _begin(path: epath.Path, soft_targets: epath.Path, max_restarts: int) -> None:
-    num_shards = sum(file.suffix == ".tfrecord" for file in files.under(soft_targets))
+    # Those that are being written have names of another kind.
+    num_shards = sum(
+        fnmatch.fnmatch(file.name, "shard-*.tfrecord")
+        for file in files.under(soft_targets)
+    )
     kept = [*workdir.kept(path), f"{num_shards} shards of soft targets"]
     in_vain, kept_before = _read(path)
     in_vain = in_vain + 1 if kept == kept_before else 0

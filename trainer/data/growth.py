@@ -9,7 +9,7 @@ from etils import epath
 
 from trainer import files
 from trainer.config import DataConfig
-from trainer.data import file_list
+from trainer.data import file_list, splits
 from trainer.data.examples import DataError
 from trainer.data.file_list import EXAMPLE, GONE, ListedFile
 from trainer.data.folder import check_damaged
@@ -55,7 +55,7 @@ def grow(data: DataConfig, lists: epath.Path) -> list[str]:
 
     Raises:
       DataError: no folder is among the datasets, or it has no list yet, or new images
-        are damaged unless data.skip_corrupt.
+        are of other classes, or damaged unless data.skip_corrupt.
     """
     folders = [(part, kept) for part, kept in parts(data, lists) if part.is_folder]
     if not folders:
@@ -67,19 +67,22 @@ def grow(data: DataConfig, lists: epath.Path) -> list[str]:
 
 
 def _grow(data: DataConfig, lists: epath.Path) -> str:
-    setting, split = next(iter(data.splits.items()))
-    name = split.partition("[")[0].strip()
+    root = _root(data)
+    images = layout_of(root, setting=data.setting).images
+    name = splits.used(data, images)[0]
+    setting = next(iter(data.splits))
     path = file_list.list_path(lists, name)
     if not files.is_there(path):
         raise DataError(
             f"{path} must list the files of {setting} that have soft targets, got no "
             "such file; run `python -m trainer soft-targets build` first"
         )
-    root = _root(data)
-    found = layout_of(root, setting=data.setting).images.get(name, {})
+    found = images.get(name, {})
     lines = file_list.read(path)
     known = {line.path for line in lines}
     came = {file: kind for file, kind in found.items() if file not in known}
+    if data.is_labeled:
+        _check_classes(data, {line.class_name for line in lines}, set(came.values()))
     new = file_list.new_list(root, came, split=name)
     check_damaged(data, root, {name: new})
     kept = [_as_found(line, found) for line in lines]
@@ -87,6 +90,17 @@ def _grow(data: DataConfig, lists: epath.Path) -> str:
     if new or num_gone:
         file_list.write(path, [*kept, *new])
     return f"{data.dataset}: {len(new)} files have come, {num_gone} are gone"
+
+
+def _check_classes(data: DataConfig, known: set[str], came: set[str]) -> None:
+    new = sorted(came - known)
+    if new:
+        raise DataError(
+            f"new files of {data.dataset!r} must be of its classes, got "
+            f"{', '.join(new)}, which the teacher does not know; remove them, or "
+            "build the soft targets of another teacher in another "
+            "distill.soft_targets_dir"
+        )
 
 
 def _root(data: DataConfig) -> str:

@@ -30,10 +30,12 @@ class Cache:
                 "soft-targets build` with the same --config and --workdir"
             )
         manifests.check(folder, found, wanted)
-        _check_extent(folder, found, wanted)
-        shards.check_there(folder, found, views=wanted.views)
+        manifests.check_ids(folder, found, wanted)
+        _check_views(folder, found, wanted)
+        # A run that began before the cache grew has no use for the rest.
+        self.manifest = found.until(wanted.num_ids)
+        shards.check_there(folder, self.manifest, views=wanted.views)
         self.folder = folder
-        self.manifest = found
         self._views = wanted.views
 
     @property
@@ -133,13 +135,9 @@ class Cache:
             return tf.constant(paths), tf.constant(bounds, tf.int64)
 
 
-def _check_extent(folder: epath.Path, found: Manifest, wanted: Manifest) -> None:
-    for what, there, needed, way in (
-        ("views", found.views, wanted.views, "build"),
-        ("ids", found.num_ids, wanted.num_ids, "extend"),
-    ):
-        if there < needed:
-            raise SoftTargetsError(
-                f"{folder} must hold {needed} {what}, got {there}; run `python -m "
-                f"trainer soft-targets {way}`, which adds the others"
-            )
+def _check_views(folder: epath.Path, found: Manifest, wanted: Manifest) -> None:
+    if found.views < wanted.views:
+        raise SoftTargetsError(
+            f"{folder} must hold {wanted.views} views, got {found.views}; run `python "
+            "-m trainer soft-targets build`, which adds the others"
+        )

@@ -44,7 +44,7 @@ class Manifest:
     """
 
     teacher: dict[str, Any]  # model, options, image_size, weights (SHA-256)
-    dataset: dict[str, Any]  # name, split, input_shape
+    dataset: dict[str, Any]  # split, input_shape
     growth: tuple[dict[str, Any], ...]
     class_names: tuple[str, ...]
     augment: dict[str, Any]  # name, options, seed
@@ -58,6 +58,14 @@ class Manifest:
     def num_ids(self) -> int:
         """How many ids the split had when the cache was begun or last extended."""
         return int(self.growth[-1]["num_ids"])
+
+    def until(self, num_ids: int) -> "Manifest":
+        """What the cache was when its split had `num_ids` ids, one of its `growth`."""
+        return dataclasses.replace(
+            self,
+            growth=tuple(x for x in self.growth if x["num_ids"] <= num_ids),
+            shards=tuple(shard for shard in self.shards if shard.last <= num_ids),
+        )
 
     @property
     def num_records(self) -> int:
@@ -155,6 +163,19 @@ def check(folder: epath.Path, found: Manifest, wanted: Manifest) -> None:
             f"{missing[0]:g}, got {_listed(found.temperatures)}; it cannot be derived "
             "from these: set distill.temperature to one of them, or build in another "
             "distill.soft_targets_dir with distill.tail_temperatures"
+        )
+
+
+def check_ids(folder: epath.Path, found: Manifest, wanted: Manifest) -> None:
+    """Looks whether a cache has all ids of the `wanted` one.
+
+    Raises:
+      SoftTargetsError: it has fewer.
+    """
+    if found.num_ids < wanted.num_ids:
+        raise SoftTargetsError(
+            f"{folder} must hold {wanted.num_ids} ids, got {found.num_ids}; run "
+            "`python -m trainer soft-targets extend`, which adds the others"
         )
 
 

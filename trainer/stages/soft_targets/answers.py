@@ -51,10 +51,11 @@ class Answers:
         `advance` hears of every so many answers.
 
         Raises:
-          SoftTargetsError: one is no finite number.
+          SoftTargetsError: one is no finite number, or an example is gone.
         """
         every = self._transfer.examples
         within = (every.ids >= shard.first) & (every.ids < shard.last)
+        self._check_whole(shard, int(within.sum()))
         if not within.any():
             return {view: np.zeros(0, self._format.record) for view in views}
         examples = every.select(within)
@@ -189,6 +190,15 @@ class Answers:
 
         compiled: Callable[[tf.Tensor], Batch] = tf.function(step, autograph=False)
         return compiled
+
+    def _check_whole(self, shard: Shard, count: int) -> None:
+        if count != shard.count:
+            raise SoftTargetsError(
+                f"the ids {shard.first} to {shard.last - 1} of split "
+                f"{self._transfer.split!r} must be of {shard.count} examples as the "
+                f"cache has them, got {count}, because images are gone since; build "
+                "all soft targets anew in another distill.soft_targets_dir"
+            )
 
     def _check(self, ids: np.ndarray, answers: dict[str, np.ndarray]) -> None:
         for name, what, way in (

@@ -68,7 +68,8 @@ def _begin(folder: epath.Path, transfer: TransferSet, wanted: Manifest) -> None:
         shards = transfer.shards()
         soft_targets.write(folder, dataclasses.replace(wanted, shards=shards))
         return
-    soft_targets.check(folder, found, wanted)
+    caches.check_begun(folder, found, transfer, wanted)
+    soft_targets.check_ids(folder, found, wanted)
     if found.views < wanted.views:
         soft_targets.write(folder, dataclasses.replace(found, views=wanted.views))
 
@@ -82,6 +83,8 @@ def _write_missing(session: Session, teacher: int, transfer: TransferSet) -> Non
             f"{folder} must be on a disk, or in a store, that all workers share, got "
             "no manifest there"
         )
+    # What came to the cache after the lists of this run is not for it to make.
+    manifest = manifest.until(transfer.num_ids)
     missing = {
         shard: views
         for shard, views in soft_targets.missing(folder, manifest).items()

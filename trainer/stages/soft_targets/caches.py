@@ -165,13 +165,37 @@ def manifest(
 
 
 def planned(session: Session, teacher: int, transfer: TransferSet) -> Manifest:
-    """What a cache will be when it is built, before the teacher is trained."""
-    found = soft_targets.read(folder(session, teacher, transfer))
-    views = session.config.distill.views
-    if found:
-        return dataclasses.replace(found, views=max(found.views, views))
-    shards = transfer.shards()
-    return manifest(session, teacher, transfer, weights="", shards=shards)
+    """What a cache will be when it is built, before the teacher is trained.
+
+    Raises:
+      SoftTargetsError: one of other answers is there.
+    """
+    place = folder(session, teacher, transfer)
+    found = soft_targets.read(place)
+    if found is None:
+        shards = transfer.shards()
+        return manifest(session, teacher, transfer, weights="", shards=shards)
+    weights = str(found.teacher.get("weights"))
+    wanted = manifest(session, teacher, transfer, weights=weights)
+    check_begun(place, found, transfer, wanted)
+    found = found.until(wanted.num_ids)
+    return dataclasses.replace(found, views=max(found.views, wanted.views))
+
+
+def check_begun(
+    place: epath.Path, found: Manifest, transfer: TransferSet, wanted: Manifest
+) -> None:
+    """Refuses a cache that is not the beginning of the `wanted` one.
+
+    Raises:
+      SoftTargetsError: it names the field that differs.
+    """
+    if found.num_ids < wanted.num_ids:
+        # The ids that it has must be of the same examples.
+        known = transfer.source.fingerprint(transfer.split, num_ids=found.num_ids)
+        before = {"num_ids": found.num_ids, "fingerprint": known}
+        wanted = dataclasses.replace(wanted, growth=(before,))
+    soft_targets.check(place, found, wanted)
 
 
 def opened(session: Session) -> CachedTargets:

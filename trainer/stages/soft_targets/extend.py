@@ -26,8 +26,10 @@ def extend(session: Session) -> None:
     """
     lists = caches.lists(session)
     if session.workers.is_chief:
-        for line in data.grow(session.config.data, lists):
-            console.say(line)
+        # Two that append at a time would give an id to two files.
+        with soft_targets.alone(lists):
+            for line in data.grow(session.config.data, lists):
+                console.say(line)
     session.workers.meet()
     fill(dataclasses.replace(session, lists=lists), _continue)
 
@@ -40,10 +42,7 @@ def _continue(folder: epath.Path, transfer: TransferSet, wanted: Manifest) -> No
             f"{folder} must hold soft targets, got none; run `python -m trainer "
             "soft-targets build` first"
         )
-    # What is there must be of this run, and the ids before of the same files.
-    known = transfer.source.fingerprint(transfer.split, num_ids=found.num_ids)
-    before = {"num_ids": found.num_ids, "fingerprint": known}
-    soft_targets.check(folder, found, dataclasses.replace(wanted, growth=(before,)))
+    caches.check_begun(folder, found, transfer, wanted)
     if wanted.num_ids > found.num_ids:
         grown = dataclasses.replace(
             found,

@@ -96,30 +96,50 @@ def differences(
     for i, place in enumerate(dict.fromkeys(number.tolist())):
         shard, view = manifest.shards[place], i % manifest.views
         path = soft_targets.shard_path(folder, view, place)
-        kept = soft_targets.read_shard(path, manifest, shard)[:_STRETCH]
+        kept = soft_targets.read_shard(path, manifest, shard)
+        # Of examples that are gone nothing can be asked.
+        kept = kept[np.isin(kept["id"], transfer.examples.ids)][:_STRETCH]
         if not len(kept):
             continue
         count = int(kept["id"][-1]) + 1 - shard.first
         stretch = dataclasses.replace(shard, num_ids=count, count=len(kept))
         again = answers.of_shard(stretch, [view], lambda count: None)[view]
-        errors.append(np.abs(_logits(kept) - _logits(again)))
-        hits.append(kept["logits"].argmax(axis=1) == again["logits"].argmax(axis=1))
-        largest = max(largest, float(np.abs(_logits(kept)).max()))
-    is_float32 = session.precision(list(session.config.teachers)[teacher]) == "float32"
-    tolerance = _FLOAT32_TOLERANCE if is_float32 else _MIXED_TOLERANCE
+        before, now = (_logits(records, manifest) for records in (kept, again))
+        errors.append(np.abs(before - now))
+        hits.append(_first(before, manifest) == _first(now, manifest))
+        largest = max(largest, float(np.abs(before).max()))
     every = np.concatenate(errors)
     return Differences(
         num_answers=len(every),
         largest=float(every.max()),
         mean=float(every.mean()),
         same_top=float(np.concatenate(hits).mean()),
-        tolerance=tolerance * max(1.0, largest),
+        tolerance=_tolerance(session, teacher) * max(1.0, largest),
     )
 
 
-def _logits(records: np.ndarray) -> np.ndarray:
-    """All that they keep of the logits, in float64; of the top k in their order."""
-    parts = [records["logits"].astype(np.float64)]
-    if "tails" in (records.dtype.names or ()):
-        parts.append(records["tails"].astype(np.float64))
-    return np.concatenate(parts, axis=1)
+def _tolerance(session: Session, teacher: int) -> float:
+    """Of an error, relative to the largest logit."""
+    role = list(session.config.teachers)[teacher]
+    is_float32 = session.precision(role) == "float32"
+    return _FLOAT32_TOLERANCE if is_float32 else _MIXED_TOLERANCE
+
+
+def _logits(records: np.ndarray, manifest: Manifest) -> np.ndarray:
+    """All that they keep of the logits, in float64: [M, C], of the top k [M, C + T].
+
+    There the classes that are not kept stand at the last that is, beside which one
+    may stand by rounding.
+    """
+    logits = records["logits"].astype(np.float64)
+    if not manifest.top_k:
+        return logits
+    every = np.repeat(logits[:, -1:], len(manifest.class_names), axis=1)
+    np.put_along_axis(every, records["classes"].astype(int), logits, axis=1)
+    return np.concatenate([every, records["tails"].astype(np.float64)], axis=1)
+
+
+def _first(logits: np.ndarray, manifest: Manifest) -> np.ndarray:
+    """The class of the largest logit: int [M]."""
+    largest: np.ndarray = logits[:, : len(manifest.class_names)].argmax(axis=1)
+    return largest
