@@ -1,0 +1,147 @@
+"""Students that learn from a teacher's answers on disk, against the teacher itself."""
+
+import pathlib
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from tests import cached_runs, runs
+from tests.cached_runs import (
+    CACHED,
+    SHIFTED,
+    STREAMED,
+    answers,
+    assert_same,
+    batches,
+    cached_session,
+    session,
+    taught,
+)
+from trainer import data, stages
+from trainer.events import read_metrics
+from trainer.stages.baseline import alone
+from trainer.stages.soft_targets import caches
+
+
+@pytest.fixture(scope="module")
+def world(tmp_path_factory) -> pathlib.Path:
+    folder = tmp_path_factory.mktemp("world")
+    cached_runs.prepare(folder)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def plain(world) -> str:
+    """The setting of caches of the images as they are."""
+    cached_session(world, world / "plain")
+    return f"distill.soft_targets_dir='{world}/plain/soft_targets'"
+
+
+@pytest.fixture(scope="module")
+def shifted(world) -> str:
+    """The setting of caches of two views of the images."""
+    cached_session(world, world / "shifted", SHIFTED, "distill.views=2")
+    return f"distill.soft_targets_dir='{world}/shifted/soft_targets'"
+
+
+def trained(opened: stages.Session) -> tuple[list[np.ndarray], list[dict]]:
+    """The last weights of a student, and what was written of its training."""
+    stages.STAGES["student"](opened)
+    folder = opened.folder("student", 0)
+    lines = [
+        {k: v for k, v in line.items() if k == "step" or k.startswith("train/")}
+        for line in read_metrics(folder / "metrics.jsonl")
+    ]
+    return runs.weights(folder / "last.keras"), lines
+
+
+def assert_same_trainings(ours, theirs) -> None:
+    for a, b in zip(ours[0], theirs[0], strict=True):
+        np.testing.assert_array_equal(a, b)
+    assert ours[1] == theirs[1]
+    assert len(ours[1]) >= 10
+
+
+# Cached is online.
+
+
+def test_200_steps_are_those_of_a_live_teacher(world, plain, tmp_path):
+    online = trained(session(world, tmp_path / "online"))
+    cached = trained(session(world, tmp_path / "cached", CACHED, plain))
+    assert_same_trainings(cached, online)
+
+
+def test_two_epochs_of_two_views_are_those_of_a_live_teacher(world, shifted, tmp_path):
+    online = trained(session(world, tmp_path / "online", SHIFTED))
+    sets = (CACHED, shifted, SHIFTED, "distill.views=2")
+    assert_same_trainings(trained(session(world, tmp_path / "cached", *sets)), online)
+
+
+@pytest.mark.parametrize("first_step", [0, 137])
+def test_streamed_batches_bring_the_answers_to_what_they_show(
+    world, shifted, tmp_path, first_step
+):
+    """Over the end of an epoch, and from shards that begin at other ids than files."""
+    sets = (CACHED, shifted, SHIFTED, "distill.views=2", "data.exclude_labels=[3]")
+    streamed = session(world, tmp_path / "a", *sets, *STREAMED)
+    training = taught(streamed)
+    assert not training.beside.is_in_memory
+    found = batches(streamed, training, 100, first_step=first_step)
+    views = [batch["id"] for batch in found]
+    assert len(set(np.concatenate(views).tolist())) > 1500
+    for batch in found:
+        assert 3 not in batch["label"]
+        np.testing.assert_array_equal(
+            batch["teacher_0_logits"], answers(streamed, batch["input"])
+        )
+
+
+def test_streamed_answers_are_those_in_memory(world, shifted, tmp_path):
+    sets = (CACHED, shifted, SHIFTED, "distill.views=2")
+    streamed = session(world, tmp_path / "a", *sets, *STREAMED)
+    in_memory = taught(session(world, tmp_path / "b", *sets)).beside
+    assert in_memory.is_in_memory
+    # Ten batches end the epoch of the first view.
+    found = batches(streamed, taught(streamed), 20, first_step=90)
+    for i, batch in enumerate(found):
+        ids = tf.constant(batch["id"])
+        gathered = in_memory.gathered(ids, tf.fill([20], tf.constant(i // 10, tf.int64)))
+        np.testing.assert_array_equal(
+            batch["teacher_0_logits"], gathered["teacher_0_logits"]
+        )
+
+
+@pytest.mark.parametrize(
+    "streamed", [False, pytest.param(True, marks=pytest.mark.slow)]
+)
+def test_all_seeds_and_their_baselines_see_the_views_of_the_cache(
+    world, shifted, tmp_path, streamed
+):
+    sets = [CACHED, shifted, SHIFTED, "distill.views=2", "seeds=[0, 1]"]
+    opened = session(world, tmp_path, *sets, *(STREAMED if streamed else ()))
+    seen = {}
+    for seed in (0, 1):
+        training = taught(opened, seed)
+        of_student = batches(opened, training, 200)
+        of_baseline = batches(opened, alone(opened, training.model, seed), 200)
+        assert_same(of_student, of_baseline)
+        seen[seed] = [
+            {
+                int(i): image
+                for batch in of_student[epoch * 100 : epoch * 100 + 100]
+                for i, image in zip(batch["id"], batch["input"], strict=True)
+            }
+            for epoch in (0, 1)
+        ]
+        for batch in (of_student[0], of_student[150]):
+            np.testing.assert_array_equal(
+                batch["teacher_0_logits"], answers(opened, batch["input"])
+            )
+    moved = 0
+    for epoch in (0, 1):
+        assert seen[0][epoch].keys() == seen[1][epoch].keys() == set(range(1000, 3000))
+        for i, image in seen[0][epoch].items():
+            np.testing.assert_array_equal(image, seen[1][epoch][i])
+            moved += (image != seen[0][0][i]).any()
+    assert moved > 1500
