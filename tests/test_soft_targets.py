@@ -1,5 +1,6 @@
 """Students that learn from a teacher's answers on disk, against the teacher itself."""
 
+import dataclasses
 import pathlib
 
 import numpy as np
@@ -145,3 +146,31 @@ def test_all_seeds_and_their_baselines_see_the_views_of_the_cache(
             np.testing.assert_array_equal(image, seen[1][epoch][i])
             moved += (image != seen[0][0][i]).any()
     assert moved > 1500
+
+
+def test_one_cache_serves_the_students_of_all_seeds_and_any_number_of_pipelines(
+    world, shifted, tmp_path
+):
+    sets = (CACHED, shifted, SHIFTED, "distill.views=2")
+    opened = session(world, tmp_path, *sets, *STREAMED)
+    training = taught(opened)
+    first, second = (batches(opened, training, 2, first_step=99) for _ in range(2))
+    assert first[0].keys() >= {"teacher_0_logits"}
+    assert_same(first, second)
+    examples = dataclasses.replace(
+        training.examples, beside=training.beside, views=training.views
+    )
+    halves = []
+    for pipeline in (0, 1):
+        share = data.Share(
+            per_replica_batch_size=10,
+            num_replicas=2,
+            first_replica=pipeline,
+            local_replicas=1,
+        )
+        elements = examples.training(share, seed=0, first_step=99, finish=dict)
+        halves.append(list(elements.take(2).as_numpy_iterator()))
+    for whole, *parts in zip(first, *halves, strict=True):
+        for name in ("id", "label", "slot", "teacher_0_logits"):
+            joined = np.concatenate([part[name] for part in parts])
+            np.testing.assert_array_equal(joined, whole[name])

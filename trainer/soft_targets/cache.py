@@ -129,7 +129,8 @@ class Cache:
             for view in range(self._views)
         ]
         bounds = [shard.first for shard in every] + [every[-1].last]
-        with tf.device("/cpu:0"):
+        # Asked for in the graph of a pipeline first, and kept for other pipelines.
+        with tf.init_scope(), tf.device("/cpu:0"):
             return tf.constant(paths), tf.constant(bounds, tf.int64)
 
 
