@@ -77,6 +77,7 @@ class Dots(tfds.core.GeneratorBasedBuilder, skip_registration=True):
     """Noise in ten classes, of which each image is brightest at its class's pixel."""
 
     VERSION = tfds.core.Version("1.0.0")
+    SEED = 0
 
     def _info(self) -> tfds.core.DatasetInfo:
         features = {
@@ -98,7 +99,7 @@ class Dots(tfds.core.GeneratorBasedBuilder, skip_registration=True):
         }
 
     def _generate_examples(self, count: int) -> Iterator:
-        rng = np.random.default_rng(count)
+        rng = np.random.default_rng(count + self.SEED)
         images = rng.integers(0, 256, (count, *SHAPE), dtype=np.uint8)
         labels = images.reshape(count, -1)[:, :NUM_CLASSES].argmax(axis=1)
         pngs = tf.io.encode_png(images).numpy()
@@ -106,9 +107,11 @@ class Dots(tfds.core.GeneratorBasedBuilder, skip_registration=True):
             yield i, {"image": png, "label": int(label)}
 
 
-def prepare(folder: pathlib.Path) -> None:
+def prepare(folder: pathlib.Path, *, seed: int = 0) -> None:
     """The set, two teachers of it and the configs of runs with one and with both."""
-    Dots(data_dir=folder).download_and_prepare(
+    builder = Dots(data_dir=folder)
+    builder.SEED = seed
+    builder.download_and_prepare(
         download_config=tfds.download.DownloadConfig(num_shards=NUM_FILES)
     )
     for seed, name in enumerate(("teacher", "other")):

@@ -169,7 +169,8 @@ def test_one_cache_serves_the_students_of_all_seeds_and_any_number_of_pipelines(
             local_replicas=1,
         )
         elements = examples.training(share, seed=0, first_step=99, finish=dict)
-        halves.append(list(elements.take(2).as_numpy_iterator()))
+        elements = elements.take(2).with_options(data.pipeline_options())
+        halves.append(list(elements.as_numpy_iterator()))
     for whole, *parts in zip(first, *halves, strict=True):
         for name in ("id", "label", "slot", "teacher_0_logits"):
             joined = np.concatenate([part[name] for part in parts])
