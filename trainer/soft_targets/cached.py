@@ -30,8 +30,6 @@ class CachedTargets:
         self._teachers = teachers
         num_bytes = sum(cache.num_bytes for caches in teachers for cache in caches)
         self._memory: list[dict[str, tf.Tensor]] = []
-        self._num_labeled = teachers[0][0].num_ids
-        self._num_rows = sum(cache.num_ids for cache in teachers[0])
         if num_bytes <= memory_bytes:
             self._memory = [_in_memory(caches, views) for caches in teachers]
         elif len(teachers[0]) > 1:
@@ -48,11 +46,9 @@ class CachedTargets:
 
     def gathered(self, ids: tf.Tensor, views: tf.Tensor) -> Batch:
         """From memory those of some examples: int64 [B], int64 [B] -> [B, ...] each."""
-        is_unlabeled = ids >= UNLABELED_FROM
-        places = tf.where(is_unlabeled, ids - UNLABELED_FROM + self._num_labeled, ids)
-        rows = views * self._num_rows + places
+        rows = [_rows(caches, ids, views) for caches in self._teachers]
         return {
-            _name(i, field): tf.gather(values, rows)
+            _name(i, field): tf.gather(values, rows[i])
             for i, fields in enumerate(self._memory)
             for field, values in fields.items()
         }
@@ -105,3 +101,11 @@ def _in_memory(caches: Sequence[Cache], views: int) -> dict[str, tf.Tensor]:
             field: tf.constant(np.ascontiguousarray(records[field]))
             for field in caches[0].format.fields
         }
+
+
+def _rows(caches: Sequence[Cache], ids: tf.Tensor, views: tf.Tensor) -> tf.Tensor:
+    """Where the records of some examples are in the memory of one teacher: [B]."""
+    labeled, *_ = caches
+    is_unlabeled = ids >= UNLABELED_FROM
+    places = tf.where(is_unlabeled, ids - UNLABELED_FROM + labeled.num_ids, ids)
+    return views * sum(cache.num_ids for cache in caches) + places
