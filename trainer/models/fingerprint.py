@@ -8,10 +8,18 @@ import tensorflow as tf
 
 
 def fingerprint(model: keras.Model) -> str:
-    """SHA-256 of all variables, in their order, with shapes and types."""
+    """SHA-256 of all variables, in their order, with shapes and types.
+
+    The means and variances that the rows of a table are scaled by count with them.
+    """
+    values = [variable.value for variable in model.variables]
+    for layer in model._flatten_layers(include_self=False):
+        if isinstance(layer, keras.layers.Normalization):
+            # Given with the layer, they are no variables.
+            values += [layer.mean, layer.variance]
     digest = hashlib.sha256()
-    for variable in model.variables:
-        value = tf.convert_to_tensor(variable.value).numpy()
-        digest.update(f"{value.shape} {value.dtype}".encode())
-        digest.update(np.ascontiguousarray(value).tobytes())
+    for value in values:
+        array = tf.convert_to_tensor(value).numpy()
+        digest.update(f"{array.shape} {array.dtype}".encode())
+        digest.update(np.ascontiguousarray(array).tobytes())
     return digest.hexdigest()

@@ -72,20 +72,20 @@ class Cache:
         Raises:
           SoftTargetsError: one has not.
         """
-        for shard in self.manifest.shards:
+        for number, shard in enumerate(self.manifest.shards):
             within = ids[(ids >= shard.first) & (ids < shard.last)]
             if shard.count == shard.num_ids or not len(within):
                 continue
-            number = self.manifest.shards.index(shard)
-            path = shards.shard_path(self.folder, 0, number)
-            held = shards.read_shard(path, self.manifest, shard)["id"]
-            absent = within[~np.isin(within, held)]
-            if len(absent):
-                raise SoftTargetsError(
-                    f"{self.folder} must hold soft targets of every example of the "
-                    f"run, got none of the one with id {absent[0]}; it was damaged or "
-                    "gone when they were built: start anew in another --workdir"
-                )
+            for view in range(self._views):
+                path = shards.shard_path(self.folder, view, number)
+                held = shards.read_shard(path, self.manifest, shard)["id"]
+                absent = within[~np.isin(within, held)]
+                if len(absent):
+                    raise SoftTargetsError(
+                        f"{path} must hold soft targets of every example of the run, "
+                        f"got none of the one with id {absent[0]}; it was damaged or "
+                        "gone when they were built: start anew in another --workdir"
+                    )
 
     def streamed(
         self, view: tf.Tensor, first: tf.Tensor, last: tf.Tensor
@@ -131,7 +131,8 @@ class Cache:
             for view in range(self._views)
         ]
         bounds = [shard.first for shard in every] + [every[-1].last]
-        with tf.device("/cpu:0"):
+        # Asked for in the graph of a pipeline first, and kept for other pipelines.
+        with tf.init_scope(), tf.device("/cpu:0"):
             return tf.constant(paths), tf.constant(bounds, tf.int64)
 
 

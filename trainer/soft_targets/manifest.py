@@ -119,9 +119,9 @@ def read(folder: epath.Path) -> Manifest | None:
     with files.reached(path):
         if not path.exists():
             return None
-        text = path.read_text(encoding="utf-8")
+        content = path.read_bytes()
     try:
-        fields = dict(json.loads(text))
+        fields = dict(json.loads(content))
         version = fields.pop("version")
         if version != VERSION:
             raise SoftTargetsError(
@@ -129,7 +129,9 @@ def read(folder: epath.Path) -> Manifest | None:
                 "targets anew in another distill.soft_targets_dir, or use the release "
                 "of Alambic that wrote it"
             )
-        return _manifest(fields)
+        manifest = _manifest(fields)
+        _check_ids(manifest)
+        return manifest
     except SoftTargetsError:
         raise
     except (ValueError, TypeError, KeyError, AttributeError, IndexError) as error:
@@ -181,7 +183,7 @@ def check_ids(folder: epath.Path, found: Manifest, wanted: Manifest) -> None:
 
 def _check_field(folder: epath.Path, field: str, found: Any, wanted: Any) -> None:
     if isinstance(found, dict) and isinstance(wanted, dict):
-        for name in found.keys() | wanted.keys():
+        for name in {**found, **wanted}:
             inner = f"{field}.{name}"
             _check_field(folder, inner, found.get(name), wanted.get(name))
         return
@@ -206,7 +208,13 @@ def _manifest(fields: dict[str, Any]) -> Manifest:
     return Manifest(
         teacher=dict(fields["teacher"]),
         dataset=dict(fields["dataset"]),
-        growth=tuple(dict(stage) for stage in fields["growth"]),
+        growth=tuple(
+            {
+                "num_ids": int(stage["num_ids"]),
+                "fingerprint": str(stage["fingerprint"]),
+            }
+            for stage in fields["growth"]
+        ),
         class_names=tuple(map(str, fields["class_names"])),
         augment=dict(fields["augment"]),
         views=int(fields["views"]),
@@ -215,3 +223,15 @@ def _manifest(fields: dict[str, Any]) -> Manifest:
         temperatures=tuple(map(float, fields["temperatures"])),
         shards=tuple(Shard(**shard) for shard in fields["shards"]),
     )
+
+
+def _check_ids(manifest: Manifest) -> None:
+    """Looks whether each id has its place in one shard."""
+    bounds = [0, *(shard.last for shard in manifest.shards)]
+    firsts = [shard.first for shard in manifest.shards]
+    if firsts != bounds[:-1] or bounds[-1] != manifest.num_ids:
+        raise ValueError(f"shards of {bounds[-1]} of {manifest.num_ids} ids")
+    if any(not 0 <= shard.count <= shard.num_ids for shard in manifest.shards):
+        raise ValueError("a shard of more examples than ids")
+    if manifest.views < 1:
+        raise ValueError(f"{manifest.views} views")

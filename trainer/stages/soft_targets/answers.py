@@ -131,6 +131,8 @@ class Answers:
         )
         ids = np.full(num_batches * self._batch_size, examples.ids[0], np.int64)
         ids[: len(examples)] = examples.ids
+        # Views are those of the ids that students know.
+        ids += self._transfer.first
         numbers = tf.constant(views, tf.int64)
 
         def every_view(batch: Batch, ids: tf.Tensor) -> tf.data.Dataset:

@@ -22,6 +22,7 @@ class TransferSet:
     name: str  # of its folder
     source: data.Source
     split: str
+    first: int  # what the run adds to its ids
     used: np.ndarray  # int64 [M]: the ids that the run trains on
 
     @functools.cached_property
@@ -81,6 +82,7 @@ def transfer_sets(session: Session) -> list[TransferSet]:
             name=name,
             source=source,
             split=_whole(source, setting, split),
+            first=first,
             used=ids[ids // data.UNLABELED_FROM == first // data.UNLABELED_FROM]
             - first,
         )
