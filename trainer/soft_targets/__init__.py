@@ -5,7 +5,8 @@ know which kind they are given.
 """
 
 from trainer.soft_targets.answers import AnswerFormat
-from trainer.soft_targets.cache import Cache
+from trainer.soft_targets.blank import BlankTargets
+from trainer.soft_targets.cache import Cache, check_extent
 from trainer.soft_targets.cached import CachedTargets
 from trainer.soft_targets.ensemble import ensemble
 from trainer.soft_targets.errors import SoftTargetsError
@@ -33,6 +34,7 @@ __all__ = [
     "FRAMING_BYTES",
     "MANIFEST",
     "AnswerFormat",
+    "BlankTargets",
     "Cache",
     "CachedTargets",
     "Manifest",
@@ -40,6 +42,7 @@ __all__ = [
     "SoftTargetsError",
     "alone",
     "check",
+    "check_extent",
     "damage",
     "ensemble",
     "missing",

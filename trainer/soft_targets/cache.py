@@ -30,7 +30,7 @@ class Cache:
                 "soft-targets build` with the same --config and --workdir"
             )
         manifests.check(folder, found, wanted)
-        _check_extent(folder, found, wanted)
+        check_extent(folder, found, wanted)
         shards.check_there(folder, found, views=wanted.views)
         self.folder = folder
         self.manifest = found
@@ -49,7 +49,7 @@ class Cache:
     @property
     def num_bytes(self) -> int:
         """Of the records in memory, all views that are used."""
-        return self._views * self.num_ids * self.format.record.itemsize
+        return self.manifest.memory_bytes(views=self._views)
 
     def records(self, view: int) -> np.ndarray:
         """The records of a view by their ids: [R]; those of no example are zeros.
@@ -133,7 +133,12 @@ class Cache:
             return tf.constant(paths), tf.constant(bounds, tf.int64)
 
 
-def _check_extent(folder: epath.Path, found: Manifest, wanted: Manifest) -> None:
+def check_extent(folder: epath.Path, found: Manifest, wanted: Manifest) -> None:
+    """Refuses a cache of fewer views or ids than are `wanted`.
+
+    Raises:
+      SoftTargetsError: it names the command that adds the others.
+    """
     for what, there, needed, way in (
         ("views", found.views, wanted.views, "build"),
         ("ids", found.num_ids, wanted.num_ids, "extend"),

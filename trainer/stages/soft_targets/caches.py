@@ -165,13 +165,24 @@ def manifest(
 
 
 def planned(session: Session, teacher: int, transfer: TransferSet) -> Manifest:
-    """What a cache will be when it is built, before the teacher is trained."""
-    found = soft_targets.read(folder(session, teacher, transfer))
-    views = session.config.distill.views
-    if found:
-        return dataclasses.replace(found, views=max(found.views, views))
-    shards = transfer.shards()
-    return manifest(session, teacher, transfer, weights="", shards=shards)
+    """What a cache will be when it is built, before the teacher is trained.
+
+    Raises:
+      ConfigError: `top_k` would leave nothing to the tail.
+      SoftTargetsError: the cache that is there is not for this run, as far as can be
+        told without the teacher's weights.
+    """
+    place = folder(session, teacher, transfer)
+    found = soft_targets.read(place)
+    if found is None:
+        shards = transfer.shards()
+        return manifest(session, teacher, transfer, weights="", shards=shards)
+    weights = found.teacher.get("weights", "")
+    wanted = manifest(session, teacher, transfer, weights=weights)
+    soft_targets.check(place, found, wanted)
+    found = dataclasses.replace(found, views=max(found.views, wanted.views))
+    soft_targets.check_extent(place, found, wanted)
+    return found
 
 
 def opened(session: Session) -> CachedTargets:
