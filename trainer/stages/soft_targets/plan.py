@@ -25,7 +25,13 @@ class Building:
     secs: float  # to compute these on this machine
     num_bytes: int  # of all files
     missing_bytes: int  # of those that are not there yet
-    is_in_memory: bool  # when students train, or else they are streamed
+    memory_bytes: int  # of those that students train with
+    memory_budget: int  # of bytes
+
+    @property
+    def is_in_memory(self) -> bool:
+        """Whether students find them in memory, or else stream them."""
+        return self.memory_bytes <= self.memory_budget
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -98,13 +104,13 @@ def costs(
             )
     every = [cache for of_teacher in planned for cache in of_teacher]
     views = session.config.distill.views
-    held = sum(cache.manifest.memory_bytes(views=views) for cache in every)
     building = Building(
         num_answers=sum(cache.num_answers for cache in every),
         secs=total_secs,
         num_bytes=sum(cache.manifest.num_bytes for cache in every),
         missing_bytes=sum(cache.num_answers * cache.answer_bytes for cache in every),
-        is_in_memory=held <= session.config.data.memory_budget_bytes,
+        memory_bytes=sum(cache.manifest.memory_bytes(views=views) for cache in every),
+        memory_budget=session.config.data.memory_budget_bytes,
     )
     yield from _of_all(session, building)
     return building
@@ -157,13 +163,17 @@ def _of_all(session: Session, building: Building) -> Iterator[str]:
     section, seeds = session.config.student.train, session.config.seeds
     num_steps = optimizers.num_steps(section, num_examples=len(session.transfer))
     online = num_steps * section.global_batch_size * len(seeds)
-    where = "in memory" if building.is_in_memory else "streamed"
     yield (
         f"all: {building.num_answers:,} answers, about {_minutes(building.secs)}; "
         f"without a cache the students' {len(seeds)} x {num_steps:,} steps ask for "
         f"{online:,}"
     )
-    yield f"  {memory.text(building.num_bytes)}, {where} when students train"
+    where = "in memory" if building.is_in_memory else "streamed"
+    yield (
+        f"  {memory.text(building.num_bytes)} in files; {where} when students train, "
+        f"where they take {memory.text(building.memory_bytes)} and "
+        f"data.memory_budget_bytes allows {memory.text(building.memory_budget)}"
+    )
 
 
 def _minutes(secs: float) -> str:
