@@ -1,6 +1,7 @@
 """What the caches of soft targets would take: bytes, passes of the teacher, time."""
 
 import dataclasses
+import itertools
 import statistics
 from collections.abc import Generator, Iterable, Iterator
 
@@ -85,9 +86,9 @@ def costs(
         not for a cache.
       SoftTargetsError: a cache is there and is not for this run.
     """
+    sets = caches.transfer_sets(session)
     planned = [
         [_planned(session, teacher, transfer) for transfer in sets]
-        for sets in [caches.transfer_sets(session)]
         for teacher in range(len(session.config.teachers))
     ]
     total_secs = 0.0
@@ -102,16 +103,7 @@ def costs(
                 f"are to be computed: about {_minutes(secs)} at {rate:,.0f} a second "
                 f"on this machine (median of {_NUM_TIMED} passes)"
             )
-    every = [cache for of_teacher in planned for cache in of_teacher]
-    views = session.config.distill.views
-    building = Building(
-        num_answers=sum(cache.num_answers for cache in every),
-        secs=total_secs,
-        num_bytes=sum(cache.manifest.num_bytes for cache in every),
-        missing_bytes=sum(cache.num_answers * cache.answer_bytes for cache in every),
-        memory_bytes=sum(cache.manifest.memory_bytes(views=views) for cache in every),
-        memory_budget=session.config.data.memory_budget_bytes,
-    )
+    building = _building(session, itertools.chain(*planned), total_secs)
     yield from _of_all(session, building)
     return building
 
@@ -157,6 +149,20 @@ def _rate(session: Session, model: keras.Model, cache: PlannedCache) -> float:
     answers = Answers(session, model, cache.transfer, cache.manifest)
     secs = statistics.median(answers.secs_of_passes(_NUM_TIMED))
     return answers.num_a_pass / secs
+
+
+def _building(
+    session: Session, planned: Iterable[PlannedCache], secs: float
+) -> Building:
+    every, views = list(planned), session.config.distill.views
+    return Building(
+        num_answers=sum(cache.num_answers for cache in every),
+        secs=secs,
+        num_bytes=sum(cache.manifest.num_bytes for cache in every),
+        missing_bytes=sum(cache.num_answers * cache.answer_bytes for cache in every),
+        memory_bytes=sum(cache.manifest.memory_bytes(views=views) for cache in every),
+        memory_budget=session.config.data.memory_budget_bytes,
+    )
 
 
 def _of_all(session: Session, building: Building) -> Iterator[str]:
