@@ -1,9 +1,11 @@
 """What doctor knows of soft targets before the teacher is trained."""
 
 import contextlib
+import dataclasses
 import io
 import pathlib
 import re
+import shutil
 import tempfile
 
 import numpy as np
@@ -215,6 +217,19 @@ def test_a_cache_of_another_run_fails(begun, config, setting, field):
     assert failed == ("soft targets",)
     ((_, text),) = found["soft targets"]
     assert f"must hold the soft targets of this run, got another {field}" in text
+
+
+@pytest.mark.slow
+def test_a_cache_of_fewer_images_than_the_run_fails(begun, config, tmp_path):
+    shutil.copytree(begun, tmp_path, dirs_exist_ok=True)
+    folder = epath.Path(tmp_path / "soft_targets" / "train")
+    whole = soft_targets.read(folder)
+    growth = ({"num_ids": 30, "fingerprint": "of those that came first"},)
+    soft_targets.write(folder, dataclasses.replace(whole, growth=growth))
+    failed, found = told(config, tmp_path)
+    assert failed == ("soft targets",)
+    ((_, text),) = found["soft targets"]
+    assert "must hold 40 ids, got 30; run `python -m trainer soft-targets ext" in text
 
 
 @pytest.mark.slow
