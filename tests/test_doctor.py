@@ -15,7 +15,7 @@ import pytest
 from tests import runs
 from trainer import main
 from trainer.config import reader
-from trainer.doctor.examination import Examination
+from trainer.doctor.trainings import Trainings
 from trainer.stages.trial import Footprint, Trial
 
 TOPICS = (
@@ -306,10 +306,9 @@ def test_a_finetune_is_tried_and_counted(config, tmp_path):
 
 
 def test_the_estimate_waits_for_a_slow_pipeline(config, tmp_path):
-    examination = Examination(reader.load(str(config)), tmp_path, tmp_path)
-    examination._pipeline_rate = 10.0
+    trainings = Trainings(reader.load(str(config)), tmp_path)
     nothing = Footprint(weights=0, gradients=0, slots=0, averages=0)
-    examination._trials["student"] = Trial(
+    trainings.trials["student"] = Trial(
         num_steps=60,
         global_batch_size=20,
         first_secs=1.0,
@@ -319,7 +318,7 @@ def test_the_estimate_waits_for_a_slow_pipeline(config, tmp_path):
         peak=[],
     )
     # Two seeds of 60 steps, which wait two seconds each for their 20 examples.
-    (told,) = examination._estimate()
+    told = trainings.estimate(pipeline_rate=10.0, building=None)
     assert "about 4.0 minutes" in told
 
 

@@ -1,18 +1,59 @@
-"""How much a whole run writes."""
+"""How much a whole run writes, and whether there is room for it."""
 
 from collections.abc import Mapping
 
 import keras
+from etils import epath
 
-from trainer.stages.trial import Footprint, Trial, footprint
+from trainer import files, memory
+from trainer.config import Config
+from trainer.doctor.trainings import Trainings
+from trainer.stages.soft_targets.plan import Building
+from trainer.stages.trial import Footprint, footprint
 
 
-def needed_bytes(
-    trials: Mapping[str, Trial],
+def room(
+    path: epath.Path,
+    config: Config,
+    trainings: Trainings,
     teachers: Mapping[str, keras.Model],
     *,
-    num_trainings: Mapping[str, int],
-    keep_checkpoints: int,
+    building: Building | None,
+    free: int | None,
+) -> str:
+    """What a whole run keeps in the workdir `path`, and what of it is there.
+
+    `building` is that of soft targets in the workdir; None of `free` bytes where no one
+    knows.
+
+    Raises:
+      StorageError: less is free than is missing.
+    """
+    keep_checkpoints = config.runtime.keep_checkpoints
+    needed = _trained_bytes(trainings, teachers, keep_checkpoints=keep_checkpoints)
+    there = trainings.num_bytes_there()
+    what, way_out = "checkpoints and models", ""
+    if building:
+        needed += building.num_bytes
+        there += building.num_bytes - building.missing_bytes
+        what = "checkpoints, models and soft targets"
+        way_out = ", or put the soft targets elsewhere by distill.soft_targets_dir"
+    missing = needed - there
+    if free is not None and free < missing:
+        raise files.StorageError(
+            f"--workdir {path} needs about {memory.text(missing)} more for {what}, got "
+            f"{memory.text(free)} free; make room, choose another --workdir, or lower "
+            f"runtime.keep_checkpoints ({keep_checkpoints}){way_out}"
+        )
+    told = "" if free is None else f", {memory.text(free)} free"
+    return (
+        f"about {memory.text(needed)} for {what}, {memory.text(there)} of it "
+        f"there{told}"
+    )
+
+
+def _trained_bytes(
+    trainings: Trainings, teachers: Mapping[str, keras.Model], *, keep_checkpoints: int
 ) -> int:
     """Of all checkpoints and models, by the trials of the trainings in each role.
 
@@ -20,11 +61,11 @@ def needed_bytes(
     and without a training.
     """
     needed = sum(_saved(footprint(model, {})) for model in teachers.values())
-    for role, tried in trials.items():
+    for role, tried in trainings.trials.items():
         each = (keep_checkpoints + 2) * tried.footprint.state
         if role not in teachers:
             each += _saved(tried.footprint)
-        needed += num_trainings[role] * each
+        needed += trainings.counts[role] * each
     return needed
 
 

@@ -6,22 +6,24 @@ import time
 from collections.abc import Iterator
 
 import keras
-import tensorflow as tf
 from etils import epath
 
-from trainer import checkpoint, distribution, files, hardware, memory, models, workdir
+from trainer import distribution, memory, models, workdir
 from trainer.config import Config, ConfigError, RuntimeConfig
-from trainer.doctor import disk
+from trainer.doctor import disk, machine
 from trainer.doctor.findings import Check
+from trainer.doctor.trainings import Trainings
+from trainer.soft_targets import BlankTargets
 from trainer.stages import trial
 from trainer.stages.baseline import alone
 from trainer.stages.finetune import from_labels
 from trainer.stages.learner import Training
 from trainer.stages.opening import open_session
 from trainer.stages.session import Session
+from trainer.stages.soft_targets import caches
+from trainer.stages.soft_targets.plan import Building, costs
 from trainer.stages.student import distillation, online
-from trainer.stages.teacher import head_alone, head_role, supervised, take_weights
-from trainer.stages.trial import Trial
+from trainer.stages.teacher import head_alone, supervised, take_weights
 from trainer.termination import Termination
 
 _WRITTEN_BYTES = 2**20  # by the test of the disk
@@ -39,44 +41,40 @@ class Examination:
         self._config = config
         self._path = path
         self._scratch = scratch
-        self._seeds: dict[str, tuple[int, ...]] = {}  # of the trainings in each role
-        for role, teacher in config.teachers.items():
-            if teacher.head:
-                self._seeds[head_role(role)] = (teacher.seed,)
-            self._seeds[role] = (teacher.seed,)
-        self._seeds |= {"student": config.seeds, "baseline": config.seeds}
-        if config.finetune:
-            self._seeds["finetune"] = config.seeds
+        self._trainings = Trainings(config, path)
         self._teachers: dict[str, keras.Model] = {}
-        self._trials: dict[str, Trial] = {}
+        self._building: Building | None = None  # where students learn from caches
 
     def checks(self, surroundings: tuple[Check, ...] = ()) -> tuple[Check, ...]:
         """All of them, in the order of a run, with those of the `surroundings`."""
+        runtime = self._config.runtime
         steps = ("teacher step", "student step", "baseline step")
+        built = ("splits", "teacher model")
+        # Only a live teacher has to be ready before the student.
+        cached, taught = list[Check](), "teacher step"
+        if self._config.distill.soft_targets == "cached":
+            taught = "soft targets"
+            cached = [Check(taught, self._soft_targets, built)]
         return (
-            Check("machine", self._machine),
+            Check("machine", machine.parts),
             Check("devices", self._devices),
-            Check("GPU hints", self._gpu_hints, mark="note"),
-            Check("precision", self._precision),
+            Check("GPU hints", lambda: machine.gpu_hints(runtime), mark="note"),
+            Check("precision", lambda: machine.precision(self._session)),
             Check("workdir", self._workdir),
             *surroundings,
             Check("run", self._run),
             Check("dataset", self._dataset),
             Check("splits", self._splits, needs=("dataset",)),
             Check("teacher model", self._build_teacher, needs=("dataset",)),
-            Check("teacher step", self._teacher_step, ("splits", "teacher model")),
+            *cached,
+            Check("teacher step", self._teacher_step, built),
             Check("student model", self._build_student, needs=("dataset",)),
             Check("pipeline", self._pipeline, ("splits", "student model")),
-            Check("student step", self._student_step, (steps[0], "student model")),
+            Check("student step", self._student_step, (taught, "student model")),
             Check("baseline step", self._baseline_step, ("splits", "student model")),
             Check("disk", self._disk, needs=("workdir", *steps)),
             Check("estimate", self._estimate, ("pipeline", *steps), mark="note"),
         )
-
-    def _machine(self) -> Iterator[str]:
-        yield hardware.versions()
-        yield hardware.host()
-        yield from hardware.gpus() or ["no GPU is seen"]
 
     def _devices(self) -> Iterator[str]:
         runtime = self._config.runtime
@@ -95,8 +93,13 @@ class Examination:
 
     def _open_session(self, runtime: RuntimeConfig) -> None:
         """Of this process alone, whatever cluster it is in."""
+        distill = self._config.distill
+        if not distill.soft_targets_dir:
+            # What trainings write goes elsewhere; caches are looked for where they are.
+            caches_folder = str(self._path / workdir.SOFT_TARGETS)
+            distill = dataclasses.replace(distill, soft_targets_dir=caches_folder)
         self._session = open_session(
-            dataclasses.replace(self._config, runtime=runtime),
+            dataclasses.replace(self._config, runtime=runtime, distill=distill),
             self._scratch,
             None,
             Termination(
@@ -108,24 +111,6 @@ class Examination:
     @property
     def _strategy(self) -> str:
         return distribution.describe_devices(self._session.strategy)
-
-    def _gpu_hints(self) -> Iterator[str]:
-        num_seen = len(tf.config.list_physical_devices("GPU"))
-        wanted = max(self._config.runtime.min_gpus, hardware.num_driver_gpus())
-        if num_seen < wanted:
-            yield from hardware.gpu_hints(distribution.visible_gpus())
-
-    def _precision(self) -> Iterator[str]:
-        runtime = self._config.runtime
-        wanted = {
-            role: teacher.precision for role, teacher in self._config.teachers.items()
-        }
-        wanted["student"] = self._config.student.precision
-        for role, precision in wanted.items():
-            reason = distribution.precision_reason(precision, runtime, setting=role)
-            yield f"{role} {self._session.precision(role)} ({reason})"
-        compiled = "on" if self._session.xla else "off"
-        yield f"XLA {compiled} ({distribution.xla_reason(runtime)})"
 
     def _workdir(self) -> Iterator[str]:
         self._free = workdir.try_writing(self._path, num_bytes=_WRITTEN_BYTES)
@@ -139,17 +124,7 @@ class Examination:
 
     def _run(self) -> Iterator[str]:
         workdir.check(self._path, self._config)
-        begun = []
-        for role, seed, folder in self._trainings():
-            step = checkpoint.latest_position(folder / workdir.CHECKPOINTS).step
-            if (folder / workdir.FINISHED).exists():
-                begun.append(f"{role} seed {seed} finished")
-            elif step:
-                begun.append(f"{role} seed {seed} at step {step}")
-        if workdir.is_finished(self._path):
-            yield "finished, and so is the report"
-        else:
-            yield ", ".join(begun) or "nothing is trained there yet"
+        yield from self._trainings.how_far()
 
     def _dataset(self) -> Iterator[str]:
         for source in self._session.sources:
@@ -175,6 +150,10 @@ class Examination:
             model = self._session.build(role, teacher.seed)
             self._teachers[role] = model
             yield self._of_member(role, _parameters(teacher.model, model))
+
+    def _soft_targets(self) -> Iterator[str]:
+        teachers = self._teachers.values()
+        self._building = yield from costs(self._session, teachers)
 
     def _teacher_step(self) -> Iterator[str]:
         for role in self._teachers:
@@ -216,16 +195,27 @@ class Examination:
     def _student_step(self) -> Iterator[str]:
         for model in self._teachers.values():
             model.trainable = False
-        signals, seed = online([*self._teachers.values()]), self._config.seeds[0]
-        yield from self._try_out(
-            distillation(self._session, self._student, signals, seed)
-        )
+        yield from self._try_out(self._distillation())
         for role, model in self._teachers.items():
             name = role if len(self._teachers) > 1 else "the teacher"
             yield f"of {name} a replica keeps {trial.footprint(model, {}).text}"
         if self._config.finetune:
+            seed = self._config.seeds[0]
             for line in self._try_out(from_labels(self._session, self._student, seed)):
                 yield f"of its finetune: {line}"
+
+    def _distillation(self) -> Training:
+        """Of the student, by live teachers or by blank answers of a cache's form."""
+        session, seed = self._session, self._config.seeds[0]
+        if not self._building:
+            signals = online([*self._teachers.values()])
+            return distillation(session, self._student, signals, seed)
+        blank = BlankTargets(
+            [caches.answer_format(session)] * len(self._teachers),
+            is_in_memory=self._building.is_in_memory,
+        )
+        signals = blank.signals(temperature=self._config.distill.temperature)
+        return distillation(session, self._student, signals, seed, beside=blank)
 
     def _baseline_step(self) -> Iterator[str]:
         yield from self._try_out(
@@ -236,7 +226,7 @@ class Examination:
         # What an earlier trial left would count as memory of this one.
         gc.collect()
         tried = trial.try_out(self._session, training)
-        self._trials[training.role] = tried
+        self._trainings.trials[training.role] = tried
         yield (
             f"first of {tried.num_steps:,} done after {tried.first_secs:.1f} s, with "
             "tracing and compiling"
@@ -249,50 +239,25 @@ class Examination:
         yield from tried.peak
 
     def _disk(self) -> Iterator[str]:
-        needed = disk.needed_bytes(
-            self._trials,
+        yield disk.room(
+            self._path,
+            self._config,
+            self._trainings,
             self._teachers,
-            num_trainings={role: len(seeds) for role, seeds in self._seeds.items()},
-            keep_checkpoints=self._config.runtime.keep_checkpoints,
+            building=self._building if self._holds_caches else None,
+            free=self._free,
         )
-        there = sum(
-            files.num_bytes(file)
-            for *_, folder in self._trainings()
-            for file in files.under(folder)
-            if file.suffix in (".npz", ".keras")
-        )
-        missing = needed - there
-        if self._free is not None and self._free < missing:
-            raise files.StorageError(
-                f"--workdir {self._path} needs about {memory.text(missing)} more for "
-                f"checkpoints and models, got {memory.text(self._free)} free; make "
-                "room, choose another --workdir, or lower runtime.keep_checkpoints "
-                f"({self._config.runtime.keep_checkpoints})"
-            )
-        free = "" if self._free is None else f", {memory.text(self._free)} free"
-        yield (
-            f"about {memory.text(needed)} for checkpoints and models, "
-            f"{memory.text(there)} of it there{free}"
-        )
+
+    @property
+    def _holds_caches(self) -> bool:
+        """Whether the workdir is where caches would be."""
+        folder = workdir.soft_targets_folder(self._path, self._config)
+        return folder.is_relative_to(self._path)
 
     def _estimate(self) -> Iterator[str]:
-        parts, total = [], 0.0
-        for role, tried in self._trials.items():
-            num_trainings = len(self._seeds[role])
-            num_steps = num_trainings * tried.num_steps
-            # A few steps live on batches that were ready; a whole run cannot.
-            waited = tried.global_batch_size / self._pipeline_rate
-            total += num_steps * max(tried.step_secs, waited)
-            parts.append(f"{role} {num_trainings} x {tried.num_steps:,}")
-        yield (
-            f"about {total / 60:.1f} minutes for the steps of a whole run "
-            f"({', '.join(parts)}); validation, saving and the report come on top"
+        yield self._trainings.estimate(
+            pipeline_rate=self._pipeline_rate, building=self._building
         )
-
-    def _trainings(self) -> Iterator[tuple[str, int, epath.Path]]:
-        for role, seeds in self._seeds.items():
-            for seed in seeds:
-                yield role, seed, workdir.training_folder(self._path, role, seed)
 
 
 def _parameters(name: str, model: keras.Model) -> str:

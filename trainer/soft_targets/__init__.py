@@ -5,6 +5,7 @@ know which kind they are given.
 """
 
 from trainer.soft_targets.answers import AnswerFormat
+from trainer.soft_targets.blank import BlankTargets
 from trainer.soft_targets.cache import Cache
 from trainer.soft_targets.cached import CachedTargets
 from trainer.soft_targets.ensemble import ensemble
@@ -34,6 +35,7 @@ __all__ = [
     "FRAMING_BYTES",
     "MANIFEST",
     "AnswerFormat",
+    "BlankTargets",
     "Cache",
     "CachedTargets",
     "Manifest",

@@ -51,7 +51,7 @@ class Cache:
     @property
     def num_bytes(self) -> int:
         """Of the records in memory, all views that are used."""
-        return self._views * self.num_ids * self.format.record.itemsize
+        return self.manifest.memory_bytes(views=self._views)
 
     def records(self, view: int) -> np.ndarray:
         """The records of a view by their ids: [R]; those of no example are zeros.

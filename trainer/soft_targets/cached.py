@@ -8,6 +8,7 @@ import tensorflow as tf
 
 from trainer.data import UNLABELED_FROM, Batch
 from trainer.losses import SoftTargets
+from trainer.soft_targets.answers import AnswerFormat
 from trainer.soft_targets.cache import Cache
 from trainer.soft_targets.errors import SoftTargetsError
 
@@ -48,7 +49,7 @@ class CachedTargets:
     def gathered(self, ids: tf.Tensor, views: tf.Tensor) -> Batch:
         """From memory those of some examples: int64 [B], int64 [B] -> [B, ...] each."""
         return {
-            _name(i, field): values
+            field_name(i, field): values
             for i, memory in enumerate(self._memory)
             for field, values in memory.gathered(ids, views).items()
         }
@@ -63,22 +64,15 @@ class CachedTargets:
     def decoded(self, records: tf.Tensor, ids: tf.Tensor) -> Batch:
         """What raw records hold: string [B, teachers], int64 [B] -> [B, ...] each."""
         return {
-            _name(i, field): value
+            field_name(i, field): value
             for i, (cache,) in enumerate(self._teachers)
             for field, value in cache.parsed(records[:, i], ids).items()
         }
 
     def signals(self, *, temperature: float) -> list[Callable[[Batch], SoftTargets]]:
         """The signal of each teacher, from what batches bring."""
-
-        def signal(i: int) -> Callable[[Batch], SoftTargets]:
-            form = self._teachers[i][0].format
-            return lambda batch: form.targets(
-                {field: batch[_name(i, field)] for field in form.fields},
-                temperature=temperature,
-            )
-
-        return [signal(i) for i in range(len(self._teachers))]
+        formats = [caches[0].format for caches in self._teachers]
+        return signals_of(formats, temperature=temperature)
 
     def damage(self) -> str:
         """What is wrong with the first shard that cannot be read; "" with none."""
@@ -86,7 +80,21 @@ class CachedTargets:
         return next(filter(None, (cache.damage() for cache in every)), "")
 
 
-def _name(teacher: int, field: str) -> str:
+def signals_of(
+    formats: Sequence[AnswerFormat], *, temperature: float
+) -> list[Callable[[Batch], SoftTargets]]:
+    """The signal of each teacher, from the fields of its format in a batch."""
+
+    def signal(i: int, form: AnswerFormat) -> Callable[[Batch], SoftTargets]:
+        return lambda batch: form.targets(
+            {field: batch[field_name(i, field)] for field in form.fields},
+            temperature=temperature,
+        )
+
+    return [signal(i, form) for i, form in enumerate(formats)]
+
+
+def field_name(teacher: int, field: str) -> str:
     """Of a tensor in a batch."""
     return f"teacher_{teacher}_{field}"
 

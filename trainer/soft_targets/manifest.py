@@ -77,6 +77,10 @@ class Manifest:
         """Of all shards."""
         return self.num_records * (self.format.record.itemsize + FRAMING_BYTES)
 
+    def memory_bytes(self, *, views: int) -> int:
+        """Of the records of some views in memory, where each id has one."""
+        return views * self.num_ids * self.format.record.itemsize
+
     @property
     def format(self) -> AnswerFormat:
         """What a record holds."""

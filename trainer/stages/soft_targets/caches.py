@@ -170,7 +170,9 @@ def planned(session: Session, teacher: int, transfer: TransferSet) -> Manifest:
     """What a cache will be when it is built, before the teacher is trained.
 
     Raises:
-      SoftTargetsError: one of other answers is there.
+      ConfigError: `top_k` would leave nothing to the tail.
+      SoftTargetsError: the cache that is there is not for this run, as far as can be
+        told without the teacher's weights.
     """
     place = folder(session, teacher, transfer)
     found = soft_targets.read(place)
@@ -180,6 +182,7 @@ def planned(session: Session, teacher: int, transfer: TransferSet) -> Manifest:
     weights = str(found.teacher.get("weights"))
     wanted = manifest(session, teacher, transfer, weights=weights)
     check_begun(place, found, transfer, wanted)
+    soft_targets.check_ids(place, found, wanted)
     found = found.until(wanted.num_ids)
     return dataclasses.replace(found, views=max(found.views, wanted.views))
 

@@ -1,6 +1,12 @@
-"""What a cache of soft targets would take: bytes, passes of the teacher, time."""
+"""What the caches of soft targets would take: bytes, passes of the teacher, time."""
 
+import dataclasses
+import itertools
 import statistics
+from collections.abc import Generator, Iterable, Iterator
+
+import keras
+from etils import epath
 
 from trainer import memory, optimizers, soft_targets
 from trainer.soft_targets import Manifest
@@ -12,73 +18,167 @@ from trainer.stages.soft_targets.caches import TransferSet
 _NUM_TIMED = 5  # passes, after the first
 
 
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Building:
+    """What all caches of a run take."""
+
+    num_answers: int  # that are not there yet
+    secs: float  # to compute these on this machine
+    num_bytes: int  # of all files
+    missing_bytes: int  # of those that are not there yet
+    memory_bytes: int  # of those that students train with
+    memory_budget: int  # of bytes
+
+    @property
+    def is_in_memory(self) -> bool:
+        """Whether students find them in memory, or else stream them."""
+        return self.memory_bytes <= self.memory_budget
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class PlannedCache:
+    """A cache as it will be, and what of it is not there yet."""
+
+    folder: epath.Path
+    transfer: TransferSet
+    manifest: Manifest
+    is_begun: bool
+    missing: dict[int, list[int]]  # views of each shard
+
+    @property
+    def num_answers(self) -> int:
+        """How many are to be computed."""
+        return sum(
+            self.manifest.shards[shard].count * len(views)
+            for shard, views in self.missing.items()
+        )
+
+    @property
+    def answer_bytes(self) -> int:
+        """Of one answer in a file."""
+        return self.manifest.format.record.itemsize + soft_targets.FRAMING_BYTES
+
+    @property
+    def num_files(self) -> int:
+        """Of all shards and views."""
+        return len(self.manifest.shards) * self.manifest.views
+
+
 def plan(session: Session) -> None:
     """Prints what `build` would write and how long that would take; writes nothing."""
-    for line in lines(session):
+    models = (
+        session.build(role, section.seed)
+        for role, section in session.config.teachers.items()
+    )
+    for line in costs(session, models):
         print(line)
 
 
-def lines(session: Session) -> list[str]:
-    """A paragraph for each cache of the run, and one on all of them."""
-    found: list[str] = []
+def costs(
+    session: Session, models: Iterable[keras.Model]
+) -> Generator[str, None, Building]:
+    """A paragraph for each cache of the run, and one on all of them.
+
+    `models` are the teachers, with any weights.
+
+    Raises:
+      ConfigError: the students' examples, or what is kept of the answers to them, are
+        not for a cache.
+      SoftTargetsError: a cache is there and is not for this run.
+    """
+    sets = caches.transfer_sets(session)
+    planned = [
+        [_planned(session, teacher, transfer) for transfer in sets]
+        for teacher in range(len(session.config.teachers))
+    ]
     total_secs = 0.0
-    total_passes = 0
-    for teacher in range(len(session.config.teachers)):
-        for transfer in caches.transfer_sets(session):
-            manifest = caches.planned(session, teacher, transfer)
-            rate = _rate(session, teacher, transfer, manifest)
-            folder = caches.folder(session, teacher, transfer)
-            to_do = sum(
-                manifest.shards[shard].count * len(views)
-                for shard, views in soft_targets.missing(folder, manifest).items()
+    for of_teacher, model in zip(planned, models, strict=True):
+        for cache in of_teacher:
+            yield from _of_cache(cache)
+            rate = _rate(session, model, cache)
+            secs = cache.num_answers / rate
+            total_secs += secs
+            yield (
+                f"  {cache.num_answers:,} of {cache.manifest.num_records:,} answers "
+                f"are to be computed: about {_minutes(secs)} at {rate:,.0f} a second "
+                f"on this machine (median of {_NUM_TIMED} passes)"
             )
-            total_secs += to_do / rate
-            total_passes += to_do
-            found += _of_cache(session, transfer, manifest)
-            found.append(
-                f"  {to_do:,} of {manifest.num_records:,} answers are to be computed: "
-                f"about {_minutes(to_do / rate)} at {rate:,.0f} a second on this "
-                f"machine (median of {_NUM_TIMED} passes)"
-            )
-    return [*found, _against_online(session, total_passes, total_secs)]
+    building = _building(session, itertools.chain(*planned), total_secs)
+    yield from _of_all(session, building)
+    return building
 
 
-def _of_cache(session: Session, transfer: TransferSet, manifest: Manifest) -> list[str]:
-    each = manifest.format.record.itemsize + soft_targets.FRAMING_BYTES
-    budget = session.config.data.memory_budget_bytes
-    where = "in memory" if manifest.num_bytes <= budget else "streamed"
+def _planned(session: Session, teacher: int, transfer: TransferSet) -> PlannedCache:
+    folder = caches.folder(session, teacher, transfer)
+    manifest = caches.planned(session, teacher, transfer)
+    return PlannedCache(
+        folder=folder,
+        transfer=transfer,
+        manifest=manifest,
+        is_begun=soft_targets.read(folder) is not None,
+        missing=soft_targets.missing(folder, manifest),
+    )
+
+
+def _of_cache(cache: PlannedCache) -> Iterator[str]:
+    manifest = cache.manifest
     kept = (
         f"the {manifest.top_k} largest of {len(manifest.class_names)} logits"
         if manifest.top_k
         else f"all {len(manifest.class_names)} logits"
     )
     count = sum(shard.count for shard in manifest.shards)
-    return [
-        f"{transfer.name}: split {transfer.split!r}, {count:,} examples x "
-        f"{manifest.views} views, {kept} in {manifest.dtype}",
-        f"  {each} bytes each, {memory.text(manifest.num_bytes)} in "
-        f"{len(manifest.shards) * manifest.views} files; {where} when students train",
-    ]
+    yield (
+        f"{cache.folder}: split {cache.transfer.split!r}, {count:,} examples x "
+        f"{manifest.views} views, {kept} in {manifest.dtype}"
+    )
+    yield (
+        f"  {cache.answer_bytes} bytes each, {memory.text(manifest.num_bytes)} in "
+        f"{cache.num_files} files"
+    )
+    if cache.is_begun:
+        num_there = cache.num_files - sum(map(len, cache.missing.values()))
+        yield (
+            f"  {num_there} of {cache.num_files} files are there and of this run, as "
+            "far as can be told without the teacher's weights"
+        )
 
 
-def _rate(
-    session: Session, teacher: int, transfer: TransferSet, manifest: Manifest
-) -> float:
+def _rate(session: Session, model: keras.Model, cache: PlannedCache) -> float:
     """Answers a second; their number does not depend on the weights."""
-    role, section = list(session.config.teachers.items())[teacher]
-    model = session.build(role, section.seed)
-    answers = Answers(session, model, transfer, manifest)
+    answers = Answers(session, model, cache.transfer, cache.manifest)
     secs = statistics.median(answers.secs_of_passes(_NUM_TIMED))
     return answers.num_a_pass / secs
 
 
-def _against_online(session: Session, num_passes: int, secs: float) -> str:
+def _building(
+    session: Session, planned: Iterable[PlannedCache], secs: float
+) -> Building:
+    every, views = list(planned), session.config.distill.views
+    return Building(
+        num_answers=sum(cache.num_answers for cache in every),
+        secs=secs,
+        num_bytes=sum(cache.manifest.num_bytes for cache in every),
+        missing_bytes=sum(cache.num_answers * cache.answer_bytes for cache in every),
+        memory_bytes=sum(cache.manifest.memory_bytes(views=views) for cache in every),
+        memory_budget=session.config.data.memory_budget_bytes,
+    )
+
+
+def _of_all(session: Session, building: Building) -> Iterator[str]:
     section, seeds = session.config.student.train, session.config.seeds
     num_steps = optimizers.num_steps(section, num_examples=len(session.transfer))
     online = num_steps * section.global_batch_size * len(seeds)
-    return (
-        f"all: {num_passes:,} answers, about {_minutes(secs)}; without a cache the "
-        f"students' {len(seeds)} x {num_steps:,} steps ask for {online:,}"
+    yield (
+        f"all: {building.num_answers:,} answers, about {_minutes(building.secs)}; "
+        f"without a cache the students' {len(seeds)} x {num_steps:,} steps ask for "
+        f"{online:,}"
+    )
+    where = "in memory" if building.is_in_memory else "streamed"
+    yield (
+        f"  {memory.text(building.num_bytes)} in files; {where} when students train, "
+        f"where they take {memory.text(building.memory_bytes)} and "
+        f"data.memory_budget_bytes allows {memory.text(building.memory_budget)}"
     )
 
 

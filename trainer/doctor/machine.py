@@ -1,0 +1,36 @@
+"""The machine that a run would be on, and what it makes of settings left to it."""
+
+from collections.abc import Iterator
+
+import tensorflow as tf
+
+from trainer import distribution, hardware
+from trainer.config import RuntimeConfig
+from trainer.stages.session import Session
+
+
+def parts() -> Iterator[str]:
+    """What it is made of, with the versions of what drives it."""
+    yield hardware.versions()
+    yield hardware.host()
+    yield from hardware.gpus() or ["no GPU is seen"]
+
+
+def gpu_hints(runtime: RuntimeConfig) -> Iterator[str]:
+    """Why fewer GPUs are seen than are wanted, or than the driver shows."""
+    num_seen = len(tf.config.list_physical_devices("GPU"))
+    wanted = max(runtime.min_gpus, hardware.num_driver_gpus())
+    if num_seen < wanted:
+        yield from hardware.gpu_hints(distribution.visible_gpus())
+
+
+def precision(session: Session) -> Iterator[str]:
+    """Of each model, and whether XLA compiles it, with the reasons."""
+    config = session.config
+    wanted = {role: teacher.precision for role, teacher in config.teachers.items()}
+    wanted["student"] = config.student.precision
+    for role, value in wanted.items():
+        reason = distribution.precision_reason(value, config.runtime, setting=role)
+        yield f"{role} {session.precision(role)} ({reason})"
+    compiled = "on" if session.xla else "off"
+    yield f"XLA {compiled} ({distribution.xla_reason(config.runtime)})"

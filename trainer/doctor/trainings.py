@@ -1,0 +1,87 @@
+"""The trainings of a whole run: how far they are, what trials of them foretell."""
+
+from collections.abc import Iterator
+
+from etils import epath
+
+from trainer import checkpoint, files, workdir
+from trainer.config import Config
+from trainer.stages.soft_targets.plan import Building
+from trainer.stages.teacher import head_role
+from trainer.stages.trial import Trial
+
+
+class Trainings:
+    """Those that a config asks for, each with its folder in the workdir `path`."""
+
+    def __init__(self, config: Config, path: epath.Path) -> None:
+        self.trials: dict[str, Trial] = {}  # of the roles that were tried
+        self._path = path
+        self._seeds: dict[str, tuple[int, ...]] = {}
+        for role, teacher in config.teachers.items():
+            if teacher.head:
+                self._seeds[head_role(role)] = (teacher.seed,)
+            self._seeds[role] = (teacher.seed,)
+        self._seeds |= {"student": config.seeds, "baseline": config.seeds}
+        if config.finetune:
+            self._seeds["finetune"] = config.seeds
+
+    @property
+    def counts(self) -> dict[str, int]:
+        """How many there are in each role."""
+        return {role: len(seeds) for role, seeds in self._seeds.items()}
+
+    def how_far(self) -> Iterator[str]:
+        """What earlier starts have left of them.
+
+        Raises:
+          CheckpointError: what they left is damaged.
+        """
+        begun = []
+        for role, seed, folder in self._folders():
+            step = checkpoint.latest_position(folder / workdir.CHECKPOINTS).step
+            if (folder / workdir.FINISHED).exists():
+                begun.append(f"{role} seed {seed} finished")
+            elif step:
+                begun.append(f"{role} seed {seed} at step {step}")
+        if workdir.is_finished(self._path):
+            yield "finished, and so is the report"
+        else:
+            yield ", ".join(begun) or "nothing is trained there yet"
+
+    def num_bytes_there(self) -> int:
+        """Of the checkpoints and models that earlier starts have left."""
+        return sum(
+            files.num_bytes(file)
+            for *_, folder in self._folders()
+            for file in files.under(folder)
+            if file.suffix in (".npz", ".keras")
+        )
+
+    def estimate(self, *, pipeline_rate: float, building: Building | None) -> str:
+        """How long the steps of all take, at most `pipeline_rate` examples a second.
+
+        With the `building` of soft targets where students learn from caches.
+        """
+        parts, total = [], 0.0
+        for role, tried in self.trials.items():
+            num_trainings = self.counts[role]
+            num_steps = num_trainings * tried.num_steps
+            # A few steps live on batches that were ready; a whole run cannot.
+            waited = tried.global_batch_size / pipeline_rate
+            total += num_steps * max(tried.step_secs, waited)
+            parts.append(f"{role} {num_trainings} x {tried.num_steps:,}")
+        answers = ""
+        if building:
+            total += building.secs
+            answers = f" and {building.num_answers:,} answers of the teacher"
+        return (
+            f"about {total / 60:.1f} minutes for the steps of a whole run "
+            f"({', '.join(parts)}){answers}; validation, saving and the report come on "
+            "top"
+        )
+
+    def _folders(self) -> Iterator[tuple[str, int, epath.Path]]:
+        for role, seeds in self._seeds.items():
+            for seed in seeds:
+                yield role, seed, workdir.training_folder(self._path, role, seed)

@@ -1,0 +1,56 @@
+"""Soft targets of nobody, for trying a step before there is a cache. B = examples."""
+
+from collections.abc import Callable, Sequence
+
+import tensorflow as tf
+
+from trainer.data import Batch
+from trainer.losses import SoftTargets
+from trainer.soft_targets.answers import AnswerFormat
+from trainer.soft_targets.cached import field_name, signals_of
+
+
+class BlankTargets:
+    """What batches bring of teachers that answer 0 for each class.
+
+    In the shapes and types of a cache, and on its ways; see trainer.data.beside.Beside.
+    """
+
+    def __init__(self, formats: Sequence[AnswerFormat], *, is_in_memory: bool) -> None:
+        """`formats` are those of the caches of each teacher."""
+        self.is_in_memory = is_in_memory
+        self._formats = formats
+        with tf.device("/cpu:0"):
+            self._answers = [
+                form.kept(tf.zeros([1, form.num_classes])) for form in formats
+            ]
+
+    def gathered(self, ids: tf.Tensor, views: tf.Tensor) -> Batch:
+        """The answer to any example in any view: int64 [B], int64 [B] -> [B, ...]."""
+        del views
+        rows = tf.zeros_like(ids)
+        return {
+            field_name(i, field): tf.gather(values, rows)
+            for i, fields in enumerate(self._answers)
+            for field, values in fields.items()
+        }
+
+    def streamed(
+        self, view: tf.Tensor, first: tf.Tensor, last: tf.Tensor
+    ) -> tf.data.Dataset:
+        """A record without content for each of consecutive ids."""
+        del view
+        return tf.data.Dataset.range(first, last).map(lambda _: tf.constant(b""))
+
+    def decoded(self, records: tf.Tensor, ids: tf.Tensor) -> Batch:
+        """The answer in the place of each record: string [B], int64 [B] -> [B, ...]."""
+        del records
+        return self.gathered(ids, ids)
+
+    def signals(self, *, temperature: float) -> list[Callable[[Batch], SoftTargets]]:
+        """The signal of each teacher, from what batches bring."""
+        return signals_of(self._formats, temperature=temperature)
+
+    def damage(self) -> str:
+        """Nothing, where there are no files."""
+        return ""
