@@ -240,6 +240,7 @@ def test_dropout_is_ours_with_keras_rates_and_a_stream_each(name):
     )
 
 
+@pytest.mark.slow
 def test_masks_of_a_branch_do_not_depend_on_the_batch():
     model = build("EfficientNetB0")
     for layer in model.layers:  # as in inference, so that examples do not meet
@@ -322,9 +323,8 @@ def test_weights_for_images_normalised_otherwise_are_refused(tmp_path):
         load(build("EfficientNetB0"), tmp_path / "keras.weights.h5")
 
 
-@pytest.mark.parametrize(
-    "suffix", [pytest.param(".keras", marks=pytest.mark.slow), ".weights.h5"]
-)
+@pytest.mark.slow
+@pytest.mark.parametrize("suffix", [".keras", ".weights.h5"])
 def test_weights_of_another_class_count_are_refused_with_both_counts(suffix, tmp_path):
     path = tmp_path / f"seven{suffix}"
     model = build("MobileNetV3Small", num_classes=7)

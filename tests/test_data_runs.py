@@ -71,6 +71,7 @@ def run(folder: pathlib.Path, text: str, *overrides: str) -> pathlib.Path:
     return workdir
 
 
+@pytest.mark.slow
 def test_a_table_runs_from_rows_to_report(tmp_path, monkeypatch):
     rng = np.random.default_rng(0)
     points = rng.normal(size=(200, 2))
@@ -123,6 +124,7 @@ def test_a_folder_gives_the_same_results_from_files_as_from_memory(tmp_path):
     assert (in_files / "report" / "dark_knowledge.png").exists()
 
 
+@pytest.mark.slow
 def test_a_run_says_why_an_image_is_damaged_and_how_many_it_sets_aside(tmp_path):
     drawn_images.write(tmp_path / "drawn", 40, size=24)
     bad = next((tmp_path / "drawn").glob("*/0000.*"))

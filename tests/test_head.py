@@ -36,7 +36,9 @@ def build(name, options, side=32):
         ("squeezenet", SqueezenetOptions(), "conv10"),
         ("MobileNet", ApplicationOptions(), "conv_preds"),
         ("MobileNetV3Small", ApplicationOptions(), "logits"),
-        ("VGG16", ApplicationOptions(), "predictions"),
+        pytest.param(
+            "VGG16", ApplicationOptions(), "predictions", marks=pytest.mark.slow
+        ),
     ],
 )
 def test_the_head_gives_the_logits(name, options, head):
@@ -80,7 +82,9 @@ def train(model, given):
                 variable.assign_sub(0.1 * step)
 
 
-@pytest.mark.parametrize("name", ["nested", "MobileNetV2"])
+@pytest.mark.parametrize(
+    "name", ["nested", pytest.param("MobileNetV2", marks=pytest.mark.slow)]
+)
 def test_all_but_the_head_stays_bit_identical(name):
     rng = np.random.default_rng(0)
     if name == "nested":

@@ -124,7 +124,18 @@ def test_the_budget_chooses_where_images_are_kept(in_files, in_memory):
     assert names == ("FileExamples", "ArrayExamples")
 
 
-@TOPOLOGIES
+# Several pipelines are in the next test too.
+@pytest.mark.parametrize(
+    ("num_pipelines", "replicas_each"),
+    [
+        (1, 1),
+        (1, 2),
+        *(
+            pytest.param(*topology, marks=pytest.mark.slow)
+            for topology in [(2, 1), (4, 1), (2, 2)]
+        ),
+    ],
+)
 def test_training_is_that_of_images_in_memory(
     in_files, in_memory, num_pipelines, replicas_each
 ):

@@ -186,7 +186,7 @@ def reference() -> tuple[list[float], list[np.ndarray]]:
     ("num_replicas", "accumulate", "xla"),
     [
         (2, 1, False),
-        (1, 3, False),
+        pytest.param(1, 3, False, marks=pytest.mark.slow),
         pytest.param(2, 1, True, marks=pytest.mark.slow),
         pytest.param(2, 3, True, marks=pytest.mark.slow),
     ],

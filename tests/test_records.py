@@ -194,7 +194,11 @@ def test_elements_are_those_of_the_set_in_memory(folder):
 
 @pytest.mark.parametrize(
     ("num_pipelines", "local_replicas", "window"),
-    [pytest.param(4, 1, 7, marks=pytest.mark.slow), (2, 2, 7), (2, 1, 1000)],
+    [
+        (2, 2, 7),
+        pytest.param(4, 1, 7, marks=pytest.mark.slow),
+        pytest.param(2, 1, 1000, marks=pytest.mark.slow),
+    ],
 )
 def test_pipelines_share_the_batches_of_one(
     folder, num_pipelines, local_replicas, window
@@ -218,6 +222,7 @@ def test_resuming_at_any_step_is_not_stopping(folder, split, num_steps):
         assert_same(resumed, whole[step:])
 
 
+@pytest.mark.slow
 def test_a_second_pipeline_resumes_too(folder):
     examples = read(folder, shuffle_window=9)
     resumed = trained_on(examples, 7, first_step=11, num_pipelines=2)
@@ -303,7 +308,13 @@ def test_a_part_of_a_split_holds_its_examples(folder, split, ids):
     np.testing.assert_array_equal(examples.read(rows), expected.read(rows))
 
 
-@pytest.mark.parametrize(("split", "ids"), SPLITS)
+@pytest.mark.parametrize(
+    ("split", "ids"),
+    [
+        *(pytest.param(*part, marks=pytest.mark.slow) for part in SPLITS[::2]),
+        *SPLITS[1::2],
+    ],
+)
 def test_a_part_of_a_split_trains_on_its_examples(folder, split, ids):
     examples = read(folder, split, shuffle_window=9)
     seen = trained_on(examples, 2 * len(ids) // BATCH)
@@ -317,7 +328,9 @@ def test_a_part_of_a_split_trains_on_its_examples(folder, split, ids):
 # Examples without some labels.
 
 
-@pytest.mark.parametrize("excluded", [(1,), (0, 2)])
+@pytest.mark.parametrize(
+    "excluded", [(1,), pytest.param((0, 2), marks=pytest.mark.slow)]
+)
 def test_without_labels_the_rest_is_seen_once_an_epoch(folder, excluded):
     left = data.without_labels(read(folder, shuffle_window=9), excluded)
     expected = data.without_labels(in_memory(folder), excluded)
@@ -376,6 +389,7 @@ def test_evaluation_is_that_of_the_set_in_memory(
         assert_same(list(streamed.as_numpy_iterator()), list(kept.as_numpy_iterator()))
 
 
+@pytest.mark.slow
 def test_two_replicas_of_a_strategy_share_the_batches_of_one(folder):
     examples = read(folder, shuffle_window=9)
 
@@ -431,7 +445,14 @@ def test_labels_of_a_damaged_file_are_refused_with_the_way_out(own_folder, damag
         _ = examples.labels
 
 
-@DAMAGES
+@pytest.mark.parametrize(
+    "damage",
+    [
+        drop_the_last_record,
+        pytest.param(flip_a_bit, marks=pytest.mark.slow),
+        pytest.param(pathlib.Path.unlink, marks=pytest.mark.slow),
+    ],
+)
 def test_training_on_a_damaged_file_fails_rather_than_hangs(own_folder, damage):
     examples = read(own_folder, shuffle_window=9)
     damage(files_of(own_folder)[2])

@@ -315,7 +315,7 @@ def test_a_training_killed_between_its_last_files_ends_the_same(copy):
     ("name", "content"),
     [
         ("results.json", b"{"),
-        ("predictions.npz", None),
+        pytest.param("predictions.npz", None, marks=pytest.mark.slow),
         pytest.param("results.json", None, marks=pytest.mark.slow),
         pytest.param("predictions.npz", b"{", marks=pytest.mark.slow),
     ],
@@ -360,6 +360,7 @@ def test_weights_of_a_teacher_with_other_classes_are_refused(
     assert "10 classes" in message
 
 
+@pytest.mark.slow
 def test_a_training_that_diverges_later_ends_with_3_and_keeps_what_was_saved(
     copy, capsys
 ):
@@ -447,6 +448,7 @@ def test_a_config_json_that_is_none_is_named(copy, capsys):
     assert "config.json must be the config of an earlier run" in message
 
 
+@pytest.mark.slow
 def test_a_full_disk_ends_the_run_with_2_and_keeps_what_was_saved(
     small_disk, tmp_path, tfds_dir, capsys
 ):

@@ -1,5 +1,6 @@
 """The training step against NumPy, and against itself on other devices."""
 
+import functools
 import itertools
 
 import keras
@@ -28,24 +29,21 @@ from trainer.config import (
 )
 
 
-@pytest.fixture(scope="module")
-def reference_runs() -> dict[str, tuple[list[float], list[np.ndarray]]]:
+@functools.cache
+def reference(train: TrainConfig) -> tuple[list[float], list[np.ndarray]]:
     """Twenty steps on one device without XLA."""
-    found = {}
-    for train in (SGD, ADAM):
-        run = Run(train=train)
-        found[train.optimizer] = (run.losses(20), run.weights())
-    return found
+    run = Run(train=train)
+    return run.losses(20), run.weights()
 
 
 @pytest.mark.parametrize(
     ("train", "num_replicas", "xla"),
     [
         (SGD, 2, True),
-        (ADAM, 2, False),
         *(
             pytest.param(*settings, marks=pytest.mark.slow)
             for settings in [
+                (ADAM, 2, False),
                 (SGD, 1, True),
                 (SGD, 2, False),
                 (ADAM, 1, True),
@@ -54,10 +52,8 @@ def reference_runs() -> dict[str, tuple[list[float], list[np.ndarray]]]:
         ),
     ],
 )
-def test_devices_and_xla_do_not_change_the_training(
-    reference_runs, train, num_replicas, xla
-):
-    losses, weights = reference_runs[train.optimizer]
+def test_devices_and_xla_do_not_change_the_training(train, num_replicas, xla):
+    losses, weights = reference(train)
     run = Run(train=train, num_replicas=num_replicas, xla=xla)
     np.testing.assert_allclose(run.losses(20), losses, rtol=1e-5)
     for actual, expected in zip(run.weights(), weights, strict=True):
@@ -68,7 +64,7 @@ def test_devices_and_xla_do_not_change_the_training(
     ("train", "build", "xla"),
     [
         (SGD, build_mlp, False),
-        (ADAM, batch_norm_model, False),
+        pytest.param(ADAM, batch_norm_model, False, marks=pytest.mark.slow),
         pytest.param(SGD, batch_norm_model, True, marks=pytest.mark.slow),
         pytest.param(ADAM, build_mlp, False, marks=pytest.mark.slow),
         pytest.param(SGD, batch_norm_model, False, marks=pytest.mark.slow),
@@ -101,8 +97,15 @@ def softmax(x: np.ndarray) -> np.ndarray:
     return e / e.sum(axis=1, keepdims=True)
 
 
-@pytest.mark.parametrize("num_replicas", [1, 2])
-@pytest.mark.parametrize("decay", [0.0, 0.25])
+@pytest.mark.parametrize(
+    ("decay", "num_replicas"),
+    [
+        (0.0, 1),
+        pytest.param(0.0, 2, marks=pytest.mark.slow),
+        pytest.param(0.25, 1, marks=pytest.mark.slow),
+        (0.25, 2),
+    ],
+)
 def test_one_sgd_step_of_a_linear_student_is_the_textbook_gradient(num_replicas, decay):
     train = TrainConfig(
         global_batch_size=BATCH,
@@ -236,12 +239,14 @@ def test_max_norm_bounds_every_unit_after_each_step():
     np.testing.assert_array_equal(bounded.weights()[2], free.weights()[2])
 
 
+@pytest.mark.slow
 def test_steps_are_counted_once_whatever_the_replicas():
     run = Run(train=SGD, num_replicas=2)
     run.compiled.run(7)
     assert [int(copy) for copy in run.update.iterations.value.values] == [7, 7]
 
 
+@pytest.mark.slow
 def test_bfloat16_trains_float32_variables_near_the_float32_run():
     options = MlpOptions(hidden_sizes=(16,))
     exact = Run(train=SGD, options=options)
@@ -275,7 +280,7 @@ def test_replicas_meet_in_one_collective_a_step():
     assert collectives == ["CollectiveReduceV2"] * 2  # one on each replica
 
 
-@pytest.mark.parametrize("num_replicas", [pytest.param(1, marks=pytest.mark.slow), 2])
+@pytest.mark.parametrize("num_replicas", [1, pytest.param(2, marks=pytest.mark.slow)])
 def test_a_wish_to_stop_is_told_by_the_next_steps_and_changes_nothing_else(
     num_replicas,
 ):

@@ -270,6 +270,7 @@ def go_on_after_a_loss(
     assert [line["step"] for line in lines] == list(range(5, 41, 5))
 
 
+@pytest.mark.slow
 def test_a_damaged_run_in_a_store_says_what_to_delete(
     store, tmp_path, tfds_dir, capsys
 ):

@@ -50,6 +50,7 @@ def train_teacher(tmp_path: pathlib.Path, tfds_dir: str) -> pathlib.Path:
     return tmp_path / "workdir" / "teacher"
 
 
+@pytest.mark.slow
 def test_every_number_of_a_training_is_shown_once_also_after_a_resume(
     tmp_path, tfds_dir
 ):

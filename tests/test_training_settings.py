@@ -31,6 +31,7 @@ def arrays(folder, step: int, group: str) -> list[np.ndarray]:
         return [file[name] for name in file if name.startswith(f"{group}/")]
 
 
+@pytest.mark.slow
 def test_averages_are_exported_and_a_resumed_float16_training_ends_alike(
     tmp_path, tfds_dir
 ):
@@ -68,7 +69,10 @@ def test_averages_are_exported_and_a_resumed_float16_training_ends_alike(
 
 @pytest.mark.parametrize(
     ("before", "after"),
-    [("float32", "mixed_float16"), ("mixed_float16", "float32")],
+    [
+        ("float32", "mixed_float16"),
+        pytest.param("mixed_float16", "float32", marks=pytest.mark.slow),
+    ],
 )
 def test_a_run_may_go_on_in_another_precision(tmp_path, tfds_dir, before, after):
     folder, words = baseline(tmp_path, tfds_dir, f"--set=runtime.precision='{before}'")
@@ -79,6 +83,7 @@ def test_a_run_may_go_on_in_another_precision(tmp_path, tfds_dir, before, after)
     assert has_scale == [before == "mixed_float16"] * 8 + [after == "mixed_float16"] * 4
 
 
+@pytest.mark.slow
 def test_a_validation_without_progress_ends_the_training(tmp_path, tfds_dir, capsys):
     folder, words = baseline(
         tmp_path,
@@ -123,6 +128,7 @@ def test_what_the_devices_cannot_do_ends_with_2(
     assert message in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_the_teacher_s_head_is_trained_alone_before_all_of_it(tmp_path, tfds_dir):
     config = runs.write_config(tmp_path, tfds_dir)
     text = config.read_text() + (

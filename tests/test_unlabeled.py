@@ -150,7 +150,9 @@ def test_their_lists_are_kept_beside_those_of_the_labelled_ones(root):
     assert 150 not in kept.inputs
 
 
-@pytest.mark.parametrize("classes", [("a",), ("cat", "dog", "cow")])
+@pytest.mark.parametrize(
+    "classes", [pytest.param(("a",), marks=pytest.mark.slow), ("cat", "dog", "cow")]
+)
 def test_their_class_folders_are_only_folders(root, classes):
     for i, name in enumerate(classes):
         write(root / "sorted" / name, range(100 + i, 101 + i))
@@ -317,7 +319,9 @@ def test_an_image_of_another_split_of_the_set_is_refused(
     assert f"got {count} in both" in message
 
 
-@pytest.mark.parametrize("name", ["pets", "./pets/dog", "linked"])
+@pytest.mark.parametrize(
+    "name", ["pets", pytest.param("./pets/dog", marks=pytest.mark.slow), "linked"]
+)
 def test_an_image_of_the_labelled_folder_is_refused_however_it_is_reached(root, name):
     (root / "linked").symlink_to(root / "pets" / "dog")
     message = refusal(lambda: data.open_sources(folders(root, name), root / "lists"))
@@ -382,7 +386,10 @@ PLAIN = dataclasses.replace(
 )
 
 
-@pytest.mark.parametrize(("num_replicas", "accumulate"), [(1, 1), (2, 1), (1, 3)])
+@pytest.mark.parametrize(
+    ("num_replicas", "accumulate"),
+    [pytest.param(1, 1, marks=pytest.mark.slow), (2, 1), (1, 3)],
+)
 def test_one_step_is_the_textbook_s_with_the_hard_loss_of_the_labelled_alone(
     num_replicas, accumulate
 ):

@@ -336,6 +336,7 @@ def test_what_overflows_with_the_mean_loss_at_scale_1_is_the_training_s_own():
     assert not all(np.isfinite(weight).all() for weight in run.weights())
 
 
+@pytest.mark.slow
 @DEVICES
 def test_a_power_of_two_as_scale_does_not_change_a_float32_training(num_replicas, xla):
     # A float32 model under a scale: multiplying and dividing by 2**15 is exact.
@@ -400,6 +401,7 @@ def test_label_smoothing_is_the_same_on_any_devices(num_replicas, xla):
 # Everything at once.
 
 
+@pytest.mark.slow
 @DEVICES
 def test_all_of_it_together_is_the_same_on_any_devices(num_replicas, xla):
     train = plus(
@@ -444,7 +446,10 @@ def regularized_loss(precision: str, amount: float) -> float:
     return Run(train=SGD, precision=precision, build=build).losses(1)[0]
 
 
-@pytest.mark.parametrize("precision", ["mixed_bfloat16", "mixed_float16"])
+@pytest.mark.parametrize(
+    "precision",
+    ["mixed_bfloat16", pytest.param("mixed_float16", marks=pytest.mark.slow)],
+)
 def test_activity_regularizers_add_to_the_loss_in_any_precision(precision):
     exact = regularized_loss("float32", 0.5)
     assert regularized_loss(precision, 0.5) == pytest.approx(exact, rel=0.05)

@@ -105,7 +105,8 @@ def test_any_number_of_replicas_trains_alike(
     assert_same_training(workdir, alone)
 
 
-@pytest.mark.parametrize("rank", [0, pytest.param(1, marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("rank", [0, 1])
 def test_a_killed_worker_is_named_by_the_others_and_the_next_start_goes_on(
     config, alone, tmp_path, rank
 ):
