@@ -225,7 +225,9 @@ def test_a_cache_of_fewer_images_than_the_run_fails(begun, config, tmp_path):
     folder = epath.Path(tmp_path / "soft_targets" / "train")
     whole = soft_targets.read(folder)
     growth = ({"num_ids": 30, "fingerprint": "of those that came first"},)
-    soft_targets.write(folder, dataclasses.replace(whole, growth=growth))
+    shards = soft_targets.shards_of([True] * 30)
+    fewer = dataclasses.replace(whole, growth=growth, shards=shards)
+    soft_targets.write(folder, fewer)
     failed, found = told(config, tmp_path)
     assert failed == ("soft targets",)
     ((_, text),) = found["soft targets"]
