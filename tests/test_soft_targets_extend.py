@@ -199,6 +199,7 @@ def test_an_extension_that_was_killed_goes_on(root, capsys):
 # Files that are gone.
 
 
+@pytest.mark.slow
 def test_a_deleted_file_keeps_its_id_and_others_train_without_it(root, capsys):
     gone = kept(root)[7]
     (root / "pets" / gone["path"]).unlink()
