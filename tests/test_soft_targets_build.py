@@ -232,6 +232,38 @@ def test_more_views_leave_those_before_untouched(config, three_views, tmp_path):
 
 
 @pytest.mark.slow
+def test_examples_that_are_streamed_have_the_same_answers(config, built, tmp_path):
+    # Half a megabyte less than the images of the run.
+    streamed = "--set=data.memory_budget_bytes=1000000"
+    assert build(config, tmp_path, streamed) == 0
+    assert contents(tmp_path / "soft_targets") == contents(built / "soft_targets")
+
+
+@pytest.mark.slow
+def test_rows_of_a_table_have_answers_by_their_lines(config, tmp_path):
+    rows = np.random.default_rng(0).normal(size=(3000, 4)).astype(np.float32)
+    labels = np.arange(3000) % 10
+    lines = [
+        ",".join(map(str, [*row, label]))
+        for row, label in zip(rows, labels, strict=True)
+    ]
+    (tmp_path / "table.csv").write_text("\n".join(["a,b,c,d,label", *lines]))
+    path = tmp_path / "table.toml"
+    weights = f'weights = "{config.parent}/teacher.keras"\n'
+    train = "[teacher.train]\nglobal_batch_size = 20\nsteps = 3\n"
+    text = config.read_text().replace("mnist_mini", f"csv:{tmp_path}/table.csv")
+    text = text.replace(weights, train).replace('"train[9500:]"', '"train[1000:2000]"')
+    path.write_text(text.replace('"test[:500]"', '"train[2000:]"'))
+    assert build(path, tmp_path / "workdir") == 0
+    found = records(tmp_path / "workdir" / "soft_targets" / "train", 0, DENSE)
+    np.testing.assert_array_equal(found["id"], np.arange(3000))
+    expected = predicted(tmp_path / "workdir" / "teacher" / "model.keras", rows)
+    np.testing.assert_allclose(found["logits"], expected, rtol=1e-5, atol=1e-5)
+    assert act("verify", path, tmp_path / "workdir") == 0
+    assert main.main(runs.command("student", path, tmp_path / "workdir")) == 0
+
+
+@pytest.mark.slow
 def test_a_finished_cache_is_shared_where_nobody_can_write(
     config, built, small_disk, tmp_path
 ):
