@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from tests import runs
+from tests import groups, runs
 from tests.test_soft_targets_build import act, build, contents, records, write_teacher
 from trainer import main
 
@@ -196,9 +196,25 @@ def test_an_extension_that_was_killed_goes_on(root, capsys):
     assert contents(root / "shared") == whole
 
 
+@pytest.mark.slow
+def test_two_workers_extend_like_one_process(root, tmp_path):
+    draw(root / "pets" / "train" / "cat", range(20, 25))
+    before = contents(root / "shared")
+    assert extend(root) == 0
+    whole = contents(root / "shared")
+    (root / "shared/train/view-0000/shard-00001.tfrecord").unlink()
+    for name, held in before.items():
+        (root / "shared" / name).write_bytes(held)
+    groups.finish(
+        tmp_path, 2, "soft-targets", root / "pets.toml", root / "first", "extend"
+    )
+    assert contents(root / "shared") == whole
+
+
 # Files that are gone.
 
 
+@pytest.mark.slow
 def test_a_deleted_file_keeps_its_id_and_others_train_without_it(root, capsys):
     gone = kept(root)[7]
     (root / "pets" / gone["path"]).unlink()

@@ -7,6 +7,7 @@ makes it nor on how many do.
 
 import contextlib
 import dataclasses
+import functools
 import sys
 import time
 from collections.abc import Callable
@@ -42,23 +43,49 @@ def build(session: Session) -> None:
 
 
 def fill(session: Session, claim: Claim) -> None:
-    """Lets the chief `claim` each cache, and all workers write what it misses."""
-    workers = session.workers
+    """Lets the chief `claim` each cache, and all workers write what it misses.
+
+    One that misses nothing is not locked: any number of runs may share it, and it may
+    be where they cannot write.
+    """
     for transfer in caches.transfer_sets(session):
         for teacher, model in enumerate(session.teachers):
-            folder = caches.folder(session, teacher, transfer)
             weights = models.fingerprint(model)
-            with contextlib.ExitStack() as stack:
-                if workers.is_chief:
-                    stack.enter_context(soft_targets.alone(folder))
-                    wanted = caches.manifest(
-                        session, teacher, transfer, weights=weights
-                    )
-                    claim(folder, transfer, wanted)
-                # Others read what the chief has written.
-                workers.meet()
-                _write_missing(session, teacher, transfer)
-                workers.meet()
+            wanted = caches.manifest(session, teacher, transfer, weights=weights)
+            is_whole = functools.partial(
+                _is_whole, caches.folder(session, teacher, transfer), transfer, wanted
+            )
+            if not session.workers.from_chief(is_whole):
+                _fill(session, claim, teacher, transfer, wanted)
+
+
+def _is_whole(folder: epath.Path, transfer: TransferSet, wanted: Manifest) -> bool:
+    found = soft_targets.read(folder)
+    if found is None:
+        return False
+    caches.check_begun(folder, found, transfer, wanted)
+    if found.num_ids < wanted.num_ids or found.views < wanted.views:
+        return False
+    needed = dataclasses.replace(found.until(wanted.num_ids), views=wanted.views)
+    return not soft_targets.missing(folder, needed)
+
+
+def _fill(
+    session: Session,
+    claim: Claim,
+    teacher: int,
+    transfer: TransferSet,
+    wanted: Manifest,
+) -> None:
+    folder = caches.folder(session, teacher, transfer)
+    with contextlib.ExitStack() as stack:
+        if session.workers.is_chief:
+            stack.enter_context(soft_targets.alone(folder))
+            claim(folder, transfer, wanted)
+        # Others read what the chief has written.
+        session.workers.meet()
+        _write_missing(session, teacher, transfer)
+        session.workers.meet()
 
 
 def _begin(folder: epath.Path, transfer: TransferSet, wanted: Manifest) -> None:
