@@ -24,13 +24,6 @@ REBUILD = "build in another distill.soft_targets_dir"
 
 
 @pytest.fixture(scope="module")
-def world(tmp_path_factory) -> pathlib.Path:
-    folder = tmp_path_factory.mktemp("world")
-    cached_runs.prepare(folder)
-    return folder
-
-
-@pytest.fixture(scope="module")
 def built(world):
     """A run whose teacher has answered to two views."""
     return cached_session(world, world / "built", *VIEWS)
@@ -108,9 +101,7 @@ def swap(records: list[bytes]) -> list[bytes]:
 def renumber(records: list[bytes]) -> list[bytes]:
     """Every record says that it is the one of the next example."""
     ids = [int.from_bytes(record[:8], "little") + 1 for record in records]
-    return [
-        i.to_bytes(8, "little") + r[8:] for i, r in zip(ids, records, strict=True)
-    ]
+    return [i.to_bytes(8, "little") + r[8:] for i, r in zip(ids, records, strict=True)]
 
 
 def repeat(records: list[bytes]) -> list[bytes]:
