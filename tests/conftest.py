@@ -35,6 +35,16 @@ def tfds_dir(tmp_path_factory: pytest.TempPathFactory) -> str:
     return str(tmp_path_factory.mktemp("tfds"))
 
 
+@pytest.fixture(scope="session")
+def world(tmp_path_factory: pytest.TempPathFactory) -> pathlib.Path:
+    """A folder with what runs with answers on disk need; see tests.cached_runs."""
+    from tests import cached_runs  # which needs this module
+
+    folder = tmp_path_factory.mktemp("world")
+    cached_runs.prepare(folder)
+    return folder
+
+
 @pytest.fixture
 def small_disk(tmp_path: pathlib.Path) -> Iterator[pathlib.Path]:
     """A file system of one megabyte."""

@@ -10,10 +10,11 @@ import numpy as np
 import pytest
 import tensorflow as tf
 from etils import epath
+from PIL import Image
 
 from tests import cached_runs, runs
 from tests.cached_runs import CACHED, SHIFTED, STREAMED, cached_session, session
-from trainer import main, models, soft_targets
+from trainer import data, main, models, soft_targets
 from trainer.soft_targets import Cache, CachedTargets, Manifest, SoftTargetsError
 from trainer.stages.soft_targets import build, caches
 
@@ -21,13 +22,6 @@ VIEWS = (SHIFTED, "distill.views=2")
 UNUSABLE = "must be a whole shard of soft targets, got a damaged or missing one: "
 WAY_OUT = "run `python -m trainer soft-targets build` again"
 REBUILD = "build in another distill.soft_targets_dir"
-
-
-@pytest.fixture(scope="module")
-def world(tmp_path_factory) -> pathlib.Path:
-    folder = tmp_path_factory.mktemp("world")
-    cached_runs.prepare(folder)
-    return folder
 
 
 @pytest.fixture(scope="module")
@@ -108,9 +102,7 @@ def swap(records: list[bytes]) -> list[bytes]:
 def renumber(records: list[bytes]) -> list[bytes]:
     """Every record says that it is the one of the next example."""
     ids = [int.from_bytes(record[:8], "little") + 1 for record in records]
-    return [
-        i.to_bytes(8, "little") + r[8:] for i, r in zip(ids, records, strict=True)
-    ]
+    return [i.to_bytes(8, "little") + r[8:] for i, r in zip(ids, records, strict=True)]
 
 
 def repeat(records: list[bytes]) -> list[bytes]:
@@ -420,3 +412,83 @@ def test_answers_to_another_table_or_to_one_scaled_otherwise_are_refused(
     np.savez(table, features=rows, label=labels)
     message = refusal(lambda: again("changed"))
     assert "got another dataset.fingerprint: " in message
+
+
+# Folders.
+
+
+def write_images(folder: pathlib.Path, *, seed: int) -> None:
+    """Twenty images in two classes, of which one file is damaged."""
+    rng = np.random.default_rng(seed)
+    for i in range(20):
+        pixels = rng.integers(0, 256, (6 + i % 3, 6, 3), dtype=np.uint8)
+        path = folder / "ab"[i % 2] / f"{i}.png"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(pixels).save(path)
+    (folder / "a" / "8.png").write_text("no image")
+
+
+@pytest.fixture(scope="module")
+def images(world, tmp_path_factory):
+    """A run whose caches have the answers to a folder's images, and its settings."""
+    folder = tmp_path_factory.mktemp("images")
+    write_images(folder / "images", seed=0)
+    settings = [
+        f"data.dataset='folder:{folder}/images'",
+        "data.image_size=6",
+        "data.skip_corrupt=true",
+        "data.train_split='train[:14]'",
+        "data.validation_split='train[14:17]'",
+        "data.test_split='train[17:]'",
+        "teacher.weights=''",
+        "teacher.train={global_batch_size = 5, steps = 20}",
+        "student.train.global_batch_size=4",
+    ]
+    return cached_session(world, folder / "own", *VIEWS, *settings), settings
+
+
+@pytest.mark.parametrize("view", [0, 1])
+def test_an_example_without_an_answer_is_refused_though_others_may_have_none(
+    images, view
+):
+    opened, _ = images
+    folder = caches.root(opened) / "train"
+    path = pathlib.Path(soft_targets.shard_path(folder, view, 0))
+    whole = path.read_bytes()
+    ids = {int(i) for i in caches.transfer_sets(opened)[0].used}
+    (gap,) = set(range(20)) - ids_of(path)
+    moved = gap - 1 if gap - 1 in ids else gap + 1
+    rewrite(
+        lambda records: [
+            gap.to_bytes(8, "little") + record[8:]
+            if int.from_bytes(record[:8], "little") == moved
+            else record
+            for record in records
+        ]
+    )(path)
+    try:
+        message = refusal(lambda: caches.opened(opened))
+    finally:
+        path.write_bytes(whole)
+    assert message.startswith(f"{path} must hold soft targets of every example of the")
+    assert f"the one with id {moved}; " in message
+    assert caches.opened(opened).is_in_memory
+
+
+def ids_of(path: pathlib.Path) -> set[int]:
+    records = tf.data.TFRecordDataset(str(path)).as_numpy_iterator()
+    return {int.from_bytes(record[:8], "little") for record in records}
+
+
+def test_answers_to_the_images_of_another_folder_are_refused(world, images, tmp_path):
+    """Though all of its files have the same names, and most the same size."""
+    opened, settings = images
+    write_images(tmp_path / "images", seed=1)
+    others = [f"data.dataset='folder:{tmp_path}/images'", *settings[1:]]
+    place = f"distill.soft_targets_dir='{caches.root(opened)}'"
+    with pytest.raises(data.DataError) as caught:
+        session(world, tmp_path / "own", CACHED, *VIEWS, *others, place)
+    message = str(caught.value)
+    assert message.startswith(f"{caches.root(opened)}/files/train.jsonl must list the")
+    assert "has another content (19 such files)" in message
+    assert message.endswith("or choose another distill.soft_targets_dir")

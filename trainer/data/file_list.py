@@ -117,6 +117,22 @@ def check_unchanged(
     _for_each(check, examples, title=f"comparing {kept_in.stem}")
 
 
+def other_contents(root: str, lines: Iterable[ListedFile]) -> list[str]:
+    """Reads the examples of a list; the paths of those that are others by now.
+
+    Raises:
+      DataError: one cannot be read.
+    """
+
+    def is_other(line: ListedFile) -> bool:
+        contents = _contents(os.path.join(root, line.path))
+        return hashlib.sha256(contents).hexdigest() != line.sha256
+
+    examples = [line for line in lines if line.state == EXAMPLE]
+    others = _for_each(is_other, examples, title="comparing contents")
+    return [line.path for line, other in zip(examples, others, strict=True) if other]
+
+
 def write(path: epath.Path, lines: Sequence[ListedFile]) -> None:
     """Replaces the list at `path`."""
     files.write_text(path, "".join(_text(line) + "\n" for line in lines))

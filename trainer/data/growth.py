@@ -17,11 +17,15 @@ from trainer.data.layout import layout_of
 from trainer.data.unlabeled import parts
 
 
-def take_over(data: DataConfig, kept: epath.Path, lists: epath.Path) -> None:
+def take_over(
+    data: DataConfig, kept: epath.Path, lists: epath.Path, *, are_own: bool
+) -> None:
     """Copies the lists in the folder `kept` to the folder `lists`, where they are not.
 
+    Those that are not this run's own are compared with the files, which are all read.
+
     Raises:
-      DataError: they list the files of another dataset.
+      DataError: they list the files of another dataset, or a file has changed.
       StorageError: they cannot be read or written.
     """
     folders = zip(parts(data, kept), parts(data, lists), strict=True)
@@ -31,7 +35,8 @@ def take_over(data: DataConfig, kept: epath.Path, lists: epath.Path) -> None:
         for path in found:
             if not files.is_there(copies / path.name):
                 lines = file_list.read(path)
-                _check_same(part, path, lines)
+                if not are_own:
+                    _check_same(part, path, lines)
                 file_list.write(copies / path.name, lines)
 
 
@@ -45,6 +50,15 @@ def _check_same(data: DataConfig, path: epath.Path, lines: list[ListedFile]) -> 
             f"{path} must list the files of {data.setting} {data.dataset!r}, got a "
             f"list of which {num_there} of {len(lines)} are there; these are soft "
             "targets of another dataset: choose another distill.soft_targets_dir"
+        )
+    others = file_list.other_contents(
+        _root(data), [line for line in lines if line.path in there]
+    )
+    if others:
+        raise DataError(
+            f"{path} must list the files of {data.setting} {data.dataset!r}, got a "
+            f"list in which {others[0]} has another content ({len(others)} such "
+            "files); put them back, or choose another distill.soft_targets_dir"
         )
 
 

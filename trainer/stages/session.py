@@ -53,7 +53,8 @@ class Session:
             if self.config.distill.soft_targets == "cached":
                 # The ids of a cache are lines of its own lists.
                 caches = workdir.soft_targets_folder(self.path, self.config)
-                data.take_over(self.config.data, caches / workdir.LISTS, self.lists)
+                kept = caches / workdir.LISTS
+                data.take_over(self.config.data, kept, self.lists, are_own=False)
             return data.open_sources(self.config.data, self.lists)
 
         return self.workers.chief_first(opened)

@@ -39,7 +39,8 @@ def build(session: Session) -> None:
     fill(session, _begin)
     if session.workers.is_chief:
         # Ids are lines of these: a run that shares the caches needs the same.
-        data.take_over(session.config.data, session.lists, caches.lists(session))
+        kept = caches.lists(session)
+        data.take_over(session.config.data, session.lists, kept, are_own=True)
 
 
 def fill(session: Session, claim: Claim) -> None:
