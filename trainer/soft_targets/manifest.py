@@ -160,7 +160,8 @@ def check(folder: epath.Path, found: Manifest, wanted: Manifest) -> None:
 
 def _check_field(folder: epath.Path, field: str, found: Any, wanted: Any) -> None:
     if isinstance(found, dict) and isinstance(wanted, dict):
-        for name in found.keys() | wanted.keys():
+        # In their order, in which the kind of an augmentation is before its options.
+        for name in [*wanted, *(found.keys() - wanted.keys())]:
             inner = f"{field}.{name}"
             _check_field(folder, inner, found.get(name), wanted.get(name))
         return
