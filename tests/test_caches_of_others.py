@@ -1,4 +1,4 @@
-"""What tells one cache of soft targets from another, and a folder without a word."""
+"""What tells one cache of soft targets from another, and what none tells of."""
 
 import dataclasses
 import shutil
@@ -81,3 +81,19 @@ def test_shards_without_a_manifest_may_be_another_teachers(config, tmp_path, cap
     assert not (cache / "manifest.json").exists()
     shutil.rmtree(cache)
     assert build() == 0
+
+
+def test_a_cache_tells_of_itself_where_the_dataset_is_gone(config, tmp_path, capsys):
+    def act(action: str, *more: str) -> int:
+        return main.main(runs.command("soft-targets", config, workdir, action, *more))
+
+    workdir = tmp_path / "workdir"
+    assert main.main(runs.command("teacher", config, workdir)) == 0
+    assert act("build") == 0
+    gone = "--set=data.dataset='folder:/nowhere'"
+    shown = (gone, "--set=data.image_size=28")
+    shutil.rmtree(workdir / "teacher")
+    assert act("verify", *shown) == 2
+    capsys.readouterr()
+    assert act("info", *shown) == 0
+    assert f"{workdir}/soft_targets/train: complete" in capsys.readouterr().out
