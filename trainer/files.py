@@ -171,11 +171,16 @@ def opened(path: epath.Path) -> IO[bytes]:
 
 
 def inside(folder: epath.Path) -> list[epath.Path]:
-    """What is in `folder`; nothing where there is no such folder."""
-    # Not is_dir, which also says no of a store that does not answer just now.
-    is_folder = folder.exists() if is_remote(folder) else folder.is_dir()
-    # Not glob, to which a folder may have a pattern for its name.
-    return list(folder.iterdir()) if is_folder else []
+    """What is in `folder`; nothing where there is no such folder.
+
+    Raises:
+      StorageError: the store cannot be read.
+    """
+    with reached(folder):
+        # Not is_dir, which also says no of a store that does not answer just now.
+        is_folder = folder.exists() if is_remote(folder) else folder.is_dir()
+        # Not glob, to which a folder may have a pattern for its name.
+        return list(folder.iterdir()) if is_folder else []
 
 
 def under(folder: epath.Path) -> Iterator[epath.Path]:

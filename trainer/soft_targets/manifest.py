@@ -187,7 +187,8 @@ def check_ids(folder: epath.Path, found: Manifest, wanted: Manifest) -> None:
 
 def _check_field(folder: epath.Path, field: str, found: Any, wanted: Any) -> None:
     if isinstance(found, dict) and isinstance(wanted, dict):
-        for name in {**found, **wanted}:
+        # In their order, in which the kind of an augmentation is before its options.
+        for name in [*wanted, *(found.keys() - wanted.keys())]:
             inner = f"{field}.{name}"
             _check_field(folder, inner, found.get(name), wanted.get(name))
         return

@@ -25,13 +25,14 @@ STAGES: dict[str, Callable[[Session], None]] = {
 }
 
 EXTEND = "soft-targets extend"
+INFO = "soft-targets info"
 
 # Beside the stage that builds them.
 CACHE_ACTIONS: dict[str, Callable[[Session], None]] = {
     "soft-targets plan": soft_targets.plan,
     "soft-targets verify": soft_targets.verify,
     EXTEND: soft_targets.extend,
-    "soft-targets info": soft_targets.info,
+    INFO: soft_targets.info,
 }
 
 
@@ -40,7 +41,7 @@ def run(session: Session, names: tuple[str, ...], *, whole: bool) -> None:
     if session.workers.is_chief:
         console.say(session.description)
     # Where files are gone, a folder can only be opened after its list was continued.
-    if set(names) - {"report", EXTEND}:
+    if set(names) - {"report", EXTEND, INFO}:
         sources = session.sources
         if session.workers.is_chief:
             for source in sources:

@@ -15,7 +15,7 @@ from collections.abc import Callable
 import tqdm
 from etils import epath
 
-from trainer import console, data, models, soft_targets
+from trainer import console, data, files, models, soft_targets
 from trainer.soft_targets import Manifest, SoftTargetsError
 from trainer.stages.session import Session
 from trainer.stages.soft_targets import caches
@@ -93,6 +93,7 @@ def _begin(folder: epath.Path, transfer: TransferSet, wanted: Manifest) -> None:
     """Writes the manifest, or finds one of this run and lets it have more views."""
     found = soft_targets.read(folder)
     if found is None:
+        _check_no_shards(folder)
         shards = transfer.shards()
         soft_targets.write(folder, dataclasses.replace(wanted, shards=shards))
         return
@@ -100,6 +101,17 @@ def _begin(folder: epath.Path, transfer: TransferSet, wanted: Manifest) -> None:
     soft_targets.check_ids(folder, found, wanted)
     if found.views < wanted.views:
         soft_targets.write(folder, dataclasses.replace(found, views=wanted.views))
+
+
+def _check_no_shards(folder: epath.Path) -> None:
+    """Refuses shards that no manifest tells the teacher of."""
+    found = [path for path in files.under(folder) if path.suffix == ".tfrecord"]
+    if found:
+        raise SoftTargetsError(
+            f"{folder} must hold the manifest of its shards, got {len(found)} shards "
+            "and none, so that they may be another teacher's; remove the folder and "
+            "run `python -m trainer soft-targets build` again"
+        )
 
 
 def _write_missing(session: Session, teacher: int, transfer: TransferSet) -> None:
