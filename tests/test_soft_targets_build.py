@@ -118,8 +118,8 @@ def three_views(config):
 
 
 @pytest.fixture(scope="module")
-def images(tfds_dir):
-    """The whole split in the order of its files: uint8 [10000, 28, 28, 1]."""
+def images(built, tfds_dir):  # built: the set is prepared
+    """The whole split, in the order of its files: uint8 [10000, 28, 28, 1]."""
     loaded = tfds.builder("mnist_mini", data_dir=tfds_dir).as_dataset(split="train")
     return np.stack([example["image"] for example in tfds.as_numpy(loaded)])
 

@@ -45,8 +45,15 @@ def test_a_plan_tells_the_bytes_that_are_written_then_and_writes_none(
     assert "10,000 of 10,000 answers are to be computed" in plan
     # 20 steps of 24 images.
     assert "students' 1 x 20 steps ask for 480" in plan
-    assert act("plan", config, built) == 0
+
+
+@pytest.mark.slow
+def test_a_plan_counts_what_is_there(config, copy, capsys):
+    assert act("plan", config, copy) == 0
     assert "  0 of 10,000 answers are to be computed" in capsys.readouterr().out
+    shard(copy, 4).unlink()
+    assert act("plan", config, copy) == 0
+    assert "  1,808 of 10,000 answers are to be" in capsys.readouterr().out
 
 
 @pytest.mark.slow

@@ -237,6 +237,7 @@ def test_a_deleted_file_keeps_its_id_and_others_train_without_it(root, capsys):
     assert "of 21 asked again" in capsys.readouterr().out
 
 
+@pytest.mark.slow
 def test_a_file_that_comes_back_stays_gone(root):
     path = root / "pets" / kept(root)[3]["path"]
     held = path.read_bytes()
@@ -248,6 +249,7 @@ def test_a_file_that_comes_back_stays_gone(root):
     assert (len(kept(root)), stages_of(root)) == (20, [20])
 
 
+@pytest.mark.slow
 def test_without_its_image_a_shard_cannot_be_made_again(root, capsys):
     (root / "pets" / kept(root)[7]["path"]).unlink()
     assert extend(root) == 0
