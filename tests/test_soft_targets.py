@@ -58,6 +58,7 @@ def assert_same_trainings(ours, theirs) -> None:
 # Cached is online.
 
 
+@pytest.mark.slow
 def test_200_steps_are_those_of_a_live_teacher(world, plain, tmp_path):
     online = trained(session(world, tmp_path / "online"))
     cached = trained(session(world, tmp_path / "cached", CACHED, plain))

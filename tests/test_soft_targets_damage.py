@@ -137,6 +137,7 @@ def test_a_damaged_shard_is_named(folder, wanted, kind, view):
     assert WAY_OUT in message
 
 
+@pytest.mark.slow
 def test_what_build_repairs_is_whole_again(folder, wanted, built, world, tmp_path):
     for i, damage in enumerate((cut, empty, pathlib.Path.unlink)):
         damage(pathlib.Path(soft_targets.shard_path(folder, i % 2, i)))

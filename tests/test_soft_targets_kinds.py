@@ -46,6 +46,7 @@ def buckets(probs: np.ndarray, classes: np.ndarray) -> np.ndarray:
 # Few bits.
 
 
+@pytest.mark.slow
 def test_float16_gives_each_of_200_batches_the_loss_of_a_live_teacher(world, tmp_path):
     sets = (SHIFTED, "distill.views=2")
     online = session(world, tmp_path / "online", SHIFTED)
