@@ -227,8 +227,16 @@ def check_members(members: Sequence[Any]) -> None:
             )
 
 
-def check_views(distill: DistillConfig, data: DataConfig, student: TrainConfig) -> None:
-    """Refuses views that would all be the same."""
+def check_caches(
+    distill: DistillConfig, data: DataConfig, student: TrainConfig
+) -> None:
+    """Refuses views that would all be the same, and tails where there are none."""
+    if distill.tail_temperatures and not distill.top_k:
+        raise ConfigError(
+            "distill.tail_temperatures must be empty where distill.top_k is 0, got "
+            f"{list(distill.tail_temperatures)}; a cache of all logits serves at any "
+            "temperature"
+        )
     augment = data.augment if student.augment == "inherit" else student.augment
     if distill.soft_targets == "cached" and distill.views > 1 and augment == "none":
         raise ConfigError(

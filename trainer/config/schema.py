@@ -130,6 +130,6 @@ class Config:
                 head=teacher.head,
                 train=teacher.train,
             )
-        relations.check_views(self.distill, self.data, self.student.train)
+        relations.check_caches(self.distill, self.data, self.student.train)
         relations.check_cadence(self.runtime)
         relations.check_profile(self.runtime)

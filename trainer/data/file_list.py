@@ -203,7 +203,9 @@ def _state(contents: bytes, decode: Callable[[bytes], tf.Tensor]) -> str:
 def _changed(path: str, now: str, kept_in: epath.Path) -> DataError:
     return DataError(
         f"{path} must be as {kept_in} lists it, got another: {now}; put it back, or "
-        "start anew in another --workdir, because this run has begun with the old one"
+        "start anew in another --workdir, because this run has begun with the old one; "
+        "of a list from shared soft targets `python -m trainer soft-targets extend` "
+        "takes out what is gone"
     )
 
 

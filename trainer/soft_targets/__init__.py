@@ -20,6 +20,7 @@ from trainer.soft_targets.manifest import (
     check_ids,
     read,
     shards_of,
+    views_text,
     write,
 )
 from trainer.soft_targets.online import online
@@ -52,6 +53,7 @@ __all__ = [
     "read_shard",
     "shard_path",
     "shards_of",
+    "views_text",
     "write",
     "write_shard",
 ]

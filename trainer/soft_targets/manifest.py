@@ -46,6 +46,7 @@ class Manifest:
     teacher: dict[str, Any]  # model, options, image_size, weights (SHA-256)
     dataset: dict[str, Any]  # split, input_shape
     growth: tuple[dict[str, Any], ...]
+    precision: str  # of the teacher where the cache was begun; others round otherwise
     class_names: tuple[str, ...]
     augment: dict[str, Any]  # name, options, seed
     views: int
@@ -104,6 +105,11 @@ def shards_of(is_example: Sequence[bool], *, first: int = 0) -> tuple[Shard, ...
             Shard(first=first + begin, num_ids=len(part), count=int(sum(part)))
         )
     return tuple(shards)
+
+
+def views_text(count: int) -> str:
+    """Such as "1 view"."""
+    return f"{count} view" if count == 1 else f"{count} views"
 
 
 def write(folder: epath.Path, manifest: Manifest) -> None:
@@ -220,6 +226,7 @@ def _manifest(fields: dict[str, Any]) -> Manifest:
             }
             for stage in fields["growth"]
         ),
+        precision=str(fields["precision"]),
         class_names=tuple(map(str, fields["class_names"])),
         augment=dict(fields["augment"]),
         views=int(fields["views"]),

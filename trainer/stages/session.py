@@ -206,8 +206,8 @@ class Session:
         """Metrics of validation logits [M, C] against the labels."""
         return evaluate.classification_metrics(logits, self.validation.labels)
 
-    def load(self, model: keras.Model, path: epath.Path, *, stage: str) -> None:
-        """Sets the weights of `model` to those that `stage` left in `path`.
+    def check_left(self, path: epath.Path, *, stage: str) -> None:
+        """Looks whether `stage` has left its model in `path`.
 
         Raises:
           ConfigError: the stage has not been run in this workdir.
@@ -217,6 +217,14 @@ class Session:
                 f"{path} must be there first, got no such file; run "
                 f"`python -m trainer {stage}` with the same --config and --workdir"
             )
+
+    def load(self, model: keras.Model, path: epath.Path, *, stage: str) -> None:
+        """Sets the weights of `model` to those that `stage` left in `path`.
+
+        Raises:
+          ConfigError: the stage has not been run in this workdir.
+        """
+        self.check_left(path, stage=stage)
         models.load_weights(
             model,
             str(path),

@@ -150,6 +150,7 @@ def manifest(
             "input_shape": list(transfer.source.input_shape),
         },
         growth=({"num_ids": num_ids, "fingerprint": fingerprint},),
+        precision=session.precision(list(session.config.teachers)[teacher]),
         class_names=session.source.class_names,
         augment={"name": "none"}
         if name == "none"

@@ -10,6 +10,7 @@ from trainer.stages.session import Session
 from trainer.stages.soft_targets import caches
 from trainer.stages.soft_targets.build import fill
 from trainer.stages.soft_targets.caches import TransferSet
+from trainer.workdir import FINISHED
 
 
 def extend(session: Session) -> None:
@@ -24,6 +25,10 @@ def extend(session: Session) -> None:
       DataError: no images are in a folder, or a new one is damaged.
       StorageError: the disk is full; what was there before is intact.
     """
+    # Before the lists grow, since their caches cannot without teachers.
+    for role, section in session.config.teachers.items():
+        path = session.folder(role, section.seed) / FINISHED
+        session.check_left(path, stage="teacher")
     lists = caches.lists(session)
     if session.workers.is_chief:
         # Two that append at a time would give an id to two files.

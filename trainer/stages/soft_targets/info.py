@@ -45,7 +45,7 @@ def _lines(folder: epath.Path, manifest: Manifest) -> list[str]:
         f"  split {manifest.dataset['split']}, {manifest.num_ids:,} ids, "
         f"{sum(shard.count for shard in manifest.shards):,} examples, "
         f"{len(manifest.class_names)} classes",
-        f"  {manifest.views} views, augmentation {augment['name']}"
+        f"  {soft_targets.views_text(manifest.views)}, augmentation {augment['name']}"
         f"{f' ({options})' if options else ''}",
         f"  {kept} in {manifest.dtype}: {memory.text(manifest.num_bytes)} in "
         f"{num_files} files",

@@ -130,7 +130,7 @@ def _of_cache(cache: PlannedCache) -> Iterator[str]:
     count = sum(shard.count for shard in manifest.shards)
     yield (
         f"{cache.folder}: split {cache.transfer.split!r}, {count:,} examples x "
-        f"{manifest.views} views, {kept} in {manifest.dtype}"
+        f"{soft_targets.views_text(manifest.views)}, {kept} in {manifest.dtype}"
     )
     yield (
         f"  {cache.answer_bytes} bytes each, {memory.text(manifest.num_bytes)} in "

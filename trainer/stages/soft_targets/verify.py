@@ -6,14 +6,14 @@ import keras
 import numpy as np
 
 from trainer import models, soft_targets
-from trainer.soft_targets import Manifest
+from trainer.soft_targets import Manifest, SoftTargetsError
 from trainer.stages.session import Session
 from trainer.stages.soft_targets import caches
 from trainer.stages.soft_targets.answers import Answers
 from trainer.stages.soft_targets.caches import TransferSet
 from trainer.verdict import CheckFailedError
 
-_NUM_STRETCHES = 8  # of ids, spread over the shards, each in another view
+_NUM_STRETCHES = 8  # of ids, or as many as there are views
 _STRETCH = 128  # ids
 
 # Of the largest logit. Half a unit in the last place of float16 is 2**-11 of it; other
@@ -92,9 +92,8 @@ def differences(
     folder = caches.folder(session, teacher, transfer)
     answers = Answers(session, model, transfer, manifest)
     errors, hits, largest = [], [], 0.0
-    number = np.linspace(0, len(manifest.shards) - 1, _NUM_STRETCHES).astype(int)
-    for i, place in enumerate(dict.fromkeys(number.tolist())):
-        shard, view = manifest.shards[place], i % manifest.views
+    for place, view in _sample(manifest):
+        shard = manifest.shards[place]
         path = soft_targets.shard_path(folder, view, place)
         kept = soft_targets.read_shard(path, manifest, shard)
         # Of examples that are gone nothing can be asked.
@@ -108,21 +107,35 @@ def differences(
         errors.append(np.abs(before - now))
         hits.append(_first(before, manifest) == _first(now, manifest))
         largest = max(largest, float(np.abs(before).max()))
+    if not errors:
+        raise SoftTargetsError(
+            f"{folder} must hold answers to images that are there, got none; "
+            "build anew in another distill.soft_targets_dir"
+        )
     every = np.concatenate(errors)
     return Differences(
         num_answers=len(every),
         largest=float(every.max()),
         mean=float(every.mean()),
         same_top=float(np.concatenate(hits).mean()),
-        tolerance=_tolerance(session, teacher) * max(1.0, largest),
+        tolerance=_tolerance(session, teacher, manifest) * max(1.0, largest),
     )
 
 
-def _tolerance(session: Session, teacher: int) -> float:
+def _sample(manifest: Manifest) -> list[tuple[int, int]]:
+    """Pairs of a shard and a view: each view, and shards from the first to the last."""
+    count = max(_NUM_STRETCHES, manifest.views)
+    shards = np.linspace(0, len(manifest.shards) - 1, count).astype(int)
+    # Neighbours in the list of shards are of different views.
+    pairs = [(int(shard), i % manifest.views) for i, shard in enumerate(shards)]
+    return list(dict.fromkeys(pairs))
+
+
+def _tolerance(session: Session, teacher: int, manifest: Manifest) -> float:
     """Of an error, relative to the largest logit."""
     role = list(session.config.teachers)[teacher]
-    is_float32 = session.precision(role) == "float32"
-    return _FLOAT32_TOLERANCE if is_float32 else _MIXED_TOLERANCE
+    both = {session.precision(role), manifest.precision}
+    return _FLOAT32_TOLERANCE if both == {"float32"} else _MIXED_TOLERANCE
 
 
 def _logits(records: np.ndarray, manifest: Manifest) -> np.ndarray:
