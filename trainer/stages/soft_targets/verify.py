@@ -6,7 +6,7 @@ import keras
 import numpy as np
 
 from trainer import models, soft_targets
-from trainer.soft_targets import Manifest, SoftTargetsError
+from trainer.soft_targets import Manifest, Shard, SoftTargetsError
 from trainer.stages.session import Session
 from trainer.stages.soft_targets import caches
 from trainer.stages.soft_targets.answers import Answers
@@ -89,19 +89,15 @@ def differences(
     Raises:
       SoftTargetsError: a shard is damaged, or an answer is no finite number.
     """
-    folder = caches.folder(session, teacher, transfer)
     answers = Answers(session, model, transfer, manifest)
     errors, hits, largest = [], [], 0.0
     for place, view in _sample(manifest):
-        shard = manifest.shards[place]
-        path = soft_targets.shard_path(folder, view, place)
-        kept = soft_targets.read_shard(path, manifest, shard)
-        # Of examples that are gone nothing can be asked.
-        kept = kept[np.isin(kept["id"], transfer.examples.ids)][:_STRETCH]
+        kept = _kept(session, teacher, transfer, manifest, place, view)
         if not len(kept):
             continue
-        count = int(kept["id"][-1]) + 1 - shard.first
-        stretch = dataclasses.replace(shard, num_ids=count, count=len(kept))
+        first = manifest.shards[place].first
+        count = int(kept["id"][-1]) + 1 - first
+        stretch = Shard(first=first, num_ids=count, count=len(kept))
         again = answers.of_shard(stretch, [view], lambda count: None)[view]
         before, now = (_logits(records, manifest) for records in (kept, again))
         errors.append(np.abs(before - now))
@@ -109,8 +105,8 @@ def differences(
         largest = max(largest, float(np.abs(before).max()))
     if not errors:
         raise SoftTargetsError(
-            f"{folder} must hold answers to images that are there, got none; "
-            "build anew in another distill.soft_targets_dir"
+            f"the split {transfer.split!r} must have images that were answered, got "
+            "none that is still there; build anew in another distill.soft_targets_dir"
         )
     every = np.concatenate(errors)
     return Differences(
@@ -120,6 +116,21 @@ def differences(
         same_top=float(np.concatenate(hits).mean()),
         tolerance=_tolerance(session, teacher, manifest) * max(1.0, largest),
     )
+
+
+def _kept(
+    session: Session,
+    teacher: int,
+    transfer: TransferSet,
+    manifest: Manifest,
+    place: int,
+    view: int,
+) -> np.ndarray:
+    """The first records of a shard: of examples that are gone nothing can be asked."""
+    folder = caches.folder(session, teacher, transfer)
+    path = soft_targets.shard_path(folder, view, place)
+    records = soft_targets.read_shard(path, manifest, manifest.shards[place])
+    return records[np.isin(records["id"], transfer.examples.ids)][:_STRETCH]
 
 
 def _sample(manifest: Manifest) -> list[tuple[int, int]]:
