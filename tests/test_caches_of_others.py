@@ -17,6 +17,7 @@ def manifest(augment: dict[str, object]) -> Manifest:
         teacher={"model": "mlp"},
         dataset={"split": "train"},
         growth=({"num_ids": 3, "fingerprint": "0f"},),
+        precision="float32",
         class_names=("0", "1"),
         augment=augment,
         views=1,

@@ -40,8 +40,9 @@ def test_a_plan_tells_the_bytes_that_are_written_then_and_writes_none(
     assert not (tmp_path / "soft_targets").exists()
     paths = (built / "soft_targets").rglob("*.tfrecord")
     assert sum(path.stat().st_size for path in paths) == 640_000
-    assert "split 'train', 10,000 examples x 1 views, all 10 logits in float32" in plan
-    assert "64 bytes each, 640.0 kB in 5 files; in memory when students train" in plan
+    assert "split 'train', 10,000 examples x 1 view, all 10 logits in float32" in plan
+    assert "64 bytes each, 640.0 kB in 5 files\n" in plan
+    assert "640.0 kB in files; in memory when students train" in plan
     assert "10,000 of 10,000 answers are to be computed" in plan
     # 20 steps of 24 images.
     assert "students' 1 x 20 steps ask for 480" in plan
@@ -80,7 +81,7 @@ def test_info_tells_whose_answers_are_there(built, config, capsys):
         f"{built}/soft_targets/train: complete",
         f"  teacher mlp, weights {manifest['teacher']['weights']}",
         "  split train, 10,000 ids, 10,000 examples, 10 classes",
-        "  1 views, augmentation none",
+        "  1 view, augmentation none",
         "  all logits in float32: 640.0 kB in 5 files",
     ]
 
