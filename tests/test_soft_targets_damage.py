@@ -180,11 +180,6 @@ STREAM = (*STREAMED, "runtime.steps_per_loop=10", "runtime.log_every_steps=10")
         pytest.param("swapped records", STREAM, marks=pytest.mark.slow),
         pytest.param("other ids", STREAM, marks=pytest.mark.slow),
         pytest.param("one twice", STREAM, marks=pytest.mark.slow),
-        pytest.param(
-            "other ids",
-            (*STREAM, "runtime.logical_cpus=2", "runtime.strategy='mirrored'"),
-            marks=pytest.mark.slow,
-        ),
     ],
 )
 def test_a_student_ends_with_2_and_names_the_shard(
@@ -204,6 +199,23 @@ def test_a_student_ends_with_2_and_names_the_shard(
     assert words in message
     assert WAY_OUT in message
     assert not (tmp_path / "own" / "student" / "seed-0" / "last.keras").exists()
+
+
+@pytest.mark.slow
+def test_mirrored_students_end_with_2_and_name_the_shard(world, folder, tmp_path):
+    path = soft_targets.shard_path(folder, 1, 0)
+    damage, words = IN_MEMORY["other ids"]
+    damage(pathlib.Path(path))
+    settings = (*STREAM, "runtime.logical_cpus=2", "runtime.strategy='mirrored'")
+    sets = [f"--set={s}" for s in (CACHED, *VIEWS, place(folder), *settings)]
+    given = (world / "one.toml", tmp_path / "own", *sets)
+    # In processes of their own: after a failure no collective of one works any more.
+    assert runs.finish(runs.start("teacher", *given))[0] == 0
+    code, _, told = runs.finish(runs.start("student", *given))
+    assert code == main.UNUSABLE
+    message = told.splitlines()[-1]
+    assert message.startswith(f"trainer: {path} {UNUSABLE}")
+    assert words in message
 
 
 # Manifests.
