@@ -61,7 +61,8 @@ class PeakMeter:
                 f"{text(held)} before"
                 for gpu, held in self._held.items()
             ]
-        peak = _resident_peak()
+        # Linux takes note of a peak when pages are given back, and counts roughly.
+        peak = max(_resident_peak(), self._before)
         if self._restarted:
             return [
                 f"peak {text(peak)} resident in this process, which held "
