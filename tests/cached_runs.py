@@ -165,7 +165,7 @@ def cached_session(
 def taught(opened: stages.Session, seed: int = 0) -> learner.Training:
     """The training of the student of a seed, as its stage plans it."""
     model = opened.build("student", seed)
-    if not caches.are_used(opened):
+    if not opened.config.distill.is_cached:
         return distillation(opened, model, online(opened.teachers), seed)
     targets = caches.opened(opened)
     signals = targets.signals(temperature=opened.config.distill.temperature)

@@ -146,7 +146,9 @@ def _run_stages(names: tuple[str, ...], values: flags.FlagValues) -> int:
     if own and _is_for_chief_alone(names, path):
         if not is_chief:
             return DONE
-        names, own = names if len(names) == 1 else ("report",), None
+        own = None
+        if names == STAGE_NAMES:
+            names = ("report",)
     if not is_finished:
         with contextlib.ExitStack() as stack:
             if is_chief:
@@ -198,7 +200,7 @@ def _run_session(
 def _asked_for(settings: config.Config) -> tuple[str, ...]:
     """The stages of a whole run."""
     asked = {
-        "soft-targets": settings.distill.soft_targets == "cached",
+        "soft-targets": settings.distill.is_cached,
         "finetune": settings.finetune is not None,
     }
     return tuple(name for name in STAGE_NAMES if asked.get(name, True))

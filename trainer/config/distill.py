@@ -24,3 +24,8 @@ class DistillConfig:
     # At which a cache of the top k can be used, beside `temperature`.
     tail_temperatures: tuple[Temperature, ...] = ()
     views: Count = 1  # of each augmented image; epoch e shows view e modulo views
+
+    @property
+    def is_cached(self) -> bool:
+        """Whether students learn from caches."""
+        return self.soft_targets == "cached"

@@ -238,7 +238,7 @@ def check_caches(
             "temperature"
         )
     augment = data.augment if student.augment == "inherit" else student.augment
-    if distill.soft_targets == "cached" and distill.views > 1 and augment == "none":
+    if distill.is_cached and distill.views > 1 and augment == "none":
         raise ConfigError(
             "distill.views must be 1 where student.train.augment is 'none', got "
             f"{distill.views}; all views would be the same"

@@ -52,7 +52,7 @@ class Examination:
         built = ("splits", "teacher model")
         # Only a live teacher has to be ready before the student.
         cached, taught = list[Check](), "teacher step"
-        if self._config.distill.soft_targets == "cached":
+        if self._config.distill.is_cached:
             taught = "soft targets"
             cached = [Check(taught, self._soft_targets, built)]
         return (

@@ -69,9 +69,19 @@ class Manifest:
         )
 
     @property
+    def num_examples(self) -> int:
+        """How many ids have a record in each view."""
+        return sum(shard.count for shard in self.shards)
+
+    @property
     def num_records(self) -> int:
         """Of all views."""
-        return self.views * sum(shard.count for shard in self.shards)
+        return self.views * self.num_examples
+
+    @property
+    def num_files(self) -> int:
+        """Of all shards and views."""
+        return len(self.shards) * self.views
 
     @property
     def num_bytes(self) -> int:

@@ -28,7 +28,7 @@ def check(session: Session) -> None:
         elif setting == "finetune":
             examples = session.labeled
         _check_training(session, setting, section, len(examples))
-    if caches.are_used(session):
+    if session.config.distill.is_cached:
         caches.answer_format(session)
         caches.transfer_sets(session)
     check_pairs(session)

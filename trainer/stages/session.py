@@ -50,7 +50,7 @@ class Session:
         """
 
         def opened() -> tuple[data.Source, ...]:
-            if self.config.distill.soft_targets == "cached":
+            if self.config.distill.is_cached:
                 # The ids of a cache are lines of its own lists.
                 caches = workdir.soft_targets_folder(self.path, self.config)
                 kept = caches / workdir.LISTS

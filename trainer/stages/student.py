@@ -25,7 +25,7 @@ def student(session: Session) -> None:
     if not waiting:
         return
     check_pairs(session)
-    taught_by = caches.opened(session) if caches.are_used(session) else None
+    taught_by = caches.opened(session) if session.config.distill.is_cached else None
     for seed in waiting:
         model = session.build("student", seed)
         if taught_by:

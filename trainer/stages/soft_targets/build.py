@@ -49,9 +49,9 @@ def fill(session: Session, claim: Claim) -> None:
     One that misses nothing is not locked: any number of runs may share it, and it may
     be where they cannot write.
     """
+    fingerprints = [models.fingerprint(model) for model in session.teachers]
     for transfer in caches.transfer_sets(session):
-        for teacher, model in enumerate(session.teachers):
-            weights = models.fingerprint(model)
+        for teacher, weights in enumerate(fingerprints):
             wanted = caches.manifest(session, teacher, transfer, weights=weights)
             is_whole = functools.partial(
                 _is_whole, caches.folder(session, teacher, transfer), transfer, wanted

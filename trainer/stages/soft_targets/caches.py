@@ -35,16 +35,16 @@ class TransferSet:
         """How many ids the split has; some may be of files that are no examples."""
         return int(self.source.whole_splits[self.split].num_examples)
 
+    @functools.cached_property
+    def fingerprint(self) -> str:
+        """Of what all ids are, which is the same for every teacher."""
+        return self.source.fingerprint(self.split, num_ids=self.num_ids)
+
     def shards(self, *, first: int = 0) -> tuple[Shard, ...]:
         """The shards of the ids from `first` on."""
         is_example = np.zeros(self.num_ids, bool)
         is_example[self.examples.ids] = True
         return soft_targets.shards_of(is_example[first:].tolist(), first=first)
-
-
-def are_used(session: Session) -> bool:
-    """Whether students learn from caches."""
-    return session.config.distill.soft_targets == "cached"
 
 
 def root(session: Session) -> epath.Path:
@@ -116,7 +116,7 @@ def views(session: Session, seed: int) -> data.Views:
 
     With a cache all seeds share its views, which are those of the first seed online.
     """
-    if are_used(session):
+    if session.config.distill.is_cached:
         return cached_views(session)
     return data.Views(seed=seed, count=None)
 
@@ -132,24 +132,21 @@ def manifest(
     transfer: TransferSet,
     *,
     weights: str,
-    shards: tuple[Shard, ...] = (),
 ) -> Manifest:
-    """What the cache of a teacher's answers has to be for this run.
+    """What the cache of a teacher's answers has to be for this run, but its shards.
 
     `weights` is the fingerprint of the teacher.
     """
     form = answer_format(session)
     distill = session.config.distill
     name, options = chosen_augmentation(session, session.config.student.train)
-    num_ids = transfer.num_ids
-    fingerprint = transfer.source.fingerprint(transfer.split, num_ids=num_ids)
     return Manifest(
         teacher=_identity(list(session.config.teachers.values())[teacher], weights),
         dataset={
             "split": transfer.split,
             "input_shape": list(transfer.source.input_shape),
         },
-        growth=({"num_ids": num_ids, "fingerprint": fingerprint},),
+        growth=({"num_ids": transfer.num_ids, "fingerprint": transfer.fingerprint},),
         precision=session.precision(list(session.config.teachers)[teacher]),
         class_names=session.source.class_names,
         augment={"name": "none"}
@@ -163,7 +160,7 @@ def manifest(
         dtype=form.dtype,
         top_k=form.top_k,
         temperatures=form.temperatures,
-        shards=shards,
+        shards=(),
     )
 
 
@@ -178,8 +175,8 @@ def planned(session: Session, teacher: int, transfer: TransferSet) -> Manifest:
     place = folder(session, teacher, transfer)
     found = soft_targets.read(place)
     if found is None:
-        shards = transfer.shards()
-        return manifest(session, teacher, transfer, weights="", shards=shards)
+        wanted = manifest(session, teacher, transfer, weights="")
+        return dataclasses.replace(wanted, shards=transfer.shards())
     weights = str(found.teacher.get("weights"))
     wanted = manifest(session, teacher, transfer, weights=weights)
     check_begun(place, found, transfer, wanted)

@@ -32,21 +32,20 @@ def info(session: Session) -> None:
 
 def _lines(folder: epath.Path, manifest: Manifest) -> list[str]:
     missing = sum(map(len, soft_targets.missing(folder, manifest).values()))
-    num_files = len(manifest.shards) * manifest.views
     kept = "all logits"
     if manifest.top_k:
         temperatures = ", ".join(f"{value:g}" for value in manifest.temperatures)
         kept = f"the top {manifest.top_k} logits, and the tail at T = {temperatures}"
-    augment = dict(manifest.augment)
+    augment = manifest.augment
     options = ", ".join(f"{k} {v}" for k, v in augment.items() if k != "name")
     return [
         f"{folder}: {'complete' if not missing else f'{missing} files missing'}",
         f"  teacher {manifest.teacher['model']}, weights {manifest.teacher['weights']}",
         f"  split {manifest.dataset['split']}, {manifest.num_ids:,} ids, "
-        f"{sum(shard.count for shard in manifest.shards):,} examples, "
+        f"{manifest.num_examples:,} examples, "
         f"{len(manifest.class_names)} classes",
         f"  {soft_targets.views_text(manifest.views)}, augmentation {augment['name']}"
         f"{f' ({options})' if options else ''}",
         f"  {kept} in {manifest.dtype}: {memory.text(manifest.num_bytes)} in "
-        f"{num_files} files",
+        f"{manifest.num_files} files",
     ]

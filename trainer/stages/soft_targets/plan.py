@@ -58,11 +58,6 @@ class PlannedCache:
         """Of one answer in a file."""
         return self.manifest.format.record.itemsize + soft_targets.FRAMING_BYTES
 
-    @property
-    def num_files(self) -> int:
-        """Of all shards and views."""
-        return len(self.manifest.shards) * self.manifest.views
-
 
 def plan(session: Session) -> None:
     """Prints what `build` would write and how long that would take; writes nothing."""
@@ -127,20 +122,20 @@ def _of_cache(cache: PlannedCache) -> Iterator[str]:
         if manifest.top_k
         else f"all {len(manifest.class_names)} logits"
     )
-    count = sum(shard.count for shard in manifest.shards)
     yield (
-        f"{cache.folder}: split {cache.transfer.split!r}, {count:,} examples x "
+        f"{cache.folder}: split {cache.transfer.split!r}, "
+        f"{manifest.num_examples:,} examples x "
         f"{soft_targets.views_text(manifest.views)}, {kept} in {manifest.dtype}"
     )
     yield (
         f"  {cache.answer_bytes} bytes each, {memory.text(manifest.num_bytes)} in "
-        f"{cache.num_files} files"
+        f"{manifest.num_files} files"
     )
     if cache.is_begun:
-        num_there = cache.num_files - sum(map(len, cache.missing.values()))
+        num_there = manifest.num_files - sum(map(len, cache.missing.values()))
         yield (
-            f"  {num_there} of {cache.num_files} files are there and of this run, as "
-            "far as can be told without the teacher's weights"
+            f"  {num_there} of {manifest.num_files} files are there and of this run, "
+            "as far as can be told without the teacher's weights"
         )
 
 

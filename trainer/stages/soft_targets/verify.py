@@ -47,12 +47,13 @@ def verify(session: Session) -> None:
       SoftTargetsError: a cache is not there, or not for this run.
     """
     failed = []
+    # Once for all teachers, since a set reads its whole split.
+    sets = caches.transfer_sets(session)
     for teacher, model in enumerate(session.teachers):
-        for transfer in caches.transfer_sets(session):
+        weights = models.fingerprint(model)
+        for transfer in sets:
             folder = caches.folder(session, teacher, transfer)
-            wanted = caches.manifest(
-                session, teacher, transfer, weights=models.fingerprint(model)
-            )
+            wanted = caches.manifest(session, teacher, transfer, weights=weights)
             manifest = soft_targets.Cache(folder, wanted).manifest
             problem = soft_targets.damage(folder, manifest, views=manifest.views)
             if problem:
