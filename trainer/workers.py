@@ -96,6 +96,15 @@ class Workers:
         """What every worker gives, in the order of their ranks."""
         return self._exchange(value, float("inf"))
 
+    def agree(self, value: str, error: Exception) -> None:
+        """Raises `error` on every worker unless all of them give the same value.
+
+        They leave together, so that each of them tells it and none a lost peer.
+        """
+        if len(set(self.exchange(value))) > 1:
+            self._part()
+            raise error
+
     def meet(self) -> None:
         """Returns once all workers have come here."""
         self.exchange("here")

@@ -108,12 +108,12 @@ class Session:
         digest = hashlib.sha256(repr(source.class_names).encode())
         for array in (examples.ids, examples.labels):
             digest.update(np.ascontiguousarray(array).tobytes())
-        if len(set(self.workers.exchange(digest.hexdigest()))) > 1:
-            raise data.DataError(
-                f"all workers must read the same examples of {split!r} in "
-                f"{source.data.setting} {source.data.dataset!r}, got other ids, labels "
-                "or classes on some of them; give all the same files"
-            )
+        disagreement = data.DataError(
+            f"all workers must read the same examples of {split!r} in "
+            f"{source.data.setting} {source.data.dataset!r}, got other ids, labels "
+            "or classes on some of them; give all the same files"
+        )
+        self.workers.agree(digest.hexdigest(), disagreement)
         return examples
 
     @functools.cached_property
