@@ -135,8 +135,8 @@ def test_an_ensemble_has_a_mean_member_whose_spread_is_not_over_seeds():
     assert "31.5 +- 2.1" in lines[3]
     assert lines[-2] == "mean +- standard deviation over 3 members"
     models["student"]["seeds"] *= 2
-    note = table.comparison(results).note
-    assert note == "mean +- standard deviation over 2 seeds or 3 members"
+    notes = table.comparison(results).notes
+    assert notes == ("mean +- standard deviation over 2 seeds or 3 members",)
 
 
 def test_terminal_text_is_ascii():

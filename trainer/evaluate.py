@@ -133,13 +133,30 @@ def teacher_metrics(
 ) -> dict[str, float]:
     """The student against its teacher: [M, C], [M, C] -> name to number.
 
-    `agreement` is the share of examples with the same predicted class, `kl` the mean
-    KL(teacher || student) at temperature 1, in nats.
+    `agreement` is the share of examples with the same predicted class. At temperature
+    1 and in nats, `kl` is the mean KL(teacher || student), and `soft_nll` the mean
+    cross-entropy with the teacher's probabilities as targets.
     """
     student, teacher = _log_softmax(student_logits), _log_softmax(teacher_logits)
     same = student_logits.argmax(axis=1) == teacher_logits.argmax(axis=1)
     divergence = (np.exp(teacher) * (teacher - student)).sum(axis=1)
-    return {"agreement": float(same.mean()), "kl": float(divergence.mean())}
+    return {
+        "agreement": float(same.mean()),
+        "kl": float(divergence.mean()),
+        "soft_nll": float(-(np.exp(teacher) * student).sum(axis=1).mean()),
+    }
+
+
+def excluded_metrics(
+    logits: np.ndarray, labels: np.ndarray, *, excluded: Sequence[int]
+) -> dict[str, int]:
+    """On the examples of the `excluded` labels alone: [M, C], [M] -> name to number."""
+    is_excluded = np.isin(labels, excluded)
+    wrong = logits.argmax(axis=1) != labels
+    return {
+        "excluded_examples": int(is_excluded.sum()),
+        "excluded_errors": int((wrong & is_excluded).sum()),
+    }
 
 
 def ensemble_logits(

@@ -142,8 +142,8 @@ def _run_stages(names: tuple[str, ...], values: flags.FlagValues) -> int:
     is_chief = own is None or own.is_chief
     if is_chief:
         workdir.claim(path, settings)
-    is_finished = names == STAGE_NAMES and workdir.is_finished(path)
-    if own and _is_for_chief_alone(names, path):
+    is_finished = names == STAGE_NAMES and workdir.is_finished(path, settings)
+    if own and _is_for_chief_alone(names, path, settings):
         if not is_chief:
             return DONE
         own = None
@@ -169,11 +169,13 @@ def _counted(
     )
 
 
-def _is_for_chief_alone(names: tuple[str, ...], path: epath.Path) -> bool:
+def _is_for_chief_alone(
+    names: tuple[str, ...], path: epath.Path, settings: config.Config
+) -> bool:
     """Whether other workers, which may have ended already, are not needed."""
     if names[0] in ("report", *(f"soft-targets {name}" for name in READING_ACTIONS)):
         return True
-    return names == STAGE_NAMES and workdir.is_evaluated(path)
+    return names == STAGE_NAMES and workdir.is_evaluated(path, settings)
 
 
 def _run_session(

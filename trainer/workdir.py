@@ -1,6 +1,7 @@
 """The folder of a run: where each file is, and which config it belongs to."""
 
 import contextlib
+import dataclasses
 import fnmatch
 import json
 import os
@@ -10,7 +11,13 @@ import shutil
 from etils import epath
 
 from trainer import files
-from trainer.config import Config, ConfigError, differences, resolved
+from trainer.config import (
+    Config,
+    ConfigError,
+    EvaluateConfig,
+    differences,
+    resolved,
+)
 
 # Of the run.
 CONFIG = "config.json"
@@ -58,14 +65,27 @@ def soft_targets_folder(workdir: epath.Path, config: Config) -> epath.Path:
     return files.path_of(name, setting="distill.soft_targets_dir")
 
 
-def is_finished(workdir: epath.Path) -> bool:
+def is_finished(workdir: epath.Path, config: Config) -> bool:
     """Whether a whole run has ended there: the report is drawn last."""
-    return (workdir / RESULTS).exists() and (workdir / REPORT).exists()
+    is_there = (workdir / RESULTS).exists() and (workdir / REPORT).exists()
+    return is_there and _answers(workdir / RESULTS, config.evaluate)
 
 
-def is_evaluated(workdir: epath.Path) -> bool:
+def is_evaluated(workdir: epath.Path, config: Config) -> bool:
     """Whether nothing but the report may be missing."""
-    return all((workdir / name).exists() for name in (PREDICTIONS, RESULTS))
+    is_there = all((workdir / name).exists() for name in (PREDICTIONS, RESULTS))
+    return is_there and _answers(workdir / RESULTS, config.evaluate)
+
+
+def _answers(results: epath.Path, asked: EvaluateConfig) -> bool:
+    """Whether the results are what the evaluate section asks for."""
+    # What a version without the section left is what its defaults ask for.
+    wanted = dataclasses.asdict(EvaluateConfig())
+    try:
+        wanted |= json.loads(results.read_text(encoding="utf-8")).get("evaluate", {})
+    except (AttributeError, TypeError, ValueError):
+        return True  # damaged, which those tell who read all of it
+    return wanted == dataclasses.asdict(asked)
 
 
 def claim(workdir: epath.Path, config: Config) -> None:

@@ -11,6 +11,7 @@ from trainer.config.data import (
 )
 from trainer.config.distill import DistillConfig
 from trainer.config.errors import ConfigError
+from trainer.config.evaluate import EvaluateConfig
 from trainer.config.identity import differences, flatten, identity, resolved
 from trainer.config.models import (
     APPLICATIONS,
@@ -53,6 +54,7 @@ __all__ = [
     "DataConfig",
     "DistillConfig",
     "EnsembleConfig",
+    "EvaluateConfig",
     "InceptionCropOptions",
     "MemberConfig",
     "MlpOptions",

@@ -6,9 +6,10 @@ Defaults live here and nowhere else; each field says its unit or meaning.
 import dataclasses
 from typing import Annotated, Any, Literal
 
-from trainer.config import relations
+from trainer.config import evaluate, relations
 from trainer.config.data import DataConfig
 from trainer.config.distill import DistillConfig
+from trainer.config.evaluate import EvaluateConfig
 from trainer.config.models import MODELS
 from trainer.config.rules import FILLED, OptionsOf, above, at_least, between
 from trainer.config.runtime import RuntimeConfig
@@ -78,6 +79,7 @@ class Config:
     distill: DistillConfig = DistillConfig()
     # Of the distilled student, on labels alone; absent: it stays as it is.
     finetune: TrainConfig | None = None
+    evaluate: EvaluateConfig = EvaluateConfig()
     runtime: RuntimeConfig = RuntimeConfig()
 
     @property
@@ -106,6 +108,7 @@ class Config:
         relations.check_splits(self.data)
         relations.check_kind(self.data, self.trainings)
         relations.check_mixup(self.distill)
+        evaluate.check(self.evaluate, self.data)
         for path, section in self.trainings.items():
             relations.check_train(path, section, self.runtime)
         if isinstance(self.teacher, EnsembleConfig):

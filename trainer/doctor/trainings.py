@@ -16,6 +16,7 @@ class Trainings:
 
     def __init__(self, config: Config, path: epath.Path) -> None:
         self.trials: dict[str, Trial] = {}  # of the roles that were tried
+        self._config = config
         self._path = path
         self._seeds: dict[str, tuple[int, ...]] = {}
         for role, teacher in config.teachers.items():
@@ -44,7 +45,7 @@ class Trainings:
                 begun.append(f"{role} seed {seed} finished")
             elif step:
                 begun.append(f"{role} seed {seed} at step {step}")
-        if workdir.is_finished(self._path):
+        if workdir.is_finished(self._path, self._config):
             yield "finished, and so is the report"
         else:
             yield ", ".join(begun) or "nothing is trained there yet"

@@ -6,8 +6,9 @@ it is imported when a page is written and not before.
 
 from etils import epath
 
+from trainer.report.conclusion import summary
 from trainer.report.inputs import ReportError, read_results
-from trainer.report.table import Comparison, comparison, render, summary
+from trainer.report.table import Comparison, comparison, render
 
 __all__ = [
     "Comparison",

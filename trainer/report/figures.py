@@ -16,7 +16,7 @@ from trainer.calibration import (
     reliability_bins,
     wilson_interval,
 )
-from trainer.report.inputs import History, ReportError
+from trainer.report.inputs import History, ReportError, original, shown
 
 try:
     from matplotlib import cm, colors, ticker
@@ -35,8 +35,13 @@ PANEL_COLUMNS = 3
 
 
 def palette(names: Sequence[str]) -> dict[str, str]:
-    """A colour for each model, by its place in `names`; repeats after six."""
-    return dict(zip(names, itertools.cycle(PALETTE), strict=False))
+    """A colour for each model, by its place in `names`; repeats after six.
+
+    A corrected model shares its place with the one that was trained.
+    """
+    trained = dict.fromkeys(original(name) for name in names)
+    colours = dict(zip(trained, itertools.cycle(PALETTE), strict=False))
+    return {name: colours[original(name)] for name in names}
 
 
 def learning_curves(histories: Mapping[str, Sequence[History]]) -> Figure:
@@ -135,10 +140,10 @@ def confusion_matrices(
         counts = np.asarray(matrices[name])
         shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
         _draw_shares(axes, shares, cmap=scale.cmap, norm=scale.norm)
-        colour = palette(list(matrices))[name]
         num_errors = counts.sum() - np.trace(counts)
-        title = f"{plain(name)}: {num_errors} error" + ("" if num_errors == 1 else "s")
-        axes.set_title(title, color=colour, fontsize=11)
+        plural = "" if num_errors == 1 else "s"
+        title = f"{plain(shown(name))}: {num_errors} error{plural}"
+        axes.set_title(title, color=palette(list(matrices))[name], fontsize=11)
         _class_ticks(axes, class_names)
         if len(class_names) <= MAX_ANNOTATED_CLASSES:
             _annotate(axes, counts, shares)
@@ -217,7 +222,7 @@ def reliability(
         panels.T, palette(list(logits)).items(), strict=True
     ):
         bins = reliability_bins(logits[name], labels, num_bins=num_bins)
-        _style(upper, title=plain(name), title_colour=colour)
+        _style(upper, title=plain(shown(name)), title_colour=colour)
         _style(lower, x="confidence (%)")
         _draw_reliability(upper, bins, colour=colour)
         centres = (bins.edges[:-1] + bins.edges[1:]) / 2

@@ -17,6 +17,8 @@ from trainer.workdir import CONFIG, METRICS, PREDICTIONS, RESULTS
 
 NUMBERS = ("examples", "errors", "accuracy", "nll", "ece")  # in every set of metrics
 
+_CORRECTED = "_class_bias"  # ends the name of such a model
+
 # One run of one model: the lines of its metrics.jsonl, in order.
 History = list[dict[str, Any]]
 
@@ -43,7 +45,7 @@ class Inputs:
     config: dict[str, Any]
     results: dict[str, Any]
     predictions: Predictions
-    histories: dict[str, list[History]]  # model -> one history a seed; may be empty
+    histories: dict[str, list[History]]  # trained model -> one a seed; may be empty
 
 
 def read_results(workdir: epath.Path) -> dict[str, Any]:
@@ -79,7 +81,11 @@ def read(workdir: epath.Path) -> Inputs:
             workdir / PREDICTIONS,
             f"has {len(predictions.class_names)} classes, results.json {num_classes}",
         )
-    histories = {name: _read_histories(workdir / name) for name in names}
+    histories = {
+        name: _read_histories(workdir / name)
+        for name in names
+        if not is_corrected(name)  # they have trained nothing
+    }
     if "member" in histories:
         # They lie under the teacher, which has no training of its own.
         histories |= {"member": histories["teacher"], "teacher": []}
@@ -91,6 +97,21 @@ def read(workdir: epath.Path) -> Inputs:
 def model_names(results: dict[str, Any]) -> list[str]:
     """Names of the models: the teacher first, the others as the results give them."""
     return sorted(results["models"], key=lambda name: name != "teacher")
+
+
+def is_corrected(name: str) -> bool:
+    """Whether a model is another one of the results with a class bias."""
+    return name.endswith(_CORRECTED)
+
+
+def original(name: str) -> str:
+    """The model that was trained, of a corrected one or of any other."""
+    return name.removesuffix(_CORRECTED)
+
+
+def shown(name: str) -> str:
+    """What people read as the name of a model."""
+    return f"{original(name)} + class bias" if is_corrected(name) else name
 
 
 def setting(config: dict[str, Any], section: str, key: str) -> Any:

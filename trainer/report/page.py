@@ -3,14 +3,14 @@
 import base64
 import html
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
 from etils import epath
 
 from trainer import files
-from trainer.report import figures, inputs, pictures, table
+from trainer.report import conclusion, figures, inputs, pictures, table
 from trainer.workdir import REPORT
 
 MAX_CLASSES = 20  # rows of the open table of classes
@@ -75,7 +75,7 @@ def _head(found: inputs.Inputs) -> str:
     return (
         f"<h1>{_text(found.results.get('name', 'run'))}</h1>\n"
         f'<ul class="facts">{"".join(items)}</ul>\n'
-        f'<p class="summary">{_text(table.summary(found.results))}</p>'
+        f'<p class="summary">{_text(conclusion.summary(found.results))}</p>'
     )
 
 
@@ -88,11 +88,11 @@ def _teacher(config: dict[str, Any]) -> Any:
 
 def _comparison(results: dict[str, Any]) -> str:
     compared = table.comparison(results)
-    note = f'\n<p class="note">{_text(compared.note)}</p>' if compared.note else ""
+    notes = "".join(f'\n<p class="note">{_text(note)}</p>' for note in compared.notes)
     return (
         "<h2>Comparison</h2>\n"
         + _table(compared.header, compared.rows, names=inputs.model_names(results))
-        + f"{note}\n<p><b>{_text(compared.gain)}</b></p>"
+        + f"{notes}\n<p><b>{_text(compared.gain)}</b></p>"
     )
 
 
@@ -114,7 +114,7 @@ def _classes(found: inputs.Inputs) -> str:
         (name, f"{count:,}", *(table.value(s, factor=100, digits=1) for s in column))
         for name, count, column in zip(class_names, counts, shares.T, strict=True)
     ]
-    header = ("class", "test examples", *(f"{name} %" for name in names))
+    header = ("class", "test examples", *(f"{inputs.shown(name)} %" for name in names))
     whole = _table(header, rows)
     title = "<h2>Accuracy by class</h2>\n"
     if len(rows) <= MAX_CLASSES:
@@ -130,24 +130,22 @@ def _classes(found: inputs.Inputs) -> str:
 
 
 def _seeds(results: dict[str, Any]) -> str:
-    header = ("model", "seed", "last errors", "last step", "best errors", "best step")
+    names = inputs.model_names(results)
+    header = ["model", "seed", "last errors", "last step", "best errors", "best step"]
     rows = [
-        (
-            name,
-            *(
-                "-" if number is None else f"{number:,}"  # None of an ensemble
-                for number in (
-                    seed["seed"],
-                    seed["last"]["errors"],
-                    seed["last"]["step"],
-                    seed["best"]["errors"],
-                    seed["best"]["step"],
-                )
-            ),
-        )
-        for name in inputs.model_names(results)
+        [inputs.shown(name), *_seed_cells(seed)]
+        for name in names
         for seed in results["models"][name]["seeds"]
     ]
+    if any(inputs.is_corrected(name) for name in names):
+        header.append("class bias")
+        biases = (
+            seed["best"].get("class_bias")
+            for name in names
+            for seed in results["models"][name]["seeds"]
+        )
+        for row, bias in zip(rows, biases, strict=True):
+            row.append(table.value(bias, digits=2))
     gain = (results.get("gain") or {}).get("errors", {})
     by_seed = ", ".join(f"{errors:+g}" for errors in gain.get("per_seed", ()))
     gains = (
@@ -155,10 +153,18 @@ def _seeds(results: dict[str, Any]) -> str:
     )
     return (
         "<h2>Seeds</h2>\n"
-        + _table(header, rows, names=inputs.model_names(results))
+        + _table(header, rows, names=names)
         + '\n<p class="note">Errors on the test split: of the last step, and of the '
         f"checkpoint that the validation split chose.{gains}</p>"
     )
+
+
+def _seed_cells(seed: dict[str, Any]) -> Iterator[str]:
+    numbers = [seed["seed"]]
+    for kind in ("last", "best"):
+        numbers += [seed[kind]["errors"], seed[kind]["step"]]
+    for number in numbers:
+        yield "-" if number is None else f"{number:,}"  # None of an ensemble
 
 
 def _config(config: dict[str, Any]) -> str:
@@ -172,8 +178,10 @@ def _config(config: dict[str, Any]) -> str:
 def _table(
     header: Sequence[str], rows: Iterable[Sequence[str]], *, names: Sequence[str] = ()
 ) -> str:
-    """An HTML table; a first cell found in `names` gets the colour of that model."""
-    colours = figures.palette(names)
+    """An HTML table; a first cell that shows one of `names` gets its colour."""
+    colours = {
+        inputs.shown(name): colour for name, colour in figures.palette(names).items()
+    }
     lines = []
     for name, *cells in rows:
         dot = f'<i style="background:{colours[name]}"></i>' if name in colours else ""

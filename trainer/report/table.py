@@ -7,20 +7,24 @@ import dataclasses
 import math
 from typing import Any
 
-from trainer.report.inputs import model_names
+from trainer.report.inputs import is_corrected, model_names, original, shown
 
 # Two-sided 95% points of Student's t for 1, 2, ... degrees of freedom. From 11 on the
 # tenth stands for all: the interval is then a little wide, never too narrow.
 T_95 = (12.71, 4.303, 3.182, 2.776, 2.571, 2.447, 2.365, 2.306, 2.262, 2.228)
 
+TIMES = "inference_ms_per_example"  # of a model, by batch size
+
 # (metric, column, factor, digits after the point of a mean over seeds)
-METRICS = (
+Columns = tuple[tuple[str, str, float, int], ...]
+METRICS: Columns = (
     ("errors", "test errors", 1, 1),
     ("accuracy", "accuracy %", 100, 2),
     ("nll", "NLL", 1, 3),
     ("ece", "ECE", 1, 4),
     ("agreement", "agreement %", 100, 2),
 )
+EXCLUDED = ("excluded_errors", "excluded errors", 1, 1)  # where classes are excluded
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -29,7 +33,7 @@ class Comparison:
 
     header: tuple[str, ...]
     rows: tuple[tuple[str, ...], ...]  # as long as the header; the model's name first
-    note: str  # what `+-` means in the cells; empty when there is none
+    notes: tuple[str, ...]  # what `+-` means in the cells, and what has no column
     gain: str  # one line: errors saved against the baseline, paired by seed
 
 
@@ -42,12 +46,17 @@ def comparison(results: dict[str, Any]) -> Comparison:
     Raises:
       KeyError: `results` holds no models, or a model lacks `parameters` or `mean`.
     """
-    header = ("model", "parameters", *(column for _, column, _, _ in METRICS))
-    rows = [_row(name, results["models"][name]) for name in model_names(results)]
+    models = results["models"]
+    columns: Columns = METRICS
+    if any(EXCLUDED[0] in model["mean"] for model in models.values()):
+        columns = (METRICS[0], EXCLUDED, *METRICS[1:])
+    header = ("model", "parameters", *(column for _, column, _, _ in columns))
+    rows = [_row(name, models[name], columns) for name in model_names(results)]
+    notes = (_spreads(models), _excluded(models), _biases(models), _times(models))
     return Comparison(
         header=(*header, "train examples/s"),
         rows=tuple(rows),
-        note=_note(results["models"]),
+        notes=tuple(filter(None, notes)),
         gain=_gain_line(results),
     )
 
@@ -59,24 +68,7 @@ def render(results: dict[str, Any]) -> str:
     widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
     text = [_aligned(line, widths) for line in lines]
     text.insert(1, "  ".join("-" * width for width in widths))
-    return "\n".join([*text, *filter(None, (table.note,)), table.gain])
-
-
-def summary(results: dict[str, Any]) -> str:
-    """A paragraph: what the student costs, what distilling gained, whether to trust it.
-
-    A gain counts as more than noise when the 95% interval of Student's t around the
-    mean of the paired differences leaves zero out; one seed has no such interval.
-    """
-    models = results["models"]
-    if not ({"student", "baseline"} <= models.keys() and results.get("gain")):
-        return "This run has no student and baseline to compare."
-    examples = int(models["student"]["mean"]["examples"])
-    return (
-        f"The student ({_size(models)}) makes {_errors(models['student'])} on "
-        f"{examples} test examples; the same network trained without the teacher makes "
-        f"{_errors(models['baseline'])}. {_finetuned(models)}{_verdict(results)}"
-    )
+    return "\n".join([*text, *table.notes, table.gain])
 
 
 def gain_interval(gain: dict[str, Any]) -> tuple[float, float] | None:
@@ -101,7 +93,7 @@ def value(
     return f"{factor * mean:.{digits}f}"
 
 
-def _note(models: dict[str, Any]) -> str:
+def _spreads(models: dict[str, Any]) -> str:
     counts = {"seeds": 0, "members": 0}
     for name, model in models.items():
         what = "members" if name == "member" else "seeds"
@@ -110,15 +102,52 @@ def _note(models: dict[str, Any]) -> str:
     return f"mean +- standard deviation over {over}" if over else ""
 
 
-def _row(name: str, model: dict[str, Any]) -> tuple[str, ...]:
+def _excluded(models: dict[str, Any]) -> str:
+    counts = {
+        int(model["mean"]["excluded_examples"])
+        for model in models.values()
+        if "excluded_examples" in model["mean"]
+    }
+    return "".join(
+        f"excluded errors: on the {count:,} test examples of data.exclude_labels"
+        for count in counts
+    )
+
+
+def _biases(models: dict[str, Any]) -> str:
+    found = [
+        f"{original(name)} "
+        + value(model["mean"]["class_bias"], model["std"]["class_bias"], digits=2)
+        for name, model in models.items()
+        if is_corrected(name)
+    ]
+    if not found:
+        return ""
+    return f"class bias, of least errors on the validation split: {', '.join(found)}"
+
+
+def _times(models: dict[str, Any]) -> str:
+    found = [models.get(name, {}).get(TIMES) for name in ("teacher", "student")]
+    if None in found:
+        return ""
+    teacher, student = found
+    parts = [
+        f"teacher {teacher[size]:.3g} ms, student {student[size]:.3g} ms, "
+        f"ratio {teacher[size] / student[size]:.3g} (batch {size})"
+        for size in teacher
+    ]
+    return f"inference per example: {'; '.join(parts)}"
+
+
+def _row(name: str, model: dict[str, Any], columns: Columns) -> tuple[str, ...]:
     mean, std = model["mean"], model["std"]
     metrics = [
         value(mean.get(metric), std.get(metric), factor=factor, digits=digits)
-        for metric, _, factor, digits in METRICS
+        for metric, _, factor, digits in columns
     ]
     speed = model.get("train_examples_per_sec")
     return (
-        name,
+        shown(name),
         f"{model['parameters']:,}",
         *metrics,
         "-" if speed is None else f"{speed:,.0f}",
@@ -138,7 +167,7 @@ def _gain_line(results: dict[str, Any]) -> str:
         return "gain over baseline: not measured"
     gain = results["gain"]["errors"]
     any_model = next(iter(results["models"].values()))
-    text = _counted(gain["mean"], gain.get("standard_error"))
+    text = counted(gain["mean"], gain.get("standard_error"))
     num_seeds = len(gain["per_seed"])
     if gain.get("standard_error") is None:
         meaning = "one seed: no standard error"
@@ -148,54 +177,7 @@ def _gain_line(results: dict[str, Any]) -> str:
     return f"gain over baseline: {text} of {examples} ({meaning})"
 
 
-def _size(models: dict[str, Any]) -> str:
-    student = models["student"]["parameters"]
-    size = f"{student:,} parameters"
-    if "teacher" not in models or not student:
-        return size
-    teacher = models["teacher"]["parameters"]
-    ratio = teacher / student
-    if ratio > 1:
-        return f"{size}, {ratio:.3g} times fewer than the teacher's {teacher:,}"
-    return f"{size}, no fewer than the teacher's {teacher:,}"
-
-
-def _finetuned(models: dict[str, Any]) -> str:
-    """A sentence and a space, where the student went on without its teacher."""
-    if "finetune" not in models:
-        return ""
-    return (
-        "The distilled student, trained further on the labels alone, makes "
-        f"{_errors(models['finetune'])}. "
-    )
-
-
-def _errors(model: dict[str, Any]) -> str:
-    return _counted(model["mean"]["errors"], model["std"].get("errors"))
-
-
-def _counted(mean: float, spread: float | None = None) -> str:
+def counted(mean: float, spread: float | None = None) -> str:
+    """Such as "83.2 +- 2.1 errors"."""
     text = value(mean, spread, digits=1)
     return f"{text} error" if text == "1" else f"{text} errors"
-
-
-def _verdict(results: dict[str, Any]) -> str:
-    gain = results["gain"]["errors"]
-    mean, error = abs(gain["mean"]), gain.get("standard_error")
-    effect = "adds" if gain["mean"] < 0 else "removes"
-    baseline = results["models"]["baseline"]["mean"]["errors"]
-    share = f", {mean / baseline:.0%} of the baseline's" if baseline else ""
-    interval = gain_interval(gain)
-    if interval is None:
-        return (
-            f"Distillation {effect} {_counted(mean)}{share}. One seed "
-            "cannot tell a difference from noise: run more of them before "
-            "believing it."
-        )
-    low, high = interval
-    trust = "cannot be told from" if low <= 0 <= high else "is more than"
-    return (
-        f"Distillation {effect} {_counted(mean, error)} (mean +- standard error of "
-        f"{len(gain['per_seed'])} paired seeds){share}. This {trust} noise: the 95% "
-        f"interval of the gain is {low:.1f} to {high:.1f} errors."
-    )

@@ -163,21 +163,25 @@ class Session:
         The roles of teachers are the names of their sections: "teacher", or
         "teacher.members[0]".
         """
-        section = self._section(role)
         with self.strategy.scope():
-            return models.build(
-                section.model,
-                section.options,
-                inputs=models.Inputs(
-                    shape=self.source.input_shape,
-                    mean_and_variance=self.source.mean_and_variance,
-                    image_size=section.image_size,
-                ),
-                num_classes=len(self.source.class_names),
-                seed=seed,
-                precision=self.precision(role),
-                setting=role if role in self.config.teachers else "student",
-            )
+            return self.build_alone(role, seed)
+
+    def build_alone(self, role: str, seed: int) -> keras.Model:
+        """The same model, in this process alone and on one device."""
+        section = self._section(role)
+        return models.build(
+            section.model,
+            section.options,
+            inputs=models.Inputs(
+                shape=self.source.input_shape,
+                mean_and_variance=self.source.mean_and_variance,
+                image_size=section.image_size,
+            ),
+            num_classes=len(self.source.class_names),
+            seed=seed,
+            precision=self.precision(role),
+            setting=role if role in self.config.teachers else "student",
+        )
 
     def precision(self, role: str) -> str:
         """The Keras dtype policy of the model in a role."""

@@ -1,0 +1,84 @@
+"""What came of a run, in a paragraph of plain ASCII."""
+
+from typing import Any
+
+from trainer.report.table import counted, gain_interval
+
+
+def summary(results: dict[str, Any]) -> str:
+    """A paragraph: what the student costs, what distilling gained, whether to trust it.
+
+    A gain counts as more than noise when the 95% interval of Student's t around the
+    mean of the paired differences leaves zero out; one seed has no such interval.
+    """
+    models = results["models"]
+    if not ({"student", "baseline"} <= models.keys() and results.get("gain")):
+        return "This run has no student and baseline to compare."
+    examples = int(models["student"]["mean"]["examples"])
+    return (
+        f"The student ({_size(models)}) makes {_errors(models['student'])} on "
+        f"{examples} test examples; the same network trained without the teacher makes "
+        f"{_errors(models['baseline'])}. {_finetuned(models)}{_corrected(models)}"
+        f"{_verdict(results)}"
+    )
+
+
+def _size(models: dict[str, Any]) -> str:
+    student = models["student"]["parameters"]
+    size = f"{student:,} parameters"
+    if "teacher" not in models or not student:
+        return size
+    teacher = models["teacher"]["parameters"]
+    ratio = teacher / student
+    if ratio > 1:
+        return f"{size}, {ratio:.3g} times fewer than the teacher's {teacher:,}"
+    return f"{size}, no fewer than the teacher's {teacher:,}"
+
+
+def _finetuned(models: dict[str, Any]) -> str:
+    """A sentence and a space, where the student went on without its teacher."""
+    if "finetune" not in models:
+        return ""
+    return (
+        "The distilled student, trained further on the labels alone, makes "
+        f"{_errors(models['finetune'])}. "
+    )
+
+
+def _corrected(models: dict[str, Any]) -> str:
+    """A sentence and a space, where the classes not shown were given a bias."""
+    if "student_class_bias" not in models:
+        return ""
+    student, baseline = (
+        _errors(models[f"{name}_class_bias"]) for name in ("student", "baseline")
+    )
+    return (
+        f"With the class bias found on the validation split they make {student} and "
+        f"{baseline}. "
+    )
+
+
+def _errors(model: dict[str, Any]) -> str:
+    return counted(model["mean"]["errors"], model["std"].get("errors"))
+
+
+def _verdict(results: dict[str, Any]) -> str:
+    gain = results["gain"]["errors"]
+    mean, error = abs(gain["mean"]), gain.get("standard_error")
+    effect = "adds" if gain["mean"] < 0 else "removes"
+    baseline = results["models"]["baseline"]["mean"]["errors"]
+    share = f", {mean / baseline:.0%} of the baseline's" if baseline else ""
+    interval = gain_interval(gain)
+    if interval is None:
+        return (
+            f"Distillation {effect} {counted(mean)}{share}. One seed "
+            "cannot tell a difference from noise: run more of them before "
+            "believing it."
+        )
+    low, high = interval
+    trust = "cannot be told from" if low <= 0 <= high else "is more than"
+    return (
+        f"Distillation {effect} {counted(mean, error)} (mean +- standard error of "
+        f"{len(gain['per_seed'])} paired seeds){share}. This {trust} noise: the 95% "
+        f"interval of the gain is {low:.1f} to {high:.1f} errors."
+    )

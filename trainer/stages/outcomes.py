@@ -1,0 +1,114 @@
+"""What the trainings of a run came to: each model's answers to the test split."""
+
+import dataclasses
+import functools
+from collections.abc import Iterator
+
+import numpy as np
+from etils import epath
+
+from trainer import checkpoint, class_bias, data, events
+from trainer.config import EnsembleConfig
+from trainer.stages.session import Session
+from trainer.workdir import CHECKPOINTS, FINISHED, LAST, METRICS
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Outcome:
+    """What one training came to, or an ensemble of them, which has no seed or step.
+
+    The dictionaries have an entry for the "last" and one for the "best" model.
+    """
+
+    seed: int | None
+    parameters: int
+    steps: dict[str, int | None]
+    logits: dict[str, np.ndarray]  # of the test split [M, C]
+    rate: float | None  # median examples a second of the training
+    # Of the validation split [M, C], where they are asked for to find a class bias.
+    validation: dict[str, np.ndarray] = dataclasses.field(default_factory=dict)
+    # On the logits of data.exclude_labels; empty where they are as trained.
+    biases: dict[str, float] = dataclasses.field(default_factory=dict)
+
+
+def outcomes(
+    session: Session, test: data.Examples
+) -> Iterator[tuple[str, list[Outcome]]]:
+    """The outcomes of each entry of the results, the teacher's first."""
+    config = session.config
+    networks = [
+        _outcome(session, role, network.seed, test)
+        for role, network in config.teachers.items()
+    ]
+    if isinstance(config.teacher, EnsembleConfig):
+        yield "teacher", [_ensemble(session, networks)]
+        yield "member", networks
+    else:
+        yield "teacher", networks
+    del networks
+    roles = ("student", "finetune", "baseline")
+    for role in roles if config.finetune else ("student", "baseline"):
+        trained = [_outcome(session, role, seed, test) for seed in config.seeds]
+        yield role, trained
+        if config.evaluate.class_bias:
+            yield (
+                f"{role}_class_bias",
+                [_corrected(session, outcome) for outcome in trained],
+            )
+        del trained
+
+
+def _ensemble(session: Session, members: list[Outcome]) -> Outcome:
+    return Outcome(
+        seed=None,
+        parameters=sum(member.parameters for member in members),
+        steps={"last": None, "best": None},
+        logits={
+            kind: session.together([member.logits[kind] for member in members])
+            for kind in ("last", "best")
+        },
+        rate=None,
+    )
+
+
+def _outcome(session: Session, role: str, seed: int, test: data.Examples) -> Outcome:
+    is_teacher = role in session.config.teachers
+    folder = session.folder(role, seed)
+    model = session.build(role, seed)
+    predict = session.predictor(model, test)
+    is_to_correct = session.config.evaluate.class_bias and not is_teacher
+    validate = session.predictor(model, session.validation) if is_to_correct else None
+    logits, validation = {}, {}
+    for kind, file in (("last", LAST), ("best", FINISHED)):
+        session.load(model, folder / file, stage="teacher" if is_teacher else role)
+        logits[kind] = predict()
+        if validate:
+            validation[kind] = validate()
+    return Outcome(
+        seed=seed,
+        parameters=model.count_params(),
+        steps=session.workers.from_chief(functools.partial(_steps, folder)),
+        logits=logits,
+        rate=events.median_throughput(folder / METRICS),
+        validation=validation,
+    )
+
+
+def _corrected(session: Session, outcome: Outcome) -> Outcome:
+    """The same network with a bias on the classes that it was not shown."""
+    classes = session.config.data.exclude_labels
+    biases = {
+        kind: class_bias.fitted(logits, session.validation.labels, classes=classes)
+        for kind, logits in outcome.validation.items()
+    }
+    logits = {
+        kind: class_bias.added(outcome.logits[kind], bias, classes=classes)
+        for kind, bias in biases.items()
+    }
+    return dataclasses.replace(outcome, logits=logits, biases=biases)
+
+
+def _steps(folder: epath.Path) -> dict[str, int | None]:
+    """Of the last and of the best model of the training in `folder`."""
+    position = checkpoint.latest_position(folder / CHECKPOINTS)
+    return {"last": position.step, "best": position.best_step}

@@ -1,0 +1,44 @@
+"""What predictions.npz holds: answers to the test split, and images of it."""
+
+import numpy as np
+
+from trainer import data, files
+from trainer.stages.session import Session
+from trainer.workdir import PREDICTIONS
+
+_NUM_PICTURED = 4  # test images kept for the report
+
+
+def write(session: Session, test: data.Examples, logits: dict[str, np.ndarray]) -> None:
+    """The selected models' answers, and some images on which the teacher hesitates."""
+    rows = np.zeros(0, np.int64)
+    if len(session.source.input_shape) == 3:  # an image, and no row of a table
+        rows = _telling_rows(logits["teacher"], test.labels)
+    path = session.path / PREDICTIONS
+    with files.atomic_path(path) as temporary, open(temporary, "wb") as file:
+        np.savez_compressed(
+            file,
+            allow_pickle=False,
+            labels=test.labels,
+            ids=test.ids,
+            class_names=np.array(session.source.class_names),
+            example_rows=rows,
+            example_images=_pictures(test.read(rows)),
+            **{f"{role}_logits": values for role, values in logits.items()},
+        )
+
+
+def _pictures(images: np.ndarray) -> np.ndarray:
+    """What can be shown of them: the colours, or the first channel."""
+    return images[..., :3] if images.shape[-1] >= 3 else images[..., :1]
+
+
+def _telling_rows(logits: np.ndarray, labels: np.ndarray) -> np.ndarray:
+    """Of different classes, classified rightly, those with the smallest lead."""
+    ordered = np.sort(logits, axis=1)
+    lead = ordered[:, -1] - ordered[:, -2]
+    chosen: dict[int, int] = {}
+    for row in np.argsort(lead):
+        if logits[row].argmax() == labels[row]:
+            chosen.setdefault(int(labels[row]), int(row))
+    return np.array(list(chosen.values())[:_NUM_PICTURED], np.int64)
