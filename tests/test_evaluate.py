@@ -79,6 +79,17 @@ def test_agreement_compares_classes_and_kl_probabilities():
     assert metrics["agreement"] == 0.75
     expected = np.sum(teacher * np.log(teacher / PROBS)) / 4
     assert metrics["kl"] == pytest.approx(expected)
+    expected = -np.sum(teacher * np.log(PROBS)) / 4
+    assert metrics["soft_nll"] == pytest.approx(expected)
+
+
+def test_excluded_errors_are_counted_on_their_labels_alone():
+    # The second example of class 0 is the only error.
+    for excluded, (examples, errors) in {(0,): (2, 1), (1, 2): (2, 0)}.items():
+        assert evaluate.excluded_metrics(LOGITS, LABELS, excluded=excluded) == {
+            "excluded_examples": examples,
+            "excluded_errors": errors,
+        }
 
 
 def test_confusion_matrix_has_true_classes_as_rows():

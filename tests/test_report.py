@@ -238,6 +238,50 @@ def test_a_run_without_images_or_teacher_history_still_has_a_report(tmp_path):
     assert not (tmp_path / "report" / "dark_knowledge.png").exists()
 
 
+def test_a_corrected_model_is_shown_beside_its_own_in_the_same_colour(tmp_path):
+    write_workdir(tmp_path, class_names=digits(), num_seeds=2)
+    results = json.loads((tmp_path / "results.json").read_text())
+    with np.load(tmp_path / "predictions.npz") as saved:
+        arrays = dict(saved)
+    models = {}
+    for name, model in results["models"].items():
+        models[name] = model
+        if name != "teacher":
+            seeds = [
+                seed | {"best": seed["best"] | {"class_bias": 1.5 + seed["seed"]}}
+                for seed in model["seeds"]
+            ]
+            models[f"{name}_class_bias"] = model | {
+                "seeds": seeds,
+                "mean": model["mean"] | {"class_bias": 2.0},
+                "std": model["std"] | {"class_bias": 0.7},
+            }
+            arrays[f"{name}_class_bias_logits"] = arrays[f"{name}_logits"] * 2
+    (tmp_path / "results.json").write_text(json.dumps(results | {"models": models}))
+    np.savez(tmp_path / "predictions.npz", **arrays)
+    found = inputs.read(tmp_path)
+    assert list(found.histories) == ["teacher", "student", "baseline"]
+    colours = figures.palette(inputs.model_names(found.results))
+    assert colours["student_class_bias"] == colours["student"] == figures.PALETTE[1]
+    assert colours["baseline_class_bias"] == colours["baseline"] == figures.PALETTE[2]
+    drawn = {picture.stem: picture.figure for picture in pictures.pictures(found)}
+    for stem, find in (
+        ("confusion_matrices", lambda axes: axes.title),
+        ("reliability", lambda axes: axes._left_title),
+    ):
+        titles = [find(axes) for axes in drawn[stem].axes]
+        (title,) = (t for t in titles if t.get_text().startswith("student + class"))
+        assert title.get_color() == colours["student"]
+    text = page.write(tmp_path).read_text(encoding="utf-8")
+    assert "Without a history" not in text
+    assert "class_bias" not in Page(text).words
+    assert f'background:{colours["student"]}"></i>student + class bias</th>' in text
+    words = Page(text).words
+    # Of the second seed, in the table of seeds.
+    assert {"class bias", "2.50"} <= set(words)
+    assert "student + class bias %" in words
+
+
 @pytest.mark.parametrize(
     ("name", "command"),
     [

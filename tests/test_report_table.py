@@ -139,6 +139,69 @@ def test_an_ensemble_has_a_mean_member_whose_spread_is_not_over_seeds():
     assert notes == ("mean +- standard deviation over 2 seeds or 3 members",)
 
 
+def with_excluded_classes(results):
+    """Each student before and after, as test errors 72.1 and 60.5 of 83.2 are."""
+    models = results["models"]
+    found = {}
+    for name, model in models.items():
+        mean = {"excluded_examples": 210.0, "excluded_errors": 30.25}
+        found[name] = model | {"mean": model["mean"] | mean}
+        if name != "teacher":
+            bias = {"errors": 60.5, "excluded_errors": 12.0, "class_bias": 3.456}
+            found[f"{name}_class_bias"] = model | {
+                "mean": model["mean"] | mean | bias,
+                "std": model["std"] | {"class_bias": 0.5},
+            }
+    results["models"] = found
+    return results
+
+
+def test_excluded_classes_have_a_column_and_say_how_many_examples_they_have():
+    assert "excluded" not in table.render(many_seeds())
+    compared = table.comparison(with_excluded_classes(many_seeds()))
+    column = compared.header.index("excluded errors")
+    assert column == compared.header.index("test errors") + 1
+    assert [row[column] for row in compared.rows] == (
+        ["30.2", "30.2", "12", "30.2", "12"]
+    )
+    assert compared.notes[1] == (
+        "excluded errors: on the 210 test examples of data.exclude_labels"
+    )
+
+
+def test_corrected_models_stand_below_their_own_with_the_number_found():
+    results = with_excluded_classes(many_seeds())
+    compared = table.comparison(results)
+    assert [row[0] for row in compared.rows] == [
+        "teacher",
+        "student",
+        "student + class bias",
+        "baseline",
+        "baseline + class bias",
+    ]
+    assert compared.notes[-1] == (
+        "class bias, of least errors on the validation split: "
+        "student 3.46 +- 0.50, baseline 3.46 +- 0.50"
+    )
+    assert (
+        "makes 97.4 +- 3.0 errors. With the class bias found on the validation split "
+        "they make 60.5 +- 2.1 errors and 60.5 +- 3.0 errors. Distillation removes "
+    ) in report.summary(results)
+
+
+def test_inference_times_have_a_line_each_batch_size_with_their_ratio():
+    results = many_seeds()
+    times = {"teacher": {"1": 0.75, "256": 0.0406}, "student": {"1": 0.3, "256": 0.01}}
+    for role, found in times.items():
+        results["models"][role]["inference_ms_per_example"] = found
+    lines = table.render(results).splitlines()
+    assert lines[-3:-1] == [
+        "inference, batch 1: teacher 0.75 ms, student 0.3 ms per example, ratio 2.5",
+        "inference, batch 256: teacher 0.0406 ms, student 0.01 ms per example, "
+        "ratio 4.06",
+    ]
+
+
 def test_terminal_text_is_ascii():
     assert report.render(many_seeds()).isascii()
 

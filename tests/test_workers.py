@@ -88,7 +88,7 @@ def test_two_workers_train_like_one_process(config, alone, tmp_path):
         (1, ["--set=runtime.logical_cpus=2"]),
         (1, ["--set=runtime.logical_cpus=4"]),
         (3, []),
-        (2, ["--set=runtime.xla='on'"]),
+        (2, ["--set=runtime.xla='on'", "--set=evaluate.inference_times=true"]),
     ],
     ids=["mirrored 2", "mirrored 4", "3 workers", "2 workers with XLA"],
 )
@@ -103,6 +103,9 @@ def test_any_number_of_replicas_trains_alike(
     )
     assert f"{num_replicas} replicas on" in group.err(0)
     assert_same_training(workdir, alone)
+    # The chief measures them alone.
+    is_timed = "--set=evaluate.inference_times=true" in more
+    assert ("inference, batch 256: teacher" in group.out(0)) == is_timed
 
 
 @pytest.mark.slow

@@ -52,7 +52,7 @@ def comparison(results: dict[str, Any]) -> Comparison:
         columns = (METRICS[0], EXCLUDED, *METRICS[1:])
     header = ("model", "parameters", *(column for _, column, _, _ in columns))
     rows = [_row(name, models[name], columns) for name in model_names(results)]
-    notes = (_spreads(models), _excluded(models), _biases(models), _times(models))
+    notes = (_spreads(models), _excluded(models), _biases(models), *_times(models))
     return Comparison(
         header=(*header, "train examples/s"),
         rows=tuple(rows),
@@ -126,17 +126,16 @@ def _biases(models: dict[str, Any]) -> str:
     return f"class bias, of least errors on the validation split: {', '.join(found)}"
 
 
-def _times(models: dict[str, Any]) -> str:
-    found = [models.get(name, {}).get(TIMES) for name in ("teacher", "student")]
-    if None in found:
-        return ""
-    teacher, student = found
-    parts = [
-        f"teacher {teacher[size]:.3g} ms, student {student[size]:.3g} ms, "
-        f"ratio {teacher[size] / student[size]:.3g} (batch {size})"
-        for size in teacher
+def _times(models: dict[str, Any]) -> list[str]:
+    """A line for each batch size, where teacher and student were timed."""
+    teacher, student = (
+        models.get(name, {}).get(TIMES, {}) for name in ("teacher", "student")
+    )
+    return [
+        f"inference, batch {size}: teacher {taken:.3g} ms, student {student[size]:.3g} "
+        f"ms per example, ratio {taken / student[size]:.3g}"
+        for size, taken in teacher.items()
     ]
-    return f"inference per example: {'; '.join(parts)}"
 
 
 def _row(name: str, model: dict[str, Any], columns: Columns) -> tuple[str, ...]:
