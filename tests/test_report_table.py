@@ -185,7 +185,8 @@ def test_corrected_models_stand_below_their_own_with_the_number_found():
     )
     assert (
         "makes 97.4 +- 3.0 errors. With the class bias found on the validation split "
-        "they make 60.5 +- 2.1 errors and 60.5 +- 3.0 errors. Distillation removes "
+        "student and baseline make 60.5 +- 2.1 errors and 60.5 +- 3.0 errors. "
+        "Distillation removes "
     ) in report.summary(results)
 
 

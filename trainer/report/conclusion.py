@@ -53,8 +53,8 @@ def _corrected(models: dict[str, Any]) -> str:
         _errors(models[f"{name}_class_bias"]) for name in ("student", "baseline")
     )
     return (
-        f"With the class bias found on the validation split they make {student} and "
-        f"{baseline}. "
+        "With the class bias found on the validation split student and baseline make "
+        f"{student} and {baseline}. "
     )
 
 

@@ -26,7 +26,7 @@ def entry(
     """
     seeds: list[Metrics] = []
     for outcome in outcomes:
-        measured: dict[str, Metrics] = {"last": {}, "best": {}}
+        measured: dict[str, Metrics] = {}
         for kind, logits in outcome.logits.items():
             found: Metrics = {"step": outcome.steps[kind]}
             found |= metrics.classification_metrics(logits, labels)
