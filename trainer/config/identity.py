@@ -7,8 +7,9 @@ from typing import Any
 
 from trainer.config.schema import Config
 
-# A run may move to other devices and disks, and still be the same run.
-_MOVABLE = ("runtime", "data.data_dir", "distill.soft_targets_dir")
+# A run may move to other devices and disks, and still be the same run. What is
+# cross-validated beside it changes none of its trainings.
+_MOVABLE = ("runtime", "data.data_dir", "distill.soft_targets_dir", "crossval")
 
 _NETWORK = re.compile(r"(?P<path>teacher|teacher\.members\[\d+\]|student)\.model")
 
@@ -27,6 +28,9 @@ def identity(settings: dict[str, Any]) -> dict[str, Any]:
     if kind in ("folder", "csv", "npz"):
         # Files give the same batches from memory and from disk.
         movable += ["data.memory_budget_bytes", "data.shuffle_window"]
+    if not flat.get("data.transfer_split"):
+        # So it is in runs that began before there was this setting.
+        movable.append("data.transfer_split")
     for path in ("data.dataset", "data.unlabeled.dataset"):
         if str(flat.get(path)).startswith("folder:"):
             # It may move too: the run keeps a list of what is in it.

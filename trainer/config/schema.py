@@ -7,6 +7,7 @@ import dataclasses
 from typing import Annotated, Any, Literal
 
 from trainer.config import relations
+from trainer.config.crossval import CrossvalConfig
 from trainer.config.data import DataConfig
 from trainer.config.distill import DistillConfig
 from trainer.config.models import MODELS
@@ -78,6 +79,7 @@ class Config:
     distill: DistillConfig = DistillConfig()
     # Of the distilled student, on labels alone; absent: it stays as it is.
     finetune: TrainConfig | None = None
+    crossval: CrossvalConfig | None = None
     runtime: RuntimeConfig = RuntimeConfig()
 
     @property
