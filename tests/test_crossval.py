@@ -226,9 +226,9 @@ def test_killed_between_two_saves_it_ends_with_the_same_numbers(world, tmp_path)
     sets = [
         f"--set={setting}"
         for setting in (
-            *("student.train.steps=3000", "runtime.steps_per_loop=10"),
+            *("student.train.steps=2000", "runtime.steps_per_loop=10"),
             *("runtime.log_every_steps=10", "runtime.eval_every_steps=500"),
-            *("runtime.save_every_steps=500", "crossval.folds=3"),
+            *("runtime.save_every_steps=500", "crossval.folds=2"),
         )
     ]
     whole, killed = tmp_path / "whole", tmp_path / "killed"
@@ -246,7 +246,7 @@ def test_killed_between_two_saves_it_ends_with_the_same_numbers(world, tmp_path)
     assert not (killed / "crossval/fold-1/model.keras").exists()
     code, out, err = runs.finish(runs.start("crossval", toml, killed, *sets))
     assert code == 0, err
-    assert "fold 1 of 3 seed 0 goes on from step 500" in err
+    assert "fold 1 of 2 seed 0 goes on from step 500" in err
     ours, theirs = (
         json.loads((folder / "crossval.json").read_text()) for folder in (killed, whole)
     )
@@ -256,11 +256,12 @@ def test_killed_between_two_saves_it_ends_with_the_same_numbers(world, tmp_path)
 
 @pytest.mark.slow
 def test_two_workers_find_what_one_process_finds(world, tmp_path):
-    toml, sets = world / "one.toml", [f"--set={setting}" for setting in FEW]
+    few = (*FEW, "crossval.folds=2")
+    toml, sets = world / "one.toml", [f"--set={setting}" for setting in few]
     two, one = tmp_path / "two", tmp_path / "one"
     groups.finish(tmp_path / "group", 2, "crossval", toml, two, *sets)
     found = json.loads((two / "crossval.json").read_text())
-    assert found == crossvalidated(session(world, one, *FEW))
+    assert found == crossvalidated(session(world, one, *few))
 
 
 # Refusals.
