@@ -34,6 +34,7 @@ commands:
             that stage alone
   soft-targets ACTION
             of caches: {", ".join(ACTIONS)}
+  crossval  students that learn from all folds but one, measured on that one
   doctor    whether a run can be done here, how fast, in what memory; trains nothing
 
 flags:
@@ -97,6 +98,7 @@ def _command(argv: list[str]) -> int:
     for action in ACTIONS:
         names = "soft-targets" if action == "build" else f"soft-targets {action}"
         commands[f"soft-targets {action}"] = functools.partial(_run_stages, (names,))
+    commands["crossval"] = functools.partial(_run_stages, ("crossval",))
     commands["doctor"] = _examine
     command = " ".join(words)
     if command not in commands:

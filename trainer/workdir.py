@@ -23,6 +23,7 @@ from trainer.config import (
 CONFIG = "config.json"
 PREDICTIONS = "predictions.npz"
 RESULTS = "results.json"
+CROSSVAL_RESULTS = "crossval.json"
 REPORT = "report/index.html"
 
 LISTS = "files"  # of the images of a folder
@@ -38,6 +39,8 @@ METRICS = "metrics.jsonl"
 PROFILE = "profile"
 LAST = "last.keras"  # the model after the last step
 FINISHED = "model.keras"  # the model of the step that was best on validation
+
+CROSSVAL = "crossval"  # the folder of the trainings of all folds
 
 
 def training_folder(workdir: epath.Path, role: str, seed: int) -> epath.Path:
@@ -155,7 +158,7 @@ def kept(workdir: epath.Path) -> list[str]:
     """What later starts go on from: the checkpoints and models, and the results."""
     trained = [
         f"{path.parent.relative_to(workdir)}/{path.name}"
-        for role in ROLES
+        for role in (*ROLES, CROSSVAL)
         for path in files.under(workdir / role)
         if any(fnmatch.fnmatch(path.name, kind) for kind in ("step-*.npz", "*.keras"))
     ]

@@ -1,5 +1,6 @@
 """The configuration of a run; importing it loads no TensorFlow."""
 
+from trainer.config.crossval import CrossvalConfig
 from trainer.config.data import (
     CropFlipOptions,
     DataConfig,
@@ -51,6 +52,7 @@ __all__ = [
     "ConvMlpOptions",
     "CosineOptions",
     "CropFlipOptions",
+    "CrossvalConfig",
     "DataConfig",
     "DistillConfig",
     "EnsembleConfig",

@@ -60,6 +60,7 @@ class DataConfig:
     dataset: Annotated[str, FILLED]
     data_dir: str = ""  # where TFDS keeps prepared data; "": its own choice
     train_split: Annotated[str, FILLED] = "train[:90%]"  # TFDS split syntax
+    transfer_split: str = ""  # what students learn from; "": data.train_split
     validation_split: Annotated[str, FILLED] = "train[90%:]"  # selects; never trains
     test_split: Annotated[str, FILLED] = "test"  # read once, at the end
     image_size: Annotated[int, at_least(0)] = 0  # pixels a side; 0: as stored
@@ -97,8 +98,19 @@ class DataConfig:
     @property
     def splits(self) -> dict[str, str]:
         """What trains, what selects and what tests, by the settings that say it."""
-        names = ("train_split", "validation_split", "test_split")
+        names = ["train_split", "validation_split", "test_split"]
+        if self.transfer_split:
+            names.insert(1, "transfer_split")
         return {f"data.{name}": getattr(self, name) for name in names}
+
+    @property
+    def learned_from(self) -> str:
+        """The setting of those of the splits that students learn from."""
+        return "data.transfer_split" if self.transfer_split else "data.train_split"
+
+    def may_overlap(self, setting: str, other: str) -> bool:
+        """Whether the splits of two settings may hold the same example."""
+        return {setting, other} == {"data.train_split", "data.transfer_split"}
 
     @property
     def is_labeled(self) -> bool:
@@ -121,6 +133,11 @@ class UnlabeledData(DataConfig):
     def splits(self) -> dict[str, str]:
         """The only split, by the setting that says it."""
         return {"data.unlabeled.split": self.unlabeled.split}
+
+    @property
+    def learned_from(self) -> str:
+        """The setting of the only split."""
+        return "data.unlabeled.split"
 
     @property
     def is_labeled(self) -> bool:

@@ -7,9 +7,12 @@ from typing import Any
 
 from trainer.config.schema import Config
 
-# A run may move to other devices and disks, and be asked for more when its models are
-# evaluated, and still be the same run.
-_MOVABLE = ("runtime", "evaluate", "data.data_dir", "distill.soft_targets_dir")
+# A run may move to other devices and disks, be asked for more when its models are
+# evaluated, and have students cross-validated beside its own: it stays the same run.
+_MOVABLE = (
+    *("runtime", "evaluate", "crossval"),
+    *("data.data_dir", "distill.soft_targets_dir"),
+)
 
 _NETWORK = re.compile(r"(?P<path>teacher|teacher\.members\[\d+\]|student)\.model")
 
@@ -28,6 +31,9 @@ def identity(settings: dict[str, Any]) -> dict[str, Any]:
     if kind in ("folder", "csv", "npz"):
         # Files give the same batches from memory and from disk.
         movable += ["data.memory_budget_bytes", "data.shuffle_window"]
+    if not flat.get("data.transfer_split"):
+        # So it is in runs that began before there was this setting.
+        movable.append("data.transfer_split")
     for path in ("data.dataset", "data.unlabeled.dataset"):
         if str(flat.get(path)).startswith("folder:"):
             # It may move too: the run keeps a list of what is in it.

@@ -1,6 +1,7 @@
 """Checks of settings against one another, section by section."""
 
 import dataclasses
+import itertools
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -23,13 +24,10 @@ def check_unique(path: str, values: tuple[int, ...]) -> None:
 
 def check_splits(data: DataConfig) -> None:
     """Refuses one split in two roles."""
-    splits = ("train_split", "validation_split", "test_split")
-    values = [getattr(data, name) for name in splits]
-    for i, name in enumerate(splits):
-        if values[i] in values[:i]:
-            other = splits[values.index(values[i])]
+    for (other, split), (name, same) in itertools.combinations(data.splits.items(), 2):
+        if split == same and not data.may_overlap(name, other):
             raise ConfigError(
-                f"data.{name} must differ from data.{other}, got {values[i]!r} in both"
+                f"{name} must differ from {other}, got {split!r} in both"
                 "; carve them, as in 'train[:90%]' and 'train[90%:]'"
             )
 

@@ -7,6 +7,7 @@ import dataclasses
 from typing import Annotated, Any, Literal
 
 from trainer.config import evaluate, relations
+from trainer.config.crossval import CrossvalConfig
 from trainer.config.data import DataConfig
 from trainer.config.distill import DistillConfig
 from trainer.config.evaluate import EvaluateConfig
@@ -80,6 +81,7 @@ class Config:
     # Of the distilled student, on labels alone; absent: it stays as it is.
     finetune: TrainConfig | None = None
     evaluate: EvaluateConfig = EvaluateConfig()
+    crossval: CrossvalConfig | None = None
     runtime: RuntimeConfig = RuntimeConfig()
 
     @property

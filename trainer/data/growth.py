@@ -83,8 +83,8 @@ def grow(data: DataConfig, lists: epath.Path) -> list[str]:
 def _grow(data: DataConfig, lists: epath.Path) -> str:
     root = _root(data)
     images = layout_of(root, setting=data.setting).images
-    name = splits.used(data, images)[0]
-    setting = next(iter(data.splits))
+    setting = data.learned_from
+    name = splits.named(data, images, setting)[0]
     path = file_list.list_path(lists, name)
     if not files.is_there(path):
         raise DataError(

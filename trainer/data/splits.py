@@ -32,20 +32,29 @@ def used(data: DataConfig, known: Iterable[str]) -> list[str]:
     Raises:
       DataError: it names another.
     """
-    found = sorted(known)
     names: list[str] = []
-    for setting, split in data.splits.items():
-        named = {part.partition("[")[0].strip() for part in split.split("+")}
-        if "all" in named:
-            named = named - {"all"} | set(found)
-        if not named <= set(found):
-            raise DataError(
-                f"{setting} must be a split of {data.dataset!r}, got {split!r}; "
-                f"known: {', '.join(found)}, and parts of them as in "
-                f"'{found[0]}[:90%]'"
-            )
-        names += sorted(named - set(names))
+    for setting in data.splits:
+        names += [name for name in named(data, known, setting) if name not in names]
     return names
+
+
+def named(data: DataConfig, known: Iterable[str], setting: str) -> list[str]:
+    """Those of the `known` whole splits that one setting names.
+
+    Raises:
+      DataError: it names another.
+    """
+    found, split = sorted(known), data.splits[setting]
+    names = {part.partition("[")[0].strip() for part in split.split("+")}
+    if "all" in names:
+        names = names - {"all"} | set(found)
+    if not names <= set(found):
+        raise DataError(
+            f"{setting} must be a split of {data.dataset!r}, got {split!r}; "
+            f"known: {', '.join(found)}, and parts of them as in "
+            f"'{found[0]}[:90%]'"
+        )
+    return sorted(names)
 
 
 def example_ids(whole_splits: Whole, split: str) -> np.ndarray:
@@ -89,6 +98,8 @@ def check(data: DataConfig, whole_splits: Whole) -> None:
                 f"{_shared_within(parts)} of them again; carve its parts apart"
             )
         for other, other_parts in found.items():
+            if data.may_overlap(name, other):
+                continue
             if num_shared(parts, other_parts):
                 raise DataError(
                     f"{name} {split!r} must share no example with {other} "

@@ -5,6 +5,7 @@ Everything here is plain ASCII; what shows it may turn `+-` into a nicer sign.
 
 import dataclasses
 import math
+from collections.abc import Sequence
 from typing import Any
 
 from trainer.report.inputs import is_corrected, model_names, original, shown
@@ -64,11 +65,16 @@ def comparison(results: dict[str, Any]) -> Comparison:
 def render(results: dict[str, Any]) -> str:
     """The comparison as aligned ASCII text, the paired gain last; no final newline."""
     table = comparison(results)
-    lines = [table.header, *table.rows]
-    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
-    text = [_aligned(line, widths) for line in lines]
-    text.insert(1, "  ".join("-" * width for width in widths))
+    text = aligned([table.header, *table.rows])
     return "\n".join([*text, *table.notes, table.gain])
+
+
+def aligned(rows: Sequence[tuple[str, ...]]) -> list[str]:
+    """Lines of text of a header and the rows below it; the first cells are names."""
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    text = [_aligned(row, widths) for row in rows]
+    text.insert(1, "  ".join("-" * width for width in widths))
+    return text
 
 
 def gain_interval(gain: dict[str, Any]) -> tuple[float, float] | None:

@@ -6,6 +6,7 @@ from trainer import console
 from trainer.stages import soft_targets
 from trainer.stages.baseline import baseline
 from trainer.stages.check import check
+from trainer.stages.crossval import crossval
 from trainer.stages.evaluate import evaluate
 from trainer.stages.finetune import finetune
 from trainer.stages.opening import open_session
@@ -48,7 +49,7 @@ def run(session: Session, names: tuple[str, ...], *, whole: bool) -> None:
                 console.say(source.description)
     if whole:
         check(session)
-    commands = STAGES | CACHE_ACTIONS
+    commands = STAGES | CACHE_ACTIONS | {"crossval": crossval}
     for name in names:
         commands[name](session)
 

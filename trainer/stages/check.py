@@ -27,7 +27,7 @@ def check(session: Session) -> None:
             examples = session.training
         elif setting == "finetune":
             examples = session.labeled
-        _check_training(session, setting, section, len(examples))
+        check_training(session, setting, section, len(examples))
     if session.config.distill.is_cached:
         caches.answer_format(session)
         caches.transfer_sets(session)
@@ -48,9 +48,14 @@ def check_pairs(session: Session) -> None:
         )
 
 
-def _check_training(
+def check_training(
     session: Session, setting: str, train: TrainConfig, num_examples: int
 ) -> None:
+    """Looks whether the section `setting` can train on so many examples.
+
+    Raises:
+      ConfigError: its batch size, its schedule or its augmentation is not for that.
+    """
     distribution.per_replica_batch_size(
         train, session.strategy.num_replicas_in_sync, setting=setting
     )

@@ -80,7 +80,10 @@ class Session:
 
         They are without data.exclude_labels.
         """
-        return data.without_labels(self.training, self.config.data.exclude_labels)
+        section = self.config.data
+        split = section.transfer_split
+        examples = self.read(split) if split else self.training
+        return data.without_labels(examples, section.exclude_labels)
 
     @functools.cached_property
     def transfer(self) -> data.Examples:

@@ -1,7 +1,7 @@
 """The student stage: for each seed, distil the teacher into a student."""
 
 import functools
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import keras
 import numpy as np
@@ -24,17 +24,33 @@ def student(session: Session) -> None:
     ]
     if not waiting:
         return
+    taught = lessons(session)
+    for seed in waiting:
+        training.train(session, taught(seed))
+
+
+def lessons(session: Session) -> Callable[[int], Training]:
+    """A function to the training of a new student of a seed.
+
+    The teachers are live or have answered on disk, as the config says.
+
+    Raises:
+      ConfigError: the teachers are not there, or mixed pairs are split.
+      SoftTargetsError: a cache is not there, or not for this run, or damaged.
+    """
     check_pairs(session)
     taught_by = caches.opened(session) if session.config.distill.is_cached else None
-    for seed in waiting:
+
+    def taught(seed: int) -> Training:
         model = session.build("student", seed)
         if taught_by:
             temperature = session.config.distill.temperature
             signals = taught_by.signals(temperature=temperature)
         else:
             signals = online(session.teachers)
-        taught = distillation(session, model, signals, seed, beside=taught_by)
-        training.train(session, taught)
+        return distillation(session, model, signals, seed, beside=taught_by)
+
+    return taught
 
 
 def online(teachers: Sequence[keras.Model]) -> list[core.TeacherSignal]:

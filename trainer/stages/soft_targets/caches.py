@@ -72,10 +72,11 @@ def transfer_sets(session: Session) -> list[TransferSet]:
       ConfigError: the labelled ones come from several whole splits.
     """
     section, ids = session.config.data, session.transfer.ids
-    parts = [("train", session.source, "data.train_split", section.train_split, 0)]
+    setting = section.learned_from
+    parts = [("train", session.source, setting, section.splits[setting], 0)]
     if section.unlabeled:
-        split = section.unlabeled.split
-        setting, first = "data.unlabeled.split", data.UNLABELED_FROM
+        setting, split = "data.unlabeled.split", section.unlabeled.split
+        first = data.UNLABELED_FROM
         parts.append(("unlabeled", session.sources[1], setting, split, first))
     return [
         TransferSet(

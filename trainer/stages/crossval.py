@@ -1,0 +1,154 @@
+"""The crossval command: a student for each fold, which learns from the other folds.
+
+The fold of an example is a function of its id alone, so that it keeps it when others
+come. Shapes: M = examples of the students' transfer set.
+"""
+
+import dataclasses
+import json
+import statistics
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+from etils import epath
+
+from trainer import data, evaluate, files, noise
+from trainer.config import ConfigError
+from trainer.report import crossval as tables
+from trainer.stages import soft_targets, training
+from trainer.stages.check import check, check_training
+from trainer.stages.session import Session
+from trainer.stages.student import lessons
+from trainer.stages.teacher import teacher
+from trainer.workdir import CROSSVAL, CROSSVAL_RESULTS, FINISHED
+
+_FOLDS = "folds.json"  # how many the trainings beside it are of
+
+Metrics = dict[str, Any]
+
+
+def crossval(session: Session) -> None:
+    """Writes crossval.json, unless it is there, and prints it.
+
+    Teachers are trained and their answers cached first, as the config says. What
+    students have learned already is kept; the test split is not read.
+
+    Raises:
+      ConfigError: there is no [crossval] section, a fold would have no examples, or
+        the workdir holds other folds.
+    """
+    section = session.config.crossval
+    if section is None:
+        raise ConfigError(
+            "[crossval] must be in the config for the crossval command, got none; add "
+            "the section with its folds, or --set=crossval.folds=5"
+        )
+    _check_begun(session, section.folds)
+    path = session.path / CROSSVAL_RESULTS
+    if not session.workers.from_chief(path.exists):
+        measured = _measured(session, section.folds)
+        if session.workers.is_chief:
+            files.write_json(path, measured)
+    if session.workers.is_chief:
+        print(tables.render(tables.read(session.path)))
+
+
+def folds_of(ids: np.ndarray, *, num_folds: int) -> np.ndarray:
+    """The fold of each example: int64 [M] -> int32 [M], from 0 to `num_folds` - 1.
+
+    What has no label is in none, -1.
+    """
+    with tf.device("/cpu:0"):
+        drawn = noise.integers(noise.key(0, ids), 1, low=0, high=num_folds - 1)
+    folds: np.ndarray = np.where(ids < data.UNLABELED_FROM, drawn[:, 0].numpy(), -1)
+    return folds
+
+
+def _check_begun(session: Session, num_folds: int) -> None:
+    path = session.path / CROSSVAL / _FOLDS
+    begun = session.workers.from_chief(
+        lambda: json.loads(path.read_text()) if path.exists() else num_folds
+    )
+    if begun != num_folds:
+        raise ConfigError(
+            f"crossval.folds must be that of {path}, {begun}, got {num_folds}; set it "
+            f"back, or remove {path.parent} and {session.path / CROSSVAL_RESULTS}"
+        )
+
+
+def _measured(session: Session, num_folds: int) -> Metrics:
+    """What crossval.json holds."""
+    folds = folds_of(session.transfer.ids, num_folds=num_folds)
+    _check_folds(session, folds, num_folds)
+    check(session)
+    if session.workers.is_chief:
+        files.write_json(session.path / CROSSVAL / _FOLDS, num_folds)
+    teacher(session)
+    if session.config.distill.is_cached:
+        soft_targets.build(session)
+    _train(session, folds, num_folds)
+    found = [_fold(session, fold, folds == fold) for fold in range(num_folds)]
+    names = [name for name in found[0] if name != "fold"]
+    columns = {name: [metrics[name] for metrics in found] for name in names}
+    return {
+        "folds": found,
+        "mean": {name: statistics.fmean(values) for name, values in columns.items()},
+        "std": {name: statistics.stdev(values) for name, values in columns.items()},
+    }
+
+
+def _check_folds(session: Session, folds: np.ndarray, num_folds: int) -> None:
+    counts = np.bincount(folds[folds >= 0], minlength=num_folds)
+    if not counts.all():
+        raise ConfigError(
+            f"crossval.folds must leave no fold without examples, got {num_folds}, of "
+            f"which {np.sum(counts == 0)} would be empty with the {counts.sum()} "
+            "labelled examples that students learn from; lower it"
+        )
+    # The fewest to learn from leave the fewest steps.
+    section, fewest = session.config.student.train, len(folds) - int(counts.max())
+    check_training(session, "student.train", section, fewest)
+
+
+def _train(session: Session, folds: np.ndarray, num_folds: int) -> None:
+    """Trains the students that are not there yet."""
+    waiting = [
+        fold
+        for fold in range(num_folds)
+        if not training.is_finished(session, _folder(session, fold))
+    ]
+    if not waiting:
+        return
+    taught = lessons(session)
+    for fold in waiting:
+        planned = dataclasses.replace(
+            taught(session.config.seeds[0]),
+            role=f"fold_{fold}_of_{num_folds}",
+            folder=_folder(session, fold),
+            examples=session.transfer.select(folds != fold),
+        )
+        training.train(session, planned)
+
+
+def _folder(session: Session, fold: int) -> epath.Path:
+    return session.path / CROSSVAL / f"fold-{fold}"
+
+
+def _fold(session: Session, fold: int, is_held_out: np.ndarray) -> Metrics:
+    """What the student of a fold, bool [M], knows of that fold, and its teacher."""
+    model = session.build("student", session.config.seeds[0])
+    session.load(model, _folder(session, fold) / FINISHED, stage="crossval")
+    examples = session.transfer.select(is_held_out)
+    logits, *answers = [
+        session.predictor(network, examples)() for network in (model, *session.teachers)
+    ]
+    together = session.together(answers)
+    metrics = evaluate.classification_metrics(logits, examples.labels)
+    of_teacher = evaluate.classification_metrics(together, examples.labels)
+    return {
+        "fold": fold,
+        **{name: metrics[name] for name in ("examples", "errors", "accuracy")},
+        "agreement": evaluate.teacher_metrics(logits, together)["agreement"],
+        "teacher_accuracy": of_teacher["accuracy"],
+    }
