@@ -30,6 +30,7 @@ from trainer.config.schema import (
     StudentConfig,
     TeacherConfig,
 )
+from trainer.config.study import Settings, StudyConfig, value_text
 from trainer.config.training import (
     AdamOptions,
     ConstantOptions,
@@ -59,11 +60,13 @@ __all__ = [
     "NoAugmentOptions",
     "RuntimeConfig",
     "SavedOptions",
+    "Settings",
     "SgdOptions",
     "ShiftOptions",
     "SqueezenetOptions",
     "StepOptions",
     "StudentConfig",
+    "StudyConfig",
     "TeacherConfig",
     "TrainConfig",
     "UnlabeledConfig",
@@ -73,4 +76,5 @@ __all__ = [
     "identity",
     "load",
     "resolved",
+    "value_text",
 ]

@@ -7,8 +7,9 @@ from typing import Any
 
 from trainer.config.schema import Config
 
-# A run may move to other devices and disks, and still be the same run.
-_MOVABLE = ("runtime", "data.data_dir", "distill.soft_targets_dir")
+# A run may move to other devices and disks, and still be the same run. So may one that
+# others are compared with: a study can get more cells.
+_MOVABLE = ("runtime", "data.data_dir", "distill.soft_targets_dir", "study")
 
 _NETWORK = re.compile(r"(?P<path>teacher|teacher\.members\[\d+\]|student)\.model")
 

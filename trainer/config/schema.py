@@ -12,6 +12,7 @@ from trainer.config.distill import DistillConfig
 from trainer.config.models import MODELS
 from trainer.config.rules import FILLED, OptionsOf, above, at_least, between
 from trainer.config.runtime import RuntimeConfig
+from trainer.config.study import StudyConfig
 from trainer.config.training import TrainConfig
 
 Seed = Annotated[int, between(0, 2**31 - 1)]
@@ -79,6 +80,7 @@ class Config:
     # Of the distilled student, on labels alone; absent: it stays as it is.
     finetune: TrainConfig | None = None
     runtime: RuntimeConfig = RuntimeConfig()
+    study: StudyConfig | None = None  # variants of this run, for the study command
 
     @property
     def teachers(self) -> dict[str, TeacherConfig]:
