@@ -57,7 +57,7 @@ def test_each_taught_command_exists(line):
     values = main.define_flags()
     command = " ".join(values(["trainer", *words[3:]])[1:])
     actions = [f"soft-targets {action}" for action in main.ACTIONS]
-    assert command in ("run", "config", *main.STAGE_NAMES, *actions, "doctor")
+    assert command in ("run", "config", *main.STAGE_NAMES, *actions, "doctor", "study")
     config.load(str(REPOSITORY / values.config), values.set)
 
 

@@ -113,11 +113,7 @@ def _label(path: str, paths: Sequence[str]) -> str:
     ends = (".".join(parts[-length:]) for length in range(1, len(parts)))
     others = [f".{other}" for other in paths if other != path]
     return next(
-        (
-            end
-            for end in ends
-            if not any(other.endswith(f".{end}") for other in others)
-        ),
+        (end for end in ends if not any(other.endswith(f".{end}") for other in others)),
         path,
     )
 
