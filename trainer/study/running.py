@@ -4,6 +4,7 @@ import gc
 from collections.abc import Sequence
 
 import keras
+from tensorflow.python.framework import ops
 
 from trainer import console, data, files, stages, workdir
 from trainer.config import ConfigError
@@ -73,6 +74,14 @@ def _finish(session: Session, cell: Cell, cells: Sequence[Cell]) -> None:
 
 
 def _forget_models() -> None:
-    """Lets go of what Keras and reference cycles keep of earlier models."""
+    """Lets go of earlier models, which compiled steps would keep for ever.
+
+    TensorFlow's list of gradients has an entry for each reduction over replicas that
+    was compiled, with the graph around it and the variables in there. There is no
+    public way to shorten it.
+    """
     keras.backend.clear_session()
+    registered = ops.gradient_registry._registry
+    for name in [name for name in registered if name.startswith("CustomGradient-")]:
+        del registered[name]
     gc.collect()
