@@ -15,7 +15,6 @@ from trainer import (
     console,
     files,
     start,
-    study,
     termination,
     workdir,
 )
@@ -197,6 +196,9 @@ def _run_session(
 
 
 def _run_study(values: flags.FlagValues) -> int:
+    # Loads NumPy.
+    from trainer import study
+
     settings = _load(values)
     path = _workdir(values)
     own = cluster.read()
@@ -209,6 +211,8 @@ def _run_study(values: flags.FlagValues) -> int:
 
 
 def _redraw_study(path: epath.Path) -> int:
+    from trainer import study
+
     study.redraw(path)
     print(_study_outcome(path))
     return DONE

@@ -36,17 +36,8 @@ def numeric_axis(grid: Mapping[str, Sequence[Any]]) -> str | None:
 def _lines(study: Study, cells: Sequence[Cell], axis: str) -> Figure:
     drawing = Figure(figsize=(8.4, 4.6), layout="constrained")
     axes = drawing.subplots()
-    names = labels(study)
-    groups: dict[str, list[Cell]] = {}
-    for cell in cells:
-        others = [
-            f"{names[setting]} {value_text(value)}"
-            for setting, value in cell["settings"].items()
-            if setting != axis
-        ]
-        groups.setdefault(", ".join(others), []).append(cell)
     for (title, group), colour in zip(
-        groups.items(), itertools.cycle(PALETTE), strict=False
+        _grouped(study, cells, axis).items(), itertools.cycle(PALETTE), strict=False
     ):
         group = sorted(group, key=lambda cell: float(cell["settings"][axis]))
         at = [float(cell["settings"][axis]) for cell in group]
@@ -61,7 +52,7 @@ def _lines(study: Study, cells: Sequence[Cell], axis: str) -> Figure:
     _style(
         axes,
         title="Test errors over the study",
-        x=names[axis],
+        x=labels(study)[axis],
         y="errors (fewer: better)",
     )
     _number_axis(axes, study["grid"][axis])
@@ -74,6 +65,20 @@ def _lines(study: Study, cells: Sequence[Cell], axis: str) -> Figure:
         bbox_to_anchor=(1.01, 1),
     )
     return drawing
+
+
+def _grouped(study: Study, cells: Sequence[Cell], axis: str) -> dict[str, list[Cell]]:
+    """The cells that differ along `axis` alone, by what they have in common."""
+    names = labels(study)
+    groups: dict[str, list[Cell]] = {}
+    for cell in cells:
+        others = [
+            f"{names[setting]} {value_text(value)}"
+            for setting, value in cell["settings"].items()
+            if setting != axis
+        ]
+        groups.setdefault(", ".join(others), []).append(cell)
+    return groups
 
 
 def _number_axis(axes: Any, values: Sequence[float]) -> None:
