@@ -57,7 +57,6 @@ def _lines(study: Study, cells: Sequence[Cell], axis: str) -> Figure:
     )
     _number_axis(axes, study["grid"][axis])
     axes.legend(
-        *(axes.get_legend_handles_labels()),
         frameon=False,
         fontsize=8,
         labelcolor=INK,
