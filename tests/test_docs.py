@@ -57,7 +57,7 @@ def test_each_taught_command_exists(line):
     values = main.define_flags()
     command = " ".join(values(["trainer", *words[3:]])[1:])
     actions = [f"soft-targets {action}" for action in main.ACTIONS]
-    others = ("run", "config", "crossval", "doctor")
+    others = ("run", "config", "crossval", "doctor", "study")
     assert command in (*others, *main.STAGE_NAMES, *actions)
     config.load(str(REPOSITORY / values.config), values.set)
 

@@ -35,7 +35,8 @@ FLOORS = (
     },
     {"step.py", "loop.py"},
     {"stages/"},
-    {"sweep.py", "watch.py", "crossval.py", "doctor/"},
+    {"start.py"},
+    {"sweep.py", "watch.py", "crossval.py", "doctor/", "study/"},
     {"main.py", "__main__.py"},
 )
 FLOOR_OF = {name: i for i, names in enumerate(FLOORS) for name in names}

@@ -272,7 +272,7 @@ MEMBERS = (
         (
             [*JOB, "--", *COMMAND[:3], "rnu", CONFIG],
             "what follows -m trainer must be one of run, teacher, soft-targets, "
-            "student, baseline, finetune, evaluate, report, crossval, doctor, ",
+            "student, baseline, finetune, evaluate, report, crossval, doctor, study, ",
         ),
         ([*JOB, "--", *COMMAND[:3], "--config", "run"], "soft-targets info, got none"),
         ([*JOB, "--workers=two"], "--workers must be a number, got 'two'; see"),

@@ -47,7 +47,7 @@ def test_config_is_printed_within_half_a_second():
 def test_help_names_every_command():
     done = run("--help")
     assert done.returncode == 0
-    for command in ("run", "config", *main.STAGE_NAMES, "crossval", "doctor"):
+    for command in ("run", "config", *main.STAGE_NAMES, "crossval", "doctor", "study"):
         assert command in done.stdout
 
 

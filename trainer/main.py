@@ -1,6 +1,5 @@
 """The command line: `python -m trainer COMMAND --config=FILE --workdir=DIR`."""
 
-import contextlib
 import functools
 import json
 import traceback
@@ -9,7 +8,16 @@ from collections.abc import Callable
 from absl import flags
 from etils import epath
 
-from trainer import attempts, cluster, config, console, files, termination, workdir
+from trainer import (
+    attempts,
+    cluster,
+    config,
+    console,
+    files,
+    start,
+    termination,
+    workdir,
+)
 from trainer.rendezvous import PeerLostError
 from trainer.verdict import CheckFailedError
 
@@ -35,6 +43,7 @@ commands:
   soft-targets ACTION
             of caches: {", ".join(ACTIONS)}
   crossval  students that learn from all folds but one, measured on that one
+  study     every cell of the config's [study]; one teacher, one table
   doctor    whether a run can be done here, how fast, in what memory; trains nothing
 
 flags:
@@ -100,6 +109,7 @@ def _command(argv: list[str]) -> int:
         commands[f"soft-targets {action}"] = functools.partial(_run_stages, (names,))
     commands["crossval"] = functools.partial(_run_stages, ("crossval",))
     commands["doctor"] = _examine
+    commands["study"] = _run_study
     command = " ".join(words)
     if command not in commands:
         got = command or "none"
@@ -142,8 +152,16 @@ def _run_stages(names: tuple[str, ...], values: flags.FlagValues) -> int:
     path = _workdir(values)
     own = cluster.read()
     is_chief = own is None or own.is_chief
+    is_study = files.is_there(path / workdir.STUDY)
+    if is_study and "evaluate" in names:
+        raise config.ConfigError(
+            f"--workdir must be of one run, got {path}, which holds a study; choose "
+            "another --workdir"
+        )
     if is_chief:
         workdir.claim(path, settings)
+    if is_study and names == ("report",):
+        return _redraw_study(path) if is_chief else DONE
     is_finished = names == STAGE_NAMES and workdir.is_finished(path, settings)
     if own and _is_for_chief_alone(names, path, settings):
         if not is_chief:
@@ -152,23 +170,10 @@ def _run_stages(names: tuple[str, ...], values: flags.FlagValues) -> int:
         if names == STAGE_NAMES:
             names = ("report",)
     if not is_finished:
-        with contextlib.ExitStack() as stack:
-            if is_chief:
-                stack.enter_context(_counted(settings, path))
-            _run_session(names, settings, path, own)
+        _run_session(names, settings, path, own)
     if is_chief and names[-1] in ("evaluate", "report"):
         print(_outcome(path))
     return DONE
-
-
-def _counted(
-    settings: config.Config, path: epath.Path
-) -> contextlib.AbstractContextManager[None]:
-    return attempts.counted(
-        path,
-        soft_targets=workdir.soft_targets_folder(path, settings),
-        max_restarts=settings.runtime.max_restarts,
-    )
 
 
 def _is_for_chief_alone(
@@ -186,28 +191,44 @@ def _run_session(
     path: epath.Path,
     own: cluster.Cluster | None,
 ) -> None:
-    end = termination.Termination(
-        grace_secs=settings.runtime.grace_secs,
-        watchdog_secs=settings.runtime.watchdog_secs,
-    )
-    with end.listening():
-        # TensorFlow takes seconds to load, which wrong settings and a finished run do
-        # not cost.
+    with start.session(" ".join(names), settings, path, own) as session:
         from trainer import stages
 
-        session = stages.open_session(settings, path, own, end, command=" ".join(names))
         whole = names == STAGE_NAMES
-        with session.workers.parting(end):
-            stages.run(session, _asked_for(settings) if whole else names, whole=whole)
+        asked = stages.asked_for(settings) if whole else names
+        stages.run(session, asked, whole=whole)
 
 
-def _asked_for(settings: config.Config) -> tuple[str, ...]:
-    """The stages of a whole run."""
-    asked = {
-        "soft-targets": settings.distill.is_cached,
-        "finetune": settings.finetune is not None,
-    }
-    return tuple(name for name in STAGE_NAMES if asked.get(name, True))
+def _run_study(values: flags.FlagValues) -> int:
+    # Loads NumPy.
+    from trainer import study
+
+    settings = _load(values)
+    path = _workdir(values)
+    own = cluster.read()
+    cells = study.cells_of(values.config, values.set, settings, path)
+    study.run(cells, settings, path, own)
+    if own is None or own.is_chief:
+        print(_study_outcome(path))
+    study.check_converged(cells)
+    return DONE
+
+
+def _redraw_study(path: epath.Path) -> int:
+    from trainer import study
+
+    study.redraw(path)
+    print(_study_outcome(path))
+    return DONE
+
+
+def _study_outcome(path: epath.Path) -> str:
+    """The table of the cells, and where the report is."""
+    from trainer import report
+
+    page = path / workdir.REPORT
+    table = report.render_study(report.read_study(path))
+    return table + (f"\nreport: {page}" if page.exists() else "")
 
 
 def _outcome(path: epath.Path) -> str:

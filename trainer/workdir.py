@@ -29,6 +29,11 @@ REPORT = "report/index.html"
 LISTS = "files"  # of the images of a folder
 SOFT_TARGETS = "soft_targets"
 
+# Of a study, whose cells are runs.
+STUDY = "study.json"
+CELLS = "cells"
+DIVERGED = "diverged.json"  # of a cell that came to nothing
+
 # Of the report and of each training.
 TENSORBOARD = "tensorboard"
 
@@ -155,11 +160,15 @@ def try_writing(workdir: epath.Path, *, num_bytes: int) -> int | None:
 
 
 def kept(workdir: epath.Path) -> list[str]:
-    """What later starts go on from: the checkpoints and models, and the results."""
+    """What later starts go on from: the checkpoints and models, and the results.
+
+    Those of a study's cells are among them.
+    """
     trained = [
         f"{path.parent.relative_to(workdir)}/{path.name}"
+        for run in (workdir, *files.inside(workdir / CELLS))
         for role in (*ROLES, CROSSVAL)
-        for path in files.under(workdir / role)
+        for path in files.under(run / role)
         if any(fnmatch.fnmatch(path.name, kind) for kind in ("step-*.npz", "*.keras"))
     ]
     results = [RESULTS] if (workdir / RESULTS).exists() else []

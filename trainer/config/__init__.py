@@ -32,6 +32,7 @@ from trainer.config.schema import (
     StudentConfig,
     TeacherConfig,
 )
+from trainer.config.study import Settings, StudyConfig, value_text
 from trainer.config.training import (
     AdamOptions,
     ConstantOptions,
@@ -63,11 +64,13 @@ __all__ = [
     "NoAugmentOptions",
     "RuntimeConfig",
     "SavedOptions",
+    "Settings",
     "SgdOptions",
     "ShiftOptions",
     "SqueezenetOptions",
     "StepOptions",
     "StudentConfig",
+    "StudyConfig",
     "TeacherConfig",
     "TrainConfig",
     "UnlabeledConfig",
@@ -77,4 +80,5 @@ __all__ = [
     "identity",
     "load",
     "resolved",
+    "value_text",
 ]

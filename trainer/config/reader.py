@@ -1,5 +1,6 @@
 """TOML file and overrides to a checked Config."""
 
+import copy
 import dataclasses
 import math
 import pathlib
@@ -7,12 +8,13 @@ import sys
 import tomllib
 import types
 import typing
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Annotated, Any, Literal
 
 from trainer.config.errors import ConfigError, header, nearest
 from trainer.config.rules import OptionsOf
 from trainer.config.schema import Config, EnsembleConfig, TeacherConfig
+from trainer.config.study import Settings
 
 _TYPE_NAMES = {
     str: "a string",
@@ -22,8 +24,12 @@ _TYPE_NAMES = {
 }
 
 
-def load(path: str, overrides: Iterable[str] = ()) -> Config:
+def load(
+    path: str, overrides: Iterable[str] = (), *, cell: Settings | None = None
+) -> Config:
     """Reads `path`, applies each "section.field=value", checks, and builds the Config.
+
+    With the settings of a `cell` it is that one run of the study.
 
     Raises:
       ConfigError: the file is missing or no TOML, or a setting breaks a rule.
@@ -31,10 +37,32 @@ def load(path: str, overrides: Iterable[str] = ()) -> Config:
     settings = _read_toml(path)
     for override in overrides:
         _override(settings, override)
+    if cell is not None:
+        settings = _of_cell(settings, cell)
     try:
-        return typing.cast(Config, _build(Config, settings, ""))
+        config = typing.cast(Config, _build(Config, settings, ""))
+        if config.study:
+            for name, of_cell in config.study.cells.items():
+                _check_cell(settings, name, of_cell)
+            config.study.check_shared()
     except ConfigError as error:
         raise ConfigError(f"{path}: {error}") from None
+    return config
+
+
+def _check_cell(settings: Settings, name: str, cell: Settings) -> None:
+    try:
+        _build(Config, _of_cell(settings, cell), "")
+    except ConfigError as error:
+        raise ConfigError(f"study.grid, cell {name}: {error}") from None
+
+
+def _of_cell(settings: Settings, cell: Settings) -> dict[str, Any]:
+    """The settings of a file as a cell of its study has them."""
+    own = copy.deepcopy({k: v for k, v in settings.items() if k != "study"})
+    for path, value in cell.items():
+        _put(own, path.split("."), value, given=f"study.grid {path!r}")
+    return own
 
 
 def _read_toml(path: str) -> dict[str, Any]:
@@ -57,14 +85,20 @@ def _override(settings: dict[str, Any], override: str) -> None:
             f"--set must read section.field=value, got {override!r}; "
             "for example --set=distill.temperature=4.0"
         )
-    value = _toml_value(path, text)
+    _put(settings, names, _toml_value(path, text), given=f"--set={override}")
+
+
+def _put(
+    settings: dict[str, Any], names: Sequence[str], value: Any, *, given: str
+) -> None:
+    """Sets the setting with the path `names`; messages say where it was `given`."""
     table = settings
     for i, name in enumerate(names[:-1], start=1):
         table = table.setdefault(name, {})
         if not isinstance(table, dict):
             owner = ".".join(names[:i])
             raise ConfigError(
-                f"{owner} must be a section for --set={override}, got {table!r}; "
+                f"{owner} must be a section for {given}, got {table!r}; "
                 f"change it in the file or with --set={owner}=VALUE"
             )
     table[names[-1]] = value
@@ -173,6 +207,8 @@ def _value(hint: Any, value: object, path: str) -> Any:
             raise _broken(path, "a list", value)
         item = typing.get_args(hint)[0]
         return tuple(_value(item, v, f"{path}[{i}]") for i, v in enumerate(value))
+    if origin is dict:
+        return _axes(value, path)
     if origin is types.UnionType:
         return _value(_one_of(typing.get_args(hint), value, path), value, path)
     if dataclasses.is_dataclass(hint):
@@ -200,6 +236,26 @@ def _one_of(sections: tuple[type, ...], value: object, path: str) -> type:
             "into its member"
         )
     return other
+
+
+def _axes(value: object, path: str) -> dict[str, tuple[Any, ...]]:
+    """Lists by the paths of settings, which may be written as nested tables."""
+    if not isinstance(value, Mapping):
+        raise _no_section(path, value)
+    axes: dict[str, tuple[Any, ...]] = {}
+    for name, item in value.items():
+        if isinstance(item, Mapping):
+            inner = _axes(item, _join(path, name))
+            found = {_join(name, end): values for end, values in inner.items()}
+        elif isinstance(item, list):
+            _check_plain(item, _join(path, name))
+            found = {name: tuple(item)}
+        else:
+            raise _broken(_join(path, name), "a list", item)
+        for axis in axes.keys() & found.keys():
+            raise _broken(_join(path, axis), "written once", value)
+        axes |= found
+    return axes
 
 
 def _check_plain(value: object, path: str) -> None:

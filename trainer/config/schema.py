@@ -14,6 +14,7 @@ from trainer.config.evaluate import EvaluateConfig
 from trainer.config.models import MODELS
 from trainer.config.rules import FILLED, OptionsOf, above, at_least, between
 from trainer.config.runtime import RuntimeConfig
+from trainer.config.study import StudyConfig
 from trainer.config.training import TrainConfig
 
 Seed = Annotated[int, between(0, 2**31 - 1)]
@@ -83,6 +84,7 @@ class Config:
     evaluate: EvaluateConfig = EvaluateConfig()
     crossval: CrossvalConfig | None = None
     runtime: RuntimeConfig = RuntimeConfig()
+    study: StudyConfig | None = None  # variants of this run, for the study command
 
     @property
     def teachers(self) -> dict[str, TeacherConfig]:

@@ -8,6 +8,7 @@ from etils import epath
 
 from trainer.report.conclusion import summary
 from trainer.report.inputs import ReportError, read_results
+from trainer.report.study_table import read_study, render_study
 from trainer.report.table import Comparison, comparison, render
 
 __all__ = [
@@ -15,9 +16,12 @@ __all__ = [
     "ReportError",
     "comparison",
     "read_results",
+    "read_study",
     "render",
+    "render_study",
     "summary",
     "write",
+    "write_study",
 ]
 
 
@@ -28,5 +32,16 @@ def write(workdir: epath.Path) -> epath.Path:
       ReportError: an input is missing or malformed, or matplotlib is not installed.
     """
     from trainer.report.page import write as write_page
+
+    return write_page(workdir)
+
+
+def write_study(workdir: epath.Path) -> epath.Path:
+    """Writes the page of a study: see `trainer.report.study_page.write`.
+
+    Raises:
+      ReportError: study.json is missing or malformed, or matplotlib is not installed.
+    """
+    from trainer.report.study_page import write as write_page
 
     return write_page(workdir)

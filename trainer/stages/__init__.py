@@ -3,6 +3,7 @@
 from collections.abc import Callable
 
 from trainer import console
+from trainer.config import Config
 from trainer.stages import soft_targets
 from trainer.stages.baseline import baseline
 from trainer.stages.check import check
@@ -37,6 +38,15 @@ CACHE_ACTIONS: dict[str, Callable[[Session], None]] = {
 }
 
 
+def asked_for(config: Config) -> tuple[str, ...]:
+    """The stages of a whole run."""
+    asked = {
+        "soft-targets": config.distill.is_cached,
+        "finetune": config.finetune is not None,
+    }
+    return tuple(name for name in STAGES if asked.get(name, True))
+
+
 def run(session: Session, names: tuple[str, ...], *, whole: bool) -> None:
     """Does the stages `names`; a `whole` run looks first at what later ones need."""
     if session.workers.is_chief:
@@ -54,4 +64,12 @@ def run(session: Session, names: tuple[str, ...], *, whole: bool) -> None:
         commands[name](session)
 
 
-__all__ = ["STAGES", "Session", "check", "open_session", "run"]
+__all__ = [
+    "STAGES",
+    "Session",
+    "asked_for",
+    "check",
+    "open_session",
+    "report",
+    "run",
+]

@@ -42,6 +42,11 @@ class Session:
     termination: Termination
     lists: epath.Path  # the folder of the lists of files that give them their ids
 
+    def beside(self, config: Config, path: epath.Path) -> "Session":
+        """Another run in this process, on the same devices and workers."""
+        lists = path / workdir.LISTS
+        return dataclasses.replace(self, config=config, path=path, lists=lists)
+
     @functools.cached_property
     def sources(self) -> tuple[data.Source, ...]:
         """The opened dataset, and the one of data.unlabeled where there is one.

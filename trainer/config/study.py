@@ -1,0 +1,142 @@
+"""The study section: variants of one run that share its teacher, for one table."""
+
+import dataclasses
+import hashlib
+import itertools
+import json
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from trainer.config.errors import ConfigError
+
+# What neither trains another teacher nor is tested on other examples.
+_OF_STUDENTS = (
+    *("seeds", "student", "distill", "finetune"),
+    *("data.exclude_labels", "data.transfer_split", "data.unlabeled"),
+)
+_MAX_CHARACTERS = 100  # of a cell's name; file systems take 255 bytes
+_HASH_CHARACTERS = 8
+
+Settings = Mapping[str, Any]  # {"section.field": value}
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class StudyConfig:
+    """A cell for each combination of the values that some settings take in turn."""
+
+    grid: dict[str, tuple[Any, ...]]  # of each setting, by its path: its values
+
+    @property
+    def labels(self) -> dict[str, str]:
+        """Of each setting the shortest end of its path that no other one has."""
+        return {path: _label(path, list(self.grid)) for path in self.grid}
+
+    @property
+    def cells(self) -> dict[str, Settings]:
+        """The settings of each cell by its name, which can be that of a folder.
+
+        The last axis varies fastest.
+        """
+        named = [
+            [(path, text, value) for text, value in _texts(values).items()]
+            for path, values in self.grid.items()
+        ]
+        cells: dict[str, Settings] = {}
+        for combination in itertools.product(*named):
+            parts = [f"{self.labels[path]}={text}" for path, text, _ in combination]
+            settings = {path: value for path, _, value in combination}
+            cells[_shortened(",".join(parts), settings)] = settings
+        return cells
+
+    def check_shared(self) -> None:
+        """Refuses axes along which the cells could not share a teacher and a test.
+
+        Raises:
+          ConfigError: it names the first of them.
+        """
+        for path in self.grid:
+            of_students = any(
+                path == name or path.startswith(f"{name}.") for name in _OF_STUDENTS
+            )
+            if of_students and path != "distill.soft_targets_dir":
+                continue
+            is_view = path.startswith("data.augment")
+            way = f"use student.train.{path[5:]}" if is_view else "run it by itself"
+            raise ConfigError(
+                f"study.grid must vary settings of {', '.join(_OF_STUDENTS)}, since "
+                f"all cells share one teacher, one test split and one cache, got "
+                f"{path!r}; {way}"
+            )
+
+    def __post_init__(self) -> None:
+        """Checks that the grid has cells, and none twice."""
+        if not self.grid:
+            raise ConfigError(
+                "study.grid must have a setting and its values, got none; for example "
+                '"distill.temperature" = [2.0, 8.0]'
+            )
+        for path, values in self.grid.items():
+            _check_values(path, values)
+
+
+def value_text(value: Any) -> str:
+    """A value as people write it in a table: 2.5, relu, 800x800."""
+    if isinstance(value, list):
+        return "x".join(map(value_text, value)) or "none"
+    if isinstance(value, float):
+        return repr(value).removesuffix(".0")
+    return str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def _check_values(path: str, values: Sequence[Any]) -> None:
+    if not values:
+        raise ConfigError(
+            f"study.grid must have values for {path!r}, got an empty list; add some, "
+            "or remove the setting"
+        )
+    for i, value in enumerate(values):
+        if isinstance(value, dict):
+            raise ConfigError(
+                f"study.grid must have values of one setting for {path!r}, got the "
+                f"section {value!r}; name each of its settings, as in '{path}.FIELD'"
+            )
+        if value in values[:i]:
+            raise ConfigError(
+                f"study.grid must name each value once for {path!r}, got {value!r} "
+                "twice; remove one"
+            )
+
+
+def _label(path: str, paths: Sequence[str]) -> str:
+    parts = path.split(".")
+    ends = (".".join(parts[-length:]) for length in range(1, len(parts)))
+    others = [f".{other}" for other in paths if other != path]
+    return next(
+        (end for end in ends if not any(other.endswith(f".{end}") for other in others)),
+        path,
+    )
+
+
+def _texts(values: Sequence[Any]) -> dict[str, Any]:
+    """The values by texts that differ even where capitals do not count."""
+    texts: dict[str, Any] = {}
+    seen: set[str] = set()
+    for value in values:
+        text = re.sub(r"[^A-Za-z0-9.+-]+", "_", value_text(value)).strip("_") or "_"
+        if text.lower() in seen:
+            text = f"{text}-{_hash(value)}"
+        seen.add(text.lower())
+        texts[text] = value
+    return texts
+
+
+def _shortened(name: str, settings: Settings) -> str:
+    if len(name) <= _MAX_CHARACTERS:
+        return name
+    kept = name[: _MAX_CHARACTERS - _HASH_CHARACTERS - 1]
+    return f"{kept}-{_hash(settings)}"
+
+
+def _hash(value: Any) -> str:
+    return hashlib.sha256(json.dumps(value).encode()).hexdigest()[:_HASH_CHARACTERS]

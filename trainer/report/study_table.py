@@ -1,0 +1,128 @@
+"""The cells of a study side by side, as rows for any page and as terminal text."""
+
+import json
+from typing import Any
+
+from etils import epath
+
+from trainer.config import ConfigError, StudyConfig, value_text
+from trainer.report.inputs import ReportError
+from trainer.report.table import value
+from trainer.workdir import STUDY
+
+STATUSES = ("finished", "diverged", "waiting")
+
+Study = dict[str, Any]  # what study.json holds
+Cell = dict[str, Any]  # one of its cells
+
+_FIRST = ("teacher", "member", "student")  # of the columns; others as results have them
+
+
+def read_study(workdir: epath.Path) -> Study:
+    """The checked `study.json` of a workdir.
+
+    Raises:
+      ReportError: it is missing or does not hold what a table needs.
+    """
+    path = workdir / STUDY
+    try:
+        study = json.loads(path.read_text(encoding="utf-8"))
+        _check(study)
+    except OSError as error:
+        raise _error(path, f"cannot be read ({error.strerror or error})") from error
+    except (ValueError, TypeError, KeyError, AttributeError) as error:
+        raise _error(path, f"is malformed ({error!r})") from error
+    return dict(study)
+
+
+def labels(study: Study) -> dict[str, str]:
+    """A short name for each setting of the grid."""
+    grid = {setting: tuple(values) for setting, values in study["grid"].items()}
+    return StudyConfig(grid=grid).labels
+
+
+def roles(study: Study) -> list[str]:
+    """The models that any cell has, the teacher's first."""
+    found = dict.fromkeys(role for cell in study["cells"] for role in cell["models"])
+    return sorted(found, key=lambda role: (*_FIRST, role).index(role))
+
+
+def header(study: Study) -> tuple[str, ...]:
+    """The columns: settings, test errors of the models, gain, agreement."""
+    return (*labels(study).values(), *roles(study), "gain", "agreement %")
+
+
+def row(study: Study, cell: Cell) -> tuple[str, ...]:
+    """The cells of the table for a cell of the study; `-` where there is no value."""
+    settings = [value_text(cell["settings"][setting]) for setting in study["grid"]]
+    if cell["status"] != "finished":
+        columns = [*roles(study), "gain", "agreement %"]
+        return (*settings, cell["status"], *("-" for _ in columns[1:]))
+    errors = [_errors(cell, role) for role in roles(study)]
+    return (*settings, *errors, _gain(cell), _agreement(cell))
+
+
+def note(study: Study) -> str:
+    """What the numbers are."""
+    seeds = [m["seeds"] for cell in study["cells"] for m in cell["models"].values()]
+    over = (
+        ": mean +- standard deviation over seeds" if max(seeds, default=1) > 1 else ""
+    )
+    error = ", +- its standard error" if over else ""
+    return (
+        f"test errors{over}; gain: baseline's errors minus student's{error}; agreement "
+        "of student and teacher"
+    )
+
+
+def render_study(study: Study) -> str:
+    """The table as aligned ASCII text; no final newline."""
+    lines = [header(study), *(row(study, cell) for cell in study["cells"])]
+    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
+    text = [
+        "  ".join(cell.rjust(width) for cell, width in zip(line, widths, strict=True))
+        for line in lines
+    ]
+    text.insert(1, "  ".join("-" * width for width in widths))
+    return "\n".join([*text, note(study)])
+
+
+def _errors(cell: Cell, role: str) -> str:
+    model = cell["models"].get(role)
+    if model is None:
+        return "-"
+    return value(model["mean"]["errors"], model["std"].get("errors"), digits=1)
+
+
+def _gain(cell: Cell) -> str:
+    if not cell["gain"]:
+        return "-"
+    gain = cell["gain"]["errors"]
+    return value(gain["mean"], gain.get("standard_error"), digits=1)
+
+
+def _agreement(cell: Cell) -> str:
+    student = cell["models"].get("student")
+    if student is None:
+        return "-"
+    mean, spread = (student[kind].get("agreement") for kind in ("mean", "std"))
+    return value(mean, spread, factor=100, digits=2)
+
+
+def _check(study: Study) -> None:
+    """Raises KeyError, TypeError, ValueError or AttributeError for a malformed one."""
+    try:
+        labels(study)
+    except ConfigError as error:
+        raise ValueError(str(error)) from error
+    for cell in study["cells"]:
+        if cell["status"] not in STATUSES:
+            raise ValueError(f"status {cell['status']!r}")
+        row({**study, "cells": [cell]}, cell)
+
+
+def _error(path: epath.Path, problem: str) -> ReportError:
+    return ReportError(
+        f"{path}: {problem}; delete it if it is there, and run "
+        "`python -m trainer study --config=... --workdir=...`"
+    )

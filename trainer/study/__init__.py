@@ -1,0 +1,97 @@
+"""Variants of one run with one teacher and one table: `python -m trainer study`.
+
+`running` trains, and loads TensorFlow; the rest does without.
+"""
+
+import importlib.util
+from collections.abc import Sequence
+
+from etils import epath
+
+from trainer import cluster, console, files, report, start, workdir
+from trainer.config import Config, ConfigError
+from trainer.study import results
+from trainer.study.cells import Cell, cells_of, sharing
+
+
+def run(
+    cells: Sequence[Cell],
+    study: Config,
+    path: epath.Path,
+    own: cluster.Cluster | None,
+) -> None:
+    """Finishes the cells of `study` in the workdir `path`, and draws its page.
+
+    Raises:
+      ConfigError: the workdir holds something else, or a cell cannot be run.
+    """
+    is_chief = own is None or own.is_chief
+    if is_chief:
+        _claim(path, study, cells)
+    if own and all(cell.is_evaluated or cell.is_diverged for cell in cells):
+        # Others may have ended already, and are not needed.
+        if not is_chief:
+            return
+        own = None
+    if not all(cell.is_over for cell in cells):
+        with start.session("study", study, path, own) as session:
+            # Loads TensorFlow.
+            from trainer.study import running
+
+            running.run(session, cells)
+    if is_chief:
+        _draw(path)
+
+
+def redraw(path: epath.Path) -> None:
+    """Writes the pages of the study in the workdir `path` and of its cells anew."""
+    for cell in report.read_study(path)["cells"]:
+        if cell["status"] == "finished" and _can_draw():
+            report.write(path / workdir.CELLS / cell["name"])
+    _draw(path)
+
+
+def check_converged(cells: Sequence[Cell]) -> None:
+    """Looks for cells that came to nothing.
+
+    Raises:
+      FloatingPointError: it names them.
+    """
+    diverged = [cell for cell in cells if cell.is_diverged]
+    if diverged:
+        names = " and ".join(cell.name for cell in diverged)
+        raise FloatingPointError(
+            f"{len(diverged)} of {len(cells)} cells diverged: {names}; "
+            f"{diverged[0].path / workdir.DIVERGED} says where; delete the folder of a "
+            "cell to train it again, or give the study another grid"
+        )
+
+
+def _claim(path: epath.Path, study: Config, cells: Sequence[Cell]) -> None:
+    """Makes the workdir `path` this study's, with one in it for each cell."""
+    if files.is_there(path / workdir.RESULTS):
+        raise ConfigError(
+            f"--workdir must be a study's own, got {path}, which holds the results of "
+            "one run; choose another --workdir"
+        )
+    workdir.claim(path, study)
+    for cell in cells:
+        workdir.claim(cell.path, cell.config)
+    results.write(path, study, cells)
+
+
+def _draw(path: epath.Path) -> None:
+    if _can_draw():
+        report.write_study(path)
+    else:
+        console.say(
+            "no report is drawn: matplotlib is not installed; "
+            "pip install matplotlib, then python -m trainer report"
+        )
+
+
+def _can_draw() -> bool:
+    return importlib.util.find_spec("matplotlib") is not None
+
+
+__all__ = ["Cell", "cells_of", "check_converged", "redraw", "run", "sharing"]
