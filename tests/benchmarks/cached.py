@@ -34,6 +34,7 @@ _SETTINGS = (
     "runtime.precision='float32'",
     "runtime.xla='off'",
 )
+_ONLINE = "distill.soft_targets='online'"
 _CACHED = "distill.soft_targets='cached'"
 _ROUNDS = 15
 _TURN_STEPS = 50
@@ -42,7 +43,7 @@ _TURN_STEPS = 50
 def main(names: Sequence[str]) -> None:
     """Prints the parts that are named, or both."""
     parts = {"turns": _turns, "whole": _whole}
-    strategy = distribution.strategy(_loaded(()).runtime, num_workers=1)
+    strategy = distribution.strategy(_loaded(_ONLINE).runtime, num_workers=1)
 
     def session(settings: Config, folder: pathlib.Path) -> Session:
         path = epath.Path(folder)
@@ -57,13 +58,13 @@ def main(names: Sequence[str]) -> None:
                 part(session, pathlib.Path(folder))
 
 
-def _loaded(more: Sequence[str]) -> Config:
-    return config.load(_CONFIG, [*_SETTINGS, *more])
+def _loaded(soft_targets: str) -> Config:
+    return config.load(_CONFIG, [*_SETTINGS, soft_targets])
 
 
 def _turns(session: Callable[..., Session], folder: pathlib.Path) -> None:
-    live = session(_loaded(()), folder / "online")
-    stored = session(_loaded([_CACHED]), folder / "cached")
+    live = session(_loaded(_ONLINE), folder / "online")
+    stored = session(_loaded(_CACHED), folder / "cached")
     runs = {"online": live, "cached": stored}
     steps = {}
     for name, run in runs.items():
@@ -99,10 +100,10 @@ def _turns(session: Callable[..., Session], folder: pathlib.Path) -> None:
 
 def _whole(session: Callable[..., Session], folder: pathlib.Path) -> None:
     secs = {}
-    for name, more in (("cached", [_CACHED]), ("online", [])):
-        run = session(_loaded(more), folder / name)
+    for name, signal in (("cached", _CACHED), ("online", _ONLINE)):
+        run = session(_loaded(signal), folder / name)
         stages.STAGES["teacher"](run)
-        needed = ["soft-targets", "student"] if more else ["student"]
+        needed = ["student"] if name == "online" else ["soft-targets", "student"]
         secs[name] = sum(
             _secs(lambda stage=stage, run=run: stages.STAGES[stage](run))
             for stage in needed
