@@ -1,4 +1,4 @@
-"""The tabular config in miniature, where nothing can be learned and where a rule can."""
+"""The tabular config in miniature: random labels teach nothing, and a rule does."""
 
 import json
 
