@@ -27,11 +27,9 @@ def root(tmp_path_factory):
     drawn_images.write(folder / "data" / "256_ObjectCategories", 80, size=48)
     (folder / "data" / "256_ObjectCategories" / "red_disc" / "notes").write_text("")
     page = CONFIG.with_suffix(".md").read_text()
-    (script,) = re.findall(r"^python3 - .*?^END$", page, flags=re.S | re.M)
+    (script,) = re.findall(r"^python3 - .*?^end$", page, flags=re.S | re.M)
     numbers = " ".join(map(str, SPLITS.values()))
-    script = script.replace(" 20 10 100 ", f" {numbers} ").replace(
-        '".jpg"', '".webp", ".jpg"'
-    )
+    script = script.replace(" 20 10 100 ", f" {numbers} ")
     subprocess.run(["bash", "-ec", script], cwd=folder, check=True)
     return folder / "data"
 
