@@ -2,10 +2,15 @@
 
 A class is a shape in a colour: four share each colour, and two each shape. Place,
 size, shade and background vary, so that no single pixel tells the class.
+
+    python -m tests.drawn_images FOLDER NUM_IMAGES
+
+writes FOLDER/CLASS/ with the same images each time.
 """
 
 import itertools
 import pathlib
+import sys
 from collections.abc import Iterator
 
 import numpy as np
@@ -67,3 +72,7 @@ def write(
         path = folder / name / f"{i:04}.{suffix}"
         path.parent.mkdir(parents=True, exist_ok=True)
         Image.fromarray(pixels).save(path, quality=90, compress_level=1, method=0)
+
+
+if __name__ == "__main__":
+    write(pathlib.Path(sys.argv[1]), int(sys.argv[2]))
