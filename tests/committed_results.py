@@ -16,13 +16,13 @@ import shutil
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from trainer import config, files
-from trainer.report import table
-from trainer.workdir import CONFIG, RESULTS
+from trainer import config, files, report
+from trainer.report import crossval, table
+from trainer.workdir import CONFIG, CROSSVAL_RESULTS, RESULTS, STUDY
 
 ROOT = pathlib.Path(__file__).parent.parent
 KEPT = ROOT / "configs" / "results"
-STUDY, CROSSVAL, RUN, PAGE = "study.json", "crossval.json", "run.json", "README.md"
+RUN, PAGE = "run.json", "README.md"
 MAX_CELLS = 4  # of a study, each with a row of its own in README's table
 _FIGURES = ("learning_curves.png", "confusion_matrices.png", "study.png")
 
@@ -40,7 +40,7 @@ def keep(name: str, workdir: pathlib.Path, run: Json) -> pathlib.Path:
     folder = KEPT / name
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
-    for file in (CONFIG, RESULTS, STUDY, CROSSVAL):
+    for file in (CONFIG, RESULTS, STUDY, CROSSVAL_RESULTS):
         if (workdir / file).exists():
             shutil.copyfile(workdir / file, folder / file)
     for figure in _FIGURES:
@@ -78,7 +78,7 @@ def page(folder: pathlib.Path) -> str:
     """The page of a folder of results, in Markdown."""
     run = read(folder / RUN)
     commands = [command(folder)]
-    if (folder / CROSSVAL).exists():
+    if (folder / CROSSVAL_RESULTS).exists():
         commands.append(_line("crossval", folder.name))
     lines = [
         f"# {folder.name}",
@@ -132,15 +132,11 @@ def _row(name: str, models: Json, gain: Json, minutes: float) -> str:
 
 def _printed(folder: pathlib.Path) -> Iterator[str]:
     if (folder / STUDY).exists():
-        from trainer.report import study
-
-        yield study.render(read(folder / STUDY))
+        yield report.render_study(read(folder / STUDY))
     else:
-        yield table.render(read(folder / RESULTS))
-    if (folder / CROSSVAL).exists():
-        from trainer.report import crossval
-
-        yield crossval.render(read(folder / CROSSVAL))
+        yield report.render(read(folder / RESULTS))
+    if (folder / CROSSVAL_RESULTS).exists():
+        yield crossval.render(read(folder / CROSSVAL_RESULTS))
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
