@@ -94,7 +94,7 @@ def records(folder) -> int:
     return sum(1 for _ in tf.data.TFRecordDataset(files))
 
 
-# Half a minute alone, and more beside the tests of another process.
+# 85 s of processor time, and minutes beside other processes.
 @pytest.mark.slow
 @pytest.mark.timeout(1000)
 def test_all_stages_on_drawn_images(root, overrides, tmp_path, capfd):
