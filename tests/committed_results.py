@@ -23,7 +23,7 @@ from trainer.workdir import CONFIG, CROSSVAL_RESULTS, RESULTS, STUDY
 ROOT = pathlib.Path(__file__).parent.parent
 KEPT = ROOT / "configs" / "results"
 RUN, PAGE = "run.json", "README.md"
-MAX_CELLS = 4  # of a study, each with a row of its own in README's table
+MAX_CELLS = 4  # in README's table; of a larger study its config's own settings
 _FIGURES = ("learning_curves.png", "confusion_matrices.png", "study.png")
 
 Json = dict[str, Any]
@@ -101,19 +101,18 @@ def page(folder: pathlib.Path) -> str:
 
 
 def rows(folder: pathlib.Path) -> Iterator[str]:
-    """The rows of README's table: one a run, or a few cells of a study."""
+    """The rows of README's table: one a run, or some for the cells of a study."""
     minutes = read(folder / RUN)["minutes"]
     link = f"[`{folder.name}`](configs/results/{folder.name}/README.md)"
     if not (folder / STUDY).exists():
         results = read(folder / RESULTS)
         yield _row(link, results["models"], results["gain"]["errors"], minutes)
         return
-    study = read(folder / STUDY)
-    if len(study["cells"]) > MAX_CELLS:
-        text = f"{len(study['cells'])} runs, each on its page"
-        yield f"| {link} | {text} | | | | | {minutes} |"
-        return
-    for cell in study["cells"]:
+    cells = read(folder / STUDY)["cells"]
+    if len(cells) > MAX_CELLS:
+        own = config.flatten(config.resolved(settings(folder)))
+        cells = [cell for cell in cells if cell["settings"].items() <= own.items()]
+    for cell in cells:
         gain = cell["gain"]["errors"]
         yield _row(f"{link}, {cell['name']}", cell["models"], gain, minutes)
 
