@@ -5,7 +5,7 @@
 
 keeps results, resolved config and main figures of the workdir of configs/NAME.toml in
 configs/results/NAME/, whose page it writes, and prints the rows of README's table.
-`--minutes` is what the command took on 2 CPU cores, `--set` what it was given.
+`--minutes` is the processor time of the command, `--set` what it was given.
 """
 
 import argparse
@@ -84,7 +84,7 @@ def page(folder: pathlib.Path) -> str:
         f"# {folder.name}",
         "",
         *([run["note"], ""] if run["note"] else []),
-        f"`configs/{folder.name}.toml`, {run['minutes']} minutes on 2 CPU cores:",
+        f"`configs/{folder.name}.toml`, {run['minutes']} minutes of one CPU core:",
         "",
         "```",
         *commands,
