@@ -171,6 +171,7 @@ def predicted(model: pathlib.Path, images: np.ndarray) -> np.ndarray:
     return classes
 
 
+@pytest.mark.slow
 def test_a_fold_s_student_is_that_of_a_run_on_the_others(finished, world, tmp_path):
     """The others are written out as a split of their own."""
     opened, _, _ = finished
@@ -206,6 +207,7 @@ def test_cached_answers_give_the_results_of_a_live_teacher(world, tmp_path):
 # Going on.
 
 
+@pytest.mark.slow
 def test_what_is_finished_is_not_done_again(finished, world, tmp_path, capsys):
     shutil.copytree(finished[0].path, tmp_path, dirs_exist_ok=True)
     before = crossvalidated(session(world, tmp_path, *FEW))
@@ -366,6 +368,7 @@ def test_the_table_has_a_row_for_each_fold_and_one_of_the_means():
     ]
 
 
+@pytest.mark.slow
 def test_the_page_shows_a_cross_validation(tmp_path):
     write_workdir(tmp_path, class_names=["a", "b", "c"])
     (tmp_path / "crossval.json").write_text(json.dumps(RESULTS))

@@ -44,6 +44,7 @@ def features():
     return np.random.default_rng(0).normal(size=(5600, 10))
 
 
+@pytest.mark.slow
 def test_from_random_labels_no_model_learns_anything(tmp_path, features):
     labels = np.random.default_rng(1).integers(0, 2, len(features))
     for name, (low, high) in shares(tmp_path, labels, features).items():

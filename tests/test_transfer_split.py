@@ -93,6 +93,7 @@ def test_examples_that_select_or_test_are_refused(world, tmp_path, split, words)
         stages.run(run, ("teacher",), whole=False)
 
 
+@pytest.mark.slow
 def test_it_may_hold_what_the_teacher_learned_from_or_nothing_of_it(world, tmp_path):
     for split in ("train[1000:3000]", "train[2900:3100]", "test"):
         run = opened(world, tmp_path, f"data.transfer_split='{split}'")
@@ -100,7 +101,8 @@ def test_it_may_hold_what_the_teacher_learned_from_or_nothing_of_it(world, tmp_p
         np.testing.assert_array_equal(run.transfer.ids, run.source.read(split).ids)
 
 
-@pytest.mark.parametrize("more", [(), pytest.param(STREAMED, marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("more", [(), STREAMED])
 def test_a_cache_holds_the_whole_split_of_the_students(world, tmp_path, more):
     online = session(world, tmp_path / "online", OTHER, *more)
     cached = cached_session(world, tmp_path / "cached", OTHER, *more)
