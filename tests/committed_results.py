@@ -17,7 +17,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from trainer import config, files, report
-from trainer.report import crossval, table
+from trainer.report import crossval, study_table, table
 from trainer.workdir import CONFIG, CROSSVAL_RESULTS, RESULTS, STUDY
 
 ROOT = pathlib.Path(__file__).parent.parent
@@ -108,13 +108,18 @@ def rows(folder: pathlib.Path) -> Iterator[str]:
         results = read(folder / RESULTS)
         yield _row(link, results["models"], results["gain"]["errors"], minutes)
         return
-    cells = read(folder / STUDY)["cells"]
+    study = read(folder / STUDY)
+    cells, names = study["cells"], study_table.labels(study)
     if len(cells) > MAX_CELLS:
         own = config.flatten(config.resolved(settings(folder)))
         cells = [cell for cell in cells if cell["settings"].items() <= own.items()]
     for cell in cells:
+        told = [
+            f"{names[setting]} {config.value_text(value)}"
+            for setting, value in cell["settings"].items()
+        ]
         gain = cell["gain"]["errors"]
-        yield _row(f"{link}, {cell['name']}", cell["models"], gain, minutes)
+        yield _row(", ".join([link, *told]), cell["models"], gain, minutes)
 
 
 def _row(name: str, models: Json, gain: Json, minutes: float) -> str:

@@ -1,6 +1,7 @@
 """What the cells of a study share, before any of them runs."""
 
 import json
+import re
 
 import pytest
 from etils import epath
@@ -236,13 +237,30 @@ def test_the_table_has_a_column_for_each_axis_and_each_model(tmp_path):
     )
     assert header == [
         *("temperature", "exclude_labels", "teacher", "student", "baseline"),
-        *("student_class_bias", "gain", "agreement %"),
+        *("student + class bias", "gain", "agreement %"),
     ]
     assert first == ["2.5", "3", "67", "80", "146", "60", "66", "98.00"]
     assert second[3:5] == ["74.2 +- 2.0", "146.0 +- 2.0"]
     assert second[-2:] == ["71.8 +- 2.0", "98.00 +- 1.00"]
     assert third == ["40", "3", "diverged", *"-----"]
     assert note[0].startswith("test errors: mean +- standard deviation over seeds")
+
+
+def test_errors_on_classes_that_students_do_not_see_have_columns(tmp_path):
+    cell = entry("3", {"data.exclude_labels": [3]}, 155.0, std=5.0, seeds=3)
+    for role, errors in (("teacher", 6), ("student", 66.5), ("baseline", 1010.0)):
+        cell["models"][role]["mean"]["excluded_errors"] = errors
+    grid = {"data.exclude_labels": [[3], [7]]}
+    cells = [cell, entry("7", {"data.exclude_labels": [7]}, 0, status="waiting")]
+    study = report.read_study(write_study(tmp_path, grid, cells))
+    header, _, first, second, note = (
+        re.split("  +", line.strip())
+        for line in report.render_study(study).splitlines()
+    )
+    assert header[5:7] == ["student: excluded", "baseline: excluded"]
+    assert first[5:7] == ["66.5", "1010"]
+    assert second == ["7", "waiting", *"-------"]
+    assert "excluded: those on data.exclude_labels" in note[0]
 
 
 @pytest.mark.parametrize("content", ["{", "[]", '{"grid": {}, "cells": []}'])

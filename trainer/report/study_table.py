@@ -6,7 +6,7 @@ from typing import Any
 from etils import epath
 
 from trainer.config import ConfigError, StudyConfig, value_text
-from trainer.report.inputs import ReportError
+from trainer.report.inputs import ReportError, shown
 from trainer.report.table import value
 from trainer.workdir import STUDY
 
@@ -49,16 +49,17 @@ def roles(study: Study) -> list[str]:
 
 def header(study: Study) -> tuple[str, ...]:
     """The columns: settings, test errors of the models, gain, agreement."""
-    return (*labels(study).values(), *roles(study), "gain", "agreement %")
+    errors = (title for title, _, _ in _errors(study))
+    return (*labels(study).values(), *errors, "gain", "agreement %")
 
 
 def row(study: Study, cell: Cell) -> tuple[str, ...]:
     """The cells of the table for a cell of the study; `-` where there is no value."""
     settings = [value_text(cell["settings"][setting]) for setting in study["grid"]]
     if cell["status"] != "finished":
-        columns = [*roles(study), "gain", "agreement %"]
-        return (*settings, cell["status"], *("-" for _ in columns[1:]))
-    errors = [_errors(cell, role) for role in roles(study)]
+        num_empty = len(header(study)) - len(settings) - 1
+        return (*settings, cell["status"], *["-"] * num_empty)
+    errors = [_value(cell, role, metric) for _, role, metric in _errors(study)]
     return (*settings, *errors, _gain(cell), _agreement(cell))
 
 
@@ -69,10 +70,14 @@ def note(study: Study) -> str:
         ": mean +- standard deviation over seeds" if max(seeds, default=1) > 1 else ""
     )
     error = ", +- its standard error" if over else ""
-    return (
-        f"test errors{over}; gain: baseline's errors minus student's{error}; agreement "
-        "of student and teacher"
-    )
+    parts = [
+        f"test errors{over}",
+        f"gain: baseline's errors minus student's{error}",
+        "agreement of student and teacher",
+    ]
+    if any(metric == "excluded_errors" for _, _, metric in _errors(study)):
+        parts.insert(1, "excluded: those on data.exclude_labels")
+    return "; ".join(parts)
 
 
 def render_study(study: Study) -> str:
@@ -87,11 +92,25 @@ def render_study(study: Study) -> str:
     return "\n".join([*text, note(study)])
 
 
-def _errors(cell: Cell, role: str) -> str:
+def _errors(study: Study) -> list[tuple[str, str, str]]:
+    """The columns of errors: title, role and metric.
+
+    Those on classes that students are not shown come last, where there are any.
+    """
+    columns = [(shown(role), role, "errors") for role in roles(study)]
+    for role in roles(study):
+        means = [cell["models"].get(role, {}).get("mean") for cell in study["cells"]]
+        is_taught = role not in ("teacher", "member")
+        if is_taught and any(mean and "excluded_errors" in mean for mean in means):
+            columns.append((f"{shown(role)}: excluded", role, "excluded_errors"))
+    return columns
+
+
+def _value(cell: Cell, role: str, metric: str) -> str:
     model = cell["models"].get(role)
     if model is None:
         return "-"
-    return value(model["mean"]["errors"], model["std"].get("errors"), digits=1)
+    return value(model["mean"].get(metric), model["std"].get(metric), digits=1)
 
 
 def _gain(cell: Cell) -> str:
