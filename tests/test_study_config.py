@@ -44,12 +44,12 @@ def test_cells_are_the_product_of_the_axes_in_the_order_written(write):
     path = write(GRID)
     cells = load(path).study.cells
     assert list(cells) == [
-        "hidden_sizes=800x800,temperature=1",
-        "hidden_sizes=800x800,temperature=2.5",
-        "hidden_sizes=30x30,temperature=1",
-        "hidden_sizes=30x30,temperature=2.5",
+        "hidden_sizes=800-800,temperature=1",
+        "hidden_sizes=800-800,temperature=2.5",
+        "hidden_sizes=30-30,temperature=1",
+        "hidden_sizes=30-30,temperature=2.5",
     ]
-    last = cells["hidden_sizes=30x30,temperature=2.5"]
+    last = cells["hidden_sizes=30-30,temperature=2.5"]
     assert last == {
         "student.options.hidden_sizes": [30, 30],
         "distill.temperature": 2.5,
@@ -98,7 +98,7 @@ def test_names_are_unique_and_safe_as_folders():
         "transfer_split=train_3,train.learning_rate=0.0001,finetune.learning_rate="
     )
     short = dataclasses.replace(study, grid={"data.exclude_labels": ([], [3, 4])})
-    assert list(short.cells) == ["exclude_labels=none", "exclude_labels=3x4"]
+    assert list(short.cells) == ["exclude_labels=none", "exclude_labels=3-4"]
 
 
 REFUSED = {

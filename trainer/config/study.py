@@ -81,9 +81,9 @@ class StudyConfig:
 
 
 def value_text(value: Any) -> str:
-    """A value as people write it in a table: 2.5, relu, 800x800."""
+    """A value as people write it in a table: 2.5, relu, 800-800."""
     if isinstance(value, list):
-        return "x".join(map(value_text, value)) or "none"
+        return "-".join(map(value_text, value)) or "none"
     if isinstance(value, float):
         return repr(value).removesuffix(".0")
     return str(value).lower() if isinstance(value, bool) else str(value)
