@@ -10,7 +10,7 @@ import tensorflow as tf
 from etils import epath
 
 from tests import runs
-from trainer import main, models
+from trainer import main, models, stages
 from trainer.config import MlpOptions, reader
 from trainer.events import read_metrics
 from trainer.workdir import kept
@@ -78,12 +78,12 @@ def test_a_run_has_a_finetune_where_the_config_has_the_section(config):
     settings = reader.load(str(config), ["finetune.schedule='cosine'"])
     assert settings.finetune.steps == 20
     assert list(settings.trainings) == ["student.train", "finetune"]
-    assert main._asked_for(settings) == (*STAGES, "report")
+    assert stages.asked_for(settings) == (*STAGES, "report")
     without = config.parent / "without.toml"
     without.write_text(config.read_text().replace(SECTION, ""))
     settings = reader.load(str(without))
     assert settings.finetune is None
-    assert main._asked_for(settings) == (
+    assert stages.asked_for(settings) == (
         *("teacher", "student", "baseline", "evaluate", "report"),
     )
 
