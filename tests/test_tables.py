@@ -1,6 +1,6 @@
 """Each name that a config accepts is built by something, and nothing else is."""
 
-from trainer import main, stages
+from trainer import commands, stages
 from trainer.config import data as data_config
 from trainer.config import models as models_config
 from trainer.config import training as training_config
@@ -27,4 +27,4 @@ def test_augmentations():
 
 
 def test_stages_are_commands_in_the_order_of_a_run():
-    assert tuple(stages.STAGES) == main.STAGE_NAMES
+    assert tuple(stages.STAGES) == commands.stages.NAMES

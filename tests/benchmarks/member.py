@@ -13,7 +13,7 @@ import time
 from absl import flags
 from etils import epath
 
-from trainer import cluster, config, console, main, termination
+from trainer import cluster, commands, config, console, termination
 
 READY, END = "ready", "end"  # names of files
 _LOOK_SECS = 0.02
@@ -21,7 +21,7 @@ _LOOK_SECS = 0.02
 
 def work(argv: list[str]) -> None:
     """Takes the trainer's flags, and --floats for an all-reduce in place of steps."""
-    values = main.define_flags()
+    values = commands.define_flags()
     flags.DEFINE_multi_integer("floats", [], "of the vectors", flag_values=values)
     values(argv)
     settings = config.load(values.config, values.set)

@@ -1,0 +1,91 @@
+"""The commands of `python -m trainer`. Importing this loads no NumPy or TensorFlow."""
+
+import dataclasses
+import functools
+from collections.abc import Callable, Sequence
+
+from trainer.commands import config, doctor, stages, study
+from trainer.commands.command_line import CommandLine, UsageError, define_flags, read
+from trainer.exit_codes import DONE
+
+__all__ = ["COMMANDS", "Command", "UsageError", "define_flags", "found", "run"]
+
+_USAGE = f"""\
+usage: python -m trainer COMMAND --config=FILE --workdir=DIR [--set=KEY=VALUE ...]
+
+commands:
+  run       every stage that the config asks for
+  config    print the resolved config as JSON
+  {", ".join(stages.NAMES)}
+            that stage alone
+  soft-targets ACTION
+            of caches: {", ".join(stages.ACTIONS)}
+  crossval  students that learn from all folds but one, measured on that one
+  study     every cell of the config's [study]; one teacher, one table
+  doctor    whether a run can be done here, how fast, in what memory; trains nothing
+
+flags:
+  --config=FILE               the TOML file of the run
+  --workdir=DIR               where the run's files go; a run started again goes on
+  --set=section.field=VALUE   a setting in place of the file's; may be repeated
+"""
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Command:
+    """What is done, and how many words may follow its name."""
+
+    run: Callable[[CommandLine], int]  # gives the exit code
+    fewest: int = 0
+    most: float = 0
+
+
+def _stages(*names: str) -> Command:
+    return Command(run=functools.partial(stages.run, names))
+
+
+COMMANDS: dict[str, Command] = {
+    "config": Command(run=config.show),
+    "run": _stages(*stages.NAMES),
+    **{name: _stages(name) for name in stages.NAMES},
+    **{
+        f"soft-targets {action}": _stages(
+            "soft-targets" if action == "build" else f"soft-targets {action}"
+        )
+        for action in stages.ACTIONS
+    },
+    "crossval": _stages("crossval"),
+    "doctor": Command(run=doctor.examine),
+    "study": Command(run=study.run),
+}
+_LONGEST = max(len(name.split()) for name in COMMANDS)
+
+
+def run(argv: Sequence[str]) -> int:
+    """Does what the command line asks for; returns the exit code.
+
+    Raises:
+      UsageError: it asks for nothing that there is.
+    """
+    line = read(argv)
+    if line.flags.help:
+        print(_USAGE, end="")
+        return DONE
+    command, words = found(line.words)
+    return command.run(dataclasses.replace(line, words=words))
+
+
+def found(words: Sequence[str]) -> tuple[Command, Sequence[str]]:
+    """The command that the first of the `words` name, and the words that follow.
+
+    Raises:
+      UsageError: there is none that takes so many.
+    """
+    for count in range(_LONGEST, 0, -1):
+        command, others = COMMANDS.get(" ".join(words[:count])), words[count:]
+        if command and command.fewest <= len(others) <= command.most:
+            return command, others
+    raise UsageError(
+        f"COMMAND must be one of {', '.join(COMMANDS)}, got "
+        f"{' '.join(words) or 'none'}; see python -m trainer --help"
+    )

@@ -1,0 +1,16 @@
+"""Examinations before a run."""
+
+from trainer import cluster
+from trainer.commands.command_line import CommandLine
+from trainer.exit_codes import CHECK_FAILED, DONE
+
+
+def examine(line: CommandLine) -> int:
+    """Tells whether the run can be done here."""
+    settings = line.settings()
+    path = line.workdir()
+    own = cluster.read()
+    # Loads TensorFlow.
+    from trainer import doctor
+
+    return CHECK_FAILED if doctor.examine(settings, path, own) else DONE

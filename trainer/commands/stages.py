@@ -1,0 +1,79 @@
+"""Stages of a run: all of them, one of them, and what is done with soft targets."""
+
+from etils import epath
+
+from trainer import cluster, config, files, start, workdir
+from trainer.commands import study
+from trainer.commands.command_line import CommandLine
+from trainer.exit_codes import DONE
+
+# Those of a run, in its order.
+NAMES = (
+    *("teacher", "soft-targets", "student", "baseline", "finetune"),
+    *("evaluate", "report"),
+)
+# What can be done with caches of soft targets; "build" is the stage itself.
+ACTIONS = ("plan", "build", "verify", "extend", "info")
+_READING_ACTIONS = ("plan", "verify", "info")
+
+
+def run(names: tuple[str, ...], line: CommandLine) -> int:
+    """Runs the stages `names`; of all NAMES those that the config asks for."""
+    settings = line.settings()
+    path = line.workdir()
+    own = cluster.read()
+    is_chief = own is None or own.is_chief
+    is_study = files.is_there(path / workdir.STUDY)
+    if is_study and "evaluate" in names:
+        raise config.ConfigError(
+            f"--workdir must be of one run, got {path}, which holds a study; choose "
+            "another --workdir"
+        )
+    if is_chief:
+        workdir.claim(path, settings)
+    if is_study and names == ("report",):
+        return study.redraw(path) if is_chief else DONE
+    is_finished = names == NAMES and workdir.is_finished(path, settings)
+    if own and _is_for_chief_alone(names, path, settings):
+        if not is_chief:
+            return DONE
+        own = None
+        if names == NAMES:
+            names = ("report",)
+    if not is_finished:
+        _run_session(names, settings, path, own)
+    if is_chief and names[-1] in ("evaluate", "report"):
+        print(_outcome(path))
+    return DONE
+
+
+def _is_for_chief_alone(
+    names: tuple[str, ...], path: epath.Path, settings: config.Config
+) -> bool:
+    """Whether other workers, which may have ended already, are not needed."""
+    if names[0] in ("report", *(f"soft-targets {name}" for name in _READING_ACTIONS)):
+        return True
+    return names == NAMES and workdir.is_evaluated(path, settings)
+
+
+def _run_session(
+    names: tuple[str, ...],
+    settings: config.Config,
+    path: epath.Path,
+    own: cluster.Cluster | None,
+) -> None:
+    with start.session(" ".join(names), settings, path, own) as session:
+        from trainer import stages
+
+        whole = names == NAMES
+        asked = stages.asked_for(settings) if whole else names
+        stages.run(session, asked, whole=whole)
+
+
+def _outcome(path: epath.Path) -> str:
+    """The table of the finished models, and where the report is."""
+    from trainer import report
+
+    results = report.read_results(path)
+    page = path / workdir.REPORT
+    return report.render(results) + (f"\nreport: {page}" if page.exists() else "")
