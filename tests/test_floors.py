@@ -36,7 +36,7 @@ FLOORS = (
     {"step.py", "loop.py"},
     {"stages/"},
     {"start.py"},
-    {"sweep.py", "watch.py", "crossval.py", "doctor/", "study/"},
+    {"sweep.py", "watch.py", "crossval.py", "doctor/", "study/"} | {"predict/"},
     {"main.py", "__main__.py"},
 )
 FLOOR_OF = {name: i for i, names in enumerate(FLOORS) for name in names}

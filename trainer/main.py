@@ -44,12 +44,15 @@ commands:
             of caches: {", ".join(ACTIONS)}
   crossval  students that learn from all folds but one, measured on that one
   study     every cell of the config's [study]; one teacher, one table
+  predict PATH ...    classes of images, in files or folders, by the run in --workdir
+  report DIR DIR ...  a page in --workdir that compares the runs in these workdirs
   doctor    whether a run can be done here, how fast, in what memory; trains nothing
 
 flags:
   --config=FILE               the TOML file of the run
   --workdir=DIR               where the run's files go; a run started again goes on
   --set=section.field=VALUE   a setting in place of the file's; may be repeated
+  --output=FILE               of predict: .csv or .jsonl; standard output without it
 """
 
 
@@ -67,6 +70,7 @@ def define_flags() -> flags.FlagValues:
     flags.DEFINE_multi_string(
         "set", [], "section.field=VALUE in place of the file's", flag_values=values
     )
+    flags.DEFINE_string("output", None, "file of the predictions", flag_values=values)
     flags.DEFINE_boolean("help", False, "show this help", flag_values=values)
     return values
 
@@ -110,11 +114,17 @@ def _command(argv: list[str]) -> int:
     commands["crossval"] = functools.partial(_run_stages, ("crossval",))
     commands["doctor"] = _examine
     commands["study"] = _run_study
+    if values.output and words[:1] != ["predict"]:
+        raise UsageError(f"--output is of predict alone, got {' '.join(words)}")
+    if words[:1] == ["predict"]:
+        return _predict(values, words[1:])
+    if words[:1] == ["report"] and words[1:]:
+        return _compare(values, words[1:])
     command = " ".join(words)
     if command not in commands:
         got = command or "none"
         raise UsageError(
-            f"COMMAND must be one of {', '.join(commands)}, got {got}; "
+            f"COMMAND must be one of {', '.join([*commands, 'predict'])}, got {got}; "
             "see python -m trainer --help"
         )
     return commands[command](values)
@@ -172,7 +182,9 @@ def _run_stages(names: tuple[str, ...], values: flags.FlagValues) -> int:
     if not is_finished:
         _run_session(names, settings, path, own)
     if is_chief and names[-1] in ("evaluate", "report"):
-        print(_outcome(path))
+        from trainer import report
+
+        print(report.outcome(path))
     return DONE
 
 
@@ -201,7 +213,7 @@ def _run_session(
 
 def _run_study(values: flags.FlagValues) -> int:
     # Loads NumPy.
-    from trainer import study
+    from trainer import report, study
 
     settings = _load(values)
     path = _workdir(values)
@@ -209,35 +221,36 @@ def _run_study(values: flags.FlagValues) -> int:
     cells = study.cells_of(values.config, values.set, settings, path)
     study.run(cells, settings, path, own)
     if own is None or own.is_chief:
-        print(_study_outcome(path))
+        print(report.study_outcome(path))
     study.check_converged(cells)
     return DONE
 
 
 def _redraw_study(path: epath.Path) -> int:
-    from trainer import study
+    from trainer import report, study
 
     study.redraw(path)
-    print(_study_outcome(path))
+    print(report.study_outcome(path))
     return DONE
 
 
-def _study_outcome(path: epath.Path) -> str:
-    """The table of the cells, and where the report is."""
+def _predict(values: flags.FlagValues, words: list[str]) -> int:
+    from trainer import predict
+
+    path = _workdir(values) if values.workdir else None
+    settings = predict.settings_of(values.config, values.set, path)
+    predict.run(settings, path, words, output=values.output or "")
+    return DONE
+
+
+def _compare(values: flags.FlagValues, words: list[str]) -> int:
+    if values.config or values.set:
+        raise UsageError("report DIR DIR ... must come without --config and --set")
+    # Loads NumPy.
     from trainer import report
 
-    page = path / workdir.REPORT
-    table = report.render_study(report.read_study(path))
-    return table + (f"\nreport: {page}" if page.exists() else "")
-
-
-def _outcome(path: epath.Path) -> str:
-    """The table of the finished models, and where the report is."""
-    from trainer import report
-
-    results = report.read_results(path)
-    page = path / workdir.REPORT
-    return report.render(results) + (f"\nreport: {page}" if page.exists() else "")
+    print(report.compare(words, _workdir(values)))
+    return DONE
 
 
 def _reason(error: Exception) -> tuple[str, int]:
