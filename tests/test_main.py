@@ -24,7 +24,9 @@ def run(*words: str) -> subprocess.CompletedProcess:
 
 
 def test_the_flags_are_these_and_no_others():
-    assert set(main.define_flags()) == {"config", "workdir", "set", "help"}
+    assert set(main.define_flags()) == {
+        *("config", "workdir", "set", "output", "help"),
+    }
 
 
 def test_config_prints_every_setting_with_its_value():
@@ -47,7 +49,7 @@ def test_config_is_printed_within_half_a_second():
 def test_help_names_every_command():
     done = run("--help")
     assert done.returncode == 0
-    for command in ("run", "config", *main.STAGE_NAMES, "crossval", "doctor", "study"):
+    for command in ("run", "config", *main.STAGE_NAMES, "crossval", "study", "predict"):
         assert command in done.stdout
 
 

@@ -190,7 +190,8 @@ def inside(folder: epath.Path) -> list[epath.Path]:
 def under(folder: epath.Path) -> Iterator[epath.Path]:
     """The files in `folder` and in all folders below it."""
     for path in inside(folder):
-        if is_folder(path):
+        is_folder = path.stat().is_directory if is_remote(path) else path.is_dir()
+        if is_folder:
             yield from under(path)
         else:
             yield path

@@ -54,7 +54,9 @@ def _images(folder: epath.Path, skipped: list[Skipped]) -> Iterator[str]:
         return
     for name in filter(data.is_visible, names):
         path = folder / name
-        if files.is_folder(path):
+        # To ask a store what each of many images is would take hours.
+        is_known = data.is_image(name) and files.is_remote(folder)
+        if not is_known and files.is_folder(path):
             yield from _images(path, skipped)
         elif not _is_text(name):
             skipped.append(Skipped(path=str(path), reason="its name is not UTF-8"))

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from trainer.report.compared import Run, note
-from trainer.report.inputs import setting
+from trainer.report.inputs import setting, teacher
 from trainer.report.table import TIMES, aligned, value
 
 _ROLES = ("student", "baseline")
@@ -33,7 +33,7 @@ def row(run: Run, runs: Sequence[Run]) -> tuple[str, ...]:
     return (
         run.label,
         _text(setting(run.config, "data", "dataset")),
-        teacher(run.config),
+        _text(teacher(run.config)),
         _text(setting(run.config, "student", "model")),
         _number(setting(run.config, "distill", "temperature")),
         _number(setting(run.config, "distill", "alpha")),
@@ -73,14 +73,6 @@ def latency(run: Run, size: str) -> float | None:
     """Milliseconds that the student takes for an example of a batch of that size."""
     found = _times(run).get(size)
     return None if found is None else float(found)
-
-
-def teacher(config: dict[str, Any]) -> str:
-    """The teacher's model, or those of an ensemble."""
-    members = setting(config, "teacher", "members")
-    if members is None:
-        return _text(setting(config, "teacher", "model"))
-    return "average of " + ", ".join(str(member.get("model")) for member in members)
 
 
 def _times(run: Run) -> dict[str, Any]:

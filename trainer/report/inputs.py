@@ -143,6 +143,14 @@ def setting(config: dict[str, Any], section: str, key: str) -> Any:
     return (config.get(section) or {}).get(key)
 
 
+def teacher(config: dict[str, Any]) -> Any:
+    """The teacher's model, or those of an ensemble; None where the config has none."""
+    members = setting(config, "teacher", "members")
+    if members is None:
+        return setting(config, "teacher", "model")
+    return "average of " + ", ".join(str(member.get("model")) for member in members)
+
+
 def _error(path: epath.Path, problem: str) -> ReportError:
     # Each file is written anew where it is missing, by the stage that owns it.
     stage = "run" if path.name in (CONFIG, METRICS) else "evaluate"
