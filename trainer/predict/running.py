@@ -47,15 +47,15 @@ def run(
             batch_size=settings.runtime.eval_batch_size,
             xla=distribution.compiles_with_xla(alone),
         )
-    num_answered = len(listed) - num_unread
+    answered = f"{len(listed) - num_unread:,} of {len(listed):,} images"
     if output:
-        print(f"predictions of {num_answered:,} images: {output}")
+        print(f"predictions: {output} ({answered})")
     num_skipped = num_unread + len(skipped)
     if num_skipped:
         raise CheckFailedError(
-            f"{num_skipped:,} files or folders could not be read, as said above, and "
-            f"are left out of the predictions of {num_answered:,} images; mend or "
-            "remove them, and start the same command again"
+            f"{answered} are answered; files and folders that cannot be read, as said "
+            f"above: {num_skipped:,}; mend or remove them, and start the same command "
+            "again"
         )
 
 
