@@ -25,8 +25,7 @@ def run(
     several workers the chief answers.
 
     Raises:
-      ConfigError, ReportError: no image is named, or the model or the output cannot be
-        used.
+      ConfigError, ReportError: no image is named, or model or output cannot be used.
       CheckFailedError: images could not be read, and are left out.
     """
     if not words:
