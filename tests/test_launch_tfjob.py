@@ -118,7 +118,7 @@ def test_the_pod_outlives_the_trainer_s_grace(capsys):
 def test_the_images_to_predict_are_words_of_the_command(capsys):
     command = (*COMMAND[:3], "predict", *COMMAND[4:], "--output", "x.csv", "gs://b/in")
     words = container_of(of_kind(printed(capsys, command=command), "TFJob"))["command"]
-    assert words[-4:-1] == ["--output", "x.csv", "gs://b/in"]
+    assert words[-5:-2] == ["--output", "x.csv", "gs://b/in"]
 
 
 def test_variables_of_kubernetes_in_the_command_stay_words(capsys):

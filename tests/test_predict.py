@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 
 import keras
 import numpy as np
@@ -313,17 +314,20 @@ def test_in_a_process_of_its_own_it_ends_with_its_reader_and_by_sigterm(run, tmp
     command = [sys.executable, "-m", "trainer", "predict", f"--workdir={run}"]
     command += ["--set=runtime.eval_batch_size=4", str(tmp_path / "in")]
     given = {"cwd": REPOSITORY, "stderr": subprocess.PIPE, "text": True}
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, **given)
-    assert process.stdout.readline() == '"path","class","probability"\n'
-    process.stdout.close()
-    assert process.wait(timeout=100) == main.UNUSABLE
-    told = process.stderr.read()
-    assert "standard output was closed" in told
-    assert len(told.splitlines()) == 1
+    with subprocess.Popen(command, stdout=subprocess.PIPE, **given) as process:
+        assert process.stdout.readline() == '"path","class","probability"\n'
+        process.stdout.close()
+        told = process.stderr.read()
+    assert process.returncode == main.UNUSABLE
+    assert "standard output was closed" in told.splitlines()[-1]
+    assert "Traceback" not in told
     out = tmp_path / "out.csv"
-    process = subprocess.Popen([*command, f"--output={out}"], **given)
-    while not (tmp_path / ".writing-out.csv").exists():
-        assert process.poll() is None
-    process.send_signal(signal.SIGTERM)
-    assert process.wait(timeout=100) == 143
+    with subprocess.Popen([*command, f"--output={out}"], **given) as process:
+        while not (tmp_path / ".writing-out.csv").exists():
+            assert process.poll() is None
+            time.sleep(0.05)
+        process.send_signal(signal.SIGTERM)
+        told = process.stderr.read()
+    assert process.returncode == 143
+    assert "stopped by SIGTERM" in told
     assert not out.exists()
