@@ -36,7 +36,7 @@ FLOORS = (
     {"step.py", "loop.py"},
     {"stages/"},
     {"start.py"},
-    {"sweep.py", "watch.py", "crossval.py", "doctor/", "study/"},
+    {"sweep.py", "watch.py", "crossval.py", "doctor/", "predict/", "study/"},
     {"commands/"},
     {"main.py", "__main__.py"},
 )

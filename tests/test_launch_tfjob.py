@@ -115,6 +115,12 @@ def test_the_pod_outlives_the_trainer_s_grace(capsys):
     assert pod_of(tfjob)["terminationGracePeriodSeconds"] == 115
 
 
+def test_the_images_to_predict_are_words_of_the_command(capsys):
+    command = (*COMMAND[:3], "predict", *COMMAND[4:], "--output", "x.csv", "gs://b/in")
+    words = container_of(of_kind(printed(capsys, command=command), "TFJob"))["command"]
+    assert words[-5:-2] == ["--output", "x.csv", "gs://b/in"]
+
+
 def test_variables_of_kubernetes_in_the_command_stay_words(capsys):
     command = (*COMMAND, '--set=name="$(HOME)"')
     words = container_of(of_kind(printed(capsys, command=command), "TFJob"))["command"]
@@ -274,7 +280,8 @@ MEMBERS = (
             "what follows -m trainer must be one of run, teacher, soft-targets, "
             "student, baseline, finetune, evaluate, report, crossval, doctor, study, ",
         ),
-        ([*JOB, "--", *COMMAND[:3], "--config", "run"], "soft-targets info, got none"),
+        ([*JOB, "--", *COMMAND[:3], "--config", "run"], "predict PATH, got none"),
+        ([*JOB, "--", *COMMAND[:3], "predict", CONFIG], "predict PATH, got predict"),
         ([*JOB, "--workers=two"], "--workers must be a number, got 'two'; see"),
         ([*JOB, "--kind=job", "--", CONFIG], "--kind=job: value should be one of"),
     ],

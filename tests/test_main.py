@@ -24,7 +24,8 @@ def run(*words: str) -> subprocess.CompletedProcess:
 
 
 def test_the_flags_are_these_and_no_others():
-    assert set(commands.define_flags()) == {"config", "workdir", "set", "help"}
+    flags = {"config", "workdir", "set", "output", "help"}
+    assert set(commands.define_flags()) == flags
 
 
 def test_config_prints_every_setting_with_its_value():

@@ -194,6 +194,12 @@ def class_metrics(logits: np.ndarray, labels: np.ndarray) -> dict[str, Any]:
     }
 
 
+def probabilities(logits: np.ndarray) -> np.ndarray:
+    """Of each class at temperature 1: [M, C] -> float64 [M, C]."""
+    probs: np.ndarray = np.exp(_log_softmax(logits))
+    return probs
+
+
 def _log_softmax(logits: np.ndarray) -> np.ndarray:
     shifted = logits.astype(np.float64)
     shifted -= shifted.max(axis=1, keepdims=True)

@@ -55,16 +55,20 @@ def is_remote(path: epath.PathLike) -> bool:
 
 
 @contextlib.contextmanager
-def atomic_path(path: epath.Path) -> Iterator[pathlib.Path]:
+def atomic_path(
+    path: epath.Path, *, setting: str = "--workdir"
+) -> Iterator[pathlib.Path]:
     """Yields a temporary local path; what is written there becomes the file `path`.
 
     The suffix is kept, since some writers choose their format by it. When the body
-    raises, the temporary file is removed and what `path` held before stays.
+    raises, the temporary file is removed and what `path` held before stays. Messages
+    name the `setting` that would lead elsewhere.
 
     Raises:
       StorageError: the disk is full, or the folder cannot be written.
     """
-    with explained(path), _uploaded(path) if is_remote(path) else _renamed(path) as it:
+    writing = _uploaded(path) if is_remote(path) else _renamed(path)
+    with explained(path, setting=setting), writing as it:
         path.parent.mkdir(parents=True, exist_ok=True)
         yield it
 
@@ -110,7 +114,7 @@ def local_copy(path: epath.Path) -> Iterator[pathlib.Path]:
 
 
 @contextlib.contextmanager
-def explained(path: epath.PathLike) -> Iterator[None]:
+def explained(path: epath.PathLike, *, setting: str = "--workdir") -> Iterator[None]:
     """Turns a file system's error in writing `path` into a sentence for the user."""
     try:
         yield
@@ -121,7 +125,7 @@ def explained(path: epath.PathLike) -> Iterator[None]:
         full = getattr(error, "errno", None) in (errno.ENOSPC, errno.EDQUOT)
         raise StorageError(
             f"{path} cannot be written: {problem}; "
-            f"{'make room there or ' if full else ''}choose another --workdir; "
+            f"{'make room there or ' if full else ''}choose another {setting}; "
             "files written before are intact"
         ) from error
 
@@ -191,6 +195,18 @@ def under(folder: epath.Path) -> Iterator[epath.Path]:
             yield from under(path)
         else:
             yield path
+
+
+def is_folder(path: epath.Path) -> bool:
+    """Whether what is at `path` is a folder, and not a file or nothing.
+
+    Raises:
+      StorageError: the store cannot be read.
+    """
+    if not is_remote(path):
+        return path.is_dir()
+    with reached(path):
+        return path.exists() and bool(path.stat().is_directory)
 
 
 def num_bytes(path: epath.Path) -> int:

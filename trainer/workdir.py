@@ -96,6 +96,21 @@ def _answers(results: epath.Path, asked: EvaluateConfig) -> bool:
     return wanted == dataclasses.asdict(asked)
 
 
+def read_config(workdir: epath.Path) -> dict[str, object]:
+    """The resolved config of the run there.
+
+    Raises:
+      ConfigError: there is no run, or the file is damaged.
+    """
+    path = workdir / CONFIG
+    if not files.is_there(path):
+        raise ConfigError(
+            f"--workdir must be of a run, got {workdir}, which has no {CONFIG}; name "
+            "the folder that python -m trainer run was given"
+        )
+    return _read(path)
+
+
 def claim(workdir: epath.Path, config: Config) -> None:
     """Makes the workdir this run's, or finds that it is.
 

@@ -11,7 +11,8 @@ _COMMANDS = (
     *("soft-targets plan", "soft-targets build", "soft-targets verify"),
     *("soft-targets extend", "soft-targets info"),
 )
-_VALUE_FLAGS = ("config", "set", "workdir")  # of the trainer
+_WITH_PATHS = ("predict",)  # named after the command
+_VALUE_FLAGS = ("config", "set", "workdir", "output")  # of the trainer
 
 
 def check(words: Sequence[str], *, launcher_flags: Sequence[str]) -> None:
@@ -45,8 +46,11 @@ def _others(words: Sequence[str]) -> list[str]:
 
 
 def _check_name(names: Sequence[str]) -> None:
+    if names[:1] and names[0] in _WITH_PATHS and names[1:]:
+        return
     if " ".join(names) not in _COMMANDS:
+        with_paths = ", ".join(f"{command} PATH" for command in _WITH_PATHS)
         raise LaunchError(
-            f"what follows -m trainer must be one of {', '.join(_COMMANDS)}, got "
-            f"{' '.join(names) or 'none'}"
+            f"what follows -m trainer must be one of {', '.join(_COMMANDS)}, "
+            f"{with_paths}, got {' '.join(names) or 'none'}"
         )

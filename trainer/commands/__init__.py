@@ -2,9 +2,10 @@
 
 import dataclasses
 import functools
+import math
 from collections.abc import Callable, Sequence
 
-from trainer.commands import config, doctor, stages, study
+from trainer.commands import config, doctor, predict, report, stages, study
 from trainer.commands.command_line import CommandLine, UsageError, define_flags, read
 from trainer.exit_codes import DONE
 
@@ -22,12 +23,15 @@ commands:
             of caches: {", ".join(stages.ACTIONS)}
   crossval  students that learn from all folds but one, measured on that one
   study     every cell of the config's [study]; one teacher, one table
+  predict PATH ...    classes of images, in files or folders, by the run in --workdir
+  report DIR DIR ...  a page in --workdir that compares the runs in these workdirs
   doctor    whether a run can be done here, how fast, in what memory; trains nothing
 
 flags:
   --config=FILE               the TOML file of the run
   --workdir=DIR               where the run's files go; a run started again goes on
   --set=section.field=VALUE   a setting in place of the file's; may be repeated
+  --output=FILE               of predict: .csv or .jsonl; standard output without it
 """
 
 
@@ -38,6 +42,8 @@ class Command:
     run: Callable[[CommandLine], int]  # gives the exit code
     fewest: int = 0
     most: float = 0
+    following: str = ""  # what those words are
+    takes_output: bool = False  # the flag --output
 
 
 def _stages(*names: str) -> Command:
@@ -54,9 +60,17 @@ COMMANDS: dict[str, Command] = {
         )
         for action in stages.ACTIONS
     },
+    "report": Command(run=report.write, most=math.inf, following="workdirs"),
     "crossval": _stages("crossval"),
     "doctor": Command(run=doctor.examine),
     "study": Command(run=study.run),
+    "predict": Command(
+        run=predict.run,
+        fewest=1,
+        most=math.inf,
+        following="images or folders of images",
+        takes_output=True,
+    ),
 }
 _LONGEST = max(len(name.split()) for name in COMMANDS)
 
@@ -72,6 +86,10 @@ def run(argv: Sequence[str]) -> int:
         print(_USAGE, end="")
         return DONE
     command, words = found(line.words)
+    if line.flags.output and not command.takes_output:
+        raise UsageError(
+            f"--output is of predict alone, got {' '.join(line.words)}; leave it out"
+        )
     return command.run(dataclasses.replace(line, words=words))
 
 
@@ -79,13 +97,25 @@ def found(words: Sequence[str]) -> tuple[Command, Sequence[str]]:
     """The command that the first of the `words` name, and the words that follow.
 
     Raises:
-      UsageError: there is none that takes so many.
+      UsageError: there is none, or it takes fewer or more words.
     """
-    for count in range(_LONGEST, 0, -1):
-        command, others = COMMANDS.get(" ".join(words[:count])), words[count:]
-        if command and command.fewest <= len(others) <= command.most:
-            return command, others
-    raise UsageError(
-        f"COMMAND must be one of {', '.join(COMMANDS)}, got "
-        f"{' '.join(words) or 'none'}; see python -m trainer --help"
-    )
+    name = _name(words)
+    others = words[len(name.split()) :]
+    command = COMMANDS.get(name)
+    if command is None or (others and not command.most):
+        raise UsageError(
+            f"COMMAND must be one of {', '.join(COMMANDS)}, got "
+            f"{' '.join(words) or 'none'}; see python -m trainer --help"
+        )
+    if not command.fewest <= len(others) <= command.most:
+        raise UsageError(
+            f"{name} must name {command.following}, got {' '.join(others) or 'none'}; "
+            "see python -m trainer --help"
+        )
+    return command, others
+
+
+def _name(words: Sequence[str]) -> str:
+    """The longest name of a command that begins `words`; "" where none does."""
+    names = (" ".join(words[:count]) for count in range(_LONGEST, 0, -1))
+    return next((name for name in names if name in COMMANDS), "")

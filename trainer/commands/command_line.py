@@ -55,6 +55,7 @@ def define_flags() -> flags.FlagValues:
     flags.DEFINE_multi_string(
         "set", [], "section.field=VALUE in place of the file's", flag_values=values
     )
+    flags.DEFINE_string("output", None, "file of the predictions", flag_values=values)
     flags.DEFINE_boolean("help", False, "show this help", flag_values=values)
     return values
 

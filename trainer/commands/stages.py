@@ -43,7 +43,9 @@ def run(names: tuple[str, ...], line: CommandLine) -> int:
     if not is_finished:
         _run_session(names, settings, path, own)
     if is_chief and names[-1] in ("evaluate", "report"):
-        print(_outcome(path))
+        from trainer import report
+
+        print(report.outcome(path))
     return DONE
 
 
@@ -68,12 +70,3 @@ def _run_session(
         whole = names == NAMES
         asked = stages.asked_for(settings) if whole else names
         stages.run(session, asked, whole=whole)
-
-
-def _outcome(path: epath.Path) -> str:
-    """The table of the finished models, and where the report is."""
-    from trainer import report
-
-    results = report.read_results(path)
-    page = path / workdir.REPORT
-    return report.render(results) + (f"\nreport: {page}" if page.exists() else "")

@@ -2,7 +2,7 @@
 
 from etils import epath
 
-from trainer import cluster, workdir
+from trainer import cluster
 from trainer.commands.command_line import CommandLine
 from trainer.exit_codes import DONE
 
@@ -10,7 +10,7 @@ from trainer.exit_codes import DONE
 def run(line: CommandLine) -> int:
     """Runs every cell that is not done, and prints their table."""
     # Loads NumPy.
-    from trainer import study
+    from trainer import report, study
 
     settings = line.settings()
     path = line.workdir()
@@ -18,24 +18,15 @@ def run(line: CommandLine) -> int:
     cells = study.cells_of(line.flags.config, line.flags.set, settings, path)
     study.run(cells, settings, path, own)
     if own is None or own.is_chief:
-        print(_outcome(path))
+        print(report.study_outcome(path))
     study.check_converged(cells)
     return DONE
 
 
 def redraw(path: epath.Path) -> int:
     """Writes the report of the study in `path` again, and prints its table."""
-    from trainer import study
+    from trainer import report, study
 
     study.redraw(path)
-    print(_outcome(path))
+    print(report.study_outcome(path))
     return DONE
-
-
-def _outcome(path: epath.Path) -> str:
-    """The table of the cells, and where the report is."""
-    from trainer import report
-
-    page = path / workdir.REPORT
-    table = report.render_study(report.read_study(path))
-    return table + (f"\nreport: {page}" if page.exists() else "")

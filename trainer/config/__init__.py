@@ -14,6 +14,7 @@ from trainer.config.distill import DistillConfig
 from trainer.config.errors import ConfigError
 from trainer.config.evaluate import EvaluateConfig
 from trainer.config.identity import differences, flatten, identity, resolved
+from trainer.config.kept import NoRun, from_resolved, without_run
 from trainer.config.models import (
     APPLICATIONS,
     ApplicationOptions,
@@ -23,6 +24,7 @@ from trainer.config.models import (
     SavedOptions,
     SqueezenetOptions,
 )
+from trainer.config.predict import PredictConfig
 from trainer.config.reader import load
 from trainer.config.runtime import RuntimeConfig
 from trainer.config.schema import (
@@ -62,6 +64,8 @@ __all__ = [
     "MemberConfig",
     "MlpOptions",
     "NoAugmentOptions",
+    "NoRun",
+    "PredictConfig",
     "RuntimeConfig",
     "SavedOptions",
     "Settings",
@@ -77,8 +81,10 @@ __all__ = [
     "UnlabeledData",
     "differences",
     "flatten",
+    "from_resolved",
     "identity",
     "load",
     "resolved",
     "value_text",
+    "without_run",
 ]

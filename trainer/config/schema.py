@@ -12,6 +12,7 @@ from trainer.config.data import DataConfig
 from trainer.config.distill import DistillConfig
 from trainer.config.evaluate import EvaluateConfig
 from trainer.config.models import MODELS
+from trainer.config.predict import PredictConfig
 from trainer.config.rules import FILLED, OptionsOf, above, at_least, between
 from trainer.config.runtime import RuntimeConfig
 from trainer.config.study import StudyConfig
@@ -82,6 +83,7 @@ class Config:
     # Of the distilled student, on labels alone; absent: it stays as it is.
     finetune: TrainConfig | None = None
     evaluate: EvaluateConfig = EvaluateConfig()
+    predict: PredictConfig = PredictConfig()
     crossval: CrossvalConfig | None = None
     runtime: RuntimeConfig = RuntimeConfig()
     study: StudyConfig | None = None  # variants of this run, for the study command

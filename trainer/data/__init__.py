@@ -3,6 +3,7 @@
 from trainer.data.arrays import ArrayExamples
 from trainer.data.augment import Augment, augmentation
 from trainer.data.beside import Beside, Views
+from trainer.data.decode import fitted, reason
 from trainer.data.examples import (
     Batch,
     DataError,
@@ -13,6 +14,7 @@ from trainer.data.examples import (
 )
 from trainer.data.growth import grow, take_over
 from trainer.data.image_files import FileExamples
+from trainer.data.layout import EXTENSIONS, is_image, is_visible
 from trainer.data.pipeline import (
     Batches,
     evaluation_batches,
@@ -25,6 +27,7 @@ from trainer.data.splits import whole_names
 from trainer.data.unlabeled import UNLABELED_FROM, joined, open_sources
 
 __all__ = [
+    "EXTENSIONS",
     "UNLABELED_FROM",
     "ArrayExamples",
     "Augment",
@@ -39,13 +42,17 @@ __all__ = [
     "Views",
     "augmentation",
     "evaluation_batches",
+    "fitted",
     "grow",
+    "is_image",
+    "is_visible",
     "joined",
     "num_evaluation_steps",
     "open_source",
     "open_sources",
     "pipeline_options",
     "reading",
+    "reason",
     "take_over",
     "training_batches",
     "whole_names",

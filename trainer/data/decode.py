@@ -1,4 +1,4 @@
-"""Encoded images to pixels. H W = image, S = data.image_size."""
+"""Encoded images to pixels. H W = image."""
 
 import re
 
@@ -41,13 +41,23 @@ def grey(image: tf.Tensor) -> tf.Tensor:
     return tf.cast((total + _WHOLE // 2) // _WHOLE, tf.uint8)
 
 
-def resized(image: tf.Tensor, image_size: int) -> tf.Tensor:
-    """A square of any image, averaged over what a pixel covers: uint8 -> [S, S, ...].
+def resized(image: tf.Tensor, size: tuple[int, int]) -> tf.Tensor:
+    """Any image in `size`, averaged over what a pixel covers: uint8 -> [H, W, ...].
 
     The aspect ratio is not kept.
     """
-    pixels = tf.image.resize(image, (image_size, image_size), antialias=True)
+    pixels = tf.image.resize(image, size, antialias=True)
     return tf.cast(tf.clip_by_value(tf.round(pixels), 0, 255), tf.uint8)
+
+
+def fitted(contents: tf.Tensor, shape: tuple[int, int, int]) -> tf.Tensor:
+    """An encoded image as models take it: bytes -> uint8 of `shape`, [H, W, 1 or 3].
+
+    One channel is grey. Errors are those of `decoded`.
+    """
+    height, width, channels = shape
+    image = decoded(contents)
+    return resized(image if channels == 3 else grey(image), (height, width))
 
 
 def reason(error: Exception) -> str:

@@ -11,7 +11,7 @@ import numpy as np
 import tensorflow as tf
 
 from trainer.data.arrays import on_host, step_and_slots
-from trainer.data.decode import decoded, grey, reason, resized
+from trainer.data.decode import fitted, reason
 from trainer.data.examples import Batch, DataError, Share, num_evaluation_steps
 from trainer.data.order import shuffled
 
@@ -130,5 +130,5 @@ class FileExamples:
         return examples.batch(share.per_replica_batch_size, drop_remainder=True)
 
     def _image(self, path: tf.Tensor) -> tf.Tensor:
-        image = decoded(tf.io.read_file(path))
-        return resized(image if self.channels == 3 else grey(image), self.image_size)
+        shape = (self.image_size, self.image_size, self.channels)
+        return fitted(tf.io.read_file(path), shape)

@@ -42,7 +42,7 @@ def layout_of(root: str, *, setting: str) -> Layout:
             "not there; a relative path starts at the working directory"
         )
     folders, files = _walked(root)
-    images = sorted(path for path in files if _is_image(path))
+    images = sorted(path for path in files if is_image(path[-1]))
     depth = _depth(root, images, setting)
     others: list[str] = []
     if depth > 1:
@@ -73,17 +73,19 @@ def _walked(root: str) -> tuple[list[Path], list[Path]]:
             f"got an error: {reason(error)}; mend or remove what is not"
         ) from error
     return (
-        [path for path in folders if _is_visible(path)],
-        [path for path in files if _is_visible(path)],
+        [path for path in folders if all(map(is_visible, path))],
+        [path for path in files if all(map(is_visible, path))],
     )
 
 
-def _is_visible(path: Path) -> bool:
-    return path[-1] != "Thumbs.db" and not any(part.startswith(".") for part in path)
+def is_visible(name: str) -> bool:
+    """Whether a file or folder of that name counts at all."""
+    return name != "Thumbs.db" and not name.startswith(".")
 
 
-def _is_image(path: Path) -> bool:
-    return path[-1].lower().endswith(EXTENSIONS)
+def is_image(name: str) -> bool:
+    """Whether a file is an image by its extension."""
+    return name.lower().endswith(EXTENSIONS)
 
 
 def _depth(root: str, images: list[Path], setting: str) -> int:

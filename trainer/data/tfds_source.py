@@ -234,8 +234,9 @@ class _TfdsFormat:
 
 def _example(source: TfdsSource, features: dict[str, tf.Tensor]) -> Batch:
     image = features[source.image_key]
-    if source.data.image_size:
-        image = resized(image, source.data.image_size)
+    size = source.data.image_size
+    if size:
+        image = resized(image, (size, size))
     label = features[source.label_key] if source.label_key else tf.constant(-1)
     return {"input": image, "label": label}
 

@@ -5,11 +5,13 @@ from trainer.models.dropout import Dropout, dropout_keys
 from trainer.models.fingerprint import fingerprint
 from trainer.models.head import head, head_alone
 from trainer.models.inputs import Inputs
+from trainer.models.saved import alone
 from trainer.models.weights import load_weights
 
 __all__ = [
     "Dropout",
     "Inputs",
+    "alone",
     "build",
     "dropout_keys",
     "fingerprint",

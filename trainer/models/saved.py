@@ -51,7 +51,40 @@ def saved_model(
     logits = _logits(results[0], options.output)
     [source] = keras.utils.get_source_inputs(start)
     model = keras.Model(source, logits, name="saved")
-    _check_output(model, options, inputs, setting)
+    _check_output(model, options, inputs, f"{setting}.options.output")
+    return model
+
+
+def alone(options: SavedOptions, *, setting: str) -> keras.Model:
+    """The model of the file that `setting` names, beside no data.
+
+    It goes from uint8 images of the file's own size to as many logits as the file
+    gives; `setting`_output is the setting of options.output.
+
+    Raises:
+      ConfigError: there is no such file, or its model is none of images of one size.
+    """
+    wrong = f"{setting} must name a model"
+    saved, spec = _load(options, wrong)
+    shape = tuple(spec.shape[1:])
+    if None in shape or shape[-1] not in (1, 3):
+        raise ConfigError(
+            f"{wrong} of images of one size in colour or grey, got {options.path!r} of "
+            f"inputs {spec.shape}; give another file"
+        )
+    inputs = Inputs(shape=shape)
+    image = keras.Input(shape, dtype="uint8", name="image")
+    results = keras.tree.flatten(
+        saved(_as(spec.dtype, PREPROCESSING[options.input](image)))
+    )
+    if len(results) != 1 or len(results[0].shape) != 2:
+        raise ConfigError(
+            f"{wrong} with one output, a value for each class, got {options.path!r} "
+            f"with outputs of shapes {[tuple(x.shape[1:]) for x in results]}; give "
+            "another file"
+        )
+    model = keras.Model(image, _logits(results[0], options.output), name="saved")
+    _check_output(model, options, inputs, f"{setting}_output")
     return model
 
 
@@ -145,13 +178,13 @@ def _logits(result: keras.KerasTensor, output: str) -> keras.KerasTensor:
 
 
 def _check_output(
-    model: keras.Model, options: SavedOptions, inputs: Inputs, setting: str
+    model: keras.Model, options: SavedOptions, inputs: Inputs, output_setting: str
 ) -> None:
     output = answers(model, inputs.examples())
     logarithms = options.output == "probabilities"
     if is_probabilities(np.exp(output) if logarithms else output) != logarithms:
         actual = "logits" if logarithms else "probabilities"
         raise ConfigError(
-            f"{setting}.options.output must say what {options.path!r} gives, got "
+            f"{output_setting} must say what {options.path!r} gives, got "
             f"{options.output!r}, and its outputs look like {actual}; set it to that"
         )

@@ -4,21 +4,31 @@
 it is imported when a page is written and not before.
 """
 
+import importlib.util
+from collections.abc import Sequence
+
 from etils import epath
 
+from trainer import console, files
+from trainer.report import compared, compared_table
 from trainer.report.conclusion import summary
-from trainer.report.inputs import ReportError, read_results
+from trainer.report.inputs import ReportError, read_classes, read_results
 from trainer.report.study_table import read_study, render_study
 from trainer.report.table import Comparison, comparison, render
+from trainer.workdir import REPORT
 
 __all__ = [
     "Comparison",
     "ReportError",
+    "compare",
     "comparison",
+    "outcome",
+    "read_classes",
     "read_results",
     "read_study",
     "render",
     "render_study",
+    "study_outcome",
     "summary",
     "write",
     "write_study",
@@ -45,3 +55,44 @@ def write_study(workdir: epath.Path) -> epath.Path:
     from trainer.report.study_page import write as write_page
 
     return write_page(workdir)
+
+
+def outcome(workdir: epath.Path) -> str:
+    """The table of the models of a finished run, and where its page is.
+
+    Raises:
+      ReportError: results.json is missing or malformed.
+    """
+    return _with_page(render(read_results(workdir)), workdir)
+
+
+def study_outcome(workdir: epath.Path) -> str:
+    """The table of the cells of a study, and where its page is.
+
+    Raises:
+      ReportError: study.json is missing or malformed.
+    """
+    return _with_page(render_study(read_study(workdir)), workdir)
+
+
+def compare(names: Sequence[str], out: epath.Path) -> str:
+    """Compares the runs in workdirs in a page in `out`; the table, and where that is.
+
+    Raises:
+      ReportError: a workdir holds no finished run, or `out` holds one.
+    """
+    paths = [files.path_of(name, setting="a workdir to compare") for name in names]
+    runs = compared.read(paths, out)
+    table = compared_table.render_compared(runs)
+    if importlib.util.find_spec("matplotlib") is None:
+        console.say("no page is written: matplotlib is not installed")
+        return table
+    from trainer.report.compared_page import write as write_page
+
+    write_page(runs, out)
+    return _with_page(table, out)
+
+
+def _with_page(table: str, workdir: epath.Path) -> str:
+    page = workdir / REPORT
+    return f"{table}\nreport: {page}" if page.exists() else table

@@ -3,11 +3,12 @@
 Shapes: M = examples of the test split, C = classes, K = example images.
 """
 
+import contextlib
 import dataclasses
 import json
 import zipfile
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Iterator
+from typing import IO, Any
 
 import numpy as np
 from etils import epath
@@ -60,6 +61,19 @@ def read_results(workdir: epath.Path) -> dict[str, Any]:
     return results
 
 
+def read_config(workdir: epath.Path) -> dict[str, Any]:
+    """The checked `config.json` of a workdir.
+
+    Raises:
+      ReportError: it is missing, or what should be a section is none.
+    """
+    config = _read_json(workdir / CONFIG)
+    for section in ("data", "teacher", "student", "distill"):
+        if not isinstance(config.get(section) or {}, dict):
+            raise _error(workdir / CONFIG, f"`{section}` is not a section")
+    return config
+
+
 def read(workdir: epath.Path) -> Inputs:
     """Reads and checks `config.json`, `results.json`, `predictions.npz`, histories.
 
@@ -68,10 +82,7 @@ def read(workdir: epath.Path) -> Inputs:
     Raises:
       ReportError: a file is missing or does not hold what the report needs.
     """
-    config = _read_json(workdir / CONFIG)
-    for section in ("data", "teacher", "student", "distill"):
-        if not isinstance(config.get(section) or {}, dict):
-            raise _error(workdir / CONFIG, f"`{section}` is not a section")
+    config = read_config(workdir)
     results = read_results(workdir)
     names = model_names(results)
     predictions = _read_predictions(workdir / PREDICTIONS, names)
@@ -82,7 +93,7 @@ def read(workdir: epath.Path) -> Inputs:
             f"has {len(predictions.class_names)} classes, results.json {num_classes}",
         )
     histories = {
-        name: _read_histories(workdir / name)
+        name: read_histories(workdir / name)
         for name in names
         if not is_corrected(name)  # they have trained nothing
     }
@@ -92,6 +103,19 @@ def read(workdir: epath.Path) -> Inputs:
     return Inputs(
         config=config, results=results, predictions=predictions, histories=histories
     )
+
+
+def read_classes(workdir: epath.Path) -> tuple[list[str], tuple[int, ...]]:
+    """The names of the classes of a run, and the shape of an image it was tested on.
+
+    Of a table the shape is not that of an image.
+
+    Raises:
+      ReportError: `predictions.npz` is missing or malformed.
+    """
+    with _explained(workdir / PREDICTIONS) as file, np.load(file) as arrays:
+        names = [str(name) for name in arrays["class_names"]]
+        return names, arrays["example_images"].shape[1:]
 
 
 def model_names(results: dict[str, Any]) -> list[str]:
@@ -117,6 +141,14 @@ def shown(name: str) -> str:
 def setting(config: dict[str, Any], section: str, key: str) -> Any:
     """`config[section][key]`, or None where a run has no such section or key."""
     return (config.get(section) or {}).get(key)
+
+
+def teacher(config: dict[str, Any]) -> Any:
+    """The teacher's model, or those of an ensemble; None where the config has none."""
+    members = setting(config, "teacher", "members")
+    if members is None:
+        return setting(config, "teacher", "model")
+    return "average of " + ", ".join(str(member.get("model")) for member in members)
 
 
 def _error(path: epath.Path, problem: str) -> ReportError:
@@ -178,14 +210,20 @@ def _check_model(model: dict[str, Any]) -> None:
 
 
 def _read_predictions(path: epath.Path, names: list[str]) -> Predictions:
+    with _explained(path) as file, np.load(file) as arrays:
+        return _predictions(arrays.__getitem__, names)
+
+
+@contextlib.contextmanager
+def _explained(path: epath.Path) -> Iterator[IO[bytes]]:
+    """Yields the open file of arrays; what the body finds amiss names it."""
     try:
-        with files.opened(path) as file, np.load(file) as arrays:
-            predictions = _predictions(arrays.__getitem__, names)
+        with files.opened(path) as file:
+            yield file
     except OSError as error:
         raise _error(path, f"cannot be read ({error})") from error
     except (EOFError, KeyError, ValueError, zipfile.BadZipFile) as error:
         raise _error(path, f"is malformed ({error})") from error
-    return predictions
 
 
 def _predictions(array: Callable[[str], np.ndarray], names: list[str]) -> Predictions:
@@ -215,7 +253,12 @@ def _predictions(array: Callable[[str], np.ndarray], names: list[str]) -> Predic
     return found
 
 
-def _read_histories(folder: epath.Path) -> list[History]:
+def read_histories(folder: epath.Path) -> list[History]:
+    """What is in `folder` or in the folders in it: a history a seed; there may be none.
+
+    Raises:
+      ReportError: a `metrics.jsonl` is malformed.
+    """
     paths = [place / METRICS for place in (folder, *files.inside(folder))]
     return [_read_history(path) for path in sorted(paths) if path.exists()]
 

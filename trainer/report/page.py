@@ -62,7 +62,7 @@ def _head(found: inputs.Inputs) -> str:
     seeds = config.get("seeds")
     facts = {
         "data": inputs.setting(config, "data", "dataset"),
-        "teacher": _teacher(config),
+        "teacher": inputs.teacher(config),
         "student": inputs.setting(config, "student", "model"),
         "alpha": inputs.setting(config, "distill", "alpha"),
         "temperature": inputs.setting(config, "distill", "temperature"),
@@ -78,13 +78,6 @@ def _head(found: inputs.Inputs) -> str:
         f'<ul class="facts">{"".join(items)}</ul>\n'
         f'<p class="summary">{_text(conclusion.summary(found.results))}</p>'
     )
-
-
-def _teacher(config: dict[str, Any]) -> Any:
-    members = inputs.setting(config, "teacher", "members")
-    if members is None:
-        return inputs.setting(config, "teacher", "model")
-    return "average of " + ", ".join(str(member.get("model")) for member in members)
 
 
 def _comparison(results: dict[str, Any]) -> str:

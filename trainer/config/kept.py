@@ -1,0 +1,58 @@
+"""The config that a run keeps in its workdir, read back; and none at all."""
+
+import dataclasses
+import typing
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from trainer.config import reader
+from trainer.config.errors import ConfigError
+from trainer.config.predict import PredictConfig
+from trainer.config.runtime import RuntimeConfig
+from trainer.config.schema import Config
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class NoRun:
+    """The settings of a command that works on no run."""
+
+    predict: PredictConfig = PredictConfig()
+    runtime: RuntimeConfig = RuntimeConfig()
+
+
+def from_resolved(
+    settings: Mapping[str, Any], overrides: Iterable[str], *, kept_in: object
+) -> Config:
+    """The Config of resolved settings, with each "section.field=value" in place.
+
+    Raises:
+      ConfigError: what was `kept_in` that place, or an override, breaks a rule.
+    """
+    given = _without_nulls(settings)
+    for override in overrides:
+        reader._override(given, override)
+    try:
+        return typing.cast(Config, reader._build(Config, given, ""))
+    except ConfigError as error:
+        raise ConfigError(f"{kept_in}: {error}") from None
+
+
+def without_run(overrides: Iterable[str]) -> NoRun:
+    """The settings that each "section.field=value" makes of the defaults.
+
+    Raises:
+      ConfigError: an override breaks a rule, or is of another section.
+    """
+    given: dict[str, Any] = {}
+    for override in overrides:
+        reader._override(given, override)
+    return typing.cast(NoRun, reader._build(NoRun, given, ""))
+
+
+def _without_nulls(value: Any) -> Any:
+    """What TOML would hold, which has no null: it leaves the setting out."""
+    if isinstance(value, Mapping):
+        return {k: _without_nulls(v) for k, v in value.items() if v is not None}
+    if isinstance(value, list):
+        return [_without_nulls(item) for item in value]
+    return value

@@ -1,0 +1,74 @@
+"""Classes of a user's own images: `python -m trainer predict`.
+
+`running` computes, and loads TensorFlow; the rest does without.
+"""
+
+from collections.abc import Sequence
+
+from etils import epath
+
+from trainer import cluster, config, files, termination, workdir
+from trainer.config import Config, ConfigError, NoRun
+
+
+def run(
+    settings: Config | NoRun,
+    path: epath.Path | None,
+    words: Sequence[str],
+    *,
+    output: str,
+) -> None:
+    """Answers each image that `words` name, alone or by its folder.
+
+    The answers of the run in the workdir `path`, if there is one, go to the file
+    `output`, which appears when it is complete, or to standard output if that is "". Of
+    several workers the chief answers.
+
+    Raises:
+      ConfigError, ReportError: model or output cannot be used.
+      CheckFailedError: images could not be read, and are left out.
+    """
+    own = cluster.read()
+    if own and not own.is_chief:
+        return
+    file = files.path_of(output, setting="--output") if output else None
+    if file and files.is_folder(file):
+        raise ConfigError(
+            f"--output must name a file, got {output!r}, which is a folder; name a "
+            "file in it"
+        )
+    end = termination.Termination(
+        grace_secs=settings.runtime.grace_secs,
+        watchdog_secs=settings.runtime.watchdog_secs,
+    )
+    with end.listening():
+        # Loads TensorFlow.
+        from trainer.predict import running
+
+        running.run(settings, path, words, file)
+
+
+def settings_of(
+    file: str | None, overrides: Sequence[str], path: epath.Path | None
+) -> Config | NoRun:
+    """The settings of a config `file`, or those kept in the workdir `path`, or none.
+
+    Raises:
+      ConfigError: they break a rule, or the run in the workdir has others.
+    """
+    if path is None:
+        if file:
+            return config.load(file, overrides)
+        return config.without_run(overrides)
+    kept = workdir.read_config(path)
+    if file:
+        settings = config.load(file, overrides)
+        workdir.check(path, settings)
+        return settings
+    others = [it for it in overrides if not it.startswith(("predict.", "runtime."))]
+    if others:
+        raise ConfigError(
+            "--set must be of the sections predict and runtime where a finished run "
+            f"predicts, got --set={others[0]}; leave it out"
+        )
+    return config.from_resolved(kept, overrides, kept_in=path / workdir.CONFIG)

@@ -1,0 +1,90 @@
+"""Answers as lines of CSV or JSON. M = images, C = classes."""
+
+import csv
+import json
+from collections.abc import Sequence
+from typing import Any, TextIO
+
+import numpy as np
+
+from trainer.config import ConfigError, PredictConfig
+
+_DIGITS = 9  # as many as float32 logits are worth
+
+
+class Answers:
+    """A line for each image: its path, its classes, how probable they are."""
+
+    def __init__(
+        self,
+        file: TextIO,
+        class_names: Sequence[str],
+        section: PredictConfig,
+        *,
+        is_json: bool,
+    ) -> None:
+        """Begins the table in `file`; CSV has a header."""
+        self._file = file
+        self._class_names = class_names
+        self._section = section
+        # Texts in quotes, so that no comma, quote, line break or number in one counts.
+        self._csv = csv.writer(file, quoting=csv.QUOTE_NONNUMERIC, lineterminator="\n")
+        self._is_json = is_json
+        if not is_json:
+            self._csv.writerow(self._header())
+
+    def write(self, paths: Sequence[str], probs: np.ndarray) -> None:
+        """Adds a line for each of the paths [M] and its probabilities [M, C]."""
+        # The first of equals, which the metrics of a run count as predicted too.
+        ranking = np.argsort(-probs, axis=1, kind="stable")[:, : self._section.top_k]
+        for path, row, labels in zip(paths, probs, ranking, strict=True):
+            top = [(self._class_names[i], _rounded(row[i])) for i in labels]
+            every = [_rounded(value) for value in row]
+            if self._is_json:
+                fields = self._fields(path, top, every)
+                self._file.write(json.dumps(fields, ensure_ascii=False) + "\n")
+            else:
+                ranked = [cell for pair in top for cell in pair]
+                more = every if self._section.all_probabilities else []
+                self._csv.writerow([path, *ranked, *more])
+        self._file.flush()
+
+    def _header(self) -> list[str]:
+        ranks = ["", *(f"_{k}" for k in range(2, self._section.top_k + 1))]
+        ranked = [f"{name}{k}" for k in ranks for name in ("class", "probability")]
+        if not self._section.all_probabilities:
+            return ["path", *ranked]
+        return ["path", *ranked, *(f"probability of {x}" for x in self._class_names)]
+
+    def _fields(
+        self, path: str, top: Sequence[tuple[str, float]], every: Sequence[float]
+    ) -> dict[str, Any]:
+        name, probability = top[0]
+        fields: dict[str, Any] = {
+            "path": path,
+            "class": name,
+            "probability": probability,
+        }
+        if self._section.top_k > 1:
+            fields["top"] = [{"class": x, "probability": p} for x, p in top]
+        if self._section.all_probabilities:
+            named = zip(self._class_names, every, strict=True)
+            fields["probabilities"] = dict(named)
+        return fields
+
+
+def check(section: PredictConfig, class_names: Sequence[str]) -> None:
+    """Refuses more classes than there are.
+
+    Raises:
+      ConfigError: predict.top_k is above their number.
+    """
+    if section.top_k > len(class_names):
+        raise ConfigError(
+            f"predict.top_k must be at most the {len(class_names)} classes of the "
+            f"model, got {section.top_k}; lower it"
+        )
+
+
+def _rounded(probability: float) -> float:
+    return float(f"{probability:.{_DIGITS}g}")

@@ -1,0 +1,84 @@
+"""The model that answers, and the names of its classes. C = classes."""
+
+import dataclasses
+
+import keras
+from etils import epath
+
+from trainer import distribution, models, report, workdir
+from trainer.config import Config, ConfigError, NoRun
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Network:
+    """A model of uint8 images to logits, which are those at temperature 1."""
+
+    model: keras.Model
+    class_names: tuple[str, ...]  # C
+    input_shape: tuple[int, int, int]  # (H, W, channels) of an image
+
+
+def opened(settings: Config | NoRun, path: epath.Path | None) -> Network:
+    """The student that the run in the workdir `path` selected, or predict.model.
+
+    The classes are the run's; without a run their names are their numbers.
+
+    Raises:
+      ConfigError: there is no model, it is none of images, or has other classes.
+      ReportError: the run has not been evaluated.
+    """
+    if settings.predict.model:
+        names = report.read_classes(path)[0] if path else None
+        return _of_file(settings, names)
+    if path is None or not isinstance(settings, Config):
+        raise ConfigError(
+            "--workdir must name the folder of a finished run, or predict.model a "
+            ".keras file, got neither; for example --workdir=runs/mine"
+        )
+    return _of_run(settings, path)
+
+
+def _of_file(settings: Config | NoRun, names: list[str] | None) -> Network:
+    model = models.alone(settings.predict.saved, setting="predict.model")
+    num_classes = model.output_shape[-1]
+    if names is None:
+        names = [str(label) for label in range(num_classes)]
+    if len(names) != num_classes:
+        raise ConfigError(
+            f"predict.model must have the {len(names)} classes of the run in "
+            f"--workdir, got {settings.predict.model!r} with {num_classes}; leave "
+            "--workdir out to have classes called by their numbers, or give another "
+            "file"
+        )
+    return Network(
+        model=model, class_names=tuple(names), input_shape=model.input_shape[1:]
+    )
+
+
+def _of_run(config: Config, path: epath.Path) -> Network:
+    """As the run built and loaded it to evaluate it."""
+    names, shape = report.read_classes(path)
+    if config.data.is_table or len(shape) != 3:
+        raise ConfigError(
+            f"predict takes images, got --workdir={path}, whose models take the rows "
+            f"of the table {config.data.dataset!r}; its predictions.npz holds the "
+            "answers to the test split"
+        )
+    inputs = models.Inputs(shape=shape, image_size=config.student.image_size)
+    model = models.build(
+        config.student.model,
+        config.student.options,
+        inputs=inputs,
+        num_classes=len(names),
+        seed=config.seeds[0],
+        precision=distribution.precision(config.student.precision, config.runtime),
+        setting="student",
+    )
+    folder = workdir.training_folder(path, "student", config.seeds[0])
+    models.load_weights(
+        model,
+        str(folder / workdir.FINISHED),
+        setting="what the student stage left",
+        way_out="delete it and run `python -m trainer student` again",
+    )
+    return Network(model=model, class_names=tuple(names), input_shape=shape)

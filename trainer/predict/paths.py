@@ -1,0 +1,73 @@
+"""Which images are asked for: files by their names, and all those in folders."""
+
+import dataclasses
+from collections.abc import Iterable, Iterator
+
+from etils import epath
+
+from trainer import data, files
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Skipped:
+    """What is left out."""
+
+    path: str
+    reason: str
+
+
+def listed(words: Iterable[str]) -> tuple[list[str], list[Skipped]]:
+    """The files that `words` name, each once, and what cannot be looked into.
+
+    They are in the order of the words. Those in a folder, and in all folders below it,
+    are images by their extension and in the order of their names; what is hidden does
+    not count. A file is as it is named.
+
+    Raises:
+      StorageError: a word names a store that cannot be reached from here.
+    """
+    found: dict[str, None] = {}
+    skipped: list[Skipped] = []
+    for word in words:
+        if not _is_text(word):
+            skipped.append(Skipped(path=word, reason="its name is not UTF-8"))
+            continue
+        path = files.path_of(word, setting="what is to be predicted")
+        if not files.is_folder(path):
+            found[word] = None
+            continue
+        before = len(found)
+        found |= dict.fromkeys(_images(path, skipped))
+        if len(found) == before:
+            extensions = ", ".join(data.EXTENSIONS)
+            reason = f"it is a folder without images ({extensions})"
+            skipped.append(Skipped(path=word, reason=reason))
+    return list(found), skipped
+
+
+def _images(folder: epath.Path, skipped: list[Skipped]) -> Iterator[str]:
+    try:
+        names = sorted(path.name for path in files.inside(folder))
+    except OSError as error:
+        reason = error.strerror or str(error)
+        skipped.append(Skipped(path=str(folder), reason=reason))
+        return
+    for name in filter(data.is_visible, names):
+        path = folder / name
+        # To ask a store what each of many images is would take hours.
+        is_known = data.is_image(name) and files.is_remote(folder)
+        if not is_known and files.is_folder(path):
+            yield from _images(path, skipped)
+        elif not _is_text(name):
+            skipped.append(Skipped(path=str(path), reason="its name is not UTF-8"))
+        elif data.is_image(name):
+            yield str(path)
+
+
+def _is_text(name: str) -> bool:
+    """Whether TensorFlow, and a text file, can have the name."""
+    try:
+        name.encode()
+    except UnicodeEncodeError:
+        return False
+    return True

@@ -1,0 +1,155 @@
+"""From images to answers, a batch after the other. B = images of one, C = classes."""
+
+import contextlib
+import os
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from typing import TextIO
+
+import numpy as np
+import tensorflow as tf
+import tqdm
+from etils import epath
+
+from trainer import console, distribution, evaluate, files
+from trainer.config import Config, ConfigError, NoRun, PredictConfig, RuntimeConfig
+from trainer.predict import answers, images, network, paths
+from trainer.verdict import CheckFailedError
+
+
+def run(
+    settings: Config | NoRun,
+    workdir: epath.Path | None,
+    words: Sequence[str],
+    output: epath.Path | None,
+) -> None:
+    """See trainer.predict.run; on one device."""
+    # Decides on GPUs before anything else touches TensorFlow.
+    alone = RuntimeConfig(strategy="one_device", xla=settings.runtime.xla)
+    strategy = distribution.strategy(alone, num_workers=1)
+    with strategy.scope():
+        opened = network.opened(settings, workdir)
+    answers.check(settings.predict, opened.class_names)
+    listed, skipped = paths.listed(words)
+    for one in skipped:
+        _tell(one)
+    with _open(output) as file:
+        table = answers.Answers(
+            file,
+            opened.class_names,
+            settings.predict,
+            is_json=_is_json(settings.predict, output),
+        )
+        num_unread = _answer(
+            opened,
+            listed,
+            table,
+            batch_size=settings.runtime.eval_batch_size,
+            xla=distribution.compiles_with_xla(alone),
+        )
+    answered = f"{len(listed) - num_unread:,} of {len(listed):,} images"
+    if output:
+        print(f"predictions: {output} ({answered})")
+    num_skipped = num_unread + len(skipped)
+    if num_skipped:
+        raise CheckFailedError(
+            f"{answered} are answered; files and folders that cannot be read, as said "
+            f"above: {num_skipped:,}; mend or remove them, and start the same command "
+            "again"
+        )
+
+
+def _answer(
+    opened: network.Network,
+    listed: Sequence[str],
+    table: answers.Answers,
+    *,
+    batch_size: int,
+    xla: bool,
+) -> int:
+    """Writes the answers to the files; how many of them could not be read."""
+    predict = _compiled(opened, batch_size=batch_size, xla=xla)
+    num_unread = 0
+    with _bar(len(listed)) as bar:
+        for batch in images.batches(
+            listed, shape=opened.input_shape, batch_size=batch_size
+        ):
+            for path, unread in batch:
+                if isinstance(unread, str):
+                    _tell(paths.Skipped(path=path, reason=unread))
+                    num_unread += 1
+            found = [(path, it) for path, it in batch if not isinstance(it, str)]
+            if found:
+                named, pixels = zip(*found, strict=True)
+                logits = predict(np.stack(pixels))
+                table.write(named, evaluate.probabilities(logits))
+            bar.update(len(batch))
+    return num_unread
+
+
+def _compiled(
+    opened: network.Network, *, batch_size: int, xla: bool
+) -> Callable[[np.ndarray], np.ndarray]:
+    """From at most `batch_size` images to their logits: uint8 [B, ...] -> [B, C]."""
+
+    @tf.function(jit_compile=xla, autograph=False)
+    def forward(inputs: tf.Tensor) -> tf.Tensor:
+        return tf.cast(opened.model(inputs, training=False), tf.float32)
+
+    def predict(inputs: np.ndarray) -> np.ndarray:
+        # One shape, or each number of images would be compiled.
+        filled = np.zeros((batch_size, *opened.input_shape), np.uint8)
+        filled[: len(inputs)] = inputs
+        logits: np.ndarray = forward(tf.constant(filled)).numpy()[: len(inputs)]
+        if not np.isfinite(logits).all():
+            raise ConfigError(
+                "the model must give finite logits, got "
+                f"{logits[~np.isfinite(logits)][0]}; train it again, or give another"
+            )
+        return logits
+
+    return predict
+
+
+@contextlib.contextmanager
+def _open(output: epath.Path | None) -> Iterator[TextIO]:
+    """The file to write to, which appears when the body ends."""
+    if output:
+        with (
+            files.atomic_path(output, setting="--output") as temporary,
+            open(temporary, "w", encoding="utf-8", newline="") as file,
+        ):
+            yield file
+        return
+    try:
+        yield sys.stdout
+        sys.stdout.flush()
+    except BrokenPipeError as error:
+        # What is not written yet has nobody to read it, and no place to fail at.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        raise files.StorageError(
+            "standard output was closed before all predictions were written; give "
+            "--output=FILE to have them all"
+        ) from error
+
+
+def _is_json(section: PredictConfig, output: epath.Path | None) -> bool:
+    if section.format != "auto":
+        return section.format == "jsonl"
+    return output is not None and output.suffix == ".jsonl"
+
+
+def _bar(num_files: int) -> "tqdm.tqdm[None]":
+    return tqdm.tqdm(
+        desc="predicting",
+        total=num_files,
+        unit="image",
+        file=sys.stderr,
+        disable=not sys.stderr.isatty(),
+    )
+
+
+def _tell(skipped: paths.Skipped) -> None:
+    # Not through the middle of the bar.
+    with tqdm.tqdm.external_write_mode(file=sys.stderr):
+        console.say(f"left out {skipped.path!r}: {skipped.reason}")
