@@ -8,7 +8,7 @@ import numpy as np
 
 from trainer.report.compared import Run, note
 from trainer.report.compared_table import batch_sizes, latency
-from trainer.report.figures import FAINT, INK, PALETTE, Figure, _style, plain
+from trainer.report.figures import FAINT, INK, PALETTE, Figure, plain, style
 
 _LINES = ("-", "--", ":", "-.")  # the next one where the colours begin again
 _MARKERS = ("o", "s", "^", "D")
@@ -48,7 +48,7 @@ def curves(runs: Sequence[Run]) -> Figure | None:
     top = max(values.max() for values in drawn)
     margin = 0.06 * (top - floor) or 1.0
     axes.set_ylim(floor - margin, min(top + margin, 100.5))
-    _style(axes, title="Students while they learn", x="step", y="accuracy (%)")
+    style(axes, title="Students while they learn", x="step", y="accuracy (%)")
     _legend(axes)
     return drawing
 
@@ -70,7 +70,7 @@ def pareto(runs: Sequence[Run]) -> Figure:
         points = _draw(axes, runs, of)
         if not note(runs):
             _draw_front(axes, points)
-        _style(axes, title=f"Accuracy for its {x.partition(',')[0]}", x=x)
+        style(axes, title=f"Accuracy for its {x.partition(',')[0]}", x=x)
         if points and max(p[0] for p in points) > _DECADE * min(p[0] for p in points):
             axes.set_xscale("log")
     drawing.axes[0].set_ylabel("test accuracy (%)", fontsize=9, color=FAINT)

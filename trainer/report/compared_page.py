@@ -1,19 +1,16 @@
 """The page of a comparison: its table, with links to the runs' pages, its figures."""
 
-import html
 import os
-import urllib.parse
 from collections.abc import Iterable, Sequence
 
 from etils import epath
 
 from trainer import files
-from trainer.report import compared_table
+from trainer.report import compared_table, markup
 from trainer.report.compared import Run, note
 from trainer.report.compared_figures import curves, pareto
 from trainer.report.figures import Figure
-from trainer.report.page import DOTS_PER_INCH, STYLE, _figure, _text
-from trainer.report.pictures import Picture
+from trainer.report.markup import Picture, text
 from trainer.workdir import REPORT
 
 
@@ -28,12 +25,8 @@ def write(runs: Sequence[Run], out: epath.Path) -> epath.Path:
     """
     page = out / REPORT
     sections = [_head(runs), _table(runs, page)]
-    for picture in _pictures(runs):
-        png = page.parent / f"{picture.stem}.png"
-        with files.atomic_path(png) as temporary:
-            picture.figure.savefig(temporary, dpi=DOTS_PER_INCH)
-        sections.append(_figure(picture, png.read_bytes()))
-    files.write_text(page, _document(runs, sections))
+    sections += [markup.drawn(picture, page.parent) for picture in _pictures(runs)]
+    files.write_text(page, markup.document(f"{len(runs)} runs compared", sections))
     return page
 
 
@@ -66,45 +59,21 @@ def _pictures(runs: Sequence[Run]) -> Iterable[Picture]:
     )
 
 
-def _document(runs: Sequence[Run], sections: Iterable[str]) -> str:
-    return (
-        '<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
-        '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
-        f"<title>{len(runs)} runs compared</title>\n<style>{STYLE}"
-        "td a { color: var(--accent); }\n</style>\n</head>\n<body>\n<main>\n"
-        + "\n".join(sections)
-        + "\n</main>\n</body>\n</html>\n"
-    )
-
-
 def _head(runs: Sequence[Run]) -> str:
     warning = note(runs)
-    summary = f'\n<p class="summary">{_text(warning)}</p>' if warning else ""
+    summary = f'\n<p class="summary">{text(warning)}</p>' if warning else ""
     return f"<h1>{len(runs)} runs compared</h1>{summary}"
 
 
 def _table(runs: Sequence[Run], page: epath.Path) -> str:
-    columns = [*compared_table.header(runs), "page"]
-    head = "".join(f'<th scope="col">{_text(column)}</th>' for column in columns)
-    lines = []
-    for run in runs:
-        name, *cells = compared_table.row(run, runs)
-        numbers = "".join(f"<td>{_text(cell)}</td>" for cell in cells)
-        lines.append(
-            f'<tr><th scope="row">{_text(name)}</th>{numbers}'
-            f"<td>{_link(run.path, page)}</td></tr>"
-        )
-    meaning = compared_table.meaning(runs)[0]
-    return (
-        f'<div class="table"><table>\n<thead><tr>{head}</tr></thead>\n<tbody>\n'
-        + "\n".join(lines)
-        + f'\n</tbody></table></div>\n<p class="note">{_text(meaning)}</p>'
-    )
+    header = [*compared_table.header(runs), "page"]
+    rows = [[*compared_table.row(run, runs), _link(run.path, page)] for run in runs]
+    note = f'<p class="note">{text(compared_table.meaning(runs)[0])}</p>'
+    return f"{markup.table(header, rows)}\n{note}"
 
 
 def _link(run: epath.Path, page: epath.Path) -> str:
     """To the run's own page, where a browser finds it from here; else its folder."""
     if any(map(files.is_remote, (run, page))) or not (run / REPORT).exists():
-        return html.escape(str(run))
-    address = os.path.relpath(run / REPORT, page.parent)
-    return f'<a href="{urllib.parse.quote(address)}">report</a>'
+        return str(run)
+    return markup.link(os.path.relpath(run / REPORT, page.parent), "report")

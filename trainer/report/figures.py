@@ -64,8 +64,8 @@ def learning_curves(histories: Mapping[str, Sequence[History]]) -> Figure:
         accuracies += _curves(
             accuracy_axes, histories[name], "eval/accuracy", factor=100, **look
         )
-    _style(loss_axes, title="Train loss", x="step", y="loss (nats)")
-    _style(accuracy_axes, title="Validation accuracy", x="step", y="accuracy (%)")
+    style(loss_axes, title="Train loss", x="step", y="loss (nats)")
+    style(accuracy_axes, title="Validation accuracy", x="step", y="accuracy (%)")
     if any(np.any(values > 0) for values in losses):
         loss_axes.set_yscale("log")
         loss_axes.yaxis.set_minor_locator(ticker.LogLocator(subs=(2, 5)))
@@ -222,8 +222,8 @@ def reliability(
         panels.T, palette(list(logits)).items(), strict=True
     ):
         bins = reliability_bins(logits[name], labels, num_bins=num_bins)
-        _style(upper, title=plain(shown(name)), title_colour=colour)
-        _style(lower, x="confidence (%)")
+        style(upper, title=plain(shown(name)), title_colour=colour)
+        style(lower, x="confidence (%)")
         _draw_reliability(upper, bins, colour=colour)
         centres = (bins.edges[:-1] + bins.edges[1:]) / 2
         lower.bar(centres, bins.count / len(labels), 0.8 / num_bins, color=colour)
@@ -259,7 +259,7 @@ def _draw_reliability(axes: Any, bins: ReliabilityBins, *, colour: str) -> None:
     axes.legend(frameon=False, fontsize=9, labelcolor=INK, loc="best")
 
 
-def _style(
+def style(
     axes: Any, *, title: str = "", x: str = "", y: str = "", title_colour: str = INK
 ) -> None:
     """The look shared by every plot: two spines, a light grid, quiet labels."""

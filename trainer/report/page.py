@@ -1,6 +1,5 @@
 """The report of a run as one HTML file that needs no other, and its PNGs beside it."""
 
-import base64
 import html
 import json
 from collections.abc import Iterable, Iterator, Sequence
@@ -10,11 +9,19 @@ import numpy as np
 from etils import epath
 
 from trainer import files
-from trainer.report import conclusion, crossval, figures, inputs, pictures, table
+from trainer.report import (
+    conclusion,
+    crossval,
+    figures,
+    inputs,
+    markup,
+    pictures,
+    table,
+)
+from trainer.report.markup import text
 from trainer.workdir import REPORT
 
 MAX_CLASSES = 20  # rows of the open table of classes
-DOTS_PER_INCH = 150
 
 
 def write(workdir: epath.Path) -> epath.Path:
@@ -32,29 +39,15 @@ def write(workdir: epath.Path) -> epath.Path:
     """
     found = inputs.read(workdir)
     page = workdir / REPORT
-    folder = page.parent
     sections = [_head(found), _comparison(found.results)]
-    for picture in pictures.pictures(found):
-        png = folder / f"{picture.stem}.png"
-        with files.atomic_path(png) as temporary:
-            picture.figure.savefig(temporary, dpi=DOTS_PER_INCH)
-        sections.append(_figure(picture, png.read_bytes()))
+    sections += [
+        markup.drawn(picture, page.parent) for picture in pictures.pictures(found)
+    ]
     sections += [_classes(found), _seeds(found.results)]
-    sections += [*crossval.sections(workdir, _table), _config(found.config)]
-    files.write_text(page, _document(found.results, sections))
+    sections += [*crossval.sections(workdir, markup.table), _config(found.config)]
+    title = f"{found.results.get('name', 'run')} - distillation report"
+    files.write_text(page, markup.document(title, sections))
     return page
-
-
-def _document(results: dict[str, Any], sections: Iterable[str]) -> str:
-    title = html.escape(str(results.get("name", "run")))
-    return (
-        '<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
-        '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
-        f"<title>{title} - distillation report</title>\n<style>{STYLE}</style>\n"
-        "</head>\n<body>\n<main>\n"
-        + "\n".join(sections)
-        + "\n</main>\n</body>\n</html>\n"
-    )
 
 
 def _head(found: inputs.Inputs) -> str:
@@ -69,32 +62,24 @@ def _head(found: inputs.Inputs) -> str:
         "seeds": ", ".join(map(str, seeds)) if isinstance(seeds, list) else None,
     }
     items = [
-        f"<li>{name} <b>{_text(fact)}</b></li>"
+        f"<li>{name} <b>{text(fact)}</b></li>"
         for name, fact in facts.items()
         if fact is not None
     ]
     return (
-        f"<h1>{_text(found.results.get('name', 'run'))}</h1>\n"
+        f"<h1>{text(found.results.get('name', 'run'))}</h1>\n"
         f'<ul class="facts">{"".join(items)}</ul>\n'
-        f'<p class="summary">{_text(conclusion.summary(found.results))}</p>'
+        f'<p class="summary">{text(conclusion.summary(found.results))}</p>'
     )
 
 
 def _comparison(results: dict[str, Any]) -> str:
     compared = table.comparison(results)
-    notes = "".join(f'\n<p class="note">{_text(note)}</p>' for note in compared.notes)
+    notes = "".join(f'\n<p class="note">{text(note)}</p>' for note in compared.notes)
     return (
         "<h2>Comparison</h2>\n"
-        + _table(compared.header, compared.rows, names=inputs.model_names(results))
-        + f"{notes}\n<p><b>{_text(compared.gain)}</b></p>"
-    )
-
-
-def _figure(picture: pictures.Picture, png: bytes) -> str:
-    source = "data:image/png;base64," + base64.b64encode(png).decode("ascii")
-    return (
-        f'<h2>{_text(picture.title)}</h2>\n<figure>\n<img alt="{_text(picture.title)}" '
-        f'src="{source}">\n<figcaption>{_text(picture.caption)}</figcaption>\n</figure>'
+        + markup.table(compared.header, _dotted(compared.rows, results))
+        + f"{notes}\n<p><b>{text(compared.gain)}</b></p>"
     )
 
 
@@ -109,7 +94,7 @@ def _classes(found: inputs.Inputs) -> str:
         for name, count, column in zip(class_names, counts, shares.T, strict=True)
     ]
     header = ("class", "test examples", *(f"{inputs.shown(name)} %" for name in names))
-    whole = _table(header, rows)
+    whole = markup.table(header, rows)
     title = "<h2>Accuracy by class</h2>\n"
     if len(rows) <= MAX_CLASSES:
         return title + whole
@@ -118,7 +103,7 @@ def _classes(found: inputs.Inputs) -> str:
     shown = [rows[index] for index in hardest[:MAX_CLASSES]]
     return (
         f'{title}<p class="note">The {MAX_CLASSES} hardest of {len(rows)} classes, by '
-        f"the mean of the models.</p>\n{_table(header, shown)}\n"
+        f"the mean of the models.</p>\n{markup.table(header, shown)}\n"
         f"<details><summary>All {len(rows)} classes</summary>{whole}</details>"
     )
 
@@ -147,7 +132,7 @@ def _seeds(results: dict[str, Any]) -> str:
     )
     return (
         "<h2>Seeds</h2>\n"
-        + _table(header, rows, names=names)
+        + markup.table(header, _dotted(rows, results))
         + '\n<p class="note">Errors on the test split: of the last step, and of the '
         f"checkpoint that the validation split chose.{gains}</p>"
     )
@@ -169,68 +154,14 @@ def _config(config: dict[str, Any]) -> str:
     )
 
 
-def _table(
-    header: Sequence[str], rows: Iterable[Sequence[str]], *, names: Sequence[str] = ()
-) -> str:
-    """An HTML table; a first cell that shows one of `names` gets its colour."""
+def _dotted(
+    rows: Iterable[Sequence[str]], results: dict[str, Any]
+) -> Iterator[Sequence[str]]:
+    """The rows with a dot before each model's name, of its colour in the figures."""
     colours = {
-        inputs.shown(name): colour for name, colour in figures.palette(names).items()
+        inputs.shown(name): colour
+        for name, colour in figures.palette(inputs.model_names(results)).items()
     }
-    lines = []
     for name, *cells in rows:
         dot = f'<i style="background:{colours[name]}"></i>' if name in colours else ""
-        numbers = "".join(f"<td>{_text(cell)}</td>" for cell in cells)
-        lines.append(f'<tr><th scope="row">{dot}{_text(name)}</th>{numbers}</tr>')
-    columns = "".join(f'<th scope="col">{_text(column)}</th>' for column in header)
-    return (
-        f'<div class="table"><table>\n<thead><tr>{columns}</tr></thead>\n<tbody>\n'
-        + "\n".join(lines)
-        + "\n</tbody></table></div>"
-    )
-
-
-def _text(value: object) -> str:
-    """`value` as HTML text; the ASCII of the tables gets its sign."""
-    return html.escape(str(value)).replace("+-", "&plusmn;")
-
-
-STYLE = """
-:root { color-scheme: light dark; --ink: #1f2328; --faint: #59636e; --line: #d8dee4;
-  --paper: #ffffff; --wash: #f5f7f9; --accent: #0072b2; }
-@media (prefers-color-scheme: dark) { :root { --ink: #e6e9ec; --faint: #9aa4ae;
-  --line: #343b43; --paper: #15191d; --wash: #1d2227; --accent: #56b4e9; }
-  img { filter: brightness(0.93); } }
-* { box-sizing: border-box; }
-body { margin: 0; background: var(--paper); color: var(--ink);
-  font: 16px/1.55 system-ui, -apple-system, "Segoe UI", Roboto, sans-serif; }
-main { max-width: 70rem; margin: 0 auto; padding: 2.5rem 1.25rem 4rem; }
-h1 { font-size: 2rem; line-height: 1.2; margin: 0 0 0.5rem; }
-h2 { font-size: 1.25rem; margin: 2.75rem 0 0.75rem; }
-.facts { display: flex; flex-wrap: wrap; gap: 0.25rem 1.25rem; margin: 0 0 1.25rem;
-  padding: 0; list-style: none; color: var(--faint); }
-.facts b { color: var(--ink); font-weight: 600; }
-.summary { margin: 0; padding: 1rem 1.25rem; background: var(--wash);
-  border-left: 4px solid var(--accent); border-radius: 0 6px 6px 0;
-  font-size: 1.05rem; }
-.note, figcaption { color: var(--faint); font-size: 0.9rem; }
-.note { margin: 0.5rem 0; }
-.table { overflow-x: auto; }
-table { border-collapse: collapse; font-variant-numeric: tabular-nums;
-  font-size: 0.92rem; }
-th, td { padding: 0.4rem 0.7rem; text-align: right; white-space: nowrap;
-  border-bottom: 1px solid var(--line); }
-th:first-child { text-align: left; padding-left: 0.25rem; }
-thead th { color: var(--faint); font-weight: 500; }
-tbody th { font-weight: 600; }
-tbody tr:hover { background: var(--wash); }
-th i { display: inline-block; width: 0.7em; height: 0.7em; margin-right: 0.5em;
-  border-radius: 50%; }
-figure { margin: 0; }
-img { display: block; max-width: 100%; margin: 0 auto 0.75rem; padding: 0.5rem;
-  background: #ffffff; border: 1px solid var(--line); border-radius: 6px; }
-figcaption { max-width: 50rem; }
-details { margin: 0.5rem 0; }
-details > summary { cursor: pointer; color: var(--accent); }
-pre { padding: 1rem; overflow-x: auto; background: var(--wash); border-radius: 6px;
-  font-size: 0.85rem; }
-"""
+        yield [markup.Html(dot + text(name)), *cells]

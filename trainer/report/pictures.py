@@ -1,12 +1,12 @@
 """Which figures a run gets, and how each is to be read."""
 
 from collections.abc import Iterator
-from typing import NamedTuple
 
 import numpy as np
 
 from trainer.report import figures, inputs
 from trainer.report.dark_knowledge import dark_knowledge
+from trainer.report.markup import Picture
 
 MAX_EXAMPLES = 8  # rows of the dark knowledge figure
 _OF_MEMBERS = (
@@ -14,15 +14,6 @@ _OF_MEMBERS = (
     "average at the run's T."
 )
 FROM_STUDENT = " Finetune counts its steps from the student's selected checkpoint."
-
-
-class Picture(NamedTuple):
-    """A figure of the page: the stem of its PNG, what it is, how to read it."""
-
-    stem: str
-    title: str
-    caption: str
-    figure: figures.Figure
 
 
 def pictures(found: inputs.Inputs) -> Iterator[Picture]:

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from trainer.config import value_text
-from trainer.report.figures import FAINT, INK, PALETTE, Figure, _style, plain
+from trainer.report.figures import FAINT, INK, PALETTE, Figure, plain, style
 from trainer.report.study_table import Cell, Study, labels
 
 _DECADE = 10  # the largest value over the smallest that a linear axis shows well
@@ -49,7 +49,7 @@ def _lines(study: Study, cells: Sequence[Cell], axis: str) -> Figure:
                 "label": plain(text, width=48),
             }
             _errors(axes, at, group, role, marker="o", markersize=4, **look)
-    _style(
+    style(
         axes,
         title="Test errors over the study",
         x=labels(study)[axis],
@@ -107,7 +107,7 @@ def _dots(cells: Sequence[Cell]) -> Figure:
             marker="o",
             **look,
         )
-    _style(axes, title="Test errors of each cell", x="errors (fewer: better)")
+    style(axes, title="Test errors of each cell", x="errors (fewer: better)")
     axes.set_yticks(places, [plain(cell["name"], width=48) for cell in cells])
     axes.set_ylim(len(cells) - 0.5, -0.5)
     axes.legend(frameon=False, fontsize=9, labelcolor=INK, loc="best")
