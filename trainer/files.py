@@ -54,8 +54,11 @@ def is_remote(path: epath.PathLike) -> bool:
     return "://" in str(path)
 
 
+_WAY_OUT = "choose another --workdir"
+
+
 @contextlib.contextmanager
-def atomic_path(path: epath.Path) -> Iterator[pathlib.Path]:
+def atomic_path(path: epath.Path, *, way_out: str = _WAY_OUT) -> Iterator[pathlib.Path]:
     """Yields a temporary local path; what is written there becomes the file `path`.
 
     The suffix is kept, since some writers choose their format by it. When the body
@@ -64,7 +67,8 @@ def atomic_path(path: epath.Path) -> Iterator[pathlib.Path]:
     Raises:
       StorageError: the disk is full, or the folder cannot be written.
     """
-    with explained(path), _uploaded(path) if is_remote(path) else _renamed(path) as it:
+    writing = _uploaded(path) if is_remote(path) else _renamed(path)
+    with explained(path, way_out=way_out), writing as it:
         path.parent.mkdir(parents=True, exist_ok=True)
         yield it
 
@@ -110,8 +114,11 @@ def local_copy(path: epath.Path) -> Iterator[pathlib.Path]:
 
 
 @contextlib.contextmanager
-def explained(path: epath.PathLike) -> Iterator[None]:
-    """Turns a file system's error in writing `path` into a sentence for the user."""
+def explained(path: epath.PathLike, *, way_out: str = _WAY_OUT) -> Iterator[None]:
+    """Turns a file system's error in writing `path` into a sentence for the user.
+
+    It ends in `way_out`.
+    """
     try:
         yield
     except Exception as error:
@@ -121,7 +128,7 @@ def explained(path: epath.PathLike) -> Iterator[None]:
         full = getattr(error, "errno", None) in (errno.ENOSPC, errno.EDQUOT)
         raise StorageError(
             f"{path} cannot be written: {problem}; "
-            f"{'make room there or ' if full else ''}choose another --workdir; "
+            f"{'make room there or ' if full else ''}{way_out}; "
             "files written before are intact"
         ) from error
 

@@ -14,6 +14,7 @@ from trainer import (
     config,
     console,
     files,
+    registry,
     start,
     termination,
     workdir,
@@ -31,6 +32,8 @@ STAGE_NAMES = (
 # What can be done with caches of soft targets; "build" is the stage itself.
 ACTIONS = ("plan", "build", "verify", "extend", "info")
 READING_ACTIONS = ("plan", "verify", "info")
+# What takes a finished model out of the run; one process does it.
+LEAVING = ("export", "registry register")
 
 _USAGE = f"""\
 usage: python -m trainer COMMAND --config=FILE --workdir=DIR [--set=KEY=VALUE ...]
@@ -44,6 +47,9 @@ commands:
             of caches: {", ".join(ACTIONS)}
   crossval  students that learn from all folds but one, measured on that one
   study     every cell of the config's [study]; one teacher, one table
+  export    a finished model as SavedModel, .keras and TFLite, and how exact they are
+  registry ACTION
+            register a finished model; list; show, promote NAME@VERSION; compare several
   doctor    whether a run can be done here, how fast, in what memory; trains nothing
 
 flags:
@@ -108,9 +114,16 @@ def _command(argv: list[str]) -> int:
         names = "soft-targets" if action == "build" else f"soft-targets {action}"
         commands[f"soft-targets {action}"] = functools.partial(_run_stages, (names,))
     commands["crossval"] = functools.partial(_run_stages, ("crossval",))
+    for name in LEAVING:
+        commands[name] = functools.partial(_run_stages, (name,))
+    for action in registry.ACTIONS:
+        read = functools.partial(_read_registry, action, words[2:])
+        commands[f"registry {action}"] = read
     commands["doctor"] = _examine
     commands["study"] = _run_study
-    command = " ".join(words)
+    # Those name models after them.
+    is_reading = words[:1] == ["registry"] and words[1:2] != ["register"]
+    command = " ".join(words[:2] if is_reading else words)
     if command not in commands:
         got = command or "none"
         raise UsageError(
@@ -180,7 +193,8 @@ def _is_for_chief_alone(
     names: tuple[str, ...], path: epath.Path, settings: config.Config
 ) -> bool:
     """Whether other workers, which may have ended already, are not needed."""
-    if names[0] in ("report", *(f"soft-targets {name}" for name in READING_ACTIONS)):
+    reading = [f"soft-targets {name}" for name in READING_ACTIONS]
+    if names[0] in ("report", *reading, *LEAVING):
         return True
     return names == STAGE_NAMES and workdir.is_evaluated(path, settings)
 
@@ -197,6 +211,11 @@ def _run_session(
         whole = names == STAGE_NAMES
         asked = stages.asked_for(settings) if whole else names
         stages.run(session, asked, whole=whole)
+
+
+def _read_registry(action: str, words: list[str], values: flags.FlagValues) -> int:
+    print(registry.answer(action, words, _load(values).registry))
+    return DONE
 
 
 def _run_study(values: flags.FlagValues) -> int:

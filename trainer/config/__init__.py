@@ -13,6 +13,7 @@ from trainer.config.data import (
 from trainer.config.distill import DistillConfig
 from trainer.config.errors import ConfigError
 from trainer.config.evaluate import EvaluateConfig
+from trainer.config.export import ExportConfig
 from trainer.config.identity import differences, flatten, identity, resolved
 from trainer.config.models import (
     APPLICATIONS,
@@ -24,6 +25,15 @@ from trainer.config.models import (
     SqueezenetOptions,
 )
 from trainer.config.reader import load
+from trainer.config.registry import (
+    LATEST,
+    PROMOTED,
+    Reference,
+    RegistryConfig,
+    check_name,
+    is_reference,
+    reference,
+)
 from trainer.config.runtime import RuntimeConfig
 from trainer.config.schema import (
     Config,
@@ -44,6 +54,8 @@ from trainer.config.training import (
 
 __all__ = [
     "APPLICATIONS",
+    "LATEST",
+    "PROMOTED",
     "AdamOptions",
     "ApplicationOptions",
     "CnnOptions",
@@ -58,10 +70,13 @@ __all__ = [
     "DistillConfig",
     "EnsembleConfig",
     "EvaluateConfig",
+    "ExportConfig",
     "InceptionCropOptions",
     "MemberConfig",
     "MlpOptions",
     "NoAugmentOptions",
+    "Reference",
+    "RegistryConfig",
     "RuntimeConfig",
     "SavedOptions",
     "Settings",
@@ -75,10 +90,13 @@ __all__ = [
     "TrainConfig",
     "UnlabeledConfig",
     "UnlabeledData",
+    "check_name",
     "differences",
     "flatten",
     "identity",
+    "is_reference",
     "load",
+    "reference",
     "resolved",
     "value_text",
 ]

@@ -10,7 +10,15 @@ import numpy as np
 from etils import epath
 
 from trainer import files
-from trainer.report import conclusion, crossval, figures, inputs, pictures, table
+from trainer.report import (
+    conclusion,
+    crossval,
+    exported,
+    figures,
+    inputs,
+    pictures,
+    table,
+)
 from trainer.workdir import REPORT
 
 MAX_CLASSES = 20  # rows of the open table of classes
@@ -21,7 +29,7 @@ def write(workdir: epath.Path) -> epath.Path:
     """Writes `report/*.png` and `report/index.html`, each complete or not at all.
 
     Reads `config.json`, `results.json`, `predictions.npz` and every model's
-    `metrics.jsonl` under `workdir`, and `crossval.json` where there is one.
+    `metrics.jsonl` under `workdir`, `crossval.json` and `export.json` where they are.
 
     Returns:
       The path of the page. Images and style are inside it; it refers to nothing else.
@@ -40,7 +48,8 @@ def write(workdir: epath.Path) -> epath.Path:
             picture.figure.savefig(temporary, dpi=DOTS_PER_INCH)
         sections.append(_figure(picture, png.read_bytes()))
     sections += [_classes(found), _seeds(found.results)]
-    sections += [*crossval.sections(workdir, _table), _config(found.config)]
+    sections += [*crossval.sections(workdir, _table)]
+    sections += [*exported.sections(workdir, _table), _config(found.config)]
     files.write_text(page, _document(found.results, sections))
     return page
 
