@@ -4,6 +4,7 @@ import contextlib
 import io
 import json
 import pathlib
+import re
 import subprocess
 import sys
 import time
@@ -12,7 +13,7 @@ import pytest
 from etils import epath
 
 from tests.conftest import REPOSITORY
-from trainer import files, main, registry
+from trainer import config, files, main, registry
 from trainer.config import ConfigError, reference
 from trainer.registry import lease, versions
 
@@ -135,7 +136,7 @@ def test_what_a_killed_writer_left_is_no_version_and_is_removed(tmp_path, source
     assert publish(tmp_path, source) == 1
     assert len(list((tmp_path / "digits").glob(".writing-*"))) == 2
     killed.kill()
-    killed.wait()
+    killed.communicate()  # until it has ended
     assert number(tmp_path, "digits@latest") == 1
     assert publish(tmp_path, source) == 2
     assert not list((tmp_path / "digits").glob(".writing-*"))
@@ -227,13 +228,11 @@ def test_a_writer_whose_lease_was_taken_over_completes_nothing(
 ):
     monkeypatch.setattr(lease, "_SETTLING_SECS", 0.01)
     path = store / "digits" / lease.LEASE
-    with (
-        pytest.raises(files.StorageError, match="nothing was registered"),
-        registry.publishing(store, "digits") as write,
-    ):
-        other = {"owner": "b", "host": "x", "process": 1, "until": time.time() + 60}
+    other = {"owner": "b", "host": "x", "process": 1, "until": time.time() + 60}
+    with registry.publishing(store, "digits") as write:
         path.write_text(json.dumps(other))
-        write(source, card())
+        with pytest.raises(files.StorageError, match="nothing was registered"):
+            write(source, card())
     assert versions.complete(store / "digits") == []
     assert json.loads(path.read_text())["owner"] == "b"
     # Its writer was killed long ago.
@@ -294,4 +293,84 @@ def test_show_prints_the_card(tmp_path, source):
 def test_wrong_words_are_told(tmp_path, source, capsys, words, told):
     publish(tmp_path, source)
     assert command(tmp_path, *words)[0] == 2
-    assert pytest.importorskip("re").search(told, capsys.readouterr().err)
+    assert re.search(told, capsys.readouterr().err)
+
+
+CONFIG = """
+name = "small"
+seeds = [0, 1]
+[registry]
+root = "{root}"
+[data]
+dataset = "mnist_mini"
+train_split = "train[:9000]"
+validation_split = "train[9000:]"
+[teacher]
+model = "mlp"
+weights = "{weights}"
+[student]
+model = "mlp"
+[student.train]
+global_batch_size = 24
+steps = 20
+"""
+
+
+def config_with(tmp_path, weights: str, *overrides: str) -> config.Config:
+    """One whose teacher has final weights."""
+    path = tmp_path / "small.toml"
+    path.write_text(CONFIG.format(root=tmp_path, weights=weights))
+    return config.load(str(path), overrides)
+
+
+def test_a_run_keeps_the_version_that_it_began_with(tmp_path, source):
+    publish(tmp_path, source)
+    run = epath.Path(tmp_path / "run")
+    latest = config_with(tmp_path, "registry:digits@latest")
+    first = {"registry:digits@latest": str(tmp_path / "digits" / "1" / "model.keras")}
+    assert registry.pinned(latest, run) == first
+    publish(tmp_path, source)
+    assert registry.pinned(latest, run) == first
+    assert registry.pinned(latest, epath.Path(tmp_path / "another")) != first
+    second = config_with(tmp_path, "registry:digits@2")
+    with pytest.raises(ConfigError, match=r"began with, 'registry:digits@1', got"):
+        registry.pinned(second, run)
+    same = config_with(tmp_path, "registry:digits@1")
+    assert list(registry.pinned(same, run).values()) == list(first.values())
+
+
+def test_a_damaged_model_is_not_begun_with(tmp_path, source):
+    publish(tmp_path, source)
+    (tmp_path / "digits" / "1" / "model.keras").write_bytes(b"Keras")
+    run = epath.Path(tmp_path / "run")
+    settings = config_with(tmp_path, "registry:digits@1")
+    with pytest.raises(files.StorageError, match="its checksum is another"):
+        registry.pinned(settings, run)
+    assert not run.exists()
+
+
+@pytest.mark.parametrize(
+    ("weights", "override", "told"),
+    [
+        ("registry:digits", "", r"teacher\.weights must name a registered model"),
+        ("registry:digits@newest", "", "version is a number, latest or promoted"),
+        ("registry:digits@1", 'registry.root=""', r"registry\.root must name"),
+        ("a.keras", 'registry.name="a/b"', r"registry\.name must be made of"),
+        ("a.keras", 'export.role="studnet"', "did you mean 'student'"),
+        ("a.keras", 'export.role="finetune"', "known: baseline, student, teacher"),
+        ("a.keras", "export.seed=5", r"one of seeds, \[0, 1\]"),
+        ("a.keras", 'export.formats=["keras", "keras"]', "each format once"),
+        ("a.keras", 'export.formats=["onnx"]', "must be one of 'keras'"),
+    ],
+)
+def test_wrong_settings_are_told(tmp_path, weights, override, told):
+    with pytest.raises(ConfigError, match=told):
+        config_with(tmp_path, weights, *filter(None, [override]))
+
+
+def test_another_registry_or_export_is_the_same_run(tmp_path):
+    settings = [
+        config.resolved(config_with(tmp_path, "a.keras", *overrides))
+        for overrides in ([], ['registry.root="elsewhere"', 'export.role="baseline"'])
+    ]
+    assert config.differences(*settings) == []

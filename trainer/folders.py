@@ -48,11 +48,18 @@ def replace(source: pathlib.Path, target: epath.Path, *, way_out: str) -> None:
         writing = pathlib.Path(target.with_name(f".writing-{target.name}"))
         shutil.rmtree(writing, ignore_errors=True)
         try:
-            shutil.copytree(source, writing)
+            copy(source, writing)
             sync(writing)
             os.rename(writing, target)
         finally:
             shutil.rmtree(writing, ignore_errors=True)
+
+
+def copy(source: pathlib.Path, target: pathlib.Path) -> None:
+    """Copies a local folder; the first error ends it, shutil.copytree collects."""
+    for name in names(epath.Path(source)):
+        (target / name).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(source / name, target / name)
 
 
 def upload(source: pathlib.Path, target: epath.Path, paths: list[str]) -> None:

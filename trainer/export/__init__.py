@@ -2,11 +2,12 @@
 
 from trainer.export.lite import converted, interpreted, is_installed
 from trainer.export.parity import EXACT, Measured, judged, measured
-from trainer.export.serving import Answer, load, probabilities, save
+from trainer.export.serving import Answer, answers, load, probabilities, save
 
 __all__ = [
     "EXACT",
     "Answer",
+    "answers",
     "Measured",
     "converted",
     "interpreted",

@@ -26,6 +26,17 @@ def probabilities(model: keras.Model) -> tf.types.experimental.ConcreteFunction:
     return answer.get_concrete_function()
 
 
+def answers(model: keras.Model) -> Answer:
+    """The answers of a model in this process."""
+    compiled = probabilities(model)
+
+    def answer(inputs: np.ndarray) -> np.ndarray:
+        found: np.ndarray = compiled(tf.constant(inputs))[PROBABILITIES].numpy()
+        return found
+
+    return answer
+
+
 def save(model: keras.Model, class_names: Sequence[str], folder: pathlib.Path) -> None:
     """Writes the model as a SavedModel into the local `folder`.
 

@@ -51,9 +51,10 @@ def _on_disk(folder: epath.Path) -> Iterator[Publish]:
         with files.explained(folder, way_out=_WAY_OUT):
             folder.mkdir(parents=True, exist_ok=True)
             _remove_left(pathlib.Path(folder))
+            file = stack.enter_context(open(lock, "wb"))
             stack.callback(lock.unlink, missing_ok=True)
             # It goes with the process, however that ends.
-            fcntl.flock(stack.enter_context(open(lock, "wb")), fcntl.LOCK_EX)
+            fcntl.flock(file, fcntl.LOCK_EX)
             stack.callback(shutil.rmtree, staging, ignore_errors=True)
             staging.mkdir()
         yield functools.partial(_rename, staging / "version")
@@ -71,7 +72,7 @@ def _remove_left(folder: pathlib.Path) -> None:
 def _rename(staging: pathlib.Path, source: pathlib.Path, own: Card) -> int:
     folder = staging.parent.parent
     with files.explained(folder, way_out=_WAY_OUT):
-        shutil.copytree(source, staging)
+        folders.copy(source, staging)
         while True:
             number = _next(epath.Path(folder))
             for name, text in _card_texts(source, own, number).items():

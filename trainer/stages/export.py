@@ -3,11 +3,10 @@
 import dataclasses
 import pathlib
 import tempfile
-from collections.abc import Callable
+from collections.abc import Sequence
 
 import keras
 import numpy as np
-import tensorflow as tf
 from etils import epath
 
 from trainer import data, files, folders, workdir
@@ -31,18 +30,13 @@ def export(session: Session) -> None:
       CheckFailedError: a format's answers are too far from the model's.
     """
     section = session.config.export
-    lite = [name for name in section.formats if name.startswith("tflite_")]
-    if lite and not formats.is_installed():
-        raise ConfigError(
-            f"export.formats must be without {', '.join(lite)} where ai-edge-litert is "
-            "not installed, which runs them; pip install '.[export]'"
-        )
+    _check_installed(section.formats)
     found = chosen(session)
     folder = session.path / workdir.EXPORT
     record = session.path / workdir.EXPORTED
     with files.explained(folder):
         record.unlink(missing_ok=True)
-    own = _answer(found.model)
+    own = formats.answers(found.model)
     written = {"model": (own, 0)}
     for name in section.formats:
         written[name] = _write(session, found.model, name, folder)
@@ -66,14 +60,13 @@ def export(session: Session) -> None:
         raise CheckFailedError("; ".join(problems))
 
 
-def _answer(model: keras.Model) -> formats.Answer:
-    compiled = formats.probabilities(model)
-
-    def answer(inputs: np.ndarray) -> np.ndarray:
-        found: np.ndarray = compiled(tf.constant(inputs))["probabilities"].numpy()
-        return found
-
-    return answer
+def _check_installed(names: Sequence[str]) -> None:
+    lite = [name for name in names if name.startswith("tflite_")]
+    if lite and not formats.is_installed():
+        raise ConfigError(
+            f"export.formats must be without {', '.join(lite)} where ai-edge-litert is "
+            "not installed, which runs them; pip install '.[export]'"
+        )
 
 
 def _write(
@@ -88,7 +81,7 @@ def _write(
             model.save(temporary)
         with files.local_copy(path) as local:
             again = keras.models.load_model(str(local), compile=False)
-        return _answer(again), files.num_bytes(path)
+        return formats.answers(again), files.num_bytes(path)
     calibration = _calibration(session) if name == "tflite_int8" else np.empty(0)
     content = formats.converted(model, name, calibration=calibration)
     path = folder / f"{name.removeprefix('tflite_')}.tflite"
@@ -113,5 +106,4 @@ def _calibration(session: Session) -> np.ndarray:
     """Inputs of the training split, spread over it evenly: [M, ...]."""
     examples: data.Examples = session.training
     count = min(session.config.export.calibration_examples, len(examples))
-    rows: Callable[..., np.ndarray] = np.linspace
-    return examples.read(rows(0, len(examples) - 1, count).astype(np.int64))
+    return examples.read(np.linspace(0, len(examples) - 1, count).astype(np.int64))

@@ -11,7 +11,6 @@ import tensorflow as tf
 
 import trainer
 from trainer import (
-    data,
     evaluate,
     export,
     inference_times,
@@ -21,11 +20,13 @@ from trainer import (
     workdir,
 )
 from trainer.config import ConfigError, check_name, resolved
+from trainer.data import splits
 from trainer.registry import Card
 from trainer.stages.chosen import Chosen, chosen
 from trainer.stages.session import Session
 from trainer.verdict import CheckFailedError
 
+_BATCH = 256
 _CHECKED = 256  # examples of the validation split that the SavedModel answers
 
 
@@ -58,7 +59,7 @@ def register(session: Session) -> None:
 def _check_answers(session: Session, model: keras.Model, folder: pathlib.Path) -> None:
     rows = np.arange(min(_CHECKED, len(session.validation)))
     inputs = session.validation.read(rows)
-    own = tf.nn.softmax(model(tf.constant(inputs), training=False)).numpy()
+    own = export.answers(model)(inputs)
     difference = float(np.abs(export.load(folder)(inputs) - own).max())
     if not difference <= export.EXACT:
         raise CheckFailedError(
@@ -98,16 +99,20 @@ def _card(session: Session, found: Chosen, name: str) -> Card:
             "fingerprints": {
                 split: source.fingerprint(split, num_ids=whole.num_examples)
                 for split, whole in source.whole_splits.items()
-                if split in data.used(config.data, source.whole_splits)
+                if split in splits.used(config.data, source.whole_splits)
             },
         },
-        "code": {
-            "alambic": trainer.__version__,
-            "tensorflow": tf.__version__,
-            "keras": keras.__version__,
-            "git": registry.revision(),
-        },
+        "code": _code(),
         "config": resolved(config),
+    }
+
+
+def _code() -> dict[str, Any]:
+    return {
+        "alambic": trainer.__version__,
+        "tensorflow": tf.__version__,
+        "keras": keras.__version__,
+        "git": registry.revision(),
     }
 
 
@@ -121,7 +126,16 @@ def _network(architecture: str, model: keras.Model) -> dict[str, Any]:
 
 
 def _validation(session: Session, model: keras.Model) -> dict[str, float]:
-    logits = session.predictor(model, session.validation)()
+    # In this process alone, on the device that the model is on.
+    answer, examples = export.answers(model), session.validation
+    probabilities = np.concatenate(
+        [
+            answer(examples.read(np.arange(first, min(first + _BATCH, len(examples)))))
+            for first in range(0, len(examples), _BATCH)
+        ]
+    )
+    # Logits up to what all classes share.
+    logits = np.log(np.maximum(probabilities, np.finfo(np.float32).tiny))
     if session.config.export.role in session.config.teachers:
         return session.validate(logits)
     teachers = session.teacher_validation_logits
