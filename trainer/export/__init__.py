@@ -7,8 +7,8 @@ from trainer.export.serving import Answer, answers, load, probabilities, save
 __all__ = [
     "EXACT",
     "Answer",
-    "answers",
     "Measured",
+    "answers",
     "converted",
     "interpreted",
     "is_installed",
