@@ -27,7 +27,8 @@ def converted(model: keras.Model, kind: str, *, calibration: np.ndarray) -> byte
     frozen = convert_to_constants.convert_variables_to_constants_v2(
         probabilities(model)
     )
-    converter = tf.lite.TFLiteConverter.from_concrete_functions([frozen])
+    # A module without variables: without any the older path of conversion is taken.
+    converter = tf.lite.TFLiteConverter.from_concrete_functions([frozen], tf.Module())
     if kind != "tflite_float32":
         converter.optimizations = [tf.lite.Optimize.DEFAULT]
     if kind == "tflite_float16":
