@@ -118,6 +118,7 @@ def session(settings, workdir: pathlib.Path, strategy) -> stages.Session:
             grace_secs=runtime.grace_secs, watchdog_secs=runtime.watchdog_secs
         ),
         lists=epath.Path(workdir) / LISTS,
+        pins=epath.Path(workdir),
     )
 
 

@@ -12,7 +12,7 @@ FLOORS = (
     {"__init__.py", "config/", "calibration.py", "class_bias.py", "cluster.py"}
     | {"console.py", "exit_codes.py", "files.py"}
     | {"memory.py", "noise.py", "verdict.py"},
-    {"rendezvous.py", "termination.py", "workdir.py"},
+    {"folders.py", "rendezvous.py", "termination.py", "workdir.py"},
     {
         "attempts.py",
         "distribution.py",
@@ -27,9 +27,9 @@ FLOORS = (
     {"core.py", "soft_targets/", "evaluate.py", "checkpoint.py", "events.py"}
     | {
         "inference_times.py",
-        "export.py",
+        "export/",
         "profiler.py",
-        "registry.py",
+        "registry/",
         "report/",
         "tensorboard.py",
     },

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from trainer import report
-from trainer.report import dark_knowledge, figures, inputs, page, pictures
+from trainer.report import dark_knowledge, figures, inputs, markup, page, pictures
 
 NUM_EXAMPLES = 200
 
@@ -140,7 +140,7 @@ class Page(html.parser.HTMLParser):
 @pytest.fixture(scope="module", autouse=True)
 def _coarse_pngs():
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(page, "DOTS_PER_INCH", 30)  # the time goes into pixels
+        patch.setattr(markup, "DOTS_PER_INCH", 30)  # the time goes into pixels
         yield
 
 

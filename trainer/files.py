@@ -16,6 +16,8 @@ from typing import IO, Any, cast
 
 from etils import epath
 
+_WAY_OUT = "choose another --workdir"
+
 
 class StorageError(OSError):
     """A file of the workdir cannot be read or written; the message says which."""
@@ -55,20 +57,18 @@ def is_remote(path: epath.PathLike) -> bool:
 
 
 @contextlib.contextmanager
-def atomic_path(
-    path: epath.Path, *, setting: str = "--workdir"
-) -> Iterator[pathlib.Path]:
+def atomic_path(path: epath.Path, *, way_out: str = _WAY_OUT) -> Iterator[pathlib.Path]:
     """Yields a temporary local path; what is written there becomes the file `path`.
 
     The suffix is kept, since some writers choose their format by it. When the body
     raises, the temporary file is removed and what `path` held before stays. Messages
-    name the `setting` that would lead elsewhere.
+    end in `way_out`.
 
     Raises:
       StorageError: the disk is full, or the folder cannot be written.
     """
     writing = _uploaded(path) if is_remote(path) else _renamed(path)
-    with explained(path, setting=setting), writing as it:
+    with explained(path, way_out=way_out), writing as it:
         path.parent.mkdir(parents=True, exist_ok=True)
         yield it
 
@@ -114,8 +114,11 @@ def local_copy(path: epath.Path) -> Iterator[pathlib.Path]:
 
 
 @contextlib.contextmanager
-def explained(path: epath.PathLike, *, setting: str = "--workdir") -> Iterator[None]:
-    """Turns a file system's error in writing `path` into a sentence for the user."""
+def explained(path: epath.PathLike, *, way_out: str = _WAY_OUT) -> Iterator[None]:
+    """Turns a file system's error in writing `path` into a sentence for the user.
+
+    It ends in `way_out`.
+    """
     try:
         yield
     except Exception as error:
@@ -125,7 +128,7 @@ def explained(path: epath.PathLike, *, setting: str = "--workdir") -> Iterator[N
         full = getattr(error, "errno", None) in (errno.ENOSPC, errno.EDQUOT)
         raise StorageError(
             f"{path} cannot be written: {problem}; "
-            f"{'make room there or ' if full else ''}choose another {setting}; "
+            f"{'make room there or ' if full else ''}{way_out}; "
             "files written before are intact"
         ) from error
 

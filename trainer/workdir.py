@@ -23,10 +23,13 @@ from trainer.config import (
 CONFIG = "config.json"
 PREDICTIONS = "predictions.npz"
 RESULTS = "results.json"
+EXPORT = "export"  # the folder of the model in all formats
+EXPORTED = "export/export.json"  # how far they are from it
 CROSSVAL_RESULTS = "crossval.json"
 REPORT = "report/index.html"
 
 LISTS = "files"  # of the images of a folder
+PINS = "registered.json"  # the versions that references to the registry stand for
 SOFT_TARGETS = "soft_targets"
 
 # Of a study, whose cells are runs.
@@ -120,8 +123,9 @@ def claim(workdir: epath.Path, config: Config) -> None:
     """
     check(workdir, config)
     if not _holds_training(workdir):
-        # Nothing has begun with what an earlier attempt listed.
+        # Nothing has begun with what an earlier attempt found.
         with files.explained(workdir), contextlib.suppress(OSError):
+            (workdir / PINS).unlink(missing_ok=True)
             (workdir / LISTS).rmtree()
     # Written again: devices and paths may have changed.
     files.write_json(workdir / CONFIG, resolved(config))

@@ -50,7 +50,7 @@ def main(names: Sequence[str]) -> None:
         end = termination.Termination(grace_secs=25, watchdog_secs=1800)
         alone = workers.Workers(None)
         lists = path / workdir.LISTS
-        return Session(settings, path, strategy, alone, end, lists=lists)
+        return Session(settings, path, strategy, alone, end, lists=lists, pins=path)
 
     for name, part in parts.items():
         if name in (names or parts):

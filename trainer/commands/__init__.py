@@ -5,7 +5,15 @@ import functools
 import math
 from collections.abc import Callable, Sequence
 
-from trainer.commands import config, doctor, predict, report, stages, study
+from trainer.commands import (
+    config,
+    doctor,
+    predict,
+    registry,
+    report,
+    stages,
+    study,
+)
 from trainer.commands.command_line import CommandLine, UsageError, define_flags, read
 from trainer.exit_codes import DONE
 
@@ -23,6 +31,9 @@ commands:
             of caches: {", ".join(stages.ACTIONS)}
   crossval  students that learn from all folds but one, measured on that one
   study     every cell of the config's [study]; one teacher, one table
+  export    a finished model as SavedModel, .keras and TFLite, and how exact they are
+  registry ACTION
+            register a finished model; list; show, promote NAME@VERSION; compare several
   predict PATH ...    classes of images, in files or folders, by the run in --workdir
   report DIR DIR ...  a page in --workdir that compares the runs in these workdirs
   doctor    whether a run can be done here, how fast, in what memory; trains nothing
@@ -50,6 +61,15 @@ def _stages(*names: str) -> Command:
     return Command(run=functools.partial(stages.run, names))
 
 
+def _registry(action: str, *, fewest: int = 0, most: float = 0) -> Command:
+    return Command(
+        run=functools.partial(registry.manage, action),
+        fewest=fewest,
+        most=most,
+        following="two NAME@VERSION or more" if fewest > 1 else "one NAME@VERSION",
+    )
+
+
 COMMANDS: dict[str, Command] = {
     "config": Command(run=config.show),
     "run": _stages(*stages.NAMES),
@@ -64,6 +84,11 @@ COMMANDS: dict[str, Command] = {
     "crossval": _stages("crossval"),
     "doctor": Command(run=doctor.examine),
     "study": Command(run=study.run),
+    **{name: _stages(name) for name in stages.LEAVING},
+    "registry list": _registry("list"),
+    "registry show": _registry("show", fewest=1, most=1),
+    "registry promote": _registry("promote", fewest=1, most=1),
+    "registry compare": _registry("compare", fewest=2, most=math.inf),
     "predict": Command(
         run=predict.run,
         fewest=1,

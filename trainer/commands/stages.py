@@ -15,6 +15,8 @@ NAMES = (
 # What can be done with caches of soft targets; "build" is the stage itself.
 ACTIONS = ("plan", "build", "verify", "extend", "info")
 _READING_ACTIONS = ("plan", "verify", "info")
+# What takes a finished model out of the run.
+LEAVING = ("export", "registry register")
 
 
 def run(names: tuple[str, ...], line: CommandLine) -> int:
@@ -53,7 +55,8 @@ def _is_for_chief_alone(
     names: tuple[str, ...], path: epath.Path, settings: config.Config
 ) -> bool:
     """Whether other workers, which may have ended already, are not needed."""
-    if names[0] in ("report", *(f"soft-targets {name}" for name in _READING_ACTIONS)):
+    reading = [f"soft-targets {name}" for name in _READING_ACTIONS]
+    if names[0] in ("report", *reading, *LEAVING):
         return True
     return names == NAMES and workdir.is_evaluated(path, settings)
 

@@ -13,6 +13,7 @@ from trainer.config.data import (
 from trainer.config.distill import DistillConfig
 from trainer.config.errors import ConfigError
 from trainer.config.evaluate import EvaluateConfig
+from trainer.config.export import ExportConfig
 from trainer.config.identity import differences, flatten, identity, resolved
 from trainer.config.kept import NoRun, from_resolved, without_run
 from trainer.config.models import (
@@ -26,6 +27,15 @@ from trainer.config.models import (
 )
 from trainer.config.predict import PredictConfig
 from trainer.config.reader import load
+from trainer.config.registry import (
+    LATEST,
+    PROMOTED,
+    Reference,
+    RegistryConfig,
+    check_name,
+    is_reference,
+    reference,
+)
 from trainer.config.runtime import RuntimeConfig
 from trainer.config.schema import (
     Config,
@@ -46,6 +56,8 @@ from trainer.config.training import (
 
 __all__ = [
     "APPLICATIONS",
+    "LATEST",
+    "PROMOTED",
     "AdamOptions",
     "ApplicationOptions",
     "CnnOptions",
@@ -60,12 +72,15 @@ __all__ = [
     "DistillConfig",
     "EnsembleConfig",
     "EvaluateConfig",
+    "ExportConfig",
     "InceptionCropOptions",
     "MemberConfig",
     "MlpOptions",
     "NoAugmentOptions",
     "NoRun",
     "PredictConfig",
+    "Reference",
+    "RegistryConfig",
     "RuntimeConfig",
     "SavedOptions",
     "Settings",
@@ -79,11 +94,14 @@ __all__ = [
     "TrainConfig",
     "UnlabeledConfig",
     "UnlabeledData",
+    "check_name",
     "differences",
     "flatten",
     "from_resolved",
     "identity",
+    "is_reference",
     "load",
+    "reference",
     "resolved",
     "value_text",
     "without_run",

@@ -8,6 +8,7 @@ from typing import Any
 from trainer.config import reader
 from trainer.config.errors import ConfigError
 from trainer.config.predict import PredictConfig
+from trainer.config.registry import RegistryConfig
 from trainer.config.runtime import RuntimeConfig
 from trainer.config.schema import Config
 
@@ -17,6 +18,7 @@ class NoRun:
     """The settings of a command that works on no run."""
 
     predict: PredictConfig = PredictConfig()
+    registry: RegistryConfig = RegistryConfig()
     runtime: RuntimeConfig = RuntimeConfig()
 
 

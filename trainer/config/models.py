@@ -54,7 +54,8 @@ class ApplicationOptions:
 class SavedOptions:
     """A whole model from a file."""
 
-    path: Annotated[str, FILLED]  # a .keras file, or the folder of a SavedModel
+    # A .keras file, the folder of a SavedModel, or registry:NAME@VERSION.
+    path: Annotated[str, FILLED]
     # What it expects of the values of an image.
     input: Literal[
         "zero_to_255",
@@ -70,7 +71,8 @@ class SavedOptions:
     @property
     def is_keras_file(self) -> bool:
         """Whether it can be trained; a SavedModel holds inference alone."""
-        return self.path.endswith(".keras")
+        # Of the registry a run takes model.keras.
+        return self.path.endswith(".keras") or self.path.startswith("registry:")
 
 
 # The classifiers of keras.applications, with the smallest image they take, in pixels

@@ -6,13 +6,15 @@ Defaults live here and nowhere else; each field says its unit or meaning.
 import dataclasses
 from typing import Annotated, Any, Literal
 
-from trainer.config import evaluate, relations
+from trainer.config import evaluate, export, registry, relations
 from trainer.config.crossval import CrossvalConfig
 from trainer.config.data import DataConfig
 from trainer.config.distill import DistillConfig
 from trainer.config.evaluate import EvaluateConfig
+from trainer.config.export import ExportConfig
 from trainer.config.models import MODELS
 from trainer.config.predict import PredictConfig
+from trainer.config.registry import Reference, RegistryConfig
 from trainer.config.rules import FILLED, OptionsOf, above, at_least, between
 from trainer.config.runtime import RuntimeConfig
 from trainer.config.study import StudyConfig
@@ -29,7 +31,8 @@ class TeacherConfig:
 
     model: Annotated[str, FILLED]  # a known name, or package.module:function
     options: Annotated[Any, OptionsOf("model", MODELS)]
-    # A .keras or .weights.h5 file to start from; "imagenet" for keras.applications.
+    # A .keras or .weights.h5 file to start from, or registry:NAME@VERSION; "imagenet"
+    # for keras.applications.
     weights: str = ""
     image_size: Annotated[int, at_least(0)] = 0  # pixels a side, resized in the model
     precision: Precision = "inherit"
@@ -63,7 +66,8 @@ class StudentConfig:
 
     model: Annotated[str, FILLED]  # a known name, or package.module:function
     options: Annotated[Any, OptionsOf("model", MODELS)]
-    # A .keras or .weights.h5 file to start from; "imagenet" for keras.applications.
+    # A .keras or .weights.h5 file to start from, or registry:NAME@VERSION; "imagenet"
+    # for keras.applications.
     weights: str = ""
     image_size: Annotated[int, at_least(0)] = 0  # pixels a side, resized in the model
     precision: Precision = "inherit"
@@ -85,6 +89,8 @@ class Config:
     evaluate: EvaluateConfig = EvaluateConfig()
     predict: PredictConfig = PredictConfig()
     crossval: CrossvalConfig | None = None
+    export: ExportConfig = ExportConfig()
+    registry: RegistryConfig = RegistryConfig()
     runtime: RuntimeConfig = RuntimeConfig()
     study: StudyConfig | None = None  # variants of this run, for the study command
 
@@ -95,6 +101,16 @@ class Config:
             members = enumerate(self.teacher.members)
             return {f"teacher.members[{i}]": member for i, member in members}
         return {"teacher": self.teacher}
+
+    @property
+    def networks(self) -> dict[str, TeacherConfig | StudentConfig]:
+        """The sections of the teachers and of the student, by their names."""
+        return {**self.teachers, "student": self.student}
+
+    @property
+    def references(self) -> tuple[Reference, ...]:
+        """The models of the registry that settings name."""
+        return registry.references(self.networks)
 
     @property
     def trainings(self) -> dict[str, TrainConfig]:
@@ -115,15 +131,15 @@ class Config:
         relations.check_kind(self.data, self.trainings)
         relations.check_mixup(self.distill)
         evaluate.check(self.evaluate, self.data)
+        finetuned = ["finetune"] if self.finetune else []
+        roles = [*self.networks, "baseline", *finetuned]
+        export.check(self.export, roles=roles, seeds=self.seeds)
+        registry.check(self.registry, self.references)
         for path, section in self.trainings.items():
             relations.check_train(path, section, self.runtime)
         if isinstance(self.teacher, EnsembleConfig):
             relations.check_members(self.teacher.members)
-        networks: dict[str, TeacherConfig | StudentConfig] = {
-            **self.teachers,
-            "student": self.student,
-        }
-        for path, network in networks.items():
+        for path, network in self.networks.items():
             relations.check_weights(
                 path,
                 model=network.model,

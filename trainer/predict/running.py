@@ -116,7 +116,7 @@ def _open(output: epath.Path | None) -> Iterator[TextIO]:
     """The file to write to, which appears when the body ends."""
     if output:
         with (
-            files.atomic_path(output, setting="--output") as temporary,
+            files.atomic_path(output, way_out="choose another --output") as temporary,
             open(temporary, "w", encoding="utf-8", newline="") as file,
         ):
             yield file

@@ -11,7 +11,7 @@ from etils import epath
 from trainer import files
 from trainer.report.figures import Figure
 
-_DOTS_PER_INCH = 150
+DOTS_PER_INCH = 150
 
 
 class Html(str):
@@ -73,7 +73,7 @@ def drawn(picture: Picture, folder: epath.Path) -> str:
     """
     path = folder / f"{picture.stem}.png"
     with files.atomic_path(path) as temporary:
-        picture.figure.savefig(temporary, dpi=_DOTS_PER_INCH)
+        picture.figure.savefig(temporary, dpi=DOTS_PER_INCH)
     png = base64.b64encode(path.read_bytes()).decode("ascii")
     return (
         f'<h2>{text(picture.title)}</h2>\n<figure>\n<img alt="{text(picture.title)}" '

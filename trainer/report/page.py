@@ -12,6 +12,7 @@ from trainer import files
 from trainer.report import (
     conclusion,
     crossval,
+    exported,
     figures,
     inputs,
     markup,
@@ -28,7 +29,7 @@ def write(workdir: epath.Path) -> epath.Path:
     """Writes `report/*.png` and `report/index.html`, each complete or not at all.
 
     Reads `config.json`, `results.json`, `predictions.npz` and every model's
-    `metrics.jsonl` under `workdir`, and `crossval.json` where there is one.
+    `metrics.jsonl` under `workdir`, `crossval.json` and `export.json` where they are.
 
     Returns:
       The path of the page. Images and style are inside it; it refers to nothing else.
@@ -44,7 +45,8 @@ def write(workdir: epath.Path) -> epath.Path:
         markup.drawn(picture, page.parent) for picture in pictures.pictures(found)
     ]
     sections += [_classes(found), _seeds(found.results)]
-    sections += [*crossval.sections(workdir, markup.table), _config(found.config)]
+    sections += [*crossval.sections(workdir, markup.table)]
+    sections += [*exported.sections(workdir, markup.table), _config(found.config)]
     title = f"{found.results.get('name', 'run')} - distillation report"
     files.write_text(page, markup.document(title, sections))
     return page

@@ -9,8 +9,10 @@ from trainer.stages.baseline import baseline
 from trainer.stages.check import check
 from trainer.stages.crossval import crossval
 from trainer.stages.evaluate import evaluate
+from trainer.stages.export import export
 from trainer.stages.finetune import finetune
 from trainer.stages.opening import open_session
+from trainer.stages.register import register
 from trainer.stages.report import report
 from trainer.stages.session import Session
 from trainer.stages.student import student
@@ -28,6 +30,12 @@ STAGES: dict[str, Callable[[Session], None]] = {
 
 EXTEND = "soft-targets extend"
 INFO = "soft-targets info"
+
+# What takes a finished model out of the run.
+LEAVING: dict[str, Callable[[Session], None]] = {
+    "export": export,
+    "registry register": register,
+}
 
 # Beside the stage that builds them.
 CACHE_ACTIONS: dict[str, Callable[[Session], None]] = {
@@ -59,7 +67,7 @@ def run(session: Session, names: tuple[str, ...], *, whole: bool) -> None:
                 console.say(source.description)
     if whole:
         check(session)
-    commands = STAGES | CACHE_ACTIONS | {"crossval": crossval}
+    commands = STAGES | CACHE_ACTIONS | LEAVING | {"crossval": crossval}
     for name in names:
         commands[name](session)
 

@@ -20,7 +20,8 @@ def check(session: Session) -> None:
         session.build(role, teacher.seed)
     student = session.build("student", config.seeds[0])
     if config.student.weights:
-        models.load_weights(student, config.student.weights, setting="student.weights")
+        weights = session.file(config.student.weights)
+        models.load_weights(student, weights, setting="student.weights")
     for setting, section in config.trainings.items():
         examples = session.transfer
         if setting.startswith("teacher."):

@@ -102,7 +102,9 @@ def _update(session: Session, training: Training) -> optimizers.Update:
     ):
         owner = training.setting.removesuffix(".train").removesuffix(".head")
         models.load_weights(
-            training.model, training.weights, setting=f"{owner}.weights"
+            training.model,
+            session.file(training.weights),
+            setting=f"{owner}.weights",
         )
     # After the weights, since averages start from them.
     with session.strategy.scope():

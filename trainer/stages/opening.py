@@ -53,6 +53,7 @@ def open_session(
         Workers(cluster),
         termination,
         lists=path / workdir.LISTS,
+        pins=path,
     )
 
 

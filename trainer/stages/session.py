@@ -16,15 +16,18 @@ from trainer import (
     distribution,
     evaluate,
     models,
+    registry,
     workdir,
 )
 from trainer.config import (
     Config,
     ConfigError,
     EnsembleConfig,
+    SavedOptions,
     StudentConfig,
     TeacherConfig,
     identity,
+    is_reference,
     resolved,
 )
 from trainer.termination import Termination
@@ -41,6 +44,7 @@ class Session:
     workers: Workers
     termination: Termination
     lists: epath.Path  # the folder of the lists of files that give them their ids
+    pins: epath.Path  # the folder that says which registered models it began with
 
     def beside(self, config: Config, path: epath.Path) -> "Session":
         """Another run in this process, on the same devices and workers."""
@@ -63,6 +67,16 @@ class Session:
             return data.open_sources(self.config.data, self.lists)
 
         return self.workers.chief_first(opened)
+
+    def file(self, name: str) -> str:
+        """The path of a model that a setting names, also of a registered one."""
+        return self._registered[name] if is_reference(name) else name
+
+    @functools.cached_property
+    def _registered(self) -> dict[str, str]:
+        """The files that the config's references stand for, the same on all workers."""
+        find = functools.partial(registry.pinned, self.config, self.pins)
+        return dict(self.workers.from_chief(find))
 
     @property
     def source(self) -> data.Source:
@@ -174,12 +188,17 @@ class Session:
         with self.strategy.scope():
             return self.build_alone(role, seed)
 
-    def build_alone(self, role: str, seed: int) -> keras.Model:
+    def build_alone(
+        self, role: str, seed: int, *, precision: str | None = None
+    ) -> keras.Model:
         """The same model, in this process alone and on one device."""
         section = self._section(role)
+        options = section.options
+        if isinstance(options, SavedOptions):
+            options = dataclasses.replace(options, path=self.file(options.path))
         return models.build(
             section.model,
-            section.options,
+            options,
             inputs=models.Inputs(
                 shape=self.source.input_shape,
                 mean_and_variance=self.source.mean_and_variance,
@@ -187,7 +206,7 @@ class Session:
             ),
             num_classes=len(self.source.class_names),
             seed=seed,
-            precision=self.precision(role),
+            precision=precision or self.precision(role),
             setting=role if role in self.config.teachers else "student",
         )
 

@@ -20,7 +20,7 @@ def take_weights(session: Session, role: str, model: keras.Model) -> None:
     """Gives the teacher `model` the weights of the config as they are."""
     weights = session.config.teachers[role].weights
     if weights:  # a saved model has its own
-        models.load_weights(model, weights, setting=f"{role}.weights")
+        models.load_weights(model, session.file(weights), setting=f"{role}.weights")
 
 
 def supervised(

@@ -1,0 +1,105 @@
+"""The registry section, and what `registry:NAME@VERSION` says in other settings."""
+
+import dataclasses
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from trainer.config.errors import ConfigError
+from trainer.config.models import SavedOptions
+
+SCHEME = "registry:"
+LATEST, PROMOTED = "latest", "promoted"
+
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
+_VERSION = re.compile(rf"[1-9][0-9]*|{LATEST}|{PROMOTED}")
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class RegistryConfig:
+    """Where registered models are; another root does not make another run."""
+
+    root: str = ""  # the folder of all models, on a disk or in a store
+    name: str = ""  # which of them the run's model is a version of; empty: `name`
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Reference:
+    """A model of the registry."""
+
+    name: str
+    version: str  # a number from 1 on, "latest" or "promoted"
+    setting: str  # where a user wrote it, for messages
+
+    @property
+    def number(self) -> int | None:
+        """The version; None of one that may become another."""
+        return int(self.version) if self.version.isdecimal() else None
+
+    def __str__(self) -> str:
+        return f"{SCHEME}{self.name}@{self.version}"
+
+
+def is_reference(value: object) -> bool:
+    """Whether a setting or a word names a model of the registry."""
+    return isinstance(value, str) and value.startswith(SCHEME)
+
+
+def reference(text: str, *, setting: str) -> Reference:
+    """What `text` names, with or without "registry:" before it.
+
+    Raises:
+      ConfigError: it is not NAME@VERSION.
+    """
+    name, _, version = text.removeprefix(SCHEME).partition("@")
+    if not (_NAME.fullmatch(name) and _VERSION.fullmatch(version)):
+        raise ConfigError(
+            f"{setting} must name a registered model as {SCHEME}NAME@VERSION, whose "
+            f"version is a number, {LATEST} or {PROMOTED}, got {text!r}; for example "
+            f"{SCHEME}digits@{LATEST}"
+        )
+    return Reference(name=name, version=version, setting=setting)
+
+
+def references(networks: Mapping[str, Any]) -> tuple[Reference, ...]:
+    """The references in the sections of `networks`, by the names of these."""
+    found = {}
+    for path, network in networks.items():
+        found[f"{path}.weights"] = network.weights
+        if isinstance(network.options, SavedOptions):
+            found[f"{path}.options.path"] = network.options.path
+    return tuple(
+        reference(text, setting=setting)
+        for setting, text in found.items()
+        if is_reference(text)
+    )
+
+
+def check(section: RegistryConfig, used: tuple[Reference, ...]) -> None:
+    """Refuses references to nowhere, and a name that cannot be that of a folder.
+
+    Raises:
+      ConfigError: it names the setting.
+    """
+    if section.name:
+        check_name(section.name, setting="registry.name")
+    if used and not section.root:
+        raise ConfigError(
+            f"registry.root must name the folder of the registry for "
+            f"{used[0].setting} = '{used[0]}', got none; for example "
+            "--set='registry.root=\"runs/registry\"'"
+        )
+
+
+def check_name(name: str, *, setting: str) -> None:
+    """Refuses the name of a model that cannot be that of a folder everywhere.
+
+    Raises:
+      ConfigError: it cannot.
+    """
+    if not _NAME.fullmatch(name):
+        raise ConfigError(
+            f"{setting} must be made of letters, digits, '.', '_' and '-', and begin "
+            f"with a letter or digit, to name a registered model, got {name!r}; set "
+            "registry.name"
+        )

@@ -1,0 +1,23 @@
+"""Models with names and versions, each written whole or not at all.
+
+A version is the folder ROOT/NAME/NUMBER in TensorFlow Serving's layout: a SavedModel,
+beside it model.keras, and a card that says what the model is and the checksum of each
+file. Importing this loads no TensorFlow.
+"""
+
+from trainer.registry.card import Card
+from trainer.registry.commands import answer, root_of
+from trainer.registry.pins import pinned
+from trainer.registry.publishing import publishing
+from trainer.registry.revision import revision
+from trainer.registry.versions import MODEL
+
+__all__ = [
+    "MODEL",
+    "Card",
+    "answer",
+    "pinned",
+    "publishing",
+    "revision",
+    "root_of",
+]

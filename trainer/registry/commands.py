@@ -1,0 +1,57 @@
+"""The commands of a registry that need no run."""
+
+from collections.abc import Callable, Sequence
+
+from etils import epath
+
+from trainer import files
+from trainer.config import ConfigError, Reference, RegistryConfig, reference
+from trainer.registry import tables, versions
+
+
+def root_of(section: RegistryConfig) -> epath.Path:
+    """The folder of all models.
+
+    Raises:
+      ConfigError: the section names none.
+      StorageError: it names a store that cannot be reached from here.
+    """
+    if not section.root:
+        raise ConfigError(
+            "registry.root must name the folder of the registry, got none; for example "
+            "--set='registry.root=\"runs/registry\"'"
+        )
+    return files.path_of(section.root, setting="registry.root")
+
+
+def answer(action: str, words: Sequence[str], section: RegistryConfig) -> str:
+    """Does `action` with the models that `words` name; gives what to print.
+
+    Raises:
+      ConfigError: a word names no model, or one that is not there.
+      StorageError: a file is damaged, or the registry cannot be written.
+    """
+    root = root_of(section)
+    given = [reference(word, setting=f"registry {action}") for word in words]
+    return ACTIONS[action](root, given)
+
+
+def _list(root: epath.Path, _: Sequence[Reference]) -> str:
+    return tables.listing(root)
+
+
+def _show(root: epath.Path, given: Sequence[Reference]) -> str:
+    return tables.show(root, given[0])
+
+
+def _promote(root: epath.Path, given: Sequence[Reference]) -> str:
+    number = versions.promote(root, given[0])
+    return f"promoted: registry:{given[0].name}@{number}"
+
+
+ACTIONS: dict[str, Callable[[epath.Path, Sequence[Reference]], str]] = {
+    "list": _list,
+    "show": _show,
+    "promote": _promote,
+    "compare": tables.compare,
+}

@@ -1,0 +1,63 @@
+"""Which versions a run began with: `latest` may become another while it trains."""
+
+import json
+
+from etils import epath
+
+from trainer import files
+from trainer.config import Config, ConfigError, Reference
+from trainer.registry import versions
+from trainer.registry.commands import root_of
+from trainer.workdir import PINS
+
+
+def pinned(config: Config, folder: epath.Path) -> dict[str, str]:
+    """The file that each reference of the config stands for: {reference: path}.
+
+    What is found first is kept in `folder`, and found there when the run goes on.
+
+    Raises:
+      ConfigError: there is no such model, or the run began with another.
+      StorageError: its file is damaged.
+    """
+    root = root_of(config.registry)
+    path = folder / PINS
+    kept = _read(path)
+    now = dict(kept)
+    found = {}
+    for reference in config.references:
+        number = _number(root, reference, kept.get(reference.setting))
+        now[reference.setting] = f"{reference.name}@{number}"
+        version = root / reference.name / str(number)
+        found[str(reference)] = str(versions.check_file(version, versions.MODEL))
+    if now != kept:
+        files.write_json(path, now)
+    return found
+
+
+def _number(root: epath.Path, reference: Reference, kept: str | None) -> int:
+    if kept is None:
+        return versions.number_of(root, reference)
+    name, _, number = kept.partition("@")
+    if name != reference.name or reference.number not in (None, int(number)):
+        raise ConfigError(
+            f"{reference.setting} must be the model that this run began with, "
+            f"'registry:{kept}', got '{reference}'; set it back, or choose another "
+            "--workdir"
+        )
+    return int(number)
+
+
+def _read(path: epath.Path) -> dict[str, str]:
+    if not files.is_there(path):
+        return {}
+    try:
+        kept = dict(json.loads(path.read_text(encoding="utf-8")))
+        for text in kept.values():
+            int(text.partition("@")[2])
+        return kept
+    except (ValueError, TypeError, AttributeError) as error:
+        raise ConfigError(
+            f"{path} must say which registered models a run began with, got something "
+            f"else ({error}); choose another --workdir"
+        ) from error

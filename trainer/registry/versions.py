@@ -1,0 +1,133 @@
+"""The versions that there are of a model, and the one that a reference means."""
+
+import json
+
+from etils import epath
+
+from trainer import files, folders
+from trainer.config import LATEST, PROMOTED, ConfigError, Reference
+from trainer.registry import card, lease
+
+MODEL = "model.keras"
+_PROMOTED = "promoted.json"
+
+
+def names(root: epath.Path) -> list[str]:
+    """The models of a registry."""
+    return sorted(path.name for path in files.inside(root) if numbers(path))
+
+
+def numbers(folder: epath.Path) -> list[int]:
+    """The versions in the folder of a model, those whose writers ended early too."""
+    found = [path.name for path in files.inside(folder)]
+    return sorted(int(name) for name in found if name.isdecimal())
+
+
+def complete(folder: epath.Path) -> list[int]:
+    """The versions that were written to their end: the card is the last file."""
+    return [
+        number
+        for number in numbers(folder)
+        if files.is_there(folder / str(number) / card.CARD)
+    ]
+
+
+def promoted(folder: epath.Path) -> int | None:
+    """The version that was promoted last; None where none was.
+
+    Raises:
+      StorageError: the file that says so is damaged.
+    """
+    path = folder / _PROMOTED
+    if not files.is_there(path):
+        return None
+    try:
+        return int(json.loads(path.read_text(encoding="utf-8"))["version"])
+    except (ValueError, TypeError, KeyError) as error:
+        raise files.StorageError(
+            f"{path} must say which version is promoted, got something else "
+            f"({error!r}); run `python -m trainer registry promote` again"
+        ) from error
+
+
+def number_of(root: epath.Path, reference: Reference) -> int:
+    """The version that `reference` means now.
+
+    Raises:
+      ConfigError: there is no such model, or no such version of it.
+    """
+    folder = root / reference.name
+    known = complete(folder)
+    if not known:
+        raise _unknown(
+            reference, f"no such model in {root}", ", ".join(names(root)) or "none"
+        )
+    number = reference.number
+    if reference.version == LATEST:
+        number = known[-1]
+    elif reference.version == PROMOTED:
+        number = promoted(folder)
+    if number is None:
+        raise _unknown(reference, "no version is promoted", _listed(known))
+    if number not in known:
+        problem = "no such version"
+        if number in numbers(folder):
+            problem = f"version {number} has no card, so its writer did not end"
+        raise _unknown(reference, problem, _listed(known))
+    return number
+
+
+def folder_of(root: epath.Path, reference: Reference) -> epath.Path:
+    """The folder of the version that `reference` means now."""
+    return root / reference.name / str(number_of(root, reference))
+
+
+def check_file(folder: epath.Path, name: str) -> epath.Path:
+    """The path of one file of the version in `folder`, as it was registered.
+
+    Raises:
+      StorageError: it is gone, or is not what was registered.
+    """
+    known, path = card.read(folder)["files"], folder / name
+    problem = "it is not there"
+    if name in known and files.is_there(path):
+        with files.reached(path):
+            if folders.checksum(path) == known[name]:
+                return path
+        problem = "its checksum is another"
+    raise files.StorageError(
+        f"{path} must be as it was registered, but {problem}; restore it, or use "
+        "another version"
+    )
+
+
+def promote(root: epath.Path, reference: Reference) -> int:
+    """Makes the version that `reference` means the promoted one; gives its number.
+
+    Raises:
+      ConfigError: there is no such version.
+      StorageError: one of its files is damaged, or the registry cannot be written.
+    """
+    folder = root / reference.name
+    number = number_of(root, reference)
+    version = folder / str(number)
+    for name in card.read(version)["files"]:
+        check_file(version, name)
+    path = folder / _PROMOTED
+    with (
+        lease.held(folder),
+        files.atomic_path(path, way_out="choose another registry.root") as temporary,
+    ):
+        temporary.write_text(json.dumps({"version": number}) + "\n", encoding="utf-8")
+    return number
+
+
+def _unknown(reference: Reference, problem: str, known: str) -> ConfigError:
+    return ConfigError(
+        f"{reference.setting} must name a registered model, got '{reference}': "
+        f"{problem}; known: {known}"
+    )
+
+
+def _listed(known: list[int]) -> str:
+    return ", ".join(map(str, known))

@@ -1,0 +1,109 @@
+"""The export command: the model in other formats, and how far they are from it."""
+
+import dataclasses
+import pathlib
+import tempfile
+from collections.abc import Sequence
+
+import keras
+import numpy as np
+from etils import epath
+
+from trainer import data, files, folders, workdir
+from trainer import export as formats
+from trainer.config import ConfigError
+from trainer.report import exported as tables
+from trainer.stages.chosen import chosen
+from trainer.stages.session import Session
+from trainer.verdict import CheckFailedError
+
+_WAY_OUT = "choose another --workdir"
+
+
+def export(session: Session) -> None:
+    """Writes export/ with the chosen model in every format of the config.
+
+    What was there of an earlier export is replaced, export.json last; it prints that.
+
+    Raises:
+      ConfigError: the model is not trained yet, or what runs TFLite is not installed.
+      CheckFailedError: a format's answers are too far from the model's.
+    """
+    section = session.config.export
+    _check_installed(section.formats)
+    found = chosen(session)
+    folder = session.path / workdir.EXPORT
+    record = session.path / workdir.EXPORTED
+    with files.explained(folder):
+        record.unlink(missing_ok=True)
+    own = formats.answers(found.model)
+    written = {"model": (own, 0)}
+    for name in section.formats:
+        written[name] = _write(session, found.model, name, folder)
+    test = session.read(session.config.data.test_split)
+    measured = formats.measured(own, written, test)
+    problems = formats.judged(measured, section=section)
+    files.write_json(
+        record,
+        {
+            "role": found.role,
+            "seed": found.seed,
+            "examples": len(test),
+            "formats": {
+                name: dataclasses.asdict(values) for name, values in measured.items()
+            },
+            "problems": problems,
+        },
+    )
+    print(tables.render(tables.read(session.path)))
+    if problems:
+        raise CheckFailedError("; ".join(problems))
+
+
+def _check_installed(names: Sequence[str]) -> None:
+    lite = [name for name in names if name.startswith("tflite_")]
+    if lite and not formats.is_installed():
+        raise ConfigError(
+            f"export.formats must be without {', '.join(lite)} where ai-edge-litert is "
+            "not installed, which runs them; pip install '.[export]'"
+        )
+
+
+def _write(
+    session: Session, model: keras.Model, name: str, folder: epath.Path
+) -> tuple[formats.Answer, int]:
+    """Writes one format, and gives the answers of what was read back, and its bytes."""
+    if name == "saved_model":
+        return _saved_model(session, model, folder / name)
+    if name == "keras":
+        path = folder / workdir.FINISHED
+        with files.atomic_path(path) as temporary:
+            model.save(temporary)
+        with files.local_copy(path) as local:
+            again = keras.models.load_model(str(local), compile=False)
+        return formats.answers(again), files.num_bytes(path)
+    calibration = _calibration(session) if name == "tflite_int8" else np.empty(0)
+    content = formats.converted(model, name, calibration=calibration)
+    path = folder / f"{name.removeprefix('tflite_')}.tflite"
+    with files.atomic_path(path) as temporary:
+        temporary.write_bytes(content)
+    with files.reached(path):
+        return formats.interpreted(path.read_bytes()), files.num_bytes(path)
+
+
+def _saved_model(
+    session: Session, model: keras.Model, target: epath.Path
+) -> tuple[formats.Answer, int]:
+    # Written elsewhere first: what TensorFlow says of a full disk is about memory.
+    with tempfile.TemporaryDirectory(prefix="alambic-") as temporary:
+        local = pathlib.Path(temporary)
+        formats.save(model, session.source.class_names, local)
+        folders.replace(local, target, way_out=_WAY_OUT)
+        return formats.load(local), folders.num_bytes(target)
+
+
+def _calibration(session: Session) -> np.ndarray:
+    """Inputs of the training split, spread over it evenly: [M, ...]."""
+    examples: data.Examples = session.training
+    count = min(session.config.export.calibration_examples, len(examples))
+    return examples.read(np.linspace(0, len(examples) - 1, count).astype(np.int64))

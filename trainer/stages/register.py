@@ -1,0 +1,167 @@
+"""The registry register command: the chosen model becomes a version."""
+
+import datetime
+import pathlib
+import tempfile
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+import trainer
+from trainer import (
+    evaluate,
+    export,
+    inference_times,
+    models,
+    registry,
+    report,
+    workdir,
+)
+from trainer.config import ConfigError, check_name, resolved
+from trainer.data import splits
+from trainer.registry import Card
+from trainer.stages.chosen import Chosen, chosen
+from trainer.stages.session import Session
+from trainer.verdict import CheckFailedError
+
+_BATCH = 256
+_CHECKED = 256  # examples of the validation split that the SavedModel answers
+
+
+def register(session: Session) -> None:
+    """Writes the next version of the model, and prints where it is.
+
+    Raises:
+      ConfigError: the registry has no root, or the run is not evaluated yet.
+      StorageError: the registry cannot be written, or another writer is at work.
+      CheckFailedError: the SavedModel's answers are not the model's.
+    """
+    section = session.config.registry
+    name = section.name or session.config.name
+    check_name(name, setting="registry.name" if section.name else "name")
+    root = registry.root_of(section)
+    session.check_left(session.path / workdir.RESULTS, stage="evaluate")
+    with (
+        registry.publishing(root, name) as publish,
+        tempfile.TemporaryDirectory(prefix="alambic-") as temporary,
+    ):
+        found = chosen(session)
+        folder = pathlib.Path(temporary, "version")
+        export.save(found.model, session.source.class_names, folder)
+        _check_answers(session, found.model, folder)
+        found.model.save(folder / registry.MODEL)
+        number = publish(folder, _card(session, found, name))
+    print(f"registered: registry:{name}@{number} in {root / name / str(number)}")
+
+
+def _check_answers(session: Session, model: keras.Model, folder: pathlib.Path) -> None:
+    rows = np.arange(min(_CHECKED, len(session.validation)))
+    inputs = session.validation.read(rows)
+    own = export.answers(model)(inputs)
+    difference = float(np.abs(export.load(folder)(inputs) - own).max())
+    if not difference <= export.EXACT:
+        raise CheckFailedError(
+            f"the SavedModel must give the model's probabilities to {export.EXACT:g}, "
+            f"got a difference of {difference:.3g}; nothing was registered"
+        )
+
+
+def _card(session: Session, found: Chosen, name: str) -> Card:
+    config, source = session.config, session.source
+    teachers = zip(config.teachers.items(), session.teachers, strict=True)
+    return {
+        "name": name,
+        "created": f"{datetime.datetime.now(datetime.UTC):%Y-%m-%dT%H:%M:%SZ}",
+        "run": config.name,
+        "role": found.role,
+        "seed": found.seed,
+        "model": _network(_architecture(session, found.role), found.model)
+        | {"parameters": found.model.count_params()},
+        "teachers": [
+            {"role": role, **_network(network.model, model)}
+            for (role, network), model in teachers
+        ],
+        "classes": list(source.class_names),
+        "input": {
+            "shape": list(source.input_shape),
+            "dtype": str(found.model.inputs[0].dtype),
+        },
+        "metrics": {
+            "validation": _validation(session, found.model),
+            "test": _test(session, found),
+        },
+        "latency": _latency(session, found.model),
+        "data": {
+            "dataset": config.data.dataset,
+            "splits": dict(config.data.splits),
+            "fingerprints": {
+                split: source.fingerprint(split, num_ids=whole.num_examples)
+                for split, whole in source.whole_splits.items()
+                if split in splits.used(config.data, source.whole_splits)
+            },
+        },
+        "code": _code(),
+        "config": resolved(config),
+    }
+
+
+def _code() -> dict[str, Any]:
+    return {
+        "alambic": trainer.__version__,
+        "tensorflow": tf.__version__,
+        "keras": keras.__version__,
+        "git": registry.revision(),
+    }
+
+
+def _architecture(session: Session, role: str) -> str:
+    networks = session.config.networks
+    return networks.get(role, session.config.student).model
+
+
+def _network(architecture: str, model: keras.Model) -> dict[str, Any]:
+    return {"architecture": architecture, "fingerprint": models.fingerprint(model)}
+
+
+def _validation(session: Session, model: keras.Model) -> dict[str, float]:
+    # In this process alone, on the device that the model is on.
+    answer, examples = export.answers(model), session.validation
+    probabilities = np.concatenate(
+        [
+            answer(examples.read(np.arange(first, min(first + _BATCH, len(examples)))))
+            for first in range(0, len(examples), _BATCH)
+        ]
+    )
+    # Logits up to what all classes share.
+    logits = np.log(np.maximum(probabilities, np.finfo(np.float32).tiny))
+    if session.config.export.role in session.config.teachers:
+        return session.validate(logits)
+    teachers = session.teacher_validation_logits
+    return session.validate(logits) | evaluate.teacher_metrics(logits, teachers)
+
+
+def _test(session: Session, found: Chosen) -> dict[str, Any]:
+    """What the evaluate stage found of it."""
+    entries = report.read_results(session.path)["models"]
+    is_member = found.role.startswith("teacher.members[")
+    for seed in entries["member" if is_member else found.role]["seeds"]:
+        if seed["seed"] == found.seed:
+            return dict(seed["best"])
+    raise ConfigError(
+        f"{session.path / workdir.RESULTS} must hold seed {found.seed} of the "
+        f"{found.role}, got others; delete it and run `python -m trainer evaluate`"
+    )
+
+
+def _latency(session: Session, model: keras.Model) -> dict[str, Any]:
+    device = session.strategy.extended.worker_devices[0]
+    times = inference_times.measured(
+        {"model": [model]}, session.validation, device=device, xla=session.xla
+    )["model"]
+    return {
+        "ms_per_example": times.ms_per_example,
+        "rounds": times.rounds,
+        "device": session.description,
+    }
