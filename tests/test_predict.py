@@ -231,7 +231,7 @@ def test_any_keras_file_answers_and_classes_without_a_run_are_numbers(
         ),
         (
             ["predict", "--workdir=RUN", "x", "--set=name='y'"],
-            "--set must be of the sections predict and runtime",
+            "--set must be of the sections predict, registry and runtime",
         ),
         (
             ["predict", "--workdir=RUN", "x", "--set=predict.model='absent.keras'"],

@@ -11,7 +11,8 @@ from trainer.config.rules import Count
 class PredictConfig:
     """What the predict command does; it changes nothing of the run."""
 
-    # A .keras file or the folder of a SavedModel; "": the student that the run chose.
+    # A .keras file, the folder of a SavedModel, or registry:NAME@VERSION; "": the
+    # student that the run chose.
     model: str = ""
     # What that file expects of the values of an image, and what it gives; the models
     # that runs leave take the values as they are, and give logits.

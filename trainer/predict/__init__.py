@@ -65,10 +65,11 @@ def settings_of(
         settings = config.load(file, overrides)
         workdir.check(path, settings)
         return settings
-    others = [it for it in overrides if not it.startswith(("predict.", "runtime."))]
+    free = ("predict.", "registry.", "runtime.")
+    others = [override for override in overrides if not override.startswith(free)]
     if others:
         raise ConfigError(
-            "--set must be of the sections predict and runtime where a finished run "
-            f"predicts, got --set={others[0]}; leave it out"
+            "--set must be of the sections predict, registry and runtime where a "
+            f"finished run predicts, got --set={others[0]}; leave it out"
         )
     return config.from_resolved(kept, overrides, kept_in=path / workdir.CONFIG)

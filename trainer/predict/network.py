@@ -5,8 +5,15 @@ import dataclasses
 import keras
 from etils import epath
 
-from trainer import distribution, models, report, workdir
-from trainer.config import Config, ConfigError, NoRun
+from trainer import distribution, models, registry, report, workdir
+from trainer.config import (
+    Config,
+    ConfigError,
+    NoRun,
+    SavedOptions,
+    is_reference,
+    reference,
+)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -21,15 +28,19 @@ class Network:
 def opened(settings: Config | NoRun, path: epath.Path | None) -> Network:
     """The student that the run in the workdir `path` selected, or predict.model.
 
-    The classes are the run's; without a run their names are their numbers.
+    The classes are the run's, or those of the registered model; else their names are
+    their numbers.
 
     Raises:
       ConfigError: there is no model, it is none of images, or has other classes.
       ReportError: the run has not been evaluated.
     """
-    if settings.predict.model:
-        names = report.read_classes(path)[0] if path else None
-        return _of_file(settings, names)
+    model = settings.predict.model
+    names = report.read_classes(path)[0] if model and path else None
+    if is_reference(model):
+        return _of_registry(settings, names)
+    if model:
+        return _of_file(settings.predict.saved, names)
     if path is None or not isinstance(settings, Config):
         raise ConfigError(
             "--workdir must name the folder of a finished run, or predict.model a "
@@ -38,15 +49,23 @@ def opened(settings: Config | NoRun, path: epath.Path | None) -> Network:
     return _of_run(settings, path)
 
 
-def _of_file(settings: Config | NoRun, names: list[str] | None) -> Network:
-    model = models.alone(settings.predict.saved, setting="predict.model")
+def _of_registry(settings: Config | NoRun, names: list[str] | None) -> Network:
+    named = reference(settings.predict.model, setting="predict.model")
+    root = registry.root_of(settings.registry)
+    file = registry.model_of(root, named)
+    options = dataclasses.replace(settings.predict.saved, path=str(file))
+    return _of_file(options, names or registry.classes_of(root, named))
+
+
+def _of_file(options: SavedOptions, names: list[str] | None) -> Network:
+    model = models.alone(options, setting="predict.model")
     num_classes = model.output_shape[-1]
     if names is None:
         names = [str(label) for label in range(num_classes)]
     if len(names) != num_classes:
         raise ConfigError(
             f"predict.model must have the {len(names)} classes of the run in "
-            f"--workdir, got {settings.predict.model!r} with {num_classes}; leave "
+            f"--workdir, got {options.path!r} with {num_classes}; leave "
             "--workdir out to have classes called by their numbers, or give another "
             "file"
         )
@@ -64,10 +83,14 @@ def _of_run(config: Config, path: epath.Path) -> Network:
             f"of the table {config.data.dataset!r}; its predictions.npz holds the "
             "answers to the test split"
         )
+    options = config.student.options
+    if isinstance(options, SavedOptions) and is_reference(options.path):
+        file = registry.pinned(config, path)[options.path]
+        options = dataclasses.replace(options, path=file)
     inputs = models.Inputs(shape=shape, image_size=config.student.image_size)
     model = models.build(
         config.student.model,
-        config.student.options,
+        options,
         inputs=inputs,
         num_classes=len(names),
         seed=config.seeds[0],

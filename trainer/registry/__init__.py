@@ -10,12 +10,14 @@ from trainer.registry.commands import answer, root_of
 from trainer.registry.pins import pinned
 from trainer.registry.publishing import publishing
 from trainer.registry.revision import revision
-from trainer.registry.versions import MODEL
+from trainer.registry.versions import MODEL, classes_of, model_of
 
 __all__ = [
     "MODEL",
     "Card",
     "answer",
+    "classes_of",
+    "model_of",
     "pinned",
     "publishing",
     "revision",

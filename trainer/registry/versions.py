@@ -82,6 +82,26 @@ def folder_of(root: epath.Path, reference: Reference) -> epath.Path:
     return root / reference.name / str(number_of(root, reference))
 
 
+def model_of(root: epath.Path, reference: Reference) -> epath.Path:
+    """The model.keras of the version that `reference` means now.
+
+    Raises:
+      ConfigError: there is no such version.
+      StorageError: the file is gone, or is not what was registered.
+    """
+    return check_file(folder_of(root, reference), MODEL)
+
+
+def classes_of(root: epath.Path, reference: Reference) -> list[str]:
+    """The names of the classes of the version that `reference` means now.
+
+    Raises:
+      ConfigError: there is no such version.
+      StorageError: its card is damaged.
+    """
+    return list(card.read(folder_of(root, reference))["classes"])
+
+
 def check_file(folder: epath.Path, name: str) -> epath.Path:
     """The path of one file of the version in `folder`, as it was registered.
 
