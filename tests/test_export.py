@@ -22,7 +22,9 @@ import numpy as np, tensorflow as tf
 signature = tf.saved_model.load(sys.argv[1]).signatures["serving_default"]
 images = np.load(sys.argv[2])
 found = signature(image=tf.constant(images))
-np.savez(sys.argv[3], **{name: value.numpy() for name, value in found.items()})
+# Strings come as objects, which np.load does not take.
+arrays = {name: np.array(value.numpy().tolist()) for name, value in found.items()}
+np.savez(sys.argv[3], **arrays)
 """
 
 
@@ -79,6 +81,9 @@ def finished(tmp_path_factory, tfds_dir) -> tuple[pathlib.Path, list[str]]:
         f'--set=registry.root="{folder / "registry"}"',
         "--set=seeds=[0]",
         '--set=student.precision="mixed_bfloat16"',
+        # Of a model that has hardly learned, rounding decides too many classes.
+        *("--set=student.train.steps=400", "--set=runtime.eval_every_steps=100"),
+        *("--set=runtime.save_every_steps=100", '--set=data.test_split="test"'),
     ]
     assert command("run", *flags)[0] == 0
     return folder, flags
@@ -105,7 +110,7 @@ def test_every_format_answers_as_the_model_does(finished):
     assert int8 < 0.4 * float32
     assert float32 == (folder / "run" / "export" / "float32.tflite").stat().st_size
     assert "tflite_int8" in told
-    # 500 test examples: the bfloat16 that trained differs in a few at most.
+    # Of 2,000 test examples the bfloat16 that trained differs in a few.
     results = json.loads((folder / "run" / "results.json").read_text())
     tested = results["models"]["student"]["test"]["accuracy"]
     assert abs(tested - right) <= 0.01
