@@ -7,8 +7,10 @@ import time
 
 import pytest
 
+from launch.kubernetes import trainer_command
 from tests.conftest import REPOSITORY
 from trainer import commands
+from trainer.registry import commands as registry
 
 MNIST_MINI = str(REPOSITORY / "configs" / "mnist_mini.toml")
 
@@ -50,6 +52,12 @@ def test_help_names_every_command():
     assert done.returncode == 0
     for command in commands.COMMANDS:
         assert all(word in done.stdout for word in command.split())
+
+
+def test_jobs_take_every_command_that_works_on_a_run():
+    told_at_once = {"config", *(f"registry {action}" for action in registry.ACTIONS)}
+    taken = {*trainer_command._COMMANDS, *trainer_command._WITH_PATHS}
+    assert taken == commands.COMMANDS.keys() - told_at_once
 
 
 @pytest.mark.parametrize(

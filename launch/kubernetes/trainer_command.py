@@ -8,6 +8,7 @@ from launch.errors import LaunchError
 _COMMANDS = (
     *("run", "teacher", "soft-targets", "student", "baseline", "finetune"),
     *("evaluate", "report", "crossval", "doctor", "study"),
+    *("export", "registry register"),
     *("soft-targets plan", "soft-targets build", "soft-targets verify"),
     *("soft-targets extend", "soft-targets info"),
 )
