@@ -4,6 +4,7 @@ import csv
 import io
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -12,11 +13,13 @@ import time
 import keras
 import numpy as np
 import pytest
+from etils import epath
 from PIL import Image
 
 from tests import drawn_images, runs
 from tests.conftest import REPOSITORY
-from trainer import config, main, models
+from tests.test_registry import card
+from trainer import config, main, models, registry
 from trainer.evaluate import probabilities
 
 CONFIG = """
@@ -215,6 +218,21 @@ def test_any_keras_file_answers_and_classes_without_a_run_are_numbers(
     assert float(row["probability"]) == pytest.approx(probs.max(), rel=1e-4)
     assert main.main([*words, f"--workdir={run}"]) == main.UNUSABLE
     assert "must have the 3 classes of the run" in capsys.readouterr().err
+
+
+def test_a_registered_model_answers_with_the_classes_on_its_card(run, tmp_path, capsys):
+    (tmp_path / "version").mkdir()
+    shutil.copy(run / "student/seed-0/model.keras", tmp_path / "version")
+    with registry.publishing(epath.Path(tmp_path / "root"), "shapes") as publish:
+        publish(tmp_path / "version", card() | {"classes": list(NAMES)})
+    images = write_images(tmp_path, ["1.png"])
+    words = [*("trainer", "predict"), *images]
+    words.append('--set=predict.model="registry:shapes@latest"')
+    assert main.main(words) == main.UNUSABLE
+    assert "registry.root must name" in capsys.readouterr().err
+    assert main.main([*words, f'--set=registry.root="{tmp_path / "root"}"']) == 0
+    [row] = csv.DictReader(io.StringIO(capsys.readouterr().out, newline=""))
+    assert row["class"] == NAMES[expected(run, images)[0].argmax()]
 
 
 @pytest.mark.parametrize(
