@@ -129,7 +129,10 @@ def test_a_format_that_is_too_far_off_fails_the_check(finished, capsys):
     code, told = command("export", *flags, *only, "--set=export.calibration_examples=1")
     assert code == 5, told
     assert "or raise export.int8_tolerance" in capsys.readouterr().err
-    written = json.loads((folder / "run" / "export" / "export.json").read_text())
+    exported = folder / "run" / "export"
+    # Of the export before nothing is left that could be taken for this one's.
+    assert {path.name for path in exported.iterdir()} == {"export.json", "int8.tflite"}
+    written = json.loads((exported / "export.json").read_text())
     assert [text.partition(" ")[0] for text in written["problems"]] == ["tflite_int8"]
 
 

@@ -33,9 +33,9 @@ def export(session: Session) -> None:
     _check_installed(section.formats)
     found = chosen(session)
     folder = session.path / workdir.EXPORT
-    record = session.path / workdir.EXPORTED
     with files.explained(folder):
-        record.unlink(missing_ok=True)
+        if files.is_there(folder):
+            folder.rmtree()
     own = formats.answers(found.model)
     written = {"model": (own, 0)}
     for name in section.formats:
@@ -44,7 +44,7 @@ def export(session: Session) -> None:
     measured = formats.measured(own, written, test)
     problems = formats.judged(measured, section=section)
     files.write_json(
-        record,
+        session.path / workdir.EXPORTED,
         {
             "role": found.role,
             "seed": found.seed,
