@@ -10,7 +10,7 @@ import pytest
 ROOT = pathlib.Path(__file__).parent.parent
 FLOORS = (
     {"__init__.py", "config/", "calibration.py", "class_bias.py", "cluster.py"}
-    | {"console.py", "files.py"}
+    | {"console.py", "files.py", "locks.py"}
     | {"memory.py", "noise.py", "verdict.py"},
     {"rendezvous.py", "termination.py", "workdir.py"},
     {
@@ -35,8 +35,8 @@ FLOORS = (
     },
     {"step.py", "loop.py"},
     {"stages/"},
-    {"start.py"},
-    {"sweep.py", "watch.py", "crossval.py", "doctor/", "study/"},
+    {"start.py", "cells/"},
+    {"sweep/", "watch.py", "crossval.py", "doctor/", "study/"},
     {"main.py", "__main__.py"},
 )
 FLOOR_OF = {name: i for i, names in enumerate(FLOORS) for name in names}

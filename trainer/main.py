@@ -44,6 +44,7 @@ commands:
             of caches: {", ".join(ACTIONS)}
   crossval  students that learn from all folds but one, measured on that one
   study     every cell of the config's [study]; one teacher, one table
+  sweep     trials of the settings in [sweep.space]; the best one is tested
   doctor    whether a run can be done here, how fast, in what memory; trains nothing
 
 flags:
@@ -110,6 +111,7 @@ def _command(argv: list[str]) -> int:
     commands["crossval"] = functools.partial(_run_stages, ("crossval",))
     commands["doctor"] = _examine
     commands["study"] = _run_study
+    commands["sweep"] = _run_sweep
     command = " ".join(words)
     if command not in commands:
         got = command or "none"
@@ -152,16 +154,16 @@ def _run_stages(names: tuple[str, ...], values: flags.FlagValues) -> int:
     path = _workdir(values)
     own = cluster.read()
     is_chief = own is None or own.is_chief
-    is_study = files.is_there(path / workdir.STUDY)
-    if is_study and "evaluate" in names:
+    held = [kind for kind in _REDRAWN if files.is_there(path / f"{kind}.json")]
+    if held and "evaluate" in names:
         raise config.ConfigError(
-            f"--workdir must be of one run, got {path}, which holds a study; choose "
-            "another --workdir"
+            f"--workdir must be of one run, got {path}, which holds a {held[0]}; "
+            "choose another --workdir"
         )
     if is_chief:
         workdir.claim(path, settings)
-    if is_study and names == ("report",):
-        return _redraw_study(path) if is_chief else DONE
+    if held and names == ("report",):
+        return _REDRAWN[held[0]](path) if is_chief else DONE
     is_finished = names == STAGE_NAMES and workdir.is_finished(path, settings)
     if own and _is_for_chief_alone(names, path, settings):
         if not is_chief:
@@ -220,6 +222,28 @@ def _redraw_study(path: epath.Path) -> int:
     study.redraw(path)
     print(_study_outcome(path))
     return DONE
+
+
+def _run_sweep(values: flags.FlagValues) -> int:
+    # Loads NumPy.
+    from trainer import sweep
+
+    settings = _load(values)
+    path = _workdir(values)
+    sweep.refuse_cluster(cluster.read())
+    print(sweep.run(values.config, values.set, settings, path))
+    return DONE
+
+
+def _redraw_sweep(path: epath.Path) -> int:
+    from trainer import sweep
+
+    print(sweep.redraw(path))
+    return DONE
+
+
+# What a workdir may hold instead of one run, by the name of its results.
+_REDRAWN = {"study": _redraw_study, "sweep": _redraw_sweep}
 
 
 def _study_outcome(path: epath.Path) -> str:

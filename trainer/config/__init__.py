@@ -23,7 +23,7 @@ from trainer.config.models import (
     SavedOptions,
     SqueezenetOptions,
 )
-from trainer.config.reader import load
+from trainer.config.reader import load, written
 from trainer.config.runtime import RuntimeConfig
 from trainer.config.schema import (
     Config,
@@ -32,7 +32,8 @@ from trainer.config.schema import (
     StudentConfig,
     TeacherConfig,
 )
-from trainer.config.study import Settings, StudyConfig, value_text
+from trainer.config.study import Settings, StudyConfig, label_of, value_text
+from trainer.config.sweep import Axis, BanditOptions, MedianOptions, SweepConfig
 from trainer.config.training import (
     AdamOptions,
     ConstantOptions,
@@ -46,6 +47,8 @@ __all__ = [
     "APPLICATIONS",
     "AdamOptions",
     "ApplicationOptions",
+    "Axis",
+    "BanditOptions",
     "CnnOptions",
     "Config",
     "ConfigError",
@@ -59,6 +62,7 @@ __all__ = [
     "EnsembleConfig",
     "EvaluateConfig",
     "InceptionCropOptions",
+    "MedianOptions",
     "MemberConfig",
     "MlpOptions",
     "NoAugmentOptions",
@@ -71,6 +75,7 @@ __all__ = [
     "StepOptions",
     "StudentConfig",
     "StudyConfig",
+    "SweepConfig",
     "TeacherConfig",
     "TrainConfig",
     "UnlabeledConfig",
@@ -78,7 +83,9 @@ __all__ = [
     "differences",
     "flatten",
     "identity",
+    "label_of",
     "load",
     "resolved",
     "value_text",
+    "written",
 ]

@@ -8,10 +8,10 @@ from typing import Any
 from trainer.config.schema import Config
 
 # A run may move to other devices and disks, be asked for more when its models are
-# evaluated, and have others beside it, of a study or a cross-validation. It stays the
-# same run.
+# evaluated, and have others beside it, of a study, a sweep or a cross-validation. It
+# stays the same run.
 _MOVABLE = (
-    *("runtime", "evaluate", "crossval", "study"),
+    *("runtime", "evaluate", "crossval", "study", "sweep"),
     *("data.data_dir", "distill.soft_targets_dir"),
 )
 

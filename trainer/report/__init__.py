@@ -9,6 +9,7 @@ from etils import epath
 from trainer.report.conclusion import summary
 from trainer.report.inputs import ReportError, read_results
 from trainer.report.study_table import read_study, render_study
+from trainer.report.sweep_table import read_sweep, render_sweep
 from trainer.report.table import Comparison, comparison, render
 
 __all__ = [
@@ -17,11 +18,14 @@ __all__ = [
     "comparison",
     "read_results",
     "read_study",
+    "read_sweep",
     "render",
     "render_study",
+    "render_sweep",
     "summary",
     "write",
     "write_study",
+    "write_sweep",
 ]
 
 
@@ -43,5 +47,16 @@ def write_study(workdir: epath.Path) -> epath.Path:
       ReportError: study.json is missing or malformed, or matplotlib is not installed.
     """
     from trainer.report.study_page import write as write_page
+
+    return write_page(workdir)
+
+
+def write_sweep(workdir: epath.Path) -> epath.Path:
+    """Writes the page of a sweep: see `trainer.report.sweep_page.write`.
+
+    Raises:
+      ReportError: sweep.json is missing or malformed, or matplotlib is not installed.
+    """
+    from trainer.report.sweep_page import write as write_page
 
     return write_page(workdir)

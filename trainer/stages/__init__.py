@@ -72,4 +72,5 @@ __all__ = [
     "open_session",
     "report",
     "run",
+    "student",
 ]

@@ -97,13 +97,17 @@ def _run_loop(
         selection.consider(step, metrics["accuracy"])
         return {f"eval/{name}": value for name, value in metrics.items()}
 
+    def write(step: int, metrics: loop.Metrics) -> None:
+        written.write(step, metrics)
+        training.follow(step, metrics)
+
     with journal(session, training, learner, selection) as written:
         loop.train(
             loop.Actions(
                 run_steps=run_steps,
                 advance=written.advance,
                 evaluate=evaluate,
-                write=written.write,
+                write=write,
                 is_best=selection.is_best,
                 is_exhausted=selection.is_exhausted,
                 save=written.save,
