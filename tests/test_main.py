@@ -47,7 +47,8 @@ def test_config_is_printed_within_half_a_second():
 def test_help_names_every_command():
     done = run("--help")
     assert done.returncode == 0
-    for command in ("run", "config", *main.STAGE_NAMES, "crossval", "doctor", "study"):
+    others = ("crossval", "doctor", "study", "sweep")
+    for command in ("run", "config", *main.STAGE_NAMES, *others):
         assert command in done.stdout
 
 

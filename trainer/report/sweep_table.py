@@ -11,7 +11,7 @@ from trainer.report.table import aligned
 from trainer.workdir import SWEEP
 
 STATUSES = (
-    *("complete", "pruned", "diverged", "failed", "killed"),
+    *("complete", "pruned", "diverged", "refused", "failed"),
     *("running", "waiting"),
 )
 

@@ -26,7 +26,7 @@ _MIN_FOR_IMPORTANCE = 4  # values that differ
 _STATES = {
     TrialState.COMPLETE: "complete",
     TrialState.PRUNED: "pruned",
-    TrialState.FAIL: "killed",
+    TrialState.FAIL: "failed",
     TrialState.RUNNING: "running",
     TrialState.WAITING: "waiting",
 }
@@ -121,8 +121,8 @@ def entry(trial: FrozenTrial) -> dict[str, Any]:
     """What sweep.json says of a trial."""
     reason = trial.user_attrs.get(REASON)
     status = _STATES[trial.state]
-    if reason:
-        status = "diverged" if status == "pruned" else "failed"
+    if reason:  # what was killed had no time to say one
+        status = "diverged" if status == "pruned" else "refused"
     steps = trial.intermediate_values
     return {
         "number": trial.number,
