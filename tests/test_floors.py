@@ -10,9 +10,9 @@ import pytest
 ROOT = pathlib.Path(__file__).parent.parent
 FLOORS = (
     {"__init__.py", "config/", "calibration.py", "class_bias.py", "cluster.py"}
-    | {"console.py", "files.py", "locks.py"}
+    | {"console.py", "files.py"}
     | {"memory.py", "noise.py", "verdict.py"},
-    {"rendezvous.py", "termination.py", "workdir.py"},
+    {"locks.py", "rendezvous.py", "termination.py", "workdir.py"},
     {
         "attempts.py",
         "distribution.py",

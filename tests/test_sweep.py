@@ -1,4 +1,4 @@
-"""Whole sweeps: processes that share trials, kills, and the run of the best settings."""
+"""Whole sweeps: processes that share trials, kills, the run of the best settings."""
 
 import json
 import os
@@ -112,7 +112,8 @@ def test_what_diverges_or_is_refused_leaves_the_others_and_sigterm_costs_nothing
     more = (
         '[sweep]\nsampler = "grid"\nretries = 0\n[sweep.space]\n'
         '"student.train.learning_rate" = [1e-3, 1e30]\n'
-        '"student.train.steps" = [20, 4]\n"student.train.warmup_steps" = [0, 10]\n'
+        '"student.train.steps" = [20, 4]\n'
+        '"student.train.schedule_options.warmup_steps" = [0, 10]\n'
     )
     config, workdir = write_config(tmp_path, more), tmp_path / "workdir"
     process = runs.start("sweep", config, workdir)

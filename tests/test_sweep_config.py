@@ -96,7 +96,7 @@ REFUSED = {
     "space.distil.temperature = [1]": "did you mean 'distill'?",
     "space.distill.soft_targets = ['online', 'stored']": "got 'stored'",
     "space.student.train.schedule = {low = 1, high = 2}": (
-        "student.train.schedule must be one of"
+        "sweep.space: student.train.schedule must be a string, got 1"
     ),
     "space.student.train.global_batch_size = {low = 8, high = 9, step = 0.5}": (
         "must have whole steps for 'student.train.global_batch_size'"

@@ -13,7 +13,6 @@ import pytest
 from etils import epath
 from optuna.trial import TrialState, create_trial
 
-from tests.conftest import REPOSITORY
 from trainer import files, report
 from trainer.config import (
     BanditOptions,
@@ -25,6 +24,8 @@ from trainer.config import (
 from trainer.sweep import results, trials
 from trainer.sweep.pruners import BanditPruner
 
+# Not conftest's, which takes seconds to load TensorFlow.
+REPOSITORY = pathlib.Path(__file__).parents[1]
 RUN = """
 name = "small"
 
@@ -164,7 +165,7 @@ def test_another_space_or_metric_is_another_sweep(tmp_path):
     open_sweep(tmp_path, "sweep.trials=5", "sweep.retries=0", "sweep.seed=3")
     for override, message in (
         (
-            "sweep.space.distill.temperature=[3]",
+            "sweep.space={distill.temperature=[3]}",
             "sweep.space must be that of",
         ),
         ("sweep.metric='eval/nll'", "sweep.metric must be that of"),

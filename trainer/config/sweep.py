@@ -114,15 +114,13 @@ class SweepConfig:
         `of_cell` gives all settings of a run, by their paths, of those of a trial.
 
         Raises:
-          ConfigError: the run refuses a choice or an end of a range, or the setting
-            is no number, or the sampler cannot go through its values.
+          ConfigError: the run refuses a choice or an end of a range, or the sampler
+            cannot go through the values.
         """
-        check_shared("sweep.space", self.space, _OF_TRIALS)
         first = {path: _ends(values)[0] for path, values in self.space.items()}
         axes = {}
         for path, values in self.space.items():
             try:
-                # None where the setting is a whole section.
                 taken = [
                     of_cell(first | {path: value}).get(path) for value in _ends(values)
                 ]
@@ -131,6 +129,8 @@ class SweepConfig:
             axes[path] = _axis(path, values, taken)
             if self.sampler == "grid":
                 _check_steps(path, axes[path])
+        # Last, since a path may be of no setting at all.
+        check_shared("sweep.space", self.space, _OF_TRIALS)
         return axes
 
     def __post_init__(self) -> None:
@@ -183,11 +183,6 @@ def _ends(values: Range | tuple[Any, ...]) -> tuple[Any, ...]:
 def _axis(path: str, given: Range | tuple[Any, ...], taken: list[Any]) -> Axis:
     if not isinstance(given, Range):
         return Axis(kind="choice", choices=given)
-    if not all(type(value) in (int, float) for value in taken):
-        raise ConfigError(
-            f"sweep.space must have a list of choices for {path!r}, which is no "
-            f"number, got {dataclasses.asdict(given)}; write {path!r} = [VALUE, ...]"
-        )
     is_int = all(type(value) is int for value in taken)
     if is_int and not float(given.step).is_integer():
         raise ConfigError(

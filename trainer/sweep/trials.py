@@ -91,31 +91,34 @@ def opened(
     if settings is None:
         raise ValueError("no sweep")
     with locks.held(path / _DECIDING):
-        name = results.begun(path, config)
-        found = storage.opened(settings.storage, path, begun=bool(name))
-        with storage.reached(settings.storage, path):
-            if not name:
-                # Without the address of the storage, which may hold a password.
-                workdir.claim(path, dataclasses.replace(config, sweep=None))
-                name = storage.new_study(
-                    found, config.name, is_maximized=settings.is_maximized
-                )
-            try:
-                study = optuna.load_study(
-                    study_name=name, storage=found, pruner=pruner(settings)
-                )
-            except KeyError:
-                raise storage.gone(settings.storage, path) from None
         sweep = Sweep(
             settings=settings,
             path=path,
             axes=settings.axes(all_settings),
-            study=study,
+            study=_study(config, settings, path),
             cell_of=cell_of,
         )
         with sweep.reached():
-            results.write(path, config, study)
+            results.write(path, config, sweep.study)
     return sweep
+
+
+def _study(config: Config, settings: SweepConfig, path: epath.Path) -> optuna.Study:
+    name = results.begun(path, config)
+    found = storage.opened(settings.storage, path, begun=bool(name))
+    with storage.reached(settings.storage, path):
+        if not name:
+            # Without the address of the storage, which may hold a password.
+            workdir.claim(path, dataclasses.replace(config, sweep=None))
+            name = storage.new_study(
+                found, config.name, is_maximized=settings.is_maximized
+            )
+        try:
+            return optuna.load_study(
+                study_name=name, storage=found, pruner=pruner(settings)
+            )
+        except KeyError:
+            raise storage.gone(settings.storage, path) from None
 
 
 def claim(sweep: Sweep) -> Claim | None:
