@@ -9,7 +9,7 @@ from etils import epath
 from trainer.report.conclusion import summary
 from trainer.report.inputs import ReportError, read_results
 from trainer.report.study_table import read_study, render_study
-from trainer.report.sweep_table import read_sweep, render_sweep
+from trainer.report.sweep_table import read_sweep, render_sweep, text_of
 from trainer.report.table import Comparison, comparison, render
 
 __all__ = [
@@ -23,6 +23,7 @@ __all__ = [
     "render_study",
     "render_sweep",
     "summary",
+    "text_of",
     "write",
     "write_study",
     "write_sweep",

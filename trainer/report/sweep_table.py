@@ -51,13 +51,13 @@ def header(sweep: Sweep) -> tuple[str, ...]:
 
 def row(sweep: Sweep, trial: Trial) -> tuple[str, ...]:
     """The cells of the table for a trial; `-` where there is no value."""
-    settings = [_text(trial["settings"].get(path)) for path in sweep["space"]]
+    settings = [text_of(trial["settings"].get(path)) for path in sweep["space"]]
     status = trial["status"]
     if status == "pruned" and trial["reported"]:
         status += f" at step {max(map(int, trial['reported']))}"
     if trial["repeats"] is not None:
         status += f", repeats {trial['repeats']}"
-    return (str(trial["number"]), *settings, _text(trial["value"]), status)
+    return (str(trial["number"]), *settings, text_of(trial["value"]), status)
 
 
 def counts(sweep: Sweep) -> str:
@@ -73,10 +73,10 @@ def best_line(sweep: Sweep) -> str:
     if not sweep["best"]:
         return "no trial is complete yet"
     best, names = sweep["best"], labels(sweep)
-    settings = [f"{names[path]} {_text(best['settings'][path])}" for path in names]
+    settings = [f"{names[path]} {text_of(best['settings'][path])}" for path in names]
     return (
         f"best: trial {best['number']} with {', '.join(settings)}: "
-        f"{sweep['metric']} = {_text(best['value'])}"
+        f"{sweep['metric']} = {text_of(best['value'])}"
     )
 
 
@@ -86,7 +86,8 @@ def render_sweep(sweep: Sweep) -> str:
     return "\n".join([*aligned(rows), counts(sweep), best_line(sweep)])
 
 
-def _text(value: Any) -> str:
+def text_of(value: Any) -> str:
+    """A value as people read it: of a float the first digits, `-` for none."""
     if value is None:
         return "-"
     return f"{value:.5g}" if isinstance(value, float) else value_text(value)

@@ -8,10 +8,10 @@ from collections.abc import Sequence
 import optuna
 from optuna.trial import TrialState
 
-from trainer import console, files, locks, optimizers, stages, workdir
+from trainer import console, files, locks, optimizers, report, stages, workdir
 from trainer.cells import Cell, process
 from trainer.checkpoint import latest_position
-from trainer.config import ConfigError, label_of, value_text
+from trainer.config import ConfigError, label_of
 from trainer.events import read_metrics
 from trainer.stages import Session
 from trainer.sweep import results, trials
@@ -59,7 +59,7 @@ def _finish(session: Session, sweep: Sweep, claimed: Claim) -> None:
     """Trains a trial, and tells Optuna what came of it."""
     paths = list(claimed.settings)
     text = ", ".join(
-        f"{label_of(path, paths)} {value_text(value)}"
+        f"{label_of(path, paths)} {report.text_of(value)}"
         for path, value in claimed.settings.items()
     )
     console.say(f"trial {claimed.trial.number}: {text}")
