@@ -57,6 +57,20 @@ def is_trainer(words: Sequence[str]) -> bool:
     return ("-m", "trainer") in itertools.pairwise(words)
 
 
+def check_for_group(words: Sequence[str]) -> None:
+    """Looks whether several workers can run the program together.
+
+    Raises:
+      LaunchError: it is a sweep, whose processes are no workers of one another.
+    """
+    if is_trainer(words) and ("trainer", "sweep") in itertools.pairwise(words):
+        raise LaunchError(
+            "the program must be one that workers run together, got python -m trainer "
+            "sweep, whose trials are trained by one process each; start it several "
+            "times with the same --workdir, without launch: they share the trials"
+        )
+
+
 def unusable_flag(error: flags.Error, *, command: str) -> LaunchError:
     """What to say of a flag that is unknown or malformed."""
     no_number = _NO_NUMBER.match(str(error))

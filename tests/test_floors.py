@@ -12,7 +12,7 @@ FLOORS = (
     {"__init__.py", "config/", "calibration.py", "class_bias.py", "cluster.py"}
     | {"console.py", "exit_codes.py", "files.py"}
     | {"memory.py", "noise.py", "verdict.py"},
-    {"folders.py", "rendezvous.py", "termination.py", "workdir.py"},
+    {"folders.py", "locks.py", "rendezvous.py", "termination.py", "workdir.py"},
     {
         "attempts.py",
         "distribution.py",
@@ -35,8 +35,8 @@ FLOORS = (
     },
     {"step.py", "loop.py"},
     {"stages/"},
-    {"start.py"},
-    {"sweep.py", "watch.py", "crossval.py", "doctor/", "predict/", "study/"},
+    {"start.py", "cells/"},
+    {"doctor/", "predict/", "study/", "sweep/", "watch/"},
     {"commands/"},
     {"main.py", "__main__.py"},
 )

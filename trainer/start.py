@@ -15,9 +15,16 @@ if TYPE_CHECKING:
 
 @contextlib.contextmanager
 def session(
-    command: str, settings: Config, path: epath.Path, own: cluster.Cluster | None
+    command: str,
+    settings: Config,
+    path: epath.Path,
+    own: cluster.Cluster | None,
+    *,
+    is_counted: bool = True,
 ) -> Iterator["Session"]:
     """The session of `command` in the workdir `path`; workers leave it together.
+
+    The start of a command that others run there at the same time is not counted.
 
     Raises:
       BudgetSpentError: too many starts in a row were for nothing.
@@ -28,7 +35,7 @@ def session(
         watchdog_secs=settings.runtime.watchdog_secs,
     )
     with contextlib.ExitStack() as stack:
-        if own is None or own.is_chief:
+        if is_counted and (own is None or own.is_chief):
             stack.enter_context(_counted(settings, path))
         stack.enter_context(end.listening())
         # TensorFlow takes seconds to load, which wrong settings and a finished run do

@@ -37,6 +37,10 @@ STUDY = "study.json"
 CELLS = "cells"
 DIVERGED = "diverged.json"  # of a cell that came to nothing
 
+# Of a sweep, whose trials are cells.
+SWEEP = "sweep.json"
+BEST = "best.toml"
+
 # Of the report and of each training.
 TENSORBOARD = "tensorboard"
 
@@ -137,12 +141,23 @@ def check(workdir: epath.Path, config: Config) -> None:
     Raises:
       ConfigError: it holds a run with another config.
     """
+    with files.reached(workdir):
+        # Nothing is lost where a mistake in the config ended the run before it trained.
+        is_bound = _holds_training(workdir)
+    if is_bound:
+        check_same(workdir, config)
+
+
+def check_same(workdir: epath.Path, config: Config) -> None:
+    """Finds that the config in the workdir, if there is one, is this run's.
+
+    Raises:
+      ConfigError: it is another run's.
+    """
     path = workdir / CONFIG
     with files.reached(workdir):
         changed = differences(_read(path), resolved(config)) if path.exists() else []
-        # Nothing is lost where a mistake in the config ended the run before it trained.
-        is_others = bool(changed) and _holds_training(workdir)
-    if is_others:
+    if changed:
         raise ConfigError(
             f"--workdir {workdir} holds a run with another config "
             f"({'; '.join(changed)}); choose another --workdir, or set these back"

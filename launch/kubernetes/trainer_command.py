@@ -7,7 +7,7 @@ from launch.errors import LaunchError
 
 _COMMANDS = (
     *("run", "teacher", "soft-targets", "student", "baseline", "finetune"),
-    *("evaluate", "report", "crossval", "doctor", "study"),
+    *("evaluate", "report", "crossval", "doctor", "study", "sweep"),
     *("export", "registry register"),
     *("soft-targets plan", "soft-targets build", "soft-targets verify"),
     *("soft-targets extend", "soft-targets info"),

@@ -13,6 +13,7 @@ from trainer.commands import (
     report,
     stages,
     study,
+    sweep,
 )
 from trainer.commands.command_line import CommandLine, UsageError, define_flags, read
 from trainer.exit_codes import DONE
@@ -31,6 +32,7 @@ commands:
             of caches: {", ".join(stages.ACTIONS)}
   crossval  students that learn from all folds but one, measured on that one
   study     every cell of the config's [study]; one teacher, one table
+  sweep     trials of the settings in [sweep.space]; the best one is tested
   export    a finished model as SavedModel, .keras and TFLite, and how exact they are
   registry ACTION
             register a finished model; list; show, promote NAME@VERSION; compare several
@@ -84,6 +86,7 @@ COMMANDS: dict[str, Command] = {
     "crossval": _stages("crossval"),
     "doctor": Command(run=doctor.examine),
     "study": Command(run=study.run),
+    "sweep": Command(run=sweep.run),
     **{name: _stages(name) for name in stages.LEAVING},
     "registry list": _registry("list"),
     "registry show": _registry("show", fewest=1, most=1),

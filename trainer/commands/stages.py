@@ -3,7 +3,7 @@
 from etils import epath
 
 from trainer import cluster, config, files, start, workdir
-from trainer.commands import study
+from trainer.commands import study, sweep
 from trainer.commands.command_line import CommandLine
 from trainer.exit_codes import DONE
 
@@ -18,6 +18,9 @@ _READING_ACTIONS = ("plan", "verify", "info")
 # What takes a finished model out of the run.
 LEAVING = ("export", "registry register")
 
+# What a workdir may hold instead of one run, by the name of its results.
+_REDRAWN = {"study": study.redraw, "sweep": sweep.redraw}
+
 
 def run(names: tuple[str, ...], line: CommandLine) -> int:
     """Runs the stages `names`; of all NAMES those that the config asks for."""
@@ -25,16 +28,16 @@ def run(names: tuple[str, ...], line: CommandLine) -> int:
     path = line.workdir()
     own = cluster.read()
     is_chief = own is None or own.is_chief
-    is_study = files.is_there(path / workdir.STUDY)
-    if is_study and "evaluate" in names:
+    held = [kind for kind in _REDRAWN if files.is_there(path / f"{kind}.json")]
+    if held and "evaluate" in names:
         raise config.ConfigError(
-            f"--workdir must be of one run, got {path}, which holds a study; choose "
-            "another --workdir"
+            f"--workdir must be of one run, got {path}, which holds a {held[0]}; "
+            "choose another --workdir"
         )
     if is_chief:
         workdir.claim(path, settings)
-    if is_study and names == ("report",):
-        return study.redraw(path) if is_chief else DONE
+    if held and names == ("report",):
+        return _REDRAWN[held[0]](path) if is_chief else DONE
     is_finished = names == NAMES and workdir.is_finished(path, settings)
     if own and _is_for_chief_alone(names, path, settings):
         if not is_chief:

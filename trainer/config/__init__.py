@@ -26,7 +26,7 @@ from trainer.config.models import (
     SqueezenetOptions,
 )
 from trainer.config.predict import PredictConfig
-from trainer.config.reader import load
+from trainer.config.reader import load, written
 from trainer.config.registry import (
     LATEST,
     PROMOTED,
@@ -44,7 +44,8 @@ from trainer.config.schema import (
     StudentConfig,
     TeacherConfig,
 )
-from trainer.config.study import Settings, StudyConfig, value_text
+from trainer.config.study import Settings, StudyConfig, label_of, value_text
+from trainer.config.sweep import Axis, BanditOptions, MedianOptions, SweepConfig
 from trainer.config.training import (
     AdamOptions,
     ConstantOptions,
@@ -60,6 +61,8 @@ __all__ = [
     "PROMOTED",
     "AdamOptions",
     "ApplicationOptions",
+    "Axis",
+    "BanditOptions",
     "CnnOptions",
     "Config",
     "ConfigError",
@@ -74,6 +77,7 @@ __all__ = [
     "EvaluateConfig",
     "ExportConfig",
     "InceptionCropOptions",
+    "MedianOptions",
     "MemberConfig",
     "MlpOptions",
     "NoAugmentOptions",
@@ -90,6 +94,7 @@ __all__ = [
     "StepOptions",
     "StudentConfig",
     "StudyConfig",
+    "SweepConfig",
     "TeacherConfig",
     "TrainConfig",
     "UnlabeledConfig",
@@ -100,9 +105,11 @@ __all__ = [
     "from_resolved",
     "identity",
     "is_reference",
+    "label_of",
     "load",
     "reference",
     "resolved",
     "value_text",
     "without_run",
+    "written",
 ]

@@ -20,3 +20,34 @@ def nearest(name: str, known: Iterable[str]) -> str:
     close = difflib.get_close_matches(name, names, n=1, cutoff=0.5)
     suggestion = f"did you mean {close[0]!r}? " if close else ""
     return f"{suggestion}known: {', '.join(names) or 'none; remove it'}"
+
+
+def join(path: str, name: str) -> str:
+    """The path of the setting `name` in the section `path`."""
+    return f"{path}.{name}" if path else name
+
+
+def no_section(path: str, settings: object) -> ConfigError:
+    """Says that the `settings` that came for the section `path` are none."""
+    written = f"[{header(path)}]"
+    if path.endswith("]"):
+        written = f"[{written}]"  # one of a list
+    setting = settable(path)
+    way = f"{setting}=VALUE" if setting != path else f"{path}.FIELD=VALUE"
+    return ConfigError(
+        f"{path} must be a section, got {settings!r}; "
+        f"write {written} in the file, or --set={way}"
+    )
+
+
+def settable(path: str) -> str:
+    """What --set takes to change the setting `path`: of a list the whole."""
+    return path.partition("[")[0]
+
+
+def broken(path: str, rule: str, value: object) -> ConfigError:
+    """Says that the setting `path` "must be" + `rule`, and is not: it is `value`."""
+    return ConfigError(
+        f"{path} must be {rule}, got {value!r}; "
+        f"change it in the file or with --set={settable(path)}=VALUE"
+    )

@@ -8,10 +8,12 @@ from typing import Any
 from trainer.config.schema import Config
 
 # A run may move to other devices and disks, be asked for more when its models are
-# evaluated, predict or leave it, and have others beside it, of a study or a
+# A run may move to other devices and disks, be asked for more when its models are
+# evaluated, predict or leave it, and have others beside it, of a study, a sweep or a
 # cross-validation. It stays the same run.
 _MOVABLE = (
-    *("runtime", "evaluate", "predict", "crossval", "study", "export", "registry"),
+    *("runtime", "evaluate", "predict", "crossval", "study", "sweep", "export"),
+    "registry",
     *("data.data_dir", "distill.soft_targets_dir"),
 )
 

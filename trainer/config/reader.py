@@ -11,7 +11,16 @@ import typing
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Annotated, Any, Literal
 
-from trainer.config.errors import ConfigError, header, nearest
+from trainer.config.axes import axes, check_plain
+from trainer.config.errors import (
+    ConfigError,
+    broken,
+    join,
+    nearest,
+    no_section,
+    settable,
+)
+from trainer.config.identity import flatten, resolved
 from trainer.config.rules import OptionsOf
 from trainer.config.schema import Config, EnsembleConfig, TeacherConfig
 from trainer.config.study import Settings
@@ -29,39 +38,66 @@ def load(
 ) -> Config:
     """Reads `path`, applies each "section.field=value", checks, and builds the Config.
 
-    With the settings of a `cell` it is that one run of the study.
+    With the settings of a `cell` it is that one run of the study or of the sweep.
 
     Raises:
       ConfigError: the file is missing or no TOML, or a setting breaks a rule.
     """
-    settings = _read_toml(path)
-    for override in overrides:
-        _override(settings, override)
-    if cell is not None:
-        settings = _of_cell(settings, cell)
+    settings = written(path, overrides, cell=cell)
     try:
         config = typing.cast(Config, _build(Config, settings, ""))
         if config.study:
             for name, of_cell in config.study.cells.items():
                 _check_cell(settings, name, of_cell)
             config.study.check_shared()
+        if config.sweep:
+            config.sweep.axes(
+                lambda cell: flatten(resolved(_as_cell(settings, cell, "sweep.space")))
+            )
     except ConfigError as error:
         raise ConfigError(f"{path}: {error}") from None
     return config
 
 
+def written(
+    path: str, overrides: Iterable[str] = (), *, cell: Settings | None = None
+) -> dict[str, Any]:
+    """The settings that `path` and the overrides write down, as TOML has them.
+
+    With the settings of a `cell` they are those of that one run.
+
+    Raises:
+      ConfigError: the file is missing or no TOML, or a setting cannot be put into it.
+    """
+    settings = _read_toml(path)
+    for override in overrides:
+        _override(settings, override)
+    if cell is None:
+        return settings
+    section = "sweep.space" if "sweep" in settings else "study.grid"
+    try:
+        return _of_cell(settings, cell, section)
+    except ConfigError as error:
+        raise ConfigError(f"{path}: {error}") from None
+
+
 def _check_cell(settings: Settings, name: str, cell: Settings) -> None:
     try:
-        _build(Config, _of_cell(settings, cell), "")
+        _as_cell(settings, cell, "study.grid")
     except ConfigError as error:
         raise ConfigError(f"study.grid, cell {name}: {error}") from None
 
 
-def _of_cell(settings: Settings, cell: Settings) -> dict[str, Any]:
-    """The settings of a file as a cell of its study has them."""
-    own = copy.deepcopy({k: v for k, v in settings.items() if k != "study"})
+def _as_cell(settings: Settings, cell: Settings, section: str) -> Config:
+    return typing.cast(Config, _build(Config, _of_cell(settings, cell, section), ""))
+
+
+def _of_cell(settings: Settings, cell: Settings, section: str) -> dict[str, Any]:
+    """The settings of a file as a cell of its study or its sweep has them."""
+    others = ("study", "sweep")
+    own = copy.deepcopy({k: v for k, v in settings.items() if k not in others})
     for path, value in cell.items():
-        _put(own, path.split("."), value, given=f"study.grid {path!r}")
+        _put(own, path.split("."), value, given=f"{section} {path!r}")
     return own
 
 
@@ -127,14 +163,14 @@ def _build(cls: type, settings: object, path: str, owner: str = "") -> Any:
     Options have an `owner`, as in "model 'mlp'", which messages name.
     """
     if not isinstance(settings, Mapping):
-        raise _no_section(path, settings)
+        raise no_section(path, settings)
     hints = typing.get_type_hints(cls, include_extras=True)
     fields = {field.name: field for field in dataclasses.fields(cls)}
     for name in settings:
         if name not in fields:
             of = f" of {owner}" if owner else ""
             raise ConfigError(
-                f"{_join(path, name)} is not a setting{of}; {nearest(name, fields)}"
+                f"{join(path, name)} is not a setting{of}; {nearest(name, fields)}"
             )
     values: dict[str, Any] = {}
     for name, field in fields.items():
@@ -146,20 +182,16 @@ def _build(cls: type, settings: object, path: str, owner: str = "") -> Any:
                 options, owner, settings.get(name, {}), path, name
             )
         elif name in settings:
-            values[name] = _value(hints[name], settings[name], _join(path, name))
+            values[name] = _value(hints[name], settings[name], join(path, name))
         elif field.default is not dataclasses.MISSING:
             values[name] = field.default
         else:
-            setting = _join(path, name)
+            setting = join(path, name)
             raise ConfigError(
                 f"{setting} is missing and has no default; "
-                f"add it to the file or with --set={_settable(setting)}=VALUE"
+                f"add it to the file or with --set={settable(setting)}=VALUE"
             )
     return cls(**values)
-
-
-def _join(path: str, name: str) -> str:
-    return f"{path}.{name}" if path else name
 
 
 def _options_rule(hint: Any) -> OptionsOf | None:
@@ -172,17 +204,17 @@ def _options_rule(hint: Any) -> OptionsOf | None:
 def _build_options(
     rule: OptionsOf, owner: str, settings: object, path: str, name: str
 ) -> Any:
-    options = _join(path, name)
+    options = join(path, name)
     if owner in rule.table:
         return _build(rule.table[owner], settings, options, f"{rule.field} {owner!r}")
     if rule.field == "model" and ":" in owner:
         if not isinstance(settings, Mapping):
-            raise _no_section(options, settings)
-        _check_plain(settings, options)
+            raise no_section(options, settings)
+        check_plain(settings, options)
         return dict(settings)  # a user's own model checks its own keyword arguments
     owned = " or package.module:function" if rule.field == "model" else ""
     raise ConfigError(
-        f"{_join(path, rule.field)} must be a known name{owned}, got {owner!r}; "
+        f"{join(path, rule.field)} must be a known name{owned}, got {owner!r}; "
         f"{nearest(owner, rule.table)}"
     )
 
@@ -195,34 +227,45 @@ def _value(hint: Any, value: object, path: str) -> Any:
         checked = _value(inner, value, path)
         for rule in rules:
             if not rule.holds(checked):
-                raise _broken(path, rule.text, value)
+                raise broken(path, rule.text, value)
         return checked
     if origin is Literal:
         choices = typing.get_args(hint)
         if value not in choices:
-            raise _broken(path, "one of " + ", ".join(map(repr, choices)), value)
+            raise broken(path, "one of " + ", ".join(map(repr, choices)), value)
         return value
     if origin is tuple:
         if not isinstance(value, list):
-            raise _broken(path, "a list", value)
+            raise broken(path, "a list", value)
         item = typing.get_args(hint)[0]
         return tuple(_value(item, v, f"{path}[{i}]") for i, v in enumerate(value))
     if origin is dict:
-        return _axes(value, path)
+        given = typing.get_args(hint)[1]
+        return {
+            axis: _value(given, item, join(path, axis))
+            for axis, item in axes(value, path).items()
+        }
     if origin is types.UnionType:
         return _value(_one_of(typing.get_args(hint), value, path), value, path)
     if dataclasses.is_dataclass(hint):
         return _build(typing.cast(type, hint), value, path)
+    if hint is Any:
+        check_plain(value, path)
+        return value
     if hint is float and type(value) is int and abs(value) <= sys.float_info.max:
         return float(value)
     if type(value) is not hint or (type(value) is float and not math.isfinite(value)):
-        raise _broken(path, _TYPE_NAMES[hint], value)
+        raise broken(path, _TYPE_NAMES[hint], value)
     return value
 
 
 def _one_of(sections: tuple[type, ...], value: object, path: str) -> type:
-    """Of `Section | None` the section, of the teacher's two the one that `value` is."""
+    """Of `Section | None` the section, of two others the one that `value` is."""
     first, other = sections
+    if typing.get_origin(other) is tuple and not isinstance(value, Mapping):
+        if isinstance(value, list):
+            return other
+        raise broken(path, "a list, or a range {low = NUMBER, high = NUMBER}", value)
     is_ensemble = isinstance(value, Mapping) and "members" in value
     if other is not EnsembleConfig or not is_ensemble:
         return first
@@ -236,61 +279,3 @@ def _one_of(sections: tuple[type, ...], value: object, path: str) -> type:
             "into its member"
         )
     return other
-
-
-def _axes(value: object, path: str) -> dict[str, tuple[Any, ...]]:
-    """Lists by the paths of settings, which may be written as nested tables."""
-    if not isinstance(value, Mapping):
-        raise _no_section(path, value)
-    axes: dict[str, tuple[Any, ...]] = {}
-    for name, item in value.items():
-        if isinstance(item, Mapping):
-            inner = _axes(item, _join(path, name))
-            found = {_join(name, end): values for end, values in inner.items()}
-        elif isinstance(item, list):
-            _check_plain(item, _join(path, name))
-            found = {name: tuple(item)}
-        else:
-            raise _broken(_join(path, name), "a list", item)
-        for axis in axes.keys() & found.keys():
-            raise _broken(_join(path, axis), "written once", value)
-        axes |= found
-    return axes
-
-
-def _check_plain(value: object, path: str) -> None:
-    """Refuses what config.json cannot hold, or what would not equal itself."""
-    if isinstance(value, dict):
-        for name, item in value.items():
-            _check_plain(item, _join(path, name))
-    elif isinstance(value, list):
-        for i, item in enumerate(value):
-            _check_plain(item, f"{path}[{i}]")
-    elif type(value) not in (str, int, bool) and not (
-        type(value) is float and math.isfinite(value)
-    ):
-        raise _broken(path, "text, a finite number, true or false", value)
-
-
-def _no_section(path: str, settings: object) -> ConfigError:
-    written = f"[{header(path)}]"
-    if path.endswith("]"):
-        written = f"[{written}]"  # one of a list
-    setting = _settable(path)
-    way = f"{setting}=VALUE" if setting != path else f"{path}.FIELD=VALUE"
-    return ConfigError(
-        f"{path} must be a section, got {settings!r}; "
-        f"write {written} in the file, or --set={way}"
-    )
-
-
-def _settable(path: str) -> str:
-    """What --set takes to change the setting `path`: of a list the whole."""
-    return path.partition("[")[0]
-
-
-def _broken(path: str, rule: str, value: object) -> ConfigError:
-    return ConfigError(
-        f"{path} must be {rule}, got {value!r}; "
-        f"change it in the file or with --set={_settable(path)}=VALUE"
-    )

@@ -18,6 +18,7 @@ from trainer.config.registry import Reference, RegistryConfig
 from trainer.config.rules import FILLED, OptionsOf, above, at_least, between
 from trainer.config.runtime import RuntimeConfig
 from trainer.config.study import StudyConfig
+from trainer.config.sweep import SweepConfig
 from trainer.config.training import TrainConfig
 
 Seed = Annotated[int, between(0, 2**31 - 1)]
@@ -93,6 +94,7 @@ class Config:
     registry: RegistryConfig = RegistryConfig()
     runtime: RuntimeConfig = RuntimeConfig()
     study: StudyConfig | None = None  # variants of this run, for the study command
+    sweep: SweepConfig | None = None  # settings to be found, for the sweep command
 
     @property
     def teachers(self) -> dict[str, TeacherConfig]:

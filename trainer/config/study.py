@@ -5,13 +5,13 @@ import hashlib
 import itertools
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from trainer.config.errors import ConfigError
 
 # What neither trains another teacher nor is tested on other examples.
-_OF_STUDENTS = (
+OF_STUDENTS = (
     *("seeds", "student", "distill", "finetune"),
     *("data.exclude_labels", "data.transfer_split", "data.unlabeled"),
 )
@@ -30,7 +30,7 @@ class StudyConfig:
     @property
     def labels(self) -> dict[str, str]:
         """Of each setting the shortest end of its path that no other one has."""
-        return {path: _label(path, list(self.grid)) for path in self.grid}
+        return {path: label_of(path, list(self.grid)) for path in self.grid}
 
     @property
     def cells(self) -> dict[str, Settings]:
@@ -55,19 +55,7 @@ class StudyConfig:
         Raises:
           ConfigError: it names the first of them.
         """
-        for path in self.grid:
-            of_students = any(
-                path == name or path.startswith(f"{name}.") for name in _OF_STUDENTS
-            )
-            if of_students and path != "distill.soft_targets_dir":
-                continue
-            is_view = path.startswith("data.augment")
-            way = f"use student.train.{path[5:]}" if is_view else "run it by itself"
-            raise ConfigError(
-                f"study.grid must vary settings of {', '.join(_OF_STUDENTS)}, since "
-                f"all cells share one teacher, one test split and one cache, got "
-                f"{path!r}; {way}"
-            )
+        check_shared("study.grid", self.grid, OF_STUDENTS)
 
     def __post_init__(self) -> None:
         """Checks that the grid has cells, and none twice."""
@@ -77,7 +65,65 @@ class StudyConfig:
                 '"distill.temperature" = [2.0, 8.0]'
             )
         for path, values in self.grid.items():
-            _check_values(path, values)
+            check_values("study.grid", path, values)
+
+
+def check_shared(
+    section: str, paths: Iterable[str], of_students: Sequence[str]
+) -> None:
+    """Refuses settings in which runs that share teacher and test cannot differ.
+
+    Raises:
+      ConfigError: it names the first of `paths` that is in none of `of_students`.
+    """
+    for path in paths:
+        is_free = any(
+            path == name or path.startswith(f"{name}.") for name in of_students
+        )
+        if is_free and path != "distill.soft_targets_dir":
+            continue
+        is_view = path.startswith("data.augment")
+        way = f"use student.train.{path[5:]}" if is_view else "run it by itself"
+        raise ConfigError(
+            f"{section} must vary settings of {', '.join(of_students)}, since "
+            f"all cells share one teacher, one test split and one cache, got "
+            f"{path!r}; {way}"
+        )
+
+
+def check_values(section: str, path: str, values: Sequence[Any]) -> None:
+    """Refuses no values for the setting `path`, one twice, and whole sections.
+
+    Raises:
+      ConfigError: it says what is wrong in `section`.
+    """
+    if not values:
+        raise ConfigError(
+            f"{section} must have values for {path!r}, got an empty list; add some, "
+            "or remove the setting"
+        )
+    for i, value in enumerate(values):
+        if isinstance(value, dict):
+            raise ConfigError(
+                f"{section} must have values of one setting for {path!r}, got the "
+                f"section {value!r}; name each of its settings, as in '{path}.FIELD'"
+            )
+        if value in values[:i]:
+            raise ConfigError(
+                f"{section} must name each value once for {path!r}, got {value!r} "
+                "twice; remove one"
+            )
+
+
+def label_of(path: str, paths: Sequence[str]) -> str:
+    """The shortest end of `path` that no other one of `paths` has."""
+    parts = path.split(".")
+    ends = (".".join(parts[-length:]) for length in range(1, len(parts)))
+    others = [f".{other}" for other in paths if other != path]
+    return next(
+        (end for end in ends if not any(other.endswith(f".{end}") for other in others)),
+        path,
+    )
 
 
 def value_text(value: Any) -> str:
@@ -87,35 +133,6 @@ def value_text(value: Any) -> str:
     if isinstance(value, float):
         return repr(value).removesuffix(".0")
     return str(value).lower() if isinstance(value, bool) else str(value)
-
-
-def _check_values(path: str, values: Sequence[Any]) -> None:
-    if not values:
-        raise ConfigError(
-            f"study.grid must have values for {path!r}, got an empty list; add some, "
-            "or remove the setting"
-        )
-    for i, value in enumerate(values):
-        if isinstance(value, dict):
-            raise ConfigError(
-                f"study.grid must have values of one setting for {path!r}, got the "
-                f"section {value!r}; name each of its settings, as in '{path}.FIELD'"
-            )
-        if value in values[:i]:
-            raise ConfigError(
-                f"study.grid must name each value once for {path!r}, got {value!r} "
-                "twice; remove one"
-            )
-
-
-def _label(path: str, paths: Sequence[str]) -> str:
-    parts = path.split(".")
-    ends = (".".join(parts[-length:]) for length in range(1, len(parts)))
-    others = [f".{other}" for other in paths if other != path]
-    return next(
-        (end for end in ends if not any(other.endswith(f".{end}") for other in others)),
-        path,
-    )
 
 
 def _texts(values: Sequence[Any]) -> dict[str, Any]:

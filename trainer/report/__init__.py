@@ -14,6 +14,7 @@ from trainer.report import compared, compared_table
 from trainer.report.conclusion import summary
 from trainer.report.inputs import ReportError, read_classes, read_results
 from trainer.report.study_table import read_study, render_study
+from trainer.report.sweep_table import read_sweep, render_sweep, text_of
 from trainer.report.table import Comparison, comparison, render
 from trainer.workdir import REPORT
 
@@ -26,12 +27,16 @@ __all__ = [
     "read_classes",
     "read_results",
     "read_study",
+    "read_sweep",
     "render",
     "render_study",
+    "render_sweep",
     "study_outcome",
     "summary",
+    "text_of",
     "write",
     "write_study",
+    "write_sweep",
 ]
 
 
@@ -53,6 +58,17 @@ def write_study(workdir: epath.Path) -> epath.Path:
       ReportError: study.json is missing or malformed, or matplotlib is not installed.
     """
     from trainer.report.study_page import write as write_page
+
+    return write_page(workdir)
+
+
+def write_sweep(workdir: epath.Path) -> epath.Path:
+    """Writes the page of a sweep: see `trainer.report.sweep_page.write`.
+
+    Raises:
+      ReportError: sweep.json is missing or malformed, or matplotlib is not installed.
+    """
+    from trainer.report.sweep_page import write as write_page
 
     return write_page(workdir)
 

@@ -80,4 +80,5 @@ __all__ = [
     "open_session",
     "report",
     "run",
+    "student",
 ]

@@ -14,6 +14,9 @@ from trainer.config import DataConfig, TrainConfig
 from trainer.stages.session import Session
 from trainer.workdir import CHECKPOINTS
 
+# Is told of the evaluation after a step, once it is written; may end the training.
+Follow = Callable[[int, dict[str, float]], None]
+
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Training:
@@ -31,6 +34,7 @@ class Training:
     validate: Callable[[np.ndarray], dict[str, float]]  # of validation logits [M, C]
     views: data.Views  # of the examples, where they are augmented
     beside: data.Beside | None = None  # what batches bring with the examples
+    follow: Follow = lambda step, metrics: None
 
     @property
     def title(self) -> str:

@@ -1,5 +1,6 @@
 """The student stage: for each seed, distil the teacher into a student."""
 
+import dataclasses
 import functools
 from collections.abc import Callable, Sequence
 
@@ -10,13 +11,16 @@ from trainer import core, data, evaluate, soft_targets
 from trainer.config import EnsembleConfig
 from trainer.stages import training
 from trainer.stages.check import check_pairs
-from trainer.stages.learner import Training
+from trainer.stages.learner import Follow, Training
 from trainer.stages.session import Session
 from trainer.stages.soft_targets import caches
 
 
-def student(session: Session) -> None:
-    """Writes student/seed-S/model.keras for each seed, unless it is there."""
+def student(session: Session, *, follow: Follow = lambda step, metrics: None) -> None:
+    """Writes student/seed-S/model.keras for each seed, unless it is there.
+
+    The training of the first seed is what `follow` follows.
+    """
     waiting = [
         seed
         for seed in session.config.seeds
@@ -26,7 +30,10 @@ def student(session: Session) -> None:
         return
     taught = lessons(session)
     for seed in waiting:
-        training.train(session, taught(seed))
+        planned = taught(seed)
+        if seed == session.config.seeds[0]:
+            planned = dataclasses.replace(planned, follow=follow)
+        training.train(session, planned)
 
 
 def lessons(session: Session) -> Callable[[int], Training]:

@@ -10,7 +10,7 @@ from trainer import data, files, loop, profiler
 from trainer.checkpoint import latest_position
 from trainer.config import RuntimeConfig
 from trainer.stages.journal import journal
-from trainer.stages.learner import Learner, Training, start
+from trainer.stages.learner import Follow, Learner, Training, start
 from trainer.stages.selection import Selection
 from trainer.stages.session import Session
 from trainer.workdir import CHECKPOINTS, FINISHED, LAST, PROFILE
@@ -103,7 +103,7 @@ def _run_loop(
                 run_steps=run_steps,
                 advance=written.advance,
                 evaluate=evaluate,
-                write=written.write,
+                write=_followed(written.write, training.follow),
                 is_best=selection.is_best,
                 is_exhausted=selection.is_exhausted,
                 save=written.save,
@@ -118,6 +118,14 @@ def _run_loop(
             examples_per_step=training.section.global_batch_size,
             setting=f"{training.setting}.learning_rate",
         )
+
+
+def _followed(write: Follow, follow: Follow) -> Follow:
+    def write_and_tell(step: int, metrics: loop.Metrics) -> None:
+        write(step, metrics)
+        follow(step, metrics)
+
+    return write_and_tell
 
 
 def _cadence(runtime: RuntimeConfig) -> loop.Cadence:

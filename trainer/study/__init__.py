@@ -9,9 +9,10 @@ from collections.abc import Sequence
 from etils import epath
 
 from trainer import cluster, console, files, report, start, workdir
+from trainer.cells import Cell
 from trainer.config import Config, ConfigError
 from trainer.study import results
-from trainer.study.cells import Cell, cells_of, sharing
+from trainer.study.cells import cells_of
 
 
 def run(
@@ -94,4 +95,4 @@ def _can_draw() -> bool:
     return importlib.util.find_spec("matplotlib") is not None
 
 
-__all__ = ["Cell", "cells_of", "check_converged", "redraw", "run", "sharing"]
+__all__ = ["cells_of", "check_converged", "redraw", "run"]

@@ -5,7 +5,8 @@ from collections.abc import Sequence
 from etils import epath
 
 from trainer import console, files, workdir
-from trainer.study.cells import Cell, baseline_identity
+from trainer.cells import Cell
+from trainer.study.cells import baseline_identity
 
 
 def take_over(cell: Cell, others: Sequence[Cell]) -> None:

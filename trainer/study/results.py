@@ -6,8 +6,8 @@ from typing import Any
 from etils import epath
 
 from trainer import files, report, workdir
+from trainer.cells import Cell
 from trainer.config import Config
-from trainer.study.cells import Cell
 
 
 def write(path: epath.Path, study: Config, cells: Sequence[Cell]) -> None:

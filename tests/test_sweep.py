@@ -1,0 +1,187 @@
+"""Whole sweeps: processes that share trials, kills, the run of the best settings."""
+
+import json
+import os
+import pathlib
+import signal
+import subprocess
+import sys
+import time
+import tomllib
+
+import pytest
+
+from tests import runs, test_study
+from tests.conftest import REPOSITORY
+from trainer import main
+from trainer.events import read_metrics
+
+pytestmark = pytest.mark.slow
+
+SWEEP = """
+[sweep]
+trials = 20
+pruner = "median"
+pruner_options.startup_trials = 3
+
+[sweep.space]
+"distill.temperature" = {low = 1, high = 20, log = true}
+"distill.alpha" = {low = 0, high = 1}
+"""
+
+
+def write_config(folder: pathlib.Path, more: str = SWEEP) -> pathlib.Path:
+    """The config of a study's test, with a sweep in the study's place."""
+    path = test_study.write_config(folder)
+    text = path.read_text()
+    text = text[: text.index("[study.grid]")].replace("dropout = 0.1", "dropout = 0.0")
+    path.write_text(
+        text.replace("save_every_steps = 10", "save_every_steps = 2") + more
+    )
+    return path
+
+
+def sweep_of(workdir: pathlib.Path) -> dict:
+    return json.loads((workdir / "sweep.json").read_text())
+
+
+def wait_for_trial(process: subprocess.Popen, workdir: pathlib.Path) -> pathlib.Path:
+    """The student's folder of a trial, once its training has begun."""
+    deadline = time.monotonic() + 280
+    while True:
+        for folder in workdir.glob("cells/*/student/seed-0"):
+            if read_metrics(folder / "metrics.jsonl"):
+                return folder
+        assert process.poll() is None, process.communicate()[1]
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+
+
+def test_two_processes_share_twenty_trials_of_which_a_killed_one_is_repeated(tmp_path):
+    config, workdir = write_config(tmp_path), tmp_path / "workdir"
+    first = runs.start("sweep", config, workdir)
+    wait_for_trial(first, workdir)
+    first.send_signal(signal.SIGKILL)
+    first.communicate()
+    both = [runs.start("sweep", config, workdir) for _ in range(2)]
+    ended = [runs.finish(process) for process in both]
+    assert [code for code, _, _ in ended] == [0, 0], ended[0][2] + ended[1][2]
+    assert all("\ntrainer: trial " in err for _, _, err in ended)
+    sweep = sweep_of(workdir)
+    states = [trial["status"] for trial in sweep["trials"]]
+    assert states[0] == "failed"
+    assert set(states[1:]) <= {"complete", "pruned"}
+    assert len(states) == 21
+    assert [t["repeats"] for t in sweep["trials"] if t["cell"] == "trial-000"] == [
+        *(None, 0),
+    ]
+    # One teacher, one cache, and one look at the test split.
+    assert len(list(workdir.glob("**/teacher/metrics.jsonl"))) == 1
+    assert len(list(workdir.rglob("manifest.json"))) == 1
+    best = workdir / "cells" / sweep["best"]["cell"]
+    assert list(workdir.rglob("results.json")) == [best / "results.json"]
+    values = [t["value"] for t in sweep["trials"] if t["status"] == "complete"]
+    assert sweep["best"]["value"] == max(values)
+    for name in ("index.html", "sweep_settings.png", "sweep_parallel.png"):
+        assert (workdir / "report" / name).stat().st_size > 1000
+    # What ended is not trained again, and a further start tells the same.
+    code, out, err = runs.finish(runs.start("sweep", config, workdir))
+    assert (code, err) == (0, "")
+    assert f"best: {workdir}/best.toml" in out
+    text = (workdir / "best.toml").read_text()
+    number, value = sweep["best"]["number"], sweep["best"]["value"]
+    assert text.startswith(f"# The best trial of a sweep, number {number}: ")
+    assert f"eval/accuracy = {value:.6g}" in text.splitlines()[0]
+    settings = tomllib.loads(text)
+    assert settings["distill"]["alpha"] == sweep["best"]["settings"]["distill.alpha"]
+    assert "sweep" not in settings
+    code, _, err = runs.finish(
+        runs.start("run", workdir / "best.toml", tmp_path / "best")
+    )
+    assert code == 0, err
+    again, tested = (
+        json.loads((folder / "results.json").read_text())["models"]["student"]["test"]
+        for folder in (tmp_path / "best", best)
+    )
+    assert again == tested
+
+
+def test_what_diverges_or_is_refused_leaves_the_others_and_sigterm_costs_nothing(
+    tmp_path,
+):
+    more = (
+        '[sweep]\nsampler = "grid"\nretries = 0\n[sweep.space]\n'
+        '"student.train.learning_rate" = [1e-3, 1e30]\n'
+        '"student.train.steps" = [20, 4]\n'
+        '"student.train.schedule_options.warmup_steps" = [0, 10]\n'
+    )
+    config, workdir = write_config(tmp_path, more), tmp_path / "workdir"
+    process = runs.start("sweep", config, workdir)
+    wait_for_trial(process, workdir)
+    process.send_signal(signal.SIGTERM)
+    assert runs.finish(process)[0] in (143, 0)
+    code, out, err = runs.finish(runs.start("sweep", config, workdir))
+    assert code == 0, err
+    last = {
+        tuple(trial["settings"].values()): trial["status"]
+        for trial in sweep_of(workdir)["trials"]
+    }
+    assert len(last) == 8
+    for (rate, steps, warmup), status in last.items():
+        ended = "complete" if rate < 1 else "diverged"
+        assert status == ("refused" if warmup > steps else ended)
+    assert out.splitlines()[0].split()[0] == "trial"
+    code, again, err = runs.finish(runs.start("report", config, workdir))
+    assert (code, again) == (0, out), err
+    code, _, err = runs.finish(runs.start("run", config, workdir))
+    assert code == main.UNUSABLE
+    assert "which holds a sweep; choose another --workdir" in err
+
+
+def test_a_sweep_is_no_job_of_workers(tmp_path):
+    config, workdir = write_config(tmp_path), tmp_path / "workdir"
+    words = ["local", "--workers=2", "--", "python", "-m"]
+    refused = subprocess.run(
+        [
+            sys.executable,
+            "-m",
+            "launch",
+            *words,
+            *runs.command("sweep", config, workdir),
+        ],
+        cwd=REPOSITORY,
+        capture_output=True,
+        text=True,
+    )
+    assert refused.returncode == 2
+    assert "start it several times with the same --workdir" in refused.stderr
+    assert not workdir.exists()
+    task = {"type": "worker", "index": 0}
+    peers = {"worker": ["127.0.0.1:1", "127.0.0.1:2"]}
+    worker = subprocess.run(
+        [sys.executable, "-m", *runs.command("sweep", config, workdir)],
+        cwd=REPOSITORY,
+        env=os.environ | {"TF_CONFIG": json.dumps({"cluster": peers, "task": task})},
+        capture_output=True,
+        text=True,
+    )
+    assert worker.returncode == main.UNUSABLE
+    assert "got TF_CONFIG with 2 workers; start the same command" in worker.stderr
+
+
+def test_without_optuna_the_way_to_it_is_said(tmp_path):
+    config, workdir = write_config(tmp_path), tmp_path / "workdir"
+    hidden = (
+        "import importlib.util as util, sys; real = util.find_spec; "
+        "util.find_spec = lambda name, *more: "
+        "None if name == 'optuna' else real(name, *more); "
+        "from trainer.main import main; sys.exit(main(sys.argv))"
+    )
+    refused = subprocess.run(
+        [sys.executable, "-c", hidden, *runs.command("sweep", config, workdir)[1:]],
+        cwd=REPOSITORY,
+        capture_output=True,
+        text=True,
+    )
+    assert refused.returncode == main.UNUSABLE
+    assert "run pip install '.[sweep]'" in refused.stderr

@@ -1,0 +1,115 @@
+"""A cell, and what it has from the run that it is a variant of."""
+
+import dataclasses
+import hashlib
+import json
+from typing import Any, TypeVar
+
+from etils import epath
+
+from trainer import workdir
+from trainer.config import (
+    Config,
+    EnsembleConfig,
+    SavedOptions,
+    Settings,
+    TeacherConfig,
+    flatten,
+    resolved,
+)
+
+Network = TypeVar("Network", bound=TeacherConfig)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Cell:
+    """One run of a study or of a sweep."""
+
+    name: str
+    settings: Settings  # what tells it from the others
+    config: Config
+    path: epath.Path  # its workdir
+
+    @property
+    def is_evaluated(self) -> bool:
+        """Whether its models are trained and tested."""
+        return workdir.is_evaluated(self.path, self.config)
+
+    @property
+    def is_diverged(self) -> bool:
+        """Whether one of its trainings came to nothing."""
+        return (self.path / workdir.DIVERGED).exists()
+
+    @property
+    def is_over(self) -> bool:
+        """Whether there is nothing left to be done."""
+        return self.is_diverged or workdir.is_finished(self.path, self.config)
+
+
+def sharing(config: Config, shared: Config, path: epath.Path) -> Config:
+    """`config` with the teacher that the run `shared` trains in the workdir `path`.
+
+    It shares that run's soft targets too where they would be the same.
+    """
+    teacher: TeacherConfig | EnsembleConfig
+    if isinstance(config.teacher, EnsembleConfig):
+        members = [
+            _finished(member, workdir.training_folder(path, role, member.seed))
+            for role, member in zip(
+                config.teachers, config.teacher.members, strict=True
+            )
+        ]
+        teacher = EnsembleConfig(members=tuple(members))
+    else:
+        teacher = _finished(config.teacher, workdir.training_folder(path, "teacher", 0))
+    distill = config.distill
+    if distill.is_cached:
+        folder = workdir.soft_targets_folder(path, config)
+        identity = _cache_identity(config)
+        if identity != _cache_identity(shared):
+            text = json.dumps(identity, sort_keys=True)
+            folder = folder / hashlib.sha256(text.encode()).hexdigest()[:8]
+        distill = dataclasses.replace(distill, soft_targets_dir=str(folder))
+    return dataclasses.replace(config, teacher=teacher, distill=distill)
+
+
+def _finished(network: Network, folder: epath.Path) -> Network:
+    """The network as it is once it is trained in `folder`."""
+    if not network.train:
+        return network
+    file, options = str(folder / workdir.FINISHED), network.options
+    if not isinstance(options, SavedOptions):
+        return dataclasses.replace(network, weights=file, head=None, train=None)
+    # What the study saves takes the images of the data, and gives logits.
+    saved = SavedOptions(path=file, input="zero_to_255")
+    return dataclasses.replace(
+        network, options=saved, image_size=0, head=None, train=None
+    )
+
+
+def _cache_identity(config: Config) -> dict[str, Any]:
+    """What the caches of runs with the same teacher depend on.
+
+    More views are added to a cache, and those of the whole split are in it.
+    """
+    settings = flatten(resolved(config))
+    names = ["distill.soft_targets_dtype", "distill.top_k"]
+    if config.distill.top_k:
+        names += ["distill.temperature", "distill.tail_temperatures"]
+    names += [name for name in settings if name.startswith("data.unlabeled")]
+    identity = {name: settings[name] for name in names}
+    transfer = str(settings.get("data.transfer_split", ""))
+    return identity | {"whole split": transfer.partition("[")[0], **views(config)}
+
+
+def views(config: Config) -> dict[str, Any]:
+    """What says how cached views look; nothing where all look the same."""
+    section = config.student.train
+    chosen = config.data if section.augment == "inherit" else section
+    if chosen.augment == "none":
+        return {}
+    return {
+        "seed": config.seeds[0],
+        "augment": chosen.augment,
+        "options": dataclasses.asdict(chosen.augment_options),
+    }

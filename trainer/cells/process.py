@@ -1,0 +1,58 @@
+"""Cells, one after another in one process; importing this loads TensorFlow."""
+
+import gc
+
+import keras
+from tensorflow.python.framework import ops
+
+from trainer import data, stages, workdir
+from trainer.cells.cell import Cell
+from trainer.config import ConfigError
+from trainer.stages import Session
+
+
+def train_teacher(session: Session) -> None:
+    """Trains the teacher that cells share, where it is trained at all.
+
+    `session` is that of the run whose cells they are.
+    """
+    if any(network.train for network in session.config.teachers.values()):
+        # Of its own, so that what it loads is not kept.
+        whole = session.beside(session.config, session.path)
+        stages.run(whole, ("teacher",), whole=False)
+
+
+def opened(session: Session, cell: Cell) -> Session:
+    """The session of a cell, whose images are those that `session` has listed."""
+    if session.workers.is_chief:
+        # Files that come meanwhile are no part of later cells either.
+        lists = cell.path / workdir.LISTS
+        data.take_over(cell.config.data, session.lists, lists, are_own=True)
+    return session.beside(cell.config, cell.path)
+
+
+def check(session: Session, cell: Cell) -> None:
+    """Looks whether a cell can be run, before any time is spent on it.
+
+    Raises:
+      ConfigError, DataError: it cannot.
+    """
+    forget_models()
+    try:
+        stages.check(opened(session, cell))
+    except (ConfigError, data.DataError) as error:
+        raise type(error)(f"cell {cell.name}: {error}") from error
+
+
+def forget_models() -> None:
+    """Lets go of earlier models, which compiled steps would keep for ever.
+
+    TensorFlow's list of gradients has an entry for each reduction over replicas that
+    was compiled, with the graph around it and the variables in there. There is no
+    public way to shorten it.
+    """
+    keras.backend.clear_session()
+    registered = ops.gradient_registry._registry
+    for name in [name for name in registered if name.startswith("CustomGradient-")]:
+        del registered[name]
+    gc.collect()

@@ -1,0 +1,27 @@
+"""Sweeps: trials trained, and the page drawn again."""
+
+from etils import epath
+
+from trainer import cluster
+from trainer.commands.command_line import CommandLine
+from trainer.exit_codes import DONE
+
+
+def run(line: CommandLine) -> int:
+    """Trains the trials that are left, and prints what came of the sweep."""
+    # Loads NumPy.
+    from trainer import sweep
+
+    settings = line.settings()
+    path = line.workdir()
+    sweep.refuse_cluster(cluster.read())
+    print(sweep.run(line.flags.config, line.flags.set, settings, path))
+    return DONE
+
+
+def redraw(path: epath.Path) -> int:
+    """Writes the report of the sweep in `path` again, and prints its tables."""
+    from trainer import sweep
+
+    print(sweep.redraw(path))
+    return DONE

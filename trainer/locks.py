@@ -1,0 +1,54 @@
+"""Locks that processes hold while they live: they go with them, however they end."""
+
+import contextlib
+import fcntl
+import time
+from collections.abc import Callable, Iterator
+from typing import IO
+
+from etils import epath
+
+from trainer import files
+
+_LOOK_AGAIN_SECS = 0.1
+
+
+def taken(path: epath.Path) -> IO[bytes] | None:
+    """The lock `path`, which closing gives back; None while somebody else has it.
+
+    Raises:
+      StorageError: the file cannot be written.
+    """
+    with files.explained(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        file = open(path, "ab")  # noqa: SIM115 - it is the lock
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        file.close()
+        return None
+    except BaseException:
+        file.close()
+        raise
+    return file
+
+
+@contextlib.contextmanager
+def held(
+    path: epath.Path, *, on_waiting: Callable[[], None] = lambda: None
+) -> Iterator[None]:
+    """Nobody else has the lock `path` in the body; the others are waited for.
+
+    `on_waiting` is called once if there is somebody to wait for.
+
+    Raises:
+      StorageError: the file cannot be written.
+    """
+    file = taken(path)
+    if file is None:
+        on_waiting()
+    while file is None:
+        time.sleep(_LOOK_AGAIN_SECS)
+        file = taken(path)
+    with file:
+        yield

@@ -1,0 +1,128 @@
+"""Trials of a run whose settings Optuna chooses: `python -m trainer sweep`.
+
+A trial is a cell of the workdir, trained and judged on the validation split. Processes
+that share the workdir share the trials. `running` loads TensorFlow, `storage`,
+`pruners` and `trials` Optuna.
+"""
+
+import importlib.util
+from collections.abc import Iterable
+
+from etils import epath
+
+from trainer import cluster, console, files, report, start, workdir
+from trainer.cells import Cell, sharing
+from trainer.config import Config, ConfigError, flatten, load, resolved
+
+
+def run(file: str, overrides: Iterable[str], settings: Config, path: epath.Path) -> str:
+    """Trains the trials that are left, tests the best one, and draws the page.
+
+    `settings` are those of `file` with its `overrides`, `path` is the workdir.
+
+    Returns:
+      What came of it, as text.
+
+    Raises:
+      ConfigError: it is no sweep, the workdir holds something else, the storage is not
+        that of this sweep, or no trial came to an end.
+      FloatingPointError: all trials that came to an end diverged.
+      StorageError: the storage cannot be used.
+    """
+    overrides = list(overrides)
+    _check(file, settings, path)
+    from trainer.sweep import results, trials
+
+    def cell_of(name: str, chosen: dict) -> Cell:
+        config = load(file, overrides, cell=chosen)
+        return Cell(
+            name=name,
+            settings=chosen,
+            config=sharing(config, settings, path),
+            path=path / workdir.CELLS / name,
+        )
+
+    def all_settings(chosen: dict) -> dict:
+        return flatten(resolved(load(file, overrides, cell=chosen)))
+
+    sweep = trials.opened(settings, path, all_settings, cell_of)
+    if not trials.is_over(sweep):
+        with start.session("sweep", settings, path, None, is_counted=False) as session:
+            # Loads TensorFlow.
+            from trainer.sweep import running
+
+            running.run(session, sweep, file, overrides)
+    _draw(path)
+    results.check(path)
+    return outcome(path)
+
+
+def redraw(path: epath.Path) -> str:
+    """Writes the page of the sweep in the workdir `path` anew; returns its text."""
+    _draw(path)
+    return outcome(path)
+
+
+def outcome(path: epath.Path) -> str:
+    """The tables of the trials and of the best one's test, and where the page is."""
+    sweep = report.read_sweep(path)
+    text = [report.render_sweep(sweep)]
+    if sweep["best"]:
+        tested = path / workdir.CELLS / sweep["best"]["cell"]
+        if files.is_there(tested / workdir.RESULTS):
+            text += ["", report.render(report.read_results(tested))]
+    if files.is_there(path / workdir.BEST):
+        text.append(f"best: {path / workdir.BEST}")
+    if files.is_there(path / workdir.REPORT):
+        text.append(f"report: {path / workdir.REPORT}")
+    return "\n".join(text)
+
+
+def refuse_cluster(own: cluster.Cluster | None) -> None:
+    """A trial is trained by one process.
+
+    Raises:
+      ClusterError: the process is one of several workers.
+    """
+    if own:
+        raise cluster.ClusterError(
+            "sweep must run outside of a cluster, since a trial is trained by one "
+            f"process, got TF_CONFIG with {own.size} workers; start the same command "
+            "several times, each without TF_CONFIG: they share the trials"
+        )
+
+
+def _check(file: str, settings: Config, path: epath.Path) -> None:
+    if not settings.sweep:
+        raise ConfigError(
+            f"{file} must have a section [sweep.space] for the sweep command, got "
+            'none; add one, such as "distill.temperature" = {low = 1.0, high = 20.0}'
+        )
+    if not importlib.util.find_spec("optuna"):
+        raise ConfigError(
+            "sweep must have Optuna, got no such package; run pip install '.[sweep]'"
+        )
+    if files.is_remote(path):
+        raise ConfigError(
+            f"--workdir must be on a disk for a sweep, got {path}, where processes "
+            "cannot keep apart; choose a folder on a disk, which machines may share"
+        )
+    for name in (workdir.RESULTS, workdir.STUDY):
+        if files.is_there(path / name):
+            raise ConfigError(
+                f"--workdir must be a sweep's own, got {path}, which holds "
+                f"{name} of something else; choose another --workdir"
+            )
+
+
+def _draw(path: epath.Path) -> None:
+    if importlib.util.find_spec("matplotlib"):
+        report.write_sweep(path)
+    else:
+        console.say(
+            "no report is drawn: matplotlib is not installed; "
+            "pip install matplotlib, then python -m trainer report"
+        )
+
+
+__all__ = ["outcome", "redraw", "refuse_cluster", "run"]

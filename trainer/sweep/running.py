@@ -1,0 +1,163 @@
+"""The trials of a sweep that this process takes, one after another."""
+
+import contextlib
+import functools
+import statistics
+from collections.abc import Sequence
+
+import optuna
+from optuna.trial import TrialState
+
+from trainer import console, files, locks, optimizers, report, stages, workdir
+from trainer.cells import Cell, process
+from trainer.checkpoint import latest_position
+from trainer.config import ConfigError, label_of
+from trainer.events import read_metrics
+from trainer.stages import Session
+from trainer.sweep import results, trials
+from trainer.sweep.trials import Claim, Sweep
+from trainer.termination import StoppedError
+
+_SHARED = "sharing.lock"  # of what all trials have from the teacher
+
+
+def run(session: Session, sweep: Sweep, file: str, overrides: Sequence[str]) -> None:
+    """Trains trials until none is left, and tests the best one if it ends the last.
+
+    `session` is that of the whole; `file` and `overrides` are its config.
+
+    Raises:
+      ConfigError, DataError: the run cannot be done; nothing is trained then.
+      StoppedError: the trial that was being trained is left to be begun again.
+    """
+    with _sharing(sweep):
+        stages.check(session.beside(session.config, session.path))
+        process.train_teacher(session)
+    while claimed := trials.claim(sweep):
+        process.forget_models()
+        _finish(session, sweep, claimed)
+        _write(session, sweep)
+    process.forget_models()
+    left = trials.num_elsewhere(sweep)
+    if left:
+        console.say(f"{left} trials run in other processes; the last tests the best")
+        return
+    _test(session, sweep, file, overrides)
+
+
+def _sharing(sweep: Sweep) -> contextlib.AbstractContextManager[None]:
+    """In the body no other process trains the teacher or has it answer."""
+    return locks.held(
+        sweep.path / _SHARED,
+        on_waiting=lambda: console.say(
+            "another process is at what the trials share; this one waits for it"
+        ),
+    )
+
+
+def _finish(session: Session, sweep: Sweep, claimed: Claim) -> None:
+    """Trains a trial, and tells Optuna what came of it."""
+    paths = list(claimed.settings)
+    text = ", ".join(
+        f"{label_of(path, paths)} {report.text_of(value)}"
+        for path, value in claimed.settings.items()
+    )
+    console.say(f"trial {claimed.trial.number}: {text}")
+    try:
+        value = _trained(session, sweep, claimed)
+    except optuna.TrialPruned as error:
+        console.say(f"trial {claimed.trial.number}: {error}")
+        trials.end(sweep, claimed, TrialState.PRUNED)
+    except (FloatingPointError, ConfigError) as error:
+        console.say(f"trial {claimed.trial.number}: {error}")
+        # A trial that diverged is the worst there is, one that is refused is none.
+        has_diverged = isinstance(error, FloatingPointError)
+        state = TrialState.PRUNED if has_diverged else TrialState.FAIL
+        trials.end(sweep, claimed, state, reason=str(error))
+    except BaseException as error:
+        is_wish = isinstance(error, StoppedError | KeyboardInterrupt)
+        with contextlib.suppress(files.StorageError):
+            trials.give_up(sweep, claimed, is_failure=not is_wish)
+        raise
+    else:
+        trials.end(sweep, claimed, TrialState.COMPLETE, value=value)
+
+
+def _trained(session: Session, sweep: Sweep, claimed: Claim) -> float:
+    """The metric of a trial, whose students are trained first.
+
+    Raises:
+      optuna.TrialPruned: it is not worth going on with.
+      FloatingPointError, ConfigError: it diverged, or cannot be run.
+    """
+    cell = sweep.cell_of(claimed.name, claimed.settings)
+    workdir.claim(cell.path, cell.config)
+    own = process.opened(session, cell)
+    asked = stages.asked_for(cell.config)
+    with _sharing(sweep):
+        stages.run(own, asked[: asked.index("student")], whole=False)
+    _tell_again(sweep, claimed, cell)
+    last_step = optimizers.num_steps(
+        cell.config.student.train, num_examples=len(own.transfer)
+    )
+    follow = functools.partial(_follow, sweep, claimed.trial, last_step)
+    stages.student(own, follow=follow)
+    return statistics.fmean(
+        _selected(cell, seed, sweep.settings.metric) for seed in cell.config.seeds
+    )
+
+
+def _follow(
+    sweep: Sweep,
+    trial: optuna.Trial,
+    last_step: int,
+    step: int,
+    metrics: dict[str, float],
+) -> None:
+    """Reports an evaluation of the first seed, after which the trial may end."""
+    if sweep.settings.metric not in metrics:
+        return
+    with sweep.reached():
+        trial.report(metrics[sweep.settings.metric], step)
+        is_over = step < last_step and trial.should_prune()
+    if is_over:
+        raise optuna.TrialPruned(f"pruned after step {step} of {last_step}")
+
+
+def _tell_again(sweep: Sweep, claimed: Claim, cell: Cell) -> None:
+    """Reports what was evaluated before the trial was begun again."""
+    folder = workdir.training_folder(cell.path, "student", cell.config.seeds[0])
+    position = latest_position(folder / workdir.CHECKPOINTS)
+    kept = position.step if position.is_closed else position.step - 1
+    with sweep.reached():
+        for line in read_metrics(folder / workdir.METRICS):
+            if line["step"] <= kept and sweep.settings.metric in line:
+                claimed.trial.report(line[sweep.settings.metric], line["step"])
+
+
+def _selected(cell: Cell, seed: int, metric: str) -> float:
+    """The metric of the student of a seed at the step that was selected."""
+    folder = workdir.training_folder(cell.path, "student", seed)
+    best_step = latest_position(folder / workdir.CHECKPOINTS).best_step
+    lines = read_metrics(folder / workdir.METRICS)
+    return float(next(line[metric] for line in lines if line["step"] == best_step))
+
+
+def _test(session: Session, sweep: Sweep, file: str, overrides: Sequence[str]) -> None:
+    """Finishes the run of the best trial: its baseline, and both on the test split."""
+    best = results.best(sweep.study)
+    if best is None:
+        return
+    settings, metric = best.user_attrs[results.SETTINGS], sweep.settings.metric
+    with _sharing(sweep):
+        results.write_best(sweep.path, file, overrides, best, metric=metric)
+        cell = sweep.cell_of(results.cell_name(best), settings)
+        if not cell.is_evaluated:
+            own = process.opened(session, cell)
+            stages.run(own, stages.asked_for(cell.config), whole=True)
+    _write(session, sweep)
+
+
+def _write(session: Session, sweep: Sweep) -> None:
+    with sweep.deciding():
+        results.write(sweep.path, session.config, sweep.study)

@@ -1,0 +1,109 @@
+"""Where Optuna keeps the trials: a journal in the workdir, or a database."""
+
+import contextlib
+import secrets
+from collections.abc import Iterator
+from typing import Any
+
+import optuna
+import sqlalchemy
+from etils import epath
+from optuna.storages import journal
+
+from trainer import files, locks
+from trainer.config import ConfigError
+
+JOURNAL = "sweep.journal"
+
+_LOST = (
+    *(OSError, ImportError, ValueError, KeyError),
+    *(optuna.exceptions.OptunaError, sqlalchemy.exc.SQLAlchemyError),
+)
+
+
+class _Lock:
+    """Who appends to the journal; Optuna's own locks outlive a killed process."""
+
+    def __init__(self, path: epath.Path) -> None:
+        self._path = path
+        self._stack = contextlib.ExitStack()
+
+    def acquire(self) -> bool:
+        """Waits for the others."""
+        self._stack.enter_context(locks.held(self._path))
+        return True
+
+    def release(self) -> None:
+        """Lets the next one append."""
+        self._stack.close()
+
+
+@contextlib.contextmanager
+def reached(url: str, path: epath.Path) -> Iterator[None]:
+    """Turns what goes wrong in the storage into a sentence for the user.
+
+    Raises:
+      StorageError: the storage cannot be used.
+    """
+    try:
+        yield
+    except (ConfigError, files.StorageError):
+        raise
+    except _LOST as error:
+        raise files.StorageError(
+            f"{_title(url, path)} cannot be used: {_problem(error)}; see that it is "
+            "there, writable and not locked, and start the same command again: "
+            "trials that ended are kept"
+        ) from error
+
+
+def opened(url: str, path: epath.Path, *, begun: bool) -> Any:
+    """The storage of the sweep in the workdir `path`, which may be `begun` in it.
+
+    Raises:
+      ConfigError: it was begun, and its journal is gone.
+      StorageError: the storage cannot be used.
+    """
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    with reached(url, path):
+        if url:
+            return optuna.storages.RDBStorage(url)
+        file = path / JOURNAL
+        if begun and not file.exists():
+            raise gone(url, path)
+        lock = _Lock(path / f"{JOURNAL}.lock")
+        backend = journal.JournalFileBackend(str(file), lock_obj=lock)
+        return journal.JournalStorage(backend)
+
+
+def new_study(storage: Any, name: str, *, is_maximized: bool) -> str:
+    """Begins a study in `storage`; its name is of no other sweep."""
+    name = f"{name}-{secrets.token_hex(4)}"
+    direction = "maximize" if is_maximized else "minimize"
+    optuna.create_study(storage=storage, study_name=name, direction=direction)
+    return name
+
+
+def gone(url: str, path: epath.Path) -> ConfigError:
+    """Says that the storage does not hold the sweep that was begun in `path`."""
+    return ConfigError(
+        f"{_title(url, path)} must hold the trials of the sweep that {path} began, got "
+        "a storage without them; bring it back or set sweep.storage to where they "
+        "are, or choose another --workdir"
+    )
+
+
+def _title(url: str, path: epath.Path) -> str:
+    if not url:
+        return f"the journal {path / JOURNAL}"
+    with contextlib.suppress(sqlalchemy.exc.ArgumentError):
+        # Without its password.
+        url = sqlalchemy.engine.make_url(url).render_as_string(hide_password=True)
+    return f"sweep.storage {url}"
+
+
+def _problem(error: BaseException) -> str:
+    """What the database or the disk says, of all that Optuna says around it."""
+    cause = error.__cause__ or error
+    said = getattr(cause, "orig", None) or getattr(cause, "strerror", None) or cause
+    return str(said).splitlines()[0] if str(said) else type(error).__name__
