@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from trainer.config import value_text
-from trainer.report.figures import FAINT, GRID, INK, PALETTE, Figure, _style, plain
+from trainer.report.figures import FAINT, GRID, INK, PALETTE, Figure, plain, style
 from trainer.report.sweep_table import Sweep, Trial, labels
 
 _COLUMNS = 3  # of panels
@@ -51,7 +51,7 @@ def settings_figure(sweep: Sweep, trials: Sequence[Trial]) -> Figure:
                 markerfacecolor=face,
                 label=status if group else None,
             )
-        _style(axes, title=plain(name, width=40), x=name, y=sweep["metric"])
+        style(axes, title=plain(name, width=40), x=name, y=sweep["metric"])
         scale.mark(axes.xaxis)
     panels[0].legend(frameon=False, fontsize=8, labelcolor=INK, loc="best")
     return drawing
@@ -67,7 +67,7 @@ def importance_figure(sweep: Sweep) -> Figure:
     axes.barh(places, [share for _, share in shares], color=PALETTE[0], height=0.6)
     axes.set_yticks(places, [plain(names[path], width=40) for path, _ in shares])
     axes.set_xlim(0, 1)
-    _style(axes, title="Importance", x="share")
+    style(axes, title="Importance", x="share")
     return drawing
 
 

@@ -1,17 +1,12 @@
 """The report of a sweep: its figures, its table, and the page of its best trial."""
 
-import base64
-import html
-import urllib.parse
-from collections.abc import Iterable
-
 from etils import epath
 
 from trainer import files
-from trainer.report import sweep_table
-from trainer.report.page import DOTS_PER_INCH, STYLE
+from trainer.report import markup, sweep_table
+from trainer.report.markup import Html, Picture, text
 from trainer.report.sweep_figures import figures
-from trainer.report.sweep_table import Sweep
+from trainer.report.sweep_table import Sweep, Trial
 from trainer.workdir import CELLS, REPORT
 
 _CAPTIONS = {
@@ -38,62 +33,34 @@ def write(workdir: epath.Path) -> epath.Path:
     page = workdir / REPORT
     sections = [_head(sweep, workdir)]
     for name, title, figure in figures(sweep):
-        png = page.parent / f"sweep_{name}.png"
-        with files.atomic_path(png) as temporary:
-            figure.savefig(temporary, dpi=DOTS_PER_INCH)
-        sections.append(_figure(title, _CAPTIONS[name], png.read_bytes()))
+        picture = Picture(f"sweep_{name}", title, _CAPTIONS[name], figure)
+        sections.append(markup.drawn(picture, page.parent))
     sections.append(_table(sweep))
-    files.write_text(page, _document(sweep, sections))
+    files.write_text(page, markup.document(f"{sweep['name']} - sweep", sections))
     return page
 
 
-def _document(sweep: Sweep, sections: Iterable[str]) -> str:
-    return (
-        '<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
-        '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
-        f"<title>{_text(sweep['name'])} - sweep</title>\n<style>{STYLE}"
-        ".note a { color: var(--accent); }\n</style>\n</head>\n<body>\n<main>\n"
-        + "\n".join(sections)
-        + "\n</main>\n</body>\n</html>\n"
-    )
-
-
 def _head(sweep: Sweep, workdir: epath.Path) -> str:
-    link = ""
+    more = ""
     best = sweep["best"]
     if best and files.is_there(workdir / CELLS / best["cell"] / REPORT):
-        address = urllib.parse.quote(f"../{CELLS}/{best['cell']}/{REPORT}")
-        link = f' (<a href="{address}">its report, with the test split</a>)'
+        address = f"../{CELLS}/{best['cell']}/{REPORT}"
+        more = f" ({markup.link(address, 'its report, with the test split')})"
     return (
-        f"<h1>{_text(sweep['name'])}</h1>\n"
+        f"<h1>{text(sweep['name'])}</h1>\n"
         f'<p class="note">{len(sweep["trials"])} trials: '
-        f"{_text(sweep_table.counts(sweep))}</p>\n"
-        f'<p class="summary">{_text(sweep_table.best_line(sweep))}{link}</p>'
-    )
-
-
-def _figure(title: str, caption: str, png: bytes) -> str:
-    source = "data:image/png;base64," + base64.b64encode(png).decode("ascii")
-    return (
-        f'<h2>{_text(title)}</h2>\n<figure>\n<img alt="{_text(title)}" '
-        f'src="{source}">\n<figcaption>{_text(caption)}</figcaption>\n</figure>'
+        f"{text(sweep_table.counts(sweep))}</p>\n"
+        f'<p class="summary">{text(sweep_table.best_line(sweep))}{more}</p>'
     )
 
 
 def _table(sweep: Sweep) -> str:
-    columns = sweep_table.header(sweep)
-    head = "".join(f'<th scope="col">{_text(column)}</th>' for column in columns)
-    lines = []
-    for trial in sweep["trials"]:
-        cells = [_text(cell) for cell in sweep_table.row(sweep, trial)]
-        if trial["reason"]:
-            cells[-1] = f'<span title="{_text(trial["reason"])}">{cells[-1]}</span>'
-        lines.append("<tr>" + "".join(f"<td>{cell}</td>" for cell in cells) + "</tr>")
-    return (
-        f'<h2>Trials</h2>\n<div class="table"><table>\n<thead><tr>{head}</tr></thead>'
-        "\n<tbody>\n" + "\n".join(lines) + "\n</tbody></table></div>"
-    )
+    rows = [_row(sweep, trial) for trial in sweep["trials"]]
+    return f"<h2>Trials</h2>\n{markup.table(sweep_table.header(sweep), rows)}"
 
 
-def _text(value: object) -> str:
-    return html.escape(str(value))
+def _row(sweep: Sweep, trial: Trial) -> list[str]:
+    *cells, status = sweep_table.row(sweep, trial)
+    if trial["reason"]:
+        status = Html(f'<span title="{text(trial["reason"])}">{text(status)}</span>')
+    return [*cells, status]
