@@ -41,6 +41,9 @@ DIVERGED = "diverged.json"  # of a cell that came to nothing
 SWEEP = "sweep.json"
 BEST = "best.toml"
 
+# Of a watch, whose batches are cells.
+WATCH = "watch.json"
+
 # Of the report and of each training.
 TENSORBOARD = "tensorboard"
 

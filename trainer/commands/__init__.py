@@ -14,6 +14,7 @@ from trainer.commands import (
     stages,
     study,
     sweep,
+    watch,
 )
 from trainer.commands.command_line import CommandLine, UsageError, define_flags, read
 from trainer.exit_codes import DONE
@@ -38,12 +39,14 @@ commands:
             register a finished model; list; show, promote NAME@VERSION; compare several
   predict PATH ...    classes of images, in files or folders, by the run in --workdir
   report DIR DIR ...  a page in --workdir that compares the runs in these workdirs
+  watch     a student, evaluated and registered, whenever images without labels come
   doctor    whether a run can be done here, how fast, in what memory; trains nothing
 
 flags:
   --config=FILE               the TOML file of the run
   --workdir=DIR               where the run's files go; a run started again goes on
   --set=section.field=VALUE   a setting in place of the file's; may be repeated
+  --once                      of watch: looks once, and ends when too few have come
   --output=FILE               of predict: .csv or .jsonl; standard output without it
 """
 
@@ -56,7 +59,7 @@ class Command:
     fewest: int = 0
     most: float = 0
     following: str = ""  # what those words are
-    takes_output: bool = False  # the flag --output
+    takes: str = ""  # a flag that is of this command alone
 
 
 def _stages(*names: str) -> Command:
@@ -87,6 +90,7 @@ COMMANDS: dict[str, Command] = {
     "doctor": Command(run=doctor.examine),
     "study": Command(run=study.run),
     "sweep": Command(run=sweep.run),
+    "watch": Command(run=watch.run, takes="once"),
     **{name: _stages(name) for name in stages.LEAVING},
     "registry list": _registry("list"),
     "registry show": _registry("show", fewest=1, most=1),
@@ -97,7 +101,7 @@ COMMANDS: dict[str, Command] = {
         fewest=1,
         most=math.inf,
         following="images or folders of images",
-        takes_output=True,
+        takes="output",
     ),
 }
 _LONGEST = max(len(name.split()) for name in COMMANDS)
@@ -114,10 +118,12 @@ def run(argv: Sequence[str]) -> int:
         print(_USAGE, end="")
         return DONE
     command, words = found(line.words)
-    if line.flags.output and not command.takes_output:
-        raise UsageError(
-            f"--output is of predict alone, got {' '.join(line.words)}; leave it out"
-        )
+    for name, other in COMMANDS.items():
+        if other.takes and line.flags[other.takes].value and other is not command:
+            raise UsageError(
+                f"--{other.takes} is of {name} alone, got {' '.join(line.words)}; "
+                "leave it out"
+            )
     return command.run(dataclasses.replace(line, words=words))
 
 

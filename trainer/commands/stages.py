@@ -3,7 +3,7 @@
 from etils import epath
 
 from trainer import cluster, config, files, start, workdir
-from trainer.commands import study, sweep
+from trainer.commands import study, sweep, watch
 from trainer.commands.command_line import CommandLine
 from trainer.exit_codes import DONE
 
@@ -19,7 +19,7 @@ _READING_ACTIONS = ("plan", "verify", "info")
 LEAVING = ("export", "registry register")
 
 # What a workdir may hold instead of one run, by the name of its results.
-_REDRAWN = {"study": study.redraw, "sweep": sweep.redraw}
+_REDRAWN = {"study": study.redraw, "sweep": sweep.redraw, "watch": watch.show}
 
 
 def run(names: tuple[str, ...], line: CommandLine) -> int:

@@ -54,6 +54,7 @@ from trainer.config.training import (
     StepOptions,
     TrainConfig,
 )
+from trainer.config.watch import WatchConfig
 
 __all__ = [
     "APPLICATIONS",
@@ -99,6 +100,7 @@ __all__ = [
     "TrainConfig",
     "UnlabeledConfig",
     "UnlabeledData",
+    "WatchConfig",
     "check_name",
     "differences",
     "flatten",

@@ -6,7 +6,7 @@ Defaults live here and nowhere else; each field says its unit or meaning.
 import dataclasses
 from typing import Annotated, Any, Literal
 
-from trainer.config import evaluate, export, registry, relations
+from trainer.config import evaluate, export, registry, relations, watch
 from trainer.config.crossval import CrossvalConfig
 from trainer.config.data import DataConfig
 from trainer.config.distill import DistillConfig
@@ -20,6 +20,7 @@ from trainer.config.runtime import RuntimeConfig
 from trainer.config.study import StudyConfig
 from trainer.config.sweep import SweepConfig
 from trainer.config.training import TrainConfig
+from trainer.config.watch import WatchConfig
 
 Seed = Annotated[int, between(0, 2**31 - 1)]
 # "inherit" takes what runtime.precision comes to.
@@ -95,6 +96,7 @@ class Config:
     runtime: RuntimeConfig = RuntimeConfig()
     study: StudyConfig | None = None  # variants of this run, for the study command
     sweep: SweepConfig | None = None  # settings to be found, for the sweep command
+    watch: WatchConfig | None = None  # new images, for the watch command
 
     @property
     def teachers(self) -> dict[str, TeacherConfig]:
@@ -137,6 +139,13 @@ class Config:
         roles = [*self.networks, "baseline", *finetuned]
         export.check(self.export, roles=roles, seeds=self.seeds)
         registry.check(self.registry, self.references)
+        watch.check(
+            self.watch,
+            data=self.data,
+            distill=self.distill,
+            export=self.export,
+            registry=self.registry,
+        )
         for path, section in self.trainings.items():
             relations.check_train(path, section, self.runtime)
         if isinstance(self.teacher, EnsembleConfig):

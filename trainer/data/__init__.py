@@ -1,6 +1,7 @@
 """Datasets, and the batches made of them."""
 
 from trainer.data.arrays import ArrayExamples
+from trainer.data.arrivals import Signature, arrivals
 from trainer.data.augment import Augment, augmentation
 from trainer.data.beside import Beside, Views
 from trainer.data.decode import fitted, reason
@@ -12,7 +13,8 @@ from trainer.data.examples import (
     num_evaluation_steps,
     without_labels,
 )
-from trainer.data.growth import grow, take_over
+from trainer.data.file_list import EXAMPLE, GONE
+from trainer.data.growth import admit, grow, take_over
 from trainer.data.image_files import FileExamples
 from trainer.data.layout import EXTENSIONS, is_image, is_visible
 from trainer.data.pipeline import (
@@ -27,7 +29,9 @@ from trainer.data.splits import whole_names
 from trainer.data.unlabeled import UNLABELED_FROM, joined, open_sources
 
 __all__ = [
+    "EXAMPLE",
     "EXTENSIONS",
+    "GONE",
     "UNLABELED_FROM",
     "ArrayExamples",
     "Augment",
@@ -38,8 +42,11 @@ __all__ = [
     "Examples",
     "FileExamples",
     "Share",
+    "Signature",
     "Source",
     "Views",
+    "admit",
+    "arrivals",
     "augmentation",
     "evaluation_batches",
     "fitted",

@@ -64,11 +64,14 @@ def list_path(folder: epath.Path, split: str) -> epath.Path:
     return folder / f"{split}.jsonl"
 
 
-def new_list(root: str, classes: Mapping[str, str], *, split: str) -> list[ListedFile]:
+def new_list(
+    root: str, classes: Mapping[str, str], *, split: str, may_go: bool = False
+) -> list[ListedFile]:
     """Reads every file of {path: class name} once, and lists them in their order.
 
     That order has nothing to do with names, folders or ages, so that any stretch of it
     is a fair sample; two files are in the same order whatever files are beside them.
+    Files that `may_go` are left out when they are not there any more.
 
     Raises:
       DataError: a file cannot be read. A damaged image is listed as such.
@@ -80,8 +83,14 @@ def new_list(root: str, classes: Mapping[str, str], *, split: str) -> list[Liste
             tf.TensorSpec((), tf.string)
         )
 
-    def listed(path: str) -> ListedFile:
-        contents = _contents(os.path.join(root, path))
+    def listed(path: str) -> ListedFile | None:
+        whole = os.path.join(root, path)
+        try:
+            contents = _contents(whole)
+        except DataError:
+            if may_go and not tf.io.gfile.exists(whole):
+                return None
+            raise
         return ListedFile(
             path=path,
             num_bytes=len(contents),
@@ -91,7 +100,8 @@ def new_list(root: str, classes: Mapping[str, str], *, split: str) -> list[Liste
         )
 
     paths = sorted(classes, key=lambda path: hashlib.sha256(path.encode()).digest())
-    return _for_each(listed, paths, title=f"listing {split}")
+    lines = _for_each(listed, paths, title=f"listing {split}")
+    return [line for line in lines if line]
 
 
 def check_unchanged(

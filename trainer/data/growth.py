@@ -4,6 +4,7 @@ An id is a line of the list, so that lists are only ever appended to.
 """
 
 import dataclasses
+from collections.abc import Collection, Sequence
 
 from etils import epath
 
@@ -80,6 +81,34 @@ def grow(data: DataConfig, lists: epath.Path) -> list[str]:
     return [_grow(part, kept) for part, kept in folders]
 
 
+def admit(
+    data: DataConfig, lists: epath.Path, paths: Collection[str]
+) -> list[ListedFile]:
+    """Continues the list of data.unlabeled by the files `paths`, or begins it.
+
+    Others that came are left to later. What is known already stays as it is, and what
+    is gone is left out.
+
+    Returns:
+      The lines of the list that are of `paths`.
+
+    Raises:
+      DataError: a file is there and cannot be read.
+      StorageError: the list cannot be read or written.
+    """
+    part, kept = parts(data, lists)[-1]
+    name = part.splits[part.learned_from]
+    path = file_list.list_path(kept, name)
+    lines = file_list.read(path) if files.is_there(path) else []
+    layout = layout_of(_root(part), setting=part.setting, may_be_empty=True)
+    found = layout.images.get(name, {})
+    known = {line.path for line in lines}
+    came = {file: found[file] for file in paths if file in found and file not in known}
+    new = file_list.new_list(_root(part), came, split=name, may_go=True)
+    _continue(path, lines, found, new)
+    return [line for line in (*lines, *new) if line.path in paths]
+
+
 def _grow(data: DataConfig, lists: epath.Path) -> str:
     root = _root(data)
     images = layout_of(root, setting=data.setting).images
@@ -99,11 +128,22 @@ def _grow(data: DataConfig, lists: epath.Path) -> str:
         _check_classes(data, {line.class_name for line in lines}, set(came.values()))
     new = file_list.new_list(root, came, split=name)
     check_damaged(data, root, {name: new})
+    num_gone = _continue(path, lines, found, new)
+    return f"{data.dataset}: {len(new)} files have come, {num_gone} are gone"
+
+
+def _continue(
+    path: epath.Path,
+    lines: Sequence[ListedFile],
+    found: Collection[str],
+    new: Sequence[ListedFile],
+) -> int:
+    """Appends the `new` lines, and marks those not `found`; how many are gone now."""
     kept = [_as_found(line, found) for line in lines]
     num_gone = sum(a is not b for a, b in zip(lines, kept, strict=True))
     if new or num_gone:
         file_list.write(path, [*kept, *new])
-    return f"{data.dataset}: {len(new)} files have come, {num_gone} are gone"
+    return num_gone
 
 
 def _check_classes(data: DataConfig, known: set[str], came: set[str]) -> None:
@@ -121,7 +161,7 @@ def _root(data: DataConfig) -> str:
     return data.dataset.removeprefix("folder:").rstrip("/")
 
 
-def _as_found(line: ListedFile, found: dict[str, str]) -> ListedFile:
+def _as_found(line: ListedFile, found: Collection[str]) -> ListedFile:
     if line.state == EXAMPLE and line.path not in found:
         return dataclasses.replace(line, state=GONE)
     return line

@@ -26,11 +26,12 @@ class Layout:
     others: list[str]  # files in class folders that are no images by their extension
 
 
-def layout_of(root: str, *, setting: str) -> Layout:
+def layout_of(root: str, *, setting: str, may_be_empty: bool = False) -> Layout:
     """Finds the images of a folder, which the config names in `setting`.
 
     They lie in SPLIT/CLASS/, or in CLASS/ or beside each other, which is a split named
-    train. What lies outside the class folders besides is no matter.
+    train. What lies outside the class folders besides is no matter. One that images are
+    still to come to `may_be_empty`.
 
     Raises:
       DataError: there is no such folder, no image in it or in a class, or images lie at
@@ -43,6 +44,8 @@ def layout_of(root: str, *, setting: str) -> Layout:
         )
     folders, files = _walked(root)
     images = sorted(path for path in files if is_image(path[-1]))
+    if may_be_empty and not images:
+        return Layout(images={}, others=[])
     depth = _depth(root, images, setting)
     others: list[str] = []
     if depth > 1:

@@ -10,7 +10,7 @@ from trainer.registry.commands import answer, root_of
 from trainer.registry.pins import pinned
 from trainer.registry.publishing import publishing
 from trainer.registry.revision import revision
-from trainer.registry.versions import MODEL, classes_of, model_of
+from trainer.registry.versions import MODEL, classes_of, model_of, newest
 
 __all__ = [
     "MODEL",
@@ -18,6 +18,7 @@ __all__ = [
     "answer",
     "classes_of",
     "model_of",
+    "newest",
     "pinned",
     "publishing",
     "revision",

@@ -32,6 +32,16 @@ def complete(folder: epath.Path) -> list[int]:
     ]
 
 
+def newest(root: epath.Path, name: str) -> tuple[int, card.Card] | None:
+    """The last version of a model, and its card; None where there is none.
+
+    Raises:
+      StorageError: the card is damaged.
+    """
+    known = complete(root / name)
+    return (known[-1], card.read(root / name / str(known[-1]))) if known else None
+
+
 def promoted(folder: epath.Path) -> int | None:
     """The version that was promoted last; None where none was.
 

@@ -12,9 +12,10 @@ from trainer.stages.evaluate import evaluate
 from trainer.stages.export import export
 from trainer.stages.finetune import finetune
 from trainer.stages.opening import open_session
-from trainer.stages.register import register
+from trainer.stages.register import candidate, place, publish, register
 from trainer.stages.report import report
 from trainer.stages.session import Session
+from trainer.stages.soft_targets import answer_new
 from trainer.stages.student import student
 from trainer.stages.teacher import teacher
 
@@ -75,9 +76,13 @@ def run(session: Session, names: tuple[str, ...], *, whole: bool) -> None:
 __all__ = [
     "STAGES",
     "Session",
+    "answer_new",
     "asked_for",
+    "candidate",
     "check",
     "open_session",
+    "place",
+    "publish",
     "report",
     "run",
     "student",

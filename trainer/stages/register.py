@@ -1,5 +1,6 @@
 """The registry register command: the chosen model becomes a version."""
 
+import dataclasses
 import datetime
 import pathlib
 import tempfile
@@ -8,6 +9,7 @@ from typing import Any
 import keras
 import numpy as np
 import tensorflow as tf
+from etils import epath
 
 import trainer
 from trainer import (
@@ -30,21 +32,62 @@ _BATCH = 256
 _CHECKED = 256  # examples of the validation split that the SavedModel answers
 
 
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Candidate:
+    """The chosen model before it is a version."""
+
+    fingerprint: str  # of its weights
+    validation: dict[str, float]
+
+
 def register(session: Session) -> None:
     """Writes the next version of the model, and prints where it is.
+
+    Raises:
+      as publish does.
+    """
+    root, name = place(session)
+    number = publish(session)
+    print(f"registered: registry:{name}@{number} in {root / name / str(number)}")
+
+
+def place(session: Session) -> tuple[epath.Path, str]:
+    """The registry, and which of its models the run's is a version of.
+
+    Raises:
+      ConfigError: the registry has no root, or the name cannot be one there.
+    """
+    section = session.config.registry
+    name = section.name or session.config.name
+    check_name(name, setting="registry.name" if section.name else "name")
+    return registry.root_of(section), name
+
+
+def candidate(session: Session) -> Candidate:
+    """What publish would write, measured on the validation split.
+
+    Raises:
+      ConfigError: the stage of the model has not been run.
+    """
+    found = chosen(session)
+    return Candidate(
+        fingerprint=models.fingerprint(found.model),
+        validation=_validation(session, found.model),
+    )
+
+
+def publish(session: Session) -> int:
+    """Writes the next version of the model; returns its number.
 
     Raises:
       ConfigError: the registry has no root, or the run is not evaluated yet.
       StorageError: the registry cannot be written, or another writer is at work.
       CheckFailedError: the SavedModel's answers are not the model's.
     """
-    section = session.config.registry
-    name = section.name or session.config.name
-    check_name(name, setting="registry.name" if section.name else "name")
-    root = registry.root_of(section)
+    root, name = place(session)
     session.check_left(session.path / workdir.RESULTS, stage="evaluate")
     with (
-        registry.publishing(root, name) as publish,
+        registry.publishing(root, name) as publish_folder,
         tempfile.TemporaryDirectory(prefix="alambic-") as temporary,
     ):
         found = chosen(session)
@@ -52,8 +95,7 @@ def register(session: Session) -> None:
         export.save(found.model, session.source.class_names, folder)
         _check_answers(session, found.model, folder)
         found.model.save(folder / registry.MODEL)
-        number = publish(folder, _card(session, found, name))
-    print(f"registered: registry:{name}@{number} in {root / name / str(number)}")
+        return publish_folder(folder, _card(session, found, name))
 
 
 def _check_answers(session: Session, model: keras.Model, folder: pathlib.Path) -> None:

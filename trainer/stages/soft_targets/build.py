@@ -36,7 +36,7 @@ def build(session: Session) -> None:
         a teacher's answer is no finite number.
       StorageError: the disk is full; the shards before are intact.
     """
-    fill(session, _begin)
+    fill(session, begin)
     if session.workers.is_chief:
         # Ids are lines of these: a run that shares the caches needs the same.
         kept = caches.lists(session)
@@ -89,7 +89,7 @@ def _fill(
         session.workers.meet()
 
 
-def _begin(folder: epath.Path, transfer: TransferSet, wanted: Manifest) -> None:
+def begin(folder: epath.Path, transfer: TransferSet, wanted: Manifest) -> None:
     """Writes the manifest, or finds one of this run and lets it have more views."""
     found = soft_targets.read(folder)
     if found is None:

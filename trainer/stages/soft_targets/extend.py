@@ -5,10 +5,10 @@ import dataclasses
 from etils import epath
 
 from trainer import console, data, soft_targets
-from trainer.soft_targets import Manifest, SoftTargetsError
+from trainer.soft_targets import Manifest
 from trainer.stages.session import Session
 from trainer.stages.soft_targets import caches
-from trainer.stages.soft_targets.build import fill
+from trainer.stages.soft_targets.build import begin, fill
 from trainer.stages.soft_targets.caches import TransferSet
 from trainer.workdir import FINISHED
 
@@ -36,17 +36,28 @@ def extend(session: Session) -> None:
             for line in data.grow(session.config.data, lists):
                 console.say(line)
     session.workers.meet()
-    fill(dataclasses.replace(session, lists=lists), _continue)
+    answer_new(session)
+
+
+def answer_new(session: Session) -> None:
+    """Lets the teachers answer what the lists of the caches have and these have not.
+
+    Caches that are not there are begun.
+
+    Raises:
+      SoftTargetsError: a cache is not of this run, another process builds it, or a
+        teacher's answer is no finite number.
+      StorageError: the disk is full; what was there before is intact.
+    """
+    fill(dataclasses.replace(session, lists=caches.lists(session)), _continue)
 
 
 def _continue(folder: epath.Path, transfer: TransferSet, wanted: Manifest) -> None:
-    """Adds the shards of new ids to the manifest."""
+    """Adds the shards of new ids to the manifest, or begins it."""
     found = soft_targets.read(folder)
     if found is None:
-        raise SoftTargetsError(
-            f"{folder} must hold soft targets, got none; run `python -m trainer "
-            "soft-targets build` first"
-        )
+        begin(folder, transfer, wanted)
+        return
     caches.check_begun(folder, found, transfer, wanted)
     if wanted.num_ids > found.num_ids:
         grown = dataclasses.replace(

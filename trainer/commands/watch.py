@@ -1,0 +1,27 @@
+"""Watching a folder of images without labels."""
+
+from etils import epath
+
+from trainer import cluster
+from trainer.commands.command_line import CommandLine
+from trainer.exit_codes import DONE
+
+
+def run(line: CommandLine) -> int:
+    """Trains and registers a student whenever enough images have come."""
+    # Loads NumPy.
+    from trainer import watch
+
+    settings = line.settings()
+    path = line.workdir()
+    watch.refuse_cluster(cluster.read())
+    watch.run(settings, path, is_once=line.flags.once)
+    return show(path)
+
+
+def show(path: epath.Path) -> int:
+    """Prints what came of each batch of images in `path`."""
+    from trainer import watch
+
+    print(watch.outcome(path))
+    return DONE

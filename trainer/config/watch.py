@@ -1,0 +1,76 @@
+"""The watch section: what new images without labels have to bring about."""
+
+import dataclasses
+from typing import Annotated, Literal
+
+from trainer.config.data import DataConfig
+from trainer.config.distill import DistillConfig
+from trainer.config.errors import ConfigError
+from trainer.config.export import ExportConfig
+from trainer.config.registry import RegistryConfig
+from trainer.config.rules import Count, above, at_least
+
+_ROLES = ("student", "finetune")
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class WatchConfig:
+    """When data.unlabeled has so many new images, a student learns from all of them."""
+
+    min_new: Count = 100  # settled images that begin a batch
+    # How long a file must have been the same, so that nobody writes it any more.
+    settle_secs: Annotated[float, at_least(0)] = 60
+    look_every_secs: Annotated[float, above(0)] = 60  # from one look to the next
+    # What the student of a batch begins with: its own weights, or those of the batch
+    # before.
+    student: Literal["scratch", "last"] = "scratch"
+
+
+def check(
+    watch: WatchConfig | None,
+    *,
+    data: DataConfig,
+    distill: DistillConfig,
+    export: ExportConfig,
+    registry: RegistryConfig,
+) -> None:
+    """Refuses a section whose images, answers or models would have no place.
+
+    Raises:
+      ConfigError: it names the setting.
+    """
+    if watch is None:
+        return
+    unlabeled = data.unlabeled.dataset if data.unlabeled else ""
+    rules = (
+        (
+            unlabeled.startswith("folder:"),
+            f"data.unlabeled.dataset = 'folder:PATH', got {unlabeled!r}; name the "
+            "folder that images come to",
+        ),
+        (
+            "[" not in (data.unlabeled.split if data.unlabeled else ""),
+            "a whole split in data.unlabeled.split, got a part of one; drop the [...]",
+        ),
+        (
+            data.skip_corrupt,
+            "data.skip_corrupt = true, got false; it sets aside what cannot be decoded",
+        ),
+        (
+            distill.is_cached,
+            f"distill.soft_targets = 'cached', got {distill.soft_targets!r}; set it, "
+            "so that the teacher answers new images alone",
+        ),
+        (
+            bool(registry.root),
+            "registry.root, got none; name the folder that models are registered in",
+        ),
+        (
+            export.role in _ROLES,
+            f"export.role = 'student' or 'finetune', got {export.role!r}; other models "
+            "do not learn from new images",
+        ),
+    )
+    for is_kept, rule in rules:
+        if not is_kept:
+            raise ConfigError(f"[watch] needs {rule}")

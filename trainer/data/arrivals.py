@@ -1,0 +1,61 @@
+"""Images that came to a folder since its list was made."""
+
+import os
+from typing import NamedTuple
+
+import tensorflow as tf
+from etils import epath
+
+from trainer import files
+from trainer.config import DataConfig
+from trainer.data import file_list
+from trainer.data.decode import reason
+from trainer.data.examples import DataError
+from trainer.data.layout import layout_of
+from trainer.data.unlabeled import parts
+
+
+class Signature(NamedTuple):
+    """What changes of a file while somebody writes it."""
+
+    num_bytes: int
+    changed_nsec: int  # by the clock of whoever keeps the file
+
+
+def arrivals(data: DataConfig, lists: epath.Path) -> dict[str, Signature]:
+    """The images of data.unlabeled that its list in `lists` does not have, by path.
+
+    None are in a folder that is not there yet.
+
+    Raises:
+      DataError: the folder cannot be read, or its images lie at different depths.
+    """
+    part, kept = parts(data, lists)[-1]
+    root = part.dataset.removeprefix("folder:").rstrip("/")
+    if not tf.io.gfile.isdir(root):
+        return {}
+    name = part.splits[part.learned_from]
+    images = layout_of(root, setting=part.setting, may_be_empty=True).images
+    path = file_list.list_path(kept, name)
+    lines = file_list.read(path) if files.is_there(path) else []
+    known = {line.path for line in lines}
+    found = {
+        image: _signature(os.path.join(root, image))
+        for image in images.get(name, {})
+        if image not in known
+    }
+    return {image: signature for image, signature in found.items() if signature}
+
+
+def _signature(path: str) -> Signature | None:
+    """None of a file that has gone since it was found."""
+    try:
+        found = tf.io.gfile.stat(path)
+    except tf.errors.NotFoundError:
+        return None
+    except tf.errors.OpError as error:
+        raise DataError(
+            f"{path} must be a file that can be read, got an error: {reason(error)}; "
+            "mend it or remove it from the folder"
+        ) from error
+    return Signature(num_bytes=found.length, changed_nsec=found.mtime_nsec)

@@ -1,0 +1,83 @@
+"""Students that follow the images that come: `python -m trainer watch`.
+
+A batch of new images is a cell of the workdir: a run whose student learns from all
+images so far, with the teacher and the soft targets of those before. `running` and
+`arrivals` load TensorFlow; the rest does without.
+"""
+
+from etils import epath
+
+from trainer import cluster, console, files, locks, start, workdir
+from trainer.config import Config, ConfigError
+from trainer.watch import batches
+
+_LOCK = "watch.lock"
+
+
+def run(settings: Config, path: epath.Path, *, is_once: bool) -> None:
+    """Begins a batch whenever there are enough new images; `is_once` looks once.
+
+    Raises:
+      ConfigError: the config has no [watch], the workdir holds something else, or
+        another process watches there.
+      DataError: the labelled images cannot be used.
+      BudgetSpentError: too many starts of a batch in a row were for nothing.
+    """
+    _check(settings, path)
+    lock = locks.taken(path / _LOCK)
+    if lock is None:
+        if is_once:
+            console.say(f"another process watches in {path}; nothing is done")
+            return
+        raise ConfigError(
+            f"--workdir must have one watcher at a time, got another one in {path}; "
+            "wait for it, or choose another --workdir"
+        )
+    with lock:
+        workdir.claim(path, settings)
+        batches.write(path, batches.read(path))
+        with start.session("watch", settings, path, None, is_counted=False) as session:
+            # Loads TensorFlow.
+            from trainer.watch import running
+
+            running.run(session, is_once=is_once)
+
+
+def outcome(path: epath.Path) -> str:
+    """What came of each batch in the workdir `path`, a line each."""
+    return batches.render(batches.read(path))
+
+
+def refuse_cluster(own: cluster.Cluster | None) -> None:
+    """One process watches; it may have many GPUs.
+
+    Raises:
+      ClusterError: the process is one of several workers.
+    """
+    if own:
+        raise cluster.ClusterError(
+            "watch must run outside of a cluster, since one process looks for images, "
+            f"got TF_CONFIG with {own.size} workers; start it without TF_CONFIG"
+        )
+
+
+def _check(settings: Config, path: epath.Path) -> None:
+    if not settings.watch:
+        raise ConfigError(
+            "watch must have a section [watch] in the file of --config, got none; add "
+            "one, such as [watch] and min_new = 100"
+        )
+    if files.is_remote(path):
+        raise ConfigError(
+            f"--workdir must be on a disk for watch, got {path}, where two watchers "
+            "cannot keep apart; choose a folder on a disk, which machines may share"
+        )
+    for name in (workdir.RESULTS, workdir.STUDY, workdir.SWEEP):
+        if files.is_there(path / name):
+            raise ConfigError(
+                f"--workdir must be a watcher's own, got {path}, which holds {name} of "
+                "something else; choose another --workdir"
+            )
+
+
+__all__ = ["outcome", "refuse_cluster", "run"]

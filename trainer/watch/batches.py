@@ -1,0 +1,131 @@
+"""What came of each batch of new images so far, in watch.json."""
+
+import dataclasses
+import json
+from collections.abc import Sequence
+from typing import Literal
+
+from etils import epath
+
+from trainer import files
+from trainer.cells import Cell, sharing
+from trainer.config import Config, ConfigError
+from trainer.workdir import CELLS, FINISHED, WATCH, training_folder
+
+_IMAGES = "images.json"  # of a batch: the files that it began with
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Batch:
+    """Images that came together, and the student that learned from them too."""
+
+    number: int  # from 1 on
+    status: Literal["open", "registered", "refused"] = "open"
+    num_images: int  # new ones, those set aside left out
+    # Why each of the others is no example, by its path.
+    set_aside: dict[str, str] = dataclasses.field(default_factory=dict)
+    accuracy: float | None = None  # of the student on the validation split
+    reference: str = ""  # NAME@VERSION in the registry
+    reason: str = ""  # of a refusal
+
+    @property
+    def name(self) -> str:
+        """Of its cell."""
+        return f"batch-{self.number:04d}"
+
+
+def read(path: epath.Path) -> list[Batch]:
+    """The batches in the workdir `path`, the first one first.
+
+    Raises:
+      ConfigError: the file that tells of them is damaged.
+    """
+    file = path / WATCH
+    if not files.is_there(file):
+        return []
+    try:
+        found = json.loads(file.read_text(encoding="utf-8"))["batches"]
+        return [Batch(**fields) for fields in found]
+    except (ValueError, TypeError, KeyError) as error:
+        raise ConfigError(
+            f"{file} must say which batches there were, got something else ({error}); "
+            "restore it, or choose another --workdir"
+        ) from error
+
+
+def write(path: epath.Path, batches: Sequence[Batch]) -> None:
+    """Replaces what is told of the batches in the workdir `path`."""
+    fields = [dataclasses.asdict(batch) for batch in batches]
+    files.write_json(path / WATCH, {"batches": fields})
+
+
+def begin(path: epath.Path, images: Sequence[str]) -> Batch:
+    """A new batch of the files `images`."""
+    before = read(path)
+    batch = Batch(number=len(before) + 1, num_images=len(images))
+    # First: a batch that is told of has its images.
+    files.write_json(path / CELLS / batch.name / _IMAGES, list(images))
+    write(path, [*before, batch])
+    return batch
+
+
+def replace(path: epath.Path, batch: Batch) -> None:
+    """Tells what became of a batch."""
+    write(path, [batch if b.number == batch.number else b for b in read(path)])
+
+
+def images(path: epath.Path, batch: Batch) -> list[str]:
+    """The files that a batch began with."""
+    file = path / CELLS / batch.name / _IMAGES
+    try:
+        return list(map(str, json.loads(file.read_text(encoding="utf-8"))))
+    except (OSError, ValueError, TypeError) as error:
+        raise ConfigError(
+            f"{file} must list the images of the batch, got something else ({error}); "
+            "restore it, or choose another --workdir"
+        ) from error
+
+
+def cell(settings: Config, path: epath.Path, batch: Batch) -> Cell:
+    """The run of a batch in the workdir `path`."""
+    config = sharing(settings, settings, path)
+    student = config.student
+    if settings.watch and settings.watch.student == "last":
+        weights = _last_student(settings, path, batch) or student.weights
+        student = dataclasses.replace(student, weights=weights)
+    return Cell(
+        name=batch.name,
+        settings={},
+        config=dataclasses.replace(config, student=student, watch=None),
+        path=path / CELLS / batch.name,
+    )
+
+
+def render(batches: Sequence[Batch]) -> str:
+    """A line for each batch."""
+    return "\n".join(_line(batch) for batch in batches) or "no batches yet"
+
+
+def _last_student(settings: Config, path: epath.Path, batch: Batch) -> str:
+    """The newest registered model before `batch`; "" where there is none."""
+    section = settings.export
+    seed = section.seed if section.seed != -1 else settings.seeds[0]
+    for before in reversed(read(path)[: batch.number - 1]):
+        if before.status == "registered":
+            cell = path / CELLS / before.name
+            return str(training_folder(cell, section.role, seed) / FINISHED)
+    return ""
+
+
+def _line(batch: Batch) -> str:
+    parts = [f"batch {batch.number}: {batch.num_images} new images"]
+    if batch.set_aside:
+        parts.append(f"{len(batch.set_aside)} set aside")
+    if batch.accuracy is not None:
+        parts.append(f"validation accuracy {100 * batch.accuracy:.2f} %")
+    ends = {
+        "open": "not done yet",
+        "registered": f"registered as registry:{batch.reference}",
+        "refused": f"refused: {batch.reason}",
+    }
+    return ", ".join([*parts, ends[batch.status]])

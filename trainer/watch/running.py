@@ -1,0 +1,170 @@
+"""Watching, and the batches that come of it; importing this loads TensorFlow."""
+
+import dataclasses
+import time
+
+from etils import epath
+
+from trainer import attempts, console, data, registry, soft_targets, stages, workdir
+from trainer.cells import Cell, process
+from trainer.config import Config, WatchConfig
+from trainer.soft_targets import SoftTargetsError
+from trainer.stages import Session
+from trainer.watch import batches
+from trainer.watch.arrivals import Arrivals
+from trainer.watch.batches import Batch
+
+
+def run(session: Session, *, is_once: bool) -> None:
+    """Finishes the batch that is open, and those that new images begin.
+
+    `session` is that of the whole. It ends when it `is_once` and too few images are
+    new, and goes on looking otherwise.
+
+    Raises:
+      ConfigError, DataError: the teacher or a batch cannot be trained.
+      BudgetSpentError: too many starts of a batch in a row were for nothing.
+    """
+    config, path = session.config, session.path
+    if config.watch is None:
+        raise ValueError("no watch")
+    session = session.beside(_labeled(config), path)
+    stages.check(session)
+    process.train_teacher(session)
+    arrivals = Arrivals(config.data, _lists(config, path))
+    while True:
+        batch = _next(config.watch, path, arrivals, is_once=is_once)
+        if batch:
+            process.forget_models()
+            _finish(session, config, batch)
+        elif is_once:
+            return
+
+
+def _labeled(config: Config) -> Config:
+    """The run without the images that come, from which its teacher does not learn."""
+    section = dataclasses.replace(
+        config.data,
+        unlabeled=None,
+        skip_corrupt=config.data.skip_corrupt and config.data.is_folder,
+    )
+    return dataclasses.replace(config, data=section, watch=None)
+
+
+def _next(
+    watch: WatchConfig, path: epath.Path, arrivals: Arrivals, *, is_once: bool
+) -> Batch | None:
+    """The open batch, or one of images that have come; None after a look in vain."""
+    is_open = [batch for batch in batches.read(path) if batch.status == "open"]
+    if is_open:
+        return is_open[0]
+    arrivals.look()
+    if is_once and len(arrivals) >= watch.min_new:
+        time.sleep(watch.settle_secs)
+        arrivals.look()
+    settled = arrivals.settled(watch.settle_secs)
+    if len(settled) >= watch.min_new:
+        return batches.begin(path, settled)
+    if is_once:
+        console.say(
+            f"{len(arrivals)} new images, of which {len(settled)} have settled; a "
+            f"batch begins with {watch.min_new}"
+        )
+    else:
+        time.sleep(watch.look_every_secs)
+    return None
+
+
+def _finish(session: Session, config: Config, batch: Batch) -> None:
+    """Trains and registers the student of a batch, and tells what became of it.
+
+    `session` is that of the teacher, and `config` of the whole.
+    """
+    path = session.path
+    console.say(f"batch {batch.number}: {batch.num_images} new images")
+    cell = batches.cell(config, path, batch)
+    lists = _lists(config, path)
+    with attempts.counted(
+        cell.path,
+        soft_targets=lists.parent,
+        max_restarts=config.runtime.max_restarts,
+    ):
+        batch = _admitted(config, lists, path, batch)
+        batches.replace(path, batch)
+        try:
+            batch = _trained(session, cell, lists, batch)
+        except SoftTargetsError:
+            raise  # later batches could not be trained either
+        except (FloatingPointError, data.DataError) as error:
+            # Its images are among those of the next batch.
+            batch = _refused(batch, str(error))
+    batches.replace(path, batch)
+    console.say(batches.render([batch]))
+
+
+def _admitted(
+    config: Config, lists: epath.Path, path: epath.Path, batch: Batch
+) -> Batch:
+    """Gives the images of a batch their ids, or sets them aside."""
+    names = batches.images(path, batch)
+    with soft_targets.alone(lists):
+        lines = data.admit(config.data, lists, set(names))
+    states = dict.fromkeys(names, data.GONE) | {x.path: x.state for x in lines}
+    aside = {name: what for name, what in states.items() if what != data.EXAMPLE}
+    return dataclasses.replace(
+        batch, num_images=len(names) - len(aside), set_aside=aside
+    )
+
+
+def _trained(session: Session, cell: Cell, lists: epath.Path, batch: Batch) -> Batch:
+    """The batch after its student has learned from all images, and was judged.
+
+    Raises:
+      FloatingPointError: the training came to nothing.
+      DataError: an image is gone or another since it was listed.
+    """
+    if not batch.num_images:
+        return _refused(batch, "no image of it can be decoded")
+    workdir.claim(cell.path, cell.config)
+    # Labelled images that come meanwhile are no part of later batches either.
+    data.take_over(session.config.data, session.lists, lists, are_own=True)
+    own = process.opened(session, cell)
+    stages.run(own, ("teacher",), whole=False)
+    stages.answer_new(own)
+    stages.run(own, stages.asked_for(cell.config), whole=True)
+    return _registered(own, batch)
+
+
+def _registered(session: Session, batch: Batch) -> Batch:
+    """Registers the student of a batch unless it is worse than the version before."""
+    candidate = stages.candidate(session)
+    accuracy = candidate.validation["accuracy"]
+    batch = dataclasses.replace(batch, accuracy=accuracy)
+    root, name = stages.place(session)
+    newest = registry.newest(root, name)
+    if newest:
+        number, card = newest
+        if card["model"]["fingerprint"] == candidate.fingerprint:
+            # Before this process, which was to tell of it, was killed.
+            return _as_version(batch, name, number)
+        best = card["metrics"]["validation"]["accuracy"]
+        if accuracy < best:
+            reason = (
+                f"{name}@{number} has a validation accuracy of {100 * best:.2f} %, "
+                "which is better"
+            )
+            return _refused(batch, reason)
+    return _as_version(batch, name, stages.publish(session))
+
+
+def _refused(batch: Batch, reason: str) -> Batch:
+    return dataclasses.replace(batch, status="refused", reason=reason)
+
+
+def _as_version(batch: Batch, name: str, number: int) -> Batch:
+    return dataclasses.replace(batch, status="registered", reference=f"{name}@{number}")
+
+
+def _lists(config: Config, path: epath.Path) -> epath.Path:
+    """The folder of the lists that the ids of the soft targets are lines of."""
+    return workdir.soft_targets_folder(path, config) / workdir.LISTS
