@@ -142,6 +142,16 @@ def test_each_job_of_a_schedule_has_a_name_and_a_folder_of_its_own(capsys):
     assert label == "metadata.labels['training.kubeflow.org/job-name']"
 
 
+def test_all_jobs_of_a_watch_have_one_folder(capsys):
+    command = (*COMMAND[:3], "watch", "--once", *COMMAND[4:])
+    documents = printed(capsys, "--cron=@hourly", "--workers=1", command=command)
+    maps = {d["metadata"]["name"]: d for d in documents if d["kind"] == "ConfigMap"}
+    [tfjob] = yaml.safe_load_all(maps["demo-job"]["data"]["job.yaml"])
+    words = container_of(tfjob)["command"]
+    assert words[3:5] == ["watch", "--once"]
+    assert words[-1] == "--workdir=/mnt/alambic/runs/demo"
+
+
 def test_the_second_operator_s_pods_make_their_tf_config_themselves(capsys):
     documents = printed(capsys, "--kind=trainjob")
     runtime = of_kind(documents, "TrainingRuntime")
@@ -217,6 +227,10 @@ MEMBERS = (
         (
             [*JOB, "--cron=@daily", "--kind=trainjob", "--", CONFIG],
             "--cron creates TFJobs, got --kind=trainjob",
+        ),
+        (
+            [*JOB, "--cron=@daily", "--", "-m", "trainer", "watch", CONFIG],
+            "watch must have --once with --cron",
         ),
         ([*JOB, "--name=Demo", "--", CONFIG], "name must have at most 50 characters"),
         (

@@ -4,7 +4,7 @@ import re
 from collections.abc import Sequence
 
 from launch.errors import LaunchError
-from launch.kubernetes import storage, trainer_config
+from launch.kubernetes import storage, trainer_command, trainer_config
 from launch.kubernetes.job import ConfigFile, Job, Resources
 from launch.kubernetes.job_flags import JobFlags
 from launch.kubernetes.settings_rules import GRACE_MARGIN_SECS
@@ -18,7 +18,7 @@ def job_of(flags: JobFlags, command: Sequence[str]) -> tuple[Job, Settings]:
       LaunchError: the flags contradict one another or the command, or the trainer
         refuses the command's settings.
     """
-    workdir, data = _folders(flags)
+    workdir, data = _folders(flags, is_watch=trainer_command.is_watch(command))
     config, settings = _config_of(command)
     if data:
         _require_no_other_data(settings["data"]["data_dir"])
@@ -67,10 +67,12 @@ def _config_of(command: Sequence[str]) -> tuple[ConfigFile, Settings]:
     return ConfigFile(name=file.name, text=file.read_text(encoding="utf-8")), settings
 
 
-def _folders(flags: JobFlags) -> tuple[storage.Folder, storage.Folder | None]:
+def _folders(
+    flags: JobFlags, *, is_watch: bool
+) -> tuple[storage.Folder, storage.Folder | None]:
     """Where the run's files go, and where its data is."""
     workdir = storage.folder(flags.workdir, flag="--workdir", role="workdir")
-    if flags.cron:
+    if flags.cron and not is_watch:
         # Jobs of one schedule may overlap: each has a folder of its own.
         workdir = workdir.below("$(JOB_NAME)")
     if not flags.data_dir:

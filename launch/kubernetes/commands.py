@@ -47,9 +47,10 @@ def _print(argv: list[str]) -> int:
     flags = job_flags.parse(argv[:end])
     if flags is None:
         return _DONE
-    _check_cron(flags)
-    trainer_command.check(argv[end + 1 :], launcher_flags=job_flags.NAMES)
-    job, settings = assemble.job_of(flags, argv[end + 1 :])
+    words = argv[end + 1 :]
+    _check_cron(flags, words)
+    trainer_command.check(words, launcher_flags=job_flags.NAMES)
+    job, settings = assemble.job_of(flags, words)
     documents = _documents(flags, job)
     if _report(validate.findings(documents, settings)):
         return exit_codes.UNUSABLE
@@ -60,13 +61,18 @@ def _print(argv: list[str]) -> int:
     return _DONE
 
 
-def _check_cron(flags: JobFlags) -> None:
+def _check_cron(flags: JobFlags, words: Sequence[str]) -> None:
     if flags.cron and flags.kind != "tfjob":
         raise LaunchError(f"--cron creates TFJobs, got --kind={flags.kind}; drop one")
     if flags.cron and len(flags.cron.split()) != 5 and not flags.cron.startswith("@"):
         raise LaunchError(
             "--cron must be five fields (minute, hour, day, month, weekday) or @daily "
             f"and the like, got {flags.cron!r}; for example --cron='0 3 * * *'"
+        )
+    if flags.cron and trainer_command.is_watch(words) and "--once" not in words:
+        raise LaunchError(
+            "watch must have --once with --cron, whose jobs would not end otherwise, "
+            "got none; add it, or drop --cron"
         )
 
 

@@ -47,7 +47,8 @@ flags:
                           a label that nodes must have; may be repeated
   --kind=KIND             {" or ".join(KINDS)}, for Kubeflow Trainer v2 (tfjob)
   --cron=SCHEDULE         prints a CronJob: each time, in UTC, a new job whose files go
-                          to a folder of its own in --workdir
+                          to a folder of its own in --workdir; those of watch --once
+                          go to the same
   --kubectl-image=IMAGE   what creates these jobs ({_KUBECTL_IMAGE})
   --submit                creates the objects with kubectl instead of printing them
 """

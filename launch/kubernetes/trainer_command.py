@@ -1,5 +1,6 @@
 """What the COMMAND of a job may hold: one command of the trainer and its flags."""
 
+import itertools
 import re
 from collections.abc import Sequence
 
@@ -7,7 +8,7 @@ from launch.errors import LaunchError
 
 _COMMANDS = (
     *("run", "teacher", "soft-targets", "student", "baseline", "finetune"),
-    *("evaluate", "report", "crossval", "doctor", "study", "sweep"),
+    *("evaluate", "report", "crossval", "doctor", "study", "sweep", "watch"),
     *("export", "registry register"),
     *("soft-targets plan", "soft-targets build", "soft-targets verify"),
     *("soft-targets extend", "soft-targets info"),
@@ -32,6 +33,11 @@ def check(words: Sequence[str], *, launcher_flags: Sequence[str]) -> None:
             )
     if "trainer" in words and words[words.index("trainer") - 1] == "-m":
         _check_name(_others(words[words.index("trainer") + 1 :]))
+
+
+def is_watch(words: Sequence[str]) -> bool:
+    """Whether the command watches for images, in one workdir at all its starts."""
+    return ("trainer", "watch") in itertools.pairwise(words)
 
 
 def _others(words: Sequence[str]) -> list[str]:
