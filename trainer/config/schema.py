@@ -139,13 +139,8 @@ class Config:
         roles = [*self.networks, "baseline", *finetuned]
         export.check(self.export, roles=roles, seeds=self.seeds)
         registry.check(self.registry, self.references)
-        watch.check(
-            self.watch,
-            data=self.data,
-            distill=self.distill,
-            export=self.export,
-            registry=self.registry,
-        )
+        if self.watch:
+            watch.check(self.data, self.distill, self.export, self.registry)
         for path, section in self.trainings.items():
             relations.check_train(path, section, self.runtime)
         if isinstance(self.teacher, EnsembleConfig):

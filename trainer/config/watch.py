@@ -3,7 +3,7 @@
 import dataclasses
 from typing import Annotated, Literal
 
-from trainer.config.data import DataConfig
+from trainer.config.data import DataConfig, UnlabeledConfig
 from trainer.config.distill import DistillConfig
 from trainer.config.errors import ConfigError
 from trainer.config.export import ExportConfig
@@ -27,50 +27,43 @@ class WatchConfig:
 
 
 def check(
-    watch: WatchConfig | None,
-    *,
     data: DataConfig,
     distill: DistillConfig,
     export: ExportConfig,
     registry: RegistryConfig,
 ) -> None:
-    """Refuses a section whose images, answers or models would have no place.
+    """Refuses what leaves new images, their answers or the models without a place.
 
     Raises:
       ConfigError: it names the setting.
     """
-    if watch is None:
-        return
-    unlabeled = data.unlabeled.dataset if data.unlabeled else ""
-    rules = (
-        (
-            unlabeled.startswith("folder:"),
-            f"data.unlabeled.dataset = 'folder:PATH', got {unlabeled!r}; name the "
-            "folder that images come to",
-        ),
-        (
-            "[" not in (data.unlabeled.split if data.unlabeled else ""),
-            "a whole split in data.unlabeled.split, got a part of one; drop the [...]",
-        ),
-        (
-            data.skip_corrupt,
-            "data.skip_corrupt = true, got false; it sets aside what cannot be decoded",
-        ),
-        (
-            distill.is_cached,
-            f"distill.soft_targets = 'cached', got {distill.soft_targets!r}; set it, "
-            "so that the teacher answers new images alone",
-        ),
-        (
-            bool(registry.root),
-            "registry.root, got none; name the folder that models are registered in",
-        ),
-        (
-            export.role in _ROLES,
-            f"export.role = 'student' or 'finetune', got {export.role!r}; other models "
-            "do not learn from new images",
-        ),
+    unlabeled = data.unlabeled or UnlabeledConfig(dataset="none")
+    _need(
+        unlabeled.dataset.startswith("folder:"),
+        f"data.unlabeled.dataset = 'folder:PATH', got {unlabeled.dataset!r}; name the "
+        "folder that images come to",
     )
-    for is_kept, rule in rules:
-        if not is_kept:
-            raise ConfigError(f"[watch] needs {rule}")
+    _need(
+        "[" not in unlabeled.split,
+        f"a whole split in data.unlabeled.split, got {unlabeled.split!r}; drop [...]",
+    )
+    _need(
+        data.skip_corrupt,
+        "data.skip_corrupt = true, got false; it sets aside what cannot be decoded",
+    )
+    _need(
+        distill.is_cached,
+        f"distill.soft_targets = 'cached', got {distill.soft_targets!r}; set it, so "
+        "that the teacher answers new images alone",
+    )
+    _need(bool(registry.root), "registry.root, got none; name the folder for models")
+    _need(
+        export.role in _ROLES,
+        f"export.role = 'student' or 'finetune', got {export.role!r}; other models do "
+        "not learn from new images",
+    )
+
+
+def _need(is_so: bool, rule: str) -> None:
+    if not is_so:
+        raise ConfigError(f"[watch] needs {rule}")
