@@ -282,6 +282,11 @@ MEMBERS = (
         ),
         ([*JOB, "--", *COMMAND[:3], "--config", "run"], "predict PATH, got none"),
         ([*JOB, "--", *COMMAND[:3], "predict", CONFIG], "predict PATH, got predict"),
+        (
+            [*JOB, "--", *COMMAND[:3], CONFIG, "sweep"],
+            "--workers must be 1 for python -m trainer sweep, whose trials are trained "
+            "by one process each, got 2; start it several times",
+        ),
         ([*JOB, "--workers=two"], "--workers must be a number, got 'two'; see"),
         ([*JOB, "--kind=job", "--", CONFIG], "--kind=job: value should be one of"),
     ],

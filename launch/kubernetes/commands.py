@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from absl import flags as absl_flags
 
-from launch import exit_codes
+from launch import exit_codes, program
 from launch.errors import LaunchError
 from launch.kubernetes import (
     assemble,
@@ -48,8 +48,10 @@ def _print(argv: list[str]) -> int:
     if flags is None:
         return _DONE
     _check_cron(flags)
-    trainer_command.check(argv[end + 1 :], launcher_flags=job_flags.NAMES)
-    job, settings = assemble.job_of(flags, argv[end + 1 :])
+    words = argv[end + 1 :]
+    trainer_command.check(words, launcher_flags=job_flags.NAMES)
+    program.check_for_group(words, num_workers=flags.workers)
+    job, settings = assemble.job_of(flags, words)
     documents = _documents(flags, job)
     if _report(validate.findings(documents, settings)):
         return exit_codes.UNUSABLE

@@ -8,7 +8,6 @@ from typing import Any
 from trainer.config.schema import Config
 
 # A run may move to other devices and disks, be asked for more when its models are
-# A run may move to other devices and disks, be asked for more when its models are
 # evaluated, predict or leave it, and have others beside it, of a study, a sweep or a
 # cross-validation. It stays the same run.
 _MOVABLE = (

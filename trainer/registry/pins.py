@@ -35,6 +35,37 @@ def pinned(config: Config, folder: epath.Path) -> dict[str, str]:
     return found
 
 
+def share(
+    whole: Config, folder: epath.Path, cell: Config, cell_folder: epath.Path
+) -> None:
+    """Has a cell begin with what the `whole` run or another cell found by that name.
+
+    `folder` is that of the whole run and of its cells together, `cell_folder` the
+    cell's own. Cells may name several models for one setting.
+
+    Raises:
+      ConfigError: there is no such model, or a file of these is damaged.
+    """
+    own = _read(cell_folder / PINS)
+    new = [each for each in cell.references if each.setting not in own]
+    if not new:
+        return
+    kept = _read(folder / PINS)
+    now = dict(kept)
+    for reference in whole.references:
+        if reference.setting in kept:
+            now[str(reference)] = kept[reference.setting]
+    root = root_of(cell.registry)
+    for reference in new:
+        if str(reference) not in now:
+            number = versions.number_of(root, reference)
+            now[str(reference)] = f"{reference.name}@{number}"
+        own[reference.setting] = now[str(reference)]
+    if now != kept:
+        files.write_json(folder / PINS, now)
+    files.write_json(cell_folder / PINS, own)
+
+
 def _number(root: epath.Path, reference: Reference, kept: str | None) -> int:
     if kept is None:
         return versions.number_of(root, reference)
