@@ -338,6 +338,37 @@ def test_a_run_keeps_the_version_that_it_began_with(tmp_path, source):
     assert list(registry.pinned(same, run).values()) == list(first.values())
 
 
+def test_cells_begin_with_models_of_their_own_and_agree_on_what_latest_is(
+    tmp_path, source
+):
+    run = epath.Path(tmp_path / "run")
+    latest, first = "registry:digits@latest", "registry:digits@1"
+
+    def cell(name: str, weights: str) -> list[str]:
+        path = run / "cells" / name
+        student = f"student.weights='{weights}'"
+        own = config_with(tmp_path, latest, student)
+        registry.share(whole, run, own, path)
+        found = registry.pinned(own, path)
+        return [pathlib.Path(found[text]).parts[-2] for text in (latest, weights)]
+
+    for _ in range(2):
+        publish(tmp_path, source)
+    whole = config_with(tmp_path, latest)
+    registry.pinned(whole, run)
+    assert cell("a", latest) == ["2", "2"]
+    assert cell("b", first) == ["2", "1"]
+    versions.promote(epath.Path(tmp_path), ref("digits@1"))
+    assert cell("c", "registry:digits@promoted") == ["2", "1"]
+    publish(tmp_path, source)
+    versions.promote(epath.Path(tmp_path), ref("digits@3"))
+    assert cell("a", latest) == ["2", "2"]
+    assert cell("d", "registry:digits@promoted") == ["2", "1"]
+    # A cell keeps to what it began with, as any run.
+    with pytest.raises(ConfigError, match=r"student\.weights must be the model that"):
+        cell("b", "registry:digits@3")
+
+
 def test_a_damaged_model_is_not_begun_with(tmp_path, source):
     publish(tmp_path, source)
     (tmp_path / "digits" / "1" / "model.keras").write_bytes(b"Keras")
