@@ -12,8 +12,10 @@ import time
 import pytest
 from etils import epath
 
+from tests import runs
 from tests.conftest import REPOSITORY
 from trainer import config, files, main, registry
+from trainer.cells import Cell, process
 from trainer.config import ConfigError, reference
 from trainer.registry import lease, versions
 
@@ -367,6 +369,26 @@ def test_cells_begin_with_models_of_their_own_and_agree_on_what_latest_is(
     # A cell keeps to what it began with, as any run.
     with pytest.raises(ConfigError, match=r"student\.weights must be the model that"):
         cell("b", "registry:digits@3")
+
+
+def test_a_study_may_have_an_axis_of_registered_models(tmp_path, source):
+    latest = "registry:digits@latest"
+    versions_of = [
+        tmp_path / "digits" / str(publish(tmp_path, source)) for _ in range(2)
+    ]
+    session = runs.session(config_with(tmp_path, latest), tmp_path / "study", None)
+    assert session.file(latest) == str(versions_of[1] / "model.keras")
+    for i, folder in enumerate(versions_of, 1):
+        weights = f"registry:digits@{i}"
+        cell = Cell(
+            name=str(i),
+            settings={},
+            config=config_with(tmp_path, latest, f"student.weights='{weights}'"),
+            path=session.path / "cells" / str(i),
+        )
+        assert process.opened(session, cell).file(weights) == str(
+            folder / "model.keras"
+        )
 
 
 def test_a_damaged_model_is_not_begun_with(tmp_path, source):

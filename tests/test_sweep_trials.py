@@ -13,7 +13,7 @@ import pytest
 from etils import epath
 from optuna.trial import TrialState, create_trial
 
-from trainer import files, report
+from trainer import files, main, report
 from trainer.config import (
     BanditOptions,
     ConfigError,
@@ -177,6 +177,19 @@ def test_another_space_or_metric_is_another_sweep(tmp_path):
             open_sweep(tmp_path, override)
 
 
+def test_nothing_is_left_in_the_workdir_of_another_run(tmp_path, capsys):
+    open_sweep(tmp_path, workdir=tmp_path / "other")
+    checkpoint = tmp_path / "workdir/student/seed-0/checkpoints/step-1.npz"
+    checkpoint.parent.mkdir(parents=True)
+    checkpoint.touch()
+    (tmp_path / "workdir/config.json").write_text('{"name": "another"}')
+    before = sorted((tmp_path / "workdir").rglob("*"))
+    flags = [f"--config={tmp_path}/sweep.toml", f"--workdir={tmp_path}/workdir"]
+    assert main.main(["trainer", "sweep", *flags]) == main.UNUSABLE
+    assert "holds a run with another config" in capsys.readouterr().err
+    assert sorted((tmp_path / "workdir").rglob("*")) == before
+
+
 def test_a_journal_that_is_gone_or_damaged_is_said_and_not_begun_anew(tmp_path):
     sweep = open_sweep(tmp_path)
     all_of(sweep)
@@ -256,8 +269,10 @@ def test_a_database_that_is_locked_gone_or_unknown_is_said(tmp_path):
     with pytest.raises(files.StorageError) as caught:
         open_sweep(tmp_path / "new", secret)
     assert "mysql+none://user:***@host/trials cannot be used" in str(caught.value)
-    for path in (tmp_path / "new").rglob("*.json"):
-        assert "secret" not in path.read_text()
+    # Addresses may hold passwords.
+    written = [path.read_text() for path in (tmp_path / "workdir").rglob("*.json")]
+    assert len(written) == 2
+    assert not [text for text in written if "trials.db" in text]
 
 
 def bandit(own, others, *, maximize=True, **options) -> bool:

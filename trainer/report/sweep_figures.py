@@ -75,9 +75,7 @@ def importance_figure(sweep: Sweep) -> Figure:
 def parallel_figure(sweep: Sweep, trials: Sequence[Trial]) -> Figure:
     """A line for each trial through its settings to its metric; the best is thick."""
     names = labels(sweep)
-    heights = [
-        height for trial in trials if (height := _height(trial)) is not None
-    ]
+    heights = [height for trial in trials if (height := _height(trial)) is not None]
     scales = {path: _Scale(values) for path, values in sweep["space"].items()}
     metric = _Scale({"low": min(heights), "high": max(heights), "log": False})
     columns = [*scales, ""]

@@ -115,6 +115,8 @@ def _check(file: str, settings: Config, path: epath.Path) -> None:
                 f"--workdir must be a sweep's own, got {path}, which holds "
                 f"{name} of something else; choose another --workdir"
             )
+    # Before anything is left there.
+    workdir.check(path, settings)
 
 
 def _draw(path: epath.Path) -> None:
