@@ -80,7 +80,7 @@ def sweep_of(workdir: pathlib.Path) -> dict:
 
 def finish(process: subprocess.Popen) -> tuple[int, str, str]:
     """As runs.finish; twenty trials take longer than one run."""
-    out, err = process.communicate(timeout=1200)
+    out, err = process.communicate(timeout=580)
     return process.returncode, out, err
 
 
