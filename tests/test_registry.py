@@ -366,6 +366,9 @@ def test_cells_begin_with_models_of_their_own_and_agree_on_what_latest_is(
     versions.promote(epath.Path(tmp_path), ref("digits@3"))
     assert cell("a", latest) == ["2", "2"]
     assert cell("d", "registry:digits@promoted") == ["2", "1"]
+    own = config_with(tmp_path, latest, "student.weights='registry:digits@promoted'")
+    found = registry.pinned(own, run)["registry:digits@promoted"]
+    assert pathlib.Path(found).parts[-2] == "1"
     # A cell keeps to what it began with, as any run.
     with pytest.raises(ConfigError, match=r"student\.weights must be the model that"):
         cell("b", "registry:digits@3")

@@ -26,7 +26,8 @@ def pinned(config: Config, folder: epath.Path) -> dict[str, str]:
     now = dict(kept)
     found = {}
     for reference in config.references:
-        number = _number(root, reference, kept.get(reference.setting))
+        before = kept.get(reference.setting, kept.get(str(reference)))
+        number = _number(root, reference, before)
         now[reference.setting] = f"{reference.name}@{number}"
         version = root / reference.name / str(number)
         found[str(reference)] = str(versions.check_file(version, versions.MODEL))
