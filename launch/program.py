@@ -11,6 +11,7 @@ from launch.errors import LaunchError
 
 _NO_NUMBER = re.compile(r"flag --(\S+?)=(.*): (?:invalid literal|could not convert)")
 _INTERPRETERS = ("python", "python3")
+TRAINER_FLAGS = ("config", "set", "workdir", "output")  # each with a value
 
 
 def parse(
@@ -57,17 +58,36 @@ def is_trainer(words: Sequence[str]) -> bool:
     return ("-m", "trainer") in itertools.pairwise(words)
 
 
-def check_for_group(words: Sequence[str]) -> None:
-    """Looks whether several workers can run the program together.
+def trainer_words(words: Sequence[str]) -> list[str]:
+    """What follows `python -m trainer` and is neither a flag nor a flag's value."""
+    found = []
+    before = ""
+    for word in words[words.index("trainer") + 1 :]:
+        is_value = re.fullmatch(rf"--?({'|'.join(TRAINER_FLAGS)})", before)
+        if not is_value and not word.startswith("-"):
+            found.append(word)
+        before = "" if is_value else word
+    return found
+
+
+def check_for_group(words: Sequence[str], *, num_workers: int) -> None:
+    """Looks whether so many workers can run the program together.
 
     Raises:
-      LaunchError: it is a sweep, whose processes are no workers of one another.
+      LaunchError: it is a command of the trainer that one process runs.
     """
-    if is_trainer(words) and ("trainer", "sweep") in itertools.pairwise(words):
+    if num_workers == 1 or not is_trainer(words):
+        return
+    reasons = {
+        "sweep": "whose trials are trained by one process each; start it several times "
+        "with the same --workdir: they share the trials",
+        "watch": "where one process looks for images; it may have several GPUs",
+    }
+    name = "".join(trainer_words(words)[:1])
+    if name in reasons:
         raise LaunchError(
-            "the program must be one that workers run together, got python -m trainer "
-            "sweep, whose trials are trained by one process each; start it several "
-            "times with the same --workdir, without launch: they share the trials"
+            f"--workers must be 1 for python -m trainer {name}, got {num_workers}, "
+            f"{reasons[name]}"
         )
 
 

@@ -285,6 +285,10 @@ def test_help_tells_every_flag(capsys):
             "--workers=2 --fault=kill:worker:2@step=1 -- true",
             "--fault must name a worker from 0 to 1, got 'kill:worker:2@step=1'",
         ),
+        (
+            "--workers=2 -- python -m trainer --config c.toml sweep --workdir w",
+            "--workers must be 1 for python -m trainer sweep, got ",
+        ),
     ],
 )
 def test_a_command_line_that_cannot_be_used_is_refused_in_one_line(words, said, capsys):

@@ -296,6 +296,14 @@ MEMBERS = (
         ),
         ([*JOB, "--", *COMMAND[:3], "--config", "run"], "predict PATH, got none"),
         ([*JOB, "--", *COMMAND[:3], "predict", CONFIG], "predict PATH, got predict"),
+        (
+            [*JOB, "--", *COMMAND[:3], CONFIG, "sweep"],
+            "--workers must be 1 for python -m trainer sweep, got 2, whose trials are",
+        ),
+        (
+            [*JOB, "--", *COMMAND[:3], CONFIG, "watch"],
+            "--workers must be 1 for python -m trainer watch, got 2, where one process",
+        ),
         ([*JOB, "--workers=two"], "--workers must be a number, got 'two'; see"),
         ([*JOB, "--kind=job", "--", CONFIG], "--kind=job: value should be one of"),
     ],

@@ -1,6 +1,7 @@
 """The command line: exit codes, messages, speed."""
 
 import json
+import os
 import subprocess
 import sys
 import time
@@ -45,6 +46,24 @@ def test_config_is_printed_within_half_a_second():
         run("config", f"--config={MNIST_MINI}")
         seconds.append(time.monotonic() - started)
     assert min(seconds) < 0.5
+
+
+@pytest.mark.parametrize("words", [["config", f"--config={MNIST_MINI}"], ["--help"]])
+def test_a_command_ends_with_the_reader_of_what_it_prints(words):
+    reading, writing = os.pipe()
+    os.close(reading)
+    done = subprocess.run(
+        [sys.executable, "-m", "trainer", *words],
+        cwd=REPOSITORY,
+        stdout=writing,
+        stderr=subprocess.PIPE,
+        text=True,
+        check=False,
+    )
+    os.close(writing)
+    assert done.returncode == 2
+    assert done.stderr.startswith("trainer: standard output was closed")
+    assert len(done.stderr.splitlines()) == 1
 
 
 def test_help_names_every_command():

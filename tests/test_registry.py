@@ -12,8 +12,10 @@ import time
 import pytest
 from etils import epath
 
+from tests import runs
 from tests.conftest import REPOSITORY
 from trainer import config, files, main, registry
+from trainer.cells import Cell, process
 from trainer.config import ConfigError, reference
 from trainer.registry import lease, versions
 
@@ -336,6 +338,60 @@ def test_a_run_keeps_the_version_that_it_began_with(tmp_path, source):
         registry.pinned(second, run)
     same = config_with(tmp_path, "registry:digits@1")
     assert list(registry.pinned(same, run).values()) == list(first.values())
+
+
+def test_cells_begin_with_models_of_their_own_and_agree_on_what_latest_is(
+    tmp_path, source
+):
+    run = epath.Path(tmp_path / "run")
+    latest, first = "registry:digits@latest", "registry:digits@1"
+
+    def cell(name: str, weights: str) -> list[str]:
+        path = run / "cells" / name
+        student = f"student.weights='{weights}'"
+        own = config_with(tmp_path, latest, student)
+        registry.share(whole, run, own, path)
+        found = registry.pinned(own, path)
+        return [pathlib.Path(found[text]).parts[-2] for text in (latest, weights)]
+
+    for _ in range(2):
+        publish(tmp_path, source)
+    whole = config_with(tmp_path, latest)
+    registry.pinned(whole, run)
+    assert cell("a", latest) == ["2", "2"]
+    assert cell("b", first) == ["2", "1"]
+    versions.promote(epath.Path(tmp_path), ref("digits@1"))
+    assert cell("c", "registry:digits@promoted") == ["2", "1"]
+    publish(tmp_path, source)
+    versions.promote(epath.Path(tmp_path), ref("digits@3"))
+    assert cell("a", latest) == ["2", "2"]
+    assert cell("d", "registry:digits@promoted") == ["2", "1"]
+    own = config_with(tmp_path, latest, "student.weights='registry:digits@promoted'")
+    found = registry.pinned(own, run)["registry:digits@promoted"]
+    assert pathlib.Path(found).parts[-2] == "1"
+    # A cell keeps to what it began with, as any run.
+    with pytest.raises(ConfigError, match=r"student\.weights must be the model that"):
+        cell("b", "registry:digits@3")
+
+
+def test_a_study_may_have_an_axis_of_registered_models(tmp_path, source):
+    latest = "registry:digits@latest"
+    versions_of = [
+        tmp_path / "digits" / str(publish(tmp_path, source)) for _ in range(2)
+    ]
+    session = runs.session(config_with(tmp_path, latest), tmp_path / "study", None)
+    assert session.file(latest) == str(versions_of[1] / "model.keras")
+    for i, folder in enumerate(versions_of, 1):
+        weights = f"registry:digits@{i}"
+        cell = Cell(
+            name=str(i),
+            settings={},
+            config=config_with(tmp_path, latest, f"student.weights='{weights}'"),
+            path=session.path / "cells" / str(i),
+        )
+        assert process.opened(session, cell).file(weights) == str(
+            folder / "model.keras"
+        )
 
 
 def test_a_damaged_model_is_not_begun_with(tmp_path, source):

@@ -148,7 +148,7 @@ def test_a_baseline_sees_the_student_s_cached_views(cells, axis):
     assert baseline_identity(first.config) != baseline_identity(second.config)
 
 
-def test_a_workdir_is_of_one_run_or_of_one_study(tmp_path, capsys):
+def test_a_workdir_is_of_one_run_one_study_or_one_sweep(tmp_path, capsys):
     config = tmp_path / "run.toml"
     config.write_text(RUN.replace("AUGMENT", "none"))
     assert main.main(runs.command("study", config, tmp_path / "w")) == 2
@@ -162,6 +162,9 @@ def test_a_workdir_is_of_one_run_or_of_one_study(tmp_path, capsys):
     for name in ("run", "evaluate"):
         assert main.main(runs.command(name, config, tmp_path / "w", axis)) == 2
         assert "which holds a study" in capsys.readouterr().err
+    (tmp_path / "w" / workdir.STUDY).rename(tmp_path / "w" / workdir.SWEEP)
+    assert main.main(runs.command("study", config, tmp_path / "w", axis)) == 2
+    assert "which holds a sweep" in capsys.readouterr().err
 
 
 def test_what_cells_keep_belongs_to_the_study(tmp_path):

@@ -13,7 +13,7 @@ import pytest
 from etils import epath
 from optuna.trial import TrialState, create_trial
 
-from trainer import files, report
+from trainer import files, main, report
 from trainer.config import (
     BanditOptions,
     ConfigError,
@@ -51,13 +51,15 @@ retries = 1
 """
 
 
-def open_sweep(folder: pathlib.Path, *overrides: str, sampler: str = "random"):
+def open_sweep(
+    folder: pathlib.Path, *overrides: str, sampler: str = "random", workdir=None
+):
     path = folder / "sweep.toml"
     path.write_text(RUN.replace("SAMPLER", sampler))
     config = load(str(path), overrides)
     return trials.opened(
         config,
-        epath.Path(folder / "workdir"),
+        epath.Path(workdir or folder / "workdir"),
         lambda cell: flatten(resolved(load(str(path), overrides, cell=cell))),
         lambda name, cell: None,
     )
@@ -175,6 +177,19 @@ def test_another_space_or_metric_is_another_sweep(tmp_path):
             open_sweep(tmp_path, override)
 
 
+def test_nothing_is_left_in_the_workdir_of_another_run(tmp_path, capsys):
+    open_sweep(tmp_path, workdir=tmp_path / "other")
+    checkpoint = tmp_path / "workdir/student/seed-0/checkpoints/step-1.npz"
+    checkpoint.parent.mkdir(parents=True)
+    checkpoint.touch()
+    (tmp_path / "workdir/config.json").write_text('{"name": "another"}')
+    before = sorted((tmp_path / "workdir").rglob("*"))
+    flags = [f"--config={tmp_path}/sweep.toml", f"--workdir={tmp_path}/workdir"]
+    assert main.main(["trainer", "sweep", *flags]) == main.UNUSABLE
+    assert "holds a run with another config" in capsys.readouterr().err
+    assert sorted((tmp_path / "workdir").rglob("*")) == before
+
+
 def test_a_journal_that_is_gone_or_damaged_is_said_and_not_begun_anew(tmp_path):
     sweep = open_sweep(tmp_path)
     all_of(sweep)
@@ -187,6 +202,49 @@ def test_a_journal_that_is_gone_or_damaged_is_said_and_not_begun_anew(tmp_path):
     with pytest.raises(ConfigError, match="must hold the trials of the sweep"):
         open_sweep(tmp_path)
     assert not journal.exists()
+
+
+@pytest.mark.parametrize(
+    "url", ["", pytest.param("sqlite:///{}", marks=pytest.mark.slow)]
+)
+def test_a_storage_that_goes_while_a_trial_runs_is_said_and_not_begun_anew(
+    url, tmp_path
+):
+    file = tmp_path / ("trials.db" if url else "workdir/sweep.journal")
+    sweep = open_sweep(tmp_path, f"sweep.storage='{url.format(file)}'")
+    claimed = trials.claim(sweep)
+    file.unlink()
+    with claimed.lock, pytest.raises(files.StorageError, match=r" cannot be used: \w"):
+        trials.end(sweep, claimed, TrialState.COMPLETE, value=1.0)
+    with pytest.raises(files.StorageError, match="start the same command again"):
+        trials.claim(sweep)
+    assert not file.exists()
+    sweep.study._storage.remove_session()
+
+
+def test_half_a_line_at_the_end_of_a_journal_is_as_if_it_were_not_there(tmp_path):
+    sweep = open_sweep(tmp_path)
+    trials.end(sweep, trials.claim(sweep), TrialState.COMPLETE, value=1.0)
+    journal = tmp_path / "workdir/sweep.journal"
+    text = journal.read_bytes()
+    journal.write_bytes(text + text.splitlines()[-1][:20])  # of a full disk
+    assert len(all_of(open_sweep(tmp_path))) == 2
+    assert journal.read_bytes().startswith(text)
+    # Others had it open.
+    assert trials.claim(sweep) is None
+    assert [trial.state.name for trial in sweep.study.get_trials()] == ["COMPLETE"] * 3
+
+
+def test_a_read_only_folder_is_said(small_disk, tmp_path):
+    trials.claim(open_sweep(tmp_path, workdir=small_disk)).lock.close()
+    remount = ["mount", "-o", "remount,{}", str(small_disk)]
+    subprocess.run([word.format("ro") for word in remount], check=True)
+    try:
+        with pytest.raises(files.StorageError, match="Read-only file system"):
+            open_sweep(tmp_path, workdir=small_disk)
+    finally:
+        subprocess.run([word.format("rw") for word in remount], check=True)
+    assert len(all_of(open_sweep(tmp_path, workdir=small_disk))) == 3
 
 
 @pytest.mark.slow
@@ -211,8 +269,10 @@ def test_a_database_that_is_locked_gone_or_unknown_is_said(tmp_path):
     with pytest.raises(files.StorageError) as caught:
         open_sweep(tmp_path / "new", secret)
     assert "mysql+none://user:***@host/trials cannot be used" in str(caught.value)
-    for path in (tmp_path / "new").rglob("*.json"):
-        assert "secret" not in path.read_text()
+    # Addresses may hold passwords.
+    written = [path.read_text() for path in (tmp_path / "workdir").rglob("*.json")]
+    assert len(written) == 2
+    assert not [text for text in written if "trials.db" in text]
 
 
 def bandit(own, others, *, maximize=True, **options) -> bool:

@@ -16,6 +16,7 @@ from trainer.config import (
     ConfigError,
     EvaluateConfig,
     differences,
+    recorded,
     resolved,
 )
 
@@ -135,7 +136,7 @@ def claim(workdir: epath.Path, config: Config) -> None:
             (workdir / PINS).unlink(missing_ok=True)
             (workdir / LISTS).rmtree()
     # Written again: devices and paths may have changed.
-    files.write_json(workdir / CONFIG, resolved(config))
+    files.write_json(workdir / CONFIG, recorded(config))
 
 
 def check(workdir: epath.Path, config: Config) -> None:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from absl import flags as absl_flags
 
-from launch import exit_codes
+from launch import exit_codes, program
 from launch.errors import LaunchError
 from launch.kubernetes import (
     assemble,
@@ -50,6 +50,7 @@ def _print(argv: list[str]) -> int:
     words = argv[end + 1 :]
     _check_cron(flags, words)
     trainer_command.check(words, launcher_flags=job_flags.NAMES)
+    program.check_for_group(words, num_workers=flags.workers)
     job, settings = assemble.job_of(flags, words)
     documents = _documents(flags, job)
     if _report(validate.findings(documents, settings)):

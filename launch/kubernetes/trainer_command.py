@@ -1,9 +1,9 @@
 """What the COMMAND of a job may hold: one command of the trainer and its flags."""
 
-import itertools
 import re
 from collections.abc import Sequence
 
+from launch import program
 from launch.errors import LaunchError
 
 _COMMANDS = (
@@ -14,7 +14,6 @@ _COMMANDS = (
     *("soft-targets extend", "soft-targets info"),
 )
 _WITH_PATHS = ("predict",)  # named after the command
-_VALUE_FLAGS = ("config", "set", "workdir", "output")  # of the trainer
 
 
 def check(words: Sequence[str], *, launcher_flags: Sequence[str]) -> None:
@@ -26,30 +25,18 @@ def check(words: Sequence[str], *, launcher_flags: Sequence[str]) -> None:
     for word in words:
         flag = re.match(r"--?([a-z-]+)", word)
         names = {flag[1], flag[1].removeprefix("no")} if flag else set()
-        if names & set(launcher_flags) - set(_VALUE_FLAGS):
+        if names & set(launcher_flags) - set(program.TRAINER_FLAGS):
             raise LaunchError(
                 f"COMMAND must not have {word}, a flag of the launcher: it would go to "
                 "the program; write it before the --"
             )
-    if "trainer" in words and words[words.index("trainer") - 1] == "-m":
-        _check_name(_others(words[words.index("trainer") + 1 :]))
+    if program.is_trainer(words):
+        _check_name(program.trainer_words(words))
 
 
 def is_watch(words: Sequence[str]) -> bool:
     """Whether the command watches for images, in one workdir at all its starts."""
-    return ("trainer", "watch") in itertools.pairwise(words)
-
-
-def _others(words: Sequence[str]) -> list[str]:
-    """The words that are neither flags nor their values."""
-    found = []
-    before = ""
-    for word in words:
-        is_value = re.fullmatch(rf"--?({'|'.join(_VALUE_FLAGS)})", before)
-        if not is_value and not word.startswith("-"):
-            found.append(word)
-        before = "" if is_value else word
-    return found
+    return program.is_trainer(words) and program.trainer_words(words)[:1] == ["watch"]
 
 
 def _check_name(names: Sequence[str]) -> None:

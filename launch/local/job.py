@@ -60,7 +60,6 @@ def command(argv: list[str]) -> int:
     words = program.parse(values, argv, command="local", usage=_USAGE)
     if words is None:
         return 0
-    program.check_for_group(words)
     for name, least in (("workers", 1), ("max-restarts", 0), ("grace-secs", 0)):
         value = values[name].value
         if value is None or not value >= least:  # so that nan is refused
@@ -69,6 +68,7 @@ def command(argv: list[str]) -> int:
                 f"got {'none' if value is None else value}"
             )
     num_workers = values.workers
+    program.check_for_group(words, num_workers=num_workers)
     to_come = faults.Faults(
         faults.parse(text, num_workers=num_workers) for text in values.fault
     )

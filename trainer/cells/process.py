@@ -5,7 +5,7 @@ import gc
 import keras
 from tensorflow.python.framework import ops
 
-from trainer import data, stages, workdir
+from trainer import data, registry, stages, workdir
 from trainer.cells.cell import Cell
 from trainer.config import ConfigError
 from trainer.stages import Session
@@ -23,11 +23,18 @@ def train_teacher(session: Session) -> None:
 
 
 def opened(session: Session, cell: Cell) -> Session:
-    """The session of a cell, whose images are those that `session` has listed."""
+    """The session of a cell of the run that `session` is of.
+
+    Its images and registered models are those that the run and other cells found.
+
+    Raises:
+      ConfigError: there is no such registered model.
+    """
     if session.workers.is_chief:
         # Files that come meanwhile are no part of later cells either.
         lists = cell.path / workdir.LISTS
         data.take_over(cell.config.data, session.lists, lists, are_own=True)
+        registry.share(session.config, session.pins, cell.config, cell.path)
     return session.beside(cell.config, cell.path)
 
 

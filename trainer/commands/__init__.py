@@ -17,6 +17,7 @@ from trainer.commands import (
     watch,
 )
 from trainer.commands.command_line import CommandLine, UsageError, define_flags, read
+from trainer.commands.output import read_to_its_end
 from trainer.exit_codes import DONE
 
 __all__ = ["COMMANDS", "Command", "UsageError", "define_flags", "found", "run"]
@@ -112,7 +113,13 @@ def run(argv: Sequence[str]) -> int:
 
     Raises:
       UsageError: it asks for nothing that there is.
+      StorageError: nobody reads any more what it prints.
     """
+    with read_to_its_end():
+        return _run(argv)
+
+
+def _run(argv: Sequence[str]) -> int:
     line = read(argv)
     if line.flags.help:
         print(_USAGE, end="")

@@ -14,7 +14,13 @@ from trainer.config.distill import DistillConfig
 from trainer.config.errors import ConfigError
 from trainer.config.evaluate import EvaluateConfig
 from trainer.config.export import ExportConfig
-from trainer.config.identity import differences, flatten, identity, resolved
+from trainer.config.identity import (
+    differences,
+    flatten,
+    identity,
+    recorded,
+    resolved,
+)
 from trainer.config.kept import NoRun, from_resolved, without_run
 from trainer.config.models import (
     APPLICATIONS,
@@ -109,6 +115,7 @@ __all__ = [
     "is_reference",
     "label_of",
     "load",
+    "recorded",
     "reference",
     "resolved",
     "value_text",

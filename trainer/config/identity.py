@@ -25,6 +25,14 @@ def resolved(config: Config) -> dict[str, Any]:
     return plain
 
 
+def recorded(config: Config) -> dict[str, Any]:
+    """Every setting of a run that files keep.
+
+    That is without the sweep, the address of whose storage may hold a password.
+    """
+    return resolved(dataclasses.replace(config, sweep=None))
+
+
 def identity(settings: dict[str, Any]) -> dict[str, Any]:
     """The settings that a resumed run must share: {"section.field": value}."""
     flat = flatten(settings)

@@ -1,7 +1,6 @@
 """From images to answers, a batch after the other. B = images of one, C = classes."""
 
 import contextlib
-import os
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from typing import TextIO
@@ -114,23 +113,14 @@ def _compiled(
 @contextlib.contextmanager
 def _open(output: epath.Path | None) -> Iterator[TextIO]:
     """The file to write to, which appears when the body ends."""
-    if output:
-        with (
-            files.atomic_path(output, way_out="choose another --output") as temporary,
-            open(temporary, "w", encoding="utf-8", newline="") as file,
-        ):
-            yield file
-        return
-    try:
+    if not output:
         yield sys.stdout
-        sys.stdout.flush()
-    except BrokenPipeError as error:
-        # What is not written yet has nobody to read it, and no place to fail at.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        raise files.StorageError(
-            "standard output was closed before all predictions were written; give "
-            "--output=FILE to have them all"
-        ) from error
+        return
+    with (
+        files.atomic_path(output, way_out="choose another --output") as temporary,
+        open(temporary, "w", encoding="utf-8", newline="") as file,
+    ):
+        yield file
 
 
 def _is_json(section: PredictConfig, output: epath.Path | None) -> bool:

@@ -7,7 +7,7 @@ file. Importing this loads no TensorFlow.
 
 from trainer.registry.card import Card
 from trainer.registry.commands import answer, root_of
-from trainer.registry.pins import pinned
+from trainer.registry.pins import pinned, share
 from trainer.registry.publishing import publishing
 from trainer.registry.revision import revision
 from trainer.registry.versions import MODEL, classes_of, model_of, newest
@@ -23,4 +23,5 @@ __all__ = [
     "publishing",
     "revision",
     "root_of",
+    "share",
 ]

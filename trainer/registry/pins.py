@@ -26,13 +26,45 @@ def pinned(config: Config, folder: epath.Path) -> dict[str, str]:
     now = dict(kept)
     found = {}
     for reference in config.references:
-        number = _number(root, reference, kept.get(reference.setting))
+        before = kept.get(reference.setting, kept.get(str(reference)))
+        number = _number(root, reference, before)
         now[reference.setting] = f"{reference.name}@{number}"
         version = root / reference.name / str(number)
         found[str(reference)] = str(versions.check_file(version, versions.MODEL))
     if now != kept:
         files.write_json(path, now)
     return found
+
+
+def share(
+    whole: Config, folder: epath.Path, cell: Config, cell_folder: epath.Path
+) -> None:
+    """Has a cell begin with what the `whole` run or another cell found by that name.
+
+    `folder` is that of the whole run and of its cells together, `cell_folder` the
+    cell's own. Cells may name several models for one setting.
+
+    Raises:
+      ConfigError: there is no such model, or a file of these is damaged.
+    """
+    own = _read(cell_folder / PINS)
+    new = [each for each in cell.references if each.setting not in own]
+    if not new:
+        return
+    kept = _read(folder / PINS)
+    now = dict(kept)
+    for reference in whole.references:
+        if reference.setting in kept:
+            now[str(reference)] = kept[reference.setting]
+    root = root_of(cell.registry)
+    for reference in new:
+        if str(reference) not in now:
+            number = versions.number_of(root, reference)
+            now[str(reference)] = f"{reference.name}@{number}"
+        own[reference.setting] = now[str(reference)]
+    if now != kept:
+        files.write_json(folder / PINS, now)
+    files.write_json(cell_folder / PINS, own)
 
 
 def _number(root: epath.Path, reference: Reference, kept: str | None) -> int:

@@ -1,5 +1,6 @@
 """The figures of a sweep: the metric against each setting, shares, all axes at once."""
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
@@ -10,7 +11,7 @@ from trainer.report.figures import FAINT, GRID, INK, PALETTE, Figure, plain, sty
 from trainer.report.sweep_table import Sweep, Trial, labels
 
 _COLUMNS = 3  # of panels
-_MAX_TICKS = 12  # choices that are named along an axis
+_MAX_TICKS = 12  # values that are named along an axis
 
 
 def figures(sweep: Sweep) -> Iterator[tuple[str, str, Figure]]:
@@ -51,7 +52,7 @@ def settings_figure(sweep: Sweep, trials: Sequence[Trial]) -> Figure:
                 markerfacecolor=face,
                 label=status if group else None,
             )
-        style(axes, title=plain(name, width=40), x=name, y=sweep["metric"])
+        style(axes, x=plain(name, width=40), y=sweep["metric"])
         scale.mark(axes.xaxis)
     panels[0].legend(frameon=False, fontsize=8, labelcolor=INK, loc="best")
     return drawing
@@ -74,7 +75,7 @@ def importance_figure(sweep: Sweep) -> Figure:
 def parallel_figure(sweep: Sweep, trials: Sequence[Trial]) -> Figure:
     """A line for each trial through its settings to its metric; the best is thick."""
     names = labels(sweep)
-    heights = [_height(trial) for trial in trials]
+    heights = [height for trial in trials if (height := _height(trial)) is not None]
     scales = {path: _Scale(values) for path, values in sweep["space"].items()}
     metric = _Scale({"low": min(heights), "high": max(heights), "log": False})
     columns = [*scales, ""]
@@ -152,8 +153,22 @@ class _Scale:
         """Gives a matplotlib axis its scale and its ticks."""
         if self._is_log:
             axis.axes.set_xscale("log")
+            round_values = self._round_values()
+            axis.set_ticks(round_values, [f"{value:g}" for value in round_values])
+            axis.set_ticks([], minor=True)
         if self._choices and len(self._choices) <= _MAX_TICKS:
             axis.set_ticks(
                 range(len(self._choices)),
                 [plain(value_text(choice), width=16) for choice in self._choices],
             )
+
+    def _round_values(self) -> list[float]:
+        """1, 2, 5, 10 and so on between the ends; the powers of 10 if too many."""
+        low, high = float(self._low), float(self._high)
+        powers = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
+        for digits in ((1, 2, 5), (1,)):
+            found = [float(f"{digit}e{power}") for power in powers for digit in digits]
+            inside = [value for value in found if low <= value <= high]
+            if len(inside) <= _MAX_TICKS:
+                break
+        return inside

@@ -21,7 +21,7 @@ from trainer import (
     report,
     workdir,
 )
-from trainer.config import ConfigError, check_name, resolved
+from trainer.config import ConfigError, check_name, recorded
 from trainer.data import splits
 from trainer.registry import Card
 from trainer.stages.chosen import Chosen, chosen
@@ -145,7 +145,7 @@ def _card(session: Session, found: Chosen, name: str) -> Card:
             },
         },
         "code": _code(),
-        "config": resolved(config),
+        "config": recorded(config),
     }
 
 

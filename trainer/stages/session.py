@@ -49,7 +49,9 @@ class Session:
     def beside(self, config: Config, path: epath.Path) -> "Session":
         """Another run in this process, on the same devices and workers."""
         lists = path / workdir.LISTS
-        return dataclasses.replace(self, config=config, path=path, lists=lists)
+        return dataclasses.replace(
+            self, config=config, path=path, lists=lists, pins=path
+        )
 
     @functools.cached_property
     def sources(self) -> tuple[data.Source, ...]:

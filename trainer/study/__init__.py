@@ -70,11 +70,15 @@ def check_converged(cells: Sequence[Cell]) -> None:
 
 def _claim(path: epath.Path, study: Config, cells: Sequence[Cell]) -> None:
     """Makes the workdir `path` this study's, with one in it for each cell."""
-    if files.is_there(path / workdir.RESULTS):
-        raise ConfigError(
-            f"--workdir must be a study's own, got {path}, which holds the results of "
-            "one run; choose another --workdir"
-        )
+    for name, what in (
+        (workdir.RESULTS, "the results of one run"),
+        (workdir.SWEEP, "a sweep"),
+    ):
+        if files.is_there(path / name):
+            raise ConfigError(
+                f"--workdir must be a study's own, got {path}, which holds {what}; "
+                "choose another --workdir"
+            )
     workdir.claim(path, study)
     for cell in cells:
         workdir.claim(cell.path, cell.config)

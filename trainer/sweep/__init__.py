@@ -10,9 +10,11 @@ from collections.abc import Iterable
 
 from etils import epath
 
-from trainer import cluster, console, files, report, start, workdir
+from trainer import cluster, console, files, locks, report, start, workdir
 from trainer.cells import Cell, sharing
-from trainer.config import Config, ConfigError, flatten, load, resolved
+from trainer.config import Config, ConfigError, Settings, flatten, load, resolved
+
+_DRAWING = "report.lock"
 
 
 def run(file: str, overrides: Iterable[str], settings: Config, path: epath.Path) -> str:
@@ -33,7 +35,7 @@ def run(file: str, overrides: Iterable[str], settings: Config, path: epath.Path)
     _check(file, settings, path)
     from trainer.sweep import results, trials
 
-    def cell_of(name: str, chosen: dict) -> Cell:
+    def cell_of(name: str, chosen: Settings) -> Cell:
         config = load(file, overrides, cell=chosen)
         return Cell(
             name=name,
@@ -42,7 +44,7 @@ def run(file: str, overrides: Iterable[str], settings: Config, path: epath.Path)
             path=path / workdir.CELLS / name,
         )
 
-    def all_settings(chosen: dict) -> dict:
+    def all_settings(chosen: Settings) -> Settings:
         return flatten(resolved(load(file, overrides, cell=chosen)))
 
     sweep = trials.opened(settings, path, all_settings, cell_of)
@@ -113,11 +115,15 @@ def _check(file: str, settings: Config, path: epath.Path) -> None:
                 f"--workdir must be a sweep's own, got {path}, which holds "
                 f"{name} of something else; choose another --workdir"
             )
+    # Before anything is left there.
+    workdir.check(path, settings)
 
 
 def _draw(path: epath.Path) -> None:
     if importlib.util.find_spec("matplotlib"):
-        report.write_sweep(path)
+        # Processes that end at the same time draw one after another.
+        with locks.held(path / _DRAWING):
+            report.write_sweep(path)
     else:
         console.say(
             "no report is drawn: matplotlib is not installed; "

@@ -92,9 +92,9 @@ def _trained(session: Session, sweep: Sweep, claimed: Claim) -> float:
     """
     cell = sweep.cell_of(claimed.name, claimed.settings)
     workdir.claim(cell.path, cell.config)
-    own = process.opened(session, cell)
     asked = stages.asked_for(cell.config)
     with _sharing(sweep):
+        own = process.opened(session, cell)
         stages.run(own, asked[: asked.index("student")], whole=False)
     _tell_again(sweep, claimed, cell)
     last_step = optimizers.num_steps(

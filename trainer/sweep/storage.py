@@ -1,6 +1,7 @@
 """Where Optuna keeps the trials: a journal in the workdir, or a database."""
 
 import contextlib
+import os
 import secrets
 from collections.abc import Iterator
 from typing import Any
@@ -15,6 +16,8 @@ from trainer.config import ConfigError
 
 JOURNAL = "sweep.journal"
 
+_LONGEST_LINE = 1 << 20  # bytes that the journal has between two ends of lines
+
 _LOST = (
     *(OSError, ImportError, ValueError, KeyError),
     *(optuna.exceptions.OptunaError, sqlalchemy.exc.SQLAlchemyError),
@@ -24,13 +27,20 @@ _LOST = (
 class _Lock:
     """Who appends to the journal; Optuna's own locks outlive a killed process."""
 
-    def __init__(self, path: epath.Path) -> None:
-        self._path = path
+    def __init__(self, file: epath.Path) -> None:
+        self._file = file
         self._stack = contextlib.ExitStack()
 
     def acquire(self) -> bool:
-        """Waits for the others."""
-        self._stack.enter_context(locks.held(self._path))
+        """Waits for the others.
+
+        Raises:
+          OSError: the journal is gone, of which Optuna would begin another.
+        """
+        with contextlib.ExitStack() as stack:
+            stack.enter_context(locks.held(self._file.with_name(f"{JOURNAL}.lock")))
+            _cut_to_lines(self._file)
+            self._stack = stack.pop_all()
         return True
 
     def release(self) -> None:
@@ -71,8 +81,7 @@ def opened(url: str, path: epath.Path, *, begun: bool) -> Any:
         file = path / JOURNAL
         if begun and not file.exists():
             raise gone(url, path)
-        lock = _Lock(path / f"{JOURNAL}.lock")
-        backend = journal.JournalFileBackend(str(file), lock_obj=lock)
+        backend = journal.JournalFileBackend(str(file), lock_obj=_Lock(file))
         return journal.JournalStorage(backend)
 
 
@@ -91,6 +100,16 @@ def gone(url: str, path: epath.Path) -> ConfigError:
         "a storage without them; bring it back or set sweep.storage to where they "
         "are, or choose another --workdir"
     )
+
+
+def _cut_to_lines(file: epath.Path) -> None:
+    """Removes half a line from the end, as a full disk leaves one."""
+    with open(file, "rb+") as lines:
+        end = lines.seek(0, os.SEEK_END)
+        lines.seek(max(end - _LONGEST_LINE, 0))
+        half = lines.read().rpartition(b"\n")[2]
+        if half:
+            lines.truncate(end - len(half))
 
 
 def _title(url: str, path: epath.Path) -> str:

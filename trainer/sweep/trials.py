@@ -108,8 +108,7 @@ def _study(config: Config, settings: SweepConfig, path: epath.Path) -> optuna.St
     found = storage.opened(settings.storage, path, begun=bool(name))
     with storage.reached(settings.storage, path):
         if not name:
-            # Without the address of the storage, which may hold a password.
-            workdir.claim(path, dataclasses.replace(config, sweep=None))
+            workdir.claim(path, config)
             name = storage.new_study(
                 found, config.name, is_maximized=settings.is_maximized
             )

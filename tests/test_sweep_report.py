@@ -1,0 +1,109 @@
+"""The page of a sweep: its figures and the table of its trials."""
+
+import json
+
+import numpy as np
+import pytest
+from etils import epath
+
+from trainer import report
+from trainer.report import ReportError, sweep_figures
+
+SPACE = {
+    "distill.temperature": {"low": 1, "high": 20, "log": True, "step": 0},
+    "student.options.hidden_sizes": [[16], [32, 32]],
+}
+
+
+def trial(number: int, settings: tuple, status: str, **more) -> dict:
+    return {
+        "number": number,
+        "cell": f"trial-{number:03d}",
+        "settings": dict(zip(SPACE, settings, strict=False)),
+        "status": status,
+        "value": None,
+        "reported": {},
+        "repeats": None,
+        "reason": None,
+    } | more
+
+
+TRIALS = [
+    trial(0, (4.0, [16]), "complete", value=0.75, reported={"9": 0.5, "10": 0.75}),
+    trial(1, (8.0, [32, 32]), "pruned", reported={"9": 0.25, "10": 0.125}),
+    trial(2, (2.0, [16]), "diverged", reason="the loss is <nan>"),
+    trial(3, (), "failed"),
+    trial(4, (16.0, [32, 32]), "complete", value=0.5, repeats=3),
+]
+
+
+@pytest.fixture
+def sweep(tmp_path):
+    (tmp_path / "sweep.json").write_text(
+        json.dumps(
+            {
+                "name": "small",
+                "study": "small-1",
+                "space": SPACE,
+                "metric": "eval/accuracy",
+                "trials": TRIALS,
+                "best": TRIALS[0],
+                "importance": {"distill.temperature": 1.0},
+            }
+        )
+    )
+    return report.read_sweep(epath.Path(tmp_path))
+
+
+def test_each_trial_is_where_its_setting_and_its_metric_are(sweep):
+    drawn = {name: figure for name, _, figure in sweep_figures.figures(sweep)}
+    assert list(drawn) == ["settings", "importance", "parallel"]
+    temperature, sizes = drawn["settings"].axes
+    dots = [line.get_xydata().tolist() for line in temperature.lines]
+    # Of what was ended early the last that was seen; of the others that ended nothing.
+    assert dots == [[[8, 0.125]], [[4, 0.75], [16, 0.5]]]
+    assert [line.get_xdata().tolist() for line in sizes.lines] == [[1], [0, 1]]
+    texts = [
+        [tick.get_text() for tick in axes.get_xticklabels()]
+        for axes in (temperature, sizes)
+    ]
+    assert texts == [["1", "2", "5", "10", "20"], ["16", "32-32"]]
+    assert temperature.get_xscale() == "log"
+
+
+def test_a_line_goes_through_the_shares_of_all_axes_and_the_best_is_thick(sweep):
+    *_, (_, _, figure) = sweep_figures.figures(sweep)
+    [axes] = figure.axes
+    lines = [line for line in axes.lines if len(line.get_xdata()) == 3]
+    np.testing.assert_allclose(
+        [line.get_ydata() for line in lines],
+        [
+            [np.log(4) / np.log(20), 0, 1],
+            [np.log(8) / np.log(20), 1, 0],
+            [np.log(16) / np.log(20), 1, 0.6],
+        ],
+    )
+    assert [line.get_linewidth() > 2 for line in lines] == [True, False, False]
+
+
+def test_a_range_of_many_powers_of_ten_is_named_at_some_of_them():
+    space = {"low": 1e-8, "high": 0.2, "log": True, "step": 0}
+    shown = sweep_figures._Scale(space)._round_values()
+    assert shown == [1e-8, 1e-7, 1e-6, 1e-5, 1e-4, 1e-3, 1e-2, 1e-1]
+
+
+def test_the_page_counts_the_trials_and_says_why_some_came_to_nothing(sweep, tmp_path):
+    page = report.write_sweep(epath.Path(tmp_path)).read_text()
+    assert "5 trials: 2 complete, 1 pruned, 1 diverged, 1 failed" in page
+    assert '<span title="the loss is &lt;nan&gt;">diverged</span>' in page
+    assert "<td>-</td><td>pruned at step 10</td>" in page
+    assert "<td>complete, repeats 3</td>" in page
+    assert "with temperature 4, hidden_sizes 16: eval/accuracy = 0.75" in page
+    assert "nan>" not in page
+
+
+def test_before_any_trial_there_is_nothing_to_draw(sweep, tmp_path):
+    assert not list(sweep_figures.figures(sweep | {"trials": [], "best": None}))
+    (tmp_path / "sweep.json").write_text('{"name": "small"}')
+    with pytest.raises(ReportError, match=r"sweep\.json: is malformed"):
+        report.read_sweep(epath.Path(tmp_path))
