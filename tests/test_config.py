@@ -3,12 +3,10 @@
 import dataclasses
 import json
 import pathlib
-import subprocess
-import sys
-import time
 
 import pytest
 
+from tests.cpu_time import cpu_secs
 from trainer import config
 from trainer.config import ConfigError, differences, load, resolved
 
@@ -584,21 +582,10 @@ def test_a_run_may_not_change_otherwise(minimal, override, difference):
     assert differences(before, before) == []
 
 
-def best_seconds(code):
-    """The fastest of three fresh interpreters."""
-
-    def seconds():
-        start = time.perf_counter()
-        subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=True)
-        return time.perf_counter() - start
-
-    return min(seconds() for _ in range(3))
-
-
 def test_importing_the_configuration_is_light():
     heavy = "{'tensorflow', 'numpy', 'keras', 'tensorflow_datasets'}"
     code = f"import sys, trainer.config; assert not {heavy} & set(sys.modules)"
-    assert best_seconds(code) - best_seconds("pass") < 0.3
+    assert cpu_secs("-c", code) - cpu_secs("-c", "pass") < 0.3
 
 
 def test_a_folder_of_images_may_move_but_not_turn_into_another_dataset(minimal):

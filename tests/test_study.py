@@ -53,7 +53,7 @@ eval_batch_size = 32
 TEACHER = "train = {global_batch_size = 16, steps = 60}"
 CELLS = [
     f"hidden_sizes={sizes},temperature={temperature}"
-    for sizes in ("4", "6x6")
+    for sizes in ("4", "6-6")
     for temperature in (1, 20)
 ]
 
@@ -111,7 +111,7 @@ def test_one_teacher_and_one_cache_serve_all_cells(finished):
         *("agreement", "%"),
     ]
     assert [line.split()[:2] for line in lines[2:6]] == [
-        [sizes, temperature] for sizes in ("4", "6x6") for temperature in ("1", "20")
+        [sizes, temperature] for sizes in ("4", "6-6") for temperature in ("1", "20")
     ]
     assert lines[-1] == f"report: {workdir}/report/index.html"
 
