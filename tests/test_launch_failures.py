@@ -191,6 +191,8 @@ def start_waiting(
     ],
 )
 def test_a_signal_reaches_the_workers_and_starts_nothing_again(tmp_path, number, code):
+    # Tests under nohup would hand on that it is ignored.
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
     process, pids = start_waiting(
         tmp_path,
         "--max-restarts=3",
