@@ -60,12 +60,8 @@ def settings(folder: pathlib.Path) -> config.Config:
 def command(folder: pathlib.Path) -> str:
     """The command that printed the results, from the root of a clone."""
     word = "study" if (folder / STUDY).exists() else "run"
-    name = folder.name
-    line = (
-        f"python -m trainer {word} --config=configs/{name}.toml --workdir=runs/{name}"
-    )
     overrides = [shlex.quote(f"--set={one}") for one in read(folder / RUN)["set"]]
-    return " \\\n    ".join([line, *overrides])
+    return " \\\n    ".join([_line(word, folder.name), *overrides])
 
 
 def _line(word: str, name: str) -> str:

@@ -182,6 +182,14 @@ def start_waiting(
     return process, launching.pids(folder, 2)
 
 
+@pytest.fixture
+def heard_hangups():
+    """Processes that a test starts do not ignore SIGHUP, as they would under nohup."""
+    before = signal.signal(signal.SIGHUP, signal.SIG_DFL)
+    yield
+    signal.signal(signal.SIGHUP, before)
+
+
 @pytest.mark.parametrize(
     ("number", "code"),
     [
@@ -190,7 +198,9 @@ def start_waiting(
         (signal.SIGINT, 130),
     ],
 )
-def test_a_signal_reaches_the_workers_and_starts_nothing_again(tmp_path, number, code):
+def test_a_signal_reaches_the_workers_and_starts_nothing_again(
+    tmp_path, heard_hangups, number, code
+):
     process, pids = start_waiting(
         tmp_path,
         "--max-restarts=3",
