@@ -1,0 +1,114 @@
+"""The trainer itself: the compiled loop of a student's training, with its input."""
+
+import dataclasses
+import math
+from typing import Any
+
+import keras
+import numpy as np
+
+from tests.benchmarks import flops, timing
+from tests.benchmarks.material import tiled
+from tests.benchmarks.ready import Ready, process_secs, repeated, resident_bytes
+from tests.benchmarks.workloads import Workload
+from trainer import files
+from trainer.data.arrays import ArrayExamples
+from trainer.stages import Session, learner
+from trainer.stages import student as student_stage
+from trainer.stages.learner import Training
+from trainer.stages.soft_targets import caches
+
+
+def distilling(session: Session, workload: Workload, *, turn_secs: float) -> Ready:
+    """The steps that `python -m trainer student` takes between two evaluations.
+
+    In the facts of two workers `all_reduce_secs` comes with each turn.
+    """
+    training, teacher, cache = _training(session, workload)
+    training = dataclasses.replace(
+        training, examples=_repeated(training.examples, workload.num_examples)
+    )
+    learning = learner.start(session, training)
+    learning.compiled.run(1)
+    started_secs = process_secs()
+    loop = session.config.runtime.steps_per_loop
+
+    def run(num_steps: int) -> None:
+        for done in range(0, num_steps, loop):
+            learning.compiled.run(min(loop, num_steps - done))
+
+    exchanged = [*training.model.trainable_variables, *learning.update.moving]
+    # As in trainer/step.py metrics, examples and the wish to stop go along.
+    num_floats = sum(math.prod(variable.shape) for variable in exchanged)
+    num_floats += len(learning.compiled.core.metrics) + 2
+    facts = {
+        "first_step_secs": started_secs,
+        "flops": flops.of_step(
+            teacher=teacher, student=training.model, batch_size=workload.batch_size
+        ),
+        "traces": learning.compiled.repeat.experimental_get_tracing_count(),
+    } | cache
+    turn = repeated(
+        run,
+        turn_secs=turn_secs,
+        agreed=lambda count: session.workers.from_chief(lambda: count),
+    )
+    if session.strategy.num_replicas_in_sync == 1:
+        return Ready(facts=facts, turn=turn)
+    (exchange,) = timing.all_reduces(session, [num_floats])
+    return Ready(
+        facts=facts,
+        turn=lambda: turn() | {"all_reduce_secs": exchange.time()["secs"]},
+    )
+
+
+def reading(session: Session, workload: Workload, *, turn_secs: float) -> Ready:
+    """Batches of the training pipeline, which nothing learns from."""
+    training, *_ = _training(session, workload)
+    batches = iter(learner.batches(session, training, 0))
+
+    def run(num_steps: int) -> None:
+        for _ in range(num_steps):
+            next(batches)["input"].numpy()
+
+    run(1)
+    facts: dict[str, Any] = {"first_step_secs": process_secs(), "flops": 0}
+    return Ready(facts=facts, turn=repeated(run, turn_secs=turn_secs))
+
+
+def _training(
+    session: Session, workload: Workload
+) -> tuple[Training, keras.Model | None, dict[str, int]]:
+    """The student's; the teacher where it is online, or what its cache takes."""
+    seed = session.config.seeds[0]
+    if workload.cached:
+        return _cached(session, seed)
+    # With the weights that it begins with, so that it need not be trained.
+    (section,) = session.config.teachers.values()
+    teacher = session.build("teacher", section.seed)
+    teacher.trainable = False
+    student = session.build("student", seed)
+    signals = student_stage.online([teacher])
+    training = student_stage.distillation(session, student, signals, seed)
+    return training, teacher, {}
+
+
+def _cached(session: Session, seed: int) -> tuple[Training, None, dict[str, int]]:
+    # Loaded before, so that what is left to open is the cache.
+    assert session.teachers
+    assert len(session.transfer)
+    before = resident_bytes()
+    taught = student_stage.lessons(session)
+    added = resident_bytes() - before
+    on_disk = sum(map(files.num_bytes, files.under(caches.root(session))))
+    memory = {"cache_added_bytes": added, "cache_bytes": on_disk}
+    return taught(seed), None, memory
+
+
+def _repeated(examples: Any, count: int) -> ArrayExamples:
+    """The same rows and ids again and again, as a larger set has them."""
+    return ArrayExamples(
+        inputs=tiled(examples.inputs, count),
+        labels=tiled(examples.labels, count),
+        ids=np.asarray(tiled(examples.ids, count)),
+    )
