@@ -21,7 +21,6 @@ import contextlib
 import dataclasses
 import functools
 import json
-import os
 import pathlib
 import subprocess
 import sys
