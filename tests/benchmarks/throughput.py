@@ -54,6 +54,10 @@ class Effort:
     patience_secs: float  # for quiet moments, each contest
 
 
+_SHORT = Effort(short=True, rounds=3, turn_secs=0.6, patience_secs=0.0)
+_FULL = Effort(short=False, rounds=5, turn_secs=1.5, patience_secs=60.0)
+
+
 def main(argv: list[str]) -> None:
     """Prints the tables that are named, or all."""
     values = flags.FlagValues()
@@ -64,12 +68,11 @@ def main(argv: list[str]) -> None:
     flags.DEFINE_float("patience_secs", None, "for quiet moments", flag_values=values)
     names = values(argv)[1:]
     usual = _SHORT if values.short else _FULL
-    given = {name: getattr(values, name) for name in ("rounds", "turn_secs")}
-    given["patience_secs"] = values.patience_secs
+    given = {n: getattr(values, n) for n in ("rounds", "turn_secs", "patience_secs")}
     effort = dataclasses.replace(
         usual, **{name: value for name, value in given.items() if value is not None}
     )
-    known = (*SHORT,) if effort.short else (*WORKLOADS, _GROWTH)
+    known = SHORT if effort.short else (*WORKLOADS, _GROWTH)
     unknown = sorted(set(names) - set(known))
     if unknown:
         raise SystemExit(
@@ -80,10 +83,6 @@ def main(argv: list[str]) -> None:
         print(line, flush=True)
     if values.json:
         pathlib.Path(values.json).write_text(json.dumps(results, indent=1) + "\n")
-
-
-_SHORT = Effort(short=True, rounds=3, turn_secs=0.6, patience_secs=0.0)
-_FULL = Effort(short=False, rounds=5, turn_secs=1.5, patience_secs=60.0)
 
 
 def measured(names: Sequence[str], effort: Effort) -> dict[str, Any]:
@@ -120,9 +119,9 @@ def measured(names: Sequence[str], effort: Effort) -> dict[str, Any]:
 
 def lines(results: dict[str, Any]) -> Iterator[str]:
     """All tables, from what `measured` gives."""
-    machine, effort = results["machine"], results["effort"]
+    where, effort = results["machine"], results["effort"]
     yield (
-        f"{machine['cores']} cores, {machine['processor']}, {machine['system']}; "
+        f"{where['cores']} cores, {where['processor']}, {where['system']}; "
         f"{effort['rounds']} turns of each contender, {results['secs'] / 60:.0f} "
         "minutes in all"
     )
