@@ -163,7 +163,7 @@ def _loss(pair: Pair, logits: tf.Tensor, batch: dict[str, tf.Tensor]) -> tf.Tens
 def _matmul_run(size: int, dtype: str) -> Run:
     first = tf.cast(tf.random.stateless_normal([size, size], seed=[1, 2]), dtype)
     # Reverses columns: values stay as they are, however often it is applied.
-    factor = tf.reverse(tf.eye(size, dtype=dtype), [1])
+    factor = tf.cast(tf.reverse(tf.eye(size), [1]), dtype)
 
     def body(i: tf.Tensor, product: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         return i + 1, tf.matmul(product, factor)

@@ -160,7 +160,7 @@ def _ready(
     fit, count = first, unit * max(1, round(turn_secs / first.epoch()))
     whole = max(unit, len(pair.inputs) // workload.batch_size // unit * unit)
     # What starts an epoch counts for much in this one: the steps may be far quicker.
-    if count > whole / _UNDERRATED:
+    if count > max(unit, whole / _UNDERRATED):
         count = whole
     times = 1
     if count > unit:

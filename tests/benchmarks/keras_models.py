@@ -87,8 +87,9 @@ def soft_target_student(pair: Pair, **compiling: Any) -> keras.Model:
     def loss(targets: tf.Tensor, logits: tf.Tensor) -> tf.Tensor:
         probs = keras.ops.softmax(logits / temperature)
         soft = temperature**2 * divergence(targets[:, :-1], probs)
+        labels = keras.ops.cast(targets[:, -1], "int32")
         hard = keras.ops.sparse_categorical_crossentropy(
-            targets[:, -1], logits, from_logits=True
+            labels, logits, from_logits=True
         )
         return alpha * soft + (1 - alpha) * hard
 

@@ -109,7 +109,10 @@ def measured(names: Sequence[str], effort: Effort) -> dict[str, Any]:
         "effort": dataclasses.asdict(effort),
         "secs": time.monotonic() - began,
         "rows": list(rows.values()),
-        "targets": [_verdict(target, rows) for target in targets.TARGETS],
+        "targets": [
+            dataclasses.asdict(targets.judged(target, rows))
+            for target in targets.TARGETS
+        ],
         "growth": [
             dataclasses.asdict(each)
             for each in (growth.grown(growths) if growths else [])
@@ -129,7 +132,10 @@ def lines(results: dict[str, Any]) -> Iterator[str]:
     yield ""
     yield from table.contender_lines(results["rows"], titles)
     yield ""
-    yield from table.target_lines(results["targets"])
+    yield from table.target_lines(
+        targets.Verdict(**told | {"target": targets.Target(**told["target"])})
+        for told in results["targets"]
+    )
     if results["growth"]:
         yield ""
         yield from table.growth_lines([growth.Growth(**g) for g in results["growth"]])
@@ -189,10 +195,6 @@ def _prepared(names: Sequence[str], effort: Effort) -> Iterator[str]:
             check=True,
         )
         yield folder
-
-
-def _verdict(target: targets.Target, rows: dict[Key, Row]) -> dict[str, Any]:
-    return dataclasses.asdict(targets.judged(target, rows))
 
 
 if __name__ == "__main__":
