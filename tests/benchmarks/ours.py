@@ -14,9 +14,9 @@ from tests.benchmarks.workloads import Workload
 from trainer import files
 from trainer.data.arrays import ArrayExamples
 from trainer.stages import Session, learner
-from trainer.stages import student as student_stage
 from trainer.stages.learner import Training
 from trainer.stages.soft_targets import caches
+from trainer.stages.student import distillation, lessons, online
 
 
 def distilling(session: Session, workload: Workload, *, turn_secs: float) -> Ready:
@@ -88,8 +88,8 @@ def _training(
     teacher = session.build("teacher", section.seed)
     teacher.trainable = False
     student = session.build("student", seed)
-    signals = student_stage.online([teacher])
-    training = student_stage.distillation(session, student, signals, seed)
+    signals = online([teacher])
+    training = distillation(session, student, signals, seed)
     return training, teacher, {}
 
 
@@ -98,7 +98,7 @@ def _cached(session: Session, seed: int) -> tuple[Training, None, dict[str, int]
     assert session.teachers
     assert len(session.transfer)
     before = resident_bytes()
-    taught = student_stage.lessons(session)
+    taught = lessons(session)
     added = resident_bytes() - before
     on_disk = sum(map(files.num_bytes, files.under(caches.root(session))))
     memory = {"cache_added_bytes": added, "cache_bytes": on_disk}
