@@ -22,7 +22,7 @@ from trainer.stages.student import distillation, lessons, online
 def distilling(session: Session, workload: Workload, *, turn_secs: float) -> Ready:
     """The steps that `python -m trainer student` takes between two evaluations.
 
-    In the facts of two workers `all_reduce_secs` comes with each turn.
+    Where replicas exchange anything, `all_reduce_secs` comes with each turn.
     """
     training, teacher, cache = _training(session, workload)
     training = dataclasses.replace(
@@ -37,10 +37,6 @@ def distilling(session: Session, workload: Workload, *, turn_secs: float) -> Rea
         for done in range(0, num_steps, loop):
             learning.compiled.run(min(loop, num_steps - done))
 
-    exchanged = [*training.model.trainable_variables, *learning.update.moving]
-    # As in trainer/step.py metrics, examples and the wish to stop go along.
-    num_floats = sum(math.prod(variable.shape) for variable in exchanged)
-    num_floats += len(learning.compiled.core.metrics) + 2
     facts = {
         "first_step_secs": started_secs,
         "flops": flops.of_step(
@@ -55,7 +51,7 @@ def distilling(session: Session, workload: Workload, *, turn_secs: float) -> Rea
     )
     if session.strategy.num_replicas_in_sync == 1:
         return Ready(facts=facts, turn=turn)
-    (exchange,) = timing.all_reduces(session, [num_floats])
+    (exchange,) = timing.all_reduces(session, [_num_exchanged(learning, training)])
     return Ready(
         facts=facts,
         turn=lambda: turn() | {"all_reduce_secs": exchange.time()["secs"]},
@@ -74,6 +70,14 @@ def reading(session: Session, workload: Workload, *, turn_secs: float) -> Ready:
     run(1)
     facts: dict[str, Any] = {"first_step_secs": process_secs(), "flops": 0}
     return Ready(facts=facts, turn=repeated(run, turn_secs=turn_secs))
+
+
+def _num_exchanged(learning: learner.Learner, training: Training) -> int:
+    """Floats of a step's all-reduce."""
+    exchanged = [*training.model.trainable_variables, *learning.update.moving]
+    # As in trainer/step.py metrics, examples and the wish to stop go along.
+    more = len(learning.compiled.core.metrics) + 2
+    return sum(math.prod(variable.shape) for variable in exchanged) + more
 
 
 def _training(
