@@ -54,7 +54,7 @@ class Effort:
     patience_secs: float  # for quiet moments, each contest
 
 
-_SHORT = Effort(short=True, rounds=3, turn_secs=0.6, patience_secs=0.0)
+_SHORT = Effort(short=True, rounds=3, turn_secs=0.5, patience_secs=0.0)
 _FULL = Effort(short=False, rounds=5, turn_secs=1.5, patience_secs=60.0)
 
 
