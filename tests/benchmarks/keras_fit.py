@@ -199,7 +199,7 @@ class _Fit(keras.callbacks.Callback):
         inputs, targets = inputs[:count], targets[:count]
         given: dict[str, Any] = {"x": inputs, "y": targets, "batch_size": batch_size}
         if tuning.tf_data:
-            given = {"x": _pipeline(inputs, targets, batch_size)}
+            given = {"x": _pipeline(inputs, targets, batch_size), "shuffle": False}
         self._thread = threading.Thread(
             target=self._run,
             args=(model.fit, {**given, "steps_per_epoch": num_steps}),
