@@ -93,6 +93,13 @@ def test_a_target_may_be_a_figure_alone():
     assert targets.judged(target, {OURS: {"secs": 0.09}}).verdict == "met"
 
 
+def test_what_a_cache_adds_is_held_against_its_size():
+    (target,) = (each for each in targets.TARGETS if "cache adds" in each.name)
+    rows = {targets.CACHE_OF_W2: {"added_bytes": 3e6, "bytes": 2e6}}
+    found = targets.judged(target, rows)
+    assert (found.value, found.verdict) == (1.5, "missed")
+
+
 def row(contender: str, facts: dict, *secs: float) -> dict:
     spec = Spec(workload="W1", contender=contender, prepared="", turn_secs=1.0)
     side = [

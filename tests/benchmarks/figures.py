@@ -8,10 +8,7 @@ from tests.benchmarks.specs import Spec
 from tests.benchmarks.targets import Key
 from tests.benchmarks.turns import Turn
 
-_TOLD = (
-    *("first_step_secs", "tuning", "compiled", "traces", "size"),
-    *("cache_added_bytes", "cache_bytes"),
-)
+_TOLD = ("first_step_secs", "tuning", "compiled", "traces", "size")
 
 
 def row(spec: Spec, facts: Mapping[str, Any], side: Sequence[Turn]) -> dict[str, Any]:

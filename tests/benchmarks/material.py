@@ -7,6 +7,7 @@ makes in FOLDER what the workloads of these names need: photographs as JPEG file
 contenders other than the trainer start from as arrays in `W1`, `W2`, ...
 """
 
+import json
 import pathlib
 import sys
 
@@ -15,13 +16,15 @@ from etils import epath
 from PIL import Image
 
 from tests import drawn_images
-from tests.benchmarks.workloads import WORKLOADS, Workload
-from trainer import console, distribution, stages, termination, workdir, workers
+from tests.benchmarks.ready import resident_bytes
+from tests.benchmarks.workloads import CACHE, WORKLOADS, Workload
+from trainer import console, distribution, files, stages, termination, workdir, workers
 from trainer.stages import Session
 from trainer.stages.soft_targets import caches
 
 INPUTS, LABELS, LOGITS = "inputs.npy", "labels.npy", "logits.npy"
 PHOTOGRAPHS = "photographs"
+_NUM_OPENED = 32
 _NUM_PHOTOGRAPHS = 400
 _STORED_SIZE = 160  # pixels a side, before they are resized
 
@@ -66,6 +69,16 @@ def _prepare(session: Session, workload: Workload, folder: pathlib.Path) -> None
         gathered = caches.opened(session).gathered(examples.ids, 0 * examples.ids)
         (logits,) = gathered.values()
         np.save(folder / LOGITS, logits.numpy())
+        (folder / CACHE).write_text(json.dumps(_cache_memory(session)))
+
+
+def _cache_memory(session: Session) -> dict[str, float]:
+    """What one cache takes in memory, of many: what is around a small one is more."""
+    before = resident_bytes()
+    opened = [caches.opened(session) for _ in range(_NUM_OPENED)]
+    added = (resident_bytes() - before) / len(opened)
+    on_disk = sum(map(files.num_bytes, files.under(caches.root(session))))
+    return {"added_bytes": added, "bytes": on_disk}
 
 
 def _draw(folder: pathlib.Path) -> None:

@@ -9,13 +9,11 @@ import numpy as np
 
 from tests.benchmarks import flops, timing
 from tests.benchmarks.material import tiled
-from tests.benchmarks.ready import Ready, process_secs, repeated, resident_bytes
+from tests.benchmarks.ready import Ready, process_secs, repeated
 from tests.benchmarks.workloads import Workload
-from trainer import files
 from trainer.data.arrays import ArrayExamples
 from trainer.stages import Session, learner
 from trainer.stages.learner import Training
-from trainer.stages.soft_targets import caches
 from trainer.stages.student import distillation, lessons, online
 
 
@@ -24,7 +22,7 @@ def distilling(session: Session, workload: Workload, *, turn_secs: float) -> Rea
 
     Where replicas exchange anything, `all_reduce_secs` comes with each turn.
     """
-    training, teacher, cache = _training(session, workload)
+    training, teacher = _training(session, workload)
     training = dataclasses.replace(
         training, examples=_repeated(training.examples, workload.num_examples)
     )
@@ -43,7 +41,7 @@ def distilling(session: Session, workload: Workload, *, turn_secs: float) -> Rea
             teacher=teacher, student=training.model, batch_size=workload.batch_size
         ),
         "traces": learning.compiled.repeat.experimental_get_tracing_count(),
-    } | cache
+    }
     turn = repeated(
         run,
         turn_secs=turn_secs,
@@ -60,7 +58,7 @@ def distilling(session: Session, workload: Workload, *, turn_secs: float) -> Rea
 
 def reading(session: Session, workload: Workload, *, turn_secs: float) -> Ready:
     """Batches of the training pipeline, which nothing learns from."""
-    training, *_ = _training(session, workload)
+    training, _ = _training(session, workload)
     batches = iter(learner.batches(session, training, 0))
 
     def run(num_steps: int) -> None:
@@ -82,11 +80,11 @@ def _num_exchanged(learning: learner.Learner, training: Training) -> int:
 
 def _training(
     session: Session, workload: Workload
-) -> tuple[Training, keras.Model | None, dict[str, int]]:
-    """The student's; the teacher where it is online, or what its cache takes."""
+) -> tuple[Training, keras.Model | None]:
+    """The student's, and the teacher where it is online."""
     seed = session.config.seeds[0]
     if workload.cached:
-        return _cached(session, seed)
+        return lessons(session)(seed), None
     # With the weights that it begins with, so that it need not be trained.
     (section,) = session.config.teachers.values()
     teacher = session.build("teacher", section.seed)
@@ -94,19 +92,7 @@ def _training(
     student = session.build("student", seed)
     signals = online([teacher])
     training = distillation(session, student, signals, seed)
-    return training, teacher, {}
-
-
-def _cached(session: Session, seed: int) -> tuple[Training, None, dict[str, int]]:
-    # Loaded before, so that what is left to open is the cache.
-    assert session.teachers
-    assert len(session.transfer)
-    before = resident_bytes()
-    taught = lessons(session)
-    added = resident_bytes() - before
-    on_disk = sum(map(files.num_bytes, files.under(caches.root(session))))
-    memory = {"cache_added_bytes": added, "cache_bytes": on_disk}
-    return taught(seed), None, memory
+    return training, teacher
 
 
 def _repeated(examples: Any, count: int) -> ArrayExamples:

@@ -36,7 +36,7 @@ from tests.benchmarks.entries import CONTESTS, SHORT, Entries, Found
 from tests.benchmarks.machine import machine
 from tests.benchmarks.specs import Spec
 from tests.benchmarks.targets import Key
-from tests.benchmarks.workloads import BUNDLED, DIGITS, WORKLOADS, digits
+from tests.benchmarks.workloads import BUNDLED, CACHE, DIGITS, WORKLOADS, digits
 
 _GROWTH = "growth"
 _CONTENDER = "tests.benchmarks.contender"
@@ -99,11 +99,12 @@ def measured(names: Sequence[str], effort: Effort) -> dict[str, Any]:
             if specs and not rows:
                 specs.append(entries.matmul())
             rows |= {spec.key: row for spec, row in _contest(specs, effort)}
+        caches = _cache_rows(prepared)
         if _GROWTH in names:
             specs = growth.specs(prepared, turn_secs=effort.turn_secs)
             found = _contest(list(specs.values()), effort)
             growths = {spec.label: row for spec, row in found}
-    rows = figures.with_shares(rows) | starts.rows(effort.rounds)
+    rows = figures.with_shares(rows) | caches | starts.rows(effort.rounds)
     return {
         "machine": machine(),
         "effort": dataclasses.asdict(effort),
@@ -176,6 +177,17 @@ def _search(prepared: str, turn_secs: float, workload: str, precision: str) -> F
     with _started(spec) as group:
         found: Found = group.facts[0]["found"]
     return found
+
+
+def _cache_rows(prepared: str) -> dict[Key, Row]:
+    """What the preparation of W2 has found."""
+    path = pathlib.Path(prepared) / "W2" / CACHE
+    if not path.exists():
+        return {}
+    workload, precision, contender = targets.CACHE_OF_W2
+    found = json.loads(path.read_text())
+    named = {"workload": workload, "precision": precision, "contender": contender}
+    return {targets.CACHE_OF_W2: named | found}
 
 
 @contextlib.contextmanager

@@ -14,6 +14,7 @@ from trainer.config import Config
 
 DIGITS = "digits"  # the file in the prepared folder that names the dataset of them
 BUNDLED = "mnist_mini"
+CACHE = "cache.json"  # in a workload's: what its cache takes in memory and on disk
 
 _CONFIG = "configs/keras_mnist_cnn.toml"
 IMAGE_SIZE = 96  # of the folder of photographs, in pixels a side
