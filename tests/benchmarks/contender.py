@@ -17,7 +17,7 @@ from etils import epath
 
 from tests.benchmarks import calls
 from tests.benchmarks.specs import Spec
-from tests.benchmarks.workloads import Workload
+from tests.benchmarks.workloads import PHOTOGRAPHS, Workload
 from trainer import cluster, console, termination
 
 
@@ -74,10 +74,10 @@ def _ours(
 
 
 def _other(spec: Spec, workload: Workload) -> Any:
-    from tests.benchmarks import floors, keras_fit, keras_models, material
+    from tests.benchmarks import floors, keras_fit, keras_models
 
     secs = spec.turn_secs
-    photographs = str(pathlib.Path(spec.prepared) / material.PHOTOGRAPHS)
+    photographs = str(pathlib.Path(spec.prepared) / PHOTOGRAPHS)
     if spec.contender == "matmul":
         return floors.matmul(spec.precision.removeprefix("mixed_"), turn_secs=secs)
     if workload.in_files:

@@ -14,8 +14,8 @@ import numpy as np
 import tensorflow as tf
 
 from tests.benchmarks import flops, keras_models
+from tests.benchmarks.arrays import tiled
 from tests.benchmarks.keras_models import Pair
-from tests.benchmarks.material import tiled
 from tests.benchmarks.ready import Ready, process_secs, repeated
 from tests.benchmarks.workloads import IMAGE_SIZE, Workload
 

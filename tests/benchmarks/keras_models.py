@@ -8,7 +8,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from tests.benchmarks.material import INPUTS, LABELS, LOGITS, tiled
+from tests.benchmarks.arrays import INPUTS, LABELS, LOGITS, tiled
 from tests.benchmarks.workloads import Workload
 from trainer import models
 from trainer.config import Config, StudentConfig, TeacherConfig

@@ -16,14 +16,13 @@ from etils import epath
 from PIL import Image
 
 from tests import drawn_images
+from tests.benchmarks.arrays import INPUTS, LABELS, LOGITS
 from tests.benchmarks.ready import resident_bytes
-from tests.benchmarks.workloads import CACHE, WORKLOADS, Workload
+from tests.benchmarks.workloads import CACHE, PHOTOGRAPHS, WORKLOADS, Workload
 from trainer import console, distribution, files, stages, termination, workdir, workers
 from trainer.stages import Session
 from trainer.stages.soft_targets import caches
 
-INPUTS, LABELS, LOGITS = "inputs.npy", "labels.npy", "logits.npy"
-PHOTOGRAPHS = "photographs"
 _NUM_OPENED = 32
 _NUM_PHOTOGRAPHS = 400
 _STORED_SIZE = 160  # pixels a side, before they are resized
@@ -50,12 +49,6 @@ def main(folder: pathlib.Path, names: list[str]) -> None:
         )
         if not workload.in_files:
             _prepare(session, workload, folder / workload.name)
-
-
-def tiled(rows: np.ndarray, count: int) -> np.ndarray:
-    """As many rows, the same again and again: [M, ...] -> [count, ...]."""
-    times = -(-count // len(rows))
-    return np.concatenate([rows] * times)[:count]
 
 
 def _prepare(session: Session, workload: Workload, folder: pathlib.Path) -> None:

@@ -8,7 +8,7 @@ import keras
 import numpy as np
 
 from tests.benchmarks import flops, timing
-from tests.benchmarks.material import tiled
+from tests.benchmarks.arrays import tiled
 from tests.benchmarks.ready import Ready, process_secs, repeated
 from tests.benchmarks.workloads import Workload
 from trainer.data.arrays import ArrayExamples

@@ -202,7 +202,13 @@ def _prepared(names: Sequence[str], effort: Effort) -> Iterator[str]:
         chosen = BUNDLED if effort.short else digits()
         (pathlib.Path(folder) / DIGITS).write_text(chosen)
         subprocess.run(
-            [sys.executable, "-m", "tests.benchmarks.material", folder, *needed],
+            [
+                sys.executable,
+                "-m",
+                "tests.benchmarks.material",
+                folder,
+                *sorted(needed),
+            ],
             stdout=sys.stderr,
             check=True,
         )

@@ -14,6 +14,7 @@ from trainer.config import Config
 
 DIGITS = "digits"  # the file in the prepared folder that names the dataset of them
 BUNDLED = "mnist_mini"
+PHOTOGRAPHS = "photographs"  # the folder of them there
 CACHE = "cache.json"  # in a workload's: what its cache takes in memory and on disk
 
 _CONFIG = "configs/keras_mnist_cnn.toml"
@@ -57,7 +58,7 @@ class Workload:
     ) -> Config:
         """Its config, for what tests/benchmarks/material.py has made in `prepared`."""
         data = (
-            (f"data.dataset='folder:{prepared / 'photographs'}'", *_PHOTOGRAPHS)
+            (f"data.dataset='folder:{prepared / PHOTOGRAPHS}'", *_PHOTOGRAPHS)
             if self.photographs
             else (f"data.dataset='{(prepared / DIGITS).read_text()}'", *_DIGITS)
         )
