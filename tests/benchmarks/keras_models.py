@@ -39,7 +39,7 @@ def pair(workload: Workload, prepared: pathlib.Path, *, precision: str) -> Pair:
             section.model,
             section.options,
             inputs=models.Inputs(shape=inputs.shape[1:]),
-            num_classes=int(labels.max()) + 1,
+            num_classes=workload.num_classes,
             seed=0,
             precision=precision,
             setting=role,

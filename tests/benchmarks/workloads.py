@@ -53,6 +53,11 @@ class Workload:
     in_files: bool = False  # decoded when they are asked for, and nothing is learned
     num_examples: int = 60_000  # of a pass over the set
 
+    @property
+    def num_classes(self) -> int:
+        """Kinds of digits, or of what tests/drawn_images.py draws."""
+        return 8 if self.photographs else 10
+
     def settings(
         self, prepared: pathlib.Path, *, precision: str, more: Sequence[str] = ()
     ) -> Config:
