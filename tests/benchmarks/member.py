@@ -1,22 +1,17 @@
 """One worker of a benchmark; tests/benchmarks/turns.py starts it and calls it up.
 
 It joins the others exactly as a worker of `python -m trainer run` does, makes ready
-what is to be timed, and times it whenever it is its group's turn. Files in the workdir
-say which turn it is, and what each worker has found.
+what is to be timed, and times it whenever it is its group's turn; see calls.py.
 """
 
-import json
 import os
 import sys
-import time
 
 from absl import flags
 from etils import epath
 
+from tests.benchmarks import calls
 from trainer import cluster, commands, config, console, termination
-
-READY, END = "ready", "end"  # names of files
-_LOOK_SECS = 0.02
 
 
 def work(argv: list[str]) -> None:
@@ -43,29 +38,12 @@ def work(argv: list[str]) -> None:
                 timers = timing.all_reduces(session, values.floats)
             else:
                 timers = [timing.steps(session)]
-            _tell(path, READY, rank, [timer.facts for timer in timers])
-            turn = 0
-            while _is_called(path, turn):
-                started = time.process_time()
-                found = [timer.time() for timer in timers]
-                cpu_secs = time.process_time() - started
-                _tell(path, str(turn), rank, {"found": found, "cpu_secs": cpu_secs})
-                turn += 1
-
-
-def _is_called(path: epath.Path, turn: int) -> bool:
-    """Whether there is such a turn, once that is known."""
-    while not (path / str(turn)).exists():
-        if (path / END).exists():
-            return False
-        time.sleep(_LOOK_SECS)
-    return True
-
-
-def _tell(path: epath.Path, name: str, rank: int, what: object) -> None:
-    partial = path / f"{name}.{rank}.partial"
-    partial.write_text(json.dumps(what))
-    partial.replace(path / f"{name}.{rank}")
+            calls.serve(
+                path,
+                rank,
+                [timer.facts for timer in timers],
+                lambda: [timer.time() for timer in timers],
+            )
 
 
 if __name__ == "__main__":

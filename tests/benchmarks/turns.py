@@ -16,9 +16,9 @@ import time
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from tests.benchmarks.member import END, READY
+from tests.benchmarks.calls import END, LOOK_SECS, READY
 
-_LOOK_SECS = 0.02
+_MEMBER = "tests.benchmarks.member"
 _QUIET_SECS = 1.0
 _MOST_OTHERS = 0.1  # of all cores, in what counts as a quiet moment
 
@@ -35,16 +35,20 @@ class Group:
     """The workers of one cluster, started by `python -m launch local`."""
 
     def __init__(
-        self, num_workers: int, folder: pathlib.Path, arguments: Sequence[str]
+        self,
+        num_workers: int,
+        folder: pathlib.Path,
+        arguments: Sequence[str],
+        member: str = _MEMBER,
     ) -> None:
-        """Starts them; `arguments` go to tests/benchmarks/member.py."""
+        """Starts them; `arguments` go to the module `member`."""
         self.num_workers = num_workers
         self.folder = folder
         self._num_turns = 0
         launched_at = time.time()
         command = [
             *(sys.executable, "-m", "launch", "local", f"--workers={num_workers}"),
-            *("--", "python", "-m", "tests.benchmarks.member"),
+            *("--", "python", "-m", member),
             *(f"--workdir={folder}", *arguments),
         ]
         self.process = subprocess.Popen(command, stdout=sys.stderr)
@@ -74,16 +78,18 @@ class Group:
         while not all(path.exists() for path in paths):
             if self.process.poll() is not None:
                 raise ChildProcessError(f"{self.num_workers} workers ended too early")
-            time.sleep(_LOOK_SECS)
+            time.sleep(LOOK_SECS)
         return [json.loads(path.read_text()) for path in paths]
 
 
 @contextlib.contextmanager
-def started(num_workers: int, arguments: Sequence[str]) -> Iterator[Group]:
+def started(
+    num_workers: int, arguments: Sequence[str], member: str = _MEMBER
+) -> Iterator[Group]:
     """A group that is ready, and ends with the body."""
     with tempfile.TemporaryDirectory(prefix="alambic-") as name:
         folder = pathlib.Path(name)
-        group = Group(num_workers, folder, arguments)
+        group = Group(num_workers, folder, arguments, member)
         try:
             yield group
         finally:

@@ -1,0 +1,87 @@
+"""What contenders find ready: files that no clock covers.
+
+    python -m tests.benchmarks.material FOLDER NAME ...
+
+makes in FOLDER what the workloads of these names need: photographs as JPEG files in
+`photographs`, the teacher and cache of a cached workload in `W2` or `W3`, and what
+contenders other than the trainer start from as arrays in `W1`, `W2`, ...
+"""
+
+import json
+import pathlib
+import sys
+
+import numpy as np
+from etils import epath
+from PIL import Image
+
+from tests import drawn_images
+from tests.benchmarks.arrays import INPUTS, LABELS, LOGITS
+from tests.benchmarks.ready import resident_bytes
+from tests.benchmarks.workloads import CACHE, PHOTOGRAPHS, WORKLOADS, Workload
+from trainer import console, distribution, files, stages, termination, workdir, workers
+from trainer.stages import Session
+from trainer.stages.soft_targets import caches
+
+_NUM_OPENED = 32
+_NUM_PHOTOGRAPHS = 400
+_STORED_SIZE = 160  # pixels a side, before they are resized
+
+
+def main(folder: pathlib.Path, names: list[str]) -> None:
+    """Makes what the workloads of these names need."""
+    chosen = [WORKLOADS[name] for name in names]
+    if any(workload.photographs for workload in chosen):
+        _draw(folder / PHOTOGRAPHS)
+    strategy = distribution.strategy(
+        chosen[0].settings(folder, precision="float32").runtime, num_workers=1
+    )
+    for workload in chosen:
+        settings = workload.settings(folder, precision="float32")
+        path = epath.Path(folder) / workload.name
+        session = Session(
+            settings,
+            path,
+            strategy,
+            workers.Workers(None),
+            termination.Termination(grace_secs=25, watchdog_secs=1800),
+            lists=path / workdir.LISTS,
+        )
+        if not workload.in_files:
+            _prepare(session, workload, folder / workload.name)
+
+
+def _prepare(session: Session, workload: Workload, folder: pathlib.Path) -> None:
+    folder.mkdir(exist_ok=True)
+    examples = session.transfer
+    np.save(folder / INPUTS, examples.read(np.arange(len(examples))))
+    np.save(folder / LABELS, examples.labels)
+    if workload.cached:
+        stages.STAGES["teacher"](session)
+        stages.STAGES["soft-targets"](session)
+        gathered = caches.opened(session).gathered(examples.ids, 0 * examples.ids)
+        (logits,) = gathered.values()
+        np.save(folder / LOGITS, logits.numpy())
+        (folder / CACHE).write_text(json.dumps(_cache_memory(session)))
+
+
+def _cache_memory(session: Session) -> dict[str, float]:
+    """What one cache takes in memory, of many: what is around a small one is more."""
+    before = resident_bytes()
+    opened = [caches.opened(session) for _ in range(_NUM_OPENED)]
+    added = (resident_bytes() - before) / len(opened)
+    on_disk = sum(map(files.num_bytes, files.under(caches.root(session))))
+    return {"added_bytes": added, "bytes": on_disk}
+
+
+def _draw(folder: pathlib.Path) -> None:
+    drawn = drawn_images.images(_NUM_PHOTOGRAPHS, size=_STORED_SIZE)
+    for i, (name, pixels) in enumerate(drawn):
+        path = folder / name / f"{i:04}.jpg"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(pixels).save(path, quality=90)
+
+
+if __name__ == "__main__":
+    console.prepare()
+    main(pathlib.Path(sys.argv[1]), sys.argv[2:])

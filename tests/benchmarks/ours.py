@@ -1,0 +1,104 @@
+"""The trainer itself: the compiled loop of a student's training, with its input."""
+
+import dataclasses
+import math
+from typing import Any
+
+import keras
+import numpy as np
+
+from tests.benchmarks import flops, timing
+from tests.benchmarks.arrays import tiled
+from tests.benchmarks.ready import Ready, process_secs, repeated
+from tests.benchmarks.workloads import Workload
+from trainer.data.arrays import ArrayExamples
+from trainer.stages import Session, learner
+from trainer.stages.learner import Training
+from trainer.stages.student import distillation, lessons, online
+
+
+def distilling(session: Session, workload: Workload, *, turn_secs: float) -> Ready:
+    """The steps that `python -m trainer student` takes between two evaluations.
+
+    Where replicas exchange anything, `all_reduce_secs` comes with each turn.
+    """
+    training, teacher = _training(session, workload)
+    training = dataclasses.replace(
+        training, examples=_repeated(training.examples, workload.num_examples)
+    )
+    learning = learner.start(session, training)
+    learning.compiled.run(1)
+    started_secs = process_secs()
+    loop = session.config.runtime.steps_per_loop
+
+    def run(num_steps: int) -> None:
+        for done in range(0, num_steps, loop):
+            learning.compiled.run(min(loop, num_steps - done))
+
+    facts = {
+        "first_step_secs": started_secs,
+        "flops": flops.of_step(
+            teacher=teacher, student=training.model, batch_size=workload.batch_size
+        ),
+        "traces": learning.compiled.repeat.experimental_get_tracing_count(),
+    }
+    turn = repeated(
+        run,
+        turn_secs=turn_secs,
+        agreed=lambda count: session.workers.from_chief(lambda: count),
+    )
+    if session.strategy.num_replicas_in_sync == 1:
+        return Ready(facts=facts, turn=turn)
+    (exchange,) = timing.all_reduces(session, [_num_exchanged(learning, training)])
+    return Ready(
+        facts=facts,
+        turn=lambda: turn() | {"all_reduce_secs": exchange.time()["secs"]},
+    )
+
+
+def reading(session: Session, workload: Workload, *, turn_secs: float) -> Ready:
+    """Batches of the training pipeline, which nothing learns from."""
+    training, _ = _training(session, workload)
+    batches = iter(learner.batches(session, training, 0))
+
+    def run(num_steps: int) -> None:
+        for _ in range(num_steps):
+            next(batches)["input"].numpy()
+
+    run(1)
+    facts: dict[str, Any] = {"first_step_secs": process_secs(), "flops": 0}
+    return Ready(facts=facts, turn=repeated(run, turn_secs=turn_secs))
+
+
+def _num_exchanged(learning: learner.Learner, training: Training) -> int:
+    """Floats of a step's all-reduce."""
+    exchanged = [*training.model.trainable_variables, *learning.update.moving]
+    # As in trainer/step.py metrics, examples and the wish to stop go along.
+    more = len(learning.compiled.core.metrics) + 2
+    return sum(math.prod(variable.shape) for variable in exchanged) + more
+
+
+def _training(
+    session: Session, workload: Workload
+) -> tuple[Training, keras.Model | None]:
+    """The student's, and the teacher where it is online."""
+    seed = session.config.seeds[0]
+    if workload.cached:
+        return lessons(session)(seed), None
+    # With the weights that it begins with, so that it need not be trained.
+    (section,) = session.config.teachers.values()
+    teacher = session.build("teacher", section.seed)
+    teacher.trainable = False
+    student = session.build("student", seed)
+    signals = online([teacher])
+    training = distillation(session, student, signals, seed)
+    return training, teacher
+
+
+def _repeated(examples: Any, count: int) -> ArrayExamples:
+    """The same rows and ids again and again, as a larger set has them."""
+    return ArrayExamples(
+        inputs=tiled(examples.inputs, count),
+        labels=tiled(examples.labels, count),
+        ids=np.asarray(tiled(examples.ids, count)),
+    )
