@@ -46,6 +46,7 @@ def main(folder: pathlib.Path, names: list[str]) -> None:
             workers.Workers(None),
             termination.Termination(grace_secs=25, watchdog_secs=1800),
             lists=path / workdir.LISTS,
+            pins=path,
         )
         if not workload.in_files:
             _prepare(session, workload, folder / workload.name)

@@ -10,7 +10,10 @@ from trainer.data.examples import Batch, Share, num_evaluation_steps
 from trainer.data.order import shuffled
 
 # Enough to hide a gather of small images behind a step, on any number of cores.
-_BATCHES_IN_THE_MAKING = 4
+_GATHERS_IN_THE_MAKING = 4
+# A gather makes several batches where they are small, for a dozen operations that a
+# pipeline starts for each gather take longer than a small batch.
+_GATHER_BYTES, _GATHER_BATCHES = 2**20, 32
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -43,37 +46,44 @@ class ArrayExamples:
         first_step: int,
         finish: Callable[[Batch], Batch],
     ) -> tf.data.Dataset:
-        """Endless batches, each of one gather."""
+        """Endless batches, of which one gather makes several."""
         inputs, labels, ids = map(on_host, (self.inputs, self.labels, self.ids))
+        batch_size = share.per_replica_batch_size
+        at_once = _batches_at_once(self.inputs[:1].nbytes * batch_size)
 
-        def batch_of(element: tf.Tensor) -> Batch:
-            step, slots = step_and_slots(element, share)
-            epochs, rows = shuffled(
-                step * share.global_batch_size + slots,
-                num_examples=len(self),
-                seed=seed,
+        def batches_of(first: tf.Tensor) -> Batch:
+            step, slots = steps_and_slots(
+                first + tf.range(at_once, dtype=tf.int64), share
             )
-            return finish(
+            positions = step[:, tf.newaxis] * share.global_batch_size + slots
+            epochs, rows = shuffled(
+                tf.reshape(positions, [-1]), num_examples=len(self), seed=seed
+            )
+            examples = finish(
                 {
                     "input": tf.gather(inputs, rows),
                     "label": tf.gather(labels, rows),
                     "id": tf.gather(ids, rows),
-                    "slot": tf.cast(slots, tf.int32),
+                    "slot": tf.cast(tf.reshape(slots, [-1]), tf.int32),
                     "epoch": epochs,
                 }
             )
+            return {
+                name: tf.reshape(values, [at_once, batch_size, *values.shape[1:]])
+                for name, values in examples.items()
+            }
 
-        elements = tf.data.Dataset.counter(
-            first_step * share.local_replicas, dtype=tf.int64
+        firsts = tf.data.Dataset.counter(
+            first_step * share.local_replicas, at_once, dtype=tf.int64
         )
-        return _mapped(elements, batch_of)
+        return _mapped(firsts, batches_of).unbatch()
 
     def evaluation(self, share: Share) -> tf.data.Dataset:
         """Batches in order; the last step is filled up with copies of row 0."""
         inputs = on_host(self.inputs)
 
         def batch_of(element: tf.Tensor) -> Batch:
-            step, slots = step_and_slots(element, share)
+            step, slots = steps_and_slots(element, share)
             rows = step * share.global_batch_size + slots
             inside = rows < len(self)
             return {
@@ -85,14 +95,21 @@ class ArrayExamples:
         return _mapped(tf.data.Dataset.range(num_elements), batch_of)
 
 
-def step_and_slots(element: tf.Tensor, share: Share) -> tuple[tf.Tensor, tf.Tensor]:
-    """The step of a pipeline's element, and its places in the global batch: [B]."""
-    replica = share.first_replica + element % share.local_replicas
+def steps_and_slots(elements: tf.Tensor, share: Share) -> tuple[tf.Tensor, tf.Tensor]:
+    """The steps of a pipeline's elements, and their places in the global batch.
+
+    int64 [...] -> int64 [...], int64 [..., B].
+    """
+    replicas = share.first_replica + elements % share.local_replicas
     within = tf.range(share.per_replica_batch_size, dtype=tf.int64)
     return (
-        element // share.local_replicas,
-        replica * share.per_replica_batch_size + within,
+        elements // share.local_replicas,
+        replicas[..., tf.newaxis] * share.per_replica_batch_size + within,
     )
+
+
+def _batches_at_once(batch_bytes: int) -> int:
+    return max(1, min(_GATHER_BATCHES, _GATHER_BYTES // batch_bytes))
 
 
 def on_host(array: np.ndarray) -> tf.Tensor:
@@ -106,5 +123,5 @@ def _mapped(
     elements: tf.data.Dataset, batch_of: Callable[[tf.Tensor], Batch]
 ) -> tf.data.Dataset:
     return elements.map(
-        batch_of, num_parallel_calls=_BATCHES_IN_THE_MAKING, deterministic=True
+        batch_of, num_parallel_calls=_GATHERS_IN_THE_MAKING, deterministic=True
     )

@@ -10,7 +10,7 @@ from collections.abc import Callable
 import numpy as np
 import tensorflow as tf
 
-from trainer.data.arrays import on_host, step_and_slots
+from trainer.data.arrays import on_host, steps_and_slots
 from trainer.data.decode import fitted, reason
 from trainer.data.examples import Batch, DataError, Share, num_evaluation_steps
 from trainer.data.order import shuffled
@@ -80,7 +80,7 @@ class FileExamples:
         labels, ids = on_host(self.labels), on_host(self.ids)
 
         def rows_of(element: tf.Tensor) -> Batch:
-            step, slots = step_and_slots(element, share)
+            step, slots = steps_and_slots(element, share)
             epochs, rows = shuffled(
                 step * share.global_batch_size + slots,
                 num_examples=len(self),
@@ -104,7 +104,7 @@ class FileExamples:
         """Batches in order; the last step is filled up with copies of row 0."""
 
         def rows_of(element: tf.Tensor) -> Batch:
-            step, slots = step_and_slots(element, share)
+            step, slots = steps_and_slots(element, share)
             rows = step * share.global_batch_size + slots
             inside = rows < len(self)
             return {

@@ -22,9 +22,9 @@ from trainer.data.examples import (
 )
 from trainer.data.records import RecordExamples
 
-_BATCHES_AHEAD = 4  # ready when a step asks for them
+_BATCHES_AHEAD = 4  # ready when an evaluation asks for them
 
-Batches = Iterable[Batch]  # a distributed dataset
+Batches = Iterable[Batch]  # a dataset, distributed where there is anything to distribute
 
 
 def training_batches(
@@ -38,7 +38,7 @@ def training_batches(
     first_step: int,
     strategy: tf.distribute.Strategy,
 ) -> Batches:
-    """The endless distributed dataset of training batches from `first_step` on.
+    """The endless dataset of training batches from `first_step` on.
 
     Each element is {"input": [B, ...], "label": int32 [B], "id": int64 [B], "slot":
     int32 [B]}, where slot is the position in the global batch, and what is kept
@@ -80,7 +80,7 @@ def _streamed_with(examples: Examples, beside: Beside, views: Views) -> Examples
 def evaluation_batches(
     examples: Examples, *, per_replica_batch_size: int, strategy: tf.distribute.Strategy
 ) -> tuple[Batches, int]:
-    """The distributed dataset that shows all examples in order, and steps to see each.
+    """The dataset that shows all examples in order, and steps to see each.
 
     Elements are {"input": [B, ...], "weight": float32 [B]}; what fills up the last step
     has weight 0.
@@ -88,7 +88,7 @@ def evaluation_batches(
     # Endless, because a worker may run out of a finite set before others do, and
     # TensorFlow would then bring it batches without examples, in shapes not known.
     batches = _distributed(
-        lambda share: examples.evaluation(share).repeat(),
+        lambda share: examples.evaluation(share).repeat().prefetch(_BATCHES_AHEAD),
         per_replica_batch_size,
         strategy,
     )
@@ -141,10 +141,19 @@ def _distributed(
 ) -> Batches:
     def of_pipeline(context: tf.distribute.InputContext) -> tf.data.Dataset:
         share = share_of(context, per_replica_batch_size, strategy)
-        return elements(share).prefetch(_BATCHES_AHEAD).with_options(pipeline_options())
+        return elements(share).with_options(pipeline_options())
 
+    # There every batch is where it is wanted, and a distributed iterator would only
+    # take six times as long to hand it over.
+    if _is_one_cpu(strategy):
+        return of_pipeline(tf.distribute.InputContext())
     batches: Batches = strategy.distribute_datasets_from_function(of_pipeline)
     return batches
+
+
+def _is_one_cpu(strategy: tf.distribute.Strategy) -> bool:
+    device = tf.DeviceSpec.from_string(strategy.extended.worker_devices[0])
+    return strategy.num_replicas_in_sync == 1 and device.device_type == "CPU"
 
 
 def pipeline_options() -> tf.data.Options:
