@@ -1,4 +1,4 @@
-"""Lists of images that come to a folder, which others may empty meanwhile."""
+"""Lists and caches of images that come to a folder, which others may empty."""
 
 import pathlib
 import shutil
@@ -6,10 +6,15 @@ import shutil
 import pytest
 from etils import epath
 
+from tests import test_soft_targets_extend
+from tests.test_soft_targets_build import records
+from tests.test_soft_targets_extend import DENSE, begun, extend, root
 from tests.test_watch import CONFIG, draw
 from trainer import config, data
 from trainer.data import DataError, file_list
 from trainer.data.file_list import EXAMPLE, GONE
+
+__all__ = ["begun", "root"]  # fixtures
 
 
 @pytest.fixture
@@ -61,3 +66,16 @@ def test_a_list_serves_on_after_most_of_its_images_have_gone(inbox):
     lists = epath.Path(inbox.parent / "lists")
     data.take_over(section(inbox), lists, epath.Path(own), are_own=False)
     assert sorted(kept(own)) == [EXAMPLE, GONE, GONE, GONE]
+
+
+@pytest.mark.slow
+def test_images_that_go_before_they_were_answered_do_not_end_a_cache(root):
+    draw(root / "pets" / "train" / "cat", range(20, 25))
+    assert extend(root) == 0
+    # As a process leaves it that is killed before it has answered.
+    (root / "shared" / "train" / "view-0000" / "shard-00001.tfrecord").unlink()
+    (root / "pets" / test_soft_targets_extend.kept(root)[22]["path"]).unlink()
+    draw(root / "pets" / "train" / "cat", range(30, 33))
+    assert extend(root) == 0
+    found = records(root / "shared" / "train", 0, DENSE)
+    assert found["id"].tolist() == [i for i in range(28) if i != 22]
