@@ -90,7 +90,7 @@ def _renamed(path: epath.Path) -> Iterator[pathlib.Path]:
         with open(temporary, "rb+") as file:
             os.fsync(file.fileno())
         os.replace(temporary, path)
-        _sync_folder(path.parent)
+        sync_folder(path.parent)
     finally:
         with contextlib.suppress(OSError):
             temporary.unlink()
@@ -265,8 +265,8 @@ def _json_text(value: Any, *, indent: str) -> str:
     return json.dumps(value, allow_nan=False)
 
 
-def _sync_folder(folder: epath.Path) -> None:
-    # The new name is durable only when the folder that holds it is.
+def sync_folder(folder: epath.PathLike) -> None:
+    """Makes the names in a local folder, new ones too, safe from a loss of power."""
     descriptor = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(descriptor)

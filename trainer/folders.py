@@ -51,6 +51,7 @@ def replace(source: pathlib.Path, target: epath.Path, *, way_out: str) -> None:
             copy(source, writing)
             sync(writing)
             os.rename(writing, target)
+            files.sync_folder(target.parent)
         finally:
             shutil.rmtree(writing, ignore_errors=True)
 

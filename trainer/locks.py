@@ -17,19 +17,19 @@ def taken(path: epath.Path) -> IO[bytes] | None:
     """The lock `path`, which closing gives back; None while somebody else has it.
 
     Raises:
-      StorageError: the file cannot be written.
+      StorageError: the file cannot be written, or its disk has no locks.
     """
     with files.explained(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         file = open(path, "ab")  # noqa: SIM115 - it is the lock
-    try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        file.close()
-        return None
-    except BaseException:
-        file.close()
-        raise
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            file.close()
+            return None
+        except BaseException:
+            file.close()
+            raise
     return file
 
 

@@ -43,18 +43,18 @@ def take_over(
 
 def _check_same(data: DataConfig, path: epath.Path, lines: list[ListedFile]) -> None:
     """Refuses a list of which hardly any file is there; some may have gone."""
+    # What is known to be gone says nothing of the others.
+    examples = [line for line in lines if line.state == EXAMPLE]
     layout = layout_of(_root(data), setting=data.setting)
-    there = layout.images.get(path.stem, {})
-    num_there = sum(line.path in there for line in lines)
-    if num_there < len(lines) / 2:
+    images = layout.images.get(path.stem, {})
+    there = [line for line in examples if line.path in images]
+    if len(there) < len(examples) / 2:
         raise DataError(
             f"{path} must list the files of {data.setting} {data.dataset!r}, got a "
-            f"list of which {num_there} of {len(lines)} are there; these are soft "
+            f"list of which {len(there)} of {len(examples)} are there; these are soft "
             "targets of another dataset: choose another distill.soft_targets_dir"
         )
-    others = file_list.other_contents(
-        _root(data), [line for line in lines if line.path in there]
-    )
+    others = file_list.other_contents(_root(data), there)
     if others:
         raise DataError(
             f"{path} must list the files of {data.setting} {data.dataset!r}, got a "
@@ -86,27 +86,30 @@ def admit(
 ) -> list[ListedFile]:
     """Continues the list of data.unlabeled by the files `paths`, or begins it.
 
-    Others that came are left to later. What is known already stays as it is, and what
-    is gone is left out.
+    Others that came are left to later. What is known already stays as it is, and new
+    files that are gone are left out.
 
     Returns:
       The lines of the list that are of `paths`.
 
     Raises:
-      DataError: a file is there and cannot be read.
+      DataError: a file is there and cannot be read, or no image is there although the
+        list has some.
       StorageError: the list cannot be read or written.
     """
     part, kept = parts(data, lists)[-1]
     name = part.splits[part.learned_from]
     path = file_list.list_path(kept, name)
     lines = file_list.read(path) if files.is_there(path) else []
-    layout = layout_of(_root(part), setting=part.setting, may_be_empty=True)
+    # A disk that is not mounted has no images, and would take all of them with it.
+    is_begun = any(line.state == EXAMPLE for line in lines)
+    layout = layout_of(_root(part), setting=part.setting, may_be_empty=not is_begun)
     found = layout.images.get(name, {})
     known = {line.path for line in lines}
     came = {file: found[file] for file in paths if file in found and file not in known}
     new = file_list.new_list(_root(part), came, split=name, may_go=True)
-    _continue(path, lines, found, new)
-    return [line for line in (*lines, *new) if line.path in paths]
+    continued = _continue(path, lines, found, new)
+    return [line for line in continued if line.path in paths]
 
 
 def _grow(data: DataConfig, lists: epath.Path) -> str:
@@ -128,22 +131,22 @@ def _grow(data: DataConfig, lists: epath.Path) -> str:
         _check_classes(data, {line.class_name for line in lines}, set(came.values()))
     new = file_list.new_list(root, came, split=name)
     check_damaged(data, root, {name: new})
-    num_gone = _continue(path, lines, found, new)
+    continued = _continue(path, lines, found, new)
+    num_gone = sum(a != b for a, b in zip(lines, continued, strict=False))
     return f"{data.dataset}: {len(new)} files have come, {num_gone} are gone"
 
 
 def _continue(
     path: epath.Path,
-    lines: Sequence[ListedFile],
+    lines: list[ListedFile],
     found: Collection[str],
     new: Sequence[ListedFile],
-) -> int:
-    """Appends the `new` lines, and marks those not `found`; how many are gone now."""
-    kept = [_as_found(line, found) for line in lines]
-    num_gone = sum(a is not b for a, b in zip(lines, kept, strict=True))
-    if new or num_gone:
-        file_list.write(path, [*kept, *new])
-    return num_gone
+) -> list[ListedFile]:
+    """Appends the `new` lines, and marks those not `found`; the list as it is now."""
+    continued = [*(_as_found(line, found) for line in lines), *new]
+    if continued != lines:
+        file_list.write(path, continued)
+    return continued
 
 
 def _check_classes(data: DataConfig, known: set[str], came: set[str]) -> None:

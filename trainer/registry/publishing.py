@@ -84,7 +84,7 @@ def _rename(staging: pathlib.Path, source: pathlib.Path, own: Card) -> int:
                 if error.errno not in (errno.EEXIST, errno.ENOTEMPTY):
                     raise
                 continue  # another writer has taken it
-            folders.sync(folder / str(number))
+            files.sync_folder(folder)
             return number
 
 

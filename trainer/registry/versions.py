@@ -52,7 +52,9 @@ def promoted(folder: epath.Path) -> int | None:
     if not files.is_there(path):
         return None
     try:
-        return int(json.loads(path.read_text(encoding="utf-8"))["version"])
+        with files.reached(path):
+            content = path.read_bytes()
+        return int(json.loads(content)["version"])
     except (ValueError, TypeError, KeyError) as error:
         raise files.StorageError(
             f"{path} must say which version is promoted, got something else "

@@ -17,7 +17,10 @@ from trainer.report.inputs import (
     read_results,
     setting,
 )
-from trainer.workdir import CELLS, CONFIG, RESULTS, STUDY
+from trainer.workdir import CELLS, CONFIG, RESULTS, STUDY, SWEEP, WATCH
+
+# What a workdir may hold instead of one run, whose cells are runs.
+_OF_CELLS = {STUDY: "a study", SWEEP: "a sweep", WATCH: "a watch"}
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -88,13 +91,14 @@ def _check(paths: Sequence[epath.Path], out: epath.Path) -> None:
             raise ReportError(
                 f"each workdir must be named once, got {path} twice; leave one out"
             )
-        if not files.is_there(path / RESULTS) and files.is_there(path / STUDY):
+        held = [what for name, what in _OF_CELLS.items() if files.is_there(path / name)]
+        if held and not files.is_there(path / RESULTS):
             raise ReportError(
-                f"{path} must hold a finished run, got a study; name runs of it: "
+                f"{path} must hold a finished run, got {held[0]}; name runs of it: "
                 f"{path / CELLS}/NAME"
             )
     if _place(out) in places or any(
-        files.is_there(out / name) for name in (CONFIG, RESULTS, STUDY)
+        files.is_there(out / name) for name in (CONFIG, RESULTS, *_OF_CELLS)
     ):
         raise ReportError(
             f"--workdir must be a folder of the comparison's own, got {out}, which "

@@ -14,6 +14,7 @@ from trainer import export as formats
 from trainer.config import ConfigError
 from trainer.report import exported as tables
 from trainer.stages.chosen import chosen
+from trainer.stages.report import report
 from trainer.stages.session import Session
 from trainer.verdict import CheckFailedError
 
@@ -23,7 +24,7 @@ _WAY_OUT = "choose another --workdir"
 def export(session: Session) -> None:
     """Writes export/ with the chosen model in every format of the config.
 
-    What was there of an earlier export is replaced, export.json last; it prints that.
+    An earlier export is replaced, export.json last. The report gets what is printed.
 
     Raises:
       ConfigError: the model is not trained yet, or what runs TFLite is not installed.
@@ -56,6 +57,8 @@ def export(session: Session) -> None:
         },
     )
     print(tables.render(tables.read(session.path)))
+    if workdir.is_evaluated(session.path, session.config):
+        report(session)
     if problems:
         raise CheckFailedError("; ".join(problems))
 

@@ -73,6 +73,7 @@ def _claim(path: epath.Path, study: Config, cells: Sequence[Cell]) -> None:
     for name, what in (
         (workdir.RESULTS, "the results of one run"),
         (workdir.SWEEP, "a sweep"),
+        (workdir.WATCH, "a watch"),
     ):
         if files.is_there(path / name):
             raise ConfigError(

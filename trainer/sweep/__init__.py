@@ -109,7 +109,7 @@ def _check(file: str, settings: Config, path: epath.Path) -> None:
             f"--workdir must be on a disk for a sweep, got {path}, where processes "
             "cannot keep apart; choose a folder on a disk, which machines may share"
         )
-    for name in (workdir.RESULTS, workdir.STUDY):
+    for name in (workdir.RESULTS, workdir.STUDY, workdir.WATCH):
         if files.is_there(path / name):
             raise ConfigError(
                 f"--workdir must be a sweep's own, got {path}, which holds "

@@ -46,7 +46,7 @@ def read(path: epath.Path) -> list[Batch]:
     try:
         found = json.loads(file.read_text(encoding="utf-8"))["batches"]
         return [Batch(**fields) for fields in found]
-    except (ValueError, TypeError, KeyError) as error:
+    except (OSError, ValueError, TypeError, KeyError) as error:
         raise ConfigError(
             f"{file} must say which batches there were, got something else ({error}); "
             "restore it, or choose another --workdir"

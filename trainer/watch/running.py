@@ -30,6 +30,7 @@ def run(session: Session, *, is_once: bool) -> None:
         raise ValueError("no watch")
     session = session.beside(_labeled(config), path)
     stages.check(session)
+    stages.place(session)  # a wrong name is to be told before hours of training
     process.train_teacher(session)
     arrivals = Arrivals(config.data, _lists(config, path))
     while True:

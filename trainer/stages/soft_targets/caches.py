@@ -46,6 +46,12 @@ class TransferSet:
         is_example[self.examples.ids] = True
         return soft_targets.shards_of(is_example[first:].tolist(), first=first)
 
+    def counted(self, shard: Shard) -> Shard:
+        """The shard with as many examples as its ids have now."""
+        ids = self.examples.ids
+        count = int(((ids >= shard.first) & (ids < shard.last)).sum())
+        return dataclasses.replace(shard, count=count)
+
 
 def root(session: Session) -> epath.Path:
     """The folder of all caches of the run."""

@@ -59,10 +59,24 @@ def _continue(folder: epath.Path, transfer: TransferSet, wanted: Manifest) -> No
         begin(folder, transfer, wanted)
         return
     caches.check_begun(folder, found, transfer, wanted)
+    grown = _without_gone(folder, transfer, found)
     if wanted.num_ids > found.num_ids:
         grown = dataclasses.replace(
-            found,
+            grown,
             growth=(*found.growth, *wanted.growth),
-            shards=(*found.shards, *transfer.shards(first=found.num_ids)),
+            shards=(*grown.shards, *transfer.shards(first=found.num_ids)),
         )
+    if grown != found:
         soft_targets.write(folder, grown)
+
+
+def _without_gone(
+    folder: epath.Path, transfer: TransferSet, found: Manifest
+) -> Manifest:
+    """Plans shards again of which nothing is answered: images may be gone since."""
+    missing = soft_targets.missing(folder, found)
+    shards = list(found.shards)
+    for place, views in missing.items():
+        if len(views) == found.views:
+            shards[place] = transfer.counted(shards[place])
+    return dataclasses.replace(found, shards=tuple(shards))

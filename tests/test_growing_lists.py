@@ -1,0 +1,81 @@
+"""Lists and caches of images that come to a folder, which others may empty."""
+
+import pathlib
+import shutil
+
+import pytest
+from etils import epath
+
+from tests import test_soft_targets_extend
+from tests.test_soft_targets_build import records
+from tests.test_soft_targets_extend import DENSE, begun, extend, root
+from tests.test_watch import CONFIG, draw
+from trainer import config, data
+from trainer.data import DataError, file_list
+from trainer.data.file_list import EXAMPLE, GONE
+
+__all__ = ["begun", "root"]  # fixtures
+
+
+@pytest.fixture
+def inbox(tmp_path) -> pathlib.Path:
+    draw(tmp_path / "inbox", range(100, 104))
+    return tmp_path / "inbox"
+
+
+def section(inbox: pathlib.Path) -> config.DataConfig:
+    path = inbox.parent / "pets.toml"
+    path.write_text(CONFIG.format(root=inbox.parent, steps=4))
+    return config.load(str(path), []).data
+
+
+def admit(inbox: pathlib.Path, *shades: int) -> dict[str, str]:
+    """The state of each image that is named by its shade."""
+    names = {f"{shade}.png" for shade in shades}
+    lists = epath.Path(inbox.parent / "lists")
+    return {x.path: x.state for x in data.admit(section(inbox), lists, names)}
+
+
+def kept(folder: pathlib.Path) -> list[str]:
+    lines = file_list.read(epath.Path(folder / "unlabeled" / "train.jsonl"))
+    return [line.state for line in lines]
+
+
+def test_an_image_that_goes_once_it_was_admitted_is_told_to_be_gone(inbox):
+    assert admit(inbox, 100, 101) == {"100.png": EXAMPLE, "101.png": EXAMPLE}
+    (inbox / "100.png").unlink()
+    # As a process does that begins again with the same images.
+    assert admit(inbox, 100, 101) == {"100.png": GONE, "101.png": EXAMPLE}
+
+
+def test_a_disk_that_is_not_mounted_takes_no_image_with_it(inbox):
+    admit(inbox, 100, 101)
+    shutil.rmtree(inbox)
+    inbox.mkdir()
+    with pytest.raises(DataError, match=r"must hold images .* got none"):
+        admit(inbox, 100, 101)
+    assert kept(inbox.parent / "lists") == [EXAMPLE, EXAMPLE]
+
+
+def test_a_list_serves_on_after_most_of_its_images_have_gone(inbox):
+    admit(inbox, 100, 101, 102)
+    for shade in (100, 101, 102):
+        (inbox / f"{shade}.png").unlink()
+    admit(inbox, 103)
+    own = inbox.parent / "own"
+    lists = epath.Path(inbox.parent / "lists")
+    data.take_over(section(inbox), lists, epath.Path(own), are_own=False)
+    assert sorted(kept(own)) == [EXAMPLE, GONE, GONE, GONE]
+
+
+@pytest.mark.slow
+def test_images_that_go_before_they_were_answered_do_not_end_a_cache(root):
+    draw(root / "pets" / "train" / "cat", range(20, 25))
+    assert extend(root) == 0
+    # As a process leaves it that is killed before it has answered.
+    (root / "shared" / "train" / "view-0000" / "shard-00001.tfrecord").unlink()
+    (root / "pets" / test_soft_targets_extend.kept(root)[22]["path"]).unlink()
+    draw(root / "pets" / "train" / "cat", range(30, 33))
+    assert extend(root) == 0
+    found = records(root / "shared" / "train", 0, DENSE)
+    assert found["id"].tolist() == [i for i in range(28) if i != 22]
