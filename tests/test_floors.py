@@ -11,7 +11,7 @@ ROOT = pathlib.Path(__file__).parent.parent
 FLOORS = (
     {"__init__.py", "config/", "calibration.py", "class_bias.py", "cluster.py"}
     | {"console.py", "exit_codes.py", "files.py"}
-    | {"memory.py", "noise.py", "verdict.py"},
+    | {"memory.py", "noise.py", "vector.py", "verdict.py"},
     {"folders.py", "locks.py", "rendezvous.py", "termination.py", "workdir.py"},
     {
         "attempts.py",

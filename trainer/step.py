@@ -17,7 +17,7 @@ from typing import TypeAlias
 import keras
 import tensorflow as tf
 
-from trainer import data
+from trainer import data, vector
 from trainer.config import ConfigError
 from trainer.core import LABELED, Core
 from trainer.data import Batch, Batches
@@ -136,11 +136,10 @@ def _compile_compute(
     and the wish to stop.
     """
 
-    def sums_of(batch: Batch, step: tf.Tensor) -> tf.Tensor:
+    def sums_of(batch: Batch, step: tf.Tensor) -> list[tf.Tensor]:
         gradients, sums = core.run(batch, step, update.scale)
         _check_gradients(gradients, model)
-        count = tf.cast(tf.size(batch["label"]), tf.float32)
-        return _flat([*gradients, sums, count])
+        return [*gradients, sums, tf.cast(tf.size(batch["label"]), tf.float32)]
 
     @tf.function(jit_compile=xla, autograph=False)
     def compute(batch: Batch, step: tf.Tensor, stop: tf.Tensor) -> tf.Tensor:
@@ -150,15 +149,15 @@ def _compile_compute(
         # The forward pass has moved them; only the update may, on all replicas alike.
         for variable, value in zip(update.moving, before, strict=True):
             variable.assign(value)
-        return _flat([sums, *statistics, stop])
+        return vector.joined([*sums, *statistics, stop])
 
     return compute
 
 
 def _accumulated(
-    sums_of: Callable[[Batch], tf.Tensor], batch: Batch, num_parts: int
-) -> tf.Tensor:
-    """The sum of `sums_of` over equal parts of the batch, one part in memory a time."""
+    sums_of: Callable[[Batch], list[tf.Tensor]], batch: Batch, num_parts: int
+) -> list[tf.Tensor]:
+    """The sums of `sums_of` over equal parts of the batch, one in memory at a time."""
     if num_parts == 1:
         return sums_of(batch)
     parts = {
@@ -166,11 +165,15 @@ def _accumulated(
         for name, value in batch.items()
     }
 
-    def add(i: tf.Tensor, total: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        return i + 1, total + sums_of({name: part[i] for name, part in parts.items()})
+    def add(i: tf.Tensor, *totals: tf.Tensor) -> list[tf.Tensor]:
+        more = sums_of({name: part[i] for name, part in parts.items()})
+        return [i + 1, *(total + x for total, x in zip(totals, more, strict=True))]
 
     first = sums_of({name: part[0] for name, part in parts.items()})
-    return tf.while_loop(lambda i, _: i < num_parts, add, (tf.constant(1), first))[1]
+    done: list[tf.Tensor] = tf.while_loop(
+        lambda i, *totals: i < num_parts, add, [tf.constant(1), *first]
+    )
+    return done[1:]
 
 
 def _compile_update(
@@ -186,39 +189,25 @@ def _compile_update(
     Gives the metric sums [K] and the example count, the norm of the mean gradient and 1
     for the update - all 0 where there was none -, the loss scale and the wish to stop.
     """
-    trained, moving = model.trainable_variables, update.moving
-    shapes = [tuple(variable.shape) for variable in trained]
-    shapes += [(len(core.metrics),), (1,), *(tuple(v.shape) for v in moving), (1,)]
+    size = sum(math.prod(variable.shape) for variable in model.trainable_variables)
+    statistics = [tuple(variable.shape) for variable in update.moving]
+    shapes = [(size,), (len(core.metrics),), (1,), *statistics, (1,)]
 
     @tf.function(jit_compile=xla, autograph=False)
     def apply(flat: tf.Tensor, learning_rate: tf.Tensor) -> tf.Tensor:
-        parts = _parts(flat, shapes)
-        gradients, rest = parts[: len(trained)], parts[len(trained) :]
-        sums, count, *statistics, stop = rest
+        gradient, sums, count, *statistics, stop = vector.parts(flat, shapes)
         scale = update.scale
         norm, updated = update.apply(
-            [gradient / (count * scale) for gradient in gradients],
+            gradient / (count * scale),
             [total / strategy.num_replicas_in_sync for total in statistics],
             learning_rate,
         )
-        counted = _flat([sums, count, norm, tf.ones([])])
+        counted = vector.joined([sums, count, norm, tf.ones([])])
         # Not a product with 0, which leaves what is not finite.
         counted = tf.where(updated, counted, tf.zeros_like(counted))
-        return _flat([counted, scale, stop])
+        return vector.joined([counted, scale, stop])
 
     return apply
-
-
-def _flat(values: list[tf.Tensor]) -> tf.Tensor:
-    return tf.concat([tf.reshape(tf.cast(v, tf.float32), [-1]) for v in values], 0)
-
-
-def _parts(flat: tf.Tensor, shapes: list[tuple[int, ...]]) -> list[tf.Tensor]:
-    sizes = [math.prod(shape) for shape in shapes]
-    return [
-        tf.reshape(part, shape)
-        for part, shape in zip(tf.split(flat, sizes), shapes, strict=True)
-    ]
 
 
 def _check_gradients(gradients: list[tf.Tensor | None], model: keras.Model) -> None:

@@ -24,7 +24,7 @@ from trainer.data.records import RecordExamples
 
 _BATCHES_AHEAD = 4  # ready when an evaluation asks for them
 
-Batches = Iterable[Batch]  # a dataset, distributed where there is anything to distribute
+Batches = Iterable[Batch]  # a dataset, distributed among several devices
 
 
 def training_batches(
@@ -143,17 +143,18 @@ def _distributed(
         share = share_of(context, per_replica_batch_size, strategy)
         return elements(share).with_options(pipeline_options())
 
-    # There every batch is where it is wanted, and a distributed iterator would only
-    # take six times as long to hand it over.
     if _is_one_cpu(strategy):
-        return of_pipeline(tf.distribute.InputContext())
-    batches: Batches = strategy.distribute_datasets_from_function(of_pipeline)
+        # Where batches are made is where they are wanted; a distributed iterator would
+        # only take six times as long to hand them over.
+        batches: Batches = of_pipeline(tf.distribute.InputContext())
+    else:
+        batches = strategy.distribute_datasets_from_function(of_pipeline)
     return batches
 
 
 def _is_one_cpu(strategy: tf.distribute.Strategy) -> bool:
     device = tf.DeviceSpec.from_string(strategy.extended.worker_devices[0])
-    return strategy.num_replicas_in_sync == 1 and device.device_type == "CPU"
+    return (strategy.num_replicas_in_sync, device.device_type) == (1, "CPU")
 
 
 def pipeline_options() -> tf.data.Options:

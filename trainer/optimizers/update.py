@@ -5,6 +5,7 @@ import contextlib
 import keras
 import tensorflow as tf
 
+from trainer import vector
 from trainer.config import TrainConfig
 from trainer.optimizers.averages import Averages
 from trainer.optimizers.loss_scale import LossScale
@@ -65,24 +66,24 @@ class Update:
 
     def apply(
         self,
-        gradients: list[tf.Tensor],
+        gradient: tf.Tensor,
         statistics: list[tf.Tensor],
         learning_rate: tf.Tensor,
     ) -> tuple[tf.Tensor, tf.Tensor]:
-        """Moves weights by mean gradients, and moving statistics to their means.
+        """Moves weights by the mean gradient, and moving statistics to their means.
 
-        Gives the norm of the gradients, and whether the update took place: float32 [],
-        bool [].
+        `gradient` has those of all trainable variables end to end: float32 [P]. Gives
+        its norm, and whether the update took place: float32 [], bool [].
         """
-        norm = tf.linalg.global_norm(gradients)
+        norm = tf.norm(gradient)
         if self.loss_scale is None:
-            self._move(gradients, statistics, learning_rate, norm)
+            self._move(gradient, statistics, learning_rate, norm)
             return norm, tf.constant(True)
         finite = tf.math.is_finite(norm)
         takes_place = finite | ~self.loss_scale.forgives()
 
         def move() -> tf.Tensor:
-            self._move(gradients, statistics, learning_rate, norm)
+            self._move(gradient, statistics, learning_rate, norm)
             return takes_place
 
         # Nothing else is written, BatchNorm's statistics of the same pass included.
@@ -92,20 +93,21 @@ class Update:
 
     def _move(
         self,
-        gradients: list[tf.Tensor],
+        gradient: tf.Tensor,
         statistics: list[tf.Tensor],
         learning_rate: tf.Tensor,
         norm: tf.Tensor,
     ) -> None:
         clip_norm = self._train.clip_norm
         if clip_norm:
-            factor = clip_norm / tf.maximum(norm, clip_norm)
-            gradients = [factor * gradient for gradient in gradients]
-        for gradient, variable in zip(gradients, self._trained, strict=True):
+            gradient *= clip_norm / tf.maximum(norm, clip_norm)
+        shapes = [tuple(variable.shape) for variable in self._trained]
+        own = vector.parts(gradient, shapes)
+        for part, variable in zip(own, self._trained, strict=True):
             if self._decays(variable):
                 lost = learning_rate * self._train.weight_decay
                 variable.assign(variable.value * (1.0 - lost))
-            self._optimizer.update_step(gradient, variable, learning_rate)
+            self._optimizer.update_step(part, variable, learning_rate)
             if variable.constraint is not None:
                 variable.assign(variable.constraint(variable.value))
         for value, variable in zip(statistics, self.moving, strict=True):
