@@ -208,6 +208,48 @@ def test_a_batch_that_diverges_is_refused_and_its_images_stay(root):
     assert [line["state"] for line in lines(root)] == ["example"] * 4
 
 
+@pytest.mark.slow
+def test_an_image_that_goes_once_it_is_listed_costs_its_batch_alone(root, monkeypatch):
+    admit = data.admit
+
+    def and_gone(*args):
+        found = admit(*args)
+        (root / "inbox" / "101.png").unlink(missing_ok=True)
+        return found
+
+    monkeypatch.setattr(data, "admit", and_gone)
+    draw(root / "inbox", range(100, 104))
+    assert once(root) == exit_codes.DONE
+    [batch] = told(root)
+    assert batch["status"] == "refused"
+    assert "inbox/101.png" in batch["reason"]
+    draw(root / "inbox", range(110, 114))
+    assert once(root) == exit_codes.DONE
+    assert told(root)[1]["status"] == "registered"
+    states = {line["path"]: line["state"] for line in lines(root)}
+    assert states.pop("101.png") == "gone"
+    assert set(states.values()) == {"example"}
+    cached = records(root / "workdir" / "soft_targets" / "unlabeled", 0, DENSE)
+    assert cached["id"].tolist() == [0, 2, 3, 4, 5, 6, 7]
+
+
+@pytest.mark.slow
+def test_a_full_registry_keeps_the_batch_for_the_next_start(root, small_disk, capsys):
+    draw(root / "inbox", range(100, 104))
+    there = f'--set=registry.root="{small_disk}"'
+    (small_disk / "others").write_bytes(bytes(2**20 - 2**15))
+    assert once(root, there) == exit_codes.UNUSABLE
+    assert "make room there or choose another registry.root" in capsys.readouterr().err
+    assert [batch["status"] for batch in told(root)] == ["open"]
+    assert list((small_disk / "pets").iterdir()) == []
+    metrics = root / "workdir/cells/batch-0001/student/seed-0/metrics.jsonl"
+    trained = metrics.stat().st_mtime_ns
+    (small_disk / "others").unlink()
+    assert once(root, there) == exit_codes.DONE
+    assert [batch["reference"] for batch in told(root)] == ["pets@1"]
+    assert metrics.stat().st_mtime_ns == trained
+
+
 # What is new, and what of it has settled.
 
 
