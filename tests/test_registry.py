@@ -241,6 +241,22 @@ def test_a_writer_whose_lease_was_taken_over_completes_nothing(
     assert publish(store, source) == 1
 
 
+@pytest.mark.parametrize("secs", [-86400, 86400], ids=["on", "back"])
+def test_a_clock_that_jumps_costs_a_writer_nothing(store, source, monkeypatch, secs):
+    monkeypatch.setattr(lease, "_SETTLING_SECS", 0.01)
+    path = store / "digits" / lease.LEASE
+    with registry.publishing(store, "digits") as write:
+        own = json.loads(path.read_text())
+        # What a clock that was set by a day makes of it.
+        path.write_text(json.dumps({**own, "until": own["until"] + secs}))
+        assert write(source, card()) == 1
+        kept = json.loads(path.read_text())
+        assert kept["owner"] == own["owner"]
+        assert kept["until"] > time.time()
+    assert not path.exists()
+    versions.check_file(store / "digits" / "1", "model.keras")
+
+
 def test_latest_and_promoted_are_what_they_say(tmp_path, source):
     for accuracy in (0.5, 0.625):
         publish(tmp_path, source, card(accuracy))

@@ -383,8 +383,23 @@ def test_a_training_that_diverges_later_ends_with_3_and_keeps_what_was_saved(
     assert steps == list(range(5, 41, 5))
 
 
+@pytest.mark.parametrize(
+    "more",
+    [
+        pytest.param((), id="seen by its loss"),
+        pytest.param(
+            (
+                *('teacher.model="mlp"', "teacher.options={hidden_sizes=[1]}"),
+                *("runtime.steps_per_loop=1", "runtime.log_every_steps=1"),
+                "runtime.eval_every_steps=1",  # whose logits are infinite
+            ),
+            marks=pytest.mark.slow,
+            id="seen by an evaluation",
+        ),
+    ],
+)
 def test_a_training_that_diverges_at_once_ends_with_3_and_saves_nothing(
-    tmp_path, tfds_dir, capsys
+    tmp_path, tfds_dir, capsys, more
 ):
     config = runs.write_config(tmp_path, tfds_dir)
     workdir = tmp_path / "workdir"
@@ -397,10 +412,12 @@ def test_a_training_that_diverges_at_once_ends_with_3_and_saves_nothing(
         "--set=teacher.train.schedule='constant'",
         "--set=teacher.train.schedule_options.warmup_steps=59",
         "--set=runtime.save_every_steps=5",
+        *(f"--set={setting}" for setting in more),
     )
     code, message = outcome(capsys, words)
     assert code == 3
     assert "training diverged between step" in message
+    assert ("eval/nll" in message) == bool(more)
     assert read_metrics(workdir / "teacher" / "metrics.jsonl") == []
     assert not (workdir / "teacher" / "checkpoints").exists()
 

@@ -178,6 +178,7 @@ def test_what_diverges_or_is_refused_leaves_the_others_and_sigterm_costs_nothing
     assert stop_in_a_trial(config, workdir, signal.SIGTERM) == 143
     code, out, err = runs.finish(runs.start("sweep", config, workdir))
     assert code == 0, err
+    assert "Warning" not in err
     last = {
         tuple(trial["settings"].values()): trial["status"]
         for trial in sweep_of(workdir)["trials"]

@@ -128,7 +128,7 @@ def test_too_few_images_begin_nothing(root, capsys):
 
 
 @pytest.mark.slow
-def test_a_batch_ends_as_a_version_that_learned_from_it(root, capsys):
+def test_a_batch_ends_as_one_version_whenever_its_process_is_killed(root, capsys):
     draw(root / "inbox", range(100, 105))
     assert once(root) == exit_codes.DONE
     [batch] = told(root)
@@ -146,7 +146,13 @@ def test_a_batch_ends_as_a_version_that_learned_from_it(root, capsys):
     )
     # Nothing is new any more.
     assert once(root) == exit_codes.DONE
-    assert len(told(root)) == 1
+    assert told(root) == [batch]
+    # As a process would have left it that was killed right after the registration.
+    left = batch | {"status": "open", "reference": "", "accuracy": None}
+    (root / "workdir" / "watch.json").write_text(json.dumps({"batches": [left]}))
+    assert once(root) == exit_codes.DONE
+    assert told(root) == [batch]
+    assert [path.name for path in (root / "registry" / "pets").glob("[0-9]*")] == ["1"]
 
 
 @pytest.mark.slow
@@ -183,21 +189,6 @@ def test_a_worse_student_is_refused(root):
 
 
 @pytest.mark.slow
-def test_a_version_that_a_killed_process_wrote_is_not_written_again(root):
-    draw(root / "inbox", range(100, 104))
-    assert once(root) == exit_codes.DONE
-    # As it would have left it, had it been killed right after the registration.
-    path = root / "workdir" / "watch.json"
-    done = json.loads(path.read_text())
-    (open_one,) = json.loads(path.read_text())["batches"]
-    open_one |= {"status": "open", "reference": "", "accuracy": None}
-    path.write_text(json.dumps({"batches": [open_one]}))
-    assert once(root) == exit_codes.DONE
-    assert json.loads(path.read_text()) == done
-    assert [path.name for path in (root / "registry" / "pets").glob("[0-9]*")] == ["1"]
-
-
-@pytest.mark.slow
 def test_a_batch_that_diverges_is_refused_and_its_images_stay(root):
     draw(root / "inbox", range(100, 104))
     rate = "--set=student.train.learning_rate=1e30"
@@ -206,6 +197,48 @@ def test_a_batch_that_diverges_is_refused_and_its_images_stay(root):
     assert batch["status"] == "refused"
     assert batch["reason"].startswith("training diverged between step")
     assert [line["state"] for line in lines(root)] == ["example"] * 4
+
+
+@pytest.mark.slow
+def test_an_image_that_goes_once_it_is_listed_costs_its_batch_alone(root, monkeypatch):
+    admit = data.admit
+
+    def and_gone(*args):
+        found = admit(*args)
+        (root / "inbox" / "101.png").unlink(missing_ok=True)
+        return found
+
+    monkeypatch.setattr(data, "admit", and_gone)
+    draw(root / "inbox", range(100, 104))
+    assert once(root) == exit_codes.DONE
+    [batch] = told(root)
+    assert batch["status"] == "refused"
+    assert "inbox/101.png" in batch["reason"]
+    draw(root / "inbox", range(110, 114))
+    assert once(root) == exit_codes.DONE
+    assert told(root)[1]["status"] == "registered"
+    states = {line["path"]: line["state"] for line in lines(root)}
+    assert states.pop("101.png") == "gone"
+    assert set(states.values()) == {"example"}
+    cached = records(root / "workdir" / "soft_targets" / "unlabeled", 0, DENSE)
+    assert cached["id"].tolist() == [0, 2, 3, 4, 5, 6, 7]
+
+
+@pytest.mark.slow
+def test_a_full_registry_keeps_the_batch_for_the_next_start(root, small_disk, capsys):
+    draw(root / "inbox", range(100, 104))
+    there = f'--set=registry.root="{small_disk}"'
+    (small_disk / "others").write_bytes(bytes(2**20 - 2**15))
+    assert once(root, there) == exit_codes.UNUSABLE
+    assert "make room there or choose another registry.root" in capsys.readouterr().err
+    assert [batch["status"] for batch in told(root)] == ["open"]
+    assert list((small_disk / "pets").iterdir()) == []
+    metrics = root / "workdir/cells/batch-0001/student/seed-0/metrics.jsonl"
+    trained = metrics.stat().st_mtime_ns
+    (small_disk / "others").unlink()
+    assert once(root, there) == exit_codes.DONE
+    assert [batch["reference"] for batch in told(root)] == ["pets@1"]
+    assert metrics.stat().st_mtime_ns == trained
 
 
 # What is new, and what of it has settled.

@@ -4,6 +4,7 @@ import functools
 from contextlib import AbstractContextManager
 
 import keras
+import numpy as np
 from etils import epath
 
 from trainer import data, files, loop, profiler
@@ -92,7 +93,8 @@ def _run_loop(
     predict = session.predictor(training.model, session.validation)
 
     def evaluate(step: int) -> loop.Metrics:
-        with learner.update.averaged():
+        # Infinite logits give metrics that are NaN, which the loop tells of.
+        with learner.update.averaged(), np.errstate(invalid="ignore"):
             metrics = training.validate(predict())
         selection.consider(step, metrics["accuracy"])
         return {f"eval/{name}": value for name, value in metrics.items()}
