@@ -66,6 +66,7 @@ class Run:
         train: TrainConfig,
         num_replicas: int = 1,
         xla: bool = False,
+        steps_per_execution: int = 1,
         options: MlpOptions = DROPOUT,
         build=build_mlp,
         build_teacher=build_mlp,
@@ -120,11 +121,13 @@ class Run:
                 per_replica_batch_size=train.global_batch_size // num_replicas,
                 first_step=0,
                 strategy=self.strategy,
+                together=steps_per_execution,
             ),
             accumulate=train.accumulate,
             stop=self.stop,
             strategy=self.strategy,
             xla=xla,
+            in_programs=steps_per_execution > 1,
         )
 
     def losses(self, num_steps: int) -> list[float]:

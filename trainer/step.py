@@ -12,7 +12,6 @@ Shapes: P = length of the flat vector, K = metrics.
 import dataclasses
 import math
 from collections.abc import Callable
-from typing import TypeAlias
 
 import keras
 import tensorflow as tf
@@ -21,10 +20,8 @@ from trainer import data, vector
 from trainer.config import ConfigError
 from trainer.core import LABELED, Core
 from trainer.data import Batch, Batches
+from trainer.execution import Compiled, repeated, repeated_in_programs
 from trainer.optimizers import Schedule, Update
-
-# A compiled function of tensors, which knows its traces and graph.
-Compiled: TypeAlias = tf.types.experimental.PolymorphicFunction
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -34,7 +31,7 @@ class Step:
     core: Core
     scaled: bool  # whether a loss scale may leave updates out
     compute: Compiled  # one replica's part before the all-reduce: one trace a replica
-    repeat: Compiled  # int32 [] steps to float64 [K + 5] sums
+    repeat: Callable[[tf.Tensor], tf.Tensor]  # int32 [] steps to float64 [K + 5] sums
 
     def run(self, num_steps: int) -> dict[str, float]:
         """Takes `num_steps` steps; gives each metric's mean over their examples.
@@ -80,11 +77,13 @@ def compile_step(
     stop: tf.Variable,
     strategy: tf.distribute.Strategy,
     xla: bool,
+    in_programs: bool = False,
 ) -> Step:
     """Core, all-reduce and update in one graph that repeats on the devices.
 
-    `stop`, float32 [], is this worker's own and read before each step. Tracing raises
-    ConfigError where a trainable variable does not reach the loss.
+    `stop`, float32 [], is this worker's own and read before each step. Where batches
+    come several together, for one replica with XLA, the steps are `in_programs` of so
+    many. Tracing raises ConfigError where a trainable variable does not reach the loss.
     """
     compute = _compile_compute(core, model, update, accumulate=accumulate, xla=xla)
     apply = _compile_update(core, model, update, strategy, xla=xla)
@@ -103,28 +102,21 @@ def compile_step(
         update.iterations.assign_add(1)
         return strategy.experimental_local_results(results)[0]
 
+    def one_step_alone(batch: Batch, stop: tf.Tensor) -> tf.Tensor:
+        step = tf.identity(update.iterations.value)
+        sums = apply(compute(batch, step, stop), schedule(step))
+        update.iterations.assign_add(1)
+        return sums
+
+    num_sums = len(core.metrics) + 5
     return Step(
         core=core,
         scaled=update.loss_scale is not None,
         compute=compute,
-        repeat=_repeated(one_step, num_sums=len(core.metrics) + 5),
+        repeat=repeated_in_programs(one_step_alone, iterator, stop, num_sums=num_sums)
+        if in_programs
+        else repeated(one_step, num_sums=num_sums),
     )
-
-
-def _repeated(one_step: Callable[[], tf.Tensor], *, num_sums: int) -> Compiled:
-    """From int32 [] steps to the float64 sums over them of what each step gives."""
-
-    def add(done: tf.Tensor, sums: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        return done + 1, sums + tf.cast(one_step(), tf.float64)
-
-    @tf.function(autograph=False)
-    def repeat(num_steps: tf.Tensor) -> tf.Tensor:
-        nothing = tf.zeros([num_sums], tf.float64)
-        return tf.while_loop(
-            lambda done, _: done < num_steps, add, (tf.constant(0), nothing)
-        )[1]
-
-    return repeat
 
 
 def _compile_compute(

@@ -40,7 +40,6 @@ def distilling(session: Session, workload: Workload, *, turn_secs: float) -> Rea
         "flops": flops.of_step(
             teacher=teacher, student=training.model, batch_size=workload.batch_size
         ),
-        "traces": learning.compiled.repeat.experimental_get_tracing_count(),
     }
     turn = repeated(
         run,

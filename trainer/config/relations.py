@@ -246,6 +246,7 @@ def check_caches(
 def check_cadence(runtime: RuntimeConfig) -> None:
     """Refuses periods that do not nest."""
     for name, unit in (
+        ("steps_per_loop", "steps_per_execution"),
         ("log_every_steps", "steps_per_loop"),
         # A resumed run starts at a save, so a logged interval must start there too.
         ("save_every_steps", "log_every_steps"),

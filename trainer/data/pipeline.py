@@ -22,7 +22,7 @@ from trainer.data.examples import (
 )
 from trainer.data.records import RecordExamples
 
-_BATCHES_AHEAD = 4  # ready when an evaluation asks for them
+_ELEMENTS_AHEAD = 4  # ready when they are asked for
 
 Batches = Iterable[Batch]  # a dataset, distributed among several devices
 
@@ -37,10 +37,12 @@ def training_batches(
     per_replica_batch_size: int,
     first_step: int,
     strategy: tf.distribute.Strategy,
+    together: int = 1,
 ) -> Batches:
     """The endless dataset of training batches from `first_step` on.
 
-    Each element is {"input": [B, ...], "label": int32 [B], "id": int64 [B], "slot":
+    More than one `together` are an element with one more dimension before all others.
+    Each batch is {"input": [B, ...], "label": int32 [B], "id": int64 [B], "slot":
     int32 [B]}, where slot is the position in the global batch, and what is kept
     `beside` the view. `augment` (trainer.data.augmentation) shows the example as
     `views` say; `seed` is that of the order.
@@ -58,13 +60,15 @@ def training_batches(
             batch |= beside.gathered(batch["id"], shown)
         return batch | {"input": augment(batch["input"], keys)}
 
-    return _distributed(
-        lambda share: examples.training(
+    def elements(share: Share) -> tf.data.Dataset:
+        shown = examples.training(
             share, seed=seed, first_step=first_step, finish=finish
-        ),
-        per_replica_batch_size,
-        strategy,
-    )
+        )
+        if together == 1:
+            return shown
+        return shown.batch(together, drop_remainder=True).prefetch(_ELEMENTS_AHEAD)
+
+    return _distributed(elements, per_replica_batch_size, strategy)
 
 
 def _streamed_with(examples: Examples, beside: Beside, views: Views) -> Examples:
@@ -88,7 +92,7 @@ def evaluation_batches(
     # Endless, because a worker may run out of a finite set before others do, and
     # TensorFlow would then bring it batches without examples, in shapes not known.
     batches = _distributed(
-        lambda share: examples.evaluation(share).repeat().prefetch(_BATCHES_AHEAD),
+        lambda share: examples.evaluation(share).repeat().prefetch(_ELEMENTS_AHEAD),
         per_replica_batch_size,
         strategy,
     )

@@ -55,9 +55,7 @@ class _Adam(keras.optimizers.Adam):
 
 
 def _adam(options: AdamOptions) -> keras.optimizers.Optimizer:
-    return _Adam(
-        beta_1=options.beta_1, beta_2=options.beta_2, epsilon=options.epsilon
-    )
+    return _Adam(beta_1=options.beta_1, beta_2=options.beta_2, epsilon=options.epsilon)
 
 
 _OPTIMIZERS: dict[str, Callable[[Any], keras.optimizers.Optimizer]] = {

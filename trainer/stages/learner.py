@@ -80,16 +80,18 @@ def start(session: Session, training: Training) -> Learner:
     position = checkpoints.restore(latest) if latest else Position()
     if position.step and session.workers.is_chief:
         console.say(f"{training.title} goes on from step {position.step}")
+    together = session.config.runtime.steps_per_execution
     compiled = step.compile_step(
         training.computed,
         model=model,
         update=update,
         schedule=training.schedule,
-        batches=batches(session, training, position.step),
+        batches=batches(session, training, position.step, together=together),
         accumulate=training.section.accumulate,
         stop=session.stop,
         strategy=session.strategy,
         xla=session.xla,
+        in_programs=together > 1,
     )
     return Learner(
         update=update,
@@ -123,8 +125,10 @@ def _update(session: Session, training: Training) -> optimizers.Update:
         )
 
 
-def batches(session: Session, training: Training, first_step: int) -> data.Batches:
-    """The endless batches of a training from `first_step` on."""
+def batches(
+    session: Session, training: Training, first_step: int, *, together: int = 1
+) -> data.Batches:
+    """The endless batches of a training from `first_step` on, so many together."""
     return data.training_batches(
         training.examples,
         augment=augmentation(session, training.section, setting=training.setting),
@@ -138,6 +142,7 @@ def batches(session: Session, training: Training, first_step: int) -> data.Batch
         ),
         first_step=first_step,
         strategy=session.strategy,
+        together=together,
     )
 
 
