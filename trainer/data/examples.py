@@ -17,14 +17,13 @@ class DataError(ValueError):
     """The data cannot be used; the message names the dataset, split and a way out."""
 
 
-# What a store that does not answer comes to, by TensorFlow; a disk of the network too.
+# What TensorFlow raises of a store that does not answer, or of a disk that fails.
 _PASSING = (
-    *(
-        tf.errors.AbortedError,
-        tf.errors.CancelledError,
-        tf.errors.DeadlineExceededError,
-    ),
-    *(tf.errors.InternalError, tf.errors.UnavailableError, tf.errors.UnknownError),
+    tf.errors.AbortedError,
+    tf.errors.DeadlineExceededError,
+    tf.errors.InternalError,
+    tf.errors.UnavailableError,
+    tf.errors.UnknownError,
 )
 
 

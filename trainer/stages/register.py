@@ -88,7 +88,7 @@ def accuracy_here(session: Session, folder: epath.Path, card: Card) -> float | N
     """
     split = session.config.data.validation_split
     known, own = card["data"], _fingerprints(session, [split])
-    is_same = known["splits"].get("validation_split") == split and all(
+    is_same = known["splits"].get("data.validation_split") == split and all(
         known["fingerprints"].get(name) == found for name, found in own.items()
     )
     if is_same:

@@ -66,7 +66,7 @@ def reached(url: str, path: epath.Path) -> Iterator[None]:
     except (ConfigError, files.StorageError):
         raise
     except (*_LOST, *_DAMAGED) as error:
-        if isinstance(error, _DAMAGED) and not _is_of_storage(error):
+        if not _is_of_storage(error):
             raise
         raise files.StorageError(
             f"{_title(url, path)} cannot be used: {_problem(error)}; see that it is "
@@ -130,7 +130,7 @@ def _title(url: str, path: epath.Path) -> str:
 
 
 def _is_of_storage(error: Exception) -> bool:
-    """Whether a storage of Optuna's raised the error, and not what asks it."""
+    """Whether a storage raised the error, and not what asks it."""
     return isinstance(error, _LOST) or any(
         frame.f_code.co_filename.startswith(_STORAGES)
         for frame, _ in traceback.walk_tb(error.__traceback__)
