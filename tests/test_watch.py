@@ -251,43 +251,38 @@ def test_an_image_that_goes_costs_its_batch_alone_and_an_overwritten_one_none(
     assert cached["id"].tolist() == [i for i in range(8) if i not in without]
 
 
-def begun_while_away(root: pathlib.Path, monkeypatch) -> int:
-    """A batch of 100 to 103 of which the disk gives 101 no more once it is listed."""
-    admit, image, kept = data.admit, root / "inbox" / "101.png", root / "kept.png"
+@pytest.mark.slow
+def test_a_storage_that_does_not_answer_leaves_the_batch_open(
+    root, monkeypatch, capsys
+):
+    admit, image = data.admit, root / "inbox" / "101.png"
 
     def and_away(*args):
         found = admit(*args)
-        image.rename(kept)
+        image.rename(root / "kept.png")
         image.symlink_to(image.name)  # a link to itself fails as a disk does
         return found
 
     draw(root / "inbox", range(100, 104))
     with monkeypatch.context() as patched:
         patched.setattr(data, "admit", and_away)
-        code = once(root)
-    kept.rename(image)
-    return code
-
-
-@pytest.mark.slow
-def test_a_storage_that_does_not_answer_leaves_the_batch_open(
-    root, monkeypatch, capsys
-):
-    assert begun_while_away(root, monkeypatch) == exit_codes.UNUSABLE
+        assert once(root) == exit_codes.UNUSABLE
     err = capsys.readouterr().err
     assert "inbox/101.png" in err
     assert "batch 1 is left open, and tried again at the next look or start" in err
     assert [batch["status"] for batch in told(root)] == ["open"]
+    (root / "kept.png").rename(image)
     assert once(root) == exit_codes.DONE
     [batch] = told(root)
     assert (batch["status"], batch["num_images"]) == ("registered", 4)
 
 
 @pytest.mark.slow
-def test_a_batch_does_not_go_on_with_an_image_overwritten_since_it_began(
-    root, monkeypatch
-):
-    assert begun_while_away(root, monkeypatch) == exit_codes.UNUSABLE
+def test_a_student_does_not_go_on_with_an_image_overwritten_since_it_began(root):
+    draw(root / "inbox", range(100, 104))
+    # It is trained and cannot be registered.
+    nowhere = f'--set=registry.root="{root}/pets.toml/registry"'
+    assert once(root, nowhere) == exit_codes.UNUSABLE
     image = root / "inbox" / "103.png"
     content = bytearray(image.read_bytes())
     content[-1] ^= 1

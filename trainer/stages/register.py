@@ -98,7 +98,7 @@ def accuracy_here(session: Session, folder: epath.Path, card: Card) -> float | N
         source.input_shape
     ):
         return None
-    console.say(f"{folder} was validated on other examples; it is on those of this run")
+    console.say(f"{folder} was validated on other examples; now it is on this run's")
     file = registry.check_file(folder, registry.MODEL)
     options = SavedOptions(path=str(file), input="zero_to_255")
     return _validation(session, models.alone(options, setting=str(file)))["accuracy"]
