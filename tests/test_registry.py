@@ -14,7 +14,7 @@ from etils import epath
 
 from tests import runs
 from tests.conftest import REPOSITORY
-from trainer import config, files, main, registry
+from trainer import config, exit_codes, files, main, registry
 from trainer.cells import Cell, process
 from trainer.config import ConfigError, reference
 from trainer.registry import lease, versions
@@ -171,6 +171,42 @@ def test_damage_is_seen_when_it_is_read(tmp_path, source, name, problem):
     for words in (["show", "digits@1"], ["promote", "digits@1"]):
         assert command(tmp_path, *words)[0] == 2
     assert not (tmp_path / "digits" / "promoted.json").exists()
+
+
+def test_a_version_that_cannot_be_read_hides_no_other(tmp_path, source, capsys):
+    for _ in range(3):
+        publish(tmp_path, source)
+    folder = tmp_path / "digits"
+    (folder / "2" / "card.json").write_text('{"format": 1')
+    (folder / "promoted.json").write_text("3")
+    code, told = command(tmp_path, "list")
+    assert code == exit_codes.CHECK_FAILED
+    assert [line.split()[:3] for line in told.splitlines()[1:]] == [
+        ["digits", "1", "50.00"],
+        ["digits", "2", "unreadable"],
+        ["digits", "3", "50.00"],
+    ]
+    err = capsys.readouterr().err
+    assert f"{folder}/2/card.json must be the card of a registered model" in err
+    assert f"{folder}/promoted.json must say which version is promoted" in err
+    assert "got files that are not, as said above: 2" in err
+
+
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        ("1/model.keras", ["show", "digits@1"]),
+        ("promoted.json", ["show", "digits@promoted"]),
+    ],
+)
+def test_a_file_that_may_not_be_read_is_told(tmp_path, source, capsys, name, words):
+    publish(tmp_path, source)
+    path = tmp_path / "digits" / name
+    # What not even root reads, to whom every file is open.
+    path.unlink(missing_ok=True)
+    path.mkdir()
+    assert command(tmp_path, *words)[0] == exit_codes.UNUSABLE
+    assert f"{path} cannot be read: Is a directory" in capsys.readouterr().err
 
 
 def test_a_file_that_is_gone_is_seen(tmp_path, source):

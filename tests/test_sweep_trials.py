@@ -1,5 +1,6 @@
 """Which trials a sweep takes, and which it ends early, without training any."""
 
+import contextlib
 import json
 import pathlib
 import signal
@@ -222,6 +223,17 @@ def test_a_storage_that_goes_while_a_trial_runs_is_said_and_not_begun_anew(
     sweep.study._storage.remove_session()
 
 
+def test_what_is_no_error_of_the_storage_is_not_said_to_be_one(tmp_path):
+    sweep = open_sweep(tmp_path)
+    with pytest.raises(KeyError), sweep.reached():
+        raise KeyError("of something else")
+    # Optuna raises a KeyError too, of a line that is none of its own.
+    with open(tmp_path / "workdir/sweep.journal", "a") as journal:
+        journal.write('{"of": "something else"}\n')
+    with pytest.raises(files.StorageError, match=r"sweep\.journal cannot be used"):
+        trials.claim(sweep)
+
+
 def test_half_a_line_at_the_end_of_a_journal_is_as_if_it_were_not_there(tmp_path):
     sweep = open_sweep(tmp_path)
     trials.end(sweep, trials.claim(sweep), TrialState.COMPLETE, value=1.0)
@@ -261,6 +273,10 @@ def test_a_database_that_is_locked_gone_or_unknown_is_said(tmp_path):
     holder.rollback()
     holder.close()
     assert trials.claim(open_sweep(tmp_path, url)) is None
+    with contextlib.closing(sqlite3.connect(database)) as other, other:
+        other.execute("UPDATE alembic_version SET version_num = 'v2.6.0.a'")
+    with pytest.raises(files.StorageError, match="compatible with the table schema"):
+        open_sweep(tmp_path, url)
     database.unlink()
     with pytest.raises(ConfigError, match="must hold the trials of the sweep"):
         open_sweep(tmp_path, url)

@@ -170,7 +170,7 @@ def test_a_student_goes_on_from_the_last_one(root):
 
 
 @pytest.mark.slow
-def test_a_worse_student_is_refused(root):
+def test_a_worse_student_is_refused(root, capsys):
     write_config(root, steps=12)
     draw(root / "inbox", range(100, 104))
     assert once(root) == exit_codes.DONE
@@ -185,7 +185,23 @@ def test_a_worse_student_is_refused(root):
     batch = told(root)[1]
     assert batch["status"] == "refused"
     assert batch["reason"].startswith("pets@1 has a validation accuracy of 150.00 %")
+    # What it answered to other examples says nothing of these.
+    own["data"]["fingerprints"]["test"] = "of others"
+    path.write_text(card.texts({**own, "classes": ["a", "b"]})["card.json"])
+    left = batch | {"status": "open", "reason": ""}
+    again = json.dumps({"batches": [told(root)[0], left]})
+    (root / "workdir" / "watch.json").write_text(again)
+    assert once(root) == exit_codes.DONE
+    assert told(root)[1]["reason"].startswith("pets@1 has other classes or inputs")
     assert [path.name for path in (root / "registry" / "pets").glob("[0-9]*")] == ["1"]
+    path.write_text(card.texts(own)["card.json"])
+    (root / "workdir" / "watch.json").write_text(again)
+    assert once(root) == exit_codes.DONE
+    one, two = told(root)
+    is_worse = two["accuracy"] < one["accuracy"]
+    assert two["status"] == ("refused" if is_worse else "registered")
+    assert "150.00" not in two["reason"]
+    assert "was validated on other examples" in capsys.readouterr().err
 
 
 @pytest.mark.slow
@@ -200,7 +216,9 @@ def test_a_batch_that_diverges_is_refused_and_its_images_stay(root):
 
 
 @pytest.mark.slow
-def test_an_image_that_goes_once_it_is_listed_costs_its_batch_alone(root, monkeypatch):
+def test_an_image_that_goes_costs_its_batch_alone_and_an_overwritten_one_none(
+    root, monkeypatch
+):
     admit = data.admit
 
     def and_gone(*args):
@@ -215,13 +233,82 @@ def test_an_image_that_goes_once_it_is_listed_costs_its_batch_alone(root, monkey
     assert batch["status"] == "refused"
     assert "inbox/101.png" in batch["reason"]
     draw(root / "inbox", range(110, 114))
+    draw(root / "inbox", range(90, 91))
+    (root / "inbox" / "90.png").rename(root / "inbox" / "102.png")
     assert once(root) == exit_codes.DONE
-    assert told(root)[1]["status"] == "registered"
+    batch = told(root)[1]
+    assert (batch["status"], batch["num_images"]) == ("registered", 4)
+    why = "overwritten with another content since it was listed"
+    assert batch["set_aside"] == {"102.png": why}
     states = {line["path"]: line["state"] for line in lines(root)}
     assert states.pop("101.png") == "gone"
+    assert states.pop("102.png") == why
     assert set(states.values()) == {"example"}
     cached = records(root / "workdir" / "soft_targets" / "unlabeled", 0, DENSE)
-    assert cached["id"].tolist() == [0, 2, 3, 4, 5, 6, 7]
+    ids = {line["path"]: i for i, line in enumerate(lines(root))}
+    # Batch 1 was not answered: its image that is overwritten has no record either.
+    without = {ids["101.png"], ids["102.png"]}
+    assert cached["id"].tolist() == [i for i in range(8) if i not in without]
+
+
+@pytest.mark.slow
+def test_a_storage_that_does_not_answer_leaves_the_batch_open(
+    root, monkeypatch, capsys
+):
+    admit, image = data.admit, root / "inbox" / "101.png"
+
+    def and_away(*args):
+        found = admit(*args)
+        image.rename(root / "kept.png")
+        image.symlink_to(image.name)  # a link to itself fails as a disk does
+        return found
+
+    draw(root / "inbox", range(100, 104))
+    with monkeypatch.context() as patched:
+        patched.setattr(data, "admit", and_away)
+        assert once(root) == exit_codes.UNUSABLE
+    err = capsys.readouterr().err
+    assert "inbox/101.png" in err
+    assert "batch 1 is left open, and tried again at the next look or start" in err
+    assert [batch["status"] for batch in told(root)] == ["open"]
+    (root / "kept.png").rename(image)
+    assert once(root) == exit_codes.DONE
+    [batch] = told(root)
+    assert (batch["status"], batch["num_images"]) == ("registered", 4)
+
+
+@pytest.mark.slow
+def test_a_student_does_not_go_on_with_an_image_overwritten_since_it_began(root):
+    draw(root / "inbox", range(100, 104))
+    # It is trained and cannot be registered.
+    nowhere = f'--set=registry.root="{root}/pets.toml/registry"'
+    assert once(root, nowhere) == exit_codes.UNUSABLE
+    image = root / "inbox" / "103.png"
+    content = bytearray(image.read_bytes())
+    content[-1] ^= 1
+    image.write_bytes(content)  # of the same size
+    assert once(root) == exit_codes.DONE
+    [batch] = told(root)
+    assert batch["status"] == "refused"
+    assert "inbox/103.png must be as" in batch["reason"]
+    assert batch["set_aside"].keys() == {"103.png"}
+
+
+@pytest.mark.slow
+def test_a_watch_outlives_a_storage_that_does_not_answer(root):
+    (root / "inbox").symlink_to("inbox")
+    process = runs.start("watch", root / "pets.toml", root / "workdir")
+    first = iter(process.stderr.readline, "")
+    said = next(line for line in first if "looks again" in line)
+    assert f"{root}/inbox must be a folder that can be read" in said
+    time.sleep(1)  # several looks
+    (root / "inbox").unlink()
+    draw(root / "inbox", range(100, 104))
+    wait_for(lambda: told(root))
+    process.send_signal(signal.SIGTERM)
+    rest = process.communicate()[1]
+    assert process.returncode == 143
+    assert "looks again" not in rest
 
 
 @pytest.mark.slow

@@ -134,12 +134,15 @@ def explained(path: epath.PathLike, *, way_out: str = _WAY_OUT) -> Iterator[None
 
 
 @contextlib.contextmanager
-def reached(path: epath.PathLike) -> Iterator[None]:
-    """Turns a store's error in reading `path` into a sentence; disks pass theirs on."""
+def reached(path: epath.PathLike, *, disks_too: bool = False) -> Iterator[None]:
+    """Turns a store's error in reading `path` into a sentence.
+
+    Disks pass theirs on, unless it is `disks_too`.
+    """
     try:
         yield
     except Exception as error:
-        problem = _problem(path, error) if is_remote(path) else ""
+        problem = _problem(path, error) if disks_too or is_remote(path) else ""
         if not problem:
             raise
         raise StorageError(

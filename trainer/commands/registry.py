@@ -1,17 +1,30 @@
 """The registry of models, as far as it needs no run."""
 
-from trainer import config
+from trainer import config, console
 from trainer.commands.command_line import CommandLine
 from trainer.exit_codes import DONE
+from trainer.verdict import CheckFailedError
 
 
 def manage(action: str, line: CommandLine) -> int:
-    """Does `action` with the models that the words name, and prints what it finds."""
+    """Does `action` with the models that the words name, and prints what it finds.
+
+    Raises:
+      CheckFailedError: some of the versions cannot be read.
+    """
     from trainer import registry
 
     if line.flags.config:
         section = line.settings().registry
     else:
         section = config.without_run(line.flags.set).registry
-    print(registry.answer(action, line.words, section))
+    found, unread = registry.answer(action, line.words, section)
+    print(found)
+    for problem in unread:
+        console.say(problem)
+    if unread:
+        raise CheckFailedError(
+            "what the registry has must be readable, got files that are not, as said "
+            f"above: {len(unread)}; the models beside them are listed"
+        )
     return DONE

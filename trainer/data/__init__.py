@@ -10,11 +10,12 @@ from trainer.data.examples import (
     DataError,
     Examples,
     Share,
+    is_passing,
     num_evaluation_steps,
     without_labels,
 )
-from trainer.data.file_list import EXAMPLE, GONE
-from trainer.data.growth import admit, grow, take_over
+from trainer.data.file_list import EXAMPLE, GONE, OVERWRITTEN
+from trainer.data.growth import admit, check_taken_over, grow, take_over
 from trainer.data.image_files import FileExamples
 from trainer.data.layout import EXTENSIONS, is_image, is_visible
 from trainer.data.pipeline import (
@@ -32,6 +33,7 @@ __all__ = [
     "EXAMPLE",
     "EXTENSIONS",
     "GONE",
+    "OVERWRITTEN",
     "UNLABELED_FROM",
     "ArrayExamples",
     "Augment",
@@ -48,10 +50,12 @@ __all__ = [
     "admit",
     "arrivals",
     "augmentation",
+    "check_taken_over",
     "evaluation_batches",
     "fitted",
     "grow",
     "is_image",
+    "is_passing",
     "is_visible",
     "joined",
     "num_evaluation_steps",

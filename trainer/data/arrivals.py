@@ -11,7 +11,7 @@ from trainer.config import DataConfig
 from trainer.data import file_list
 from trainer.data.decode import reason
 from trainer.data.examples import DataError
-from trainer.data.layout import layout_of
+from trainer.data.layout import is_folder, layout_of
 from trainer.data.unlabeled import parts
 
 
@@ -32,7 +32,7 @@ def arrivals(data: DataConfig, lists: epath.Path) -> dict[str, Signature]:
     """
     part, kept = parts(data, lists)[-1]
     root = part.dataset.removeprefix("folder:").rstrip("/")
-    if not tf.io.gfile.isdir(root):
+    if not is_folder(root):
         return {}
     name = part.splits[part.learned_from]
     images = layout_of(root, setting=part.setting, may_be_empty=True).images

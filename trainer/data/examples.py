@@ -17,6 +17,21 @@ class DataError(ValueError):
     """The data cannot be used; the message names the dataset, split and a way out."""
 
 
+# What TensorFlow raises of a store that does not answer, or of a disk that fails.
+_PASSING = (
+    tf.errors.AbortedError,
+    tf.errors.DeadlineExceededError,
+    tf.errors.InternalError,
+    tf.errors.UnavailableError,
+    tf.errors.UnknownError,
+)
+
+
+def is_passing(error: Exception) -> bool:
+    """Whether a storage did not answer, which may pass; no file is to blame."""
+    return isinstance(error.__cause__, _PASSING)
+
+
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Share:
     """The part of each global batch that one input pipeline makes.

@@ -29,10 +29,12 @@ from trainer import files
 from trainer.data.decode import decoded, reason
 from trainer.data.examples import DataError
 
-# The states of a file that can be trained on, of one that was there once, and of one
-# that cannot be decoded and says why.
+# The states of a file that can be trained on, of one that was there once, of one that
+# has another content than the one that was listed and answered, and of one that cannot
+# be decoded and says why.
 EXAMPLE = "example"
 GONE = "gone"
+OVERWRITTEN = "overwritten with another content since it was listed"
 _DAMAGED = "damaged: "
 
 # Of a local disk as many as decode, of a bucket as many as hide its latency.
@@ -87,8 +89,8 @@ def new_list(
         whole = os.path.join(root, path)
         try:
             contents = _contents(whole)
-        except DataError:
-            if may_go and not tf.io.gfile.exists(whole):
+        except DataError as error:
+            if may_go and _is_gone(error):
                 return None
             raise
         return ListedFile(
@@ -127,20 +129,27 @@ def check_unchanged(
     _for_each(check, examples, title=f"comparing {kept_in.stem}")
 
 
-def other_contents(root: str, lines: Iterable[ListedFile]) -> list[str]:
-    """Reads the examples of a list; the paths of those that are others by now.
+def compared(root: str, lines: Sequence[ListedFile]) -> list[ListedFile]:
+    """Reads the examples of a list; its lines with the states that they have by now.
 
     Raises:
-      DataError: one cannot be read.
+      DataError: one is there and cannot be read.
     """
 
-    def is_other(line: ListedFile) -> bool:
-        contents = _contents(os.path.join(root, line.path))
-        return hashlib.sha256(contents).hexdigest() != line.sha256
+    def as_it_is(line: ListedFile) -> ListedFile:
+        if line.state != EXAMPLE:
+            return line
+        try:
+            contents = _contents(os.path.join(root, line.path))
+        except DataError as error:
+            if _is_gone(error):
+                return dataclasses.replace(line, state=GONE)
+            raise
+        if hashlib.sha256(contents).hexdigest() != line.sha256:
+            return dataclasses.replace(line, state=OVERWRITTEN)
+        return line
 
-    examples = [line for line in lines if line.state == EXAMPLE]
-    others = _for_each(is_other, examples, title="comparing contents")
-    return [line.path for line, other in zip(examples, others, strict=True) if other]
+    return _for_each(as_it_is, lines, title="comparing contents")
 
 
 def write(path: epath.Path, lines: Sequence[ListedFile]) -> None:
@@ -200,6 +209,10 @@ def _contents(path: str) -> bytes:
             "mend it or remove it from the folder"
         ) from error
     return contents
+
+
+def _is_gone(unread: DataError) -> bool:
+    return isinstance(unread.__cause__, tf.errors.NotFoundError)
 
 
 def _state(contents: bytes, decode: Callable[[bytes], tf.Tensor]) -> str:

@@ -4,7 +4,8 @@ An id is a line of the list, so that lists are only ever appended to.
 """
 
 import dataclasses
-from collections.abc import Collection, Sequence
+import os
+from collections.abc import Collection
 
 from etils import epath
 
@@ -12,7 +13,7 @@ from trainer import files
 from trainer.config import DataConfig
 from trainer.data import file_list, splits
 from trainer.data.examples import DataError
-from trainer.data.file_list import EXAMPLE, GONE, ListedFile
+from trainer.data.file_list import EXAMPLE, GONE, OVERWRITTEN, ListedFile
 from trainer.data.folder import check_damaged
 from trainer.data.layout import layout_of
 from trainer.data.unlabeled import parts
@@ -54,13 +55,39 @@ def _check_same(data: DataConfig, path: epath.Path, lines: list[ListedFile]) -> 
             f"list of which {len(there)} of {len(examples)} are there; these are soft "
             "targets of another dataset: choose another distill.soft_targets_dir"
         )
-    others = file_list.other_contents(_root(data), there)
+    others = [
+        line.path
+        for line in file_list.compared(_root(data), there)
+        if line.state == OVERWRITTEN
+    ]
     if others:
         raise DataError(
             f"{path} must list the files of {data.setting} {data.dataset!r}, got a "
             f"list in which {others[0]} has another content ({len(others)} such "
             "files); put them back, or choose another distill.soft_targets_dir"
         )
+
+
+def check_taken_over(data: DataConfig, kept: epath.Path, lists: epath.Path) -> None:
+    """Compares a list of data.unlabeled that was taken over with what it is by now.
+
+    Raises:
+      DataError: an example of the one in the folder `lists` is none any more by that
+        in the folder `kept`.
+    """
+    (part, source), (_, copies) = parts(data, kept)[-1], parts(data, lists)[-1]
+    name = part.splits[part.learned_from]
+    states = {
+        x.path: x.state for x in file_list.read(file_list.list_path(source, name))
+    }
+    path = file_list.list_path(copies, name)
+    for line in file_list.read(path):
+        state = states.get(line.path, GONE)
+        if line.state == EXAMPLE and state != EXAMPLE:
+            raise DataError(
+                f"{os.path.join(_root(part), line.path)} must be as {path} lists it, "
+                f"with which its student has begun, got one that is {state}"
+            )
 
 
 def grow(data: DataConfig, lists: epath.Path) -> list[str]:
@@ -86,11 +113,11 @@ def admit(
 ) -> list[ListedFile]:
     """Continues the list of data.unlabeled by the files `paths`, or begins it.
 
-    Others that came are left to later. What is known already stays as it is, and new
-    files that are gone are left out.
+    Others that came are left to later. New files that are gone are left out. Known ones
+    that are gone or overwritten are no examples any more: all are read.
 
     Returns:
-      The lines of the list that are of `paths`.
+      The lines of the list that are of `paths`, and of all files overwritten so far.
 
     Raises:
       DataError: a file is there and cannot be read, or no image is there although the
@@ -108,8 +135,9 @@ def admit(
     known = {line.path for line in lines}
     came = {file: found[file] for file in paths if file in found and file not in known}
     new = file_list.new_list(_root(part), came, split=name, may_go=True)
-    continued = _continue(path, lines, found, new)
-    return [line for line in continued if line.path in paths]
+    now = file_list.compared(_root(part), [_as_found(line, found) for line in lines])
+    continued = _continue(path, lines, [*now, *new])
+    return [x for x in continued if x.path in paths or x.state == OVERWRITTEN]
 
 
 def _grow(data: DataConfig, lists: epath.Path) -> str:
@@ -131,19 +159,16 @@ def _grow(data: DataConfig, lists: epath.Path) -> str:
         _check_classes(data, {line.class_name for line in lines}, set(came.values()))
     new = file_list.new_list(root, came, split=name)
     check_damaged(data, root, {name: new})
-    continued = _continue(path, lines, found, new)
+    now = [_as_found(line, found) for line in lines]
+    continued = _continue(path, lines, [*now, *new])
     num_gone = sum(a != b for a, b in zip(lines, continued, strict=False))
     return f"{data.dataset}: {len(new)} files have come, {num_gone} are gone"
 
 
 def _continue(
-    path: epath.Path,
-    lines: list[ListedFile],
-    found: Collection[str],
-    new: Sequence[ListedFile],
+    path: epath.Path, lines: list[ListedFile], continued: list[ListedFile]
 ) -> list[ListedFile]:
-    """Appends the `new` lines, and marks those not `found`; the list as it is now."""
-    continued = [*(_as_found(line, found) for line in lines), *new]
+    """Writes what the list at `path`, of `lines`, is `continued` to; returns that."""
     if continued != lines:
         file_list.write(path, continued)
     return continued

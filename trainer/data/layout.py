@@ -37,7 +37,7 @@ def layout_of(root: str, *, setting: str, may_be_empty: bool = False) -> Layout:
       DataError: there is no such folder, no image in it or in a class, or images lie at
         different depths.
     """
-    if not tf.io.gfile.isdir(root):
+    if not is_folder(root):
         raise DataError(
             f"{setting} must name a folder after 'folder:', got {root!r}, which is "
             "not there; a relative path starts at the working directory"
@@ -61,12 +61,30 @@ def layout_of(root: str, *, setting: str, may_be_empty: bool = False) -> Layout:
     return Layout(images=found, others=others)
 
 
+def is_folder(root: str) -> bool:
+    """Whether there is a folder at `root`.
+
+    Raises:
+      DataError: that cannot be told, as of a store that does not answer.
+    """
+    try:
+        # Not isdir, which also says no of a store that does not answer just now.
+        return bool(tf.io.gfile.stat(root).is_directory)
+    except tf.errors.NotFoundError:
+        return False
+    except tf.errors.OpError as error:
+        raise DataError(
+            f"{root} must be a folder that can be read, got an error: {reason(error)}; "
+            "mend it, or name another"
+        ) from error
+
+
 def _walked(root: str) -> tuple[list[Path], list[Path]]:
     """Every folder and every file."""
     folders: list[Path] = []
     files: list[Path] = []
     try:
-        for top, inner, names in tf.io.gfile.walk(root):
+        for top, inner, names in tf.io.gfile.walk(root, onerror=_refuse):
             above = tuple(part for part in top[len(root) :].split("/") if part)
             folders += [(*above, name) for name in inner]
             files += [(*above, name) for name in names]
@@ -79,6 +97,14 @@ def _walked(root: str) -> tuple[list[Path], list[Path]]:
         [path for path in folders if all(map(is_visible, path))],
         [path for path in files if all(map(is_visible, path))],
     )
+
+
+def _refuse(error: tf.errors.NotFoundError) -> None:
+    """Of a folder that was seen, and that cannot be listed.
+
+    It went this moment, or its store does not answer any more.
+    """
+    raise tf.errors.AbortedError(None, None, error.message) from error
 
 
 def is_visible(name: str) -> bool:

@@ -10,12 +10,19 @@ from trainer.registry.commands import answer, root_of
 from trainer.registry.pins import pinned, share
 from trainer.registry.publishing import publishing
 from trainer.registry.revision import revision
-from trainer.registry.versions import MODEL, classes_of, model_of, newest
+from trainer.registry.versions import (
+    MODEL,
+    check_file,
+    classes_of,
+    model_of,
+    newest,
+)
 
 __all__ = [
     "MODEL",
     "Card",
     "answer",
+    "check_file",
     "classes_of",
     "model_of",
     "newest",

@@ -8,6 +8,9 @@ from trainer import files
 from trainer.config import ConfigError, Reference, RegistryConfig, reference
 from trainer.registry import tables, versions
 
+# What to print, and why each file that it should tell of cannot be read.
+Answer = tuple[str, list[str]]
+
 
 def root_of(section: RegistryConfig) -> epath.Path:
     """The folder of all models.
@@ -24,8 +27,8 @@ def root_of(section: RegistryConfig) -> epath.Path:
     return files.path_of(section.root, setting="registry.root")
 
 
-def answer(action: str, words: Sequence[str], section: RegistryConfig) -> str:
-    """Does `action` with the models that `words` name; gives what to print.
+def answer(action: str, words: Sequence[str], section: RegistryConfig) -> Answer:
+    """Does `action` with the models that `words` name.
 
     Raises:
       ConfigError: a word names no model, or one that is not there.
@@ -36,22 +39,26 @@ def answer(action: str, words: Sequence[str], section: RegistryConfig) -> str:
     return ACTIONS[action](root, given)
 
 
-def _list(root: epath.Path, _: Sequence[Reference]) -> str:
+def _list(root: epath.Path, _: Sequence[Reference]) -> Answer:
     return tables.listing(root)
 
 
-def _show(root: epath.Path, given: Sequence[Reference]) -> str:
-    return tables.show(root, given[0])
+def _show(root: epath.Path, given: Sequence[Reference]) -> Answer:
+    return tables.show(root, given[0]), []
 
 
-def _promote(root: epath.Path, given: Sequence[Reference]) -> str:
+def _promote(root: epath.Path, given: Sequence[Reference]) -> Answer:
     number = versions.promote(root, given[0])
-    return f"promoted: registry:{given[0].name}@{number}"
+    return f"promoted: registry:{given[0].name}@{number}", []
 
 
-ACTIONS: dict[str, Callable[[epath.Path, Sequence[Reference]], str]] = {
+def _compare(root: epath.Path, given: Sequence[Reference]) -> Answer:
+    return tables.compare(root, given), []
+
+
+ACTIONS: dict[str, Callable[[epath.Path, Sequence[Reference]], Answer]] = {
     "list": _list,
     "show": _show,
     "promote": _promote,
-    "compare": tables.compare,
+    "compare": _compare,
 }

@@ -1,9 +1,11 @@
 """What the registry's commands print."""
 
-from collections.abc import Iterable, Sequence
+import contextlib
+from collections.abc import Iterable, Iterator, Sequence
 
 from etils import epath
 
+from trainer import files
 from trainer.config import Reference, flatten
 from trainer.registry import card, versions
 from trainer.registry.card import Card, number_text
@@ -11,25 +13,32 @@ from trainer.registry.card import Card, number_text
 _Rows = Sequence[tuple[str, ...]]
 
 
-def listing(root: epath.Path) -> str:
-    """A line for each version of each model."""
+def listing(root: epath.Path) -> tuple[str, list[str]]:
+    """A line for each version of each model, and what of them cannot be read.
+
+    Raises:
+      StorageError: the registry cannot be read.
+    """
+    unread: list[str] = []
     rows: list[tuple[str, ...]] = [
         ("model", "version", "", "test accuracy %", "parameters", "role", "registered")
     ]
     for name in versions.names(root):
-        folder = root / name
-        promoted = versions.promoted(folder)
+        folder, promoted = root / name, None
+        with _told(unread):
+            promoted = versions.promoted(folder)
         known = versions.complete(folder)
         for number in versions.numbers(folder):
+            mark, row = "not complete", tuple("----")
             if number in known:
-                mark = "promoted" if number == promoted else ""
-                row = _row(card.read(folder / str(number)))
-                rows.append((name, str(number), mark, *row))
-            else:
-                rows.append((name, str(number), "not complete", *"----"))
+                mark = "unreadable"
+                with _told(unread):
+                    row = _row(card.read(folder / str(number)))
+                    mark = "promoted" if number == promoted else ""
+            rows.append((name, str(number), mark, *row))
     if len(rows) == 1:
-        return f"no models in {root}"
-    return _aligned(rows)
+        return f"no models in {root}", unread
+    return _aligned(rows), unread
 
 
 def show(root: epath.Path, reference: Reference) -> str:
@@ -76,6 +85,15 @@ def compare(root: epath.Path, references: Iterable[Reference]) -> str:
         if len(set(values)) > 1:
             rows.append((path, *values))
     return _aligned(rows)
+
+
+@contextlib.contextmanager
+def _told(unread: list[str]) -> Iterator[None]:
+    """Adds to `unread` what the body cannot read, and goes on."""
+    try:
+        yield
+    except files.StorageError as error:
+        unread.append(str(error))
 
 
 def _row(own: Card) -> tuple[str, ...]:

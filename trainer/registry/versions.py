@@ -13,23 +13,39 @@ _PROMOTED = "promoted.json"
 
 
 def names(root: epath.Path) -> list[str]:
-    """The models of a registry."""
-    return sorted(path.name for path in files.inside(root) if numbers(path))
+    """The models of a registry.
+
+    Raises:
+      StorageError: it cannot be read.
+    """
+    with files.reached(root, disks_too=True):
+        found = files.inside(root)
+    return sorted(path.name for path in found if numbers(path))
 
 
 def numbers(folder: epath.Path) -> list[int]:
-    """The versions in the folder of a model, those whose writers ended early too."""
-    found = [path.name for path in files.inside(folder)]
+    """The versions in the folder of a model, those whose writers ended early too.
+
+    Raises:
+      StorageError: it cannot be read.
+    """
+    with files.reached(folder, disks_too=True):
+        found = [path.name for path in files.inside(folder)]
     return sorted(int(name) for name in found if name.isdecimal())
 
 
 def complete(folder: epath.Path) -> list[int]:
-    """The versions that were written to their end: the card is the last file."""
-    return [
-        number
-        for number in numbers(folder)
-        if files.is_there(folder / str(number) / card.CARD)
-    ]
+    """The versions that were written to their end: the card is the last file.
+
+    Raises:
+      StorageError: the folder cannot be read.
+    """
+    with files.reached(folder, disks_too=True):
+        return [
+            number
+            for number in numbers(folder)
+            if files.is_there(folder / str(number) / card.CARD)
+        ]
 
 
 def newest(root: epath.Path, name: str) -> tuple[int, card.Card] | None:
@@ -46,13 +62,13 @@ def promoted(folder: epath.Path) -> int | None:
     """The version that was promoted last; None where none was.
 
     Raises:
-      StorageError: the file that says so is damaged.
+      StorageError: the file that says so is damaged, or cannot be read.
     """
     path = folder / _PROMOTED
     if not files.is_there(path):
         return None
     try:
-        with files.reached(path):
+        with files.reached(path, disks_too=True):
             content = path.read_bytes()
         return int(json.loads(content)["version"])
     except (ValueError, TypeError, KeyError) as error:
@@ -118,12 +134,12 @@ def check_file(folder: epath.Path, name: str) -> epath.Path:
     """The path of one file of the version in `folder`, as it was registered.
 
     Raises:
-      StorageError: it is gone, or is not what was registered.
+      StorageError: it is gone, or cannot be read, or is not what was registered.
     """
     known, path = card.read(folder)["files"], folder / name
     problem = "it is not there"
     if name in known and files.is_there(path):
-        with files.reached(path):
+        with files.reached(path, disks_too=True):
             if folders.checksum(path) == known[name]:
                 return path
         problem = "its checksum is another"

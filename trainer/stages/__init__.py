@@ -12,7 +12,13 @@ from trainer.stages.evaluate import evaluate
 from trainer.stages.export import export
 from trainer.stages.finetune import finetune
 from trainer.stages.opening import open_session
-from trainer.stages.register import candidate, place, publish, register
+from trainer.stages.register import (
+    accuracy_here,
+    candidate,
+    place,
+    publish,
+    register,
+)
 from trainer.stages.report import report
 from trainer.stages.session import Session
 from trainer.stages.soft_targets import answer_new
@@ -76,6 +82,7 @@ def run(session: Session, names: tuple[str, ...], *, whole: bool) -> None:
 __all__ = [
     "STAGES",
     "Session",
+    "accuracy_here",
     "answer_new",
     "asked_for",
     "candidate",

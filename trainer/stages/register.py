@@ -4,6 +4,7 @@ import dataclasses
 import datetime
 import pathlib
 import tempfile
+from collections.abc import Iterable
 from typing import Any
 
 import keras
@@ -13,6 +14,8 @@ from etils import epath
 
 import trainer
 from trainer import (
+    console,
+    data,
     evaluate,
     export,
     inference_times,
@@ -21,8 +24,7 @@ from trainer import (
     report,
     workdir,
 )
-from trainer.config import ConfigError, check_name, recorded
-from trainer.data import splits
+from trainer.config import ConfigError, SavedOptions, check_name, recorded
 from trainer.registry import Card
 from trainer.stages.chosen import Chosen, chosen
 from trainer.stages.session import Session
@@ -74,6 +76,32 @@ def candidate(session: Session) -> Candidate:
         fingerprint=models.fingerprint(found.model),
         validation=_validation(session, found.model),
     )
+
+
+def accuracy_here(session: Session, folder: epath.Path, card: Card) -> float | None:
+    """The accuracy of the version in `folder` on the validation split of this run.
+
+    None if it has other classes or inputs. `card` is the version's own.
+
+    Raises:
+      StorageError: its model is damaged.
+    """
+    split = session.config.data.validation_split
+    known, own = card["data"], _fingerprints(session, [split])
+    is_same = known["splits"].get("data.validation_split") == split and all(
+        known["fingerprints"].get(name) == found for name, found in own.items()
+    )
+    if is_same:
+        return float(card["metrics"]["validation"]["accuracy"])
+    source = session.source
+    if card["classes"] != list(source.class_names) or card["input"]["shape"] != list(
+        source.input_shape
+    ):
+        return None
+    console.say(f"{folder} was validated on other examples; now it is on this run's")
+    file = registry.check_file(folder, registry.MODEL)
+    options = SavedOptions(path=str(file), input="zero_to_255")
+    return _validation(session, models.alone(options, setting=str(file)))["accuracy"]
 
 
 def publish(session: Session) -> int:
@@ -138,14 +166,21 @@ def _card(session: Session, found: Chosen, name: str) -> Card:
         "data": {
             "dataset": config.data.dataset,
             "splits": dict(config.data.splits),
-            "fingerprints": {
-                split: source.fingerprint(split, num_ids=whole.num_examples)
-                for split, whole in source.whole_splits.items()
-                if split in splits.used(config.data, source.whole_splits)
-            },
+            "fingerprints": _fingerprints(session, config.data.splits.values()),
         },
         "code": _code(),
         "config": recorded(config),
+    }
+
+
+def _fingerprints(session: Session, chosen: Iterable[str]) -> dict[str, str]:
+    """Of the whole splits that the splits `chosen` are parts of."""
+    whole = session.source.whole_splits
+    used = {name for split in chosen for name in data.whole_names(whole, split)}
+    return {
+        name: session.source.fingerprint(name, num_ids=whole[name].num_examples)
+        for name in whole
+        if name in used
     }
 
 

@@ -2,7 +2,9 @@
 
 import contextlib
 import os
+import pathlib
 import secrets
+import traceback
 from collections.abc import Iterator
 from typing import Any
 
@@ -19,9 +21,13 @@ JOURNAL = "sweep.journal"
 _LONGEST_LINE = 1 << 20  # bytes that the journal has between two ends of lines
 
 _LOST = (
-    *(OSError, ImportError, ValueError, KeyError),
+    *(OSError, ImportError),
     *(optuna.exceptions.OptunaError, sqlalchemy.exc.SQLAlchemyError),
 )
+# What Optuna's storages raise besides: of a journal's lines that are no JSON, or JSON
+# of something else, of a study that was deleted, and of a schema of another release.
+_DAMAGED = (ValueError, KeyError, AssertionError, RuntimeError)
+_STORAGES = str(pathlib.Path(optuna.storages.__file__).parent)
 
 
 class _Lock:
@@ -59,7 +65,9 @@ def reached(url: str, path: epath.Path) -> Iterator[None]:
         yield
     except (ConfigError, files.StorageError):
         raise
-    except _LOST as error:
+    except (*_LOST, *_DAMAGED) as error:
+        if not _is_of_storage(error):
+            raise
         raise files.StorageError(
             f"{_title(url, path)} cannot be used: {_problem(error)}; see that it is "
             "there, writable and not locked, and start the same command again: "
@@ -119,6 +127,14 @@ def _title(url: str, path: epath.Path) -> str:
         # Without its password.
         url = sqlalchemy.engine.make_url(url).render_as_string(hide_password=True)
     return f"sweep.storage {url}"
+
+
+def _is_of_storage(error: Exception) -> bool:
+    """Whether a storage raised the error, and not what asks it."""
+    return isinstance(error, _LOST) or any(
+        frame.f_code.co_filename.startswith(_STORAGES)
+        for frame, _ in traceback.walk_tb(error.__traceback__)
+    )
 
 
 def _problem(error: BaseException) -> str:

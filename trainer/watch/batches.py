@@ -22,7 +22,8 @@ class Batch:
     number: int  # from 1 on
     status: Literal["open", "registered", "refused"] = "open"
     num_images: int  # new ones, those set aside left out
-    # Why each of the others is no example, by its path.
+    # Why each of the others is no example, and why each earlier image is none any more
+    # that was overwritten meanwhile, by its path.
     set_aside: dict[str, str] = dataclasses.field(default_factory=dict)
     accuracy: float | None = None  # of the student on the validation split
     reference: str = ""  # NAME@VERSION in the registry

@@ -1,11 +1,22 @@
 """Watching, and the batches that come of it; importing this loads TensorFlow."""
 
+import contextlib
 import dataclasses
 import time
+from collections.abc import Iterator
 
 from etils import epath
 
-from trainer import attempts, console, data, registry, soft_targets, stages, workdir
+from trainer import (
+    attempts,
+    console,
+    data,
+    files,
+    registry,
+    soft_targets,
+    stages,
+    workdir,
+)
 from trainer.cells import Cell, process
 from trainer.config import Config, WatchConfig
 from trainer.soft_targets import SoftTargetsError
@@ -19,7 +30,7 @@ def run(session: Session, *, is_once: bool) -> None:
     """Finishes the batch that is open, and those that new images begin.
 
     `session` is that of the whole. It ends when it `is_once` and too few images are
-    new, and goes on looking otherwise.
+    new, and goes on looking otherwise, also after a storage has not answered.
 
     Raises:
       ConfigError, DataError: the teacher or a batch cannot be trained.
@@ -33,12 +44,23 @@ def run(session: Session, *, is_once: bool) -> None:
     stages.place(session)  # a wrong name is to be told before hours of training
     process.train_teacher(session)
     arrivals = Arrivals(config.data, _lists(config, path))
+    is_told = False
     while True:
-        batch = _next(config.watch, path, arrivals, is_once=is_once)
-        if batch:
-            process.forget_models()
-            _finish(session, config, batch)
-        elif is_once:
+        try:
+            batch = _next(config.watch, path, arrivals, is_once=is_once)
+            if batch:
+                process.forget_models()
+                _finish(session, config, batch)
+        except (data.DataError, files.StorageError) as error:
+            if is_once or not data.is_passing(error):
+                raise
+            if not is_told:
+                console.say(f"{error}; this process looks again until it is mended")
+            is_told = True
+            time.sleep(config.watch.look_every_secs)
+            continue
+        is_told = False
+        if is_once and not batch:
             return
 
 
@@ -85,11 +107,12 @@ def _finish(session: Session, config: Config, batch: Batch) -> None:
     console.say(f"batch {batch.number}: {batch.num_images} new images")
     cell = batches.cell(config, path, batch)
     lists = _lists(config, path)
-    with attempts.counted(
+    counted = attempts.counted(
         cell.path,
         soft_targets=lists.parent,
         max_restarts=config.runtime.max_restarts,
-    ):
+    )
+    with counted, _left_open(batch):
         batch = _admitted(config, lists, path, batch)
         batches.replace(path, batch)
         try:
@@ -97,23 +120,45 @@ def _finish(session: Session, config: Config, batch: Batch) -> None:
         except SoftTargetsError:
             raise  # later batches could not be trained either
         except (FloatingPointError, data.DataError) as error:
+            if data.is_passing(error):
+                raise
             # Its images are among those of the next batch.
             batch = _refused(batch, str(error))
     batches.replace(path, batch)
     console.say(batches.render([batch]))
 
 
+@contextlib.contextmanager
+def _left_open(batch: Batch) -> Iterator[None]:
+    """Says what becomes of a batch whose images a storage does not give just now."""
+    try:
+        yield
+    except data.DataError as error:
+        if not data.is_passing(error):
+            raise
+        raise data.DataError(
+            f"{error}; batch {batch.number} is left open, and tried again at the next "
+            "look or start"
+        ) from error.__cause__
+
+
 def _admitted(
     config: Config, lists: epath.Path, path: epath.Path, batch: Batch
 ) -> Batch:
-    """Gives the images of a batch their ids, or sets them aside."""
-    names = batches.images(path, batch)
+    """Gives the images of a batch their ids, or sets them aside.
+
+    So are earlier ones that were overwritten, of which no batch has told before.
+    """
+    names = set(batches.images(path, batch))
     with soft_targets.alone(lists):
-        lines = data.admit(config.data, lists, set(names))
-    states = dict.fromkeys(names, data.GONE) | {x.path: x.state for x in lines}
+        lines = data.admit(config.data, lists, names)
+    before = batches.read(path)[: batch.number - 1]
+    told = {name for each in before for name in each.set_aside} - names
+    states = dict.fromkeys(sorted(names), data.GONE)
+    states |= {line.path: line.state for line in lines if line.path not in told}
     aside = {name: what for name, what in states.items() if what != data.EXAMPLE}
     return dataclasses.replace(
-        batch, num_images=len(names) - len(aside), set_aside=aside
+        batch, num_images=len(names - aside.keys()), set_aside=aside
     )
 
 
@@ -129,6 +174,10 @@ def _trained(session: Session, cell: Cell, lists: epath.Path, batch: Batch) -> B
     workdir.claim(cell.path, cell.config)
     # Labelled images that come meanwhile are no part of later batches either.
     data.take_over(session.config.data, session.lists, lists, are_own=True)
+    # All were compared when the batch was admitted.
+    own_lists = cell.path / workdir.LISTS
+    data.take_over(cell.config.data, lists, own_lists, are_own=True)
+    data.check_taken_over(cell.config.data, lists, own_lists)
     own = process.opened(session, cell)
     stages.run(own, ("teacher",), whole=False)
     stages.answer_new(own)
@@ -148,7 +197,13 @@ def _registered(session: Session, batch: Batch) -> Batch:
         if card["model"]["fingerprint"] == candidate.fingerprint:
             # Before this process, which was to tell of it, was killed.
             return _as_version(batch, name, number)
-        best = card["metrics"]["validation"]["accuracy"]
+        best = stages.accuracy_here(session, root / name / str(number), card)
+        if best is None:
+            reason = (
+                f"{name}@{number} has other classes or inputs, so that the two cannot "
+                "be compared; choose another registry.name"
+            )
+            return _refused(batch, reason)
         if accuracy < best:
             reason = (
                 f"{name}@{number} has a validation accuracy of {100 * best:.2f} %, "
