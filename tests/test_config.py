@@ -451,6 +451,7 @@ def test_settings_that_do_not_go_together_are_refused(
 @pytest.mark.parametrize(
     ("cadence", "steps", "unit", "unit_steps", "above"),
     [
+        ("steps_per_loop", 50, "steps_per_execution", 32, 64),
         ("log_every_steps", 70, "steps_per_loop", 50, 100),
         ("eval_every_steps", 70, "log_every_steps", 50, 100),
         ("eval_every_steps", 150, "log_every_steps", 100, 200),

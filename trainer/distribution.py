@@ -137,6 +137,26 @@ def check_pairs(train: TrainConfig, num_replicas: int, *, setting: str) -> None:
         )
 
 
+def check_execution(runtime: RuntimeConfig, num_replicas: int) -> None:
+    """Finds XLA and one replica, where programs are to have several steps.
+
+    Raises:
+      ConfigError: another replica would have to be waited for, or XLA is off.
+    """
+    if runtime.steps_per_execution == 1:
+        return
+    wrong = "XLA off" if not compiles_with_xla(runtime) else ""
+    if num_replicas > 1:
+        wrong = f"{num_replicas} replicas"
+    if wrong:
+        raise ConfigError(
+            f"runtime.steps_per_execution must be 1 with {wrong}, got "
+            f"{runtime.steps_per_execution}; only where one replica trains alone XLA "
+            "makes one program of several steps: set it to 1, or runtime.xla to 'on' "
+            "and runtime.strategy to 'one_device'"
+        )
+
+
 def compiles_with_xla(runtime: RuntimeConfig) -> bool:
     """Whether XLA compiles the step.
 

@@ -18,11 +18,21 @@ from trainer.data import Batch
 Compiled: TypeAlias = tf.types.experimental.PolymorphicFunction
 
 
-def repeated(one_step: Callable[[], tf.Tensor], *, num_sums: int) -> Compiled:
-    """From int32 [] steps to the float64 [S] sums over them of what each step gives."""
+# One step: from a batch, and whether to stop, to its float32 [S] sums.
+Take: TypeAlias = Callable[[Batch, tf.Tensor], tf.Tensor]
+
+# Steps: from their number, int32 [], to their float64 [S] sums.
+Repeat: TypeAlias = Callable[[tf.Tensor], tf.Tensor]
+
+
+def repeated(
+    take: Take, iterator: Iterator[Batch], stop: tf.Variable, *, num_sums: int
+) -> Compiled:
+    """Steps one after another, in one graph; `take` counts them."""
 
     def add(done: tf.Tensor, sums: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        return done + 1, sums + tf.cast(one_step(), tf.float64)
+        more = take(next(iterator), stop.read_value())
+        return done + 1, sums + tf.cast(more, tf.float64)
 
     @tf.function(autograph=False)
     def repeat(num_steps: tf.Tensor) -> tf.Tensor:
@@ -35,20 +45,15 @@ def repeated(one_step: Callable[[], tf.Tensor], *, num_sums: int) -> Compiled:
 
 
 def repeated_in_programs(
-    step: Callable[[Batch, tf.Tensor], tf.Tensor],
-    iterator: Iterator[Batch],
-    stop: tf.Variable,
-    *,
-    num_sums: int,
-) -> Callable[[tf.Tensor], tf.Tensor]:
-    """As `repeated`, where the batches come N together.
+    take: Take, iterator: Iterator[Batch], stop: tf.Variable, *, num_sums: int
+) -> Repeat:
+    """As `repeated`, where batches come N together and XLA may compile a whole step.
 
-    The `step` takes one of them and the value of `stop`, and counts the steps itself.
     Batches that are left over wait for the next call.
     """
     specs = iterator.element_spec  # type: ignore[attr-defined]
     size = specs["label"].shape[0]
-    run = _compile_programs(step, iterator, stop, size=size, num_sums=num_sums)
+    run = _compile_programs(take, iterator, stop, size=size, num_sums=num_sums)
     several = {name: tf.zeros(spec.shape, spec.dtype) for name, spec in specs.items()}
     left = [tf.constant(size), several]
 
@@ -60,7 +65,7 @@ def repeated_in_programs(
 
 
 def _compile_programs(
-    step: Callable[[Batch, tf.Tensor], tf.Tensor],
+    take: Take,
     iterator: Iterator[Batch],
     stop: tf.Variable,
     *,
@@ -68,17 +73,7 @@ def _compile_programs(
     num_sums: int,
 ) -> Compiled:
     """From steps, and N batches with how many of them are used, to sums and these."""
-
-    @tf.function(jit_compile=True, autograph=False)
-    def program(
-        several: Batch, first: tf.Tensor, end: tf.Tensor, stop: tf.Tensor
-    ) -> tf.Tensor:
-        def add(i: tf.Tensor, sums: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-            batch = {name: values[i] for name, values in several.items()}
-            return i + 1, sums + tf.cast(step(batch, stop), tf.float64)
-
-        nothing = tf.zeros([num_sums], tf.float64)
-        return tf.while_loop(lambda i, _: i < end, add, (first, nothing))[1]
+    program = _compile_program(take, num_sums)
 
     @tf.function(autograph=False)
     def run(num_steps: tf.Tensor, used: tf.Tensor, several: Batch) -> Any:
@@ -102,3 +97,20 @@ def _compile_programs(
         )[1:]
 
     return run
+
+
+def _compile_program(take: Take, num_sums: int) -> Compiled:
+    """From N batches and the range of those that are taken, to sums."""
+
+    @tf.function(jit_compile=True, autograph=False)
+    def program(
+        several: Batch, first: tf.Tensor, end: tf.Tensor, stop: tf.Tensor
+    ) -> tf.Tensor:
+        def add(i: tf.Tensor, sums: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+            batch = {name: values[i] for name, values in several.items()}
+            return i + 1, sums + tf.cast(take(batch, stop), tf.float64)
+
+        nothing = tf.zeros([num_sums], tf.float64)
+        return tf.while_loop(lambda i, _: i < end, add, (first, nothing))[1]
+
+    return program

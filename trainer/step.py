@@ -20,7 +20,7 @@ from trainer import data, vector
 from trainer.config import ConfigError
 from trainer.core import LABELED, Core
 from trainer.data import Batch, Batches
-from trainer.execution import Compiled, repeated, repeated_in_programs
+from trainer.execution import Compiled, Repeat, Take, repeated, repeated_in_programs
 from trainer.optimizers import Schedule, Update
 
 
@@ -31,7 +31,7 @@ class Step:
     core: Core
     scaled: bool  # whether a loss scale may leave updates out
     compute: Compiled  # one replica's part before the all-reduce: one trace a replica
-    repeat: Callable[[tf.Tensor], tf.Tensor]  # int32 [] steps to float64 [K + 5] sums
+    repeat: Repeat  # int32 [] steps to float64 [K + 5] sums
 
     def run(self, num_steps: int) -> dict[str, float]:
         """Takes `num_steps` steps; gives each metric's mean over their examples.
@@ -77,7 +77,7 @@ def compile_step(
     stop: tf.Variable,
     strategy: tf.distribute.Strategy,
     xla: bool,
-    in_programs: bool = False,
+    in_programs: bool,
 ) -> Step:
     """Core, all-reduce and update in one graph that repeats on the devices.
 
@@ -87,6 +87,25 @@ def compile_step(
     """
     compute = _compile_compute(core, model, update, accumulate=accumulate, xla=xla)
     apply = _compile_update(core, model, update, strategy, xla=xla)
+    take, repeat = _on_replicas(compute, apply, update, schedule, strategy), repeated
+    if in_programs:
+        take, repeat = _alone(compute, apply, update, schedule), repeated_in_programs
+    return Step(
+        core=core,
+        scaled=update.loss_scale is not None,
+        compute=compute,
+        repeat=repeat(take, iter(batches), stop, num_sums=len(core.metrics) + 5),
+    )
+
+
+def _on_replicas(
+    compute: Compiled,
+    apply: Compiled,
+    update: Update,
+    schedule: Schedule,
+    strategy: tf.distribute.Strategy,
+) -> Take:
+    """A step of all replicas, which meet in one all-reduce."""
 
     def on_replica(batch: Batch, stop: tf.Tensor) -> tf.Tensor:
         step = update.iterations.value
@@ -94,29 +113,28 @@ def compile_step(
         replica = tf.distribute.get_replica_context()
         return apply(replica.all_reduce("sum", flat), schedule(step))
 
-    iterator = iter(batches)
-
-    def one_step() -> tf.Tensor:
-        results = strategy.run(on_replica, args=(next(iterator), stop.read_value()))
+    def take(batch: Batch, stop: tf.Tensor) -> tf.Tensor:
+        results = strategy.run(on_replica, args=(batch, stop))
         # Outside the replicas, where Keras may assign a variable they share.
         update.iterations.assign_add(1)
         return strategy.experimental_local_results(results)[0]
 
-    def one_step_alone(batch: Batch, stop: tf.Tensor) -> tf.Tensor:
+    return take
+
+
+def _alone(
+    compute: Compiled, apply: Compiled, update: Update, schedule: Schedule
+) -> Take:
+    """A step of the only replica, all of which XLA may compile."""
+
+    def take(batch: Batch, stop: tf.Tensor) -> tf.Tensor:
+        # Read now: the variable has another value when the step ends.
         step = tf.identity(update.iterations.value)
         sums = apply(compute(batch, step, stop), schedule(step))
         update.iterations.assign_add(1)
         return sums
 
-    num_sums = len(core.metrics) + 5
-    return Step(
-        core=core,
-        scaled=update.loss_scale is not None,
-        compute=compute,
-        repeat=repeated_in_programs(one_step_alone, iterator, stop, num_sums=num_sums)
-        if in_programs
-        else repeated(one_step, num_sums=num_sums),
-    )
+    return take
 
 
 def _compile_compute(

@@ -64,11 +64,13 @@ def training_batches(
         shown = examples.training(
             share, seed=seed, first_step=first_step, finish=finish
         )
-        if together == 1:
-            return shown
-        return shown.batch(together, drop_remainder=True).prefetch(_ELEMENTS_AHEAD)
+        return _joined(shown, together) if together > 1 else shown
 
     return _distributed(elements, per_replica_batch_size, strategy)
+
+
+def _joined(batches: tf.data.Dataset, count: int) -> tf.data.Dataset:
+    return batches.batch(count, drop_remainder=True).prefetch(_ELEMENTS_AHEAD)
 
 
 def _streamed_with(examples: Examples, beside: Beside, views: Views) -> Examples:

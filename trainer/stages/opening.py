@@ -39,6 +39,7 @@ def open_session(
     num_replicas = distribution.num_local_replicas(
         config.runtime, num_workers=num_workers
     )
+    distribution.check_execution(config.runtime, num_replicas * num_workers)
     if cluster:
         own = {"command": command, "number of replicas": num_replicas}
         _meet(config, cluster, own | _statement(config, path, cluster))
