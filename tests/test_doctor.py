@@ -107,6 +107,31 @@ def test_a_workdir_with_a_run_stays_as_it_is(examined):
     assert before == after
 
 
+@pytest.mark.slow
+def test_the_quickest_way_to_compile_is_found(config, trained, tmp_path):
+    shutil.copytree(trained, tmp_path, dirs_exist_ok=True)
+    code, findings = examine(config, tmp_path, "--measure")
+    assert code == 0
+    *ways, last = (text for _, text in findings["measure"])
+    secs = {}
+    for line in ways:
+        way, figures = line.split(": ", 1)
+        secs[way] = float(re.match(r"([\d.]+) ms a step", figures)[1])
+    assert list(secs) == ["XLA off", "XLA on", "XLA on, 5 steps a program"]
+    flags = {
+        "XLA off": ("off", 1),
+        "XLA on": ("on", 1),
+        "XLA on, 5 steps a program": ("on", 5),
+    }
+    xla, steps = flags[min(secs, key=secs.__getitem__)]
+    assert last == (
+        f"quickest: --set='runtime.xla=\"{xla}\"' "
+        f"--set=runtime.steps_per_execution={steps}"
+    )
+    # What was tried is no part of the run.
+    assert tree(tmp_path).keys() == tree(trained).keys()
+
+
 def test_how_far_a_run_is_is_told(examined, config, trained, tmp_path):
     assert examined[1].text("run") == "teacher seed 0 finished"
     workdir = tmp_path / "copy"

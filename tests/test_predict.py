@@ -256,6 +256,7 @@ def test_a_registered_model_answers_with_the_classes_on_its_card(run, tmp_path, 
             "predict.model must name a model, got 'absent.keras': no such file",
         ),
         (["run", "--output=x.csv"], "--output is of predict alone, got run"),
+        (["run", "--measure"], "--measure is of doctor alone, got run"),
     ],
 )
 def test_a_wrong_command_line_ends_with_one_sentence_and_2(words, message, run, capsys):

@@ -47,6 +47,7 @@ flags:
   --config=FILE               the TOML file of the run
   --workdir=DIR               where the run's files go; a run started again goes on
   --set=section.field=VALUE   a setting in place of the file's; may be repeated
+  --measure                   of doctor: finds the quickest way to compile the step
   --once                      of watch: looks once, and ends when too few have come
   --output=FILE               of predict: .csv or .jsonl; standard output without it
 """
@@ -88,7 +89,7 @@ COMMANDS: dict[str, Command] = {
     },
     "report": Command(run=report.write, most=math.inf, following="workdirs"),
     "crossval": _stages("crossval"),
-    "doctor": Command(run=doctor.examine),
+    "doctor": Command(run=doctor.examine, takes="measure"),
     "study": Command(run=study.run),
     "sweep": Command(run=sweep.run),
     "watch": Command(run=watch.run, takes="once"),

@@ -56,6 +56,7 @@ def define_flags() -> flags.FlagValues:
         "set", [], "section.field=VALUE in place of the file's", flag_values=values
     )
     flags.DEFINE_string("output", None, "file of the predictions", flag_values=values)
+    flags.DEFINE_boolean("measure", False, "compilers too", flag_values=values)
     flags.DEFINE_boolean("once", False, "one look", flag_values=values)
     flags.DEFINE_boolean("help", False, "show this help", flag_values=values)
     return values

@@ -13,4 +13,5 @@ def examine(line: CommandLine) -> int:
     # Loads TensorFlow.
     from trainer import doctor
 
-    return CHECK_FAILED if doctor.examine(settings, path, own) else DONE
+    failed = doctor.examine(settings, path, own, measures=line.flags.measure)
+    return CHECK_FAILED if failed else DONE

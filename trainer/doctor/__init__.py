@@ -12,9 +12,11 @@ from trainer.workdir import LISTS
 
 
 def examine(
-    config: Config, path: epath.Path, own: cluster.Cluster | None
+    config: Config, path: epath.Path, own: cluster.Cluster | None, *, measures: bool
 ) -> tuple[str, ...]:
     """Prints what it finds, one line each; gives the topics of failed checks.
+
+    Where it `measures`, it tries every way to compile the student's step.
 
     The workdir `path` is written to and left as it was. What a run would keep there,
     goes to a folder that is removed afterwards. A process of the cluster `own`, or in
@@ -27,7 +29,8 @@ def examine(
             for kept in files.inside(path / LISTS):  # what the run's examples are
                 kept.copy(scratch / LISTS / kept.name)
         around = surroundings.checks(own, path) if own or cluster.is_in_pod() else ()
-        return findings.run(Examination(config, path, scratch).checks(around))
+        examination = Examination(config, path, scratch)
+        return findings.run(examination.checks(around, measures=measures))
 
 
 __all__ = ["examine"]

@@ -10,7 +10,7 @@ from etils import epath
 
 from trainer import distribution, memory, models, workdir
 from trainer.config import Config, ConfigError, RuntimeConfig
-from trainer.doctor import disk, machine
+from trainer.doctor import disk, machine, ways
 from trainer.doctor.findings import Check
 from trainer.doctor.trainings import Trainings
 from trainer.soft_targets import BlankTargets
@@ -45,7 +45,9 @@ class Examination:
         self._teachers: dict[str, keras.Model] = {}
         self._building: Building | None = None  # where students learn from caches
 
-    def checks(self, surroundings: tuple[Check, ...] = ()) -> tuple[Check, ...]:
+    def checks(
+        self, surroundings: tuple[Check, ...] = (), *, measures: bool = False
+    ) -> tuple[Check, ...]:
         """All of them, in the order of a run, with those of the `surroundings`."""
         runtime = self._config.runtime
         steps = ("teacher step", "student step", "baseline step")
@@ -55,6 +57,7 @@ class Examination:
         if self._config.distill.is_cached:
             taught = "soft targets"
             cached = [Check(taught, self._soft_targets, built)]
+        measured = Check("measure", self._ways, needs=("student step",), mark="note")
         return (
             Check("machine", machine.parts),
             Check("devices", self._devices),
@@ -71,6 +74,7 @@ class Examination:
             Check("student model", self._build_student, needs=("dataset",)),
             Check("pipeline", self._pipeline, ("splits", "student model")),
             Check("student step", self._student_step, (taught, "student model")),
+            *([measured] if measures else []),
             Check("baseline step", self._baseline_step, ("splits", "student model")),
             Check("disk", self._disk, needs=("workdir", *steps)),
             Check("estimate", self._estimate, ("pipeline", *steps), mark="note"),
@@ -203,6 +207,9 @@ class Examination:
             seed = self._config.seeds[0]
             for line in self._try_out(from_labels(self._session, self._student, seed)):
                 yield f"of its finetune: {line}"
+
+    def _ways(self) -> Iterator[str]:
+        yield from ways.compared(self._session, self._distillation())
 
     def _distillation(self) -> Training:
         """Of the student, by live teachers or by blank answers of a cache's form."""

@@ -44,7 +44,7 @@ def run(checks: Iterable[Check]) -> tuple[str, ...]:
             for finding in check.look():
                 _tell(check.topic, check.mark, finding)
         except _FAILURES as error:
-            _tell(check.topic, "FAILED", _sentence(error))
+            _tell(check.topic, "FAILED", sentence(error))
             failed.append(check.topic)
         else:
             passed.add(check.topic)
@@ -59,7 +59,8 @@ def _tell(topic: str, mark: str, text: str) -> None:
     print(f"{topic:<13}  {mark:<7}  {text}", flush=True)
 
 
-def _sentence(error: Exception) -> str:
+def sentence(error: Exception) -> str:
+    """What a failure comes to, and what may help."""
     if isinstance(error, tf.errors.ResourceExhaustedError):
         return f"{memory.OUT_OF_MEMORY} ({_first_line(error)})"
     if isinstance(error, tf.errors.OpError):

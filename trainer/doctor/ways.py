@@ -1,0 +1,89 @@
+"""The ways to compile a student's step, and which of them is the quickest here."""
+
+import dataclasses
+import gc
+import math
+from collections.abc import Iterator
+from typing import Literal
+
+import tensorflow as tf
+
+from trainer.config import RuntimeConfig
+from trainer.doctor.findings import sentence
+from trainer.stages import trial
+from trainer.stages.learner import Training
+from trainer.stages.session import Session
+from trainer.stages.trial import Trial
+
+_PROGRAM_BYTES = 2**26  # of the inputs of a program's batches, at most
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Way:
+    """What the runtime section may say of compiling."""
+
+    xla: Literal["on", "off"]
+    steps_per_execution: int = 1
+
+    @property
+    def text(self) -> str:
+        """As people say it."""
+        if self.steps_per_execution == 1:
+            return f"XLA {self.xla}"
+        return f"XLA {self.xla}, {self.steps_per_execution} steps a program"
+
+    @property
+    def flags(self) -> str:
+        """What chooses it on the command line."""
+        return (
+            f"--set='runtime.xla=\"{self.xla}\"' "
+            f"--set=runtime.steps_per_execution={self.steps_per_execution}"
+        )
+
+    def of(self, runtime: RuntimeConfig) -> RuntimeConfig:
+        """The section with this way in it."""
+        return dataclasses.replace(
+            runtime, xla=self.xla, steps_per_execution=self.steps_per_execution
+        )
+
+
+def compared(session: Session, training: Training) -> Iterator[str]:
+    """Takes a few steps of the training in each way; tells the times and the quickest.
+
+    Its folder must hold nothing. A way that the devices cannot go is told as such.
+    """
+    found: dict[Way, Trial] = {}
+    for way in _ways(session, training):
+        runtime = way.of(session.config.runtime)
+        config = dataclasses.replace(session.config, runtime=runtime)
+        gc.collect()  # of the way before
+        try:
+            tried = trial.try_out(dataclasses.replace(session, config=config), training)
+        except tf.errors.OpError as error:
+            yield f"{way.text}: {sentence(error)}"
+            continue
+        found[way] = tried
+        yield (
+            f"{way.text}: {1000 * tried.step_secs:.3g} ms a step (median of "
+            f"{tried.loops}), the first after {tried.first_secs:.1f} s"
+        )
+    quickest = min(found, key=lambda way: found[way].step_secs)
+    yield f"quickest: {quickest.flags}"
+
+
+def _ways(session: Session, training: Training) -> Iterator[Way]:
+    yield Way(xla="off")
+    yield Way(xla="on")
+    if session.strategy.num_replicas_in_sync == 1:
+        most = _most_steps(session, training)
+        if most > 1:
+            yield Way(xla="on", steps_per_execution=most)
+
+
+def _most_steps(session: Session, training: Training) -> int:
+    """The most steps of a program that divide a loop and whose batches are small."""
+    loop = session.config.runtime.steps_per_loop
+    (inputs,) = training.model.inputs
+    of_batch = training.section.global_batch_size * math.prod(inputs.shape[1:])
+    fitting = max(1, _PROGRAM_BYTES // (of_batch * tf.as_dtype(inputs.dtype).size))
+    return max(n for n in range(1, loop + 1) if loop % n == 0 and n <= fitting)
