@@ -183,15 +183,19 @@ def optimizer_of(name: str, options: object) -> keras.optimizers.Optimizer:
     )
 
 
-@pytest.mark.parametrize("rule", RULES)
-def test_updates_with_changing_rates_are_numpys(rule):
+@pytest.mark.parametrize(
+    ("rule", "shape"),
+    # Of Adam a large variable too, which it moves by one operation.
+    [*((rule, (3, 4)) for rule in RULES), ("adam", (256, 257))],
+)
+def test_updates_with_changing_rates_are_numpys(rule, shape):
     name, options, reference = RULES[rule]
     rng = np.random.default_rng(2)
-    initial = rng.normal(size=(3, 4)).astype(np.float32)
+    initial = rng.normal(size=shape).astype(np.float32)
     # Of very different sizes, so that clipping would show.
     scales = [1.0, 100.0, 0.01, 1.0, 10.0, 0.1]
     gradients = [
-        (scale * rng.normal(size=(3, 4))).astype(np.float32) for scale in scales
+        (scale * rng.normal(size=shape)).astype(np.float32) for scale in scales
     ]
     variable = keras.Variable(initial)
     optimizer = optimizer_of(name, options)

@@ -60,10 +60,27 @@ def test_devices_and_xla_do_not_change_the_training(train, num_replicas, xla):
         np.testing.assert_allclose(actual, expected, rtol=0, atol=1e-5)
 
 
+def wide(options: MlpOptions, precision: str = "float32") -> keras.Model:
+    """With a kernel of 2**16 weights and more."""
+    return build_mlp(MlpOptions(hidden_sizes=(2048,)), precision=precision)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("xla", [False, True])
+def test_large_variables_move_alike_on_any_devices(xla):
+    one, two = (
+        Run(train=ADAM, build=wide, num_replicas=count, xla=xla) for count in (1, 2)
+    )
+    np.testing.assert_allclose(two.losses(5), one.losses(5), rtol=1e-5)
+    for ours, expected in zip(two.weights(), one.weights(), strict=True):
+        np.testing.assert_allclose(ours, expected, rtol=0, atol=1e-5)
+
+
 @pytest.mark.parametrize(
     ("train", "build", "xla"),
     [
         (SGD, build_mlp, False),
+        pytest.param(ADAM, wide, False, marks=pytest.mark.slow),
         pytest.param(ADAM, batch_norm_model, False, marks=pytest.mark.slow),
         pytest.param(SGD, batch_norm_model, True, marks=pytest.mark.slow),
         pytest.param(ADAM, build_mlp, False, marks=pytest.mark.slow),
