@@ -193,7 +193,7 @@ def test_the_short_mode_measures_w3(tmp_path, tfds_dir):
     path = tmp_path / "figures.json"
     run = subprocess.run(
         [
-            *(sys.executable, "-m", "tests.benchmarks.throughput", "--short", "W3"),
+            *(sys.executable, "tests/benchmarks/throughput.py", "--short", "W3"),
             *("--rounds=3", "--turn_secs=0", "--patience_secs=0", f"--json={path}"),
         ],
         cwd=REPOSITORY,
@@ -216,6 +216,7 @@ def test_the_short_mode_measures_w3(tmp_path, tfds_dir):
     ours, keras_32 = rows["W3", "ours"], rows["W3", targets.KERAS_32]
     assert len(ours["secs"]) == len(keras_32["secs"]) == 3
     assert ours["traces"] == 1
+    assert ours["way"] == "XLA on, 25 steps a program"
     assert keras_32["tuning"]["steps_per_execution"] == 32
     # 784 * 10 + 10 * 10 + 10 * 10 products, three times, of 32 examples.
     flops_of_step = ours["flops_per_sec"] / ours["steps_per_sec"]

@@ -5,6 +5,7 @@ from typing import Any
 
 from tests.benchmarks.specs import BFLOAT16, FLOAT32, Spec
 from tests.benchmarks.targets import KERAS_1, KERAS_32, TWO_DEVICES, TWO_WORKERS
+from tests.benchmarks.workloads import WORKLOADS
 
 # Workloads whose contenders alternate, because a target compares them.
 CONTESTS = (("W1", "W2"), ("W3",), ("W4",), ("W5",), ("W6",), ("W7",))
@@ -45,8 +46,15 @@ class Entries:
     def _plain(
         self, name: str, *contenders: str, precision: str = FLOAT32
     ) -> list[Spec]:
+        way = {"ours": WORKLOADS[name].way}
         return [
-            Spec(workload=name, contender=each, precision=precision, **self._given)
+            Spec(
+                workload=name,
+                contender=each,
+                precision=precision,
+                settings=way.get(each, ()),
+                **self._given,
+            )
             for each in contenders
         ]
 

@@ -8,7 +8,7 @@ from tests.benchmarks.specs import Spec
 from tests.benchmarks.targets import Key
 from tests.benchmarks.turns import Turn
 
-_TOLD = ("first_step_secs", "tuning", "compiled", "traces", "size")
+_TOLD = ("first_step_secs", "tuning", "compiled", "traces", "size", "way")
 
 
 def row(spec: Spec, facts: Mapping[str, Any], side: Sequence[Turn]) -> dict[str, Any]:

@@ -12,6 +12,7 @@ from tests.benchmarks.arrays import tiled
 from tests.benchmarks.ready import Ready, process_secs, repeated
 from tests.benchmarks.workloads import Workload
 from trainer.data.arrays import ArrayExamples
+from trainer.doctor.ways import Way
 from trainer.stages import Session, learner
 from trainer.stages.learner import Training
 from trainer.stages.student import distillation, lessons, online
@@ -40,6 +41,11 @@ def distilling(session: Session, workload: Workload, *, turn_secs: float) -> Rea
         "flops": flops.of_step(
             teacher=teacher, student=training.model, batch_size=workload.batch_size
         ),
+        "traces": learning.compiled.compute.experimental_get_tracing_count(),
+        "way": Way(
+            xla="on" if session.xla else "off",
+            steps_per_execution=session.config.runtime.steps_per_execution,
+        ).text,
     }
     turn = repeated(
         run,

@@ -55,6 +55,8 @@ def _contender(row: Mapping[str, Any]) -> str:
     name = row["contender"]
     letter = _LETTERS[name.partition(",")[0]]
     notes = [f"({letter}) {name}"]
+    if "way" in row:
+        notes.append(row["way"])
     if "tuning" in row:
         tuning = row["tuning"]
         notes.append("XLA" if tuning["jit_compile"] else "no XLA")

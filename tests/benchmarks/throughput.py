@@ -1,6 +1,6 @@
 """How fast students learn here, against what a user would pick instead.
 
-    python -m tests.benchmarks.throughput [--short] [--json=FILE] [W1 ... W7] [growth]
+    python tests/benchmarks/throughput.py [--short] [--json=FILE] [W1 ... W7] [growth]
 
 prints the tables of the workloads that are named, or of all and of the growth of costs,
 in Markdown; it says on the way what it does. --short is W1 to W3 in float32 with 3
@@ -30,6 +30,9 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from absl import flags
+
+if not __package__:  # run as a file
+    sys.path.insert(0, str(pathlib.Path(__file__).parents[2]))
 
 from tests.benchmarks import figures, growth, starts, table, targets, turns
 from tests.benchmarks.entries import CONTESTS, SHORT, Entries, Found

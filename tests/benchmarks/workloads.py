@@ -52,6 +52,7 @@ class Workload:
     photographs: bool = False  # JPEG files in place of digits
     in_files: bool = False  # decoded when they are asked for, and nothing is learned
     num_examples: int = 60_000  # of a pass over the set
+    way: Sequence[str] = ()  # what doctor --measure finds for it on CPU cores
 
     @property
     def num_classes(self) -> int:
@@ -108,6 +109,7 @@ WORKLOADS = {
             ),
             batch_size=32,
             cached=True,
+            way=("runtime.xla='on'", "runtime.steps_per_execution=25"),
         ),
         Workload(
             name="W4",
