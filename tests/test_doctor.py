@@ -399,11 +399,12 @@ def test_every_member_of_an_ensemble_is_told(tmp_path, tfds_dir):
 
 @pytest.fixture(scope="module")
 def lacking(config):
-    """A GPU is asked for, and more checkpoints than any disk holds."""
+    """A GPU is asked for, programs of XLA, and more checkpoints than a disk holds."""
     return examine(
         config,
         config.parent / "lacking",
         "--set=runtime.min_gpus=1",
+        "--set=runtime.steps_per_execution=5",
         "--set=runtime.keep_checkpoints=1000000000000",
         "--set=seeds=[0]",
     )

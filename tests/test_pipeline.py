@@ -16,6 +16,7 @@ from trainer.config import (
     NoAugmentOptions,
     ShiftOptions,
 )
+from trainer.data import arrays
 
 NUM_EXAMPLES = 101  # a prime: batches straddle the ends of epochs
 BATCH = 8
@@ -58,6 +59,7 @@ def training(
     batch_size: int = BATCH,
     first_step: int = 0,
     augment: data.Augment = PLAIN,
+    together: int = 1,
 ) -> tuple[tf.distribute.Strategy, data.Batches]:
     strategy = strategy_of(num_replicas)
     batches = data.training_batches(
@@ -69,6 +71,7 @@ def training(
         per_replica_batch_size=batch_size // num_replicas,
         first_step=first_step,
         strategy=strategy,
+        together=together,
     )
     return strategy, batches
 
@@ -286,6 +289,25 @@ def test_views_differ_between_seeds():
     for epoch in range(3):
         ids = examples_of().ids.tolist()
         assert sum(first[epoch, i] == second[epoch, i] for i in ids) < 15
+
+
+def test_batches_that_come_together_are_those_that_come_alone():
+    strategy, batches = training(augment=SHIFTED, first_step=3, together=4)
+    alone = trained_on(augment=SHIFTED)
+    for i, several in enumerate(global_batches(strategy, batches, 3)):
+        each = [{name: v[k] for name, v in several.items()} for k in range(4)]
+        assert_same(each, alone[3 + 4 * i : 7 + 4 * i])
+
+
+@pytest.mark.parametrize("num_replicas", [1, 2])
+@pytest.mark.parametrize("at_once", [1, 3])
+def test_how_many_batches_are_gathered_at_once_changes_nothing(
+    monkeypatch, num_replicas, at_once
+):
+    monkeypatch.setattr(arrays, "_GATHER_BATCHES", at_once)
+    gathered = training(augment=SHIFTED, num_replicas=num_replicas, first_step=3)
+    expected = trained_on(augment=SHIFTED)[3:13]
+    assert_same(global_batches(*gathered, 10), expected)
 
 
 # Evaluation.

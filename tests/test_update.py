@@ -14,6 +14,7 @@ from tests.conftest import numpy_of
 from tests.students import (
     ADAM,
     BATCH,
+    IMAGE_SHAPE,
     NUM_CLASSES,
     SGD,
     Run,
@@ -172,6 +173,32 @@ def test_micro_batches_are_smaller_than_the_batch():
 
     Run(train=plus(PLAIN, accumulate=3), change_core=watched).compiled.run(1)
     assert set(seen) == {BATCH // 3}
+
+
+def embedding_model(
+    options: MlpOptions, seed: int = 0, precision: str = "float32"
+) -> keras.Model:
+    """Each pixel's value has a vector; a batch moves those of the values it has."""
+    del options, precision
+    keras.utils.set_random_seed(seed)
+    return keras.Sequential(
+        [
+            keras.Input(IMAGE_SHAPE, dtype="uint8"),
+            keras.layers.Flatten(),
+            keras.layers.Embedding(256, 2),
+            keras.layers.Flatten(),
+            keras.layers.Dense(NUM_CLASSES),
+        ]
+    )
+
+
+def test_micro_batches_of_an_embedding_equal_one_big_batch():
+    whole, parts = (
+        Run(train=plus(PLAIN, accumulate=count), build=embedding_model)
+        for count in (1, 3)
+    )
+    assert parts.compiled.run(3) == pytest.approx(whole.compiled.run(3), rel=1e-5)
+    assert_close(parts.weights(), whole.weights(), atol=1e-6)
 
 
 # Averages.

@@ -151,9 +151,9 @@ def check_execution(runtime: RuntimeConfig, num_replicas: int) -> None:
     if wrong:
         raise ConfigError(
             f"runtime.steps_per_execution must be 1 with {wrong}, got "
-            f"{runtime.steps_per_execution}; only where one replica trains alone XLA "
-            "makes one program of several steps: set it to 1, or runtime.xla to 'on' "
-            "and runtime.strategy to 'one_device'"
+            f"{runtime.steps_per_execution}; XLA makes one program of several steps "
+            "only where one replica trains alone: set it to 1, or train on one device "
+            "of one machine with runtime.xla = 'on'"
         )
 
 

@@ -45,15 +45,29 @@ def repeated(
 
 
 def repeated_in_programs(
-    take: Take, iterator: Iterator[Batch], stop: tf.Variable, *, num_sums: int
+    take: Take,
+    iterator: Iterator[Batch],
+    stop: tf.Variable,
+    *,
+    num_sums: int,
+    device: str,
 ) -> Repeat:
     """As `repeated`, where batches come N together and XLA may compile a whole step.
 
-    Batches that are left over wait for the next call.
+    The programs run on `device`, and read `stop` before they begin. Batches that are
+    left over wait for the next call.
     """
     specs = iterator.element_spec  # type: ignore[attr-defined]
     size = specs["label"].shape[0]
-    run = _compile_programs(take, iterator, stop, size=size, num_sums=num_sums)
+    program = _compile_program(take, num_sums)
+
+    def on_device(several: Batch, first: tf.Tensor, end: tf.Tensor) -> tf.Tensor:
+        wish = stop.read_value()
+        with tf.device(device):
+            return program(several, first, end, wish)
+
+    run = _compile_loop(on_device, iterator, size=size, num_sums=num_sums)
+    # Nothing, all of which counts as used.
     several = {name: tf.zeros(spec.shape, spec.dtype) for name, spec in specs.items()}
     left = [tf.constant(size), several]
 
@@ -64,16 +78,14 @@ def repeated_in_programs(
     return repeat
 
 
-def _compile_programs(
-    take: Take,
+def _compile_loop(
+    program: Callable[[Batch, tf.Tensor, tf.Tensor], tf.Tensor],
     iterator: Iterator[Batch],
-    stop: tf.Variable,
     *,
     size: int,
     num_sums: int,
 ) -> Compiled:
     """From steps, and N batches with how many of them are used, to sums and these."""
-    program = _compile_program(take, num_sums)
 
     @tf.function(autograph=False)
     def run(num_steps: tf.Tensor, used: tf.Tensor, several: Batch) -> Any:
@@ -86,7 +98,7 @@ def _compile_programs(
                 lambda: (tf.constant(0), next(iterator)),
             )
             end = tf.minimum(used + num_steps - done, size)
-            more = program(several, used, end, stop.read_value())
+            more = program(several, used, end)
             return done + end - used, sums + more, end, several
 
         nothing = tf.zeros([num_sums], tf.float64)

@@ -10,6 +10,7 @@ Shapes: P = length of the flat vector, K = metrics.
 """
 
 import dataclasses
+import functools
 import math
 from collections.abc import Callable
 
@@ -82,14 +83,17 @@ def compile_step(
     """Core, all-reduce and update in one graph that repeats on the devices.
 
     `stop`, float32 [], is this worker's own and read before each step. Where batches
-    come several together, for one replica with XLA, the steps are `in_programs` of so
-    many. Tracing raises ConfigError where a trainable variable does not reach the loss.
+    come several together, for one replica with XLA, steps are `in_programs` of so many
+    without an all-reduce. Tracing raises ConfigError where a trainable variable does
+    not reach the loss.
     """
     compute = _compile_compute(core, model, update, accumulate=accumulate, xla=xla)
     apply = _compile_update(core, model, update, strategy, xla=xla)
     take, repeat = _on_replicas(compute, apply, update, schedule, strategy), repeated
     if in_programs:
-        take, repeat = _alone(compute, apply, update, schedule), repeated_in_programs
+        (device,) = strategy.extended.worker_devices
+        take = _alone(compute, apply, update, schedule)
+        repeat = functools.partial(repeated_in_programs, device=device)
     return Step(
         core=core,
         scaled=update.loss_scale is not None,
@@ -149,7 +153,9 @@ def _compile_compute(
     def sums_of(batch: Batch, step: tf.Tensor) -> list[tf.Tensor]:
         gradients, sums = core.run(batch, step, update.scale)
         _check_gradients(gradients, model)
-        return [*gradients, sums, tf.cast(tf.size(batch["label"]), tf.float32)]
+        count = tf.cast(tf.size(batch["label"]), tf.float32)
+        # Of an embedding only some rows have come, which cannot be added up as such.
+        return [*map(tf.convert_to_tensor, gradients), sums, count]
 
     @tf.function(jit_compile=xla, autograph=False)
     def compute(batch: Batch, step: tf.Tensor, stop: tf.Tensor) -> tf.Tensor:

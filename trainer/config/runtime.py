@@ -16,7 +16,7 @@ class RuntimeConfig:
     precision: Literal["auto", "float32", "mixed_bfloat16", "mixed_float16"] = "auto"
     xla: Literal["auto", "on", "off"] = "auto"
     steps_per_execution: Count = 1  # optimizer updates of one program of XLA
-    steps_per_loop: Count = 50  # between two returns to Python; a multiple of it
+    steps_per_loop: Count = 50  # a multiple; between two returns to Python
     log_every_steps: Count = 50  # a multiple of steps_per_loop
     eval_every_steps: Count = 200  # a multiple of log_every_steps
     save_every_steps: Count = 200  # a multiple of log_every_steps

@@ -24,7 +24,7 @@ from trainer.data.records import RecordExamples
 
 _ELEMENTS_AHEAD = 4  # ready when they are asked for
 
-Batches = Iterable[Batch]  # a dataset, distributed among several devices
+Batches = Iterable[Batch]  # distributed where there are several devices
 
 
 def training_batches(

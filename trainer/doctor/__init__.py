@@ -29,7 +29,8 @@ def examine(
             for kept in files.inside(path / LISTS):  # what the run's examples are
                 kept.copy(scratch / LISTS / kept.name)
         around = surroundings.checks(own, path) if own or cluster.is_in_pod() else ()
-        examination = Examination(config, path, scratch)
+        num_workers = own.size if own else 1
+        examination = Examination(config, path, scratch, num_workers=num_workers)
         return findings.run(examination.checks(around, measures=measures))
 
 

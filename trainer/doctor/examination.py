@@ -37,8 +37,16 @@ class Examination:
     _free: int | None  # bytes on the workdir's disk; None where no one knows
     _pipeline_rate: float  # examples a second
 
-    def __init__(self, config: Config, path: epath.Path, scratch: epath.Path) -> None:
+    def __init__(
+        self,
+        config: Config,
+        path: epath.Path,
+        scratch: epath.Path,
+        *,
+        num_workers: int,
+    ) -> None:
         self._config = config
+        self._num_workers = num_workers  # of a run, not of this process
         self._path = path
         self._scratch = scratch
         self._trainings = Trainings(config, path)
@@ -89,11 +97,20 @@ class Examination:
         except ConfigError:
             # All that can be said without these devices is said all the same.
             self._open_session(
-                dataclasses.replace(runtime, min_gpus=0, strategy="auto")
+                dataclasses.replace(
+                    runtime, min_gpus=0, strategy="auto", steps_per_execution=1
+                )
             )
             yield self._strategy
             raise
         yield self._strategy
+        distribution.check_execution(runtime, self._num_replicas)
+
+    @property
+    def _num_replicas(self) -> int:
+        """Of a run; as many on each worker as here."""
+        of_each: int = self._session.strategy.num_replicas_in_sync
+        return of_each * self._num_workers
 
     def _open_session(self, runtime: RuntimeConfig) -> None:
         """Of this process alone, whatever cluster it is in."""
@@ -209,7 +226,9 @@ class Examination:
                 yield f"of its finetune: {line}"
 
     def _ways(self) -> Iterator[str]:
-        yield from ways.compared(self._session, self._distillation())
+        yield from ways.compared(
+            self._session, self._distillation(), num_replicas=self._num_replicas
+        )
 
     def _distillation(self) -> Training:
         """Of the student, by live teachers or by blank answers of a cache's form."""

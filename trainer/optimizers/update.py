@@ -72,7 +72,7 @@ class Update:
     ) -> tuple[tf.Tensor, tf.Tensor]:
         """Moves weights by the mean gradient, and moving statistics to their means.
 
-        `gradient` has those of all trainable variables end to end: float32 [P]. Gives
+        `gradient` has those of all trainable variables end to end: float32 [G]. Gives
         its norm, and whether the update took place: float32 [], bool [].
         """
         norm = tf.norm(gradient)

@@ -16,7 +16,9 @@ from trainer.stages.session import Session
 _NUM_LOOPS = 5
 _LOOP_SECS = 0.5  # of as many steps as fit, one at least
 _PIPELINE_SECS = 1.0
-_READY_BATCHES = 8  # made while nobody asked, which says nothing about the speed
+_PULLED_BATCHES = 8  # at a time
+# Of batches that were made while nobody asked, which say nothing about the speed.
+_READY_SECS = 0.3
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -90,9 +92,12 @@ def try_out(session: Session, attempt: Training) -> Trial:
 
     timed(1, first=1)
     first_secs = time.perf_counter() - started
-    most = session.config.runtime.steps_per_loop
-    length = min(most, max(1, int(_LOOP_SECS / timed(1, first=2))))
-    loops = [timed(length, first=3 + i * length) for i in range(_NUM_LOOPS)]
+    runtime = session.config.runtime
+    # To the end of the first program, so that loops begin with one.
+    rest = max(1, runtime.steps_per_execution - 1)
+    fitting = int(_LOOP_SECS * rest / timed(rest, first=2))
+    length = min(runtime.steps_per_loop, max(1, fitting))
+    loops = [timed(length, first=2 + rest + i * length) for i in range(_NUM_LOOPS)]
     return Trial(
         num_steps=attempt.num_steps,
         global_batch_size=attempt.section.global_batch_size,
@@ -128,10 +133,13 @@ def pipeline_rate(session: Session, attempt: Training) -> float:
     def pull_all(count: tf.Tensor) -> tf.Tensor:
         return tf.while_loop(lambda done: done < count, pull, [tf.constant(0)])[0]
 
-    pull_all(tf.constant(_READY_BATCHES))
-    started = time.perf_counter()
-    count, secs = 0, 0.0
-    while secs < _PIPELINE_SECS:
-        count += int(pull_all(tf.constant(_READY_BATCHES)))
-        secs = time.perf_counter() - started
-    return count * attempt.section.global_batch_size / secs
+    def rate_over(num_secs: float) -> float:
+        started = time.perf_counter()
+        count, secs = 0, 0.0
+        while secs < num_secs:
+            count += int(pull_all(tf.constant(_PULLED_BATCHES)))
+            secs = time.perf_counter() - started
+        return count / secs
+
+    rate_over(_READY_SECS)
+    return rate_over(_PIPELINE_SECS) * attempt.section.global_batch_size
