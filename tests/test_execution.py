@@ -56,7 +56,7 @@ def test_programs_of_any_length_trace_the_core_once(in_programs):
     "settings",
     [
         {
-            # Not Adam, which makes a step of the rounding in BatchNorm's zero gradients.
+            # Not Adam, which makes steps of what rounding leaves of zero gradients.
             "train": dataclasses.replace(SGD, ema=0.9, accumulate=2, clip_norm=1.0),
             "build": batch_norm_model,
         },
