@@ -101,7 +101,10 @@ def test_an_interrupt_from_the_keyboard_ends_with_130_and_can_go_on(
     uninterrupted, tmp_path
 ):
     config, _ = uninterrupted
+    # Where these tests run in the background, children would ignore it too.
+    before = signal.signal(signal.SIGINT, signal.SIG_DFL)
     process = runs.start("teacher", config, tmp_path / "workdir", *LONG)
+    signal.signal(signal.SIGINT, before)
     while len(read_metrics(tmp_path / "workdir" / "teacher" / "metrics.jsonl")) < 30:
         assert process.poll() is None
         time.sleep(0.05)
