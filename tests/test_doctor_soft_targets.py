@@ -109,6 +109,7 @@ def told(config: pathlib.Path, workdir: pathlib.Path, *flags: str):
             configs.load(str(config), settings),
             epath.Path(workdir),
             epath.Path(scratch),
+            num_workers=1,
         )
         checks = [check for check in examination.checks() if check.topic in NEEDED]
         failed = findings.run(checks)

@@ -27,7 +27,7 @@ def run(*words: str) -> subprocess.CompletedProcess:
 
 
 def test_the_flags_are_these_and_no_others():
-    flags = {"config", "workdir", "set", "output", "once", "help"}
+    flags = {"config", "workdir", "set", "output", "once", "measure", "help"}
     assert set(commands.define_flags()) == flags
 
 
