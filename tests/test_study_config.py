@@ -6,23 +6,10 @@ import re
 
 import pytest
 
+from tests.small_run import RUN
 from trainer.config import ConfigError, differences, load, resolved
 from trainer.config.study import StudyConfig
 
-RUN = """
-name = "small"
-
-[data]
-dataset = "mnist_mini"
-
-[teacher]
-model = "mlp"
-train = {global_batch_size = 8, epochs = 1}
-
-[student]
-model = "mlp"
-train = {global_batch_size = 8, epochs = 2}
-"""
 GRID = """
 [study.grid]
 "student.options.hidden_sizes" = [[800, 800], [30, 30]]

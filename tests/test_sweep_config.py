@@ -2,6 +2,7 @@
 
 import pytest
 
+from tests.small_run import RUN
 from trainer.config import (
     ConfigError,
     differences,
@@ -12,20 +13,6 @@ from trainer.config import (
 )
 from trainer.config.toml_text import toml_text
 
-RUN = """
-name = "small"
-
-[data]
-dataset = "mnist_mini"
-
-[teacher]
-model = "mlp"
-train = {global_batch_size = 8, epochs = 1}
-
-[student]
-model = "mlp"
-train = {global_batch_size = 8, epochs = 2}
-"""
 SPACE = """
 [sweep.space]
 "distill.temperature" = {low = 1, high = 20, log = true}

@@ -58,6 +58,14 @@ FINISHED = "model.keras"  # the model of the step that was best on validation
 
 CROSSVAL = "crossval"  # the folder of the trainings of all folds
 
+# What a workdir may hold, by the file that tells of it.
+KINDS = {
+    RESULTS: "the results of one run",
+    STUDY: "a study",
+    SWEEP: "a sweep",
+    WATCH: "a watch",
+}
+
 
 def training_folder(workdir: epath.Path, role: str, seed: int) -> epath.Path:
     """Where the files of one training are, whose `role` is one of ROLES.
@@ -150,6 +158,20 @@ def check(workdir: epath.Path, config: Config) -> None:
         is_bound = _holds_training(workdir)
     if is_bound:
         check_same(workdir, config)
+
+
+def check_kind(workdir: epath.Path, own: str, *, owner: str) -> None:
+    """Finds nothing there but what the file `own` of KINDS tells of, its `owner`'s.
+
+    Raises:
+      ConfigError: it holds something else.
+    """
+    for name, what in KINDS.items():
+        if name != own and files.is_there(workdir / name):
+            raise ConfigError(
+                f"--workdir must be {owner}'s own, got {workdir}, which holds "
+                f"{what}; choose another --workdir"
+            )
 
 
 def check_same(workdir: epath.Path, config: Config) -> None:

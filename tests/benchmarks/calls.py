@@ -5,14 +5,28 @@ A process that is ready says so with its facts; the file "0" calls it to its fir
 """
 
 import json
+import os
+import sys
 import time
 from collections.abc import Callable
 from typing import Any
 
 from etils import epath
 
+from trainer import console, termination
+
 READY, END = "ready", "end"  # names of files
 LOOK_SECS = 0.02
+
+
+def run(work: Callable[[list[str]], None]) -> None:
+    """Does the `work` of the command line, and ends the process with it."""
+    console.prepare()
+    with termination.sigterm_blocked():
+        work(sys.argv)
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(0)  # as trainer/__main__.py does
 
 
 def serve(

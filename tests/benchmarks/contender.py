@@ -6,9 +6,7 @@ trainer's process joins a cluster.
 
 import contextlib
 import json
-import os
 import pathlib
-import sys
 from collections.abc import Iterator
 from typing import Any
 
@@ -18,7 +16,7 @@ from etils import epath
 from tests.benchmarks import calls
 from tests.benchmarks.specs import Spec
 from tests.benchmarks.workloads import PHOTOGRAPHS, Workload
-from trainer import cluster, console, termination
+from trainer import cluster, termination
 
 
 def work(argv: list[str]) -> None:
@@ -100,9 +98,4 @@ def _other(spec: Spec, workload: Workload) -> Any:
 
 
 if __name__ == "__main__":
-    console.prepare()
-    with termination.sigterm_blocked():
-        work(sys.argv)
-    sys.stdout.flush()
-    sys.stderr.flush()
-    os._exit(0)  # as trainer/__main__.py does
+    calls.run(work)

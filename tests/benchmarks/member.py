@@ -4,14 +4,11 @@ It joins the others exactly as a worker of `python -m trainer run` does, makes r
 what is to be timed, and times it whenever it is its group's turn; see calls.py.
 """
 
-import os
-import sys
-
 from absl import flags
 from etils import epath
 
 from tests.benchmarks import calls
-from trainer import cluster, commands, config, console, termination
+from trainer import cluster, commands, config, termination
 
 
 def work(argv: list[str]) -> None:
@@ -47,9 +44,4 @@ def work(argv: list[str]) -> None:
 
 
 if __name__ == "__main__":
-    console.prepare()
-    with termination.sigterm_blocked():
-        work(sys.argv)
-    sys.stdout.flush()
-    sys.stderr.flush()
-    os._exit(0)  # as trainer/__main__.py does
+    calls.run(work)

@@ -23,6 +23,7 @@ __all__ = [
     "ReportError",
     "compare",
     "comparison",
+    "is_drawable",
     "outcome",
     "read_classes",
     "read_results",
@@ -33,6 +34,7 @@ __all__ = [
     "render_sweep",
     "study_outcome",
     "summary",
+    "tell_undrawn",
     "text_of",
     "write",
     "write_study",
@@ -100,13 +102,26 @@ def compare(names: Sequence[str], out: epath.Path) -> str:
     paths = [files.path_of(name, setting="a workdir to compare") for name in names]
     runs = compared.read(paths, out)
     table = compared_table.render_compared(runs)
-    if importlib.util.find_spec("matplotlib") is None:
+    if not is_drawable():
         console.say("no page is written: matplotlib is not installed")
         return table
     from trainer.report.compared_page import write as write_page
 
     write_page(runs, out)
     return _with_page(table, out)
+
+
+def is_drawable() -> bool:
+    """Whether pages can be drawn here: matplotlib is an extra."""
+    return importlib.util.find_spec("matplotlib") is not None
+
+
+def tell_undrawn() -> None:
+    """Says that a page is missing, and how it is drawn later."""
+    console.say(
+        "no report is drawn: matplotlib is not installed; "
+        "pip install matplotlib, then python -m trainer report"
+    )
 
 
 def _with_page(table: str, workdir: epath.Path) -> str:

@@ -17,10 +17,10 @@ from trainer.report.inputs import (
     read_results,
     setting,
 )
-from trainer.workdir import CELLS, CONFIG, RESULTS, STUDY, SWEEP, WATCH
+from trainer.workdir import CELLS, CONFIG, KINDS, RESULTS
 
 # What a workdir may hold instead of one run, whose cells are runs.
-_OF_CELLS = {STUDY: "a study", SWEEP: "a sweep", WATCH: "a watch"}
+_OF_CELLS = {name: what for name, what in KINDS.items() if name != RESULTS}
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -98,7 +98,7 @@ def _check(paths: Sequence[epath.Path], out: epath.Path) -> None:
                 f"{path / CELLS}/NAME"
             )
     if _place(out) in places or any(
-        files.is_there(out / name) for name in (CONFIG, RESULTS, *_OF_CELLS)
+        files.is_there(out / name) for name in (CONFIG, *KINDS)
     ):
         raise ReportError(
             f"--workdir must be a folder of the comparison's own, got {out}, which "

@@ -1,8 +1,6 @@
 """The report stage: figures and one HTML page from the files of the workdir."""
 
-import importlib.util
-
-from trainer import console, files, tensorboard
+from trainer import files, tensorboard
 from trainer import report as pages
 from trainer.stages.session import Session
 from trainer.workdir import TENSORBOARD
@@ -15,14 +13,11 @@ def report(session: Session) -> None:
     """
     if not session.workers.is_chief:
         return
-    if importlib.util.find_spec("matplotlib"):
+    if pages.is_drawable():
         folder = pages.write(session.path).parent
         if tensorboard.is_installed():
             figures = tensorboard.EventFile(folder / TENSORBOARD)
             drawn = sorted(files.inside(folder))
             figures.add_images(path for path in drawn if path.suffix == ".png")
     else:
-        console.say(
-            "no report is drawn: matplotlib is not installed; "
-            "pip install matplotlib, then python -m trainer report"
-        )
+        pages.tell_undrawn()

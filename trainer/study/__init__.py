@@ -3,14 +3,13 @@
 `running` trains, and loads TensorFlow; the rest does without.
 """
 
-import importlib.util
 from collections.abc import Sequence
 
 from etils import epath
 
-from trainer import cluster, console, files, report, start, workdir
+from trainer import cluster, report, start, workdir
 from trainer.cells import Cell
-from trainer.config import Config, ConfigError
+from trainer.config import Config
 from trainer.study import results
 from trainer.study.cells import cells_of
 
@@ -47,7 +46,7 @@ def run(
 def redraw(path: epath.Path) -> None:
     """Writes the pages of the study in the workdir `path` and of its cells anew."""
     for cell in report.read_study(path)["cells"]:
-        if cell["status"] == "finished" and _can_draw():
+        if cell["status"] == "finished" and report.is_drawable():
             report.write(path / workdir.CELLS / cell["name"])
     _draw(path)
 
@@ -70,16 +69,7 @@ def check_converged(cells: Sequence[Cell]) -> None:
 
 def _claim(path: epath.Path, study: Config, cells: Sequence[Cell]) -> None:
     """Makes the workdir `path` this study's, with one in it for each cell."""
-    for name, what in (
-        (workdir.RESULTS, "the results of one run"),
-        (workdir.SWEEP, "a sweep"),
-        (workdir.WATCH, "a watch"),
-    ):
-        if files.is_there(path / name):
-            raise ConfigError(
-                f"--workdir must be a study's own, got {path}, which holds {what}; "
-                "choose another --workdir"
-            )
+    workdir.check_kind(path, workdir.STUDY, owner="a study")
     workdir.claim(path, study)
     for cell in cells:
         workdir.claim(cell.path, cell.config)
@@ -87,17 +77,10 @@ def _claim(path: epath.Path, study: Config, cells: Sequence[Cell]) -> None:
 
 
 def _draw(path: epath.Path) -> None:
-    if _can_draw():
+    if report.is_drawable():
         report.write_study(path)
     else:
-        console.say(
-            "no report is drawn: matplotlib is not installed; "
-            "pip install matplotlib, then python -m trainer report"
-        )
-
-
-def _can_draw() -> bool:
-    return importlib.util.find_spec("matplotlib") is not None
+        report.tell_undrawn()
 
 
 __all__ = ["cells_of", "check_converged", "redraw", "run"]

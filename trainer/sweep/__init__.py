@@ -10,7 +10,7 @@ from collections.abc import Iterable
 
 from etils import epath
 
-from trainer import cluster, console, files, locks, report, start, workdir
+from trainer import cluster, files, locks, report, start, workdir
 from trainer.cells import Cell, sharing
 from trainer.config import Config, ConfigError, Settings, flatten, load, resolved
 
@@ -109,26 +109,18 @@ def _check(file: str, settings: Config, path: epath.Path) -> None:
             f"--workdir must be on a disk for a sweep, got {path}, where processes "
             "cannot keep apart; choose a folder on a disk, which machines may share"
         )
-    for name in (workdir.RESULTS, workdir.STUDY, workdir.WATCH):
-        if files.is_there(path / name):
-            raise ConfigError(
-                f"--workdir must be a sweep's own, got {path}, which holds "
-                f"{name} of something else; choose another --workdir"
-            )
+    workdir.check_kind(path, workdir.SWEEP, owner="a sweep")
     # Before anything is left there.
     workdir.check(path, settings)
 
 
 def _draw(path: epath.Path) -> None:
-    if importlib.util.find_spec("matplotlib"):
+    if report.is_drawable():
         # Processes that end at the same time draw one after another.
         with locks.held(path / _DRAWING):
             report.write_sweep(path)
     else:
-        console.say(
-            "no report is drawn: matplotlib is not installed; "
-            "pip install matplotlib, then python -m trainer report"
-        )
+        report.tell_undrawn()
 
 
 __all__ = ["outcome", "redraw", "refuse_cluster", "run"]

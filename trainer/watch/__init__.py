@@ -72,12 +72,7 @@ def _check(settings: Config, path: epath.Path) -> None:
             f"--workdir must be on a disk for watch, got {path}, where two watchers "
             "cannot keep apart; choose a folder on a disk, which machines may share"
         )
-    for name in (workdir.RESULTS, workdir.STUDY, workdir.SWEEP):
-        if files.is_there(path / name):
-            raise ConfigError(
-                f"--workdir must be a watcher's own, got {path}, which holds {name} of "
-                "something else; choose another --workdir"
-            )
+    workdir.check_kind(path, workdir.WATCH, owner="a watcher")
 
 
 __all__ = ["outcome", "refuse_cluster", "run"]

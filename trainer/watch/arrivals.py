@@ -29,9 +29,8 @@ class Arrivals:
         now, before = time.monotonic(), self._seen
         self._seen = {}
         for path, signature in data.arrivals(self._section, self._lists).items():
-            known = before.get(path)
-            is_same = known is not None and known[0] == signature
-            self._seen[path] = known if known and is_same else (signature, now)
+            known, since = before.get(path, (None, now))
+            self._seen[path] = (signature, since if known == signature else now)
 
     def __len__(self) -> int:
         """New images, those that are still written too."""
