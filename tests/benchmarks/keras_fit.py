@@ -23,7 +23,8 @@ STEPS_PER_EXECUTION = (1, 32)
 _ENOUGH = 10**9  # epochs
 _HOPELESS = 1.5  # times the seconds of the other compiler
 _TRIALS = 3
-_UNDERRATED = 16  # times
+_TRIAL_SECS = 0.5  # of a turn in a search, at most
+_TRIALS_SECS = 5.0  # after which none begins
 _SHUFFLED = 1024  # examples in the buffer of the guides' pipeline
 
 
@@ -62,8 +63,13 @@ def searching(
     """All that was tried, in its facts; it has no turns."""
 
     def secs_of(tuning: Tuning) -> float:
-        ready = fitting(pair(), workload, tuning, turn_secs=turn_secs)
-        return statistics.median(ready.turn()["secs"] for _ in range(_TRIALS))
+        secs = min(turn_secs, _TRIAL_SECS)
+        ready = fitting(pair(), workload, tuning, turn_secs=secs)
+        end = time.monotonic() + _TRIALS_SECS
+        turns = [ready.turn()["secs"]]
+        while len(turns) < _TRIALS and time.monotonic() < end:
+            turns.append(ready.turn()["secs"])
+        return statistics.median(turns)
 
     found = [
         {"tuning": dataclasses.asdict(tuning), "secs": secs}
@@ -157,11 +163,10 @@ def _ready(
         ),
         "tuning": dataclasses.asdict(tuning),
     }
-    fit, count = first, unit * max(1, round(turn_secs / first.epoch()))
+    # At most a user's epoch; what starts one takes a few milliseconds.
     whole = max(unit, len(pair.inputs) // workload.batch_size // unit * unit)
-    # What starts an epoch counts for much in this one: the steps may be far quicker.
-    if count > max(unit, whole / _UNDERRATED):
-        count = whole
+    count = unit * max(1, round(turn_secs / first.epoch()))
+    fit, count = first, min(count, whole)
     times = 1
     if count > unit:
         first.end()

@@ -12,6 +12,7 @@ from tests.benchmarks.arrays import tiled
 from tests.benchmarks.ready import Ready, process_secs, repeated
 from tests.benchmarks.workloads import Workload
 from trainer.data.arrays import ArrayExamples
+from trainer.data.host_memory import empty
 from trainer.doctor.ways import Way
 from trainer.stages import Session, learner
 from trainer.stages.learner import Training
@@ -102,8 +103,10 @@ def _training(
 
 def _repeated(examples: Any, count: int) -> ArrayExamples:
     """The same rows and ids again and again, as a larger set has them."""
+    inputs = empty((count, *examples.inputs.shape[1:]), examples.inputs.dtype)
+    inputs[:] = tiled(examples.inputs, count)
     return ArrayExamples(
-        inputs=tiled(examples.inputs, count),
+        inputs=inputs,
         labels=tiled(examples.labels, count),
         ids=np.asarray(tiled(examples.ids, count)),
     )

@@ -7,6 +7,7 @@ import numpy as np
 import tensorflow as tf
 
 from trainer.data.examples import Batch, Share, num_evaluation_steps
+from trainer.data.host_memory import empty, on_host
 from trainer.data.order import shuffled
 
 # Enough to hide a gather of small images behind a step, on any number of cores.
@@ -29,8 +30,10 @@ class ArrayExamples:
 
     def select(self, kept: np.ndarray) -> "ArrayExamples":
         """The examples where bool [M] is true, in their order."""
+        inputs = empty((kept.sum(), *self.inputs.shape[1:]), self.inputs.dtype)
+        inputs[:] = self.inputs[kept]
         return ArrayExamples(
-            inputs=self.inputs[kept], labels=self.labels[kept], ids=self.ids[kept]
+            inputs=inputs, labels=self.labels[kept], ids=self.ids[kept]
         )
 
     def read(self, rows: np.ndarray) -> np.ndarray:
@@ -110,13 +113,6 @@ def steps_and_slots(elements: tf.Tensor, share: Share) -> tuple[tf.Tensor, tf.Te
 
 def _batches_at_once(batch_bytes: int) -> int:
     return max(1, min(_GATHER_BATCHES, _GATHER_BYTES // batch_bytes))
-
-
-def on_host(array: np.ndarray) -> tf.Tensor:
-    """A constant of the input pipeline."""
-    # Where the batches are made; elsewhere a whole dataset would fill a GPU's memory.
-    with tf.device("/cpu:0"):
-        return tf.constant(array)
 
 
 def _mapped(

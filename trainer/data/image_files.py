@@ -10,9 +10,10 @@ from collections.abc import Callable
 import numpy as np
 import tensorflow as tf
 
-from trainer.data.arrays import on_host, steps_and_slots
+from trainer.data.arrays import steps_and_slots
 from trainer.data.decode import fitted, reason
 from trainer.data.examples import Batch, DataError, Share, num_evaluation_steps
+from trainer.data.host_memory import empty, on_host
 from trainer.data.order import shuffled
 
 # Autotuning is off, see trainer.data.pipeline.
@@ -52,7 +53,7 @@ class FileExamples:
         """
         paths = self.paths[rows]
         shape = (len(paths), self.image_size, self.image_size, self.channels)
-        images = np.empty(shape, np.uint8)
+        images = empty(shape, np.uint8)
         dataset = tf.data.Dataset.from_tensor_slices(on_host(paths)).map(
             self._image, num_parallel_calls=_DECODERS, deterministic=True
         )

@@ -11,8 +11,8 @@ from typing import Protocol
 import numpy as np
 import tensorflow as tf
 
-from trainer.data.arrays import on_host
 from trainer.data.examples import Batch, DataError
+from trainer.data.host_memory import on_host
 
 _READ_BUFFER_BYTES = 2**20  # of a file
 _READ_BATCH = 1024  # labels handed over at a time

@@ -18,9 +18,9 @@ import numpy as np
 import tensorflow as tf
 
 from trainer import noise
-from trainer.data.arrays import on_host
 from trainer.data.beside import Beside, Views
 from trainer.data.examples import Batch, Share, num_evaluation_steps
+from trainer.data.host_memory import on_host
 from trainer.data.order import permuted
 from trainer.data.record_files import OfIds, Reader, RecordFiles
 

@@ -16,6 +16,7 @@ from trainer.data.arrays import ArrayExamples
 from trainer.data.decode import reason
 from trainer.data.description import describe
 from trainer.data.examples import DataError
+from trainer.data.host_memory import empty
 from trainer.data.table_files import Table, read_csv, read_npz
 
 _READERS = {"csv": read_csv, "npz": read_npz}
@@ -89,8 +90,10 @@ class TableSource:
         parts = self._parts(split)
         label_of = {name: label for label, name in enumerate(self.class_names)}
         labels = [label_of[table.labels[row]] for table, rows in parts for row in rows]
+        inputs = empty((len(labels), *self.input_shape), np.float32)
+        np.concatenate([table.features[rows] for table, rows in parts], out=inputs)
         return ArrayExamples(
-            inputs=np.concatenate([table.features[rows] for table, rows in parts]),
+            inputs=inputs,
             labels=np.array(labels, np.int32),
             ids=np.concatenate([rows for _, rows in parts]),
         )

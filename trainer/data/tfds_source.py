@@ -17,6 +17,7 @@ from trainer.data.arrays import ArrayExamples
 from trainer.data.decode import reason, resized
 from trainer.data.description import describe
 from trainer.data.examples import Batch, DataError, Examples
+from trainer.data.host_memory import empty
 from trainer.data.record_files import RecordFiles
 from trainer.data.records import RecordExamples
 from trainer.data.tfds_builder import prepared
@@ -118,7 +119,7 @@ def open_tfds(data: DataConfig) -> TfdsSource:
 
 def _read(source: TfdsSource, split: str) -> ArrayExamples:
     ids = splits.example_ids(source.builder.info.splits, split)
-    inputs = np.empty((len(ids), *source.input_shape), np.uint8)
+    inputs = empty((len(ids), *source.input_shape), np.uint8)
     labels = np.empty(len(ids), np.int64)
     done = 0
     try:

@@ -14,6 +14,7 @@ from trainer.data import splits
 from trainer.data.arrays import ArrayExamples
 from trainer.data.examples import DataError, Examples
 from trainer.data.folder import FolderSource, open_folder
+from trainer.data.host_memory import empty
 from trainer.data.image_files import FileExamples
 from trainer.data.source import Source, open_source
 from trainer.data.tfds_source import TfdsSource, open_tfds
@@ -65,7 +66,8 @@ def joined(labeled: Examples, unlabeled: Examples) -> Examples:
     labels = np.concatenate([labeled.labels, unlabeled.labels])
     ids = np.concatenate([labeled.ids, unlabeled.ids + UNLABELED_FROM])
     if isinstance(labeled, ArrayExamples) and isinstance(unlabeled, ArrayExamples):
-        inputs = np.concatenate([labeled.inputs, unlabeled.inputs])
+        inputs = empty((len(ids), *labeled.inputs.shape[1:]), labeled.inputs.dtype)
+        np.concatenate([labeled.inputs, unlabeled.inputs], out=inputs)
         return ArrayExamples(inputs=inputs, labels=labels, ids=ids)
     if isinstance(labeled, FileExamples) and isinstance(unlabeled, FileExamples):
         paths = np.concatenate([labeled.paths, unlabeled.paths])
