@@ -16,7 +16,7 @@ from etils import epath
 from tests.benchmarks import calls
 from tests.benchmarks.specs import Spec
 from tests.benchmarks.workloads import PHOTOGRAPHS, Workload
-from trainer import cluster, termination
+from trainer import cluster, termination, workdir
 
 
 def work(argv: list[str]) -> None:
@@ -58,6 +58,8 @@ def _ours(
     # A cached workload goes on where its preparation has left the teacher.
     if workload.cached:
         path = epath.Path(prepared) / workload.name
+    elif own is None or own.is_chief:
+        workdir.claim(path, settings)
     end = termination.Termination(grace_secs=25, watchdog_secs=1800)
     with end.listening():
         from tests.benchmarks import ours

@@ -8,7 +8,7 @@ from absl import flags
 from etils import epath
 
 from tests.benchmarks import calls
-from trainer import cluster, commands, config, termination
+from trainer import cluster, commands, config, termination, workdir
 
 
 def work(argv: list[str]) -> None:
@@ -20,6 +20,8 @@ def work(argv: list[str]) -> None:
     path = epath.Path(values.workdir)
     own = cluster.read()
     rank = own.rank if own else 0
+    if rank == 0:
+        workdir.claim(path, settings)
     end = termination.Termination(
         grace_secs=settings.runtime.grace_secs,
         watchdog_secs=settings.runtime.watchdog_secs,

@@ -93,7 +93,9 @@ def _all_reduce(
     flat = tf.ones([num_floats])
 
     def on_replica(flat: tf.Tensor) -> tf.Tensor:
-        return tf.distribute.get_replica_context().all_reduce("sum", flat)
+        # One tensor of all replicas of a process would count as their sum already.
+        own = tf.identity(flat)
+        return tf.distribute.get_replica_context().all_reduce("sum", own)
 
     def add(done: tf.Tensor, total: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         result = strategy.run(on_replica, args=(flat,))
