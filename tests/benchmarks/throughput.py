@@ -43,6 +43,8 @@ from tests.benchmarks.workloads import BUNDLED, CACHE, DIGITS, WORKLOADS, digits
 
 _GROWTH = "growth"
 _CONTENDER = "tests.benchmarks.contender"
+# A smaller cache is lost in what a process holds anyway.
+_LEAST_CACHE_BYTES = 2**21
 
 Row = dict[str, Any]
 
@@ -183,12 +185,14 @@ def _search(prepared: str, turn_secs: float, workload: str, precision: str) -> F
 
 
 def _cache_rows(prepared: str) -> dict[Key, Row]:
-    """What the preparation of W2 has found."""
+    """What the preparation of W2 has found, of a cache that counts."""
     path = pathlib.Path(prepared) / "W2" / CACHE
     if not path.exists():
         return {}
     workload, precision, contender = targets.CACHE_OF_W2
     found = json.loads(path.read_text())
+    if found["bytes"] < _LEAST_CACHE_BYTES:
+        return {}
     named = {"workload": workload, "precision": precision, "contender": contender}
     return {targets.CACHE_OF_W2: named | found}
 

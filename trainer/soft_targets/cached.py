@@ -3,10 +3,9 @@
 import itertools
 from collections.abc import Callable, Sequence
 
-import numpy as np
 import tensorflow as tf
 
-from trainer.data import UNLABELED_FROM, Batch
+from trainer.data import UNLABELED_FROM, Batch, host_memory
 from trainer.losses import SoftTargets
 from trainer.soft_targets.answers import AnswerFormat
 from trainer.soft_targets.cache import Cache
@@ -108,7 +107,7 @@ class _Memory:
         self._num_labeled = caches[0].num_ids
         self._num_ids = sum(cache.num_ids for cache in caches)
         fields = {
-            name: np.zeros((views * self._num_ids, *kind.shape), kind.base)
+            name: host_memory.empty((views * self._num_ids, *kind.shape), kind.base)
             for name in form.fields
             for kind in (form.record[name],)
         }
@@ -119,8 +118,7 @@ class _Memory:
             for name, values in fields.items():
                 values[begin : begin + len(records)] = records[name]
             begin += len(records)
-        with tf.device("/cpu:0"):
-            self._fields = {name: tf.constant(x) for name, x in fields.items()}
+        self._fields = {name: host_memory.on_host(x) for name, x in fields.items()}
 
     def gathered(self, ids: tf.Tensor, views: tf.Tensor) -> Batch:
         """The fields of some examples: int64 [B], int64 [B] -> [B, ...] each."""
