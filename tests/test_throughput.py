@@ -9,7 +9,7 @@ import sys
 import keras
 import pytest
 
-from tests.benchmarks import figures, flops, growth, keras_fit, table, targets
+from tests.benchmarks import figures, flops, growth, keras_fit, medians, table, targets
 from tests.benchmarks.entries import best
 from tests.benchmarks.specs import Spec
 from tests.benchmarks.targets import Target
@@ -134,11 +134,35 @@ def test_a_row_of_the_table():
     assert {line.count("|") for line in lines} == {10}
 
 
+def test_a_row_of_the_floor_tells_its_parts():
+    spec = Spec(workload="W1", contender="floor", prepared="", turn_secs=1.0)
+    parts = [{"student_secs": 0.004, "teacher_secs": s} for s in (0.03, 0.01, 0.05)]
+    side = [
+        Turn(found=[each | {"secs": 0.04, "peak_bytes": 1}], others=0.0)
+        for each in parts
+    ]
+    facts = {"flops": 1e9, "compiled": {"student": "XLA", "teacher": ""}}
+    (_, _, line) = table.contender_lines([figures.row(spec, facts, side)], {"W1": ""})
+    assert "(d) floor, student 4 ms (XLA), teacher 30 ms (no XLA) |" in line
+
+
 def test_a_row_of_a_target():
     target = Target(name="W1 / (b)", figure="rate", of=OURS, over=KERAS, bound=1.15)
     rows = {OURS: {"rate": 500.0}, KERAS: {"rate": 400.0}}
     lines = list(table.target_lines([targets.judged(target, rows)]))
     assert lines[2] == "| W1 / (b) | at least 1.15 | 1.25 | met |"
+
+
+def test_the_median_of_runs_is_what_counts():
+    def run(value):
+        told = [
+            {"target": {"name": "W4 / (b)"}, "value": value},
+            {"target": {"name": "W5 / (b)"}, "value": None},
+        ]
+        return {"targets": told}
+
+    _, _, *found = medians.lines([run(1.25), run(0.5), run(1.1)])
+    assert found == ["| W4 / (b) | at least 1.15 | 1.25 | 0.5 | 1.1 | 1.1 | missed |"]
 
 
 def test_cost_that_grows_faster_than_the_size_is_marked():

@@ -4,7 +4,14 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from tests.benchmarks.specs import BFLOAT16, FLOAT32, Spec
-from tests.benchmarks.targets import KERAS_1, KERAS_32, TWO_DEVICES, TWO_WORKERS
+from tests.benchmarks.targets import (
+    KERAS_1,
+    KERAS_32,
+    ONE_BY_ONE,
+    TEACHER_IN_BFLOAT16,
+    TWO_DEVICES,
+    TWO_WORKERS,
+)
 from tests.benchmarks.workloads import WORKLOADS
 
 # Workloads whose contenders alternate, because a target compares them.
@@ -23,8 +30,11 @@ class Entries:
         self._given: dict[str, Any] = {"prepared": prepared, "turn_secs": turn_secs}
         self._search = search
 
-    def of(self, names: Sequence[str], *, bfloat16: bool) -> list[Spec]:
-        """Those of a contest, of the workloads that are asked for."""
+    def of(self, names: Sequence[str], *, short: bool) -> list[Spec]:
+        """Those of a contest, of the workloads that are asked for.
+
+        The short ones are without bfloat16, and without other ways of ours.
+        """
         makers = {
             "W1": self._w1,
             "W3": self._w3,
@@ -32,15 +42,32 @@ class Entries:
             "W7": lambda name: self._plain(name, "ours", "keras", "floor"),
         }
         specs = [spec for name in names for spec in makers.get(name, self._usual)(name)]
-        if bfloat16 and "W1" in names:
+        if short:
+            return specs
+        if "W1" in names:
+            teacher = f"teacher.precision='{BFLOAT16}'"
+            specs.append(self._ours("W1", TEACHER_IN_BFLOAT16, teacher))
             specs += self._usual("W1", precision=BFLOAT16)
             specs.append(self.matmul(BFLOAT16))
+        if "W3" in names:
+            specs.append(self._ours("W3", ONE_BY_ONE))
         return specs
 
     def matmul(self, precision: str = FLOAT32) -> Spec:
         """The peak, which is nobody's workload; it is shown with W1."""
         return Spec(
             workload="W1", contender="matmul", precision=precision, **self._given
+        )
+
+    def _ours(self, name: str, label: str, *settings: str, **more: Any) -> Spec:
+        """Of the trainer in another way than the workload's own."""
+        return Spec(
+            workload=name,
+            contender="ours",
+            label=label,
+            settings=settings,
+            **more,
+            **self._given,
         )
 
     def _plain(
@@ -75,12 +102,10 @@ class Entries:
         ]
 
     def _w6(self, name: str) -> list[Spec]:
-        two = "runtime.logical_cpus=2"
-        ours: dict[str, Any] = {"workload": name, "contender": "ours", **self._given}
         return [
-            Spec(**ours),
-            Spec(**ours, label=TWO_DEVICES, settings=[two]),
-            Spec(**ours, label=TWO_WORKERS, num_workers=2),
+            *self._plain(name, "ours"),
+            self._ours(name, TWO_DEVICES, "runtime.logical_cpus=2"),
+            self._ours(name, TWO_WORKERS, num_workers=2),
             # Of Keras 3 under a strategy, XLA and several steps an execution fail.
             self._keras(
                 name,

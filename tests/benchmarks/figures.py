@@ -20,6 +20,11 @@ def row(spec: Spec, facts: Mapping[str, Any], side: Sequence[Turn]) -> dict[str,
     if "all_reduce_secs" in found[0]:
         share = statistics.median(e["all_reduce_secs"] / e["secs"] for e in found)
         counted["all_reduce_share"] = share
+    if "compiled" in facts:
+        counted["part_secs"] = {
+            part: statistics.median(each[f"{part}_secs"] for each in found)
+            for part in facts["compiled"]
+        }
     workload, precision, contender = spec.key
     return {
         "workload": workload,

@@ -63,7 +63,10 @@ def _contender(row: Mapping[str, Any]) -> str:
         notes.append(f"{tuning['steps_per_execution']} at a time")
         notes.append("tf.data" if tuning["tf_data"] else "arrays")
     if "compiled" in row:
-        notes += [f"{part}: {how or 'no XLA'}" for part, how in row["compiled"].items()]
+        notes += [
+            f"{part} {1000 * row['part_secs'][part]:.3g} ms ({how or 'no XLA'})"
+            for part, how in row["compiled"].items()
+        ]
     if "all_reduce_share" in row:
         notes.append(f"all-reduce {row['all_reduce_share']:.0%}")
     return ", ".join(notes)

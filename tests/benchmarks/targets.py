@@ -11,6 +11,8 @@ Rows = Mapping[Key, Mapping[str, Any]]
 
 KERAS_32, KERAS_1 = "keras, 32 steps an execution", "keras, 1 step an execution"
 TWO_DEVICES, TWO_WORKERS = "ours, 2 devices", "ours, 2 workers"
+TEACHER_IN_BFLOAT16 = "ours, teacher in bfloat16"
+ONE_BY_ONE = "ours, one step a program"
 START = "start"  # the workload of rows that are commands
 IMPORT, PRINT = "import of trainer.config", "python -m trainer config"
 
@@ -127,7 +129,11 @@ TARGETS = (
 
 def judged(target: Target, rows: Rows) -> Verdict:
     """The verdict on what the rows hold; figures are medians already."""
-    value = _value(target, rows)
+    return judged_value(target, _value(target, rows))
+
+
+def judged_value(target: Target, value: float | None) -> Verdict:
+    """The verdict on a figure; None was not measured."""
     if value is None:
         return Verdict(target=target, value=None, verdict="not measured")
     is_met = value <= target.bound if target.at_most else value >= target.bound

@@ -100,7 +100,7 @@ def measured(names: Sequence[str], effort: Effort) -> dict[str, Any]:
         entries = Entries(prepared, turn_secs=effort.turn_secs, search=search)
         for contest in CONTESTS:
             chosen = [name for name in contest if name in names]
-            specs = entries.of(chosen, bfloat16=not effort.short)
+            specs = entries.of(chosen, short=effort.short)
             if specs and not rows:
                 specs.append(entries.matmul())
             rows |= {spec.key: row for spec, row in _contest(specs, effort)}
