@@ -166,7 +166,7 @@ def taught(opened: stages.Session, seed: int = 0) -> learner.Training:
     """The training of the student of a seed, as its stage plans it."""
     model = opened.build("student", seed)
     if not opened.config.distill.is_cached:
-        return distillation(opened, model, online(opened.teachers), seed)
+        return distillation(opened, model, online(opened, opened.teachers), seed)
     targets = caches.opened(opened)
     signals = targets.signals(temperature=opened.config.distill.temperature)
     return distillation(opened, model, signals, seed, beside=targets)

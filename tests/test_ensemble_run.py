@@ -125,7 +125,7 @@ def test_the_student_is_taught_by_the_average_at_the_temperature(session, monkey
 
     monkeypatch.setattr("trainer.core.distillation", record)
     student = session.build("student", 0)
-    distillation(session, student, online(session.teachers), 0)
+    distillation(session, student, online(session, session.teachers), 0)
     rows = session.validation.read(np.arange(8))
     targets = seen["signal"]({"input": rows})
     temperature = seen["temperature"]

@@ -35,7 +35,7 @@ def test_students_see_the_transfer_split_and_the_teacher_all(tmp_path, tfds_dir)
     run = runs.session(settings, tmp_path / "workdir", strategy_of(1))
     model = run.build("student", 0)
     teacher = supervised(run, "teacher", model, settings.teacher.train, "")
-    student = distillation(run, model, online([model]), 0)
+    student = distillation(run, model, online(run, [model]), 0)
     baseline = alone(run, model, 0)
 
     assert teacher.examples.ids.tolist() == list(range(1000))

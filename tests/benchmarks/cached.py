@@ -75,7 +75,9 @@ def _turns(session: Callable[..., Session], folder: pathlib.Path) -> None:
         beside = caches.opened(run) if name == "cached" else None
         temperature = run.config.distill.temperature
         signals = (
-            beside.signals(temperature=temperature) if beside else online(run.teachers)
+            beside.signals(temperature=temperature)
+            if beside
+            else online(run, run.teachers)
         )
         training = distillation(run, model, signals, 0, beside=beside)
         steps[name] = learner.start(run, training).compiled

@@ -18,6 +18,7 @@ from tests.benchmarks import flops
 from tests.benchmarks.keras_models import Pair
 from tests.benchmarks.ready import Ready, process_secs, repeated
 from tests.benchmarks.workloads import Workload
+from trainer import models
 
 _NUM_BATCHES = 4
 _SIZES = (1024, 2048)  # of the square matrices of which the quickest counts
@@ -103,11 +104,17 @@ def _batches(pair: Pair, workload: Workload) -> dict[str, tf.Tensor]:
 
 
 def _teacher_runs(teacher: keras.Model, inputs: tf.Tensor) -> Mapping[str, Run]:
-    def answer(i: tf.Tensor) -> tf.Tensor:
-        logits = teacher(inputs[i], training=False)
+    def answer(model: keras.Model, i: tf.Tensor) -> tf.Tensor:
+        logits = model(inputs[i], training=False)
         return tf.reduce_sum(tf.cast(logits, tf.float32))
 
-    return {"": _loop(answer, xla=False), "XLA": _loop(answer, xla=True)}
+    whole = functools.partial(answer, teacher)
+    runs = {"": _loop(whole, xla=False), "XLA": _loop(whole, xla=True)}
+    folded = models.folded(teacher)
+    if folded is not teacher:
+        fewer = functools.partial(answer, folded)
+        runs["BatchNorm folded"] = _loop(fewer, xla=False)
+    return runs
 
 
 def _student_runs(pair: Pair, batches: dict[str, tf.Tensor]) -> Mapping[str, Run]:

@@ -96,7 +96,7 @@ def _training(
     teacher = session.build("teacher", section.seed)
     teacher.trainable = False
     student = session.build("student", seed)
-    signals = online([teacher])
+    signals = online(session, [teacher])
     training = distillation(session, student, signals, seed)
     return training, teacher
 

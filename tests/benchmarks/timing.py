@@ -63,7 +63,7 @@ def steps(session: Session) -> Timer:
     teacher = session.build("teacher", section.seed)
     teacher.trainable = False
     student = session.build("student", seed)
-    training = distillation(session, student, online([teacher]), seed)
+    training = distillation(session, student, online(session, [teacher]), seed)
     learning = learner.start(session, training)
     learning.compiled.run(1)
     first_step_at = time.time()

@@ -219,7 +219,8 @@ class Examination:
         yield from self._try_out(self._distillation())
         for role, model in self._teachers.items():
             name = role if len(self._teachers) > 1 else "the teacher"
-            yield f"of {name} a replica keeps {trial.footprint(model, {}).text}"
+            kept = trial.frozen_footprint(self._session, model)
+            yield f"of {name} a replica keeps {kept.text}"
         if self._config.finetune:
             seed = self._config.seeds[0]
             for line in self._try_out(from_labels(self._session, self._student, seed)):
@@ -234,7 +235,7 @@ class Examination:
         """Of the student, by live teachers or by blank answers of a cache's form."""
         session, seed = self._session, self._config.seeds[0]
         if not self._building:
-            signals = online([*self._teachers.values()])
+            signals = online(session, [*self._teachers.values()])
             return distillation(session, self._student, signals, seed)
         blank = BlankTargets(
             [caches.answer_format(session)] * len(self._teachers),

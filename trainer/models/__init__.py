@@ -3,6 +3,7 @@
 from trainer.models.build import build
 from trainer.models.dropout import Dropout, dropout_keys
 from trainer.models.fingerprint import fingerprint
+from trainer.models.folding import folded
 from trainer.models.head import head, head_alone
 from trainer.models.inputs import Inputs
 from trainer.models.saved import alone
@@ -15,6 +16,7 @@ __all__ = [
     "build",
     "dropout_keys",
     "fingerprint",
+    "folded",
     "head",
     "head_alone",
     "load_weights",

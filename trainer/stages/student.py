@@ -54,15 +54,17 @@ def lessons(session: Session) -> Callable[[int], Training]:
             temperature = session.config.distill.temperature
             signals = taught_by.signals(temperature=temperature)
         else:
-            signals = online(session.teachers)
+            signals = online(session, session.teachers)
         return distillation(session, model, signals, seed, beside=taught_by)
 
     return taught
 
 
-def online(teachers: Sequence[keras.Model]) -> list[core.TeacherSignal]:
+def online(
+    session: Session, teachers: Sequence[keras.Model]
+) -> list[core.TeacherSignal]:
     """The signals of frozen teachers that run in each step."""
-    return [soft_targets.online(teacher) for teacher in teachers]
+    return [soft_targets.online(session.folded(teacher)) for teacher in teachers]
 
 
 def distillation(

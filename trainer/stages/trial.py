@@ -121,6 +121,13 @@ def footprint(
     )
 
 
+def frozen_footprint(session: Session, teacher: keras.Model) -> Footprint:
+    """Of a frozen teacher, and of what answers in its place and has weights of it."""
+    variables = [*teacher.variables, *session.folded(teacher).variables]
+    weights = memory.num_bytes({id(v): v for v in variables}.values())
+    return Footprint(weights=weights, gradients=0, slots=0, averages=0)
+
+
 def pipeline_rate(session: Session, attempt: Training) -> float:
     """Examples a second of a training's input pipeline alone, without a model."""
     iterator = iter(learners.batches(session, attempt, 0))

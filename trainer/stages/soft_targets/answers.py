@@ -41,7 +41,7 @@ class Answers:
         )
         self._num_replicas = len(session.strategy.extended.worker_devices)
         self._batch_size = session.config.runtime.teacher_batch_size
-        self._step = self._compile(teacher)
+        self._step = self._compile(session.folded(teacher))
 
     def of_shard(
         self, shard: Shard, views: Sequence[int], advance: Callable[[int], object]
