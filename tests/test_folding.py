@@ -118,6 +118,7 @@ def test_every_folded_network_gives_the_same_logits(name):
     check_network(name)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("precision", ["mixed_bfloat16", "mixed_float16"])
 def test_half_precision_is_as_near_to_float32_as_without(precision):
     exact, half = (
