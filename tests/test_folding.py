@@ -170,6 +170,11 @@ def of_the_batch():
     return drawn(keras.Model(image_, BatchNormalization()(x, training=True)))
 
 
+def called_by_name():
+    x = keras.layers.Conv2D(5, 3)(image_ := image())
+    return drawn(keras.Model(image_, BatchNormalization()(inputs=x)))
+
+
 def adapted():
     layer = keras.layers.Dense(5)
     model = graph(image(), layer, BatchNormalization())
@@ -197,7 +202,12 @@ def adapted():
         lambda: graph(image(), keras.layers.Conv2D(5, 3), OwnNormalisation()),
         lambda: graph(image(), BatchNormalization(), keras.layers.Conv2D(5, 3)),
         *(of_two_uses, of_two_outputs, of_a_shared_layer),
-        *(of_a_shared_normalisation, of_the_batch, adapted),
+        *(
+            of_a_shared_normalisation,
+            of_the_batch,
+            called_by_name,
+            adapted,
+        ),
     ],
 )
 def test_what_would_not_be_the_same_stays(made):
@@ -214,6 +224,15 @@ def test_networks_within_networks_are_folded_too():
     model = graph(image(), inside, keras.layers.Conv2D(4, 3), BatchNormalization())
     result = models.folded(model)
     assert (num_normalisations(model), num_normalisations(result)) == (2, 0)
+    assert_near(answers(result, images()), answers(model, images()))
+
+
+def test_layers_may_be_called_by_name():
+    x = BatchNormalization()(keras.layers.Conv2D(5, 3)(image_ := image()))
+    attention = keras.layers.MultiHeadAttention(num_heads=2, key_dim=3)
+    model = drawn(keras.Model(image_, attention(query=x, value=x)))
+    result = models.folded(model)
+    assert (num_normalisations(model), num_normalisations(result)) == (1, 0)
     assert_near(answers(result, images()), answers(model, images()))
 
 

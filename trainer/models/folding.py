@@ -48,10 +48,8 @@ def folded(model: keras.Model) -> keras.Model:
             return layer
         return _with_bias(layer)
 
-    def call(
-        layer: keras.Operation, x: keras.KerasTensor, *more: object, **kwargs: object
-    ) -> keras.KerasTensor:
-        return x if id(layer) in gone else layer(x, *more, **kwargs)
+    def call(layer: keras.Operation, *args: object, **kwargs: object) -> object:
+        return args[0] if id(layer) in gone else layer(*args, **kwargs)
 
     result = keras.models.clone_model(graph, clone_function=copy, call_function=call)
     for name, normalisation in normalisations.items():
@@ -80,7 +78,9 @@ def _foldable(
         normalisation = node.operation
         if type(normalisation) is not keras.layers.BatchNormalization:
             continue
-        [x] = node.input_tensors
+        if not node.arguments.args:  # called by the names of its arguments
+            continue
+        x = node.arguments.args[0]
         layer = sources[id(x)]
         if (
             uses[id(x)] == calls[layer.name] == calls[normalisation.name] == 1
