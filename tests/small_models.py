@@ -61,3 +61,11 @@ def convolution(
             window = x[:, row : row + size, column : column + size]
             out[:, i, j] = np.tensordot(window, kernel, axes=3) + bias
     return out
+
+
+def num_normalisations(model: keras.Model) -> int:
+    """The layers of BatchNormalization in a model and in networks within it."""
+    return sum(
+        isinstance(layer, keras.layers.BatchNormalization)
+        for layer in model._flatten_layers()
+    )

@@ -5,9 +5,11 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from tests import runs
 from tests.conftest import strategy_of
+from tests.small_models import num_normalisations
 from tests.test_applications import SMALL, SMALLEST_OF_THEIR_KIND, build, randomise
-from trainer import models, soft_targets
+from trainer import config, models, soft_targets
 
 # What is left of a network's normalisations: those after a sum or a concatenation.
 LEFT = {
@@ -36,12 +38,6 @@ def assert_near(result, expected):
     """Equal but for the rounding of sums whose terms cancel."""
     largest = np.abs(expected).max()
     np.testing.assert_allclose(result, expected, rtol=0, atol=1e-5 * largest)
-
-
-def num_normalisations(model):
-    return sum(
-        isinstance(layer, BatchNormalization) for layer in model._flatten_layers()
-    )
 
 
 def image():
@@ -95,7 +91,14 @@ def test_the_folded_layer_is_numpys_normalisation_of_the_layer(
     assert_near(answers(result, images()), expected)
 
 
-def check_network(name):
+@pytest.mark.parametrize(
+    "name",
+    [
+        *SMALL,
+        *(pytest.param(n, marks=pytest.mark.slow) for n in SMALLEST_OF_THEIR_KIND),
+    ],
+)
+def test_a_folded_network_gives_the_same_logits(name):
     model = build(name, size=71 if name in LEFT else None)
     randomise(model)
     shape = (4, *model.input_shape[1:])
@@ -105,17 +108,6 @@ def check_network(name):
     assert error < 1e-4 * np.abs(expected).max()
     if name in LEFT:
         assert (num_normalisations(model), num_normalisations(result)) == LEFT[name]
-
-
-@pytest.mark.parametrize("name", SMALL)
-def test_a_folded_network_gives_the_same_logits(name):
-    check_network(name)
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("name", SMALLEST_OF_THEIR_KIND)
-def test_every_folded_network_gives_the_same_logits(name):
-    check_network(name)
 
 
 @pytest.mark.slow
@@ -273,6 +265,15 @@ def test_the_model_stays_as_it_is(tmp_path):
     # What nothing is folded into is in memory once.
     assert result.layers[-1] is model.layers[-1]
     assert not result.layers[1].trainable
+
+
+def test_the_students_of_a_run_share_the_folded_teacher(tmp_path):
+    settings = config.load("configs/mnist_mini.toml", [])
+    session = runs.session(settings, tmp_path, strategy_of(1))
+    teacher = graph(image(), keras.layers.Conv2D(5, 3), BatchNormalization())
+    assert num_normalisations(session.folded(teacher)) == 0
+    # Layers keep all graphs that they are in: another would stay in memory too.
+    assert session.folded(teacher) is session.folded(teacher)
 
 
 @pytest.mark.parametrize("num_replicas", [1, 2])

@@ -13,6 +13,7 @@ import keras
 import tensorflow as tf
 
 from tests.benchmarks.ready import repeated
+from tests.small_models import num_normalisations
 from trainer import models
 from trainer.config import ApplicationOptions
 
@@ -53,7 +54,7 @@ def _row(name: str, precision: str) -> str:
     times = [[turn()["secs"] for turn in turns] for _ in range(_NUM_TURNS)]
     whole, fewer = (1000 * statistics.median(side) for side in zip(*times, strict=True))
     ratios = [before / after for before, after in times]
-    count, left = _num_normalisations(teacher), _num_normalisations(folded)
+    count, left = num_normalisations(teacher), num_normalisations(folded)
     return (
         f"| {name} | {precision} | {count} | {count - left} "
         f"| {whole:.1f} | {fewer:.1f} "
@@ -71,12 +72,6 @@ def _turns(model: keras.Model) -> Callable[[], dict[str, float]]:
 
     run(1)
     return repeated(run, turn_secs=_TURN_SECS)
-
-
-def _num_normalisations(model: keras.Model) -> int:
-    return sum(
-        isinstance(layer, keras.layers.BatchNormalization) for layer in model.layers
-    )
 
 
 if __name__ == "__main__":

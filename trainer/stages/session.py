@@ -213,9 +213,18 @@ class Session:
         )
 
     def folded(self, teacher: keras.Model) -> keras.Model:
-        """What answers in the place of a frozen teacher, with fewer operations."""
-        with self.strategy.scope():
-            return models.folded(teacher)
+        """What answers in the place of a frozen teacher, with fewer operations.
+
+        The same each time: the layers that both share would keep each in memory.
+        """
+        if teacher not in self._folded:
+            with self.strategy.scope():
+                self._folded[teacher] = models.folded(teacher)
+        return self._folded[teacher]
+
+    @functools.cached_property
+    def _folded(self) -> dict[keras.Model, keras.Model]:
+        return {}
 
     def precision(self, role: str) -> str:
         """The Keras dtype policy of the model in a role."""
