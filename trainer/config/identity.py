@@ -5,6 +5,7 @@ import json
 import re
 from typing import Any
 
+from trainer.config.earlier import without_later
 from trainer.config.schema import Config
 
 # A run may move to other devices and disks, be asked for more when its models are
@@ -35,15 +36,12 @@ def recorded(config: Config) -> dict[str, Any]:
 
 def identity(settings: dict[str, Any]) -> dict[str, Any]:
     """The settings that a resumed run must share: {"section.field": value}."""
-    flat = flatten(settings)
+    flat = without_later(flatten(settings))
     kind = str(flat.get("data.dataset", "")).partition(":")[0]
     movable = list(_MOVABLE)
     if kind in ("folder", "csv", "npz"):
         # Files give the same batches from memory and from disk.
         movable += ["data.memory_budget_bytes", "data.shuffle_window"]
-    if not flat.get("data.transfer_split"):
-        # So it is in runs that began before there was this setting.
-        movable.append("data.transfer_split")
     for path in ("data.dataset", "data.unlabeled.dataset"):
         if str(flat.get(path)).startswith("folder:"):
             # It may move too: the run keeps a list of what is in it.
