@@ -7,6 +7,7 @@ from trainer.models.folding import folded
 from trainer.models.head import head, head_alone
 from trainer.models.inputs import Inputs
 from trainer.models.saved import alone
+from trainer.models.saving import check_saving
 from trainer.models.weights import load_weights
 
 __all__ = [
@@ -14,6 +15,7 @@ __all__ = [
     "Inputs",
     "alone",
     "build",
+    "check_saving",
     "dropout_keys",
     "fingerprint",
     "folded",

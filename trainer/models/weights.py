@@ -136,6 +136,7 @@ def _shapes(path: str) -> _Shapes:
             tuple(content[name].shape)
             for name in names
             if isinstance(content[name], h5py.Dataset)
-            and not name.startswith("optimizer/")
+            # A compiled model, also one inside, keeps the state of its optimizer.
+            and "optimizer" not in name.split("/")
             and "seed_generator" not in name
         ]

@@ -3,6 +3,7 @@
 from trainer import distribution, models, optimizers
 from trainer.config import TrainConfig
 from trainer.stages.learner import augmentation
+from trainer.stages.saving import check_saving
 from trainer.stages.session import Session
 from trainer.stages.soft_targets import caches
 
@@ -11,13 +12,15 @@ def check(session: Session) -> None:
     """Builds what a whole run builds, and trains nothing.
 
     Raises:
-      ConfigError: a model, its weights, its batch size, its schedule, how it sees
-        the data or what is to be cached cannot be used.
+      ConfigError: a model, what is saved of it, its weights, its batch size, its
+        schedule, how it sees the data or what is to be cached cannot be used.
       DataError: the dataset, a split or the students' share of it cannot be used.
     """
     config = session.config
     for role, teacher in config.teachers.items():
         session.build(role, teacher.seed)
+    for network in config.networks:
+        check_saving(session, network)
     student = session.build("student", config.seeds[0])
     if config.student.weights:
         weights = session.file(config.student.weights)

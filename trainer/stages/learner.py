@@ -11,6 +11,7 @@ from etils import epath
 from trainer import console, core, data, distribution, models, optimizers, step
 from trainer.checkpoint import Checkpoints, Position, latest_position
 from trainer.config import DataConfig, TrainConfig
+from trainer.stages.saving import check_saving
 from trainer.stages.session import Session
 from trainer.workdir import CHECKPOINTS
 
@@ -40,6 +41,12 @@ class Training:
     def title(self) -> str:
         """Its name on the terminal."""
         return f"{self.role.replace('_', ' ')} seed {self.seed}"
+
+    @property
+    def network(self) -> str:
+        """The section of its model, such as "student"."""
+        owner = self.setting.removesuffix(".train").removesuffix(".head")
+        return "student" if owner == "finetune" else owner
 
     @property
     def num_steps(self) -> int:
@@ -77,6 +84,8 @@ def start(session: Session, training: Training) -> Learner:
     # Before the batches are made: they start at the restored step. The chief chooses,
     # because a disk that machines share may show them different files for a while.
     latest = session.workers.from_chief(checkpoints.latest_step)
+    if not latest:
+        check_saving(session, training.network)
     position = checkpoints.restore(latest) if latest else Position()
     if position.step and session.workers.is_chief:
         console.say(f"{training.title} goes on from step {position.step}")
@@ -106,11 +115,10 @@ def _update(session: Session, training: Training) -> optimizers.Update:
     if training.weights and session.workers.from_chief(
         lambda: latest_position(folder).step == 0
     ):
-        owner = training.setting.removesuffix(".train").removesuffix(".head")
         models.load_weights(
             training.model,
             session.file(training.weights),
-            setting=f"{owner}.weights",
+            setting=f"{training.network}.weights",
         )
     # After the weights, since averages start from them.
     with session.strategy.scope():

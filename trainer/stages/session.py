@@ -201,16 +201,25 @@ class Session:
         return models.build(
             section.model,
             options,
-            inputs=models.Inputs(
-                shape=self.source.input_shape,
-                mean_and_variance=self.source.mean_and_variance,
-                image_size=section.image_size,
-            ),
+            inputs=self.inputs(role),
             num_classes=len(self.source.class_names),
             seed=seed,
             precision=precision or self.precision(role),
             setting=role if role in self.config.teachers else "student",
         )
+
+    def inputs(self, role: str) -> models.Inputs:
+        """What the model in a role is given."""
+        return models.Inputs(
+            shape=self.source.input_shape,
+            mean_and_variance=self.source.mean_and_variance,
+            image_size=self._section(role).image_size,
+        )
+
+    @functools.cached_property
+    def savable(self) -> set[str]:
+        """The sections whose models are known to come back from their files."""
+        return set()
 
     def folded(self, teacher: keras.Model) -> keras.Model:
         """What answers in the place of a frozen teacher, with fewer operations.

@@ -6,6 +6,7 @@ from trainer import core, data, models
 from trainer.config import TrainConfig
 from trainer.stages import training
 from trainer.stages.learner import Training
+from trainer.stages.saving import check_saving
 from trainer.stages.session import Session
 from trainer.workdir import FINISHED, LAST
 
@@ -64,6 +65,7 @@ def _finish(session: Session, role: str) -> None:
     folder = session.folder(role, section.seed)
     if training.is_finished(session, folder):
         return
+    check_saving(session, role)
     weights = section.weights
     if section.head:
         weights = _train_head(session, role, section.head)

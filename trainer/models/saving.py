@@ -1,0 +1,124 @@
+"""A model of a user's own code is written and read back before it is trained."""
+
+import pathlib
+import re
+import tempfile
+import warnings
+from collections.abc import Callable
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from trainer.config import ConfigError
+from trainer.models.weights import load_weights
+
+_REASON_CHARACTERS = 200
+
+
+def check_saving(
+    build: Callable[[], keras.Model], examples: np.ndarray, *, setting: str
+) -> None:
+    """Writes a model of `build`, reads the file in both ways, and compares.
+
+    A file is read as a whole model, by others, and as weights of a model that `build`
+    gives, by later stages. `examples` [4, ...] are what the models are asked about;
+    `setting` names the model's section.
+
+    Raises:
+      ConfigError: the model cannot be written or read, or comes back as another one.
+    """
+    model = build()
+    _fill(model)
+    with tempfile.TemporaryDirectory(prefix="alambic-") as folder:
+        path = pathlib.Path(folder, "model.keras")
+        # Keras tells most of what goes wrong here by an exception of a user's own code,
+        # which may be of any kind.
+        try:
+            model.save(path)
+        except Exception as error:
+            raise _refusal(setting, "cannot be written", error) from error
+        try:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore", UserWarning)
+                whole = keras.models.load_model(path, compile=False)
+        except Exception as error:
+            raise _refusal(setting, "cannot be read back", error) from error
+        again = build()
+        load_weights(again, str(path), setting=f"{setting}.model, written to a file,")
+        size = path.stat().st_size
+    for other in (whole, again):
+        _compare(model, other, examples, setting=setting, num_bytes=size)
+
+
+def _fill(model: keras.Model) -> None:
+    """Moves all weights a little, to where no initializer would put them again."""
+    rng = np.random.default_rng(0)
+    for variable in _weights(model):
+        # Upwards, since variances are positive.
+        step = rng.uniform(0.002, 0.012, variable.shape)
+        variable.assign(_numpy(variable) + step)
+
+
+def _weights(model: keras.Model) -> list[keras.Variable]:
+    """What training moves, and statistics: numbers, but for those given to a layer."""
+    given = {
+        id(variable)
+        for layer in model._flatten_layers(include_self=False)
+        if isinstance(layer, keras.layers.Normalization)
+        for variable in layer.variables
+    }
+    return [
+        variable
+        for variable in model.variables
+        if keras.backend.is_float_dtype(variable.dtype) and id(variable) not in given
+    ]
+
+
+def _compare(
+    model: keras.Model,
+    other: keras.Model,
+    examples: np.ndarray,
+    *,
+    setting: str,
+    num_bytes: int,
+) -> None:
+    before, after = _weights(model), _weights(other)
+    if len(before) != len(after):
+        raise _refusal(
+            setting,
+            f"has {len(before)} weights, and {len(after)} when read back from its file",
+        )
+    for variable, read in zip(before, after, strict=True):
+        if not np.array_equal(_numpy(variable), _numpy(read)):
+            raise _refusal(
+                setting, f"comes back with other values of {variable.path} from a file"
+            )
+    expected, given = (_numpy(net(examples, training=False)) for net in (model, other))
+    if not np.allclose(expected, given, rtol=1e-4, atol=1e-4, equal_nan=True):
+        raise _refusal(
+            setting,
+            "gives other logits when read back from its file, by up to "
+            f"{np.max(np.abs(expected - given)):.3g}",
+        )
+
+
+def _numpy(value: keras.Variable | tf.Tensor) -> np.ndarray:
+    array: np.ndarray = keras.ops.convert_to_numpy(value)
+    return array
+
+
+def _refusal(setting: str, problem: str, error: Exception | None = None) -> ConfigError:
+    reason = f": {_reason(error)}" if error else ""
+    return ConfigError(
+        f"{setting}.model must be a model that can be saved before it is trained, got "
+        f"one that {problem}{reason}; give each class of yours a get_config, and "
+        "register it with @keras.saving.register_keras_serializable()"
+    )
+
+
+def _reason(error: Exception) -> str:
+    """The sentence of Keras's pages that names the class."""
+    text = " ".join(str(error).split()) or type(error).__name__
+    missing = re.search(r"Could not locate class '[^']*'", text)
+    return missing[0] if missing else text[:_REASON_CHARACTERS]

@@ -1,0 +1,52 @@
+"""Models of a user's own code are known to be savable before their first step."""
+
+import functools
+
+from trainer import models, workdir
+from trainer.config import ConfigError, SavedOptions, StudentConfig, TeacherConfig
+from trainer.stages.session import Session
+
+
+def check_saving(session: Session, network: str) -> None:
+    """Looks whether the model of a section, "teacher" say, comes back from its file.
+
+    The chief looks, once in a workdir: not where a training of the section has left
+    something there. Models of known architectures are not looked at.
+
+    Raises:
+      ConfigError: it does not, on every worker.
+    """
+    section = session.config.networks[network]
+    if network in session.savable or not _is_users_own(section):
+        return
+    problem = session.workers.from_chief(
+        functools.partial(_problem, session, network, section)
+    )
+    if problem:
+        raise ConfigError(problem)
+    session.savable.add(network)
+
+
+def _is_users_own(section: TeacherConfig | StudentConfig) -> bool:
+    options = section.options
+    if isinstance(options, SavedOptions):
+        return options.is_keras_file
+    return ":" in section.model
+
+
+def _problem(
+    session: Session, network: str, section: TeacherConfig | StudentConfig
+) -> str:
+    """The reason why a model cannot be saved; "" where it can, or has been."""
+    kinds = {"student", "baseline", "finetune"}
+    if isinstance(section, TeacherConfig):
+        kinds = {"teacher", "teacher_head"}
+    if kinds.intersection(path.split("/")[0] for path in workdir.kept(session.path)):
+        return ""
+    seed = session.config.seeds[0]
+    build = functools.partial(session.build_alone, network, seed)
+    try:
+        models.check_saving(build, session.inputs(network).examples(), setting=network)
+    except ConfigError as error:
+        return str(error)
+    return ""
