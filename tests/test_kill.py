@@ -2,6 +2,8 @@
 
 import json
 import pathlib
+import re
+import shutil
 import signal
 import time
 
@@ -119,3 +121,61 @@ def test_an_interrupt_from_the_keyboard_ends_with_130_and_can_go_on(
         runs.start("teacher", config, tmp_path / "workdir", *LONG)
     )
     assert code == 0, err
+
+
+# The first file that tells what is being written, and those that have to be as an
+# undisturbed process leaves them; TensorFlow gives the graph of a SavedModel a new id.
+WRITTEN = {
+    "report": ("report/*.png", ["report/*"]),
+    "export": ("export/**/variables/*", ["export/**/variables/*", "export/*.json"]),
+    "registry": ("registry/small/.writing-*/*/*", ["registry/small/1/**/variables/*"]),
+}
+
+
+@pytest.mark.parametrize("name", WRITTEN)
+def test_killed_while_it_writes_it_ends_as_undisturbed(uninterrupted, tmp_path, name):
+    config, finished = uninterrupted
+    first, compared = WRITTEN[name]
+    ends = []
+    for is_disturbed in (False, True):
+        folder = tmp_path / f"disturbed-{is_disturbed}"
+        workdir = folder / "workdir"
+        shutil.copytree(finished, workdir)
+        shutil.rmtree(workdir / "report")
+        more = LONG
+        if name == "registry":
+            root = f"--set=registry.root={str(workdir / 'registry')!r}"
+            more = ("register", *LONG, root)
+        if is_disturbed:
+            kill_once_there(runs.start(name, config, workdir, *more), workdir, first)
+        code, _, err = runs.finish(runs.start(name, config, workdir, *more))
+        assert code == 0, err
+        assert not list(workdir.rglob(".writing-*"))
+        ends.append(
+            {
+                path.relative_to(workdir).as_posix(): untimed(path.read_bytes())
+                for pattern in compared
+                for path in workdir.glob(pattern)
+                if path.is_file()
+            }
+        )
+    undisturbed, disturbed = ends
+    assert undisturbed
+    assert disturbed == undisturbed
+
+
+def untimed(content: bytes) -> bytes:
+    """Without the measured times of a JSON file."""
+    return re.sub(rb'"ms_per_example": [^\n]*', b"", content)
+
+
+def kill_once_there(process, folder: pathlib.Path, pattern: str) -> None:
+    """Sends SIGKILL once there is a file of that name, half written or not."""
+    deadline = time.monotonic() + 240
+    while not any(path.is_file() for path in folder.glob(pattern)):
+        assert process.poll() is None, process.communicate()[1]
+        assert time.monotonic() < deadline
+        time.sleep(0.001)
+    process.send_signal(signal.SIGKILL)
+    process.communicate()
+    assert process.returncode == -signal.SIGKILL
