@@ -193,7 +193,7 @@ def test_exactly_one_length_is_asked_for(write, lengths, way_out):
         ("name", "3", "a string", "3"),
         ("name", "''", "other than empty", "''"),
         ("data.dataset", "{a = 1}", "a string", "{'a': 1}"),
-        ("data.image_size", "-1", "at least 0", "-1"),
+        ("data.image_size", "-1", "between 0 and 16384", "-1"),
         ("teacher.seed", "'3'", "a whole number", "'3'"),
         ("teacher.seed", "3.0", "a whole number", "3.0"),
         ("teacher.seed", "true", "a whole number", "True"),
@@ -210,8 +210,11 @@ def test_exactly_one_length_is_asked_for(write, lengths, way_out):
         ("distill.alpha", "1.5", "between 0 and 1", "1.5"),
         ("distill.alpha", "nan", "a finite number", "nan"),
         ("distill.temperature", "inf", "a finite number", "inf"),
-        ("distill.temperature", "0", "above 0", "0"),
+        ("distill.temperature", "0", "between 0.001 and 1000000.0", "0"),
         ("distill.temperature", "1" + "0" * 400, "a finite number", "1000"),
+        ("teacher.seed", "1" + "0" * 400, "a whole number of 64 bits", "1000"),
+        ("teacher.seed", "0x1" + "0" * 9999, "a whole number of 64 bits", "a number"),
+        ("data.data_dir", '"a\\u0000"', "text without the character NUL", "'a"),
         ("runtime.xla", "'yes'", "one of 'auto', 'on', 'off'", "'yes'"),
         ("runtime.xla", "true", "one of 'auto', 'on', 'off'", "True"),
         ("seeds", "3", "a list", "3"),
@@ -227,7 +230,7 @@ def test_a_bad_value_is_refused(minimal, setting, value, rule, got):
 def test_a_bad_value_in_the_file_is_refused_alike(write):
     path = write(MINIMAL, ("steps = 30", "steps = -30"))
     assert refusal(path) == (
-        f"{path}: student.train.steps must be at least 0, got -30; "
+        f"{path}: student.train.steps must be between 0 and 1000000000, got -30; "
         "change it in the file or with --set=student.train.steps=VALUE"
     )
 

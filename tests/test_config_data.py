@@ -78,7 +78,7 @@ def test_settings_of_the_kind_of_dataset_are_accepted(tmp_path, dataset, overrid
         (
             "csv:a",
             "data.memory_budget_bytes=-1",
-            "memory_budget_bytes must be at least",
+            "memory_budget_bytes must be between 0",
         ),
     ],
 )

@@ -302,7 +302,9 @@ def test_what_cannot_be_cross_validated_leaves_nothing(
 
 
 def test_two_folds_are_the_fewest(world):
-    with pytest.raises(ConfigError, match=r"crossval.folds must be at least 2, got"):
+    with pytest.raises(
+        ConfigError, match=r"crossval.folds must be between 2 and 1000, got"
+    ):
         config.load(str(world / "one.toml"), ["crossval.folds=1"])
 
 

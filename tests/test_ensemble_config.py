@@ -112,8 +112,8 @@ def test_the_command_line_sets_the_whole_list(write):
         ),
         (
             ("weight = 3", "weight = 0"),
-            "teacher.members[1].weight must be above 0, got 0; change it in the file "
-            "or with --set=teacher.members=VALUE",
+            "teacher.members[1].weight must be between 1e-30 and 1e+30, got 0; "
+            "change it in the file or with --set=teacher.members=VALUE",
         ),
         (
             ('weights = "there.keras"', "train = 3"),

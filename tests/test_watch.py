@@ -397,7 +397,7 @@ def test_what_is_gone_or_damaged_is_set_aside(root, tmp_path):
         ('export.role="baseline"', "export.role = 'student' or 'finetune', got"),
         ('data.unlabeled.split="train[:9]"', "a whole split in data.unlabeled.split"),
         ('data.unlabeled.dataset="mnist"', "data.unlabeled.dataset = 'folder:PATH'"),
-        ("watch.min_new=0", "watch.min_new must be at least 1"),
+        ("watch.min_new=0", "watch.min_new must be between 1"),
     ],
 )
 def test_a_section_that_cannot_be_used_is_refused(root, setting, rule):

@@ -7,12 +7,11 @@ nor a new model, nor a new shard of soft targets, has been for nothing.
 
 import contextlib
 import fnmatch
-import json
 from collections.abc import Iterator
 
 from etils import epath
 
-from trainer import files, workdir
+from trainer import files, json_text, workdir
 from trainer.rendezvous import PeerLostError
 from trainer.termination import StoppedError
 
@@ -74,7 +73,7 @@ def _forget(path: epath.Path) -> None:
 def _read(path: epath.Path) -> tuple[int, list[str] | None]:
     """How many starts were for nothing, and what there was at the last one."""
     try:
-        found = json.loads((path / _FILE).read_text(encoding="utf-8"))
+        found = json_text.parsed((path / _FILE).read_text(encoding="utf-8"))
         return int(found["in_vain"]), list(found["kept"])
     except (ValueError, TypeError, KeyError, OSError):
         return 0, None

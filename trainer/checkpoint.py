@@ -20,7 +20,7 @@ import numpy as np
 import tensorflow as tf
 from etils import epath
 
-from trainer import files
+from trainer import files, json_text
 
 _HEADER = "header"  # the array that holds run and position, as JSON
 
@@ -205,7 +205,7 @@ def _read(
 
 
 def _header(arrays: Mapping[str, np.ndarray]) -> dict[str, Any]:
-    header: dict[str, Any] = json.loads(str(arrays[_HEADER]))
+    header: dict[str, Any] = json_text.parsed(str(arrays[_HEADER]))
     return header
 
 

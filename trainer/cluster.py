@@ -14,6 +14,8 @@ import json
 import os
 from typing import Any
 
+from trainer import json_text
+
 _VARIABLE = "TF_CONFIG"
 _ALONE = "unset it to run on this machine alone"
 
@@ -107,7 +109,7 @@ def _indices(jobs: dict[str, list[str]], name: str) -> range:
 def _parse(text: str) -> tuple[dict[str, list[str]], str, int]:
     """The jobs of the cluster with their addresses; this task's job and index."""
     try:
-        settings: dict[str, Any] = dict(json.loads(text))
+        settings: dict[str, Any] = dict(json_text.parsed(text))
         cluster = dict(settings.get("cluster") or {})
         task = dict(settings.get("task") or {})
         jobs = {_renamed(job): tasks for job, tasks in cluster.items() if tasks}

@@ -6,6 +6,8 @@ import sys
 
 from absl import logging
 
+_MOST_CHARACTERS = 950  # of a sentence, whatever a user has typed
+
 
 def prepare() -> None:
     """Leaves out what libraries tell at every start; before TensorFlow is imported.
@@ -18,6 +20,28 @@ def prepare() -> None:
     logging.use_absl_handler()
     logging.set_verbosity(logging.WARNING)
     standard_logging.getLogger("tensorflow").setLevel(standard_logging.ERROR)
+
+
+def is_open() -> bool:
+    """Whether there is somewhere to print to; says so where there is not.
+
+    Files that are opened later would take the place of what was closed.
+    """
+    for name in ("stdout", "stderr"):
+        if getattr(sys, name) is None:
+            print(
+                f"trainer: {name} must be open, got a closed one; send it to /dev/null",
+                file=sys.stderr or sys.stdout,
+            )
+            return False
+    return True
+
+
+def shortened(sentence: str) -> str:
+    """The sentence, or its beginning and its end where it is very long."""
+    if len(sentence) <= _MOST_CHARACTERS:
+        return sentence
+    return f"{sentence[:600]} [...] {sentence[-300:]}"
 
 
 def say(sentence: str) -> None:

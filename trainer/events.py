@@ -9,7 +9,7 @@ from typing import Any
 import tqdm
 from etils import epath
 
-from trainer import files
+from trainer import files, json_text
 
 Copy = Callable[[int, dict[str, float]], None]  # takes a step and its metrics
 
@@ -50,15 +50,23 @@ class MetricsFile:
 
 
 def read_metrics(path: epath.Path) -> list[dict[str, Any]]:
-    """The complete lines of a metrics file; none where there is no file."""
+    """The complete lines of a metrics file; none where there is no file.
+
+    Raises:
+      StorageError: one of them is none of JSON.
+    """
     with files.reached(path):
-        text = path.read_text(encoding="utf-8") if path.exists() else ""
+        content = path.read_bytes() if path.exists() else b""
     lines = []
-    for line in text.splitlines():
+    # What follows the last end of a line was cut off by a kill or a full disk.
+    for number, line in enumerate(content.split(b"\n")[:-1], start=1):
         try:
-            lines.append(json.loads(line))
-        except ValueError:  # cut off by a kill or a full disk
-            break
+            lines.append(dict(json_text.parsed(line)))
+        except (ValueError, TypeError) as error:
+            raise files.StorageError(
+                f"{path}, line {number}, must hold the metrics of a step as JSON, got "
+                f"something else ({error}); remove the line"
+            ) from error
     return lines
 
 

@@ -7,7 +7,6 @@ nothing keeps two writers apart: a workdir there must have one writer.
 
 import contextlib
 import errno
-import json
 import os
 import pathlib
 import tempfile
@@ -15,6 +14,8 @@ from collections.abc import Iterator
 from typing import IO, Any, cast
 
 from etils import epath
+
+from trainer import json_text
 
 _WAY_OUT = "choose another --workdir"
 
@@ -250,22 +251,7 @@ def write_text(path: epath.Path, text: str) -> None:
 
 def write_json(path: epath.Path, value: Any) -> None:
     """Replaces the file at `path` by `value` as JSON that a person can read."""
-    write_text(path, _json_text(value, indent="") + "\n")
-
-
-def _json_text(value: Any, *, indent: str) -> str:
-    """Objects one key a line, lists of plain values on one line."""
-    inner = indent + "  "
-    if isinstance(value, dict) and value:
-        lines = [
-            f"{inner}{json.dumps(key)}: {_json_text(item, indent=inner)}"
-            for key, item in value.items()
-        ]
-        return "{\n" + ",\n".join(lines) + f"\n{indent}}}"
-    if isinstance(value, list) and any(isinstance(item, list | dict) for item in value):
-        lines = [inner + _json_text(item, indent=inner) for item in value]
-        return "[\n" + ",\n".join(lines) + f"\n{indent}]"
-    return json.dumps(value, allow_nan=False)
+    write_text(path, json_text.text(value) + "\n")
 
 
 def sync_folder(folder: epath.PathLike) -> None:

@@ -19,6 +19,8 @@ from trainer.verdict import CheckFailedError
 def main(argv: list[str]) -> int:
     """Runs one command; returns the exit code."""
     console.prepare()
+    if not console.is_open():
+        return UNUSABLE
     # Before TensorFlow is imported, whose threads would see it.
     with termination.sigterm_blocked():
         try:
@@ -27,6 +29,7 @@ def main(argv: list[str]) -> int:
             reason, code = _reason(error)
             if code == BUG:
                 traceback.print_exc()
+            reason = console.shortened(reason)
         except KeyboardInterrupt:
             reason = "interrupted; start the same command again to go on"
             code = INTERRUPTED

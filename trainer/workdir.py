@@ -3,14 +3,13 @@
 import contextlib
 import dataclasses
 import fnmatch
-import json
 import os
 import secrets
 import shutil
 
 from etils import epath
 
-from trainer import files
+from trainer import files, json_text
 from trainer.config import (
     Config,
     ConfigError,
@@ -109,7 +108,9 @@ def _answers(results: epath.Path, asked: EvaluateConfig) -> bool:
     # What a version without the section left is what its defaults ask for.
     wanted = dataclasses.asdict(EvaluateConfig())
     try:
-        wanted |= json.loads(results.read_text(encoding="utf-8")).get("evaluate", {})
+        wanted |= json_text.parsed(results.read_text(encoding="utf-8")).get(
+            "evaluate", {}
+        )
     except (AttributeError, TypeError, ValueError):
         return True  # damaged, which those tell who read all of it
     return wanted == dataclasses.asdict(asked)
@@ -241,7 +242,7 @@ def _holds_training(workdir: epath.Path) -> bool:
 
 def _read(path: epath.Path) -> dict[str, object]:
     try:
-        return dict(json.loads(path.read_text(encoding="utf-8")))
+        return dict(json_text.parsed(path.read_text(encoding="utf-8")))
     except (ValueError, TypeError, OSError) as error:
         raise ConfigError(
             f"{path} must be the config of an earlier run, got something else "

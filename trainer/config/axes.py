@@ -31,7 +31,7 @@ def axes(value: object, path: str) -> dict[str, Any]:
 
 
 def check_plain(value: object, path: str) -> None:
-    """Refuses what config.json cannot hold, or what would not equal itself.
+    """Refuses what files cannot hold, or what would not equal itself.
 
     Raises:
       ConfigError: it names the setting, which is `path` or below it.
@@ -42,6 +42,10 @@ def check_plain(value: object, path: str) -> None:
     elif isinstance(value, list):
         for i, item in enumerate(value):
             check_plain(item, f"{path}[{i}]")
+    elif type(value) is int and not -(2**63) <= value < 2**63:
+        raise broken(path, "a whole number of 64 bits", value)
+    elif isinstance(value, str) and "\0" in value:
+        raise broken(path, "text without the character NUL", value)
     elif type(value) not in (str, int, bool) and not (
         type(value) is float and math.isfinite(value)
     ):

@@ -4,7 +4,16 @@ import dataclasses
 from collections.abc import Mapping
 from typing import Annotated, Any
 
-from trainer.config.rules import FILLED, Count, OptionsOf, above, at_least, between
+from trainer.config.rules import (
+    FILLED,
+    MOST_PIXELS,
+    Count,
+    CountOrNone,
+    OptionsOf,
+    Pixels,
+    above,
+    between,
+)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -16,14 +25,16 @@ class NoAugmentOptions:
 class ShiftOptions:
     """Images move by whole pixels, drawn anew for each example and epoch."""
 
-    max_pixels: Count = 2  # largest shift along each axis; the border fills with 0
+    # Largest shift along each axis; the border fills with 0.
+    max_pixels: Annotated[int, between(1, MOST_PIXELS)] = 2
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class CropFlipOptions:
     """Images move by whole pixels, and half of them are mirrored."""
 
-    padding: Count = 4  # pixels of 0 around the image, of which a crop is taken
+    # Pixels of 0 around the image, of which a crop is taken.
+    padding: Annotated[int, between(1, MOST_PIXELS)] = 4
     flip: bool = True  # left and right; off for digits and letters
 
 
@@ -31,7 +42,7 @@ class CropFlipOptions:
 class InceptionCropOptions:
     """A part of the image is enlarged to the whole, and half of them are mirrored."""
 
-    min_area: Annotated[float, above(0), between(0, 1)] = 0.08  # of the image's area
+    min_area: Annotated[float, above(0, most=1)] = 0.08  # of the image's area
     flip: bool = True  # left and right; off for digits and letters
 
 
@@ -63,21 +74,19 @@ class DataConfig:
     transfer_split: str = ""  # what students learn from; "": data.train_split
     validation_split: Annotated[str, FILLED] = "train[90%:]"  # selects; never trains
     test_split: Annotated[str, FILLED] = "test"  # read once, at the end
-    image_size: Annotated[int, at_least(0)] = 0  # pixels a side; 0: as stored
+    image_size: Pixels = 0  # pixels a side; 0: as stored
     augment: str = "none"
     augment_options: Annotated[Any, OptionsOf("augment", AUGMENTATIONS)] = (
         NoAugmentOptions()
     )
-    exclude_labels: tuple[
-        Annotated[int, at_least(0)], ...
-    ] = ()  # not shown to students
+    exclude_labels: tuple[CountOrNone, ...] = ()  # not shown to students
     skip_corrupt: bool = False  # leave damaged images out of a folder's examples
     label_column: Annotated[str, FILLED] = "label"  # of a table
     feature_columns: tuple[str, ...] = ()  # of a table, in this order; (): all others
     unlabeled: UnlabeledConfig | None = None
     # Decoded images of all splits and of `unlabeled` together; above it they are read
     # when asked for.
-    memory_budget_bytes: Annotated[int, at_least(0)] = 4 * 2**30
+    memory_budget_bytes: Annotated[int, between(0, 2**60)] = 4 * 2**30
     shuffle_window: Count = 8192  # records of a set read when asked for, in memory
 
     @property

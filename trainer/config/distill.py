@@ -3,9 +3,10 @@
 import dataclasses
 from typing import Annotated, Literal
 
-from trainer.config.rules import Count, above, at_least, between
+from trainer.config.rules import Count, CountOrNone, between
 
-Temperature = Annotated[float, above(0)]
+# Its square is a factor of the loss, and it divides logits: float32 holds both.
+Temperature = Annotated[float, between(1e-3, 1e6)]
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -20,7 +21,7 @@ class DistillConfig:
     soft_targets: Literal["online", "cached"] = "online"
     soft_targets_dir: str = ""  # of the cache, which runs may share; "": in the workdir
     soft_targets_dtype: Literal["float16", "float32"] = "float32"  # of cached logits
-    top_k: Annotated[int, at_least(0)] = 0  # largest logits that are cached; 0: all
+    top_k: CountOrNone = 0  # largest logits that are cached; 0: all
     # At which a cache of the top k can be used, beside `temperature`.
     tail_temperatures: tuple[Temperature, ...] = ()
     views: Count = 1  # of each augmented image; epoch e shows view e modulo views

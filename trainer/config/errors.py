@@ -4,6 +4,8 @@ import difflib
 import re
 from collections.abc import Iterable
 
+_CHARACTERS = 200  # of a value in a message
+
 
 class ConfigError(ValueError):
     """A setting breaks a rule; the message names it, the rule, the value, a way out."""
@@ -35,7 +37,7 @@ def no_section(path: str, settings: object) -> ConfigError:
     setting = settable(path)
     way = f"{setting}=VALUE" if setting != path else f"{path}.FIELD=VALUE"
     return ConfigError(
-        f"{path} must be a section, got {settings!r}; "
+        f"{path} must be a section, got {shown(settings)}; "
         f"write {written} in the file, or --set={way}"
     )
 
@@ -45,9 +47,20 @@ def settable(path: str) -> str:
     return path.partition("[")[0]
 
 
+def shown(value: object) -> str:
+    """A value in a message: as Python writes it, and cut where it is long."""
+    try:
+        text = repr(value)
+    except ValueError:  # a number of thousands of digits
+        return "a number of thousands of digits"
+    if len(text) <= _CHARACTERS:
+        return text
+    return f"{text[:_CHARACTERS]}... ({len(text)} characters)"
+
+
 def broken(path: str, rule: str, value: object) -> ConfigError:
     """Says that the setting `path` "must be" + `rule`, and is not: it is `value`."""
     return ConfigError(
-        f"{path} must be {rule}, got {value!r}; "
+        f"{path} must be {rule}, got {shown(value)}; "
         f"change it in the file or with --set={settable(path)}=VALUE"
     )

@@ -19,6 +19,7 @@ from trainer.config.errors import (
     nearest,
     no_section,
     settable,
+    shown,
 )
 from trainer.config.identity import flatten, resolved
 from trainer.config.rules import OptionsOf
@@ -134,7 +135,7 @@ def _put(
         if not isinstance(table, dict):
             owner = ".".join(names[:i])
             raise ConfigError(
-                f"{owner} must be a section for {given}, got {table!r}; "
+                f"{owner} must be a section for {given}, got {shown(table)}; "
                 f"change it in the file or with --set={owner}=VALUE"
             )
     table[names[-1]] = value
@@ -256,6 +257,7 @@ def _value(hint: Any, value: object, path: str) -> Any:
         return float(value)
     if type(value) is not hint or (type(value) is float and not math.isfinite(value)):
         raise broken(path, _TYPE_NAMES[hint], value)
+    check_plain(value, path)
     return value
 
 

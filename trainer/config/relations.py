@@ -12,6 +12,8 @@ from trainer.config.models import APPLICATIONS, SavedOptions
 from trainer.config.runtime import RuntimeConfig
 from trainer.config.training import SgdOptions, StepOptions, TrainConfig
 
+_MOST_PARTS = 100  # of a split
+
 
 def check_unique(path: str, values: tuple[int, ...]) -> None:
     """Refuses a list that names a value twice."""
@@ -23,7 +25,17 @@ def check_unique(path: str, values: tuple[int, ...]) -> None:
 
 
 def check_splits(data: DataConfig) -> None:
-    """Refuses one split in two roles."""
+    """Refuses one split in two roles, and one of more parts than can be read."""
+    named = dict(data.splits)
+    if data.unlabeled:
+        named["data.unlabeled.split"] = data.unlabeled.split
+    for name, split in named.items():
+        num_parts = split.count("+") + 1
+        if num_parts > _MOST_PARTS:
+            raise ConfigError(
+                f"{name} must have at most {_MOST_PARTS} parts, got {num_parts}; "
+                "join those that follow each other"
+            )
     for (other, split), (name, same) in itertools.combinations(data.splits.items(), 2):
         if split == same and not data.may_overlap(name, other):
             raise ConfigError(

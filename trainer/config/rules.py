@@ -24,14 +24,11 @@ class OptionsOf:
     table: Mapping[str, type]
 
 
-def at_least(low: float) -> Rule:
-    """Not smaller than `low`."""
-    return Rule(lambda value: bool(value >= low), f"at least {low}")
-
-
-def above(low: float) -> Rule:
-    """Larger than `low`."""
-    return Rule(lambda value: bool(value > low), f"above {low}")
+def above(low: float, *, most: float) -> Rule:
+    """Larger than `low`, and not larger than `most`."""
+    return Rule(
+        lambda value: bool(low < value <= most), f"above {low} and at most {most}"
+    )
 
 
 def between(low: float, high: float) -> Rule:
@@ -44,4 +41,21 @@ FRACTION = Rule(lambda value: 0 <= value < 1, "at least 0 and below 1")
 
 FILLED = Rule(bool, "other than empty")
 
-Count = Annotated[int, at_least(1)]
+# Bounds far above what anybody needs, and below what TensorFlow can compute with.
+MOST = 10**9  # steps, examples, seconds
+MOST_PIXELS = 2**14  # a side
+MOST_UNITS = 2**20  # of a layer
+MOST_LAYERS = 100
+SMALLEST, LARGEST = 1e-30, 1e30  # of what float32 multiplies with others
+
+Count = Annotated[int, between(1, MOST)]
+CountOrNone = Annotated[int, between(0, MOST)]  # 0: none, or as the field says
+Pixels = Annotated[int, between(0, MOST_PIXELS)]
+Units = Annotated[int, between(1, MOST_UNITS)]
+Positive = Annotated[float, between(SMALLEST, LARGEST)]
+NotNegative = Annotated[float, between(0, LARGEST)]
+
+LAYERS = Rule(
+    lambda value: 0 < len(value) <= MOST_LAYERS,
+    f"a list of 1 to {MOST_LAYERS}, one a layer",
+)

@@ -3,7 +3,7 @@
 import dataclasses
 from typing import Annotated, Literal
 
-from trainer.config.rules import Count, at_least
+from trainer.config.rules import Count, CountOrNone, between
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -11,8 +11,9 @@ class RuntimeConfig:
     """Where and how the run executes; a resumed run may change any of it."""
 
     strategy: Literal["auto", "one_device", "mirrored", "multi_worker"] = "auto"
-    min_gpus: Annotated[int, at_least(0)] = 0  # refuse to run where fewer are seen
-    logical_cpus: Count = 1  # CPU devices to mirror over where there is no GPU
+    min_gpus: CountOrNone = 0  # refuse to run where fewer are seen
+    # CPU devices to mirror over where there is no GPU.
+    logical_cpus: Annotated[int, between(1, 256)] = 1
     precision: Literal["auto", "float32", "mixed_bfloat16", "mixed_float16"] = "auto"
     xla: Literal["auto", "on", "off"] = "auto"
     steps_per_execution: Count = 1  # optimizer updates of one program of XLA
@@ -24,9 +25,9 @@ class RuntimeConfig:
     teacher_batch_size: Count = 256  # examples a replica answers for a cache
     keep_checkpoints: Count = 2  # newest ones kept, beside the best
     # [a, b]: each training profiles its steps after step a up to step b.
-    profile_steps: tuple[Annotated[int, at_least(0)], ...] = ()
+    profile_steps: tuple[CountOrNone, ...] = ()
     rendezvous_secs: Count = 1200  # until all workers have to be there
     watchdog_secs: Count = 1800  # until a loop or an evaluation step counts as hung
     grace_secs: Count = 25  # from SIGTERM to the end, with a checkpoint
     # After so many restarts in a row that kept no step the run gives up.
-    max_restarts: Annotated[int, at_least(0)] = 5
+    max_restarts: CountOrNone = 5

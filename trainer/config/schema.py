@@ -15,7 +15,7 @@ from trainer.config.export import ExportConfig
 from trainer.config.models import MODELS
 from trainer.config.predict import PredictConfig
 from trainer.config.registry import Reference, RegistryConfig
-from trainer.config.rules import FILLED, OptionsOf, above, at_least, between
+from trainer.config.rules import FILLED, OptionsOf, Pixels, Positive, between
 from trainer.config.runtime import RuntimeConfig
 from trainer.config.study import StudyConfig
 from trainer.config.sweep import SweepConfig
@@ -36,7 +36,7 @@ class TeacherConfig:
     # A .keras or .weights.h5 file to start from, or registry:NAME@VERSION; "imagenet"
     # for keras.applications.
     weights: str = ""
-    image_size: Annotated[int, at_least(0)] = 0  # pixels a side, resized in the model
+    image_size: Pixels = 0  # pixels a side, resized in the model
     precision: Precision = "inherit"
     seed: Seed = 0  # of its initial weights, its data order and its dropout
     head: TrainConfig | None = None  # of the last layer alone, before `train`
@@ -47,7 +47,7 @@ class TeacherConfig:
 class MemberConfig(TeacherConfig):
     """One of the networks of an ensemble."""
 
-    weight: Annotated[float, above(0)] = 1.0  # how much it counts beside the others
+    weight: Positive = 1.0  # how much it counts beside the others
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -71,7 +71,7 @@ class StudentConfig:
     # A .keras or .weights.h5 file to start from, or registry:NAME@VERSION; "imagenet"
     # for keras.applications.
     weights: str = ""
-    image_size: Annotated[int, at_least(0)] = 0  # pixels a side, resized in the model
+    image_size: Pixels = 0  # pixels a side, resized in the model
     precision: Precision = "inherit"
     train: TrainConfig  # of the student and of the baseline
 

@@ -4,6 +4,7 @@ import dataclasses
 import hashlib
 import itertools
 import json
+import math
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
@@ -15,6 +16,7 @@ OF_STUDENTS = (
     *("seeds", "student", "distill", "finetune"),
     *("data.exclude_labels", "data.transfer_split", "data.unlabeled"),
 )
+_MOST_CELLS = 1000
 _MAX_CHARACTERS = 100  # of a cell's name; file systems take 255 bytes
 _HASH_CHARACTERS = 8
 
@@ -66,6 +68,12 @@ class StudyConfig:
             )
         for path, values in self.grid.items():
             check_values("study.grid", path, values)
+        num_cells = math.prod(map(len, self.grid.values()))
+        if num_cells > _MOST_CELLS:
+            raise ConfigError(
+                f"study.grid must have at most {_MOST_CELLS} cells, got {num_cells}; "
+                "give fewer values, or let the sweep command draw some of them"
+            )
 
 
 def check_shared(

@@ -2,11 +2,12 @@
 
 import dataclasses
 import decimal
+import math
 from collections.abc import Callable, Mapping
 from typing import Annotated, Any, Literal
 
 from trainer.config.errors import ConfigError, nearest
-from trainer.config.rules import Count, OptionsOf, above, at_least, between
+from trainer.config.rules import Count, CountOrNone, OptionsOf, Positive, between
 from trainer.config.study import OF_STUDENTS, Settings, check_shared, check_values
 
 # Of the validation of a student, and whether more is better.
@@ -20,6 +21,7 @@ METRICS: Mapping[str, bool] = {
     "eval/kl": False,
     "eval/soft_nll": False,
 }
+_MOST_VALUES = 10_000  # that a grid goes through, and steps of a range
 # The best of some seeds would be one of luck.
 _OF_TRIALS = tuple(name for name in OF_STUDENTS if name != "seeds")
 
@@ -33,8 +35,8 @@ class NoPrunerOptions:
 class MedianOptions:
     """Ends what is worse than the median of the complete trials at the same step."""
 
-    startup_trials: Annotated[int, at_least(0)] = 5  # complete before any is ended
-    warmup_steps: Annotated[int, at_least(0)] = 0  # of a training, before it may end
+    startup_trials: CountOrNone = 5  # complete before any is ended
+    warmup_steps: CountOrNone = 0  # of a training, before it may end
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -44,9 +46,9 @@ class BanditOptions:
     Intervals are evaluations on the validation split.
     """
 
-    slack_factor: Annotated[float, above(0)] = 0.1  # share of the trial's own metric
+    slack_factor: Positive = 0.1  # share of the trial's own metric
     evaluation_interval: Count = 1  # intervals from one look at the trial to the next
-    delay_evaluation: Annotated[int, at_least(0)] = 0  # intervals before the first look
+    delay_evaluation: CountOrNone = 0  # intervals before the first look
 
 
 PRUNERS: Mapping[str, type] = {
@@ -101,7 +103,7 @@ class SweepConfig:
     pruner: Literal["none", "median", "bandit"] = "none"  # looks at the first seed
     pruner_options: Annotated[Any, OptionsOf("pruner", PRUNERS)]
     storage: str = ""  # an Optuna URL, such as sqlite:///FILE; "": a journal beside it
-    retries: Annotated[int, at_least(0)] = 2  # of a trial whose process was killed
+    retries: CountOrNone = 2  # of a trial whose process was killed
 
     @property
     def is_maximized(self) -> bool:
@@ -129,6 +131,8 @@ class SweepConfig:
             axes[path] = _axis(path, values, taken)
             if self.sampler == "grid":
                 _check_steps(path, axes[path])
+        if self.sampler == "grid":
+            _check_count(axes)
         # Last, since a path may be of no setting at all.
         check_shared("sweep.space", self.space, _OF_TRIALS)
         return axes
@@ -164,6 +168,8 @@ def _check_range(path: str, given: Range) -> None:
         rule = "either log or a step"
     elif given.step < 0:
         rule = "a step above 0"
+    elif given.step and given.high - given.low > _MOST_VALUES * given.step:
+        rule = f"at most {_MOST_VALUES} steps"
     elif given.step and (_decimal(given.high) - _decimal(given.low)) % _decimal(
         given.step
     ):
@@ -205,6 +211,16 @@ def _check_steps(path: str, axis: Axis) -> None:
             f"sweep.space must have a step or a list of choices for {path!r} with "
             f"sweep.sampler = 'grid', got {'log' if axis.log else 'none'}; add one, "
             "or use another sampler"
+        )
+
+
+def _check_count(axes: Mapping[str, Axis]) -> None:
+    count = math.prod(len(axis.values) for axis in axes.values())
+    if count > _MOST_VALUES:
+        raise ConfigError(
+            f"sweep.space must have at most {_MOST_VALUES} combinations with "
+            f"sweep.sampler = 'grid', got {count}; take longer steps, or another "
+            "sampler"
         )
 
 

@@ -8,10 +8,12 @@ from trainer.config.data import AUGMENTATIONS
 from trainer.config.rules import (
     FILLED,
     FRACTION,
+    MOST,
     Count,
+    CountOrNone,
+    NotNegative,
     OptionsOf,
-    above,
-    at_least,
+    Positive,
     between,
 )
 
@@ -32,7 +34,7 @@ class AdamOptions:
 
     beta_1: Annotated[float, FRACTION] = 0.9
     beta_2: Annotated[float, FRACTION] = 0.999
-    epsilon: Annotated[float, above(0)] = 1e-7
+    epsilon: Positive = 1e-7
 
 
 OPTIMIZERS: Mapping[str, type] = {
@@ -46,14 +48,14 @@ OPTIMIZERS: Mapping[str, type] = {
 class ConstantOptions:
     """The learning rate stays at its peak after the warm-up."""
 
-    warmup_steps: Annotated[int, at_least(0)] = 0  # linear rise from 0 to the peak
+    warmup_steps: CountOrNone = 0  # linear rise from 0 to the peak
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class CosineOptions:
     """The learning rate falls along half a cosine after the warm-up."""
 
-    warmup_steps: Annotated[int, at_least(0)] = 0  # linear rise from 0 to the peak
+    warmup_steps: CountOrNone = 0  # linear rise from 0 to the peak
     final_fraction: Share = 0.0  # of the peak, at the end
 
 
@@ -61,7 +63,7 @@ class CosineOptions:
 class StepOptions:
     """The learning rate is multiplied by a factor at each milestone."""
 
-    warmup_steps: Annotated[int, at_least(0)] = 0  # linear rise from 0 to the peak
+    warmup_steps: CountOrNone = 0  # linear rise from 0 to the peak
     # Shares of the steps that follow the warm-up, in ascending order.
     milestones: Annotated[tuple[Share, ...], FILLED] = (0.5, 0.75)
     factor: Share = 0.1
@@ -84,9 +86,10 @@ class TrainConfig:
     """How one model is trained."""
 
     global_batch_size: Count  # examples per step, all replicas together
-    epochs: Annotated[float, at_least(0)] = 0.0  # passes over the data; 0: see steps
-    steps: Annotated[int, at_least(0)] = 0  # optimizer updates; 0: see epochs
-    learning_rate: Annotated[float, above(0)] = 1e-3  # the peak of the schedule
+    # Passes over the data; 0: see steps.
+    epochs: Annotated[float, between(0, MOST)] = 0.0
+    steps: CountOrNone = 0  # optimizer updates; 0: see epochs
+    learning_rate: Positive = 1e-3  # the peak of the schedule
     optimizer: str = "adam"
     optimizer_options: Annotated[Any, OptionsOf("optimizer", OPTIMIZERS)] = (
         AdamOptions()
@@ -101,10 +104,10 @@ class TrainConfig:
     )
     label_smoothing: Annotated[float, FRACTION] = 0.0  # share spread over all classes
     accumulate: Count = 1  # micro-batches that a replica's share is computed in
-    clip_norm: Annotated[float, at_least(0)] = 0.0  # of the mean gradient; 0: none
-    weight_decay: Annotated[float, at_least(0)] = 0.0  # per step and learning rate
+    clip_norm: NotNegative = 0.0  # of the mean gradient; 0: none
+    weight_decay: NotNegative = 0.0  # per step and learning rate
     # Names of the variables that do not decay.
     weight_decay_exclude: tuple[Annotated[str, FILLED], ...] = ("bias", "beta", "gamma")
     ema: Annotated[float, FRACTION] = 0.0  # decay of averaged weights; 0: the last ones
     # Ends a training that has not become better on validation for so long; 0: never.
-    patience_steps: Annotated[int, at_least(0)] = 0
+    patience_steps: CountOrNone = 0

@@ -8,7 +8,7 @@ from trainer.config.distill import DistillConfig
 from trainer.config.errors import ConfigError
 from trainer.config.export import ExportConfig
 from trainer.config.registry import RegistryConfig
-from trainer.config.rules import Count, above, at_least
+from trainer.config.rules import MOST, Count, above, between
 
 _ROLES = ("student", "finetune")
 
@@ -19,8 +19,9 @@ class WatchConfig:
 
     min_new: Count = 100  # settled images that begin a batch
     # How long a file must have been the same, so that nobody writes it any more.
-    settle_secs: Annotated[float, at_least(0)] = 60
-    look_every_secs: Annotated[float, above(0)] = 60  # from one look to the next
+    settle_secs: Annotated[float, between(0, MOST)] = 60
+    # From one look to the next.
+    look_every_secs: Annotated[float, above(0, most=MOST)] = 60
     # What the student of a batch begins with: its own weights, or those of the batch
     # before.
     student: Literal["scratch", "last"] = "scratch"

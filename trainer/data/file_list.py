@@ -25,7 +25,7 @@ import tensorflow as tf
 import tqdm
 from etils import epath
 
-from trainer import files
+from trainer import files, json_text
 from trainer.data.decode import decoded, reason
 from trainer.data.examples import DataError
 
@@ -169,7 +169,7 @@ def read(path: epath.Path) -> list[ListedFile]:
     # Not splitlines, to which more characters end a line than JSON escapes.
     for line in text.removesuffix("\n").split("\n"):
         try:
-            listed.append(_listed(json.loads(line)))
+            listed.append(_listed(json_text.parsed(line)))
         except (ValueError, KeyError, TypeError) as error:
             raise DataError(
                 f"{path}, line {len(listed) + 1}, must be a file of the dataset, got "

@@ -7,7 +7,7 @@ from typing import Any
 
 from etils import epath
 
-from trainer import files
+from trainer import files, json_text
 
 CARD, PAGE = "card.json", "card.md"
 FORMAT = 1
@@ -42,7 +42,7 @@ def read(folder: epath.Path) -> Card:
     try:
         with files.reached(path):
             content = path.read_bytes()
-        card = dict(json.loads(content))
+        card = dict(json_text.parsed(content))
         checksum = card.pop("checksum")
         if checksum != _checksum(card):
             raise ValueError("its checksum is another")

@@ -12,7 +12,7 @@ from typing import Any
 
 from etils import epath
 
-from trainer import files
+from trainer import files, json_text
 
 LEASE = "lease.json"
 _SECS = 600  # that a writer may be silent for
@@ -71,7 +71,7 @@ def _read(path: epath.Path) -> dict[str, Any] | None:
         return None
     try:
         with files.reached(path):
-            found = dict(json.loads(path.read_bytes()))
+            found = dict(json_text.parsed(path.read_bytes()))
         return {**found, "owner": str(found["owner"]), "until": float(found["until"])}
     except (ValueError, TypeError, KeyError) as error:
         raise files.StorageError(

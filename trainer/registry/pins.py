@@ -1,10 +1,8 @@
 """Which versions a run began with: `latest` may become another while it trains."""
 
-import json
-
 from etils import epath
 
-from trainer import files
+from trainer import files, json_text
 from trainer.config import Config, ConfigError, Reference
 from trainer.registry import versions
 from trainer.registry.commands import root_of
@@ -84,7 +82,7 @@ def _read(path: epath.Path) -> dict[str, str]:
     if not files.is_there(path):
         return {}
     try:
-        kept = dict(json.loads(path.read_text(encoding="utf-8")))
+        kept = dict(json_text.parsed(path.read_text(encoding="utf-8")))
         for text in kept.values():
             int(text.partition("@")[2])
         return kept

@@ -4,7 +4,7 @@ import json
 
 from etils import epath
 
-from trainer import files, folders
+from trainer import files, folders, json_text
 from trainer.config import LATEST, PROMOTED, ConfigError, Reference
 from trainer.registry import card, lease
 
@@ -70,7 +70,7 @@ def promoted(folder: epath.Path) -> int | None:
     try:
         with files.reached(path, disks_too=True):
             content = path.read_bytes()
-        return int(json.loads(content)["version"])
+        return int(json_text.parsed(content)["version"])
     except (ValueError, TypeError, KeyError) as error:
         raise files.StorageError(
             f"{path} must say which version is promoted, got something else "

@@ -1,12 +1,12 @@
 """The formats that a model was exported in, as rows for any page."""
 
 import html
-import json
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
 from etils import epath
 
+from trainer import json_text
 from trainer.report.inputs import ReportError
 from trainer.report.table import aligned
 from trainer.workdir import EXPORTED
@@ -27,7 +27,7 @@ def read(workdir: epath.Path) -> dict[str, Any]:
     """
     path = workdir / EXPORTED
     try:
-        found = json.loads(path.read_text(encoding="utf-8"))
+        found = json_text.parsed(path.read_text(encoding="utf-8"))
         _rows(found)
         _caption(found)
     except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:

@@ -5,7 +5,6 @@ Shapes: M = examples of the test split, C = classes, K = example images.
 
 import contextlib
 import dataclasses
-import json
 import zipfile
 from collections.abc import Callable, Iterator
 from typing import IO, Any
@@ -13,7 +12,7 @@ from typing import IO, Any
 import numpy as np
 from etils import epath
 
-from trainer import files
+from trainer import files, json_text
 from trainer.workdir import CONFIG, METRICS, PREDICTIONS, RESULTS
 
 NUMBERS = ("examples", "errors", "accuracy", "nll", "ece")  # in every set of metrics
@@ -162,7 +161,7 @@ def _error(path: epath.Path, problem: str) -> ReportError:
 
 def _read_json(path: epath.Path) -> dict[str, Any]:
     try:
-        value = json.loads(path.read_text(encoding="utf-8"))
+        value = json_text.parsed(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise _error(path, f"cannot be read ({error.strerror or error})") from error
     except ValueError as error:  # not JSON, or not UTF-8
@@ -267,7 +266,7 @@ def _read_history(path: epath.Path) -> History:
     history = []
     try:
         for line in path.read_text(encoding="utf-8").splitlines():
-            row = json.loads(line)
+            row = json_text.parsed(line)
             int(row["step"])
             history.append(row)
     except OSError as error:

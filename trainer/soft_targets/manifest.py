@@ -5,13 +5,12 @@ as many as `num_ids`, of which `count` are examples; it is one file for each vie
 """
 
 import dataclasses
-import json
 from collections.abc import Sequence
 from typing import Any
 
 from etils import epath
 
-from trainer import files
+from trainer import files, json_text
 from trainer.soft_targets.answers import AnswerFormat
 from trainer.soft_targets.errors import SoftTargetsError
 
@@ -141,7 +140,7 @@ def read(folder: epath.Path) -> Manifest | None:
             return None
         content = path.read_bytes()
     try:
-        fields = dict(json.loads(content))
+        fields = dict(json_text.parsed(content))
         version = fields.pop("version")
         if version != VERSION:
             raise SoftTargetsError(

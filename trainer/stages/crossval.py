@@ -5,7 +5,6 @@ come. Shapes: M = examples of the students' transfer set.
 """
 
 import dataclasses
-import json
 import statistics
 from typing import Any
 
@@ -68,12 +67,17 @@ def folds_of(ids: np.ndarray, *, num_folds: int) -> np.ndarray:
 def _check_begun(session: Session, num_folds: int) -> None:
     path = session.path / CROSSVAL / _FOLDS
     begun = session.workers.from_chief(
-        lambda: json.loads(path.read_text()) if path.exists() else num_folds
+        lambda: (
+            path.read_bytes().decode(errors="replace").strip()
+            if path.exists()
+            else str(num_folds)
+        )
     )
-    if begun != num_folds:
+    if begun != str(num_folds):
         raise ConfigError(
-            f"crossval.folds must be that of {path}, {begun}, got {num_folds}; set it "
-            f"back, or remove {path.parent} and {session.path / CROSSVAL_RESULTS}"
+            f"crossval.folds must be that of {path}, {begun[:20]}, got {num_folds}; "
+            f"set it back, or remove {path.parent} and "
+            f"{session.path / CROSSVAL_RESULTS}"
         )
 
 

@@ -1,13 +1,12 @@
 """What came of each batch of new images so far, in watch.json."""
 
 import dataclasses
-import json
 from collections.abc import Sequence
 from typing import Literal
 
 from etils import epath
 
-from trainer import files
+from trainer import files, json_text
 from trainer.cells import Cell, sharing
 from trainer.config import Config, ConfigError
 from trainer.workdir import CELLS, FINISHED, WATCH, training_folder
@@ -45,7 +44,7 @@ def read(path: epath.Path) -> list[Batch]:
     if not files.is_there(file):
         return []
     try:
-        found = json.loads(file.read_text(encoding="utf-8"))["batches"]
+        found = json_text.parsed(file.read_text(encoding="utf-8"))["batches"]
         return [Batch(**fields) for fields in found]
     except (OSError, ValueError, TypeError, KeyError) as error:
         raise ConfigError(
@@ -79,7 +78,7 @@ def images(path: epath.Path, batch: Batch) -> list[str]:
     """The files that a batch began with."""
     file = path / CELLS / batch.name / _IMAGES
     try:
-        return list(map(str, json.loads(file.read_text(encoding="utf-8"))))
+        return list(map(str, json_text.parsed(file.read_text(encoding="utf-8"))))
     except (OSError, ValueError, TypeError) as error:
         raise ConfigError(
             f"{file} must list the images of the batch, got something else ({error}); "
