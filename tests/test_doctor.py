@@ -222,6 +222,7 @@ def sleepy(input_shape, num_classes, secs):
         time.sleep(secs)
         return np.zeros_like(logits)
 
+    @keras.saving.register_keras_serializable(package="tests")
     class Sleep(keras.layers.Layer):
         def call(self, logits):
             nothing = tf.numpy_function(wait, [logits], tf.float32, stateful=True)

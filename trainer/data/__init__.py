@@ -3,6 +3,7 @@
 from trainer.data.arrays import ArrayExamples
 from trainer.data.arrivals import Signature, arrivals
 from trainer.data.augment import Augment, augmentation
+from trainer.data.begun import as_begun
 from trainer.data.beside import Beside, Views
 from trainer.data.decode import fitted, reason
 from trainer.data.examples import (
@@ -49,6 +50,7 @@ __all__ = [
     "Views",
     "admit",
     "arrivals",
+    "as_begun",
     "augmentation",
     "check_taken_over",
     "evaluation_batches",

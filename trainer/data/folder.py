@@ -12,6 +12,7 @@ from etils import epath
 from trainer.config import DataConfig
 from trainer.data import file_list, splits
 from trainer.data.arrays import ArrayExamples
+from trainer.data.class_names import ordered
 from trainer.data.description import describe
 from trainer.data.examples import DataError
 from trainer.data.file_list import EXAMPLE, ListedFile
@@ -37,6 +38,7 @@ class FolderSource:
     class_names: tuple[str, ...]  # none where there are no labels
     channels: int  # 3 colours, or 1 for grey
     mean_and_variance: None = None  # images are normalised without the data's help
+    input_dtype: str = "uint8"
 
     @property
     def input_shape(self) -> tuple[int, int, int]:
@@ -159,7 +161,7 @@ def open_folder(
     if data.is_labeled:
         _check_classes(data, listed)
         _check_every_class(data, listed)
-        class_names = tuple(sorted(_classes(next(iter(listed.values())))))
+        class_names = ordered(_classes(next(iter(listed.values()))))
     source = FolderSource(
         data=data,
         root=root,

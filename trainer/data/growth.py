@@ -12,6 +12,7 @@ from etils import epath
 from trainer import files
 from trainer.config import DataConfig
 from trainer.data import file_list, splits
+from trainer.data.begun import KEPT
 from trainer.data.examples import DataError
 from trainer.data.file_list import EXAMPLE, GONE, OVERWRITTEN, ListedFile
 from trainer.data.folder import check_damaged
@@ -30,6 +31,9 @@ def take_over(
       DataError: they list the files of another dataset, or a file has changed.
       StorageError: they cannot be read or written.
     """
+    begun = kept / KEPT
+    if are_own and files.is_there(begun) and not files.is_there(lists / KEPT):
+        files.write_text(lists / KEPT, begun.read_text(encoding="utf-8"))
     folders = zip(parts(data, kept), parts(data, lists), strict=True)
     for (part, source), (_, copies) in folders:
         with files.reached(source):

@@ -22,7 +22,11 @@ class Source(Protocol):
 
     @property
     def input_shape(self) -> tuple[int, ...]:
-        """Of one example: (H, W, channels) of uint8, or (features,) of float32."""
+        """Of one example: (H, W, channels) of uint8, or (features,)."""
+
+    @property
+    def input_dtype(self) -> str:
+        """Of one example: "uint8" of images, "float32" or "float64" of tables."""
 
     @property
     def class_names(self) -> tuple[str, ...]:

@@ -12,6 +12,7 @@ import numpy as np
 import tensorflow as tf
 
 from trainer.config import DataConfig
+from trainer.data.class_names import text_of
 from trainer.data.decode import reason
 from trainer.data.examples import DataError
 
@@ -26,7 +27,7 @@ class Table:
     path: str
     labels: list[str]  # M
     feature_names: tuple[str, ...]  # F
-    features: np.ndarray  # float32 [M, F]
+    features: np.ndarray  # float64 [M, F]
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -49,18 +50,16 @@ def read_csv(path: str, data: DataConfig) -> Table:
     lines: list[int] = []
     for line, row in rows:
         try:
-            numbers.extend([float(row[place]) for place in places])
+            numbers.extend([_number(row[place]) for place in places])
         except ValueError:
             bad = next(place for place in places if not _is_number(row[place]))
             where = f"{path}, line {line}"
             raise _no_number(row[bad], where, columns[bad]) from None
-        labels.append(row[label_place].strip())
+        labels.append(_label(row[label_place], f"{path}, line {line}", data))
         lines.append(line)
     if not labels:
         raise DataError(f"{path} must have rows below its first line, got none")
-    if "" in labels:
-        raise _no_label(f"{path}, line {lines[labels.index('')]}", data)
-    features = _as_float32(np.array(numbers).reshape(len(labels), len(names)))
+    features = np.array(numbers).reshape(len(labels), len(names))
     for i, j in np.argwhere(~np.isfinite(features))[:1]:
         number = numbers[i * len(names) + j]
         raise _no_number(number, f"{path}, line {lines[i]}", names[j])
@@ -81,9 +80,10 @@ def read_npz(path: str, data: DataConfig) -> Table:
             f"{path}, array {data.label_column!r}, must be a list of labels, got the "
             f"shape {label_array.shape}; store one label a row"
         )
-    labels = [str(label) for label in label_array.tolist()]
-    if "" in labels:
-        raise _no_label(f"{path}, row {labels.index('')}", data)
+    labels = [
+        _label(label, f"{path}, row {row}", data)
+        for row, label in enumerate(label_array.tolist())
+    ]
     names: list[str] = []
     blocks = []
     for column in columns:
@@ -146,7 +146,7 @@ def _npz_arrays(path: str) -> dict[str, np.ndarray]:
 def _npz_block(
     path: str, column: str, values: np.ndarray, *, num_rows: int
 ) -> np.ndarray:
-    """An array of features as float32 [M, K]."""
+    """An array of features as float64 [M, K]."""
     if values.dtype.kind not in "biuf":
         raise DataError(
             f"{path}, array {column!r}, must hold numbers, got {values.dtype}; leave "
@@ -158,7 +158,7 @@ def _npz_block(
             f"[{num_rows}, K] of the labels' {num_rows} rows, got "
             f"{list(values.shape)}; mend the file"
         )
-    return _as_float32(values.reshape(num_rows, -1))
+    return values.reshape(num_rows, -1).astype(np.float64)
 
 
 def _contents(path: str) -> bytes:
@@ -209,15 +209,16 @@ def _feature_columns(
     return chosen or others
 
 
-def _as_float32(numbers: np.ndarray) -> np.ndarray:
-    """What is beyond float32 becomes infinite, and is refused as such."""
-    with np.errstate(over="ignore"):
-        return numbers.astype(np.float32)
+def _number(cell: str) -> float:
+    # Python takes 1_000 for a thousand, and nobody else does.
+    if "_" in cell:
+        raise ValueError(cell)
+    return float(cell)
 
 
 def _is_number(cell: str) -> bool:
     try:
-        float(cell)
+        _number(cell)
     except ValueError:
         return False
     return True
@@ -226,13 +227,16 @@ def _is_number(cell: str) -> bool:
 def _no_number(cell: object, where: str, column: str) -> DataError:
     got = repr(str(cell)) if str(cell).strip() else "an empty cell"
     return DataError(
-        f"{where}, column {column!r}, must be a finite float32 number, got {got}; "
+        f"{where}, column {column!r}, must be a finite number, got {got}; "
         "mend it, leave the row out, or name other columns in data.feature_columns"
     )
 
 
-def _no_label(where: str, data: DataConfig) -> DataError:
-    return DataError(
-        f"{where}, column {data.label_column!r}, must be a label, got an empty cell; "
-        "mend it or leave the row out"
-    )
+def _label(cell: object, where: str, data: DataConfig) -> str:
+    try:
+        return text_of(cell)
+    except ValueError as error:
+        raise DataError(
+            f"{where}, column {data.label_column!r}, must be a label, got {error}; "
+            "mend it or leave the row out"
+        ) from None

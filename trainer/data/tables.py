@@ -4,7 +4,6 @@ import dataclasses
 import functools
 import hashlib
 import os
-import re
 from collections.abc import Mapping
 
 import numpy as np
@@ -13,11 +12,17 @@ import tensorflow as tf
 from trainer.config import DataConfig
 from trainer.data import splits
 from trainer.data.arrays import ArrayExamples
+from trainer.data.class_names import ordered
 from trainer.data.decode import reason
 from trainer.data.description import describe
 from trainer.data.examples import DataError
 from trainer.data.host_memory import empty
 from trainer.data.table_files import Table, read_csv, read_npz
+
+# Between these, and with less lost of a deviation than this, features are float32.
+# Keras takes a deviation below 1e-7 for 1e-7, and float32 ends before its square does.
+_SMALLEST_DEVIATION, _LARGEST_DEVIATION, _LOST = 1e-7, 1e18, 1e-3
+_SMALLEST_VARIANCE = 1e-290  # below it float64 loses digits
 
 _READERS = {"csv": read_csv, "npz": read_npz}
 
@@ -39,13 +44,20 @@ class TableSource:
         """The number of features."""
         return (len(next(iter(self.tables.values())).feature_names),)
 
+    @property
+    def input_dtype(self) -> str:
+        """What holds the features: "float32" where that tells their values apart."""
+        return next(iter(self.tables.values())).features.dtype.name
+
     @functools.cached_property
     def mean_and_variance(self) -> tuple[np.ndarray, np.ndarray]:
-        """Of each feature over the training split: float32 [F], [F]."""
+        """Of each feature over the training split, in their type: [F], [F]."""
         features = self.read(self.data.train_split).inputs
         mean = features.mean(axis=0, dtype=np.float64)
         variance = features.var(axis=0, dtype=np.float64)
-        return mean.astype(np.float32), variance.astype(np.float32)
+        if self.input_dtype == "float64":
+            _check_variance(self, features, variance)
+        return mean.astype(features.dtype), variance.astype(features.dtype)
 
     @property
     def num_examples(self) -> tuple[int, ...]:
@@ -70,7 +82,11 @@ class TableSource:
     @property
     def num_bytes(self) -> int:
         """Of the features of all examples."""
-        return sum(self.num_examples) * self.input_shape[0] * np.float32().nbytes
+        return (
+            sum(self.num_examples)
+            * self.input_shape[0]
+            * np.dtype(self.input_dtype).itemsize
+        )
 
     @property
     def whole_splits(self) -> splits.Whole:
@@ -90,13 +106,21 @@ class TableSource:
         parts = self._parts(split)
         label_of = {name: label for label, name in enumerate(self.class_names)}
         labels = [label_of[table.labels[row]] for table, rows in parts for row in rows]
-        inputs = empty((len(labels), *self.input_shape), np.float32)
+        inputs = empty((len(labels), *self.input_shape), np.dtype(self.input_dtype))
         np.concatenate([table.features[rows] for table, rows in parts], out=inputs)
         return ArrayExamples(
             inputs=inputs,
             labels=np.array(labels, np.int32),
             ids=np.concatenate([rows for _, rows in parts]),
         )
+
+    def as_type(self, dtype: str) -> "TableSource":
+        """The same with features of a type."""
+        tables = {
+            name: dataclasses.replace(table, features=table.features.astype(dtype))
+            for name, table in self.tables.items()
+        }
+        return dataclasses.replace(self, tables=tables)
 
     def _parts(self, split: str) -> list[tuple[Table, np.ndarray]]:
         """Stretches of whole splits, as rows of their files."""
@@ -122,9 +146,9 @@ def open_table(data: DataConfig) -> TableSource:
     splits.check(data, _whole(tables))
     first = next(iter(tables.values()))
     tables = {name: _aligned(table, first) for name, table in tables.items()}
-    source = TableSource(
-        data=data, tables=tables, class_names=_class_names(set(first.labels))
-    )
+    source = TableSource(data=data, tables=tables, class_names=ordered(first.labels))
+    if all(map(_fits_float32, tables.values())):
+        source = source.as_type("float32")
     if source.num_bytes > data.memory_budget_bytes:
         raise DataError(
             f"data.memory_budget_bytes must cover the features of {data.dataset!r}, "
@@ -132,6 +156,41 @@ def open_table(data: DataConfig) -> TableSource:
             "take fewer columns or smaller splits"
         )
     return source
+
+
+def _fits_float32(table: Table) -> bool:
+    """Whether float32 tells the values of each feature apart, and has their variance.
+
+    Of seconds since 1970 it tells those in two minutes, and ids near 1e8 it rounds to
+    multiples of 8.
+    """
+    with np.errstate(over="ignore", invalid="ignore"):
+        rounded = table.features.astype(np.float32)
+        lost = np.abs(rounded - table.features).max(axis=0)
+        deviation = table.features.std(axis=0)
+        is_constant = table.features.max(axis=0) == table.features.min(axis=0)
+        fits = (is_constant & np.isfinite(rounded).all(axis=0)) | (
+            (deviation > _SMALLEST_DEVIATION)
+            & (deviation < _LARGEST_DEVIATION)
+            & (lost < _LOST * deviation)
+        )
+    return bool(fits.all())
+
+
+def _check_variance(
+    source: TableSource, features: np.ndarray, variance: np.ndarray
+) -> None:
+    """Refuses features whose variance float64 does not hold."""
+    varies = features.min(axis=0) < features.max(axis=0)
+    known = np.isfinite(variance) & ((variance >= _SMALLEST_VARIANCE) | ~varies)
+    for place in np.flatnonzero(~known)[:1]:
+        table = next(iter(source.tables.values()))
+        low, high = features[:, place].min(), features[:, place].max()
+        raise DataError(
+            f"{table.path}, column {table.feature_names[place]!r}, must have a "
+            f"variance that float64 holds, got values from {low:g} to {high:g}; give "
+            "it in another unit"
+        )
 
 
 def _files(path: str, kind: str) -> dict[str, str]:
@@ -187,13 +246,6 @@ def _aligned(table: Table, first: Table) -> Table:
 
 def _names(names: set[str]) -> str:
     return ", ".join(map(repr, sorted(names))) or "none"
-
-
-def _class_names(labels: set[str]) -> tuple[str, ...]:
-    """In the order of the numbers they are, or else of the alphabet."""
-    if all(re.fullmatch(r"-?[0-9]+", label) for label in labels):
-        return tuple(sorted(labels, key=int))
-    return tuple(sorted(labels))
 
 
 def _whole(tables: Mapping[str, Table]) -> splits.Whole:

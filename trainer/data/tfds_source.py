@@ -37,6 +37,7 @@ class TfdsSource:
     input_shape: tuple[int, int, int]
     class_names: tuple[str, ...]
     mean_and_variance: None = None  # images are normalised without the data's help
+    input_dtype: str = "uint8"
 
     @functools.cached_property
     def num_examples(self) -> tuple[int, ...]:

@@ -6,6 +6,8 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from trainer.models.standardise import Standardise
+
 
 def fingerprint(model: keras.Model) -> str:
     """SHA-256 of all variables, in their order, with shapes and types.
@@ -17,6 +19,8 @@ def fingerprint(model: keras.Model) -> str:
         if isinstance(layer, keras.layers.Normalization):
             # Given with the layer, they are no variables.
             values += [layer.mean, layer.variance]
+        if isinstance(layer, Standardise):
+            values += [np.array(layer.mean), np.array(layer.deviation)]
     digest = hashlib.sha256()
     for value in values:
         array = tf.convert_to_tensor(value).numpy()

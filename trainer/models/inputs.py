@@ -6,19 +6,22 @@ import keras
 import numpy as np
 
 from trainer.models.resize import Resize, ToUint8
+from trainer.models.standardise import Standardise
 
 # A feature whose deviation is below this share of its mean is constant: float32 does
 # not tell such values apart.
 _CONSTANT = 1e-6
+_CONSTANT_FLOAT64 = 1e-12
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Inputs:
     """The inputs of one example: an image, or the row of a table."""
 
-    shape: tuple[int, ...]  # (H, W, channels) of uint8, or (features,) of float32
+    shape: tuple[int, ...]  # (H, W, channels) of uint8, or (features,)
     # Of each feature over the training split; None for images.
     mean_and_variance: tuple[np.ndarray, np.ndarray] | None = None
+    row_dtype: str = "float32"  # of the rows of a table, or "float64"
     image_size: int = 0  # pixels a side that the model works at; 0: as in `shape`
 
     @property
@@ -40,20 +43,30 @@ class Inputs:
             return shades.astype(np.uint8).reshape(4, *self.shape)
         mean, variance = self.mean_and_variance
         deviations = np.linspace(-2, 2, 4 * mean.size).reshape(4, mean.size)
-        rows: np.ndarray = (mean + deviations * np.sqrt(variance)).astype(np.float32)
-        return rows
+        rows: np.ndarray = mean + deviations * np.sqrt(variance)
+        return rows.astype(self.row_dtype)
 
 
 def model_input(inputs: Inputs) -> keras.KerasTensor:
     """What an architecture starts from; its history leads to the data's own input.
 
     An image has values from 0 to 255: uint8 as the data has it, or float32 once
-    resized. The row of a table is float32, its features with mean 0 and variance 1.
+    resized. The row of a table becomes float32, its features with mean 0 and variance
+    1.
     """
     if inputs.mean_and_variance is None:
         return resized(inputs.shape, inputs.model_shape[:2])
-    row = keras.Input(inputs.shape, dtype="float32", name="row")
+    row = keras.Input(inputs.shape, dtype=inputs.row_dtype, name="row")
     mean, variance = (np.asarray(part, np.float64) for part in inputs.mean_and_variance)
+    if inputs.row_dtype == "float64":
+        deviation = np.sqrt(variance)
+        constant = deviation <= _CONSTANT_FLOAT64 * np.abs(mean)
+        size = np.where(mean == 0, 1, np.abs(mean))
+        return Standardise(
+            mean=mean.tolist(),
+            deviation=np.where(constant, size, deviation).tolist(),
+            name="standardisation",
+        )(row)
     constant = np.sqrt(variance) <= _CONSTANT * np.abs(mean)
     return keras.layers.Normalization(
         mean=mean.tolist(),

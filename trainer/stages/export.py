@@ -27,11 +27,11 @@ def export(session: Session) -> None:
     An earlier export is replaced, export.json last. The report gets what is printed.
 
     Raises:
-      ConfigError: the model is not trained yet, or what runs TFLite is not installed.
+      ConfigError: the model is not trained yet, or nothing here runs it in a format.
       CheckFailedError: a format's answers are too far from the model's.
     """
     section = session.config.export
-    _check_installed(section.formats)
+    _check_lite(session, section.formats)
     found = chosen(session)
     folder = session.path / workdir.EXPORT
     with files.explained(folder):
@@ -63,8 +63,14 @@ def export(session: Session) -> None:
         raise CheckFailedError("; ".join(problems))
 
 
-def _check_installed(names: Sequence[str]) -> None:
+def _check_lite(session: Session, names: Sequence[str]) -> None:
     lite = [name for name in names if name.startswith("tflite_")]
+    if lite and session.source.input_dtype == "float64":
+        raise ConfigError(
+            f"export.formats must be without {', '.join(lite)} for "
+            f"{session.config.data.dataset!r}, whose features float32 rounds away: "
+            "TFLite has no float64; scale them in the table, or leave these formats out"
+        )
     if lite and not formats.is_installed():
         raise ConfigError(
             f"export.formats must be without {', '.join(lite)} where ai-edge-litert is "

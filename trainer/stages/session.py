@@ -11,14 +11,7 @@ import numpy as np
 import tensorflow as tf
 from etils import epath
 
-from trainer import (
-    data,
-    distribution,
-    evaluate,
-    models,
-    registry,
-    workdir,
-)
+from trainer import data, distribution, evaluate, models, registry, workdir
 from trainer.config import (
     Config,
     ConfigError,
@@ -66,7 +59,9 @@ class Session:
                 caches = workdir.soft_targets_folder(self.path, self.config)
                 kept = caches / workdir.LISTS
                 data.take_over(self.config.data, kept, self.lists, are_own=False)
-            return data.open_sources(self.config.data, self.lists)
+            first, *others = data.open_sources(self.config.data, self.lists)
+            has_begun = bool(workdir.kept(self.path))
+            return data.as_begun(first, self.lists, has_begun=has_begun), *others
 
         return self.workers.chief_first(opened)
 
@@ -213,6 +208,7 @@ class Session:
         return models.Inputs(
             shape=self.source.input_shape,
             mean_and_variance=self.source.mean_and_variance,
+            row_dtype=self.source.input_dtype,
             image_size=self._section(role).image_size,
         )
 

@@ -1,0 +1,96 @@
+"""What a run's labels and inputs mean, kept beside its lists of files.
+
+Models know classes by their labels, and features as the numbers that they are given.
+"""
+
+import dataclasses
+import re
+from collections.abc import Sequence
+
+from etils import epath
+
+from trainer import console, files, json_text
+from trainer.config import DataConfig
+from trainer.data.examples import DataError
+from trainer.data.source import Source
+from trainer.data.tables import TableSource
+
+KEPT = "dataset.json"
+
+
+def as_begun(source: Source, lists: epath.Path, *, has_begun: bool) -> Source:
+    """The source as the run has begun with it, which the folder `lists` tells.
+
+    A run that has begun without telling is of an earlier version, in which folders, and
+    numbers with a point, had their classes in the order of the alphabet, and all tables
+    were float32. One that has not is told of from now on.
+
+    Raises:
+      DataError: the run has begun with another order of classes, or with others.
+    """
+    path = lists / KEPT
+    now = _Meaning(classes=source.class_names, input_dtype=source.input_dtype)
+    if files.is_there(path):
+        before = _read(path)
+    elif has_begun:
+        before = _earlier(source.data, now)
+    else:
+        before = now
+        files.write_json(path, dataclasses.asdict(now))
+    _check_classes(source.data.dataset, before.classes, now.classes)
+    if isinstance(source, TableSource) and before.input_dtype != now.input_dtype:
+        console.say(
+            f"{source.data.dataset!r} has features that {before.input_dtype} rounds; "
+            "they stay as this run has begun with, and another --workdir has all digits"
+        )
+        return source.as_type(before.input_dtype)
+    return source
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class _Meaning:
+    classes: tuple[str, ...]  # by their labels
+    input_dtype: str
+
+
+def _check_classes(dataset: str, before: Sequence[str], after: Sequence[str]) -> None:
+    if before == after:
+        return
+    count = max(len(before), len(after))
+    pairs = [(_name(before, i), _name(after, i)) for i in range(count)]
+    label, (old, new) = next((i, p) for i, p in enumerate(pairs) if p[0] != p[1])
+    raise DataError(
+        f"{dataset!r} must have its classes in the order that this run has begun with, "
+        f"got another: label {label} was {old} and is {new} (names that are all "
+        "numbers are in the order of the numbers; earlier versions had them in that of "
+        "the alphabet); put the classes back, or choose another --workdir"
+    )
+
+
+def _earlier(data: DataConfig, now: _Meaning) -> _Meaning:
+    """What versions that kept nothing would have had."""
+    whole_numbers = all(re.fullmatch(r"-?[0-9]+", name) for name in now.classes)
+    is_alphabetic = data.is_folder or (data.is_table and not whole_numbers)
+    return _Meaning(
+        classes=tuple(sorted(now.classes)) if is_alphabetic else now.classes,
+        input_dtype="float32" if data.is_table else now.input_dtype,
+    )
+
+
+def _name(names: Sequence[str], label: int) -> str:
+    return repr(names[label]) if label < len(names) else "none"
+
+
+def _read(path: epath.Path) -> _Meaning:
+    try:
+        with files.reached(path):
+            found = dict(json_text.parsed(path.read_bytes()))
+        return _Meaning(
+            classes=tuple(map(str, found["classes"])),
+            input_dtype=str(found["input_dtype"]),
+        )
+    except (ValueError, TypeError, KeyError) as error:
+        raise DataError(
+            f"{path} must say which classes a run has begun with, got something else "
+            f"({error!r}); choose another --workdir"
+        ) from error
