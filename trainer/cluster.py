@@ -12,9 +12,13 @@ import dataclasses
 import ipaddress
 import json
 import os
+import re
 from typing import Any
 
 from trainer import json_text
+
+# Names the file with the secret of the run, in place of that in the workdir.
+TOKEN_FILE = "ALAMBIC_RENDEZVOUS_TOKEN_FILE"
 
 _VARIABLE = "TF_CONFIG"
 _ALONE = "unset it to run on this machine alone"
@@ -45,6 +49,11 @@ class Cluster:
     def is_chief(self) -> bool:
         """Whether this process is the chief."""
         return self.rank == 0
+
+    @property
+    def is_loopback(self) -> bool:
+        """Whether all processes are reached from this machine alone."""
+        return all(map(_is_loopback, self.addresses))
 
     @property
     def name(self) -> str:
@@ -97,6 +106,11 @@ def read() -> Cluster | None:
     )
 
 
+def token_file() -> str:
+    """The file that TOKEN_FILE names; "" for none."""
+    return os.environ.get(TOKEN_FILE, "").strip()
+
+
 def is_in_pod() -> bool:
     """Whether Kubernetes runs this process."""
     return "KUBERNETES_SERVICE_HOST" in os.environ
@@ -124,7 +138,7 @@ def _parse(text: str) -> tuple[dict[str, list[str]], str, int]:
         return {}, "", 0
     index = task.get("index", 0)
     # Some launchers write it as a string, as Google's cloud did.
-    if isinstance(index, str) and index.isdecimal():
+    if isinstance(index, str) and re.fullmatch(r"[0-9]{1,9}", index):
         index = int(index)
     if not isinstance(index, int) or isinstance(index, bool):
         raise ClusterError(
@@ -187,10 +201,16 @@ def _check_index(jobs: dict[str, list[str]], job: str, index: int) -> None:
 def _check_addresses(addresses: tuple[str, ...]) -> None:
     for address in addresses:
         host, _, port = address.rpartition(":")
-        if not host or not port.isdecimal() or not 0 < int(port) < 65536:
+        is_number = port.isascii() and port.isdecimal() and len(port) < 6
+        if not host or not is_number or not 0 < int(port) < 65536:
             raise ClusterError(
                 f"{_VARIABLE}'s addresses must have the form host:port, "
                 f"got {address!r}; ports go from 1 to 65535"
+            )
+        if ":" in host and not re.fullmatch(r"\[[0-9a-fA-F:.]+(%\w+)?\]", host):
+            raise ClusterError(
+                f"{_VARIABLE}'s IPv6 addresses must stand in brackets, got "
+                f"{address!r}; write '[{host.strip('[]')}]:{port}'"
             )
         try:
             host.encode("idna")

@@ -32,7 +32,8 @@ def open_session(
     Raises:
       ConfigError: the devices or the strategy that the config asks for are not there,
         or cannot share its batches.
-      ClusterError: the workers are not about to do the same.
+      ClusterError: the workers are not about to do the same, or two are one.
+      StorageError: the secret by which workers know each other cannot be had.
       PeerLostError: a worker did not come.
     """
     num_workers = cluster.size if cluster else 1
@@ -42,7 +43,8 @@ def open_session(
     distribution.check_execution(config.runtime, num_replicas * num_workers)
     if cluster:
         own = {"command": command, "number of replicas": num_replicas}
-        _meet(config, cluster, own | _statement(config, path, cluster))
+        secret = rendezvous.Secret.of(path)
+        _meet(config, cluster, own | _statement(config, path, cluster), secret)
     with joining(cluster):
         strategy = distribution.strategy(config.runtime, num_workers=num_workers)
     if cluster and not cluster.is_chief:
@@ -58,7 +60,12 @@ def open_session(
     )
 
 
-def _meet(config: Config, cluster: Cluster, statement: dict[str, Any]) -> None:
+def _meet(
+    config: Config,
+    cluster: Cluster,
+    statement: dict[str, Any],
+    secret: rendezvous.Secret,
+) -> None:
     num_replicas = statement["number of replicas"] * cluster.size
     for setting, section in config.trainings.items():
         # Known already, and sooner than TensorFlow has connected the workers.
@@ -70,6 +77,7 @@ def _meet(config: Config, cluster: Cluster, statement: dict[str, Any]) -> None:
         statement,
         timeout_secs=config.runtime.rendezvous_secs,
         say=console.say,
+        secret=secret,
     )
     cluster.announce()
 

@@ -1,0 +1,116 @@
+"""A worker's side of a meeting: it says what it will do, and waits for the chief."""
+
+import socket
+import time
+from collections.abc import Iterator, Mapping
+
+from trainer.cluster import Cluster, ClusterError
+from trainer.rendezvous import messages, peers
+from trainer.rendezvous.messages import StrangerError
+from trainer.rendezvous.patience import RETRY_SECS, Patience, PeerLostError
+from trainer.rendezvous.secret import AbsentError, Secret, SecretError
+from trainer.rendezvous.statement import Statement
+
+_READ_AGAIN_SECS = 1.0
+_SEE = "the workers may see different workdirs"
+
+
+class Arrival:
+    """The tries of a worker to meet the chief."""
+
+    def __init__(
+        self, cluster: Cluster, patience: Patience, secret: Secret | None
+    ) -> None:
+        self._patience = patience
+        self._secret = secret
+        self._address = cluster.addresses[0]
+        self._chief = cluster.titles([0])
+        self._rank = cluster.rank
+        self._place = f"the secret {secret.path}" if secret else "how workers speak"
+        self._said = False
+
+    def run(self, statement: Statement) -> None:
+        """Returns once the chief lets go.
+
+        Raises:
+          PeerLostError: the chief did not in time, or says that another worker is lost.
+          ClusterError: the chief refuses this worker, or all of them.
+        """
+        known = b""
+        while True:
+            pause = RETRY_SECS
+            try:
+                known = known or self._read()
+                if self._is_let_go(known, statement):
+                    return
+                reason = "it hung up"
+            except OSError as error:
+                reason = error.strerror or str(error)
+            except StrangerError as error:
+                # It may be the chief, and the secret another in a new workdir.
+                known, pause = b"", _READ_AGAIN_SECS
+                reason = f"it does not know {self._place} ({error}); {_SEE}"
+            except SecretError as error:
+                pause = _READ_AGAIN_SECS
+                reason = f"{error}; {_SEE}"
+                self._say_once(error)
+            self._patience.spend(f"{self._chief}: {reason}")
+            time.sleep(pause)
+
+    def _read(self) -> bytes:
+        return self._secret.read() if self._secret else b""
+
+    def _say_once(self, error: SecretError) -> None:
+        """Says at once what somebody has to mend, and not that a file is to come."""
+        if not self._said and not isinstance(error, AbsentError):
+            self._said = True
+            self._patience.say(str(error))
+
+    def _is_let_go(self, secret: bytes, statement: Statement) -> bool:
+        """Whether the chief lets go; else it has hung up without a word.
+
+        Raises:
+          StrangerError: whoever is there does not know the secret.
+        """
+        conversation = messages.Conversation(messages.WORKER, secret)
+        with peers.connection(self._address) as connection:
+            connection.sendall(conversation.greeting())
+            for message in self._heard(connection, conversation):
+                if "refused" in message:
+                    raise ClusterError(str(message["refused"]))
+                if "lost" in message:
+                    raise PeerLostError(str(message["lost"]))
+                if "go" in message:
+                    return True
+                answer = {"rank": self._rank, "host": socket.gethostname()}
+                if "welcome" in message:
+                    answer["statement"] = statement
+                connection.sendall(conversation.sealed(answer))
+        return False
+
+    def _heard(
+        self, connection: socket.socket, conversation: messages.Conversation
+    ) -> Iterator[Mapping[str, object]]:
+        """What the chief says, who asks every other second whether this one is here."""
+        connection.settimeout(RETRY_SECS)
+        lines = messages.Lines()
+        until = time.monotonic() + peers.ANSWER_SECS
+        waiting_for = self._chief
+        while time.monotonic() < until:
+            try:
+                part = connection.recv(messages.MAX_LINE_BYTES)
+            except TimeoutError:
+                self._patience.spend(waiting_for)
+                continue
+            if not part:
+                return
+            for line in lines.feed(part):
+                if not conversation.is_greeted:
+                    conversation.greet(line)
+                    continue
+                message = conversation.opened(line)
+                until = time.monotonic() + peers.ANSWER_SECS
+                waiting_for = str(message.get("waiting", self._chief))
+                yield message
+            self._patience.spend(waiting_for)
+        raise TimeoutError(f"silent for {peers.ANSWER_SECS:.0f} s")

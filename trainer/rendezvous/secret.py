@@ -1,0 +1,111 @@
+"""The secret that the workers of a run share, by which they know each other.
+
+It lies in the workdir, where the chief makes it once. A file that the user names in its
+place, such as a mounted Secret of Kubernetes, is only read.
+"""
+
+import contextlib
+import os
+import pathlib
+import secrets
+import stat
+
+from etils import epath
+
+from trainer import cluster, files
+
+FILE = "rendezvous.token"
+
+_LEAST_BYTES, _MOST_BYTES = 16, 4096
+_GROUP_MAY_READ = 0o640
+
+
+class SecretError(Exception):
+    """The secret cannot be read, or not yet; the message says where and why."""
+
+
+class AbsentError(SecretError):
+    """There is no secret yet."""
+
+
+class Secret:
+    """The file that holds it."""
+
+    def __init__(self, path: epath.Path, *, is_given: bool) -> None:
+        """A file that `is_given` by the user is never written."""
+        self.path = path
+        self._is_given = is_given
+
+    @classmethod
+    def of(cls, workdir: epath.Path) -> "Secret":
+        """That of the run in `workdir`.
+
+        Raises:
+          StorageError: the user names one in a store that cannot be reached from here.
+        """
+        given = cluster.token_file()
+        if given:
+            path = files.path_of(given, setting=cluster.TOKEN_FILE)
+            return cls(path, is_given=True)
+        return cls(workdir / FILE, is_given=False)
+
+    def read(self) -> bytes:
+        """What is in the file.
+
+        Raises:
+          AbsentError: the chief has not made it yet.
+          SecretError: it cannot be read, or holds no secret.
+        """
+        try:
+            with files.reached(self.path, disks_too=True):
+                if not self._is_given and not self.path.exists():
+                    raise AbsentError(
+                        f"the secret {self.path}, which the chief makes, is not there"
+                    )
+                with files.opened(self.path) as file:
+                    found = file.read(_MOST_BYTES + 1).strip()
+        except files.StorageError as error:
+            raise SecretError(
+                f"the secret {error}; {cluster.TOKEN_FILE} names it, or another that "
+                "every worker may read"
+            ) from error
+        if not _LEAST_BYTES <= len(found) <= _MOST_BYTES:
+            raise SecretError(
+                f"the secret {self.path} must have from {_LEAST_BYTES} to "
+                f"{_MOST_BYTES} bytes, got {len(found)}; "
+                + ("write one" if self._is_given else "remove it to have one made")
+            )
+        return found
+
+    def made(self) -> bytes:
+        """What is in the file, which the chief writes unless there is one.
+
+        Raises:
+          StorageError: it can neither be read nor written.
+        """
+        with files.reached(self.path, disks_too=True):
+            is_there = self.path.exists()
+        if not self._is_given and not is_there:
+            self._make()
+        try:
+            return self.read()
+        except SecretError as error:
+            raise files.StorageError(str(error)) from error
+
+    def _make(self) -> None:
+        with files.atomic_path(self.path) as temporary:
+            temporary.unlink(missing_ok=True)
+            temporary.touch(mode=0o600)
+            temporary.write_text(secrets.token_hex(32) + "\n", encoding="utf-8")
+            if not files.is_remote(self.path):
+                _share(temporary, with_readers_of=pathlib.Path(self.path.parent))
+
+
+def _share(file: pathlib.Path, *, with_readers_of: pathlib.Path) -> None:
+    """Lets the group of a folder read `file`, if it may read the folder."""
+    folder = with_readers_of.stat()
+    if folder.st_mode & stat.S_IRGRP:
+        # Not where the process is not of the group: then it may not give it the file.
+        with contextlib.suppress(PermissionError):
+            os.chown(file, -1, folder.st_gid)
+            file.chmod(_GROUP_MAY_READ)
