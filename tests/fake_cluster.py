@@ -16,19 +16,21 @@ _RESOURCES = {
         "apiVersion": "v1",
         "groups": [
             {
-                "name": "kubeflow.org",
-                "versions": [{"groupVersion": "kubeflow.org/v1", "version": "v1"}],
-                "preferredVersion": {
-                    "groupVersion": "kubeflow.org/v1",
-                    "version": "v1",
-                },
+                "name": group,
+                "versions": [{"groupVersion": f"{group}/v1", "version": "v1"}],
+                "preferredVersion": {"groupVersion": f"{group}/v1", "version": "v1"},
             }
+            for group in ("kubeflow.org", "networking.k8s.io")
         ],
     },
     "/openapi/v3": {
         "paths": {
             group: {"serverRelativeURL": f"/openapi/v3/{group}"}
-            for group in ("api/v1", "apis/kubeflow.org/v1")
+            for group in (
+                "api/v1",
+                "apis/kubeflow.org/v1",
+                "apis/networking.k8s.io/v1",
+            )
         }
     },
 }
@@ -87,6 +89,14 @@ class FakeCluster:
             "/openapi/v3/apis/kubeflow.org/v1": _schemas(
                 "/apis/kubeflow.org/v1/tfjobs", "kubeflow.org", "TFJob"
             ),
+            "/openapi/v3/apis/networking.k8s.io/v1": _schemas(
+                "/apis/networking.k8s.io/v1/networkpolicies",
+                "networking.k8s.io",
+                "NetworkPolicy",
+            ),
+            "/apis/networking.k8s.io/v1": _listed(
+                "networking.k8s.io/v1", networkpolicies="NetworkPolicy"
+            ),
             "/api/v1": _listed("v1", pods="Pod", configmaps="ConfigMap"),
             "/apis/kubeflow.org/v1": _listed("kubeflow.org/v1", tfjobs="TFJob"),
         }
@@ -100,7 +110,10 @@ class FakeCluster:
 
     def create(self, path: str, item: dict[str, Any]) -> tuple[int, Any]:
         name = item["metadata"]["name"]
-        if any(old["metadata"]["name"] == name for old in self.created):
+        if any(
+            (old["kind"], old["metadata"]["name"]) == (item["kind"], name)
+            for old in self.created
+        ):
             message = f'{path.rpartition("/")[2]} "{name}" already exists'
             return 409, _failure(409, "AlreadyExists", message)
         self.created.append(item)

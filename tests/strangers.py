@@ -6,6 +6,7 @@ stack.
 
 import contextlib
 import itertools
+import pathlib
 import random
 import socket
 import struct
@@ -17,6 +18,24 @@ from trainer.rendezvous import messages
 
 def connected(port: int, stack: contextlib.ExitStack) -> socket.socket:
     return stack.enter_context(socket.create_connection(("127.0.0.1", port), 10))
+
+
+def wait_for(port: int) -> None:
+    """Returns once somebody listens there, and after one more stranger."""
+    end = time.monotonic() + 60
+    while True:
+        with contextlib.suppress(ConnectionRefusedError), contextlib.ExitStack() as it:
+            connected(port, it)
+            return
+        assert time.monotonic() < end
+        time.sleep(0.02)
+
+
+def peak_kilobytes(process: int) -> int:
+    """The most memory that a process has had so far."""
+    status = pathlib.Path("/proc", str(process), "status").read_text()
+    [line] = [line for line in status.splitlines() if line.startswith("VmHWM:")]
+    return int(line.split()[1])
 
 
 def _sending(data: bytes):

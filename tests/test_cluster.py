@@ -103,6 +103,13 @@ def test_an_evaluator_is_left_out(monkeypatch):
         ({"worker": ["a:1", "localhost:2"]}, "worker", 0, r"got localhost:2 among"),
         ({"worker": ["a:1", "127.0.1.1:2"]}, "worker", 0, r"got 127.0.1.1:2 among"),
         ({"worker": ["a:1", "[::1]:2"]}, "worker", 0, r"got \[::1\]:2 among"),
+        ({"worker": ["::1:1", "::1:2"]}, "worker", 0, r"got '::1:1'; .*'\[::1\]:1'"),
+        ({"worker": ["fe80::1:2", "b:1"]}, "worker", 0, r"write '\[fe80::1\]:2'"),
+        ({"worker": ["[::1:2", "b:1"]}, "worker", 0, r"must stand in brackets"),
+        ({"worker": ["a:1", "b:99999999"]}, "worker", 0, r"ports go from 1"),
+        ({"worker": ["a:1", "b:\u0661"]}, "worker", 0, r"ports go from 1"),
+        ({"worker": ["a:1", f"b:{'9' * 5000}"]}, "worker", 0, r"ports go from 1"),
+        (TWO, "worker", "9" * 5000, r"task.index must be an integer"),
         ({"worker": ["a:1", "b"]}, "worker", 0, r"form host:port, got 'b'"),
         ({"worker": ["a:1", "b:0"]}, "worker", 0, r"ports go from 1"),
         ({"worker": ["a:1", "b..c:2"]}, "worker", 0, r"looked up, got 'b\.\.c'"),
@@ -119,7 +126,9 @@ def test_what_to_change_is_said(monkeypatch, jobs, job, index, message):
         cluster.read()
 
 
-@pytest.mark.parametrize("text", ["{", "[1]", '{"cluster": 3}', '{"task": 3}'])
+@pytest.mark.parametrize(
+    "text", ["{", "[1]", '{"cluster": 3}', '{"task": 3}', "[" * 50_000]
+)
 def test_what_is_no_cluster_is_refused(monkeypatch, text):
     monkeypatch.setenv("TF_CONFIG", text)
     with pytest.raises(cluster.ClusterError, match="must be JSON"):

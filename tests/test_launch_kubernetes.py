@@ -124,6 +124,23 @@ def test_every_other_object_has_the_fields_of_kubernetes(flags):
         validate_strictly(pod)
 
 
+@VARIANTS
+def test_the_pods_of_a_job_are_reached_by_each_other_alone(flags):
+    documents = printed_once(*flags)
+    spec = of_kind(documents, "NetworkPolicy")["spec"]
+    own = spec["podSelector"]["matchLabels"]
+    assert own["app.kubernetes.io/instance"] == "demo"
+    assert spec == {
+        "podSelector": {"matchLabels": own},
+        "policyTypes": ["Ingress"],
+        "ingress": [{"from": [{"podSelector": {"matchLabels": own}}]}],
+    }
+    templates = [*pod_templates([*documents, *tfjobs_in(documents)])]
+    assert templates
+    for template in templates:
+        assert own.items() <= template["metadata"]["labels"].items()
+
+
 def test_the_jobs_of_a_runtime_have_the_fields_of_kubernetes():
     runtime = of_kind(printed_once("--kind=trainjob"), "TrainingRuntime")
     [job] = runtime["spec"]["template"]["spec"]["replicatedJobs"]

@@ -103,11 +103,14 @@ def test_a_job_is_submitted_once(launch, cluster):
     assert done.returncode == 0, done.stderr
     assert done.stdout.splitlines() == [
         "configmap/demo-config created",
+        "networkpolicy.networking.k8s.io/demo created",
         "tfjob.kubeflow.org/demo created",
     ]
     printed = launch(*JOB, "--", *COMMAND).stdout
-    assert [item["kind"] for item in cluster.created] == ["ConfigMap", "TFJob"]
-    assert cluster.created[1]["spec"]["tfReplicaSpecs"]["Worker"]["replicas"] == 2
+    assert [item["kind"] for item in cluster.created] == [
+        *("ConfigMap", "NetworkPolicy", "TFJob")
+    ]
+    assert cluster.created[2]["spec"]["tfReplicaSpecs"]["Worker"]["replicas"] == 2
     assert cluster.created[0]["data"]["mnist_mini.toml"].splitlines()[0] in printed
 
     again = launch(*words)
@@ -117,15 +120,17 @@ def test_a_job_is_submitted_once(launch, cluster):
     assert "choose another --name, or delete what is there: kubectl delete" in (
         again.stderr
     )
-    assert "--namespace=ml configmap/demo-config tfjob/demo" in again.stderr
-    assert len(cluster.created) == 2
+    names = "configmap/demo-config networkpolicy/demo tfjob/demo"
+    assert f"--namespace=ml {names}" in again.stderr
+    assert len(cluster.created) == 3
 
 
 def test_a_cluster_without_the_operator_is_told_with_what_was_created(launch, cluster):
     del cluster.answers["/apis/kubeflow.org/v1"]
     done = launch(*JOB, "--submit", "--", *COMMAND)
     assert done.returncode == 2
-    assert "created: configmap/demo-config;" in done.stderr
+    created = "configmap/demo-config, networkpolicy.networking.k8s.io/demo"
+    assert f"created: {created};" in done.stderr
 
 
 def test_status_says_what_each_pod_does_and_why(launch, cluster):

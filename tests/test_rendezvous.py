@@ -8,6 +8,7 @@ import time
 import pytest
 
 from tests.groups import free_ports
+from tests.strangers import Puppet, wait_for
 from trainer import rendezvous
 from trainer.cluster import Cluster, ClusterError
 from trainer.rendezvous import PeerLostError
@@ -102,42 +103,22 @@ def test_who_did_not_come_is_named_on_all_workers(clusters):
     }
 
 
-@pytest.mark.slow
 def test_a_worker_that_was_started_again_meets_once(clusters):
-    host, _, port = clusters[0].addresses[0].rpartition(":")
+    port = int(clusters[0].addresses[0].rpartition(":")[2])
 
     def first_life():
-        time.sleep(0.5)
-        with socket.create_connection((host, int(port))) as gone:
-            gone.sendall(b'{"rank": 2, "statement": {"TensorFlow": "1.0"}}\n')
-            time.sleep(0.5)
-        return meet(clusters[2], delay=0.5)
+        wait_for(port)
+        gone = Puppet(port, b"", rank=2, host="", statement={"TensorFlow": "1.0"})
+        assert "waiting" in gone.hear()
+        gone.connection.close()
+        return meet(clusters[2])
 
     times = in_parallel(
         lambda: meet(clusters[0]),
-        lambda: meet(clusters[1], delay=1.2),
+        lambda: meet(clusters[1], delay=0.5),
         first_life,
     )
     assert all(isinstance(at, float) for at in times), times
-
-
-@pytest.mark.slow
-def test_somebody_who_looks_at_the_port_is_no_worker(clusters):
-    host, _, port = clusters[0].addresses[0].rpartition(":")
-
-    def look():
-        time.sleep(0.5)
-        for words in (b"", b"GET / HTTP/1.1\r\n\r\n", b"[]\n", b"\xff\xfe\n"):
-            with socket.create_connection((host, int(port))) as connection:
-                connection.sendall(words)
-
-    outcomes = in_parallel(
-        lambda: meet(clusters[0]),
-        lambda: meet(clusters[1], delay=1.0),
-        lambda: meet(clusters[2], delay=1.0),
-        look,
-    )
-    assert [type(outcome) for outcome in outcomes] == [float, float, float, type(None)]
 
 
 @pytest.mark.slow

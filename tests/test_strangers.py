@@ -15,7 +15,7 @@ from etils import epath
 from tests import stores
 from tests.conftest import REPOSITORY
 from tests.groups import free_ports
-from tests.strangers import KINDS, Puppet, connected, heard_of
+from tests.strangers import KINDS, Puppet, connected, heard_of, wait_for
 from tests.test_rendezvous import in_parallel
 from tests.waiting_chiefs import cluster_at
 from trainer import cluster, files, rendezvous
@@ -57,17 +57,6 @@ def meet(port, rank, secret, *, timeout_secs=20.0, said=None, **statement):
     return time.monotonic() - started
 
 
-def listening(port):
-    """Returns once somebody listens at a port, as one more stranger."""
-    end = time.monotonic() + 20
-    while True:
-        with contextlib.suppress(ConnectionRefusedError), contextlib.ExitStack() as it:
-            connected(port, it)
-            return
-        assert time.monotonic() < end
-        time.sleep(0.02)
-
-
 @pytest.mark.parametrize("comes", [True, False])
 def test_strangers_cost_the_workers_nothing(tmp_path, comes):
     ports = free_ports(len(KINDS))
@@ -86,7 +75,7 @@ def test_strangers_cost_the_workers_nothing(tmp_path, comes):
         assert chiefs.stdout.readline() == "listening\n"
         started = time.monotonic()
         for port, visit in zip(ports, KINDS.values(), strict=True):
-            listening(port)
+            wait_for(port)
             visit(port, stack)
         if comes:
             secret = Secret.of(epath.Path(tmp_path))
@@ -102,7 +91,7 @@ def outcome_beside(port, secret, visit, *, timeout_secs=20.0):
     """What the chief's meeting comes to while `visit` is made, and what that gives."""
 
     def visited():
-        listening(port)
+        wait_for(port)
         return visit()
 
     return in_parallel(
@@ -149,7 +138,7 @@ def test_a_live_worker_keeps_its_place(port, secret, host, told, words):
         return 0.0
 
     def visit():
-        listening(port)
+        wait_for(port)
         first = Puppet(port, known, rank=1, host=HERE, statement=STATEMENT)
         second = Puppet(port, known, rank=1, host=host, statement=STATEMENT)
         with first.connection, second.connection:

@@ -1,5 +1,6 @@
 """Workers in processes of their own: they train like one, and survive each other."""
 
+import contextlib
 import itertools
 import json
 import os
@@ -11,7 +12,8 @@ import time
 import numpy as np
 import pytest
 
-from tests import groups, runs, test_data_runs
+from tests import groups, runs, strangers, test_data_runs
+from trainer import cluster
 
 LONG = (
     "--set=seeds=[0]",
@@ -74,9 +76,10 @@ def test_two_workers_train_like_one_process(config, alone, tmp_path):
     for role, entry in theirs["models"].items():
         assert ours["models"][role]["test"]["errors"] == entry["test"]["errors"]
     # One writer, and nobody else's files.
-    assert sorted(path.name for path in workdir.iterdir()) == sorted(
-        path.name for path in alone.iterdir()
-    )
+    assert {path.name for path in workdir.iterdir()} == {
+        *(path.name for path in alone.iterdir()),
+        "rendezvous.token",
+    }
     assert "gain over baseline" in group.out(0)
     assert (group.out(1), "step" in group.err(1)) == ("", False)
 
@@ -273,16 +276,47 @@ def in_place_of(path, other):
 
 
 @pytest.mark.slow
-def test_workers_must_share_the_workdir(config, tmp_path):
+@pytest.mark.parametrize("is_given", [False, True], ids=["no secret", "a secret"])
+def test_workers_must_share_the_workdir(config, tmp_path, monkeypatch, is_given):
     workdir, other = tmp_path / "workdir", tmp_path / "other"
     workdir.mkdir()
     other.mkdir()
-    command = runs.command("run", config, workdir, *groups.SMALL)
+    secs = 1200 if is_given else 5
+    more = (*groups.SMALL, f"--set=runtime.rendezvous_secs={secs}")
+    command = runs.command("run", config, workdir, *more)
+    if is_given:
+        (tmp_path / "secret").write_text("0123456789abcdef")
+        monkeypatch.setenv(cluster.TOKEN_FILE, str(tmp_path / "secret"))
     with groups.Group(tmp_path, 2) as group:
         group.start(0, command)
         group.start(1, command, wrapper=in_place_of(workdir, other))
-        assert group.codes(150) == {0: 138, 1: 2}
-    assert "must be on a disk, or in a store, that all workers share" in group.err(1)
+        assert group.codes(150) == {0: 138, 1: 2 if is_given else 138}
+    told = group.err(1).splitlines()[-1]
+    if is_given:
+        assert "must be on a disk, or in a store, that all workers share" in told
+        assert not (workdir / "rendezvous.token").exists()
+    else:
+        assert f"{workdir}/rendezvous.token, which the chief makes, is not" in told
+        assert "the workers may see different workdirs" in told
+
+
+@pytest.mark.slow
+def test_strangers_come_to_a_run_before_its_worker(config, alone, tmp_path):
+    workdir = tmp_path / "workdir"
+    command = runs.command("run", config, workdir, *groups.SMALL)
+    with groups.Group(tmp_path, 2) as group, contextlib.ExitStack() as stack:
+        group.start(0, command)
+        group.wait_for(0, "worker-0 is one of")
+        port = int(group.addresses[0].rpartition(":")[2])
+        strangers.wait_for(port)
+        before = strangers.peak_kilobytes(group.workers[0].pid)
+        for visit in strangers.KINDS.values():
+            visit(port, stack)
+        strangers.wait_for(port)
+        assert strangers.peak_kilobytes(group.workers[0].pid) - before < 50_000
+        group.start(1, command)
+        assert group.codes() == {0: 0, 1: 0}
+    assert_same_training(workdir, alone)
 
 
 @pytest.mark.slow

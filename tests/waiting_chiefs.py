@@ -8,20 +8,14 @@ how many kilobytes the peak of memory has grown meanwhile.
 
 import concurrent.futures
 import json
-import pathlib
+import os
 import sys
 
 from etils import epath
 
+from tests.strangers import peak_kilobytes
 from trainer import rendezvous
 from trainer.cluster import Cluster, ClusterError
-
-
-def peak_kilobytes(process: str = "self") -> int:
-    """The most memory that a process has had so far."""
-    status = pathlib.Path("/proc", process, "status").read_text()
-    [line] = [line for line in status.splitlines() if line.startswith("VmHWM:")]
-    return int(line.split()[1])
 
 
 def cluster_at(port: int, rank: int) -> Cluster:
@@ -53,10 +47,10 @@ def main(workdir: str, secs: float, ports: list[int]) -> None:
 
     with concurrent.futures.ThreadPoolExecutor(len(ports)) as pool:
         codes = [pool.submit(code, port) for port in ports]
-        before = peak_kilobytes()
+        before = peak_kilobytes(os.getpid())
         print("listening", flush=True)
         print(json.dumps([each.result() for each in codes]))
-    print(peak_kilobytes() - before)
+    print(peak_kilobytes(os.getpid()) - before)
 
 
 if __name__ == "__main__":

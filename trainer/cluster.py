@@ -130,7 +130,7 @@ def _parse(text: str) -> tuple[dict[str, list[str]], str, int]:
     except (ValueError, TypeError) as error:
         raise ClusterError(
             f'{_VARIABLE} must be JSON such as {{"cluster": {{"worker": ["host:port", '
-            f'...]}}, "task": {{"type": "worker", "index": 0}}}}, got {text!r}; '
+            f'...]}}, "task": {{"type": "worker", "index": 0}}}}, got {text!r:.300}; '
             f"{_ALONE}"
         ) from error
     _check_jobs(cluster, jobs)
@@ -142,7 +142,7 @@ def _parse(text: str) -> tuple[dict[str, list[str]], str, int]:
         index = int(index)
     if not isinstance(index, int) or isinstance(index, bool):
         raise ClusterError(
-            f"{_VARIABLE}'s task.index must be an integer, got {index!r}; "
+            f"{_VARIABLE}'s task.index must be an integer, got {index!r:.100}; "
             "it counts the addresses of the task's type from 0"
         )
     return jobs, _renamed(task.get("type", "")), index
@@ -205,12 +205,12 @@ def _check_addresses(addresses: tuple[str, ...]) -> None:
         if not host or not is_number or not 0 < int(port) < 65536:
             raise ClusterError(
                 f"{_VARIABLE}'s addresses must have the form host:port, "
-                f"got {address!r}; ports go from 1 to 65535"
+                f"got {address!r:.300}; ports go from 1 to 65535"
             )
         if ":" in host and not re.fullmatch(r"\[[0-9a-fA-F:.]+(%\w+)?\]", host):
             raise ClusterError(
                 f"{_VARIABLE}'s IPv6 addresses must stand in brackets, got "
-                f"{address!r}; write '[{host.strip('[]')}]:{port}'"
+                f"{address!r:.300}; write '[{host.strip('[]')}]:{port}'"
             )
         try:
             host.encode("idna")

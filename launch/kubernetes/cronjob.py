@@ -1,6 +1,6 @@
 """A CronJob that creates the TFJob again and again."""
 
-from launch.kubernetes import config_map, tfjob, yaml_stream
+from launch.kubernetes import config_map, network_policy, tfjob, yaml_stream
 from launch.kubernetes.job import Job
 from launch.kubernetes.yaml_stream import Document
 
@@ -16,6 +16,7 @@ def documents(job: Job, *, schedule: str, kubectl_image: str) -> list[Document]:
     metadata = {"name": job.name, "namespace": job.namespace, "labels": job.labels}
     return [
         config_map.document(job),
+        network_policy.document(job),
         {
             "apiVersion": "v1",
             "kind": "ConfigMap",

@@ -1,6 +1,6 @@
 """The TFJob of the Training Operator (kubeflow.org/v1)."""
 
-from launch.kubernetes import config_map, pod
+from launch.kubernetes import config_map, network_policy, pod
 from launch.kubernetes.job import Job
 from launch.kubernetes.yaml_stream import Document
 
@@ -14,7 +14,7 @@ JOB_NAME_LABEL = "training.kubeflow.org/job-name"
 
 def documents(job: Job) -> list[Document]:
     """What to create for one run."""
-    return [config_map.document(job), document(job)]
+    return [config_map.document(job), network_policy.document(job), document(job)]
 
 
 def document(job: Job) -> Document:

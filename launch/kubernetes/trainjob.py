@@ -5,7 +5,7 @@ The operator of v2 knows no TensorFlow, so each pod makes its TF_CONFIG itself w
 """
 
 from launch import exit_codes
-from launch.kubernetes import config_map, pod
+from launch.kubernetes import config_map, network_policy, pod
 from launch.kubernetes.job import Job
 from launch.kubernetes.yaml_stream import Document
 
@@ -23,7 +23,12 @@ MAX_RESTARTS = 1000
 
 def documents(job: Job) -> list[Document]:
     """What to create for one run."""
-    return [config_map.document(job), _runtime(job), _train_job(job)]
+    return [
+        config_map.document(job),
+        network_policy.document(job),
+        _runtime(job),
+        _train_job(job),
+    ]
 
 
 def host_pattern(job: Job) -> str:

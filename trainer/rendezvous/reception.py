@@ -157,6 +157,7 @@ class Reception:
             raise StrangerError("a worker states its rank and what it is about to do")
         if 0 < rank < self._cluster.size:
             guest.become(rank, str(message.get("host")), statement)
+            self._asked = 0.0  # all are, and whoever holds its place is one of them
             return
         problem = (
             f"a worker's rank must be from 1 to {self._cluster.size - 1} in the "
@@ -171,7 +172,7 @@ class Reception:
         if holder is None:
             self._holders[guest.rank] = guest
             # All are heard once more before they go.
-            self._changed, self._asked = time.monotonic(), 0.0
+            self._changed = time.monotonic()
         elif holder is not guest and holder.heard > guest.came:
             self._dismiss(guest, self._taken(holder, guest))
 
