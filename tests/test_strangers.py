@@ -298,6 +298,14 @@ def test_the_secret_is_made_once_for_its_owner_and_who_may_read_the_workdir(tmp_
         assert [path.name for path in folder.iterdir()] == ["rendezvous.token"]
 
 
+def test_those_who_make_the_secret_at_once_have_one(tmp_path):
+    for i in range(10):
+        folder = tmp_path / str(i)
+        secrets = [Secret.of(epath.Path(folder)) for _ in range(8)]
+        assert len(set(in_parallel(*(secret.made for secret in secrets)))) == 1
+        assert [path.name for path in folder.iterdir()] == ["rendezvous.token"]
+
+
 def test_a_store_keeps_the_secret_too(store):
     known = Secret.of(store).made()
     assert stores.contents(f"{store}/rendezvous.token").strip() == known

@@ -86,7 +86,8 @@ def _has_cluster(text: str) -> bool:
         return False
     try:
         return bool(json.loads(text).get("cluster"))
-    except (ValueError, AttributeError):
+    except (ValueError, AttributeError, RecursionError):
         raise LaunchError(
-            f"TF_CONFIG must be a JSON object, got {text!r}; unset it to have it made"
+            f"TF_CONFIG must be a JSON object, got {text!r:.300}; unset it to "
+            "have it made"
         ) from None

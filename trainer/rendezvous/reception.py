@@ -89,8 +89,8 @@ class Reception:
         if not self._num_refused:
             return ""
         return (
-            f", while {self._num_refused} connections did not prove that they know "
-            "the run's secret (strangers, or workers that see another workdir)"
+            f" (turned away: {self._num_refused}, who did not prove to know the run's "
+            "secret: strangers, or workers that see another workdir)"
         )
 
     def _ask(self, missing: str) -> None:
@@ -156,7 +156,7 @@ class Reception:
         if type(rank) is not int or not isinstance(statement, dict):
             raise StrangerError("a worker states its rank and what it is about to do")
         if 0 < rank < self._cluster.size:
-            guest.become(rank, str(message.get("host")), statement)
+            guest.become(rank, str(message.get("host"))[:255], statement)
             self._asked = 0.0  # all are, and whoever holds its place is one of them
             return
         problem = (

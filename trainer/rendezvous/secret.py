@@ -66,8 +66,8 @@ class Secret:
                     found = file.read(_MOST_BYTES + 1).strip()
         except files.StorageError as error:
             raise SecretError(
-                f"the secret {error}; {cluster.TOKEN_FILE} names it, or another that "
-                "every worker may read"
+                f"the secret {error}; or name one that every worker may read in "
+                f"{cluster.TOKEN_FILE}"
             ) from error
         if not _LEAST_BYTES <= len(found) <= _MOST_BYTES:
             raise SecretError(
@@ -93,12 +93,34 @@ class Secret:
             raise files.StorageError(str(error)) from error
 
     def _make(self) -> None:
-        with files.atomic_path(self.path) as temporary:
-            temporary.unlink(missing_ok=True)
-            temporary.touch(mode=0o600)
-            temporary.write_text(secrets.token_hex(32) + "\n", encoding="utf-8")
-            if not files.is_remote(self.path):
-                _share(temporary, with_readers_of=pathlib.Path(self.path.parent))
+        text = secrets.token_hex(32) + "\n"
+        if files.is_remote(self.path):
+            files.write_text(self.path, text)
+            return
+        with files.explained(self.path):
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            _create(pathlib.Path(self.path), text)
+
+
+def _create(path: pathlib.Path, text: str) -> None:
+    """Writes a file that is complete or absent, and stays as it is if it is there."""
+    temporary = path.with_name(f".writing-{path.name}-{secrets.token_hex(4)}")
+    try:
+        temporary.touch(mode=0o600, exist_ok=False)
+        with open(temporary, "w", encoding="utf-8") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+        _share(temporary, with_readers_of=path.parent)
+        try:
+            os.link(temporary, path)
+        except FileExistsError:
+            pass  # what another host made may have been hidden from this one
+        except OSError:  # a disk without such links
+            os.replace(temporary, path)
+        files.sync_folder(path.parent)
+    finally:
+        temporary.unlink(missing_ok=True)
 
 
 def _share(file: pathlib.Path, *, with_readers_of: pathlib.Path) -> None:
@@ -106,6 +128,6 @@ def _share(file: pathlib.Path, *, with_readers_of: pathlib.Path) -> None:
     folder = with_readers_of.stat()
     if folder.st_mode & stat.S_IRGRP:
         # Not where the process is not of the group: then it may not give it the file.
-        with contextlib.suppress(PermissionError):
+        with contextlib.suppress(OSError):
             os.chown(file, -1, folder.st_gid)
             file.chmod(_GROUP_MAY_READ)
