@@ -273,6 +273,29 @@ def test_workers_that_see_different_workdirs_are_told_so(port, tmp_path):
     )
 
 
+def test_a_stranger_in_the_chief_s_place_ends_no_worker(port, secret):
+    lines = (
+        b'{"refused": "x"}\n',
+        b"alambic " + b"0" * 64 + b'\n{"refused": "x"}\n',
+        b"alambic " + b"0" * 64 + b"\n" + b"x" * 2**20,
+    )
+    secret.made()
+
+    def deceive():
+        with socket.create_server(("127.0.0.1", port)) as listener:
+            for line in lines:
+                connection, _ = listener.accept()
+                with connection, contextlib.suppress(ConnectionError):
+                    heard = connection.recv(65536)
+                    connection.sendall(line)
+                    heard += heard_of(connection)
+                assert re.fullmatch(rb"alambic [0-9a-f]{64}\n", heard)
+        return meet(port, 0, secret)
+
+    outcomes = in_parallel(deceive, lambda: meet(port, 1, secret))
+    assert [type(each) for each in outcomes] == [float] * 2, outcomes
+
+
 def test_a_secret_that_is_not_there_is_named_with_the_reason(port, secret):
     with pytest.raises(PeerLostError) as told:
         meet(port, 1, secret, timeout_secs=-9)
