@@ -58,7 +58,7 @@ class Secret:
         """
         try:
             with files.reached(self.path, disks_too=True):
-                if not self._is_given and not self.path.exists():
+                if not self._is_given and not self._is_there():
                     raise AbsentError(
                         f"the secret {self.path}, which the chief makes, is not there"
                     )
@@ -84,13 +84,22 @@ class Secret:
           StorageError: it can neither be read nor written.
         """
         with files.reached(self.path, disks_too=True):
-            is_there = self.path.exists()
-        if not self._is_given and not is_there:
+            has_to_be_made = not self._is_given and not self._is_there()
+        if has_to_be_made:
             self._make()
         try:
             return self.read()
         except SecretError as error:
             raise files.StorageError(str(error)) from error
+
+    def _is_there(self) -> bool:
+        if files.is_remote(self.path):
+            return bool(self.path.exists())
+        # Not exists, which also says no of what is in a folder that is closed to it.
+        with contextlib.suppress(FileNotFoundError):
+            os.stat(self.path)
+            return True
+        return False
 
     def _make(self) -> None:
         text = secrets.token_hex(32) + "\n"
