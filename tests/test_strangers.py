@@ -243,7 +243,7 @@ def test_a_worker_waits_for_a_secret_and_reads_it_again(port, tmp_path, secret):
     (tmp_path / "rendezvous.token").write_text("0" * 64)
 
     def chief():
-        time.sleep(0.5)
+        time.sleep(0.2)
         (tmp_path / "rendezvous.token").unlink()
         return meet(port, 0, secret)
 
@@ -261,8 +261,8 @@ def test_workers_that_see_different_workdirs_are_told_so(port, tmp_path):
     said = []
     # The end of a worker's patience is ten seconds after the chief's.
     chief, told = in_parallel(
-        lambda: meet(port, 0, ours, timeout_secs=2.5),
-        lambda: meet(port, 1, theirs, timeout_secs=-7.5, said=said),
+        lambda: meet(port, 0, ours, timeout_secs=1.3),
+        lambda: meet(port, 1, theirs, timeout_secs=-8.7, said=said),
     )
     assert {type(chief), type(told)} == {PeerLostError}
     assert "workers that see another workdir" in str(chief)
@@ -275,7 +275,6 @@ def test_workers_that_see_different_workdirs_are_told_so(port, tmp_path):
 
 def test_a_stranger_in_the_chief_s_place_ends_no_worker(port, secret):
     lines = (
-        b'{"refused": "x"}\n',
         b"alambic " + b"0" * 64 + b'\n{"refused": "x"}\n',
         b"alambic " + b"0" * 64 + b"\n" + b"x" * 2**20,
     )
@@ -358,7 +357,7 @@ def test_a_secret_that_cannot_be_read_is_told_at_once_with_the_variable(tmp_path
         secret.read()
     said = []
     with pytest.raises(PeerLostError, match=f"Is a directory.*{cluster.TOKEN_FILE}"):
-        meet(port, 1, secret, timeout_secs=-8.5, said=said)
+        meet(port, 1, secret, timeout_secs=-9.5, said=said)
     assert sum(f"{secret.path} cannot be read" in each for each in said[:1]) == 1
     with pytest.raises(files.StorageError, match="Is a directory"):
         secret.made()
