@@ -36,35 +36,41 @@ class Arrival:
           PeerLostError: the chief did not in time, or says that another worker is lost.
           ClusterError: the chief refuses this worker, or all of them.
         """
-        known = b""
+        known, doubt = b"", ""
         while True:
             pause = RETRY_SECS
             try:
                 known = known or self._read()
                 if self._is_let_go(known, statement):
                     return
-                reason = "it hung up"
+                reason = f"it hung up{doubt}"
             except OSError as error:
-                reason = error.strerror or str(error)
-            except StrangerError as error:
+                reason = f"{error.strerror or error}{doubt}"
+            except (StrangerError, SecretError) as error:
                 # It may be the chief, and the secret another in a new workdir.
                 known, pause = b"", _READ_AGAIN_SECS
-                reason = f"it does not know {self._place} ({error}); {_SEE}"
-            except SecretError as error:
-                pause = _READ_AGAIN_SECS
-                reason = f"{error}; {_SEE}"
-                self._say_once(error)
+                reason = self._explained(error)
+                # The chief ends a little earlier, which is not the reason then.
+                doubt = f"; before, {reason}"
             self._patience.spend(f"{self._chief}: {reason}")
             time.sleep(pause)
 
-    def _read(self) -> bytes:
-        return self._secret.read() if self._secret else b""
-
-    def _say_once(self, error: SecretError) -> None:
-        """Says at once what somebody has to mend, and not that a file is to come."""
+    def _explained(self, error: StrangerError | SecretError) -> str:
+        """Why the workers do not share a secret; said at once if it is to be mended."""
+        if isinstance(error, StrangerError):
+            return f"it does not know {self._place} ({error}); {_SEE}"
         if not self._said and not isinstance(error, AbsentError):
             self._said = True
             self._patience.say(str(error))
+        return f"{error}; {_SEE}"
+
+    def _read(self) -> bytes:
+        try:
+            return self._secret.read() if self._secret else b""
+        except AbsentError:
+            # There is nothing strange in that before the chief is there.
+            peers.connection(self._address).close()
+            raise
 
     def _is_let_go(self, secret: bytes, statement: Statement) -> bool:
         """Whether the chief lets go; else it has hung up without a word.
