@@ -29,6 +29,7 @@ CROSSVAL_RESULTS = "crossval.json"
 REPORT = "report/index.html"
 
 LISTS = "files"  # of the images of a folder
+TABLES = "tables.json"  # among them, the contents of tables
 PINS = "registered.json"  # the versions that references to the registry stand for
 SOFT_TARGETS = "soft_targets"
 
@@ -183,7 +184,13 @@ def check_same(workdir: epath.Path, config: Config) -> None:
     """
     path = workdir / CONFIG
     with files.reached(workdir):
-        changed = differences(_read(path), resolved(config)) if path.exists() else []
+        # A run of an earlier version does not know what its table held.
+        may_move = (workdir / LISTS / TABLES).exists()
+        changed = (
+            differences(_read(path), resolved(config), tables_may_move=may_move)
+            if path.exists()
+            else []
+        )
     if changed:
         raise ConfigError(
             f"--workdir {workdir} holds a run with another config "

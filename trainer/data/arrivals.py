@@ -31,11 +31,11 @@ def arrivals(data: DataConfig, lists: epath.Path) -> dict[str, Signature]:
       DataError: the folder cannot be read, or its images lie at different depths.
     """
     part, kept = parts(data, lists)[-1]
-    root = part.dataset.removeprefix("folder:").rstrip("/")
+    root = part.path
     if not is_folder(root):
         return {}
     name = part.splits[part.learned_from]
-    images = layout_of(root, setting=part.setting, may_be_empty=True).images
+    images = layout_of(part, may_be_empty=True).images
     path = file_list.list_path(kept, name)
     lines = file_list.read(path) if files.is_there(path) else []
     known = {line.path for line in lines}

@@ -10,6 +10,7 @@ import numpy as np
 from etils import epath
 
 from trainer.config import DataConfig
+from trainer.config.class_folders import EXTENSIONS
 from trainer.data import file_list, splits
 from trainer.data.arrays import ArrayExamples
 from trainer.data.class_names import ordered
@@ -17,7 +18,8 @@ from trainer.data.description import describe
 from trainer.data.examples import DataError
 from trainer.data.file_list import EXAMPLE, ListedFile
 from trainer.data.image_files import FileExamples
-from trainer.data.layout import EXTENSIONS, Layout, layout_of
+from trainer.data.layout import Layout, in_one_form, layout_of
+from trainer.data.small_classes import FEW, small_classes
 
 _NAMED = 5  # classes in a message
 
@@ -63,10 +65,12 @@ class FolderSource:
     @property
     def description(self) -> str:
         """One line on what was opened."""
+        small = small_classes(self.data, self.listed.values())
         notes = (
             (self.num_set_aside, "damaged files set aside"),
             (self.num_others, "files of other kinds set aside"),
             (self.num_new, "files newer than the run left out"),
+            (len(small), f"classes below {FEW} images: {_names(small)}"),
         )
         return describe(
             self.data,
@@ -97,13 +101,13 @@ class FolderSource:
           DataError: a file is gone or damaged since it was listed.
         """
         chosen = self._chosen(split)
-        labels = {name: label for label, name in enumerate(self.class_names)}
+        labels = {in_one_form(name): i for i, name in enumerate(self.class_names)}
         examples = FileExamples(
             paths=np.array(self.paths(split), object),
             image_size=self.data.image_size,
             channels=self.channels,
             labels=np.array(
-                [labels.get(line.class_name, -1) for _, line in chosen], np.int32
+                [labels.get(in_one_form(x.class_name), -1) for _, x in chosen], np.int32
             ),
             ids=np.array([i for i, _ in chosen], np.int64),
         )
@@ -151,8 +155,7 @@ def open_folder(
         classes that differ between splits, damaged images unless data.skip_corrupt, or
         a listed file that is no longer as it was.
     """
-    root = data.dataset.removeprefix("folder:").rstrip("/")
-    layout = layout_of(root, setting=data.setting)
+    root, layout = data.path, layout_of(data)
     _check_others(data, root, layout)
     kept, new = _kept_and_new(data, root, layout.images, lists)
     listed = kept | new
@@ -187,7 +190,10 @@ def _kept_and_new(
     # Before files are read, which may take hours.
     splits.check(data, _whole({name: kept.get(name, found[name]) for name in names}))
     for name, lines in kept.items():
-        file_list.check_unchanged(root, lines, kept_in=paths[name])
+        now = file_list.unchanged(root, lines, kept_in=paths[name])
+        if now != lines:
+            file_list.write(paths[name], now)
+            kept[name] = now
     new = {
         name: file_list.new_list(root, found[name], split=name)
         for name in names
@@ -230,7 +236,7 @@ def check_damaged(
 def _check_classes(data: DataConfig, listed: Mapping[str, list[ListedFile]]) -> None:
     first, *others = listed
     for other in others:
-        a, b = _classes(listed[first]), _classes(listed[other])
+        a, b = (set(map(in_one_form, _classes(listed[k]))) for k in (first, other))
         if a != b:
             raise DataError(
                 f"the splits {first} and {other} of {data.dataset!r} must have the "
@@ -254,7 +260,8 @@ def _check_every_class(
     data: DataConfig, listed: Mapping[str, list[ListedFile]]
 ) -> None:
     every = [line for lines in listed.values() for line in lines]
-    empty = _classes(every) - _classes([x for x in every if x.state == EXAMPLE])
+    filled = _classes([line for line in every if line.state == EXAMPLE])
+    empty = {*map(in_one_form, _classes(every))} - {*map(in_one_form, filled)}
     if empty:
         raise DataError(
             f"every class of {data.dataset!r} must have an image that can be decoded, "

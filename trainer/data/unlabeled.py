@@ -17,7 +17,9 @@ from trainer.data.folder import FolderSource, open_folder
 from trainer.data.host_memory import empty
 from trainer.data.image_files import FileExamples
 from trainer.data.source import Source, open_source
+from trainer.data.table_contents import hold_contents
 from trainer.data.tfds_source import TfdsSource, open_tfds
+from trainer.workdir import TABLES
 
 # Added to their ids, so that each is an example's own, and stays the same when there
 # are more labelled ones.
@@ -34,6 +36,7 @@ def open_sources(data: DataConfig, lists: epath.Path) -> tuple[Source, ...]:
         the same, or are too many for memory and not all in folders.
     """
     labeled = open_source(data, lists)
+    hold_contents(labeled, lists / TABLES)
     if data.unlabeled is None:
         return (labeled,)
     _, (view, own_lists) = parts(data, lists)
