@@ -40,11 +40,11 @@ def are_in(root: str) -> bool:
     """Whether the images of a folder on a disk lie in PATH/CLASS/*."""
     try:
         with os.scandir(root) as found:
-            tops = [entry.path for entry in found if _is_top(entry)]
+            tops = {entry.name: entry.path for entry in found if _is_top(entry)}
         # One image is enough: they all lie at one depth, or are refused.
-        return any(
+        return not like_splits(tops) and any(
             is_image(name) and is_visible(name)
-            for folder in tops
+            for folder in tops.values()
             for name in os.listdir(folder)
         )
     except OSError:

@@ -65,7 +65,7 @@ def identity(
 
 
 def differences(
-    before: dict[str, Any], after: dict[str, Any], *, tables_may_move: bool
+    before: dict[str, Any], after: dict[str, Any], *, tables_may_move: bool = True
 ) -> list[str]:
     """Each setting of the identity that differs, as "path: before -> after"."""
     old, new = (

@@ -227,14 +227,7 @@ def _value(hint: Any, value: object, path: str) -> Any:
     """`value` checked against a type hint, lists as tuples, whole numbers as floats."""
     origin = typing.get_origin(hint)
     if origin is Annotated:
-        inner, *rules = typing.get_args(hint)
-        checked = _value(inner, value, path)
-        for rule in rules:
-            if isinstance(rule, Reading):
-                checked = rule.read(checked)
-            elif not rule.holds(checked):
-                raise broken(path, rule.text, value)
-        return checked
+        return _ruled(typing.get_args(hint), value, path)
     if origin is Literal:
         choices = typing.get_args(hint)
         if value not in choices:
@@ -264,6 +257,18 @@ def _value(hint: Any, value: object, path: str) -> Any:
         raise broken(path, _TYPE_NAMES[hint], value)
     check_plain(value, path)
     return value
+
+
+def _ruled(args: Sequence[Any], value: object, path: str) -> Any:
+    """`value` checked against a type hint and the rules behind it."""
+    inner, *rules = args
+    checked = _value(inner, value, path)
+    for rule in rules:
+        if isinstance(rule, Reading):
+            checked = rule.read(checked)
+        elif not rule.holds(checked):
+            raise broken(path, rule.text, value)
+    return checked
 
 
 def _one_of(sections: tuple[type, ...], value: object, path: str) -> type:

@@ -150,7 +150,7 @@ def _depth(root: str, images: list[Path], setting: str) -> int:
         )
     first = {len(path): path for path in reversed(images)}
     if len(first) > 1 or max(first) > 3:
-        examples = " and ".join("/".join(path) for _, path in sorted(first.items()))
+        examples = " and ".join("/".join(path) for _, path in sorted(first.items())[:2])
         raise DataError(
             f"the images in {root} must all lie in SPLIT/CLASS/, all in CLASS/ or all "
             f"beside each other, got {examples}; move them"
