@@ -89,7 +89,7 @@ def new_list(
     def listed(path: str) -> ListedFile | None:
         whole = os.path.join(root, path)
         try:
-            changed_nsec = _changed_nsec(whole)  # first: later writes are seen later
+            _, changed_nsec = _size_and_time(whole)  # first: what comes is seen later
             contents = _contents(whole)
         except DataError as error:
             if may_go and _is_gone(error):
@@ -128,17 +128,17 @@ def unchanged(
             return line
         path = os.path.join(root, line.path)
         try:
-            found = tf.io.gfile.stat(path)
-        except tf.errors.OpError as error:
-            raise _changed(path, reason(error), kept_in) from error
-        if found.length != line.num_bytes:
-            now = f"it has {found.length} bytes and had {line.num_bytes}"
+            num_bytes, changed_nsec = _size_and_time(path)
+        except DataError as error:
+            raise _changed(path, reason(error.__cause__ or error), kept_in) from error
+        if num_bytes != line.num_bytes:
+            now = f"it has {num_bytes} bytes and had {line.num_bytes}"
             raise _changed(path, now, kept_in)
-        if line.changed_nsec in (None, found.mtime_nsec):
+        if line.changed_nsec in (None, changed_nsec):
             return line
         if hashlib.sha256(_contents(path)).hexdigest() != line.sha256:
             raise _changed(path, "it was written since, with another content", kept_in)
-        return dataclasses.replace(line, changed_nsec=found.mtime_nsec)
+        return dataclasses.replace(line, changed_nsec=changed_nsec)
 
     return _for_each(as_it_is, lines, title=f"comparing {kept_in.stem}")
 
@@ -222,14 +222,19 @@ def _contents(path: str) -> bytes:
     return contents
 
 
-def _changed_nsec(path: str) -> int:
+def _size_and_time(path: str) -> tuple[int, int]:
     try:
-        return int(tf.io.gfile.stat(path).mtime_nsec)
-    except tf.errors.OpError as error:
+        if "://" in path:
+            in_store = tf.io.gfile.stat(path)
+            return in_store.length, in_store.mtime_nsec
+        # Of which TensorFlow gives whole seconds.
+        found = os.stat(path)
+        return found.st_size, found.st_mtime_ns
+    except (OSError, tf.errors.OpError) as error:
         raise _unreadable(path, error) from error
 
 
-def _unreadable(path: str, error: tf.errors.OpError) -> DataError:
+def _unreadable(path: str, error: Exception) -> DataError:
     return DataError(
         f"{path} must be a file that can be read, got an error: {reason(error)}; "
         "mend it or remove it from the folder"
@@ -237,7 +242,7 @@ def _unreadable(path: str, error: tf.errors.OpError) -> DataError:
 
 
 def _is_gone(unread: DataError) -> bool:
-    return isinstance(unread.__cause__, tf.errors.NotFoundError)
+    return isinstance(unread.__cause__, FileNotFoundError | tf.errors.NotFoundError)
 
 
 def _state(contents: bytes, decode: Callable[[bytes], tf.Tensor]) -> str:
