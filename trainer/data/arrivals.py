@@ -1,7 +1,6 @@
 """Images that came to a folder since its list was made."""
 
 import os
-from typing import NamedTuple
 
 import tensorflow as tf
 from etils import epath
@@ -12,14 +11,8 @@ from trainer.data import file_list
 from trainer.data.decode import reason
 from trainer.data.examples import DataError
 from trainer.data.layout import is_folder, layout_of
+from trainer.data.signature import Signature, signature
 from trainer.data.unlabeled import parts
-
-
-class Signature(NamedTuple):
-    """What changes of a file while somebody writes it."""
-
-    num_bytes: int
-    changed_nsec: int  # by the clock of whoever keeps the file
 
 
 def arrivals(data: DataConfig, lists: epath.Path) -> dict[str, Signature]:
@@ -50,7 +43,7 @@ def arrivals(data: DataConfig, lists: epath.Path) -> dict[str, Signature]:
 def _signature(path: str) -> Signature | None:
     """None of a file that has gone since it was found."""
     try:
-        found = tf.io.gfile.stat(path)
+        return signature(path)
     except tf.errors.NotFoundError:
         return None
     except tf.errors.OpError as error:
@@ -58,4 +51,3 @@ def _signature(path: str) -> Signature | None:
             f"{path} must be a file that can be read, got an error: {reason(error)}; "
             "mend it or remove it from the folder"
         ) from error
-    return Signature(num_bytes=found.length, changed_nsec=found.mtime_nsec)

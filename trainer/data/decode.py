@@ -60,7 +60,7 @@ def fitted(contents: tf.Tensor, shape: tuple[int, int, int]) -> tf.Tensor:
     return resized(image if channels == 3 else grey(image), (height, width))
 
 
-def reason(error: BaseException) -> str:
+def reason(error: Exception) -> str:
     """The first line, without the graph that TensorFlow prints around it."""
     # Headings, frames of the Python stack, lines of source, and names of nodes.
     graph = (

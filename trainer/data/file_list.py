@@ -28,6 +28,7 @@ from etils import epath
 from trainer import files, json_text
 from trainer.data.decode import decoded, reason
 from trainer.data.examples import DataError
+from trainer.data.signature import signature
 
 # The states of a file that can be trained on, of one that was there once, of one that
 # has another content than the one that was listed and answered, and of one that cannot
@@ -89,8 +90,7 @@ def new_list(
     def listed(path: str) -> ListedFile | None:
         whole = os.path.join(root, path)
         try:
-            _, changed_nsec = _size_and_time(whole)  # first: what comes is seen later
-            contents = _contents(whole)
+            changed_nsec, contents = _time_and_contents(whole)
         except DataError as error:
             if may_go and _is_gone(error):
                 return None
@@ -128,9 +128,9 @@ def unchanged(
             return line
         path = os.path.join(root, line.path)
         try:
-            num_bytes, changed_nsec = _size_and_time(path)
-        except DataError as error:
-            raise _changed(path, reason(error.__cause__ or error), kept_in) from error
+            num_bytes, changed_nsec = signature(path)
+        except tf.errors.OpError as error:
+            raise _changed(path, reason(error), kept_in) from error
         if num_bytes != line.num_bytes:
             now = f"it has {num_bytes} bytes and had {line.num_bytes}"
             raise _changed(path, now, kept_in)
@@ -222,19 +222,16 @@ def _contents(path: str) -> bytes:
     return contents
 
 
-def _size_and_time(path: str) -> tuple[int, int]:
+def _time_and_contents(path: str) -> tuple[int, bytes]:
     try:
-        if "://" in path:
-            in_store = tf.io.gfile.stat(path)
-            return in_store.length, in_store.mtime_nsec
-        # Of which TensorFlow gives whole seconds.
-        found = os.stat(path)
-        return found.st_size, found.st_mtime_ns
-    except (OSError, tf.errors.OpError) as error:
+        # First the time, so that what is written meanwhile is seen later.
+        _, changed_nsec = signature(path)
+    except tf.errors.OpError as error:
         raise _unreadable(path, error) from error
+    return changed_nsec, _contents(path)
 
 
-def _unreadable(path: str, error: Exception) -> DataError:
+def _unreadable(path: str, error: tf.errors.OpError) -> DataError:
     return DataError(
         f"{path} must be a file that can be read, got an error: {reason(error)}; "
         "mend it or remove it from the folder"
@@ -242,7 +239,7 @@ def _unreadable(path: str, error: Exception) -> DataError:
 
 
 def _is_gone(unread: DataError) -> bool:
-    return isinstance(unread.__cause__, FileNotFoundError | tf.errors.NotFoundError)
+    return isinstance(unread.__cause__, tf.errors.NotFoundError)
 
 
 def _state(contents: bytes, decode: Callable[[bytes], tf.Tensor]) -> str:
