@@ -128,6 +128,17 @@ def test_what_is_beside_the_config_file_is_named(configs, tmp_path, dataset, the
     assert f"write {there}" in str(caught.value)
 
 
+def test_a_watch_does_not_wait_for_what_is_beside_the_config_file(configs, tmp_path):
+    for name, is_told in (("images", True), ("to-come", False)):
+        more = [f"data.unlabeled.dataset='folder:{name}'"]
+        config = config_of(configs, "mnist_mini", *more)
+        if is_told:
+            with pytest.raises(data.DataError, match=r"write \.\./configs/images"):
+                data.arrivals(config.data, tmp_path / "lists")
+        else:
+            assert data.arrivals(config.data, tmp_path / "lists") == {}
+
+
 def test_what_is_nowhere_is_not(configs, tmp_path):
     config = config_of(configs, "csv:none.csv")
     with pytest.raises(data.DataError) as caught:

@@ -22,11 +22,16 @@ def remember(config_file: str) -> None:
     _CONFIG_FOLDER.set(os.path.dirname(os.path.abspath(config_file)))
 
 
+def beside_config(path: str) -> str:
+    """The relative `path` as it is beside the config file; "" where it is not there."""
+    folder = _CONFIG_FOLDER.get()
+    beside = os.path.normpath(os.path.join(folder, path))
+    is_relative = folder and not os.path.isabs(path) and "://" not in path
+    return os.path.relpath(beside) if is_relative and os.path.exists(beside) else ""
+
+
 def way_to(path: str) -> str:
     """The end of a sentence on a `path` that is not there: where it may be instead."""
     rule = "a relative path starts at the working directory"
-    folder = _CONFIG_FOLDER.get()
-    beside = os.path.normpath(os.path.join(folder, path))
-    if not folder or os.path.isabs(path) or "://" in path or not os.path.exists(beside):
-        return rule
-    return f"{rule}; it is beside the config file: write {os.path.relpath(beside)}"
+    beside = beside_config(path)
+    return f"{rule}; it is beside the config file: write {beside}" if beside else rule

@@ -47,7 +47,8 @@ def are_in(root: str) -> bool:
             for folder in tops.values()
             for name in os.listdir(folder)
         )
-    except OSError:
+    # ValueError: of a name that no folder can have.
+    except (OSError, ValueError):
         return False  # those tell who read all of it
 
 

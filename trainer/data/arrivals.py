@@ -5,7 +5,7 @@ import os
 import tensorflow as tf
 from etils import epath
 
-from trainer import files
+from trainer import files, places
 from trainer.config import DataConfig
 from trainer.data import file_list
 from trainer.data.decode import reason
@@ -21,11 +21,12 @@ def arrivals(data: DataConfig, lists: epath.Path) -> dict[str, Signature]:
     None are in a folder that is not there yet.
 
     Raises:
-      DataError: the folder cannot be read, or its images lie at different depths.
+      DataError: the folder cannot be read, its images lie at different depths, or it is
+        beside the config file and not where the config says.
     """
     part, kept = parts(data, lists)[-1]
     root = part.path
-    if not is_folder(root):
+    if not is_folder(root) and not places.beside_config(root):
         return {}
     name = part.splits[part.learned_from]
     images = layout_of(part, may_be_empty=True).images
