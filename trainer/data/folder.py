@@ -143,11 +143,13 @@ class FolderSource:
 
 
 def open_folder(
-    data: DataConfig, lists: epath.Path, *, channels: int = 3
+    data: DataConfig, lists: epath.Path, *, channels: int = 3, is_chief: bool = True
 ) -> FolderSource:
     """Finds the images of a folder, or those of the lists kept under `lists`.
 
     Without lists every file of the splits in use is read once, and lists are written.
+    Other times of unchanged files are kept by the chief, which goes first: the other
+    workers may have copies.
     Class folders are only folders where the config asks for no labels.
 
     Raises:
@@ -157,7 +159,7 @@ def open_folder(
     """
     root, layout = data.path, layout_of(data)
     _check_others(data, root, layout)
-    kept, new = _kept_and_new(data, root, layout.images, lists)
+    kept, new = _kept_and_new(data, layout.images, lists, is_chief)
     listed = kept | new
     check_damaged(data, root, listed)
     class_names: tuple[str, ...] = ()
@@ -181,7 +183,10 @@ def open_folder(
 
 
 def _kept_and_new(
-    data: DataConfig, root: str, found: dict[str, dict[str, str]], lists: epath.Path
+    data: DataConfig,
+    found: dict[str, dict[str, str]],
+    lists: epath.Path,
+    is_chief: bool,
 ) -> tuple[dict[str, list[ListedFile]], dict[str, list[ListedFile]]]:
     """The lists of the splits in use: those there are, and those made now."""
     names = splits.used(data, found)
@@ -190,12 +195,11 @@ def _kept_and_new(
     # Before files are read, which may take hours.
     splits.check(data, _whole({name: kept.get(name, found[name]) for name in names}))
     for name, lines in kept.items():
-        now = file_list.unchanged(root, lines, kept_in=paths[name])
-        if now != lines:
+        now = file_list.unchanged(data.path, lines, kept_in=paths[name])
+        if now != lines and is_chief:
             file_list.write(paths[name], now)
-            kept[name] = now
     new = {
-        name: file_list.new_list(root, found[name], split=name)
+        name: file_list.new_list(data.path, found[name], split=name)
         for name in names
         if name not in kept
     }
