@@ -4,6 +4,7 @@ import pathlib
 
 import pytest
 
+from launch.kubernetes import trainer_config
 from tests.test_config_data import TEXT
 from trainer import data, files, main, places
 from trainer.config import from_resolved, load, resolved, without_run
@@ -86,6 +87,8 @@ def test_so_have_those_of_a_saved_model_a_kept_config_and_no_run(home):
 def test_a_config_in_the_home_folder_is_found(home):
     config_of(home, "mnist_mini")
     assert load("~/run.toml").name == "small"
+    words = ["python", "-m", "trainer", "run", "--config=~/run.toml"]
+    assert trainer_config.config_file(words) == home / "run.toml"
 
 
 def test_flags_and_words_that_name_files_have_the_home_folder(home, capsys):
