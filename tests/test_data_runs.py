@@ -93,7 +93,8 @@ def test_a_table_runs_from_rows_to_report(tmp_path, monkeypatch):
     pictures = {path.stem for path in (workdir / "report").glob("*.png")}
     assert pictures == {"learning_curves", "confusion_matrices", "reliability"}
     assert (workdir / "report" / "index.html").exists()
-    assert [path.name for path in (workdir / "files").iterdir()] == ["tables.json"]
+    kept = {path.name for path in (workdir / "files").iterdir()}
+    assert kept == {"dataset.json", "tables.json"}
 
 
 @pytest.mark.slow

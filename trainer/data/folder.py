@@ -101,13 +101,19 @@ class FolderSource:
           DataError: a file is gone or damaged since it was listed.
         """
         chosen = self._chosen(split)
-        labels = {in_one_form(name): i for i, name in enumerate(self.class_names)}
+        labels = {name: i for i, name in enumerate(self.class_names)}
+        # Earlier lists have names as they were found, in either form.
+        labels = {in_one_form(name): i for name, i in labels.items()} | labels
         examples = FileExamples(
             paths=np.array(self.paths(split), object),
             image_size=self.data.image_size,
             channels=self.channels,
             labels=np.array(
-                [labels.get(in_one_form(x.class_name), -1) for _, x in chosen], np.int32
+                [
+                    labels.get(x.class_name, labels.get(in_one_form(x.class_name), -1))
+                    for _, x in chosen
+                ],
+                np.int32,
             ),
             ids=np.array([i for i, _ in chosen], np.int64),
         )

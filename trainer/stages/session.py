@@ -59,9 +59,8 @@ class Session:
                 caches = workdir.soft_targets_folder(self.path, self.config)
                 kept = caches / workdir.LISTS
                 data.take_over(self.config.data, kept, self.lists, are_own=False)
-            chief = self.workers.is_chief
             first, *others = data.open_sources(
-                self.config.data, self.lists, is_chief=chief
+                self.config.data, self.lists, is_chief=self.workers.is_chief
             )
             has_begun = bool(workdir.kept(self.path))
             return data.as_begun(first, self.lists, has_begun=has_begun), *others
