@@ -11,8 +11,9 @@ import pytest
 import tensorflow as tf
 from PIL import Image
 
-from trainer import data
-from trainer.config import DataConfig
+from tests.test_config_data import TEXT
+from trainer import data, files, workdir
+from trainer.config import ConfigError, DataConfig, load, recorded
 from trainer.data.folder import FolderSource, open_folder
 
 SIZE = 8
@@ -212,6 +213,22 @@ def test_the_splits_are_the_usual_ones_elsewhere(root, folder, settings):
     )
     found = list(chosen.splits.values())
     assert found == ["train[:90%]", "train[90%:]", "test"]
+
+
+def test_a_run_that_misses_its_folder_of_classes_is_told_so(tmp_path):
+    write_classes(tmp_path / "pets", {"cat": 2, "dog": 2})
+    file = tmp_path / "run.toml"
+    file.write_text(TEXT.format(dataset=f"folder:{tmp_path}/pets"))
+    size = ["data.image_size=8"]
+    config = load(str(file), size)
+    path = tmp_path / "workdir"
+    (path / "teacher").mkdir(parents=True)
+    (path / "teacher" / "model.keras").write_text("")
+    files.write_json(path / "config.json", recorded(config))
+    workdir.check(path, load(str(file), size))
+    (tmp_path / "pets").rename(tmp_path / "away")
+    with pytest.raises(ConfigError, match=f"{tmp_path}/pets is not there"):
+        workdir.check(path, load(str(file), size))
 
 
 @pytest.mark.parametrize("folder", ["train/cat", "one"])

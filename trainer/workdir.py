@@ -192,9 +192,15 @@ def check_same(workdir: epath.Path, config: Config) -> None:
             else []
         )
     if changed:
+        folder = config.data.path if config.data.is_folder else ""
+        why = (
+            f"; {folder} is not there, by which splits that are not set are chosen"
+            if folder and not files.is_there(epath.Path(folder))
+            else ""
+        )
         raise ConfigError(
             f"--workdir {workdir} holds a run with another config "
-            f"({'; '.join(changed)}); choose another --workdir, or set these back"
+            f"({'; '.join(changed)}); choose another --workdir, or set these back{why}"
         )
 
 
