@@ -5,6 +5,7 @@ import pathlib
 
 import numpy as np
 import pytest
+from keras.models import load_model
 from PIL import Image
 
 from tests import drawn_images, groups, runs
@@ -92,7 +93,39 @@ def test_a_table_runs_from_rows_to_report(tmp_path, monkeypatch):
     pictures = {path.stem for path in (workdir / "report").glob("*.png")}
     assert pictures == {"learning_curves", "confusion_matrices", "reliability"}
     assert (workdir / "report" / "index.html").exists()
-    assert not (workdir / "files").exists()
+    kept = {path.name for path in (workdir / "files").iterdir()}
+    assert kept == {"dataset.json", "tables.json"}
+
+
+@pytest.mark.slow
+def test_a_table_may_move_under_a_half_trained_run(tmp_path, monkeypatch, capsys):
+    rows = "".join(f"{i},{i % 7},{i % 2}\n" for i in range(60))
+    table = tmp_path / "rows.csv"
+    table.write_text("x,y,label\n" + rows)
+    options = {"teacher_options": "", "student_options": ""}
+    text = DATA + TRAININGS.format(model="mlp", **options)
+
+    def teacher(dataset: pathlib.Path, name: str) -> int:
+        config = tmp_path / "run.toml"
+        config.write_text(text.format(dataset=f"csv:{dataset}"))
+        return main.main(runs.command("teacher", config, tmp_path / name))
+
+    assert teacher(table, "one") == teacher(table, "other") == 0
+    for path in (tmp_path / "one" / "teacher").rglob("*"):
+        if path.name in ("model.keras", "last.keras", "step-00000012.npz"):
+            path.unlink()
+    moved = table.rename(tmp_path / "moved.csv")
+    assert teacher(moved, "one") == 0
+    assert "goes on from step 6" in capsys.readouterr().err
+    models = [
+        load_model(tmp_path / name / "teacher" / "model.keras").get_weights()
+        for name in ("one", "other")
+    ]
+    for found, wanted in zip(*models, strict=True):
+        np.testing.assert_array_equal(found, wanted)
+    moved.write_text("x,y,label\n" + rows.replace("7,0,1", "7,0,0"))
+    assert teacher(moved, "one") == 2
+    assert f"{moved} must hold the rows" in capsys.readouterr().err
 
 
 def folder_run(folder: pathlib.Path, *overrides: str) -> pathlib.Path:

@@ -11,8 +11,9 @@ import pytest
 import tensorflow as tf
 from PIL import Image
 
-from trainer import data
-from trainer.config import DataConfig
+from tests.test_config_data import TEXT
+from trainer import data, files, workdir
+from trainer.config import ConfigError, DataConfig, load, recorded
 from trainer.data.folder import FolderSource, open_folder
 
 SIZE = 8
@@ -104,6 +105,132 @@ def test_a_flat_folder_has_no_labels(root, lists):
     assert source.read("train").labels.tolist() == [-1] * 12
 
 
+# Folders as people and systems leave them.
+
+
+def test_what_systems_leave_is_no_class(root, lists):
+    for place in ("", "train", "train/cat"):
+        for name in ("@eaDir", "__MACOSX", "lost+found", "$RECYCLE.BIN", "#recycle"):
+            write_image(root / place / name / "thumb.jpg", 7)
+    for name in ("desktop.ini", "Thumbs.db"):
+        (root / "train/cat" / name).write_text("[ViewState]")
+    source = data.open_source(config(root), lists)
+    assert source.class_names == ("cat", "dog")
+    assert len(source.read("train")) == 20
+
+
+@pytest.mark.parametrize(
+    "names", [("train", "test"), ("Training", "val_2"), ("train", "test", "extra")]
+)
+def test_splits_without_classes_are_no_classes(tmp_path, lists, names):
+    write_classes(tmp_path / "flat", dict.fromkeys(names, 20))
+    settings = config(tmp_path / "flat", **ONE_SPLIT)
+    message = refusal(lambda: data.open_source(settings, lists))
+    assert "PATH/SPLIT/CLASS/ or PATH/CLASS/" in message
+    assert ", ".join(sorted(names)[: len(names)]).replace("extra, ", "") in message
+
+
+def test_a_class_may_be_called_like_a_split(tmp_path, lists):
+    write_classes(tmp_path / "traffic", {"bus": 20, "train": 20})
+    write_classes(tmp_path / "study" / "train", {"control": 20, "test": 20, "val": 20})
+    for folder, classes in (
+        ("traffic", ("bus", "train")),
+        ("study", ("control", "test", "val")),
+    ):
+        settings = config(tmp_path / folder, **ONE_SPLIT)
+        source = data.open_source(settings, lists / folder)
+        assert source.class_names == classes
+
+
+COMPOSED, DECOMPOSED = "caf\u00e9", "cafe\u0301"
+
+
+def test_names_are_compared_in_one_form_of_unicode(tmp_path, lists):
+    write_classes(tmp_path / "pets/train", {DECOMPOSED: 10, "cafz": 10})
+    write_classes(tmp_path / "pets/test", {COMPOSED: 3, "cafz": 2})
+    source = data.open_source(config(tmp_path / "pets"), lists)
+    assert source.class_names == ("cafz", COMPOSED)
+    assert np.bincount(source.read("test").labels).tolist() == [2, 3]
+
+
+def test_classes_of_an_earlier_list_keep_their_order(tmp_path, lists):
+    write_classes(tmp_path / "pets/train", {DECOMPOSED: 10, "cafz": 10})
+    write_classes(tmp_path / "pets/test", {COMPOSED: 3, "cafz": 2})
+    data.open_source(config(tmp_path / "pets"), lists)
+    path = lists / "train.jsonl"
+    lines = [json.loads(line) for line in path.read_text().splitlines()]
+    for line in lines:
+        line["class"] = line["class"].replace(COMPOSED, DECOMPOSED)
+    path.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    source = data.open_source(config(tmp_path / "pets"), lists)
+    assert source.class_names == (DECOMPOSED, "cafz")
+    assert np.bincount(source.read("test").labels).tolist() == [3, 2]
+    assert np.bincount(source.read("train").labels).tolist() == [10, 10]
+
+
+@pytest.mark.parametrize("name", ["my train", "train.2024"])
+def test_a_split_that_cannot_be_written_is_to_be_renamed(tmp_path, lists, name):
+    write_classes(tmp_path / "pets" / name, {"cat": 10, "dog": 10})
+    settings = DataConfig(
+        dataset=f"folder:{tmp_path}/pets",
+        image_size=SIZE,
+        train_split=f"{name}[:70%]",
+        validation_split=f"{name}[70%:85%]",
+        test_split=f"{name}[85%:]",
+    )
+    message = refusal(lambda: data.open_source(settings, lists))
+    assert f"rename '{name}'" in message
+
+
+# Splits that nobody set.
+
+
+def test_a_folder_of_classes_works_without_splits(tmp_path, lists):
+    write_classes(tmp_path / "pets", {"cat": 42, "dog": 8})
+    settings = DataConfig(dataset=f"folder:{tmp_path}/pets", image_size=SIZE)
+    assert list(settings.splits.values()) == [
+        "train[:80%]",
+        "train[80%:90%]",
+        "train[90%:]",
+    ]
+    source = data.open_source(settings, lists)
+    assert [len(source.read(split)) for split in settings.splits.values()] == [40, 5, 5]
+    assert "1 classes below 10 images: dog 8" in source.description
+
+
+@pytest.mark.parametrize(
+    ("folder", "settings"),
+    [
+        ("pets", {}),  # which has split folders
+        ("pets/train", {"train_split": "train[:90%]"}),
+        ("pets/train", {"test_split": "test"}),
+        ("nowhere", {}),
+    ],
+)
+def test_the_splits_are_the_usual_ones_elsewhere(root, folder, settings):
+    chosen = DataConfig(
+        dataset=f"folder:{root.parent}/{folder}", image_size=SIZE, **settings
+    )
+    found = list(chosen.splits.values())
+    assert found == ["train[:90%]", "train[90%:]", "test"]
+
+
+def test_a_run_that_misses_its_folder_of_classes_is_told_so(tmp_path):
+    write_classes(tmp_path / "pets", {"cat": 2, "dog": 2})
+    file = tmp_path / "run.toml"
+    file.write_text(TEXT.format(dataset=f"folder:{tmp_path}/pets"))
+    size = ["data.image_size=8"]
+    config = load(str(file), size)
+    path = tmp_path / "workdir"
+    (path / "teacher").mkdir(parents=True)
+    (path / "teacher" / "model.keras").write_text("")
+    files.write_json(path / "config.json", recorded(config))
+    workdir.check(path, load(str(file), size))
+    (tmp_path / "pets").rename(tmp_path / "away")
+    with pytest.raises(ConfigError, match=f"{tmp_path}/pets is not there"):
+        workdir.check(path, load(str(file), size))
+
+
 @pytest.mark.parametrize("folder", ["train/cat", "one"])
 def test_a_run_needs_two_classes(root, lists, folder):
     write_classes(root / "one", {"cat": 12})
@@ -147,6 +274,7 @@ def test_a_line_tells_the_size_and_checksum_of_its_file(root, lists):
             "sha256": hashlib.sha256(contents).hexdigest(),
             "class": line["path"].split("/")[1],
             "state": "example",
+            "changed_nsec": (root / line["path"]).stat().st_mtime_ns,
         }
 
 
@@ -230,6 +358,52 @@ def test_a_listed_file_that_changed_is_refused(root, lists, change, reason):
     message = refusal(lambda: data.open_source(config(root), lists))
     assert message.startswith(f"{path} must be as {lists}/train.jsonl lists it")
     assert reason in message
+
+
+def with_flipped_end(path: pathlib.Path, *, keep_time: bool = False) -> None:
+    """Another content of the same size, as a tool that edits in place leaves it."""
+    time = path.stat().st_mtime_ns
+    contents = path.read_bytes()
+    path.write_bytes(contents[:-1] + bytes([contents[-1] ^ 1]))
+    kept_time = time if keep_time else time + 10**9
+    os.utime(path, ns=(kept_time, kept_time))
+
+
+def test_a_listed_file_that_was_edited_in_place_is_refused(root, lists):
+    data.open_source(config(root), lists)
+    path = root / kept(lists)[7]["path"]
+    with_flipped_end(path)
+    message = refusal(lambda: data.open_source(config(root), lists))
+    assert message.startswith(f"{path} must be as {lists}/train.jsonl lists it")
+    assert "another content" in message
+
+
+def test_files_that_were_written_again_are_read_once(root, lists):
+    data.open_source(config(root), lists)
+    before = kept(lists)
+    path = root / before[7]["path"]
+    os.utime(path, ns=(10**18, 10**18))
+    # The other workers read the chief's list, and may read another disk.
+    data.open_source(config(root), lists, is_chief=False)
+    assert kept(lists) == before
+    data.open_source(config(root), lists)
+    before[7]["changed_nsec"] = 10**18
+    assert kept(lists) == before
+    # Nobody reads it again, so this is not seen.
+    with_flipped_end(path, keep_time=True)
+    data.open_source(config(root), lists)
+
+
+def test_a_list_without_times_is_read_as_before(root, lists):
+    data.open_source(config(root), lists)
+    lines = kept(lists)
+    for line in lines:
+        del line["changed_nsec"]
+    text = "".join(json.dumps(line) + "\n" for line in lines)
+    (lists / "train.jsonl").write_text(text)
+    with_flipped_end(root / lines[7]["path"])
+    data.open_source(config(root), lists)
+    assert (lists / "train.jsonl").read_text() == text
 
 
 @pytest.mark.parametrize("text", ["", "{", "[1]\n", '{"path": "a"}\n', "7\n"])

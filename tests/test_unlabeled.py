@@ -160,6 +160,32 @@ def test_their_class_folders_are_only_folders(root, classes):
     assert both.labels[12:].tolist() == [-1] * len(classes)
 
 
+def test_their_splits_hold_their_own_files(root):
+    write(root / "more" / "train", range(100, 109))
+    write(root / "more" / "test1", range(150, 155))
+    write(root / "more" / "extra", range(160, 164))
+    for split, shades in (
+        ("train", [*range(100, 109)]),
+        ("extra", [*range(160, 164)]),
+        ("test1+extra", [*range(150, 155), *range(160, 164)]),
+    ):
+        both = transfer(folders(root, "more", split=split), root / split)
+        assert sorted(both.inputs[12:, 0, 0, 0].tolist()) == shades
+    config = folders(root, "more", split="val")
+    message = refusal(lambda: data.open_sources(config, root / "val"))
+    assert "data.unlabeled.split" in message
+    assert "known: extra, test1, train" in message
+
+
+def test_a_split_beside_other_folders_is_not_learned_from_unseen(root):
+    write(root / "more" / "monday", range(100, 109))
+    write(root / "more" / "test", range(150, 155))
+    config = folders(root, "more")
+    message = refusal(lambda: data.open_sources(config, root / "lists"))
+    assert "data.unlabeled.split must be" in message
+    assert "known: monday, test" in message
+
+
 def test_a_source_of_them_describes_itself(root):
     _, unlabeled = data.open_sources(folders(root), root / "lists")
     assert unlabeled.description == (

@@ -69,16 +69,19 @@ class Checkpoints:
         *,
         state: Mapping[str, Sequence[keras.Variable]],
         run: str,
+        earlier_run: str = "",
         keep: int,
     ) -> None:
         """`state` is what they hold: groups of variables, as of model and optimizer.
 
-        `run` identifies the training; files of another `run` are refused.
+        `run` identifies the training, which earlier versions called `earlier_run`;
+        files of another one are refused.
 
         The newest `keep` files stay, and the best that each of them knows.
         """
         self._folder = folder
         self._run = run
+        self._names = {run, earlier_run}
         self._keep = keep
         self._state = state
 
@@ -154,7 +157,7 @@ class Checkpoints:
         variables: dict[str, keras.Variable],
     ) -> None:
         path = _path(self._folder, step)
-        if header.get("run") != self._run:
+        if header.get("run") not in self._names:
             raise CheckpointError(
                 f"checkpoint {path} must be of this run ({self._run}), got one of "
                 f"{header.get('run')}; move it away, or choose another --workdir"

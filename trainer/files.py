@@ -15,7 +15,7 @@ from typing import IO, Any, cast
 
 from etils import epath
 
-from trainer import json_text
+from trainer import json_text, places
 
 _WAY_OUT = "choose another --workdir"
 
@@ -42,7 +42,12 @@ def path_of(name: str, *, setting: str) -> epath.Path:
             f"{setting} must be on a disk or in a store that TensorFlow reaches, such "
             f"as gs://BUCKET/FOLDER, got {name!r}; choose one of these"
         )
-    path = epath.Path(name)
+    path = epath.Path(places.expanded(name))
+    if str(path).startswith("~"):
+        raise StorageError(
+            f"{setting} must be in a home folder that is there, got {name!r}; write "
+            f"./{name} for a folder of this name"
+        )
     if is_remote(path):
         raise StorageError(
             f"{setting} must say whether it is on a disk, got {name!r}, which stands "

@@ -29,6 +29,7 @@ CROSSVAL_RESULTS = "crossval.json"
 REPORT = "report/index.html"
 
 LISTS = "files"  # of the images of a folder
+TABLES = "tables.json"  # among them, the contents of tables
 PINS = "registered.json"  # the versions that references to the registry stand for
 SOFT_TARGETS = "soft_targets"
 
@@ -183,11 +184,23 @@ def check_same(workdir: epath.Path, config: Config) -> None:
     """
     path = workdir / CONFIG
     with files.reached(workdir):
-        changed = differences(_read(path), resolved(config)) if path.exists() else []
+        # A run of an earlier version does not know what its table held.
+        may_move = (workdir / LISTS / TABLES).exists()
+        changed = (
+            differences(_read(path), resolved(config), tables_may_move=may_move)
+            if path.exists()
+            else []
+        )
     if changed:
+        folder = config.data.path if config.data.is_folder else ""
+        why = (
+            f"; {folder} is not there, by which splits that are not set are chosen"
+            if folder and not files.is_there(epath.Path(folder))
+            else ""
+        )
         raise ConfigError(
             f"--workdir {workdir} holds a run with another config "
-            f"({'; '.join(changed)}); choose another --workdir, or set these back"
+            f"({'; '.join(changed)}); choose another --workdir, or set these back{why}"
         )
 
 

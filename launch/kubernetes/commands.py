@@ -1,5 +1,6 @@
 """A job on Kubernetes, printed, checked, submitted and shown: `launch tfjob`."""
 
+import os
 import pathlib
 import shlex
 import sys
@@ -111,7 +112,9 @@ def _validate(argv: list[str]) -> int:
     [file] = files
     try:
         text = (
-            sys.stdin.read() if file == "-" else pathlib.Path(file).read_text("utf-8")
+            sys.stdin.read()
+            if file == "-"
+            else pathlib.Path(os.path.expanduser(file)).read_text("utf-8")
         )
     except OSError as error:
         raise LaunchError(f"{file} cannot be read: {error.strerror}") from None

@@ -1,6 +1,7 @@
 """The config that a command of the trainer names: found, resolved, moved."""
 
 import json
+import os
 import pathlib
 import re
 import subprocess
@@ -43,7 +44,8 @@ def config_file(words: Sequence[str]) -> pathlib.Path:
             f"{len(found)}; for example: -- python -m trainer run "
             "--config=configs/mnist_mini.toml"
         )
-    return pathlib.Path(found[0])
+    # As the trainer does; a shell leaves the ~ of --config=~/run.toml.
+    return pathlib.Path(os.path.expanduser(found[0]))
 
 
 def with_config(words: Sequence[str], path: str) -> tuple[str, ...]:

@@ -76,7 +76,7 @@ def command(argv: list[str]) -> int:
     job = _Job(
         program=words,
         environments=shares.environments(num_workers, os.environ),
-        log_dir=pathlib.Path(log_dir) if log_dir else None,
+        log_dir=pathlib.Path(os.path.expanduser(log_dir)) if log_dir else None,
         grace_secs=values["grace-secs"].value,
         max_restarts=values["max-restarts"].value,
     )

@@ -2,6 +2,7 @@
 
 from trainer.config.crossval import CrossvalConfig
 from trainer.config.data import (
+    SPLITS_OF_CLASS_FOLDERS,
     CropFlipOptions,
     DataConfig,
     InceptionCropOptions,
@@ -66,6 +67,7 @@ __all__ = [
     "APPLICATIONS",
     "LATEST",
     "PROMOTED",
+    "SPLITS_OF_CLASS_FOLDERS",
     "AdamOptions",
     "ApplicationOptions",
     "Axis",

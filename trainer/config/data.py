@@ -4,6 +4,7 @@ import dataclasses
 from collections.abc import Mapping
 from typing import Annotated, Any
 
+from trainer.config import class_folders
 from trainer.config.rules import (
     FILLED,
     MOST_PIXELS,
@@ -11,6 +12,7 @@ from trainer.config.rules import (
     CountOrNone,
     OptionsOf,
     Pixels,
+    Place,
     above,
     between,
 )
@@ -58,8 +60,22 @@ AUGMENTATIONS: Mapping[str, type] = {
 class UnlabeledConfig:
     """Images without labels, which join those that students learn from."""
 
-    dataset: Annotated[str, FILLED]  # a TFDS name, or "folder:" and a path
+    dataset: Annotated[Place, FILLED]  # a TFDS name, or "folder:" and a path
     split: Annotated[str, FILLED] = "train"  # TFDS split syntax; labels are not read
+
+
+# The splits where none is set.
+SPLITS: Mapping[str, str] = {
+    "train_split": "train[:90%]",
+    "validation_split": "train[90%:]",
+    "test_split": "test",
+}
+# And where the images of a folder are not in splits.
+SPLITS_OF_CLASS_FOLDERS: Mapping[str, str] = {
+    "train_split": "train[:80%]",
+    "validation_split": "train[80%:90%]",
+    "test_split": "train[90%:]",
+}
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -68,12 +84,13 @@ class DataConfig:
 
     # A TFDS name, the bundled "mnist_mini", or files: "folder:", "csv:" or "npz:" and
     # a path.
-    dataset: Annotated[str, FILLED]
-    data_dir: str = ""  # where TFDS keeps prepared data; "": its own choice
-    train_split: Annotated[str, FILLED] = "train[:90%]"  # TFDS split syntax
+    dataset: Annotated[Place, FILLED]
+    data_dir: Place = ""  # where TFDS keeps prepared data; "": its own choice
+    # Splits are written in TFDS's syntax; those that are not set are in SPLITS.
+    train_split: Annotated[str, FILLED] = ""
     transfer_split: str = ""  # what students learn from; "": data.train_split
-    validation_split: Annotated[str, FILLED] = "train[90%:]"  # selects; never trains
-    test_split: Annotated[str, FILLED] = "test"  # read once, at the end
+    validation_split: Annotated[str, FILLED] = ""  # selects; never trains
+    test_split: Annotated[str, FILLED] = ""  # read once, at the end
     image_size: Pixels = 0  # pixels a side; 0: as stored
     augment: str = "none"
     augment_options: Annotated[Any, OptionsOf("augment", AUGMENTATIONS)] = (
@@ -89,10 +106,24 @@ class DataConfig:
     memory_budget_bytes: Annotated[int, between(0, 2**60)] = 4 * 2**30
     shuffle_window: Count = 8192  # records of a set read when asked for, in memory
 
+    def __post_init__(self) -> None:
+        """Names the splits that are not set."""
+        given = (self.train_split, self.validation_split, self.test_split)
+        splits = SPLITS
+        if self.is_folder and not any(given) and class_folders.are_in(self.path):
+            splits = SPLITS_OF_CLASS_FOLDERS
+        for name, split in splits.items():
+            object.__setattr__(self, name, getattr(self, name) or split)
+
     @property
     def is_folder(self) -> bool:
         """Whether the examples are image files."""
         return self.dataset.startswith("folder:")
+
+    @property
+    def path(self) -> str:
+        """Where the files are, of a dataset in files."""
+        return self.dataset.partition(":")[2].rstrip("/")
 
     @property
     def is_table(self) -> bool:

@@ -3,7 +3,7 @@
 import dataclasses
 from typing import Annotated, Literal
 
-from trainer.config.rules import Count, CountOrNone, between
+from trainer.config.rules import Count, CountOrNone, Place, between
 
 # Its square is a factor of the loss, and it divides logits: float32 holds both.
 Temperature = Annotated[float, between(1e-3, 1e6)]
@@ -19,7 +19,9 @@ class DistillConfig:
     mixup: Annotated[float, between(0, 1)] = 0.0
     # "online": the teacher runs in each step; "cached": once, before the students.
     soft_targets: Literal["online", "cached"] = "online"
-    soft_targets_dir: str = ""  # of the cache, which runs may share; "": in the workdir
+    soft_targets_dir: Place = (
+        ""  # of the cache, which runs may share; "": in the workdir
+    )
     soft_targets_dtype: Literal["float16", "float32"] = "float32"  # of cached logits
     top_k: CountOrNone = 0  # largest logits that are cached; 0: all
     # At which a cache of the top k can be used, beside `temperature`.

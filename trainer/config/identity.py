@@ -34,7 +34,9 @@ def recorded(config: Config) -> dict[str, Any]:
     return resolved(dataclasses.replace(config, sweep=None))
 
 
-def identity(settings: dict[str, Any]) -> dict[str, Any]:
+def identity(
+    settings: dict[str, Any], *, tables_may_move: bool = True
+) -> dict[str, Any]:
     """The settings that a resumed run must share: {"section.field": value}."""
     flat = without_later(flatten(settings))
     kind = str(flat.get("data.dataset", "")).partition(":")[0]
@@ -46,6 +48,9 @@ def identity(settings: dict[str, Any]) -> dict[str, Any]:
         if str(flat.get(path)).startswith("folder:"):
             # It may move too: the run keeps a list of what is in it.
             flat[path] = "folder:"
+    if kind in ("csv", "npz") and tables_may_move:
+        # And a table, of which a run keeps the SHA-256.
+        flat["data.dataset"] = f"{kind}:"
     for network in filter(None, map(_NETWORK.fullmatch, list(flat))):
         path = network["path"]
         files = [f"{path}.weights"]
@@ -59,9 +64,14 @@ def identity(settings: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def differences(before: dict[str, Any], after: dict[str, Any]) -> list[str]:
+def differences(
+    before: dict[str, Any], after: dict[str, Any], *, tables_may_move: bool = True
+) -> list[str]:
     """Each setting of the identity that differs, as "path: before -> after"."""
-    old, new = identity(before), identity(after)
+    old, new = (
+        identity(settings, tables_may_move=tables_may_move)
+        for settings in (before, after)
+    )
     return [
         f"{path}: {old.get(path, 'absent')!r} -> {new.get(path, 'absent')!r}"
         for path in sorted(old.keys() | new.keys())

@@ -4,7 +4,14 @@ import dataclasses
 from collections.abc import Mapping
 from typing import Annotated, Literal
 
-from trainer.config.rules import FILLED, FRACTION, LAYERS, NotNegative, Units
+from trainer.config.rules import (
+    FILLED,
+    FRACTION,
+    LAYERS,
+    NotNegative,
+    Place,
+    Units,
+)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -55,7 +62,7 @@ class SavedOptions:
     """A whole model from a file."""
 
     # A .keras file, the folder of a SavedModel, or registry:NAME@VERSION.
-    path: Annotated[str, FILLED]
+    path: Annotated[Place, FILLED]
     # What it expects of the values of an image.
     input: Literal[
         "zero_to_255",

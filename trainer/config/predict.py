@@ -4,7 +4,7 @@ import dataclasses
 from typing import Literal
 
 from trainer.config.models import SavedOptions
-from trainer.config.rules import Count
+from trainer.config.rules import Count, Place
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -13,7 +13,7 @@ class PredictConfig:
 
     # A .keras file, the folder of a SavedModel, or registry:NAME@VERSION; "": the
     # student that the run chose.
-    model: str = ""
+    model: Place = ""
     # What that file expects of the values of an image, and what it gives; the models
     # that runs leave take the values as they are, and give logits.
     model_input: Literal[

@@ -11,6 +11,7 @@ import typing
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Annotated, Any, Literal
 
+from trainer import places
 from trainer.config.axes import axes, check_plain
 from trainer.config.errors import (
     ConfigError,
@@ -22,7 +23,7 @@ from trainer.config.errors import (
     shown,
 )
 from trainer.config.identity import flatten, resolved
-from trainer.config.rules import OptionsOf
+from trainer.config.rules import OptionsOf, Reading
 from trainer.config.schema import Config, EnsembleConfig, TeacherConfig
 from trainer.config.study import Settings
 
@@ -103,8 +104,10 @@ def _of_cell(settings: Settings, cell: Settings, section: str) -> dict[str, Any]
 
 
 def _read_toml(path: str) -> dict[str, Any]:
+    file = places.expanded(path)
+    places.remember(file)
     try:
-        return tomllib.loads(pathlib.Path(path).read_text(encoding="utf-8"))
+        return tomllib.loads(pathlib.Path(file).read_text(encoding="utf-8"))
     except OSError as error:
         raise ConfigError(
             f"--config must name a readable TOML file, got {path!r}: {error.strerror}"
@@ -224,12 +227,7 @@ def _value(hint: Any, value: object, path: str) -> Any:
     """`value` checked against a type hint, lists as tuples, whole numbers as floats."""
     origin = typing.get_origin(hint)
     if origin is Annotated:
-        inner, *rules = typing.get_args(hint)
-        checked = _value(inner, value, path)
-        for rule in rules:
-            if not rule.holds(checked):
-                raise broken(path, rule.text, value)
-        return checked
+        return _ruled(typing.get_args(hint), value, path)
     if origin is Literal:
         choices = typing.get_args(hint)
         if value not in choices:
@@ -259,6 +257,18 @@ def _value(hint: Any, value: object, path: str) -> Any:
         raise broken(path, _TYPE_NAMES[hint], value)
     check_plain(value, path)
     return value
+
+
+def _ruled(args: Sequence[Any], value: object, path: str) -> Any:
+    """`value` checked against a type hint and the rules behind it."""
+    inner, *rules = args
+    checked = _value(inner, value, path)
+    for rule in rules:
+        if isinstance(rule, Reading):
+            checked = rule.read(checked)
+        elif not rule.holds(checked):
+            raise broken(path, rule.text, value)
+    return checked
 
 
 def _one_of(sections: tuple[type, ...], value: object, path: str) -> type:

@@ -7,6 +7,7 @@ from typing import Any
 
 from trainer.config.errors import ConfigError
 from trainer.config.models import SavedOptions
+from trainer.config.rules import Place
 
 SCHEME = "registry:"
 LATEST, PROMOTED = "latest", "promoted"
@@ -19,7 +20,7 @@ _VERSION = re.compile(rf"[1-9][0-9]*|{LATEST}|{PROMOTED}")
 class RegistryConfig:
     """Where registered models are; another root does not make another run."""
 
-    root: str = ""  # the folder of all models, on a disk or in a store
+    root: Place = ""  # the folder of all models, on a disk or in a store
     name: str = ""  # which of them the run's model is a version of; empty: `name`
 
 

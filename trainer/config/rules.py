@@ -4,6 +4,8 @@ import dataclasses
 from collections.abc import Callable, Mapping
 from typing import Annotated, Any
 
+from trainer import places
+
 
 @dataclasses.dataclass(frozen=True)
 class Rule:
@@ -47,6 +49,17 @@ MOST_PIXELS = 2**14  # a side
 MOST_UNITS = 2**20  # of a layer
 MOST_LAYERS = 100
 SMALLEST, LARGEST = 1e-30, 1e30  # of what float32 multiplies with others
+
+
+@dataclasses.dataclass(frozen=True)
+class Reading:
+    """What a value is taken for, before it is held to the rules behind this one."""
+
+    read: Callable[[Any], Any]
+
+
+# A file or a folder, or what names one after "folder:".
+Place = Annotated[str, Reading(places.expanded)]
 
 Count = Annotated[int, between(1, MOST)]
 CountOrNone = Annotated[int, between(0, MOST)]  # 0: none, or as the field says

@@ -15,7 +15,7 @@ from trainer.config.export import ExportConfig
 from trainer.config.models import MODELS
 from trainer.config.predict import PredictConfig
 from trainer.config.registry import Reference, RegistryConfig
-from trainer.config.rules import FILLED, OptionsOf, Pixels, Positive, between
+from trainer.config.rules import FILLED, OptionsOf, Pixels, Place, Positive, between
 from trainer.config.runtime import RuntimeConfig
 from trainer.config.study import StudyConfig
 from trainer.config.sweep import SweepConfig
@@ -35,7 +35,7 @@ class TeacherConfig:
     options: Annotated[Any, OptionsOf("model", MODELS)]
     # A .keras or .weights.h5 file to start from, or registry:NAME@VERSION; "imagenet"
     # for keras.applications.
-    weights: str = ""
+    weights: Place = ""
     image_size: Pixels = 0  # pixels a side, resized in the model
     precision: Precision = "inherit"
     seed: Seed = 0  # of its initial weights, its data order and its dropout
@@ -70,7 +70,7 @@ class StudentConfig:
     options: Annotated[Any, OptionsOf("model", MODELS)]
     # A .keras or .weights.h5 file to start from, or registry:NAME@VERSION; "imagenet"
     # for keras.applications.
-    weights: str = ""
+    weights: Place = ""
     image_size: Pixels = 0  # pixels a side, resized in the model
     precision: Precision = "inherit"
     train: TrainConfig  # of the student and of the baseline

@@ -7,7 +7,14 @@ from collections.abc import Callable, Mapping
 from typing import Annotated, Any, Literal
 
 from trainer.config.errors import ConfigError, nearest
-from trainer.config.rules import Count, CountOrNone, OptionsOf, Positive, between
+from trainer.config.rules import (
+    Count,
+    CountOrNone,
+    OptionsOf,
+    Place,
+    Positive,
+    between,
+)
 from trainer.config.study import OF_STUDENTS, Settings, check_shared, check_values
 
 # Of the validation of a student, and whether more is better.
@@ -102,7 +109,9 @@ class SweepConfig:
     metric: str = "eval/accuracy"
     pruner: Literal["none", "median", "bandit"] = "none"  # looks at the first seed
     pruner_options: Annotated[Any, OptionsOf("pruner", PRUNERS)]
-    storage: str = ""  # an Optuna URL, such as sqlite:///FILE; "": a journal beside it
+    storage: Place = (
+        ""  # an Optuna URL, such as sqlite:///FILE; "": a journal beside it
+    )
     retries: CountOrNone = 2  # of a trial whose process was killed
 
     @property

@@ -1,7 +1,8 @@
 """Datasets, and the batches made of them."""
 
+from trainer.config.class_folders import EXTENSIONS, is_image, is_visible
 from trainer.data.arrays import ArrayExamples
-from trainer.data.arrivals import Signature, arrivals
+from trainer.data.arrivals import arrivals
 from trainer.data.augment import Augment, augmentation
 from trainer.data.begun import as_begun
 from trainer.data.beside import Beside, Views
@@ -18,7 +19,6 @@ from trainer.data.examples import (
 from trainer.data.file_list import EXAMPLE, GONE, OVERWRITTEN
 from trainer.data.growth import admit, check_taken_over, grow, take_over
 from trainer.data.image_files import FileExamples
-from trainer.data.layout import EXTENSIONS, is_image, is_visible
 from trainer.data.pipeline import (
     Batches,
     evaluation_batches,
@@ -26,6 +26,7 @@ from trainer.data.pipeline import (
     reading,
     training_batches,
 )
+from trainer.data.signature import Signature
 from trainer.data.source import Source, open_source
 from trainer.data.splits import whole_names
 from trainer.data.unlabeled import UNLABELED_FROM, joined, open_sources

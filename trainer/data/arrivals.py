@@ -1,25 +1,18 @@
 """Images that came to a folder since its list was made."""
 
 import os
-from typing import NamedTuple
 
 import tensorflow as tf
 from etils import epath
 
-from trainer import files
+from trainer import files, places
 from trainer.config import DataConfig
 from trainer.data import file_list
 from trainer.data.decode import reason
 from trainer.data.examples import DataError
 from trainer.data.layout import is_folder, layout_of
+from trainer.data.signature import Signature, signature
 from trainer.data.unlabeled import parts
-
-
-class Signature(NamedTuple):
-    """What changes of a file while somebody writes it."""
-
-    num_bytes: int
-    changed_nsec: int  # by the clock of whoever keeps the file
 
 
 def arrivals(data: DataConfig, lists: epath.Path) -> dict[str, Signature]:
@@ -28,14 +21,15 @@ def arrivals(data: DataConfig, lists: epath.Path) -> dict[str, Signature]:
     None are in a folder that is not there yet.
 
     Raises:
-      DataError: the folder cannot be read, or its images lie at different depths.
+      DataError: the folder cannot be read, its images lie at different depths, or it is
+        beside the config file and not where the config says.
     """
     part, kept = parts(data, lists)[-1]
-    root = part.dataset.removeprefix("folder:").rstrip("/")
-    if not is_folder(root):
+    root = part.path
+    if not is_folder(root) and not places.beside_config(root):
         return {}
     name = part.splits[part.learned_from]
-    images = layout_of(root, setting=part.setting, may_be_empty=True).images
+    images = layout_of(part, may_be_empty=True).images
     path = file_list.list_path(kept, name)
     lines = file_list.read(path) if files.is_there(path) else []
     known = {line.path for line in lines}
@@ -50,7 +44,7 @@ def arrivals(data: DataConfig, lists: epath.Path) -> dict[str, Signature]:
 def _signature(path: str) -> Signature | None:
     """None of a file that has gone since it was found."""
     try:
-        found = tf.io.gfile.stat(path)
+        return signature(path)
     except tf.errors.NotFoundError:
         return None
     except tf.errors.OpError as error:
@@ -58,4 +52,3 @@ def _signature(path: str) -> Signature | None:
             f"{path} must be a file that can be read, got an error: {reason(error)}; "
             "mend it or remove it from the folder"
         ) from error
-    return Signature(num_bytes=found.length, changed_nsec=found.mtime_nsec)

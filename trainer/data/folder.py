@@ -10,6 +10,7 @@ import numpy as np
 from etils import epath
 
 from trainer.config import DataConfig
+from trainer.config.class_folders import EXTENSIONS
 from trainer.data import file_list, splits
 from trainer.data.arrays import ArrayExamples
 from trainer.data.class_names import ordered
@@ -17,7 +18,8 @@ from trainer.data.description import describe
 from trainer.data.examples import DataError
 from trainer.data.file_list import EXAMPLE, ListedFile
 from trainer.data.image_files import FileExamples
-from trainer.data.layout import EXTENSIONS, Layout, layout_of
+from trainer.data.layout import Layout, in_one_form, layout_of
+from trainer.data.small_classes import FEW, small_classes
 
 _NAMED = 5  # classes in a message
 
@@ -63,10 +65,12 @@ class FolderSource:
     @property
     def description(self) -> str:
         """One line on what was opened."""
+        small = small_classes(self.data, self.listed.values())
         notes = (
             (self.num_set_aside, "damaged files set aside"),
             (self.num_others, "files of other kinds set aside"),
             (self.num_new, "files newer than the run left out"),
+            (len(small), f"classes below {FEW} images: {_names(small)}"),
         )
         return describe(
             self.data,
@@ -97,13 +101,19 @@ class FolderSource:
           DataError: a file is gone or damaged since it was listed.
         """
         chosen = self._chosen(split)
-        labels = {name: label for label, name in enumerate(self.class_names)}
+        labels = {name: i for i, name in enumerate(self.class_names)}
+        # Earlier lists have names as they were found, in either form.
+        labels = {in_one_form(name): i for name, i in labels.items()} | labels
         examples = FileExamples(
             paths=np.array(self.paths(split), object),
             image_size=self.data.image_size,
             channels=self.channels,
             labels=np.array(
-                [labels.get(line.class_name, -1) for _, line in chosen], np.int32
+                [
+                    labels.get(x.class_name, labels.get(in_one_form(x.class_name), -1))
+                    for _, x in chosen
+                ],
+                np.int32,
             ),
             ids=np.array([i for i, _ in chosen], np.int64),
         )
@@ -139,11 +149,13 @@ class FolderSource:
 
 
 def open_folder(
-    data: DataConfig, lists: epath.Path, *, channels: int = 3
+    data: DataConfig, lists: epath.Path, *, channels: int = 3, is_chief: bool = True
 ) -> FolderSource:
     """Finds the images of a folder, or those of the lists kept under `lists`.
 
     Without lists every file of the splits in use is read once, and lists are written.
+    Other times of unchanged files are kept by the chief, which goes first: the other
+    workers may have copies.
     Class folders are only folders where the config asks for no labels.
 
     Raises:
@@ -151,10 +163,9 @@ def open_folder(
         classes that differ between splits, damaged images unless data.skip_corrupt, or
         a listed file that is no longer as it was.
     """
-    root = data.dataset.removeprefix("folder:").rstrip("/")
-    layout = layout_of(root, setting=data.setting)
+    root, layout = data.path, layout_of(data)
     _check_others(data, root, layout)
-    kept, new = _kept_and_new(data, root, layout.images, lists)
+    kept, new = _kept_and_new(data, layout.images, lists, is_chief)
     listed = kept | new
     check_damaged(data, root, listed)
     class_names: tuple[str, ...] = ()
@@ -178,7 +189,10 @@ def open_folder(
 
 
 def _kept_and_new(
-    data: DataConfig, root: str, found: dict[str, dict[str, str]], lists: epath.Path
+    data: DataConfig,
+    found: dict[str, dict[str, str]],
+    lists: epath.Path,
+    is_chief: bool,
 ) -> tuple[dict[str, list[ListedFile]], dict[str, list[ListedFile]]]:
     """The lists of the splits in use: those there are, and those made now."""
     names = splits.used(data, found)
@@ -187,9 +201,11 @@ def _kept_and_new(
     # Before files are read, which may take hours.
     splits.check(data, _whole({name: kept.get(name, found[name]) for name in names}))
     for name, lines in kept.items():
-        file_list.check_unchanged(root, lines, kept_in=paths[name])
+        now = file_list.unchanged(data.path, lines, kept_in=paths[name])
+        if now != lines and is_chief:
+            file_list.write(paths[name], now)
     new = {
-        name: file_list.new_list(root, found[name], split=name)
+        name: file_list.new_list(data.path, found[name], split=name)
         for name in names
         if name not in kept
     }
@@ -230,7 +246,7 @@ def check_damaged(
 def _check_classes(data: DataConfig, listed: Mapping[str, list[ListedFile]]) -> None:
     first, *others = listed
     for other in others:
-        a, b = _classes(listed[first]), _classes(listed[other])
+        a, b = (set(map(in_one_form, _classes(listed[k]))) for k in (first, other))
         if a != b:
             raise DataError(
                 f"the splits {first} and {other} of {data.dataset!r} must have the "
@@ -254,7 +270,8 @@ def _check_every_class(
     data: DataConfig, listed: Mapping[str, list[ListedFile]]
 ) -> None:
     every = [line for lines in listed.values() for line in lines]
-    empty = _classes(every) - _classes([x for x in every if x.state == EXAMPLE])
+    filled = _classes([line for line in every if line.state == EXAMPLE])
+    empty = {*map(in_one_form, _classes(every))} - {*map(in_one_form, filled)}
     if empty:
         raise DataError(
             f"every class of {data.dataset!r} must have an image that can be decoded, "

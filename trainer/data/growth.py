@@ -16,7 +16,7 @@ from trainer.data.begun import KEPT
 from trainer.data.examples import DataError
 from trainer.data.file_list import EXAMPLE, GONE, OVERWRITTEN, ListedFile
 from trainer.data.folder import check_damaged
-from trainer.data.layout import layout_of
+from trainer.data.layout import in_one_form, layout_of
 from trainer.data.unlabeled import parts
 
 
@@ -50,7 +50,7 @@ def _check_same(data: DataConfig, path: epath.Path, lines: list[ListedFile]) -> 
     """Refuses a list of which hardly any file is there; some may have gone."""
     # What is known to be gone says nothing of the others.
     examples = [line for line in lines if line.state == EXAMPLE]
-    layout = layout_of(_root(data), setting=data.setting)
+    layout = layout_of(data)
     images = layout.images.get(path.stem, {})
     there = [line for line in examples if line.path in images]
     if len(there) < len(examples) / 2:
@@ -61,7 +61,7 @@ def _check_same(data: DataConfig, path: epath.Path, lines: list[ListedFile]) -> 
         )
     others = [
         line.path
-        for line in file_list.compared(_root(data), there)
+        for line in file_list.compared(data.path, there)
         if line.state == OVERWRITTEN
     ]
     if others:
@@ -89,7 +89,7 @@ def check_taken_over(data: DataConfig, kept: epath.Path, lists: epath.Path) -> N
         state = states.get(line.path, GONE)
         if line.state == EXAMPLE and state != EXAMPLE:
             raise DataError(
-                f"{os.path.join(_root(part), line.path)} must be as {path} lists it, "
+                f"{os.path.join(part.path, line.path)} must be as {path} lists it, "
                 f"with which its student has begun, got one that is {state}"
             )
 
@@ -134,19 +134,18 @@ def admit(
     lines = file_list.read(path) if files.is_there(path) else []
     # A disk that is not mounted has no images, and would take all of them with it.
     is_begun = any(line.state == EXAMPLE for line in lines)
-    layout = layout_of(_root(part), setting=part.setting, may_be_empty=not is_begun)
+    layout = layout_of(part, may_be_empty=not is_begun)
     found = layout.images.get(name, {})
     known = {line.path for line in lines}
     came = {file: found[file] for file in paths if file in found and file not in known}
-    new = file_list.new_list(_root(part), came, split=name, may_go=True)
-    now = file_list.compared(_root(part), [_as_found(line, found) for line in lines])
+    new = file_list.new_list(part.path, came, split=name, may_go=True)
+    now = file_list.compared(part.path, [_as_found(line, found) for line in lines])
     continued = _continue(path, lines, [*now, *new])
     return [x for x in continued if x.path in paths or x.state == OVERWRITTEN]
 
 
 def _grow(data: DataConfig, lists: epath.Path) -> str:
-    root = _root(data)
-    images = layout_of(root, setting=data.setting).images
+    images = layout_of(data).images
     setting = data.learned_from
     name = splits.named(data, images, setting)[0]
     path = file_list.list_path(lists, name)
@@ -161,8 +160,8 @@ def _grow(data: DataConfig, lists: epath.Path) -> str:
     came = {file: kind for file, kind in found.items() if file not in known}
     if data.is_labeled:
         _check_classes(data, {line.class_name for line in lines}, set(came.values()))
-    new = file_list.new_list(root, came, split=name)
-    check_damaged(data, root, {name: new})
+    new = file_list.new_list(data.path, came, split=name)
+    check_damaged(data, data.path, {name: new})
     now = [_as_found(line, found) for line in lines]
     continued = _continue(path, lines, [*now, *new])
     num_gone = sum(a != b for a, b in zip(lines, continued, strict=False))
@@ -179,7 +178,7 @@ def _continue(
 
 
 def _check_classes(data: DataConfig, known: set[str], came: set[str]) -> None:
-    new = sorted(came - known)
+    new = sorted(came - set(map(in_one_form, known)))
     if new:
         raise DataError(
             f"new files of {data.dataset!r} must be of its classes, got "
@@ -187,10 +186,6 @@ def _check_classes(data: DataConfig, known: set[str], came: set[str]) -> None:
             "build the soft targets of another teacher in another "
             "distill.soft_targets_dir"
         )
-
-
-def _root(data: DataConfig) -> str:
-    return data.dataset.removeprefix("folder:").rstrip("/")
 
 
 def _as_found(line: ListedFile, found: Collection[str]) -> ListedFile:

@@ -1,18 +1,21 @@
 """Where the images of a folder lie, which says what they are.
 
 A path is relative to the folder and split at its slashes. Names that start with a dot,
-and Thumbs.db, are as if they were not there.
+and what systems leave, are as if they were not there.
 """
 
 import dataclasses
+import unicodedata
 from collections.abc import Iterable
 
 import tensorflow as tf
 
+from trainer import places
+from trainer.config import DataConfig
+from trainer.config.class_folders import EXTENSIONS, is_image, is_visible, like_splits
+from trainer.data import splits
 from trainer.data.decode import reason
 from trainer.data.examples import DataError
-
-EXTENSIONS = (".jpg", ".jpeg", ".png", ".webp")
 
 Path = tuple[str, ...]
 
@@ -26,21 +29,23 @@ class Layout:
     others: list[str]  # files in class folders that are no images by their extension
 
 
-def layout_of(root: str, *, setting: str, may_be_empty: bool = False) -> Layout:
-    """Finds the images of a folder, which the config names in `setting`.
+def layout_of(data: DataConfig, *, may_be_empty: bool = False) -> Layout:
+    """Finds the images of a folder.
 
     They lie in SPLIT/CLASS/, or in CLASS/ or beside each other, which is a split named
-    train. What lies outside the class folders besides is no matter. One that images are
-    still to come to `may_be_empty`.
+    train; without labels they may lie in SPLIT/. What lies outside the class folders
+    besides is no matter. One that images are still to come to `may_be_empty`. The
+    names of splits and classes are in Unicode's form NFC.
 
     Raises:
       DataError: there is no such folder, no image in it or in a class, or images lie at
-        different depths.
+        different depths, or beside each other in splits although they have labels.
     """
+    root, setting = data.path, data.setting
     if not is_folder(root):
         raise DataError(
             f"{setting} must name a folder after 'folder:', got {root!r}, which is "
-            "not there; a relative path starts at the working directory"
+            f"not there; {places.way_to(root)}"
         )
     folders, files = _walked(root)
     images = sorted(path for path in files if is_image(path[-1]))
@@ -53,12 +58,21 @@ def layout_of(root: str, *, setting: str, may_be_empty: bool = False) -> Layout:
         tops = {owner[:-1] for owner in owners}
         _check_class_folders(root, folders, owners, tops)
         others = _others(set(files) - set(images), tops, depth)
+    in_splits = depth == 3 or (depth == 2 and _are_splits(data, images))
     found: dict[str, dict[str, str]] = {}
     for path in images:
-        split = path[0] if depth == 3 else "train"
-        class_name = path[-2] if depth > 1 else ""
+        split = in_one_form(path[0]) if in_splits else "train"
+        class_name = in_one_form(path[-2]) if depth > 1 else ""
         found.setdefault(split, {})["/".join(path)] = class_name
+    if depth == 2 and in_splits:
+        for name in data.splits:
+            splits.named(data, found, name)  # or all would be taken to have gone
     return Layout(images=found, others=others)
+
+
+def in_one_form(name: str) -> str:
+    """A name as it is compared: Unicode has two forms of an "é", as systems differ."""
+    return unicodedata.normalize("NFC", name)
 
 
 def is_folder(root: str) -> bool:
@@ -85,18 +99,17 @@ def _walked(root: str) -> tuple[list[Path], list[Path]]:
     files: list[Path] = []
     try:
         for top, inner, names in tf.io.gfile.walk(root, onerror=_refuse):
+            # What is not looked at need not be readable, as lost+found is not.
+            inner[:] = filter(is_visible, inner)
             above = tuple(part for part in top[len(root) :].split("/") if part)
             folders += [(*above, name) for name in inner]
-            files += [(*above, name) for name in names]
+            files += [(*above, name) for name in filter(is_visible, names)]
     except (UnicodeDecodeError, tf.errors.OpError) as error:
         raise DataError(
             f"{root} must be readable with all its folders, and their names be UTF-8, "
             f"got an error: {reason(error)}; mend or remove what is not"
         ) from error
-    return (
-        [path for path in folders if all(map(is_visible, path))],
-        [path for path in files if all(map(is_visible, path))],
-    )
+    return folders, files
 
 
 def _refuse(error: tf.errors.NotFoundError) -> None:
@@ -107,14 +120,25 @@ def _refuse(error: tf.errors.NotFoundError) -> None:
     raise tf.errors.AbortedError(None, None, error.message) from error
 
 
-def is_visible(name: str) -> bool:
-    """Whether a file or folder of that name counts at all."""
-    return name != "Thumbs.db" and not name.startswith(".")
-
-
-def is_image(name: str) -> bool:
-    """Whether a file is an image by its extension."""
-    return name.lower().endswith(EXTENSIONS)
+def _are_splits(data: DataConfig, images: Iterable[Path]) -> bool:
+    """Whether the folders that hold images themselves are splits, and no classes."""
+    names = {in_one_form(path[0]) for path in images}
+    like = like_splits(names)
+    if not data.is_labeled:
+        wanted = {
+            name for split in data.splits.values() for name in splits.names(split)
+        }
+        return bool(like or names & wanted)
+    # A class may be called train, and lie among others.
+    if len(like) > 1 or len(like) == len(names):
+        raise DataError(
+            f"{data.setting} {data.dataset!r} must hold images in PATH/SPLIT/CLASS/ or "
+            f"PATH/CLASS/, got {', '.join(like)} with images and no class folders in "
+            "them; sort the images into class folders, name images without labels in "
+            f"data.unlabeled, or, where these are classes, move them into "
+            f"{data.path}/train"
+        )
+    return False
 
 
 def _depth(root: str, images: list[Path], setting: str) -> int:
@@ -126,7 +150,7 @@ def _depth(root: str, images: list[Path], setting: str) -> int:
         )
     first = {len(path): path for path in reversed(images)}
     if len(first) > 1 or max(first) > 3:
-        examples = " and ".join("/".join(path) for _, path in sorted(first.items()))
+        examples = " and ".join("/".join(path) for _, path in sorted(first.items())[:2])
         raise DataError(
             f"the images in {root} must all lie in SPLIT/CLASS/, all in CLASS/ or all "
             f"beside each other, got {examples}; move them"

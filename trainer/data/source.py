@@ -59,7 +59,9 @@ class Source(Protocol):
         """
 
 
-def open_source(data: DataConfig, lists: epath.Path) -> Source:
+def open_source(
+    data: DataConfig, lists: epath.Path, *, is_chief: bool = True
+) -> Source:
     """Opens `data.dataset`, and checks its splits and features.
 
     A folder's lists of files are kept under `lists`, and hold when it is opened again.
@@ -69,7 +71,7 @@ def open_source(data: DataConfig, lists: epath.Path) -> Source:
     """
     source: Source
     if data.is_folder:
-        source = open_folder(data, lists)
+        source = open_folder(data, lists, is_chief=is_chief)
     elif data.is_table:
         source = open_table(data)
     else:

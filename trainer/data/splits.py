@@ -1,6 +1,7 @@
 """Which examples a split names, in TFDS's split syntax."""
 
 import itertools
+import re
 from collections.abc import Iterable, Mapping
 
 import numpy as np
@@ -32,10 +33,10 @@ def used(data: DataConfig, known: Iterable[str]) -> list[str]:
     Raises:
       DataError: it names another.
     """
-    names: list[str] = []
+    found: list[str] = []
     for setting in data.splits:
-        names += [name for name in named(data, known, setting) if name not in names]
-    return names
+        found += [name for name in named(data, known, setting) if name not in found]
+    return found
 
 
 def named(data: DataConfig, known: Iterable[str], setting: str) -> list[str]:
@@ -45,16 +46,21 @@ def named(data: DataConfig, known: Iterable[str], setting: str) -> list[str]:
       DataError: it names another.
     """
     found, split = sorted(known), data.splits[setting]
-    names = {part.partition("[")[0].strip() for part in split.split("+")}
-    if "all" in names:
-        names = names - {"all"} | set(found)
-    if not names <= set(found):
+    chosen = names(split)
+    if "all" in chosen:
+        chosen = chosen - {"all"} | set(found)
+    if not chosen <= set(found):
         raise DataError(
             f"{setting} must be a split of {data.dataset!r}, got {split!r}; "
             f"known: {', '.join(found)}, and parts of them as in "
             f"'{found[0]}[:90%]'"
         )
-    return sorted(names)
+    return sorted(chosen)
+
+
+def names(split: str) -> set[str]:
+    """The names of whole splits, or "all", in a split."""
+    return {part.partition("[")[0].strip() for part in split.split("+")}
 
 
 def example_ids(whole_splits: Whole, split: str) -> np.ndarray:
@@ -119,7 +125,7 @@ def _known_parts(data: DataConfig, whole_splits: Whole, name: str) -> list[Part]
     except (ValueError, AssertionError, KeyError) as error:
         raise DataError(
             f"{name} must be a split of {data.dataset!r}, got {split!r}; "
-            f"known: {known}, and parts of them as in 'train[:90%]'"
+            f"known: {known}, and parts of them as in 'train[:90%]'{_odd(whole_splits)}"
         ) from error
     if not any(last > first for _, first, last in found):
         raise DataError(
@@ -127,6 +133,16 @@ def _known_parts(data: DataConfig, whole_splits: Whole, name: str) -> list[Part]
             f"{data.dataset!r}; known: {known}"
         )
     return found
+
+
+def _odd(names: Iterable[str]) -> str:
+    """The way out where TFDS's syntax has no way to write a name."""
+    odd = [name for name in names if not re.fullmatch(r"[\w-]+", name)]
+    return (
+        f"; rename {odd[0]!r}: a split has letters, digits, _ and - in its name"
+        if odd
+        else ""
+    )
 
 
 def num_shared(a: list[Part], b: list[Part]) -> int:

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 import numpy as np
 import tensorflow as tf
 
+from trainer import places
 from trainer.config import DataConfig
 from trainer.data import splits
 from trainer.data.arrays import ArrayExamples
@@ -200,7 +201,7 @@ def _files(path: str, kind: str) -> dict[str, str]:
     except tf.errors.OpError as error:
         raise DataError(
             f"data.dataset must name a file or a folder after '{kind}:', got {path!r}: "
-            f"{reason(error)}; a relative path starts at the working directory"
+            f"{reason(error)}; {places.way_to(path)}"
         ) from error
     if not is_folder:
         return {"train": path}

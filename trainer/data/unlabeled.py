@@ -17,7 +17,9 @@ from trainer.data.folder import FolderSource, open_folder
 from trainer.data.host_memory import empty
 from trainer.data.image_files import FileExamples
 from trainer.data.source import Source, open_source
+from trainer.data.table_contents import hold_contents
 from trainer.data.tfds_source import TfdsSource, open_tfds
+from trainer.workdir import TABLES
 
 # Added to their ids, so that each is an example's own, and stays the same when there
 # are more labelled ones.
@@ -26,18 +28,21 @@ UNLABELED_FROM = 2**31
 _LISTS = "unlabeled"  # among the lists of a run
 
 
-def open_sources(data: DataConfig, lists: epath.Path) -> tuple[Source, ...]:
+def open_sources(
+    data: DataConfig, lists: epath.Path, *, is_chief: bool = True
+) -> tuple[Source, ...]:
     """Opens `data.dataset`, and after it `data.unlabeled` where there is one.
 
     Raises:
       DataError: as open_source does; or images of the two are not of one shape, are
         the same, or are too many for memory and not all in folders.
     """
-    labeled = open_source(data, lists)
+    labeled = open_source(data, lists, is_chief=is_chief)
+    hold_contents(labeled, lists / TABLES)
     if data.unlabeled is None:
         return (labeled,)
     _, (view, own_lists) = parts(data, lists)
-    unlabeled = _opened(view, own_lists, labeled.input_shape)
+    unlabeled = _opened(view, own_lists, labeled.input_shape, is_chief)
     _check_apart(data, labeled, unlabeled, data.unlabeled.split)
     num_bytes = labeled.num_bytes + unlabeled.num_bytes
     if num_bytes <= data.memory_budget_bytes:
@@ -76,7 +81,9 @@ def joined(labeled: Examples, unlabeled: Examples) -> Examples:
     raise TypeError(f"examples must be both in memory or both in files, got {kinds}")
 
 
-def _opened(data: DataConfig, lists: epath.Path, shape: tuple[int, ...]) -> Source:
+def _opened(
+    data: DataConfig, lists: epath.Path, shape: tuple[int, ...], is_chief: bool
+) -> Source:
     """The source of images of `shape`."""
     height, width, channels = shape
     source: Source
@@ -84,7 +91,7 @@ def _opened(data: DataConfig, lists: epath.Path, shape: tuple[int, ...]) -> Sour
         if height != width or channels not in (1, 3):
             raise _other_shape(data, shape, "squares of 3 colours or in grey")
         data = dataclasses.replace(data, image_size=height)
-        source = open_folder(data, lists, channels=channels)
+        source = open_folder(data, lists, channels=channels, is_chief=is_chief)
     else:
         source = open_tfds(data)
     if source.input_shape != shape:

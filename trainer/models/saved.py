@@ -10,7 +10,7 @@ import tensorflow as tf
 from etils import epath
 from google.protobuf.message import DecodeError
 
-from trainer import files
+from trainer import files, places
 from trainer.config import ConfigError, SavedOptions
 from trainer.models.checks import answers, is_probabilities
 from trainer.models.inputs import Inputs, resized, to_uint8
@@ -93,8 +93,8 @@ def _load(options: SavedOptions, wrong: str) -> tuple[Saved, tf.TensorSpec]:
     path = files.path_of(options.path, setting=f"{wrong},")
     if not files.is_there(path):
         raise ConfigError(
-            f"{wrong}, got {options.path!r}: no such file; give its path from here, or "
-            "an absolute one"
+            f"{wrong}, got {options.path!r}: no such file; "
+            f"{places.way_to(options.path)}"
         )
     try:
         # TensorFlow itself reads a folder, wherever it is.

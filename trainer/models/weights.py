@@ -10,7 +10,7 @@ import h5py
 import keras
 import numpy as np
 
-from trainer import files
+from trainer import files, places
 from trainer.config import ConfigError
 from trainer.models.imagenet import load_imagenet
 
@@ -46,7 +46,7 @@ def load_weights(
     if not files.is_there(file):
         raise ConfigError(
             f"{setting} must name a file, got {path!r}: no such file; "
-            "give its path from here, or an absolute one"
+            f"{places.way_to(path)}"
         )
     with files.local_copy(file) as local:
         try:

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator
 
 from etils import epath
 
-from trainer import data, files
+from trainer import data, files, places
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -34,7 +34,7 @@ def listed(words: Iterable[str]) -> tuple[list[str], list[Skipped]]:
             continue
         path = files.path_of(word, setting="what is to be predicted")
         if not files.is_folder(path):
-            found[word] = None
+            found[places.expanded(word)] = None
             continue
         before = len(found)
         found |= dict.fromkeys(_images(path, skipped))

@@ -4,7 +4,7 @@ import json
 
 from etils import epath
 
-from trainer import files, folders, json_text
+from trainer import files, folders, json_text, places
 from trainer.config import LATEST, PROMOTED, ConfigError, Reference
 from trainer.registry import card, lease
 
@@ -87,9 +87,10 @@ def number_of(root: epath.Path, reference: Reference) -> int:
     folder = root / reference.name
     known = complete(folder)
     if not known:
-        raise _unknown(
-            reference, f"no such model in {root}", ", ".join(names(root)) or "none"
-        )
+        problem = f"no such model in {root}"
+        if not files.is_there(root):
+            problem += f", which is not there ({places.way_to(str(root))})"
+        raise _unknown(reference, problem, ", ".join(names(root)) or "none")
     number = reference.number
     if reference.version == LATEST:
         number = known[-1]

@@ -1,6 +1,7 @@
 """One training before its first step: what learns from what, and from which step on."""
 
 import dataclasses
+import functools
 from collections.abc import Callable
 from typing import Any
 
@@ -75,10 +76,12 @@ def start(session: Session, training: Training) -> Learner:
     """Puts the model where its training starts or goes on; takes no step yet."""
     model = training.model
     update = _update(session, training)
+    run_name = functools.partial(session.run_name, training.role, training.seed)
     checkpoints = Checkpoints(
         training.folder / CHECKPOINTS,
         state={"model": model.variables, **update.state},
-        run=session.run_name(training.role, training.seed),
+        run=run_name(),
+        earlier_run=run_name(tables_may_move=False),
         keep=session.config.runtime.keep_checkpoints,
     )
     # Before the batches are made: they start at the restored step. The chief chooses,

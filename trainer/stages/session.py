@@ -59,7 +59,9 @@ class Session:
                 caches = workdir.soft_targets_folder(self.path, self.config)
                 kept = caches / workdir.LISTS
                 data.take_over(self.config.data, kept, self.lists, are_own=False)
-            first, *others = data.open_sources(self.config.data, self.lists)
+            first, *others = data.open_sources(
+                self.config.data, self.lists, is_chief=self.workers.is_chief
+            )
             has_begun = bool(workdir.kept(self.path))
             return data.as_begun(first, self.lists, has_begun=has_begun), *others
 
@@ -284,8 +286,11 @@ class Session:
             way_out=f"delete it and run `python -m trainer {stage}` again",
         )
 
-    def run_name(self, role: str, seed: int) -> str:
-        """Identifies one training: another config, role or seed gives another name."""
-        settings = json.dumps(identity(resolved(self.config)))
-        digest = hashlib.sha256(settings.encode()).hexdigest()[:16]
+    def run_name(self, role: str, seed: int, *, tables_may_move: bool = True) -> str:
+        """Identifies one training: another config, role or seed gives another name.
+
+        To earlier versions another place of a table made another run too.
+        """
+        settings = identity(resolved(self.config), tables_may_move=tables_may_move)
+        digest = hashlib.sha256(json.dumps(settings).encode()).hexdigest()[:16]
         return f"{self.config.name}/{role}/seed-{seed}/{digest}"

@@ -1,0 +1,44 @@
+"""What the tables of a run held when it began, which stays so wherever they move."""
+
+from etils import epath
+
+from trainer import files, json_text
+from trainer.data.examples import DataError
+from trainer.data.source import Source
+from trainer.data.tables import TableSource
+
+
+def hold_contents(source: Source, kept_in: epath.Path) -> None:
+    """Compares the tables in use with those in the file `kept_in`, and keeps new ones.
+
+    Raises:
+      DataError: one has other rows than it had, or the file is damaged.
+    """
+    if not isinstance(source, TableSource):
+        return
+    kept = _read(kept_in) if files.is_there(kept_in) else {}
+    found = {
+        name: source.fingerprint(name, num_ids=len(table))
+        for name, table in source.tables.items()
+    }
+    for name, sha256 in found.items():
+        if kept.get(name, sha256) != sha256:
+            raise DataError(
+                f"{source.tables[name].path} must hold the rows with which this run "
+                f"began, whose SHA-256 is {kept[name]} in {kept_in}, got {sha256}; "
+                "put them back, or start anew in another --workdir"
+            )
+    if kept | found != kept:
+        files.write_json(kept_in, kept | found)
+
+
+def _read(path: epath.Path) -> dict[str, str]:
+    try:
+        with files.reached(path):
+            kept = json_text.parsed(path.read_text(encoding="utf-8"))
+        return {str(name): str(sha256) for name, sha256 in kept.items()}
+    except (ValueError, AttributeError) as error:
+        raise DataError(
+            f"{path} must hold the SHA-256 of each table of the run, got something "
+            f"else ({error}); remove it where the tables are unchanged"
+        ) from error
