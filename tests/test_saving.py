@@ -222,7 +222,7 @@ def session(own, tmp_path, tfds_dir):
         'student.model="own_savable:unregistered"',
         "student.options={}",
     ]
-    settings = load(runs.write_config(tmp_path, tfds_dir), overrides)
+    settings = load(str(runs.write_config(tmp_path, tfds_dir)), overrides)
     return runs.session(settings, tmp_path / "run", strategy_of(1))
 
 
