@@ -1,7 +1,9 @@
 """Locks that processes hold while they live: they go with them, however they end."""
 
 import contextlib
+import errno
 import fcntl
+import os
 import time
 from collections.abc import Callable, Iterator
 from typing import IO
@@ -11,25 +13,41 @@ from etils import epath
 from trainer import files
 
 _LOOK_AGAIN_SECS = 0.1
+_NO_LOCKS = {errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOSYS}
+
+
+class NoLocksError(files.StorageError):
+    """The disk of a lock has none."""
 
 
 def taken(path: epath.Path) -> IO[bytes] | None:
     """The lock `path`, which closing gives back; None while somebody else has it.
 
     Raises:
-      StorageError: the file cannot be written, or its disk has no locks.
+      NoLocksError: its disk has no locks.
+      StorageError: the file cannot be written.
     """
     with files.explained(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         file = open(path, "ab")  # noqa: SIM115 - it is the lock
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
+            # Whoever had it may have removed it after it was opened here.
+            is_there = os.path.samestat(os.fstat(file.fileno()), os.stat(path))
+        except (BlockingIOError, FileNotFoundError):
             file.close()
             return None
-        except BaseException:
+        except OSError as error:
             file.close()
-            raise
+            if error.errno not in _NO_LOCKS:
+                raise
+            raise NoLocksError(
+                f"{path} cannot be locked: {error.strerror}; mount its disk with "
+                "locks, or choose another --workdir"
+            ) from error
+    if not is_there:
+        file.close()
+        return None
     return file
 
 
