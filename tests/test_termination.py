@@ -1,4 +1,4 @@
-"""SIGTERM, a hung step and the termination log, with a process of its own for each."""
+"""SIGTERM, Ctrl-C, a hung step and Kubernetes's log: each with a process of its own."""
 
 import json
 import pathlib
@@ -12,6 +12,7 @@ import pytest
 
 from tests import groups, runs
 from tests.conftest import REPOSITORY
+from trainer.termination import stopped as stopped_by
 
 BEGIN = """
 import time
@@ -22,23 +23,35 @@ with sigterm_blocked(), end.listening():
 """
 
 
-def program(body: str, *, grace: float = 20, watchdog: float = 60):
-    """A process that listens in `body`."""
+def program(
+    body: str,
+    *,
+    grace: float = 20,
+    watchdog: float = 60,
+    at_interrupt: signal.Handlers = signal.SIG_DFL,
+):
+    """A process that listens in `body`; a shell may have it ignore Ctrl-C."""
     code = BEGIN.format(grace=grace, watchdog=watchdog)
     code += textwrap.indent(textwrap.dedent(body), "    ")
-    return subprocess.Popen(
-        [sys.executable, "-c", code],
-        cwd=REPOSITORY,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
+    before = signal.signal(signal.SIGINT, at_interrupt)
+    try:
+        return subprocess.Popen(
+            [sys.executable, "-c", code],
+            cwd=REPOSITORY,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
-def stopped(process: subprocess.Popen) -> tuple[int, str, float]:
-    """Sends SIGTERM at the first line; code, words and seconds until the end."""
+def stopped(
+    process: subprocess.Popen, number: signal.Signals = signal.SIGTERM
+) -> tuple[int, str, float]:
+    """Sends a signal at the first line; code, words and seconds until the end."""
     assert process.stdout.readline() == "ready\n"
-    process.terminate()
+    process.send_signal(number)
     asked = time.monotonic()
     _, err = process.communicate(timeout=30)
     return process.returncode, err, time.monotonic() - asked
@@ -52,53 +65,116 @@ def test_where_nobody_answers_the_process_ends_at_once():
     )
 
 
-def test_where_somebody_answers_the_work_ends_in_its_own_time():
-    process = program(
-        """
-        asked = []
-        with end.answered_by(lambda: asked.append(1)):
-            print("ready", flush=True)
-            while not asked:
-                time.sleep(0.05)
-            time.sleep(0.5)
-            print("saved", flush=True)
-            raise SystemExit(7)
-        """
-    )
-    code, err, secs = stopped(process)
-    assert (code, err, secs < 5) == (7, "", True)
-
-
-def test_work_that_ends_before_it_could_answer_is_not_followed_by_more():
+def test_ctrl_c_where_nobody_answers_is_an_interrupt_of_the_main_thread():
     process = program(
         """
         try:
-            with end.answered_by(lambda: None):
+            with end.leaving(lambda: print("left", flush=True)):
                 print("ready", flush=True)
-                time.sleep(1)
-            print("went on", flush=True)
-        except StoppedError:
+                time.sleep(60)
+        except KeyboardInterrupt:
+            print("put away", flush=True)
             raise SystemExit(7)
         """
     )
     assert process.stdout.readline() == "ready\n"
-    process.terminate()
-    out, _ = process.communicate(timeout=30)
-    assert (process.returncode, out) == (7, "")
+    process.send_signal(signal.SIGINT)
+    out, err = process.communicate(timeout=10)
+    assert (process.returncode, out, err) == (7, "put away\n", "")
 
 
-def test_the_deadline_holds_whatever_the_main_thread_does():
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_where_somebody_answers_the_work_ends_in_its_own_time(number):
     process = program(
         """
-        with end.answered_by(lambda: None):
+        asked = []
+        with end.answered_by(asked.append):
+            print("ready", flush=True)
+            while not asked:
+                time.sleep(0.05)
+            time.sleep(0.5)
+            raise SystemExit(7)
+        """
+    )
+    code, err, secs = stopped(process, number)
+    assert (code, 0.4 < secs < 5) == (7, True)
+    assert ("once more ends at once" in err) == (number == signal.SIGINT)
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_work_that_ends_before_it_could_answer_is_not_followed_by_more(number):
+    process = program(
+        """
+        try:
+            with end.answered_by(lambda wish: None):
+                print("ready", flush=True)
+                time.sleep(1)
+            print("went on", flush=True)
+        except StoppedError as error:
+            raise SystemExit(error.code)
+        """
+    )
+    assert process.stdout.readline() == "ready\n"
+    process.send_signal(number)
+    out, _ = process.communicate(timeout=30)
+    assert (process.returncode, out) == (128 + number, "")
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_the_deadline_holds_whatever_the_main_thread_does(number):
+    process = program(
+        """
+        with end.answered_by(lambda wish: None):
             print("ready", flush=True)
             time.sleep(60)
         """,
         grace=1,
     )
-    code, err, secs = stopped(process)
-    assert (code, 0.9 < secs < 10) == (143, True)
+    code, err, secs = stopped(process, number)
+    assert (code, 0.9 < secs < 10) == (128 + number, True)
     assert "took longer than runtime.grace_secs = 1; lower runtime.steps_per_l" in err
+
+
+def test_a_second_ctrl_c_ends_at_once_after_what_is_done_at_last():
+    process = program(
+        """
+        with (
+            end.leaving(lambda: print("given back", flush=True)),
+            end.answered_by(lambda wish: print("asked", flush=True)),
+        ):
+            print("ready", flush=True)
+            time.sleep(60)
+        """
+    )
+    assert process.stdout.readline() == "ready\n"
+    process.send_signal(signal.SIGINT)
+    assert process.stdout.readline() == "asked\n"
+    process.send_signal(signal.SIGINT)
+    out, err = process.communicate(timeout=5)
+    assert (process.returncode, out) == (130, "given back\n")
+    assert err.splitlines()[-1] == "trainer: interrupted again: nothing more is saved"
+
+
+def test_ctrl_c_that_a_shell_keeps_from_its_background_is_nothing():
+    process = program(
+        """
+        with end.answered_by(lambda wish: print("asked", flush=True)):
+            print("ready", flush=True)
+            time.sleep(0.5)
+        """,
+        at_interrupt=signal.SIG_IGN,
+    )
+    assert process.stdout.readline() == "ready\n"
+    process.send_signal(signal.SIGINT)
+    assert (*process.communicate(timeout=30), process.returncode) == ("", "", 0)
+
+
+def test_one_ctrl_c_is_seen_among_all_steps_of_all_workers():
+    terminated = 1.0 * 4096 * 1_000_000  # each worker, in each step of a loop
+    assert stopped_by(terminated, " here").code == 143
+    assert str(stopped_by(terminated, " here")) == "stopped by SIGTERM here"
+    for wish in (2.0**40, 2.0**40 + terminated, 2.0**40 * 4096 * 1_000_000):
+        assert stopped_by(wish, "").code == 130
 
 
 def test_a_process_that_is_not_stopped_ends_as_ever():
