@@ -60,26 +60,15 @@ def held(folder: epath.Path, end: Termination, *, within: Hold) -> Iterator[Hold
       StorageError: the folder cannot be written.
     """
     own = _Holder(folder, within.gone)
-    own.take()
 
     def check() -> None:
         within.check()
         own.check()
 
-    over = threading.Event()
-    thread = threading.Thread(
-        target=own.renew_until, args=(over, end), name="lease", daemon=True
-    )
-    thread.start()
-    try:
-        with end.leaving(own.give_back):
+    with own.given_back(), end.leaving(own.give_back):
+        own.take()
+        with own.renewed(end):
             yield Hold(check=check, gone=frozenset(own.gone))
-    finally:
-        over.set()
-        thread.join(_RENEW_SECS)  # it may wait for a store
-        # What ends the body has a better reason to tell.
-        with contextlib.suppress(files.StorageError):
-            own.give_back()
 
 
 def is_free(folder: epath.Path) -> bool:
@@ -116,8 +105,21 @@ class _Holder:
         except TakenError as error:
             raise self._lost(error.found) from None
 
-    def renew_until(self, over: threading.Event, end: Termination) -> None:
-        """Ends the process, whatever its main thread does, once it holds no more."""
+    @contextlib.contextmanager
+    def renewed(self, end: Termination) -> Iterator[None]:
+        """In the body a thread renews the lease, whatever the main thread does."""
+        over = threading.Event()
+        thread = threading.Thread(
+            target=self._renew_until, args=(over, end), name="lease", daemon=True
+        )
+        thread.start()
+        try:
+            yield
+        finally:
+            over.set()
+            thread.join(_RENEW_SECS)  # it may wait for a store
+
+    def _renew_until(self, over: threading.Event, end: Termination) -> None:
         while not over.wait(_RENEW_SECS):
             try:
                 self._lease.renew()
@@ -127,7 +129,18 @@ class _Holder:
             except files.StorageError:
                 continue  # which the next checkpoint tells, or it is mended by then
 
+    @contextlib.contextmanager
+    def given_back(self) -> Iterator[None]:
+        """After the body another process may have it."""
+        try:
+            yield
+        finally:
+            # What ends the body has a better reason to tell.
+            with contextlib.suppress(files.StorageError):
+                self.give_back()
+
     def give_back(self) -> None:
+        """Leaves nothing of its own."""
         lock, self._lock = self._lock, None
         with lock or contextlib.nullcontext():
             try:
