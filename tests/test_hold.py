@@ -37,10 +37,11 @@ with termination.sigterm_blocked(), end.listening(), holding as own:
     while time.monotonic() < begun + float(secs):
         own.check()
         with open(folder + "/lines", "a") as file:
-            if not file.tell():
-                print("holds", flush=True)
+            is_first = not file.tell()
             file.write(name)
-        time.sleep(0.01)
+        if is_first:
+            print("holds", flush=True)
+        time.sleep(0.05)
 """
 
 
