@@ -1,6 +1,7 @@
 """SIGTERM, Ctrl-C, a hung step and Kubernetes's log: each with a process of its own."""
 
 import json
+import os
 import pathlib
 import signal
 import subprocess
@@ -283,6 +284,53 @@ def test_sigterm_during_the_first_trace_saves_the_first_loop(config, tmp_path):
     assert "step 5/" not in group.err(0)
     (saved,) = (workdir / "teacher" / "checkpoints").glob("step-*.npz")
     assert saved.name == "step-00000005.npz"
+
+
+def saved_steps(workdir: pathlib.Path) -> list[int]:
+    found = (workdir / "teacher" / "checkpoints").glob("step-*.npz")
+    return sorted(int(path.stem.removeprefix("step-")) for path in found)
+
+
+@pytest.mark.slow
+def test_ctrl_c_in_a_terminal_saves_and_is_no_reason_to_start_again(config, tmp_path):
+    words = runs.command("teacher", config, tmp_path / "w", *groups.SMALL)
+    launcher = ["launch", "local", "--workers=2", "--max-restarts=2", "--"]
+    before = signal.signal(signal.SIGINT, signal.SIG_DFL)
+    process = subprocess.Popen(
+        [
+            *(sys.executable, "-m", *launcher, "python", "-m", *words),
+            "--set=teacher.train.steps=40000",
+        ],
+        cwd=REPOSITORY,
+        stderr=subprocess.PIPE,
+        text=True,
+        process_group=0,  # as a shell starts it
+    )
+    signal.signal(signal.SIGINT, before)
+    while "step 30/" not in process.stderr.readline():
+        assert process.poll() is None
+    os.killpg(process.pid, signal.SIGINT)
+    _, err = process.communicate(timeout=60)
+    assert process.returncode == 130, err
+    step = saved_steps(tmp_path / "w")[-1]
+    for rank in (0, 1):
+        told = f"[worker-{rank}] trainer: interrupted after step {step}, which is saved"
+        assert told in err
+    assert "restart" not in err
+
+
+@pytest.mark.slow
+def test_ctrl_c_at_one_of_two_workers_interrupts_both(config, tmp_path):
+    before = signal.signal(signal.SIGINT, signal.SIG_DFL)
+    more = (*groups.SMALL, "--set=teacher.train.steps=40000")
+    with groups.running(tmp_path, 2, "teacher", config, tmp_path / "w", *more) as group:
+        signal.signal(signal.SIGINT, before)
+        group.wait_for(0, "step 30/")
+        group.workers[1].send_signal(signal.SIGINT)
+        assert set(group.codes(60).values()) == {130}
+    step = saved_steps(tmp_path / "w")[-1]
+    for rank in (0, 1):
+        assert f"interrupted after step {step}, which is saved" in group.err(rank)
 
 
 @pytest.mark.slow

@@ -48,12 +48,11 @@ class Lease:
         self._lock = threading.Lock()
         self._is_over = False
         self.owner = secrets.token_hex(8)
-        self._record = {
+        self._record: dict[str, str | int] = {
             "owner": self.owner,
             "host": socket.gethostname(),
             "boot": _boot(),
             "process": os.getpid(),
-            "since": time.strftime("%Y-%m-%d %H:%M:%S UTC", time.gmtime()),
         }
 
     def found(self) -> Found | None:
@@ -92,6 +91,8 @@ class Lease:
           TakenError: another one has taken it at the same time.
           StorageError: it cannot be written.
         """
+        now = time.strftime("%Y-%m-%d %H:%M:%S UTC", time.gmtime())
+        self._record["since"] = now
         self._write()
         if not at_once:
             time.sleep(SETTLING_SECS)

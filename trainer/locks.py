@@ -32,9 +32,7 @@ def taken(path: epath.Path) -> IO[bytes] | None:
         file = open(path, "ab")  # noqa: SIM115 - it is the lock
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            # Whoever had it may have removed it after it was opened here.
-            is_there = os.path.samestat(os.fstat(file.fileno()), os.stat(path))
-        except (BlockingIOError, FileNotFoundError):
+        except BlockingIOError:
             file.close()
             return None
         except OSError as error:
@@ -45,10 +43,11 @@ def taken(path: epath.Path) -> IO[bytes] | None:
                 f"{path} cannot be locked: {error.strerror}; mount its disk with "
                 "locks, or choose another --workdir"
             ) from error
-    if not is_there:
-        file.close()
-        return None
-    return file
+    # Whoever had it may have removed the file after it was opened here.
+    if os.fstat(file.fileno()).st_nlink:
+        return file
+    file.close()
+    return None
 
 
 @contextlib.contextmanager

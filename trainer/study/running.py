@@ -42,6 +42,7 @@ def run(session: Session, cells: Sequence[Cell]) -> None:
 def _finish(session: Session, cell: Cell, cells: Sequence[Cell]) -> None:
     def is_evaluated() -> bool:
         if not cell.is_evaluated:
+            session.hold.check()
             baselines.take_over(cell, cells)
         return cell.is_evaluated
 
