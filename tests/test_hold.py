@@ -54,6 +54,12 @@ def short(monkeypatch):
     monkeypatch.setattr(lease, "SETTLING_SECS", 0.02)
 
 
+@pytest.fixture
+def unattended(monkeypatch):
+    """The thread that would end this process comes too late."""
+    monkeypatch.setattr(hold, "_RENEW_SECS", 60)
+
+
 @pytest.fixture(params=["disk", "store"])
 def folder(request, tmp_path):
     """A folder in each kind of place."""
@@ -142,6 +148,10 @@ def test_a_live_process_of_another_host_is_waited_for_in_vain(tmp_path, name, ca
     assert f"is held by {who}" in capsys.readouterr().err
     assert process.poll() is None
     kill(process)
+    # Of the lock alone nobody could tell where that was.
+    begun = time.monotonic()
+    with held(tmp_path):
+        assert SECS <= time.monotonic() - begun < 3 * SECS
 
 
 def test_a_killed_process_of_another_host_is_waited_for(folder, name, capsys):
@@ -158,7 +168,8 @@ def test_a_killed_process_of_another_host_is_waited_for(folder, name, capsys):
     assert hold.is_free(folder)
 
 
-def test_a_machine_that_was_started_again_is_another_host(folder, monkeypatch):
+def test_a_machine_that_was_started_again_is_another_host(tmp_path, monkeypatch):
+    folder = epath.Path(tmp_path)
     monkeypatch.setattr(lease, "_boot", lambda: "before")
     killed(folder)
     monkeypatch.setattr(lease, "_boot", lambda: "after")
@@ -168,8 +179,9 @@ def test_a_machine_that_was_started_again_is_another_host(folder, monkeypatch):
 
 
 def test_what_a_killed_run_held_within_its_workdir_is_not_waited_for_twice(
-    folder, name
+    tmp_path, name, unattended
 ):
+    folder = epath.Path(tmp_path)
     name("here")
     dead = killed(folder)
     cell = folder / "cells" / "a"
@@ -195,7 +207,8 @@ def test_a_hold_that_is_given_back_meanwhile_is_taken_at_once(tmp_path, name):
 
 
 @pytest.mark.parametrize("secs", [-86400, 86400], ids=["back", "on"])
-def test_the_clocks_of_hosts_may_differ_by_a_day(folder, name, monkeypatch, secs):
+def test_the_clocks_of_hosts_may_differ_by_a_day(store, name, monkeypatch, secs):
+    folder = store
     name("here")
     with held(folder):
         name("there")
@@ -227,7 +240,7 @@ def test_a_process_that_was_stopped_and_taken_over_from_writes_nothing(tmp_path,
             pytest.fail("two hold it")
 
 
-def test_no_checkpoint_is_written_without_the_hold(folder):
+def test_no_checkpoint_is_written_without_the_hold(folder, unattended):
     model, optimizer = build()
     with held(folder) as own:
         kept = checkpoint.Checkpoints(
@@ -278,10 +291,11 @@ def test_a_lease_that_says_nothing_is_named(folder, text):
 
 
 def test_who_comes_second_changes_nothing_and_readers_are_let_in(
-    tmp_path, tfds_dir, capsys
+    tmp_path, tfds_dir, name, capsys
 ):
     config = runs.write_config(tmp_path, tfds_dir)
     path = tmp_path / "w"
+    name("here")
     with held(path):
         files.write_text(epath.Path(path / attempts._FILE), "{}")
         files.write_text(epath.Path(path / workdir.PINS), "{}")
@@ -291,4 +305,7 @@ def test_who_comes_second_changes_nothing_and_readers_are_let_in(
             assert "another process trains already" in capsys.readouterr().err
         assert main.main(runs.command("report", config, path)) == 2
         assert "No such file" in capsys.readouterr().err
+        name("there")
+        assert main.main(runs.command("run", config, path)) == 138
+        assert "stop the other one, or choose another" in capsys.readouterr().err
         assert listing(path) == before

@@ -63,8 +63,8 @@ def _finish(session: Session, sweep: Sweep, claimed: Claim) -> None:
         for path, value in claimed.settings.items()
     )
     console.say(f"trial {claimed.trial.number}: {text}")
-    cell = sweep.cell_of(claimed.name, claimed.settings)
     try:
+        cell = sweep.cell_of(claimed.name, claimed.settings)
         with process.held(session, cell) as holder:
             value = _trained(holder, sweep, claimed, cell)
     except optuna.TrialPruned as error:
