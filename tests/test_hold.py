@@ -282,7 +282,11 @@ def test_a_disk_without_locks_is_told_of_once(tmp_path, monkeypatch, capsys, cod
 
 
 @pytest.mark.parametrize(
-    "text", ["", "[]", "{}", '{"owner": "a", "until": 1e999}', "[" * 100_000]
+    "text",
+    [
+        *("", "[]", "{}", "[" * 100_000, '{"owner": "a", "until": 1e999}'),
+        '{"owner": "a", "until": 1' + 400 * "0" + "}",
+    ],
 )
 def test_a_lease_that_says_nothing_is_named(folder, text):
     files.write_text(folder / lease.FILE, text)

@@ -16,7 +16,7 @@ from typing import Any
 
 from etils import epath
 
-from trainer import files
+from trainer import files, json_text
 
 FILE = "lease.json"
 SETTLING_SECS = 1.0  # in which two that begin at once see who wrote last
@@ -65,7 +65,7 @@ class Lease:
             return None
         try:
             with files.reached(self.path, disks_too=True):
-                found = dict(json.loads(self.path.read_bytes()))
+                found = dict(json_text.parsed(self.path.read_bytes()))
             until = float(found["until"])
             if not 0 <= until < _LAST_TIME:
                 raise ValueError(f"until = {until}")
@@ -74,7 +74,7 @@ class Lease:
             if files.is_there(self.path):
                 raise
             return None  # it was given back just now
-        except (ValueError, TypeError, KeyError, RecursionError) as error:
+        except (ValueError, TypeError, KeyError, OverflowError) as error:
             raise files.StorageError(
                 f"{self.path} must say who writes there, got something else "
                 f"({str(error)[:200]!r}); remove it if nobody does"
