@@ -45,10 +45,10 @@ class Start:
 
             end = self.termination
             opened = stages.open_session(
-                self.config, self.path, own, end, self.hold, command=command
+                self.config, self.path, own, end, command=command
             )
             stack.enter_context(opened.workers.parting(end))
-            yield opened
+            yield dataclasses.replace(opened, hold=self.hold)
 
 
 @contextlib.contextmanager

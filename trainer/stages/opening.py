@@ -11,7 +11,6 @@ import trainer
 from trainer import console, distribution, files, rendezvous, workdir
 from trainer.cluster import Cluster
 from trainer.config import Config, ConfigError, flatten, resolved
-from trainer.hold import FREE, Hold
 from trainer.stages.session import Session
 from trainer.termination import Termination
 from trainer.workers import Workers, joining
@@ -25,7 +24,6 @@ def open_session(
     path: epath.Path,
     cluster: Cluster | None,
     termination: Termination,
-    hold: Hold = FREE,
     *,
     command: str,
 ) -> Session:
@@ -59,7 +57,6 @@ def open_session(
         termination,
         lists=path / workdir.LISTS,
         pins=path,
-        hold=hold,
     )
 
 
