@@ -6,7 +6,7 @@ from etils import epath
 from trainer import attempts
 from trainer.attempts import BudgetSpentError
 from trainer.rendezvous import PeerLostError
-from trainer.termination import StoppedError
+from trainer.termination import InterruptError, StoppedError
 
 
 @pytest.fixture
@@ -72,7 +72,7 @@ def test_a_new_shard_of_soft_targets_is_a_kept_step_and_half_a_shard_is_none(wor
         start(workdir, max_restarts=0)
 
 
-@pytest.mark.parametrize("end", [None, ValueError, KeyboardInterrupt])
+@pytest.mark.parametrize("end", [None, ValueError, KeyboardInterrupt, InterruptError])
 def test_an_end_that_a_person_learns_of_is_not_counted(workdir, end):
     for _ in range(5):
         if end:

@@ -138,6 +138,8 @@ def test_every_image_is_answered_once_and_in_order(num_replicas, num_images):
     # The same function sees new weights.
     model.layers[-1].bias.assign([1.0, 2.0, 3.0])
     np.testing.assert_allclose(predict() - logits, [[1, 2, 3]] * num_images, atol=1e-5)
-    stop.assign(1.0)
-    with pytest.raises(StoppedError, match="in an evaluation"):
-        predict()
+    for wish, code in ((1.0, 143), (2.0**40, 130)):
+        stop.assign(wish)
+        with pytest.raises(StoppedError, match="in an evaluation") as stopped:
+            predict()
+        assert stopped.value.code == code

@@ -99,28 +99,34 @@ def test_killed_in_each_training_it_ends_bit_for_bit_the_same(uninterrupted, tmp
     assert ours == theirs
 
 
-def test_an_interrupt_from_the_keyboard_ends_with_130_and_can_go_on(
-    uninterrupted, tmp_path
-):
+def test_ctrl_c_saves_a_checkpoint_and_ends_with_130(uninterrupted, tmp_path):
     config, _ = uninterrupted
     # Where these tests run in the background, children would ignore it too.
     before = signal.signal(signal.SIGINT, signal.SIG_DFL)
     process = runs.start("teacher", config, tmp_path / "workdir", *LONG)
     signal.signal(signal.SIGINT, before)
-    while len(read_metrics(tmp_path / "workdir" / "teacher" / "metrics.jsonl")) < 30:
+    folder = tmp_path / "workdir" / "teacher"
+    while len(read_metrics(folder / "metrics.jsonl")) < 30:
         assert process.poll() is None
         time.sleep(0.05)
     process.send_signal(signal.SIGINT)
     code, _, err = runs.finish(process)
     assert code == 130
-    assert err.splitlines()[-1] == (
-        "trainer: interrupted; start the same command again to go on"
+    step = max(int(path.stem[5:]) for path in (folder / "checkpoints").iterdir())
+    assert step > 145
+    assert (
+        err.splitlines()[-1]
+        == f"trainer: interrupted after step {step}, which is saved"
     )
     assert "Traceback" not in err
+    # It is held no more, and a person's wish is no start in vain.
+    left = {path.name for path in (tmp_path / "workdir").iterdir()}
+    assert left == {"config.json", "teacher"}
     code, _, err = runs.finish(
         runs.start("teacher", config, tmp_path / "workdir", *LONG)
     )
     assert code == 0, err
+    assert f"goes on from step {step}" in err
 
 
 # The first file that tells what is being written, and those that have to be as an

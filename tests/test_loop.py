@@ -17,6 +17,7 @@ class Recorder:
         losses=None,
         accuracy: float = 0.5,
         stops: set[int] = frozenset(),
+        wish: float = 1.0,
         stopped_evaluations: set[int] = frozenset(),
     ) -> None:
         self.calls: list[tuple] = []
@@ -26,6 +27,7 @@ class Recorder:
         self._exhausted = exhausted
         self._accuracy = accuracy
         self._stops = stops
+        self._wish = wish
         self._stopped_evaluations = stopped_evaluations
         self._losses = losses or {}
 
@@ -34,7 +36,7 @@ class Recorder:
         self.calls.append(("run", num_steps))
         return {
             "loss": self._losses.get(self.finished, float(self.finished)),
-            "stop": float(self.finished in self._stops),
+            "stop": self._wish * (self.finished in self._stops),
         }
 
     def evaluate(self, step: int) -> dict[str, float]:
@@ -193,12 +195,20 @@ def test_weights_lost_by_the_last_update_are_seen_by_the_evaluation():
     assert recorder.steps_of("save") == []
 
 
-@pytest.mark.parametrize(("stopped_after", "due"), [(30, "log"), (40, "evaluation")])
-def test_a_stop_saves_the_step_and_the_next_start_does_what_it_left(stopped_after, due):
-    whole, first, second = Recorder(), Recorder(stops={stopped_after}), Recorder()
+@pytest.mark.parametrize(
+    ("stopped_after", "due", "wish", "code"),
+    [(30, "log", 1.0, 143), (40, "evaluation", 2.0, 143), (30, "log", 2.0**40, 130)],
+)
+def test_a_stop_saves_the_step_and_the_next_start_does_what_it_left(
+    stopped_after, due, wish, code
+):
+    whole, second = Recorder(), Recorder()
+    first = Recorder(stops={stopped_after}, wish=wish)
     whole.train(last_step=60)
-    with pytest.raises(StoppedError, match=f"after step {stopped_after}, which is"):
+    message = f"after step {stopped_after}, which is"
+    with pytest.raises(StoppedError, match=message) as stop:
         first.train(last_step=60)
+    assert stop.value.code == code
     assert first.calls[-2:] == [("run", 10), ("save", stopped_after)]
     assert not first.saved.is_closed
     second.train(last_step=60, start=first.saved)

@@ -14,10 +14,10 @@ from etils import epath
 
 from tests import runs
 from tests.conftest import REPOSITORY
-from trainer import config, exit_codes, files, main, registry
+from trainer import config, exit_codes, files, lease, main, registry
 from trainer.cells import Cell, process
 from trainer.config import ConfigError, reference
-from trainer.registry import lease, versions
+from trainer.registry import versions
 
 WRITER = """
 import json, pathlib, sys
@@ -245,7 +245,7 @@ def test_a_read_only_disk_is_told_before_the_work(small_disk, source):
 
 
 def test_a_store_has_one_writer(store, source, monkeypatch):
-    monkeypatch.setattr(lease, "_SETTLING_SECS", 0.01)
+    monkeypatch.setattr(lease, "SETTLING_SECS", 0.01)
     with registry.publishing(store, "digits") as write:
         with (
             pytest.raises(
@@ -255,7 +255,7 @@ def test_a_store_has_one_writer(store, source, monkeypatch):
         ):
             pytest.fail("two write")
         assert write(source, card()) == 1
-    assert not (store / "digits" / lease.LEASE).exists()
+    assert not (store / "digits" / lease.FILE).exists()
     assert publish(store, source) == 2
     versions.check_file(store / "digits" / "2", "variables/variables.index")
 
@@ -263,8 +263,8 @@ def test_a_store_has_one_writer(store, source, monkeypatch):
 def test_a_writer_whose_lease_was_taken_over_completes_nothing(
     store, source, monkeypatch
 ):
-    monkeypatch.setattr(lease, "_SETTLING_SECS", 0.01)
-    path = store / "digits" / lease.LEASE
+    monkeypatch.setattr(lease, "SETTLING_SECS", 0.01)
+    path = store / "digits" / lease.FILE
     other = {"owner": "b", "host": "x", "process": 1, "until": time.time() + 60}
     with registry.publishing(store, "digits") as write:
         path.write_text(json.dumps(other))
@@ -279,8 +279,8 @@ def test_a_writer_whose_lease_was_taken_over_completes_nothing(
 
 @pytest.mark.parametrize("secs", [-86400, 86400], ids=["on", "back"])
 def test_a_clock_that_jumps_costs_a_writer_nothing(store, source, monkeypatch, secs):
-    monkeypatch.setattr(lease, "_SETTLING_SECS", 0.01)
-    path = store / "digits" / lease.LEASE
+    monkeypatch.setattr(lease, "SETTLING_SECS", 0.01)
+    path = store / "digits" / lease.FILE
     with registry.publishing(store, "digits") as write:
         own = json.loads(path.read_text())
         # What a clock that was set by a day makes of it.

@@ -454,7 +454,7 @@ def test_a_workdir_that_is_a_file_is_named(tmp_path, tfds_dir, capsys):
     workdir.write_text("")
     code, message = outcome(capsys, runs.command("run", config, workdir))
     assert code == 2
-    assert "occupied/config.json cannot be written" in message
+    assert "occupied/training.lock cannot be written" in message
 
 
 def test_a_config_json_that_is_none_is_named(copy, capsys):

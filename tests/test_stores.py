@@ -12,9 +12,10 @@ from etils import epath
 
 from tests import drawn_images, runs, stores
 from tests.test_checkpoint import build, fill, open_in
-from trainer import data, events, files, main, models, workdir
+from trainer import data, events, files, hold, main, models, workdir
 from trainer.checkpoint import CheckpointError, Position, latest_position
 from trainer.config import DataConfig
+from trainer.lease import Lease
 
 
 def test_a_path_in_a_store_is_printed_as_the_user_writes_it():
@@ -220,7 +221,10 @@ def logits(contents: bytes) -> np.ndarray:
 
 
 @pytest.mark.slow
-def test_a_run_in_a_store_leaves_what_a_run_on_a_disk_does(store, tmp_path, tfds_dir):
+def test_a_run_in_a_store_leaves_what_a_run_on_a_disk_does(
+    store, tmp_path, tfds_dir, monkeypatch
+):
+    monkeypatch.setattr(hold, "LEASE_SECS", 1.0)
     config = tmp_path / "small.toml"
     config.write_text(CONFIG.format(tfds_dir=tfds_dir))
     code, told = run("doctor", config, store)
@@ -259,6 +263,8 @@ def go_on_after_a_loss(
         (student / name).unlink()
     for name in ("predictions.npz", "results.json", "report/index.html"):
         (store / name).unlink()
+    # Killed, it has not given back what it held.
+    Lease(store, secs=60, way_out="").take()
     assert latest_position(student / "checkpoints").step == 20
     code, told = run("doctor", config, store)
     assert code == 0, told

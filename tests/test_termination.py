@@ -1,6 +1,7 @@
-"""SIGTERM, a hung step and the termination log, with a process of its own for each."""
+"""SIGTERM, Ctrl-C, a hung step and Kubernetes's log: each with a process of its own."""
 
 import json
+import os
 import pathlib
 import signal
 import subprocess
@@ -12,6 +13,7 @@ import pytest
 
 from tests import groups, runs
 from tests.conftest import REPOSITORY
+from trainer.termination import stopped as stopped_by
 
 BEGIN = """
 import time
@@ -22,23 +24,35 @@ with sigterm_blocked(), end.listening():
 """
 
 
-def program(body: str, *, grace: float = 20, watchdog: float = 60):
-    """A process that listens in `body`."""
+def program(
+    body: str,
+    *,
+    grace: float = 20,
+    watchdog: float = 60,
+    at_interrupt: signal.Handlers = signal.SIG_DFL,
+):
+    """A process that listens in `body`; a shell may have it ignore Ctrl-C."""
     code = BEGIN.format(grace=grace, watchdog=watchdog)
     code += textwrap.indent(textwrap.dedent(body), "    ")
-    return subprocess.Popen(
-        [sys.executable, "-c", code],
-        cwd=REPOSITORY,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
+    before = signal.signal(signal.SIGINT, at_interrupt)
+    try:
+        return subprocess.Popen(
+            [sys.executable, "-c", code],
+            cwd=REPOSITORY,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
-def stopped(process: subprocess.Popen) -> tuple[int, str, float]:
-    """Sends SIGTERM at the first line; code, words and seconds until the end."""
+def stopped(
+    process: subprocess.Popen, number: signal.Signals = signal.SIGTERM
+) -> tuple[int, str, float]:
+    """Sends a signal at the first line; code, words and seconds until the end."""
     assert process.stdout.readline() == "ready\n"
-    process.terminate()
+    process.send_signal(number)
     asked = time.monotonic()
     _, err = process.communicate(timeout=30)
     return process.returncode, err, time.monotonic() - asked
@@ -52,53 +66,116 @@ def test_where_nobody_answers_the_process_ends_at_once():
     )
 
 
-def test_where_somebody_answers_the_work_ends_in_its_own_time():
-    process = program(
-        """
-        asked = []
-        with end.answered_by(lambda: asked.append(1)):
-            print("ready", flush=True)
-            while not asked:
-                time.sleep(0.05)
-            time.sleep(0.5)
-            print("saved", flush=True)
-            raise SystemExit(7)
-        """
-    )
-    code, err, secs = stopped(process)
-    assert (code, err, secs < 5) == (7, "", True)
-
-
-def test_work_that_ends_before_it_could_answer_is_not_followed_by_more():
+def test_ctrl_c_where_nobody_answers_is_an_interrupt_of_the_main_thread():
     process = program(
         """
         try:
-            with end.answered_by(lambda: None):
+            with end.leaving(lambda: print("left", flush=True)):
                 print("ready", flush=True)
-                time.sleep(1)
-            print("went on", flush=True)
-        except StoppedError:
+                time.sleep(60)
+        except KeyboardInterrupt:
+            print("put away", flush=True)
             raise SystemExit(7)
         """
     )
     assert process.stdout.readline() == "ready\n"
-    process.terminate()
-    out, _ = process.communicate(timeout=30)
-    assert (process.returncode, out) == (7, "")
+    process.send_signal(signal.SIGINT)
+    out, err = process.communicate(timeout=10)
+    assert (process.returncode, out, err) == (7, "put away\n", "")
 
 
-def test_the_deadline_holds_whatever_the_main_thread_does():
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_where_somebody_answers_the_work_ends_in_its_own_time(number):
     process = program(
         """
-        with end.answered_by(lambda: None):
+        asked = []
+        with end.answered_by(asked.append):
+            print("ready", flush=True)
+            while not asked:
+                time.sleep(0.05)
+            time.sleep(0.5)
+            raise SystemExit(7)
+        """
+    )
+    code, err, secs = stopped(process, number)
+    assert (code, 0.4 < secs < 5) == (7, True)
+    assert ("once more ends at once" in err) == (number == signal.SIGINT)
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_work_that_ends_before_it_could_answer_is_not_followed_by_more(number):
+    process = program(
+        """
+        try:
+            with end.answered_by(lambda wish: None):
+                print("ready", flush=True)
+                time.sleep(1)
+            print("went on", flush=True)
+        except StoppedError as error:
+            raise SystemExit(error.code)
+        """
+    )
+    assert process.stdout.readline() == "ready\n"
+    process.send_signal(number)
+    out, _ = process.communicate(timeout=30)
+    assert (process.returncode, out) == (128 + number, "")
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_the_deadline_holds_whatever_the_main_thread_does(number):
+    process = program(
+        """
+        with end.answered_by(lambda wish: None):
             print("ready", flush=True)
             time.sleep(60)
         """,
         grace=1,
     )
-    code, err, secs = stopped(process)
-    assert (code, 0.9 < secs < 10) == (143, True)
+    code, err, secs = stopped(process, number)
+    assert (code, 0.9 < secs < 10) == (128 + number, True)
     assert "took longer than runtime.grace_secs = 1; lower runtime.steps_per_l" in err
+
+
+def test_a_second_ctrl_c_ends_at_once_after_what_is_done_at_last():
+    process = program(
+        """
+        with (
+            end.leaving(lambda: print("given back", flush=True)),
+            end.answered_by(lambda wish: print("asked", flush=True)),
+        ):
+            print("ready", flush=True)
+            time.sleep(60)
+        """
+    )
+    assert process.stdout.readline() == "ready\n"
+    process.send_signal(signal.SIGINT)
+    assert process.stdout.readline() == "asked\n"
+    process.send_signal(signal.SIGINT)
+    out, err = process.communicate(timeout=5)
+    assert (process.returncode, out) == (130, "given back\n")
+    assert err.splitlines()[-1] == "trainer: interrupted again: nothing more is saved"
+
+
+def test_ctrl_c_that_a_shell_keeps_from_its_background_is_nothing():
+    process = program(
+        """
+        with end.answered_by(lambda wish: print("asked", flush=True)):
+            print("ready", flush=True)
+            time.sleep(0.5)
+        """,
+        at_interrupt=signal.SIG_IGN,
+    )
+    assert process.stdout.readline() == "ready\n"
+    process.send_signal(signal.SIGINT)
+    assert (*process.communicate(timeout=30), process.returncode) == ("", "", 0)
+
+
+def test_one_ctrl_c_is_seen_among_all_steps_of_all_workers():
+    terminated = 1.0 * 4096 * 1_000_000  # each worker, in each step of a loop
+    assert stopped_by(terminated, " here").code == 143
+    assert str(stopped_by(terminated, " here")) == "stopped by SIGTERM here"
+    for wish in (2.0**40, 2.0**40 + terminated, 2.0**40 * 4096 * 1_000_000):
+        assert stopped_by(wish, "").code == 130
 
 
 def test_a_process_that_is_not_stopped_ends_as_ever():
@@ -207,6 +284,53 @@ def test_sigterm_during_the_first_trace_saves_the_first_loop(config, tmp_path):
     assert "step 5/" not in group.err(0)
     (saved,) = (workdir / "teacher" / "checkpoints").glob("step-*.npz")
     assert saved.name == "step-00000005.npz"
+
+
+def saved_steps(workdir: pathlib.Path) -> list[int]:
+    found = (workdir / "teacher" / "checkpoints").glob("step-*.npz")
+    return sorted(int(path.stem.removeprefix("step-")) for path in found)
+
+
+@pytest.mark.slow
+def test_ctrl_c_in_a_terminal_saves_and_is_no_reason_to_start_again(config, tmp_path):
+    words = runs.command("teacher", config, tmp_path / "w", *groups.SMALL)
+    launcher = ["launch", "local", "--workers=2", "--max-restarts=2", "--"]
+    before = signal.signal(signal.SIGINT, signal.SIG_DFL)
+    process = subprocess.Popen(
+        [
+            *(sys.executable, "-m", *launcher, "python", "-m", *words),
+            "--set=teacher.train.steps=40000",
+        ],
+        cwd=REPOSITORY,
+        stderr=subprocess.PIPE,
+        text=True,
+        process_group=0,  # as a shell starts it
+    )
+    signal.signal(signal.SIGINT, before)
+    while "step 30/" not in process.stderr.readline():
+        assert process.poll() is None
+    os.killpg(process.pid, signal.SIGINT)
+    _, err = process.communicate(timeout=60)
+    assert process.returncode == 130, err
+    step = saved_steps(tmp_path / "w")[-1]
+    for rank in (0, 1):
+        told = f"[worker-{rank}] trainer: interrupted after step {step}, which is saved"
+        assert told in err
+    assert "restart" not in err
+
+
+@pytest.mark.slow
+def test_ctrl_c_at_one_of_two_workers_interrupts_both(config, tmp_path):
+    before = signal.signal(signal.SIGINT, signal.SIG_DFL)
+    more = (*groups.SMALL, "--set=teacher.train.steps=40000")
+    with groups.running(tmp_path, 2, "teacher", config, tmp_path / "w", *more) as group:
+        signal.signal(signal.SIGINT, before)
+        group.wait_for(0, "step 30/")
+        group.workers[1].send_signal(signal.SIGINT)
+        assert set(group.codes(60).values()) == {130}
+    step = saved_steps(tmp_path / "w")[-1]
+    for rank in (0, 1):
+        assert f"interrupted after step {step}, which is saved" in group.err(rank)
 
 
 @pytest.mark.slow

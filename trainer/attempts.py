@@ -13,7 +13,7 @@ from etils import epath
 
 from trainer import files, json_text, workdir
 from trainer.rendezvous import PeerLostError
-from trainer.termination import StoppedError
+from trainer.termination import InterruptError, StoppedError
 
 _FILE = "attempts.json"
 
@@ -36,10 +36,11 @@ def counted(
     _begin(path, soft_targets, max_restarts)
     try:
         yield
-    except (StoppedError, PeerLostError):
-        raise  # it will be started again, by no person
-    except BaseException:
-        _forget(path)
+    except BaseException as error:
+        # Some ends are followed by another start, which no person makes.
+        is_for_a_person = isinstance(error, InterruptError)
+        if is_for_a_person or not isinstance(error, StoppedError | PeerLostError):
+            _forget(path)
         raise
     _forget(path)
 

@@ -12,7 +12,7 @@ import json
 import re
 import zipfile
 import zlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import keras
@@ -71,14 +71,17 @@ class Checkpoints:
         run: str,
         earlier_run: str = "",
         keep: int,
+        check_held: Callable[[], None] = lambda: None,
     ) -> None:
         """`state` is what they hold: groups of variables, as of model and optimizer.
 
         `run` identifies the training, which earlier versions called `earlier_run`;
         files of another one are refused.
 
-        The newest `keep` files stay, and the best that each of them knows.
+        The newest `keep` files stay, and the best that each of them knows. Nothing is
+        written when `check_held`, which is asked before, raises.
         """
+        self._check_held = check_held
         self._folder = folder
         self._run = run
         self._names = {run, earlier_run}
@@ -102,6 +105,7 @@ class Checkpoints:
         ):
             arrays[_HEADER] = np.array(json.dumps(header))
             np.savez(file, allow_pickle=False, **arrays)
+            self._check_held()
         # Only now, when the newer state is on disk.
         self._remove_old()
 

@@ -14,7 +14,7 @@ import numpy as np
 import tensorflow as tf
 
 from trainer import calibration, data
-from trainer.termination import StoppedError
+from trainer.termination import stopped
 
 
 def predictor(
@@ -90,10 +90,9 @@ def _compile_step(
 
 def _kept(rows: np.ndarray) -> np.ndarray:
     """The logits of the rows that count: [B, C + 2] -> [B', C]."""
-    if rows[:, -1].any():
-        raise StoppedError(
-            "stopped by SIGTERM in an evaluation, which the next start does again"
-        )
+    wish = rows[:, -1].max(initial=0)
+    if wish:
+        raise stopped(wish, " in an evaluation, which the next start does again")
     kept: np.ndarray = rows[rows[:, -2] == 1, :-2]
     return kept
 

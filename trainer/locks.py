@@ -1,7 +1,9 @@
 """Locks that processes hold while they live: they go with them, however they end."""
 
 import contextlib
+import errno
 import fcntl
+import os
 import time
 from collections.abc import Callable, Iterator
 from typing import IO
@@ -11,13 +13,19 @@ from etils import epath
 from trainer import files
 
 _LOOK_AGAIN_SECS = 0.1
+_NO_LOCKS = {errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOSYS}
+
+
+class NoLocksError(files.StorageError):
+    """The disk of a lock has none."""
 
 
 def taken(path: epath.Path) -> IO[bytes] | None:
     """The lock `path`, which closing gives back; None while somebody else has it.
 
     Raises:
-      StorageError: the file cannot be written, or its disk has no locks.
+      NoLocksError: its disk has no locks.
+      StorageError: the file cannot be written.
     """
     with files.explained(path):
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -27,10 +35,19 @@ def taken(path: epath.Path) -> IO[bytes] | None:
         except BlockingIOError:
             file.close()
             return None
-        except BaseException:
+        except OSError as error:
             file.close()
-            raise
-    return file
+            if error.errno not in _NO_LOCKS:
+                raise
+            raise NoLocksError(
+                f"{path} cannot be locked: {error.strerror}; mount its disk with "
+                "locks, or choose another --workdir"
+            ) from error
+    # Whoever had it may have removed the file after it was opened here.
+    if os.fstat(file.fileno()).st_nlink:
+        return file
+    file.close()
+    return None
 
 
 @contextlib.contextmanager

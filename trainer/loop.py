@@ -5,7 +5,7 @@ import math
 import time
 from collections.abc import Callable
 
-from trainer.termination import StoppedError
+from trainer.termination import StoppedError, stopped
 
 Metrics = dict[str, float]
 
@@ -136,7 +136,7 @@ class _Run:
         place = Place(step=step, is_closed=False, window=window)
         if stop:
             self.actions.save(place)
-            raise StoppedError(f"stopped by SIGTERM after step {step}, which is saved")
+            raise stopped(stop, f" after step {step}, which is saved")
         return place
 
     def close(self, place: Place) -> Place:

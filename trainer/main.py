@@ -45,6 +45,7 @@ def _reason(error: Exception) -> tuple[str, int]:
         (attempts.BudgetSpentError, BUDGET_SPENT),
         (CheckFailedError, CHECK_FAILED),
         (PeerLostError, termination.PEER_LOST),
+        (termination.InterruptError, INTERRUPTED),
         (termination.StoppedError, termination.STOPPED),
         (commands.UsageError, UNUSABLE),
         (config.ConfigError, UNUSABLE),

@@ -1,50 +1,73 @@
-"""A start of what trains: counted, with the workers, and ended by SIGTERM."""
+"""A start of what trains: alone in its workdir, counted, with the workers, stopped."""
 
 import contextlib
+import dataclasses
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from etils import epath
 
-from trainer import attempts, cluster, termination, workdir
+from trainer import attempts, cluster, hold, workdir
 from trainer.config import Config
+from trainer.termination import Termination
 
 if TYPE_CHECKING:
     from trainer.stages import Session
 
 
-@contextlib.contextmanager
-def session(
-    command: str,
-    settings: Config,
-    path: epath.Path,
-    own: cluster.Cluster | None,
-    *,
-    is_counted: bool = True,
-) -> Iterator["Session"]:
-    """The session of `command` in the workdir `path`; workers leave it together.
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Start:
+    """A command that has begun, and hears of signals, before TensorFlow is loaded."""
 
-    The start of a command that others run there at the same time is not counted.
+    config: Config
+    path: epath.Path  # the workdir
+    termination: Termination
+    hold: hold.Hold
+
+    @contextlib.contextmanager
+    def session(
+        self, command: str, own: cluster.Cluster | None, *, is_counted: bool = True
+    ) -> Iterator["Session"]:
+        """The session of `command`; workers leave it together.
+
+        Starts of a command that others run there at the same time are not counted.
+
+        Raises:
+          BudgetSpentError: too many starts in a row were for nothing.
+          StoppedError, PeerLostError, FloatingPointError: as the body, on all workers.
+        """
+        with contextlib.ExitStack() as stack:
+            if is_counted and (own is None or own.is_chief):
+                stack.enter_context(_counted(self.config, self.path))
+            # TensorFlow takes seconds to load, which wrong settings and a finished run
+            # do not cost.
+            from trainer import stages
+
+            end = self.termination
+            opened = stages.open_session(
+                self.config, self.path, own, end, command=command
+            )
+            stack.enter_context(opened.workers.parting(end))
+            yield dataclasses.replace(opened, hold=self.hold)
+
+
+@contextlib.contextmanager
+def begun(config: Config, path: epath.Path, *, holds: bool) -> Iterator[Start]:
+    """A start in the workdir `path`, in which nobody else trains if it `holds` it.
 
     Raises:
-      BudgetSpentError: too many starts in a row were for nothing.
-      StoppedError, PeerLostError, FloatingPointError: as the body, on all workers.
+      HeldError, LostError: another process trains there.
     """
-    end = termination.Termination(
-        grace_secs=settings.runtime.grace_secs,
-        watchdog_secs=settings.runtime.watchdog_secs,
+    end = Termination(
+        grace_secs=config.runtime.grace_secs,
+        watchdog_secs=config.runtime.watchdog_secs,
     )
     with contextlib.ExitStack() as stack:
-        if is_counted and (own is None or own.is_chief):
-            stack.enter_context(_counted(settings, path))
         stack.enter_context(end.listening())
-        # TensorFlow takes seconds to load, which wrong settings and a finished run do
-        # not cost.
-        from trainer import stages
-
-        opened = stages.open_session(settings, path, own, end, command=command)
-        stack.enter_context(opened.workers.parting(end))
-        yield opened
+        own = hold.FREE
+        if holds:
+            own = stack.enter_context(hold.held(path, end, within=own))
+        yield Start(config=config, path=path, termination=end, hold=own)
 
 
 def _counted(

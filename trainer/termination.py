@@ -3,6 +3,8 @@
 TensorFlow's servers replace the handler of SIGTERM by one of their own, and a handler
 in Python would not run while the main thread waits for other workers. So the signal is
 blocked in all threads before TensorFlow is imported, and one thread waits for it.
+Another one hears of SIGINT, Ctrl-C, by the descriptor that Python's own part of a
+handler writes to, so that it stays a KeyboardInterrupt wherever nothing is to be saved.
 """
 
 import contextlib
@@ -14,9 +16,11 @@ import signal
 import sys
 import threading
 from collections.abc import Callable, Iterator
-from typing import NoReturn
+from types import FrameType
+from typing import NoReturn, TypeVar
 
 from trainer import console
+from trainer.exit_codes import INTERRUPTED
 
 # Codes above 128 tell who started the process to start it again.
 PEER_LOST = 138
@@ -25,11 +29,34 @@ STOPPED = 143  # 128 + SIGTERM, as if the signal had ended the process
 # Where Kubernetes reads why a container has ended; it makes the file beforehand.
 LOG = pathlib.Path("/dev/termination-log")
 
+# What asks for the end, as numbers that workers add up over their steps: however many
+# were sent a SIGTERM, one Ctrl-C is seen among them.
+_WISHES = {signal.SIGTERM: 1.0, signal.SIGINT: 2.0**40}
+
 _SIGTERM = {signal.SIGTERM}
+_LAST_SECS = 5.0  # for what is done at last, which may hang with everything else
+
+Answer = Callable[[float], object]  # takes the wish
+Action = TypeVar("Action")
 
 
 class StoppedError(Exception):
     """Somebody asked for the end, and what a later start needs is on disk."""
+
+    code = STOPPED
+
+
+class InterruptError(StoppedError):
+    """A person did, by Ctrl-C, who will not be surprised that nothing starts again."""
+
+    code = INTERRUPTED
+
+
+def stopped(wish: float, where: str) -> StoppedError:
+    """The end that was asked for, of `wish` in sum, such as " after step 5"."""
+    if wish >= _WISHES[signal.SIGINT]:
+        return InterruptError(f"interrupted{where}")
+    return StoppedError(f"stopped by SIGTERM{where}")
 
 
 class Termination:
@@ -40,55 +67,113 @@ class Termination:
         self._grace_secs = grace_secs
         self._watchdog_secs = watchdog_secs
         self._lock = threading.Lock()
-        self._answers: list[Callable[[], None]] = []
-        self._is_asked = False
+        self._answers: list[Answer] = []
+        self._lasts: list[Callable[[], None]] = []
+        self._asked = 0.0  # the wishes so far
         self._is_over = threading.Event()  # listening, because the work is
+        self._is_main_interrupted = False
 
     @contextlib.contextmanager
     def listening(self) -> Iterator[None]:
-        """In the body a thread takes SIGTERM, which is to be blocked already."""
+        """In the body threads take SIGTERM, which is to be blocked already, and SIGINT.
+
+        Only the main thread may enter it.
+        """
 
         def listen() -> None:
             signal.sigwait(_SIGTERM)
             if not self._is_over.is_set():
-                self._end()
+                self._end(signal.SIGTERM)
 
         thread = threading.Thread(target=listen, name="SIGTERM", daemon=True)
         thread.start()
         try:
-            yield
+            with self._listening_to_keyboard():
+                yield
         finally:
             self._is_over.set()
             signal.pthread_kill(thread.ident or 0, signal.SIGTERM)
             thread.join()
 
     @contextlib.contextmanager
-    def answered_by(self, answer: Callable[[], None]) -> Iterator[None]:
-        """In the body a SIGTERM calls `answer`, and the body ends in its own time.
+    def _listening_to_keyboard(self) -> Iterator[None]:
+        before = signal.getsignal(signal.SIGINT)
+        if before is signal.SIG_IGN:  # as of what a shell has in its background
+            yield
+            return
+        reader, writer = os.pipe()
+        os.set_blocking(writer, False)
+        thread = threading.Thread(
+            target=self._listen_to_keyboard, args=(reader,), name="SIGINT", daemon=True
+        )
+        thread.start()
+        wakeup_before = signal.set_wakeup_fd(writer, warn_on_full_buffer=False)
+        signal.signal(signal.SIGINT, self._interrupt_main)
+        try:
+            yield
+        finally:
+            signal.signal(signal.SIGINT, before)
+            signal.set_wakeup_fd(wakeup_before)
+            os.close(writer)
+            thread.join()
+            os.close(reader)
+
+    def _listen_to_keyboard(self, reader: int) -> None:
+        is_repeated = False
+        while number := os.read(reader, 1):
+            if number[0] != signal.SIGINT:
+                continue
+            if is_repeated:
+                self.leave("interrupted again: nothing more is saved", INTERRUPTED)
+            is_repeated = True
+            if self._answers:
+                console.say("interrupted: saves what is done; once more ends at once")
+                # The next one is to be heard meanwhile.
+                threading.Thread(
+                    target=self._end, args=(signal.SIGINT,), daemon=True
+                ).start()
+            else:
+                self._is_main_interrupted = True
+                signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGINT)
+                os.read(reader, 1)  # which is that one
+
+    def _interrupt_main(self, number: int, frame: FrameType | None) -> None:
+        if self._is_main_interrupted:
+            raise KeyboardInterrupt
+
+    @contextlib.contextmanager
+    def answered_by(self, answer: Answer) -> Iterator[None]:
+        """In the body SIGTERM or Ctrl-C calls `answer`; the body ends in its own time.
 
         Elsewhere nothing would be lost by ending at once, and so the process does.
 
         Raises:
           StoppedError: the body ended for another reason after it was asked.
         """
-        with self._answering(answer):
+        with self._among(self._answers, answer):
             yield
-        if self._is_asked:
-            raise StoppedError("stopped by SIGTERM after the last step, which is saved")
+        if self._asked:
+            raise stopped(self._asked, " after the last step, which is saved")
 
     def ending(self) -> contextlib.AbstractContextManager[None]:
-        """In the body a SIGTERM is not needed any more: the process ends anyway."""
-        return self._answering(lambda: None)
+        """In the body SIGTERM is not needed any more: the process ends anyway."""
+        return self._among(self._answers, lambda wish: None)
+
+    def leaving(
+        self, action: Callable[[], None]
+    ) -> contextlib.AbstractContextManager[None]:
+        """In the body `action` is done before the process ends without it."""
+        return self._among(self._lasts, action)
 
     @contextlib.contextmanager
-    def _answering(self, answer: Callable[[], None]) -> Iterator[None]:
+    def _among(self, actions: list[Action], action: Action) -> Iterator[None]:
         with self._lock:
-            self._answers.append(answer)
+            actions.append(action)
         try:
             yield
         finally:
             with self._lock:
-                self._answers.remove(answer)
+                actions.remove(action)
 
     @contextlib.contextmanager
     def watched(self, action: str) -> Iterator[None]:
@@ -104,25 +189,39 @@ class Termination:
         finally:
             timer.cancel()
 
-    def _end(self) -> None:
+    def _end(self, number: signal.Signals) -> None:
         with self._lock:
-            self._is_asked = True
+            self._asked += _WISHES[number]
             answers = list(self._answers)
             for answer in answers:
-                answer()
+                answer(_WISHES[number])
         if not answers:
-            leave("stopped by SIGTERM; start the same command again to go on", STOPPED)
+            self._leave_stopped("; start the same command again to go on")
         if not self._is_over.wait(self._grace_secs):
-            leave(
-                "stopped by SIGTERM without a checkpoint of the last steps: they took "
-                f"longer than runtime.grace_secs = {self._grace_secs}; lower "
-                "runtime.steps_per_loop, or give more time",
-                STOPPED,
+            self._leave_stopped(
+                " without a checkpoint of the last steps: they took longer than "
+                f"runtime.grace_secs = {self._grace_secs}; lower "
+                "runtime.steps_per_loop, or give more time"
             )
+
+    def _leave_stopped(self, how: str) -> None:
+        end = stopped(self._asked, how)
+        self.leave(str(end), end.code)
+
+    def leave(self, reason: str, code: int) -> NoReturn:
+        """Ends the process from any thread, after what is to be done at last."""
+        for last in list(self._lasts):
+            thread = threading.Thread(target=last, daemon=True)
+            thread.start()
+            thread.join(_LAST_SECS)
+        tell(reason, code)
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(code)
 
     def _give_up(self, action: str) -> None:
         faulthandler.dump_traceback(all_threads=True)
-        leave(
+        self.leave(
             f"{action} took longer than runtime.watchdog_secs = {self._watchdog_secs}; "
             "the stacks of all threads are above",
             PEER_LOST,
@@ -147,11 +246,3 @@ def tell(reason: str, code: int) -> None:
         text = json.dumps({"code": code, "reason": reason[:2000]}) + "\n"
         with contextlib.suppress(OSError):
             LOG.write_text(text, encoding="utf-8")
-
-
-def leave(reason: str, code: int) -> NoReturn:
-    """Ends the process at once, from any thread."""
-    tell(reason, code)
-    sys.stdout.flush()
-    sys.stderr.flush()
-    os._exit(code)

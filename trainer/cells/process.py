@@ -1,11 +1,14 @@
 """Cells, one after another in one process; importing this loads TensorFlow."""
 
+import contextlib
+import dataclasses
 import gc
+from collections.abc import Iterator
 
 import keras
 from tensorflow.python.framework import ops
 
-from trainer import data, registry, stages, workdir
+from trainer import data, hold, registry, stages, workdir
 from trainer.cells.cell import Cell
 from trainer.config import ConfigError
 from trainer.stages import Session
@@ -36,6 +39,20 @@ def opened(session: Session, cell: Cell) -> Session:
         data.take_over(cell.config.data, session.lists, lists, are_own=True)
         registry.share(session.config, session.pins, cell.config, cell.path)
     return session.beside(cell.config, cell.path)
+
+
+@contextlib.contextmanager
+def held(session: Session, cell: Cell) -> Iterator[Session]:
+    """In the body nobody else trains in the folder of a cell, which `session` is to.
+
+    Raises:
+      HeldError, LostError: another process does.
+    """
+    if not session.workers.is_chief:
+        yield session
+        return
+    with hold.held(cell.path, session.termination, within=session.hold) as own:
+        yield dataclasses.replace(session, hold=own)
 
 
 def check(session: Session, cell: Cell) -> None:

@@ -2,7 +2,7 @@
 
 from etils import epath
 
-from trainer import cluster, config, files, start, workdir
+from trainer import cluster, config, files, hold, start, workdir
 from trainer.commands import study, sweep, watch
 from trainer.commands.command_line import CommandLine
 from trainer.exit_codes import DONE
@@ -34,19 +34,23 @@ def run(names: tuple[str, ...], line: CommandLine) -> int:
             f"--workdir must be of one run, got {path}, which holds a {held[0]}; "
             "choose another --workdir"
         )
-    if is_chief:
-        workdir.claim(path, settings)
-    if held and names == ("report",):
-        return _REDRAWN[held[0]](path) if is_chief else DONE
-    is_finished = names == NAMES and workdir.is_finished(path, settings)
-    if own and _is_for_chief_alone(names, path, settings):
-        if not is_chief:
-            return DONE
-        own = None
-        if names == NAMES:
-            names = ("report",)
-    if not is_finished:
-        _run_session(names, settings, path, own)
+    with start.begun(settings, path, holds=is_chief and _trains(names)) as begun:
+        # What only reads leaves to one that trains there what is written.
+        if is_chief and (_trains(names) or hold.is_free(path)):
+            workdir.claim(path, settings)
+        elif is_chief:
+            workdir.check(path, settings)
+        if held and names == ("report",):
+            return _REDRAWN[held[0]](path) if is_chief else DONE
+        is_finished = names == NAMES and workdir.is_finished(path, settings)
+        if own and _is_for_chief_alone(names, path, settings):
+            if not is_chief:
+                return DONE
+            own = None
+            if names == NAMES:
+                names = ("report",)
+        if not is_finished:
+            _run_session(names, begun, own)
     if is_chief and names[-1] in ("evaluate", "report"):
         from trainer import report
 
@@ -54,25 +58,28 @@ def run(names: tuple[str, ...], line: CommandLine) -> int:
     return DONE
 
 
+def _trains(names: tuple[str, ...]) -> bool:
+    """Whether the stages write what later starts go on from."""
+    reading = [f"soft-targets {name}" for name in _READING_ACTIONS]
+    return names[0] not in ("report", *reading, *LEAVING)
+
+
 def _is_for_chief_alone(
     names: tuple[str, ...], path: epath.Path, settings: config.Config
 ) -> bool:
     """Whether other workers, which may have ended already, are not needed."""
-    reading = [f"soft-targets {name}" for name in _READING_ACTIONS]
-    if names[0] in ("report", *reading, *LEAVING):
+    if not _trains(names):
         return True
     return names == NAMES and workdir.is_evaluated(path, settings)
 
 
 def _run_session(
-    names: tuple[str, ...],
-    settings: config.Config,
-    path: epath.Path,
-    own: cluster.Cluster | None,
+    names: tuple[str, ...], begun: start.Start, own: cluster.Cluster | None
 ) -> None:
-    with start.session(" ".join(names), settings, path, own) as session:
+    is_counted = _trains(names)
+    with begun.session(" ".join(names), own, is_counted=is_counted) as session:
         from trainer import stages
 
         whole = names == NAMES
-        asked = stages.asked_for(settings) if whole else names
+        asked = stages.asked_for(begun.config) if whole else names
         stages.run(session, asked, whole=whole)

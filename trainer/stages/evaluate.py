@@ -82,6 +82,7 @@ def _write(
     models: dict[str, Metrics],
     logits: dict[str, np.ndarray],
 ) -> None:
+    session.hold.check()
     # A page of other results would make the run look finished.
     page = session.path / workdir.REPORT
     with files.explained(page):

@@ -44,6 +44,7 @@ def journal(
     ) as progress:
 
         def write(step: int, metrics: loop.Metrics) -> None:
+            session.hold.check()
             applied = float(training.schedule(step - 1))
             lines.write(step, metrics | {"train/learning_rate": applied})
             progress.show(step, metrics)

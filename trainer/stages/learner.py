@@ -83,6 +83,7 @@ def start(session: Session, training: Training) -> Learner:
         run=run_name(),
         earlier_run=run_name(tables_may_move=False),
         keep=session.config.runtime.keep_checkpoints,
+        check_held=session.hold.check,
     )
     # Before the batches are made: they start at the restored step. The chief chooses,
     # because a disk that machines share may show them different files for a while.

@@ -23,6 +23,7 @@ from trainer.config import (
     is_reference,
     resolved,
 )
+from trainer.hold import FREE, Hold
 from trainer.termination import Termination
 from trainer.workers import Workers
 
@@ -38,6 +39,7 @@ class Session:
     termination: Termination
     lists: epath.Path  # the folder of the lists of files that give them their ids
     pins: epath.Path  # the folder that says which registered models it began with
+    hold: Hold = FREE  # of the workdir, where the chief trains there
 
     def beside(self, config: Config, path: epath.Path) -> "Session":
         """Another run in this process, on the same devices and workers."""

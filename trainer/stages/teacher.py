@@ -78,7 +78,7 @@ def _finish(session: Session, role: str) -> None:
     take_weights(session, role, model)
     if session.workers.is_chief:
         for name in (LAST, FINISHED):
-            training.save_model(model, folder / name)
+            training.save_model(session, model, folder / name)
     session.workers.meet()
 
 

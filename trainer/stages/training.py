@@ -1,6 +1,5 @@
 """One training from its first step, or the one after its checkpoint, to the model."""
 
-import functools
 from contextlib import AbstractContextManager
 
 import keras
@@ -33,33 +32,35 @@ def train(session: Session, training: Training) -> None:
       StoppedError: a worker was asked to end; all that was done is saved.
     """
     learner = start(session, training)
-    ask_to_stop = functools.partial(session.stop.assign, 1.0)
     with (
-        session.termination.answered_by(ask_to_stop),
+        session.termination.answered_by(session.stop.assign_add),
         _profiled(session, training, learner) as run_steps,
     ):
         _run_loop(session, training, learner, run_steps)
     chief = session.workers.is_chief
     if chief:
-        _save_judged(training, learner, LAST)
+        _save_judged(session, training, learner, LAST)
     folder = training.folder / CHECKPOINTS
     best_step = session.workers.from_chief(lambda: latest_position(folder).best_step)
     learner.checkpoints.restore(best_step)
     if chief:
-        _save_judged(training, learner, FINISHED)
+        _save_judged(session, training, learner, FINISHED)
     # Others may read what the chief has written.
     session.workers.meet()
 
 
-def save_model(model: keras.Model, path: epath.Path) -> None:
+def save_model(session: Session, model: keras.Model, path: epath.Path) -> None:
     """Writes `model` in Keras's format."""
     with files.atomic_path(path) as temporary:
         model.save(temporary)
+        session.hold.check()
 
 
-def _save_judged(training: Training, learner: Learner, name: str) -> None:
+def _save_judged(
+    session: Session, training: Training, learner: Learner, name: str
+) -> None:
     with learner.update.averaged():
-        save_model(training.model, training.folder / name)
+        save_model(session, training.model, training.folder / name)
 
 
 def _profiled(

@@ -26,19 +26,20 @@ def run(
       ConfigError: the workdir holds something else, or a cell cannot be run.
     """
     is_chief = own is None or own.is_chief
-    if is_chief:
-        _claim(path, study, cells)
-    if own and all(cell.is_evaluated or cell.is_diverged for cell in cells):
-        # Others may have ended already, and are not needed.
-        if not is_chief:
-            return
-        own = None
-    if not all(cell.is_over for cell in cells):
-        with start.session("study", study, path, own) as session:
-            # Loads TensorFlow.
-            from trainer.study import running
+    with start.begun(study, path, holds=is_chief) as begun:
+        if is_chief:
+            _claim(path, study, cells)
+        if own and all(cell.is_evaluated or cell.is_diverged for cell in cells):
+            # Others may have ended already, and are not needed.
+            if not is_chief:
+                return
+            own = None
+        if not all(cell.is_over for cell in cells):
+            with begun.session("study", own) as session:
+                # Loads TensorFlow.
+                from trainer.study import running
 
-            running.run(session, cells)
+                running.run(session, cells)
     if is_chief:
         _draw(path)
 

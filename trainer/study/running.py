@@ -32,7 +32,8 @@ def run(session: Session, cells: Sequence[Cell]) -> None:
         if workers.is_chief:
             number = cells.index(cell) + 1
             console.say(f"cell {number} of {len(cells)}: {cell.name}")
-        _finish(session.beside(cell.config, cell.path), cell, cells)
+        with process.held(session, cell) as holder:
+            _finish(holder.beside(cell.config, cell.path), cell, cells)
         if workers.is_chief:
             results.write(path, session.config, cells)
     process.forget_models()
@@ -41,6 +42,7 @@ def run(session: Session, cells: Sequence[Cell]) -> None:
 def _finish(session: Session, cell: Cell, cells: Sequence[Cell]) -> None:
     def is_evaluated() -> bool:
         if not cell.is_evaluated:
+            session.hold.check()
             baselines.take_over(cell, cells)
         return cell.is_evaluated
 

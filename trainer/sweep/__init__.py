@@ -5,14 +5,19 @@ that share the workdir share the trials. `running` loads TensorFlow, `storage`,
 `pruners` and `trials` Optuna.
 """
 
+import contextlib
 import importlib.util
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from typing import TYPE_CHECKING
 
 from etils import epath
 
 from trainer import cluster, files, locks, report, start, workdir
 from trainer.cells import Cell, sharing
 from trainer.config import Config, ConfigError, Settings, flatten, load, resolved
+
+if TYPE_CHECKING:
+    from trainer.stages import Session
 
 _DRAWING = "report.lock"
 
@@ -49,7 +54,7 @@ def run(file: str, overrides: Iterable[str], settings: Config, path: epath.Path)
 
     sweep = trials.opened(settings, path, all_settings, cell_of)
     if not trials.is_over(sweep):
-        with start.session("sweep", settings, path, None, is_counted=False) as session:
+        with _session(settings, path) as session:
             # Loads TensorFlow.
             from trainer.sweep import running
 
@@ -57,6 +62,16 @@ def run(file: str, overrides: Iterable[str], settings: Config, path: epath.Path)
     _draw(path)
     results.check(path)
     return outcome(path)
+
+
+@contextlib.contextmanager
+def _session(settings: Config, path: epath.Path) -> Iterator["Session"]:
+    # Processes share the sweep; each holds the trial that it trains.
+    with (
+        start.begun(settings, path, holds=False) as begun,
+        begun.session("sweep", None, is_counted=False) as session,
+    ):
+        yield session
 
 
 def redraw(path: epath.Path) -> str:

@@ -64,7 +64,9 @@ def _finish(session: Session, sweep: Sweep, claimed: Claim) -> None:
     )
     console.say(f"trial {claimed.trial.number}: {text}")
     try:
-        value = _trained(session, sweep, claimed)
+        cell = sweep.cell_of(claimed.name, claimed.settings)
+        with process.held(session, cell) as holder:
+            value = _trained(holder, sweep, claimed, cell)
     except optuna.TrialPruned as error:
         console.say(f"trial {claimed.trial.number}: {error}")
         trials.end(sweep, claimed, TrialState.PRUNED)
@@ -83,14 +85,13 @@ def _finish(session: Session, sweep: Sweep, claimed: Claim) -> None:
         trials.end(sweep, claimed, TrialState.COMPLETE, value=value)
 
 
-def _trained(session: Session, sweep: Sweep, claimed: Claim) -> float:
+def _trained(session: Session, sweep: Sweep, claimed: Claim, cell: Cell) -> float:
     """The metric of a trial, whose students are trained first.
 
     Raises:
       optuna.TrialPruned: it is not worth going on with.
       FloatingPointError, ConfigError: it diverged, or cannot be run.
     """
-    cell = sweep.cell_of(claimed.name, claimed.settings)
     workdir.claim(cell.path, cell.config)
     asked = stages.asked_for(cell.config)
     with _sharing(sweep):
@@ -153,8 +154,9 @@ def _test(session: Session, sweep: Sweep, file: str, overrides: Sequence[str]) -
         results.write_best(sweep.path, file, overrides, best, metric=metric)
         cell = sweep.cell_of(results.cell_name(best), settings)
         if not cell.is_evaluated:
-            own = process.opened(session, cell)
-            stages.run(own, stages.asked_for(cell.config), whole=True)
+            with process.held(session, cell) as holder:
+                own = process.opened(holder, cell)
+                stages.run(own, stages.asked_for(cell.config), whole=True)
     _write(session, sweep)
 
 

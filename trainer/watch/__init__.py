@@ -33,10 +33,10 @@ def run(settings: Config, path: epath.Path, *, is_once: bool) -> None:
             f"--workdir must have one watcher at a time, got another one in {path}; "
             "wait for it, or choose another --workdir"
         )
-    with lock:
+    with lock, start.begun(settings, path, holds=True) as begun:
         workdir.claim(path, settings)
         batches.write(path, batches.read(path))
-        with start.session("watch", settings, path, None, is_counted=False) as session:
+        with begun.session("watch", None, is_counted=False) as session:
             # Loads TensorFlow.
             from trainer.watch import running
 

@@ -112,7 +112,7 @@ def _finish(session: Session, config: Config, batch: Batch) -> None:
         soft_targets=lists.parent,
         max_restarts=config.runtime.max_restarts,
     )
-    with counted, _left_open(batch):
+    with process.held(session, cell) as session, counted, _left_open(batch):
         batch = _admitted(config, lists, path, batch)
         batches.replace(path, batch)
         try:
