@@ -65,7 +65,9 @@ ONE_SPLIT = {"validation_split": "train[80%:90%]", "test_split": "train[90%:]"}
 
 def kept(lists: pathlib.Path, split: str = "train") -> list[dict[str, object]]:
     text = (lists / f"{split}.jsonl").read_text()
-    return [json.loads(line) for line in text.splitlines()]
+    found = [json.loads(line) for line in text.splitlines()]
+    del found[0]["list"]  # the checksum of all
+    return found
 
 
 def shade_of(path: str) -> int:
