@@ -23,7 +23,7 @@ def is_sealed(value: Mapping[str, Any]) -> bool:
     return _SEAL in value
 
 
-def parsed(content: str | bytes) -> dict[str, Any]:
+def parsed(content: bytes) -> dict[str, Any]:
     """What the text of a sealed JSON object says.
 
     Raises:

@@ -110,7 +110,7 @@ def _answers(results: epath.Path, asked: EvaluateConfig) -> bool:
     # What a version without the section left is what its defaults ask for.
     wanted = dataclasses.asdict(EvaluateConfig())
     try:
-        wanted |= seal.parsed(results.read_text(encoding="utf-8")).get("evaluate", {})
+        wanted |= seal.parsed(results.read_bytes()).get("evaluate", {})
     except (AttributeError, TypeError, ValueError):
         return True  # damaged, which those tell who read all of it
     return wanted == dataclasses.asdict(asked)
@@ -255,7 +255,7 @@ def _holds_training(workdir: epath.Path) -> bool:
 
 def _read(path: epath.Path) -> dict[str, object]:
     try:
-        return seal.parsed(path.read_text(encoding="utf-8"))
+        return seal.parsed(path.read_bytes())
     except (ValueError, TypeError, OSError) as error:
         raise ConfigError(
             f"{path} must be the config of an earlier run, got something else "

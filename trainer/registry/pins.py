@@ -82,7 +82,7 @@ def _read(path: epath.Path) -> dict[str, str]:
     if not files.is_there(path):
         return {}
     try:
-        kept = seal.parsed(path.read_text(encoding="utf-8"))
+        kept = seal.parsed(path.read_bytes())
         for text in kept.values():
             int(text.partition("@")[2])
         return kept

@@ -34,7 +34,7 @@ def read(workdir: epath.Path) -> dict[str, Any]:
     """
     path = workdir / CROSSVAL_RESULTS
     try:
-        results = seal.parsed(path.read_text(encoding="utf-8"))
+        results = seal.parsed(path.read_bytes())
         rows(results)
     except (OSError, KeyError, TypeError, ValueError) as error:
         raise ReportError(

@@ -27,7 +27,7 @@ def read(workdir: epath.Path) -> dict[str, Any]:
     """
     path = workdir / EXPORTED
     try:
-        found = seal.parsed(path.read_text(encoding="utf-8"))
+        found = seal.parsed(path.read_bytes())
         _rows(found)
         _caption(found)
     except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:

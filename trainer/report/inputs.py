@@ -164,7 +164,7 @@ def _error(path: epath.Path, problem: str) -> ReportError:
 
 def _read_json(path: epath.Path) -> dict[str, Any]:
     try:
-        value = seal.parsed(path.read_text(encoding="utf-8"))
+        value = seal.parsed(path.read_bytes())
     except OSError as error:
         raise _error(path, f"cannot be read ({error.strerror or error})") from error
     except ValueError as error:  # not JSON, or not UTF-8

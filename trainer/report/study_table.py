@@ -26,7 +26,7 @@ def read_study(workdir: epath.Path) -> Study:
     """
     path = workdir / STUDY
     try:
-        study = seal.parsed(path.read_text(encoding="utf-8"))
+        study = seal.parsed(path.read_bytes())
         _check(study)
     except OSError as error:
         raise _error(path, f"cannot be read ({error.strerror or error})") from error

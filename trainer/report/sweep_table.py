@@ -27,7 +27,7 @@ def read_sweep(workdir: epath.Path) -> Sweep:
     """
     path = workdir / SWEEP
     try:
-        sweep = seal.parsed(path.read_text(encoding="utf-8"))
+        sweep = seal.parsed(path.read_bytes())
         render_sweep(sweep)
         if not isinstance(sweep["study"], str) or "importance" not in sweep:
             raise ValueError("no study")

@@ -45,7 +45,7 @@ def read(path: epath.Path) -> list[Batch]:
     if not files.is_there(file):
         return []
     try:
-        found = seal.parsed(file.read_text(encoding="utf-8"))
+        found = seal.parsed(file.read_bytes())
         return [Batch(**fields) for fields in found["batches"]]
     except (OSError, ValueError, TypeError, KeyError) as error:
         raise ConfigError(
