@@ -339,3 +339,78 @@ def test_damage_is_found_or_harmless(world, kind, tmp_path):
             tally["harmless"] += 1
     print(f"{kind}: {tally}")
     same(read(world, path), expected)
+
+
+@pytest.mark.slow
+def test_a_student_goes_on_from_the_checkpoint_before_bit_for_bit(world, capsys):
+    folder = world.root / STUDENT
+    before = model(world, folder / FINISHED)
+    lines = whole_report(world, folder)[-1]
+    for name in (FINISHED, "last.keras"):
+        (folder / name).unlink()
+    newest = folder / "checkpoints" / "step-00000008.npz"
+    with np.load(newest) as arrays:
+        kept = {name: arrays[name] for name in arrays}
+    newest.write_bytes(newest.read_bytes()[:-100])
+    capsys.readouterr()
+    stages.STAGES["student"](world.session)
+    told = capsys.readouterr().err
+    assert f"{newest} is damaged" in told
+    assert "goes on from step 6" in told
+    assert "student seed 0 goes on from step 6" in told
+    assert newest.with_name("set-aside-step-00000008.npz").exists()
+    same(model(world, folder / FINISHED), before)
+    same(whole_report(world, folder)[-1], lines)
+    with np.load(newest) as arrays:
+        again = {name: arrays[name] for name in arrays}
+    # The header has times in it.
+    header, first = (json.loads(str(x.pop("header"))) for x in (again, kept))
+    assert header["lines"] == first["lines"] != ""
+    assert header["best_step"] == first["best_step"]
+    same([again[name] for name in kept], list(kept.values()))
+    newest.with_name("set-aside-step-00000008.npz").unlink()
+
+
+@pytest.mark.slow
+def test_another_model_than_the_evaluated_one_is_not_registered(world, tmp_path):
+    path = world.root / STUDENT / FINISHED
+    whole = path.read_bytes()
+    path.write_bytes((world.root / "workdir/baseline/seed-0" / FINISHED).read_bytes())
+    text = (world.root / "pets.toml").read_text()
+    (tmp_path / "pets.toml").write_text(f'{text}\n[registry]\nroot = "{tmp_path}/r"\n')
+    settings = config.load(str(tmp_path / "pets.toml"), [])
+    session = runs.session(settings, world.root / "workdir", strategy_of(1))
+    refused, _ = outcome(lambda: stages.publish(session))
+    path.write_bytes(whole)
+    assert exit_code(refused) == 2
+    assert str(refused).startswith(f"{path} must be the model that ")
+    assert not versions.complete(epath.Path(tmp_path / "r" / "grown"))
+
+
+@pytest.mark.slow
+def test_what_earlier_versions_wrote_is_read_as_before(world, tmp_path, capsys):
+    expected = whole_report(world, world.root)
+    listed = file_list.read(epath.Path(world.root / "workdir/files/train.jsonl"))
+    old = tmp_path / "old"
+    shutil.copytree(world.root / "workdir", old)
+    for path in (old / "config.json", old / "results.json"):
+        said = json.loads(path.read_text())
+        for name in ("checksum", "files", "histories"):
+            said.pop(name, None)
+        path.write_text(json.dumps(said))
+    path = old / "files" / "train.jsonl"
+    lines = [json.loads(line) for line in path.read_text().splitlines()]
+    del lines[0]["list"]
+    path.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    capsys.readouterr()
+    same(
+        whole_report(dataclasses.replace(world, session=at(world, old)), old), expected
+    )
+    told = capsys.readouterr().err
+    assert told.count("is of an earlier version") == 1
+    assert file_list.read(epath.Path(path)) == listed
+    assert workdir.read_config(epath.Path(old)) == workdir.read_config(world.workdir)
+
+
+def at(world: World, path: pathlib.Path) -> stages.Session:
+    return runs.session(world.session.config, path, strategy_of(1))

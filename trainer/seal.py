@@ -40,10 +40,16 @@ def opened(value: Any) -> dict[str, Any]:
     """
     if not isinstance(value, dict):
         raise ValueError("no JSON object")
+    if not value:
+        return {}
     said = dict(value)
-    if said.pop(_SEAL, None) != checksum(said) and is_sealed(value):
+    name, known = said.popitem()  # the last that was written
+    if name == _SEAL and known == checksum(said):
+        return said
+    # Else the name of the checksum is damaged, or one is there that does not hold.
+    if is_sealed(value) or known == checksum(said):
         raise ValueError("its checksum is another, so that it was changed or damaged")
-    return said
+    return dict(value)
 
 
 def checksum(value: Any) -> str:
