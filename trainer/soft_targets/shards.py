@@ -99,9 +99,7 @@ def read_shard(
     if (np.diff(ids) <= 0).any() or (ids < shard.first).any() or _past(ids, shard):
         raise _unusable(path, "its records are those of other examples")
     if (tags != manifest.tag(view)).any():
-        others = [i for i in range(manifest.views) if (tags == manifest.tag(i)).all()]
-        whose = f"view {others[0]}" if others else "another view or cache"
-        raise _unusable(path, f"its records are those of {whose}")
+        raise _unusable(path, f"its records are those of {_whose(tags, manifest)}")
     known = manifest.sha256(view, number) if is_compared else ""
     if known and folders.checksum(path) != known:
         raise _unusable(path, "its checksum is not the one in the manifest")
@@ -118,6 +116,11 @@ def damage(folder: epath.Path, manifest: Manifest, *, views: int) -> str:
     except SoftTargetsError as error:
         return str(error)
     return ""
+
+
+def _whose(tags: np.ndarray, manifest: Manifest) -> str:
+    views = [i for i in range(manifest.views) if (tags == manifest.tag(i)).all()]
+    return f"view {views[0]}" if views else "another view or cache"
 
 
 def _past(ids: Iterable[int], shard: Shard) -> bool:

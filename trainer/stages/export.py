@@ -44,21 +44,16 @@ def export(session: Session) -> None:
     test = session.read(session.config.data.test_split)
     measured = formats.measured(own, written, test)
     problems = formats.judged(measured, section=section)
-    files.write_json(
-        session.path / workdir.EXPORTED,
-        seal.sealed(
-            {
-                "role": found.role,
-                "seed": found.seed,
-                "examples": len(test),
-                "formats": {
-                    name: dataclasses.asdict(values)
-                    for name, values in measured.items()
-                },
-                "problems": problems,
-            }
-        ),
-    )
+    told = {
+        "role": found.role,
+        "seed": found.seed,
+        "examples": len(test),
+        "formats": {
+            name: dataclasses.asdict(values) for name, values in measured.items()
+        },
+        "problems": problems,
+    }
+    files.write_json(session.path / workdir.EXPORTED, seal.sealed(told))
     print(tables.render(tables.read(session.path)))
     if workdir.is_evaluated(session.path, session.config):
         report(session)
