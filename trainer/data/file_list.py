@@ -210,7 +210,7 @@ def read(path: epath.Path) -> list[ListedFile]:
     return listed
 
 
-def _checksum(texts: Iterable[str]) -> str:
+def _checksum(texts: Sequence[str]) -> str:
     return hashlib.sha256("\n".join(texts).encode()).hexdigest()
 
 
