@@ -5,12 +5,13 @@ What belongs to other files is said with their checksums, and sealed with the re
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from trainer import json_text
 
 _SEAL = "checksum"
+_LIST = "list"  # in the first line of a list: a checksum of all lines without it
 
 
 def sealed(value: Mapping[str, Any]) -> dict[str, Any]:
@@ -50,6 +51,25 @@ def opened(value: Any) -> dict[str, Any]:
     if is_sealed(value) or known == checksum(said):
         raise ValueError("its checksum is another, so that it was changed or damaged")
     return dict(value)
+
+
+def sealed_lines(lines: Sequence[str]) -> list[str]:
+    """JSON objects, one a line, of which the first gets a checksum of them all."""
+    if not lines:
+        return []
+    digest = hashlib.sha256("\n".join(lines).encode()).hexdigest()
+    first = json.loads(lines[0]) | {_LIST: digest}
+    return [json.dumps(first, ensure_ascii=False), *lines[1:]]
+
+
+def are_whole(lines: Sequence[str]) -> bool:
+    """Whether sealed lines are all there and as they were, or have no checksum."""
+    first = json.loads(lines[0])
+    if _LIST not in first:
+        return True
+    del first[_LIST]
+    unsealed = [json.dumps(first, ensure_ascii=False), *lines[1:]]
+    return sealed_lines(unsealed)[0] == lines[0]
 
 
 def checksum(value: Any) -> str:

@@ -25,7 +25,7 @@ import tensorflow as tf
 import tqdm
 from etils import epath
 
-from trainer import files, json_text
+from trainer import files, json_text, seal
 from trainer.data.decode import decoded, reason
 from trainer.data.examples import DataError
 from trainer.data.signature import signature
@@ -40,8 +40,6 @@ _DAMAGED = "damaged: "
 
 # Of a local disk as many as decode, of a bucket as many as hide its latency.
 _READERS = 4 * (os.cpu_count() or 1)
-
-_SEAL = "list"  # in the first line: a checksum of all lines without it
 
 _BLOCK = 10_000  # files handed to the readers at a time
 
@@ -170,10 +168,7 @@ def compared(root: str, lines: Sequence[ListedFile]) -> list[ListedFile]:
 
 def write(path: epath.Path, lines: Sequence[ListedFile]) -> None:
     """Replaces the list at `path`."""
-    texts = [_text(line) for line in lines]
-    if texts:
-        seal = {_SEAL: _checksum(texts)}
-        texts[0] = json.dumps(json.loads(texts[0]) | seal, ensure_ascii=False)
+    texts = seal.sealed_lines([_text(line) for line in lines])
     files.write_text(path, "".join(f"{text}\n" for text in texts))
 
 
@@ -197,21 +192,13 @@ def read(path: epath.Path) -> list[ListedFile]:
                 f"something else ({error!r}); choose another --workdir, which lists "
                 "the folder anew"
             ) from error
-    first = json.loads(texts[0])
-    known = first.pop(_SEAL, None)  # earlier versions kept none
-    if known and known != _checksum(
-        [json.dumps(first, ensure_ascii=False), *texts[1:]]
-    ):
+    if not seal.are_whole(texts):
         raise DataError(
             f"{path} must be the list that was written there, got {len(texts)} lines "
             "of another checksum: it was cut or damaged; put it back, or choose "
             "another --workdir, which lists the folder anew"
         )
     return listed
-
-
-def _checksum(texts: Sequence[str]) -> str:
-    return hashlib.sha256("\n".join(texts).encode()).hexdigest()
 
 
 def _for_each(
