@@ -13,6 +13,7 @@ from trainer.checkpoint import (
     Checkpoints,
     Position,
     latest_position,
+    newest_whole,
 )
 from trainer.config import TrainConfig
 from trainer.files import StorageError
@@ -186,3 +187,69 @@ def test_a_full_disk_keeps_the_older_checkpoints(small_disk):
         checkpoints.save(Position(step=20))
     assert checkpoints.restore(checkpoints.latest_step()).step == 10
     assert not list(small_disk.glob(".writing-*"))
+
+
+def three_files(tmp_path, *, best: tuple[int, int, int]):
+    """Checkpoints of the steps 10, 20 and 30, each with its own values and its best."""
+    model, optimizer = build()
+    checkpoints = open_in(tmp_path, model, optimizer, keep=3)
+    values = {}
+    for step, of_step in zip((10, 20, 30), best, strict=True):
+        values[step] = fill(model, optimizer, seed=step)
+        checkpoints.save(Position(step=step, best_step=of_step, best_accuracy=0.5))
+    fill(model, optimizer, seed=99)
+    return checkpoints, values, (*model.variables, *optimizer.variables)
+
+
+def spoil(path):
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 1
+    path.write_bytes(content)
+
+
+@pytest.mark.parametrize(
+    ("damaged", "best", "goes_on"),
+    [
+        ((), (10, 10, 10), 30),
+        ((30,), (10, 10, 10), 20),
+        ((30, 20), (10, 10, 10), 10),
+        # The best of the two newest is lost, and with it they are.
+        ((20,), (10, 20, 20), 10),
+        # It is known to nobody that comes later.
+        ((10,), (10, 20, 20), 30),
+    ],
+)
+def test_a_training_goes_on_from_the_newest_that_is_whole(
+    tmp_path, capsys, damaged, best, goes_on
+):
+    checkpoints, values, variables = three_files(tmp_path, best=best)
+    for step in damaged:
+        spoil(tmp_path / f"step-{step:08d}.npz")
+    assert newest_whole(tmp_path) == goes_on
+    position = checkpoints.restore(goes_on)
+    for variable, value in zip(variables, values[goes_on], strict=True):
+        np.testing.assert_array_equal(variable.numpy(), value)
+    assert checkpoints.restore(position.best_step).step == position.best_step
+    aside = [f"set-aside-step-{s:08d}.npz" for s in (10, 20, 30) if s > goes_on]
+    kept = [f"step-{s:08d}.npz" for s in (10, 20, 30) if s <= goes_on]
+    assert sorted(path.name for path in tmp_path.iterdir()) == aside + kept
+    told = capsys.readouterr().err
+    assert bool(told) == bool(aside)
+    assert all(name in told for name in aside)
+    # What comes next is kept, although what was set aside was of later steps.
+    checkpoints.save(Position(step=goes_on + 5, best_step=goes_on))
+    assert newest_whole(tmp_path) == goes_on + 5
+
+
+def test_the_only_checkpoint_is_not_set_aside(tmp_path):
+    model, optimizer = build()
+    open_in(tmp_path, model, optimizer).save(Position(step=10, best_step=10))
+    path = tmp_path / "step-00000010.npz"
+    spoil(path)
+    with pytest.raises(CheckpointError, match=rf"{path} is damaged: .* start anew"):
+        newest_whole(tmp_path)
+    assert [each.name for each in tmp_path.iterdir()] == [path.name]
+
+
+def test_without_a_checkpoint_there_is_nothing_to_go_on_from(tmp_path):
+    assert newest_whole(tmp_path / "none") == 0

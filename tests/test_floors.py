@@ -12,12 +12,13 @@ FLOORS = (
     {"json_text.py", "places.py"},
     {"__init__.py", "config/", "calibration.py", "class_bias.py", "cluster.py"}
     | {"console.py", "exit_codes.py", "files.py"}
-    | {"memory.py", "noise.py", "vector.py", "verdict.py"},
+    | {"memory.py", "noise.py", "seal.py", "vector.py", "verdict.py"},
     {"folders.py", "lease.py", "locks.py", "rendezvous/", "termination.py"}
     | {"workdir.py"},
     {
         "attempts.py",
         "distribution.py",
+        "events.py",
         "hardware.py",
         "hold.py",
         "data/",
@@ -27,7 +28,7 @@ FLOORS = (
         "optimizers/",
         "workers.py",
     },
-    {"core.py", "soft_targets/", "evaluate.py", "checkpoint.py", "events.py"}
+    {"core.py", "soft_targets/", "evaluate.py", "checkpoint.py"}
     | {"execution.py"}
     | {
         "inference_times.py",

@@ -422,17 +422,23 @@ def test_a_training_that_diverges_at_once_ends_with_3_and_saves_nothing(
     assert not (workdir / "teacher" / "checkpoints").exists()
 
 
-def test_a_damaged_checkpoint_is_named(copy, capsys):
+def test_a_damaged_checkpoint_is_named_and_the_one_before_it_taken(copy, capsys):
     config, workdir = copy
     (workdir / "teacher" / "model.keras").unlink()
-    newest = max((workdir / "teacher" / "checkpoints").glob("step-*.npz"))
+    folder = workdir / "teacher" / "checkpoints"
+    *older, newest = sorted(folder.glob("step-*.npz"))
     newest.write_bytes(newest.read_bytes()[:1000])
+    assert main.main(runs.command("teacher", config, workdir)) == 0
+    told = capsys.readouterr().err
+    assert f"checkpoint {newest} is damaged" in told
+    assert f"set aside there as set-aside-{newest.name}" in told
+    (workdir / "teacher" / "model.keras").unlink()
+    for path in (*older, newest):
+        path.write_bytes(path.read_bytes()[:1000])
     code, message = outcome(capsys, runs.command("teacher", config, workdir))
     assert code == 2
     assert f"checkpoint {newest} is damaged" in message
     assert f"delete {newest.name} there to go on from step" in message
-    newest.unlink()
-    assert main.main(runs.command("teacher", config, workdir)) == 0
 
 
 def test_a_checkpoint_of_another_training_is_named(copy, capsys):

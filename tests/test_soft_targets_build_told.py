@@ -1,5 +1,6 @@
 """What plan, info and verify tell of caches of soft targets."""
 
+import dataclasses
 import json
 import pathlib
 import shutil
@@ -7,6 +8,7 @@ import shutil
 import numpy as np
 import pytest
 import tensorflow as tf
+from etils import epath
 
 from tests import test_soft_targets_build
 from tests.test_soft_targets_build import (
@@ -17,6 +19,7 @@ from tests.test_soft_targets_build import (
     act,
     told,
 )
+from trainer import soft_targets
 
 # Built once for this file as for the other.
 config = test_soft_targets_build.config
@@ -129,13 +132,18 @@ def shard(workdir: pathlib.Path, number: int) -> pathlib.Path:
 
 
 def rewrite(path: pathlib.Path, kind: np.dtype, change) -> None:
-    """Writes records with checksums that hold."""
+    """Writes records with checksums that hold, as the manifest's do."""
     raw = [r.numpy() for r in tf.data.TFRecordDataset(str(path))]
     found = np.frombuffer(b"".join(raw), kind).copy()
     change(found)
     with tf.io.TFRecordWriter(str(path)) as writer:
         for record in found:
             writer.write(record.tobytes())
+    folder = epath.Path(path.parents[1])
+    manifest = soft_targets.read(folder)
+    shards = tuple(dataclasses.replace(x, sha256=()) for x in manifest.shards)
+    soft_targets.write(folder, dataclasses.replace(manifest, shards=shards))
+    soft_targets.keep(folder)
 
 
 @pytest.mark.slow

@@ -1,6 +1,7 @@
 """Answers on disk that are damaged, or those of another run: none teaches a student."""
 
 import dataclasses
+import hashlib
 import json
 import pathlib
 import shutil
@@ -243,7 +244,10 @@ def test_what_is_no_manifest_is_refused(folder, wanted, content):
 
 
 def manifest_of(folder: epath.Path) -> dict:
-    return json.loads((folder / "manifest.json").read_text())
+    """What it says, as earlier versions wrote it: without its checksum."""
+    fields = json.loads((folder / "manifest.json").read_text())
+    del fields["checksum"]
+    return fields
 
 
 def write_manifest(folder: epath.Path, fields: dict) -> None:
@@ -298,6 +302,108 @@ def test_no_cache_is_refused(wanted, tmp_path):
     folder = epath.Path(tmp_path / "none")
     message = refusal(lambda: learn(folder, wanted))
     assert message.startswith(f"{folder} must hold soft targets, got none; run `python")
+
+
+# Shards of other views and caches, whole and with right checksums of their own.
+
+
+def as_before(folder: epath.Path) -> None:
+    """Makes a cache what an earlier version would have built."""
+    for path in pathlib.Path(folder).rglob("*.tfrecord"):
+        rewrite(lambda records: [r[:5] + bytes(3) + r[8:] for r in records])(
+            pathlib.Path(path)
+        )
+    fields = manifest_of(folder)
+    del fields["mark"]
+    for shard in fields["shards"]:
+        del shard["sha256"]
+    write_manifest(folder, fields)
+
+
+def test_a_shard_of_another_view_is_refused(folder, wanted):
+    first, second = (soft_targets.shard_path(folder, view, 1) for view in (0, 1))
+    first.copy(second, overwrite=True)
+    message = refusal(lambda: learn(folder, wanted))
+    assert message.startswith(f"{second} {UNUSABLE}its records are those of view 0")
+
+
+@pytest.fixture(scope="module")
+def of_other(world):
+    """A cache of the same examples by another teacher."""
+    other = f"teacher.weights='{world}/other.keras'"
+    opened = cached_session(world, world / "by-other", *VIEWS, other)
+    return caches.root(opened) / "train"
+
+
+def test_a_shard_of_another_cache_is_refused(folder, wanted, of_other):
+    path = soft_targets.shard_path(folder, 1, 1)
+    soft_targets.shard_path(of_other, 1, 1).copy(path, overwrite=True)
+    message = refusal(lambda: learn(folder, wanted))
+    assert message.startswith(f"{path} {UNUSABLE}its records are those of another")
+
+
+def test_a_streamed_shard_of_another_cache_is_refused(
+    world, folder, of_other, tmp_path, capfd
+):
+    path = soft_targets.shard_path(folder, 1, 0)
+    soft_targets.shard_path(of_other, 1, 0).copy(path, overwrite=True)
+    assert student(world, folder, tmp_path / "own", *STREAM) == main.UNUSABLE
+    message = capfd.readouterr().err.splitlines()[-1]
+    assert message.startswith(f"trainer: {path} {UNUSABLE}its records are those of")
+
+
+def test_other_logits_under_the_right_ids_are_refused(folder, wanted):
+    path = soft_targets.shard_path(folder, 1, 1)
+    rewrite(lambda records: [r[:8] + records[0][8:] for r in records])(
+        pathlib.Path(path)
+    )
+    message = refusal(lambda: learn(folder, wanted))
+    assert "its checksum is not the one in the manifest" in message
+
+
+def test_the_manifest_has_the_checksum_of_each_file(folder):
+    for number, shard in enumerate(manifest_of(folder)["shards"]):
+        for view, known in enumerate(shard["sha256"]):
+            path = soft_targets.shard_path(folder, view, number)
+            assert hashlib.sha256(path.read_bytes()).hexdigest() == known
+        assert len(shard["sha256"]) == 2
+
+
+def test_a_changed_manifest_is_refused(folder, wanted):
+    fields = json.loads((folder / "manifest.json").read_text())
+    fields["precision"] = "mixed_bfloat16"
+    write_manifest(folder, fields)
+    assert "its checksum is another" in refusal(lambda: learn(folder, wanted))
+
+
+def test_a_cache_of_an_earlier_version_teaches_the_same(
+    world, folder, tmp_path, built, capfd
+):
+    as_before(folder)
+    sets = (CACHED, *VIEWS, place(folder))
+    own = session(world, tmp_path / "own", *sets)
+    build(own)
+    capfd.readouterr()
+    before = caches.opened(own)
+    assert "is of an earlier version" in capfd.readouterr().err
+    now = caches.opened(built)
+    ids = tf.range(1000, 3000, dtype=tf.int64)
+    for view in (0, 1):
+        views = tf.fill([2000], tf.constant(view, tf.int64))
+        expected, found = (x.gathered(ids, views) for x in (now, before))
+        np.testing.assert_array_equal(*expected.values(), *found.values())
+
+
+def test_a_build_that_was_killed_before_its_checksums_keeps_them_then(
+    world, folder, tmp_path, wanted
+):
+    whole = (folder / "manifest.json").read_bytes()
+    fields = manifest_of(folder)
+    for shard in fields["shards"]:
+        del shard["sha256"]
+    write_manifest(folder, fields)
+    build(session(world, tmp_path / "own", CACHED, *VIEWS, place(folder)))
+    assert (folder / "manifest.json").read_bytes() == whole
 
 
 # Answers of another run.
@@ -473,8 +579,8 @@ def test_an_example_without_an_answer_is_refused_though_others_may_have_none(
     moved = gap - 1 if gap - 1 in ids else gap + 1
     rewrite(
         lambda records: [
-            gap.to_bytes(8, "little") + record[8:]
-            if int.from_bytes(record[:8], "little") == moved
+            gap.to_bytes(5, "little") + record[5:]
+            if int.from_bytes(record[:5], "little") == moved
             else record
             for record in records
         ]
@@ -490,7 +596,7 @@ def test_an_example_without_an_answer_is_refused_though_others_may_have_none(
 
 def ids_of(path: pathlib.Path) -> set[int]:
     records = tf.data.TFRecordDataset(str(path)).as_numpy_iterator()
-    return {int.from_bytes(record[:8], "little") for record in records}
+    return {int.from_bytes(record[:5], "little") for record in records}
 
 
 def test_answers_to_the_images_of_another_folder_are_refused(world, images, tmp_path):

@@ -93,8 +93,10 @@ def run(stage: str, root: pathlib.Path, workdir: str, *more: str) -> int:
 
 
 def lines(path: pathlib.Path) -> list[dict]:
-    """A list of files."""
-    return [json.loads(line) for line in path.read_text().splitlines()]
+    """A list of files, without the checksum of the whole in its first line."""
+    found = [json.loads(line) for line in path.read_text().splitlines()]
+    del found[0]["list"]
+    return found
 
 
 def kept(root: pathlib.Path) -> list[dict]:

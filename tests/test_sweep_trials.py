@@ -324,3 +324,24 @@ def test_bandit_looks_at_multiples_of_its_interval_after_the_delay():
     options = {"slack_factor": 0.1, "evaluation_interval": 2, "delay_evaluation": 3}
     ended = [bandit([0.1] * n, [[0.9] * 6], **options) for n in range(1, 7)]
     assert ended == [False, False, False, True, False, True]
+
+
+def test_a_journal_that_was_cut_is_told(tmp_path, capsys):
+    open_sweep(tmp_path, "sweep.trials=3")
+    sweep = open_sweep(tmp_path, "sweep.trials=3")
+    assert len(all_of(sweep)) == 3
+    path = tmp_path / "workdir" / "sweep.journal"
+    # What came after the trials were last written down is begun again.
+    path.write_bytes(path.read_bytes()[:-20])
+    claimed = trials.claim(open_sweep(tmp_path, "sweep.trials=3"))
+    claimed.lock.close()
+    assert f"{path} ended in half a line" in capsys.readouterr().err
+    whole = path.read_bytes()
+    written = json.loads((tmp_path / "workdir" / "sweep.json").read_text())["journal"]
+    # What was written down is not lost in silence, nor is another in its place.
+    changed = whole[: written["bytes"]].replace(b"2.0", b"3.0", 1)
+    for content in (b"", whole[: written["bytes"] // 2], changed):
+        path.write_bytes(content)
+        with pytest.raises(files.StorageError, match="was cut or damaged") as caught:
+            open_sweep(tmp_path, "sweep.trials=3")
+        assert f"{written['bytes']} bytes" in str(caught.value)

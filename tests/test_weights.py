@@ -1,5 +1,8 @@
 """Weights from files."""
 
+import contextlib
+import hashlib
+
 import keras
 import numpy as np
 import pytest
@@ -110,3 +113,37 @@ def test_weights_of_a_deeper_model_are_refused(suffix, tmp_path):
     save(build("mlp", MlpOptions(hidden_sizes=(6, NUM_CLASSES))), path)
     with pytest.raises(ConfigError, match=r"^teacher\.weights"):
         load(build("mlp", MlpOptions(hidden_sizes=(6,))), path)
+
+
+def test_weights_are_compared_with_the_checksum_beside_them(tmp_path):
+    path = tmp_path / "model.weights.h5"
+    save(small_mlp(), str(path))
+    told = tmp_path / "model.weights.h5.sha256"
+    digest = hashlib.sha256(path.read_bytes()).hexdigest()
+    for text in (f"{digest}  model.weights.h5\n", digest.upper()):
+        told.write_text(text)
+        load(small_mlp(), str(path))
+    for text in (f"{'0' * 64}  model.weights.h5\n", "", "no checksum"):
+        told.write_text(text)
+        with pytest.raises(ConfigError, match=rf"^teacher\.weights.*{told}.*{digest}"):
+            load(small_mlp(), str(path))
+
+
+@pytest.mark.parametrize("suffix", SUFFIXES)
+def test_no_changed_bit_is_an_error_that_is_not_told(suffix, tmp_path):
+    """A .weights.h5 has no checksum inside: what is changed there may be read."""
+    path = tmp_path / f"model{suffix}"
+    save(small_mlp(), str(path))
+    whole = path.read_bytes()
+    model, expected = small_mlp(seed=1), [x.numpy() for x in small_mlp().variables]
+    rng = np.random.default_rng(0)
+    for place in rng.integers(0, len(whole), 60):
+        content = bytearray(whole)
+        content[place] ^= 1 << rng.integers(8)
+        path.write_bytes(content)
+        # Anything but this error fails.
+        with contextlib.suppress(ConfigError):
+            load(model, str(path))
+            if suffix == ".keras":
+                for found, value in zip(model.variables, expected, strict=True):
+                    np.testing.assert_array_equal(found.numpy(), value)

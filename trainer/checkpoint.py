@@ -10,6 +10,7 @@ import contextlib
 import dataclasses
 import json
 import re
+import struct
 import zipfile
 import zlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -20,16 +21,18 @@ import numpy as np
 import tensorflow as tf
 from etils import epath
 
-from trainer import files, json_text
+from trainer import console, files, json_text
 
 _HEADER = "header"  # the array that holds run and position, as JSON
 
 # A run may move between devices that need float16's loss scale and others.
 _COMES_AND_GOES = "loss_scale/"
 
+# A damaged head of an archive asks for what there is not, such as a password.
 _DAMAGE = (
-    *(zipfile.BadZipFile, zlib.error, ValueError, KeyError, EOFError, OSError),
-    tf.errors.OpError,
+    *(zipfile.BadZipFile, zlib.error, struct.error, tf.errors.OpError),
+    *(ValueError, KeyError, TypeError, AttributeError, EOFError, OSError),
+    *(RuntimeError, OverflowError, MemoryError),
 )
 
 
@@ -48,6 +51,7 @@ class Position:
     window: Mapping[str, Any] = dataclasses.field(
         default_factory=dict
     )  # not yet logged
+    lines: str = ""  # checksum of the logged lines; "" in files of earlier versions
 
 
 def latest_position(folder: epath.Path) -> Position:
@@ -58,6 +62,49 @@ def latest_position(folder: epath.Path) -> Position:
     """
     steps = _steps(folder)
     return _position(_read_header(folder, steps[-1])) if steps else Position()
+
+
+def newest_whole(folder: epath.Path) -> int:
+    """The step that the training with checkpoints in `folder` can go on from; 0: none.
+
+    All of that file, and of the one that it knows as the best, can be read. Newer ones
+    are set aside under other names; one process may do that.
+
+    Raises:
+      CheckpointError: there are files, and none of them will do.
+    """
+    steps = _steps(folder)
+    problem: CheckpointError | None = None
+    while steps:
+        try:
+            best = _position(_read(folder, steps[-1])[0]).best_step
+            if best not in (0, steps[-1]):
+                _read(folder, best)
+            break
+        except CheckpointError as error:
+            problem = problem or error
+            steps.pop()
+    if problem:
+        if not steps:
+            raise problem
+        _set_aside(folder, steps[-1], problem)
+    return steps[-1] if steps else 0
+
+
+def _set_aside(folder: epath.Path, last: int, problem: CheckpointError) -> None:
+    """Gives the files after the step `last` names that are no checkpoint's."""
+    names = []
+    for step in _steps(folder):
+        if step > last:
+            path = _path(folder, step)
+            names.append(f"set-aside-{path.name}")
+            with files.explained(path):
+                path.replace(path.with_name(names[-1]))
+    reason = str(problem).rpartition("; ")[0]
+    console.say(
+        f"{reason}; the training goes on from step {last}, and what came after is set "
+        f"aside there as {', '.join(names)}"
+    )
 
 
 class Checkpoints:

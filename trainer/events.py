@@ -1,5 +1,6 @@
 """What a training tells: metrics.jsonl for programs, progress for people."""
 
+import hashlib
 import json
 import statistics
 import sys
@@ -9,7 +10,7 @@ from typing import Any
 import tqdm
 from etils import epath
 
-from trainer import files, json_text
+from trainer import console, files, json_text
 
 Copy = Callable[[int, dict[str, float]], None]  # takes a step and its metrics
 
@@ -18,18 +19,28 @@ class MetricsFile:
     """One JSON object a line, each step once: {"step": 50, "train/loss": 0.3, ...}."""
 
     def __init__(
-        self, path: epath.Path, *, last_step: int, copies: Iterable[Copy] = ()
+        self,
+        path: epath.Path,
+        *,
+        last_step: int,
+        copies: Iterable[Copy] = (),
+        checksum: str = "",
     ) -> None:
         """Opens `path` for what follows `last_step`; lines past that step are dropped.
 
         They come from a process that went on after its last checkpoint, and will be
         written again. Each of `copies` gets the kept lines now, later ones as they are
-        written.
+        written. `checksum` is that of the lines up to that step, where it is known.
+
+        Raises:
+          StorageError: they are others.
         """
         self._path = path
         self._copies = tuple(copies)
+        check_lines(path, checksum, last_step=last_step)
         kept = [line for line in read_metrics(path) if line["step"] <= last_step]
         files.write_text(path, "".join(json.dumps(line) + "\n" for line in kept))
+        self._digest = _digest(kept)
         for line in kept:
             self._copy(line.pop("step"), line)
 
@@ -42,7 +53,13 @@ class MetricsFile:
         line = json.dumps({"step": step, **metrics}) + "\n"
         # The checkpoint of the step may follow, and must not outlive its line.
         files.append(self._path, line.encode(), durable=True)
+        self._digest.update(_told({"step": step, **metrics}))
         self._copy(step, metrics)
+
+    @property
+    def checksum(self) -> str:
+        """Of all lines so far, as `checksum` below."""
+        return str(self._digest.hexdigest())
 
     def _copy(self, step: int, metrics: dict[str, float]) -> None:
         for copy in self._copies:
@@ -61,13 +78,52 @@ def read_metrics(path: epath.Path) -> list[dict[str, Any]]:
     # What follows the last end of a line was cut off by a kill or a full disk.
     for number, line in enumerate(content.split(b"\n")[:-1], start=1):
         try:
-            lines.append(dict(json_text.parsed(line)))
-        except (ValueError, TypeError) as error:
+            row = dict(json_text.parsed(line))
+            lines.append(row | {"step": int(row["step"])})
+        except (ValueError, TypeError, KeyError) as error:
             raise files.StorageError(
                 f"{path}, line {number}, must hold the metrics of a step as JSON, got "
                 f"something else ({error}); remove the line"
             ) from error
     return lines
+
+
+def check_lines(path: epath.Path, known: str, *, last_step: int) -> None:
+    """Compares the lines up to `last_step` with the checksum `known` of them.
+
+    A file that was deleted is said to be gone, and missed by nothing.
+
+    Raises:
+      StorageError: they are others.
+    """
+    kept = [line for line in read_metrics(path) if line["step"] <= last_step]
+    if not known or known == checksum(kept):
+        return
+    if not files.is_there(path):
+        console.say(f"{path} is gone, and with it what it told of earlier steps")
+        return
+    raise files.StorageError(
+        f"{path} must hold the lines up to step {last_step} as they were written, got "
+        f"{len(kept)} lines of which some are others: it was changed or damaged; put "
+        "it back, or delete it to go on without what it told"
+    )
+
+
+def checksum(lines: Iterable[dict[str, Any]]) -> str:
+    """SHA-256 of what lines tell but for the speed, which no two runs share."""
+    return str(_digest(lines).hexdigest())
+
+
+def _digest(lines: Iterable[dict[str, Any]]) -> Any:
+    digest = hashlib.sha256()
+    for line in lines:
+        digest.update(_told(line))
+    return digest
+
+
+def _told(line: dict[str, Any]) -> bytes:
+    kept = {k: v for k, v in line.items() if not k.startswith("perf/")}
+    return json.dumps(kept).encode() + b"\n"
 
 
 def median_throughput(path: epath.Path) -> float | None:

@@ -31,6 +31,8 @@ def parsed(content: str | bytes) -> Any:
         return json.loads(content, parse_float=_finite, parse_constant=_refuse)
     except RecursionError:
         raise ValueError("it is nested too deeply") from None
+    except UnicodeDecodeError as error:
+        raise ValueError(str(error)) from None  # its repr has the whole content
 
 
 def _finite(number: str) -> float:

@@ -9,7 +9,7 @@ import shutil
 
 from etils import epath
 
-from trainer import files, json_text
+from trainer import files, seal
 from trainer.config import (
     Config,
     ConfigError,
@@ -30,6 +30,7 @@ REPORT = "report/index.html"
 
 LISTS = "files"  # of the images of a folder
 TABLES = "tables.json"  # among them, the contents of tables
+WEIGHTS = "weights.json"  # checksums of the files of weights that it began with
 PINS = "registered.json"  # the versions that references to the registry stand for
 SOFT_TARGETS = "soft_targets"
 
@@ -109,9 +110,7 @@ def _answers(results: epath.Path, asked: EvaluateConfig) -> bool:
     # What a version without the section left is what its defaults ask for.
     wanted = dataclasses.asdict(EvaluateConfig())
     try:
-        wanted |= json_text.parsed(results.read_text(encoding="utf-8")).get(
-            "evaluate", {}
-        )
+        wanted |= seal.parsed(results.read_bytes()).get("evaluate", {})
     except (AttributeError, TypeError, ValueError):
         return True  # damaged, which those tell who read all of it
     return wanted == dataclasses.asdict(asked)
@@ -144,9 +143,10 @@ def claim(workdir: epath.Path, config: Config) -> None:
         # Nothing has begun with what an earlier attempt found.
         with files.explained(workdir), contextlib.suppress(OSError):
             (workdir / PINS).unlink(missing_ok=True)
+            (workdir / WEIGHTS).unlink(missing_ok=True)
             (workdir / LISTS).rmtree()
     # Written again: devices and paths may have changed.
-    files.write_json(workdir / CONFIG, recorded(config))
+    files.write_json(workdir / CONFIG, seal.sealed(recorded(config)))
 
 
 def check(workdir: epath.Path, config: Config) -> None:
@@ -255,7 +255,7 @@ def _holds_training(workdir: epath.Path) -> bool:
 
 def _read(path: epath.Path) -> dict[str, object]:
     try:
-        return dict(json_text.parsed(path.read_text(encoding="utf-8")))
+        return seal.parsed(path.read_bytes())
     except (ValueError, TypeError, OSError) as error:
         raise ConfigError(
             f"{path} must be the config of an earlier run, got something else "

@@ -38,10 +38,10 @@ class Beside(Protocol):
     ) -> tf.data.Dataset:
         """From files the raw records of consecutive ids, from `first` to `last` - 1."""
 
-    def decoded(self, records: tf.Tensor, ids: tf.Tensor) -> Batch:
+    def decoded(self, records: tf.Tensor, ids: tf.Tensor, views: tf.Tensor) -> Batch:
         """What raw records hold: string [B] -> [B, ...] each.
 
-        The records say whose they are, which has to be `ids`, int64 [B].
+        The records say whose they are, which has to be `ids` and `views`, int64 [B].
         """
 
     def damage(self) -> str:

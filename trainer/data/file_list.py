@@ -8,7 +8,7 @@ One JSON object a line, such as
 but on one line. Line i, counted from 0, is the file of id i for as long as the list is
 kept: lines may be appended and their states change, but none is taken away or moved.
 The checksum is SHA-256, which no two different files share by chance or by intent, and
-which costs less than decoding them.
+which costs less than decoding them. The first line has one of the whole list besides.
 """
 
 import concurrent.futures
@@ -25,7 +25,7 @@ import tensorflow as tf
 import tqdm
 from etils import epath
 
-from trainer import files, json_text
+from trainer import files, json_text, seal
 from trainer.data.decode import decoded, reason
 from trainer.data.examples import DataError
 from trainer.data.signature import signature
@@ -168,20 +168,22 @@ def compared(root: str, lines: Sequence[ListedFile]) -> list[ListedFile]:
 
 def write(path: epath.Path, lines: Sequence[ListedFile]) -> None:
     """Replaces the list at `path`."""
-    files.write_text(path, "".join(_text(line) + "\n" for line in lines))
+    texts = seal.sealed_lines([_text(line) for line in lines])
+    files.write_text(path, "".join(f"{text}\n" for text in texts))
 
 
 def read(path: epath.Path) -> list[ListedFile]:
     """The list at `path`, in the order of the ids.
 
     Raises:
-      DataError: it is not such a list.
+      DataError: it is not such a list, or it was cut or changed.
     """
     listed: list[ListedFile] = []
     with files.reached(path):
-        text = path.read_text(encoding="utf-8")
+        text = path.read_bytes().decode(errors="replace")
     # Not splitlines, to which more characters end a line than JSON escapes.
-    for line in text.removesuffix("\n").split("\n"):
+    texts = text.removesuffix("\n").split("\n")
+    for line in texts:
         try:
             listed.append(_listed(json_text.parsed(line)))
         except (ValueError, KeyError, TypeError) as error:
@@ -190,6 +192,12 @@ def read(path: epath.Path) -> list[ListedFile]:
                 f"something else ({error!r}); choose another --workdir, which lists "
                 "the folder anew"
             ) from error
+    if not seal.are_whole(texts):
+        raise DataError(
+            f"{path} must be the list that was written there, got {len(texts)} lines "
+            "of another checksum: it was cut or damaged; put it back, or choose "
+            "another --workdir, which lists the folder anew"
+        )
     return listed
 
 

@@ -151,9 +151,10 @@ class RecordExamples:
         }
 
     def _with_beside(self, batch: Batch) -> Batch:
-        if self.beside is None:
+        if not (self.beside and self.views):
             return batch
-        return batch | self.beside.decoded(batch.pop("beside"), batch["id"])
+        views = self.views.of(batch["epoch"])
+        return batch | self.beside.decoded(batch.pop("beside"), batch["id"], views)
 
     def _input(self, row: tf.Tensor, record: tf.Tensor) -> tf.Tensor:
         del row

@@ -1,7 +1,6 @@
 """Whole models from files, fitted to the data's images and to logits."""
 
 import warnings
-import zipfile
 from collections.abc import Callable
 
 import keras
@@ -15,13 +14,11 @@ from trainer.config import ConfigError, SavedOptions
 from trainer.models.checks import answers, is_probabilities
 from trainer.models.inputs import Inputs, resized, to_uint8
 from trainer.models.preprocessing import PREPROCESSING, three_channels
+from trainer.models.weights import DAMAGE, check_archive, check_told
 
 _ENDPOINT = "serving_default"
 # What Keras and TensorFlow raise for files that are damaged or of another kind.
-_UNREADABLE = (
-    *(ValueError, TypeError, KeyError, IndexError, AttributeError, OSError),
-    *(zipfile.BadZipFile, DecodeError, tf.errors.OpError),
-)
+_UNREADABLE = (*DAMAGE, DecodeError)
 
 _TINY = float(np.finfo(np.float32).tiny)
 
@@ -96,6 +93,7 @@ def _load(options: SavedOptions, wrong: str) -> tuple[Saved, tf.TensorSpec]:
             f"{wrong}, got {options.path!r}: no such file; "
             f"{places.way_to(options.path)}"
         )
+    check_told(path, setting=f"{wrong},")
     try:
         # TensorFlow itself reads a folder, wherever it is.
         saved, spec = (
@@ -121,6 +119,7 @@ def _keras_file(path: epath.Path) -> tuple[Saved, tf.TensorSpec]:
     with files.local_copy(path) as local, warnings.catch_warnings():
         # Of optimizers and losses, which are not loaded.
         warnings.simplefilter("ignore", UserWarning)
+        check_archive(local)
         model = keras.models.load_model(str(local), compile=False)
     return model, _only([tf.TensorSpec(x.shape, x.dtype) for x in model.inputs])
 

@@ -2,20 +2,30 @@
 
 import collections
 import contextlib
+import pathlib
+import struct
 import warnings
 import zipfile
+import zlib
 from typing import Any
 
 import h5py
 import keras
 import numpy as np
+import tensorflow as tf
+from etils import epath
 
-from trainer import files, places
+from trainer import files, folders, places
 from trainer.config import ConfigError
 from trainer.models.imagenet import load_imagenet
 
 _Shapes = list[tuple[int, ...]]
-_DAMAGE = (ValueError, OSError, KeyError, zipfile.BadZipFile)
+# What Python, HDF5 and Keras raise of files that are damaged, or of something else.
+DAMAGE = (
+    *(ValueError, TypeError, KeyError, IndexError, AttributeError, OSError, EOFError),
+    *(RuntimeError, OverflowError, MemoryError, struct.error, zlib.error),
+    *(zipfile.BadZipFile, tf.errors.OpError),
+)
 
 
 def load_weights(
@@ -48,15 +58,48 @@ def load_weights(
             f"{setting} must name a file, got {path!r}: no such file; "
             f"{places.way_to(path)}"
         )
+    check_told(file, setting=setting)
     with files.local_copy(file) as local:
         try:
             _load_exactly(model, str(local))
-        except _DAMAGE as error:
+        except DAMAGE as error:
             reason = _reason(model, path, str(local), error)
             raise ConfigError(
                 f"{setting} must hold the weights of a {model.name!r} with options as "
                 f"configured{reason}; {way_out}"
             ) from error
+
+
+def check_told(file: epath.Path, *, setting: str) -> None:
+    """Compares a file with the SHA-256 in the file FILE.sha256 beside it, if any.
+
+    Raises:
+      ConfigError: it has another one; `setting` names it.
+    """
+    told = epath.Path(f"{file}.sha256")
+    if not files.is_there(told):
+        return
+    with files.reached(told, disks_too=True):
+        words = told.read_bytes().decode(errors="replace").split()
+        found = folders.checksum(file)
+    if [word.lower() for word in words[:1]] != [found]:
+        raise ConfigError(
+            f"{setting} must be the file that {told} tells of, whose SHA-256 is "
+            f"{(words or ['not there'])[0][:80]!r}, got {str(file)!r} with {found}; it "
+            f"is damaged or another: put it back, or remove {told.name}"
+        )
+
+
+def check_archive(path: pathlib.Path) -> None:
+    """Compares all that is in a .keras file with its checksums: Keras does not.
+
+    Raises:
+      one of DAMAGE: the file is damaged.
+    """
+    with zipfile.ZipFile(path) as archive:
+        damaged = archive.testzip()
+    if damaged:
+        raise zipfile.BadZipFile(f"its checksum of {damaged!r} is another")
 
 
 def _reason(model: keras.Model, path: str, local: str, error: Exception) -> str:
@@ -66,7 +109,7 @@ def _reason(model: keras.Model, path: str, local: str, error: Exception) -> str:
     try:
         wanted = [tuple(variable.shape) for variable in _stored(model)]
         found = _other_classes(wanted, _shapes(local))
-    except _DAMAGE:
+    except DAMAGE:
         found = None
     if found:
         return f" and {classes} classes, got {path!r} with {found} classes"
@@ -89,6 +132,8 @@ def _other_classes(wanted: _Shapes, found: _Shapes) -> int | None:
 
 
 def _load_exactly(model: keras.Model, path: str) -> None:
+    if path.endswith(".keras"):
+        check_archive(pathlib.Path(path))
     # Keras leaves in the file, without a word, what the model has no place for.
     surplus = len(_shapes(path)) - len(_stored(model))
     if surplus > 0:

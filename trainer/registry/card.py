@@ -1,13 +1,12 @@
 """What a version says of itself: card.json for programs, card.md for people."""
 
-import hashlib
 import json
 from collections.abc import Mapping
 from typing import Any
 
 from etils import epath
 
-from trainer import files, json_text
+from trainer import files, json_text, seal
 
 CARD, PAGE = "card.json", "card.md"
 FORMAT = 1
@@ -27,8 +26,7 @@ METRICS = (
 
 def texts(card: Card) -> dict[str, str]:
     """The files of a card, with a checksum of its own."""
-    sealed = {"format": FORMAT, **card}
-    sealed["checksum"] = _checksum(sealed)
+    sealed = seal.sealed({"format": FORMAT, **card})
     return {CARD: json.dumps(sealed, indent=2) + "\n", PAGE: page(card)}
 
 
@@ -42,10 +40,10 @@ def read(folder: epath.Path) -> Card:
     try:
         with files.reached(path):
             content = path.read_bytes()
-        card = dict(json_text.parsed(content))
-        checksum = card.pop("checksum")
-        if checksum != _checksum(card):
-            raise ValueError("its checksum is another")
+        found = json_text.parsed(content)
+        card = seal.opened(found)
+        if not seal.is_sealed(found):
+            raise ValueError("it has no checksum")
         number = card.pop("format")
     except files.StorageError:
         raise
@@ -104,10 +102,6 @@ def number_text(value: object, *, factor: float = 1, digits: int = 0) -> str:
     if not isinstance(value, int | float):
         return "-"
     return f"{factor * value:,.{digits}f}"
-
-
-def _checksum(card: Mapping[str, Any]) -> str:
-    return hashlib.sha256(json.dumps(card, sort_keys=True).encode()).hexdigest()
 
 
 def _rows(card: Card) -> list[list[str]]:

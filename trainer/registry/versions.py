@@ -4,7 +4,7 @@ import json
 
 from etils import epath
 
-from trainer import files, folders, json_text, places
+from trainer import files, folders, places, seal
 from trainer.config import LATEST, PROMOTED, ConfigError, Reference
 from trainer.registry import card, lease
 
@@ -70,7 +70,7 @@ def promoted(folder: epath.Path) -> int | None:
     try:
         with files.reached(path, disks_too=True):
             content = path.read_bytes()
-        return int(json_text.parsed(content)["version"])
+        return int(seal.parsed(content)["version"])
     except (ValueError, TypeError, KeyError) as error:
         raise files.StorageError(
             f"{path} must say which version is promoted, got something else "
@@ -167,7 +167,8 @@ def promote(root: epath.Path, reference: Reference) -> int:
         lease.held(folder),
         files.atomic_path(path, way_out="choose another registry.root") as temporary,
     ):
-        temporary.write_text(json.dumps({"version": number}) + "\n", encoding="utf-8")
+        text = json.dumps(seal.sealed({"version": number}))
+        temporary.write_text(f"{text}\n", encoding="utf-8")
     return number
 
 

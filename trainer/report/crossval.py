@@ -5,7 +5,7 @@ from typing import Any
 
 from etils import epath
 
-from trainer import json_text
+from trainer import seal
 from trainer.report import table
 from trainer.report.inputs import ReportError
 from trainer.workdir import CROSSVAL_RESULTS
@@ -34,7 +34,7 @@ def read(workdir: epath.Path) -> dict[str, Any]:
     """
     path = workdir / CROSSVAL_RESULTS
     try:
-        results: dict[str, Any] = json_text.parsed(path.read_text(encoding="utf-8"))
+        results = seal.parsed(path.read_bytes())
         rows(results)
     except (OSError, KeyError, TypeError, ValueError) as error:
         raise ReportError(

@@ -6,7 +6,7 @@ from typing import Any
 
 from etils import epath
 
-from trainer import json_text
+from trainer import seal
 from trainer.report.inputs import ReportError
 from trainer.report.table import aligned
 from trainer.workdir import EXPORTED
@@ -27,7 +27,7 @@ def read(workdir: epath.Path) -> dict[str, Any]:
     """
     path = workdir / EXPORTED
     try:
-        found = json_text.parsed(path.read_text(encoding="utf-8"))
+        found = seal.parsed(path.read_bytes())
         _rows(found)
         _caption(found)
     except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:

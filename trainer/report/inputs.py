@@ -12,7 +12,7 @@ from typing import IO, Any
 import numpy as np
 from etils import epath
 
-from trainer import files, json_text
+from trainer import console, events, files, folders, json_text, seal
 from trainer.workdir import CONFIG, METRICS, PREDICTIONS, RESULTS
 
 NUMBERS = ("examples", "errors", "accuracy", "nll", "ece")  # in every set of metrics
@@ -84,6 +84,7 @@ def read(workdir: epath.Path) -> Inputs:
     config = read_config(workdir)
     results = read_results(workdir)
     names = model_names(results)
+    _check_files(workdir, results)
     predictions = _read_predictions(workdir / PREDICTIONS, names)
     num_classes = len(results["models"][names[0]]["test"]["confusion_matrix"])
     if num_classes != len(predictions.class_names):
@@ -110,8 +111,10 @@ def read_classes(workdir: epath.Path) -> tuple[list[str], tuple[int, ...]]:
     Of a table the shape is not that of an image.
 
     Raises:
-      ReportError: `predictions.npz` is missing or malformed.
+      ReportError: `predictions.npz` is missing or malformed, or not the results'.
     """
+    if files.is_there(workdir / RESULTS):
+        _check_files(workdir, _read_json(workdir / RESULTS))
     with _explained(workdir / PREDICTIONS) as file, np.load(file) as arrays:
         names = [str(name) for name in arrays["class_names"]]
         return names, arrays["example_images"].shape[1:]
@@ -161,13 +164,11 @@ def _error(path: epath.Path, problem: str) -> ReportError:
 
 def _read_json(path: epath.Path) -> dict[str, Any]:
     try:
-        value = json_text.parsed(path.read_text(encoding="utf-8"))
+        value = seal.parsed(path.read_bytes())
     except OSError as error:
         raise _error(path, f"cannot be read ({error.strerror or error})") from error
     except ValueError as error:  # not JSON, or not UTF-8
-        raise _error(path, f"is not JSON ({error})") from error
-    if not isinstance(value, dict):
-        raise _error(path, "does not hold a JSON object")
+        raise _error(path, f"is not JSON as it was written ({error})") from error
     return value
 
 
@@ -206,6 +207,26 @@ def _check_model(model: dict[str, Any]) -> None:
     num_classes = len(model["test"]["per_class_accuracy"])
     if counts.shape != (num_classes, num_classes):
         raise ValueError(f"confusion matrix {counts.shape} of {num_classes} classes")
+
+
+def _check_files(workdir: epath.Path, results: dict[str, Any]) -> None:
+    """Finds the files that the results tell of as they were."""
+    known = results.get("files", {})
+    if not known:
+        console.say(
+            f"{workdir / RESULTS} is of an earlier version, which kept no checksum of "
+            f"it and of {PREDICTIONS}: whether they changed since is not known"
+        )
+    for name, checksum in known.items():
+        path = workdir / name
+        if files.is_there(path) and folders.checksum(path) != checksum:
+            raise _error(path, f"is not the one that {RESULTS} was written with")
+    for name, checksum in results.get("histories", {}).items():
+        path = workdir / name
+        if files.is_there(path) and checksum != events.checksum(
+            events.read_metrics(path)
+        ):
+            raise _error(path, f"has other lines than when {RESULTS} was written")
 
 
 def _read_predictions(path: epath.Path, names: list[str]) -> Predictions:

@@ -4,7 +4,7 @@ from typing import Any
 
 from etils import epath
 
-from trainer import json_text
+from trainer import seal
 from trainer.config import ConfigError, StudyConfig, value_text
 from trainer.report.inputs import ReportError, shown
 from trainer.report.table import value
@@ -26,7 +26,7 @@ def read_study(workdir: epath.Path) -> Study:
     """
     path = workdir / STUDY
     try:
-        study = json_text.parsed(path.read_text(encoding="utf-8"))
+        study = seal.parsed(path.read_bytes())
         _check(study)
     except OSError as error:
         raise _error(path, f"cannot be read ({error.strerror or error})") from error

@@ -4,7 +4,7 @@ from typing import Any
 
 from etils import epath
 
-from trainer import json_text
+from trainer import seal
 from trainer.config import label_of, value_text
 from trainer.report.inputs import ReportError
 from trainer.report.table import aligned
@@ -27,7 +27,7 @@ def read_sweep(workdir: epath.Path) -> Sweep:
     """
     path = workdir / SWEEP
     try:
-        sweep = dict(json_text.parsed(path.read_text(encoding="utf-8")))
+        sweep = seal.parsed(path.read_bytes())
         render_sweep(sweep)
         if not isinstance(sweep["study"], str) or "importance" not in sweep:
             raise ValueError("no study")

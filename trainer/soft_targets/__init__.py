@@ -8,6 +8,7 @@ from trainer.soft_targets.answers import AnswerFormat
 from trainer.soft_targets.blank import BlankTargets
 from trainer.soft_targets.cache import Cache
 from trainer.soft_targets.cached import CachedTargets
+from trainer.soft_targets.checksums import are_known, forget_missing, keep
 from trainer.soft_targets.ensemble import ensemble
 from trainer.soft_targets.errors import SoftTargetsError
 from trainer.soft_targets.lock import alone
@@ -18,6 +19,7 @@ from trainer.soft_targets.manifest import (
     Shard,
     check,
     check_ids,
+    marked,
     read,
     shards_of,
     views_text,
@@ -43,10 +45,14 @@ __all__ = [
     "Shard",
     "SoftTargetsError",
     "alone",
+    "are_known",
     "check",
     "check_ids",
     "damage",
     "ensemble",
+    "forget_missing",
+    "keep",
+    "marked",
     "missing",
     "online",
     "read",

@@ -1,6 +1,8 @@
 """The teacher's answer to one view of one example, as a record of fixed length.
 
-Little-endian, without padding: the example's id as int64, then either all logits, or
+Little-endian, without padding: an int64 of whose lower 40 bits are the example's id and
+the others a tag of the view and the cache (0 in those of earlier versions), then either
+all logits, or
 the k largest: their classes as int32, the logits, and for each temperature T of the
 cache, as float32, what the other classes have together, T * log(sum(exp(logit / T))).
 That cannot be derived from one temperature for another.
@@ -62,7 +64,7 @@ class AnswerFormat:
         }
 
     def parsed(self, records: tf.Tensor) -> tuple[tf.Tensor, Batch]:
-        """Ids and the other fields of raw records: string [B] -> int64 [B], [B, ...].
+        """Ids with tags, and the other fields: string [B] -> int64 [B], [B, ...].
 
         Raises:
           tf.errors.InvalidArgumentError: a record has another length.

@@ -42,10 +42,10 @@ class BlankTargets:
         del view
         return tf.data.Dataset.range(first, last).map(lambda _: tf.constant(b""))
 
-    def decoded(self, records: tf.Tensor, ids: tf.Tensor) -> Batch:
+    def decoded(self, records: tf.Tensor, ids: tf.Tensor, views: tf.Tensor) -> Batch:
         """The answer in the place of each record: string [B], int64 [B] -> [B, ...]."""
         del records
-        return self.gathered(ids, ids)
+        return self.gathered(ids, views)
 
     def signals(self, *, temperature: float) -> list[Callable[[Batch], SoftTargets]]:
         """The signal of each teacher, from what batches bring."""

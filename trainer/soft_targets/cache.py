@@ -60,9 +60,10 @@ class Cache:
           SoftTargetsError: a shard is damaged.
         """
         records = np.zeros(self.num_ids, self.format.record)
-        for i, shard in enumerate(self.manifest.shards):
-            path = shards.shard_path(self.folder, view, i)
-            read = shards.read_shard(path, self.manifest, shard)
+        for number in range(len(self.manifest.shards)):
+            read = shards.read_shard(
+                self.folder, self.manifest, view=view, number=number
+            )
             records[read["id"]] = read
         return records
 
@@ -77,10 +78,16 @@ class Cache:
             if shard.count == shard.num_ids or not len(within):
                 continue
             for view in range(self._views):
-                path = shards.shard_path(self.folder, view, number)
-                held = shards.read_shard(path, self.manifest, shard)["id"]
+                held = shards.read_shard(
+                    self.folder,
+                    self.manifest,
+                    view=view,
+                    number=number,
+                    is_compared=False,
+                )["id"]
                 absent = within[~np.isin(within, held)]
                 if len(absent):
+                    path = shards.shard_path(self.folder, view, number)
                     raise SoftTargetsError(
                         f"{path} must hold soft targets of every example of the run, "
                         f"got none of the one with id {absent[0]}; it was damaged or "
@@ -109,12 +116,17 @@ class Cache:
         first_number, last_number = tf.unstack(tf.cast(numbers, tf.int64))
         return tf.data.Dataset.range(first_number, last_number + 1).flat_map(of_shard)
 
-    def parsed(self, records: tf.Tensor, ids: tf.Tensor) -> Batch:
-        """The fields of raw records, which have to be those of `ids`: string [B]."""
+    def parsed(self, records: tf.Tensor, ids: tf.Tensor, views: tf.Tensor) -> Batch:
+        """The fields of raw records, which have to be those of `ids`: string [B].
+
+        They have to be those in `views`, int64 [B], of this cache.
+        """
         found, fields = self.format.parsed(records)
+        tags = [self.manifest.tag(view) for view in range(self._views)]
+        right = found == ids + tf.gather(tf.constant(tags, tf.int64), views)
         rule = f"records of {self.folder} must be those of the examples"
         with tf.control_dependencies(
-            [tf.debugging.Assert(tf.reduce_all(found == ids), [rule, ids, found])]
+            [tf.debugging.Assert(tf.reduce_all(right), [rule, ids, found])]
         ):
             return {name: tf.identity(field) for name, field in fields.items()}
 

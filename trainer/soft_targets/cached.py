@@ -60,12 +60,12 @@ class CachedTargets:
         columns = [cache.streamed(view, first, last) for (cache,) in self._teachers]
         return tf.data.Dataset.zip(*columns).map(lambda *raw: tf.stack(raw))
 
-    def decoded(self, records: tf.Tensor, ids: tf.Tensor) -> Batch:
+    def decoded(self, records: tf.Tensor, ids: tf.Tensor, views: tf.Tensor) -> Batch:
         """What raw records hold: string [B, teachers], int64 [B] -> [B, ...] each."""
         return {
             field_name(i, field): value
             for i, (cache,) in enumerate(self._teachers)
-            for field, value in cache.parsed(records[:, i], ids).items()
+            for field, value in cache.parsed(records[:, i], ids, views).items()
         }
 
     def signals(self, *, temperature: float) -> list[Callable[[Batch], SoftTargets]]:

@@ -5,12 +5,14 @@ as many as `num_ids`, of which `count` are examples; it is one file for each vie
 """
 
 import dataclasses
+import hashlib
+import json
 from collections.abc import Sequence
 from typing import Any
 
 from etils import epath
 
-from trainer import files, json_text
+from trainer import files, json_text, seal
 from trainer.soft_targets.answers import AnswerFormat
 from trainer.soft_targets.errors import SoftTargetsError
 
@@ -27,6 +29,7 @@ class Shard:
     first: int
     num_ids: int
     count: int  # of its ids that are examples, and have a record
+    sha256: tuple[str, ...] = ()  # of the file of each view; "" where it is not known
 
     @property
     def last(self) -> int:
@@ -53,6 +56,7 @@ class Manifest:
     top_k: int
     temperatures: tuple[float, ...]
     shards: tuple[Shard, ...]
+    mark: int = 0  # what tags in records are made of; 0: there are none
 
     @property
     def num_ids(self) -> int:
@@ -101,7 +105,21 @@ class Manifest:
             temperatures=self.temperatures,
         )
 
+    def tag(self, view: int) -> int:
+        """Stands in each record of a view, above the bits of its id."""
+        if not self.mark:
+            return 0
+        digest = hashlib.sha256(f"{self.mark} {view}".encode()).digest()
+        # The sign stays free.
+        return (1 + int.from_bytes(digest[:4], "little") % (2**23 - 1)) << ID_BITS
 
+    def sha256(self, view: int, number: int) -> str:
+        """Of the file of a shard in a view; "" where it is not known."""
+        known = self.shards[number].sha256
+        return known[view] if view < len(known) else ""
+
+
+ID_BITS = 40
 FRAMING_BYTES = 16  # of a TFRecord: its length and two checksums
 
 
@@ -116,6 +134,17 @@ def shards_of(is_example: Sequence[bool], *, first: int = 0) -> tuple[Shard, ...
     return tuple(shards)
 
 
+def marked(manifest: Manifest) -> Manifest:
+    """With a mark that records of other teachers, examples or views do not have."""
+    names = (
+        *("teacher", "dataset", "class_names", "augment", "dtype", "top_k"),
+        *("temperatures", "growth"),
+    )
+    text = json.dumps({name: getattr(manifest, name) for name in names}, sort_keys=True)
+    digest = hashlib.sha256(text.encode()).digest()
+    return dataclasses.replace(manifest, mark=int.from_bytes(digest[:4], "little") or 1)
+
+
 def views_text(count: int) -> str:
     """Such as "1 view"."""
     return f"{count} view" if count == 1 else f"{count} views"
@@ -124,7 +153,8 @@ def views_text(count: int) -> str:
 def write(folder: epath.Path, manifest: Manifest) -> None:
     """Replaces the manifest in `folder`."""
     files.write_json(
-        folder / MANIFEST, {"version": VERSION, **dataclasses.asdict(manifest)}
+        folder / MANIFEST,
+        seal.sealed({"version": VERSION, **dataclasses.asdict(manifest)}),
     )
 
 
@@ -141,14 +171,14 @@ def read(folder: epath.Path) -> Manifest | None:
         content = path.read_bytes()
     try:
         fields = dict(json_text.parsed(content))
-        version = fields.pop("version")
+        version = fields["version"]
         if version != VERSION:
             raise SoftTargetsError(
                 f"{path} must have version {VERSION}, got {version!r}; build the soft "
                 "targets anew in another distill.soft_targets_dir, or use the release "
                 "of Alambic that wrote it"
             )
-        manifest = _manifest(fields)
+        manifest = _manifest(seal.opened(fields))
         _check_ids(manifest)
         return manifest
     except SoftTargetsError:
@@ -242,8 +272,13 @@ def _manifest(fields: dict[str, Any]) -> Manifest:
         dtype=str(fields["dtype"]),
         top_k=int(fields["top_k"]),
         temperatures=tuple(map(float, fields["temperatures"])),
-        shards=tuple(Shard(**shard) for shard in fields["shards"]),
+        shards=tuple(_shard(**shard) for shard in fields["shards"]),
+        mark=int(fields.get("mark", 0)),
     )
+
+
+def _shard(sha256: Sequence[str] = (), **numbers: int) -> Shard:
+    return Shard(**numbers, sha256=tuple(map(str, sha256)))
 
 
 def _check_ids(manifest: Manifest) -> None:

@@ -7,10 +7,10 @@ import numpy as np
 import tensorflow as tf
 from etils import epath
 
-from trainer import files
+from trainer import files, folders
 from trainer.data.decode import reason
 from trainer.soft_targets.errors import SoftTargetsError
-from trainer.soft_targets.manifest import FRAMING_BYTES, Manifest, Shard
+from trainer.soft_targets.manifest import FRAMING_BYTES, ID_BITS, Manifest, Shard
 
 READ_BUFFER_BYTES = 2**20  # of a file
 _READ_BATCH = 2048  # records handed over at a time
@@ -65,12 +65,23 @@ def check_there(folder: epath.Path, manifest: Manifest, *, views: int) -> None:
                 raise _unusable(path, problem)
 
 
-def read_shard(path: epath.Path, manifest: Manifest, shard: Shard) -> np.ndarray:
+def read_shard(
+    folder: epath.Path,
+    manifest: Manifest,
+    *,
+    view: int,
+    number: int,
+    is_compared: bool = True,
+) -> np.ndarray:
     """The records of a shard, in the order of their ids.
 
+    The file is read once more where it `is_compared` with its checksum.
+
     Raises:
-      SoftTargetsError: one is damaged or missing, or is another example's.
+      SoftTargetsError: one is damaged or missing, or another example's, view's or
+        cache's.
     """
+    path, shard = shard_path(folder, view, number), manifest.shards[number]
     dataset = tf.data.TFRecordDataset(str(path), buffer_size=READ_BUFFER_BYTES)
     parts: list[bytes] = []
     try:
@@ -81,10 +92,17 @@ def read_shard(path: epath.Path, manifest: Manifest, shard: Shard) -> np.ndarray
     record = manifest.format.record
     if len(parts) != shard.count or any(len(x) != record.itemsize for x in parts):
         raise _unusable(path, f"{len(parts)} of {shard.count} records are there")
-    records = np.frombuffer(b"".join(parts), record)
+    records = np.frombuffer(b"".join(parts), record).copy()
     ids = records["id"]
+    tags = ids >> ID_BITS << ID_BITS
+    ids &= 2**ID_BITS - 1
     if (np.diff(ids) <= 0).any() or (ids < shard.first).any() or _past(ids, shard):
         raise _unusable(path, "its records are those of other examples")
+    if (tags != manifest.tag(view)).any():
+        raise _unusable(path, f"its records are those of {_whose(tags, manifest)}")
+    known = manifest.sha256(view, number) if is_compared else ""
+    if known and folders.checksum(path) != known:
+        raise _unusable(path, "its checksum is not the one in the manifest")
     return records
 
 
@@ -93,11 +111,16 @@ def damage(folder: epath.Path, manifest: Manifest, *, views: int) -> str:
     try:
         check_there(folder, manifest, views=views)
         for view in range(views):
-            for i, shard in enumerate(manifest.shards):
-                read_shard(shard_path(folder, view, i), manifest, shard)
+            for number in range(len(manifest.shards)):
+                read_shard(folder, manifest, view=view, number=number)
     except SoftTargetsError as error:
         return str(error)
     return ""
+
+
+def _whose(tags: np.ndarray, manifest: Manifest) -> str:
+    views = [i for i in range(manifest.views) if (tags == manifest.tag(i)).all()]
+    return f"view {views[0]}" if views else "another view or cache"
 
 
 def _past(ids: Iterable[int], shard: Shard) -> bool:

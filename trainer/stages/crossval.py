@@ -12,7 +12,7 @@ import numpy as np
 import tensorflow as tf
 from etils import epath
 
-from trainer import data, evaluate, files, noise
+from trainer import data, evaluate, files, noise, seal
 from trainer.config import ConfigError
 from trainer.report import crossval as tables
 from trainer.stages import soft_targets, training
@@ -48,7 +48,7 @@ def crossval(session: Session) -> None:
     if not session.workers.from_chief(path.exists):
         measured = _measured(session, section.folds)
         if session.workers.is_chief:
-            files.write_json(path, measured)
+            files.write_json(path, seal.sealed(measured))
     if session.workers.is_chief:
         print(tables.render(tables.read(session.path)))
 

@@ -37,7 +37,7 @@ def entry(
             if outcome.biases:
                 found["class_bias"] = outcome.biases[kind]
             measured[kind] = found
-        seeds.append({"seed": outcome.seed, **measured})
+        seeds.append({"seed": outcome.seed, "weights": outcome.weights, **measured})
     selected = metrics.class_metrics(outcomes[0].logits["best"], labels)
     return {
         "parameters": round(statistics.fmean(each.parameters for each in outcomes)),

@@ -8,7 +8,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from trainer import data, files, inference_times, workdir
+from trainer import data, events, files, folders, inference_times, seal, workdir
 from trainer.stages import predictions
 from trainer.stages.entries import Metrics, entry, gain
 from trainer.stages.outcomes import outcomes
@@ -93,6 +93,18 @@ def _write(
         "models": models,
         "gain": {"errors": gain(models["student"], models["baseline"])},
         "evaluate": dataclasses.asdict(session.config.evaluate),
+        "files": {
+            name: folders.checksum(session.path / name)
+            for name in (workdir.PREDICTIONS,)
+        },
+        "histories": {
+            str(path.relative_to(session.path)): events.checksum(
+                events.read_metrics(path)
+            )
+            for role in workdir.ROLES
+            for path in sorted(files.under(session.path / role))
+            if path.name == workdir.METRICS
+        },
     }
     # Last: it says that the stage is done.
-    files.write_json(session.path / workdir.RESULTS, results)
+    files.write_json(session.path / workdir.RESULTS, seal.sealed(results))

@@ -9,7 +9,7 @@ import keras
 import numpy as np
 from etils import epath
 
-from trainer import data, files, folders, workdir
+from trainer import data, files, folders, seal, workdir
 from trainer import export as formats
 from trainer.config import ConfigError
 from trainer.report import exported as tables
@@ -44,18 +44,16 @@ def export(session: Session) -> None:
     test = session.read(session.config.data.test_split)
     measured = formats.measured(own, written, test)
     problems = formats.judged(measured, section=section)
-    files.write_json(
-        session.path / workdir.EXPORTED,
-        {
-            "role": found.role,
-            "seed": found.seed,
-            "examples": len(test),
-            "formats": {
-                name: dataclasses.asdict(values) for name, values in measured.items()
-            },
-            "problems": problems,
+    told = {
+        "role": found.role,
+        "seed": found.seed,
+        "examples": len(test),
+        "formats": {
+            name: dataclasses.asdict(values) for name, values in measured.items()
         },
-    )
+        "problems": problems,
+    }
+    files.write_json(session.path / workdir.EXPORTED, seal.sealed(told))
     print(tables.render(tables.read(session.path)))
     if workdir.is_evaluated(session.path, session.config):
         report(session)

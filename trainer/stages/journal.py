@@ -52,7 +52,9 @@ def journal(
         yield Journal(
             advance=progress.advance,
             write=write,
-            save=lambda place: learner.checkpoints.save(selection.position(place)),
+            save=lambda place: learner.checkpoints.save(
+                dataclasses.replace(selection.position(place), lines=lines.checksum)
+            ),
         )
 
 
@@ -65,4 +67,5 @@ def _metrics_file(folder: epath.Path, position: Position) -> MetricsFile:
         # A step that is not closed gets its line once more.
         last_step=position.step if position.is_closed else position.step - 1,
         copies=copies,
+        checksum=position.lines,
     )

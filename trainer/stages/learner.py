@@ -9,9 +9,10 @@ import keras
 import numpy as np
 from etils import epath
 
-from trainer import console, core, data, distribution, models, optimizers, step
-from trainer.checkpoint import Checkpoints, Position, latest_position
+from trainer import console, core, data, distribution, optimizers, step
+from trainer.checkpoint import Checkpoints, Position, newest_whole
 from trainer.config import DataConfig, TrainConfig
+from trainer.stages import given
 from trainer.stages.saving import check_saving
 from trainer.stages.session import Session
 from trainer.workdir import CHECKPOINTS
@@ -75,19 +76,20 @@ class Learner:
 def start(session: Session, training: Training) -> Learner:
     """Puts the model where its training starts or goes on; takes no step yet."""
     model = training.model
-    update = _update(session, training)
+    folder = training.folder / CHECKPOINTS
+    # Before the batches are made: they start at the restored step. The chief chooses,
+    # because a disk that machines share may show them different files for a while.
+    latest = session.workers.from_chief(functools.partial(newest_whole, folder))
+    update = _update(session, training, is_new=not latest)
     run_name = functools.partial(session.run_name, training.role, training.seed)
     checkpoints = Checkpoints(
-        training.folder / CHECKPOINTS,
+        folder,
         state={"model": model.variables, **update.state},
         run=run_name(),
         earlier_run=run_name(tables_may_move=False),
         keep=session.config.runtime.keep_checkpoints,
         check_held=session.hold.check,
     )
-    # Before the batches are made: they start at the restored step. The chief chooses,
-    # because a disk that machines share may show them different files for a while.
-    latest = session.workers.from_chief(checkpoints.latest_step)
     if not latest:
         check_saving(session, training.network)
     position = checkpoints.restore(latest) if latest else Position()
@@ -114,14 +116,12 @@ def start(session: Session, training: Training) -> Learner:
     )
 
 
-def _update(session: Session, training: Training) -> optimizers.Update:
-    folder = training.folder / CHECKPOINTS
-    if training.weights and session.workers.from_chief(
-        lambda: latest_position(folder).step == 0
-    ):
-        models.load_weights(
+def _update(session: Session, training: Training, *, is_new: bool) -> optimizers.Update:
+    if training.weights and is_new:
+        given.load(
+            session,
             training.model,
-            session.file(training.weights),
+            training.weights,
             setting=f"{training.network}.weights",
         )
     # After the weights, since averages start from them.

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import numpy as np
 from etils import epath
 
-from trainer import checkpoint, class_bias, data, events
+from trainer import checkpoint, class_bias, data, events, models
 from trainer.config import EnsembleConfig
 from trainer.stages.session import Session
 from trainer.workdir import CHECKPOINTS, FINISHED, LAST, METRICS
@@ -24,6 +24,7 @@ class Outcome:
     parameters: int
     steps: dict[str, int | None]
     logits: dict[str, np.ndarray]  # of the test split [M, C]
+    weights: str  # fingerprint of the "best" model
     rate: float | None  # median examples a second of the training
     # Of the validation split [M, C], where they are asked for to find a class bias.
     validation: dict[str, np.ndarray] = dataclasses.field(default_factory=dict)
@@ -67,6 +68,7 @@ def _ensemble(session: Session, members: list[Outcome]) -> Outcome:
             kind: session.together([member.logits[kind] for member in members])
             for kind in ("last", "best")
         },
+        weights="",
         rate=None,
     )
 
@@ -89,6 +91,7 @@ def _outcome(session: Session, role: str, seed: int, test: data.Examples) -> Out
         parameters=model.count_params(),
         steps=session.workers.from_chief(functools.partial(_steps, folder)),
         logits=logits,
+        weights=models.fingerprint(model),  # the last one that was loaded
         rate=events.median_throughput(folder / METRICS),
         validation=validation,
     )
@@ -110,5 +113,12 @@ def _corrected(session: Session, outcome: Outcome) -> Outcome:
 
 def _steps(folder: epath.Path) -> dict[str, int | None]:
     """Of the last and of the best model of the training in `folder`."""
-    position = checkpoint.latest_position(folder / CHECKPOINTS)
+    try:
+        position = checkpoint.latest_position(folder / CHECKPOINTS)
+    except checkpoint.CheckpointError as error:
+        # An older one would give the model a step that it is not of.
+        raise checkpoint.CheckpointError(
+            f"{error}, with {FINISHED} and {LAST} in {folder}"
+        ) from error
+    events.check_lines(folder / METRICS, position.lines, last_step=position.step)
     return {"last": position.step, "best": position.best_step}

@@ -225,11 +225,26 @@ def _test(session: Session, found: Chosen) -> dict[str, Any]:
     is_member = found.role.startswith("teacher.members[")
     for seed in entries["member" if is_member else found.role]["seeds"]:
         if seed["seed"] == found.seed:
+            _check_evaluated(session, found, seed.get("weights"))
             return dict(seed["best"])
     raise ConfigError(
         f"{session.path / workdir.RESULTS} must hold seed {found.seed} of the "
         f"{found.role}, got others; delete it and run `python -m trainer evaluate`"
     )
+
+
+def _check_evaluated(session: Session, found: Chosen, weights: str | None) -> None:
+    """Finds that it is the chosen model whose `weights` were evaluated.
+
+    Raises:
+      ConfigError: it is another one; earlier versions kept no weights.
+    """
+    if weights and weights != models.fingerprint(found.model):
+        raise ConfigError(
+            f"{session.folder(found.role, found.seed) / workdir.FINISHED} must be the "
+            f"model that {session.path / workdir.RESULTS} was written of, got one of "
+            "other weights; delete that file and run `python -m trainer evaluate`"
+        )
 
 
 def _latency(session: Session, model: keras.Model) -> dict[str, Any]:

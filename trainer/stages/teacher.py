@@ -4,7 +4,7 @@ import keras
 
 from trainer import core, data, models
 from trainer.config import TrainConfig
-from trainer.stages import training
+from trainer.stages import given, training
 from trainer.stages.learner import Training
 from trainer.stages.saving import check_saving
 from trainer.stages.session import Session
@@ -21,7 +21,7 @@ def take_weights(session: Session, role: str, model: keras.Model) -> None:
     """Gives the teacher `model` the weights of the config as they are."""
     weights = session.config.teachers[role].weights
     if weights:  # a saved model has its own
-        models.load_weights(model, session.file(weights), setting=f"{role}.weights")
+        given.load(session, model, weights, setting=f"{role}.weights")
 
 
 def supervised(

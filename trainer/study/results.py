@@ -5,7 +5,7 @@ from typing import Any
 
 from etils import epath
 
-from trainer import files, report, workdir
+from trainer import files, report, seal, workdir
 from trainer.cells import Cell
 from trainer.config import Config
 
@@ -15,11 +15,13 @@ def write(path: epath.Path, study: Config, cells: Sequence[Cell]) -> None:
     grid = study.study.grid if study.study else {}
     files.write_json(
         path / workdir.STUDY,
-        {
-            "name": study.name,
-            "grid": {setting: list(values) for setting, values in grid.items()},
-            "cells": [_entry(cell) for cell in cells],
-        },
+        seal.sealed(
+            {
+                "name": study.name,
+                "grid": {setting: list(values) for setting, values in grid.items()},
+                "cells": [_entry(cell) for cell in cells],
+            }
+        ),
     )
 
 

@@ -10,9 +10,10 @@ import optuna
 from etils import epath
 from optuna.trial import FrozenTrial, TrialState
 
-from trainer import files, report, workdir
+from trainer import files, report, seal, workdir
 from trainer.config import Config, ConfigError, written
 from trainer.config.toml_text import toml_text
+from trainer.sweep import storage
 
 # What Optuna keeps of a trial for us.
 SETTINGS = "settings"  # as the config has them, lists and all
@@ -37,11 +38,13 @@ def begun(path: epath.Path, config: Config) -> str:
 
     Raises:
       ConfigError: it is one of another config, space or metric.
+      StorageError: its journal was cut or changed since.
     """
     if not files.is_there(path / workdir.SWEEP):
         return ""
     workdir.check_same(path, config)
     sweep = report.read_sweep(path)
+    storage.check(path, sweep.get("journal"))
     for name, value in _searched(config).items():
         if sweep[name] != value:
             raise ConfigError(
@@ -58,14 +61,17 @@ def write(path: epath.Path, config: Config, study: optuna.Study) -> None:
     found = best(study)
     files.write_json(
         path / workdir.SWEEP,
-        {
-            "name": config.name,
-            "study": study.study_name,
-            **_searched(config),
-            "trials": [entry(trial) for trial in trials],
-            "best": entry(found) if found else None,
-            "importance": _importance(study),
-        },
+        seal.sealed(
+            {
+                "name": config.name,
+                "study": study.study_name,
+                **_searched(config),
+                "trials": [entry(trial) for trial in trials],
+                "best": entry(found) if found else None,
+                "importance": _importance(study),
+                "journal": storage.written(path),
+            }
+        ),
     )
 
 

@@ -10,7 +10,7 @@ from optuna.trial import TrialState
 
 from trainer import console, files, locks, optimizers, report, stages, workdir
 from trainer.cells import Cell, process
-from trainer.checkpoint import latest_position
+from trainer.checkpoint import latest_position, newest_whole
 from trainer.config import ConfigError, label_of
 from trainer.events import read_metrics
 from trainer.stages import Session
@@ -128,6 +128,7 @@ def _follow(
 def _tell_again(sweep: Sweep, claimed: Claim, cell: Cell) -> None:
     """Reports what was evaluated before the trial was begun again."""
     folder = workdir.training_folder(cell.path, "student", cell.config.seeds[0])
+    newest_whole(folder / workdir.CHECKPOINTS)  # as the training will do
     position = latest_position(folder / workdir.CHECKPOINTS)
     kept = position.step if position.is_closed else position.step - 1
     with sweep.reached():

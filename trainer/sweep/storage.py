@@ -1,6 +1,7 @@
 """Where Optuna keeps the trials: a journal in the workdir, or a database."""
 
 import contextlib
+import hashlib
 import os
 import pathlib
 import secrets
@@ -13,7 +14,7 @@ import sqlalchemy
 from etils import epath
 from optuna.storages import journal
 
-from trainer import files, locks
+from trainer import console, files, locks
 from trainer.config import ConfigError
 
 JOURNAL = "sweep.journal"
@@ -93,6 +94,37 @@ def opened(url: str, path: epath.Path, *, begun: bool) -> Any:
         return journal.JournalStorage(backend)
 
 
+def written(path: epath.Path) -> dict[str, Any] | None:
+    """The whole lines of the journal in the workdir `path`; None where there is none.
+
+    Their number of bytes, and their checksum.
+    """
+    if not (path / JOURNAL).exists():
+        return None
+    lines = (path / JOURNAL).read_bytes().rpartition(b"\n")
+    content = lines[0] + lines[1]
+    return {"bytes": len(content), "sha256": hashlib.sha256(content).hexdigest()}
+
+
+def check(path: epath.Path, before: dict[str, Any] | None) -> None:
+    """Finds the journal to begin with what was `written` before, if it is there.
+
+    Raises:
+      StorageError: it was cut or changed since.
+    """
+    file = path / JOURNAL
+    if not before or not file.exists():
+        return
+    content = file.read_bytes()[: before["bytes"]]
+    if hashlib.sha256(content).hexdigest() != before["sha256"]:
+        raise files.StorageError(
+            f"the journal {file} must begin with the {before['bytes']} bytes that it "
+            f"had when trials were last written down, got {len(content)} bytes"
+            f"{' of other content' if len(content) == before['bytes'] else ''}: it was "
+            "cut or damaged; bring it back from a copy, or sweep in another --workdir"
+        )
+
+
 def new_study(storage: Any, name: str, *, is_maximized: bool) -> str:
     """Begins a study in `storage`; its name is of no other sweep."""
     name = f"{name}-{secrets.token_hex(4)}"
@@ -118,6 +150,10 @@ def _cut_to_lines(file: epath.Path) -> None:
         half = lines.read().rpartition(b"\n")[2]
         if half:
             lines.truncate(end - len(half))
+            console.say(
+                f"{file} ended in half a line, as a kill or a full disk leaves one: "
+                f"its {len(half)} bytes were removed, and what they told is done again"
+            )
 
 
 def _title(url: str, path: epath.Path) -> str:

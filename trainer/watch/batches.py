@@ -6,7 +6,7 @@ from typing import Literal
 
 from etils import epath
 
-from trainer import files, json_text
+from trainer import files, json_text, seal
 from trainer.cells import Cell, sharing
 from trainer.config import Config, ConfigError
 from trainer.workdir import CELLS, FINISHED, WATCH, training_folder
@@ -21,6 +21,7 @@ class Batch:
     number: int  # from 1 on
     status: Literal["open", "registered", "refused"] = "open"
     num_images: int  # new ones, those set aside left out
+    images: str = ""  # checksum of the list of all; "" of a batch of earlier versions
     # Why each of the others is no example, and why each earlier image is none any more
     # that was overwritten meanwhile, by its path.
     set_aside: dict[str, str] = dataclasses.field(default_factory=dict)
@@ -44,8 +45,8 @@ def read(path: epath.Path) -> list[Batch]:
     if not files.is_there(file):
         return []
     try:
-        found = json_text.parsed(file.read_text(encoding="utf-8"))["batches"]
-        return [Batch(**fields) for fields in found]
+        found = seal.parsed(file.read_bytes())
+        return [Batch(**fields) for fields in found["batches"]]
     except (OSError, ValueError, TypeError, KeyError) as error:
         raise ConfigError(
             f"{file} must say which batches there were, got something else ({error}); "
@@ -56,13 +57,17 @@ def read(path: epath.Path) -> list[Batch]:
 def write(path: epath.Path, batches: Sequence[Batch]) -> None:
     """Replaces what is told of the batches in the workdir `path`."""
     fields = [dataclasses.asdict(batch) for batch in batches]
-    files.write_json(path / WATCH, {"batches": fields})
+    files.write_json(path / WATCH, seal.sealed({"batches": fields}))
 
 
 def begin(path: epath.Path, images: Sequence[str]) -> Batch:
     """A new batch of the files `images`."""
     before = read(path)
-    batch = Batch(number=len(before) + 1, num_images=len(images))
+    batch = Batch(
+        number=len(before) + 1,
+        num_images=len(images),
+        images=seal.checksum(list(images)),
+    )
     # First: a batch that is told of has its images.
     files.write_json(path / CELLS / batch.name / _IMAGES, list(images))
     write(path, [*before, batch])
@@ -78,7 +83,10 @@ def images(path: epath.Path, batch: Batch) -> list[str]:
     """The files that a batch began with."""
     file = path / CELLS / batch.name / _IMAGES
     try:
-        return list(map(str, json_text.parsed(file.read_text(encoding="utf-8"))))
+        found = list(map(str, json_text.parsed(file.read_text(encoding="utf-8"))))
+        if batch.images and seal.checksum(found) != batch.images:
+            raise ValueError("its checksum is another")
+        return found
     except (OSError, ValueError, TypeError) as error:
         raise ConfigError(
             f"{file} must list the images of the batch, got something else ({error}); "

@@ -34,7 +34,7 @@ class Answers:
         """`manifest` says what is kept of them."""
         self._session = session
         self._transfer = transfer
-        self._format = manifest.format
+        self._format, self._tag = manifest.format, manifest.tag
         self._views = caches.cached_views(session)
         self._augment = augmentation(
             session, session.config.student.train, setting="student.train"
@@ -61,8 +61,8 @@ class Answers:
         examples = every.select(within)
         ids = examples.ids
         answered = {view: np.zeros(len(ids), self._format.record) for view in views}
-        for records in answered.values():
-            records["id"] = ids
+        for view, records in answered.items():
+            records["id"] = ids + self._tag(view)
         # A batch of each view, then the next batch; elements are consecutive replicas.
         for i, answers in enumerate(self._computed(examples, views)):
             batch, place = divmod(i, len(views))

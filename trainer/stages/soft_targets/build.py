@@ -68,6 +68,8 @@ def _is_whole(folder: epath.Path, transfer: TransferSet, wanted: Manifest) -> bo
     if found.num_ids < wanted.num_ids or found.views < wanted.views:
         return False
     needed = dataclasses.replace(found.until(wanted.num_ids), views=wanted.views)
+    if found.mark and not soft_targets.are_known(needed):
+        return False  # whoever wrote the last of it was killed before it said so
     return not soft_targets.missing(folder, needed)
 
 
@@ -83,9 +85,13 @@ def _fill(
         if session.workers.is_chief:
             stack.enter_context(soft_targets.alone(folder))
             claim(folder, transfer, wanted)
+            soft_targets.forget_missing(folder)
         # Others read what the chief has written.
         session.workers.meet()
         _write_missing(session, teacher, transfer)
+        session.workers.meet()
+        if session.workers.is_chief:
+            soft_targets.keep(folder)
         session.workers.meet()
 
 
@@ -94,8 +100,8 @@ def begin(folder: epath.Path, transfer: TransferSet, wanted: Manifest) -> None:
     found = soft_targets.read(folder)
     if found is None:
         _check_no_shards(folder)
-        shards = transfer.shards()
-        soft_targets.write(folder, dataclasses.replace(wanted, shards=shards))
+        begun = dataclasses.replace(wanted, shards=transfer.shards())
+        soft_targets.write(folder, soft_targets.marked(begun))
         return
     caches.check_begun(folder, found, transfer, wanted)
     soft_targets.check_ids(folder, found, wanted)

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from etils import epath
 
-from trainer import data, models, soft_targets, workdir
+from trainer import console, data, models, soft_targets, workdir
 from trainer.config import ConfigError, TeacherConfig
 from trainer.soft_targets import AnswerFormat, CachedTargets, Manifest, Shard
 from trainer.stages.learner import chosen_augmentation
@@ -183,7 +183,8 @@ def planned(session: Session, teacher: int, transfer: TransferSet) -> Manifest:
     found = soft_targets.read(place)
     if found is None:
         wanted = manifest(session, teacher, transfer, weights="")
-        return dataclasses.replace(wanted, shards=transfer.shards())
+        planned = dataclasses.replace(wanted, shards=transfer.shards())
+        return soft_targets.marked(planned)
     weights = str(found.teacher.get("weights"))
     wanted = manifest(session, teacher, transfer, weights=weights)
     check_begun(place, found, transfer, wanted)
@@ -223,6 +224,11 @@ def opened(session: Session) -> CachedTargets:
             wanted = manifest(session, teacher, transfer, weights=weights)
             cache = soft_targets.Cache(folder(session, teacher, transfer), wanted)
             cache.check_holds(transfer.used)
+            if not cache.manifest.mark and session.workers.is_chief:
+                console.say(
+                    f"{cache.folder} is of an earlier version, whose records do not "
+                    "say of which view and cache they are"
+                )
             of_teacher.append(cache)
         caches.append(of_teacher)
     return CachedTargets(

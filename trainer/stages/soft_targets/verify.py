@@ -129,8 +129,7 @@ def _kept(
 ) -> np.ndarray:
     """The first records of a shard: of examples that are gone nothing can be asked."""
     folder = caches.folder(session, teacher, transfer)
-    path = soft_targets.shard_path(folder, view, place)
-    records = soft_targets.read_shard(path, manifest, manifest.shards[place])
+    records = soft_targets.read_shard(folder, manifest, view=view, number=place)
     return records[np.isin(records["id"], transfer.examples.ids)][:_STRETCH]
 
 

@@ -1,0 +1,79 @@
+"""A checksum that a JSON file keeps of what it says, so that damage to it is found.
+
+What belongs to other files is said with their checksums, and sealed with the rest.
+"""
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from trainer import json_text
+
+_SEAL = "checksum"
+_LIST = "list"  # in the first line of a list: a checksum of all lines without it
+
+
+def sealed(value: Mapping[str, Any]) -> dict[str, Any]:
+    """The object `value` with a checksum of all that it says."""
+    return {**value, _SEAL: checksum(value)}
+
+
+def is_sealed(value: Mapping[str, Any]) -> bool:
+    """Whether there is a checksum, which earlier versions did not write."""
+    return _SEAL in value
+
+
+def parsed(content: bytes) -> dict[str, Any]:
+    """What the text of a sealed JSON object says.
+
+    Raises:
+      ValueError: it is no JSON, or as `opened` does.
+    """
+    return opened(json_text.parsed(content))
+
+
+def opened(value: Any) -> dict[str, Any]:
+    """What a sealed object says; one without a checksum is taken as it is.
+
+    Raises:
+      ValueError: it is no object, or has changed since it was sealed.
+    """
+    if not isinstance(value, dict):
+        raise ValueError("no JSON object")
+    if not value:
+        return {}
+    said = dict(value)
+    name, known = said.popitem()  # the last that was written
+    if name == _SEAL and known == checksum(said):
+        return said
+    # Else the name of the checksum is damaged, or one is there that does not hold.
+    if is_sealed(value) or known == checksum(said):
+        raise ValueError("its checksum is another, so that it was changed or damaged")
+    return dict(value)
+
+
+def sealed_lines(lines: Sequence[str]) -> list[str]:
+    """JSON objects, one a line, of which the first gets a checksum of them all."""
+    if not lines:
+        return []
+    digest = hashlib.sha256("\n".join(lines).encode()).hexdigest()
+    first = json.loads(lines[0]) | {_LIST: digest}
+    return [json.dumps(first, ensure_ascii=False), *lines[1:]]
+
+
+def are_whole(lines: Sequence[str]) -> bool:
+    """Whether sealed lines are all there and as they were, or have no checksum."""
+    first = json.loads(lines[0])
+    if _LIST not in first:
+        return True
+    del first[_LIST]
+    unsealed = [json.dumps(first, ensure_ascii=False), *lines[1:]]
+    return sealed_lines(unsealed)[0] == lines[0]
+
+
+def checksum(value: Any) -> str:
+    """SHA-256 of what JSON keeps of a value, in whatever order its keys are."""
+    # Keys become text before they are sorted, as whoever reads them has them.
+    kept = json.loads(json.dumps(value))
+    return hashlib.sha256(json.dumps(kept, sort_keys=True).encode()).hexdigest()

@@ -1,0 +1,55 @@
+"""Files of weights that a config names: a run goes on with what it began with."""
+
+import functools
+
+import keras
+from etils import epath
+
+from trainer import files, folders, models, seal
+from trainer.config import ConfigError
+from trainer.stages.session import Session
+from trainer.workdir import WEIGHTS
+
+
+def load(session: Session, model: keras.Model, name: str, *, setting: str) -> None:
+    """Sets the weights of `model` to those of the file `name`, which `setting` names.
+
+    The checksum of a .weights.h5, which has none inside, is kept at the first use in a
+    run, and held against the file at every later one.
+
+    Raises:
+      ConfigError: the file cannot be used, or is not the one that the run began with.
+    """
+    path = session.file(name)
+    models.load_weights(model, path, setting=setting)
+    if not path.endswith(".weights.h5"):
+        return
+    found = folders.checksum(files.path_of(path, setting=setting))
+    # Each worker reads its own file.
+    known = session.workers.from_chief(
+        functools.partial(_kept, session.pins / WEIGHTS, setting, found)
+    )
+    if found != known:
+        raise ConfigError(
+            f"{setting} must be the file that this run began with, of SHA-256 {known} "
+            f"by {session.pins / WEIGHTS}, got {path!r} with {found}; it is damaged or "
+            "another: put it back, or choose another --workdir"
+        )
+
+
+def _kept(path: epath.Path, setting: str, found: str) -> str:
+    """The checksum of the file of `setting`; `found` where none is kept yet."""
+    kept: dict[str, str] = {}
+    if files.is_there(path):
+        try:
+            with files.reached(path):
+                kept = seal.parsed(path.read_bytes())
+        except (OSError, ValueError) as error:
+            raise ConfigError(
+                f"{path} must say which files of weights a run began with, got "
+                f"something else ({error}); choose another --workdir"
+            ) from error
+    if setting not in kept:
+        kept[setting] = found
+        files.write_json(path, seal.sealed(kept))
+    return str(kept[setting])
