@@ -2,7 +2,11 @@
 
 import re
 
+import numpy as np
 import tensorflow as tf
+
+from trainer.config import Colour
+from trainer.data import image_kind, jpeg_damage
 
 # Of red, green and blue in a grey pixel, as ITU-R BT.601 has it and PIL rounds it.
 _SHARES_OF_GREY, _WHOLE = (19595, 38470, 7471), 2**16
@@ -12,8 +16,43 @@ _HEADER_BYTES = 25
 _ALPHA, _ANIMATION = 0x10, 0x02  # flags, the first one in two places
 
 
-def decoded(contents: tf.Tensor) -> tf.Tensor:
-    """Colours of a JPEG, PNG or WebP file, by its content: bytes -> uint8 [H, W, 3].
+_CONTENTS = [tf.TensorSpec((), tf.string)]
+
+
+def decoded(contents: tf.Tensor, *, background: Colour | None = None) -> tf.Tensor:
+    """Colours of a whole image file: bytes -> uint8 [H, W, 3]; see `opened`."""
+    return opened(contents.numpy(), background=background)[0]
+
+
+def opened(
+    contents: bytes, *, background: Colour | None = None
+) -> tuple[tf.Tensor, bool]:
+    """Colours of a JPEG, PNG or WebP file, and whether any pixel is transparent.
+
+    The colours, uint8 [H, W, 3], are as `pixels` and `blended` have them. It is looked
+    for damage that `pixels` lets pass.
+
+    Raises:
+      tf.errors.InvalidArgumentError: the file is damaged, a part of it is lost, or it
+        is of another kind.
+    """
+    other = image_kind.other_kind(contents)
+    if other:
+        raise _refused(f"a file of another kind ({other}) under the name of an image")
+    if image_kind.has_alpha(contents):
+        image = _with_alpha(tf.constant(contents))
+        is_transparent = bool((image[..., 3].numpy() < 255).any())
+        if is_transparent and background is not None:
+            return blended(image, background), True
+        return image[..., :3], is_transparent
+    image = _without_alpha(tf.constant(contents))
+    if image_kind.is_jpeg(contents) and jpeg_damage.is_damaged(contents, _picture):
+        raise _refused("a part of this JPEG is lost: one byte stands in its place")
+    return image, False
+
+
+def pixels(contents: tf.Tensor) -> tf.Tensor:
+    """Colours of an image file: bytes -> uint8 [H, W, 3].
 
     Grey, palette and CMYK images become RGB. Alpha is dropped, not blended: a pixel
     keeps the colour that is stored under its transparency. Of 16 bits a channel the
@@ -34,6 +73,20 @@ def decoded(contents: tf.Tensor) -> tf.Tensor:
     return image
 
 
+def blended(image: tf.Tensor, background: Colour) -> tf.Tensor:
+    """Colours and alpha laid on one colour: uint8 [H, W, C + 1] -> [H, W, C].
+
+    One channel lies on the grey that the colour is to `grey`.
+    """
+    behind = tf.constant([[background]], tf.uint8)
+    if image.shape[-1] == 2:
+        behind = grey(behind)
+    wide = tf.cast(image, tf.int32)
+    colours, alpha = wide[..., :-1], wide[..., -1:]
+    total = colours * alpha + tf.cast(behind, tf.int32) * (255 - alpha)
+    return tf.cast((total + 127) // 255, tf.uint8)
+
+
 def grey(image: tf.Tensor) -> tf.Tensor:
     """How light the colours are: uint8 [H, W, 3] -> [H, W, 1]; a grey stays itself."""
     shares = tf.constant(_SHARES_OF_GREY)
@@ -50,13 +103,32 @@ def resized(image: tf.Tensor, size: tuple[int, int]) -> tf.Tensor:
     return tf.cast(tf.clip_by_value(tf.round(pixels), 0, 255), tf.uint8)
 
 
-def fitted(contents: tf.Tensor, shape: tuple[int, int, int]) -> tf.Tensor:
+def fitted(
+    contents: tf.Tensor,
+    shape: tuple[int, int, int],
+    *,
+    background: Colour | None = None,
+    has_alpha: tf.Tensor | None = None,
+) -> tf.Tensor:
     """An encoded image as models take it: bytes -> uint8 of `shape`, [H, W, 1 or 3].
 
-    One channel is grey. Errors are those of `decoded`.
+    One channel is grey. What `has_alpha`, as image_kind tells, lies on the background;
+    TensorFlow finds no right alpha in all other images. Errors are those of `pixels`.
     """
+    if background is None or has_alpha is None:
+        image = pixels(contents)
+    else:
+        image = tf.cond(
+            has_alpha,
+            lambda: blended(_image(contents, channels=4), background),
+            lambda: pixels(contents),
+        )
+    return fit(image, shape)
+
+
+def fit(image: tf.Tensor, shape: tuple[int, int, int]) -> tf.Tensor:
+    """Colours as models take them: uint8 [H, W, 3] -> uint8 of `shape`."""
     height, width, channels = shape
-    image = decoded(contents)
     return resized(image if channels == 3 else grey(image), (height, width))
 
 
@@ -77,6 +149,28 @@ def reason(error: Exception) -> str:
 
 def _image(contents: tf.Tensor, *, channels: int) -> tf.Tensor:
     return tf.io.decode_image(contents, channels=channels, expand_animations=False)
+
+
+# One call each: eager operations would take longer than the decoding.
+@tf.function(autograph=False, input_signature=_CONTENTS)
+def _without_alpha(contents: tf.Tensor) -> tf.Tensor:
+    with tf.device("/cpu:0"):
+        return pixels(contents)
+
+
+@tf.function(autograph=False, input_signature=_CONTENTS)
+def _with_alpha(contents: tf.Tensor) -> tf.Tensor:
+    with tf.device("/cpu:0"):
+        return _image(contents, channels=4)
+
+
+def _picture(contents: bytes) -> np.ndarray:
+    picture: np.ndarray = _without_alpha(tf.constant(contents)).numpy()
+    return picture
+
+
+def _refused(message: str) -> tf.errors.InvalidArgumentError:
+    return tf.errors.InvalidArgumentError(None, None, message)
 
 
 def _is_webp_with_alpha(contents: tf.Tensor) -> tf.Tensor:

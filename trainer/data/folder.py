@@ -11,7 +11,7 @@ from etils import epath
 
 from trainer.config import DataConfig
 from trainer.config.class_folders import EXTENSIONS
-from trainer.data import file_list, splits
+from trainer.data import file_list, splits, transparency
 from trainer.data.arrays import ArrayExamples
 from trainer.data.class_names import ordered
 from trainer.data.description import describe
@@ -71,6 +71,7 @@ class FolderSource:
             (self.num_others, "files of other kinds set aside"),
             (self.num_new, "files newer than the run left out"),
             (len(small), f"classes below {FEW} images: {_names(small)}"),
+            transparency.note(self.data, self._in_use),
         )
         return describe(
             self.data,
@@ -88,10 +89,16 @@ class FolderSource:
         return _whole(self.listed)
 
     def fingerprint(self, split: str, *, num_ids: int) -> str:
-        """SHA-256 of paths, classes and contents, of files that are gone too."""
+        """SHA-256 of paths, classes and contents, of files that are gone too.
+
+        And of what is behind transparent pixels, where anything is.
+        """
         digest = hashlib.sha256()
         for line in self.listed[split][:num_ids]:
-            digest.update(repr((line.path, line.class_name, line.sha256)).encode())
+            about = [line.path, line.class_name, line.sha256]
+            if transparency.is_blended(line):
+                about.append(line.background)
+            digest.update(repr(tuple(about)).encode())
         return digest.hexdigest()
 
     def read(self, split: str) -> ArrayExamples | FileExamples:
@@ -116,6 +123,8 @@ class FolderSource:
                 np.int32,
             ),
             ids=np.array([i for i, _ in chosen], np.int64),
+            has_alpha=np.array([transparency.is_blended(line) for _, line in chosen]),
+            background=self.data.background_colour,
         )
         if not self._fits_in_memory:
             return examples
@@ -133,6 +142,16 @@ class FolderSource:
         """The same, with no examples in memory."""
         data = dataclasses.replace(self.data, memory_budget_bytes=0)
         return dataclasses.replace(self, data=data)
+
+    @property
+    def _in_use(self) -> list[ListedFile]:
+        """The lines of the examples of all splits, each once."""
+        lines = {
+            line.path: line
+            for split in self.data.splits.values()
+            for _, line in self._chosen(split)
+        }
+        return list(lines.values())
 
     def _chosen(self, split: str) -> list[tuple[int, ListedFile]]:
         """Ids and lines of the examples of a split."""
@@ -204,8 +223,12 @@ def _kept_and_new(
         now = file_list.unchanged(data.path, lines, kept_in=paths[name])
         if now != lines and is_chief:
             file_list.write(paths[name], now)
+        kept[name] = now
+    kept = transparency.settle(data, data.path, kept, paths)
     new = {
-        name: file_list.new_list(data.path, found[name], split=name)
+        name: file_list.new_list(
+            data.path, found[name], split=name, background=data.background_name
+        )
         for name in names
         if name not in kept
     }

@@ -1,11 +1,12 @@
 """The versions that there are of a model, and the one that a reference means."""
 
 import json
+from typing import Any
 
 from etils import epath
 
 from trainer import files, folders, json_text, places
-from trainer.config import LATEST, PROMOTED, ConfigError, Reference
+from trainer.config import LATEST, PROMOTED, ConfigError, Reference, value_before
 from trainer.registry import card, lease
 
 MODEL = "model.keras"
@@ -129,6 +130,18 @@ def classes_of(root: epath.Path, reference: Reference) -> list[str]:
       StorageError: its card is damaged.
     """
     return list(card.read(folder_of(root, reference))["classes"])
+
+
+def background_of(root: epath.Path, reference: Reference) -> Any:
+    """The data.background with which the version learned that `reference` means now.
+
+    Raises:
+      ConfigError: there is no such version.
+      StorageError: its card is damaged.
+    """
+    settings = card.read(folder_of(root, reference))["config"].get("data") or {}
+    (before,) = value_before("data.background")
+    return settings.get("background", before)
 
 
 def check_file(folder: epath.Path, name: str) -> epath.Path:
