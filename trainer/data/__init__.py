@@ -7,6 +7,7 @@ from trainer.data.augment import Augment, augmentation
 from trainer.data.begun import as_begun
 from trainer.data.beside import Beside, Views
 from trainer.data.decode import fit, opened, reason
+from trainer.data.duplicates import duplicates
 from trainer.data.examples import (
     Batch,
     DataError,
@@ -55,6 +56,7 @@ __all__ = [
     "as_begun",
     "augmentation",
     "check_taken_over",
+    "duplicates",
     "evaluation_batches",
     "fit",
     "grow",

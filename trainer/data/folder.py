@@ -63,6 +63,11 @@ class FolderSource:
         return sum(line.is_damaged for lines in self.listed.values() for line in lines)
 
     @property
+    def num_transparent(self) -> int:
+        """Images of the splits in use with transparent pixels."""
+        return transparency.count(map(self.lines, self.data.splits.values()))
+
+    @property
     def description(self) -> str:
         """One line on what was opened."""
         small = small_classes(self.data, self.listed.values())
@@ -71,7 +76,7 @@ class FolderSource:
             (self.num_others, "files of other kinds set aside"),
             (self.num_new, "files newer than the run left out"),
             (len(small), f"classes below {FEW} images: {_names(small)}"),
-            transparency.note(self.data, self._in_use),
+            (self.num_transparent, transparency.note(self.data)),
         )
         return describe(
             self.data,
@@ -138,20 +143,14 @@ class FolderSource:
         """The files of the examples of `split`."""
         return [os.path.join(self.root, line.path) for _, line in self._chosen(split)]
 
+    def lines(self, split: str) -> list[ListedFile]:
+        """What the lists say of the examples of `split`."""
+        return [line for _, line in self._chosen(split)]
+
     def in_files(self) -> "FolderSource":
         """The same, with no examples in memory."""
         data = dataclasses.replace(self.data, memory_budget_bytes=0)
         return dataclasses.replace(self, data=data)
-
-    @property
-    def _in_use(self) -> list[ListedFile]:
-        """The lines of the examples of all splits, each once."""
-        lines = {
-            line.path: line
-            for split in self.data.splits.values()
-            for _, line in self._chosen(split)
-        }
-        return list(lines.values())
 
     def _chosen(self, split: str) -> list[tuple[int, ListedFile]]:
         """Ids and lines of the examples of a split."""

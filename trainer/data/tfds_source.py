@@ -38,6 +38,7 @@ class TfdsSource:
     class_names: tuple[str, ...]
     mean_and_variance: None = None  # images are normalised without the data's help
     input_dtype: str = "uint8"
+    num_transparent: int = 0  # that are known
 
     @functools.cached_property
     def num_examples(self) -> tuple[int, ...]:

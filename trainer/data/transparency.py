@@ -5,6 +5,7 @@ as they began. Where no pixel is transparent every data.background is the same.
 """
 
 import dataclasses
+import itertools
 import os
 import re
 from collections.abc import Iterable, Mapping, Sequence
@@ -74,12 +75,17 @@ def check(
         )
 
 
-def note(data: DataConfig, lines: Iterable[ListedFile]) -> tuple[int, str]:
-    """How many images have transparent pixels, and what becomes of these."""
-    count = sum(map(is_transparent, lines))
+def count(splits: Iterable[Iterable[ListedFile]]) -> int:
+    """Images with transparent pixels in some splits, each once."""
+    lines = itertools.chain.from_iterable(splits)
+    return len({line.path for line in lines if is_transparent(line)})
+
+
+def note(data: DataConfig) -> str:
+    """What some images have, and what becomes of it."""
     if data.background_colour is None:
-        return count, "images with transparent pixels, whose alpha is dropped"
-    return count, f"images with transparent pixels, which lie on {data.background_name}"
+        return "images with transparent pixels, whose alpha is dropped"
+    return f"images with transparent pixels, which lie on {data.background_name}"
 
 
 def kept_background(lists: epath.Path) -> str:

@@ -65,7 +65,7 @@ def _of_registry(settings: Config | NoRun, names: list[str] | None) -> Network:
         settings.predict,
         options,
         names or registry.classes_of(root, named),
-        registry.background_of(root, named),
+        registry.background_of(file),
     )
 
 

@@ -132,14 +132,13 @@ def classes_of(root: epath.Path, reference: Reference) -> list[str]:
     return list(card.read(folder_of(root, reference))["classes"])
 
 
-def background_of(root: epath.Path, reference: Reference) -> Any:
-    """The data.background with which the version learned that `reference` means now.
+def background_of(model: epath.Path) -> Any:
+    """The data.background with which the registered file `model` learned.
 
     Raises:
-      ConfigError: there is no such version.
       StorageError: its card is damaged.
     """
-    settings = card.read(folder_of(root, reference))["config"].get("data") or {}
+    settings = card.read(model.parent)["config"].get("data") or {}
     (before,) = value_before("data.background")
     return settings.get("background", before)
 

@@ -109,7 +109,9 @@ class Session:
         unlabeled = self.config.data.unlabeled
         if unlabeled is None:
             return self.labeled
-        return data.joined(self.labeled, self._read(self.sources[1], unlabeled.split))
+        return data.joined(
+            self.labeled, self.read_from(self.sources[1], unlabeled.split)
+        )
 
     @functools.cached_property
     def validation(self) -> data.Examples:
@@ -122,9 +124,10 @@ class Session:
         Raises:
           DataError: they are not, or cannot be read.
         """
-        return self._read(self.source, split)
+        return self.read_from(self.source, split)
 
-    def _read(self, source: data.Source, split: str) -> data.Examples:
+    def read_from(self, source: data.Source, split: str) -> data.Examples:
+        """The examples of `split` of one of the sources, as `read` has them."""
         examples = source.read(split)
         digest = hashlib.sha256(repr(source.class_names).encode())
         for array in (examples.ids, examples.labels):
