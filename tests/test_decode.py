@@ -7,7 +7,15 @@ import pytest
 import tensorflow as tf
 from PIL import Image
 
-from trainer.data.decode import decoded, fitted, opened, pixels, reason
+from trainer.data.decode import (
+    decoded,
+    fitted,
+    grey,
+    opened,
+    pixels,
+    reason,
+    with_alpha_blended,
+)
 from trainer.data.image_kind import has_alpha
 
 RNG = np.random.default_rng(0)
@@ -202,6 +210,24 @@ def test_an_opaque_image_is_the_same_on_any_background(name):
         assert not is_transparent
         assert not has_alpha(contents)
         np.testing.assert_array_equal(image, pixels(tf.constant(contents)))
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+@pytest.mark.parametrize("name", sorted({*TRANSPARENT, *EXACT}))
+def test_the_graph_finds_alpha_in_the_contents(name, channels):
+    contents, colour = (EXACT | TRANSPARENT)[name], (250, 3, 120)
+
+    def opaque() -> tf.Tensor:
+        return tf.zeros((9, 7, channels), tf.uint8)
+
+    image = with_alpha_blended(
+        tf.constant(contents), opaque, channels=channels, background=colour
+    )
+    expected = opened(contents, background=colour)[0]
+    expected = grey(expected) if channels == 1 else expected
+    if not has_alpha(contents):
+        expected = opaque()
+    np.testing.assert_array_equal(image, expected)
 
 
 def test_an_alpha_channel_of_opaque_pixels_makes_no_image_transparent():

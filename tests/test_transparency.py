@@ -1,14 +1,18 @@
 """Transparent pixels of folders: what they lie on, and that it stays so."""
 
 import hashlib
+import io
 import json
 import pathlib
+from collections.abc import Iterator
 
 import numpy as np
 import pytest
+import tensorflow_datasets as tfds
 from etils import epath
 from PIL import Image
 
+from tests import test_source
 from trainer import data
 from trainer.config import (
     DataConfig,
@@ -226,3 +230,66 @@ def test_a_kept_config_without_the_setting_means_that_alpha_was_dropped(root):
     old = resolved(before)
     del old["data"]["background"]
     assert not differences(old, resolved(after))
+
+
+class Icons(test_source.Tiny, skip_registration=True):
+    """Image files in their order; every third has transparent pixels."""
+
+    def _info(self) -> tfds.core.DatasetInfo:
+        features = {
+            "image": tfds.features.Image(shape=(9, 9, 3)),
+            "label": tfds.features.ClassLabel(num_classes=3),
+        }
+        return test_source.info(self, features, disable_shuffling=True)
+
+    def _generate_examples(self, count: int) -> Iterator:
+        for i in range(1, count + 1):
+            file = io.BytesIO()
+            drawn(i).save(file, "PNG")
+            yield i, {"image": file.getvalue(), "label": i % 3}
+
+
+@pytest.fixture(scope="module")
+def icons(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("icons")
+    test_source.prepare(Icons, folder)
+    return folder
+
+
+def of_set(folder: pathlib.Path, lists: epath.Path, **settings: object) -> data.Source:
+    config = DataConfig(dataset="icons", data_dir=str(folder), **settings)
+    return data.open_source(config, lists)
+
+
+@pytest.mark.parametrize("budget", [1, 2**20], ids=["streamed", "in memory"])
+@pytest.mark.parametrize("background", [*SETTINGS, "ignore"])
+def test_images_that_a_set_was_made_of_lie_on_the_background(
+    icons, tmp_path, background, budget
+):
+    setting = SETTINGS.get(background, "ignore")
+    lists = epath.Path(tmp_path / "run" / "files")
+    source = of_set(icons, lists, background=setting, memory_budget_bytes=budget)
+    examples = source.read("train")
+    expected = [
+        on(COLOURS[background], drawn(i))
+        if background in COLOURS
+        else drawn(i).convert("RGB")
+        for i in range(1, 31)
+    ]
+    np.testing.assert_array_equal(
+        examples.read(np.arange(30)), np.stack([np.asarray(x) for x in expected])
+    )
+    assert "12 of the first 256" in source.description  # 10 + 2
+    other = "black" if background == "white" else "white"
+    with pytest.raises(DataError, match=rf"data\.background must be .*, got {other}"):
+        of_set(icons, lists, background=other)
+
+
+def test_a_run_of_a_set_that_began_without_the_setting_drops_alpha(icons, tmp_path):
+    lists = epath.Path(tmp_path / "run" / "files")
+    begun = tmp_path / "run" / "teacher" / "seed-0" / "checkpoints"
+    begun.mkdir(parents=True)
+    (begun / "step-1.npz").touch()
+    with pytest.raises(DataError, match=r"data\.background must be ignore"):
+        of_set(icons, lists)
+    of_set(icons, lists, background="ignore")

@@ -1,6 +1,7 @@
 """Encoded images to pixels. H W = image."""
 
 import re
+from collections.abc import Callable
 
 import numpy as np
 import tensorflow as tf
@@ -13,6 +14,7 @@ _SHARES_OF_GREY, _WHOLE = (19595, 38470, 7471), 2**16
 
 # Of a WebP file: as much as says whether it has an alpha channel.
 _HEADER_BYTES = 25
+_LARGEST_PROFILE = 2**16  # bytes of a PNG before its pixels
 _ALPHA, _ANIMATION = 0x10, 0x02  # flags, the first one in two places
 
 
@@ -126,6 +128,26 @@ def fitted(
     return fit(image, shape)
 
 
+def with_alpha_blended(
+    contents: tf.Tensor,
+    opaque: Callable[[], tf.Tensor],
+    *,
+    channels: int,
+    background: Colour,
+) -> tf.Tensor:
+    """An image file that lies on the background where it has alpha.
+
+    Whether it has is found in the contents; `opaque` decodes those without. Both give
+    as many `channels`, 1 or 3.
+    """
+
+    def laid() -> tf.Tensor:
+        image = blended(_image(contents, channels=4), background)
+        return grey(image) if channels == 1 else image
+
+    return tf.cond(_has_alpha(contents), laid, opaque)
+
+
 def fit(image: tf.Tensor, shape: tuple[int, int, int]) -> tf.Tensor:
     """Colours as models take them: uint8 [H, W, 3] -> uint8 of `shape`."""
     height, width, channels = shape
@@ -171,6 +193,20 @@ def _picture(contents: bytes) -> np.ndarray:
 
 def _refused(message: str) -> tf.errors.InvalidArgumentError:
     return tf.errors.InvalidArgumentError(None, None, message)
+
+
+def _has_alpha(contents: tf.Tensor) -> tf.Tensor:
+    """As image_kind.has_alpha, but for what comes after a large colour profile."""
+
+    def of_png() -> tf.Tensor:
+        kind = tf.io.decode_raw(contents, tf.uint8, fixed_length=_HEADER_BYTES + 1)[25]
+        before = tf.strings.substr(contents, 0, _LARGEST_PROFILE)
+        before = tf.strings.regex_replace(before, r"IDAT\C*", "")
+        has_colour = tf.strings.regex_full_match(before, r"\C*tRNS\C*")
+        return (kind == 4) | (kind == 6) | has_colour
+
+    is_png = tf.strings.substr(contents, 0, 4) == b"\x89PNG"
+    return tf.cond(is_png, of_png, lambda: _is_webp_with_alpha(contents))
 
 
 def _is_webp_with_alpha(contents: tf.Tensor) -> tf.Tensor:

@@ -8,18 +8,20 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 import tensorflow_datasets as tfds
+from etils import epath
 
 # Importing the bundled set makes TFDS know its name.
 import trainer.data.mnist_mini  # noqa: F401
-from trainer.config import DataConfig
-from trainer.data import splits
+from trainer.config import Colour, DataConfig
+from trainer.data import splits, tfds_alpha, transparency
 from trainer.data.arrays import ArrayExamples
-from trainer.data.decode import reason, resized
+from trainer.data.decode import reason, resized, with_alpha_blended
 from trainer.data.description import describe
 from trainer.data.examples import Batch, DataError, Examples
 from trainer.data.host_memory import empty
 from trainer.data.record_files import RecordFiles
 from trainer.data.records import RecordExamples
+from trainer.data.tfds_alpha import NUM_LOOKED_AT
 from trainer.data.tfds_builder import prepared
 
 _READ_BATCH = 1024  # examples decoded at a time
@@ -38,7 +40,7 @@ class TfdsSource:
     class_names: tuple[str, ...]
     mean_and_variance: None = None  # images are normalised without the data's help
     input_dtype: str = "uint8"
-    num_transparent: int = 0  # that are known
+    num_transparent: int = 0  # of those that were looked at
 
     @functools.cached_property
     def num_examples(self) -> tuple[int, ...]:
@@ -52,6 +54,31 @@ class TfdsSource:
     def num_bytes(self) -> int:
         """Of the decoded images of these examples."""
         return sum(self.num_examples) * int(np.prod(self.input_shape))
+
+    @property
+    def _background(self) -> Colour | None:
+        """What lies behind transparent pixels where some are; None drops alpha."""
+        return self.data.background_colour if self.num_transparent else None
+
+    @property
+    def decoders(self) -> dict[str, tfds.decode.Decoder]:
+        """For what TensorFlow Datasets is not to decode."""
+        skip = tfds.decode.SkipDecoding()
+        return {self.image_key: skip} if self._background else {}
+
+    def image(self, stored: tf.Tensor) -> tf.Tensor:
+        """An image of the set as the `decoders` leave it, on what is behind it."""
+        if self._background is None:
+            return stored
+        feature = self.builder.info.features[self.image_key]
+        image = with_alpha_blended(
+            stored,
+            lambda: feature.decode_example(stored),
+            channels=feature.shape[-1],
+            background=self._background,
+        )
+        image.set_shape(feature.shape)
+        return image
 
     @property
     def is_streamed(self) -> bool:
@@ -68,6 +95,12 @@ class TfdsSource:
             input_shape=self.input_shape,
             num_bytes=self.num_bytes,
             pipeline="streamed" if self.is_streamed else "in memory",
+            notes=[
+                f"{self.num_transparent} of the first {NUM_LOOKED_AT} of each split "
+                + transparency.note(self.data)
+            ]
+            if self.num_transparent
+            else [],
         )
 
     @property
@@ -81,6 +114,8 @@ class TfdsSource:
         info = self.builder.info.splits[split]
         about = (self.builder.info.full_name, info.num_bytes, info.shard_lengths)
         digest = hashlib.sha256(repr((*about, num_ids)).encode())
+        if self._background is not None:
+            digest.update(self.data.background_name.encode())
         first = self.read(f"{split}[:{min(num_ids, _FINGERPRINTED)}]")
         pixels = first.read(np.arange(len(first)))
         digest.update(np.ascontiguousarray(pixels).tobytes())
@@ -96,8 +131,10 @@ class TfdsSource:
         return _stream(self, split) if self.is_streamed else _read(self, split)
 
 
-def open_tfds(data: DataConfig) -> TfdsSource:
+def open_tfds(data: DataConfig, lists: epath.Path) -> TfdsSource:
     """Prepares the dataset where it is not yet, and checks its splits and features.
+
+    Where it has transparent pixels, what they lie on is kept under `lists`.
 
     Raises:
       DataError: unknown dataset, failed download, unknown, empty or overlapping
@@ -116,7 +153,16 @@ def open_tfds(data: DataConfig) -> TfdsSource:
         class_names=tuple(builder.info.features[label_key].names) if label_key else (),
     )
     _check_files(source)
-    return source
+    known = builder.info.splits
+    names = [
+        whole
+        for split in data.splits.values()
+        for whole in splits.whole_names(known, split)
+    ]
+    count = tfds_alpha.num_transparent(builder, image_key, sorted(set(names)))
+    if count:
+        tfds_alpha.check(data, lists)
+    return dataclasses.replace(source, num_transparent=count)
 
 
 def _read(source: TfdsSource, split: str) -> ArrayExamples:
@@ -211,7 +257,10 @@ class _TfdsFormat:
     def decode(self, record: tf.Tensor) -> Batch:
         keys = (self.source.image_key, self.source.label_key)
         example = _example(
-            self.source, self._features(*keys).deserialize_example(record)
+            self.source,
+            self._features(*keys).deserialize_example(
+                record, decoders=self.source.decoders
+            ),
         )
         # The labels of a training split are not read before its images.
         label, last = example["label"], len(self.source.class_names) - 1
@@ -236,7 +285,7 @@ class _TfdsFormat:
 
 
 def _example(source: TfdsSource, features: dict[str, tf.Tensor]) -> Batch:
-    image = features[source.image_key]
+    image = source.image(features[source.image_key])
     size = source.data.image_size
     if size:
         image = resized(image, (size, size))
@@ -248,7 +297,7 @@ def _decoded(source: TfdsSource, split: str) -> Any:
     # One file at a time, so that the order is that of the ids.
     order = tfds.ReadConfig(interleave_cycle_length=1, try_autocache=False)
     dataset = source.builder.as_dataset(
-        split=split, read_config=order, shuffle_files=False
+        split=split, read_config=order, shuffle_files=False, decoders=source.decoders
     )
     dataset = dataset.map(
         functools.partial(_example, source), num_parallel_calls=tf.data.AUTOTUNE
