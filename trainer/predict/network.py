@@ -109,6 +109,12 @@ def _of_run(config: Config, path: epath.Path) -> Network:
             f"of the table {config.data.dataset!r}; its predictions.npz holds the "
             "answers to the test split"
         )
+    if shape[-1] not in (1, 3):
+        raise ConfigError(
+            f"predict takes images in colour or grey, got --workdir={path}, whose "
+            f"models take {shape[-1]} channels; its predictions.npz holds the answers "
+            "to the test split"
+        )
     options = config.student.options
     if isinstance(options, SavedOptions) and is_reference(options.path):
         file = registry.pinned(config, path)[options.path]
