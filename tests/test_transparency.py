@@ -4,6 +4,7 @@ import hashlib
 import io
 import json
 import pathlib
+import types
 from collections.abc import Iterator
 
 import numpy as np
@@ -12,8 +13,8 @@ import tensorflow_datasets as tfds
 from etils import epath
 from PIL import Image
 
-from tests import test_source
-from trainer import data
+from tests import test_registry, test_source
+from trainer import data, registry
 from trainer.config import (
     DataConfig,
     UnlabeledConfig,
@@ -25,6 +26,7 @@ from trainer.data import DataError
 from trainer.data.examples import Share
 from trainer.data.folder import FolderSource, open_folder
 from trainer.data.transparency import kept_background
+from trainer.stages import suspicions
 
 COLOURS = {"white": (255, 255, 255), "black": (0, 0, 0), "[9, 200, 77]": (9, 200, 77)}
 SETTINGS = {"white": "white", "black": "black", "[9, 200, 77]": [9, 200, 77]}
@@ -293,3 +295,30 @@ def test_a_run_of_a_set_that_began_without_the_setting_drops_alpha(icons, tmp_pa
     with pytest.raises(DataError, match=r"data\.background must be ignore"):
         of_set(icons, lists)
     of_set(icons, lists, background="ignore")
+
+
+def test_a_registered_model_that_learned_on_another_background_is_told(
+    root, tmp_path, lists
+):
+    (tmp_path / "version").mkdir()
+    (tmp_path / "version" / "model.keras").write_bytes(b"keras")
+    with registry.publishing(epath.Path(tmp_path / "root"), "icons") as publish:
+        publish(tmp_path / "version", test_registry.card())
+    model = {"model": "mlp", "train": {"steps": 1, "global_batch_size": 2}}
+    written = {
+        "name": "icons",
+        "registry": {"root": str(tmp_path / "root")},
+        "data": {"dataset": f"folder:{root}", "image_size": 7, "background": "black"},
+        "teacher": {"model": "mlp", "weights": "registry:icons@1"},
+        "student": model,
+    }
+    config = from_resolved(written, (), kept_in="config.json")
+    run = types.SimpleNamespace(
+        config=config,
+        sources=(opened(root, lists, background="black"),),
+        pins=epath.Path(tmp_path),
+    )
+    (line,) = suspicions.other_backgrounds(run)
+    assert "teacher.weights 'registry:icons@1'" in line
+    assert "data.background ignore, and sees 3 images" in line
+    assert "on black here" in line
