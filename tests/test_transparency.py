@@ -258,9 +258,15 @@ def icons(tmp_path_factory):
     return folder
 
 
-def of_set(folder: pathlib.Path, lists: epath.Path, **settings: object) -> data.Source:
+def of_set(
+    folder: pathlib.Path,
+    lists: epath.Path,
+    *,
+    has_begun: bool = False,
+    **settings: object,
+) -> data.Source:
     config = DataConfig(dataset="icons", data_dir=str(folder), **settings)
-    return data.open_source(config, lists)
+    return data.as_begun(data.open_source(config, lists), lists, has_begun=has_begun)
 
 
 @pytest.mark.parametrize("budget", [1, 2**20], ids=["streamed", "in memory"])
@@ -287,14 +293,14 @@ def test_images_that_a_set_was_made_of_lie_on_the_background(
         of_set(icons, lists, background=other)
 
 
-def test_a_run_of_a_set_that_began_without_the_setting_drops_alpha(icons, tmp_path):
-    lists = epath.Path(tmp_path / "run" / "files")
-    begun = tmp_path / "run" / "teacher" / "seed-0" / "checkpoints"
-    begun.mkdir(parents=True)
-    (begun / "step-1.npz").touch()
+@pytest.mark.parametrize("told", [None, {"classes": ["0", "1", "2"]}])
+def test_a_run_of_a_set_that_began_without_the_setting_drops_alpha(icons, lists, told):
+    if told:
+        lists.mkdir()
+        (lists / "dataset.json").write_text(json.dumps(told | {"input_dtype": "uint8"}))
     with pytest.raises(DataError, match=r"data\.background must be ignore"):
-        of_set(icons, lists)
-    of_set(icons, lists, background="ignore")
+        of_set(icons, lists, has_begun=True)
+    of_set(icons, lists, background="ignore", has_begun=True)
 
 
 def test_a_registered_model_that_learned_on_another_background_is_told(

@@ -31,7 +31,7 @@ from trainer.data.signature import Signature
 from trainer.data.source import Source, open_source
 from trainer.data.splits import whole_names
 from trainer.data.transparency import kept_background
-from trainer.data.unlabeled import UNLABELED_FROM, joined, open_sources
+from trainer.data.unlabeled import UNLABELED_FROM, joined, open_sources, parts
 
 __all__ = [
     "EXAMPLE",
@@ -69,6 +69,7 @@ __all__ = [
     "open_source",
     "open_sources",
     "opened",
+    "parts",
     "pipeline_options",
     "reading",
     "reason",

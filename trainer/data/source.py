@@ -79,7 +79,7 @@ def open_source(
     elif data.is_table:
         source = open_table(data)
     else:
-        source = open_tfds(data, lists)
+        source = open_tfds(data)
     _check_classes(data, source)
     _check_excluded(data, source)
     return source

@@ -7,23 +7,17 @@ nobody knows that the last one is alpha: models see them all.
 
 import contextlib
 import itertools
-import json
 from collections.abc import Iterable, Iterator
 
 import tensorflow as tf
 import tensorflow_datasets as tfds
-from etils import epath
 from google.protobuf.message import DecodeError
 
-from trainer import files, workdir
-from trainer.config import IGNORE, DataConfig
+from trainer.config import Colour
 from trainer.data import image_kind
-from trainer.data.decode import opened
-from trainer.data.examples import DataError
+from trainer.data.decode import opened, with_alpha_blended
 
 NUM_LOOKED_AT = 256  # records of each split
-
-_MARK = "background.json"  # beside lists of files; what a run's images lie on
 
 
 def num_transparent(
@@ -41,30 +35,25 @@ def num_transparent(
     return count
 
 
-def check(data: DataConfig, lists: epath.Path) -> None:
-    """Keeps what a run's transparent pixels lie on, and holds it to that.
+def decoders(key: str, background: Colour | None) -> dict[str, tfds.decode.Decoder]:
+    """For an image that is to lie on a background, which `image` decodes itself."""
+    return {} if background is None else {key: tfds.decode.SkipDecoding()}
 
-    A run that had begun with a version that did not keep it drops alpha.
 
-    Raises:
-      DataError: data.background is another.
-    """
-    path = lists / _MARK
-    # Of data.unlabeled the lists are in a folder of the run's.
-    top = lists if lists.name == workdir.LISTS else lists.parent
-    own = data.background_name
-    if files.is_there(path):
-        with files.reached(path):
-            before = str(json.loads(path.read_text(encoding="utf-8"))["background"])
-    else:
-        before = IGNORE if workdir.kept(top.parent) else own
-        files.write_json(path, {"background": before})
-    if before != own:
-        raise DataError(
-            f"data.background must be {before}, with which the run has begun, for the "
-            f"images of {data.dataset!r} with transparent pixels, got {own}; set it "
-            "back, or choose another --workdir"
-        )
+def image(
+    stored: tf.Tensor, feature: tfds.features.Image, *, background: Colour | None
+) -> tf.Tensor:
+    """The pixels of an image as the `decoders` leave it."""
+    if background is None:
+        return stored
+    found = with_alpha_blended(
+        stored,
+        lambda: feature.decode_example(stored),
+        channels=feature.shape[-1],
+        background=background,
+    )
+    found.set_shape(feature.shape)
+    return found
 
 
 def _first(builder: tfds.core.DatasetBuilder, key: str, name: str) -> Iterator[bytes]:

@@ -8,14 +8,13 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 import tensorflow_datasets as tfds
-from etils import epath
 
 # Importing the bundled set makes TFDS know its name.
 import trainer.data.mnist_mini  # noqa: F401
 from trainer.config import Colour, DataConfig
 from trainer.data import splits, tfds_alpha, transparency
 from trainer.data.arrays import ArrayExamples
-from trainer.data.decode import reason, resized, with_alpha_blended
+from trainer.data.decode import reason, resized
 from trainer.data.description import describe
 from trainer.data.examples import Batch, DataError, Examples
 from trainer.data.host_memory import empty
@@ -56,29 +55,9 @@ class TfdsSource:
         return sum(self.num_examples) * int(np.prod(self.input_shape))
 
     @property
-    def _background(self) -> Colour | None:
+    def background(self) -> Colour | None:
         """What lies behind transparent pixels where some are; None drops alpha."""
         return self.data.background_colour if self.num_transparent else None
-
-    @property
-    def decoders(self) -> dict[str, tfds.decode.Decoder]:
-        """For what TensorFlow Datasets is not to decode."""
-        skip = tfds.decode.SkipDecoding()
-        return {self.image_key: skip} if self._background else {}
-
-    def image(self, stored: tf.Tensor) -> tf.Tensor:
-        """An image of the set as the `decoders` leave it, on what is behind it."""
-        if self._background is None:
-            return stored
-        feature = self.builder.info.features[self.image_key]
-        image = with_alpha_blended(
-            stored,
-            lambda: feature.decode_example(stored),
-            channels=feature.shape[-1],
-            background=self._background,
-        )
-        image.set_shape(feature.shape)
-        return image
 
     @property
     def is_streamed(self) -> bool:
@@ -88,6 +67,8 @@ class TfdsSource:
     @property
     def description(self) -> str:
         """One line on what was opened."""
+        looked_at = f"{self.num_transparent} of the first {NUM_LOOKED_AT} of each split"
+        note = f"{looked_at} {transparency.note(self.data)}"
         return describe(
             self.data,
             num_examples=self.num_examples,
@@ -95,12 +76,7 @@ class TfdsSource:
             input_shape=self.input_shape,
             num_bytes=self.num_bytes,
             pipeline="streamed" if self.is_streamed else "in memory",
-            notes=[
-                f"{self.num_transparent} of the first {NUM_LOOKED_AT} of each split "
-                + transparency.note(self.data)
-            ]
-            if self.num_transparent
-            else [],
+            notes=[note] if self.num_transparent else [],
         )
 
     @property
@@ -114,7 +90,7 @@ class TfdsSource:
         info = self.builder.info.splits[split]
         about = (self.builder.info.full_name, info.num_bytes, info.shard_lengths)
         digest = hashlib.sha256(repr((*about, num_ids)).encode())
-        if self._background is not None:
+        if self.background is not None:
             digest.update(self.data.background_name.encode())
         first = self.read(f"{split}[:{min(num_ids, _FINGERPRINTED)}]")
         pixels = first.read(np.arange(len(first)))
@@ -131,10 +107,8 @@ class TfdsSource:
         return _stream(self, split) if self.is_streamed else _read(self, split)
 
 
-def open_tfds(data: DataConfig, lists: epath.Path) -> TfdsSource:
+def open_tfds(data: DataConfig) -> TfdsSource:
     """Prepares the dataset where it is not yet, and checks its splits and features.
-
-    Where it has transparent pixels, what they lie on is kept under `lists`.
 
     Raises:
       DataError: unknown dataset, failed download, unknown, empty or overlapping
@@ -153,15 +127,8 @@ def open_tfds(data: DataConfig, lists: epath.Path) -> TfdsSource:
         class_names=tuple(builder.info.features[label_key].names) if label_key else (),
     )
     _check_files(source)
-    known = builder.info.splits
-    names = [
-        whole
-        for split in data.splits.values()
-        for whole in splits.whole_names(known, split)
-    ]
-    count = tfds_alpha.num_transparent(builder, image_key, sorted(set(names)))
-    if count:
-        tfds_alpha.check(data, lists)
+    names = splits.used(data, builder.info.splits)
+    count = tfds_alpha.num_transparent(builder, image_key, names)
     return dataclasses.replace(source, num_transparent=count)
 
 
@@ -256,11 +223,10 @@ class _TfdsFormat:
 
     def decode(self, record: tf.Tensor) -> Batch:
         keys = (self.source.image_key, self.source.label_key)
+        decoders = tfds_alpha.decoders(keys[0], self.source.background)
+        features = self._features(*keys)
         example = _example(
-            self.source,
-            self._features(*keys).deserialize_example(
-                record, decoders=self.source.decoders
-            ),
+            self.source, features.deserialize_example(record, decoders=decoders)
         )
         # The labels of a training split are not read before its images.
         label, last = example["label"], len(self.source.class_names) - 1
@@ -285,7 +251,10 @@ class _TfdsFormat:
 
 
 def _example(source: TfdsSource, features: dict[str, tf.Tensor]) -> Batch:
-    image = source.image(features[source.image_key])
+    feature = source.builder.info.features[source.image_key]
+    image = tfds_alpha.image(
+        features[source.image_key], feature, background=source.background
+    )
     size = source.data.image_size
     if size:
         image = resized(image, (size, size))
@@ -297,7 +266,10 @@ def _decoded(source: TfdsSource, split: str) -> Any:
     # One file at a time, so that the order is that of the ids.
     order = tfds.ReadConfig(interleave_cycle_length=1, try_autocache=False)
     dataset = source.builder.as_dataset(
-        split=split, read_config=order, shuffle_files=False, decoders=source.decoders
+        split=split,
+        read_config=order,
+        shuffle_files=False,
+        decoders=tfds_alpha.decoders(source.image_key, source.background),
     )
     dataset = dataset.map(
         functools.partial(_example, source), num_parallel_calls=tf.data.AUTOTUNE

@@ -98,7 +98,7 @@ def _opened(
         data = dataclasses.replace(data, image_size=height)
         source = open_folder(data, lists, channels=channels, is_chief=is_chief)
     else:
-        source = open_tfds(data, lists)
+        source = open_tfds(data)
     if source.input_shape != shape:
         raise _other_shape(data, shape, " x ".join(map(str, source.input_shape)))
     return source

@@ -103,18 +103,7 @@ def _of_the_run(settings: Config | NoRun, path: epath.Path) -> Any:
 def _of_run(config: Config, path: epath.Path) -> Network:
     """As the run built and loaded it to evaluate it."""
     names, shape = report.read_classes(path)
-    if config.data.is_table or len(shape) != 3:
-        raise ConfigError(
-            f"predict takes images, got --workdir={path}, whose models take the rows "
-            f"of the table {config.data.dataset!r}; its predictions.npz holds the "
-            "answers to the test split"
-        )
-    if shape[-1] not in (1, 3):
-        raise ConfigError(
-            f"predict takes images in colour or grey, got --workdir={path}, whose "
-            f"models take {shape[-1]} channels; its predictions.npz holds the answers "
-            "to the test split"
-        )
+    height, width, channels = _image_shape(config, path, shape)
     options = config.student.options
     if isinstance(options, SavedOptions) and is_reference(options.path):
         file = registry.pinned(config, path)[options.path]
@@ -139,6 +128,22 @@ def _of_run(config: Config, path: epath.Path) -> Network:
     return Network(
         model=model,
         class_names=tuple(names),
-        input_shape=shape,
+        input_shape=(height, width, channels),
         background=colour_of(config.predict.background or _of_the_run(config, path)),
+    )
+
+
+def _image_shape(
+    config: Config, path: epath.Path, shape: tuple[int, ...]
+) -> tuple[int, ...]:
+    """The shape that a run's models take, which must be that of an image."""
+    if config.data.is_table or len(shape) != 3:
+        takes = f"the rows of the table {config.data.dataset!r}"
+    elif shape[-1] not in (1, 3):
+        takes = f"images of {shape[-1]} channels"
+    else:
+        return shape
+    raise ConfigError(
+        f"predict takes images, got --workdir={path}, whose models take {takes}; its "
+        "predictions.npz holds the answers to the test split"
     )

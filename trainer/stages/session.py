@@ -59,11 +59,16 @@ class Session:
                 caches = workdir.soft_targets_folder(self.path, self.config)
                 kept = caches / workdir.LISTS
                 data.take_over(self.config.data, kept, self.lists, are_own=False)
-            first, *others = data.open_sources(
+            sources = data.open_sources(
                 self.config.data, self.lists, is_chief=self.workers.is_chief
             )
             has_begun = bool(workdir.kept(self.path))
-            return data.as_begun(first, self.lists, has_begun=has_begun), *others
+            return tuple(
+                data.as_begun(source, lists, has_begun=has_begun)
+                for source, (_, lists) in zip(
+                    sources, data.parts(self.config.data, self.lists), strict=True
+                )
+            )
 
         return self.workers.chief_first(opened)
 
