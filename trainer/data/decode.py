@@ -17,7 +17,6 @@ _HEADER_BYTES = 25
 _LARGEST_PROFILE = 2**16  # bytes of a PNG before its pixels
 _ALPHA, _ANIMATION = 0x10, 0x02  # flags, the first one in two places
 
-
 _CONTENTS = [tf.TensorSpec((), tf.string)]
 
 
@@ -76,16 +75,10 @@ def pixels(contents: tf.Tensor) -> tf.Tensor:
 
 
 def blended(image: tf.Tensor, background: Colour) -> tf.Tensor:
-    """Colours and alpha laid on one colour: uint8 [H, W, C + 1] -> [H, W, C].
-
-    One channel lies on the grey that the colour is to `grey`.
-    """
-    behind = tf.constant([[background]], tf.uint8)
-    if image.shape[-1] == 2:
-        behind = grey(behind)
+    """Colours and alpha laid on one colour: uint8 [H, W, 4] -> [H, W, 3]."""
     wide = tf.cast(image, tf.int32)
-    colours, alpha = wide[..., :-1], wide[..., -1:]
-    total = colours * alpha + tf.cast(behind, tf.int32) * (255 - alpha)
+    colours, alpha = wide[..., :3], wide[..., 3:]
+    total = colours * alpha + tf.constant(background) * (255 - alpha)
     return tf.cast((total + 127) // 255, tf.uint8)
 
 
