@@ -2,8 +2,8 @@
 
 from trainer.config.crossval import CrossvalConfig
 from trainer.config.data import (
-    SPLITS_OF_CLASS_FOLDERS,
     IGNORE,
+    SPLITS_OF_CLASS_FOLDERS,
     Colour,
     CropFlipOptions,
     DataConfig,

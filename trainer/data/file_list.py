@@ -87,8 +87,7 @@ def new_list(
 
     That order has nothing to do with names, folders or ages, so that any stretch of it
     is a fair sample; two files are in the same order whatever files are beside them.
-    Transparent pixels of them will lie on the `background`.
-    Files that `may_go` are left out when they are not there any more.
+    Transparent pixels lie on the `background`. Files that `may_go` may be gone by now.
 
     Raises:
       DataError: a file cannot be read. A damaged image is listed as such.

@@ -14,6 +14,7 @@ from trainer.config.class_folders import EXTENSIONS
 from trainer.data import file_list, splits, transparency
 from trainer.data.arrays import ArrayExamples
 from trainer.data.class_names import ordered
+from trainer.data.damage import check_damaged
 from trainer.data.description import describe
 from trainer.data.examples import DataError
 from trainer.data.file_list import EXAMPLE, ListedFile
@@ -249,19 +250,6 @@ def _check_others(data: DataConfig, root: str, layout: Layout) -> None:
             f"be an image ({', '.join(EXTENSIONS)}), got another extension "
             f"({len(layout.others)} such files); remove or convert it, or set "
             "data.skip_corrupt = true to leave such files out"
-        )
-
-
-def check_damaged(
-    data: DataConfig, root: str, listed: Mapping[str, list[ListedFile]]
-) -> None:
-    """Refuses images that cannot be decoded, unless data.skip_corrupt."""
-    damaged = [line for lines in listed.values() for line in lines if line.is_damaged]
-    if damaged and not data.skip_corrupt:
-        raise DataError(
-            f"{os.path.join(root, damaged[0].path)} must be a JPEG, PNG or WebP image, "
-            f"got {damaged[0].state} ({len(damaged)} such files); mend or remove it, "
-            "or set data.skip_corrupt = true to leave such files out"
         )
 
 

@@ -13,9 +13,9 @@ from trainer import files
 from trainer.config import DataConfig
 from trainer.data import file_list, splits, transparency
 from trainer.data.begun import KEPT
+from trainer.data.damage import check_damaged
 from trainer.data.examples import DataError
 from trainer.data.file_list import EXAMPLE, GONE, OVERWRITTEN, ListedFile
-from trainer.data.folder import check_damaged
 from trainer.data.layout import in_one_form, layout_of
 from trainer.data.unlabeled import parts
 

@@ -48,10 +48,7 @@ class Session:
 
     @functools.cached_property
     def sources(self) -> tuple[data.Source, ...]:
-        """The opened dataset, and the one of data.unlabeled where there is one.
-
-        The chief prepares and lists what has to be.
-        """
+        """The dataset and that of data.unlabeled; the chief lists what has to be."""
 
         def opened() -> tuple[data.Source, ...]:
             if self.config.distill.is_cached:
@@ -59,14 +56,13 @@ class Session:
                 caches = workdir.soft_targets_folder(self.path, self.config)
                 kept = caches / workdir.LISTS
                 data.take_over(self.config.data, kept, self.lists, are_own=False)
-            sources = data.open_sources(
-                self.config.data, self.lists, is_chief=self.workers.is_chief
-            )
+            section, is_chief = self.config.data, self.workers.is_chief
+            sources = data.open_sources(section, self.lists, is_chief=is_chief)
             has_begun = bool(workdir.kept(self.path))
             return tuple(
                 data.as_begun(source, lists, has_begun=has_begun)
                 for source, (_, lists) in zip(
-                    sources, data.parts(self.config.data, self.lists), strict=True
+                    sources, data.parts(section, self.lists), strict=True
                 )
             )
 
