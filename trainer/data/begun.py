@@ -30,7 +30,7 @@ def as_begun(source: Source, lists: epath.Path, *, has_begun: bool) -> Source:
       DataError: the run has begun with another order of classes, with others, or with
         something else behind transparent pixels.
     """
-    if not (source.data.is_folder or source.data.is_table):
+    if isinstance(source, TfdsSource) and not source.num_transparent:
         return source  # a set of TensorFlow Datasets says itself what its labels are
     path = lists / KEPT
     now = _Meaning(
