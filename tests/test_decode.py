@@ -7,7 +7,16 @@ import pytest
 import tensorflow as tf
 from PIL import Image
 
-from trainer.data.decode import decoded, reason
+from trainer.data.decode import (
+    decoded,
+    fitted,
+    grey,
+    opened,
+    pixels,
+    reason,
+    with_alpha_blended,
+)
+from trainer.data.image_kind import has_alpha
 
 RNG = np.random.default_rng(0)
 COLOURS = RNG.integers(0, 256, (9, 7, 3), dtype=np.uint8)
@@ -95,7 +104,7 @@ def test_orientation_tags_have_no_effect():
 
 def refusal(contents: bytes) -> str:
     with pytest.raises(tf.errors.InvalidArgumentError) as caught:
-        decoded(tf.constant(contents))
+        opened(contents)
     return reason(caught.value)
 
 
@@ -123,3 +132,151 @@ def test_an_animated_webp_is_refused(image):
         image(), "WEBP", save_all=True, append_images=[opaque(255 - COLOURS)]
     )
     assert refusal(contents)
+
+
+def with_16_bit_alpha(channels: int) -> bytes:
+    deep = RNG.integers(0, 2**16, (9, 7, channels)).astype(np.uint16)
+    return tf.io.encode_png(deep).numpy()
+
+
+TRANSPARENT = {
+    "png with alpha": encoded(transparent(), "PNG"),
+    "png grey with alpha": encoded(transparent().convert("LA"), "PNG"),
+    "png of 16 bits with alpha": with_16_bit_alpha(4),
+    "png grey of 16 bits with alpha": with_16_bit_alpha(2),
+    "png with one transparent colour": encoded(
+        opaque(), "PNG", transparency=tuple(map(int, COLOURS[4, 5]))
+    ),
+    "png grey with one transparent shade": encoded(
+        opaque().convert("L"),
+        "PNG",
+        transparency=int(np.asarray(opaque().convert("L"))[3, 3]),
+    ),
+    "png black and white, one of them transparent": encoded(
+        opaque().convert("1"), "PNG", transparency=0
+    ),
+    "png palette with a transparent colour": encoded(
+        opaque().quantize(16), "PNG", transparency=3
+    ),
+    "png palette of 2 bits with alphas": encoded(
+        opaque().quantize(4), "PNG", bits=2, transparency=bytes([0, 90, 200, 255])
+    ),
+    "webp lossless with alpha": encoded(transparent(), "WEBP", lossless=True),
+    "webp lossy with alpha": encoded(transparent(), "WEBP"),
+}
+BACKGROUNDS = {"white": (255, 255, 255), "black": (0, 0, 0), "other": (250, 3, 120)}
+
+
+def pasted(contents: bytes, colour: tuple[int, int, int]) -> np.ndarray:
+    """By PIL: the image on a sheet of the colour."""
+    image = Image.open(io.BytesIO(contents)).convert("RGBA")
+    sheet = Image.new("RGB", image.size, colour)
+    sheet.paste(image, mask=image.getchannel("A"))
+    return np.asarray(sheet)
+
+
+@pytest.mark.parametrize("background", BACKGROUNDS)
+@pytest.mark.parametrize("name", TRANSPARENT)
+@pytest.mark.filterwarnings("ignore:Palette images")
+def test_transparent_pixels_lie_on_the_background_as_in_pil(name, background):
+    contents, colour = TRANSPARENT[name], BACKGROUNDS[background]
+    expected = pasted(contents, colour)
+    image, is_transparent = opened(contents, background=colour)
+    assert is_transparent
+    np.testing.assert_array_equal(image, expected)
+    # As batches are made.
+    image = fitted(
+        tf.constant(contents),
+        expected.shape,
+        background=colour,
+        has_alpha=tf.constant(True),
+    )
+    np.testing.assert_array_equal(image, expected)
+
+
+@pytest.mark.parametrize("name", TRANSPARENT)
+def test_without_a_background_the_colours_under_alpha_are_as_they_were(name):
+    contents = TRANSPARENT[name]
+    image, is_transparent = opened(contents)
+    assert is_transparent
+    np.testing.assert_array_equal(image, pixels(tf.constant(contents)))
+
+
+@pytest.mark.parametrize("name", [*EXACT, *CLOSE])
+def test_an_opaque_image_is_the_same_on_any_background(name):
+    contents = (EXACT | CLOSE)[name]
+    if name not in TRANSPARENT:
+        image, is_transparent = opened(contents, background=(1, 2, 3))
+        assert not is_transparent
+        assert not has_alpha(contents)
+        np.testing.assert_array_equal(image, pixels(tf.constant(contents)))
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+@pytest.mark.parametrize("name", sorted({*TRANSPARENT, *EXACT}))
+def test_the_graph_finds_alpha_in_the_contents(name, channels):
+    contents, colour = (EXACT | TRANSPARENT)[name], (250, 3, 120)
+
+    def opaque() -> tf.Tensor:
+        return tf.zeros((9, 7, channels), tf.uint8)
+
+    image = with_alpha_blended(
+        tf.constant(contents), opaque, channels=channels, background=colour
+    )
+    expected = opened(contents, background=colour)[0]
+    expected = grey(expected) if channels == 1 else expected
+    if not has_alpha(contents):
+        expected = opaque()
+    np.testing.assert_array_equal(image, expected)
+
+
+def test_an_alpha_channel_of_opaque_pixels_makes_no_image_transparent():
+    contents = encoded(opaque().convert("RGBA"), "PNG")
+    image, is_transparent = opened(contents, background=(1, 2, 3))
+    assert has_alpha(contents)
+    assert not is_transparent
+    np.testing.assert_array_equal(image, COLOURS)
+
+
+def test_a_colour_profile_before_the_transparent_colour_hides_it_from_nobody():
+    contents = encoded(
+        opaque().quantize(16), "PNG", transparency=3, icc_profile=b"tRNSIDAT" * 9000
+    )
+    assert has_alpha(contents)
+    plain = encoded(opaque(), "PNG", icc_profile=b"tRNSIDAT" * 9000)
+    assert not has_alpha(plain)
+
+
+@pytest.mark.parametrize("form", ["BMP", "GIF", "TIFF", "AVIF", "JPEG2000", "ICO"])
+def test_a_file_of_another_kind_is_refused_by_its_name(form):
+    if form == "AVIF":
+        pytest.importorskip("PIL._avif")
+    told = refusal(encoded(opaque(SMOOTH), form))
+    names = {"JPEG2000": "JPEG 2000", "ICO": "icon"}
+    assert f"({names.get(form, form)})" in told
+
+
+def with_a_hole(contents: bytes, first: float, last: float, byte: int) -> bytes:
+    begin, end = int(first * len(contents)), int(last * len(contents))
+    return contents[:begin] + bytes([byte]) * (end - begin) + contents[end:]
+
+
+@pytest.mark.parametrize("byte", [0x00, 0xFF, 0xA5])
+@pytest.mark.parametrize("settings", [{}, {"progressive": True}, {"optimize": True}])
+@pytest.mark.parametrize("hole", [(0.5, 0.999), (0.4, 0.8)])
+def test_a_jpeg_with_a_lost_part_is_refused(byte, settings, hole):
+    noisy = Image.fromarray(RNG.integers(0, 256, (60, 80, 3), dtype=np.uint8))
+    whole = encoded(noisy, "JPEG", quality=90, **settings)
+    assert not opened(whole)[1]
+    assert refusal(with_a_hole(whole, *hole, byte))
+
+
+@pytest.mark.parametrize("settings", [{}, {"progressive": True}, {"optimize": True}])
+def test_an_even_picture_or_zeros_beside_one_are_no_damage(settings):
+    even = np.full((900, 1200, 3), 255, np.uint8)
+    even[:64, :64] = RNG.integers(0, 256, (64, 64, 3))
+    contents = encoded(Image.fromarray(even), "JPEG", **settings)
+    beside = encoded(opaque(SMOOTH), "JPEG", comment=bytes(5000), **settings)
+    for whole in (contents, beside, beside + bytes(2000), contents + bytes(2000)):
+        image, _ = opened(whole)
+        np.testing.assert_array_equal(image, pixels(tf.constant(whole)))

@@ -277,6 +277,7 @@ def test_a_line_tells_the_size_and_checksum_of_its_file(root, lists):
             "class": line["path"].split("/")[1],
             "state": "example",
             "changed_nsec": (root / line["path"]).stat().st_mtime_ns,
+            "background": "opaque",
         }
 
 

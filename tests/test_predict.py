@@ -235,6 +235,87 @@ def test_a_registered_model_answers_with_the_classes_on_its_card(run, tmp_path, 
     assert row["class"] == NAMES[expected(run, images)[0].argmax()]
 
 
+@pytest.fixture
+def icon(tmp_path):
+    """A file with alpha, and its colours on each background, by PIL."""
+    rng = np.random.default_rng(3)
+    image = Image.fromarray(rng.integers(0, 256, (12, 12, 4), dtype=np.uint8))
+    image.save(tmp_path / "icon.png")
+    colours = {"white": (255, 255, 255), "black": (0, 0, 0), "[9, 8, 7]": (9, 8, 7)}
+    on = {"ignore": np.asarray(image.convert("RGB"))}
+    for name, colour in colours.items():
+        sheet = Image.new("RGB", image.size, colour)
+        sheet.paste(image, mask=image.getchannel("A"))
+        on[name] = np.asarray(sheet)
+    return tmp_path / "icon.png", on
+
+
+def answered(words, run, on, capsys):
+    """On which background the only image lay, by the answer and by what is told."""
+    assert main.main(["trainer", "predict", *map(str, words)]) == 0
+    printed = capsys.readouterr()
+    [row] = csv.DictReader(io.StringIO(printed.out, newline=""))
+    found = [
+        name
+        for name, pixels in on.items()
+        if float(row["probability"])
+        == pytest.approx(expected(run, {"": pixels})[0].max(), rel=1e-5)
+    ]
+    assert f"images with transparent pixels: 1 ({found[0]})" in printed.err
+    assert len(found) == 1
+    return found[0]
+
+
+@pytest.mark.parametrize(
+    ("kept", "listed", "said", "background"),
+    [
+        ("white", None, None, "white"),
+        (None, None, None, "ignore"),
+        ("white", "opaque", None, "white"),
+        ("white", "[9, 8, 7]", None, "[9, 8, 7]"),
+        ("white", "black", "[9, 8, 7]", "[9, 8, 7]"),
+        ("black", None, '"ignore"', "ignore"),
+    ],
+)
+def test_transparent_pixels_lie_on_what_they_did_in_the_run(
+    run, tmp_path, icon, capsys, kept, listed, said, background
+):
+    file, on = icon
+    own = shutil.copytree(run, tmp_path / "own")
+    settings = json.loads((own / "config.json").read_text())
+    settings["data"] = {
+        name: value for name, value in settings["data"].items() if name != "background"
+    } | ({"background": kept} if kept else {})
+    (own / "config.json").write_text(json.dumps(settings))
+    if listed:
+        (own / "files").mkdir()
+        line = json.dumps({"path": "a.png", "background": listed})
+        (own / "files" / "train.jsonl").write_text(line + "\n")
+    words = [file, f"--workdir={own}"]
+    words += [f"--set=predict.background={said}"] if said else []
+    assert answered(words, run, on, capsys) == background
+
+
+@pytest.mark.parametrize(
+    ("data", "background"),
+    [({"background": "black"}, "black"), ({}, "ignore"), (None, "ignore")],
+)
+def test_transparent_pixels_lie_on_what_is_on_the_card(
+    run, tmp_path, icon, capsys, data, background
+):
+    file, on = icon
+    (tmp_path / "version").mkdir()
+    shutil.copy(run / "student/seed-0/model.keras", tmp_path / "version")
+    own = card() | {"classes": list(NAMES), "config": {"data": data}}
+    with registry.publishing(epath.Path(tmp_path / "root"), "shapes") as publish:
+        publish(tmp_path / "version", own)
+    words = [
+        *(file, '--set=predict.model="registry:shapes@1"'),
+        f'--set=registry.root="{tmp_path / "root"}"',
+    ]
+    assert answered(words, run, on, capsys) == background
+
+
 @pytest.mark.parametrize(
     ("words", "message"),
     [

@@ -2,7 +2,9 @@
 
 from trainer.config.crossval import CrossvalConfig
 from trainer.config.data import (
+    IGNORE,
     SPLITS_OF_CLASS_FOLDERS,
+    Colour,
     CropFlipOptions,
     DataConfig,
     InceptionCropOptions,
@@ -10,8 +12,11 @@ from trainer.config.data import (
     ShiftOptions,
     UnlabeledConfig,
     UnlabeledData,
+    background_name,
+    colour_of,
 )
 from trainer.config.distill import DistillConfig
+from trainer.config.earlier import value_before
 from trainer.config.errors import ConfigError
 from trainer.config.evaluate import EvaluateConfig
 from trainer.config.export import ExportConfig
@@ -65,6 +70,7 @@ from trainer.config.watch import WatchConfig
 
 __all__ = [
     "APPLICATIONS",
+    "IGNORE",
     "LATEST",
     "PROMOTED",
     "SPLITS_OF_CLASS_FOLDERS",
@@ -73,6 +79,7 @@ __all__ = [
     "Axis",
     "BanditOptions",
     "CnnOptions",
+    "Colour",
     "Config",
     "ConfigError",
     "ConstantOptions",
@@ -109,7 +116,9 @@ __all__ = [
     "UnlabeledConfig",
     "UnlabeledData",
     "WatchConfig",
+    "background_name",
     "check_name",
+    "colour_of",
     "differences",
     "flatten",
     "from_resolved",
@@ -120,6 +129,7 @@ __all__ = [
     "recorded",
     "reference",
     "resolved",
+    "value_before",
     "value_text",
     "without_run",
     "written",

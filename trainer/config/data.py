@@ -1,6 +1,7 @@
 """The data section: which examples, and which views of them."""
 
 import dataclasses
+import json
 from collections.abc import Mapping
 from typing import Annotated, Any
 
@@ -13,8 +14,43 @@ from trainer.config.rules import (
     OptionsOf,
     Pixels,
     Place,
+    Rule,
     above,
     between,
+)
+
+Colour = tuple[int, int, int]  # red, green and blue, 0 to 255
+
+IGNORE = "ignore"
+COLOURS: Mapping[str, Colour] = {"white": (255, 255, 255), "black": (0, 0, 0)}
+
+
+def _is_background(value: Any) -> bool:
+    if isinstance(value, list | tuple):
+        return len(value) == 3 and all(type(v) is int and 0 <= v < 256 for v in value)
+    return value == IGNORE or value in COLOURS
+
+
+def colour_of(background: Any) -> Colour | None:
+    """The colour that a setting, or its name, says; None for "ignore"."""
+    if background == IGNORE:
+        return None
+    if isinstance(background, str) and background in COLOURS:
+        return COLOURS[background]
+    numbers = json.loads(background) if isinstance(background, str) else background
+    red, green, blue = numbers
+    return red, green, blue
+
+
+def background_name(colour: Colour | None) -> str:
+    """One name for each: "ignore", "white" or "[1, 2, 3]"."""
+    names = {value: name for name, value in COLOURS.items()}
+    return IGNORE if colour is None else names.get(colour, str(list(colour)))
+
+
+BACKGROUND = Rule(
+    _is_background,
+    '"white", "black", [red, green, blue] of 0 to 255, or "ignore", which drops alpha',
 )
 
 
@@ -97,6 +133,8 @@ class DataConfig:
         NoAugmentOptions()
     )
     exclude_labels: tuple[CountOrNone, ...] = ()  # not shown to students
+    # What lies behind transparent pixels.
+    background: Annotated[Any, BACKGROUND] = "white"
     skip_corrupt: bool = False  # leave damaged images out of a folder's examples
     label_column: Annotated[str, FILLED] = "label"  # of a table
     feature_columns: tuple[str, ...] = ()  # of a table, in this order; (): all others
@@ -114,6 +152,16 @@ class DataConfig:
             splits = SPLITS_OF_CLASS_FOLDERS
         for name, split in splits.items():
             object.__setattr__(self, name, getattr(self, name) or split)
+
+    @property
+    def background_colour(self) -> Colour | None:
+        """What lies behind transparent pixels; None where alpha is dropped."""
+        return colour_of(self.background)
+
+    @property
+    def background_name(self) -> str:
+        """The same by its one name."""
+        return background_name(self.background_colour)
 
     @property
     def is_folder(self) -> bool:

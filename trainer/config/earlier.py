@@ -9,7 +9,9 @@ from collections.abc import Mapping
 from typing import Any
 
 LATER: Mapping[str, Any] = {
+    "data.background": "ignore",
     "data.transfer_split": "",
+    "predict.background": "",
 }
 
 

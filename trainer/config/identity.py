@@ -15,6 +15,8 @@ _MOVABLE = (
     *("runtime", "evaluate", "predict", "crossval", "study", "sweep", "export"),
     *("registry", "watch"),
     *("data.data_dir", "distill.soft_targets_dir"),
+    # It says nothing of opaque images. The lists of files know which are not.
+    "data.background",
 )
 
 _NETWORK = re.compile(r"(?P<path>teacher|teacher\.members\[\d+\]|student)\.model")

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from trainer.config import reader
+from trainer.config.earlier import LATER
 from trainer.config.errors import ConfigError
 from trainer.config.predict import PredictConfig
 from trainer.config.registry import RegistryConfig
@@ -30,7 +31,7 @@ def from_resolved(
     Raises:
       ConfigError: what was `kept_in` that place, or an override, breaks a rule.
     """
-    given = _without_nulls(settings)
+    given = _with_earlier(_without_nulls(settings))
     for override in overrides:
         reader._override(given, override)
     try:
@@ -49,6 +50,18 @@ def without_run(overrides: Iterable[str]) -> NoRun:
     for override in overrides:
         reader._override(given, override)
     return typing.cast(NoRun, reader._build(NoRun, given, ""))
+
+
+def _with_earlier(given: dict[str, Any]) -> dict[str, Any]:
+    """The settings, those that came later with what was done without them."""
+    for path, value in LATER.items():
+        *names, last = path.split(".")
+        table: Any = given
+        for name in names:
+            table = table.get(name) if isinstance(table, dict) else None
+        if isinstance(table, dict):
+            table.setdefault(last, value)
+    return given
 
 
 def _without_nulls(value: Any) -> Any:

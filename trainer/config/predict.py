@@ -1,10 +1,11 @@
 """The predict section: which model answers, and what is told of each image."""
 
 import dataclasses
-from typing import Literal
+from typing import Annotated, Any, Literal
 
+from trainer.config.data import BACKGROUND
 from trainer.config.models import SavedOptions
-from trainer.config.rules import Count, Place
+from trainer.config.rules import Count, Place, Rule
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -24,6 +25,11 @@ class PredictConfig:
         "imagenet_caffe",
     ] = "zero_to_255"
     model_output: Literal["logits", "probabilities"] = "logits"
+    # What lies behind transparent pixels, as in data.background; "": what did where the
+    # model learned, or white where nobody knows.
+    background: Annotated[
+        Any, Rule(lambda x: x == "" or BACKGROUND.holds(x), f'"", {BACKGROUND.text}')
+    ] = ""
     top_k: Count = 1  # classes named for an image, the most probable first
     all_probabilities: bool = False  # those of all classes too, in their order
     format: Literal["auto", "csv", "jsonl"] = "auto"  # "auto": by --output, or csv

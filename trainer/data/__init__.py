@@ -6,7 +6,8 @@ from trainer.data.arrivals import arrivals
 from trainer.data.augment import Augment, augmentation
 from trainer.data.begun import as_begun
 from trainer.data.beside import Beside, Views
-from trainer.data.decode import fitted, reason
+from trainer.data.decode import fit, opened, reason
+from trainer.data.duplicates import duplicates
 from trainer.data.examples import (
     Batch,
     DataError,
@@ -29,7 +30,8 @@ from trainer.data.pipeline import (
 from trainer.data.signature import Signature
 from trainer.data.source import Source, open_source
 from trainer.data.splits import whole_names
-from trainer.data.unlabeled import UNLABELED_FROM, joined, open_sources
+from trainer.data.transparency import kept_background
+from trainer.data.unlabeled import UNLABELED_FROM, joined, open_sources, parts
 
 __all__ = [
     "EXAMPLE",
@@ -54,16 +56,20 @@ __all__ = [
     "as_begun",
     "augmentation",
     "check_taken_over",
+    "duplicates",
     "evaluation_batches",
-    "fitted",
+    "fit",
     "grow",
     "is_image",
     "is_passing",
     "is_visible",
     "joined",
+    "kept_background",
     "num_evaluation_steps",
     "open_source",
     "open_sources",
+    "opened",
+    "parts",
     "pipeline_options",
     "reading",
     "reason",

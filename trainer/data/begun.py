@@ -10,10 +10,11 @@ from collections.abc import Sequence
 from etils import epath
 
 from trainer import console, files, json_text
-from trainer.config import DataConfig
+from trainer.config import IGNORE, DataConfig
 from trainer.data.examples import DataError
 from trainer.data.source import Source
 from trainer.data.tables import TableSource
+from trainer.data.tfds_source import TfdsSource
 
 KEPT = "dataset.json"
 
@@ -26,12 +27,17 @@ def as_begun(source: Source, lists: epath.Path, *, has_begun: bool) -> Source:
     were float32. One that has not is told of from now on.
 
     Raises:
-      DataError: the run has begun with another order of classes, or with others.
+      DataError: the run has begun with another order of classes, with others, or with
+        something else behind transparent pixels.
     """
-    if not (source.data.is_folder or source.data.is_table):
+    if isinstance(source, TfdsSource) and not source.num_transparent:
         return source  # a set of TensorFlow Datasets says itself what its labels are
     path = lists / KEPT
-    now = _Meaning(classes=source.class_names, input_dtype=source.input_dtype)
+    now = _Meaning(
+        classes=source.class_names,
+        input_dtype=source.input_dtype,
+        background=source.data.background_name,
+    )
     if files.is_there(path):
         before = _read(path)
     elif has_begun:
@@ -40,6 +46,9 @@ def as_begun(source: Source, lists: epath.Path, *, has_begun: bool) -> Source:
         before = now
         files.write_json(path, dataclasses.asdict(now))
     _check_classes(source.data.dataset, before.classes, now.classes)
+    # Folders have it in their lists, of each image.
+    if isinstance(source, TfdsSource) and source.num_transparent:
+        _check_background(source.data, before.background)
     if isinstance(source, TableSource) and before.input_dtype != now.input_dtype:
         console.say(
             f"{source.data.dataset!r} has features that {before.input_dtype} rounds; "
@@ -53,6 +62,16 @@ def as_begun(source: Source, lists: epath.Path, *, has_begun: bool) -> Source:
 class _Meaning:
     classes: tuple[str, ...]  # by their labels
     input_dtype: str
+    background: str  # what transparent pixels lie on, where there are any
+
+
+def _check_background(data: DataConfig, before: str) -> None:
+    if before != data.background_name:
+        raise DataError(
+            f"data.background must be {before}, with which the run has begun, for the "
+            f"images of {data.setting} {data.dataset!r} with transparent pixels, got "
+            f"{data.background_name}; set it back, or choose another --workdir"
+        )
 
 
 def _check_classes(dataset: str, before: Sequence[str], after: Sequence[str]) -> None:
@@ -76,6 +95,7 @@ def _earlier(data: DataConfig, now: _Meaning) -> _Meaning:
     return _Meaning(
         classes=tuple(sorted(now.classes)) if is_alphabetic else now.classes,
         input_dtype="float32" if data.is_table else now.input_dtype,
+        background=IGNORE,
     )
 
 
@@ -90,6 +110,7 @@ def _read(path: epath.Path) -> _Meaning:
         return _Meaning(
             classes=tuple(map(str, found["classes"])),
             input_dtype=str(found["input_dtype"]),
+            background=str(found.get("background", IGNORE)),
         )
     except (ValueError, TypeError, KeyError) as error:
         raise DataError(

@@ -1,19 +1,59 @@
 """Encoded images to pixels. H W = image."""
 
 import re
+from collections.abc import Callable
 
+import numpy as np
 import tensorflow as tf
+
+from trainer.config import Colour
+from trainer.data import image_kind, jpeg_damage
 
 # Of red, green and blue in a grey pixel, as ITU-R BT.601 has it and PIL rounds it.
 _SHARES_OF_GREY, _WHOLE = (19595, 38470, 7471), 2**16
 
 # Of a WebP file: as much as says whether it has an alpha channel.
 _HEADER_BYTES = 25
+_LARGEST_PROFILE = 2**16  # bytes of a PNG before its pixels
 _ALPHA, _ANIMATION = 0x10, 0x02  # flags, the first one in two places
 
+_CONTENTS = [tf.TensorSpec((), tf.string)]
 
-def decoded(contents: tf.Tensor) -> tf.Tensor:
-    """Colours of a JPEG, PNG or WebP file, by its content: bytes -> uint8 [H, W, 3].
+
+def decoded(contents: tf.Tensor, *, background: Colour | None = None) -> tf.Tensor:
+    """Colours of a whole image file: bytes -> uint8 [H, W, 3]; see `opened`."""
+    return opened(contents.numpy(), background=background)[0]
+
+
+def opened(
+    contents: bytes, *, background: Colour | None = None
+) -> tuple[tf.Tensor, bool]:
+    """Colours of a JPEG, PNG or WebP file, and whether any pixel is transparent.
+
+    The colours, uint8 [H, W, 3], are as `pixels` and `blended` have them. It is looked
+    for damage that `pixels` lets pass.
+
+    Raises:
+      tf.errors.InvalidArgumentError: the file is damaged, a part of it is lost, or it
+        is of another kind.
+    """
+    other = image_kind.other_kind(contents)
+    if other:
+        raise _refused(f"a file of another kind ({other}) under the name of an image")
+    if image_kind.has_alpha(contents):
+        image = _with_alpha(tf.constant(contents))
+        is_transparent = bool((image[..., 3].numpy() < 255).any())
+        if is_transparent and background is not None:
+            return blended(image, background), True
+        return image[..., :3], is_transparent
+    image = _without_alpha(tf.constant(contents))
+    if image_kind.is_jpeg(contents) and jpeg_damage.is_damaged(contents, _picture):
+        raise _refused("a part of this JPEG is lost: one byte stands in its place")
+    return image, False
+
+
+def pixels(contents: tf.Tensor) -> tf.Tensor:
+    """Colours of an image file: bytes -> uint8 [H, W, 3].
 
     Grey, palette and CMYK images become RGB. Alpha is dropped, not blended: a pixel
     keeps the colour that is stored under its transparency. Of 16 bits a channel the
@@ -34,6 +74,14 @@ def decoded(contents: tf.Tensor) -> tf.Tensor:
     return image
 
 
+def blended(image: tf.Tensor, background: Colour) -> tf.Tensor:
+    """Colours and alpha laid on one colour: uint8 [H, W, 4] -> [H, W, 3]."""
+    wide = tf.cast(image, tf.int32)
+    colours, alpha = wide[..., :3], wide[..., 3:]
+    total = colours * alpha + tf.constant(background) * (255 - alpha)
+    return tf.cast((total + 127) // 255, tf.uint8)
+
+
 def grey(image: tf.Tensor) -> tf.Tensor:
     """How light the colours are: uint8 [H, W, 3] -> [H, W, 1]; a grey stays itself."""
     shares = tf.constant(_SHARES_OF_GREY)
@@ -50,13 +98,52 @@ def resized(image: tf.Tensor, size: tuple[int, int]) -> tf.Tensor:
     return tf.cast(tf.clip_by_value(tf.round(pixels), 0, 255), tf.uint8)
 
 
-def fitted(contents: tf.Tensor, shape: tuple[int, int, int]) -> tf.Tensor:
+def fitted(
+    contents: tf.Tensor,
+    shape: tuple[int, int, int],
+    *,
+    background: Colour | None = None,
+    has_alpha: tf.Tensor | None = None,
+) -> tf.Tensor:
     """An encoded image as models take it: bytes -> uint8 of `shape`, [H, W, 1 or 3].
 
-    One channel is grey. Errors are those of `decoded`.
+    One channel is grey. What `has_alpha`, as image_kind tells, lies on the background;
+    TensorFlow finds no right alpha in all other images. Errors are those of `pixels`.
     """
+    if background is None or has_alpha is None:
+        image = pixels(contents)
+    else:
+        image = tf.cond(
+            has_alpha,
+            lambda: blended(_image(contents, channels=4), background),
+            lambda: pixels(contents),
+        )
+    return fit(image, shape)
+
+
+def with_alpha_blended(
+    contents: tf.Tensor,
+    opaque: Callable[[], tf.Tensor],
+    *,
+    channels: int,
+    background: Colour,
+) -> tf.Tensor:
+    """An image file that lies on the background where it has alpha.
+
+    Whether it has is found in the contents; `opaque` decodes those without. Both give
+    as many `channels`, 1 or 3.
+    """
+
+    def laid() -> tf.Tensor:
+        image = blended(_image(contents, channels=4), background)
+        return grey(image) if channels == 1 else image
+
+    return tf.cond(_has_alpha(contents), laid, opaque)
+
+
+def fit(image: tf.Tensor, shape: tuple[int, int, int]) -> tf.Tensor:
+    """Colours as models take them: uint8 [H, W, 3] -> uint8 of `shape`."""
     height, width, channels = shape
-    image = decoded(contents)
     return resized(image if channels == 3 else grey(image), (height, width))
 
 
@@ -77,6 +164,42 @@ def reason(error: Exception) -> str:
 
 def _image(contents: tf.Tensor, *, channels: int) -> tf.Tensor:
     return tf.io.decode_image(contents, channels=channels, expand_animations=False)
+
+
+# One call each: eager operations would take longer than the decoding.
+@tf.function(autograph=False, input_signature=_CONTENTS)
+def _without_alpha(contents: tf.Tensor) -> tf.Tensor:
+    with tf.device("/cpu:0"):
+        return pixels(contents)
+
+
+@tf.function(autograph=False, input_signature=_CONTENTS)
+def _with_alpha(contents: tf.Tensor) -> tf.Tensor:
+    with tf.device("/cpu:0"):
+        return _image(contents, channels=4)
+
+
+def _picture(contents: bytes) -> np.ndarray:
+    picture: np.ndarray = _without_alpha(tf.constant(contents)).numpy()
+    return picture
+
+
+def _refused(message: str) -> tf.errors.InvalidArgumentError:
+    return tf.errors.InvalidArgumentError(None, None, message)
+
+
+def _has_alpha(contents: tf.Tensor) -> tf.Tensor:
+    """As image_kind.has_alpha, but for what comes after a large colour profile."""
+
+    def of_png() -> tf.Tensor:
+        kind = tf.io.decode_raw(contents, tf.uint8, fixed_length=_HEADER_BYTES + 1)[25]
+        before = tf.strings.substr(contents, 0, _LARGEST_PROFILE)
+        before = tf.strings.regex_replace(before, r"IDAT\C*", "")
+        has_colour = tf.strings.regex_full_match(before, r"\C*tRNS\C*")
+        return (kind == 4) | (kind == 6) | has_colour
+
+    is_png = tf.strings.substr(contents, 0, 4) == b"\x89PNG"
+    return tf.cond(is_png, of_png, lambda: _is_webp_with_alpha(contents))
 
 
 def _is_webp_with_alpha(contents: tf.Tensor) -> tf.Tensor:

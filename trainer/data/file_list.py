@@ -3,7 +3,7 @@
 One JSON object a line, such as
 
     {"path": "train/cat/1.png", "bytes": 8123, "sha256": "9f86...", "class": "cat",
-     "state": "example", "changed_nsec": 1760000000123456789}
+     "state": "example", "background": "opaque", "changed_nsec": 1760000000123456789}
 
 but on one line. Line i, counted from 0, is the file of id i for as long as the list is
 kept: lines may be appended and their states change, but none is taken away or moved.
@@ -26,7 +26,7 @@ import tqdm
 from etils import epath
 
 from trainer import files, json_text, seal
-from trainer.data.decode import decoded, reason
+from trainer.data.decode import opened, reason
 from trainer.data.examples import DataError
 from trainer.data.signature import signature
 
@@ -37,6 +37,9 @@ EXAMPLE = "example"
 GONE = "gone"
 OVERWRITTEN = "overwritten with another content since it was listed"
 _DAMAGED = "damaged: "
+
+# What is behind an image without transparent pixels: nothing is.
+OPAQUE = "opaque"
 
 # Of a local disk as many as decode, of a bucket as many as hide its latency.
 _READERS = 4 * (os.cpu_count() or 1)
@@ -57,6 +60,9 @@ class ListedFile:
     state: str  # EXAMPLE, or what keeps it from being one
     # By the clock of whoever keeps it; None in a list of an earlier version.
     changed_nsec: int | None = None
+    # OPAQUE, or what its transparent pixels lie on, as data.background_name has it;
+    # "" in a list of an earlier version, where it is not known whether it has any.
+    background: str
 
     @property
     def is_damaged(self) -> bool:
@@ -70,22 +76,22 @@ def list_path(folder: epath.Path, split: str) -> epath.Path:
 
 
 def new_list(
-    root: str, classes: Mapping[str, str], *, split: str, may_go: bool = False
+    root: str,
+    classes: Mapping[str, str],
+    *,
+    split: str,
+    background: str,
+    may_go: bool = False,
 ) -> list[ListedFile]:
     """Reads every file of {path: class name} once, and lists them in their order.
 
     That order has nothing to do with names, folders or ages, so that any stretch of it
     is a fair sample; two files are in the same order whatever files are beside them.
-    Files that `may_go` are left out when they are not there any more.
+    Transparent pixels lie on the `background`. Files that `may_go` may be gone by now.
 
     Raises:
       DataError: a file cannot be read. A damaged image is listed as such.
     """
-    # One call each, which is faster than eager operations; traced here, not by threads.
-    with tf.device("/cpu:0"):
-        decode = tf.function(decoded, autograph=False).get_concrete_function(
-            tf.TensorSpec((), tf.string)
-        )
 
     def listed(path: str) -> ListedFile | None:
         whole = os.path.join(root, path)
@@ -95,12 +101,14 @@ def new_list(
             if may_go and _is_gone(error):
                 return None
             raise
+        state, behind = _looked_at(contents, background)
         return ListedFile(
             path=path,
             num_bytes=len(contents),
             sha256=hashlib.sha256(contents).hexdigest(),
             class_name=classes[path],
-            state=_state(contents, decode),
+            state=state,
+            background=behind,
             changed_nsec=changed_nsec,
         )
 
@@ -221,10 +229,11 @@ def _for_each(
         )
 
 
-def _contents(path: str) -> bytes:
+def _contents(path: str, num_bytes: int = -1) -> bytes:
+    """The first bytes of a file, or all."""
     try:
         with tf.io.gfile.GFile(path, "rb") as file:
-            contents: bytes = file.read()
+            contents: bytes = file.read(num_bytes)
     except tf.errors.OpError as error:
         raise _unreadable(path, error) from error
     return contents
@@ -250,12 +259,12 @@ def _is_gone(unread: DataError) -> bool:
     return isinstance(unread.__cause__, tf.errors.NotFoundError)
 
 
-def _state(contents: bytes, decode: Callable[[bytes], tf.Tensor]) -> str:
+def _looked_at(contents: bytes, background: str) -> tuple[str, str]:
+    """The state of a file, and what is behind it when images lie on a background."""
     try:
-        decode(tf.constant(contents))
+        return EXAMPLE, background if opened(contents)[1] else OPAQUE
     except tf.errors.InvalidArgumentError as error:
-        return _DAMAGED + reason(error)
-    return EXAMPLE
+        return _DAMAGED + reason(error), OPAQUE
 
 
 def _changed(path: str, now: str, kept_in: epath.Path) -> DataError:
@@ -277,6 +286,8 @@ def _text(line: ListedFile) -> str:
     }
     if line.changed_nsec is not None:
         fields["changed_nsec"] = line.changed_nsec
+    if line.background:
+        fields["background"] = line.background
     return json.dumps(fields, ensure_ascii=False)
 
 
@@ -289,4 +300,5 @@ def _listed(fields: dict[str, Any]) -> ListedFile:
         class_name=sys.intern(fields["class"]),
         state=sys.intern(fields["state"]),
         changed_nsec=int(fields["changed_nsec"]) if "changed_nsec" in fields else None,
+        background=sys.intern(fields.get("background", "")),
     )

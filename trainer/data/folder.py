@@ -11,9 +11,10 @@ from etils import epath
 
 from trainer.config import DataConfig
 from trainer.config.class_folders import EXTENSIONS
-from trainer.data import file_list, splits
+from trainer.data import file_list, splits, transparency
 from trainer.data.arrays import ArrayExamples
 from trainer.data.class_names import ordered
+from trainer.data.damage import check_damaged
 from trainer.data.description import describe
 from trainer.data.examples import DataError
 from trainer.data.file_list import EXAMPLE, ListedFile
@@ -63,6 +64,11 @@ class FolderSource:
         return sum(line.is_damaged for lines in self.listed.values() for line in lines)
 
     @property
+    def num_transparent(self) -> int:
+        """Images of the splits in use with transparent pixels."""
+        return transparency.count(map(self.lines, self.data.splits.values()))
+
+    @property
     def description(self) -> str:
         """One line on what was opened."""
         small = small_classes(self.data, self.listed.values())
@@ -71,6 +77,7 @@ class FolderSource:
             (self.num_others, "files of other kinds set aside"),
             (self.num_new, "files newer than the run left out"),
             (len(small), f"classes below {FEW} images: {_names(small)}"),
+            (self.num_transparent, transparency.note(self.data)),
         )
         return describe(
             self.data,
@@ -88,10 +95,16 @@ class FolderSource:
         return _whole(self.listed)
 
     def fingerprint(self, split: str, *, num_ids: int) -> str:
-        """SHA-256 of paths, classes and contents, of files that are gone too."""
+        """SHA-256 of paths, classes and contents, of files that are gone too.
+
+        And of what is behind transparent pixels, where anything is.
+        """
         digest = hashlib.sha256()
         for line in self.listed[split][:num_ids]:
-            digest.update(repr((line.path, line.class_name, line.sha256)).encode())
+            about = [line.path, line.class_name, line.sha256]
+            if transparency.is_blended(line):
+                about.append(line.background)
+            digest.update(repr(tuple(about)).encode())
         return digest.hexdigest()
 
     def read(self, split: str) -> ArrayExamples | FileExamples:
@@ -116,6 +129,8 @@ class FolderSource:
                 np.int32,
             ),
             ids=np.array([i for i, _ in chosen], np.int64),
+            has_alpha=np.array([transparency.is_blended(line) for _, line in chosen]),
+            background=self.data.background_colour,
         )
         if not self._fits_in_memory:
             return examples
@@ -128,6 +143,10 @@ class FolderSource:
     def paths(self, split: str) -> list[str]:
         """The files of the examples of `split`."""
         return [os.path.join(self.root, line.path) for _, line in self._chosen(split)]
+
+    def lines(self, split: str) -> list[ListedFile]:
+        """What the lists say of the examples of `split`."""
+        return [line for _, line in self._chosen(split)]
 
     def in_files(self) -> "FolderSource":
         """The same, with no examples in memory."""
@@ -204,8 +223,12 @@ def _kept_and_new(
         now = file_list.unchanged(data.path, lines, kept_in=paths[name])
         if now != lines and is_chief:
             file_list.write(paths[name], now)
+        kept[name] = now
+    kept = transparency.settle(data, data.path, kept, paths)
     new = {
-        name: file_list.new_list(data.path, found[name], split=name)
+        name: file_list.new_list(
+            data.path, found[name], split=name, background=data.background_name
+        )
         for name in names
         if name not in kept
     }
@@ -227,19 +250,6 @@ def _check_others(data: DataConfig, root: str, layout: Layout) -> None:
             f"be an image ({', '.join(EXTENSIONS)}), got another extension "
             f"({len(layout.others)} such files); remove or convert it, or set "
             "data.skip_corrupt = true to leave such files out"
-        )
-
-
-def check_damaged(
-    data: DataConfig, root: str, listed: Mapping[str, list[ListedFile]]
-) -> None:
-    """Refuses images that cannot be decoded, unless data.skip_corrupt."""
-    damaged = [line for lines in listed.values() for line in lines if line.is_damaged]
-    if damaged and not data.skip_corrupt:
-        raise DataError(
-            f"{os.path.join(root, damaged[0].path)} must be a JPEG, PNG or WebP image, "
-            f"got {damaged[0].state} ({len(damaged)} such files); mend or remove it, "
-            "or set data.skip_corrupt = true to leave such files out"
         )
 
 

@@ -11,11 +11,11 @@ from etils import epath
 
 from trainer import files
 from trainer.config import DataConfig
-from trainer.data import file_list, splits
+from trainer.data import file_list, splits, transparency
 from trainer.data.begun import KEPT
+from trainer.data.damage import check_damaged
 from trainer.data.examples import DataError
 from trainer.data.file_list import EXAMPLE, GONE, OVERWRITTEN, ListedFile
-from trainer.data.folder import check_damaged
 from trainer.data.layout import in_one_form, layout_of
 from trainer.data.unlabeled import parts
 
@@ -131,14 +131,16 @@ def admit(
     part, kept = parts(data, lists)[-1]
     name = part.splits[part.learned_from]
     path = file_list.list_path(kept, name)
-    lines = file_list.read(path) if files.is_there(path) else []
+    lines = _read(part, path) if files.is_there(path) else []
     # A disk that is not mounted has no images, and would take all of them with it.
     is_begun = any(line.state == EXAMPLE for line in lines)
     layout = layout_of(part, may_be_empty=not is_begun)
     found = layout.images.get(name, {})
     known = {line.path for line in lines}
     came = {file: found[file] for file in paths if file in found and file not in known}
-    new = file_list.new_list(part.path, came, split=name, may_go=True)
+    new = file_list.new_list(
+        part.path, came, split=name, background=part.background_name, may_go=True
+    )
     now = file_list.compared(part.path, [_as_found(line, found) for line in lines])
     continued = _continue(path, lines, [*now, *new])
     return [x for x in continued if x.path in paths or x.state == OVERWRITTEN]
@@ -155,17 +157,25 @@ def _grow(data: DataConfig, lists: epath.Path) -> str:
             "such file; run `python -m trainer soft-targets build` first"
         )
     found = images.get(name, {})
-    lines = file_list.read(path)
+    lines = _read(data, path)
     known = {line.path for line in lines}
     came = {file: kind for file, kind in found.items() if file not in known}
     if data.is_labeled:
         _check_classes(data, {line.class_name for line in lines}, set(came.values()))
-    new = file_list.new_list(data.path, came, split=name)
+    new = file_list.new_list(
+        data.path, came, split=name, background=data.background_name
+    )
     check_damaged(data, data.path, {name: new})
     now = [_as_found(line, found) for line in lines]
     continued = _continue(path, lines, [*now, *new])
     num_gone = sum(a != b for a, b in zip(lines, continued, strict=False))
     return f"{data.dataset}: {len(new)} files have come, {num_gone} are gone"
+
+
+def _read(data: DataConfig, path: epath.Path) -> list[ListedFile]:
+    """The list at `path`, whose images lie on data.background."""
+    kept, paths = {path.stem: file_list.read(path)}, {path.stem: path}
+    return transparency.settle(data, data.path, kept, paths)[path.stem]
 
 
 def _continue(

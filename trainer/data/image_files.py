@@ -10,6 +10,7 @@ from collections.abc import Callable
 import numpy as np
 import tensorflow as tf
 
+from trainer.config import Colour
 from trainer.data.arrays import steps_and_slots
 from trainer.data.decode import fitted, reason
 from trainer.data.examples import Batch, DataError, Share, num_evaluation_steps
@@ -32,6 +33,8 @@ class FileExamples:
     channels: int  # 3 colours, or 1 for grey
     labels: np.ndarray  # int32 [M]
     ids: np.ndarray  # int64 [M]
+    has_alpha: np.ndarray  # bool [M]: of those that lie on the background
+    background: Colour | None  # none is needed where no image has alpha
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -43,6 +46,7 @@ class FileExamples:
             paths=self.paths[kept],
             labels=self.labels[kept],
             ids=self.ids[kept],
+            has_alpha=self.has_alpha[kept],
         )
 
     def read(self, rows: np.ndarray) -> np.ndarray:
@@ -54,7 +58,8 @@ class FileExamples:
         paths = self.paths[rows]
         shape = (len(paths), self.image_size, self.image_size, self.channels)
         images = empty(shape, np.uint8)
-        dataset = tf.data.Dataset.from_tensor_slices(on_host(paths)).map(
+        files = (on_host(paths), on_host(self.has_alpha[rows]))
+        dataset = tf.data.Dataset.from_tensor_slices(files).map(
             self._image, num_parallel_calls=_DECODERS, deterministic=True
         )
         done = 0
@@ -118,10 +123,12 @@ class FileExamples:
 
     def _decoded(self, batches: tf.data.Dataset, share: Share) -> tf.data.Dataset:
         """Batches with images in the place of rows."""
-        paths = on_host(self.paths)
+        paths, has_alpha = on_host(self.paths), on_host(self.has_alpha)
 
         def decode(example: Batch) -> Batch:
-            return example | {"input": self._image(tf.gather(paths, example["input"]))}
+            row = example["input"]
+            image = self._image(tf.gather(paths, row), tf.gather(has_alpha, row))
+            return example | {"input": image}
 
         # Example by example, so that a batch is as quick as its mean file and not as
         # its slowest.
@@ -130,6 +137,11 @@ class FileExamples:
         )
         return examples.batch(share.per_replica_batch_size, drop_remainder=True)
 
-    def _image(self, path: tf.Tensor) -> tf.Tensor:
+    def _image(self, path: tf.Tensor, has_alpha: tf.Tensor) -> tf.Tensor:
         shape = (self.image_size, self.image_size, self.channels)
-        return fitted(tf.io.read_file(path), shape)
+        return fitted(
+            tf.io.read_file(path),
+            shape,
+            background=self.background if self.has_alpha.any() else None,
+            has_alpha=has_alpha,
+        )

@@ -48,6 +48,10 @@ class Source(Protocol):
     def whole_splits(self) -> splits.Whole:
         """The whole splits there are, and how many ids each has."""
 
+    @property
+    def num_transparent(self) -> int:
+        """Images with transparent pixels that lie on data.background."""
+
     def fingerprint(self, split: str, *, num_ids: int) -> str:
         """SHA-256 of what the first `num_ids` examples of a whole split are."""
 

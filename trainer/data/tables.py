@@ -39,6 +39,7 @@ class TableSource:
     data: DataConfig
     tables: Mapping[str, Table]  # of the whole splits in use
     class_names: tuple[str, ...]
+    num_transparent: int = 0  # rows are no images
 
     @property
     def input_shape(self) -> tuple[int]:

@@ -11,8 +11,8 @@ import tensorflow_datasets as tfds
 
 # Importing the bundled set makes TFDS know its name.
 import trainer.data.mnist_mini  # noqa: F401
-from trainer.config import DataConfig
-from trainer.data import splits
+from trainer.config import Colour, DataConfig
+from trainer.data import splits, tfds_alpha, transparency
 from trainer.data.arrays import ArrayExamples
 from trainer.data.decode import reason, resized
 from trainer.data.description import describe
@@ -20,6 +20,7 @@ from trainer.data.examples import Batch, DataError, Examples
 from trainer.data.host_memory import empty
 from trainer.data.record_files import RecordFiles
 from trainer.data.records import RecordExamples
+from trainer.data.tfds_alpha import NUM_LOOKED_AT
 from trainer.data.tfds_builder import prepared
 
 _READ_BATCH = 1024  # examples decoded at a time
@@ -38,6 +39,7 @@ class TfdsSource:
     class_names: tuple[str, ...]
     mean_and_variance: None = None  # images are normalised without the data's help
     input_dtype: str = "uint8"
+    num_transparent: int = 0  # of those that were looked at
 
     @functools.cached_property
     def num_examples(self) -> tuple[int, ...]:
@@ -53,6 +55,11 @@ class TfdsSource:
         return sum(self.num_examples) * int(np.prod(self.input_shape))
 
     @property
+    def background(self) -> Colour | None:
+        """What lies behind transparent pixels where some are; None drops alpha."""
+        return self.data.background_colour if self.num_transparent else None
+
+    @property
     def is_streamed(self) -> bool:
         """Whether they are too many to be kept in memory."""
         return self.num_bytes > self.data.memory_budget_bytes
@@ -60,6 +67,8 @@ class TfdsSource:
     @property
     def description(self) -> str:
         """One line on what was opened."""
+        looked_at = f"{self.num_transparent} of the first {NUM_LOOKED_AT} of each split"
+        note = f"{looked_at} {transparency.note(self.data)}"
         return describe(
             self.data,
             num_examples=self.num_examples,
@@ -67,6 +76,7 @@ class TfdsSource:
             input_shape=self.input_shape,
             num_bytes=self.num_bytes,
             pipeline="streamed" if self.is_streamed else "in memory",
+            notes=[note] if self.num_transparent else [],
         )
 
     @property
@@ -80,6 +90,8 @@ class TfdsSource:
         info = self.builder.info.splits[split]
         about = (self.builder.info.full_name, info.num_bytes, info.shard_lengths)
         digest = hashlib.sha256(repr((*about, num_ids)).encode())
+        if self.background is not None:
+            digest.update(self.data.background_name.encode())
         first = self.read(f"{split}[:{min(num_ids, _FINGERPRINTED)}]")
         pixels = first.read(np.arange(len(first)))
         digest.update(np.ascontiguousarray(pixels).tobytes())
@@ -115,7 +127,9 @@ def open_tfds(data: DataConfig) -> TfdsSource:
         class_names=tuple(builder.info.features[label_key].names) if label_key else (),
     )
     _check_files(source)
-    return source
+    names = splits.used(data, builder.info.splits)
+    count = tfds_alpha.num_transparent(builder, image_key, names)
+    return dataclasses.replace(source, num_transparent=count)
 
 
 def _read(source: TfdsSource, split: str) -> ArrayExamples:
@@ -209,8 +223,10 @@ class _TfdsFormat:
 
     def decode(self, record: tf.Tensor) -> Batch:
         keys = (self.source.image_key, self.source.label_key)
+        decoders = tfds_alpha.decoders(keys[0], self.source.background)
+        features = self._features(*keys)
         example = _example(
-            self.source, self._features(*keys).deserialize_example(record)
+            self.source, features.deserialize_example(record, decoders=decoders)
         )
         # The labels of a training split are not read before its images.
         label, last = example["label"], len(self.source.class_names) - 1
@@ -235,7 +251,10 @@ class _TfdsFormat:
 
 
 def _example(source: TfdsSource, features: dict[str, tf.Tensor]) -> Batch:
-    image = features[source.image_key]
+    feature = source.builder.info.features[source.image_key]
+    image = tfds_alpha.image(
+        features[source.image_key], feature, background=source.background
+    )
     size = source.data.image_size
     if size:
         image = resized(image, (size, size))
@@ -247,7 +266,10 @@ def _decoded(source: TfdsSource, split: str) -> Any:
     # One file at a time, so that the order is that of the ids.
     order = tfds.ReadConfig(interleave_cycle_length=1, try_autocache=False)
     dataset = source.builder.as_dataset(
-        split=split, read_config=order, shuffle_files=False
+        split=split,
+        read_config=order,
+        shuffle_files=False,
+        decoders=tfds_alpha.decoders(source.image_key, source.background),
     )
     dataset = dataset.map(
         functools.partial(_example, source), num_parallel_calls=tf.data.AUTOTUNE

@@ -75,8 +75,13 @@ def joined(labeled: Examples, unlabeled: Examples) -> Examples:
         np.concatenate([labeled.inputs, unlabeled.inputs], out=inputs)
         return ArrayExamples(inputs=inputs, labels=labels, ids=ids)
     if isinstance(labeled, FileExamples) and isinstance(unlabeled, FileExamples):
-        paths = np.concatenate([labeled.paths, unlabeled.paths])
-        return dataclasses.replace(labeled, paths=paths, labels=labels, ids=ids)
+        return dataclasses.replace(
+            labeled,
+            paths=np.concatenate([labeled.paths, unlabeled.paths]),
+            labels=labels,
+            ids=ids,
+            has_alpha=np.concatenate([labeled.has_alpha, unlabeled.has_alpha]),
+        )
     kinds = f"{type(labeled).__name__} and {type(unlabeled).__name__}"
     raise TypeError(f"examples must be both in memory or both in files, got {kinds}")
 

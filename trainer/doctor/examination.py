@@ -14,7 +14,7 @@ from trainer.doctor import disk, machine, ways
 from trainer.doctor.findings import Check
 from trainer.doctor.trainings import Trainings
 from trainer.soft_targets import BlankTargets
-from trainer.stages import trial
+from trainer.stages import suspicions, trial
 from trainer.stages.baseline import alone
 from trainer.stages.finetune import from_labels
 from trainer.stages.learner import Training
@@ -154,17 +154,21 @@ class Examination:
     def _splits(self) -> Iterator[str]:
         started = time.perf_counter()
         session = self._session
+        test = session.read(self._config.data.test_split)
         counts = [
             len(session.training),
             len(session.transfer),
             len(session.validation),
-            len(session.source.read(self._config.data.test_split)),
+            len(test),
         ]
         secs = time.perf_counter() - started
         yield (
             "{} examples train the teacher, {} the students, {} select, {} test; "
             "read in {:.1f} s".format(*counts, secs)
         )
+        found = suspicions.duplicates(session, test)
+        if found:
+            yield found
 
     def _build_teacher(self) -> Iterator[str]:
         for role, teacher in self._config.teachers.items():

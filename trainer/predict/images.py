@@ -2,6 +2,7 @@
 
 import collections
 import concurrent.futures
+import dataclasses
 import os
 from collections.abc import Callable, Iterator, Sequence
 
@@ -9,21 +10,35 @@ import numpy as np
 import tensorflow as tf
 
 from trainer import data
+from trainer.config import Colour
 
 # Of a local disk as many as decode, of a bucket as many as hide its latency.
 _READERS = 4 * (os.cpu_count() or 1)
 
-Read = np.ndarray | str  # the image, or why there is none
+
+@dataclasses.dataclass(frozen=True)
+class Image:
+    """An image as a model takes it."""
+
+    pixels: np.ndarray
+    is_transparent: bool  # some of it, which lies on the background
+
+
+Read = Image | str  # or why there is none
 
 
 def batches(
-    paths: Sequence[str], *, shape: tuple[int, int, int], batch_size: int
+    paths: Sequence[str],
+    *,
+    shape: tuple[int, int, int],
+    background: Colour | None,
+    batch_size: int,
 ) -> Iterator[list[tuple[str, Read]]]:
     """Each file with its image, uint8 of `shape`, in the order of the paths.
 
     In memory are two batches at a time.
     """
-    read = _reader(shape)
+    read = _reader(shape, background)
     ahead: collections.deque[list[concurrent.futures.Future[Read]]]
     ahead = collections.deque()
     begun = collections.deque[Sequence[str]]()
@@ -46,19 +61,22 @@ def _done(
     ]
 
 
-def _reader(shape: tuple[int, int, int]) -> Callable[[str], Read]:
+def _reader(
+    shape: tuple[int, int, int], background: Colour | None
+) -> Callable[[str], Read]:
     # One call each: eager operations would take longer than the decoding. Traced here,
     # or each thread would.
     with tf.device("/cpu:0"):
-        image_of = tf.function(
-            lambda path: data.fitted(tf.io.read_file(path), shape), autograph=False
-        ).get_concrete_function(tf.TensorSpec((), tf.string))
+        fit = tf.function(
+            lambda image: data.fit(image, shape), autograph=False
+        ).get_concrete_function(tf.TensorSpec((None, None, 3), tf.uint8))
 
     def read(path: str) -> Read:
         try:
-            image: np.ndarray = image_of(tf.constant(path)).numpy()
+            with tf.io.gfile.GFile(path, "rb") as file:
+                image, is_transparent = data.opened(file.read(), background=background)
         except tf.errors.OpError as error:
             return data.reason(error)
-        return image
+        return Image(fit(image).numpy(), is_transparent)
 
     return read

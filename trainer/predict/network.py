@@ -1,16 +1,21 @@
 """The model that answers, and the names of its classes. C = classes."""
 
 import dataclasses
+from typing import Any
 
 import keras
 from etils import epath
 
-from trainer import distribution, models, registry, report, workdir
+from trainer import data, distribution, models, registry, report, workdir
 from trainer.config import (
+    Colour,
     Config,
     ConfigError,
+    DataConfig,
     NoRun,
+    PredictConfig,
     SavedOptions,
+    colour_of,
     is_reference,
     reference,
 )
@@ -23,6 +28,7 @@ class Network:
     model: keras.Model
     class_names: tuple[str, ...]  # C
     input_shape: tuple[int, int, int]  # (H, W, channels) of an image
+    background: Colour | None  # behind transparent pixels; None drops alpha
 
 
 def opened(settings: Config | NoRun, path: epath.Path | None) -> Network:
@@ -40,7 +46,8 @@ def opened(settings: Config | NoRun, path: epath.Path | None) -> Network:
     if is_reference(model):
         return _of_registry(settings, names)
     if model:
-        return _of_file(settings.predict.saved, names)
+        behind = _of_the_run(settings, path) if path else DataConfig.background
+        return _of_file(settings.predict, settings.predict.saved, names, behind)
     if path is None or not isinstance(settings, Config):
         raise ConfigError(
             "--workdir must name the folder of a finished run, or predict.model a "
@@ -54,10 +61,17 @@ def _of_registry(settings: Config | NoRun, names: list[str] | None) -> Network:
     root = registry.root_of(settings.registry)
     file = registry.model_of(root, named)
     options = dataclasses.replace(settings.predict.saved, path=str(file))
-    return _of_file(options, names or registry.classes_of(root, named))
+    return _of_file(
+        settings.predict,
+        options,
+        names or registry.classes_of(root, named),
+        registry.background_of(file),
+    )
 
 
-def _of_file(options: SavedOptions, names: list[str] | None) -> Network:
+def _of_file(
+    section: PredictConfig, options: SavedOptions, names: list[str] | None, behind: Any
+) -> Network:
     model = models.alone(options, setting="predict.model")
     num_classes = model.output_shape[-1]
     if names is None:
@@ -70,19 +84,26 @@ def _of_file(options: SavedOptions, names: list[str] | None) -> Network:
             "file"
         )
     return Network(
-        model=model, class_names=tuple(names), input_shape=model.input_shape[1:]
+        model=model,
+        class_names=tuple(names),
+        input_shape=model.input_shape[1:],
+        background=colour_of(section.background or behind),
     )
+
+
+def _of_the_run(settings: Config | NoRun, path: epath.Path) -> Any:
+    """What the images lay on of which the run in the workdir `path` learned."""
+    # A run of another config may have been refused in its workdir since.
+    kept = data.kept_background(path / workdir.LISTS)
+    if kept or not isinstance(settings, Config):
+        return kept or DataConfig.background
+    return settings.data.background
 
 
 def _of_run(config: Config, path: epath.Path) -> Network:
     """As the run built and loaded it to evaluate it."""
     names, shape = report.read_classes(path)
-    if config.data.is_table or len(shape) != 3:
-        raise ConfigError(
-            f"predict takes images, got --workdir={path}, whose models take the rows "
-            f"of the table {config.data.dataset!r}; its predictions.npz holds the "
-            "answers to the test split"
-        )
+    height, width, channels = _image_shape(config, path, shape)
     options = config.student.options
     if isinstance(options, SavedOptions) and is_reference(options.path):
         file = registry.pinned(config, path)[options.path]
@@ -104,4 +125,25 @@ def _of_run(config: Config, path: epath.Path) -> Network:
         setting="what the student stage left",
         way_out="delete it and run `python -m trainer student` again",
     )
-    return Network(model=model, class_names=tuple(names), input_shape=shape)
+    return Network(
+        model=model,
+        class_names=tuple(names),
+        input_shape=(height, width, channels),
+        background=colour_of(config.predict.background or _of_the_run(config, path)),
+    )
+
+
+def _image_shape(
+    config: Config, path: epath.Path, shape: tuple[int, ...]
+) -> tuple[int, ...]:
+    """The shape that a run's models take, which must be that of an image."""
+    if config.data.is_table or len(shape) != 3:
+        takes = f"the rows of the table {config.data.dataset!r}"
+    elif shape[-1] not in (1, 3):
+        takes = f"images of {shape[-1]} channels"
+    else:
+        return shape
+    raise ConfigError(
+        f"predict takes images, got --workdir={path}, whose models take {takes}; its "
+        "predictions.npz holds the answers to the test split"
+    )

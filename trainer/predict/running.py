@@ -11,7 +11,14 @@ import tqdm
 from etils import epath
 
 from trainer import console, distribution, evaluate, files
-from trainer.config import Config, ConfigError, NoRun, PredictConfig, RuntimeConfig
+from trainer.config import (
+    Config,
+    ConfigError,
+    NoRun,
+    PredictConfig,
+    RuntimeConfig,
+    background_name,
+)
 from trainer.predict import answers, images, network, paths
 from trainer.verdict import CheckFailedError
 
@@ -68,21 +75,27 @@ def _answer(
 ) -> int:
     """Writes the answers to the files; how many of them could not be read."""
     predict = _compiled(opened, batch_size=batch_size, xla=xla)
-    num_unread = 0
+    num_unread = num_transparent = 0
     with _bar(len(listed)) as bar:
         for batch in images.batches(
-            listed, shape=opened.input_shape, batch_size=batch_size
+            listed,
+            shape=opened.input_shape,
+            background=opened.background,
+            batch_size=batch_size,
         ):
             for path, unread in batch:
                 if isinstance(unread, str):
                     _tell(paths.Skipped(path=path, reason=unread))
                     num_unread += 1
-            found = [(path, it) for path, it in batch if not isinstance(it, str)]
+            found = {path: it for path, it in batch if not isinstance(it, str)}
+            num_transparent += sum(it.is_transparent for it in found.values())
             if found:
-                named, pixels = zip(*found, strict=True)
-                logits = predict(np.stack(pixels))
-                table.write(named, evaluate.probabilities(logits))
+                logits = predict(np.stack([it.pixels for it in found.values()]))
+                table.write(list(found), evaluate.probabilities(logits))
             bar.update(len(batch))
+    if num_transparent:
+        behind = background_name(opened.background)
+        console.say(f"images with transparent pixels: {num_transparent:,} ({behind})")
     return num_unread
 
 

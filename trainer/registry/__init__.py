@@ -12,6 +12,7 @@ from trainer.registry.publishing import publishing
 from trainer.registry.revision import revision
 from trainer.registry.versions import (
     MODEL,
+    background_of,
     check_file,
     classes_of,
     model_of,
@@ -22,6 +23,7 @@ __all__ = [
     "MODEL",
     "Card",
     "answer",
+    "background_of",
     "check_file",
     "classes_of",
     "model_of",

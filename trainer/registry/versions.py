@@ -1,11 +1,12 @@
 """The versions that there are of a model, and the one that a reference means."""
 
 import json
+from typing import Any
 
 from etils import epath
 
 from trainer import files, folders, places, seal
-from trainer.config import LATEST, PROMOTED, ConfigError, Reference
+from trainer.config import LATEST, PROMOTED, ConfigError, Reference, value_before
 from trainer.registry import card, lease
 
 MODEL = "model.keras"
@@ -129,6 +130,17 @@ def classes_of(root: epath.Path, reference: Reference) -> list[str]:
       StorageError: its card is damaged.
     """
     return list(card.read(folder_of(root, reference))["classes"])
+
+
+def background_of(model: epath.Path) -> Any:
+    """The data.background with which the registered file `model` learned.
+
+    Raises:
+      StorageError: its card is damaged.
+    """
+    settings = card.read(model.parent)["config"].get("data") or {}
+    (before,) = value_before("data.background")
+    return settings.get("background", before)
 
 
 def check_file(folder: epath.Path, name: str) -> epath.Path:

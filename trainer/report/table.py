@@ -53,7 +53,10 @@ def comparison(results: dict[str, Any]) -> Comparison:
         columns = (METRICS[0], EXCLUDED, *METRICS[1:])
     header = ("model", "parameters", *(column for _, column, _, _ in columns))
     rows = [_row(name, models[name], columns) for name in model_names(results)]
-    notes = (_spreads(models), _excluded(models), _biases(models), *_times(models))
+    notes = (
+        *(_spreads(models), _excluded(models), _biases(models), *_times(models)),
+        str(results.get("duplicates", "")),
+    )
     return Comparison(
         header=(*header, "train examples/s"),
         rows=tuple(rows),

@@ -2,9 +2,9 @@
 
 from collections.abc import Callable
 
-from trainer import console
+from trainer import console, data
 from trainer.config import Config
-from trainer.stages import soft_targets
+from trainer.stages import soft_targets, suspicions
 from trainer.stages.baseline import baseline
 from trainer.stages.check import check
 from trainer.stages.crossval import crossval
@@ -70,8 +70,10 @@ def run(session: Session, names: tuple[str, ...], *, whole: bool) -> None:
     if set(names) - {"report", EXTEND, INFO}:
         sources = session.sources
         if session.workers.is_chief:
-            for source in sources:
-                console.say(source.description)
+            told = (data.duplicates(sources), *suspicions.other_backgrounds(session))
+            for line in (*(source.description for source in sources), *told):
+                if line:
+                    console.say(line)
     if whole:
         check(session)
     commands = STAGES | CACHE_ACTIONS | LEAVING | {"crossval": crossval}

@@ -9,7 +9,7 @@ import numpy as np
 import tensorflow as tf
 
 from trainer import data, events, files, folders, inference_times, seal, workdir
-from trainer.stages import predictions
+from trainer.stages import predictions, suspicions
 from trainer.stages.entries import Metrics, entry, gain
 from trainer.stages.outcomes import outcomes
 from trainer.stages.session import Session
@@ -24,6 +24,7 @@ def evaluate(session: Session) -> None:
     if session.workers.from_chief(is_done):
         return
     test = session.read(session.config.data.test_split)
+    duplicates = suspicions.duplicates(session, test)
     models: dict[str, Metrics] = {}
     logits: dict[str, np.ndarray] = {}
     for name, found in outcomes(session, test):
@@ -41,7 +42,7 @@ def evaluate(session: Session) -> None:
         for role, times in session.workers.from_chief(timed).items():
             models[role] |= times
     if session.workers.is_chief:
-        _write(session, test, models, logits)
+        _write(session, test, models, logits, duplicates)
 
 
 def _inference_times(session: Session, test: data.Examples) -> dict[str, Any]:
@@ -81,6 +82,7 @@ def _write(
     test: data.Examples,
     models: dict[str, Metrics],
     logits: dict[str, np.ndarray],
+    duplicates: str,
 ) -> None:
     session.hold.check()
     # A page of other results would make the run look finished.
@@ -106,5 +108,7 @@ def _write(
             if path.name == workdir.METRICS
         },
     }
+    if duplicates:
+        results["duplicates"] = duplicates
     # Last: it says that the stage is done.
     files.write_json(session.path / workdir.RESULTS, seal.sealed(results))

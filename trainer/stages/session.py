@@ -50,10 +50,7 @@ class Session:
 
     @functools.cached_property
     def sources(self) -> tuple[data.Source, ...]:
-        """The opened dataset, and the one of data.unlabeled where there is one.
-
-        The chief prepares and lists what has to be.
-        """
+        """The dataset and that of data.unlabeled; the chief lists what has to be."""
 
         def opened() -> tuple[data.Source, ...]:
             if self.config.distill.is_cached:
@@ -61,11 +58,15 @@ class Session:
                 caches = workdir.soft_targets_folder(self.path, self.config)
                 kept = caches / workdir.LISTS
                 data.take_over(self.config.data, kept, self.lists, are_own=False)
-            first, *others = data.open_sources(
-                self.config.data, self.lists, is_chief=self.workers.is_chief
-            )
+            section, is_chief = self.config.data, self.workers.is_chief
+            sources = data.open_sources(section, self.lists, is_chief=is_chief)
             has_begun = bool(workdir.kept(self.path))
-            return data.as_begun(first, self.lists, has_begun=has_begun), *others
+            return tuple(
+                data.as_begun(source, lists, has_begun=has_begun)
+                for source, (_, lists) in zip(
+                    sources, data.parts(section, self.lists), strict=True
+                )
+            )
 
         return self.workers.chief_first(opened)
 
@@ -111,7 +112,9 @@ class Session:
         unlabeled = self.config.data.unlabeled
         if unlabeled is None:
             return self.labeled
-        return data.joined(self.labeled, self._read(self.sources[1], unlabeled.split))
+        return data.joined(
+            self.labeled, self.read_from(self.sources[1], unlabeled.split)
+        )
 
     @functools.cached_property
     def validation(self) -> data.Examples:
@@ -124,9 +127,10 @@ class Session:
         Raises:
           DataError: they are not, or cannot be read.
         """
-        return self._read(self.source, split)
+        return self.read_from(self.source, split)
 
-    def _read(self, source: data.Source, split: str) -> data.Examples:
+    def read_from(self, source: data.Source, split: str) -> data.Examples:
+        """The examples of `split` of one of the sources, as `read` has them."""
         examples = source.read(split)
         digest = hashlib.sha256(repr(source.class_names).encode())
         for array in (examples.ids, examples.labels):

@@ -1,0 +1,77 @@
+"""Transparent pixels in sets of TensorFlow Datasets, which itself drops alpha.
+
+A set that was made of image files has them in its records as they were. Its first
+records tell whether some have transparent pixels. Of four channels that a set declares
+nobody knows that the last one is alpha: models see them all.
+"""
+
+import contextlib
+import itertools
+from collections.abc import Iterable, Iterator
+
+import tensorflow as tf
+import tensorflow_datasets as tfds
+from google.protobuf.message import DecodeError
+
+from trainer.config import Colour
+from trainer.data import image_kind
+from trainer.data.decode import opened, with_alpha_blended
+
+NUM_LOOKED_AT = 256  # records of each split
+
+
+def num_transparent(
+    builder: tfds.core.DatasetBuilder, key: str, names: Iterable[str]
+) -> int:
+    """How many of the first images of some splits have transparent pixels."""
+    if builder.info.features[key].shape[-1] not in (1, 3):
+        return 0
+    count = 0
+    # Damage is told where the images are read.
+    with contextlib.suppress(tf.errors.OpError, ValueError, IndexError, DecodeError):
+        for name in names:
+            for image in _first(builder, key, name):
+                count += image_kind.has_alpha(image) and opened(image)[1]
+    return count
+
+
+def decoders(key: str, background: Colour | None) -> dict[str, tfds.decode.Decoder]:
+    """For an image that is to lie on a background, which `image` decodes itself."""
+    return {} if background is None else {key: tfds.decode.SkipDecoding()}
+
+
+def image(
+    stored: tf.Tensor, feature: tfds.features.Image, *, background: Colour | None
+) -> tf.Tensor:
+    """The pixels of an image as the `decoders` leave it."""
+    if background is None:
+        return stored
+    found = with_alpha_blended(
+        stored,
+        lambda: feature.decode_example(stored),
+        channels=feature.shape[-1],
+        background=background,
+    )
+    found.set_shape(feature.shape)
+    return found
+
+
+def _first(builder: tfds.core.DatasetBuilder, key: str, name: str) -> Iterator[bytes]:
+    """The first images of a split, as they are stored."""
+    if builder.info.file_format is not tfds.core.FileFormat.TFRECORD:
+        found = builder.as_dataset(
+            split=name, decoders={key: tfds.decode.SkipDecoding()}, shuffle_files=False
+        )
+        for example in found.take(NUM_LOOKED_AT).as_numpy_iterator():
+            yield example[key]
+        return
+    paths = [str(path) for path in builder.info.splits[name].filepaths]
+    records = itertools.chain.from_iterable(
+        tf.data.TFRecordDataset(path).as_numpy_iterator() for path in paths
+    )
+    for record in itertools.islice(records, NUM_LOOKED_AT):
+        yield (
+            tf.train.Example.FromString(record)
+            .features.feature[key]
+            .bytes_list.value[0]
+        )

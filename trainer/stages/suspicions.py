@@ -1,0 +1,42 @@
+"""What may be wrong with a run's examples, and is told of them."""
+
+from collections.abc import Iterator
+
+from etils import epath
+
+from trainer import data, registry
+from trainer.config import background_name, colour_of
+from trainer.stages.session import Session
+
+
+def duplicates(session: Session, test: data.Examples) -> str:
+    """One line on examples that are in two splits, or under two labels."""
+
+    def read(source: data.Source, split: str) -> data.Examples:
+        section = session.config.data
+        if source is not session.source:
+            return session.read_from(source, split)
+        if split in (section.train_split, section.validation_split):
+            is_training = split == section.train_split
+            return session.training if is_training else session.validation
+        return test if split == section.test_split else session.read(split)
+
+    return data.duplicates(session.sources, read)
+
+
+def other_backgrounds(session: Session) -> Iterator[str]:
+    """A line on each registered model that learned with another background."""
+    shown = sum(source.num_transparent for source in session.sources)
+    own = session.config.data.background_name
+    references = session.config.references if shown else ()
+    # Not with the other workers: the chief alone tells.
+    known = registry.pinned(session.config, session.pins) if references else {}
+    for reference in references:
+        model = epath.Path(known[str(reference)])
+        before = background_name(colour_of(registry.background_of(model)))
+        if before != own:
+            yield (
+                f"{reference.setting} {str(reference)!r} learned with "
+                f"data.background {before}, and sees {shown:,} images with "
+                f"transparent pixels on {own} here"
+            )
