@@ -13,7 +13,8 @@ FLOORS = (
     {"__init__.py", "config/", "calibration.py", "class_bias.py", "cluster.py"}
     | {"console.py", "exit_codes.py", "files.py"}
     | {"memory.py", "noise.py", "vector.py", "verdict.py"},
-    {"folders.py", "locks.py", "rendezvous/", "termination.py", "workdir.py"},
+    {"class_names.py", "folders.py", "locks.py", "rendezvous/", "termination.py"}
+    | {"workdir.py"},
     {
         "attempts.py",
         "distribution.py",

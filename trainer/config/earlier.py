@@ -10,6 +10,8 @@ from typing import Any
 
 LATER: Mapping[str, Any] = {
     "data.transfer_split": "",
+    "teacher.members[].min_accuracy": 0.0,
+    "teacher.min_accuracy": 0.0,
 }
 
 

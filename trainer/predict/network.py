@@ -5,7 +5,7 @@ import dataclasses
 import keras
 from etils import epath
 
-from trainer import distribution, models, registry, report, workdir
+from trainer import distribution, files, models, registry, report, workdir
 from trainer.config import (
     Config,
     ConfigError,
@@ -28,8 +28,8 @@ class Network:
 def opened(settings: Config | NoRun, path: epath.Path | None) -> Network:
     """The student that the run in the workdir `path` selected, or predict.model.
 
-    The classes are the run's, or those of the registered model; else their names are
-    their numbers.
+    The classes are those that the model's own file says, else the run's; else their
+    names are their numbers.
 
     Raises:
       ConfigError: there is no model, it is none of images, or has other classes.
@@ -54,12 +54,14 @@ def _of_registry(settings: Config | NoRun, names: list[str] | None) -> Network:
     root = registry.root_of(settings.registry)
     file = registry.model_of(root, named)
     options = dataclasses.replace(settings.predict.saved, path=str(file))
-    return _of_file(options, names or registry.classes_of(root, named))
+    return _of_file(options, names)
 
 
 def _of_file(options: SavedOptions, names: list[str] | None) -> Network:
     model = models.alone(options, setting="predict.model")
     num_classes = model.output_shape[-1]
+    path = files.path_of(options.path, setting="predict.model")
+    names = registry.names_of_file(path) or names
     if names is None:
         names = [str(label) for label in range(num_classes)]
     if len(names) != num_classes:

@@ -13,8 +13,8 @@ from trainer.registry.revision import revision
 from trainer.registry.versions import (
     MODEL,
     check_file,
-    classes_of,
     model_of,
+    names_of_file,
     newest,
 )
 
@@ -23,8 +23,8 @@ __all__ = [
     "Card",
     "answer",
     "check_file",
-    "classes_of",
     "model_of",
+    "names_of_file",
     "newest",
     "pinned",
     "publishing",

@@ -4,7 +4,7 @@ import json
 
 from etils import epath
 
-from trainer import files, folders, json_text, places
+from trainer import class_names, files, folders, json_text, places
 from trainer.config import LATEST, PROMOTED, ConfigError, Reference
 from trainer.registry import card, lease
 
@@ -121,14 +121,22 @@ def model_of(root: epath.Path, reference: Reference) -> epath.Path:
     return check_file(folder_of(root, reference), MODEL)
 
 
-def classes_of(root: epath.Path, reference: Reference) -> list[str]:
-    """The names of the classes of the version that `reference` means now.
+def names_of_file(path: epath.Path) -> list[str] | None:
+    """The names of the classes of the model at `path`, also of a registered one.
+
+    None where nothing says them.
 
     Raises:
-      ConfigError: there is no such version.
-      StorageError: its card is damaged.
+      StorageError: what says them is damaged.
     """
-    return list(card.read(folder_of(root, reference))["classes"])
+    beside = class_names.read(path)
+    if beside is not None:
+        return beside
+    # Of a version both its folder, a SavedModel, and its model.keras may be meant.
+    for folder in (path, path.parent):
+        if folder.name.isdecimal() and files.is_there(folder / card.CARD):
+            return list(card.read(folder)["classes"])
+    return None
 
 
 def check_file(folder: epath.Path, name: str) -> epath.Path:

@@ -118,11 +118,9 @@ def _update(session: Session, training: Training) -> optimizers.Update:
     if training.weights and session.workers.from_chief(
         lambda: latest_position(folder).step == 0
     ):
-        models.load_weights(
-            training.model,
-            session.file(training.weights),
-            setting=f"{training.network}.weights",
-        )
+        setting = f"{training.network}.weights"
+        file = session.file(training.weights, setting=setting)
+        models.load_weights(training.model, file, setting=setting)
     # After the weights, since averages start from them.
     with session.strategy.scope():
         return optimizers.Update(

@@ -7,7 +7,7 @@ import keras
 import numpy as np
 from etils import epath
 
-from trainer import data, files, loop, profiler
+from trainer import class_names, data, files, loop, profiler
 from trainer.checkpoint import latest_position
 from trainer.config import RuntimeConfig
 from trainer.stages.journal import journal
@@ -41,25 +41,29 @@ def train(session: Session, training: Training) -> None:
         _run_loop(session, training, learner, run_steps)
     chief = session.workers.is_chief
     if chief:
-        _save_judged(training, learner, LAST)
+        _save_judged(session, training, learner, LAST)
     folder = training.folder / CHECKPOINTS
     best_step = session.workers.from_chief(lambda: latest_position(folder).best_step)
     learner.checkpoints.restore(best_step)
     if chief:
-        _save_judged(training, learner, FINISHED)
+        _save_judged(session, training, learner, FINISHED)
     # Others may read what the chief has written.
     session.workers.meet()
 
 
-def save_model(model: keras.Model, path: epath.Path) -> None:
-    """Writes `model` in Keras's format."""
+def save_model(session: Session, model: keras.Model, path: epath.Path) -> None:
+    """Writes `model` in Keras's format, and beside it the names of its classes."""
+    # First: the model is what says that a training has ended.
+    class_names.write(path, session.source.class_names)
     with files.atomic_path(path) as temporary:
         model.save(temporary)
 
 
-def _save_judged(training: Training, learner: Learner, name: str) -> None:
+def _save_judged(
+    session: Session, training: Training, learner: Learner, name: str
+) -> None:
     with learner.update.averaged():
-        save_model(training.model, training.folder / name)
+        save_model(session, training.model, training.folder / name)
 
 
 def _profiled(
