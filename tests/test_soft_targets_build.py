@@ -31,6 +31,7 @@ test_split = "test[:500]"
 model = "mlp"
 options.hidden_sizes = [16]
 weights = "{folder}/teacher.keras"
+min_accuracy = 0.0
 
 [student]
 model = "mlp"

@@ -36,11 +36,10 @@ def opened(settings: Config | NoRun, path: epath.Path | None) -> Network:
       ReportError: the run has not been evaluated.
     """
     model = settings.predict.model
-    names = report.read_classes(path)[0] if model and path else None
     if is_reference(model):
-        return _of_registry(settings, names)
+        return _of_registry(settings)
     if model:
-        return _of_file(settings.predict.saved, names)
+        return _of_file(settings.predict.saved, path)
     if path is None or not isinstance(settings, Config):
         raise ConfigError(
             "--workdir must name the folder of a finished run, or predict.model a "
@@ -49,19 +48,20 @@ def opened(settings: Config | NoRun, path: epath.Path | None) -> Network:
     return _of_run(settings, path)
 
 
-def _of_registry(settings: Config | NoRun, names: list[str] | None) -> Network:
+def _of_registry(settings: Config | NoRun) -> Network:
     named = reference(settings.predict.model, setting="predict.model")
     root = registry.root_of(settings.registry)
     file = registry.model_of(root, named)
     options = dataclasses.replace(settings.predict.saved, path=str(file))
-    return _of_file(options, names)
+    return _of_file(options, None)
 
 
-def _of_file(options: SavedOptions, names: list[str] | None) -> Network:
+def _of_file(options: SavedOptions, run: epath.Path | None) -> Network:
     model = models.alone(options, setting="predict.model")
     num_classes = model.output_shape[-1]
-    path = files.path_of(options.path, setting="predict.model")
-    names = registry.names_of_file(path) or names
+    names = registry.names_of_file(files.path_of(options.path, setting="predict.model"))
+    if names is None and run is not None:
+        names = report.read_classes(run)[0]
     if names is None:
         names = [str(label) for label in range(num_classes)]
     if len(names) != num_classes:
