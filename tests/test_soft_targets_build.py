@@ -306,7 +306,7 @@ def write_ensemble(config: pathlib.Path, folder: pathlib.Path) -> pathlib.Path:
     start, end = text.index("[teacher]"), text.index("[student]")
     members = [
         f'[[teacher.members]]\nmodel = "mlp"\noptions.hidden_sizes = [{size}]\n'
-        f'weights = "{path}"\n'
+        f'weights = "{path}"\nmin_accuracy = 0.0\n'
         for size, path in (
             (16, config.parent / "teacher.keras"),
             (12, folder / "other.keras"),

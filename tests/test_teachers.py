@@ -7,9 +7,10 @@ import numpy as np
 import pytest
 from etils import epath
 
+from tests.small_run import RUN
 from tests.test_saved_models import NUM_CLASSES, SIDE, build, network, write
 from trainer import class_names, registry
-from trainer.config import ConfigError, MlpOptions, TeacherConfig
+from trainer.config import ConfigError, MlpOptions, TeacherConfig, load
 from trainer.config.identity import differences
 from trainer.files import StorageError
 from trainer.stages.named import Models
@@ -142,3 +143,12 @@ def test_min_accuracy_makes_no_other_run():
 
     for before, after in zip(settings(None), settings(0.9), strict=True):
         assert differences(before, after) == []
+
+
+def test_min_accuracy_is_a_share(tmp_path):
+    path = tmp_path / "small.toml"
+    path.write_text(RUN)
+    assert load(str(path)).teachers["teacher"].min_accuracy is None
+    assert load(str(path), ["teacher.min_accuracy=1"]).teacher.min_accuracy == 1.0
+    with pytest.raises(ConfigError, match=r"teacher\.min_accuracy.*0 and 1.*1\.5"):
+        load(str(path), ["teacher.min_accuracy=1.5"])
