@@ -38,6 +38,7 @@ class Session:
     termination: Termination
     lists: epath.Path  # the folder of the lists of files that give them their ids
     pins: epath.Path  # the folder that says which registered models it began with
+    qualified: set[str] = dataclasses.field(init=False, default_factory=set)  # roles
 
     def beside(self, config: Config, path: epath.Path) -> "Session":
         """Another run in this process, on the same devices and workers."""
@@ -74,11 +75,6 @@ class Session:
     @functools.cached_property
     def _models(self) -> Models:
         return Models(self.config, self.pins, self.workers)
-
-    @functools.cached_property
-    def qualified(self) -> set[str]:
-        """The teachers that were found to know the classes."""
-        return set()
 
     @property
     def source(self) -> data.Source:
