@@ -42,9 +42,8 @@ class Session:
 
     def beside(self, config: Config, path: epath.Path) -> "Session":
         """Another run in this process, on the same devices and workers."""
-        lists = path / workdir.LISTS
         return dataclasses.replace(
-            self, config=config, path=path, lists=lists, pins=path
+            self, config=config, path=path, lists=path / workdir.LISTS, pins=path
         )
 
     @functools.cached_property
