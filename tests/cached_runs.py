@@ -40,6 +40,7 @@ test_split = "train[4100:4200]"
 model = "mlp"
 options.hidden_sizes = [12]
 weights = "{folder}/teacher.keras"
+min_accuracy = 0.0
 
 [student]
 model = "mlp"
@@ -60,11 +61,13 @@ MEMBERS = """[[teacher.members]]
 model = "mlp"
 options.hidden_sizes = [12]
 weights = "{folder}/teacher.keras"
+min_accuracy = 0.0
 
 [[teacher.members]]
 model = "mlp"
 options.hidden_sizes = [12]
 weights = "{folder}/other.keras"
+min_accuracy = 0.0
 weight = 3.0
 """
 

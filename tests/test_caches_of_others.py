@@ -56,6 +56,7 @@ soft_targets = "cached"
 model = "mlp"
 options.hidden_sizes = [4]
 weights = "{tmp_path}/teacher.keras"
+min_accuracy = 0.0
 
 """
     path.write_text(text.replace(trained, given))

@@ -53,7 +53,7 @@ def config(tmp_path_factory, tfds_dir):
     section = text[text.index("[teacher]") : text.index("[student]")]
     teacher = (
         f'[teacher]\nmodel = "mlp"\noptions = {{hidden_sizes = [8]}}\n'
-        f'weights = "{folder}/teacher.keras"\n\n'
+        f'weights = "{folder}/teacher.keras"\nmin_accuracy = 0.0\n\n'
     )
     path.write_text(text.replace(section, teacher) + SECTION)
     return path

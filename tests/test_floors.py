@@ -13,8 +13,8 @@ FLOORS = (
     {"__init__.py", "config/", "calibration.py", "class_bias.py", "cluster.py"}
     | {"console.py", "exit_codes.py", "files.py"}
     | {"memory.py", "noise.py", "seal.py", "vector.py", "verdict.py"},
-    {"folders.py", "lease.py", "locks.py", "rendezvous/", "termination.py"}
-    | {"workdir.py"},
+    {"folders.py", "lease.py", "locks.py", "model_classes.py", "rendezvous/"}
+    | {"termination.py", "workdir.py"},
     {
         "attempts.py",
         "distribution.py",

@@ -428,11 +428,14 @@ def test_cells_begin_with_models_of_their_own_and_agree_on_what_latest_is(
 
 def test_a_study_may_have_an_axis_of_registered_models(tmp_path, source):
     latest = "registry:digits@latest"
+    digits = card() | {"classes": [str(digit) for digit in range(10)]}
     versions_of = [
-        tmp_path / "digits" / str(publish(tmp_path, source)) for _ in range(2)
+        tmp_path / "digits" / str(publish(tmp_path, source, digits)) for _ in range(2)
     ]
     session = runs.session(config_with(tmp_path, latest), tmp_path / "study", None)
-    assert session.file(latest) == str(versions_of[1] / "model.keras")
+    assert session.file(latest, setting="student.weights") == str(
+        versions_of[1] / "model.keras"
+    )
     for i, folder in enumerate(versions_of, 1):
         weights = f"registry:digits@{i}"
         cell = Cell(
@@ -441,9 +444,9 @@ def test_a_study_may_have_an_axis_of_registered_models(tmp_path, source):
             config=config_with(tmp_path, latest, f"student.weights='{weights}'"),
             path=session.path / "cells" / str(i),
         )
-        assert process.opened(session, cell).file(weights) == str(
-            folder / "model.keras"
-        )
+        assert process.opened(session, cell).file(
+            weights, setting="student.weights"
+        ) == str(folder / "model.keras")
 
 
 def test_a_damaged_model_is_not_begun_with(tmp_path, source):

@@ -31,6 +31,7 @@ test_split = "test[:500]"
 model = "mlp"
 options.hidden_sizes = [16]
 weights = "{folder}/teacher.keras"
+min_accuracy = 0.0
 
 [student]
 model = "mlp"
@@ -307,7 +308,7 @@ def write_ensemble(config: pathlib.Path, folder: pathlib.Path) -> pathlib.Path:
     start, end = text.index("[teacher]"), text.index("[student]")
     members = [
         f'[[teacher.members]]\nmodel = "mlp"\noptions.hidden_sizes = [{size}]\n'
-        f'weights = "{path}"\n'
+        f'weights = "{path}"\nmin_accuracy = 0.0\n'
         for size, path in (
             (16, config.parent / "teacher.keras"),
             (12, folder / "other.keras"),

@@ -29,6 +29,7 @@ test_split = "test[50%:]"
 model = "mlp"
 options.hidden_sizes = [16]
 weights = "{root}/teacher.keras"
+min_accuracy = 0.0
 
 [student]
 model = "mlp"

@@ -38,6 +38,7 @@ dataset = "folder:{root}/inbox"
 model = "mlp"
 options.hidden_sizes = [16]
 weights = "{root}/teacher.keras"
+min_accuracy = 0.0
 
 [student]
 model = "mlp"

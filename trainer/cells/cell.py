@@ -18,6 +18,9 @@ from trainer.config import (
     resolved,
 )
 
+# Of a teacher that was trained, by whatever accuracy it reached.
+_TRAINED: dict[str, Any] = {"head": None, "train": None, "min_accuracy": 0.0}
+
 Network = TypeVar("Network", bound=TeacherConfig)
 
 
@@ -79,12 +82,10 @@ def _finished(network: Network, folder: epath.Path) -> Network:
         return network
     file, options = str(folder / workdir.FINISHED), network.options
     if not isinstance(options, SavedOptions):
-        return dataclasses.replace(network, weights=file, head=None, train=None)
+        return dataclasses.replace(network, weights=file, **_TRAINED)
     # What the study saves takes the images of the data, and gives logits.
     saved = SavedOptions(path=file, input="zero_to_255")
-    return dataclasses.replace(
-        network, options=saved, image_size=0, head=None, train=None
-    )
+    return dataclasses.replace(network, options=saved, image_size=0, **_TRAINED)
 
 
 def _cache_identity(config: Config) -> dict[str, Any]:

@@ -12,6 +12,8 @@ LATER: Mapping[str, Any] = {
     "data.background": "ignore",
     "data.transfer_split": "",
     "predict.background": "",
+    "teacher.members[].min_accuracy": 0.0,
+    "teacher.min_accuracy": 0.0,
 }
 
 

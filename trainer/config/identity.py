@@ -19,6 +19,9 @@ _MOVABLE = (
     "data.background",
 )
 
+# What a teacher must be able to do changes nothing of what it teaches.
+_JUDGED = re.compile(r"teacher(\.members\[\d+\])?\.min_accuracy")
+
 _NETWORK = re.compile(r"(?P<path>teacher|teacher\.members\[\d+\]|student)\.model")
 
 
@@ -63,6 +66,7 @@ def identity(
         path: value
         for path, value in flat.items()
         if not any(path == name or path.startswith(f"{name}.") for name in movable)
+        and not _JUDGED.fullmatch(path)
     }
 
 

@@ -244,7 +244,7 @@ def _value(hint: Any, value: object, path: str) -> Any:
             axis: _value(given, item, join(path, axis))
             for axis, item in axes(value, path).items()
         }
-    if origin is types.UnionType:
+    if origin in (types.UnionType, typing.Union):
         return _value(_one_of(typing.get_args(hint), value, path), value, path)
     if dataclasses.is_dataclass(hint):
         return _build(typing.cast(type, hint), value, path)

@@ -41,6 +41,9 @@ class TeacherConfig:
     seed: Seed = 0  # of its initial weights, its data order and its dropout
     head: TrainConfig | None = None  # of the last layer alone, before `train`
     train: TrainConfig | None = None  # of all layers; absent: the weights are final
+    # Share of the validation examples that a teacher without `train` must get right;
+    # absent: more than the largest class's, by three standard errors.
+    min_accuracy: Annotated[float, between(0, 1)] | None = None
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -19,6 +19,7 @@ from trainer.stages.baseline import alone
 from trainer.stages.finetune import from_labels
 from trainer.stages.learner import Training
 from trainer.stages.opening import open_session
+from trainer.stages.qualification import judged, measured
 from trainer.stages.session import Session
 from trainer.stages.soft_targets import caches
 from trainer.stages.soft_targets.plan import Building, costs
@@ -199,7 +200,10 @@ class Examination:
             )
             return
         take_weights(self._session, role, model)
-        yield "none: the teacher is used as it is"
+        logits = self._session.predictor(model, self._session.validation)()
+        found = measured(role, logits, self._session.validation.labels)
+        yield f"none: {found.text}"
+        yield from filter(None, [judged(found, self._config.teachers[role])])
 
     def _of_member(self, role: str, line: str) -> str:
         """The finding `line`, with the name of the member where there are several."""

@@ -1,5 +1,7 @@
 """What a built model must fulfil before hours are spent on it."""
 
+from typing import Any
+
 import keras
 import numpy as np
 import tensorflow as tf
@@ -7,6 +9,9 @@ from absl import logging
 
 from trainer.config import ConfigError
 from trainer.models.inputs import Inputs
+
+# Each class has its own answer from 0 to 1, and they need not sum to 1.
+SIGMOIDS = ("sigmoid", "hard_sigmoid", "hardsigmoid")
 
 
 def check(
@@ -19,6 +24,11 @@ def check(
     """
     output = answers(model, inputs.examples())
     _check_output(output, name, num_classes, setting)
+    if last_activation(model) in SIGMOIDS:
+        raise ConfigError(
+            f"{setting}.model {name!r} must give logits, got sigmoids; remove the last "
+            "activation"
+        )
     _check_layers(model, name, setting)
 
 
@@ -30,6 +40,21 @@ def answers(model: keras.Model, examples: np.ndarray) -> np.ndarray:
         lambda x: model(x, training=False), args=(tf.constant(examples),)
     )
     return np.asarray(strategy.experimental_local_results(results)[0])
+
+
+def last_activation(model: keras.Model) -> str:
+    """The name of the function that gives a model's output; "" where it is unknown."""
+    layer: Any = model
+    while isinstance(layer, keras.Model):
+        if isinstance(layer, keras.Sequential):
+            layer = layer.layers[-1]
+            continue
+        outputs = keras.tree.flatten(getattr(layer, "_outputs", None) or [])
+        if len(outputs) != 1:
+            return ""
+        layer = outputs[0]._keras_history.operation
+    name = getattr(getattr(layer, "activation", None), "__name__", "")
+    return str(name) or type(layer).__name__.lower()
 
 
 def _check_output(
@@ -57,6 +82,12 @@ def is_probabilities(output: np.ndarray) -> bool:
     """Whether no value is below 0 and all of an example sum to 1."""
     sums = output.sum(axis=-1)
     return bool((output >= 0).all() and np.allclose(sums, 1, atol=1e-2))
+
+
+def is_sigmoids(output: np.ndarray) -> bool:
+    """Whether all values are from 0 to 1, and those of an example do not sum to 1."""
+    within = bool(((output >= 0) & (output <= 1)).all())
+    return within and not is_probabilities(output)
 
 
 def _check_layers(model: keras.Model, name: str, setting: str) -> None:

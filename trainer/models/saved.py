@@ -11,7 +11,13 @@ from google.protobuf.message import DecodeError
 
 from trainer import files, places
 from trainer.config import ConfigError, SavedOptions
-from trainer.models.checks import answers, is_probabilities
+from trainer.models.checks import (
+    SIGMOIDS,
+    answers,
+    is_probabilities,
+    is_sigmoids,
+    last_activation,
+)
 from trainer.models.inputs import Inputs, resized, to_uint8
 from trainer.models.preprocessing import PREPROCESSING, three_channels
 from trainer.models.weights import DAMAGE, check_archive, check_told
@@ -48,7 +54,7 @@ def saved_model(
     logits = _logits(results[0], options.output)
     [source] = keras.utils.get_source_inputs(start)
     model = keras.Model(source, logits, name="saved")
-    _check_output(model, options, inputs, f"{setting}.options.output")
+    _check_output(saved, model, options, inputs, f"{setting}.options.output")
     return model
 
 
@@ -81,7 +87,7 @@ def alone(options: SavedOptions, *, setting: str) -> keras.Model:
             "another file"
         )
     model = keras.Model(image, _logits(results[0], options.output), name="saved")
-    _check_output(model, options, inputs, f"{setting}_output")
+    _check_output(saved, model, options, inputs, f"{setting}_output")
     return model
 
 
@@ -177,11 +183,26 @@ def _logits(result: keras.KerasTensor, output: str) -> keras.KerasTensor:
 
 
 def _check_output(
-    model: keras.Model, options: SavedOptions, inputs: Inputs, output_setting: str
+    saved: Saved,
+    model: keras.Model,
+    options: SavedOptions,
+    inputs: Inputs,
+    output_setting: str,
 ) -> None:
     output = answers(model, inputs.examples())
     logarithms = options.output == "probabilities"
-    if is_probabilities(np.exp(output) if logarithms else output) != logarithms:
+    given = np.exp(output) if logarithms else output
+    last = last_activation(saved) if isinstance(saved, keras.Model) else ""
+    if last in SIGMOIDS or (
+        # The layers of a SavedModel cannot be seen.
+        not options.is_keras_file and is_sigmoids(given)
+    ):
+        raise ConfigError(
+            f"{output_setting} must be of one softmax over the classes, got "
+            f"{options.path!r}, whose outputs are sigmoids (from 0 to 1, and not 1 in "
+            "all); save it without its last activation, and set it to 'logits'"
+        )
+    if (last == "softmax" or is_probabilities(given)) != logarithms:
         actual = "logits" if logarithms else "probabilities"
         raise ConfigError(
             f"{output_setting} must say what {options.path!r} gives, got "

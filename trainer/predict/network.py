@@ -6,7 +6,7 @@ from typing import Any
 import keras
 from etils import epath
 
-from trainer import data, distribution, models, registry, report, workdir
+from trainer import data, distribution, files, models, registry, report, workdir
 from trainer.config import (
     Colour,
     Config,
@@ -34,20 +34,19 @@ class Network:
 def opened(settings: Config | NoRun, path: epath.Path | None) -> Network:
     """The student that the run in the workdir `path` selected, or predict.model.
 
-    The classes are the run's, or those of the registered model; else their names are
-    their numbers.
+    The classes are those that the model's own file says, else the run's; else their
+    names are their numbers.
 
     Raises:
       ConfigError: there is no model, it is none of images, or has other classes.
       ReportError: the run has not been evaluated.
     """
     model = settings.predict.model
-    names = report.read_classes(path)[0] if model and path else None
     if is_reference(model):
-        return _of_registry(settings, names)
+        return _of_registry(settings)
     if model:
         behind = _of_the_run(settings, path) if path else DataConfig.background
-        return _of_file(settings.predict, settings.predict.saved, names, behind)
+        return _of_file(settings.predict, settings.predict.saved, path, behind)
     if path is None or not isinstance(settings, Config):
         raise ConfigError(
             "--workdir must name the folder of a finished run, or predict.model a "
@@ -56,24 +55,22 @@ def opened(settings: Config | NoRun, path: epath.Path | None) -> Network:
     return _of_run(settings, path)
 
 
-def _of_registry(settings: Config | NoRun, names: list[str] | None) -> Network:
+def _of_registry(settings: Config | NoRun) -> Network:
     named = reference(settings.predict.model, setting="predict.model")
     root = registry.root_of(settings.registry)
     file = registry.model_of(root, named)
     options = dataclasses.replace(settings.predict.saved, path=str(file))
-    return _of_file(
-        settings.predict,
-        options,
-        names or registry.classes_of(root, named),
-        registry.background_of(file),
-    )
+    return _of_file(settings.predict, options, None, registry.background_of(file))
 
 
 def _of_file(
-    section: PredictConfig, options: SavedOptions, names: list[str] | None, behind: Any
+    section: PredictConfig, options: SavedOptions, run: epath.Path | None, behind: Any
 ) -> Network:
     model = models.alone(options, setting="predict.model")
     num_classes = model.output_shape[-1]
+    names = registry.names_of_file(files.path_of(options.path, setting="predict.model"))
+    if names is None and run is not None:
+        names = report.read_classes(run)[0]
     if names is None:
         names = [str(label) for label in range(num_classes)]
     if len(names) != num_classes:

@@ -14,8 +14,8 @@ from trainer.registry.versions import (
     MODEL,
     background_of,
     check_file,
-    classes_of,
     model_of,
+    names_of_file,
     newest,
 )
 
@@ -25,8 +25,8 @@ __all__ = [
     "answer",
     "background_of",
     "check_file",
-    "classes_of",
     "model_of",
+    "names_of_file",
     "newest",
     "pinned",
     "publishing",

@@ -5,7 +5,7 @@ from typing import Any
 
 from etils import epath
 
-from trainer import files, folders, places, seal
+from trainer import files, folders, model_classes, places, seal
 from trainer.config import LATEST, PROMOTED, ConfigError, Reference, value_before
 from trainer.registry import card, lease
 
@@ -122,14 +122,22 @@ def model_of(root: epath.Path, reference: Reference) -> epath.Path:
     return check_file(folder_of(root, reference), MODEL)
 
 
-def classes_of(root: epath.Path, reference: Reference) -> list[str]:
-    """The names of the classes of the version that `reference` means now.
+def names_of_file(path: epath.Path) -> list[str] | None:
+    """The names of the classes of the model at `path`, also of a registered one.
+
+    None where nothing says them.
 
     Raises:
-      ConfigError: there is no such version.
-      StorageError: its card is damaged.
+      StorageError: what says them is damaged.
     """
-    return list(card.read(folder_of(root, reference))["classes"])
+    beside = model_classes.read(path)
+    if beside is not None:
+        return beside
+    # Of a version both its folder, a SavedModel, and its model.keras may be meant.
+    for folder in (path, path.parent):
+        if folder.name.isdecimal() and files.is_there(folder / card.CARD):
+            return list(card.read(folder)["classes"])
+    return None
 
 
 def background_of(model: epath.Path) -> Any:

@@ -54,8 +54,8 @@ def comparison(results: dict[str, Any]) -> Comparison:
     header = ("model", "parameters", *(column for _, column, _, _ in columns))
     rows = [_row(name, models[name], columns) for name in model_names(results)]
     notes = (
-        *(_spreads(models), _excluded(models), _biases(models), *_times(models)),
-        str(results.get("duplicates", "")),
+        *(_validated(results), _spreads(models), _excluded(models), _biases(models)),
+        *(*_times(models), str(results.get("duplicates", ""))),
     )
     return Comparison(
         header=(*header, "train examples/s"),
@@ -100,6 +100,14 @@ def value(
     if factor == 1 and digits < 2 and float(mean).is_integer():
         return f"{mean:.0f}"
     return f"{factor * mean:.{digits}f}"
+
+
+def _validated(results: dict[str, Any]) -> str:
+    return "; ".join(
+        f"{each['role']} is used as it is: {100 * each['accuracy']:.2f} % accuracy on "
+        f"{each['examples']:,} validation examples"
+        for each in results.get("teacher_validation", ())
+    )
 
 
 def _spreads(models: dict[str, Any]) -> str:

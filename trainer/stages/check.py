@@ -23,7 +23,7 @@ def check(session: Session) -> None:
         check_saving(session, network)
     student = session.build("student", config.seeds[0])
     if config.student.weights:
-        weights = session.file(config.student.weights)
+        weights = session.file(config.student.weights, setting="student.weights")
         models.load_weights(student, weights, setting="student.weights")
     for setting, section in config.trainings.items():
         examples = session.transfer

@@ -12,6 +12,7 @@ from trainer import data, events, files, folders, inference_times, seal, workdir
 from trainer.stages import predictions, suspicions
 from trainer.stages.entries import Metrics, entry, gain
 from trainer.stages.outcomes import outcomes
+from trainer.stages.qualification import qualifications
 from trainer.stages.session import Session
 
 
@@ -77,6 +78,12 @@ def _inference_times(session: Session, test: data.Examples) -> dict[str, Any]:
     }
 
 
+def _as_they_are(session: Session) -> Metrics:
+    """How well the teachers without training did on the validation split."""
+    found = [dataclasses.asdict(each) for each in qualifications(session)]
+    return {"teacher_validation": found} if found else {}
+
+
 def _write(
     session: Session,
     test: data.Examples,
@@ -93,6 +100,7 @@ def _write(
     results = {
         "name": session.config.name,
         "models": models,
+        **_as_they_are(session),
         "gain": {"errors": gain(models["student"], models["baseline"])},
         "evaluate": dataclasses.asdict(session.config.evaluate),
         "files": {

@@ -9,7 +9,7 @@ import keras
 import numpy as np
 from etils import epath
 
-from trainer import data, files, folders, seal, workdir
+from trainer import data, files, folders, model_classes, seal, workdir
 from trainer import export as formats
 from trainer.config import ConfigError
 from trainer.report import exported as tables
@@ -40,7 +40,7 @@ def export(session: Session) -> None:
     own = formats.answers(found.model)
     written = {"model": (own, 0)}
     for name in section.formats:
-        written[name] = _write(session, found.model, name, folder)
+        written[name] = _write(session, found.model, name, _path(name, folder))
     test = session.read(session.config.data.test_split)
     measured = formats.measured(own, written, test)
     problems = formats.judged(measured, section=section)
@@ -77,13 +77,13 @@ def _check_lite(session: Session, names: Sequence[str]) -> None:
 
 
 def _write(
-    session: Session, model: keras.Model, name: str, folder: epath.Path
+    session: Session, model: keras.Model, name: str, path: epath.Path
 ) -> tuple[formats.Answer, int]:
     """Writes one format, and gives the answers of what was read back, and its bytes."""
+    model_classes.write(path, session.source.class_names)
     if name == "saved_model":
-        return _saved_model(session, model, folder / name)
+        return _saved_model(session, model, path)
     if name == "keras":
-        path = folder / workdir.FINISHED
         with files.atomic_path(path) as temporary:
             model.save(temporary)
         with files.local_copy(path) as local:
@@ -91,11 +91,18 @@ def _write(
         return formats.answers(again), files.num_bytes(path)
     calibration = _calibration(session) if name == "tflite_int8" else np.empty(0)
     content = formats.converted(model, name, calibration=calibration)
-    path = folder / f"{name.removeprefix('tflite_')}.tflite"
     with files.atomic_path(path) as temporary:
         temporary.write_bytes(content)
     with files.reached(path):
         return formats.interpreted(path.read_bytes()), files.num_bytes(path)
+
+
+def _path(name: str, folder: epath.Path) -> epath.Path:
+    """Where the model is written in the format `name`."""
+    if name == "keras":
+        return folder / workdir.FINISHED
+    is_lite = name.startswith("tflite_")
+    return folder / (f"{name.removeprefix('tflite_')}.tflite" if is_lite else name)
 
 
 def _saved_model(

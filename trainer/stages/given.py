@@ -20,7 +20,7 @@ def load(session: Session, model: keras.Model, name: str, *, setting: str) -> No
     Raises:
       ConfigError: the file cannot be used, or is not the one that the run began with.
     """
-    path = session.file(name)
+    path = session.file(name, setting=setting)
     models.load_weights(model, path, setting=setting)
     if not path.endswith(".weights.h5"):
         return

@@ -118,12 +118,8 @@ def start(session: Session, training: Training) -> Learner:
 
 def _update(session: Session, training: Training, *, is_new: bool) -> optimizers.Update:
     if training.weights and is_new:
-        given.load(
-            session,
-            training.model,
-            training.weights,
-            setting=f"{training.network}.weights",
-        )
+        setting = f"{training.network}.weights"
+        given.load(session, training.model, training.weights, setting=setting)
     # After the weights, since averages start from them.
     with session.strategy.scope():
         return optimizers.Update(

@@ -11,7 +11,7 @@ import numpy as np
 import tensorflow as tf
 from etils import epath
 
-from trainer import data, distribution, evaluate, models, registry, workdir
+from trainer import data, distribution, evaluate, models, workdir
 from trainer.config import (
     Config,
     ConfigError,
@@ -20,10 +20,10 @@ from trainer.config import (
     StudentConfig,
     TeacherConfig,
     identity,
-    is_reference,
     resolved,
 )
 from trainer.hold import FREE, Hold
+from trainer.stages.named import Models
 from trainer.termination import Termination
 from trainer.workers import Workers
 
@@ -40,12 +40,12 @@ class Session:
     lists: epath.Path  # the folder of the lists of files that give them their ids
     pins: epath.Path  # the folder that says which registered models it began with
     hold: Hold = FREE  # of the workdir, where the chief trains there
+    qualified: set[str] = dataclasses.field(init=False, default_factory=set)  # roles
 
     def beside(self, config: Config, path: epath.Path) -> "Session":
         """Another run in this process, on the same devices and workers."""
-        lists = path / workdir.LISTS
         return dataclasses.replace(
-            self, config=config, path=path, lists=lists, pins=path
+            self, config=config, path=path, lists=path / workdir.LISTS, pins=path
         )
 
     @functools.cached_property
@@ -70,15 +70,13 @@ class Session:
 
         return self.workers.chief_first(opened)
 
-    def file(self, name: str) -> str:
-        """The path of a model that a setting names, also of a registered one."""
-        return self._registered[name] if is_reference(name) else name
+    def file(self, name: str, *, setting: str) -> str:
+        """The path of a model of the data's classes that `setting` names."""
+        return self._models.file(name, self.source.class_names, setting=setting)
 
     @functools.cached_property
-    def _registered(self) -> dict[str, str]:
-        """The files that the config's references stand for, the same on all workers."""
-        find = functools.partial(registry.pinned, self.config, self.pins)
-        return dict(self.workers.from_chief(find))
+    def _models(self) -> Models:
+        return Models(self.config, self.pins, self.workers)
 
     @property
     def source(self) -> data.Source:
@@ -158,9 +156,12 @@ class Session:
     @functools.cached_property
     def teacher_validation_logits(self) -> np.ndarray:
         """The teacher's answers to the validation images: float32 [M, C]."""
-        return self.together(
-            [self.predictor(teacher, self.validation)() for teacher in self.teachers]
-        )
+        return self.together(self.teachers_validation_logits)
+
+    @functools.cached_property
+    def teachers_validation_logits(self) -> list[np.ndarray]:
+        """Those of the teacher, or of each member of an ensemble in order: [M, C]."""
+        return [self.predictor(model, self.validation)() for model in self.teachers]
 
     def together(self, logits: Sequence[np.ndarray]) -> np.ndarray:
         """What the teacher says at T = 1, of the logits of its networks: [M, C]."""
@@ -198,9 +199,12 @@ class Session:
     ) -> keras.Model:
         """The same model, in this process alone and on one device."""
         section = self._section(role)
+        setting = role if role in self.config.teachers else "student"
         options = section.options
         if isinstance(options, SavedOptions):
-            options = dataclasses.replace(options, path=self.file(options.path))
+            options = dataclasses.replace(
+                options, path=self.file(options.path, setting=f"{setting}.options.path")
+            )
         return models.build(
             section.model,
             options,
@@ -208,7 +212,7 @@ class Session:
             num_classes=len(self.source.class_names),
             seed=seed,
             precision=precision or self.precision(role),
-            setting=role if role in self.config.teachers else "student",
+            setting=setting,
         )
 
     def inputs(self, role: str) -> models.Inputs:

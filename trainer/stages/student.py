@@ -12,6 +12,7 @@ from trainer.config import EnsembleConfig
 from trainer.stages import training
 from trainer.stages.check import check_pairs
 from trainer.stages.learner import Follow, Training
+from trainer.stages.qualification import qualify
 from trainer.stages.session import Session
 from trainer.stages.soft_targets import caches
 
@@ -42,10 +43,12 @@ def lessons(session: Session) -> Callable[[int], Training]:
     The teachers are live or have answered on disk, as the config says.
 
     Raises:
-      ConfigError: the teachers are not there, or mixed pairs are split.
+      ConfigError: the teachers are not there, or know too little, or mixed pairs are
+        split.
       SoftTargetsError: a cache is not there, or not for this run, or damaged.
     """
     check_pairs(session)
+    qualify(session)
     taught_by = caches.opened(session) if session.config.distill.is_cached else None
 
     def taught(seed: int) -> Training:

@@ -6,15 +6,21 @@ from trainer import core, data, models
 from trainer.config import TrainConfig
 from trainer.stages import given, training
 from trainer.stages.learner import Training
+from trainer.stages.qualification import qualify
 from trainer.stages.saving import check_saving
 from trainer.stages.session import Session
 from trainer.workdir import FINISHED, LAST
 
 
 def teacher(session: Session) -> None:
-    """Writes model.keras of the teacher, or of each member, unless it is there."""
-    for role in session.config.teachers:
-        _finish(session, role)
+    """Writes model.keras of the teacher, or of each member, unless it is there.
+
+    Raises:
+      ConfigError: one that is used as it is does not know the classes.
+    """
+    taken = [_finish(session, role) for role in session.config.teachers]
+    if any(taken):
+        qualify(session)
 
 
 def take_weights(session: Session, role: str, model: keras.Model) -> None:
@@ -60,11 +66,12 @@ def head_role(role: str) -> str:
     return role.replace("teacher", "teacher_head", 1)
 
 
-def _finish(session: Session, role: str) -> None:
+def _finish(session: Session, role: str) -> bool:
+    """Whether weights were taken as they are, and now."""
     section = session.config.teachers[role]
     folder = session.folder(role, section.seed)
     if training.is_finished(session, folder):
-        return
+        return False
     check_saving(session, role)
     weights = section.weights
     if section.head:
@@ -74,12 +81,13 @@ def _finish(session: Session, role: str) -> None:
         training.train(
             session, supervised(session, role, model, section.train, weights)
         )
-        return
+        return False
     take_weights(session, role, model)
     if session.workers.is_chief:
         for name in (LAST, FINISHED):
             training.save_model(session, model, folder / name)
     session.workers.meet()
+    return not section.head
 
 
 def _train_head(session: Session, role: str, section: TrainConfig) -> str:

@@ -6,7 +6,7 @@ import keras
 import numpy as np
 from etils import epath
 
-from trainer import data, files, loop, profiler
+from trainer import data, files, loop, model_classes, profiler
 from trainer.checkpoint import latest_position
 from trainer.config import RuntimeConfig
 from trainer.stages.journal import journal
@@ -50,7 +50,10 @@ def train(session: Session, training: Training) -> None:
 
 
 def save_model(session: Session, model: keras.Model, path: epath.Path) -> None:
-    """Writes `model` in Keras's format."""
+    """Writes `model` in Keras's format, and beside it the names of its classes."""
+    session.hold.check()
+    # First: the model is what says that a training has ended.
+    model_classes.write(path, session.source.class_names)
     with files.atomic_path(path) as temporary:
         model.save(temporary)
         session.hold.check()

@@ -17,6 +17,7 @@ from etils import epath
 
 from trainer import console, data, files, models, soft_targets
 from trainer.soft_targets import Manifest, SoftTargetsError
+from trainer.stages.qualification import qualify
 from trainer.stages.session import Session
 from trainer.stages.soft_targets import caches
 from trainer.stages.soft_targets.answers import Answers
@@ -57,6 +58,7 @@ def fill(session: Session, claim: Claim) -> None:
                 _is_whole, caches.folder(session, teacher, transfer), transfer, wanted
             )
             if not session.workers.from_chief(is_whole):
+                qualify(session)
                 _fill(session, claim, teacher, transfer, wanted)
 
 

@@ -1,0 +1,113 @@
+"""Whether teachers that are used as they are know the classes of this data."""
+
+import dataclasses
+import math
+
+import numpy as np
+
+from trainer import console
+from trainer.config import ConfigError, TeacherConfig
+from trainer.stages.session import Session
+
+_ENOUGH = 100  # validation examples, of which chance leaves a verdict
+_ERRORS = 3  # standard errors above the share of the largest class
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Qualification:
+    """How well a teacher does on the validation split, and how well chance would."""
+
+    role: str
+    accuracy: float
+    largest_class: float  # its share
+    examples: int
+
+    @property
+    def chance(self) -> float:
+        """What guessing the largest class reaches, but for one time in a thousand."""
+        share = self.largest_class
+        error = math.sqrt(share * (1 - share) / self.examples)
+        return share + _ERRORS * error
+
+    @property
+    def text(self) -> str:
+        """One line for people."""
+        return (
+            f"{self.role} is used as it is: right on {100 * self.accuracy:.2f} % of "
+            f"{self.examples:,} validation examples, of which the largest class has "
+            f"{100 * self.largest_class:.2f} %"
+        )
+
+
+def qualify(session: Session) -> None:
+    """Looks how good the teachers without training are; the chief prints it.
+
+    Raises:
+      ConfigError: one is not as good as its min_accuracy asks for.
+    """
+    for found in qualifications(session):
+        if found.role in session.qualified:  # once is enough
+            continue
+        if session.workers.is_chief:
+            console.say(found.text)
+        warning = judged(found, session.config.teachers[found.role])
+        if warning and session.workers.is_chief:
+            console.say(warning)
+        session.qualified.add(found.role)
+
+
+def qualifications(session: Session) -> list[Qualification]:
+    """Of each teacher that is used as it is."""
+    roles = session.config.teachers
+    if all(_is_trained(section) for section in roles.values()):
+        return []
+    answers = session.teachers_validation_logits
+    return [
+        measured(role, logits, session.validation.labels)
+        for (role, section), logits in zip(roles.items(), answers, strict=True)
+        if not _is_trained(section)
+    ]
+
+
+def measured(role: str, logits: np.ndarray, labels: np.ndarray) -> Qualification:
+    """Of the teacher's validation logits [M, C] and the labels [M]."""
+    return Qualification(
+        role=role,
+        accuracy=float((logits.argmax(axis=1) == labels).mean()),
+        largest_class=float(np.bincount(labels).max() / len(labels)),
+        examples=len(labels),
+    )
+
+
+def judged(found: Qualification, section: TeacherConfig) -> str:
+    """A warning where the rule cannot refuse; "" where the teacher may teach.
+
+    Raises:
+      ConfigError: it is not as good as the section's min_accuracy asks for.
+    """
+    setting = f"{found.role}.min_accuracy"
+    if section.min_accuracy is not None:
+        if found.accuracy < section.min_accuracy:
+            raise ConfigError(
+                f"{setting} must be reached on the validation split, got "
+                f"{found.accuracy:.4f} instead of {section.min_accuracy:g}; "
+                "give a better teacher, or lower it"
+            )
+        return ""
+    if found.accuracy > found.chance:
+        return ""
+    problem = (
+        f"{found.role} must be better than guessing on the validation split, above "
+        f"{found.chance:.4f} (the largest class's share and {_ERRORS} standard errors)"
+        f", got {found.accuracy:.4f} of {found.examples:,} examples; look at its "
+        f"options.input and at the order of its classes, or set {setting} = 0.0 to "
+        "use it all the same"
+    )
+    # Where nearly all are of one class nobody could be above that.
+    if found.examples < _ENOUGH or found.chance >= 1:
+        return f"warning: {problem}"
+    raise ConfigError(problem)
+
+
+def _is_trained(section: TeacherConfig) -> bool:
+    return bool(section.train or section.head)
