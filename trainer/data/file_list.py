@@ -11,23 +11,21 @@ The checksum is SHA-256, which no two different files share by chance or by inte
 which costs less than decoding them. The first line has one of the whole list besides.
 """
 
-import concurrent.futures
 import dataclasses
 import hashlib
-import itertools
 import json
 import os
 import sys
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any, TypeVar
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import tensorflow as tf
-import tqdm
 from etils import epath
 
 from trainer import files, json_text, seal
 from trainer.data.decode import opened, reason
 from trainer.data.examples import DataError
+from trainer.data.readers import for_each
 from trainer.data.signature import signature
 
 # The states of a file that can be trained on, of one that was there once, of one that
@@ -40,13 +38,6 @@ _DAMAGED = "damaged: "
 
 # What is behind an image without transparent pixels: nothing is.
 OPAQUE = "opaque"
-
-# Of a local disk as many as decode, of a bucket as many as hide its latency.
-_READERS = 4 * (os.cpu_count() or 1)
-
-_BLOCK = 10_000  # files handed to the readers at a time
-
-Result = TypeVar("Result")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
@@ -113,7 +104,7 @@ def new_list(
         )
 
     paths = sorted(classes, key=lambda path: hashlib.sha256(path.encode()).digest())
-    lines = _for_each(listed, paths, title=f"listing {split}")
+    lines = for_each(listed, paths, title=f"listing {split}")
     return [line for line in lines if line]
 
 
@@ -148,7 +139,7 @@ def unchanged(
             raise _changed(path, "it was written since, with another content", kept_in)
         return dataclasses.replace(line, changed_nsec=changed_nsec)
 
-    return _for_each(as_it_is, lines, title=f"comparing {kept_in.stem}")
+    return for_each(as_it_is, lines, title=f"comparing {kept_in.stem}")
 
 
 def compared(root: str, lines: Sequence[ListedFile]) -> list[ListedFile]:
@@ -171,7 +162,7 @@ def compared(root: str, lines: Sequence[ListedFile]) -> list[ListedFile]:
             return dataclasses.replace(line, state=OVERWRITTEN)
         return line
 
-    return _for_each(as_it_is, lines, title="comparing contents")
+    return for_each(as_it_is, lines, title="comparing contents")
 
 
 def write(path: epath.Path, lines: Sequence[ListedFile]) -> None:
@@ -207,26 +198,6 @@ def read(path: epath.Path) -> list[ListedFile]:
             "another --workdir, which lists the folder anew"
         )
     return listed
-
-
-def _for_each(
-    action: Callable[[Any], Result], items: Sequence[Any], *, title: str
-) -> list[Result]:
-    """The results in order, made by several threads under a progress bar."""
-    with concurrent.futures.ThreadPoolExecutor(_READERS) as pool:
-        # In blocks, because a future of each of a million files would fill memory.
-        blocks = range(0, len(items), _BLOCK)
-        results = (pool.map(action, items[i : i + _BLOCK]) for i in blocks)
-        return list(
-            tqdm.tqdm(
-                itertools.chain.from_iterable(results),
-                desc=title,
-                total=len(items),
-                unit="file",
-                file=sys.stderr,
-                disable=not sys.stderr.isatty(),
-            )
-        )
 
 
 def _contents(path: str, num_bytes: int = -1) -> bytes:

@@ -109,10 +109,7 @@ def start(session: Session, training: Training) -> Learner:
         in_programs=together > 1,
     )
     return Learner(
-        update=update,
-        checkpoints=checkpoints,
-        position=position,
-        compiled=compiled,
+        update=update, checkpoints=checkpoints, position=position, compiled=compiled
     )
 
 

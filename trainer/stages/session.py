@@ -41,6 +41,10 @@ class Session:
     pins: epath.Path  # the folder that says which registered models it began with
     hold: Hold = FREE  # of the workdir, where the chief trains there
     qualified: set[str] = dataclasses.field(init=False, default_factory=set)  # roles
+    savable: set[str] = dataclasses.field(init=False, default_factory=set)  # sections
+    _folded: dict[keras.Model, keras.Model] = dataclasses.field(
+        init=False, default_factory=dict
+    )
 
     def beside(self, config: Config, path: epath.Path) -> "Session":
         """Another run in this process, on the same devices and workers."""
@@ -224,11 +228,6 @@ class Session:
             image_size=self._section(role).image_size,
         )
 
-    @functools.cached_property
-    def savable(self) -> set[str]:
-        """The sections whose models are known to come back from their files."""
-        return set()
-
     def folded(self, teacher: keras.Model) -> keras.Model:
         """What answers in the place of a frozen teacher, with fewer operations.
 
@@ -238,10 +237,6 @@ class Session:
             with self.strategy.scope():
                 self._folded[teacher] = models.folded(teacher)
         return self._folded[teacher]
-
-    @functools.cached_property
-    def _folded(self) -> dict[keras.Model, keras.Model]:
-        return {}
 
     def precision(self, role: str) -> str:
         """The Keras dtype policy of the model in a role."""
