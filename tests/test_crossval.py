@@ -127,7 +127,7 @@ def test_each_student_learns_from_the_other_folds_alone(finished):
 def test_the_test_split_stays_closed(finished):
     _, _, read = finished
     # Nor is the teacher's, which came with its weights.
-    assert set(read) == {"train[1000:1060]", "train[4000:4100]"}
+    assert {"train[1000:1060]"} <= set(read) <= {"train[1000:1060]", "train[4000:4100]"}
 
 
 def test_the_results_are_those_of_the_saved_models_on_what_they_had_not_seen(

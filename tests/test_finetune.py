@@ -97,7 +97,7 @@ def test_epochs_on_the_command_line_unset_the_steps_of_the_file(config):
     ("setting", "message"),
     [
         ("finetune.steps=0", "finetune must have exactly one of epochs and steps"),
-        ("finetune.learning_rate=0.0", "finetune.learning_rate must be above 0"),
+        ("finetune.learning_rate=0.0", "finetune.learning_rate must be between 1e-30"),
         ("finetune.alpha=0.5", "finetune.alpha is not a setting"),
         ("finetune.accumulate=5", "finetune.global_batch_size must be a multiple"),
     ],

@@ -112,7 +112,7 @@ def test_a_training_profiles_on_request_only(tmp_path, tfds_dir):
         ([5, 10, 15], "two rising step numbers, or [] for no profile, got [5, 10, 15]"),
         ([10, 10], "two rising step numbers, or [] for no profile, got [10, 10]"),
         ([10, 5], "--set='runtime.profile_steps=[10, 15]'"),
-        ([-5, 5], "runtime.profile_steps[0] must be at least 0, got -5"),
+        ([-5, 5], "runtime.profile_steps[0] must be between 0 and 1000000000, got -5"),
         ([7, 10], "multiples of runtime.steps_per_loop (5), got [7, 10]; nearest"),
         ([7, 11], "nearest around: [5, 15]"),
     ],

@@ -20,8 +20,14 @@ from trainer.workers import Workers
 PETS = ["cat", "dog", "emu"]
 
 
-def compared(path, names):
-    return Models(None, None, Workers(None)).file(
+TRAIN = "train = {global_batch_size = 8, epochs = 1}\n"
+
+
+def compared(path, names, *, is_trained=False):
+    config = path.parent / "run.toml"
+    section = f'weights = "{path}"\n{TRAIN if is_trained else ""}'
+    config.write_text(RUN.replace(TRAIN, section, 1))
+    return Models(load(str(config)), None, Workers(None)).file(
         str(path), names, setting="teacher.weights"
     )
 
@@ -51,6 +57,14 @@ def test_a_model_of_other_classes_is_refused(names, told, tmp_path):
         compared(tmp_path / "model.keras", names)
     assert all(word in str(refused.value) for word in told)
     compared(tmp_path / "model.keras", PETS)
+
+
+def test_a_model_that_is_trained_here_may_have_known_other_classes(tmp_path, capsys):
+    model_classes.write(epath.Path(tmp_path / "model.keras"), PETS)
+    compared(tmp_path / "model.keras", ["ant", "cat", "dog"], is_trained=True)
+    told = capsys.readouterr().err
+    assert "teacher.weights" in told
+    assert "emu" in told
 
 
 def test_a_model_without_names_is_read_and_told_of_once(tmp_path, capsys):

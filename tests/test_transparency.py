@@ -126,6 +126,7 @@ def made_by_an_earlier_version(lists: epath.Path) -> None:
     lines = [json.loads(line) for line in path.read_text().splitlines()]
     for line in lines:
         del line["background"]
+        line.pop("list", None)  # the checksum of all lines
     path.write_text("".join(json.dumps(line) + "\n" for line in lines))
 
 

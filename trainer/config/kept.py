@@ -1,5 +1,6 @@
 """The config that a run keeps in its workdir, read back; and none at all."""
 
+import copy
 import dataclasses
 import typing
 from collections.abc import Iterable, Mapping
@@ -31,7 +32,7 @@ def from_resolved(
     Raises:
       ConfigError: what was `kept_in` that place, or an override, breaks a rule.
     """
-    given = _with_earlier(_without_nulls(settings))
+    given = _without_nulls(_with_earlier(copy.deepcopy(dict(settings))))
     for override in overrides:
         reader._override(given, override)
     try:

@@ -17,6 +17,7 @@ from trainer.config import IGNORE, DataConfig
 from trainer.data import file_list, image_kind
 from trainer.data.examples import DataError
 from trainer.data.file_list import EXAMPLE, OPAQUE, ListedFile
+from trainer.data.readers import for_each
 
 
 def is_transparent(line: ListedFile) -> bool:
@@ -133,9 +134,7 @@ def _with_backgrounds(root: str, lines: Sequence[ListedFile]) -> list[ListedFile
     if not unknown:
         return list(lines)
     known = list(lines)
-    found = file_list._for_each(
-        look, [lines[i] for i in unknown], title="looking for alpha"
-    )
+    found = for_each(look, [lines[i] for i in unknown], title="looking for alpha")
     for i, line in zip(unknown, found, strict=True):
         known[i] = line
     return known

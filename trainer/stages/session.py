@@ -139,8 +139,8 @@ class Session:
             digest.update(np.ascontiguousarray(array).tobytes())
         disagreement = data.DataError(
             f"all workers must read the same examples of {split!r} in "
-            f"{source.data.setting} {source.data.dataset!r}, got other ids, labels "
-            "or classes on some of them; give all the same files"
+            f"{source.data.setting} {source.data.dataset!r}, got others on some of "
+            "them; give all the same files"
         )
         self.workers.agree(digest.hexdigest(), disagreement)
         return examples
@@ -240,9 +240,8 @@ class Session:
 
     def precision(self, role: str) -> str:
         """The Keras dtype policy of the model in a role."""
-        return distribution.precision(
-            self._section(role).precision, self.config.runtime
-        )
+        own = self._section(role).precision
+        return distribution.precision(own, self.config.runtime)
 
     def _section(self, role: str) -> TeacherConfig | StudentConfig:
         return self.config.teachers.get(role, self.config.student)
