@@ -97,7 +97,13 @@ def test_labels_of_arrays_are_text_in_the_order_of_numbers(tmp_path, labels, exp
 
 
 @pytest.mark.parametrize(
-    ("label", "got"), [(np.nan, "'nan'"), ("NaN", "'NaN'"), ("1_000", "'1_000'")]
+    ("label", "got"),
+    [
+        (np.nan, "'nan'"),
+        (np.inf, "'inf'"),
+        ("NaN", "'NaN'"),
+        ("1_000", "'1_000'"),
+    ],
 )
 def test_what_is_no_label_is_refused_by_row(tmp_path, label, got):
     labels = np.array([1, label] * 12) if isinstance(label, float) else ["1", label] * 6
