@@ -90,6 +90,7 @@ def opened(labels, path, **more):
         (np.array([b"cat", b"dog"] * 12), ["cat", "dog"]),
         (np.array([" 10", "9 "] * 12), ["9", "10"]),
         (np.array(["01", "1"] * 12), ["01", "1"]),
+        (np.array(["10_20", "0_10"] * 12), ["0_10", "10_20"]),
     ],
 )
 def test_labels_of_arrays_are_text_in_the_order_of_numbers(tmp_path, labels, expected):

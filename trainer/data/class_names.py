@@ -7,7 +7,8 @@ from collections.abc import Iterable
 # Digits of ASCII alone: those of other scripts, and 1_000, are names.
 _NUMBER = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]{1,3})?")
 
-_DIGITS_APART = re.compile(r"[+-]?[0-9]+(_[0-9]+)+")
+# Thousands, and not a range or a month such as 10_20.
+_DIGITS_APART = re.compile(r"[+-]?[0-9]{1,3}(_[0-9]{3})+")
 
 
 def text_of(label: object) -> str:

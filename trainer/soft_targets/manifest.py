@@ -198,6 +198,15 @@ def check(folder: epath.Path, found: Manifest, wanted: Manifest) -> None:
     Raises:
       SoftTargetsError: it names the field that differs.
     """
+    ours, theirs = wanted.class_names, found.class_names
+    if ours != theirs and sorted(ours) == sorted(theirs):
+        raise SoftTargetsError(
+            f"{folder} must hold the soft targets of this run, got another class_names: "
+            f"{_shown(theirs)} there, {_shown(ours)} here, the same in another order "
+            "(names that are all numbers are in the order of the numbers; earlier "
+            "versions had those of folders in that of the alphabet); build in another "
+            "distill.soft_targets_dir"
+        )
     for field in ("teacher", "dataset", "class_names", "augment", "dtype", "top_k"):
         _check_field(folder, field, getattr(found, field), getattr(wanted, field))
     sizes = {stage["num_ids"]: stage["fingerprint"] for stage in found.growth}
