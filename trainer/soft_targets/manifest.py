@@ -202,8 +202,8 @@ def check(folder: epath.Path, found: Manifest, wanted: Manifest) -> None:
     if ours != theirs and sorted(ours) == sorted(theirs):
         raise SoftTargetsError(
             f"{folder} must hold the soft targets of this run, got another "
-            f"class_names: {_shown(theirs)} there, {_shown(ours)} here, in another order "
-            "(names that are all numbers are in the order of the numbers; earlier "
+            f"class_names: {_shown(theirs)} there, {_shown(ours)} here, in another "
+            "order (names that are all numbers are in the order of numbers; earlier "
             "versions had those of folders in that of the alphabet); build in another "
             "distill.soft_targets_dir"
         )
