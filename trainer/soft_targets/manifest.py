@@ -198,15 +198,6 @@ def check(folder: epath.Path, found: Manifest, wanted: Manifest) -> None:
     Raises:
       SoftTargetsError: it names the field that differs.
     """
-    ours, theirs = wanted.class_names, found.class_names
-    if ours != theirs and sorted(ours) == sorted(theirs):
-        raise SoftTargetsError(
-            f"{folder} must hold the soft targets of this run, got another "
-            f"class_names: {_shown(theirs)} there, {_shown(ours)} here, in another "
-            "order (names that are all numbers are in the order of numbers; earlier "
-            "versions had those of folders in that of the alphabet); build in another "
-            "distill.soft_targets_dir"
-        )
     for field in ("teacher", "dataset", "class_names", "augment", "dtype", "top_k"):
         _check_field(folder, field, getattr(found, field), getattr(wanted, field))
     sizes = {stage["num_ids"]: stage["fingerprint"] for stage in found.growth}
@@ -247,10 +238,12 @@ def _check_field(folder: epath.Path, field: str, found: Any, wanted: Any) -> Non
             _check_field(folder, inner, found.get(name), wanted.get(name))
         return
     if found != wanted:
+        same = field == "class_names" and sorted(found) == sorted(wanted)
+        order = " (in another order: earlier versions had folders by text)" * same
         raise SoftTargetsError(
             f"{folder} must hold the soft targets of this run, got another {field}: "
-            f"{_shown(found)} there, {_shown(wanted)} here; set the config back, or "
-            "build in another distill.soft_targets_dir"
+            f"{_shown(found)} there, {_shown(wanted)} here{order}; set the config back, "
+            "or build in another distill.soft_targets_dir"
         )
 
 
