@@ -39,6 +39,14 @@ def test_the_kind_of_augmentation_is_named_before_its_options():
         soft_targets.check(epath.Path("cache"), other, shifted)
 
 
+def test_a_cache_with_another_order_of_classes_is_told_so():
+    wanted = dataclasses.replace(manifest({}), class_names=("1", "2", "10"))
+    found = dataclasses.replace(wanted, class_names=("1", "10", "2"))
+    order = r"'1', '10', '2'\] there, \['1', '2', '10'\] here.*another order"
+    with pytest.raises(SoftTargetsError, match=order):
+        soft_targets.check(epath.Path("cache"), found, wanted)
+
+
 @pytest.fixture
 def config(tmp_path, tfds_dir):
     """A cached run whose teacher comes from a file."""

@@ -90,6 +90,7 @@ def opened(labels, path, **more):
         (np.array([b"cat", b"dog"] * 12), ["cat", "dog"]),
         (np.array([" 10", "9 "] * 12), ["9", "10"]),
         (np.array(["01", "1"] * 12), ["01", "1"]),
+        (np.array(["10_20", "0_10"] * 12), ["0_10", "10_20"]),
     ],
 )
 def test_labels_of_arrays_are_text_in_the_order_of_numbers(tmp_path, labels, expected):
@@ -97,7 +98,13 @@ def test_labels_of_arrays_are_text_in_the_order_of_numbers(tmp_path, labels, exp
 
 
 @pytest.mark.parametrize(
-    ("label", "got"), [(np.nan, "'nan'"), ("NaN", "'NaN'"), ("1_000", "'1_000'")]
+    ("label", "got"),
+    [
+        (np.nan, "'nan'"),
+        (np.inf, "'inf'"),
+        ("NaN", "'NaN'"),
+        ("1_000", "'1_000'"),
+    ],
 )
 def test_what_is_no_label_is_refused_by_row(tmp_path, label, got):
     labels = np.array([1, label] * 12) if isinstance(label, float) else ["1", label] * 6

@@ -1,5 +1,6 @@
 """Tables: what rows, labels and features become, and which cells are refused."""
 
+import dataclasses
 import io
 import pathlib
 import re
@@ -91,7 +92,7 @@ def test_splits_carve_the_rows(tmp_path):
 
 
 def test_a_stretch_of_a_file_sorted_by_class_is_a_fair_sample(tmp_path):
-    rows = "".join(f"{i},{i // 100}\n" for i in range(200))
+    rows = "".join(f"{i / 2},{i // 100}\n" for i in range(200))
     config = csv(write(tmp_path / "a.csv", f"x,label\n{rows}"))
     # Of a random half, 50 with a standard deviation of 3.5.
     assert 35 < opened(config).read("train[:50%]").labels.sum() < 65
@@ -251,6 +252,129 @@ def test_files_that_differ_are_refused_both_ways(tmp_path, text, words):
     assert re.search(words, message)
     assert str(tmp_path / "train.csv") in message
     assert str(tmp_path / "test.csv") in message
+
+
+def test_all_bad_columns_and_cells_of_all_files_are_told_at_once(tmp_path):
+    write(
+        tmp_path / "train.csv",
+        ",x,y,x,label\n1,2,tall,4,a\n1,-,1_000,4,\n1,2\n1,nan,5,4,b\n",
+    )
+    write(tmp_path / "test.csv", "x,y,label\n1,2,a\n1,,nan\n")
+    message = refusal(lambda: opened(csv(tmp_path, **TWO_FILES)))
+    train, test = tmp_path / "train.csv", tmp_path / "test.csv"
+    for fact in (
+        f"{train}, must have a name for each column, got 'x' again",
+        f"{train}, column 1, must have a name where it is a feature, got ''",
+        f"{train}, line 4, must have 5 cells as the first line has, got 2",
+        f"{train}, line 3, column 'x', must be a finite number, got '-'",
+        "also 'nan' in line 5",
+        f"{train}, line 2, column 'y', must be a finite number, got 'tall'",
+        "also '1_000' in line 3",
+        f"{train}, line 3, column 'label', must be a label, got an empty cell",
+        f"{test}, line 3, column 'y', must be a finite number, got an empty cell",
+        f"{test}, line 3, column 'label', must be a label, got 'nan'",
+        "data.feature_columns",
+    ):
+        assert fact in message
+
+
+def test_all_bad_arrays_are_told_at_once(tmp_path):
+    arrays = {"x": np.ones(5), "y": np.array(["a"] * 6), "z": np.full(6, np.nan)}
+    (tmp_path / "a.npz").write_bytes(saved(label=Y, **arrays))
+    message = refusal(lambda: opened(npz(tmp_path / "a.npz")))
+    for fact in ("array 'x', must have the shape", "array 'y', must", "column 'z', mu"):
+        assert fact in message
+
+
+def test_of_many_bad_cells_the_first_are_told_and_the_others_counted(tmp_path):
+    rows = "".join(f"a{i},{i % 2}\n" for i in range(1000))
+    config = csv(write(tmp_path / "a.csv", f"x,label\n{rows}"))
+    message = refusal(lambda: opened(config))
+    assert "got 'a0', also 'a1' in line 3" in message
+    assert "and 995 more" in message
+    assert len(message) < 1000
+
+
+def counted(numbers, name="x"):
+    rows = "".join(f"{number},1,{i // 10}\n" for i, number in enumerate(numbers))
+    return f"{name},y,label\n{rows}"
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        (counted(range(20)), r"column 'x'.* 20 whole numbers from 0 to 19"),
+        (counted(np.arange(20) + 1e8), r"column 'x'.* from 100000000 to 100000019"),
+        (counted(range(20, 0, -1)), r"column 'x'.* from 1 to 20"),
+        (counted(np.random.default_rng(0).permutation(20)), r"column 'x'.* 0 to 19"),
+        (counted([7] * 20, ""), "column 1, must have a name .* got ''"),
+        (counted([7] * 20, "Unnamed: 0"), "column 1, must .* got 'Unnamed: 0'"),
+    ],
+)
+def test_a_column_that_is_no_feature_is_refused_unless_it_is_named(
+    tmp_path, text, words
+):
+    path = write(tmp_path / "a.csv", text)
+    parts = {
+        "train_split": "train[:50%]",
+        "validation_split": "train[50%:75%]",
+        "test_split": "train[75%:]",
+    }
+    message = refusal(lambda: opened(csv(path, **parts)))
+    assert message.startswith(str(path))
+    assert re.search(words, message)
+    assert "data.feature_columns" in message
+    name = text.partition(",")[0]
+    asked = opened(csv(path, feature_columns=(name, "y"), **parts))
+    assert asked.input_shape == (2,)
+    assert opened(csv(path, feature_columns=("y",), **parts)).input_shape == (1,)
+
+
+@pytest.mark.parametrize(
+    "numbers",
+    [range(0, 40, 2), [*range(19), 18], np.arange(20) + 0.5, [1e30] * 20],
+)
+def test_numbers_that_number_no_rows_are_features(tmp_path, numbers):
+    config = csv(write(tmp_path / "a.csv", counted(numbers)))
+    assert opened(config).input_shape == (2,)
+
+
+@pytest.mark.parametrize(
+    ("labels", "words"),
+    [
+        (np.random.default_rng(0).normal(size=40), "40 numbers in 40 rows.*regression"),
+        (np.arange(40) % 4 + 0.5, "4 numbers in 40 rows, such as 0.5.*regression"),
+        (np.arange(40) % 30, "30 numbers in 40 rows.*regression"),
+        ([f"row {i}" for i in range(40)], "40 texts in 40 rows.*names"),
+    ],
+)
+@pytest.mark.parametrize("kind", ["csv", "npz"])
+def test_labels_that_are_no_classes_are_refused(tmp_path, kind, labels, words):
+    path = tmp_path / f"a.{kind}"
+    if kind == "csv":
+        write(path, "x,label\n" + "".join(f"1,{label}\n" for label in labels))
+    else:
+        np.savez(path, x=np.ones(40), label=labels)
+    config = DataConfig(dataset=f"{kind}:{path}", **SPLITS)
+    message = refusal(lambda: opened(config))
+    assert message.startswith("data.label_column 'label'")
+    assert re.search(words, message)
+
+
+def test_few_rows_of_each_class_are_enough(tmp_path):
+    np.savez(tmp_path / "a.npz", x=np.ones(40), label=np.arange(40) % 20)
+    assert len(opened(npz(tmp_path / "a.npz")).class_names) == 20
+
+
+def test_spaces_around_names_and_labels_are_none_in_either_kind(tmp_path):
+    write(tmp_path / "a.csv", CSV.replace("label", " label ").replace(",b,", ", b ,"))
+    np.savez(
+        tmp_path / "a.npz",
+        **{" height ": Y, "width": Y, "label\u00a0": np.array(["b ", " a", "b"] * 2)},
+    )
+    for config in (csv(tmp_path / "a.csv"), npz(tmp_path / "a.npz")):
+        chosen = dataclasses.replace(config, feature_columns=("height", "width"))
+        assert opened(chosen).class_names[:2] == ("a", "b")
 
 
 def test_one_class_only_is_refused(tmp_path):

@@ -21,6 +21,7 @@ from tests.conftest import REPOSITORY
 from tests.test_registry import card
 from trainer import config, main, models, registry
 from trainer.evaluate import probabilities
+from trainer.predict import answers
 
 CONFIG = """
 name = "shapes"
@@ -122,6 +123,25 @@ def test_each_image_has_a_line_in_the_order_of_names_whatever_they_hold(
     assert [row[1] for row in table[1:]] == [NAMES[i] for i in probs.argmax(axis=1)]
     found = [float(row[2]) for row in table[1:]]
     np.testing.assert_allclose(found, probs.max(axis=1), rtol=1e-5)
+
+
+def test_no_text_of_a_csv_is_a_formula_to_a_spreadsheet(tmp_path):
+    names = ("=1+1", "+1+1", "-1", "+2.5", "-a", "@a", "\t=1", "  =1", "\uff1d1", "a=1")
+    numbers = ("-1", "+2.5")
+    section = config.PredictConfig(top_k=1, all_probabilities=True)
+    for is_json in (False, True):
+        file = io.StringIO()
+        lines = answers.Answers(file, names, section, is_json=is_json)
+        lines.write(list(names), np.eye(len(names), dtype=np.float32))
+        if is_json:
+            found = [json.loads(line) for line in file.getvalue().splitlines()]
+            assert [row["path"] for row in found] == list(names)
+            continue
+        rows = list(csv.reader(io.StringIO(file.getvalue(), newline="")))
+        texts = [cell for row in rows[1:] for cell in row[:2]]
+        expected = [x if x in (*numbers, "a=1") else f"'{x}" for x in names]
+        assert texts == [x for x in expected for _ in range(2)]
+        assert not [x for x in rows[0] if x[0] in "=+-@"]
 
 
 def test_json_lines_have_the_top_classes_and_all_probabilities(run, tmp_path, capsys):

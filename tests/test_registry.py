@@ -5,6 +5,7 @@ import io
 import json
 import pathlib
 import re
+import shutil
 import subprocess
 import sys
 import time
@@ -154,6 +155,17 @@ def test_a_number_without_a_card_is_passed_over(tmp_path, source):
     assert "2        not complete" in command(tmp_path, "list")[1]
     assert publish(tmp_path, source) == 3
     assert (half / "model.keras").read_bytes() == b"the first ha"
+
+
+def test_a_folder_named_with_foreign_digits_is_no_version(tmp_path, source):
+    publish(tmp_path, source)
+    # An Arabic three, a full-width two, and what no version is written as.
+    for name in ("\u0663", "\uff12", "07", "1_0"):
+        shutil.copytree(tmp_path / "digits" / "1", tmp_path / "digits" / name)
+    assert number(tmp_path, "digits@latest") == 1
+    listed = command(tmp_path, "list")[1]
+    assert "not complete" not in listed
+    assert publish(tmp_path, source) == 2
 
 
 @pytest.mark.parametrize(

@@ -123,7 +123,7 @@ def test_a_spread_that_float64_does_not_hold_is_refused(tmp_path):
 
 
 def test_the_layer_is_saved_and_served_with_all_its_digits(tmp_path):
-    x = 1e8 + np.arange(ROWS, dtype=float)[:, None]
+    x = 1e8 + 3 * np.arange(ROWS, dtype=float)[:, None]
     model = model_of(opened(written(tmp_path / "rows.npz", x)))
     expected = model(x).numpy()
     assert len(np.unique(expected[:, 0])) > ROWS / 2

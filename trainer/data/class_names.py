@@ -7,7 +7,8 @@ from collections.abc import Iterable
 # Digits of ASCII alone: those of other scripts, and 1_000, are names.
 _NUMBER = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]{1,3})?")
 
-_DIGITS_APART = re.compile(r"[+-]?[0-9]+(_[0-9]+)+")
+# Thousands, and not a range or a month such as 10_20.
+_DIGITS_APART = re.compile(r"[+-]?[0-9]{1,3}(_[0-9]{3})+")
 
 
 def text_of(label: object) -> str:
@@ -20,7 +21,7 @@ def text_of(label: object) -> str:
     text = text.strip()
     if not text:
         raise ValueError("an empty cell")
-    if text.lower().lstrip("+-") == "nan":
+    if text.lower().lstrip("+-") in ("nan", "inf"):
         raise ValueError(f"{text!r}, which is no number")
     if _DIGITS_APART.fullmatch(text):
         raise ValueError(f"{text!r}; write {text.replace('_', '')}")
@@ -33,6 +34,17 @@ def ordered(names: Iterable[str]) -> tuple[str, ...]:
     Names of one number, such as "1" and "01", are in the order of the alphabet.
     """
     alphabetic = sorted(set(names))
-    if not all(map(_NUMBER.fullmatch, alphabetic)):
+    if not all(map(is_number, alphabetic)):
         return tuple(alphabetic)
     return tuple(sorted(alphabetic, key=decimal.Decimal))
+
+
+def is_number(name: str) -> bool:
+    """Whether the name of a class is a number, also one such as 1.0."""
+    return bool(_NUMBER.fullmatch(name))
+
+
+def is_fraction(number: str) -> bool:
+    """Whether a number is not a whole one."""
+    value = decimal.Decimal(number)
+    return value != value.to_integral_value()

@@ -1,9 +1,11 @@
 """Files of rows and columns. M = rows, F = features."""
 
 import array
+import collections
 import csv
 import dataclasses
 import io
+import re
 import zipfile
 import zlib
 from collections.abc import Iterator, Sequence
@@ -15,12 +17,15 @@ from trainer.config import DataConfig
 from trainer.data.class_names import text_of
 from trainer.data.decode import reason
 from trainer.data.examples import DataError
+from trainer.data.table_problems import Problems, check_numbers, number_rule, shown
 
 # Of a file that is damaged, of another kind, or holds Python objects.
 _NPZ_ERRORS = (ValueError, OSError, EOFError, zipfile.BadZipFile, zlib.error)
 
+_NAMELESS = re.compile(r"(Unnamed: [0-9]+)?")  # as pandas writes and reads them
 
-@dataclasses.dataclass(frozen=True, kw_only=True)
+
+@dataclasses.dataclass(frozen=True)
 class Table:
     """What a file holds."""
 
@@ -28,6 +33,7 @@ class Table:
     labels: list[str]  # M
     feature_names: tuple[str, ...]  # F
     features: np.ndarray  # float64 [M, F]
+    problems: Problems  # with its columns and cells, none of which may be used then
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -37,43 +43,49 @@ def read_csv(path: str, data: DataConfig) -> Table:
     """Reads comma-separated values in UTF-8, whose first line names the columns.
 
     Raises:
-      DataError: a column or cell is missing, or a feature is not a finite number.
+      DataError: it is no such file, or a column that is asked for is missing.
     """
+    problems = Problems()
     rows = _csv_rows(path)
     _, columns = next(rows)
-    names = _feature_columns(path, columns, data)
-    label_place = columns.index(data.label_column)
+    names = _feature_columns(path, columns, data, problems)
     places = [columns.index(name) for name in names]
+    label_place = columns.index(data.label_column)
+    labels, lines = [], []
     # Converted row by row: the text of all cells is many times their numbers.
     numbers = array.array("d")
-    labels: list[str] = []
-    lines: list[int] = []
-    for line, row in rows:
-        try:
-            numbers.extend([_number(row[place]) for place in places])
-        except ValueError:
-            bad = next(place for place in places if not _is_number(row[place]))
-            where = f"{path}, line {line}"
-            raise _no_number(row[bad], where, columns[bad]) from None
-        labels.append(_label(row[label_place], f"{path}, line {line}", data))
-        lines.append(line)
-    if not labels:
+    for number, cells in rows:
+        line = f"line {number}"
+        if len(cells) != len(columns):
+            rule = f"must have {len(columns)} cells as the first line has"
+            problems.add(rule, str(len(cells)), line)
+            continue
+        numbers.extend([_feature(cells[i], columns[i], line, problems) for i in places])
+        labels.append(_label(cells[label_place], line, data, problems))
+        lines.append(number)
+    if not labels and not problems:
         raise DataError(f"{path} must have rows below its first line, got none")
     features = np.array(numbers).reshape(len(labels), len(names))
-    for i, j in np.argwhere(~np.isfinite(features))[:1]:
-        number = numbers[i * len(names) + j]
-        raise _no_number(number, f"{path}, line {lines[i]}", names[j])
-    return Table(path=path, labels=labels, feature_names=names, features=features)
+    check_numbers(
+        problems,
+        dict(zip(names, features.T, strict=True)),
+        place=lambda row: f"line {lines[row]}",
+        may_count=bool(data.feature_columns),
+    )
+    return Table(path, labels, names, features, problems)
 
 
 def read_npz(path: str, data: DataConfig) -> Table:
     """Reads arrays by their names: labels [M], features [M] or [M, K], flattened.
 
     Raises:
-      DataError: an array is missing, of another length, or of no finite numbers.
+      DataError: it is no such file, an array is missing, or the labels are no list.
     """
-    arrays = _npz_arrays(path)
-    columns = _feature_columns(path, list(arrays), data)
+    problems = Problems()
+    stored = _npz_arrays(path)
+    names = [name.strip() for name in stored]
+    chosen = _feature_columns(path, names, data, problems)
+    arrays = dict(zip(names, stored.values(), strict=True))
     label_array = arrays[data.label_column]
     if label_array.ndim != 1 or not len(label_array):
         raise DataError(
@@ -81,24 +93,26 @@ def read_npz(path: str, data: DataConfig) -> Table:
             f"shape {label_array.shape}; store one label a row"
         )
     labels = [
-        _label(label, f"{path}, row {row}", data)
+        _label(label, f"row {row}", data, problems)
         for row, label in enumerate(label_array.tolist())
     ]
-    names: list[str] = []
-    blocks = []
-    for column in columns:
-        block = _npz_block(path, column, arrays[column], num_rows=len(labels))
-        blocks.append(block)
-        several = arrays[column].ndim == 2
-        names += (
-            [f"{column}[{i}]" for i in range(block.shape[1])] if several else [column]
-        )
-    features = np.concatenate(blocks, axis=1)
-    for row, place in np.argwhere(~np.isfinite(features))[:1]:
-        raise _no_number(features[row, place], f"{path}, row {row}", names[place])
-    return Table(
-        path=path, labels=labels, feature_names=tuple(names), features=features
+    blocks = {
+        column: _npz_block(column, arrays[column], len(labels), problems)
+        for column in chosen
+    }
+    features = np.concatenate(list(blocks.values()), axis=1)
+    feature_names = tuple(
+        f"{column}[{i}]" if arrays[column].ndim == 2 else column
+        for column, block in blocks.items()
+        for i in range(block.shape[1])
     )
+    check_numbers(
+        problems,
+        dict(zip(feature_names, features.T, strict=True)),
+        place=lambda row: f"row {row}",
+        may_count=bool(data.feature_columns),
+    )
+    return Table(path, labels, feature_names, features, problems)
 
 
 def _csv_rows(path: str) -> Iterator[tuple[int, list[str]]]:
@@ -108,11 +122,6 @@ def _csv_rows(path: str) -> Iterator[tuple[int, list[str]]]:
         columns = [name.strip() for name in next(reader, [])]
         yield reader.line_num, columns
         for row in reader:
-            if len(row) != len(columns):
-                raise DataError(
-                    f"{path}, line {reader.line_num}, must have {len(columns)} cells "
-                    f"as the first line has, got {len(row)}; mend or remove the line"
-                )
             yield reader.line_num, row
     except csv.Error as error:
         raise DataError(
@@ -144,21 +153,20 @@ def _npz_arrays(path: str) -> dict[str, np.ndarray]:
 
 
 def _npz_block(
-    path: str, column: str, values: np.ndarray, *, num_rows: int
+    column: str, values: np.ndarray, num_rows: int, problems: Problems
 ) -> np.ndarray:
-    """An array of features as float64 [M, K]."""
+    """An array of features as float64 [M, K]; one that is none has no column."""
     if values.dtype.kind not in "biuf":
-        raise DataError(
-            f"{path}, array {column!r}, must hold numbers, got {values.dtype}; leave "
-            "it out of the file, or name the others in data.feature_columns"
+        problems.add(f"array {column!r}, must hold numbers", str(values.dtype))
+    elif values.ndim not in (1, 2) or len(values) != num_rows:
+        rule = (
+            f"array {column!r}, must have the shape [{num_rows}] or [{num_rows}, K] of "
+            f"the labels' {num_rows} rows"
         )
-    if values.ndim not in (1, 2) or len(values) != num_rows:
-        raise DataError(
-            f"{path}, array {column!r}, must have the shape [{num_rows}] or "
-            f"[{num_rows}, K] of the labels' {num_rows} rows, got "
-            f"{list(values.shape)}; mend the file"
-        )
-    return values.reshape(num_rows, -1).astype(np.float64)
+        problems.add(rule, str(list(values.shape)))
+    else:
+        return values.reshape(num_rows, -1).astype(np.float64)
+    return np.empty((num_rows, 0))
 
 
 def _contents(path: str) -> bytes:
@@ -173,34 +181,38 @@ def _contents(path: str) -> bytes:
 
 
 def _feature_columns(
-    path: str, columns: Sequence[str], data: DataConfig
+    path: str, columns: Sequence[str], data: DataConfig, problems: Problems
 ) -> tuple[str, ...]:
     """The names of the features, after a check of all columns."""
     if not columns:
         raise DataError(f"{path} must name its columns and hold rows, got nothing")
+    chosen = data.feature_columns
+    others = tuple(dict.fromkeys(columns))
+    others = tuple(name for name in others if name != data.label_column)
+    for name, count in collections.Counter(columns).items():
+        if count > 1:
+            rule = f"must have a name for each column, got {name!r} again"
+            problems.add(rule, f"{count} such columns")
+    for i, name in enumerate([] if chosen else columns):
+        if _NAMELESS.fullmatch(name) and name != data.label_column:
+            rule = f"column {i + 1}, must have a name where it is a feature"
+            problems.add(rule, f"{name!r}, as tables have it that number their rows")
+    asked = {"label_column": [data.label_column], "feature_columns": list(chosen)}
     known = ", ".join(map(repr, columns))
-    repeated = [name for i, name in enumerate(columns) if name in columns[:i]]
-    if repeated:
-        raise DataError(
-            f"{path} must have a name for each column, got {repeated[0]!r} again; "
-            "rename one"
-        )
-    wanted = {"label_column": [data.label_column]}
-    wanted["feature_columns"] = list(data.feature_columns)
-    for setting, names in wanted.items():
-        for name in names:
-            if name not in columns:
-                raise DataError(
-                    f"data.{setting} must name columns of {path}, got {name!r}; "
-                    f"known: {known}"
-                )
-    others = tuple(name for name in columns if name != data.label_column)
+    unknown = [
+        f"data.{setting} must name columns of {path}, got "
+        f"{', '.join(repr(name) for name in names if name not in columns)}"
+        for setting, names in asked.items()
+        if set(names) - set(columns)
+    ]
+    if unknown:
+        told = "; ".join([*unknown, *problems.told(path)])
+        raise DataError(f"{told}; known: {known}")
     if not others:
         raise DataError(
             f"{path} must have a column beside {data.label_column!r}, got none; add "
             "features"
         )
-    chosen = data.feature_columns
     if len(set(chosen) - {data.label_column}) < len(chosen):
         raise DataError(
             f"data.feature_columns must name each column once and not "
@@ -209,34 +221,19 @@ def _feature_columns(
     return chosen or others
 
 
-def _number(cell: str) -> float:
-    # Python takes 1_000 for a thousand, and nobody else does.
-    if "_" in cell:
-        raise ValueError(cell)
-    return float(cell)
-
-
-def _is_number(cell: str) -> bool:
+def _feature(cell: str, column: str, line: str, problems: Problems) -> float:
     try:
-        _number(cell)
+        # Python takes 1_000 for a thousand, and nobody else does.
+        return float(cell if "_" not in cell else "")
     except ValueError:
-        return False
-    return True
+        problems.add(number_rule(column), shown(cell), line)
+        return 0.0
 
 
-def _no_number(cell: object, where: str, column: str) -> DataError:
-    got = repr(str(cell)) if str(cell).strip() else "an empty cell"
-    return DataError(
-        f"{where}, column {column!r}, must be a finite number, got {got}; "
-        "mend it, leave the row out, or name other columns in data.feature_columns"
-    )
-
-
-def _label(cell: object, where: str, data: DataConfig) -> str:
+def _label(cell: object, where: str, data: DataConfig, problems: Problems) -> str:
     try:
         return text_of(cell)
     except ValueError as error:
-        raise DataError(
-            f"{where}, column {data.label_column!r}, must be a label, got {error}; "
-            "mend it or leave the row out"
-        ) from None
+        rule = f"column {data.label_column!r}, must be a label"
+        problems.add(rule, str(error), where)
+        return ""

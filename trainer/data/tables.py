@@ -19,6 +19,7 @@ from trainer.data.description import describe
 from trainer.data.examples import DataError
 from trainer.data.host_memory import empty
 from trainer.data.table_files import Table, read_csv, read_npz
+from trainer.data.table_problems import label_problems, refusal
 
 # Between these, and with less lost of a deviation than this, features are float32.
 # Keras takes a deviation below 1e-7 for 1e-7, and float32 ends before its square does.
@@ -145,6 +146,7 @@ def open_table(data: DataConfig) -> TableSource:
     tables = {
         name: _READERS[kind](files[name], data) for name in splits.used(data, files)
     }
+    _check_cells(data, tables)
     splits.check(data, _whole(tables))
     first = next(iter(tables.values()))
     tables = {name: _aligned(table, first) for name, table in tables.items()}
@@ -158,6 +160,14 @@ def open_table(data: DataConfig) -> TableSource:
             "take fewer columns or smaller splits"
         )
     return source
+
+
+def _check_cells(data: DataConfig, tables: Mapping[str, Table]) -> None:
+    """Refuses columns and cells of all files at once."""
+    found = [x for table in tables.values() for x in table.problems.told(table.path)]
+    labels = [label for table in tables.values() for label in table.labels]
+    if found := found + label_problems(labels, data):
+        raise refusal(found)
 
 
 def _fits_float32(table: Table) -> bool:

@@ -2,6 +2,7 @@
 
 import csv
 import json
+import re
 from collections.abc import Sequence
 from typing import Any, TextIO
 
@@ -10,6 +11,10 @@ import numpy as np
 from trainer.config import ConfigError, PredictConfig
 
 _DIGITS = 9  # as many as float32 logits are worth
+
+# What a spreadsheet computes, also after spaces, in quotes or in wide characters.
+_FORMULA = re.compile(r"[\s\ufeff]*[=+\-@\uff1d\uff0b\uff0d\uff20]|[\t\r\n]")
+_NUMBER = re.compile(r"[+-]?[0-9]+\.?[0-9]*")
 
 
 class Answers:
@@ -31,7 +36,7 @@ class Answers:
         self._csv = csv.writer(file, quoting=csv.QUOTE_NONNUMERIC, lineterminator="\n")
         self._is_json = is_json
         if not is_json:
-            self._csv.writerow(self._header())
+            self._write_row(self._header())
 
     def write(self, paths: Sequence[str], probs: np.ndarray) -> None:
         """Adds a line for each of the paths [M] and its probabilities [M, C]."""
@@ -46,8 +51,12 @@ class Answers:
             else:
                 ranked = [cell for pair in top for cell in pair]
                 more = every if self._section.all_probabilities else []
-                self._csv.writerow([path, *ranked, *more])
+                self._write_row([path, *ranked, *more])
         self._file.flush()
+
+    def _write_row(self, cells: Sequence[str | float]) -> None:
+        texts = (_as_text(cell) if isinstance(cell, str) else cell for cell in cells)
+        self._csv.writerow(texts)
 
     def _header(self) -> list[str]:
         ranks = ["", *(f"_{k}" for k in range(2, self._section.top_k + 1))]
@@ -84,6 +93,12 @@ def check(section: PredictConfig, class_names: Sequence[str]) -> None:
             f"predict.top_k must be at most the {len(class_names)} classes of the "
             f"model, got {section.top_k}; lower it"
         )
+
+
+def _as_text(cell: str) -> str:
+    """A text that no spreadsheet takes for a formula: it has a ' before it then."""
+    is_formula = _FORMULA.match(cell) and not _NUMBER.fullmatch(cell)
+    return f"'{cell}" if is_formula else cell
 
 
 def _rounded(probability: float) -> float:

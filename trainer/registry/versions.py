@@ -1,6 +1,7 @@
 """The versions that there are of a model, and the one that a reference means."""
 
 import json
+import re
 from typing import Any
 
 from etils import epath
@@ -32,7 +33,8 @@ def numbers(folder: epath.Path) -> list[int]:
     """
     with files.reached(folder, disks_too=True):
         found = [path.name for path in files.inside(folder)]
-    return sorted(int(name) for name in found if name.isdecimal())
+    # Digits of other scripts are decimal too, and int() takes them.
+    return sorted(int(name) for name in found if re.fullmatch(r"[1-9][0-9]*", name))
 
 
 def complete(folder: epath.Path) -> list[int]:

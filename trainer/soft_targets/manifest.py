@@ -238,10 +238,12 @@ def _check_field(folder: epath.Path, field: str, found: Any, wanted: Any) -> Non
             _check_field(folder, inner, found.get(name), wanted.get(name))
         return
     if found != wanted:
+        same = field == "class_names" and sorted(found) == sorted(wanted)
+        order = " (in another order: earlier versions had folders by text)" * same
         raise SoftTargetsError(
             f"{folder} must hold the soft targets of this run, got another {field}: "
-            f"{_shown(found)} there, {_shown(wanted)} here; set the config back, or "
-            "build in another distill.soft_targets_dir"
+            f"{_shown(found)} there, {_shown(wanted)} here{order}; set the config "
+            "back, or build in another distill.soft_targets_dir"
         )
 
 
