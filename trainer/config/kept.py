@@ -1,6 +1,5 @@
 """The config that a run keeps in its workdir, read back; and none at all."""
 
-import copy
 import dataclasses
 import typing
 from collections.abc import Iterable, Mapping
@@ -32,7 +31,7 @@ def from_resolved(
     Raises:
       ConfigError: what was `kept_in` that place, or an override, breaks a rule.
     """
-    given = _without_nulls(_with_earlier(copy.deepcopy(dict(settings))))
+    given = _with_earlier(_without_nulls(settings), settings)
     for override in overrides:
         reader._override(given, override)
     try:
@@ -53,16 +52,27 @@ def without_run(overrides: Iterable[str]) -> NoRun:
     return typing.cast(NoRun, reader._build(NoRun, given, ""))
 
 
-def _with_earlier(given: dict[str, Any]) -> dict[str, Any]:
-    """The settings, those that came later with what was done without them."""
+def _with_earlier(given: dict[str, Any], kept: Mapping[str, Any]) -> dict[str, Any]:
+    """Adds to `given` what was done without the settings that `kept` does not know."""
     for path, value in LATER.items():
         *names, last = path.split(".")
-        table: Any = given
+        tables: list[tuple[Any, Any]] = [(given, kept)]
         for name in names:
-            table = table.get(name) if isinstance(table, dict) else None
-        if isinstance(table, dict):
-            table.setdefault(last, value)
+            tables = [
+                pair for own, other in tables for pair in _below(own, other, name)
+            ]
+        for own, other in tables:
+            # Of an ensemble each member has the settings, and not the whole.
+            if last not in other and "members" not in own:
+                own[last] = value
     return given
+
+
+def _below(own: Any, other: Any, name: str) -> list[tuple[Any, Any]]:
+    """The section `name` of both, or each table of the list "NAME[]"."""
+    found = own.get(name.removesuffix("[]")), other.get(name.removesuffix("[]"))
+    pairs = zip(*found, strict=True) if name.endswith("[]") and found[0] else [found]
+    return [pair for pair in pairs if isinstance(pair[0], dict)]
 
 
 def _without_nulls(value: Any) -> Any:
