@@ -11,7 +11,9 @@ from trainer.data.examples import DataError
 
 _SHOWN, _SHOWN_CELLS = 20, 5  # rules, and cells that break the same one, in a message
 _SHOWN_CHARACTERS = 40  # of a cell
-_FEWEST_ROWS = 10  # fewer tell nothing: numbers follow each other by chance
+_FEWEST_ROWS = 10  # whose labels tell anything
+# Fewer may well be numbered by what they are, such as the steps of a scale.
+_FEWEST_COUNTED = 100
 
 
 class Problems:
@@ -93,7 +95,7 @@ def number_rule(column: str) -> str:
 
 def _counts_rows(values: np.ndarray) -> bool:
     count = len(values)
-    if count < _FEWEST_ROWS or not np.isfinite(values).all():
+    if count < _FEWEST_COUNTED or not np.isfinite(values).all():
         return False
     # First what is quick.
     if values[0] != np.floor(values[0]) or values.max() - values.min() != count - 1:
