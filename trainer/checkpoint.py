@@ -12,7 +12,7 @@ import json
 import re
 import zipfile
 import zlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import keras
@@ -69,16 +69,19 @@ class Checkpoints:
         *,
         state: Mapping[str, Sequence[keras.Variable]],
         run: str,
+        is_earlier: Callable[[str], bool] = lambda name: False,
         keep: int,
     ) -> None:
         """`state` is what they hold: groups of variables, as of model and optimizer.
 
-        `run` identifies the training; files of another `run` are refused.
+        `run` identifies the training; files of another `run` are refused, but for
+        those whose name `is_earlier`: that of this training in earlier versions.
 
         The newest `keep` files stay, and the best that each of them knows.
         """
         self._folder = folder
         self._run = run
+        self._is_earlier = is_earlier
         self._keep = keep
         self._state = state
 
@@ -154,10 +157,11 @@ class Checkpoints:
         variables: dict[str, keras.Variable],
     ) -> None:
         path = _path(self._folder, step)
-        if header.get("run") != self._run:
+        run = str(header.get("run"))
+        if run != self._run and not self._is_earlier(run):
             raise CheckpointError(
                 f"checkpoint {path} must be of this run ({self._run}), got one of "
-                f"{header.get('run')}; move it away, or choose another --workdir"
+                f"{run}; move it away, or choose another --workdir"
             )
         if arrays.keys() != variables.keys():
             raise CheckpointError(

@@ -11,13 +11,17 @@ from trainer.config.data import (
     UnlabeledData,
 )
 from trainer.config.distill import DistillConfig
+from trainer.config.earlier import (
+    options_without_later,
+    value_before,
+    without_later,
+)
 from trainer.config.errors import ConfigError
 from trainer.config.evaluate import EvaluateConfig
 from trainer.config.export import ExportConfig
 from trainer.config.identity import (
     differences,
     flatten,
-    identity,
     recorded,
     resolved,
 )
@@ -42,6 +46,7 @@ from trainer.config.registry import (
     is_reference,
     reference,
 )
+from trainer.config.run_names import is_earlier_name, run_name
 from trainer.config.runtime import RuntimeConfig
 from trainer.config.schema import (
     Config,
@@ -111,14 +116,18 @@ __all__ = [
     "differences",
     "flatten",
     "from_resolved",
-    "identity",
+    "is_earlier_name",
     "is_reference",
     "label_of",
     "load",
+    "options_without_later",
     "recorded",
     "reference",
     "resolved",
+    "run_name",
+    "value_before",
     "value_text",
+    "without_later",
     "without_run",
     "written",
 ]

@@ -6,7 +6,9 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from trainer.config import reader
+from trainer.config.earlier import with_earlier
 from trainer.config.errors import ConfigError
+from trainer.config.identity import flatten, resolved
 from trainer.config.predict import PredictConfig
 from trainer.config.registry import RegistryConfig
 from trainer.config.runtime import RuntimeConfig
@@ -31,9 +33,12 @@ def from_resolved(
       ConfigError: what was `kept_in` that place, or an override, breaks a rule.
     """
     given = _without_nulls(settings)
-    for override in overrides:
-        reader._override(given, override)
     try:
+        today = resolved(typing.cast(Config, reader._build(Config, given, "")))
+        # What it lacks is not today's default.
+        given = _without_nulls(with_earlier(given, flatten(given), flatten(today)))
+        for override in overrides:
+            reader._override(given, override)
         return typing.cast(Config, reader._build(Config, given, ""))
     except ConfigError as error:
         raise ConfigError(f"{kept_in}: {error}") from None

@@ -10,7 +10,7 @@ from etils import epath
 
 from trainer import console, core, data, distribution, models, optimizers, step
 from trainer.checkpoint import Checkpoints, Position, latest_position
-from trainer.config import DataConfig, TrainConfig
+from trainer.config import DataConfig, TrainConfig, is_earlier_name, run_name
 from trainer.stages.saving import check_saving
 from trainer.stages.session import Session
 from trainer.workdir import CHECKPOINTS
@@ -78,7 +78,10 @@ def start(session: Session, training: Training) -> Learner:
     checkpoints = Checkpoints(
         training.folder / CHECKPOINTS,
         state={"model": model.variables, **update.state},
-        run=session.run_name(training.role, training.seed),
+        run=run_name(session.config, training.role, training.seed),
+        is_earlier=lambda name: is_earlier_name(
+            name, session.config, training.role, training.seed
+        ),
         keep=session.config.runtime.keep_checkpoints,
     )
     # Before the batches are made: they start at the restored step. The chief chooses,

@@ -3,7 +3,6 @@
 import dataclasses
 import functools
 import hashlib
-import json
 from collections.abc import Callable, Sequence
 
 import keras
@@ -19,9 +18,7 @@ from trainer.config import (
     SavedOptions,
     StudentConfig,
     TeacherConfig,
-    identity,
     is_reference,
-    resolved,
 )
 from trainer.termination import Termination
 from trainer.workers import Workers
@@ -283,9 +280,3 @@ class Session:
             setting=f"what the {stage} stage left",
             way_out=f"delete it and run `python -m trainer {stage}` again",
         )
-
-    def run_name(self, role: str, seed: int) -> str:
-        """Identifies one training: another config, role or seed gives another name."""
-        settings = json.dumps(identity(resolved(self.config)))
-        digest = hashlib.sha256(settings.encode()).hexdigest()[:16]
-        return f"{self.config.name}/{role}/seed-{seed}/{digest}"
