@@ -340,7 +340,7 @@ def test_what_an_earlier_version_began_goes_on_bit_for_bit(
         file.write_text(RUN + GRID)
 
     def do(folder, *more):
-        code = main.main(runs.command(name, file, folder, *more)[1:])
+        code = main.main(runs.command(name, file, folder, *more))
         assert code == 0, capsys.readouterr().err
         return capsys.readouterr().err
 

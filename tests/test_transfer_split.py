@@ -157,5 +157,5 @@ def test_it_makes_another_run_where_it_is_set(world):
     del before["data"]["transfer_split"]
     assert differences(before, same) == []
     assert differences(before, other) == [
-        "data.transfer_split: 'absent' -> 'test[:60]'"
+        "data.transfer_split: '' -> 'test[:60]'"
     ]

@@ -22,6 +22,7 @@ from trainer.config.export import ExportConfig
 from trainer.config.identity import (
     differences,
     flatten,
+    identity,
     recorded,
     resolved,
 )
@@ -116,6 +117,7 @@ __all__ = [
     "differences",
     "flatten",
     "from_resolved",
+    "identity",
     "is_earlier_name",
     "is_reference",
     "label_of",
