@@ -156,6 +156,4 @@ def test_it_makes_another_run_where_it_is_set(world):
     # So wrote the config of a run that is older than the setting.
     del before["data"]["transfer_split"]
     assert differences(before, same) == []
-    assert differences(before, other) == [
-        "data.transfer_split: 'absent' -> 'test[:60]'"
-    ]
+    assert differences(before, other) == ["data.transfer_split: '' -> 'test[:60]'"]

@@ -116,14 +116,14 @@ class Checkpoints:
         *,
         state: Mapping[str, Sequence[keras.Variable]],
         run: str,
-        earlier_run: str = "",
+        is_earlier: Callable[[str], bool] = lambda name: False,
         keep: int,
         check_held: Callable[[], None] = lambda: None,
     ) -> None:
         """`state` is what they hold: groups of variables, as of model and optimizer.
 
-        `run` identifies the training, which earlier versions called `earlier_run`;
-        files of another one are refused.
+        `run` identifies the training; files of another `run` are refused, but for
+        those whose name `is_earlier`: that of this training in earlier versions.
 
         The newest `keep` files stay, and the best that each of them knows. Nothing is
         written when `check_held`, which is asked before, raises.
@@ -131,7 +131,7 @@ class Checkpoints:
         self._check_held = check_held
         self._folder = folder
         self._run = run
-        self._names = {run, earlier_run}
+        self._is_earlier = is_earlier
         self._keep = keep
         self._state = state
 
@@ -208,10 +208,11 @@ class Checkpoints:
         variables: dict[str, keras.Variable],
     ) -> None:
         path = _path(self._folder, step)
-        if header.get("run") not in self._names:
+        run = str(header.get("run"))
+        if run != self._run and not self._is_earlier(run):
             raise CheckpointError(
                 f"checkpoint {path} must be of this run ({self._run}), got one of "
-                f"{header.get('run')}; move it away, or choose another --workdir"
+                f"{run}; move it away, or choose another --workdir"
             )
         if arrays.keys() != variables.keys():
             raise CheckpointError(

@@ -17,6 +17,7 @@ from trainer.config import (
     differences,
     recorded,
     resolved,
+    value_before,
 )
 
 # Of the run.
@@ -96,24 +97,30 @@ def soft_targets_folder(workdir: epath.Path, config: Config) -> epath.Path:
 def is_finished(workdir: epath.Path, config: Config) -> bool:
     """Whether a whole run has ended there: the report is drawn last."""
     is_there = (workdir / RESULTS).exists() and (workdir / REPORT).exists()
-    return is_there and _answers(workdir / RESULTS, config.evaluate)
+    return is_there and _answers(workdir / RESULTS, config)
 
 
 def is_evaluated(workdir: epath.Path, config: Config) -> bool:
     """Whether nothing but the report may be missing."""
     is_there = all((workdir / name).exists() for name in (PREDICTIONS, RESULTS))
-    return is_there and _answers(workdir / RESULTS, config.evaluate)
+    return is_there and _answers(workdir / RESULTS, config)
 
 
-def _answers(results: epath.Path, asked: EvaluateConfig) -> bool:
-    """Whether the results are what the evaluate section asks for."""
+def _answers(results: epath.Path, config: Config) -> bool:
+    """Whether the results are of all seeds, and what the evaluate section asks for."""
+    asked = dataclasses.asdict(config.evaluate)
     # What a version without the section left is what its defaults ask for.
-    wanted = dataclasses.asdict(EvaluateConfig())
+    answered = dataclasses.asdict(EvaluateConfig())
+    for name in asked:
+        for value in value_before(f"evaluate.{name}"):
+            answered[name] = value
     try:
-        wanted |= seal.parsed(results.read_bytes()).get("evaluate", {})
-    except (AttributeError, TypeError, ValueError):
+        found = seal.parsed(results.read_bytes())
+        answered |= found.get("evaluate", {})
+        seeds = [entry["seed"] for entry in found["models"]["student"]["seeds"]]
+    except (AttributeError, KeyError, TypeError, ValueError):
         return True  # damaged, which those tell who read all of it
-    return wanted == dataclasses.asdict(asked)
+    return answered == asked and seeds == list(config.seeds)
 
 
 def read_config(workdir: epath.Path) -> dict[str, object]:
@@ -201,7 +208,27 @@ def check_same(workdir: epath.Path, config: Config) -> None:
         raise ConfigError(
             f"--workdir {workdir} holds a run with another config "
             f"({'; '.join(changed)}); choose another --workdir, or set these back{why}"
+            f"{_teacher_kept(workdir, config, changed)}"
         )
+
+
+def _teacher_kept(workdir: epath.Path, config: Config, changed: list[str]) -> str:
+    """How another run starts with the teacher that is trained there, if it could."""
+    kept = []
+    for role, teacher in config.teachers.items():
+        file = training_folder(workdir, role, teacher.seed) / FINISHED
+        if teacher.train is None or not file.exists():
+            return ""
+        if teacher.model == "saved":
+            kept.append(f'{role}.options = {{path = "{file}", input = "zero_to_255"}}')
+        else:
+            kept.append(f'{role}.weights = "{file}"')
+    if any(path.startswith("teacher") for path in changed):
+        return ""
+    return (
+        f"; another --workdir gets its teacher with {' and '.join(kept)}, and without "
+        "its head and train"
+    )
 
 
 def try_writing(workdir: epath.Path, *, num_bytes: int) -> int | None:

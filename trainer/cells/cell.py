@@ -15,7 +15,9 @@ from trainer.config import (
     Settings,
     TeacherConfig,
     flatten,
+    options_without_later,
     resolved,
+    without_later,
 )
 
 # Of a teacher that was trained, by whatever accuracy it reached.
@@ -93,7 +95,7 @@ def _cache_identity(config: Config) -> dict[str, Any]:
 
     More views are added to a cache, and those of the whole split are in it.
     """
-    settings = flatten(resolved(config))
+    settings = without_later(flatten(resolved(config)))
     names = ["distill.soft_targets_dtype", "distill.top_k"]
     if config.distill.top_k:
         names += ["distill.temperature", "distill.tail_temperatures"]
@@ -109,8 +111,10 @@ def views(config: Config) -> dict[str, Any]:
     chosen = config.data if section.augment == "inherit" else section
     if chosen.augment == "none":
         return {}
+    name = "data" if chosen is config.data else "student.train"
+    options = dataclasses.asdict(chosen.augment_options)
     return {
         "seed": config.seeds[0],
         "augment": chosen.augment,
-        "options": dataclasses.asdict(chosen.augment_options),
+        "options": options_without_later(f"{name}.augment_options", options),
     }

@@ -16,7 +16,11 @@ from trainer.config.data import (
     colour_of,
 )
 from trainer.config.distill import DistillConfig
-from trainer.config.earlier import value_before
+from trainer.config.earlier import (
+    options_without_later,
+    value_before,
+    without_later,
+)
 from trainer.config.errors import ConfigError
 from trainer.config.evaluate import EvaluateConfig
 from trainer.config.export import ExportConfig
@@ -48,6 +52,7 @@ from trainer.config.registry import (
     is_reference,
     reference,
 )
+from trainer.config.run_names import is_earlier_name, run_name
 from trainer.config.runtime import RuntimeConfig
 from trainer.config.schema import (
     Config,
@@ -123,14 +128,18 @@ __all__ = [
     "flatten",
     "from_resolved",
     "identity",
+    "is_earlier_name",
     "is_reference",
     "label_of",
     "load",
+    "options_without_later",
     "recorded",
     "reference",
     "resolved",
+    "run_name",
     "value_before",
     "value_text",
+    "without_later",
     "without_run",
     "written",
 ]

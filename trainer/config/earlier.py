@@ -4,6 +4,7 @@ A kept config that lacks one of them means the value below, which need not be to
 default. A section's own list is named with empty brackets: "teacher.members[].seed".
 """
 
+import copy
 import re
 from collections.abc import Mapping
 from typing import Any
@@ -26,3 +27,33 @@ def value_before(path: str) -> tuple[Any, ...]:
 def without_later(flat: Mapping[str, Any]) -> dict[str, Any]:
     """Leaves out the later settings with which a run is as it was without them."""
     return {path: v for path, v in flat.items() if (v,) != value_before(path)}
+
+
+def options_without_later(section: str, options: Mapping[str, Any]) -> dict[str, Any]:
+    """The same for the settings of one `section`, by their names in it."""
+    return {
+        name: v
+        for name, v in options.items()
+        if (v,) != value_before(f"{section}.{name}")
+    }
+
+
+def with_earlier(
+    settings: Mapping[str, Any], flat: Mapping[str, Any], complete: Mapping[str, Any]
+) -> dict[str, Any]:
+    """`settings` with what was done before for the later ones that they lack.
+
+    `flat` is what they hold, `complete` all that there is in their sections today.
+    """
+    filled: dict[str, Any] = copy.deepcopy(dict(settings))
+    for path in complete.keys() - flat.keys():
+        for value in value_before(path):
+            *names, last = re.findall(r"[^.\[\]]+", path)
+            table: Any = filled
+            for name in names:
+                if isinstance(table, list):
+                    table = table[int(name)]
+                else:
+                    table = table.setdefault(name, {})
+            table[last] = copy.deepcopy(value)
+    return filled

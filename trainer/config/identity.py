@@ -5,12 +5,12 @@ import json
 import re
 from typing import Any
 
-from trainer.config.earlier import without_later
+from trainer.config.earlier import value_before, without_later
 from trainer.config.schema import Config
 
 # A run may move to other devices and disks, be asked for more when its models are
 # evaluated, predict or leave it, and have others beside it, of a study, a sweep, a
-# cross-validation or a watch. It stays the same run.
+# cross-validation or a watch. It stays the same run, also by another name.
 _MOVABLE = (
     *("runtime", "evaluate", "predict", "crossval", "study", "sweep", "export"),
     *("registry", "watch"),
@@ -42,7 +42,21 @@ def recorded(config: Config) -> dict[str, Any]:
 def identity(
     settings: dict[str, Any], *, tables_may_move: bool = True
 ) -> dict[str, Any]:
-    """The settings that a resumed run must share: {"section.field": value}."""
+    """The settings that a resumed run must share: {"section.field": value}.
+
+    Of its seeds the first, which decides which views caches hold; others may follow.
+    """
+    shared = named_identity(settings, tables_may_move=tables_may_move)
+    shared.pop("name", None)
+    if isinstance(seeds := shared.get("seeds"), list):
+        shared["seeds"] = seeds[:1]
+    return shared
+
+
+def named_identity(
+    settings: dict[str, Any], *, tables_may_move: bool
+) -> dict[str, Any]:
+    """The same with the name and all seeds, in the order of the schema."""
     flat = without_later(flatten(settings))
     kind = str(flat.get("data.dataset", "")).partition(":")[0]
     movable = list(_MOVABLE)
@@ -78,11 +92,26 @@ def differences(
         identity(settings, tables_may_move=tables_may_move)
         for settings in (before, after)
     )
+    old["seeds"], new["seeds"] = before.get("seeds"), after.get("seeds")
+    if _begins_with(new["seeds"], old["seeds"]):
+        del old["seeds"], new["seeds"]
     return [
-        f"{path}: {old.get(path, 'absent')!r} -> {new.get(path, 'absent')!r}"
+        f"{path}: {_shown(path, old)} -> {_shown(path, new)}"
         for path in sorted(old.keys() | new.keys())
         if old.get(path) != new.get(path)
     ]
+
+
+def _begins_with(values: object, first: object) -> bool:
+    if not (isinstance(values, list) and isinstance(first, list)):
+        return False
+    return values[: len(first)] == first
+
+
+def _shown(path: str, settings: dict[str, Any]) -> str:
+    """The value of a setting, or what is done without it."""
+    (value,) = value_before(path) or ("absent",)
+    return repr(settings.get(path, value))
 
 
 def _of_a_file(value: object) -> object:

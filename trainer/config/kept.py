@@ -6,8 +6,9 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from trainer.config import reader
-from trainer.config.earlier import LATER
+from trainer.config.earlier import with_earlier
 from trainer.config.errors import ConfigError
+from trainer.config.identity import flatten, resolved
 from trainer.config.predict import PredictConfig
 from trainer.config.registry import RegistryConfig
 from trainer.config.runtime import RuntimeConfig
@@ -31,10 +32,15 @@ def from_resolved(
     Raises:
       ConfigError: what was `kept_in` that place, or an override, breaks a rule.
     """
-    given = _with_earlier(_without_nulls(settings), settings)
-    for override in overrides:
-        reader._override(given, override)
+    given = _without_nulls(settings)
     try:
+        today = resolved(typing.cast(Config, reader._build(Config, given, "")))
+        # What it lacks is not today's default.
+        given = _without_nulls(
+            with_earlier(given, flatten(dict(settings)), flatten(today))
+        )
+        for override in overrides:
+            reader._override(given, override)
         return typing.cast(Config, reader._build(Config, given, ""))
     except ConfigError as error:
         raise ConfigError(f"{kept_in}: {error}") from None
@@ -50,29 +56,6 @@ def without_run(overrides: Iterable[str]) -> NoRun:
     for override in overrides:
         reader._override(given, override)
     return typing.cast(NoRun, reader._build(NoRun, given, ""))
-
-
-def _with_earlier(given: dict[str, Any], kept: Mapping[str, Any]) -> dict[str, Any]:
-    """Adds to `given` what was done without the settings that `kept` does not know."""
-    for path, value in LATER.items():
-        *names, last = path.split(".")
-        tables: list[tuple[Any, Any]] = [(given, kept)]
-        for name in names:
-            tables = [
-                pair for own, other in tables for pair in _below(own, other, name)
-            ]
-        for own, other in tables:
-            # Of an ensemble each member has the settings, and not the whole.
-            if last not in other and "members" not in own:
-                own[last] = value
-    return given
-
-
-def _below(own: Any, other: Any, name: str) -> list[tuple[Any, Any]]:
-    """The section `name` of both, or each table of the list "NAME[]"."""
-    found = own.get(name.removesuffix("[]")), other.get(name.removesuffix("[]"))
-    pairs = zip(*found, strict=True) if name.endswith("[]") and found[0] else [found]
-    return [pair for pair in pairs if isinstance(pair[0], dict)]
 
 
 def _without_nulls(value: Any) -> Any:

@@ -11,7 +11,7 @@ from etils import epath
 
 from trainer import console, core, data, distribution, optimizers, step
 from trainer.checkpoint import Checkpoints, Position, newest_whole
-from trainer.config import DataConfig, TrainConfig
+from trainer.config import DataConfig, TrainConfig, is_earlier_name, run_name
 from trainer.stages import given
 from trainer.stages.saving import check_saving
 from trainer.stages.session import Session
@@ -81,12 +81,12 @@ def start(session: Session, training: Training) -> Learner:
     # because a disk that machines share may show them different files for a while.
     latest = session.workers.from_chief(functools.partial(newest_whole, folder))
     update = _update(session, training, is_new=not latest)
-    run_name = functools.partial(session.run_name, training.role, training.seed)
+    role, seed = training.role, training.seed
     checkpoints = Checkpoints(
         folder,
         state={"model": model.variables, **update.state},
-        run=run_name(),
-        earlier_run=run_name(tables_may_move=False),
+        run=run_name(session.config, role, seed),
+        is_earlier=lambda name: is_earlier_name(name, session.config, role, seed),
         keep=session.config.runtime.keep_checkpoints,
         check_held=session.hold.check,
     )

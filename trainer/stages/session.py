@@ -3,7 +3,6 @@
 import dataclasses
 import functools
 import hashlib
-import json
 from collections.abc import Callable, Sequence
 
 import keras
@@ -19,8 +18,6 @@ from trainer.config import (
     SavedOptions,
     StudentConfig,
     TeacherConfig,
-    identity,
-    resolved,
 )
 from trainer.hold import FREE, Hold
 from trainer.stages.named import Models
@@ -289,12 +286,3 @@ class Session:
             setting=f"what the {stage} stage left",
             way_out=f"delete it and run `python -m trainer {stage}` again",
         )
-
-    def run_name(self, role: str, seed: int, *, tables_may_move: bool = True) -> str:
-        """Identifies one training: another config, role or seed gives another name.
-
-        To earlier versions another place of a table made another run too.
-        """
-        settings = identity(resolved(self.config), tables_may_move=tables_may_move)
-        digest = hashlib.sha256(json.dumps(settings).encode()).hexdigest()[:16]
-        return f"{self.config.name}/{role}/seed-{seed}/{digest}"

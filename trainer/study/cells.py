@@ -7,7 +7,7 @@ from etils import epath
 
 from trainer import workdir
 from trainer.cells import Cell, sharing, views
-from trainer.config import Config, ConfigError, flatten, load, resolved
+from trainer.config import Config, ConfigError, flatten, load, resolved, without_later
 
 
 def cells_of(
@@ -46,7 +46,7 @@ def baseline_identity(config: Config) -> dict[str, Any]:
     others = ("teacher", "distill", "finetune", "runtime", "seeds", "study", "sweep")
     settings = {
         path: value
-        for path, value in flatten(resolved(config)).items()
+        for path, value in without_later(flatten(resolved(config))).items()
         if path.split(".")[0] not in others
     }
     shown = views(config)

@@ -43,6 +43,13 @@ def begun(path: epath.Path, config: Config) -> str:
     if not files.is_there(path / workdir.SWEEP):
         return ""
     workdir.check_same(path, config)
+    seeds = workdir.read_config(path).get("seeds")
+    if seeds != list(config.seeds):
+        raise ConfigError(
+            f"seeds must be those of the sweep in {path}, {seeds}, whose trials are "
+            f"compared by their means, got {list(config.seeds)}; set them back, or "
+            "choose another --workdir"
+        )
     sweep = report.read_sweep(path)
     storage.check(path, sweep.get("journal"))
     for name, value in _searched(config).items():

@@ -9,7 +9,7 @@ import numpy as np
 from etils import epath
 
 from trainer import console, data, models, soft_targets, workdir
-from trainer.config import ConfigError, TeacherConfig
+from trainer.config import ConfigError, TeacherConfig, options_without_later
 from trainer.soft_targets import AnswerFormat, CachedTargets, Manifest, Shard
 from trainer.stages.learner import chosen_augmentation
 from trainer.stages.session import Session
@@ -146,22 +146,25 @@ def manifest(
     """
     form = answer_format(session)
     distill = session.config.distill
-    name, options = chosen_augmentation(session, session.config.student.train)
+    section = session.config.student.train
+    name, options = chosen_augmentation(session, section)
+    shown = "data" if section.augment == "inherit" else "student.train"
+    role = list(session.config.teachers)[teacher]
     return Manifest(
-        teacher=_identity(list(session.config.teachers.values())[teacher], weights),
+        teacher=_identity(role, session.config.teachers[role], weights),
         dataset={
             "split": transfer.split,
             "input_shape": list(transfer.source.input_shape),
         },
         growth=({"num_ids": transfer.num_ids, "fingerprint": transfer.fingerprint},),
-        precision=session.precision(list(session.config.teachers)[teacher]),
+        precision=session.precision(role),
         class_names=session.source.class_names,
         augment={"name": "none"}
         if name == "none"
         else {
             "name": name,
             "seed": cached_views(session).seed,
-            **_plain(options),
+            **_plain(options, f"{shown}.augment_options"),
         },
         views=distill.views,
         dtype=form.dtype,
@@ -238,9 +241,9 @@ def opened(session: Session) -> CachedTargets:
     )
 
 
-def _identity(section: TeacherConfig, weights: str) -> dict[str, Any]:
+def _identity(role: str, section: TeacherConfig, weights: str) -> dict[str, Any]:
     """What tells a teacher from others."""
-    options = _plain(section.options)
+    options = _plain(section.options, f"{role}.options")
     # A file may move, and its weights tell it from others.
     options.pop("path", None)
     return {
@@ -251,11 +254,13 @@ def _identity(section: TeacherConfig, weights: str) -> dict[str, Any]:
     }
 
 
-def _plain(options: Any) -> dict[str, Any]:
-    """The options of a known model or augmentation, or of a user's, in JSON's types."""
+def _plain(options: Any, setting: str) -> dict[str, Any]:
+    """The options of a known model or augmentation, or of a user's, in JSON's types.
+
+    They are without those that came later and change nothing.
+    """
     given = options if isinstance(options, dict) else dataclasses.asdict(options)
-    plain: dict[str, Any] = json.loads(json.dumps(given))
-    return plain
+    return options_without_later(setting, json.loads(json.dumps(given)))
 
 
 def _whole(source: data.Source, setting: str, split: str) -> str:
