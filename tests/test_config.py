@@ -571,7 +571,6 @@ def test_starting_from_a_file_or_from_none_are_two_runs(minimal, role):
 @pytest.mark.parametrize(
     ("override", "difference"),
     [
-        ("name='other'", "name: 'small' -> 'other'"),
         ("seeds=[1]", "seeds: [0] -> [1]"),
         ("distill.alpha=0.5", "distill.alpha: 0.9 -> 0.5"),
         ("data.test_split='test[:9]'", "data.test_split: 'test' -> 'test[:9]'"),
