@@ -34,6 +34,7 @@ from trainer.config import (
 from trainer.config.schema import Config
 from trainer.stages.soft_targets import caches
 from trainer.study import cells
+from trainer.sweep import results
 
 GOLDEN = json.loads((REPOSITORY / "tests" / "golden" / "earlier.json").read_text())
 
@@ -286,6 +287,15 @@ def test_a_refused_config_is_told_how_to_keep_the_teacher(file, tmp_path):
     with pytest.raises(ConfigError, match=r"steps: 20 -> 9") as refused:
         workdir.check(path, other)
     assert "teacher.weights" not in str(refused.value)
+
+
+def test_the_trials_of_a_sweep_are_means_over_the_same_seeds(file, tmp_path):
+    file.write_text(RUN + '\n[sweep]\nspace."distill.alpha" = [0.5, 0.9]\n')
+    path = epath.Path(tmp_path / "workdir")
+    workdir.claim(path, load(str(file)))
+    (path / "sweep.json").write_text("{}")
+    with pytest.raises(ConfigError, match=r"seeds must .*\[0\].*got \[0, 5\]"):
+        results.begun(path, load(str(file), ["seeds=[0, 5]"]))
 
 
 def as_begun(source: pathlib.Path, target: pathlib.Path, golden) -> None:
