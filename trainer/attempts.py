@@ -11,7 +11,7 @@ from collections.abc import Iterator
 
 from etils import epath
 
-from trainer import files, json_text, workdir
+from trainer import files, seal, workdir
 from trainer.rendezvous import PeerLostError
 from trainer.termination import InterruptError, StoppedError
 
@@ -61,7 +61,7 @@ def _begin(path: epath.Path, soft_targets: epath.Path, max_restarts: int) -> Non
             f"{max_restarts} restarts of runtime.max_restarts; find the reason in "
             "their logs, or let more steps be kept by a lower runtime.save_every_steps"
         )
-    files.write_json(path / _FILE, {"in_vain": in_vain, "kept": kept})
+    files.write_json(path / _FILE, seal.sealed({"in_vain": in_vain, "kept": kept}))
 
 
 def _forget(path: epath.Path) -> None:
@@ -74,7 +74,7 @@ def _forget(path: epath.Path) -> None:
 def _read(path: epath.Path) -> tuple[int, list[str] | None]:
     """How many starts were for nothing, and what there was at the last one."""
     try:
-        found = json_text.parsed((path / _FILE).read_text(encoding="utf-8"))
+        found = seal.parsed((path / _FILE).read_bytes())
         return int(found["in_vain"]), list(found["kept"])
     except (ValueError, TypeError, KeyError, OSError):
         return 0, None

@@ -64,11 +64,13 @@ def latest_position(folder: epath.Path) -> Position:
     return _position(_read_header(folder, steps[-1])) if steps else Position()
 
 
-def newest_whole(folder: epath.Path) -> int:
+def newest_whole(
+    folder: epath.Path, *, check_held: Callable[[], None] = lambda: None
+) -> int:
     """The step that the training with checkpoints in `folder` can go on from; 0: none.
 
     All of that file, and of the one that it knows as the best, can be read. Newer ones
-    are set aside under other names; one process may do that.
+    are set aside under other names, unless `check_held`, which is asked before, raises.
 
     Raises:
       CheckpointError: there are files, and none of them will do.
@@ -87,6 +89,7 @@ def newest_whole(folder: epath.Path) -> int:
     if problem:
         if not steps:
             raise problem
+        check_held()
         _set_aside(folder, steps[-1], problem)
     return steps[-1] if steps else 0
 

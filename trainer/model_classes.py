@@ -4,14 +4,14 @@ from collections.abc import Sequence
 
 from etils import epath
 
-from trainer import files, json_text
+from trainer import files, seal
 
 _ENDING = ".classes.json"
 
 
 def write(path: epath.Path, names: Sequence[str]) -> None:
     """Puts the names of the classes beside the model at `path`."""
-    files.write_json(_beside(path), {"classes": list(names)})
+    files.write_json(_beside(path), seal.sealed({"classes": list(names)}))
 
 
 def read(path: epath.Path) -> list[str] | None:
@@ -25,7 +25,7 @@ def read(path: epath.Path) -> list[str] | None:
         return None
     try:
         with files.reached(file, disks_too=True):
-            names = json_text.parsed(file.read_bytes())["classes"]
+            names = seal.parsed(file.read_bytes())["classes"]
         if not isinstance(names, list) or not all(isinstance(x, str) for x in names):
             raise ValueError("its classes are no list of texts")
     except (ValueError, TypeError, KeyError) as error:

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 from etils import epath
 
-from trainer import console, files, json_text
+from trainer import console, files, seal
 from trainer.config import IGNORE, DataConfig
 from trainer.data.examples import DataError
 from trainer.data.source import Source
@@ -44,7 +44,7 @@ def as_begun(source: Source, lists: epath.Path, *, has_begun: bool) -> Source:
         before = _earlier(source.data, now)
     else:
         before = now
-        files.write_json(path, dataclasses.asdict(now))
+        files.write_json(path, seal.sealed(dataclasses.asdict(now)))
     _check_classes(source.data.dataset, before.classes, now.classes)
     # Folders have it in their lists, of each image.
     if isinstance(source, TfdsSource) and source.num_transparent:
@@ -106,7 +106,7 @@ def _name(names: Sequence[str], label: int) -> str:
 def _read(path: epath.Path) -> _Meaning:
     try:
         with files.reached(path):
-            found = dict(json_text.parsed(path.read_bytes()))
+            found = seal.parsed(path.read_bytes())
         return _Meaning(
             classes=tuple(map(str, found["classes"])),
             input_dtype=str(found["input_dtype"]),

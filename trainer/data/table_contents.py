@@ -2,7 +2,7 @@
 
 from etils import epath
 
-from trainer import files, json_text
+from trainer import files, seal
 from trainer.data.examples import DataError
 from trainer.data.source import Source
 from trainer.data.tables import TableSource
@@ -29,13 +29,13 @@ def hold_contents(source: Source, kept_in: epath.Path) -> None:
                 "put them back, or start anew in another --workdir"
             )
     if kept | found != kept:
-        files.write_json(kept_in, kept | found)
+        files.write_json(kept_in, seal.sealed(kept | found))
 
 
 def _read(path: epath.Path) -> dict[str, str]:
     try:
         with files.reached(path):
-            kept = json_text.parsed(path.read_text(encoding="utf-8"))
+            kept = seal.parsed(path.read_bytes())
         return {str(name): str(sha256) for name, sha256 in kept.items()}
     except (ValueError, AttributeError) as error:
         raise DataError(

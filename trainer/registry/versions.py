@@ -33,8 +33,12 @@ def numbers(folder: epath.Path) -> list[int]:
     """
     with files.reached(folder, disks_too=True):
         found = [path.name for path in files.inside(folder)]
+    return sorted(int(name) for name in found if _is_number(name))
+
+
+def _is_number(name: str) -> bool:
     # Digits of other scripts are decimal too, and int() takes them.
-    return sorted(int(name) for name in found if re.fullmatch(r"[1-9][0-9]*", name))
+    return bool(re.fullmatch(r"[1-9][0-9]*", name))
 
 
 def complete(folder: epath.Path) -> list[int]:
@@ -137,7 +141,7 @@ def names_of_file(path: epath.Path) -> list[str] | None:
         return beside
     # Of a version both its folder, a SavedModel, and its model.keras may be meant.
     for folder in (path, path.parent):
-        if folder.name.isdecimal() and files.is_there(folder / card.CARD):
+        if _is_number(folder.name) and files.is_there(folder / card.CARD):
             return list(card.read(folder)["classes"])
     return None
 

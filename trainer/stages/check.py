@@ -1,7 +1,8 @@
 """What later stages need, found out before the first one spends hours."""
 
-from trainer import distribution, models, optimizers
+from trainer import distribution, optimizers
 from trainer.config import TrainConfig
+from trainer.stages import given
 from trainer.stages.learner import augmentation
 from trainer.stages.saving import check_saving
 from trainer.stages.session import Session
@@ -23,8 +24,8 @@ def check(session: Session) -> None:
         check_saving(session, network)
     student = session.build("student", config.seeds[0])
     if config.student.weights:
-        weights = session.file(config.student.weights, setting="student.weights")
-        models.load_weights(student, weights, setting="student.weights")
+        weights = config.student.weights
+        given.load(session, student, weights, setting="student.weights")
     for setting, section in config.trainings.items():
         examples = session.transfer
         if setting.startswith("teacher."):

@@ -25,25 +25,28 @@ def evaluate(session: Session) -> None:
     if session.workers.from_chief(is_done):
         return
     test = session.read(session.config.data.test_split)
-    duplicates = suspicions.duplicates(session, test)
+    twice = suspicions.duplicates(session, test)
+    duplicates = {"duplicates": twice} if twice else {}
     models: dict[str, Metrics] = {}
     logits: dict[str, np.ndarray] = {}
-    for name, found in outcomes(session, test):
+    for name, came_to in outcomes(session, test):
         # The teacher comes first, and the others are compared with its answers.
         models[name] = entry(
-            found,
+            came_to,
             test.labels,
             logits.get("teacher"),
             excluded=session.config.data.exclude_labels,
         )
-        logits[name] = found[0].logits["best"]
-        del found  # before the next are made: they may fill the memory
+        logits[name] = came_to[0].logits["best"]
+        del came_to  # before the next are made: they may fill the memory
     if session.config.evaluate.inference_times:
         timed = functools.partial(_inference_times, session, test)
         for role, times in session.workers.from_chief(timed).items():
             models[role] |= times
+    # All workers take part in these answers.
+    as_they_are = _as_they_are(session)
     if session.workers.is_chief:
-        _write(session, test, models, logits, duplicates)
+        _write(session, test, models, logits, as_they_are | duplicates)
 
 
 def _inference_times(session: Session, test: data.Examples) -> dict[str, Any]:
@@ -89,8 +92,9 @@ def _write(
     test: data.Examples,
     models: dict[str, Metrics],
     logits: dict[str, np.ndarray],
-    duplicates: str,
+    found: Metrics,
 ) -> None:
+    """Writes both files, with what else was `found`."""
     session.hold.check()
     # A page of other results would make the run look finished.
     page = session.path / workdir.REPORT
@@ -100,7 +104,7 @@ def _write(
     results = {
         "name": session.config.name,
         "models": models,
-        **_as_they_are(session),
+        **found,
         "gain": {"errors": gain(models["student"], models["baseline"])},
         "evaluate": dataclasses.asdict(session.config.evaluate),
         "files": {
@@ -116,7 +120,5 @@ def _write(
             if path.name == workdir.METRICS
         },
     }
-    if duplicates:
-        results["duplicates"] = duplicates
     # Last: it says that the stage is done.
     files.write_json(session.path / workdir.RESULTS, seal.sealed(results))

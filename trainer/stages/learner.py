@@ -79,7 +79,8 @@ def start(session: Session, training: Training) -> Learner:
     folder = training.folder / CHECKPOINTS
     # Before the batches are made: they start at the restored step. The chief chooses,
     # because a disk that machines share may show them different files for a while.
-    latest = session.workers.from_chief(functools.partial(newest_whole, folder))
+    find = functools.partial(newest_whole, folder, check_held=session.hold.check)
+    latest = session.workers.from_chief(find)
     update = _update(session, training, is_new=not latest)
     role, seed = training.role, training.seed
     checkpoints = Checkpoints(
