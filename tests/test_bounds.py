@@ -115,6 +115,7 @@ def test_every_number_has_an_upper_bound_and_a_lower_one(tmp_path):
         (f"seeds={list(range(-1, 3000))}", "between 0 and"),
         (f"name={list(range(3000))}", "a string"),
         (f"runtime.xla='{'x' * 3000}'", "'on'"),
+        ("data.background={a = 1}", "background"),
         ("distill.temperature=1e-320", "between 0.001 and"),
         ("student.train.learning_rate=1e-320", "between 1e-30 and"),
     ],

@@ -11,7 +11,7 @@ from PIL import Image
 from tests import runs
 from tests.conftest import strategy_of
 from tests.small_run import RUN
-from trainer import data
+from trainer import data, seal
 from trainer.config import DataConfig, load
 from trainer.data import begun, class_names
 
@@ -170,9 +170,9 @@ def test_a_run_goes_on_with_the_classes_that_it_has_begun_with(folder, tmp_path)
     begin(workdir)
     assert session(folder, workdir).source.class_names == tuple(NUMBERS)
     kept = workdir / "files" / begun.KEPT
-    found = json.loads(kept.read_text())
+    found = seal.parsed(kept.read_bytes())
     found["classes"][:2] = ["1", "0"]
-    kept.write_text(json.dumps(found))
+    kept.write_text(json.dumps(seal.sealed(found)))
     with pytest.raises(data.DataError, match=r"label 0 was '1' and is '0'"):
         _ = session(folder, workdir).sources
     kept.write_text("1e999")

@@ -278,6 +278,7 @@ test_split = "test[:100]"
 [teacher]
 model = "saved"
 options = {{path = "{path}", input = "zero_to_one"}}
+min_accuracy = 0.0
 [student]
 model = "mlp"
 options.hidden_sizes = [8]

@@ -252,7 +252,7 @@ def test_rows_of_a_table_have_answers_by_their_lines(config, tmp_path):
     ]
     (tmp_path / "table.csv").write_text("\n".join(["a,b,c,d,label", *lines]))
     path = tmp_path / "table.toml"
-    weights = f'weights = "{config.parent}/teacher.keras"\n'
+    weights = f'weights = "{config.parent}/teacher.keras"\nmin_accuracy = 0.0\n'
     train = "[teacher.train]\nglobal_batch_size = 20\nsteps = 3\n"
     text = config.read_text().replace("mnist_mini", f"csv:{tmp_path}/table.csv")
     text = text.replace(weights, train).replace('"train[9500:]"', '"train[1000:2000]"')

@@ -19,7 +19,7 @@ from tests.cached_runs import (
     taught,
 )
 from tests.test_soft_targets import assert_same_trainings, trained
-from trainer import data, losses, main, models, noise
+from trainer import data, losses, main, models, noise, seal
 from trainer.config import ConfigError, load
 from trainer.soft_targets import SoftTargetsError
 from trainer.stages.soft_targets import caches
@@ -190,10 +190,10 @@ def test_members_whose_caches_differ_in_size_answer_to_the_same_images(world, tm
 
 def grow(folder: pathlib.Path) -> None:
     """As if images had come for this teacher, and the builder had then been killed."""
-    manifest = json.loads((folder / "manifest.json").read_text())
+    manifest = seal.parsed((folder / "manifest.json").read_bytes())
     manifest["growth"].append({"num_ids": 5002, "fingerprint": "later"})
     manifest["shards"].append({"first": 5000, "num_ids": 2, "count": 0})
-    (folder / "manifest.json").write_text(json.dumps(manifest))
+    (folder / "manifest.json").write_text(json.dumps(seal.sealed(manifest)))
     for view in (0, 1):
         (folder / f"view-{view:04d}" / "shard-00003.tfrecord").write_bytes(b"")
 

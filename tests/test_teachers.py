@@ -77,8 +77,8 @@ def test_a_model_without_names_is_read_and_told_of_once(tmp_path, capsys):
 
 @pytest.mark.parametrize("content", ["[1", "{}", '{"classes": "cat"}', "[]"])
 def test_damaged_names_are_refused_by_file(content, tmp_path):
-    (tmp_path / "model.keras.classes.json").write_text(content)
-    with pytest.raises(StorageError, match=r"model\.keras\.classes\.json"):
+    (tmp_path / "classes.model.keras.json").write_text(content)
+    with pytest.raises(StorageError, match=r"classes\.model\.keras\.json"):
         model_classes.read(epath.Path(tmp_path / "model.keras"))
 
 
@@ -100,6 +100,24 @@ def test_sigmoids_are_refused_with_the_way_out(kind, output, tmp_path):
         build(path, output=output)
     assert "teacher.options.output" in str(refused.value)
     assert "without its last activation" in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    "after",
+    [
+        keras.layers.Activation("linear", dtype="float32"),
+        keras.layers.Identity(),
+        keras.layers.Reshape((NUM_CLASSES,)),
+        lambda x: keras.ops.cast(x, "float32"),
+        lambda x: keras.ops.clip(x, 0, 1),
+        lambda x: 1.0 * x,
+    ],
+)
+def test_sigmoids_are_recognised_before_what_changes_little(after, tmp_path):
+    inner = sigmoid()
+    model = keras.Model(inner.input, after(inner.output))
+    with pytest.raises(ConfigError, match="outputs are sigmoids"):
+        build(write(model, tmp_path, "file.keras"))
 
 
 @pytest.mark.parametrize("form", [{"nested": True}, {"layer": True}])

@@ -6,8 +6,6 @@ from etils import epath
 
 from trainer import files, seal
 
-_ENDING = ".classes.json"
-
 
 def write(path: epath.Path, names: Sequence[str]) -> None:
     """Puts the names of the classes beside the model at `path`."""
@@ -37,4 +35,4 @@ def read(path: epath.Path) -> list[str] | None:
 
 
 def _beside(path: epath.Path) -> epath.Path:
-    return path.parent / f"{path.name}{_ENDING}"
+    return path.parent / f"classes.{path.name}.json"

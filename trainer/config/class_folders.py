@@ -11,12 +11,16 @@ _OF_SYSTEMS = frozenset(
     (
         *("thumbs.db", "ehthumbs.db", "desktop.ini", "__macosx", "lost+found"),
         *("@eadir", "@recycle", "@recently-snapshot", "#recycle", "#snapshot"),
-        *("$recycle.bin", "system volume information"),
+        *("$recycle.bin", "system volume information", "network trash folder"),
+        *("@tmp", "@synoresource", "@sharebin", "~snapshot", "found.000"),
     )
 )
 
+# Such as train, test_images, "Training set", val2017, trainA beside trainB.
+_USE = r"(train|test)(ing)?|val(id(ation)?)?|eval(uation)?|holdout|dev|unlabell?ed"
+_THINGS = r"images?|imgs?|set|data|split"
 _SPLIT = re.compile(
-    r"((train|test)(ing)?|val(id(ation)?)?|dev|unlabell?ed)([-_. ]?v?\d+)?",
+    rf"(({_THINGS})[-_. ]?)?({_USE})([-_. ]?({_THINGS}))?([-_. ]?v?\d+|[-_. ]?[AB])?",
     re.IGNORECASE,
 )
 

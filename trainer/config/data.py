@@ -28,7 +28,7 @@ COLOURS: Mapping[str, Colour] = {"white": (255, 255, 255), "black": (0, 0, 0)}
 def _is_background(value: Any) -> bool:
     if isinstance(value, list | tuple):
         return len(value) == 3 and all(type(v) is int and 0 <= v < 256 for v in value)
-    return value == IGNORE or value in COLOURS
+    return isinstance(value, str) and (value == IGNORE or value in COLOURS)
 
 
 def colour_of(background: Any) -> Colour | None:

@@ -14,6 +14,7 @@ _SHOWN_CHARACTERS = 40  # of a cell
 _FEWEST_ROWS = 10  # whose labels tell anything
 # Fewer may well be numbered by what they are, such as the steps of a scale.
 _FEWEST_COUNTED = 100
+_MOST_GRADES = 20  # numbers that are classes though few rows have each
 
 
 class Problems:
@@ -83,8 +84,8 @@ def check_numbers(
         if not may_count and _counts_rows(values):
             problems.add(
                 f"column {column!r}, must be a feature",
-                f"{len(values)} whole numbers from {values.min():.0f} to "
-                f"{values.max():.0f}, each once, which number the rows",
+                f"{len(values)} numbers from {values.min():.10g} to "
+                f"{values.max():.10g}, each once, which number the rows",
             )
 
 
@@ -97,10 +98,14 @@ def _counts_rows(values: np.ndarray) -> bool:
     count = len(values)
     if count < _FEWEST_COUNTED or not np.isfinite(values).all():
         return False
-    # First what is quick.
-    if values[0] != np.floor(values[0]) or values.max() - values.min() != count - 1:
+    steps = np.diff(values)
+    if steps[0] and (steps == steps[0]).all():
+        return True
+    # Or ids of the rows in any order, of which some were left out.
+    are_whole = (values == np.floor(values)).all()
+    if not are_whole or values.max() - values.min() >= 2 * count:
         return False
-    return bool((np.diff(np.sort(values)) == 1).all())
+    return len(np.unique(values)) == count
 
 
 def label_problems(labels: Sequence[str], data: DataConfig) -> list[str]:
@@ -109,6 +114,8 @@ def label_problems(labels: Sequence[str], data: DataConfig) -> list[str]:
     are_numbers = all(map(is_number, values))
     fractions = [value for value in values if is_fraction(value)] if are_numbers else []
     many = 2 * len(values) > len(labels)
+    if are_numbers and len(values) > _MOST_GRADES:
+        many = 3 * len(values) > len(labels)
     if len(labels) < _FEWEST_ROWS or not (fractions or many):
         return []
     kind = "numbers" if are_numbers else "texts"

@@ -43,18 +43,29 @@ def answers(model: keras.Model, examples: np.ndarray) -> np.ndarray:
 
 
 def last_activation(model: keras.Model) -> str:
-    """The name of the function that gives a model's output; "" where it is unknown."""
-    layer: Any = model
-    while isinstance(layer, keras.Model):
-        if isinstance(layer, keras.Sequential):
-            layer = layer.layers[-1]
-            continue
-        outputs = keras.tree.flatten(getattr(layer, "_outputs", None) or [])
-        if len(outputs) != 1:
-            return ""
-        layer = outputs[0]._keras_history.operation
-    name = getattr(getattr(layer, "activation", None), "__name__", "")
-    return str(name) or type(layer).__name__.lower()
+    """The name of the function that gives a model's output; "" where it is unknown.
+
+    What changes no value, such as a cast, is passed over.
+    """
+    outputs = keras.tree.flatten(getattr(model, "outputs", None) or [])
+    while len(outputs) == 1 and hasattr(outputs[0], "_keras_history"):
+        history = outputs[0]._keras_history
+        layer = history.operation
+        if isinstance(layer, keras.Model):
+            outputs = keras.tree.flatten(getattr(layer, "outputs", None) or [])
+        elif _changes_no_value(layer):
+            outputs = layer._inbound_nodes[history.node_index].input_tensors
+        else:
+            name = getattr(getattr(layer, "activation", None), "__name__", "")
+            return str(name) or type(layer).__name__.lower()
+    return ""
+
+
+def _changes_no_value(layer: Any) -> bool:
+    if isinstance(layer, keras.layers.Activation):
+        return bool(layer.activation is keras.activations.linear)
+    shaping = keras.layers.Flatten | keras.layers.Reshape | keras.layers.Identity
+    return isinstance(layer, shaping) or type(layer).__name__ == "Cast"
 
 
 def _check_output(

@@ -36,13 +36,13 @@ class Inputs:
             return (self.image_size, self.image_size, self.shape[-1])
         return self.shape
 
-    def examples(self) -> np.ndarray:
-        """Four examples that differ as much as those of the data: [4, ...]."""
+    def examples(self, count: int = 4) -> np.ndarray:
+        """Some examples that differ as much as those of the data: [count, ...]."""
         if self.mean_and_variance is None:
-            shades = np.linspace(0, 255, 4 * int(np.prod(self.shape)))
-            return shades.astype(np.uint8).reshape(4, *self.shape)
+            shades = np.linspace(0, 255, count * int(np.prod(self.shape)))
+            return shades.astype(np.uint8).reshape(count, *self.shape)
         mean, variance = self.mean_and_variance
-        deviations = np.linspace(-2, 2, 4 * mean.size).reshape(4, mean.size)
+        deviations = np.linspace(-2, 2, count * mean.size).reshape(count, mean.size)
         rows: np.ndarray = mean + deviations * np.sqrt(variance)
         return rows.astype(self.row_dtype)
 

@@ -26,6 +26,7 @@ _ENDPOINT = "serving_default"
 # What Keras and TensorFlow raise for files that are damaged or of another kind.
 _UNREADABLE = (*DAMAGE, DecodeError)
 
+_PROBES = 16  # examples whose answers tell what a file gives
 _TINY = float(np.finfo(np.float32).tiny)
 
 Saved = Callable[[keras.KerasTensor], keras.KerasTensor]
@@ -189,14 +190,12 @@ def _check_output(
     inputs: Inputs,
     output_setting: str,
 ) -> None:
-    output = answers(model, inputs.examples())
+    output = answers(model, inputs.examples(_PROBES))
     logarithms = options.output == "probabilities"
     given = np.exp(output) if logarithms else output
     last = last_activation(saved) if isinstance(saved, keras.Model) else ""
-    if last in SIGMOIDS or (
-        # The layers of a SavedModel cannot be seen.
-        not options.is_keras_file and is_sigmoids(given)
-    ):
+    # Of other last layers, and of a SavedModel's, which cannot be seen, values tell.
+    if last in SIGMOIDS or (last not in ("linear", "softmax") and is_sigmoids(given)):
         raise ConfigError(
             f"{output_setting} must be of one softmax over the classes, got "
             f"{options.path!r}, whose outputs are sigmoids (from 0 to 1, and not 1 in "
