@@ -10,7 +10,7 @@ from PIL import Image
 
 from tests import drawn_images, groups, runs
 from tests.conftest import strategy_of
-from trainer import main, stages
+from trainer import main, seal, stages
 from trainer.config import load
 from trainer.events import read_metrics
 from trainer.stages.baseline import alone
@@ -141,7 +141,7 @@ def folder_run(folder: pathlib.Path, *overrides: str) -> pathlib.Path:
 
 def results(workdir: pathlib.Path) -> dict[str, object]:
     """All results but for how fast they came."""
-    found = json.loads((workdir / "results.json").read_text())
+    found = seal.parsed((workdir / "results.json").read_bytes())
     for model in found["models"].values():
         del model["train_examples_per_sec"]
     return found

@@ -357,7 +357,9 @@ def test_a_finished_teacher_takes_no_step(config, trained, tmp_path):
     path.write_text(text.replace(section, f"weights = '{weights}'\n\n"))
     code, findings = examine(path, tmp_path / "workdir", "--set=seeds=[0]")
     assert code == 0
-    assert findings["teacher step"] == [("ok", "none: the teacher is used as it is")]
+    [(mark, told)] = findings["teacher step"]
+    assert mark == "ok"
+    assert told.startswith("none: teacher is used as it is: right on ")
     assert "(student 1 x 60, baseline 1 x 60)" in findings.text("estimate")
     code, findings = examine(
         path, tmp_path / "workdir", "--set=teacher.weights='absent.keras'"
@@ -406,7 +408,7 @@ def lacking(config):
         config.parent / "lacking",
         "--set=runtime.min_gpus=1",
         "--set=runtime.steps_per_execution=5",
-        "--set=runtime.keep_checkpoints=1000000000000",
+        "--set=runtime.keep_checkpoints=1000000000",
         "--set=seeds=[0]",
     )
 
@@ -431,7 +433,7 @@ def test_gpus_that_are_not_there_fail_and_the_rest_is_told(lacking):
 @pytest.mark.slow
 def test_a_disk_too_small_for_the_checkpoints_fails(lacking):
     text = lacking[1].text("disk")
-    assert "lower runtime.keep_checkpoints (1000000000000)" in text
+    assert "lower runtime.keep_checkpoints (1000000000)" in text
     assert "TB more for checkpoints" in text
 
 
@@ -442,7 +444,7 @@ def diverging(config):
         config,
         config.parent / "diverging",
         "--set=teacher.train.optimizer='sgd'",
-        "--set=teacher.train.learning_rate=1e38",
+        "--set=teacher.train.learning_rate=1e30",
         "--set=student.weights='absent.keras'",
     )
 
@@ -548,7 +550,9 @@ def test_a_damaged_run_fails(config, trained, tmp_path):
 @pytest.mark.slow
 def test_a_model_that_memory_cannot_hold_fails(config, tmp_path):
     code, findings = examine(
-        config, tmp_path / "workdir", f"--set=teacher.options={{filters=[{10**15}]}}"
+        config,
+        tmp_path / "workdir",
+        "--set=teacher.options={filters=[1000000,1000000]}",
     )
     assert code == 5
     text = dict(findings["teacher model"])["FAILED"]

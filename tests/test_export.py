@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from tests import runs
-from trainer import export, main
+from trainer import export, main, seal
 from trainer.config import ExportConfig
 
 SERVED = """
@@ -131,7 +131,9 @@ def test_a_format_that_is_too_far_off_fails_the_check(finished, capsys):
     assert "or raise export.int8_tolerance" in capsys.readouterr().err
     exported = folder / "run" / "export"
     # Of the export before nothing is left that could be taken for this one's.
-    assert {path.name for path in exported.iterdir()} == {"export.json", "int8.tflite"}
+    assert {path.name for path in exported.iterdir()} == {
+        *("export.json", "int8.tflite", "classes.int8.tflite.json")
+    }
     written = json.loads((exported / "export.json").read_text())
     assert [text.partition(" ")[0] for text in written["problems"]] == ["tflite_int8"]
 
@@ -189,7 +191,7 @@ def test_a_registered_model_serves_without_this_package_and_teaches(finished, tm
         copied = runs.weights(tmp_path / name / "teacher" / "model.keras")
         for own_weights, its in zip(model.weights, copied, strict=True):
             np.testing.assert_array_equal(own_weights.numpy(), its)
-    pins = json.loads((tmp_path / "weights" / "registered.json").read_text())
+    pins = seal.parsed((tmp_path / "weights" / "registered.json").read_bytes())
     assert pins == {"teacher.weights": "small@1"}
 
 

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from tests import runs
+from trainer import seal
 from trainer.events import read_metrics
 
 pytestmark = pytest.mark.slow
@@ -90,7 +91,7 @@ def test_killed_in_each_training_it_ends_bit_for_bit_the_same(uninterrupted, tmp
         assert lines == without_rates(expected / name / "metrics.jsonl")
         assert [line["step"] for line in lines] == list(range(5, 901, 5))
     ours, theirs = (
-        json.loads((folder / "results.json").read_text())
+        seal.parsed((folder / "results.json").read_bytes())
         for folder in (workdir, expected)
     )
     for results in (ours, theirs):

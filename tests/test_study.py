@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from tests import groups, runs
-from trainer import main
+from trainer import main, seal
 from trainer.events import read_metrics
 
 pytestmark = pytest.mark.slow
@@ -80,7 +80,7 @@ def finished(tmp_path_factory) -> tuple[pathlib.Path, pathlib.Path, str]:
 
 def results(workdir: pathlib.Path) -> dict:
     """All results but for how fast they came."""
-    found = json.loads((workdir / "results.json").read_text())
+    found = seal.parsed((workdir / "results.json").read_bytes())
     for entry in found["models"].values():
         del entry["train_examples_per_sec"]
     return found
@@ -89,7 +89,8 @@ def results(workdir: pathlib.Path) -> dict:
 def test_one_teacher_and_one_cache_serve_all_cells(finished):
     _, workdir, out = finished
     assert sorted(path.name for path in workdir.iterdir()) == [
-        *("cells", "config.json", "report", "soft_targets", "study.json", "teacher"),
+        *("cells", "config.json", "files", "report", "soft_targets", "study.json"),
+        "teacher",
     ]
     assert [path.name for path in workdir.rglob("manifest.json")] == ["manifest.json"]
     for name in CELLS:
