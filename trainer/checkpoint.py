@@ -67,9 +67,7 @@ def latest_position(folder: epath.Path) -> Position:
 def newest_whole(
     folder: epath.Path, *, check_held: Callable[[], None] = lambda: None
 ) -> int:
-    """The step of `find_whole`; newer files are set aside under other names.
-
-    Not where `check_held`, which is asked before, raises.
+    """The step of `find_whole`; sets newer files aside, unless `check_held` raises.
 
     Raises:
       CheckpointError: there are files, and none of them will do.
@@ -96,11 +94,10 @@ def find_whole(folder: epath.Path) -> tuple[Position, str]:
             position = _position(_read(folder, step)[0])
             if position.best_step not in (0, step):
                 _read(folder, position.best_step)
-        except CheckpointError as error:
-            problem = problem or error
-        else:
             reason = str(problem).rpartition("; ")[0] if problem else ""
             return dataclasses.replace(position, step=step), reason
+        except CheckpointError as error:
+            problem = problem or error
     if problem:
         raise problem
     return Position(), ""
