@@ -22,6 +22,7 @@ SETTINGS = (
     "teacher.options={hidden_sizes=[32]}",
 )
 CORRECTED, TIMED = "evaluate.class_bias=true", "evaluate.inference_times=true"
+OF_SEEDS = '"models": {"student": {"seeds": [{"seed": 0}, {"seed": 1}]}}'
 MODELS = (
     *("teacher", "student", "student_class_bias"),
     *("baseline", "baseline_class_bias"),
@@ -168,8 +169,8 @@ def test_what_is_asked_for_later_is_evaluated_without_training(
     ("content", "is_evaluated"),
     [
         ('{"models": {}}', True),  # of a version without the section
-        ('{"evaluate": {"class_bias": false}}', True),
-        ('{"evaluate": {"class_bias": true}}', False),
+        (f'{{"evaluate": {{"class_bias": false}}, {OF_SEEDS}}}', True),
+        (f'{{"evaluate": {{"class_bias": true}}, {OF_SEEDS}}}', False),
         ("{", True),  # the report names it
         ("[]", True),
     ],
