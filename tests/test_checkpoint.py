@@ -14,6 +14,7 @@ from trainer.checkpoint import (
     Position,
     latest_position,
     newest_whole,
+    steps_of,
 )
 from trainer.config import TrainConfig
 from trainer.files import StorageError
@@ -45,8 +46,8 @@ def fill(model, optimizer, seed: int) -> list[np.ndarray]:
     return values
 
 
-def restore_latest(checkpoints: Checkpoints) -> Position:
-    return checkpoints.restore(checkpoints.latest_step())
+def restore_latest(folder, checkpoints: Checkpoints) -> Position:
+    return checkpoints.restore(steps_of(folder)[-1])
 
 
 def open_in(folder, model, optimizer, *, run: str = "run", keep: int = 2):
@@ -62,7 +63,7 @@ def test_every_variable_comes_back_on_every_replica(tmp_path, num_replicas):
     open_in(tmp_path, saved, its_optimizer).save(position)
 
     model, optimizer = build(num_replicas=num_replicas)
-    assert restore_latest(open_in(tmp_path, model, optimizer)) == position
+    assert restore_latest(tmp_path, open_in(tmp_path, model, optimizer)) == position
     for variable, value in zip(
         (*model.variables, *optimizer.variables), values, strict=True
     ):
@@ -75,7 +76,7 @@ def test_every_variable_comes_back_on_every_replica(tmp_path, num_replicas):
 def test_without_a_checkpoint_the_training_is_at_its_start(tmp_path):
     model, optimizer = build()
     before = fill(model, optimizer, seed=1)
-    assert open_in(tmp_path / "none", model, optimizer).latest_step() == 0
+    assert steps_of(tmp_path / "none") == []
     np.testing.assert_array_equal(model.variables[0].numpy(), before[0])
     assert latest_position(tmp_path / "none") == Position()
 
@@ -105,7 +106,7 @@ def test_the_best_of_an_older_kept_file_is_kept_too(tmp_path):
         checkpoints.save(Position(step=step, best_step=best, best_accuracy=0.5))
     # Should step 30 be damaged and deleted, step 20 still finds its best.
     (tmp_path / "step-00000030.npz").unlink()
-    position = restore_latest(open_in(tmp_path, model, optimizer))
+    position = restore_latest(tmp_path, open_in(tmp_path, model, optimizer))
     assert checkpoints.restore(position.best_step).step == 10
 
 
@@ -126,7 +127,7 @@ def test_a_truncated_file_is_named_with_the_way_out(tmp_path, share):
         rf"{path} is damaged: .*delete step-00000020.npz there to go on from step 10"
     )
     with pytest.raises(CheckpointError, match=message):
-        checkpoints.restore(checkpoints.latest_step())
+        restore_latest(tmp_path, checkpoints)
 
 
 def test_a_flipped_bit_in_a_variable_is_found(tmp_path):
@@ -138,7 +139,7 @@ def test_a_flipped_bit_in_a_variable_is_found(tmp_path):
     content[content.index(kernel) + 5] ^= 4
     path.write_bytes(bytes(content))
     with pytest.raises(CheckpointError, match="damaged"):
-        checkpoints.restore(checkpoints.latest_step())
+        restore_latest(tmp_path, checkpoints)
     np.testing.assert_array_equal(model.variables[0].numpy(), before[0])
 
 
@@ -146,7 +147,7 @@ def test_a_file_that_is_no_checkpoint_is_refused(tmp_path):
     checkpoints, path, *_ = saved_file(tmp_path)
     path.write_text("hello")
     with pytest.raises(CheckpointError, match="damaged"):
-        checkpoints.restore(checkpoints.latest_step())
+        restore_latest(tmp_path, checkpoints)
 
 
 def test_a_checkpoint_of_another_run_is_refused(tmp_path):
@@ -154,7 +155,7 @@ def test_a_checkpoint_of_another_run_is_refused(tmp_path):
     other = open_in(tmp_path, model, optimizer, run="student/seed-1")
     message = rf"{path} must be of this run \(student/seed-1\), got one of run;"
     with pytest.raises(CheckpointError, match=message):
-        restore_latest(other)
+        restore_latest(tmp_path, other)
 
 
 def test_another_shape_is_refused_and_nothing_is_changed(tmp_path):
@@ -163,7 +164,7 @@ def test_another_shape_is_refused_and_nothing_is_changed(tmp_path):
     before = fill(model, optimizer, seed=3)
     message = r"must hold .*kernel in shape \(3, 5\), got \(3, 4\)"
     with pytest.raises(CheckpointError, match=message):
-        restore_latest(open_in(tmp_path, model, optimizer))
+        restore_latest(tmp_path, open_in(tmp_path, model, optimizer))
     np.testing.assert_array_equal(model.variables[0].numpy(), before[0])
 
 
@@ -173,7 +174,7 @@ def test_another_number_of_variables_is_refused(tmp_path):
     optimizer = keras.optimizers.Adam()
     optimizer.build(model.trainable_variables)
     with pytest.raises(CheckpointError, match=r"must hold 8 variables, got 22"):
-        restore_latest(open_in(tmp_path, model, optimizer))
+        restore_latest(tmp_path, open_in(tmp_path, model, optimizer))
 
 
 def test_a_full_disk_keeps_the_older_checkpoints(small_disk):
@@ -185,7 +186,7 @@ def test_a_full_disk_keeps_the_older_checkpoints(small_disk):
     (small_disk / "other").write_bytes(bytes(free * 4096))
     with pytest.raises(StorageError, match="No space left"):
         checkpoints.save(Position(step=20))
-    assert checkpoints.restore(checkpoints.latest_step()).step == 10
+    assert restore_latest(small_disk, checkpoints).step == 10
     assert not list(small_disk.glob(".writing-*"))
 
 

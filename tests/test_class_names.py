@@ -1,5 +1,7 @@
 """Which label is which class: one order for folders and tables, kept by runs."""
 
+import contextlib
+import io
 import json
 
 import numpy as np
@@ -11,7 +13,7 @@ from PIL import Image
 from tests import runs
 from tests.conftest import strategy_of
 from tests.small_run import RUN
-from trainer import data, seal
+from trainer import data, main, seal
 from trainer.config import DataConfig, load
 from trainer.data import begun, class_names
 
@@ -185,6 +187,10 @@ def test_a_run_that_began_with_the_order_of_the_alphabet_is_refused(folder, tmp_
     begin(workdir)  # as earlier versions did, which kept no order
     with pytest.raises(data.DataError, match=r"label 2 was '10' and is '2'"):
         _ = session(folder, workdir).sources
+    with contextlib.redirect_stdout(io.StringIO()) as out:
+        code = main.main(runs.command("doctor", tmp_path / "run.toml", workdir))
+    assert code == 5
+    assert "label 2 was '10' and is '2'" in out.getvalue()
 
 
 def test_a_run_that_began_before_with_names_goes_on(folder, tmp_path):

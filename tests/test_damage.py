@@ -372,6 +372,24 @@ def test_a_student_goes_on_from_the_checkpoint_before_bit_for_bit(world, capsys)
 
 
 @pytest.mark.slow
+def test_an_evaluation_goes_on_without_the_newest_checkpoint(world, capsys):
+    newest = world.root / STUDENT / "checkpoints" / "step-00000008.npz"
+    results = world.root / "workdir" / "results.json"
+    whole, expected = newest.read_bytes(), json.loads(results.read_text())
+    results.unlink()
+    newest.write_bytes(whole[:-100])
+    stages.STAGES["evaluate"](world.session)
+    assert f"{newest} is damaged" in capsys.readouterr().err
+    found, before = json.loads(results.read_text())["models"], expected["models"]
+    for entries in (found, before):
+        for entry in entries.values():
+            del entry["train_examples_per_sec"]  # the test before trained it again
+    same(found, before)
+    assert found["student"]["seeds"][0]["last"]["step"] == 8
+    newest.write_bytes(whole)
+
+
+@pytest.mark.slow
 def test_another_model_than_the_evaluated_one_is_not_registered(world, tmp_path):
     path = world.root / STUDENT / FINISHED
     whole = path.read_bytes()

@@ -11,11 +11,13 @@ import time
 import keras
 import numpy as np
 import pytest
+from etils import epath
 
 from tests import runs
-from trainer import main
+from trainer import doctor, main
 from trainer.config import reader
 from trainer.doctor.trainings import Trainings
+from trainer.stages import outcomes
 from trainer.stages.trial import Footprint, Trial
 
 TOPICS = (
@@ -535,16 +537,57 @@ def test_a_run_of_another_config_fails(config, trained):
     assert "distill.temperature: 4.0 -> 9.0" in text
 
 
-def test_a_damaged_run_fails(config, trained, tmp_path):
+def test_a_damaged_run_fails_where_nothing_can_go_on(config, trained, tmp_path):
     workdir = tmp_path / "copy"
     shutil.copytree(trained, workdir)
-    newest = max((workdir / "teacher" / "checkpoints").iterdir())
+    *_, older, newest = sorted((workdir / "teacher" / "checkpoints").iterdir())
+    steps = outcomes.steps(epath.Path(workdir / "teacher"))
+    assert steps["last"] == 60
     newest.write_bytes(newest.read_bytes()[:1000])
+    # It has ended: the metrics tell the steps of its models.
+    assert outcomes.steps(epath.Path(workdir / "teacher")) == steps
+    _, findings = quick(config, workdir)
+    assert findings["run"] == [("ok", "teacher seed 0 finished")]
+    (workdir / "teacher" / "model.keras").unlink()
+    before = tree(workdir)
+    _, findings = quick(config, workdir)
+    (_, aside), (mark, begun) = findings["run"]
+    step = int(older.stem.removeprefix("step-"))
+    assert f"{newest} is damaged" in aside
+    assert f"sets it aside and goes on from step {step}" in aside
+    assert (mark, begun) == ("ok", f"teacher seed 0 at step {step}")
+    assert tree(workdir) == before
+    for path in newest.parent.iterdir():
+        path.write_bytes(path.read_bytes()[:1000])
     _, findings = quick(config, workdir)
     assert f"{newest} is damaged" in dict(findings["run"])["FAILED"]
     (workdir / "config.json").write_text("{")
     _, findings = quick(config, workdir)
     assert "must be the config of an earlier run" in dict(findings["run"])["FAILED"]
+
+
+def test_what_a_run_began_with_is_looked_at(config, trained, tmp_path):
+    began = {
+        name: f"of {name}".encode()
+        for name in (
+            *("registered.json", "weights.json", "files/train.txt"),
+            *("files/unlabeled/train.txt", "files/unlabeled/dataset.json"),
+        )
+    }
+    workdir, scratch = tmp_path / "workdir", tmp_path / "scratch"
+    shutil.copytree(trained, workdir)
+    for name, content in began.items():
+        (workdir / name).parent.mkdir(parents=True, exist_ok=True)
+        (workdir / name).write_bytes(content)
+    doctor.copy_beginnings(epath.Path(workdir), epath.Path(scratch))
+    copied = {name: content for name, (_, content) in tree(scratch).items()}
+    assert copied == began | {
+        name: content
+        for name, (_, content) in tree(trained).items()
+        if name.startswith("files/")
+    }
+    code, findings = quick(config, workdir)
+    assert (code, findings.with_mark("FAILED")) == (5, {"dataset", "result"})
 
 
 @pytest.mark.slow

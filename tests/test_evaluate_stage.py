@@ -4,14 +4,16 @@ import json
 import pathlib
 import shutil
 
+import keras
 import numpy as np
 import pytest
 from etils import epath
 
 from tests import runs
 from tests.conftest import strategy_of
-from trainer import main, report, workdir
+from trainer import checkpoint, main, report, workdir
 from trainer.config import ConfigError, reader
+from trainer.stages import outcomes
 
 SETTINGS = (
     "seeds=[1]",
@@ -20,6 +22,7 @@ SETTINGS = (
     "teacher.options={hidden_sizes=[32]}",
 )
 CORRECTED, TIMED = "evaluate.class_bias=true", "evaluate.inference_times=true"
+OF_SEEDS = '"models": {"student": {"seeds": [{"seed": 0}, {"seed": 1}]}}'
 MODELS = (
     *("teacher", "student", "student_class_bias"),
     *("baseline", "baseline_class_bias"),
@@ -166,8 +169,8 @@ def test_what_is_asked_for_later_is_evaluated_without_training(
     ("content", "is_evaluated"),
     [
         ('{"models": {}}', True),  # of a version without the section
-        ('{"evaluate": {"class_bias": false}}', True),
-        ('{"evaluate": {"class_bias": true}}', False),
+        (f'{{"evaluate": {{"class_bias": false}}, {OF_SEEDS}}}', True),
+        (f'{{"evaluate": {{"class_bias": true}}, {OF_SEEDS}}}', False),
         ("{", True),  # the report names it
         ("[]", True),
     ],
@@ -181,6 +184,45 @@ def test_results_say_what_they_were_asked_for(config, tmp_path, content, is_eval
     settings = reader.load(str(config))
     assert workdir.is_evaluated(path, settings) == is_evaluated
     assert workdir.is_finished(path, settings) == is_evaluated
+
+
+@pytest.mark.parametrize(
+    ("accuracies", "best"),
+    [
+        ({10: 0.5, 20: 0.75, 30: 0.5}, 20),
+        ({10: 0.5, 20: 0.5, 30: 0.5}, 10),
+        ({10: 0.5, 20: 0.75, 30: 0.875}, 30),
+        ({10: 0.5, 20: 0.75}, None),  # the last line is lost
+        ({}, None),
+    ],
+)
+def test_steps_are_known_without_the_newest_checkpoint(
+    tmp_path, capsys, accuracies, best
+):
+    folder = epath.Path(tmp_path)
+    kept = checkpoint.Checkpoints(
+        folder / "checkpoints",
+        state={"model": [keras.Variable([1.0, 2.0])]},
+        run="teacher",
+        keep=2,
+    )
+    for step in (10, 30):
+        kept.save(checkpoint.Position(step=step, best_step=10, best_accuracy=0.5))
+    newest = tmp_path / "checkpoints" / "step-00000030.npz"
+    newest.write_bytes(newest.read_bytes()[:-50])
+    (tmp_path / "metrics.jsonl").write_text(
+        "".join(
+            json.dumps({"step": step, "eval/accuracy": accuracy}) + "\n"
+            for step, accuracy in accuracies.items()
+        )
+    )
+    if best is None:
+        with pytest.raises(checkpoint.CheckpointError, match=r"step-00000030.*damaged"):
+            outcomes.steps(folder)
+        return
+    assert outcomes.steps(folder) == {"last": 30, "best": best}
+    assert f"{newest} is damaged" in capsys.readouterr().err
+    assert newest.exists()
 
 
 def test_a_bias_of_no_class_is_refused(config):

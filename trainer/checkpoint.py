@@ -60,52 +60,60 @@ def latest_position(folder: epath.Path) -> Position:
     Raises:
       CheckpointError: the newest checkpoint is damaged.
     """
-    steps = _steps(folder)
+    steps = steps_of(folder)
     return _position(_read_header(folder, steps[-1])) if steps else Position()
 
 
 def newest_whole(
     folder: epath.Path, *, check_held: Callable[[], None] = lambda: None
 ) -> int:
-    """The step that the training with checkpoints in `folder` can go on from; 0: none.
-
-    All of that file, and of the one that it knows as the best, can be read. Newer ones
-    are set aside under other names, unless `check_held`, which is asked before, raises.
+    """The step of `find_whole`; sets newer files aside, unless `check_held` raises.
 
     Raises:
       CheckpointError: there are files, and none of them will do.
     """
-    steps = _steps(folder)
+    position, problem = find_whole(folder)
+    if problem:
+        check_held()
+        _set_aside(folder, position.step, problem)
+    return position.step
+
+
+def find_whole(folder: epath.Path) -> tuple[Position, str]:
+    """Where the training with checkpoints in `folder` can go on; at step 0: none.
+
+    All of that file, and of the one that it knows as the best, can be read. With the
+    problem of the newest, where that is another file. Changes nothing.
+
+    Raises:
+      CheckpointError: there are files, and none of them will do.
+    """
     problem: CheckpointError | None = None
-    while steps:
+    for step in reversed(steps_of(folder)):
         try:
-            best = _position(_read(folder, steps[-1])[0]).best_step
-            if best not in (0, steps[-1]):
-                _read(folder, best)
-            break
+            position = _position(_read(folder, step)[0])
+            if position.best_step not in (0, step):
+                _read(folder, position.best_step)
+            reason = str(problem).rpartition("; ")[0] if problem else ""
+            return dataclasses.replace(position, step=step), reason
         except CheckpointError as error:
             problem = problem or error
-            steps.pop()
     if problem:
-        if not steps:
-            raise problem
-        check_held()
-        _set_aside(folder, steps[-1], problem)
-    return steps[-1] if steps else 0
+        raise problem
+    return Position(), ""
 
 
-def _set_aside(folder: epath.Path, last: int, problem: CheckpointError) -> None:
+def _set_aside(folder: epath.Path, last: int, problem: str) -> None:
     """Gives the files after the step `last` names that are no checkpoint's."""
     names = []
-    for step in _steps(folder):
+    for step in steps_of(folder):
         if step > last:
             path = _path(folder, step)
             names.append(f"set-aside-{path.name}")
             with files.explained(path):
                 path.replace(path.with_name(names[-1]))
-    reason = str(problem).rpartition("; ")[0]
     console.say(
-        f"{reason}; the training goes on from step {last}, and what came after is set "
+        f"{problem}; the training goes on from step {last}, and what came after is set "
         f"aside there as {', '.join(names)}"
     )
 
@@ -161,7 +169,7 @@ class Checkpoints:
 
     def _remove_old(self) -> None:
         """Leaves the newest files and, should the last be lost, each one's own best."""
-        steps = _steps(self._folder)
+        steps = steps_of(self._folder)
         newest = steps[-self._keep :]
         best = set()
         for step in newest:
@@ -172,10 +180,6 @@ class Checkpoints:
             path = _path(self._folder, step)
             with files.explained(path):
                 path.unlink()
-
-    def latest_step(self) -> int:
-        """The step of the newest checkpoint; 0 where there is none."""
-        return max(_steps(self._folder), default=0)
 
     def restore(self, step: int) -> Position:
         """Sets every variable to its value in the checkpoint of `step`.
@@ -231,7 +235,7 @@ class Checkpoints:
                 )
 
 
-def _steps(folder: epath.Path) -> list[int]:
+def steps_of(folder: epath.Path) -> list[int]:
     """The steps of which there is a checkpoint, in order."""
     with files.reached(folder):
         names = [path.name for path in files.inside(folder)]
@@ -286,7 +290,7 @@ def _stored(path: epath.Path) -> Iterator[Mapping[str, np.ndarray]]:
 
 def _way_out(path: epath.Path) -> str:
     """Newer files may point at this one as their best, so they go with it."""
-    steps = _steps(path.parent)
+    steps = steps_of(path.parent)
     names = {step: _path(path.parent, step).name for step in steps}
     gone = [name for name in names.values() if name >= path.name]
     if not gone:

@@ -148,7 +148,7 @@ def claim(workdir: epath.Path, config: Config) -> None:
       StorageError: it cannot be written.
     """
     check(workdir, config)
-    if not _holds_training(workdir):
+    if not holds_training(workdir):
         # Nothing has begun with what an earlier attempt found.
         with files.explained(workdir), contextlib.suppress(OSError):
             (workdir / PINS).unlink(missing_ok=True)
@@ -166,7 +166,7 @@ def check(workdir: epath.Path, config: Config) -> None:
     """
     with files.reached(workdir):
         # Nothing is lost where a mistake in the config ended the run before it trained.
-        is_bound = _holds_training(workdir)
+        is_bound = holds_training(workdir)
     if is_bound:
         check_same(workdir, config)
 
@@ -278,7 +278,8 @@ def kept(workdir: epath.Path) -> list[str]:
     return sorted(trained) + results
 
 
-def _holds_training(workdir: epath.Path) -> bool:
+def holds_training(workdir: epath.Path) -> bool:
+    """Whether a training has begun there; else a run begins anew."""
     return bool(set(kept(workdir)) - {RESULTS})
 
 

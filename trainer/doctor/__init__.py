@@ -4,11 +4,10 @@ import tempfile
 
 from etils import epath
 
-from trainer import cluster, files
+from trainer import cluster, files, workdir
 from trainer.config import Config
 from trainer.doctor import findings, surroundings
 from trainer.doctor.examination import Examination
-from trainer.workdir import LISTS
 
 
 def examine(
@@ -25,13 +24,21 @@ def examine(
     with tempfile.TemporaryDirectory(prefix="alambic-") as folder:
         scratch = epath.Path(folder)
         with files.reached(path):
-            (scratch / LISTS).mkdir()
-            for kept in files.inside(path / LISTS):  # what the run's examples are
-                kept.copy(scratch / LISTS / kept.name)
+            if workdir.holds_training(path):  # else a run begins without them
+                copy_beginnings(path, scratch)
         around = surroundings.checks(own, path) if own or cluster.is_in_pod() else ()
         num_workers = own.size if own else 1
         examination = Examination(config, path, scratch, num_workers=num_workers)
         return findings.run(examination.checks(around, measures=measures))
 
 
-__all__ = ["examine"]
+def copy_beginnings(path: epath.Path, scratch: epath.Path) -> None:
+    """Copies what says with which examples, models and weights a run began."""
+    single = (path / workdir.PINS, path / workdir.WEIGHTS)
+    for kept in (*filter(files.is_there, single), *files.under(path / workdir.LISTS)):
+        copy = scratch / kept.relative_to(path)
+        copy.parent.mkdir(parents=True, exist_ok=True)
+        kept.copy(copy)
+
+
+__all__ = ["copy_beginnings", "examine"]

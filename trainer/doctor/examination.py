@@ -120,7 +120,7 @@ class Examination:
             # What trainings write goes elsewhere; caches are looked for where they are.
             caches_folder = str(self._path / workdir.SOFT_TARGETS)
             distill = dataclasses.replace(distill, soft_targets_dir=caches_folder)
-        self._session = open_session(
+        session = open_session(
             dataclasses.replace(self._config, runtime=runtime, distill=distill),
             self._scratch,
             None,
@@ -129,6 +129,7 @@ class Examination:
             ),
             command="doctor",
         )
+        self._session = dataclasses.replace(session, begun=self._path)
 
     @property
     def _strategy(self) -> str:
@@ -151,6 +152,7 @@ class Examination:
     def _dataset(self) -> Iterator[str]:
         for source in self._session.sources:
             yield source.description
+        yield from suspicions.other_backgrounds(self._session)
 
     def _splits(self) -> Iterator[str]:
         started = time.perf_counter()
@@ -167,9 +169,7 @@ class Examination:
             "{} examples train the teacher, {} the students, {} select, {} test; "
             "read in {:.1f} s".format(*counts, secs)
         )
-        found = suspicions.duplicates(session, test)
-        if found:
-            yield found
+        yield from filter(None, [suspicions.duplicates(session, test)])
 
     def _build_teacher(self) -> Iterator[str]:
         for role, teacher in self._config.teachers.items():

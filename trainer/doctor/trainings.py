@@ -6,6 +6,7 @@ from etils import epath
 
 from trainer import checkpoint, files, workdir
 from trainer.config import Config
+from trainer.stages import outcomes
 from trainer.stages.soft_targets.plan import Building
 from trainer.stages.teacher import head_role
 from trainer.stages.trial import Trial
@@ -33,22 +34,28 @@ class Trainings:
         return {role: len(seeds) for role, seeds in self._seeds.items()}
 
     def how_far(self) -> Iterator[str]:
-        """What earlier starts have left of them.
+        """What earlier starts have left of them, and what of it will be set aside.
 
         Raises:
-          CheckpointError: what they left is damaged.
+          CheckpointError: what they left is damaged, and nothing can go on from it.
+          StorageError: what they told of their steps was changed.
         """
-        begun = []
-        for role, seed, folder in self._folders():
-            step = checkpoint.latest_position(folder / workdir.CHECKPOINTS).step
-            if (folder / workdir.FINISHED).exists():
-                begun.append(f"{role} seed {seed} finished")
-            elif step:
-                begun.append(f"{role} seed {seed} at step {step}")
         if workdir.is_finished(self._path, self._config):
             yield "finished, and so is the report"
-        else:
-            yield ", ".join(begun) or "nothing is trained there yet"
+            return
+        begun = []
+        for role, seed, folder in self._folders():
+            if (folder / workdir.FINISHED).exists():
+                outcomes.steps(folder)  # as the evaluation will do
+                begun.append(f"{role} seed {seed} finished")
+                continue
+            position, problem = checkpoint.find_whole(folder / workdir.CHECKPOINTS)
+            step = position.step
+            if problem:
+                yield f"{problem}; a run sets it aside and goes on from step {step}"
+            if step:
+                begun.append(f"{role} seed {seed} at step {step}")
+        yield ", ".join(begun) or "nothing is trained there yet"
 
     def num_bytes_there(self) -> int:
         """Of the checkpoints and models that earlier starts have left."""

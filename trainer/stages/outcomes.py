@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import numpy as np
 from etils import epath
 
-from trainer import checkpoint, class_bias, data, events, models
+from trainer import checkpoint, class_bias, console, data, events, models
 from trainer.config import EnsembleConfig
 from trainer.stages.session import Session
 from trainer.workdir import CHECKPOINTS, FINISHED, LAST, METRICS
@@ -89,7 +89,7 @@ def _outcome(session: Session, role: str, seed: int, test: data.Examples) -> Out
     return Outcome(
         seed=seed,
         parameters=model.count_params(),
-        steps=session.workers.from_chief(functools.partial(_steps, folder)),
+        steps=session.workers.from_chief(functools.partial(steps, folder)),
         logits=logits,
         weights=models.fingerprint(model),  # the last one that was loaded
         rate=events.median_throughput(folder / METRICS),
@@ -111,14 +111,50 @@ def _corrected(session: Session, outcome: Outcome) -> Outcome:
     return dataclasses.replace(outcome, logits=logits, biases=biases)
 
 
-def _steps(folder: epath.Path) -> dict[str, int | None]:
-    """Of the last and of the best model of the training in `folder`."""
+def steps(folder: epath.Path) -> dict[str, int | None]:
+    """Of the last and of the best model of the ended training in `folder`.
+
+    Raises:
+      CheckpointError: the newest checkpoint is damaged, and nothing else tells them.
+      StorageError: the metrics are not those that were written.
+    """
     try:
         position = checkpoint.latest_position(folder / CHECKPOINTS)
     except checkpoint.CheckpointError as error:
-        # An older one would give the model a step that it is not of.
+        if found := _steps_told_before(folder):
+            return found
         raise checkpoint.CheckpointError(
             f"{error}, with {FINISHED} and {LAST} in {folder}"
         ) from error
     events.check_lines(folder / METRICS, position.lines, last_step=position.step)
     return {"last": position.step, "best": position.best_step}
+
+
+def _steps_told_before(folder: epath.Path) -> dict[str, int | None]:
+    """The same without the newest checkpoint: by one before and the lines since then.
+
+    Nothing where these do not tell. The older one alone would give the models steps
+    that they are not of.
+    """
+    try:
+        position, problem = checkpoint.find_whole(folder / CHECKPOINTS)
+    except checkpoint.CheckpointError:
+        return {}
+    last = checkpoint.steps_of(folder / CHECKPOINTS)[-1]
+    events.check_lines(folder / METRICS, position.lines, last_step=position.step)
+    accuracies = {
+        line["step"]: line["eval/accuracy"]
+        for line in events.read_metrics(folder / METRICS)
+        if position.step <= line["step"] <= last and "eval/accuracy" in line
+    }
+    if last not in accuracies:
+        return {}
+    best, best_accuracy = position.best_step, position.best_accuracy
+    for evaluated, accuracy in accuracies.items():
+        if accuracy > best_accuracy:
+            best, best_accuracy = evaluated, accuracy
+    console.say(
+        f"{problem}; the training has ended, and its steps are known by the checkpoint "
+        f"of step {position.step} and {METRICS}"
+    )
+    return {"last": last, "best": best}

@@ -37,6 +37,7 @@ class Session:
     lists: epath.Path  # the folder of the lists of files that give them their ids
     pins: epath.Path  # the folder that says which registered models it began with
     hold: Hold = FREE  # of the workdir, where the chief trains there
+    begun: epath.Path | None = None  # the run's workdir, where `path` stands for it
     qualified: set[str] = dataclasses.field(init=False, default_factory=set)  # roles
     savable: set[str] = dataclasses.field(init=False, default_factory=set)  # sections
     _folded: dict[keras.Model, keras.Model] = dataclasses.field(
@@ -61,7 +62,7 @@ class Session:
                 data.take_over(self.config.data, kept, self.lists, are_own=False)
             section, is_chief = self.config.data, self.workers.is_chief
             sources = data.open_sources(section, self.lists, is_chief=is_chief)
-            has_begun = bool(workdir.kept(self.path))
+            has_begun = bool(workdir.kept(self.begun or self.path))
             return tuple(
                 data.as_begun(source, lists, has_begun=has_begun)
                 for source, (_, lists) in zip(
