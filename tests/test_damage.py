@@ -26,10 +26,12 @@ from tests.test_soft_targets_build import write_teacher
 from tests.test_soft_targets_extend import CONFIG, SIZE, draw
 from tests.test_sweep_trials import all_of, open_sweep
 from trainer import (
+    attempts,
     checkpoint,
     config,
     files,
     main,
+    model_classes,
     models,
     report,
     seal,
@@ -38,7 +40,7 @@ from trainer import (
     workdir,
 )
 from trainer.config import reference
-from trainer.data import file_list
+from trainer.data import begun, file_list, table_contents
 from trainer.registry import pins, versions
 from trainer.report import crossval, exported, inputs
 from trainer.stages import given
@@ -108,6 +110,8 @@ TOLD = {
         "formats": {"model": FORMAT, "keras": FORMAT},
         "problems": [],
     },
+    "tables.json": {name: name * 16 for name in ("beef", "cafe")},
+    "attempts.json": {"in_vain": 2, "kept": ["teacher/checkpoints/step-00000005.npz"]},
     "study.json": {
         "name": "study",
         "grid": {"distill.alpha": [0.1, 0.9]},
@@ -234,6 +238,12 @@ def whole_version(world: World, path: pathlib.Path) -> object:
     return versions.promote(root, named("registry:digits@2"))
 
 
+def starts(world: World, path: pathlib.Path) -> object:
+    """What starts came to; damaged, the next one counts as the first."""
+    found = attempts._read(epath.Path(path.parent))
+    return SET_ASIDE if found == (0, None) else list(found)
+
+
 def sweep(world: World, path: pathlib.Path) -> object:
     found = open_sweep(world.root / "sweep", *SWEEP)
     return [(t.number, t.params, t.value) for t in found.study.get_trials()]
@@ -273,6 +283,13 @@ READERS: dict[str, tuple[str, Callable[[World, pathlib.Path], object]]] = {
     ),
     "sweep.json": ("sweep/workdir/sweep.json", sweep),
     "sweep.journal": ("sweep/workdir/sweep.journal", sweep),
+    "dataset.json": ("workdir/files/dataset.json", lambda _, path: begun._read(path)),
+    "tables.json": ("told/tables.json", lambda _, path: table_contents._read(path)),
+    "classes": (
+        f"{STUDENT}/classes.{FINISHED}.json",
+        lambda _, path: model_classes.read(epath.Path(path.with_name(FINISHED))),
+    ),
+    "attempts.json": ("told/attempts.json", starts),
     "registered.json": ("registered.json", lambda world, _: registered(world.root)),
     "promoted.json": ("registry/digits/promoted.json", version),
     "card.json": ("registry/digits/2/card.json", version),
