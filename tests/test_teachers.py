@@ -155,6 +155,12 @@ def test_a_teacher_must_be_above_the_largest_class_by_three_standard_errors():
             judged(found(accuracy, examples=400), section())
 
 
+def test_students_that_have_begun_go_on_with_a_warning():
+    warning = judged(found(0.1, examples=400), section(), is_refused=False)
+    assert "warning" in warning
+    assert "0.1000" in warning
+
+
 def test_few_examples_or_one_class_alone_only_warn():
     assert "0.5000" in judged(found(0.5, examples=98), section())
     assert "warning" in judged(found(0.99, examples=100, share=1.0), section())

@@ -1,11 +1,13 @@
 """Whether teachers that are used as they are know the classes of this data."""
 
 import dataclasses
+import functools
 import math
 
 import numpy as np
+from etils import epath
 
-from trainer import console
+from trainer import console, workdir
 from trainer.config import ConfigError, TeacherConfig
 from trainer.stages.session import Session
 
@@ -42,15 +44,21 @@ class Qualification:
 def qualify(session: Session) -> None:
     """Looks how good the teachers without training are; the chief prints it.
 
+    One that students have begun to learn from in an earlier version is not refused.
+
     Raises:
       ConfigError: one is not as good as its min_accuracy asks for.
     """
+    has_begun = session.workers.from_chief(
+        functools.partial(_have_students_begun, session.path)
+    )
     for found in qualifications(session):
         if found.role in session.qualified:  # once is enough
             continue
         if session.workers.is_chief:
             console.say(found.text)
-        warning = judged(found, session.config.teachers[found.role])
+        section = session.config.teachers[found.role]
+        warning = judged(found, section, is_refused=not has_begun)
         if warning and session.workers.is_chief:
             console.say(warning)
         session.qualified.add(found.role)
@@ -79,7 +87,14 @@ def measured(role: str, logits: np.ndarray, labels: np.ndarray) -> Qualification
     )
 
 
-def judged(found: Qualification, section: TeacherConfig) -> str:
+def _have_students_begun(path: epath.Path) -> bool:
+    roles = {name.split("/")[0] for name in workdir.kept(path)}
+    return bool(roles & {"student", "baseline"})
+
+
+def judged(
+    found: Qualification, section: TeacherConfig, *, is_refused: bool = True
+) -> str:
     """A warning where the rule cannot refuse; "" where the teacher may teach.
 
     Raises:
@@ -104,7 +119,7 @@ def judged(found: Qualification, section: TeacherConfig) -> str:
         "use it all the same"
     )
     # Where nearly all are of one class nobody could be above that.
-    if found.examples < _ENOUGH or found.chance >= 1:
+    if found.examples < _ENOUGH or found.chance >= 1 or not is_refused:
         return f"warning: {problem}"
     raise ConfigError(problem)
 
