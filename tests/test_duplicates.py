@@ -1,5 +1,6 @@
 """The same example in two splits or under two labels, told by content."""
 
+import json
 import shutil
 
 import numpy as np
@@ -113,3 +114,14 @@ def test_the_comparison_of_a_report_tells_of_them():
         "duplicates": "duplicates by content: 3 of x"
     }
     assert "\nduplicates by content: 3 of x\n" in table.render(results)
+
+
+def test_a_damaged_checksum_names_the_list(root):
+    told(root)
+    path = root.parent / "lists" / "train.jsonl"
+    first, *others = (json.loads(x) for x in path.read_text().splitlines())
+    del first["list"]
+    lines = [first | {"sha256": "no hex"}, *others]
+    path.write_text("".join(f"{json.dumps(line)}\n" for line in lines))
+    with pytest.raises(data.DataError, match=r"train\.jsonl"):
+        told(root)

@@ -387,7 +387,7 @@ def test_files_that_were_written_again_are_read_once(root, lists):
     path = root / before[7]["path"]
     os.utime(path, ns=(10**18, 10**18))
     # The other workers read the chief's list, and may read another disk.
-    data.open_source(config(root), lists, is_chief=False)
+    data.open_source(config(root), lists, may_write=False)
     assert kept(lists) == before
     data.open_source(config(root), lists)
     before[7]["changed_nsec"] = 10**18

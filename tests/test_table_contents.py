@@ -96,3 +96,11 @@ def test_checkpoints_of_earlier_versions_have_the_name_they_had(tmp_path):
     moved = config_at(tmp_path, "csv:t.csv")
     assert not is_earlier_name(earlier, moved, "student", 0)
     assert run_name(moved, "student", 0) == run_name(config, "student", 0)
+
+
+def test_who_may_not_write_keeps_nothing(table, tmp_path):
+    config = DataConfig(dataset=f"csv:{table}", **SPLITS)
+    lists = tmp_path / "files"
+    (source,) = open_sources(config, lists, may_write=False)
+    data.as_begun(source, lists, has_begun=False, may_write=False)
+    assert not lists.exists()

@@ -329,3 +329,20 @@ def test_a_registered_model_that_learned_on_another_background_is_told(
     assert "teacher.weights 'registry:icons@1'" in line
     assert "data.background ignore, and sees 3 images" in line
     assert "on black here" in line
+
+
+@pytest.mark.parametrize(("said", "is_right"), [("[1, 2, 3]", True), ("[1, 2", False)])
+def test_what_a_run_lies_on_is_read_or_refused_with_the_file(lists, said, is_right):
+    lists.mkdir()
+    told = {"classes": ["a", "b"], "input_dtype": "uint8", "background": said}
+    (lists / "dataset.json").write_text(json.dumps(told))
+    (lists / "train.jsonl").write_text(json.dumps({"background": said}) + "\n")
+    for read, name in (
+        (data.begun_background, "dataset.json"),
+        (data.kept_background, "train.jsonl"),
+    ):
+        if is_right:
+            assert read(lists) == said
+            continue
+        with pytest.raises(DataError, match=name):
+            read(lists)

@@ -1,5 +1,7 @@
 """Stages of a run: all of them, one of them, and what is done with soft targets."""
 
+import contextlib
+
 from etils import epath
 
 from trainer import cluster, config, files, hold, start, workdir
@@ -36,10 +38,8 @@ def run(names: tuple[str, ...], line: CommandLine) -> int:
         )
     with start.begun(settings, path, holds=is_chief and _trains(names)) as begun:
         # What only reads leaves to one that trains there what is written.
-        if is_chief and (_trains(names) or hold.is_free(path)):
-            workdir.claim(path, settings)
-        elif is_chief:
-            workdir.check(path, settings)
+        if is_chief:
+            _claim(path, begun, trains=_trains(names))
         if held and names == ("report",):
             return _REDRAWN[held[0]](path) if is_chief else DONE
         is_finished = names == NAMES and workdir.is_finished(path, settings)
@@ -56,6 +56,21 @@ def run(names: tuple[str, ...], line: CommandLine) -> int:
 
         print(report.outcome(path))
     return DONE
+
+
+def _claim(path: epath.Path, begun: start.Start, *, trains: bool) -> None:
+    if trains:
+        workdir.claim(path, begun.config)
+        return
+    workdir.check(path, begun.config)
+    if not hold.is_free(path):
+        return
+    # A training may begin at this moment.
+    with (
+        contextlib.suppress(hold.HeldError, hold.LostError),
+        hold.held(path, begun.termination, within=hold.FREE),
+    ):
+        workdir.claim(path, begun.config)
 
 
 def _trains(names: tuple[str, ...]) -> bool:

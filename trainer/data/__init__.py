@@ -4,7 +4,7 @@ from trainer.config.class_folders import EXTENSIONS, is_image, is_visible
 from trainer.data.arrays import ArrayExamples
 from trainer.data.arrivals import arrivals
 from trainer.data.augment import Augment, augmentation
-from trainer.data.begun import as_begun
+from trainer.data.begun import as_begun, begun_background
 from trainer.data.beside import Beside, Views
 from trainer.data.decode import fit, opened, reason
 from trainer.data.duplicates import duplicates
@@ -55,6 +55,7 @@ __all__ = [
     "arrivals",
     "as_begun",
     "augmentation",
+    "begun_background",
     "check_taken_over",
     "duplicates",
     "evaluation_batches",

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from etils import epath
 
 from trainer import console, files, seal
-from trainer.config import IGNORE, DataConfig
+from trainer.config import IGNORE, DataConfig, colour_of
 from trainer.data.examples import DataError
 from trainer.data.source import Source
 from trainer.data.tables import TableSource
@@ -19,7 +19,9 @@ from trainer.data.tfds_source import TfdsSource
 KEPT = "dataset.json"
 
 
-def as_begun(source: Source, lists: epath.Path, *, has_begun: bool) -> Source:
+def as_begun(
+    source: Source, lists: epath.Path, *, has_begun: bool, may_write: bool = True
+) -> Source:
     """The source as the run has begun with it, which the folder `lists` tells.
 
     A run that has begun without telling is of an earlier version, in which folders, and
@@ -44,7 +46,8 @@ def as_begun(source: Source, lists: epath.Path, *, has_begun: bool) -> Source:
         before = _earlier(source.data, now)
     else:
         before = now
-        files.write_json(path, seal.sealed(dataclasses.asdict(now)))
+        if may_write:
+            files.write_json(path, seal.sealed(dataclasses.asdict(now)))
     _check_classes(source.data.dataset, before.classes, now.classes)
     # Folders have it in their lists, of each image.
     if isinstance(source, TfdsSource) and source.num_transparent:
@@ -56,6 +59,26 @@ def as_begun(source: Source, lists: epath.Path, *, has_begun: bool) -> Source:
         )
         return source.as_type(before.input_dtype)
     return source
+
+
+def begun_background(lists: epath.Path) -> str:
+    """What transparent pixels lie on in the run of the lists; "" where it is not told.
+
+    Raises:
+      DataError: the file that tells it is damaged.
+    """
+    path = lists / KEPT
+    if not files.is_there(path):
+        return ""
+    background = _read(path).background
+    try:
+        colour_of(background)
+    except (TypeError, ValueError) as error:
+        raise DataError(
+            f"{path} must say what transparent pixels lie on, got {background!r}; put "
+            "it back, or set predict.background"
+        ) from error
+    return background
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

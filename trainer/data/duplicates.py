@@ -14,7 +14,8 @@ import numpy as np
 
 from trainer.config import DataConfig
 from trainer.data.arrays import ArrayExamples
-from trainer.data.examples import Examples
+from trainer.data.examples import DataError, Examples
+from trainer.data.file_list import ListedFile
 from trainer.data.folder import FolderSource
 from trainer.data.source import Source
 from trainer.data.tfds_source import TfdsSource
@@ -63,7 +64,7 @@ def _part(source: Source, setting: str, split: str, read: Read | None) -> _Part 
             data=source.data,
             setting=setting,
             split=split,
-            contents=_numbers([bytes.fromhex(line.sha256) for line in lines]),
+            contents=_numbers(_digests(source, split, lines)),
             labels=np.array([classes.get(line.class_name, -1) for line in lines], int),
             name=lambda row: lines[row].path,
         )
@@ -82,6 +83,18 @@ def _part(source: Source, setting: str, split: str, read: Read | None) -> _Part 
         labels=examples.labels,
         name=lambda row: f"example {ids[row]} of {split}",
     )
+
+
+def _digests(source: FolderSource, split: str, lines: list[ListedFile]) -> list[bytes]:
+    try:
+        return [bytes.fromhex(line.sha256) for line in lines]
+    except ValueError as error:
+        names = ", ".join(f"{name}.jsonl" for name in source.listed)
+        raise DataError(
+            f"the lists of {source.data.dataset!r} ({names}) must have a SHA-256 of "
+            f"each file of {split!r}, got something else ({error}); put them back, or "
+            "choose another --workdir, which lists the folder anew"
+        ) from error
 
 
 def _in_two_splits(parts: Sequence[_Part]) -> list[str]:

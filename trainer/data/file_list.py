@@ -89,10 +89,10 @@ def new_list(
         try:
             changed_nsec, contents = _time_and_contents(whole)
         except DataError as error:
-            if may_go and _is_gone(error):
+            if may_go and is_gone(error):
                 return None
             raise
-        state, behind = _looked_at(contents, background)
+        state, behind = looked_at(contents, background)
         return ListedFile(
             path=path,
             num_bytes=len(contents),
@@ -135,7 +135,7 @@ def unchanged(
             raise _changed(path, now, kept_in)
         if line.changed_nsec in (None, changed_nsec):
             return line
-        if hashlib.sha256(_contents(path)).hexdigest() != line.sha256:
+        if hashlib.sha256(contents_of(path)).hexdigest() != line.sha256:
             raise _changed(path, "it was written since, with another content", kept_in)
         return dataclasses.replace(line, changed_nsec=changed_nsec)
 
@@ -153,9 +153,9 @@ def compared(root: str, lines: Sequence[ListedFile]) -> list[ListedFile]:
         if line.state != EXAMPLE:
             return line
         try:
-            contents = _contents(os.path.join(root, line.path))
+            contents = contents_of(os.path.join(root, line.path))
         except DataError as error:
-            if _is_gone(error):
+            if is_gone(error):
                 return dataclasses.replace(line, state=GONE)
             raise
         if hashlib.sha256(contents).hexdigest() != line.sha256:
@@ -200,7 +200,7 @@ def read(path: epath.Path) -> list[ListedFile]:
     return listed
 
 
-def _contents(path: str, num_bytes: int = -1) -> bytes:
+def contents_of(path: str, num_bytes: int = -1) -> bytes:
     """The first bytes of a file, or all."""
     try:
         with tf.io.gfile.GFile(path, "rb") as file:
@@ -216,7 +216,7 @@ def _time_and_contents(path: str) -> tuple[int, bytes]:
         _, changed_nsec = signature(path)
     except tf.errors.OpError as error:
         raise _unreadable(path, error) from error
-    return changed_nsec, _contents(path)
+    return changed_nsec, contents_of(path)
 
 
 def _unreadable(path: str, error: tf.errors.OpError) -> DataError:
@@ -226,11 +226,12 @@ def _unreadable(path: str, error: tf.errors.OpError) -> DataError:
     )
 
 
-def _is_gone(unread: DataError) -> bool:
+def is_gone(unread: DataError) -> bool:
+    """Whether a file could not be read because it is not there."""
     return isinstance(unread.__cause__, tf.errors.NotFoundError)
 
 
-def _looked_at(contents: bytes, background: str) -> tuple[str, str]:
+def looked_at(contents: bytes, background: str) -> tuple[str, str]:
     """The state of a file, and what is behind it when images lie on a background."""
     try:
         return EXAMPLE, background if opened(contents)[1] else OPAQUE

@@ -168,13 +168,12 @@ class FolderSource:
 
 
 def open_folder(
-    data: DataConfig, lists: epath.Path, *, channels: int = 3, is_chief: bool = True
+    data: DataConfig, lists: epath.Path, *, channels: int = 3, may_write: bool = True
 ) -> FolderSource:
     """Finds the images of a folder, or those of the lists kept under `lists`.
 
     Without lists every file of the splits in use is read once, and lists are written.
-    Other times of unchanged files are kept by the chief, which goes first: the other
-    workers may have copies.
+    Only who may write keeps them: other workers may have copies.
     Class folders are only folders where the config asks for no labels.
 
     Raises:
@@ -184,7 +183,7 @@ def open_folder(
     """
     root, layout = data.path, layout_of(data)
     _check_others(data, root, layout)
-    kept, new = _kept_and_new(data, layout.images, lists, is_chief)
+    kept, new = _kept_and_new(data, layout.images, lists, may_write)
     listed = kept | new
     check_damaged(data, root, listed)
     class_names: tuple[str, ...] = ()
@@ -202,7 +201,7 @@ def open_folder(
         channels=channels,
     )
     _check_filled(source)
-    for name, lines in new.items():
+    for name, lines in new.items() if may_write else ():
         file_list.write(file_list.list_path(lists, name), lines)
     return source
 
@@ -211,7 +210,7 @@ def _kept_and_new(
     data: DataConfig,
     found: dict[str, dict[str, str]],
     lists: epath.Path,
-    is_chief: bool,
+    may_write: bool,
 ) -> tuple[dict[str, list[ListedFile]], dict[str, list[ListedFile]]]:
     """The lists of the splits in use: those there are, and those made now."""
     names = splits.used(data, found)
@@ -221,10 +220,10 @@ def _kept_and_new(
     splits.check(data, _whole({name: kept.get(name, found[name]) for name in names}))
     for name, lines in kept.items():
         now = file_list.unchanged(data.path, lines, kept_in=paths[name])
-        if now != lines and is_chief:
+        if now != lines and may_write:
             file_list.write(paths[name], now)
         kept[name] = now
-    kept = transparency.settle(data, data.path, kept, paths)
+    kept = transparency.settle(data, data.path, kept, paths, may_write=may_write)
     new = {
         name: file_list.new_list(
             data.path, found[name], split=name, background=data.background_name

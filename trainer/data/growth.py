@@ -175,7 +175,7 @@ def _grow(data: DataConfig, lists: epath.Path) -> str:
 def _read(data: DataConfig, path: epath.Path) -> list[ListedFile]:
     """The list at `path`, whose images lie on data.background."""
     kept, paths = {path.stem: file_list.read(path)}, {path.stem: path}
-    return transparency.settle(data, data.path, kept, paths)[path.stem]
+    return transparency.settle(data, data.path, kept, paths, may_write=True)[path.stem]
 
 
 def _continue(

@@ -8,7 +8,7 @@ from trainer.data.source import Source
 from trainer.data.tables import TableSource
 
 
-def hold_contents(source: Source, kept_in: epath.Path) -> None:
+def hold_contents(source: Source, kept_in: epath.Path, *, may_write: bool) -> None:
     """Compares the tables in use with those in the file `kept_in`, and keeps new ones.
 
     Raises:
@@ -28,7 +28,7 @@ def hold_contents(source: Source, kept_in: epath.Path) -> None:
                 f"began, whose SHA-256 is {kept[name]} in {kept_in}, got {sha256}; "
                 "put them back, or start anew in another --workdir"
             )
-    if kept | found != kept:
+    if may_write and kept | found != kept:
         files.write_json(kept_in, seal.sealed(kept | found))
 
 

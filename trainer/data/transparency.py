@@ -13,7 +13,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from etils import epath
 
 from trainer import files
-from trainer.config import IGNORE, DataConfig
+from trainer.config import IGNORE, DataConfig, colour_of
 from trainer.data import file_list, image_kind
 from trainer.data.examples import DataError
 from trainer.data.file_list import EXAMPLE, OPAQUE, ListedFile
@@ -35,6 +35,8 @@ def settle(
     root: str,
     listed: Mapping[str, list[ListedFile]],
     paths: Mapping[str, epath.Path],
+    *,
+    may_write: bool,
 ) -> dict[str, list[ListedFile]]:
     """Kept lists, by names, with what their images lie on; writes what was not known.
 
@@ -44,7 +46,7 @@ def settle(
     known = {}
     for name, lines in listed.items():
         known[name] = _with_backgrounds(root, lines)
-        if known[name] != lines:
+        if may_write and known[name] != lines:
             file_list.write(paths[name], known[name])
         check(data, root, known[name], kept_in=paths[name])
     return known
@@ -94,6 +96,7 @@ def kept_background(lists: epath.Path) -> str:
 
     Raises:
       StorageError: one cannot be read.
+      DataError: one says something else.
     """
     with files.reached(lists):
         for path in files.inside(lists):
@@ -103,7 +106,7 @@ def kept_background(lists: epath.Path) -> str:
                 # quotes would be escaped.
                 found = re.search(rf'"background": "(?!{OPAQUE}")([^"]*)"', text)
                 if found:
-                    return found[1]
+                    return _colour_name(found[1], path)
     return ""
 
 
@@ -117,15 +120,15 @@ def _with_backgrounds(root: str, lines: Sequence[ListedFile]) -> list[ListedFile
     def look(line: ListedFile) -> ListedFile:
         path = os.path.join(root, line.path)
         try:
-            contents = file_list._contents(path, image_kind.HEADER_BYTES)
+            contents = file_list.contents_of(path, image_kind.HEADER_BYTES)
             if not image_kind.is_jpeg(contents):
-                contents = file_list._contents(path)
+                contents = file_list.contents_of(path)
         except DataError as error:
-            if file_list._is_gone(error):
+            if file_list.is_gone(error):
                 return line
             raise
         has_alpha = image_kind.has_alpha(contents)
-        behind = file_list._looked_at(contents, IGNORE)[1] if has_alpha else OPAQUE
+        behind = file_list.looked_at(contents, IGNORE)[1] if has_alpha else OPAQUE
         return dataclasses.replace(line, background=behind)
 
     unknown = [
@@ -138,6 +141,17 @@ def _with_backgrounds(root: str, lines: Sequence[ListedFile]) -> list[ListedFile
     for i, line in zip(unknown, found, strict=True):
         known[i] = line
     return known
+
+
+def _colour_name(name: str, path: epath.Path) -> str:
+    try:
+        colour_of(name)
+    except (TypeError, ValueError) as error:
+        raise DataError(
+            f"{path} must say what transparent pixels lie on, got {name!r}; put it "
+            "back, or set predict.background"
+        ) from error
+    return name
 
 
 def _toml(name: str) -> str:

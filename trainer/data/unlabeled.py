@@ -29,7 +29,7 @@ _LISTS = "unlabeled"  # among the lists of a run
 
 
 def open_sources(
-    data: DataConfig, lists: epath.Path, *, is_chief: bool = True
+    data: DataConfig, lists: epath.Path, *, may_write: bool = True
 ) -> tuple[Source, ...]:
     """Opens `data.dataset`, and after it `data.unlabeled` where there is one.
 
@@ -37,12 +37,12 @@ def open_sources(
       DataError: as open_source does; or images of the two are not of one shape, are
         the same, or are too many for memory and not all in folders.
     """
-    labeled = open_source(data, lists, is_chief=is_chief)
-    hold_contents(labeled, lists / TABLES)
+    labeled = open_source(data, lists, may_write=may_write)
+    hold_contents(labeled, lists / TABLES, may_write=may_write)
     if data.unlabeled is None:
         return (labeled,)
     _, (view, own_lists) = parts(data, lists)
-    unlabeled = _opened(view, own_lists, labeled.input_shape, is_chief)
+    unlabeled = _opened(view, own_lists, labeled.input_shape, may_write)
     _check_apart(data, labeled, unlabeled, data.unlabeled.split)
     num_bytes = labeled.num_bytes + unlabeled.num_bytes
     if num_bytes <= data.memory_budget_bytes:
@@ -87,7 +87,7 @@ def joined(labeled: Examples, unlabeled: Examples) -> Examples:
 
 
 def _opened(
-    data: DataConfig, lists: epath.Path, shape: tuple[int, ...], is_chief: bool
+    data: DataConfig, lists: epath.Path, shape: tuple[int, ...], may_write: bool
 ) -> Source:
     """The source of images of `shape`."""
     height, width, channels = shape
@@ -96,7 +96,7 @@ def _opened(
         if height != width or channels not in (1, 3):
             raise _other_shape(data, shape, "squares of 3 colours or in grey")
         data = dataclasses.replace(data, image_size=height)
-        source = open_folder(data, lists, channels=channels, is_chief=is_chief)
+        source = open_folder(data, lists, channels=channels, may_write=may_write)
     else:
         source = open_tfds(data)
     if source.input_shape != shape:

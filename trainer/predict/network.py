@@ -91,7 +91,8 @@ def _of_file(
 def _of_the_run(settings: Config | NoRun, path: epath.Path) -> Any:
     """What the images lay on of which the run in the workdir `path` learned."""
     # A run of another config may have been refused in its workdir since.
-    kept = data.kept_background(path / workdir.LISTS)
+    lists = path / workdir.LISTS
+    kept = data.kept_background(lists) or data.begun_background(lists)
     if kept or not isinstance(settings, Config):
         return kept or DataConfig.background
     return settings.data.background

@@ -19,7 +19,7 @@ from trainer.config import (
     StudentConfig,
     TeacherConfig,
 )
-from trainer.hold import FREE, Hold
+from trainer.hold import FREE, Hold, is_free
 from trainer.stages.named import Models
 from trainer.termination import Termination
 from trainer.workers import Workers
@@ -60,17 +60,23 @@ class Session:
                 caches = workdir.soft_targets_folder(self.path, self.config)
                 kept = caches / workdir.LISTS
                 data.take_over(self.config.data, kept, self.lists, are_own=False)
-            section, is_chief = self.config.data, self.workers.is_chief
-            sources = data.open_sources(section, self.lists, is_chief=is_chief)
+            section, may_write = self.config.data, self._may_write
+            sources = data.open_sources(section, self.lists, may_write=may_write)
             has_begun = bool(workdir.kept(self.begun or self.path))
             return tuple(
-                data.as_begun(source, lists, has_begun=has_begun)
+                data.as_begun(source, lists, has_begun=has_begun, may_write=may_write)
                 for source, (_, lists) in zip(
                     sources, data.parts(section, self.lists), strict=True
                 )
             )
 
         return self.workers.chief_first(opened)
+
+    @property
+    def _may_write(self) -> bool:
+        """Whether no other process keeps what the workdir says of the data."""
+        holds = self.hold is not FREE or is_free(self.path)
+        return self.workers.is_chief and holds
 
     def file(self, name: str, *, setting: str) -> str:
         """The path of a model of the data's classes that `setting` names."""
