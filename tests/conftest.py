@@ -1,6 +1,7 @@
 """Two logical CPU devices for every test, set before TensorFlow looks for devices."""
 
 import functools
+import gc
 import os
 import pathlib
 import subprocess
@@ -27,6 +28,13 @@ stores.register()
 
 _EXIT_STATUS = pytest.StashKey[int]()
 REPOSITORY = pathlib.Path(__file__).parents[1]
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _collected() -> Iterator[None]:
+    """Iterators of datasets go young: old ones keep a collection waiting."""
+    yield
+    gc.collect()
 
 
 @pytest.fixture(scope="session")

@@ -32,7 +32,8 @@ def table(tmp_path):
 
 
 def opened(path, lists):
-    return open_sources(DataConfig(dataset=f"csv:{path}", **SPLITS), lists)
+    (source,) = open_sources(DataConfig(dataset=f"csv:{path}", **SPLITS), lists)
+    data.hold_contents(source, lists, may_write=True)
 
 
 def test_a_table_may_move(table, tmp_path):
@@ -102,5 +103,6 @@ def test_who_may_not_write_keeps_nothing(table, tmp_path):
     config = DataConfig(dataset=f"csv:{table}", **SPLITS)
     lists = tmp_path / "files"
     (source,) = open_sources(config, lists, may_write=False)
+    data.hold_contents(source, lists, may_write=False)
     data.as_begun(source, lists, has_begun=False, may_write=False)
     assert not lists.exists()

@@ -30,6 +30,7 @@ from trainer.data.pipeline import (
 from trainer.data.signature import Signature
 from trainer.data.source import Source, open_source
 from trainer.data.splits import whole_names
+from trainer.data.table_contents import hold_contents
 from trainer.data.transparency import kept_background
 from trainer.data.unlabeled import UNLABELED_FROM, joined, open_sources, parts
 
@@ -61,6 +62,7 @@ __all__ = [
     "evaluation_batches",
     "fit",
     "grow",
+    "hold_contents",
     "is_image",
     "is_passing",
     "is_visible",

@@ -6,16 +6,18 @@ from trainer import files, seal
 from trainer.data.examples import DataError
 from trainer.data.source import Source
 from trainer.data.tables import TableSource
+from trainer.workdir import TABLES
 
 
-def hold_contents(source: Source, kept_in: epath.Path, *, may_write: bool) -> None:
-    """Compares the tables in use with those in the file `kept_in`, and keeps new ones.
+def hold_contents(source: Source, lists: epath.Path, *, may_write: bool) -> None:
+    """Compares the tables in use with those kept in `lists`, and keeps new ones.
 
     Raises:
       DataError: one has other rows than it had, or the file is damaged.
     """
     if not isinstance(source, TableSource):
         return
+    kept_in = lists / TABLES
     kept = _read(kept_in) if files.is_there(kept_in) else {}
     found = {
         name: source.fingerprint(name, num_ids=len(table))

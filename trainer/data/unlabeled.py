@@ -17,9 +17,7 @@ from trainer.data.folder import FolderSource, open_folder
 from trainer.data.host_memory import empty
 from trainer.data.image_files import FileExamples
 from trainer.data.source import Source, open_source
-from trainer.data.table_contents import hold_contents
 from trainer.data.tfds_source import TfdsSource, open_tfds
-from trainer.workdir import TABLES
 
 # Added to their ids, so that each is an example's own, and stays the same when there
 # are more labelled ones.
@@ -38,7 +36,6 @@ def open_sources(
         the same, or are too many for memory and not all in folders.
     """
     labeled = open_source(data, lists, may_write=may_write)
-    hold_contents(labeled, lists / TABLES, may_write=may_write)
     if data.unlabeled is None:
         return (labeled,)
     _, (view, own_lists) = parts(data, lists)

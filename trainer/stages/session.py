@@ -62,6 +62,8 @@ class Session:
                 data.take_over(self.config.data, kept, self.lists, are_own=False)
             section, may_write = self.config.data, self._may_write
             sources = data.open_sources(section, self.lists, may_write=may_write)
+            if self.workers.is_chief:  # with which the others are compared
+                data.hold_contents(sources[0], self.lists, may_write=may_write)
             has_begun = bool(workdir.kept(self.begun or self.path))
             return tuple(
                 data.as_begun(source, lists, has_begun=has_begun, may_write=may_write)
@@ -75,8 +77,8 @@ class Session:
     @property
     def _may_write(self) -> bool:
         """Whether no other process keeps what the workdir says of the data."""
-        holds = self.hold is not FREE or is_free(self.path)
-        return self.workers.is_chief and holds
+        is_own = self.hold is not FREE or is_free(self.path)
+        return self.workers.is_chief and is_own
 
     def file(self, name: str, *, setting: str) -> str:
         """The path of a model of the data's classes that `setting` names."""
@@ -141,6 +143,9 @@ class Session:
         digest = hashlib.sha256(repr(source.class_names).encode())
         for array in (examples.ids, examples.labels):
             digest.update(np.ascontiguousarray(array).tobytes())
+        if source.data.is_table:
+            rows = examples.read(np.arange(len(examples)))
+            digest.update(np.ascontiguousarray(rows).tobytes())
         disagreement = data.DataError(
             f"all workers must read the same examples of {split!r} in "
             f"{source.data.setting} {source.data.dataset!r}, got others on some of "
