@@ -62,7 +62,7 @@ def as_begun(
 
 
 def begun_background(lists: epath.Path) -> str:
-    """What transparent pixels lie on in the run of the lists; "" where it is not told.
+    """Reads the background that the run of the lists began with; "" if it is not told.
 
     Raises:
       DataError: the file that tells it is damaged.
