@@ -80,7 +80,7 @@ def newest_whole(
 
 
 def find_whole(folder: epath.Path) -> tuple[Position, str]:
-    """Where the training with checkpoints in `folder` can go on; at step 0: none.
+    """Finds the step from which a training can go on; step 0 without checkpoints.
 
     All of that file, and of the one that it knows as the best, can be read. With the
     problem of the newest, where that is another file. Changes nothing.

@@ -57,7 +57,7 @@ class Cluster:
 
     @property
     def name(self) -> str:
-        """Of this process."""
+        """The name of this process."""
         return self.names[self.rank]
 
     def announce(self) -> None:

@@ -58,7 +58,7 @@ class MetricsFile:
 
     @property
     def checksum(self) -> str:
-        """Of all lines so far, as `checksum` below."""
+        """The checksum of all lines so far, as the function `checksum` computes it."""
         return str(self._digest.hexdigest())
 
     def _copy(self, step: int, metrics: dict[str, float]) -> None:

@@ -38,7 +38,7 @@ class LostError(PeerLostError):
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Hold:
-    """What a process has of the folder that it trains in."""
+    """A process's claim on the folder in which it alone trains."""
 
     # Raises a LostError where another process has taken over.
     check: Callable[[], None] = lambda: None
@@ -50,7 +50,7 @@ FREE = Hold()  # of what does not train
 
 @contextlib.contextmanager
 def held(folder: epath.Path, end: Termination, *, within: Hold) -> Iterator[Hold]:
-    """In the body no other process trains in `folder`, which is part of `within`.
+    """Holds `folder`, a part of `within`: nobody else trains there in the body.
 
     One that is stopped for so long that another takes over ends when it goes on.
 
@@ -107,7 +107,7 @@ class _Holder:
 
     @contextlib.contextmanager
     def renewed(self, end: Termination) -> Iterator[None]:
-        """In the body a thread renews the lease, whatever the main thread does."""
+        """Renews the lease in a thread, whatever the main thread does in the body."""
         over = threading.Event()
         thread = threading.Thread(
             target=self._renew_until, args=(over, end), name="lease", daemon=True
@@ -135,7 +135,7 @@ class _Holder:
         try:
             yield
         finally:
-            # What ends the body has a better reason to tell.
+            # An error that ends the body has a better reason to tell.
             with contextlib.suppress(files.StorageError):
                 self.give_back()
 

@@ -56,7 +56,7 @@ class Lease:
         }
 
     def found(self) -> Found | None:
-        """What the file says; None where there is none.
+        """Reads the lease; None where there is no file.
 
         Raises:
           StorageError: it cannot be read, or says something else.
@@ -147,7 +147,7 @@ class Lease:
 
 
 def who(found: Found) -> str:
-    """Such as "process 123 on trainer-0 since 2026-11-30 08:00:00 UTC"."""
+    """The holder in words: "process 123 on trainer-0 since 2026-11-30 08:00:00 UTC"."""
     since = f" since {found['since']}" if "since" in found else ""
     return f"process {found.get('process')} on {found.get('host')}{since}"
 

@@ -3,7 +3,7 @@
 import contextvars
 import os
 
-# What may stand before the path in a setting.
+# Prefixes that may stand before the path in a setting.
 _SCHEMES = ("folder:", "csv:", "npz:", "sqlite:///")
 
 _CONFIG_FOLDER: contextvars.ContextVar[str] = contextvars.ContextVar(

@@ -25,7 +25,7 @@ def is_sealed(value: Mapping[str, Any]) -> bool:
 
 
 def parsed(content: bytes) -> dict[str, Any]:
-    """What the text of a sealed JSON object says.
+    """Parses the text of a sealed JSON object and takes off its checksum.
 
     Raises:
       ValueError: it is no JSON, or as `opened` does.
@@ -34,7 +34,7 @@ def parsed(content: bytes) -> dict[str, Any]:
 
 
 def opened(value: Any) -> dict[str, Any]:
-    """What a sealed object says; one without a checksum is taken as it is.
+    """Checks and takes off a checksum; an object without one stays as it is.
 
     Raises:
       ValueError: it is no object, or has changed since it was sealed.

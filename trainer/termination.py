@@ -29,8 +29,8 @@ STOPPED = 143  # 128 + SIGTERM, as if the signal had ended the process
 # Where Kubernetes reads why a container has ended; it makes the file beforehand.
 LOG = pathlib.Path("/dev/termination-log")
 
-# What asks for the end, as numbers that workers add up over their steps: however many
-# were sent a SIGTERM, one Ctrl-C is seen among them.
+# Each signal that asks for the end has a number. Workers add these up at each step, and
+# however many were sent a SIGTERM, one Ctrl-C is seen in the sum.
 _WISHES = {signal.SIGTERM: 1.0, signal.SIGINT: 2.0**40}
 
 _SIGTERM = {signal.SIGTERM}
@@ -75,7 +75,7 @@ class Termination:
 
     @contextlib.contextmanager
     def listening(self) -> Iterator[None]:
-        """In the body threads take SIGTERM, which is to be blocked already, and SIGINT.
+        """Has threads take SIGINT, and SIGTERM, which must be blocked, in the body.
 
         Only the main thread may enter it.
         """
@@ -143,7 +143,7 @@ class Termination:
 
     @contextlib.contextmanager
     def answered_by(self, answer: Answer) -> Iterator[None]:
-        """In the body SIGTERM or Ctrl-C calls `answer`; the body ends in its own time.
+        """Has SIGTERM or Ctrl-C call `answer`; the body ends in its own time.
 
         Elsewhere nothing would be lost by ending at once, and so the process does.
 
@@ -156,13 +156,13 @@ class Termination:
             raise stopped(self._asked, " after the last step, which is saved")
 
     def ending(self) -> contextlib.AbstractContextManager[None]:
-        """In the body SIGTERM is not needed any more: the process ends anyway."""
+        """Ignores SIGTERM in the body, since the process ends anyway."""
         return self._among(self._answers, lambda wish: None)
 
     def leaving(
         self, action: Callable[[], None]
     ) -> contextlib.AbstractContextManager[None]:
-        """In the body `action` is done before the process ends without it."""
+        """Has `action` done before a signal ends the process within the body."""
         return self._among(self._lasts, action)
 
     @contextlib.contextmanager

@@ -109,7 +109,7 @@ def is_evaluated(workdir: epath.Path, config: Config) -> bool:
 def _answers(results: epath.Path, config: Config) -> bool:
     """Whether the results are of all seeds, and what the evaluate section asks for."""
     asked = dataclasses.asdict(config.evaluate)
-    # What a version without the section left is what its defaults ask for.
+    # Results of a version without the section are those that its defaults ask for.
     answered = dataclasses.asdict(EvaluateConfig())
     for name in asked:
         for value in value_before(f"evaluate.{name}"):
@@ -215,7 +215,7 @@ def check_same(workdir: epath.Path, config: Config) -> None:
 
 
 def _teacher_kept(workdir: epath.Path, config: Config, changed: list[str]) -> str:
-    """How another run starts with the teacher that is trained there, if it could."""
+    """The settings that give another run the teacher trained there, if there is one."""
     kept = []
     for role, teacher in config.teachers.items():
         file = training_folder(workdir, role, teacher.seed) / FINISHED

@@ -5,7 +5,7 @@ from launch.kubernetes.yaml_stream import Document
 
 
 def document(job: Job) -> Document:
-    """What lets a pod of the job be reached by the job's own pods alone.
+    """Makes the NetworkPolicy that lets only the job's own pods reach its pods.
 
     At any port, since NCCL chooses its own.
     """

@@ -20,7 +20,7 @@ from trainer.config import (
     without_later,
 )
 
-# Of a teacher that was trained, by whatever accuracy it reached.
+# Settings of a teacher that is trained already, whatever accuracy it reached.
 _TRAINED: dict[str, Any] = {"head": None, "train": None, "min_accuracy": 0.0}
 
 Network = TypeVar("Network", bound=TeacherConfig)

@@ -43,7 +43,7 @@ def opened(session: Session, cell: Cell) -> Session:
 
 @contextlib.contextmanager
 def held(session: Session, cell: Cell) -> Iterator[Session]:
-    """In the body nobody else trains in the folder of a cell, which `session` is to.
+    """Holds the folder of a cell: in the body only the session given trains there.
 
     Raises:
       HeldError, LostError: another process does.

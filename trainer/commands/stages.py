@@ -17,7 +17,7 @@ NAMES = (
 # What can be done with caches of soft targets; "build" is the stage itself.
 ACTIONS = ("plan", "build", "verify", "extend", "info")
 _READING_ACTIONS = ("plan", "verify", "info")
-# What takes a finished model out of the run.
+# Commands that take a finished model out of the run.
 LEAVING = ("export", "registry register")
 
 # What a workdir may hold instead of one run, by the name of its results.
@@ -37,7 +37,6 @@ def run(names: tuple[str, ...], line: CommandLine) -> int:
             "choose another --workdir"
         )
     with start.begun(settings, path, holds=is_chief and _trains(names)) as begun:
-        # What only reads leaves to one that trains there what is written.
         if is_chief:
             _claim(path, begun, trains=_trains(names))
         if held and names == ("report",):
@@ -63,6 +62,7 @@ def _claim(path: epath.Path, begun: start.Start, *, trains: bool) -> None:
         workdir.claim(path, begun.config)
         return
     workdir.check(path, begun.config)
+    # A command that only reads writes no config while another process trains there.
     if not hold.is_free(path):
         return
     # A training may begin at this moment.

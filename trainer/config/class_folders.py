@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 EXTENSIONS = (".jpg", ".jpeg", ".png", ".webp")
 
-# What systems, archives and network disks leave beside a user's own files.
+# Files that systems, archives and network disks leave beside a user's own.
 _OF_SYSTEMS = frozenset(
     (
         *("thumbs.db", "ehthumbs.db", "desktop.ini", "__macosx", "lost+found"),
@@ -16,7 +16,7 @@ _OF_SYSTEMS = frozenset(
     )
 )
 
-# Such as train, test_images, "Training set", val2017, trainA beside trainB.
+# Names of splits: train, test_images, "Training set", val2017, trainA beside trainB.
 _USE = r"(train|test)(ing)?|val(id(ation)?)?|eval(uation)?|holdout|dev|unlabell?ed"
 _THINGS = r"images?|imgs?|set|data|split"
 _SPLIT = re.compile(
@@ -36,7 +36,7 @@ def is_image(name: str) -> bool:
 
 
 def like_splits(names: Iterable[str]) -> list[str]:
-    """Those of the names of folders that splits usually have."""
+    """Picks the names of folders that usually are splits."""
     return sorted(filter(_SPLIT.fullmatch, names))
 
 

@@ -133,7 +133,7 @@ class DataConfig:
         NoAugmentOptions()
     )
     exclude_labels: tuple[CountOrNone, ...] = ()  # not shown to students
-    # What lies behind transparent pixels.
+    # The colour behind transparent pixels.
     background: Annotated[Any, BACKGROUND] = "white"
     skip_corrupt: bool = False  # leave damaged images out of a folder's examples
     label_column: Annotated[str, FILLED] = "label"  # of a table
@@ -155,12 +155,12 @@ class DataConfig:
 
     @property
     def background_colour(self) -> Colour | None:
-        """What lies behind transparent pixels; None where alpha is dropped."""
+        """The colour behind transparent pixels; None where alpha is dropped."""
         return colour_of(self.background)
 
     @property
     def background_name(self) -> str:
-        """The same by its one name."""
+        """The name of that colour, one for all ways to write it."""
         return background_name(self.background_colour)
 
     @property
@@ -170,7 +170,7 @@ class DataConfig:
 
     @property
     def path(self) -> str:
-        """Where the files are, of a dataset in files."""
+        """The file or folder of a dataset that is kept in files."""
         return self.dataset.partition(":")[2].rstrip("/")
 
     @property

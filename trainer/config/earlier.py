@@ -30,7 +30,7 @@ def without_later(flat: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def options_without_later(section: str, options: Mapping[str, Any]) -> dict[str, Any]:
-    """The same for the settings of one `section`, by their names in it."""
+    """Does the same for the settings of one `section`, by their names in it."""
     return {
         name: v
         for name, v in options.items()

@@ -1,4 +1,4 @@
-"""Which settings make a run the run it is."""
+"""The identity of a run: the settings that must stay once it has begun."""
 
 import dataclasses
 import json
@@ -19,7 +19,7 @@ _MOVABLE = (
     "data.background",
 )
 
-# What a teacher must be able to do changes nothing of what it teaches.
+# The accuracy that is asked of a teacher changes nothing of what it teaches.
 _JUDGED = re.compile(r"teacher(\.members\[\d+\])?\.min_accuracy")
 
 _NETWORK = re.compile(r"(?P<path>teacher|teacher\.members\[\d+\]|student)\.model")
@@ -56,7 +56,7 @@ def identity(
 def named_identity(
     settings: dict[str, Any], *, tables_may_move: bool
 ) -> dict[str, Any]:
-    """The same with the name and all seeds, in the order of the schema."""
+    """The identity with the name and all seeds, in the order of the schema."""
     flat = without_later(flatten(settings))
     kind = str(flat.get("data.dataset", "")).partition(":")[0]
     movable = list(_MOVABLE)

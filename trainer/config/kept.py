@@ -35,7 +35,7 @@ def from_resolved(
     given = _without_nulls(settings)
     try:
         today = resolved(typing.cast(Config, reader._build(Config, given, "")))
-        # What it lacks is not today's default.
+        # A setting that it lacks had the value of its time, not today's default.
         given = _without_nulls(
             with_earlier(given, flatten(dict(settings)), flatten(today))
         )

@@ -25,8 +25,8 @@ class PredictConfig:
         "imagenet_caffe",
     ] = "zero_to_255"
     model_output: Literal["logits", "probabilities"] = "logits"
-    # What lies behind transparent pixels, as in data.background; "": what did where the
-    # model learned, or white where nobody knows.
+    # The colour behind transparent pixels, as in data.background; "": the one that the
+    # model learned with, or white where it is not known.
     background: Annotated[
         Any, Rule(lambda x: x == "" or BACKGROUND.holds(x), f'"", {BACKGROUND.text}')
     ] = ""

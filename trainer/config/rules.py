@@ -53,7 +53,7 @@ SMALLEST, LARGEST = 1e-30, 1e30  # of what float32 multiplies with others
 
 @dataclasses.dataclass(frozen=True)
 class Reading:
-    """What a value is taken for, before it is held to the rules behind this one."""
+    """A conversion of a value, done before the rules that follow it are checked."""
 
     read: Callable[[Any], Any]
 

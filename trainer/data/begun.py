@@ -1,4 +1,4 @@
-"""What a run's labels and inputs mean, kept beside its lists of files.
+"""The meaning of a run's labels and inputs, kept beside its lists of files.
 
 Models know classes by their labels, and features as the numbers that they are given.
 """
@@ -62,7 +62,7 @@ def as_begun(
 
 
 def begun_background(lists: epath.Path) -> str:
-    """What transparent pixels lie on in the run of the lists; "" where it is not told.
+    """Reads the background that the run of the lists began with; "" if it is not told.
 
     Raises:
       DataError: the file that tells it is damaged.
@@ -112,7 +112,7 @@ def _check_classes(dataset: str, before: Sequence[str], after: Sequence[str]) ->
 
 
 def _earlier(data: DataConfig, now: _Meaning) -> _Meaning:
-    """What versions that kept nothing would have had."""
+    """The meaning in earlier versions, which kept none."""
     whole_numbers = all(re.fullmatch(r"-?[0-9]+", name) for name in now.classes)
     is_alphabetic = data.is_folder or (data.is_table and not whole_numbers)
     return _Meaning(

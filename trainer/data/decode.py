@@ -189,7 +189,7 @@ def _refused(message: str) -> tf.errors.InvalidArgumentError:
 
 
 def _has_alpha(contents: tf.Tensor) -> tf.Tensor:
-    """As image_kind.has_alpha, but for what comes after a large colour profile."""
+    """Decides as image_kind.has_alpha, but misses a tRNS after a large profile."""
 
     def of_png() -> tf.Tensor:
         kind = tf.io.decode_raw(contents, tf.uint8, fixed_length=_HEADER_BYTES + 1)[25]

@@ -36,7 +36,7 @@ GONE = "gone"
 OVERWRITTEN = "overwritten with another content since it was listed"
 _DAMAGED = "damaged: "
 
-# What is behind an image without transparent pixels: nothing is.
+# Stands for the background of an image that has no transparent pixels.
 OPAQUE = "opaque"
 
 
@@ -49,7 +49,8 @@ class ListedFile:
     sha256: str
     class_name: str  # "" in a folder without classes
     state: str  # EXAMPLE, or what keeps it from being one
-    # By the clock of whoever keeps it; None in a list of an earlier version.
+    # The time of its last change, by the clock of its disk or store; None in a list of
+    # an earlier version.
     changed_nsec: int | None = None
     # OPAQUE, or what its transparent pixels lie on, as data.background_name has it;
     # "" in a list of an earlier version, where it is not known whether it has any.

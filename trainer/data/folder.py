@@ -145,7 +145,7 @@ class FolderSource:
         return [os.path.join(self.root, line.path) for _, line in self._chosen(split)]
 
     def lines(self, split: str) -> list[ListedFile]:
-        """What the lists say of the examples of `split`."""
+        """The lines of the lists, one for each example of `split`."""
         return [line for _, line in self._chosen(split)]
 
     def in_files(self) -> "FolderSource":

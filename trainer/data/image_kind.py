@@ -3,7 +3,7 @@
 _JPEG = b"\xff\xd8\xff"
 _PNG = b"\x89PNG\r\n\x1a\n"
 
-# What begins a file of a kind that is no example, and is called .jpg all the same.
+# The first bytes of kinds of file that are no examples, even where named .jpg.
 _OTHERS = {
     b"BM": "BMP",
     b"GIF8": "GIF",
@@ -27,7 +27,7 @@ _BRANDS = {b"avif": "AVIF", b"avis": "AVIF"}  # others of such files are of HEIC
 
 HEADER_BYTES = 32  # of a file, which say of what kind it is
 
-# Of the flags of a WebP file.
+# Bits in the flags of a WebP file.
 _WEBP_ALPHA, _WEBP_ANIMATION = 0x10, 0x02
 
 

@@ -99,7 +99,7 @@ def _walked(root: str) -> tuple[list[Path], list[Path]]:
     files: list[Path] = []
     try:
         for top, inner, names in tf.io.gfile.walk(root, onerror=_refuse):
-            # What is not looked at need not be readable, as lost+found is not.
+            # Folders that are left out, such as lost+found, need not be readable.
             inner[:] = filter(is_visible, inner)
             above = tuple(part for part in top[len(root) :].split("/") if part)
             folders += [(*above, name) for name in inner]

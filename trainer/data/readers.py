@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 
 import tqdm
 
-# Of a local disk as many as decode, of a bucket as many as hide its latency.
+# Threads: for a disk as many as decode, for a bucket as many as hide its latency.
 _READERS = 4 * (os.cpu_count() or 1)
 
 _BLOCK = 10_000  # files handed to the readers at a time

@@ -22,11 +22,11 @@ class Source(Protocol):
 
     @property
     def input_shape(self) -> tuple[int, ...]:
-        """Of one example: (H, W, channels) of uint8, or (features,)."""
+        """The shape of one example: (H, W, channels) of an image, or (features,)."""
 
     @property
     def input_dtype(self) -> str:
-        """Of one example: "uint8" of images, "float32" or "float64" of tables."""
+        """The type of an example: "uint8" of images, "float32" or "float64" of rows."""
 
     @property
     def class_names(self) -> tuple[str, ...]:

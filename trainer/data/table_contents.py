@@ -1,4 +1,4 @@
-"""What the tables of a run held when it began, which stays so wherever they move."""
+"""The checksums of a run's tables, which may move but not change once it has begun."""
 
 from etils import epath
 

@@ -1,4 +1,4 @@
-"""What is wrong with a table, told at once and not one mistake a run."""
+"""The mistakes in a table, all told at once and not one a run."""
 
 import collections
 from collections.abc import Callable, Mapping, Sequence
@@ -18,7 +18,7 @@ _MOST_GRADES = 20  # numbers that are classes though few rows have each
 
 
 class Problems:
-    """What is wrong with the columns and cells of a file, by the rule they break."""
+    """The mistakes in a file's columns and cells, by the rule that they break."""
 
     def __init__(self) -> None:
         self._shown: dict[str, list[tuple[str, str]]] = collections.defaultdict(list)

@@ -49,12 +49,12 @@ class TableSource:
 
     @property
     def input_dtype(self) -> str:
-        """What holds the features: "float32" where that tells their values apart."""
+        """The type of the features: "float32" where that tells their values apart."""
         return next(iter(self.tables.values())).features.dtype.name
 
     @functools.cached_property
     def mean_and_variance(self) -> tuple[np.ndarray, np.ndarray]:
-        """Of each feature over the training split, in their type: [F], [F]."""
+        """Each feature's mean [F] and variance [F] over the training split."""
         features = self.read(self.data.train_split).inputs
         mean = features.mean(axis=0, dtype=np.float64)
         variance = features.var(axis=0, dtype=np.float64)
@@ -118,7 +118,7 @@ class TableSource:
         )
 
     def as_type(self, dtype: str) -> "TableSource":
-        """The same with features of a type."""
+        """Converts the features to a type."""
         tables = {
             name: dataclasses.replace(table, features=table.features.astype(dtype))
             for name, table in self.tables.items()

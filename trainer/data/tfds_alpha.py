@@ -23,7 +23,7 @@ NUM_LOOKED_AT = 256  # records of each split
 def num_transparent(
     builder: tfds.core.DatasetBuilder, key: str, names: Iterable[str]
 ) -> int:
-    """How many of the first images of some splits have transparent pixels."""
+    """Counts images with transparent pixels among the first ones of some splits."""
     if builder.info.features[key].shape[-1] not in (1, 3):
         return 0
     count = 0
@@ -36,7 +36,7 @@ def num_transparent(
 
 
 def decoders(key: str, background: Colour | None) -> dict[str, tfds.decode.Decoder]:
-    """For an image that is to lie on a background, which `image` decodes itself."""
+    """Leaves an image that needs a background undecoded, for `image` to decode."""
     return {} if background is None else {key: tfds.decode.SkipDecoding()}
 
 

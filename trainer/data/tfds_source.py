@@ -56,7 +56,7 @@ class TfdsSource:
 
     @property
     def background(self) -> Colour | None:
-        """What lies behind transparent pixels where some are; None drops alpha."""
+        """The colour behind transparent pixels where some are; None drops alpha."""
         return self.data.background_colour if self.num_transparent else None
 
     @property

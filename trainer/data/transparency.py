@@ -85,14 +85,14 @@ def count(splits: Iterable[Iterable[ListedFile]]) -> int:
 
 
 def note(data: DataConfig) -> str:
-    """What some images have, and what becomes of it."""
+    """Says that images have transparent pixels, and what becomes of these."""
     if data.background_colour is None:
         return "images with transparent pixels, whose alpha is dropped"
     return f"images with transparent pixels, which lie on {data.background_name}"
 
 
 def kept_background(lists: epath.Path) -> str:
-    """What transparent pixels of the lists in a folder lie on; "" without any.
+    """Reads the background in a folder's lists; "" without transparent pixels.
 
     Raises:
       StorageError: one cannot be read.

@@ -34,7 +34,7 @@ class Trainings:
         return {role: len(seeds) for role, seeds in self._seeds.items()}
 
     def how_far(self) -> Iterator[str]:
-        """What earlier starts have left of them, and what of it will be set aside.
+        """Tells the progress of begun trainings, and which files will be set aside.
 
         Raises:
           CheckpointError: what they left is damaged, and nothing can go on from it.

@@ -61,7 +61,7 @@ def _fill(model: keras.Model) -> None:
 
 
 def _weights(model: keras.Model) -> list[keras.Variable]:
-    """What training moves, and statistics: numbers, but for those given to a layer."""
+    """The float variables, without the statistics that were given to a layer."""
     given = {
         id(variable)
         for layer in model._flatten_layers(include_self=False)

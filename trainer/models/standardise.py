@@ -36,5 +36,5 @@ class Standardise(keras.layers.Layer):
         return {**config, "mean": self.mean, "deviation": self.deviation}
 
     def compute_output_spec(self, rows: keras.KerasTensor) -> keras.KerasTensor:
-        """Of what `call` gives."""
+        """The shape and type of the output of `call`."""
         return keras.KerasTensor(rows.shape, dtype="float32")

@@ -20,7 +20,7 @@ from trainer.config import ConfigError
 from trainer.models.imagenet import load_imagenet
 
 _Shapes = list[tuple[int, ...]]
-# What Python, HDF5 and Keras raise of files that are damaged, or of something else.
+# Errors that Python, HDF5 and Keras raise for a damaged file, or one of another kind.
 DAMAGE = (
     *(ValueError, TypeError, KeyError, IndexError, AttributeError, OSError, EOFError),
     *(RuntimeError, OverflowError, MemoryError, struct.error, zlib.error),

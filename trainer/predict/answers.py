@@ -12,7 +12,7 @@ from trainer.config import ConfigError, PredictConfig
 
 _DIGITS = 9  # as many as float32 logits are worth
 
-# What a spreadsheet computes, also after spaces, in quotes or in wide characters.
+# Text that a spreadsheet computes, also after spaces, in quotes or in wide characters.
 _FORMULA = re.compile(r"[\s\ufeff]*[=+\-@\uff1d\uff0b\uff0d\uff20]|[\t\r\n]")
 _NUMBER = re.compile(r"[+-]?[0-9]+\.?[0-9]*")
 

@@ -89,7 +89,7 @@ def _of_file(
 
 
 def _of_the_run(settings: Config | NoRun, path: epath.Path) -> Any:
-    """What the images lay on of which the run in the workdir `path` learned."""
+    """The background in the images that the run in the workdir `path` learned from."""
     # A run of another config may have been refused in its workdir since.
     lists = path / workdir.LISTS
     kept = data.kept_background(lists) or data.begun_background(lists)
@@ -99,7 +99,7 @@ def _of_the_run(settings: Config | NoRun, path: epath.Path) -> Any:
 
 
 def _of_run(config: Config, path: epath.Path) -> Network:
-    """As the run built and loaded it to evaluate it."""
+    """Builds and loads the network as the run did to evaluate it."""
     names, shape = report.read_classes(path)
     height, width, channels = _image_shape(config, path, shape)
     options = config.student.options

@@ -139,7 +139,7 @@ def names_of_file(path: epath.Path) -> list[str] | None:
     beside = model_classes.read(path)
     if beside is not None:
         return beside
-    # Of a version both its folder, a SavedModel, and its model.keras may be meant.
+    # A path to a version may name its folder, a SavedModel, or its model.keras.
     for folder in (path, path.parent):
         if _is_number(folder.name) and files.is_there(folder / card.CARD):
             return list(card.read(folder)["classes"])

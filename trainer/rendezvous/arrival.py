@@ -97,7 +97,7 @@ class Arrival:
     def _heard(
         self, connection: socket.socket, conversation: messages.Conversation
     ) -> Iterator[Mapping[str, object]]:
-        """What the chief says, who asks every other second whether this one is here."""
+        """Yields the messages of the chief, who sends one every other second."""
         connection.settimeout(RETRY_SECS)
         lines = messages.Lines()
         until = time.monotonic() + peers.ANSWER_SECS

@@ -24,7 +24,7 @@ _GREETING = re.compile(rb"alambic ([0-9a-f]{64})")
 
 
 class StrangerError(Exception):
-    """What came is not what a worker of this run sends."""
+    """A line came that no worker of this run would send."""
 
 
 class Lines:
@@ -81,7 +81,7 @@ class Conversation:
         return self._proof(self._role, text) + b" " + text + b"\n"
 
     def opened(self, line: bytes) -> dict[str, Any]:
-        """What the other side tells in a line.
+        """Checks the proof of a line and returns its message.
 
         Raises:
           StrangerError: it does not prove to know the secret, or is no message.

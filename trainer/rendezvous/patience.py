@@ -1,4 +1,4 @@
-"""How long a worker waits for the others, and what it says meanwhile."""
+"""The time that a worker waits for the others, and its messages meanwhile."""
 
 import time
 from collections.abc import Callable
@@ -11,7 +11,7 @@ class PeerLostError(RuntimeError):
 
 
 class Patience:
-    """What is said while waiting, and when it is over."""
+    """The messages and the deadline of a worker that waits."""
 
     def __init__(
         self,

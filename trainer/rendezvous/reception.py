@@ -177,7 +177,7 @@ class Reception:
             self._dismiss(guest, self._taken(holder, guest))
 
     def _taken(self, holder: Guest, guest: Guest) -> dict[str, str]:
-        """What a second worker of one place is told."""
+        """The answer to a second worker that comes with a rank already taken."""
         title = self._cluster.titles([guest.rank])
         if holder.host == guest.host:
             return {

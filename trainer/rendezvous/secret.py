@@ -50,7 +50,7 @@ class Secret:
         return cls(workdir / FILE, is_given=False)
 
     def read(self) -> bytes:
-        """What is in the file.
+        """Reads the secret in the file.
 
         Raises:
           AbsentError: the chief has not made it yet.
@@ -78,7 +78,7 @@ class Secret:
         return found
 
     def made(self) -> bytes:
-        """What is in the file, which the chief writes unless there is one.
+        """The secret in the file, which the chief writes unless there is one.
 
         Raises:
           StorageError: it can neither be read nor written.

@@ -31,7 +31,7 @@ def bounded(statement: Statement) -> Statement:
 
 
 def disagreement(cluster: Cluster, statements: Mapping[int, Statement]) -> str:
-    """Where the workers' statements differ; "" where they agree."""
+    """Names what differs between the workers' statements; "" where they agree."""
     first = statements[0]
     for rank in range(1, cluster.size):
         other = statements[rank]

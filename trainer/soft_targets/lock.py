@@ -21,7 +21,7 @@ def alone(folder: epath.Path) -> Iterator[None]:
     """
     lock: contextlib.AbstractContextManager[object] | None = contextlib.nullcontext()
     if not files.is_remote(folder):
-        # What builds holds a workdir too, where it is said that there are none.
+        # The builder holds its workdir too, and that hold warns of disks without locks.
         with contextlib.suppress(locks.NoLocksError):
             lock = locks.taken(folder / _LOCK)
     if lock is None:

@@ -114,7 +114,7 @@ class Manifest:
         return (1 + int.from_bytes(digest[:4], "little") % (2**23 - 1)) << ID_BITS
 
     def sha256(self, view: int, number: int) -> str:
-        """Of the file of a shard in a view; "" where it is not known."""
+        """The SHA-256 of a shard's file in a view; "" where it is not known."""
         known = self.shards[number].sha256
         return known[view] if view < len(known) else ""
 
@@ -135,7 +135,7 @@ def shards_of(is_example: Sequence[bool], *, first: int = 0) -> tuple[Shard, ...
 
 
 def marked(manifest: Manifest) -> Manifest:
-    """With a mark that records of other teachers, examples or views do not have."""
+    """Adds a mark that records of other teachers, examples or views do not have."""
     names = (
         *("teacher", "dataset", "class_names", "augment", "dtype", "top_k"),
         *("temperatures", "growth"),

@@ -82,7 +82,7 @@ def _inference_times(session: Session, test: data.Examples) -> dict[str, Any]:
 
 
 def _as_they_are(session: Session) -> Metrics:
-    """How well the teachers without training did on the validation split."""
+    """The validation accuracy of each teacher that is used as it is."""
     found = [dataclasses.asdict(each) for each in qualifications(session)]
     return {"teacher_validation": found} if found else {}
 

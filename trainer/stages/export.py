@@ -98,7 +98,7 @@ def _write(
 
 
 def _path(name: str, folder: epath.Path) -> epath.Path:
-    """Where the model is written in the format `name`."""
+    """The file or folder for the model in the format `name`."""
     if name == "keras":
         return folder / workdir.FINISHED
     is_lite = name.startswith("tflite_")

@@ -112,7 +112,7 @@ def _corrected(session: Session, outcome: Outcome) -> Outcome:
 
 
 def steps(folder: epath.Path) -> dict[str, int | None]:
-    """Of the last and of the best model of the ended training in `folder`.
+    """The steps of the last and of the best model of an ended training.
 
     Raises:
       CheckpointError: the newest checkpoint is damaged, and nothing else tells them.
@@ -131,7 +131,7 @@ def steps(folder: epath.Path) -> dict[str, int | None]:
 
 
 def _steps_told_before(folder: epath.Path) -> dict[str, int | None]:
-    """The same without the newest checkpoint: by one before and the lines since then.
+    """Reads the steps from the checkpoint before and the lines logged since then.
 
     Nothing where these do not tell. The older one alone would give the models steps
     that they are not of.

@@ -17,7 +17,7 @@ _ERRORS = 3  # standard errors above the share of the largest class
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Qualification:
-    """How well a teacher does on the validation split, and how well chance would."""
+    """The accuracy of a teacher on the validation split, beside that of guessing."""
 
     role: str
     accuracy: float
@@ -26,7 +26,7 @@ class Qualification:
 
     @property
     def chance(self) -> float:
-        """What guessing the largest class reaches, but for one time in a thousand."""
+        """The accuracy that guessing the largest class seldom exceeds (1 in 1,000)."""
         share = self.largest_class
         error = math.sqrt(share * (1 - share) / self.examples)
         return share + _ERRORS * error
@@ -65,7 +65,7 @@ def qualify(session: Session) -> None:
 
 
 def qualifications(session: Session) -> list[Qualification]:
-    """Of each teacher that is used as it is."""
+    """Measures each teacher that is used as it is."""
     roles = session.config.teachers
     if all(_is_trained(section) for section in roles.values()):
         return []
@@ -78,7 +78,7 @@ def qualifications(session: Session) -> list[Qualification]:
 
 
 def measured(role: str, logits: np.ndarray, labels: np.ndarray) -> Qualification:
-    """Of the teacher's validation logits [M, C] and the labels [M]."""
+    """Measures a teacher by its validation logits [M, C] and the labels [M]."""
     return Qualification(
         role=role,
         accuracy=float((logits.argmax(axis=1) == labels).mean()),

@@ -173,7 +173,7 @@ class Session:
 
     @functools.cached_property
     def teachers_validation_logits(self) -> list[np.ndarray]:
-        """Those of the teacher, or of each member of an ensemble in order: [M, C]."""
+        """Logits [M, C] of the teacher, or of each member of an ensemble in order."""
         return [self.predictor(model, self.validation)() for model in self.teachers]
 
     def together(self, logits: Sequence[np.ndarray]) -> np.ndarray:
@@ -229,7 +229,7 @@ class Session:
         )
 
     def inputs(self, role: str) -> models.Inputs:
-        """What the model in a role is given."""
+        """The shape and the statistics of the inputs of the model in a role."""
         return models.Inputs(
             shape=self.source.input_shape,
             mean_and_variance=self.source.mean_and_variance,
@@ -238,7 +238,7 @@ class Session:
         )
 
     def folded(self, teacher: keras.Model) -> keras.Model:
-        """What answers in the place of a frozen teacher, with fewer operations.
+        """A network that answers as a frozen teacher does, with fewer operations.
 
         The same each time: the layers that both share would keep each in memory.
         """

@@ -1,4 +1,4 @@
-"""What may be wrong with a run's examples, and is told of them."""
+"""Warnings of what may be wrong with a run's examples."""
 
 from collections.abc import Iterator
 

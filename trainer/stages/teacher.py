@@ -67,7 +67,7 @@ def head_role(role: str) -> str:
 
 
 def _finish(session: Session, role: str) -> bool:
-    """Whether weights were taken as they are, and now."""
+    """Finishes a teacher; whether its weights were taken as they are, and now."""
     section = session.config.teachers[role]
     folder = session.folder(role, section.seed)
     if training.is_finished(session, folder):
