@@ -7,6 +7,7 @@ import pytest
 import tensorflow as tf
 from PIL import Image
 
+from trainer.data import decode
 from trainer.data.decode import (
     decoded,
     fitted,
@@ -280,3 +281,14 @@ def test_an_even_picture_or_zeros_beside_one_are_no_damage(settings):
     for whole in (contents, beside, beside + bytes(2000), contents + bytes(2000)):
         image, _ = opened(whole)
         np.testing.assert_array_equal(image, pixels(tf.constant(whole)))
+
+
+def test_a_transparent_colour_is_found_behind_a_large_profile():
+    image = Image.new("P", (4, 4), 1)
+    image.putpalette([255, 0, 0, 0, 255, 0])
+    profile = np.random.default_rng(0).bytes(300_000)  # not to be compressed
+    file = io.BytesIO()
+    image.save(file, "PNG", transparency=1, icc_profile=profile)
+    contents = tf.constant(file.getvalue())
+    assert decode._has_alpha(contents)
+    assert not decode._has_alpha(tf.constant(file.getvalue().replace(b"tRNS", b"tXNS")))

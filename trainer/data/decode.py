@@ -14,7 +14,7 @@ _SHARES_OF_GREY, _WHOLE = (19595, 38470, 7471), 2**16
 
 # Of a WebP file: as much as says whether it has an alpha channel.
 _HEADER_BYTES = 25
-_LARGEST_PROFILE = 2**16  # bytes of a PNG before its pixels
+_LARGEST_PROFILE = 2**20  # bytes of a PNG before its pixels
 _ALPHA, _ANIMATION = 0x10, 0x02  # flags, the first one in two places
 
 _CONTENTS = [tf.TensorSpec((), tf.string)]
@@ -189,7 +189,7 @@ def _refused(message: str) -> tf.errors.InvalidArgumentError:
 
 
 def _has_alpha(contents: tf.Tensor) -> tf.Tensor:
-    """Decides as image_kind.has_alpha, but misses a tRNS after a large profile."""
+    """Decides as image_kind.has_alpha, but misses a tRNS after a profile of 1 MiB."""
 
     def of_png() -> tf.Tensor:
         kind = tf.io.decode_raw(contents, tf.uint8, fixed_length=_HEADER_BYTES + 1)[25]

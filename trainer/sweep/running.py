@@ -14,6 +14,7 @@ from trainer.checkpoint import latest_position, newest_whole
 from trainer.config import ConfigError, label_of
 from trainer.events import read_metrics
 from trainer.stages import Session
+from trainer.stages.outcomes import steps
 from trainer.sweep import results, trials
 from trainer.sweep.trials import Claim, Sweep
 from trainer.termination import StoppedError
@@ -140,7 +141,7 @@ def _tell_again(sweep: Sweep, claimed: Claim, cell: Cell) -> None:
 def _selected(cell: Cell, seed: int, metric: str) -> float:
     """The metric of the student of a seed at the step that was selected."""
     folder = workdir.training_folder(cell.path, "student", seed)
-    best_step = latest_position(folder / workdir.CHECKPOINTS).best_step
+    best_step = steps(folder)["best"]
     lines = read_metrics(folder / workdir.METRICS)
     return float(next(line[metric] for line in lines if line["step"] == best_step))
 
