@@ -8,7 +8,7 @@ import io
 import re
 import zipfile
 import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 import tensorflow as tf
@@ -66,13 +66,8 @@ def read_csv(path: str, data: DataConfig) -> Table:
     if not labels and not problems:
         raise DataError(f"{path} must have rows below its first line, got none")
     features = np.array(numbers).reshape(len(labels), len(names))
-    check_numbers(
-        problems,
-        dict(zip(names, features.T, strict=True)),
-        place=lambda row: f"line {lines[row]}",
-        may_count=bool(data.feature_columns),
-    )
-    return Table(path, labels, names, features, problems)
+    table = Table(path, labels, names, features, problems)
+    return _checked(table, data, place=lambda row: f"line {lines[row]}")
 
 
 def read_npz(path: str, data: DataConfig) -> Table:
@@ -106,13 +101,19 @@ def read_npz(path: str, data: DataConfig) -> Table:
         for column, block in blocks.items()
         for i in range(block.shape[1])
     )
+    table = Table(path, labels, feature_names, features, problems)
+    return _checked(table, data, place=lambda row: f"row {row}")
+
+
+def _checked(table: Table, data: DataConfig, *, place: Callable[[int], str]) -> Table:
+    """The table, with the problems of its numbers noted; `place` names a row."""
     check_numbers(
-        problems,
-        dict(zip(feature_names, features.T, strict=True)),
-        place=lambda row: f"row {row}",
+        table.problems,
+        dict(zip(table.feature_names, table.features.T, strict=True)),
+        place=place,
         may_count=bool(data.feature_columns),
     )
-    return Table(path, labels, feature_names, features, problems)
+    return table
 
 
 def _csv_rows(path: str) -> Iterator[tuple[int, list[str]]]:

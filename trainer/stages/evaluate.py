@@ -108,8 +108,7 @@ def _write(
         "gain": {"errors": gain(models["student"], models["baseline"])},
         "evaluate": dataclasses.asdict(session.config.evaluate),
         "files": {
-            name: folders.checksum(session.path / name)
-            for name in (workdir.PREDICTIONS,)
+            workdir.PREDICTIONS: folders.checksum(session.path / workdir.PREDICTIONS)
         },
         "histories": {
             str(path.relative_to(session.path)): events.checksum(

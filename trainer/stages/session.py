@@ -120,9 +120,8 @@ class Session:
         unlabeled = self.config.data.unlabeled
         if unlabeled is None:
             return self.labeled
-        return data.joined(
-            self.labeled, self.read_from(self.sources[1], unlabeled.split)
-        )
+        others = self.read_from(self.sources[1], unlabeled.split)
+        return data.joined(self.labeled, others)
 
     @functools.cached_property
     def validation(self) -> data.Examples:
@@ -140,12 +139,13 @@ class Session:
     def read_from(self, source: data.Source, split: str) -> data.Examples:
         """The examples of `split` of one of the sources, as `read` has them."""
         examples = source.read(split)
+        if self.workers.count == 1:
+            return examples
         digest = hashlib.sha256(repr(source.class_names).encode())
         for array in (examples.ids, examples.labels):
             digest.update(np.ascontiguousarray(array).tobytes())
         if source.data.is_table:
-            rows = examples.read(np.arange(len(examples)))
-            digest.update(np.ascontiguousarray(rows).tobytes())
+            digest.update(examples.read(np.arange(len(examples))).tobytes())
         disagreement = data.DataError(
             f"all workers must read the same examples of {split!r} in "
             f"{source.data.setting} {source.data.dataset!r}, got others on some of "
