@@ -16,12 +16,13 @@ import tensorflow_datasets as tfds
 from tests import runs
 from tests.conftest import numpy_of, strategy_of
 from tests.test_source import info
-from trainer import config, models, stages, workdir
+from trainer import config, models, stages
 from trainer.config import MlpOptions
 from trainer.data import Batch
 from trainer.stages import learner, soft_targets
 from trainer.stages.soft_targets import caches
 from trainer.stages.student import distillation, online
+from trainer.storage import workdir
 
 NUM_IMAGES, NUM_FILES, SHAPE, NUM_CLASSES = 5000, 3, (6, 6, 1), 10
 

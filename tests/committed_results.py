@@ -16,9 +16,10 @@ import shutil
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from trainer import config, files, report
+from trainer import config, report
 from trainer.report import crossval, study_table, table
-from trainer.workdir import CONFIG, CROSSVAL_RESULTS, RESULTS, STUDY
+from trainer.storage import files
+from trainer.storage.workdir import CONFIG, CROSSVAL_RESULTS, RESULTS, STUDY
 
 ROOT = pathlib.Path(__file__).parent.parent
 KEPT = ROOT / "configs" / "results"

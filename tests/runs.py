@@ -10,7 +10,7 @@ from etils import epath
 
 from tests.conftest import REPOSITORY
 from trainer import models, stages, termination, workers
-from trainer.workdir import LISTS
+from trainer.storage.workdir import LISTS
 
 CONFIG = """
 name = "small"

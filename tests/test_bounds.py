@@ -11,9 +11,10 @@ import pytest
 
 from tests.conftest import REPOSITORY
 from tests.small_run import RUN
-from trainer import config, json_text, main
+from trainer import config, main
 from trainer.config import ConfigError, load, resolved
 from trainer.config.rules import OptionsOf
+from trainer.storage import json_text
 
 SECTIONS = """
 [teacher.head]

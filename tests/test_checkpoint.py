@@ -17,7 +17,7 @@ from trainer.checkpoint import (
     steps_of,
 )
 from trainer.config import TrainConfig
-from trainer.files import StorageError
+from trainer.storage.files import StorageError
 
 
 def build(units: int = 4, *, num_replicas: int = 1):

@@ -13,9 +13,10 @@ from PIL import Image
 from tests import runs
 from tests.conftest import strategy_of
 from tests.small_run import RUN
-from trainer import data, main, seal
+from trainer import data, main
 from trainer.config import DataConfig, load
 from trainer.data import begun, class_names
+from trainer.storage import seal
 
 NUMBERS = [str(number) for number in range(12)]
 

@@ -29,15 +29,11 @@ from trainer import (
     attempts,
     checkpoint,
     config,
-    files,
     main,
-    model_classes,
     models,
     report,
-    seal,
     soft_targets,
     stages,
-    workdir,
 )
 from trainer.config import reference
 from trainer.data import begun, file_list, table_contents
@@ -45,8 +41,9 @@ from trainer.registry import pins, versions
 from trainer.report import crossval, exported, inputs
 from trainer.stages import given
 from trainer.stages.soft_targets import caches
+from trainer.storage import files, model_classes, seal, workdir
+from trainer.storage.workdir import FINISHED, METRICS, PREDICTIONS
 from trainer.watch import batches
-from trainer.workdir import FINISHED, METRICS, PREDICTIONS
 
 NUM_PLACES = 15  # in each kind
 SWEEP = ("sweep.trials=8",)

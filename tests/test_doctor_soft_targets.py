@@ -25,13 +25,14 @@ from tests.test_doctor import (
     tree,
 )
 from trainer import config as configs
-from trainer import files, main, soft_targets
+from trainer import main, soft_targets
 from trainer.doctor import disk, findings
 from trainer.doctor.examination import Examination
 from trainer.doctor.trainings import Trainings
 from trainer.soft_targets import AnswerFormat, BlankTargets
 from trainer.stages.soft_targets import caches
 from trainer.stages.soft_targets.plan import Building
+from trainer.storage import files
 
 CONFIG = """
 name = "shades"

@@ -11,10 +11,10 @@ from etils import epath
 
 from tests import runs
 from tests.test_doctor import Findings, quick
-from trainer import workdir
 from trainer.cluster import Cluster
 from trainer.config import ConfigError
 from trainer.doctor import findings, surroundings
+from trainer.storage import workdir
 
 
 def examine(capsys, folder, *addresses: str, rank: int = 0):

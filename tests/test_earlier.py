@@ -17,7 +17,7 @@ from etils import epath
 
 from tests import runs
 from tests.conftest import REPOSITORY
-from trainer import config, main, workdir
+from trainer import config, main
 from trainer.cells.cell import sharing
 from trainer.config import (
     ConfigError,
@@ -33,6 +33,7 @@ from trainer.config import (
 )
 from trainer.config.schema import Config
 from trainer.stages.soft_targets import caches
+from trainer.storage import workdir
 from trainer.study import cells
 from trainer.sweep import results
 

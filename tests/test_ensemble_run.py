@@ -13,7 +13,7 @@ from trainer import events, main, report, stages
 from trainer.config import reader
 from trainer.report import inputs
 from trainer.stages.student import distillation, online
-from trainer.workdir import kept
+from trainer.storage.workdir import kept
 
 
 def softmax(logits):

@@ -11,9 +11,10 @@ from etils import epath
 
 from tests import runs
 from tests.conftest import strategy_of
-from trainer import checkpoint, main, report, workdir
+from trainer import checkpoint, main, report
 from trainer.config import ConfigError, reader
 from trainer.stages import outcomes
+from trainer.storage import workdir
 
 SETTINGS = (
     "seeds=[1]",

@@ -12,8 +12,9 @@ import numpy as np
 import pytest
 
 from tests import runs
-from trainer import export, main, seal
+from trainer import export, main
 from trainer.config import ExportConfig
+from trainer.storage import seal
 
 SERVED = """
 import sys

@@ -6,7 +6,7 @@ import pathlib
 
 import pytest
 
-from trainer import files
+from trainer.storage import files
 
 
 def test_a_write_replaces_the_file(tmp_path):

@@ -13,7 +13,7 @@ from tests import runs
 from trainer import main, models, stages
 from trainer.config import MlpOptions, reader
 from trainer.events import read_metrics
-from trainer.workdir import kept
+from trainer.storage.workdir import kept
 
 SECTION = """
 [finetune]

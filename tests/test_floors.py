@@ -188,7 +188,7 @@ def test_sources_are_found():
         ("trainer/evaluate.py", "import trainer.step", True),
         ("trainer/new.py", "", True),
         ("trainer/new/part.py", "", True),
-        ("trainer/files.py", "from trainer import __version__", True),
+        ("trainer/storage/files.py", "from trainer import __version__", True),
         ("trainer/step.py", "import launch.local", True),
         ("launch/local/group.py", "from trainer import cluster", True),
         ("launch/local/group.py", "from launch import errors", False),

@@ -12,9 +12,10 @@ import tensorflow as tf
 from PIL import Image
 
 from tests.test_config_data import TEXT
-from trainer import data, files, workdir
+from trainer import data
 from trainer.config import ConfigError, DataConfig, load, recorded
 from trainer.data.folder import FolderSource, open_folder
+from trainer.storage import files, workdir
 
 SIZE = 8
 SUFFIXES = ("png", "JPG", "jpeg", "webp")

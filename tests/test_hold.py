@@ -14,10 +14,11 @@ from etils import epath
 from tests import runs, stores
 from tests.conftest import REPOSITORY
 from tests.test_checkpoint import build
-from trainer import attempts, checkpoint, files, hold, lease, locks, main, workdir
+from trainer import attempts, checkpoint, hold, main
 from trainer.hold import FREE, HeldError, LostError
-from trainer.lease import Lease
 from trainer.soft_targets import alone
+from trainer.storage import files, lease, locks, workdir
+from trainer.storage.lease import Lease
 from trainer.termination import Termination
 
 SECS = 0.6  # of a lease, in place of 60

@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 
 from tests import runs
-from trainer import seal
 from trainer.events import read_metrics
+from trainer.storage import seal
 
 pytestmark = pytest.mark.slow
 

@@ -6,10 +6,11 @@ import pytest
 
 from launch.kubernetes import trainer_config
 from tests.test_config_data import TEXT
-from trainer import data, files, main, places
-from trainer.config import from_resolved, load, resolved, without_run
+from trainer import data, main
+from trainer.config import from_resolved, load, places, resolved, without_run
 from trainer.config.class_folders import are_in
 from trainer.predict import paths
+from trainer.storage import files
 
 
 @pytest.fixture

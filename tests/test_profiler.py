@@ -6,7 +6,8 @@ import pytest
 import tensorflow as tf
 
 from tests import runs
-from trainer import config, files, loop, main, profiler
+from trainer import config, loop, main, profiler
+from trainer.storage import files
 
 
 def profiles(folder: pathlib.Path) -> list[pathlib.Path]:

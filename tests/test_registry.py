@@ -15,10 +15,11 @@ from etils import epath
 
 from tests import runs
 from tests.conftest import REPOSITORY
-from trainer import config, exit_codes, files, lease, main, registry
+from trainer import config, exit_codes, main, registry
 from trainer.cells import Cell, process
 from trainer.config import ConfigError, reference
 from trainer.registry import versions
+from trainer.storage import files, lease
 
 WRITER = """
 import json, pathlib, sys

@@ -5,7 +5,7 @@ import json
 
 import pytest
 
-from trainer import seal
+from trainer.storage import seal
 
 SAID = {"name": "run", "models": {"10": 0.1, "9": [1, None]}}
 

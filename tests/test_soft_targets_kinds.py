@@ -19,10 +19,11 @@ from tests.cached_runs import (
     taught,
 )
 from tests.test_soft_targets import assert_same_trainings, trained
-from trainer import data, losses, main, models, noise, seal
+from trainer import data, losses, main, models, noise
 from trainer.config import ConfigError, load
 from trainer.soft_targets import SoftTargetsError
 from trainer.stages.soft_targets import caches
+from trainer.storage import seal
 
 T = 4.0  # distill.temperature, by default
 

@@ -12,7 +12,7 @@ from etils import epath
 
 from tests import drawn_images, runs, stores
 from tests.test_checkpoint import build, fill, open_in
-from trainer import data, events, files, hold, main, models, workdir
+from trainer import data, events, hold, main, models
 from trainer.checkpoint import (
     CheckpointError,
     Position,
@@ -20,7 +20,8 @@ from trainer.checkpoint import (
     steps_of,
 )
 from trainer.config import DataConfig
-from trainer.lease import Lease
+from trainer.storage import files, workdir
+from trainer.storage.lease import Lease
 
 
 def test_a_path_in_a_store_is_printed_as_the_user_writes_it():

@@ -18,11 +18,12 @@ from tests.groups import free_ports
 from tests.strangers import KINDS, Puppet, connected, heard_of, wait_for
 from tests.test_rendezvous import in_parallel
 from tests.waiting_chiefs import cluster_at
-from trainer import cluster, files, rendezvous
+from trainer import cluster, rendezvous
 from trainer.cluster import ClusterError
 from trainer.rendezvous import PeerLostError, Secret, messages, peers
 from trainer.rendezvous.secret import SecretError
 from trainer.rendezvous.statement import bounded
+from trainer.storage import files
 
 HERE = socket.gethostname()
 STATEMENT = {"x": 1}

@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 
 from tests import groups, runs
-from trainer import main, seal
+from trainer import main
 from trainer.events import read_metrics
+from trainer.storage import seal
 
 pytestmark = pytest.mark.slow
 

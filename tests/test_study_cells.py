@@ -7,8 +7,9 @@ import pytest
 from etils import epath
 
 from tests import runs
-from trainer import main, report, workdir
+from trainer import main, report
 from trainer.config import SavedOptions, load
+from trainer.storage import workdir
 from trainer.study.cells import baseline_identity, cells_of
 
 RUN = """

@@ -14,7 +14,7 @@ import pytest
 from etils import epath
 from optuna.trial import TrialState, create_trial
 
-from trainer import files, main, report
+from trainer import main, report
 from trainer.config import (
     BanditOptions,
     ConfigError,
@@ -22,6 +22,7 @@ from trainer.config import (
     load,
     resolved,
 )
+from trainer.storage import files
 from trainer.sweep import results, trials
 from trainer.sweep.pruners import BanditPruner
 

@@ -5,7 +5,7 @@ import json
 import pytest
 
 from tests.test_config_data import TEXT
-from trainer import data, workdir
+from trainer import data
 from trainer.config import (
     ConfigError,
     DataConfig,
@@ -15,6 +15,7 @@ from trainer.config import (
     run_name,
 )
 from trainer.data.unlabeled import open_sources
+from trainer.storage import workdir
 
 ROWS = "x,y,label\n" + "".join(f"{i},{i % 7},{i % 2}\n" for i in range(60))
 SPLITS = {

@@ -13,8 +13,9 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 from tests import runs
 from tests.conftest import REPOSITORY, strategy_of
 from tests.test_report import write_workdir
-from trainer import config, files, main, stages, tensorboard
+from trainer import config, main, stages, tensorboard
 from trainer.events import MetricsFile, read_metrics
+from trainer.storage import files
 
 
 def shown(folder: pathlib.Path) -> EventAccumulator:

@@ -7,7 +7,7 @@ from tests import runs
 from trainer import main, models
 from trainer.config import CnnOptions
 from trainer.events import read_metrics
-from trainer.workdir import METRICS
+from trainer.storage.workdir import METRICS
 
 ONE_SEED = "--set=seeds=[0]"
 SHORT_TEACHER = (

@@ -13,9 +13,10 @@ from PIL import Image
 
 from tests import runs
 from tests.test_soft_targets_build import records, write_teacher
-from trainer import config, data, exit_codes, locks, main
+from trainer import config, data, exit_codes, main
 from trainer.config import ConfigError
 from trainer.registry import card
+from trainer.storage import locks
 from trainer.watch import arrivals, batches
 
 SIZE = 8

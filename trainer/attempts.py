@@ -11,8 +11,8 @@ from collections.abc import Iterator
 
 from etils import epath
 
-from trainer import files, seal, workdir
 from trainer.rendezvous import PeerLostError
+from trainer.storage import files, seal, workdir
 from trainer.termination import InterruptError, StoppedError
 
 _FILE = "attempts.json"

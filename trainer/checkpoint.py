@@ -21,7 +21,8 @@ import numpy as np
 import tensorflow as tf
 from etils import epath
 
-from trainer import console, files, json_text
+from trainer import console
+from trainer.storage import files, json_text
 
 _HEADER = "header"  # the array that holds run and position, as JSON
 

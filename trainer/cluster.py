@@ -15,7 +15,7 @@ import os
 import re
 from typing import Any
 
-from trainer import json_text
+from trainer.storage import json_text
 
 # Names the file with the secret of the run, in place of that in the workdir.
 TOKEN_FILE = "ALAMBIC_RENDEZVOUS_TOKEN_FILE"

@@ -10,7 +10,8 @@ from typing import Any
 import tqdm
 from etils import epath
 
-from trainer import console, files, json_text
+from trainer import console
+from trainer.storage import files, json_text
 
 Copy = Callable[[int, dict[str, float]], None]  # takes a step and its metrics
 

@@ -2,7 +2,7 @@
 
 import traceback
 
-from trainer import attempts, cluster, commands, config, console, files, termination
+from trainer import attempts, cluster, commands, config, console, termination
 from trainer.exit_codes import (
     BUDGET_SPENT,
     BUG,
@@ -13,6 +13,7 @@ from trainer.exit_codes import (
     UNUSABLE,
 )
 from trainer.rendezvous import PeerLostError
+from trainer.storage import files
 from trainer.verdict import CheckFailedError
 
 

@@ -6,7 +6,8 @@ from collections.abc import Callable, Iterator
 import tensorflow as tf
 from etils import epath
 
-from trainer import console, files
+from trainer import console
+from trainer.storage import files
 
 RunSteps = Callable[[int], dict[str, float]]
 

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING
 
 from etils import epath
 
-from trainer import attempts, cluster, hold, workdir
+from trainer import attempts, cluster, hold
 from trainer.config import Config
+from trainer.storage import workdir
 from trainer.termination import Termination
 
 if TYPE_CHECKING:

@@ -16,7 +16,7 @@ from typing import Any
 
 from etils import epath
 
-from trainer import files
+from trainer.storage import files
 
 
 def is_installed() -> bool:

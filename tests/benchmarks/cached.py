@@ -18,12 +18,13 @@ from collections.abc import Callable, Sequence
 
 from etils import epath
 
-from trainer import config, distribution, stages, termination, workdir, workers
+from trainer import config, distribution, stages, termination, workers
 from trainer.config import Config
 from trainer.stages import learner, soft_targets
 from trainer.stages.session import Session
 from trainer.stages.soft_targets import caches
 from trainer.stages.student import distillation, online
+from trainer.storage import workdir
 
 _CONFIG = "configs/keras_mnist_cnn.toml"
 _SETTINGS = (

@@ -16,7 +16,8 @@ from etils import epath
 from tests.benchmarks import calls
 from tests.benchmarks.specs import Spec
 from tests.benchmarks.workloads import PHOTOGRAPHS, Workload
-from trainer import cluster, termination, workdir
+from trainer import cluster, termination
+from trainer.storage import workdir
 
 
 def work(argv: list[str]) -> None:

@@ -19,9 +19,10 @@ from tests import drawn_images
 from tests.benchmarks.arrays import INPUTS, LABELS, LOGITS
 from tests.benchmarks.ready import resident_bytes
 from tests.benchmarks.workloads import CACHE, PHOTOGRAPHS, WORKLOADS, Workload
-from trainer import console, distribution, files, stages, termination, workdir, workers
+from trainer import console, distribution, stages, termination, workers
 from trainer.stages import Session
 from trainer.stages.soft_targets import caches
+from trainer.storage import files, workdir
 
 _NUM_OPENED = 32
 _NUM_PHOTOGRAPHS = 400

@@ -8,7 +8,8 @@ from absl import flags
 from etils import epath
 
 from tests.benchmarks import calls
-from trainer import cluster, commands, config, termination, workdir
+from trainer import cluster, commands, config, termination
+from trainer.storage import workdir
 
 
 def work(argv: list[str]) -> None:

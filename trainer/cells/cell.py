@@ -7,7 +7,6 @@ from typing import Any, TypeVar
 
 from etils import epath
 
-from trainer import workdir
 from trainer.config import (
     Config,
     EnsembleConfig,
@@ -19,6 +18,7 @@ from trainer.config import (
     resolved,
     without_later,
 )
+from trainer.storage import workdir
 
 # Settings of a teacher that is trained already, whatever accuracy it reached.
 _TRAINED: dict[str, Any] = {"head": None, "train": None, "min_accuracy": 0.0}

@@ -8,10 +8,11 @@ from collections.abc import Iterator
 import keras
 from tensorflow.python.framework import ops
 
-from trainer import data, hold, registry, stages, workdir
+from trainer import data, hold, registry, stages
 from trainer.cells.cell import Cell
 from trainer.config import ConfigError
 from trainer.stages import Session
+from trainer.storage import workdir
 
 
 def train_teacher(session: Session) -> None:

@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from absl import flags
 from etils import epath
 
-from trainer import config, files
+from trainer import config
+from trainer.storage import files
 
 
 class UsageError(ValueError):

@@ -7,7 +7,7 @@ import sys
 from collections.abc import Iterator
 from typing import TextIO
 
-from trainer import files
+from trainer.storage import files
 
 
 @contextlib.contextmanager

@@ -4,10 +4,11 @@ import contextlib
 
 from etils import epath
 
-from trainer import cluster, config, files, hold, start, workdir
+from trainer import cluster, config, hold, start
 from trainer.commands import study, sweep, watch
 from trainer.commands.command_line import CommandLine
 from trainer.exit_codes import DONE
+from trainer.storage import files, workdir
 
 # Those of a run, in its order.
 NAMES = (

@@ -11,7 +11,7 @@ import typing
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Annotated, Any, Literal
 
-from trainer import places
+from trainer.config import places
 from trainer.config.axes import axes, check_plain
 from trainer.config.errors import (
     ConfigError,

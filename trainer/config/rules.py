@@ -4,7 +4,7 @@ import dataclasses
 from collections.abc import Callable, Mapping
 from typing import Annotated, Any
 
-from trainer import places
+from trainer.config import places
 
 
 @dataclasses.dataclass(frozen=True)

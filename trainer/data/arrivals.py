@@ -5,14 +5,14 @@ import os
 import tensorflow as tf
 from etils import epath
 
-from trainer import files, places
-from trainer.config import DataConfig
+from trainer.config import DataConfig, places
 from trainer.data import file_list
 from trainer.data.decode import reason
 from trainer.data.examples import DataError
 from trainer.data.layout import is_folder, layout_of
 from trainer.data.signature import Signature, signature
 from trainer.data.unlabeled import parts
+from trainer.storage import files
 
 
 def arrivals(data: DataConfig, lists: epath.Path) -> dict[str, Signature]:

@@ -9,12 +9,13 @@ from collections.abc import Sequence
 
 from etils import epath
 
-from trainer import console, files, seal
+from trainer import console
 from trainer.config import IGNORE, DataConfig, colour_of
 from trainer.data.examples import DataError
 from trainer.data.source import Source
 from trainer.data.tables import TableSource
 from trainer.data.tfds_source import TfdsSource
+from trainer.storage import files, seal
 
 KEPT = "dataset.json"
 

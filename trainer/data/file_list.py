@@ -22,11 +22,11 @@ from typing import Any
 import tensorflow as tf
 from etils import epath
 
-from trainer import files, json_text, seal
 from trainer.data.decode import opened, reason
 from trainer.data.examples import DataError
 from trainer.data.readers import for_each
 from trainer.data.signature import signature
+from trainer.storage import files, json_text, seal
 
 # The states of a file that can be trained on, of one that was there once, of one that
 # has another content than the one that was listed and answered, and of one that cannot

@@ -9,7 +9,6 @@ from collections.abc import Collection
 
 from etils import epath
 
-from trainer import files
 from trainer.config import DataConfig
 from trainer.data import file_list, splits, transparency
 from trainer.data.begun import KEPT
@@ -18,6 +17,7 @@ from trainer.data.examples import DataError
 from trainer.data.file_list import EXAMPLE, GONE, OVERWRITTEN, ListedFile
 from trainer.data.layout import in_one_form, layout_of
 from trainer.data.unlabeled import parts
+from trainer.storage import files
 
 
 def take_over(

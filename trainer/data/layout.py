@@ -10,8 +10,7 @@ from collections.abc import Iterable
 
 import tensorflow as tf
 
-from trainer import places
-from trainer.config import DataConfig
+from trainer.config import DataConfig, places
 from trainer.config.class_folders import EXTENSIONS, is_image, is_visible, like_splits
 from trainer.data import splits
 from trainer.data.decode import reason

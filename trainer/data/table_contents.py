@@ -2,11 +2,11 @@
 
 from etils import epath
 
-from trainer import files, seal
 from trainer.data.examples import DataError
 from trainer.data.source import Source
 from trainer.data.tables import TableSource
-from trainer.workdir import TABLES
+from trainer.storage import files, seal
+from trainer.storage.workdir import TABLES
 
 
 def hold_contents(source: Source, lists: epath.Path, *, may_write: bool) -> None:

@@ -9,8 +9,7 @@ from collections.abc import Mapping
 import numpy as np
 import tensorflow as tf
 
-from trainer import places
-from trainer.config import DataConfig
+from trainer.config import DataConfig, places
 from trainer.data import splits
 from trainer.data.arrays import ArrayExamples
 from trainer.data.class_names import ordered

@@ -12,12 +12,12 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from etils import epath
 
-from trainer import files
 from trainer.config import IGNORE, DataConfig, colour_of
 from trainer.data import file_list, image_kind
 from trainer.data.examples import DataError
 from trainer.data.file_list import EXAMPLE, OPAQUE, ListedFile
 from trainer.data.readers import for_each
+from trainer.storage import files
 
 
 def is_transparent(line: ListedFile) -> bool:

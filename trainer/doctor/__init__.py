@@ -4,10 +4,11 @@ import tempfile
 
 from etils import epath
 
-from trainer import cluster, files, workdir
+from trainer import cluster
 from trainer.config import Config
 from trainer.doctor import findings, surroundings
 from trainer.doctor.examination import Examination
+from trainer.storage import files, workdir
 
 
 def examine(

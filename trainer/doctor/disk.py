@@ -5,11 +5,12 @@ from collections.abc import Mapping
 import keras
 from etils import epath
 
-from trainer import files, memory
+from trainer import memory
 from trainer.config import Config
 from trainer.doctor.trainings import Trainings
 from trainer.stages.soft_targets.plan import Building
 from trainer.stages.trial import Footprint, footprint
+from trainer.storage import files
 
 
 def room(

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import keras
 from etils import epath
 
-from trainer import distribution, memory, models, workdir
+from trainer import distribution, memory, models
 from trainer.config import Config, ConfigError, RuntimeConfig
 from trainer.doctor import disk, machine, ways
 from trainer.doctor.findings import Check
@@ -25,6 +25,7 @@ from trainer.stages.soft_targets import caches
 from trainer.stages.soft_targets.plan import Building, costs
 from trainer.stages.student import distillation, online
 from trainer.stages.teacher import head_alone, supervised, take_weights
+from trainer.storage import workdir
 from trainer.termination import Termination
 
 _WRITTEN_BYTES = 2**20  # by the test of the disk

@@ -13,10 +13,11 @@ from typing import IO
 import tensorflow as tf
 from etils import epath
 
-from trainer import files, memory, rendezvous
+from trainer import memory, rendezvous
 from trainer.cluster import Cluster, ClusterError
 from trainer.config import ConfigError
 from trainer.doctor.findings import Check
+from trainer.storage import files
 
 _SHARED_MEMORY = pathlib.Path("/dev/shm")
 _LEAST_SHARED_BYTES = 2**30

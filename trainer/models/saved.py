@@ -9,8 +9,7 @@ import tensorflow as tf
 from etils import epath
 from google.protobuf.message import DecodeError
 
-from trainer import files, places
-from trainer.config import ConfigError, SavedOptions
+from trainer.config import ConfigError, SavedOptions, places
 from trainer.models.checks import (
     SIGMOIDS,
     answers,
@@ -21,6 +20,7 @@ from trainer.models.checks import (
 from trainer.models.inputs import Inputs, resized, to_uint8
 from trainer.models.preprocessing import PREPROCESSING, three_channels
 from trainer.models.weights import DAMAGE, check_archive, check_told
+from trainer.storage import files
 
 _ENDPOINT = "serving_default"
 # What Keras and TensorFlow raise for files that are damaged or of another kind.

@@ -15,9 +15,9 @@ import numpy as np
 import tensorflow as tf
 from etils import epath
 
-from trainer import files, folders, places
-from trainer.config import ConfigError
+from trainer.config import ConfigError, places
 from trainer.models.imagenet import load_imagenet
+from trainer.storage import files, folders
 
 _Shapes = list[tuple[int, ...]]
 # Errors that Python, HDF5 and Keras raise for a damaged file, or one of another kind.

@@ -7,8 +7,9 @@ from collections.abc import Sequence
 
 from etils import epath
 
-from trainer import cluster, config, files, termination, workdir
+from trainer import cluster, config, termination
 from trainer.config import Config, ConfigError, NoRun
+from trainer.storage import files, workdir
 
 
 def run(

@@ -5,7 +5,9 @@ from collections.abc import Iterable, Iterator
 
 from etils import epath
 
-from trainer import data, files, places
+from trainer import data
+from trainer.config import places
+from trainer.storage import files
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -6,7 +6,7 @@ from typing import Any
 
 from etils import epath
 
-from trainer import files, json_text, seal
+from trainer.storage import files, json_text, seal
 
 CARD, PAGE = "card.json", "card.md"
 FORMAT = 1

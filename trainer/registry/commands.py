@@ -4,9 +4,9 @@ from collections.abc import Callable, Sequence
 
 from etils import epath
 
-from trainer import files
 from trainer.config import ConfigError, Reference, RegistryConfig, reference
 from trainer.registry import tables, versions
+from trainer.storage import files
 
 # What to print, and why each file that it should tell of cannot be read.
 Answer = tuple[str, list[str]]

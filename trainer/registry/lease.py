@@ -7,8 +7,8 @@ from collections.abc import Callable, Iterator
 
 from etils import epath
 
-from trainer import files
-from trainer.lease import Found, Lease, TakenError, who
+from trainer.storage import files
+from trainer.storage.lease import Found, Lease, TakenError, who
 
 _SECS = 600  # that a writer may be silent for
 

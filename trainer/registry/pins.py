@@ -2,11 +2,11 @@
 
 from etils import epath
 
-from trainer import files, seal
 from trainer.config import Config, ConfigError, Reference
 from trainer.registry import versions
 from trainer.registry.commands import root_of
-from trainer.workdir import PINS
+from trainer.storage import files, seal
+from trainer.storage.workdir import PINS
 
 
 def pinned(config: Config, folder: epath.Path) -> dict[str, str]:

@@ -17,10 +17,10 @@ from collections.abc import Callable, Iterator
 
 from etils import epath
 
-from trainer import files, folders
 from trainer.registry import card, lease
 from trainer.registry.card import Card
 from trainer.registry.versions import numbers
+from trainer.storage import files, folders
 
 _WAY_OUT = "choose another registry.root"
 _SAVED_MODEL = "saved_model.pb"

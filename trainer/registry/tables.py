@@ -5,10 +5,10 @@ from collections.abc import Iterable, Iterator, Sequence
 
 from etils import epath
 
-from trainer import files
 from trainer.config import Reference, flatten
 from trainer.registry import card, versions
 from trainer.registry.card import Card, number_text
+from trainer.storage import files
 
 _Rows = Sequence[tuple[str, ...]]
 

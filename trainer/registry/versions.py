@@ -6,9 +6,16 @@ from typing import Any
 
 from etils import epath
 
-from trainer import files, folders, model_classes, places, seal
-from trainer.config import LATEST, PROMOTED, ConfigError, Reference, value_before
+from trainer.config import (
+    LATEST,
+    PROMOTED,
+    ConfigError,
+    Reference,
+    places,
+    value_before,
+)
 from trainer.registry import card, lease
+from trainer.storage import files, folders, model_classes, seal
 
 MODEL = "model.keras"
 _PROMOTED = "promoted.json"

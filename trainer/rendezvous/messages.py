@@ -14,7 +14,7 @@ import secrets
 from collections.abc import Mapping
 from typing import Any
 
-from trainer import json_text
+from trainer.storage import json_text
 
 MAX_LINE_BYTES = 64 * 1024
 

@@ -12,7 +12,8 @@ import stat
 
 from etils import epath
 
-from trainer import cluster, files
+from trainer import cluster
+from trainer.storage import files
 
 FILE = "rendezvous.token"
 

@@ -9,14 +9,15 @@ from collections.abc import Sequence
 
 from etils import epath
 
-from trainer import console, files
+from trainer import console
 from trainer.report import compared, compared_table
 from trainer.report.conclusion import summary
 from trainer.report.inputs import ReportError, read_classes, read_results
 from trainer.report.study_table import read_study, render_study
 from trainer.report.sweep_table import read_sweep, render_sweep, text_of
 from trainer.report.table import Comparison, comparison, render
-from trainer.workdir import REPORT
+from trainer.storage import files
+from trainer.storage.workdir import REPORT
 
 __all__ = [
     "Comparison",

@@ -8,7 +8,6 @@ from typing import Any
 
 from etils import epath
 
-from trainer import files
 from trainer.report.inputs import (
     History,
     ReportError,
@@ -17,7 +16,8 @@ from trainer.report.inputs import (
     read_results,
     setting,
 )
-from trainer.workdir import CELLS, CONFIG, KINDS, RESULTS
+from trainer.storage import files
+from trainer.storage.workdir import CELLS, CONFIG, KINDS, RESULTS
 
 # What a workdir may hold instead of one run, whose cells are runs.
 _OF_CELLS = {name: what for name, what in KINDS.items() if name != RESULTS}

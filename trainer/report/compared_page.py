@@ -5,13 +5,13 @@ from collections.abc import Iterable, Sequence
 
 from etils import epath
 
-from trainer import files
 from trainer.report import compared_table, markup
 from trainer.report.compared import Run, note
 from trainer.report.compared_figures import curves, pareto
 from trainer.report.figures import Figure
 from trainer.report.markup import Picture, text
-from trainer.workdir import REPORT
+from trainer.storage import files
+from trainer.storage.workdir import REPORT
 
 
 def write(runs: Sequence[Run], out: epath.Path) -> epath.Path:

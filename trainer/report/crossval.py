@@ -5,10 +5,10 @@ from typing import Any
 
 from etils import epath
 
-from trainer import seal
 from trainer.report import table
 from trainer.report.inputs import ReportError
-from trainer.workdir import CROSSVAL_RESULTS
+from trainer.storage import seal
+from trainer.storage.workdir import CROSSVAL_RESULTS
 
 # (metric, column, factor, digits after the point)
 _METRICS = (

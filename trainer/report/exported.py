@@ -6,10 +6,10 @@ from typing import Any
 
 from etils import epath
 
-from trainer import seal
 from trainer.report.inputs import ReportError
 from trainer.report.table import aligned
-from trainer.workdir import EXPORTED
+from trainer.storage import seal
+from trainer.storage.workdir import EXPORTED
 
 _HEADER = (
     *("format", "bytes", "accuracy %", "agreement %"),

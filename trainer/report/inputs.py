@@ -12,8 +12,9 @@ from typing import IO, Any
 import numpy as np
 from etils import epath
 
-from trainer import console, events, files, folders, json_text, seal
-from trainer.workdir import CONFIG, METRICS, PREDICTIONS, RESULTS
+from trainer import console, events
+from trainer.storage import files, folders, json_text, seal
+from trainer.storage.workdir import CONFIG, METRICS, PREDICTIONS, RESULTS
 
 NUMBERS = ("examples", "errors", "accuracy", "nll", "ece")  # in every set of metrics
 

@@ -8,8 +8,8 @@ from typing import NamedTuple
 
 from etils import epath
 
-from trainer import files
 from trainer.report.figures import Figure
+from trainer.storage import files
 
 DOTS_PER_INCH = 150
 

@@ -8,7 +8,6 @@ from typing import Any
 import numpy as np
 from etils import epath
 
-from trainer import files
 from trainer.report import (
     conclusion,
     crossval,
@@ -20,7 +19,8 @@ from trainer.report import (
     table,
 )
 from trainer.report.markup import text
-from trainer.workdir import REPORT
+from trainer.storage import files
+from trainer.storage.workdir import REPORT
 
 MAX_CLASSES = 20  # rows of the open table of classes
 

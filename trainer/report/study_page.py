@@ -2,12 +2,12 @@
 
 from etils import epath
 
-from trainer import files
 from trainer.report import markup, study_table
 from trainer.report.markup import Picture, text
 from trainer.report.study_figure import numeric_axis, study_figure
 from trainer.report.study_table import Cell, Study
-from trainer.workdir import CELLS, REPORT
+from trainer.storage import files
+from trainer.storage.workdir import CELLS, REPORT
 
 
 def write(workdir: epath.Path) -> epath.Path:

@@ -4,11 +4,11 @@ from typing import Any
 
 from etils import epath
 
-from trainer import seal
 from trainer.config import ConfigError, StudyConfig, value_text
 from trainer.report.inputs import ReportError, shown
 from trainer.report.table import value
-from trainer.workdir import STUDY
+from trainer.storage import seal
+from trainer.storage.workdir import STUDY
 
 STATUSES = ("finished", "diverged", "waiting")
 

@@ -2,12 +2,12 @@
 
 from etils import epath
 
-from trainer import files
 from trainer.report import markup, sweep_table
 from trainer.report.markup import Html, Picture, text
 from trainer.report.sweep_figures import figures
 from trainer.report.sweep_table import Sweep, Trial
-from trainer.workdir import CELLS, REPORT
+from trainer.storage import files
+from trainer.storage.workdir import CELLS, REPORT
 
 _CAPTIONS = {
     "settings": "Filled dots are complete trials; open ones were ended early, and are "

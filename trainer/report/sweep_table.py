@@ -4,11 +4,11 @@ from typing import Any
 
 from etils import epath
 
-from trainer import seal
 from trainer.config import label_of, value_text
 from trainer.report.inputs import ReportError
 from trainer.report.table import aligned
-from trainer.workdir import SWEEP
+from trainer.storage import seal
+from trainer.storage.workdir import SWEEP
 
 STATUSES = (
     *("complete", "pruned", "diverged", "refused", "failed"),

@@ -9,10 +9,10 @@ from collections.abc import Mapping
 
 from etils import epath
 
-from trainer import folders
 from trainer.soft_targets import manifest as manifests
 from trainer.soft_targets import shards
 from trainer.soft_targets.manifest import Manifest
+from trainer.storage import folders
 
 _READERS = 8  # files at a time: hashing leaves Python's lock, and disks have queues
 

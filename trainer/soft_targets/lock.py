@@ -5,8 +5,8 @@ from collections.abc import Iterator
 
 from etils import epath
 
-from trainer import files, locks
 from trainer.soft_targets.errors import SoftTargetsError
+from trainer.storage import files, locks
 
 _LOCK = "building"
 

@@ -12,9 +12,9 @@ from typing import Any
 
 from etils import epath
 
-from trainer import files, json_text, seal
 from trainer.soft_targets.answers import AnswerFormat
 from trainer.soft_targets.errors import SoftTargetsError
+from trainer.storage import files, json_text, seal
 
 MANIFEST = "manifest.json"
 VERSION = 1

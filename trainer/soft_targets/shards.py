@@ -7,10 +7,10 @@ import numpy as np
 import tensorflow as tf
 from etils import epath
 
-from trainer import files, folders
 from trainer.data.decode import reason
 from trainer.soft_targets.errors import SoftTargetsError
 from trainer.soft_targets.manifest import FRAMING_BYTES, ID_BITS, Manifest, Shard
+from trainer.storage import files, folders
 
 READ_BUFFER_BYTES = 2**20  # of a file
 _READ_BATCH = 2048  # records handed over at a time

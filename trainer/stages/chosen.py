@@ -5,7 +5,7 @@ import dataclasses
 import keras
 
 from trainer.stages.session import Session
-from trainer.workdir import FINISHED
+from trainer.storage.workdir import FINISHED
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

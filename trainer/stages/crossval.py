@@ -12,7 +12,7 @@ import numpy as np
 import tensorflow as tf
 from etils import epath
 
-from trainer import data, evaluate, files, noise, seal
+from trainer import data, evaluate, noise
 from trainer.config import ConfigError
 from trainer.report import crossval as tables
 from trainer.stages import soft_targets, training
@@ -20,7 +20,8 @@ from trainer.stages.check import check, check_training
 from trainer.stages.session import Session
 from trainer.stages.student import lessons
 from trainer.stages.teacher import teacher
-from trainer.workdir import CROSSVAL, CROSSVAL_RESULTS, FINISHED
+from trainer.storage import files, seal
+from trainer.storage.workdir import CROSSVAL, CROSSVAL_RESULTS, FINISHED
 
 _FOLDS = "folds.json"  # how many the trainings beside it are of
 

@@ -8,12 +8,13 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from trainer import data, events, files, folders, inference_times, seal, workdir
+from trainer import data, events, inference_times
 from trainer.stages import predictions, suspicions
 from trainer.stages.entries import Metrics, entry, gain
 from trainer.stages.outcomes import outcomes
 from trainer.stages.qualification import qualifications
 from trainer.stages.session import Session
+from trainer.storage import files, folders, seal, workdir
 
 
 def evaluate(session: Session) -> None:

@@ -9,13 +9,14 @@ import keras
 import numpy as np
 from etils import epath
 
-from trainer import data, files, folders, model_classes, seal, workdir
+from trainer import data
 from trainer import export as formats
 from trainer.config import ConfigError
 from trainer.report import exported as tables
 from trainer.stages.chosen import chosen
 from trainer.stages.report import report
 from trainer.stages.session import Session
+from trainer.storage import files, folders, model_classes, seal, workdir
 from trainer.verdict import CheckFailedError
 
 _WAY_OUT = "choose another --workdir"

@@ -10,7 +10,7 @@ from trainer.stages import training
 from trainer.stages.learner import Training
 from trainer.stages.session import Session
 from trainer.stages.student import judge
-from trainer.workdir import FINISHED
+from trainer.storage.workdir import FINISHED
 
 
 def finetune(session: Session) -> None:

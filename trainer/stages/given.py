@@ -5,10 +5,11 @@ import functools
 import keras
 from etils import epath
 
-from trainer import files, folders, models, seal
+from trainer import models
 from trainer.config import ConfigError
 from trainer.stages.session import Session
-from trainer.workdir import WEIGHTS
+from trainer.storage import files, folders, seal
+from trainer.storage.workdir import WEIGHTS
 
 
 def load(session: Session, model: keras.Model, name: str, *, setting: str) -> None:

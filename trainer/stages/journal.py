@@ -12,7 +12,7 @@ from trainer.events import MetricsFile, Progress
 from trainer.stages.learner import Learner, Training
 from trainer.stages.selection import Selection
 from trainer.stages.session import Session
-from trainer.workdir import METRICS, TENSORBOARD
+from trainer.storage.workdir import METRICS, TENSORBOARD
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -15,7 +15,7 @@ from trainer.config import DataConfig, TrainConfig, is_earlier_name, run_name
 from trainer.stages import given
 from trainer.stages.saving import check_saving
 from trainer.stages.session import Session
-from trainer.workdir import CHECKPOINTS
+from trainer.storage.workdir import CHECKPOINTS
 
 # Is told of the evaluation after a step, once it is written; may end the training.
 Follow = Callable[[int, dict[str, float]], None]
@@ -25,7 +25,7 @@ Follow = Callable[[int, dict[str, float]], None]
 class Training:
     """What tells one training from another."""
 
-    role: str  # see trainer.workdir.ROLES
+    role: str  # see trainer.storage.workdir.ROLES
     seed: int  # of the data order and the dropout
     section: TrainConfig
     setting: str  # its name in messages, such as "student.train"

@@ -8,10 +8,11 @@ import tensorflow as tf
 from etils import epath
 
 import trainer
-from trainer import console, distribution, files, rendezvous, workdir
+from trainer import console, distribution, rendezvous
 from trainer.cluster import Cluster
 from trainer.config import Config, ConfigError, flatten, resolved
 from trainer.stages.session import Session
+from trainer.storage import files, workdir
 from trainer.termination import Termination
 from trainer.workers import Workers, joining
 

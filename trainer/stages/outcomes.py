@@ -10,7 +10,7 @@ from etils import epath
 from trainer import checkpoint, class_bias, console, data, events, models
 from trainer.config import EnsembleConfig
 from trainer.stages.session import Session
-from trainer.workdir import CHECKPOINTS, FINISHED, LAST, METRICS
+from trainer.storage.workdir import CHECKPOINTS, FINISHED, LAST, METRICS
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -2,9 +2,10 @@
 
 import numpy as np
 
-from trainer import data, files
+from trainer import data
 from trainer.stages.session import Session
-from trainer.workdir import PREDICTIONS
+from trainer.storage import files
+from trainer.storage.workdir import PREDICTIONS
 
 _NUM_PICTURED = 4  # test images kept for the report
 

@@ -7,9 +7,10 @@ import math
 import numpy as np
 from etils import epath
 
-from trainer import console, workdir
+from trainer import console
 from trainer.config import ConfigError, TeacherConfig
 from trainer.stages.session import Session
+from trainer.storage import workdir
 
 _ENOUGH = 100  # validation examples, of which chance leaves a verdict
 _ERRORS = 3  # standard errors above the share of the largest class

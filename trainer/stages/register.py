@@ -22,12 +22,12 @@ from trainer import (
     models,
     registry,
     report,
-    workdir,
 )
 from trainer.config import ConfigError, SavedOptions, check_name, recorded
 from trainer.registry import Card
 from trainer.stages.chosen import Chosen, chosen
 from trainer.stages.session import Session
+from trainer.storage import workdir
 from trainer.verdict import CheckFailedError
 
 _BATCH = 256

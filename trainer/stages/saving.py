@@ -2,9 +2,10 @@
 
 import functools
 
-from trainer import models, workdir
+from trainer import models
 from trainer.config import ConfigError, SavedOptions, StudentConfig, TeacherConfig
 from trainer.stages.session import Session
+from trainer.storage import workdir
 
 
 def check_saving(session: Session, network: str) -> None:

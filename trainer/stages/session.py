@@ -10,7 +10,7 @@ import numpy as np
 import tensorflow as tf
 from etils import epath
 
-from trainer import data, distribution, evaluate, models, workdir
+from trainer import data, distribution, evaluate, models
 from trainer.config import (
     Config,
     ConfigError,
@@ -21,6 +21,7 @@ from trainer.config import (
 )
 from trainer.hold import FREE, Hold, is_free
 from trainer.stages.named import Models
+from trainer.storage import workdir
 from trainer.termination import Termination
 from trainer.workers import Workers
 

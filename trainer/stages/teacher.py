@@ -9,7 +9,7 @@ from trainer.stages.learner import Training
 from trainer.stages.qualification import qualify
 from trainer.stages.saving import check_saving
 from trainer.stages.session import Session
-from trainer.workdir import FINISHED, LAST
+from trainer.storage.workdir import FINISHED, LAST
 
 
 def teacher(session: Session) -> None:

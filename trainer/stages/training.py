@@ -6,14 +6,15 @@ import keras
 import numpy as np
 from etils import epath
 
-from trainer import data, files, loop, model_classes, profiler
+from trainer import data, loop, profiler
 from trainer.checkpoint import latest_position
 from trainer.config import RuntimeConfig
 from trainer.stages.journal import journal
 from trainer.stages.learner import Follow, Learner, Training, start
 from trainer.stages.selection import Selection
 from trainer.stages.session import Session
-from trainer.workdir import CHECKPOINTS, FINISHED, LAST, PROFILE
+from trainer.storage import files, model_classes
+from trainer.storage.workdir import CHECKPOINTS, FINISHED, LAST, PROFILE
 
 
 def is_finished(session: Session, folder: epath.Path) -> bool:

@@ -7,9 +7,10 @@ from collections.abc import Sequence
 
 from etils import epath
 
-from trainer import cluster, report, start, workdir
+from trainer import cluster, report, start
 from trainer.cells import Cell
 from trainer.config import Config
+from trainer.storage import workdir
 from trainer.study import results
 from trainer.study.cells import cells_of
 

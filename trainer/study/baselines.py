@@ -4,8 +4,9 @@ from collections.abc import Sequence
 
 from etils import epath
 
-from trainer import console, files, workdir
+from trainer import console
 from trainer.cells import Cell
+from trainer.storage import files, workdir
 from trainer.study.cells import baseline_identity
 
 

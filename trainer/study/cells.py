@@ -5,9 +5,9 @@ from typing import Any
 
 from etils import epath
 
-from trainer import workdir
 from trainer.cells import Cell, sharing, views
 from trainer.config import Config, ConfigError, flatten, load, resolved, without_later
+from trainer.storage import workdir
 
 
 def cells_of(

@@ -5,9 +5,10 @@ from typing import Any
 
 from etils import epath
 
-from trainer import files, report, seal, workdir
+from trainer import report
 from trainer.cells import Cell
 from trainer.config import Config
+from trainer.storage import files, seal, workdir
 
 
 def write(path: epath.Path, study: Config, cells: Sequence[Cell]) -> None:

@@ -2,9 +2,10 @@
 
 from collections.abc import Sequence
 
-from trainer import console, files, stages, workdir
+from trainer import console, stages
 from trainer.cells import Cell, process
 from trainer.stages import Session
+from trainer.storage import files, workdir
 from trainer.study import baselines, results
 
 

@@ -12,9 +12,10 @@ from typing import TYPE_CHECKING
 
 from etils import epath
 
-from trainer import cluster, files, locks, report, start, workdir
+from trainer import cluster, report, start
 from trainer.cells import Cell, sharing
 from trainer.config import Config, ConfigError, Settings, flatten, load, resolved
+from trainer.storage import files, locks, workdir
 
 if TYPE_CHECKING:
     from trainer.stages import Session

@@ -10,9 +10,10 @@ import optuna
 from etils import epath
 from optuna.trial import FrozenTrial, TrialState
 
-from trainer import files, report, seal, workdir
+from trainer import report
 from trainer.config import Config, ConfigError, written
 from trainer.config.toml_text import toml_text
+from trainer.storage import files, seal, workdir
 from trainer.sweep import storage
 
 # What Optuna keeps of a trial for us.

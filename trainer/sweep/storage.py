@@ -14,8 +14,9 @@ import sqlalchemy
 from etils import epath
 from optuna.storages import journal
 
-from trainer import console, files, locks
+from trainer import console
 from trainer.config import ConfigError
+from trainer.storage import files, locks
 
 JOURNAL = "sweep.journal"
 

@@ -17,9 +17,9 @@ import optuna
 from etils import epath
 from optuna.trial import FrozenTrial, TrialState
 
-from trainer import locks, workdir
 from trainer.cells import Cell
 from trainer.config import Axis, Config, Settings, SweepConfig
+from trainer.storage import locks, workdir
 from trainer.sweep import results, storage
 from trainer.sweep.pruners import pruner
 from trainer.sweep.results import FIRST, KILLS, REASON, REPEATS, SETTINGS

@@ -7,8 +7,9 @@ images so far, with the teacher and the soft targets of those before. `running` 
 
 from etils import epath
 
-from trainer import cluster, console, files, locks, start, workdir
+from trainer import cluster, console, start
 from trainer.config import Config, ConfigError
+from trainer.storage import files, locks, workdir
 from trainer.watch import batches
 
 _LOCK = "watch.lock"

@@ -6,10 +6,10 @@ from typing import Literal
 
 from etils import epath
 
-from trainer import files, json_text, seal
 from trainer.cells import Cell, sharing
 from trainer.config import Config, ConfigError
-from trainer.workdir import CELLS, FINISHED, WATCH, training_folder
+from trainer.storage import files, json_text, seal
+from trainer.storage.workdir import CELLS, FINISHED, WATCH, training_folder
 
 _IMAGES = "images.json"  # of a batch: the files that it began with
 

@@ -7,20 +7,12 @@ from collections.abc import Iterator
 
 from etils import epath
 
-from trainer import (
-    attempts,
-    console,
-    data,
-    files,
-    registry,
-    soft_targets,
-    stages,
-    workdir,
-)
+from trainer import attempts, console, data, registry, soft_targets, stages
 from trainer.cells import Cell, process
 from trainer.config import Config, WatchConfig
 from trainer.soft_targets import SoftTargetsError
 from trainer.stages import Session
+from trainer.storage import files, workdir
 from trainer.watch import batches
 from trainer.watch.arrivals import Arrivals
 from trainer.watch.batches import Batch

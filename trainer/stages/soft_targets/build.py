@@ -15,13 +15,14 @@ from collections.abc import Callable
 import tqdm
 from etils import epath
 
-from trainer import console, data, files, models, soft_targets
+from trainer import console, data, models, soft_targets
 from trainer.soft_targets import Manifest, SoftTargetsError
 from trainer.stages.qualification import qualify
 from trainer.stages.session import Session
 from trainer.stages.soft_targets import caches
 from trainer.stages.soft_targets.answers import Answers
 from trainer.stages.soft_targets.caches import TransferSet
+from trainer.storage import files
 
 _TELL_SECS = 30  # between two lines where there is no terminal for a bar
 

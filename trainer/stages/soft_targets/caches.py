@@ -8,11 +8,12 @@ from typing import Any
 import numpy as np
 from etils import epath
 
-from trainer import console, data, models, soft_targets, workdir
+from trainer import console, data, models, soft_targets
 from trainer.config import ConfigError, TeacherConfig, options_without_later
 from trainer.soft_targets import AnswerFormat, CachedTargets, Manifest, Shard
 from trainer.stages.learner import chosen_augmentation
 from trainer.stages.session import Session
+from trainer.storage import workdir
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -10,7 +10,7 @@ from trainer.stages.session import Session
 from trainer.stages.soft_targets import caches
 from trainer.stages.soft_targets.build import begin, fill
 from trainer.stages.soft_targets.caches import TransferSet
-from trainer.workdir import FINISHED
+from trainer.storage.workdir import FINISHED
 
 
 def extend(session: Session) -> None:

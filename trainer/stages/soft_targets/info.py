@@ -2,10 +2,11 @@
 
 from etils import epath
 
-from trainer import files, memory, soft_targets
+from trainer import memory, soft_targets
 from trainer.soft_targets import Manifest
 from trainer.stages.session import Session
 from trainer.stages.soft_targets import caches
+from trainer.storage import files
 
 
 def info(session: Session) -> None:

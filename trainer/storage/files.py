@@ -15,7 +15,8 @@ from typing import IO, Any, cast
 
 from etils import epath
 
-from trainer import json_text, places
+from trainer.config import places
+from trainer.storage import json_text
 
 _WAY_OUT = "choose another --workdir"
 

@@ -8,7 +8,7 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from trainer import json_text
+from trainer.storage import json_text
 
 _SEAL = "checksum"
 _LIST = "list"  # in the first line of a list: a checksum of all lines without it

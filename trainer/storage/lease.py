@@ -16,7 +16,7 @@ from typing import Any
 
 from etils import epath
 
-from trainer import files, json_text
+from trainer.storage import files, json_text
 
 FILE = "lease.json"
 SETTLING_SECS = 1.0  # in which two that begin at once see who wrote last

@@ -10,7 +10,7 @@ from typing import IO
 
 from etils import epath
 
-from trainer import files
+from trainer.storage import files
 
 _LOOK_AGAIN_SECS = 0.1
 _NO_LOCKS = {errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOSYS}

@@ -9,7 +9,6 @@ import shutil
 
 from etils import epath
 
-from trainer import files, seal
 from trainer.config import (
     Config,
     ConfigError,
@@ -19,6 +18,7 @@ from trainer.config import (
     resolved,
     value_before,
 )
+from trainer.storage import files, seal
 
 # Of the run.
 CONFIG = "config.json"

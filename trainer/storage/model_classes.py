@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from etils import epath
 
-from trainer import files, seal
+from trainer.storage import files, seal
 
 
 def write(path: epath.Path, names: Sequence[str]) -> None:

@@ -7,7 +7,7 @@ import shutil
 
 from etils import epath
 
-from trainer import files
+from trainer.storage import files
 
 _CHUNK_BYTES = 2**20
 
