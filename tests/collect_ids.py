@@ -10,8 +10,9 @@ import sys
 
 import numpy as np
 
-from trainer import cluster, data, distribution, rendezvous, termination, workers
+from trainer import cluster, data, rendezvous, termination, workers
 from trainer.config import RuntimeConfig
+from trainer.devices import distribution
 
 
 def main(

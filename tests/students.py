@@ -6,13 +6,14 @@ import keras
 import numpy as np
 
 from tests.conftest import numpy_of, strategy_of
-from trainer import core, data, distribution, models, optimizers, soft_targets, step
+from trainer import core, data, models, optimizers, soft_targets, step
 from trainer.config import (
     AdamOptions,
     MlpOptions,
     SgdOptions,
     TrainConfig,
 )
+from trainer.devices import distribution
 
 IMAGE_SHAPE = (6, 6, 1)
 NUM_CLASSES = 5

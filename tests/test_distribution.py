@@ -2,8 +2,8 @@
 
 import pytest
 
-from trainer import distribution
 from trainer.config import ConfigError, RuntimeConfig, TrainConfig
+from trainer.devices import distribution
 
 
 @pytest.mark.parametrize(

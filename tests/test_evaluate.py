@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 
 from tests.conftest import strategy_of
-from trainer import data, distribution, evaluate
+from trainer import data, evaluate
+from trainer.devices import distribution
 from trainer.termination import StoppedError
 
 # Two examples of class 0, one of class 1, one of class 2; probabilities are given.

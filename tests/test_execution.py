@@ -8,8 +8,8 @@ import pytest
 
 from tests.conftest import numpy_of
 from tests.students import ADAM, SGD, Run, batch_norm_model
-from trainer import distribution
 from trainer.config import ConfigError, RuntimeConfig
+from trainer.devices import distribution
 
 
 @pytest.fixture(scope="module")

@@ -51,7 +51,7 @@ LAUNCH_COMMANDS = ("environment", "kubernetes", "local")
 READS_ENVIRONMENT = {
     "trainer/cluster.py",
     "trainer/console.py",  # sets how much TensorFlow tells
-    "trainer/distribution.py",
+    "trainer/devices/distribution.py",
 }
 
 

@@ -6,7 +6,7 @@ import keras
 import numpy as np
 import pytest
 
-from trainer import memory
+from trainer.devices import memory
 
 
 @pytest.mark.parametrize(

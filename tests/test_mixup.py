@@ -8,8 +8,9 @@ import pytest
 import tensorflow as tf
 
 from tests.students import BATCH, IMAGE_SHAPE, NUM_CLASSES, SEED, SGD, Run, examples
-from trainer import core, distribution, losses, noise
+from trainer import core, losses, noise
 from trainer.config import ConfigError, TrainConfig
+from trainer.devices import distribution
 from trainer.mixup import mixed
 
 STEP = 7

@@ -10,8 +10,9 @@ import tensorflow as tf
 from tests import drawn_images
 from tests.conftest import strategy_of
 from tests.students import SGD, Run
-from trainer import data, distribution, evaluate
+from trainer import data, evaluate
 from trainer.config import DataConfig, MlpOptions
+from trainer.devices import distribution
 
 SIZE = 6
 

@@ -9,8 +9,9 @@ import os
 import sys
 import time
 
-from trainer import cluster, distribution, rendezvous, termination, workers
+from trainer import cluster, rendezvous, termination, workers
 from trainer.config import RuntimeConfig
+from trainer.devices import distribution
 
 
 def main(secs: float) -> None:

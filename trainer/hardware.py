@@ -12,7 +12,7 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from trainer import memory
+from trainer.devices import memory
 
 _DRIVER = "libcuda.so.1"
 _EXTRA = "and-cuda"  # of TensorFlow: CUDA's libraries, which the extra `gpu` brings

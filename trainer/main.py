@@ -67,7 +67,8 @@ def _unusable_input(error: Exception) -> str:
     # They are loaded when such an error is raised.
     import tensorflow as tf
 
-    from trainer import checkpoint, data, memory, report
+    from trainer import checkpoint, data, report
+    from trainer.devices import memory
 
     if isinstance(error, tf.errors.ResourceExhaustedError):
         return memory.OUT_OF_MEMORY

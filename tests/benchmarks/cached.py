@@ -18,8 +18,9 @@ from collections.abc import Callable, Sequence
 
 from etils import epath
 
-from trainer import config, distribution, stages, termination, workers
+from trainer import config, stages, termination, workers
 from trainer.config import Config
+from trainer.devices import distribution
 from trainer.stages import learner, soft_targets
 from trainer.stages.session import Session
 from trainer.stages.soft_targets import caches

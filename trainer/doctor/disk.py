@@ -5,8 +5,8 @@ from collections.abc import Mapping
 import keras
 from etils import epath
 
-from trainer import memory
 from trainer.config import Config
+from trainer.devices import memory
 from trainer.doctor.trainings import Trainings
 from trainer.stages.soft_targets.plan import Building
 from trainer.stages.trial import Footprint, footprint

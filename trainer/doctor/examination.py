@@ -8,8 +8,9 @@ from collections.abc import Iterator
 import keras
 from etils import epath
 
-from trainer import distribution, memory, models
+from trainer import models
 from trainer.config import Config, ConfigError, RuntimeConfig
+from trainer.devices import distribution, memory
 from trainer.doctor import disk, machine, ways
 from trainer.doctor.findings import Check
 from trainer.doctor.trainings import Trainings

@@ -6,9 +6,10 @@ from collections.abc import Callable, Iterable, Iterator
 
 import tensorflow as tf
 
-from trainer import checkpoint, data, loop, memory
+from trainer import checkpoint, data, loop
 from trainer.cluster import ClusterError
 from trainer.config import ConfigError
+from trainer.devices import memory
 from trainer.storage import files
 
 # What a run would end with, and not by a fault of this program.

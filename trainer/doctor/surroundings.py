@@ -13,9 +13,10 @@ from typing import IO
 import tensorflow as tf
 from etils import epath
 
-from trainer import memory, rendezvous
+from trainer import rendezvous
 from trainer.cluster import Cluster, ClusterError
 from trainer.config import ConfigError
+from trainer.devices import memory
 from trainer.doctor.findings import Check
 from trainer.storage import files
 

@@ -6,7 +6,7 @@ from typing import Any
 import keras
 from etils import epath
 
-from trainer import data, distribution, models, registry, report
+from trainer import data, models, registry, report
 from trainer.config import (
     Colour,
     Config,
@@ -19,6 +19,7 @@ from trainer.config import (
     is_reference,
     reference,
 )
+from trainer.devices import distribution
 from trainer.storage import files, workdir
 
 

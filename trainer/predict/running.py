@@ -10,7 +10,7 @@ import tensorflow as tf
 import tqdm
 from etils import epath
 
-from trainer import console, distribution, evaluate
+from trainer import console, evaluate
 from trainer.config import (
     Config,
     ConfigError,
@@ -19,6 +19,7 @@ from trainer.config import (
     RuntimeConfig,
     background_name,
 )
+from trainer.devices import distribution
 from trainer.predict import answers, images, network, paths
 from trainer.storage import files
 from trainer.verdict import CheckFailedError

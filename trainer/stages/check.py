@@ -1,7 +1,8 @@
 """What later stages need, found out before the first one spends hours."""
 
-from trainer import distribution, optimizers
+from trainer import optimizers
 from trainer.config import TrainConfig
+from trainer.devices import distribution
 from trainer.stages import given
 from trainer.stages.learner import augmentation
 from trainer.stages.saving import check_saving

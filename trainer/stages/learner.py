@@ -9,9 +9,10 @@ import keras
 import numpy as np
 from etils import epath
 
-from trainer import console, core, data, distribution, optimizers, step
+from trainer import console, core, data, optimizers, step
 from trainer.checkpoint import Checkpoints, Position, newest_whole
 from trainer.config import DataConfig, TrainConfig, is_earlier_name, run_name
+from trainer.devices import distribution
 from trainer.stages import given
 from trainer.stages.saving import check_saving
 from trainer.stages.session import Session

@@ -8,9 +8,10 @@ import tensorflow as tf
 from etils import epath
 
 import trainer
-from trainer import console, distribution, rendezvous
+from trainer import console, rendezvous
 from trainer.cluster import Cluster
 from trainer.config import Config, ConfigError, flatten, resolved
+from trainer.devices import distribution
 from trainer.stages.session import Session
 from trainer.storage import files, workdir
 from trainer.termination import Termination

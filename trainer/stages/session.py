@@ -10,7 +10,7 @@ import numpy as np
 import tensorflow as tf
 from etils import epath
 
-from trainer import data, distribution, evaluate, models
+from trainer import data, evaluate, models
 from trainer.config import (
     Config,
     ConfigError,
@@ -19,6 +19,7 @@ from trainer.config import (
     StudentConfig,
     TeacherConfig,
 )
+from trainer.devices import distribution
 from trainer.hold import FREE, Hold, is_free
 from trainer.stages.named import Models
 from trainer.storage import workdir

@@ -8,7 +8,8 @@ from collections.abc import Mapping, Sequence
 import keras
 import tensorflow as tf
 
-from trainer import loop, memory
+from trainer import loop
+from trainer.devices import memory
 from trainer.stages import learner as learners
 from trainer.stages.learner import Training
 from trainer.stages.session import Session

@@ -8,7 +8,8 @@ from collections.abc import Generator, Iterable, Iterator
 import keras
 from etils import epath
 
-from trainer import memory, optimizers, soft_targets
+from trainer import optimizers, soft_targets
+from trainer.devices import memory
 from trainer.soft_targets import Manifest
 from trainer.stages.session import Session
 from trainer.stages.soft_targets import caches

@@ -1,0 +1,1 @@
+"""Devices: what computes, how precisely, and in how much memory."""
