@@ -10,7 +10,8 @@ import sys
 
 import numpy as np
 
-from trainer import cluster, data, rendezvous, termination, workers
+from trainer import data
+from trainer.cluster import rendezvous, termination, tf_config, workers
 from trainer.config import RuntimeConfig
 from trainer.devices import distribution
 
@@ -18,7 +19,7 @@ from trainer.devices import distribution
 def main(
     folder: str, num_examples: int, batch: int, num_steps: int, first: int
 ) -> None:
-    own = cluster.read()
+    own = tf_config.read()
     rendezvous.meet(own, {}, timeout_secs=60, say=print)
     own.announce()
     with workers.joining(own):

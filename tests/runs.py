@@ -9,7 +9,8 @@ import numpy as np
 from etils import epath
 
 from tests.conftest import REPOSITORY
-from trainer import models, stages, termination, workers
+from trainer import models, stages
+from trainer.cluster import termination, workers
 from trainer.storage.workdir import LISTS
 
 CONFIG = """

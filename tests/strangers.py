@@ -13,7 +13,7 @@ import struct
 import threading
 import time
 
-from trainer.rendezvous import messages
+from trainer.cluster.rendezvous import messages
 
 
 def connected(port: int, stack: contextlib.ExitStack) -> socket.socket:

@@ -3,10 +3,10 @@
 import pytest
 from etils import epath
 
-from trainer import attempts
-from trainer.attempts import BudgetSpentError
-from trainer.rendezvous import PeerLostError
-from trainer.termination import InterruptError, StoppedError
+from trainer.cluster import attempts
+from trainer.cluster.attempts import BudgetSpentError
+from trainer.cluster.rendezvous import PeerLostError
+from trainer.cluster.termination import InterruptError, StoppedError
 
 
 @pytest.fixture

@@ -5,7 +5,7 @@ import os
 
 import pytest
 
-from trainer import cluster
+from trainer.cluster import tf_config
 
 TWO = {"worker": ["a:1", "b:2"]}
 
@@ -40,26 +40,26 @@ def configure(monkeypatch, jobs, job="worker", index=0, **more):
 def test_one_task_is_no_cluster_and_tensorflow_reads_none(monkeypatch, text):
     if text is not None:
         monkeypatch.setenv("TF_CONFIG", text)
-    assert cluster.read() is None
+    assert tf_config.read() is None
     assert "TF_CONFIG" not in os.environ
 
 
 def test_two_workers_the_first_is_the_chief(monkeypatch):
     configure(monkeypatch, TWO, index=1, environment="cloud")
-    read = cluster.read()
-    assert read == cluster.Cluster(
+    read = tf_config.read()
+    assert read == tf_config.Cluster(
         names=("worker-0", "worker-1"), addresses=("a:1", "b:2"), rank=1
     )
     assert (read.size, read.is_chief, read.name) == (2, False, "worker-1")
     assert read.titles([1]) == "worker-1 (b:2)"
     configure(monkeypatch, TWO)
-    assert cluster.read().is_chief
+    assert tf_config.read().is_chief
 
 
 def test_a_chief_comes_before_the_workers(monkeypatch):
     jobs = {"worker": ["b:2", "c:3"], "chief": ["a:1"]}
     configure(monkeypatch, jobs)
-    read = cluster.read()
+    read = tf_config.read()
     assert read.names == ("chief-0", "worker-0", "worker-1")
     assert read.addresses == ("a:1", "b:2", "c:3")
     assert (read.rank, read.is_chief) == (1, False)
@@ -67,7 +67,7 @@ def test_a_chief_comes_before_the_workers(monkeypatch):
 
 def test_a_master_is_called_chief(monkeypatch):
     configure(monkeypatch, {"master": ["a:1"], "worker": ["b:2"]}, "master", "0")
-    read = cluster.read()
+    read = tf_config.read()
     assert read.names == ("chief-0", "worker-0")
     assert "TF_CONFIG" not in os.environ
     read.announce()
@@ -80,13 +80,13 @@ def test_a_master_is_called_chief(monkeypatch):
 def test_an_evaluator_is_left_out(monkeypatch):
     jobs = TWO | {"evaluator": ["e:5"]}
     configure(monkeypatch, jobs)
-    read = cluster.read()
+    read = tf_config.read()
     assert read.size == 2
     read.announce()
     assert json.loads(os.environ["TF_CONFIG"])["cluster"] == TWO
     configure(monkeypatch, jobs, "evaluator")
-    with pytest.raises(cluster.NothingToDoError, match="nothing to do"):
-        cluster.read()
+    with pytest.raises(tf_config.NothingToDoError, match="nothing to do"):
+        tf_config.read()
 
 
 @pytest.mark.parametrize(
@@ -122,8 +122,8 @@ def test_an_evaluator_is_left_out(monkeypatch):
 )
 def test_what_to_change_is_said(monkeypatch, jobs, job, index, message):
     configure(monkeypatch, jobs, job, index)
-    with pytest.raises(cluster.ClusterError, match=message):
-        cluster.read()
+    with pytest.raises(tf_config.ClusterError, match=message):
+        tf_config.read()
 
 
 @pytest.mark.parametrize(
@@ -131,10 +131,10 @@ def test_what_to_change_is_said(monkeypatch, jobs, job, index, message):
 )
 def test_what_is_no_cluster_is_refused(monkeypatch, text):
     monkeypatch.setenv("TF_CONFIG", text)
-    with pytest.raises(cluster.ClusterError, match="must be JSON"):
-        cluster.read()
+    with pytest.raises(tf_config.ClusterError, match="must be JSON"):
+        tf_config.read()
 
 
 def test_workers_of_one_machine_may_all_be_loopback(monkeypatch):
     configure(monkeypatch, {"worker": ["127.0.0.1:1", "localhost:2"]})
-    assert cluster.read().size == 2
+    assert tf_config.read().size == 2

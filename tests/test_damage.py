@@ -25,16 +25,8 @@ from tests.test_registry import publish as publish_version
 from tests.test_soft_targets_build import write_teacher
 from tests.test_soft_targets_extend import CONFIG, SIZE, draw
 from tests.test_sweep_trials import all_of, open_sweep
-from trainer import (
-    attempts,
-    checkpoint,
-    config,
-    main,
-    models,
-    report,
-    soft_targets,
-    stages,
-)
+from trainer import checkpoint, config, main, models, report, soft_targets, stages
+from trainer.cluster import attempts
 from trainer.config import reference
 from trainer.data import begun, file_list, table_contents
 from trainer.registry import pins, versions

@@ -11,7 +11,7 @@ from etils import epath
 
 from tests import runs
 from tests.test_doctor import Findings, quick
-from trainer.cluster import Cluster
+from trainer.cluster.tf_config import Cluster
 from trainer.config import ConfigError
 from trainer.doctor import findings, surroundings
 from trainer.storage import workdir

@@ -8,8 +8,8 @@ import pytest
 
 from tests.conftest import strategy_of
 from trainer import data, evaluate
+from trainer.cluster.termination import StoppedError
 from trainer.devices import distribution
-from trainer.termination import StoppedError
 
 # Two examples of class 0, one of class 1, one of class 2; probabilities are given.
 PROBS = np.array([[0.7, 0.2, 0.1], [0.4, 0.5, 0.1], [0.1, 0.8, 0.1], [0.3, 0.1, 0.6]])

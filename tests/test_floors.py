@@ -49,7 +49,7 @@ FLOOR_OF = {name: i for i, names in enumerate(FLOORS) for name in names}
 SIDEWAYS = {("__main__.py", "main.py")}
 LAUNCH_COMMANDS = ("environment", "kubernetes", "local")
 READS_ENVIRONMENT = {
-    "trainer/cluster.py",
+    "trainer/cluster/tf_config.py",
     "trainer/console.py",  # sets how much TensorFlow tells
     "trainer/devices/distribution.py",
 }

@@ -14,12 +14,13 @@ from etils import epath
 from tests import runs, stores
 from tests.conftest import REPOSITORY
 from tests.test_checkpoint import build
-from trainer import attempts, checkpoint, hold, main
-from trainer.hold import FREE, HeldError, LostError
+from trainer import checkpoint, main
+from trainer.cluster import attempts, hold
+from trainer.cluster.hold import FREE, HeldError, LostError
+from trainer.cluster.termination import Termination
 from trainer.soft_targets import alone
 from trainer.storage import files, lease, locks, workdir
 from trainer.storage.lease import Lease
-from trainer.termination import Termination
 
 SECS = 0.6  # of a lease, in place of 60
 
@@ -29,7 +30,7 @@ import socket, sys, time
 from etils import epath
 name, folder, secs = sys.argv[1:]
 socket.gethostname = lambda: name
-from trainer import hold, termination
+from trainer.cluster import hold, termination
 hold.LEASE_SECS, hold._RENEW_SECS, hold._LOOK_SECS = {SECS}, 0.1, 0.02
 end = termination.Termination(grace_secs=5, watchdog_secs=60)
 holding = hold.held(epath.Path(folder), end, within=hold.FREE)

@@ -3,7 +3,7 @@
 import pytest
 
 from trainer import loop
-from trainer.termination import StoppedError
+from trainer.cluster.termination import StoppedError
 
 
 class Recorder:

@@ -9,9 +9,9 @@ import pytest
 
 from tests.groups import free_ports
 from tests.strangers import Puppet, wait_for
-from trainer import rendezvous
-from trainer.cluster import Cluster, ClusterError
-from trainer.rendezvous import PeerLostError
+from trainer.cluster import rendezvous
+from trainer.cluster.rendezvous import PeerLostError
+from trainer.cluster.tf_config import Cluster, ClusterError
 
 
 @pytest.fixture

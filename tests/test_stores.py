@@ -12,13 +12,14 @@ from etils import epath
 
 from tests import drawn_images, runs, stores
 from tests.test_checkpoint import build, fill, open_in
-from trainer import data, events, hold, main, models
+from trainer import data, events, main, models
 from trainer.checkpoint import (
     CheckpointError,
     Position,
     latest_position,
     steps_of,
 )
+from trainer.cluster import hold
 from trainer.config import DataConfig
 from trainer.storage import files, workdir
 from trainer.storage.lease import Lease

@@ -18,11 +18,11 @@ from tests.groups import free_ports
 from tests.strangers import KINDS, Puppet, connected, heard_of, wait_for
 from tests.test_rendezvous import in_parallel
 from tests.waiting_chiefs import cluster_at
-from trainer import cluster, rendezvous
-from trainer.cluster import ClusterError
-from trainer.rendezvous import PeerLostError, Secret, messages, peers
-from trainer.rendezvous.secret import SecretError
-from trainer.rendezvous.statement import bounded
+from trainer.cluster import rendezvous, tf_config
+from trainer.cluster.rendezvous import PeerLostError, Secret, messages, peers
+from trainer.cluster.rendezvous.secret import SecretError
+from trainer.cluster.rendezvous.statement import bounded
+from trainer.cluster.tf_config import ClusterError
 from trainer.storage import files
 
 HERE = socket.gethostname()
@@ -31,7 +31,7 @@ STATEMENT = {"x": 1}
 
 @pytest.fixture(autouse=True)
 def environment(monkeypatch):
-    monkeypatch.delenv(cluster.TOKEN_FILE, raising=False)
+    monkeypatch.delenv(tf_config.TOKEN_FILE, raising=False)
 
 
 @pytest.fixture
@@ -134,7 +134,7 @@ def test_a_live_worker_keeps_its_place(port, secret, host, told, words):
     def meet_of_three(rank):
         names = ("worker-0", "worker-1", "worker-2")
         places = (f"127.0.0.1:{port}", f"127.0.0.1:{port}1", f"127.0.0.1:{port}2")
-        own = cluster.Cluster(names=names, addresses=places, rank=rank)
+        own = tf_config.Cluster(names=names, addresses=places, rank=rank)
         rendezvous.meet(own, STATEMENT, timeout_secs=20, say=print, secret=secret)
         return 0.0
 
@@ -340,9 +340,9 @@ def test_a_store_keeps_the_secret_too(store):
 
 def test_a_given_file_stands_in_place_of_the_workdir_s(tmp_path, monkeypatch):
     given = tmp_path / "given"
-    monkeypatch.setenv(cluster.TOKEN_FILE, str(given))
+    monkeypatch.setenv(tf_config.TOKEN_FILE, str(given))
     secret = Secret.of(epath.Path(tmp_path / "workdir"))
-    with pytest.raises(files.StorageError, match=rf"{given}.*{cluster.TOKEN_FILE}"):
+    with pytest.raises(files.StorageError, match=rf"{given}.*{tf_config.TOKEN_FILE}"):
         secret.made()
     for text in ("", " \n", "short\n", "x" * 5000):
         given.write_text(text)
@@ -356,10 +356,10 @@ def test_a_given_file_stands_in_place_of_the_workdir_s(tmp_path, monkeypatch):
 def test_a_secret_that_cannot_be_read_is_told_at_once_with_the_variable(tmp_path, port):
     secret = Secret.of(epath.Path(tmp_path))
     (tmp_path / "rendezvous.token").mkdir()  # not even root reads that
-    with pytest.raises(SecretError, match=cluster.TOKEN_FILE):
+    with pytest.raises(SecretError, match=tf_config.TOKEN_FILE):
         secret.read()
     said = []
-    with pytest.raises(PeerLostError, match=f"Is a directory.*{cluster.TOKEN_FILE}"):
+    with pytest.raises(PeerLostError, match=f"Is a directory.*{tf_config.TOKEN_FILE}"):
         meet(port, 1, secret, timeout_secs=-9.5, said=said)
     assert sum(f"{secret.path} cannot be read" in each for each in said[:1]) == 1
     with pytest.raises(files.StorageError, match="Is a directory"):
@@ -379,7 +379,7 @@ def test_the_chief_listens_where_its_workers_are(port, addresses, listens_at):
     if not socket.has_dualstack_ipv6():
         pytest.skip("this machine has no IPv6")
     places = tuple(address.format(port) for address in addresses)
-    own = cluster.Cluster(names=("worker-0", "worker-1"), addresses=places, rank=0)
+    own = tf_config.Cluster(names=("worker-0", "worker-1"), addresses=places, rank=0)
     with peers.listener(own) as listener:
         assert listener.getsockname()[:2] == (listens_at, port)
 

@@ -10,13 +10,13 @@ from etils import epath
 from tests.small_run import RUN
 from tests.test_saved_models import NUM_CLASSES, SIDE, build, network, write
 from trainer import registry
+from trainer.cluster.workers import Workers
 from trainer.config import ConfigError, MlpOptions, TeacherConfig, load
 from trainer.config.identity import differences
 from trainer.stages.named import Models
 from trainer.stages.qualification import judged, measured
 from trainer.storage import model_classes
 from trainer.storage.files import StorageError
-from trainer.workers import Workers
 
 PETS = ["cat", "dog", "emu"]
 

@@ -13,11 +13,11 @@ import pytest
 
 from tests import groups, runs
 from tests.conftest import REPOSITORY
-from trainer.termination import stopped as stopped_by
+from trainer.cluster.termination import stopped as stopped_by
 
 BEGIN = """
 import time
-from trainer.termination import StoppedError, Termination, sigterm_blocked
+from trainer.cluster.termination import StoppedError, Termination, sigterm_blocked
 
 end = Termination(grace_secs={grace}, watchdog_secs={watchdog})
 with sigterm_blocked(), end.listening():

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from tests import groups, runs, strangers, test_data_runs
-from trainer import cluster
+from trainer.cluster import tf_config
 
 LONG = (
     "--set=seeds=[0]",
@@ -286,7 +286,7 @@ def test_workers_must_share_the_workdir(config, tmp_path, monkeypatch, is_given)
     command = runs.command("run", config, workdir, *more)
     if is_given:
         (tmp_path / "secret").write_text("0123456789abcdef")
-        monkeypatch.setenv(cluster.TOKEN_FILE, str(tmp_path / "secret"))
+        monkeypatch.setenv(tf_config.TOKEN_FILE, str(tmp_path / "secret"))
     with groups.Group(tmp_path, 2) as group:
         group.start(0, command)
         group.start(1, command, wrapper=in_place_of(workdir, other))

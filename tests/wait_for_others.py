@@ -9,13 +9,13 @@ import os
 import sys
 import time
 
-from trainer import cluster, rendezvous, termination, workers
+from trainer.cluster import rendezvous, termination, tf_config, workers
 from trainer.config import RuntimeConfig
 from trainer.devices import distribution
 
 
 def main(secs: float) -> None:
-    own = cluster.read()
+    own = tf_config.read()
     rendezvous.meet(own, {}, timeout_secs=60, say=print)
     own.announce()
     with workers.joining(own):

@@ -14,8 +14,8 @@ import sys
 from etils import epath
 
 from tests.strangers import peak_kilobytes
-from trainer import rendezvous
-from trainer.cluster import Cluster, ClusterError
+from trainer.cluster import rendezvous
+from trainer.cluster.tf_config import Cluster, ClusterError
 
 
 def cluster_at(port: int, rank: int) -> Cluster:

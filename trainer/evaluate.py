@@ -14,7 +14,7 @@ import numpy as np
 import tensorflow as tf
 
 from trainer import calibration, data
-from trainer.termination import stopped
+from trainer.cluster.termination import stopped
 
 
 def predictor(

@@ -5,7 +5,7 @@ import math
 import time
 from collections.abc import Callable
 
-from trainer.termination import StoppedError, stopped
+from trainer.cluster.termination import StoppedError, stopped
 
 Metrics = dict[str, float]
 

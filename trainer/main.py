@@ -2,7 +2,9 @@
 
 import traceback
 
-from trainer import attempts, cluster, commands, config, console, termination
+from trainer import commands, config, console
+from trainer.cluster import attempts, termination, tf_config
+from trainer.cluster.rendezvous import PeerLostError
 from trainer.exit_codes import (
     BUDGET_SPENT,
     BUG,
@@ -12,7 +14,6 @@ from trainer.exit_codes import (
     INTERRUPTED,
     UNUSABLE,
 )
-from trainer.rendezvous import PeerLostError
 from trainer.storage import files
 from trainer.verdict import CheckFailedError
 
@@ -41,7 +42,7 @@ def main(argv: list[str]) -> int:
 def _reason(error: Exception) -> tuple[str, int]:
     """What to say of an error, and the exit code; a bug tells its own story."""
     known: tuple[tuple[type[Exception], int], ...] = (
-        (cluster.NothingToDoError, DONE),
+        (tf_config.NothingToDoError, DONE),
         (FloatingPointError, DIVERGED),
         (attempts.BudgetSpentError, BUDGET_SPENT),
         (CheckFailedError, CHECK_FAILED),
@@ -50,7 +51,7 @@ def _reason(error: Exception) -> tuple[str, int]:
         (termination.StoppedError, termination.STOPPED),
         (commands.UsageError, UNUSABLE),
         (config.ConfigError, UNUSABLE),
-        (cluster.ClusterError, UNUSABLE),
+        (tf_config.ClusterError, UNUSABLE),
         (files.StorageError, UNUSABLE),
     )
     for kind, code in known:

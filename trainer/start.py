@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING
 
 from etils import epath
 
-from trainer import attempts, cluster, hold
+from trainer.cluster import attempts, hold, tf_config
+from trainer.cluster.termination import Termination
 from trainer.config import Config
 from trainer.storage import workdir
-from trainer.termination import Termination
 
 if TYPE_CHECKING:
     from trainer.stages import Session
@@ -27,7 +27,7 @@ class Start:
 
     @contextlib.contextmanager
     def session(
-        self, command: str, own: cluster.Cluster | None, *, is_counted: bool = True
+        self, command: str, own: tf_config.Cluster | None, *, is_counted: bool = True
     ) -> Iterator["Session"]:
         """The session of `command`; workers leave it together.
 

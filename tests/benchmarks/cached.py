@@ -18,7 +18,8 @@ from collections.abc import Callable, Sequence
 
 from etils import epath
 
-from trainer import config, stages, termination, workers
+from trainer import config, stages
+from trainer.cluster import termination, workers
 from trainer.config import Config
 from trainer.devices import distribution
 from trainer.stages import learner, soft_targets

@@ -13,7 +13,8 @@ from typing import Any
 
 from etils import epath
 
-from trainer import console, termination
+from trainer import console
+from trainer.cluster import termination
 
 READY, END = "ready", "end"  # names of files
 LOOK_SECS = 0.02

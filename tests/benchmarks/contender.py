@@ -16,7 +16,7 @@ from etils import epath
 from tests.benchmarks import calls
 from tests.benchmarks.specs import Spec
 from tests.benchmarks.workloads import PHOTOGRAPHS, Workload
-from trainer import cluster, termination
+from trainer.cluster import termination, tf_config
 from trainer.storage import workdir
 
 
@@ -28,7 +28,7 @@ def work(argv: list[str]) -> None:
     values(argv)
     spec = Spec(**json.loads(values.spec))
     path = epath.Path(values.workdir)
-    own = cluster.read()
+    own = tf_config.read()
     with _ready(spec, path, own) as ready:
         from tests.benchmarks.ready import peak_bytes
 
@@ -41,7 +41,9 @@ def work(argv: list[str]) -> None:
 
 
 @contextlib.contextmanager
-def _ready(spec: Spec, path: epath.Path, own: cluster.Cluster | None) -> Iterator[Any]:
+def _ready(
+    spec: Spec, path: epath.Path, own: tf_config.Cluster | None
+) -> Iterator[Any]:
     workload = spec.work
     if spec.contender == "ours":
         with _ours(spec, workload, path, own) as ready:
@@ -52,7 +54,7 @@ def _ready(spec: Spec, path: epath.Path, own: cluster.Cluster | None) -> Iterato
 
 @contextlib.contextmanager
 def _ours(
-    spec: Spec, workload: Workload, path: epath.Path, own: cluster.Cluster | None
+    spec: Spec, workload: Workload, path: epath.Path, own: tf_config.Cluster | None
 ) -> Iterator[Any]:
     prepared = pathlib.Path(spec.prepared)
     settings = workload.settings(prepared, precision=spec.precision, more=spec.settings)

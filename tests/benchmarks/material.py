@@ -19,7 +19,8 @@ from tests import drawn_images
 from tests.benchmarks.arrays import INPUTS, LABELS, LOGITS
 from tests.benchmarks.ready import resident_bytes
 from tests.benchmarks.workloads import CACHE, PHOTOGRAPHS, WORKLOADS, Workload
-from trainer import console, stages, termination, workers
+from trainer import console, stages
+from trainer.cluster import termination, workers
 from trainer.devices import distribution
 from trainer.stages import Session
 from trainer.stages.soft_targets import caches

@@ -8,7 +8,8 @@ from absl import flags
 from etils import epath
 
 from tests.benchmarks import calls
-from trainer import cluster, commands, config, termination
+from trainer import commands, config
+from trainer.cluster import termination, tf_config
 from trainer.storage import workdir
 
 
@@ -19,7 +20,7 @@ def work(argv: list[str]) -> None:
     values(argv)
     settings = config.load(values.config, values.set)
     path = epath.Path(values.workdir)
-    own = cluster.read()
+    own = tf_config.read()
     rank = own.rank if own else 0
     if rank == 0:
         workdir.claim(path, settings)

@@ -8,8 +8,9 @@ from collections.abc import Iterator
 import keras
 from tensorflow.python.framework import ops
 
-from trainer import data, hold, registry, stages
+from trainer import data, registry, stages
 from trainer.cells.cell import Cell
+from trainer.cluster import hold
 from trainer.config import ConfigError
 from trainer.stages import Session
 from trainer.storage import workdir

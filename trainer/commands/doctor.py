@@ -1,6 +1,6 @@
 """Examinations before a run."""
 
-from trainer import cluster
+from trainer.cluster import tf_config
 from trainer.commands.command_line import CommandLine
 from trainer.exit_codes import CHECK_FAILED, DONE
 
@@ -9,7 +9,7 @@ def examine(line: CommandLine) -> int:
     """Tells whether the run can be done here."""
     settings = line.settings()
     path = line.workdir()
-    own = cluster.read()
+    own = tf_config.read()
     # Loads TensorFlow.
     from trainer import doctor
 

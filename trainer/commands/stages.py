@@ -4,7 +4,8 @@ import contextlib
 
 from etils import epath
 
-from trainer import cluster, config, hold, start
+from trainer import config, start
+from trainer.cluster import hold, tf_config
 from trainer.commands import study, sweep, watch
 from trainer.commands.command_line import CommandLine
 from trainer.exit_codes import DONE
@@ -29,7 +30,7 @@ def run(names: tuple[str, ...], line: CommandLine) -> int:
     """Runs the stages `names`; of all NAMES those that the config asks for."""
     settings = line.settings()
     path = line.workdir()
-    own = cluster.read()
+    own = tf_config.read()
     is_chief = own is None or own.is_chief
     held = [kind for kind in _REDRAWN if files.is_there(path / f"{kind}.json")]
     if held and "evaluate" in names:
@@ -90,7 +91,7 @@ def _is_for_chief_alone(
 
 
 def _run_session(
-    names: tuple[str, ...], begun: start.Start, own: cluster.Cluster | None
+    names: tuple[str, ...], begun: start.Start, own: tf_config.Cluster | None
 ) -> None:
     is_counted = _trains(names)
     with begun.session(" ".join(names), own, is_counted=is_counted) as session:

@@ -2,7 +2,7 @@
 
 from etils import epath
 
-from trainer import cluster
+from trainer.cluster import tf_config
 from trainer.commands.command_line import CommandLine
 from trainer.exit_codes import DONE
 
@@ -14,7 +14,7 @@ def run(line: CommandLine) -> int:
 
     settings = line.settings()
     path = line.workdir()
-    own = cluster.read()
+    own = tf_config.read()
     cells = study.cells_of(line.flags.config, line.flags.set, settings, path)
     study.run(cells, settings, path, own)
     if own is None or own.is_chief:

@@ -2,7 +2,7 @@
 
 from etils import epath
 
-from trainer import cluster
+from trainer.cluster import tf_config
 from trainer.commands.command_line import CommandLine
 from trainer.exit_codes import DONE
 
@@ -14,7 +14,7 @@ def run(line: CommandLine) -> int:
 
     settings = line.settings()
     path = line.workdir()
-    sweep.refuse_cluster(cluster.read())
+    sweep.refuse_cluster(tf_config.read())
     print(sweep.run(line.flags.config, line.flags.set, settings, path))
     return DONE
 

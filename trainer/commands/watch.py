@@ -2,7 +2,7 @@
 
 from etils import epath
 
-from trainer import cluster
+from trainer.cluster import tf_config
 from trainer.commands.command_line import CommandLine
 from trainer.exit_codes import DONE
 
@@ -14,7 +14,7 @@ def run(line: CommandLine) -> int:
 
     settings = line.settings()
     path = line.workdir()
-    watch.refuse_cluster(cluster.read())
+    watch.refuse_cluster(tf_config.read())
     watch.run(settings, path, is_once=line.flags.once)
     return show(path)
 

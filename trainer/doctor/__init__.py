@@ -4,7 +4,7 @@ import tempfile
 
 from etils import epath
 
-from trainer import cluster
+from trainer.cluster import tf_config
 from trainer.config import Config
 from trainer.doctor import findings, surroundings
 from trainer.doctor.examination import Examination
@@ -12,7 +12,7 @@ from trainer.storage import files, workdir
 
 
 def examine(
-    config: Config, path: epath.Path, own: cluster.Cluster | None, *, measures: bool
+    config: Config, path: epath.Path, own: tf_config.Cluster | None, *, measures: bool
 ) -> tuple[str, ...]:
     """Prints what it finds, one line each; gives the topics of failed checks.
 
@@ -27,7 +27,7 @@ def examine(
         with files.reached(path):
             if workdir.holds_training(path):  # else a run begins without them
                 copy_beginnings(path, scratch)
-        around = surroundings.checks(own, path) if own or cluster.is_in_pod() else ()
+        around = surroundings.checks(own, path) if own or tf_config.is_in_pod() else ()
         num_workers = own.size if own else 1
         examination = Examination(config, path, scratch, num_workers=num_workers)
         return findings.run(examination.checks(around, measures=measures))

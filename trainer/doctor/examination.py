@@ -9,6 +9,7 @@ import keras
 from etils import epath
 
 from trainer import models
+from trainer.cluster.termination import Termination
 from trainer.config import Config, ConfigError, RuntimeConfig
 from trainer.devices import distribution, memory
 from trainer.doctor import disk, machine, ways
@@ -27,7 +28,6 @@ from trainer.stages.soft_targets.plan import Building, costs
 from trainer.stages.student import distillation, online
 from trainer.stages.teacher import head_alone, supervised, take_weights
 from trainer.storage import workdir
-from trainer.termination import Termination
 
 _WRITTEN_BYTES = 2**20  # by the test of the disk
 

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Iterator
 import tensorflow as tf
 
 from trainer import checkpoint, data, loop
-from trainer.cluster import ClusterError
+from trainer.cluster.tf_config import ClusterError
 from trainer.config import ConfigError
 from trainer.devices import memory
 from trainer.storage import files

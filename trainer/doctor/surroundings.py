@@ -13,8 +13,8 @@ from typing import IO
 import tensorflow as tf
 from etils import epath
 
-from trainer import rendezvous
-from trainer.cluster import Cluster, ClusterError
+from trainer.cluster import rendezvous
+from trainer.cluster.tf_config import Cluster, ClusterError
 from trainer.config import ConfigError
 from trainer.devices import memory
 from trainer.doctor.findings import Check

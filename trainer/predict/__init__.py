@@ -7,7 +7,8 @@ from collections.abc import Sequence
 
 from etils import epath
 
-from trainer import cluster, config, termination
+from trainer import config
+from trainer.cluster import termination, tf_config
 from trainer.config import Config, ConfigError, NoRun
 from trainer.storage import files, workdir
 
@@ -29,7 +30,7 @@ def run(
       ConfigError, ReportError: model or output cannot be used.
       CheckFailedError: images could not be read, and are left out.
     """
-    own = cluster.read()
+    own = tf_config.read()
     if own and not own.is_chief:
         return
     file = files.path_of(output, setting="--output") if output else None

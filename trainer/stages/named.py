@@ -6,9 +6,9 @@ from collections.abc import Collection, Sequence
 from etils import epath
 
 from trainer import console, registry
+from trainer.cluster.workers import Workers
 from trainer.config import Config, ConfigError, is_reference
 from trainer.storage import files
-from trainer.workers import Workers
 
 _SHOWN = 5  # names of classes in a message
 

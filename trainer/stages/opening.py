@@ -8,14 +8,15 @@ import tensorflow as tf
 from etils import epath
 
 import trainer
-from trainer import console, rendezvous
-from trainer.cluster import Cluster
+from trainer import console
+from trainer.cluster import rendezvous
+from trainer.cluster.termination import Termination
+from trainer.cluster.tf_config import Cluster
+from trainer.cluster.workers import Workers, joining
 from trainer.config import Config, ConfigError, flatten, resolved
 from trainer.devices import distribution
 from trainer.stages.session import Session
 from trainer.storage import files, workdir
-from trainer.termination import Termination
-from trainer.workers import Workers, joining
 
 # Until a disk that machines share has shown each what another wrote.
 _SHOWN_SECS = 60

@@ -11,6 +11,9 @@ import tensorflow as tf
 from etils import epath
 
 from trainer import data, evaluate, models
+from trainer.cluster.hold import FREE, Hold, is_free
+from trainer.cluster.termination import Termination
+from trainer.cluster.workers import Workers
 from trainer.config import (
     Config,
     ConfigError,
@@ -20,11 +23,8 @@ from trainer.config import (
     TeacherConfig,
 )
 from trainer.devices import distribution
-from trainer.hold import FREE, Hold, is_free
 from trainer.stages.named import Models
 from trainer.storage import workdir
-from trainer.termination import Termination
-from trainer.workers import Workers
 
 
 @dataclasses.dataclass(frozen=True)

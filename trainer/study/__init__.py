@@ -7,8 +7,9 @@ from collections.abc import Sequence
 
 from etils import epath
 
-from trainer import cluster, report, start
+from trainer import report, start
 from trainer.cells import Cell
+from trainer.cluster import tf_config
 from trainer.config import Config
 from trainer.storage import workdir
 from trainer.study import results
@@ -19,7 +20,7 @@ def run(
     cells: Sequence[Cell],
     study: Config,
     path: epath.Path,
-    own: cluster.Cluster | None,
+    own: tf_config.Cluster | None,
 ) -> None:
     """Finishes the cells of `study` in the workdir `path`, and draws its page.
 

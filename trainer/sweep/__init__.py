@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING
 
 from etils import epath
 
-from trainer import cluster, report, start
+from trainer import report, start
 from trainer.cells import Cell, sharing
+from trainer.cluster import tf_config
 from trainer.config import Config, ConfigError, Settings, flatten, load, resolved
 from trainer.storage import files, locks, workdir
 
@@ -96,14 +97,14 @@ def outcome(path: epath.Path) -> str:
     return "\n".join(text)
 
 
-def refuse_cluster(own: cluster.Cluster | None) -> None:
+def refuse_cluster(own: tf_config.Cluster | None) -> None:
     """A trial is trained by one process.
 
     Raises:
       ClusterError: the process is one of several workers.
     """
     if own:
-        raise cluster.ClusterError(
+        raise tf_config.ClusterError(
             "sweep must run outside of a cluster, since a trial is trained by one "
             f"process, got TF_CONFIG with {own.size} workers; start the same command "
             "several times, each without TF_CONFIG: they share the trials"

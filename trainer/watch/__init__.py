@@ -7,7 +7,8 @@ images so far, with the teacher and the soft targets of those before. `running` 
 
 from etils import epath
 
-from trainer import cluster, console, start
+from trainer import console, start
+from trainer.cluster import tf_config
 from trainer.config import Config, ConfigError
 from trainer.storage import files, locks, workdir
 from trainer.watch import batches
@@ -49,14 +50,14 @@ def outcome(path: epath.Path) -> str:
     return batches.render(batches.read(path))
 
 
-def refuse_cluster(own: cluster.Cluster | None) -> None:
+def refuse_cluster(own: tf_config.Cluster | None) -> None:
     """One process watches; it may have many GPUs.
 
     Raises:
       ClusterError: the process is one of several workers.
     """
     if own:
-        raise cluster.ClusterError(
+        raise tf_config.ClusterError(
             "watch must run outside of a cluster, since one process looks for images, "
             f"got TF_CONFIG with {own.size} workers; start it without TF_CONFIG"
         )

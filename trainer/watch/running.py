@@ -7,8 +7,9 @@ from collections.abc import Iterator
 
 from etils import epath
 
-from trainer import attempts, console, data, registry, soft_targets, stages
+from trainer import console, data, registry, soft_targets, stages
 from trainer.cells import Cell, process
+from trainer.cluster import attempts
 from trainer.config import Config, WatchConfig
 from trainer.soft_targets import SoftTargetsError
 from trainer.stages import Session

@@ -5,7 +5,7 @@ import itertools
 import json
 from collections.abc import Mapping
 
-from trainer.cluster import Cluster
+from trainer.cluster.tf_config import Cluster
 
 Statement = Mapping[str, object]  # name by name
 

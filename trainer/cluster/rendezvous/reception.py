@@ -10,12 +10,12 @@ import socket
 import time
 from collections.abc import Mapping
 
-from trainer.cluster import Cluster, ClusterError
-from trainer.rendezvous import peers
-from trainer.rendezvous.guest import Guest
-from trainer.rendezvous.messages import StrangerError
-from trainer.rendezvous.patience import RETRY_SECS, Patience, PeerLostError
-from trainer.rendezvous.statement import Statement, disagreement
+from trainer.cluster.rendezvous import peers
+from trainer.cluster.rendezvous.guest import Guest
+from trainer.cluster.rendezvous.messages import StrangerError
+from trainer.cluster.rendezvous.patience import RETRY_SECS, Patience, PeerLostError
+from trainer.cluster.rendezvous.statement import Statement, disagreement
+from trainer.cluster.tf_config import Cluster, ClusterError
 
 _ASK_SECS = 2.0  # between two questions to a worker whether it is still there
 _MOST_STRANGERS = 256  # at a time

@@ -11,9 +11,9 @@ from collections.abc import Iterator
 
 from etils import epath
 
-from trainer.rendezvous import PeerLostError
+from trainer.cluster.rendezvous import PeerLostError
+from trainer.cluster.termination import InterruptError, StoppedError
 from trainer.storage import files, seal, workdir
-from trainer.termination import InterruptError, StoppedError
 
 _FILE = "attempts.json"
 

@@ -16,10 +16,10 @@ from typing import IO
 from etils import epath
 
 from trainer import console
-from trainer.rendezvous import PeerLostError
+from trainer.cluster.rendezvous import PeerLostError
+from trainer.cluster.termination import PEER_LOST, Termination
 from trainer.storage import files, lease, locks
 from trainer.storage.lease import Found, Lease, TakenError, who
-from trainer.termination import PEER_LOST, Termination
 
 LEASE_SECS = 60.0  # that a holder may be silent for
 _RENEW_SECS = 10.0

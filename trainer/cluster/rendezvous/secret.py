@@ -12,7 +12,7 @@ import stat
 
 from etils import epath
 
-from trainer import cluster
+from trainer.cluster import tf_config
 from trainer.storage import files
 
 FILE = "rendezvous.token"
@@ -44,9 +44,9 @@ class Secret:
         Raises:
           StorageError: the user names one in a store that cannot be reached from here.
         """
-        given = cluster.token_file()
+        given = tf_config.token_file()
         if given:
-            path = files.path_of(given, setting=cluster.TOKEN_FILE)
+            path = files.path_of(given, setting=tf_config.TOKEN_FILE)
             return cls(path, is_given=True)
         return cls(workdir / FILE, is_given=False)
 
@@ -68,7 +68,7 @@ class Secret:
         except files.StorageError as error:
             raise SecretError(
                 f"the secret {error}; or name one that every worker may read in "
-                f"{cluster.TOKEN_FILE}"
+                f"{tf_config.TOKEN_FILE}"
             ) from error
         if not _LEAST_BYTES <= len(found) <= _MOST_BYTES:
             raise SecretError(

@@ -20,10 +20,10 @@ from typing import Any, TypeVar
 import tensorflow as tf
 from tensorflow.python.eager import context
 
-from trainer import rendezvous
-from trainer.cluster import Cluster
-from trainer.rendezvous import PeerLostError
-from trainer.termination import StoppedError, Termination
+from trainer.cluster import rendezvous
+from trainer.cluster.rendezvous import PeerLostError
+from trainer.cluster.termination import StoppedError, Termination
+from trainer.cluster.tf_config import Cluster
 
 # A worker that has not been heard of for so long is lost. Shorter would end healthy
 # runs whose processors are busy; all others notice within twice this time.

@@ -5,8 +5,8 @@ import struct
 import time
 from collections.abc import Mapping
 
-from trainer.rendezvous import messages, peers
-from trainer.rendezvous.statement import Statement
+from trainer.cluster.rendezvous import messages, peers
+from trainer.cluster.rendezvous.statement import Statement
 
 _SILENCE_SECS = 6.0  # after which a worker that does not answer has lost its place
 _WITHOUT_A_TRACE = struct.pack("ii", 1, 0)  # a close by which the port is free at once

@@ -4,12 +4,12 @@ import socket
 import time
 from collections.abc import Iterator, Mapping
 
-from trainer.cluster import Cluster, ClusterError
-from trainer.rendezvous import messages, peers
-from trainer.rendezvous.messages import StrangerError
-from trainer.rendezvous.patience import RETRY_SECS, Patience, PeerLostError
-from trainer.rendezvous.secret import AbsentError, Secret, SecretError
-from trainer.rendezvous.statement import Statement
+from trainer.cluster.rendezvous import messages, peers
+from trainer.cluster.rendezvous.messages import StrangerError
+from trainer.cluster.rendezvous.patience import RETRY_SECS, Patience, PeerLostError
+from trainer.cluster.rendezvous.secret import AbsentError, Secret, SecretError
+from trainer.cluster.rendezvous.statement import Statement
+from trainer.cluster.tf_config import Cluster, ClusterError
 
 _READ_AGAIN_SECS = 1.0
 _SEE = "the workers may see different workdirs"

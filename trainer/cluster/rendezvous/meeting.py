@@ -2,13 +2,13 @@
 
 from collections.abc import Callable
 
-from trainer.cluster import Cluster
-from trainer.rendezvous import peers
-from trainer.rendezvous.arrival import Arrival
-from trainer.rendezvous.patience import Patience
-from trainer.rendezvous.reception import Reception
-from trainer.rendezvous.secret import Secret
-from trainer.rendezvous.statement import Statement, bounded
+from trainer.cluster.rendezvous import peers
+from trainer.cluster.rendezvous.arrival import Arrival
+from trainer.cluster.rendezvous.patience import Patience
+from trainer.cluster.rendezvous.reception import Reception
+from trainer.cluster.rendezvous.secret import Secret
+from trainer.cluster.rendezvous.statement import Statement, bounded
+from trainer.cluster.tf_config import Cluster
 
 REPORT_EVERY_SECS = 30.0
 

@@ -4,7 +4,7 @@ import concurrent.futures
 import errno
 import socket
 
-from trainer.cluster import Cluster
+from trainer.cluster.tf_config import Cluster
 
 ANSWER_SECS = 10.0  # for a peer that is there to take a message, or to hang up
 

@@ -8,9 +8,9 @@ talk over TCP at the chief's address in TF_CONFIG, which TensorFlow takes over
 afterwards. Importing this loads no TensorFlow.
 """
 
-from trainer.rendezvous.meeting import meet
-from trainer.rendezvous.patience import PeerLostError
-from trainer.rendezvous.peers import absent
-from trainer.rendezvous.secret import Secret
+from trainer.cluster.rendezvous.meeting import meet
+from trainer.cluster.rendezvous.patience import PeerLostError
+from trainer.cluster.rendezvous.peers import absent
+from trainer.cluster.rendezvous.secret import Secret
 
 __all__ = ["PeerLostError", "Secret", "absent", "meet"]

@@ -1,0 +1,1 @@
+"""Processes of one cluster: how they meet, work together and end."""
