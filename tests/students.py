@@ -6,7 +6,7 @@ import keras
 import numpy as np
 
 from tests.conftest import numpy_of, strategy_of
-from trainer import core, data, models, optimizers, soft_targets, step
+from trainer import data, models, optimizers, soft_targets
 from trainer.config import (
     AdamOptions,
     MlpOptions,
@@ -14,6 +14,7 @@ from trainer.config import (
     TrainConfig,
 )
 from trainer.devices import distribution
+from trainer.train import core, step
 
 IMAGE_SHAPE = (6, 6, 1)
 NUM_CLASSES = 5

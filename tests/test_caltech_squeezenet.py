@@ -13,7 +13,7 @@ from tests import drawn_images, runs
 from tests.conftest import REPOSITORY
 from trainer import main, models
 from trainer.config import ApplicationOptions
-from trainer.events import read_metrics
+from trainer.train.events import read_metrics
 
 CONFIG = REPOSITORY / "configs" / "caltech_squeezenet.toml"
 SIDE = 71  # the smallest that Xception takes

@@ -8,7 +8,9 @@ import pytest
 
 from tests.conftest import strategy_of
 from trainer import optimizers
-from trainer.checkpoint import (
+from trainer.config import TrainConfig
+from trainer.storage.files import StorageError
+from trainer.train.checkpoint import (
     CheckpointError,
     Checkpoints,
     Position,
@@ -16,8 +18,6 @@ from trainer.checkpoint import (
     newest_whole,
     steps_of,
 )
-from trainer.config import TrainConfig
-from trainer.storage.files import StorageError
 
 
 def build(units: int = 4, *, num_replicas: int = 1):

@@ -6,7 +6,7 @@ import pytest
 
 from tests import drawn_images, runs
 from trainer import main
-from trainer.events import read_metrics
+from trainer.train.events import read_metrics
 
 # Minutes alone, and more beside the tests of another process.
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(1000)]

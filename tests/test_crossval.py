@@ -18,10 +18,10 @@ from tests.conftest import strategy_of
 from tests.test_report import write_workdir
 from trainer import config, data, models, report, stages
 from trainer.config import ConfigError, differences, resolved
-from trainer.events import read_metrics
 from trainer.report import crossval as tables
 from trainer.stages import training
 from trainer.stages.crossval import folds_of
+from trainer.train.events import read_metrics
 
 FIRST, LAST = 1000, 1060  # of the ids that students may learn from
 FEW = (

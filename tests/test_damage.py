@@ -25,7 +25,7 @@ from tests.test_registry import publish as publish_version
 from tests.test_soft_targets_build import write_teacher
 from tests.test_soft_targets_extend import CONFIG, SIZE, draw
 from tests.test_sweep_trials import all_of, open_sweep
-from trainer import checkpoint, config, main, models, report, soft_targets, stages
+from trainer import config, main, models, report, soft_targets, stages
 from trainer.cluster import attempts
 from trainer.config import reference
 from trainer.data import begun, file_list, table_contents
@@ -35,6 +35,7 @@ from trainer.stages import given
 from trainer.stages.soft_targets import caches
 from trainer.storage import files, model_classes, seal, workdir
 from trainer.storage.workdir import FINISHED, METRICS, PREDICTIONS
+from trainer.train import checkpoint
 from trainer.watch import batches
 
 NUM_PLACES = 15  # in each kind

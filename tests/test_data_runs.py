@@ -12,10 +12,10 @@ from tests import drawn_images, groups, runs
 from tests.conftest import strategy_of
 from trainer import main, stages
 from trainer.config import load
-from trainer.events import read_metrics
 from trainer.stages.baseline import alone
 from trainer.stages.student import distillation, online
 from trainer.storage import seal
+from trainer.train.events import read_metrics
 
 TRAININGS = """
 [teacher]

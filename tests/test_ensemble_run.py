@@ -9,11 +9,12 @@ from etils import epath
 
 from tests import runs
 from tests.conftest import strategy_of
-from trainer import events, main, report, stages
+from trainer import main, report, stages
 from trainer.config import reader
 from trainer.report import inputs
 from trainer.stages.student import distillation, online
 from trainer.storage.workdir import kept
+from trainer.train import events
 
 
 def softmax(logits):
@@ -123,7 +124,7 @@ def test_the_student_is_taught_by_the_average_at_the_temperature(session, monkey
     def record(model, signal, **settings):
         seen.update(settings, signal=signal)
 
-    monkeypatch.setattr("trainer.core.distillation", record)
+    monkeypatch.setattr("trainer.train.core.distillation", record)
     student = session.build("student", 0)
     distillation(session, student, online(session, session.teachers), 0)
     rows = session.validation.read(np.arange(8))

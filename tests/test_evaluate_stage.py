@@ -11,10 +11,11 @@ from etils import epath
 
 from tests import runs
 from tests.conftest import strategy_of
-from trainer import checkpoint, main, report
+from trainer import main, report
 from trainer.config import ConfigError, reader
 from trainer.stages import outcomes
 from trainer.storage import workdir
+from trainer.train import checkpoint
 
 SETTINGS = (
     "seeds=[1]",

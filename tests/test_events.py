@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from trainer import events
+from trainer.train import events
 
 
 def test_each_write_is_one_line_of_json(tmp_path):

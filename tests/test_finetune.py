@@ -12,8 +12,8 @@ from etils import epath
 from tests import runs
 from trainer import main, models, stages
 from trainer.config import MlpOptions, reader
-from trainer.events import read_metrics
 from trainer.storage.workdir import kept
+from trainer.train.events import read_metrics
 
 SECTION = """
 [finetune]

@@ -12,7 +12,7 @@ import pytest
 
 from tests import runs
 from tests.conftest import REPOSITORY
-from trainer.events import read_metrics
+from trainer.train.events import read_metrics
 
 GOLDEN = REPOSITORY / "tests" / "golden" / "losses.json"
 

@@ -14,13 +14,14 @@ from etils import epath
 from tests import runs, stores
 from tests.conftest import REPOSITORY
 from tests.test_checkpoint import build
-from trainer import checkpoint, main
+from trainer import main
 from trainer.cluster import attempts, hold
 from trainer.cluster.hold import FREE, HeldError, LostError
 from trainer.cluster.termination import Termination
 from trainer.soft_targets import alone
 from trainer.storage import files, lease, locks, workdir
 from trainer.storage.lease import Lease
+from trainer.train import checkpoint
 
 SECS = 0.6  # of a lease, in place of 60
 

@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 
 from tests import runs
-from trainer.events import read_metrics
 from trainer.storage import seal
+from trainer.train.events import read_metrics
 
 pytestmark = pytest.mark.slow
 

@@ -2,8 +2,8 @@
 
 import pytest
 
-from trainer import loop
 from trainer.cluster.termination import StoppedError
+from trainer.train import loop
 
 
 class Recorder:

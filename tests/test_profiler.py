@@ -6,8 +6,9 @@ import pytest
 import tensorflow as tf
 
 from tests import runs
-from trainer import config, loop, main, profiler
+from trainer import config, main
 from trainer.storage import files
+from trainer.train import loop, profiler
 
 
 def profiles(folder: pathlib.Path) -> list[pathlib.Path]:

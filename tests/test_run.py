@@ -12,7 +12,7 @@ from tests import runs
 from tests.conftest import numpy_of, strategy_of
 from trainer import main, models, stages
 from trainer.config import CnnOptions, reader
-from trainer.events import read_metrics
+from trainer.train.events import read_metrics
 
 
 @pytest.fixture(scope="module")

@@ -19,8 +19,8 @@ from tests.cached_runs import (
     taught,
 )
 from trainer import data, stages
-from trainer.events import read_metrics
 from trainer.stages.baseline import alone
+from trainer.train.events import read_metrics
 
 
 @pytest.fixture(scope="module")

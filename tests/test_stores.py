@@ -12,17 +12,18 @@ from etils import epath
 
 from tests import drawn_images, runs, stores
 from tests.test_checkpoint import build, fill, open_in
-from trainer import data, events, main, models
-from trainer.checkpoint import (
+from trainer import data, main, models
+from trainer.cluster import hold
+from trainer.config import DataConfig
+from trainer.storage import files, workdir
+from trainer.storage.lease import Lease
+from trainer.train import events
+from trainer.train.checkpoint import (
     CheckpointError,
     Position,
     latest_position,
     steps_of,
 )
-from trainer.cluster import hold
-from trainer.config import DataConfig
-from trainer.storage import files, workdir
-from trainer.storage.lease import Lease
 
 
 def test_a_path_in_a_store_is_printed_as_the_user_writes_it():

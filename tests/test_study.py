@@ -10,8 +10,8 @@ import pytest
 
 from tests import groups, runs
 from trainer import main
-from trainer.events import read_metrics
 from trainer.storage import seal
+from trainer.train.events import read_metrics
 
 pytestmark = pytest.mark.slow
 

@@ -14,7 +14,7 @@ import pytest
 from tests import runs, test_study
 from tests.conftest import REPOSITORY
 from trainer import main
-from trainer.events import read_metrics
+from trainer.train.events import read_metrics
 
 pytestmark = pytest.mark.slow
 

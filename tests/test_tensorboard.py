@@ -13,9 +13,10 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 from tests import runs
 from tests.conftest import REPOSITORY, strategy_of
 from tests.test_report import write_workdir
-from trainer import config, main, stages, tensorboard
-from trainer.events import MetricsFile, read_metrics
+from trainer import config, main, stages
 from trainer.storage import files
+from trainer.train import tensorboard
+from trainer.train.events import MetricsFile, read_metrics
 
 
 def shown(folder: pathlib.Path) -> EventAccumulator:

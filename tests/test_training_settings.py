@@ -6,8 +6,8 @@ import pytest
 from tests import runs
 from trainer import main, models
 from trainer.config import CnnOptions
-from trainer.events import read_metrics
 from trainer.storage.workdir import METRICS
+from trainer.train.events import read_metrics
 
 ONE_SEED = "--set=seeds=[0]"
 SHORT_TEACHER = (

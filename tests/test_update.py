@@ -22,8 +22,8 @@ from tests.students import (
     build_mlp,
     examples,
 )
-from trainer import core
 from trainer.config import MlpOptions, SgdOptions, TrainConfig
+from trainer.train import core
 
 RATE = 0.1
 PLAIN = TrainConfig(

@@ -68,8 +68,9 @@ def _unusable_input(error: Exception) -> str:
     # They are loaded when such an error is raised.
     import tensorflow as tf
 
-    from trainer import checkpoint, data, report
+    from trainer import data, report
     from trainer.devices import memory
+    from trainer.train import checkpoint
 
     if isinstance(error, tf.errors.ResourceExhaustedError):
         return memory.OUT_OF_MEMORY

@@ -79,7 +79,7 @@ def reading(session: Session, workload: Workload, *, turn_secs: float) -> Ready:
 def _num_exchanged(learning: learner.Learner, training: Training) -> int:
     """Floats of a step's all-reduce."""
     exchanged = [*training.model.trainable_variables, *learning.update.moving]
-    # As in trainer/step.py metrics, examples and the wish to stop go along.
+    # As in trainer/train/step.py metrics, examples and the wish to stop go along.
     more = len(learning.compiled.core.metrics) + 2
     return sum(math.prod(variable.shape) for variable in exchanged) + more
 

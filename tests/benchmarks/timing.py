@@ -71,7 +71,7 @@ def steps(session: Session) -> Timer:
     facts = {
         "first_step_at": first_step_at,
         "global_batch_size": training.section.global_batch_size,
-        # As in trainer/step.py metrics, examples and the wish to stop go along.
+        # As in trainer/train/step.py metrics, examples and the wish to stop go along.
         "floats": sum(math.prod(variable.shape) for variable in exchanged)
         + len(learning.compiled.core.metrics)
         + 2,

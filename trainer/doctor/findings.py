@@ -6,11 +6,12 @@ from collections.abc import Callable, Iterable, Iterator
 
 import tensorflow as tf
 
-from trainer import checkpoint, data, loop
+from trainer import data
 from trainer.cluster.tf_config import ClusterError
 from trainer.config import ConfigError
 from trainer.devices import memory
 from trainer.storage import files
+from trainer.train import checkpoint, loop
 
 # What a run would end with, and not by a fault of this program.
 _FAILURES = (

@@ -12,9 +12,10 @@ from typing import IO, Any
 import numpy as np
 from etils import epath
 
-from trainer import console, events
+from trainer import console
 from trainer.storage import files, folders, json_text, seal
 from trainer.storage.workdir import CONFIG, METRICS, PREDICTIONS, RESULTS
+from trainer.train import events
 
 NUMBERS = ("examples", "errors", "accuracy", "nll", "ece")  # in every set of metrics
 

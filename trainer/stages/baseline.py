@@ -4,11 +4,12 @@ import dataclasses
 
 import keras
 
-from trainer import core, optimizers
+from trainer import optimizers
 from trainer.stages import training
 from trainer.stages.learner import Training
 from trainer.stages.session import Session
 from trainer.stages.soft_targets import caches
+from trainer.train import core
 
 
 def baseline(session: Session) -> None:

@@ -8,13 +8,14 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from trainer import data, events, inference_times
+from trainer import data, inference_times
 from trainer.stages import predictions, suspicions
 from trainer.stages.entries import Metrics, entry, gain
 from trainer.stages.outcomes import outcomes
 from trainer.stages.qualification import qualifications
 from trainer.stages.session import Session
 from trainer.storage import files, folders, seal, workdir
+from trainer.train import events
 
 
 def evaluate(session: Session) -> None:

@@ -4,13 +4,14 @@ import functools
 
 import keras
 
-from trainer import core, data
+from trainer import data
 from trainer.config import ConfigError
 from trainer.stages import training
 from trainer.stages.learner import Training
 from trainer.stages.session import Session
 from trainer.stages.student import judge
 from trainer.storage.workdir import FINISHED
+from trainer.train import core
 
 
 def finetune(session: Session) -> None:

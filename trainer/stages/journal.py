@@ -6,18 +6,18 @@ from collections.abc import Callable, Iterator
 
 from etils import epath
 
-from trainer import loop, tensorboard
-from trainer.checkpoint import Position
-from trainer.events import MetricsFile, Progress
 from trainer.stages.learner import Learner, Training
 from trainer.stages.selection import Selection
 from trainer.stages.session import Session
 from trainer.storage.workdir import METRICS, TENSORBOARD
+from trainer.train import loop, tensorboard
+from trainer.train.checkpoint import Position
+from trainer.train.events import MetricsFile, Progress
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Journal:
-    """What is done to leave it; see trainer.loop.Actions."""
+    """What is done to leave it; see trainer.train.loop.Actions."""
 
     advance: Callable[[int], None]
     write: Callable[[int, loop.Metrics], None]

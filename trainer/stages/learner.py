@@ -9,14 +9,15 @@ import keras
 import numpy as np
 from etils import epath
 
-from trainer import console, core, data, optimizers, step
-from trainer.checkpoint import Checkpoints, Position, newest_whole
+from trainer import console, data, optimizers
 from trainer.config import DataConfig, TrainConfig, is_earlier_name, run_name
 from trainer.devices import distribution
 from trainer.stages import given
 from trainer.stages.saving import check_saving
 from trainer.stages.session import Session
 from trainer.storage.workdir import CHECKPOINTS
+from trainer.train import core, step
+from trainer.train.checkpoint import Checkpoints, Position, newest_whole
 
 # Is told of the evaluation after a step, once it is written; may end the training.
 Follow = Callable[[int, dict[str, float]], None]

@@ -7,10 +7,11 @@ from collections.abc import Iterator
 import numpy as np
 from etils import epath
 
-from trainer import checkpoint, class_bias, console, data, events, models
+from trainer import class_bias, console, data, models
 from trainer.config import EnsembleConfig
 from trainer.stages.session import Session
 from trainer.storage.workdir import CHECKPOINTS, FINISHED, LAST, METRICS
+from trainer.train import checkpoint, events
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

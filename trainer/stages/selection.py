@@ -2,8 +2,8 @@
 
 import dataclasses
 
-from trainer.checkpoint import Position
-from trainer.loop import Place
+from trainer.train.checkpoint import Position
+from trainer.train.loop import Place
 
 
 class Selection:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 import keras
 import numpy as np
 
-from trainer import core, data, evaluate, soft_targets
+from trainer import data, evaluate, soft_targets
 from trainer.config import EnsembleConfig
 from trainer.stages import training
 from trainer.stages.check import check_pairs
@@ -15,6 +15,7 @@ from trainer.stages.learner import Follow, Training
 from trainer.stages.qualification import qualify
 from trainer.stages.session import Session
 from trainer.stages.soft_targets import caches
+from trainer.train import core
 
 
 def student(session: Session, *, follow: Follow = lambda step, metrics: None) -> None:

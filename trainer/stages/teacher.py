@@ -2,7 +2,7 @@
 
 import keras
 
-from trainer import core, data, models
+from trainer import data, models
 from trainer.config import TrainConfig
 from trainer.stages import given, training
 from trainer.stages.learner import Training
@@ -10,6 +10,7 @@ from trainer.stages.qualification import qualify
 from trainer.stages.saving import check_saving
 from trainer.stages.session import Session
 from trainer.storage.workdir import FINISHED, LAST
+from trainer.train import core
 
 
 def teacher(session: Session) -> None:

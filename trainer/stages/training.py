@@ -6,8 +6,7 @@ import keras
 import numpy as np
 from etils import epath
 
-from trainer import data, loop, profiler
-from trainer.checkpoint import latest_position
+from trainer import data
 from trainer.config import RuntimeConfig
 from trainer.stages.journal import journal
 from trainer.stages.learner import Follow, Learner, Training, start
@@ -15,6 +14,8 @@ from trainer.stages.selection import Selection
 from trainer.stages.session import Session
 from trainer.storage import files, model_classes
 from trainer.storage.workdir import CHECKPOINTS, FINISHED, LAST, PROFILE
+from trainer.train import loop, profiler
+from trainer.train.checkpoint import latest_position
 
 
 def is_finished(session: Session, folder: epath.Path) -> bool:

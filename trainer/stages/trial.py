@@ -8,11 +8,11 @@ from collections.abc import Mapping, Sequence
 import keras
 import tensorflow as tf
 
-from trainer import loop
 from trainer.devices import memory
 from trainer.stages import learner as learners
 from trainer.stages.learner import Training
 from trainer.stages.session import Session
+from trainer.train import loop
 
 _NUM_LOOPS = 5
 _LOOP_SECS = 0.5  # of as many steps as fit, one at least

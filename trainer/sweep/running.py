@@ -10,15 +10,15 @@ from optuna.trial import TrialState
 
 from trainer import console, optimizers, report, stages
 from trainer.cells import Cell, process
-from trainer.checkpoint import latest_position, newest_whole
 from trainer.cluster.termination import StoppedError
 from trainer.config import ConfigError, label_of
-from trainer.events import read_metrics
 from trainer.stages import Session
 from trainer.stages.outcomes import steps
 from trainer.storage import files, locks, workdir
 from trainer.sweep import results, trials
 from trainer.sweep.trials import Claim, Sweep
+from trainer.train.checkpoint import latest_position, newest_whole
+from trainer.train.events import read_metrics
 
 _SHARED = "sharing.lock"  # of what all trials have from the teacher
 

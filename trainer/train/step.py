@@ -19,10 +19,16 @@ import tensorflow as tf
 
 from trainer import data, vector
 from trainer.config import ConfigError
-from trainer.core import LABELED, Core
 from trainer.data import Batch, Batches
-from trainer.execution import Compiled, Repeat, Take, repeated, repeated_in_programs
 from trainer.optimizers import Schedule, Update
+from trainer.train.core import LABELED, Core
+from trainer.train.execution import (
+    Compiled,
+    Repeat,
+    Take,
+    repeated,
+    repeated_in_programs,
+)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -1,0 +1,1 @@
+"""Training: the step on every replica, its loop, checkpoints and events."""
