@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from trainer import calibration
+from trainer.evaluation import calibration
 
 
 def test_bins_of_a_reliability_diagram_by_hand():

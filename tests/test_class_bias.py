@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from trainer import class_bias
+from trainer.evaluation import class_bias
 
 
 def errors(logits, labels, bias, classes):

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from trainer import evaluate, losses, soft_targets
+from trainer import losses, soft_targets
+from trainer.evaluation import evaluate
 from trainer.losses import SoftTargets
 
 NUM_EXAMPLES, NUM_CLASSES = 5, 9

@@ -7,9 +7,10 @@ import numpy as np
 import pytest
 
 from tests.conftest import strategy_of
-from trainer import data, evaluate
+from trainer import data
 from trainer.cluster.termination import StoppedError
 from trainer.devices import distribution
+from trainer.evaluation import evaluate
 
 # Two examples of class 0, one of class 1, one of class 2; probabilities are given.
 PROBS = np.array([[0.7, 0.2, 0.1], [0.4, 0.5, 0.1], [0.1, 0.8, 0.1], [0.3, 0.1, 0.6]])

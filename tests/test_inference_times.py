@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from trainer import data, inference_times
+from trainer import data
+from trainer.evaluation import inference_times
 
 
 def network(*sizes: int) -> keras.Model:

@@ -10,9 +10,10 @@ import tensorflow as tf
 from tests import drawn_images
 from tests.conftest import strategy_of
 from tests.students import SGD, Run
-from trainer import data, evaluate
+from trainer import data
 from trainer.config import DataConfig, MlpOptions
 from trainer.devices import distribution
+from trainer.evaluation import evaluate
 
 SIZE = 6
 

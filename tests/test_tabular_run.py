@@ -8,7 +8,7 @@ import pytest
 from tests import runs
 from tests.conftest import REPOSITORY
 from trainer import main
-from trainer.calibration import wilson_interval
+from trainer.evaluation.calibration import wilson_interval
 
 CONFIG = REPOSITORY / "configs" / "tabular_mlp.toml"
 BUNDLED = REPOSITORY / "configs" / "data" / "magic_gamma.npz"

@@ -10,7 +10,7 @@ import tensorflow as tf
 import tqdm
 from etils import epath
 
-from trainer import console, evaluate
+from trainer import console
 from trainer.config import (
     Config,
     ConfigError,
@@ -20,6 +20,7 @@ from trainer.config import (
     background_name,
 )
 from trainer.devices import distribution
+from trainer.evaluation import evaluate
 from trainer.predict import answers, images, network, paths
 from trainer.storage import files
 from trainer.verdict import CheckFailedError

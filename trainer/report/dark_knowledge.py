@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from trainer.calibration import softmax
+from trainer.evaluation.calibration import softmax
 from trainer.report.figures import FAINT, INK, PALETTE, Figure, plain
 
 TEMPERATURES = (1.0, 2.0, 4.0, 8.0, 20.0)

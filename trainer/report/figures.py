@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from trainer.calibration import (
+from trainer.evaluation.calibration import (
     ReliabilityBins,
     reliability_bins,
     wilson_interval,

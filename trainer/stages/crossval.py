@@ -12,8 +12,9 @@ import numpy as np
 import tensorflow as tf
 from etils import epath
 
-from trainer import data, evaluate, noise
+from trainer import data, noise
 from trainer.config import ConfigError
+from trainer.evaluation import evaluate
 from trainer.report import crossval as tables
 from trainer.stages import soft_targets, training
 from trainer.stages.check import check, check_training

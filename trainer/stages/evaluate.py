@@ -8,7 +8,8 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from trainer import data, inference_times
+from trainer import data
+from trainer.evaluation import inference_times
 from trainer.stages import predictions, suspicions
 from trainer.stages.entries import Metrics, entry, gain
 from trainer.stages.outcomes import outcomes

@@ -7,8 +7,9 @@ from collections.abc import Iterator
 import numpy as np
 from etils import epath
 
-from trainer import class_bias, console, data, models
+from trainer import console, data, models
 from trainer.config import EnsembleConfig
+from trainer.evaluation import class_bias
 from trainer.stages.session import Session
 from trainer.storage.workdir import CHECKPOINTS, FINISHED, LAST, METRICS
 from trainer.train import checkpoint, events

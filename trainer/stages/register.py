@@ -13,17 +13,9 @@ import tensorflow as tf
 from etils import epath
 
 import trainer
-from trainer import (
-    console,
-    data,
-    evaluate,
-    export,
-    inference_times,
-    models,
-    registry,
-    report,
-)
+from trainer import console, data, export, models, registry, report
 from trainer.config import ConfigError, SavedOptions, check_name, recorded
+from trainer.evaluation import evaluate, inference_times
 from trainer.registry import Card
 from trainer.stages.chosen import Chosen, chosen
 from trainer.stages.session import Session

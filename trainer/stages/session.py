@@ -10,7 +10,7 @@ import numpy as np
 import tensorflow as tf
 from etils import epath
 
-from trainer import data, evaluate, models
+from trainer import data, models
 from trainer.cluster.hold import FREE, Hold, is_free
 from trainer.cluster.termination import Termination
 from trainer.cluster.workers import Workers
@@ -23,6 +23,7 @@ from trainer.config import (
     TeacherConfig,
 )
 from trainer.devices import distribution
+from trainer.evaluation import evaluate
 from trainer.stages.named import Models
 from trainer.storage import workdir
 

@@ -7,8 +7,9 @@ from collections.abc import Callable, Sequence
 import keras
 import numpy as np
 
-from trainer import data, evaluate, soft_targets
+from trainer import data, soft_targets
 from trainer.config import EnsembleConfig
+from trainer.evaluation import evaluate
 from trainer.stages import training
 from trainer.stages.check import check_pairs
 from trainer.stages.learner import Follow, Training

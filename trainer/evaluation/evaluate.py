@@ -13,8 +13,9 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from trainer import calibration, data
+from trainer import data
 from trainer.cluster.termination import stopped
+from trainer.evaluation import calibration
 
 
 def predictor(

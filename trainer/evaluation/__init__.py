@@ -1,0 +1,1 @@
+"""Evaluation: exact metrics of a split, calibration, class bias, inference times."""
