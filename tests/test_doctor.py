@@ -468,7 +468,9 @@ def test_weights_that_are_not_there_fail(diverging):
 
 
 def test_gpus_that_only_the_driver_sees_get_hints(config, tmp_path, monkeypatch):
-    monkeypatch.setattr("trainer.hardware._driver_sizes", lambda: [80_000_000_000])
+    monkeypatch.setattr(
+        "trainer.doctor.hardware._driver_sizes", lambda: [80_000_000_000]
+    )
     _, findings = quick(config, tmp_path / "workdir")
     assert findings.with_mark("FAILED") == {"dataset", "result"}
     assert "driver shows 1 GPUs to this process" in findings.text("GPU hints")

@@ -6,7 +6,7 @@ import subprocess
 
 import pytest
 
-from trainer import hardware
+from trainer.doctor import hardware
 
 # Two GPUs, the second with 80 GB, behind the names that NVIDIA's driver exports.
 FAKE_DRIVER = """

@@ -10,8 +10,8 @@ import tensorflow as tf
 from tests.students import BATCH, IMAGE_SHAPE, NUM_CLASSES, SEED, SGD, Run, examples
 from trainer import losses, noise
 from trainer.config import ConfigError, TrainConfig
+from trainer.data.mixup import mixed
 from trainer.devices import distribution
-from trainer.mixup import mixed
 from trainer.train import core
 
 STEP = 7

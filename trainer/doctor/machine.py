@@ -4,9 +4,9 @@ from collections.abc import Iterator
 
 import tensorflow as tf
 
-from trainer import hardware
 from trainer.config import RuntimeConfig
 from trainer.devices import distribution
+from trainer.doctor import hardware
 from trainer.stages.session import Session
 
 

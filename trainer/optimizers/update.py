@@ -5,8 +5,8 @@ import contextlib
 import keras
 import tensorflow as tf
 
-from trainer import vector
 from trainer.config import TrainConfig
+from trainer.optimizers import vector
 from trainer.optimizers.averages import Averages
 from trainer.optimizers.loss_scale import LossScale
 from trainer.optimizers.rules import optimizer

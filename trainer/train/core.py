@@ -11,7 +11,7 @@ import tensorflow as tf
 
 from trainer import losses, models, noise
 from trainer.data import Batch
-from trainer.mixup import mixed
+from trainer.data.mixup import mixed
 
 LABELED = "labeled"
 

@@ -17,10 +17,10 @@ from collections.abc import Callable
 import keras
 import tensorflow as tf
 
-from trainer import data, vector
+from trainer import data
 from trainer.config import ConfigError
 from trainer.data import Batch, Batches
-from trainer.optimizers import Schedule, Update
+from trainer.optimizers import Schedule, Update, vector
 from trainer.train.core import LABELED, Core
 from trainer.train.execution import (
     Compiled,
