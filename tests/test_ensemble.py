@@ -5,7 +5,7 @@ import pytest
 import tensorflow as tf
 
 from trainer import losses, soft_targets
-from trainer.evaluation import evaluate
+from trainer.evaluation import metrics
 from trainer.losses import SoftTargets
 
 NUM_EXAMPLES, NUM_CLASSES = 5, 9
@@ -185,6 +185,6 @@ def test_the_soft_loss_compiled_by_xla_is_that_of_the_average(logits, k):
 
 def test_logits_of_a_split_give_the_average_at_t_1(logits):
     members = logits.astype(np.float32)
-    joint = evaluate.ensemble_logits(members, weights=WEIGHTS)
+    joint = metrics.ensemble_logits(members, weights=WEIGHTS)
     assert joint.dtype == np.float32
     np.testing.assert_allclose(np.exp(joint), average(members, WEIGHTS, 1.0), rtol=1e-5)

@@ -176,7 +176,7 @@ def test_sources_are_found():
 @pytest.mark.parametrize(
     ("path", "line", "broken"),
     [
-        ("trainer/train/loop.py", "import trainer.evaluation.evaluate", False),
+        ("trainer/train/loop.py", "import trainer.evaluation.metrics", False),
         ("trainer/losses/soft.py", "from . import hard", False),
         ("trainer/__main__.py", "from trainer import main", False),
         ("trainer/train/step.py", "import os, trainer.train.loop", True),
@@ -185,7 +185,7 @@ def test_sources_are_found():
         ("trainer/train/step.py", "from .loop import g", True),
         ("trainer/losses/soft.py", "from .. import step", True),
         ("trainer/losses/soft.py", "from trainer.models import cnn", True),
-        ("trainer/evaluation/evaluate.py", "import trainer.train.step", True),
+        ("trainer/evaluation/metrics.py", "import trainer.train.step", True),
         ("trainer/new.py", "", True),
         ("trainer/new/part.py", "", True),
         ("trainer/storage/files.py", "from trainer import __version__", True),

@@ -20,7 +20,7 @@ from tests import drawn_images, runs
 from tests.conftest import REPOSITORY
 from tests.test_registry import card
 from trainer import config, main, models, registry
-from trainer.evaluation.evaluate import probabilities
+from trainer.evaluation.metrics import probabilities
 from trainer.predict import answers
 
 CONFIG = """

@@ -13,7 +13,7 @@ from tests.students import SGD, Run
 from trainer import data
 from trainer.config import DataConfig, MlpOptions
 from trainer.devices import distribution
-from trainer.evaluation import evaluate
+from trainer.evaluation.predictor import predictor
 
 SIZE = 6
 
@@ -70,7 +70,7 @@ def test_evaluation_names_the_reason_and_the_way_out(examples, num_replicas):
     strategy = strategy_of(num_replicas)
     with strategy.scope():
         model = linear()
-    predict = evaluate.predictor(
+    predict = predictor(
         model,
         examples,
         batch_size=4,

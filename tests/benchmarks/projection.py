@@ -4,7 +4,7 @@
     exchange = 2 (N - 1) / N * bytes / bandwidth + 2 (N - 1) * latency
 
 A ring of N replicas passes the flat vector on in 2 (N - 1) hops, of one N-th of it
-each. The exchange follows the backward pass whole, as in trainer/train/step.py: none of it is
+each. The exchange follows the whole backward pass (trainer/train/step.py): none is
 hidden behind computation. The batch of a replica stays the same, and so does the time
 in which it computes; efficiency is compute / step.
 """

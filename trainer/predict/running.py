@@ -20,7 +20,7 @@ from trainer.config import (
     background_name,
 )
 from trainer.devices import distribution
-from trainer.evaluation import evaluate
+from trainer.evaluation import metrics
 from trainer.predict import answers, images, network, paths
 from trainer.storage import files
 from trainer.verdict import CheckFailedError
@@ -94,7 +94,7 @@ def _answer(
             num_transparent += sum(it.is_transparent for it in found.values())
             if found:
                 logits = predict(np.stack([it.pixels for it in found.values()]))
-                table.write(list(found), evaluate.probabilities(logits))
+                table.write(list(found), metrics.probabilities(logits))
             bar.update(len(batch))
     if num_transparent:
         behind = background_name(opened.background)

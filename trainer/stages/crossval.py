@@ -14,7 +14,7 @@ from etils import epath
 
 from trainer import data, noise
 from trainer.config import ConfigError
-from trainer.evaluation import evaluate
+from trainer.evaluation import metrics
 from trainer.report import crossval as tables
 from trainer.stages import soft_targets, training
 from trainer.stages.check import check, check_training
@@ -150,11 +150,11 @@ def _fold(session: Session, fold: int, is_held_out: np.ndarray) -> Metrics:
         session.predictor(network, examples)() for network in (model, *session.teachers)
     ]
     together = session.together(answers)
-    metrics = evaluate.classification_metrics(logits, examples.labels)
-    of_teacher = evaluate.classification_metrics(together, examples.labels)
+    measured = metrics.classification_metrics(logits, examples.labels)
+    of_teacher = metrics.classification_metrics(together, examples.labels)
     return {
         "fold": fold,
-        **{name: metrics[name] for name in ("examples", "errors", "accuracy")},
-        "agreement": evaluate.teacher_metrics(logits, together)["agreement"],
+        **{name: measured[name] for name in ("examples", "errors", "accuracy")},
+        "agreement": metrics.teacher_metrics(logits, together)["agreement"],
         "teacher_accuracy": of_teacher["accuracy"],
     }

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from trainer.evaluation import evaluate as metrics
+from trainer.evaluation import metrics
 from trainer.stages.outcomes import Outcome
 
 Metrics = dict[str, Any]

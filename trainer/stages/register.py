@@ -15,7 +15,7 @@ from etils import epath
 import trainer
 from trainer import console, data, export, models, registry, report
 from trainer.config import ConfigError, SavedOptions, check_name, recorded
-from trainer.evaluation import evaluate, inference_times
+from trainer.evaluation import inference_times, metrics
 from trainer.registry import Card
 from trainer.stages.chosen import Chosen, chosen
 from trainer.stages.session import Session
@@ -208,7 +208,7 @@ def _validation(session: Session, model: keras.Model) -> dict[str, float]:
     if session.config.export.role in session.config.teachers:
         return session.validate(logits)
     teachers = session.teacher_validation_logits
-    return session.validate(logits) | evaluate.teacher_metrics(logits, teachers)
+    return session.validate(logits) | metrics.teacher_metrics(logits, teachers)
 
 
 def _test(session: Session, found: Chosen) -> dict[str, Any]:

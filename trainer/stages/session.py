@@ -23,7 +23,8 @@ from trainer.config import (
     TeacherConfig,
 )
 from trainer.devices import distribution
-from trainer.evaluation import evaluate
+from trainer.evaluation import metrics
+from trainer.evaluation.predictor import predictor
 from trainer.stages.named import Models
 from trainer.storage import workdir
 
@@ -183,7 +184,7 @@ class Session:
         """What the teacher says at T = 1, of the logits of its networks: [M, C]."""
         teacher = self.config.teacher
         if isinstance(teacher, EnsembleConfig):
-            return evaluate.ensemble_logits(logits, weights=teacher.weights)
+            return metrics.ensemble_logits(logits, weights=teacher.weights)
         (only,) = logits
         return only
 
@@ -262,7 +263,7 @@ class Session:
         self, model: keras.Model, examples: data.Examples
     ) -> Callable[[], np.ndarray]:
         """A function to the model's present logits of all examples: float32 [M, C]."""
-        return evaluate.predictor(
+        return predictor(
             model,
             examples,
             batch_size=self.config.runtime.eval_batch_size,
@@ -274,7 +275,7 @@ class Session:
 
     def validate(self, logits: np.ndarray) -> dict[str, float]:
         """Metrics of validation logits [M, C] against the labels."""
-        return evaluate.classification_metrics(logits, self.validation.labels)
+        return metrics.classification_metrics(logits, self.validation.labels)
 
     def check_left(self, path: epath.Path, *, stage: str) -> None:
         """Looks whether `stage` has left its model in `path`.

@@ -9,7 +9,7 @@ import numpy as np
 
 from trainer import data, soft_targets
 from trainer.config import EnsembleConfig
-from trainer.evaluation import evaluate
+from trainer.evaluation import metrics
 from trainer.stages import training
 from trainer.stages.check import check_pairs
 from trainer.stages.learner import Follow, Training
@@ -112,7 +112,7 @@ def distillation(
 
 def judge(session: Session, logits: np.ndarray) -> dict[str, float]:
     """Metrics of validation logits [M, C] against the labels and the teacher."""
-    return session.validate(logits) | evaluate.teacher_metrics(
+    return session.validate(logits) | metrics.teacher_metrics(
         logits, session.teacher_validation_logits
     )
 

@@ -1,101 +1,16 @@
 """Exact metrics over a split, every example counted once.
 
-The devices compute logits; the metrics are NumPy in float64 on all of them at once, so
-they do not depend on batches or replicas. Shapes: M = examples, C = classes.
+They are NumPy in float64 on the logits of all examples at once, so they do not depend
+on batches or replicas. Shapes: M = examples, C = classes.
 """
 
 import functools
-from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager
+from collections.abc import Sequence
 from typing import Any
 
-import keras
 import numpy as np
-import tensorflow as tf
 
-from trainer import data
-from trainer.cluster.termination import stopped
 from trainer.evaluation import calibration
-
-
-def predictor(
-    model: keras.Model,
-    examples: data.Examples,
-    *,
-    batch_size: int,
-    stop: tf.Variable,
-    strategy: tf.distribute.Strategy,
-    watched: Callable[[str], AbstractContextManager[None]],
-    xla: bool,
-) -> Callable[[], np.ndarray]:
-    """A function that gives the model's present logits of `examples`: float32 [M, C].
-
-    It is compiled once. `batch_size` counts one step's examples, of all replicas. Each
-    worker takes part and gets all logits. When `stop`, float32 [], of one of them is
-    above 0, the function raises StoppedError on all of them after the same step.
-    `watched` has an eye on each step.
-    """
-    batches, num_steps = data.evaluation_batches(
-        examples,
-        per_replica_batch_size=-(-batch_size // strategy.num_replicas_in_sync),
-        strategy=strategy,
-    )
-
-    step = _compile_step(model, stop=stop, strategy=strategy, xla=xla)
-
-    def predict() -> np.ndarray:
-        iterator = iter(batches)
-        parts: list[np.ndarray] = []
-        computed: list[tf.Tensor] = []
-        for i in range(num_steps + 1):
-            with watched("a step of an evaluation"), data.reading():
-                # A step is computed while the one before it is looked at.
-                if i < num_steps:
-                    computed.append(step(next(iterator)))
-                if i > 0:
-                    parts.append(_kept(computed.pop(0).numpy()))
-        return np.concatenate(parts)
-
-    return predict
-
-
-def _compile_step(
-    model: keras.Model,
-    *,
-    stop: tf.Variable,
-    strategy: tf.distribute.Strategy,
-    xla: bool,
-) -> Callable[[dict[str, tf.Tensor]], tf.Tensor]:
-    """From a batch to every replica's rows of logits, weight and stop: [B, C + 2]."""
-
-    @tf.function(jit_compile=xla, autograph=False)
-    def forward(inputs: tf.Tensor) -> tf.Tensor:
-        return tf.cast(model(inputs, training=False), tf.float32)
-
-    def on_replica(batch: dict[str, tf.Tensor], stop: tf.Tensor) -> tf.Tensor:
-        weight = batch["weight"][:, tf.newaxis]
-        logits = forward(batch["input"])
-        rows = tf.concat([logits, weight, tf.zeros_like(weight) + stop], axis=1)
-        # In the order of the replicas.
-        return tf.distribute.get_replica_context().all_gather(rows, axis=0)
-
-    def step(batch: dict[str, tf.Tensor]) -> tf.Tensor:
-        gathered = strategy.run(on_replica, args=(batch, stop.read_value()))
-        return strategy.experimental_local_results(gathered)[0]
-
-    compiled: Callable[[dict[str, tf.Tensor]], tf.Tensor] = tf.function(
-        step, autograph=False
-    )
-    return compiled
-
-
-def _kept(rows: np.ndarray) -> np.ndarray:
-    """The logits of the rows that count: [B, C + 2] -> [B', C]."""
-    wish = rows[:, -1].max(initial=0)
-    if wish:
-        raise stopped(wish, " in an evaluation, which the next start does again")
-    kept: np.ndarray = rows[rows[:, -2] == 1, :-2]
-    return kept
 
 
 def classification_metrics(logits: np.ndarray, labels: np.ndarray) -> dict[str, Any]:
