@@ -18,7 +18,6 @@ from etils import epath
 from tests import runs
 from tests.conftest import REPOSITORY
 from trainer import config, main
-from trainer.cells.cell import sharing
 from trainer.config import (
     ConfigError,
     ShiftOptions,
@@ -32,6 +31,7 @@ from trainer.config import (
     run_name,
 )
 from trainer.config.schema import Config
+from trainer.runs.cell import sharing
 from trainer.stages.soft_targets import caches
 from trainer.storage import workdir
 from trainer.study import cells

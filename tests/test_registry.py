@@ -16,9 +16,10 @@ from etils import epath
 from tests import runs
 from tests.conftest import REPOSITORY
 from trainer import config, exit_codes, main, registry
-from trainer.cells import Cell, process
 from trainer.config import ConfigError, reference
 from trainer.registry import versions
+from trainer.runs import cell_session
+from trainer.runs.cell import Cell
 from trainer.storage import files, lease
 
 WRITER = """
@@ -457,7 +458,7 @@ def test_a_study_may_have_an_axis_of_registered_models(tmp_path, source):
             config=config_with(tmp_path, latest, f"student.weights='{weights}'"),
             path=session.path / "cells" / str(i),
         )
-        assert process.opened(session, cell).file(
+        assert cell_session.opened(session, cell).file(
             weights, setting="student.weights"
         ) == str(folder / "model.keras")
 

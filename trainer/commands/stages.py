@@ -4,11 +4,12 @@ import contextlib
 
 from etils import epath
 
-from trainer import config, start
+from trainer import config
 from trainer.cluster import hold, tf_config
 from trainer.commands import study, sweep, watch
 from trainer.commands.command_line import CommandLine
 from trainer.exit_codes import DONE
+from trainer.runs import start
 from trainer.storage import files, workdir
 
 # Those of a run, in its order.

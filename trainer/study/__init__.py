@@ -7,10 +7,11 @@ from collections.abc import Sequence
 
 from etils import epath
 
-from trainer import report, start
-from trainer.cells import Cell
+from trainer import report
 from trainer.cluster import tf_config
 from trainer.config import Config
+from trainer.runs import start
+from trainer.runs.cell import Cell
 from trainer.storage import workdir
 from trainer.study import results
 from trainer.study.cells import cells_of

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from etils import epath
 
 from trainer import console
-from trainer.cells import Cell
+from trainer.runs.cell import Cell
 from trainer.storage import files, workdir
 from trainer.study.cells import baseline_identity
 

@@ -5,8 +5,8 @@ from typing import Any
 
 from etils import epath
 
-from trainer.cells import Cell, sharing, views
 from trainer.config import Config, ConfigError, flatten, load, resolved, without_later
+from trainer.runs.cell import Cell, sharing, views
 from trainer.storage import workdir
 
 

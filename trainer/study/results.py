@@ -6,8 +6,8 @@ from typing import Any
 from etils import epath
 
 from trainer import report
-from trainer.cells import Cell
 from trainer.config import Config
+from trainer.runs.cell import Cell
 from trainer.storage import files, seal, workdir
 
 

@@ -3,7 +3,8 @@
 from collections.abc import Sequence
 
 from trainer import console, stages
-from trainer.cells import Cell, process
+from trainer.runs import cell_session
+from trainer.runs.cell import Cell
 from trainer.stages import Session
 from trainer.storage import files, workdir
 from trainer.study import baselines, results
@@ -25,19 +26,19 @@ def run(session: Session, cells: Sequence[Cell]) -> None:
     whole = session.beside(session.config, path)
     stages.check(whole)
     for cell in waiting:
-        process.check(whole, cell)
+        cell_session.check(whole, cell)
     del whole
-    process.train_teacher(session)
+    cell_session.train_teacher(session)
     for cell in waiting:
-        process.forget_models()
+        cell_session.forget_models()
         if workers.is_chief:
             number = cells.index(cell) + 1
             console.say(f"cell {number} of {len(cells)}: {cell.name}")
-        with process.held(session, cell) as holder:
+        with cell_session.held(session, cell) as holder:
             _finish(holder.beside(cell.config, cell.path), cell, cells)
         if workers.is_chief:
             results.write(path, session.config, cells)
-    process.forget_models()
+    cell_session.forget_models()
 
 
 def _finish(session: Session, cell: Cell, cells: Sequence[Cell]) -> None:

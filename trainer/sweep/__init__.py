@@ -12,10 +12,11 @@ from typing import TYPE_CHECKING
 
 from etils import epath
 
-from trainer import report, start
-from trainer.cells import Cell, sharing
+from trainer import report
 from trainer.cluster import tf_config
 from trainer.config import Config, ConfigError, Settings, flatten, load, resolved
+from trainer.runs import start
+from trainer.runs.cell import Cell, sharing
 from trainer.storage import files, locks, workdir
 
 if TYPE_CHECKING:

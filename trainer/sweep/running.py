@@ -9,9 +9,10 @@ import optuna
 from optuna.trial import TrialState
 
 from trainer import console, optimizers, report, stages
-from trainer.cells import Cell, process
 from trainer.cluster.termination import StoppedError
 from trainer.config import ConfigError, label_of
+from trainer.runs import cell_session
+from trainer.runs.cell import Cell
 from trainer.stages import Session
 from trainer.stages.outcomes import steps
 from trainer.storage import files, locks, workdir
@@ -34,12 +35,12 @@ def run(session: Session, sweep: Sweep, file: str, overrides: Sequence[str]) -> 
     """
     with _sharing(sweep):
         stages.check(session.beside(session.config, session.path))
-        process.train_teacher(session)
+        cell_session.train_teacher(session)
     while claimed := trials.claim(sweep):
-        process.forget_models()
+        cell_session.forget_models()
         _finish(session, sweep, claimed)
         _write(session, sweep)
-    process.forget_models()
+    cell_session.forget_models()
     left = trials.num_elsewhere(sweep)
     if left:
         console.say(f"{left} trials run in other processes; the last tests the best")
@@ -67,7 +68,7 @@ def _finish(session: Session, sweep: Sweep, claimed: Claim) -> None:
     console.say(f"trial {claimed.trial.number}: {text}")
     try:
         cell = sweep.cell_of(claimed.name, claimed.settings)
-        with process.held(session, cell) as holder:
+        with cell_session.held(session, cell) as holder:
             value = _trained(holder, sweep, claimed, cell)
     except optuna.TrialPruned as error:
         console.say(f"trial {claimed.trial.number}: {error}")
@@ -97,7 +98,7 @@ def _trained(session: Session, sweep: Sweep, claimed: Claim, cell: Cell) -> floa
     workdir.claim(cell.path, cell.config)
     asked = stages.asked_for(cell.config)
     with _sharing(sweep):
-        own = process.opened(session, cell)
+        own = cell_session.opened(session, cell)
         stages.run(own, asked[: asked.index("student")], whole=False)
     _tell_again(sweep, claimed, cell)
     last_step = optimizers.num_steps(
@@ -157,8 +158,8 @@ def _test(session: Session, sweep: Sweep, file: str, overrides: Sequence[str]) -
         results.write_best(sweep.path, file, overrides, best, metric=metric)
         cell = sweep.cell_of(results.cell_name(best), settings)
         if not cell.is_evaluated:
-            with process.held(session, cell) as holder:
-                own = process.opened(holder, cell)
+            with cell_session.held(session, cell) as holder:
+                own = cell_session.opened(holder, cell)
                 stages.run(own, stages.asked_for(cell.config), whole=True)
     _write(session, sweep)
 

@@ -17,8 +17,8 @@ import optuna
 from etils import epath
 from optuna.trial import FrozenTrial, TrialState
 
-from trainer.cells import Cell
 from trainer.config import Axis, Config, Settings, SweepConfig
+from trainer.runs.cell import Cell
 from trainer.storage import locks, workdir
 from trainer.sweep import results, storage
 from trainer.sweep.pruners import pruner

@@ -7,9 +7,10 @@ images so far, with the teacher and the soft targets of those before. `running` 
 
 from etils import epath
 
-from trainer import console, start
+from trainer import console
 from trainer.cluster import tf_config
 from trainer.config import Config, ConfigError
+from trainer.runs import start
 from trainer.storage import files, locks, workdir
 from trainer.watch import batches
 

@@ -6,8 +6,8 @@ from typing import Literal
 
 from etils import epath
 
-from trainer.cells import Cell, sharing
 from trainer.config import Config, ConfigError
+from trainer.runs.cell import Cell, sharing
 from trainer.storage import files, json_text, seal
 from trainer.storage.workdir import CELLS, FINISHED, WATCH, training_folder
 

@@ -8,9 +8,10 @@ from collections.abc import Iterator
 from etils import epath
 
 from trainer import console, data, registry, soft_targets, stages
-from trainer.cells import Cell, process
 from trainer.cluster import attempts
 from trainer.config import Config, WatchConfig
+from trainer.runs import cell_session
+from trainer.runs.cell import Cell
 from trainer.soft_targets import SoftTargetsError
 from trainer.stages import Session
 from trainer.storage import files, workdir
@@ -35,14 +36,14 @@ def run(session: Session, *, is_once: bool) -> None:
     session = session.beside(_labeled(config), path)
     stages.check(session)
     stages.place(session)  # a wrong name is to be told before hours of training
-    process.train_teacher(session)
+    cell_session.train_teacher(session)
     arrivals = Arrivals(config.data, _lists(config, path))
     is_told = False
     while True:
         try:
             batch = _next(config.watch, path, arrivals, is_once=is_once)
             if batch:
-                process.forget_models()
+                cell_session.forget_models()
                 _finish(session, config, batch)
         except (data.DataError, files.StorageError) as error:
             if is_once or not data.is_passing(error):
@@ -105,7 +106,7 @@ def _finish(session: Session, config: Config, batch: Batch) -> None:
         soft_targets=lists.parent,
         max_restarts=config.runtime.max_restarts,
     )
-    with process.held(session, cell) as session, counted, _left_open(batch):
+    with cell_session.held(session, cell) as session, counted, _left_open(batch):
         batch = _admitted(config, lists, path, batch)
         batches.replace(path, batch)
         try:
@@ -171,7 +172,7 @@ def _trained(session: Session, cell: Cell, lists: epath.Path, batch: Batch) -> B
     own_lists = cell.path / workdir.LISTS
     data.take_over(cell.config.data, lists, own_lists, are_own=True)
     data.check_taken_over(cell.config.data, lists, own_lists)
-    own = process.opened(session, cell)
+    own = cell_session.opened(session, cell)
     stages.run(own, ("teacher",), whole=False)
     stages.answer_new(own)
     stages.run(own, stages.asked_for(cell.config), whole=True)

@@ -9,9 +9,9 @@ import keras
 from tensorflow.python.framework import ops
 
 from trainer import data, registry, stages
-from trainer.cells.cell import Cell
 from trainer.cluster import hold
 from trainer.config import ConfigError
+from trainer.runs.cell import Cell
 from trainer.stages import Session
 from trainer.storage import workdir
 

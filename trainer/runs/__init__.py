@@ -1,0 +1,1 @@
+"""Starts of runs, and runs that share a teacher and its soft targets."""
