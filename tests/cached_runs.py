@@ -19,7 +19,8 @@ from tests.test_source import info
 from trainer import config, models, stages
 from trainer.config import MlpOptions
 from trainer.data import Batch
-from trainer.stages import learner, soft_targets
+from trainer.session import Session, learner
+from trainer.stages import soft_targets
 from trainer.stages.soft_targets import caches
 from trainer.stages.student import distillation, online
 from trainer.storage import workdir
@@ -148,7 +149,7 @@ def session(
     *settings: str,
     name: str = "one",
     num_replicas: int = 1,
-) -> stages.Session:
+) -> Session:
     """A run in the workdir `folder`, whose teacher is ready."""
     chosen = config.load(str(world / f"{name}.toml"), list(settings))
     opened = runs.session(chosen, folder, strategy_of(num_replicas))
@@ -159,14 +160,14 @@ def session(
 
 def cached_session(
     world: pathlib.Path, folder: pathlib.Path, *settings: str, **kind: object
-) -> stages.Session:
+) -> Session:
     """A run in the workdir `folder`, whose teacher has answered."""
     opened = session(world, folder, CACHED, *settings, **kind)
     soft_targets.build(opened)
     return opened
 
 
-def taught(opened: stages.Session, seed: int = 0) -> learner.Training:
+def taught(opened: Session, seed: int = 0) -> learner.Training:
     """The training of the student of a seed, as its stage plans it."""
     model = opened.build("student", seed)
     if not opened.config.distill.is_cached:
@@ -177,7 +178,7 @@ def taught(opened: stages.Session, seed: int = 0) -> learner.Training:
 
 
 def batches(
-    opened: stages.Session,
+    opened: Session,
     training: learner.Training,
     num_steps: int,
     *,
@@ -195,7 +196,7 @@ def batches(
     ]
 
 
-def answers(opened: stages.Session, images: np.ndarray) -> np.ndarray:
+def answers(opened: Session, images: np.ndarray) -> np.ndarray:
     """The first teacher's logits of some images: [B, C]."""
     logits: np.ndarray = opened.teachers[0](images, training=False).numpy()
     return logits

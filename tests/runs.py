@@ -9,8 +9,9 @@ import numpy as np
 from etils import epath
 
 from tests.conftest import REPOSITORY
-from trainer import models, stages
+from trainer import models
 from trainer.cluster import termination, workers
+from trainer.session import Session
 from trainer.storage.workdir import LISTS
 
 CONFIG = """
@@ -107,10 +108,10 @@ def start(name: str, config: pathlib.Path, workdir: pathlib.Path, *more: str):
     )
 
 
-def session(settings, workdir: pathlib.Path, strategy) -> stages.Session:
+def session(settings, workdir: pathlib.Path, strategy) -> Session:
     """The session of a process that is alone, and that nobody stops."""
     runtime = settings.runtime
-    return stages.Session(
+    return Session(
         settings,
         epath.Path(workdir),
         strategy,

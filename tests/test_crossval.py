@@ -19,7 +19,7 @@ from tests.test_report import write_workdir
 from trainer import config, data, models, report, stages
 from trainer.config import ConfigError, differences, resolved
 from trainer.report import crossval as tables
-from trainer.stages import training
+from trainer.session import Session, training
 from trainer.stages.crossval import folds_of
 from trainer.train.events import read_metrics
 
@@ -31,7 +31,7 @@ FEW = (
 )
 
 
-def crossvalidated(opened: stages.Session) -> dict:
+def crossvalidated(opened: Session) -> dict:
     stages.run(opened, ("crossval",), whole=False)
     return json.loads((opened.path / "crossval.json").read_text())
 
@@ -93,7 +93,7 @@ def finished(world, tmp_path_factory):
     """A cross-validation, what its trainings were given and which splits it read."""
     opened = session(world, tmp_path_factory.mktemp("finished"), *FEW)
     seen, read = {}, []
-    train, read_split = training.train, stages.Session.read
+    train, read_split = training.train, Session.read
 
     def watched_train(session, planned):
         seen[planned.title] = planned.examples.ids
@@ -105,7 +105,7 @@ def finished(world, tmp_path_factory):
 
     with pytest.MonkeyPatch.context() as patched:
         patched.setattr(training, "train", watched_train)
-        patched.setattr(stages.Session, "read", watched_read)
+        patched.setattr(Session, "read", watched_read)
         crossvalidated(opened)
     return opened, seen, read
 
@@ -269,7 +269,7 @@ def test_two_workers_find_what_one_process_finds(world, tmp_path):
 # Refusals.
 
 
-def opened(world, folder: pathlib.Path, *settings: str) -> stages.Session:
+def opened(world, folder: pathlib.Path, *settings: str) -> Session:
     """A run that has done nothing yet."""
     chosen = config.load(str(world / "one.toml"), list(settings))
     return runs.session(chosen, folder, strategy_of(1))

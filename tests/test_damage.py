@@ -31,7 +31,7 @@ from trainer.config import reference
 from trainer.data import begun, file_list, table_contents
 from trainer.registry import pins, versions
 from trainer.report import crossval, exported, inputs
-from trainer.stages import given
+from trainer.session import Session, weight_files
 from trainer.stages.soft_targets import caches
 from trainer.storage import files, model_classes, seal, workdir
 from trainer.storage.workdir import FINISHED, METRICS, PREDICTIONS
@@ -47,7 +47,7 @@ class World:
     """A finished run with all that belongs to it, and what is read of it."""
 
     root: pathlib.Path
-    session: stages.Session
+    session: Session
     cache: soft_targets.Manifest  # as the run wants it
 
     @property
@@ -74,7 +74,7 @@ def world(tmp_path_factory) -> World:
     stages.run(session, stages.asked_for(settings), whole=False)
     student = session.build("student", 0)
     student.save_weights(root / "student.weights.h5")
-    given.load(
+    weight_files.load(
         session, student, str(root / "student.weights.h5"), setting="student.weights"
     )
     (transfer,) = caches.transfer_sets(session)
@@ -188,7 +188,7 @@ def whole_model(world: World, path: pathlib.Path) -> object:
 def weights(world: World, path: pathlib.Path) -> object:
     student = world.session.build("student", 1)
     file = str(world.root / "student.weights.h5")
-    given.load(world.session, student, file, setting="student.weights")
+    weight_files.load(world.session, student, file, setting="student.weights")
     return [np.asarray(variable.numpy()) for variable in student.variables]
 
 
@@ -437,5 +437,5 @@ def test_what_earlier_versions_wrote_is_read_as_before(world, tmp_path, capsys):
     assert workdir.read_config(epath.Path(old)) == workdir.read_config(world.workdir)
 
 
-def at(world: World, path: pathlib.Path) -> stages.Session:
+def at(world: World, path: pathlib.Path) -> Session:
     return runs.session(world.session.config, path, strategy_of(1))

@@ -17,8 +17,8 @@ from tests import runs
 from trainer import doctor, main
 from trainer.config import reader
 from trainer.doctor.trainings import Trainings
-from trainer.stages import outcomes
-from trainer.stages.trial import Footprint, Trial
+from trainer.doctor.trial import Footprint, Trial
+from trainer.session import outcomes
 
 TOPICS = (
     "machine",

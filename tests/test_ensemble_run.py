@@ -165,7 +165,7 @@ def test_only_members_that_are_not_finished_are_trained(
     (workdir / "teacher" / "member-1" / "model.keras").unlink()
     trained = []
     monkeypatch.setattr(
-        "trainer.stages.training.train",
+        "trainer.session.training.train",
         lambda session, training: trained.append((training.title, training.folder)),
     )
     session = runs.session(reader.load(str(config)), workdir, strategy_of(1))

@@ -13,7 +13,7 @@ from tests import runs
 from tests.conftest import strategy_of
 from trainer import main, report
 from trainer.config import ConfigError, reader
-from trainer.stages import outcomes
+from trainer.session import outcomes
 from trainer.storage import workdir
 from trainer.train import checkpoint
 

@@ -123,7 +123,7 @@ def test_only_students_lack_the_excluded_labels_and_pairs_start_alike(
         weights = [numpy_of(variable) for variable in training.model.variables]
         seen[training.title] = (labels, weights)
 
-    monkeypatch.setattr("trainer.stages.training.train", record)
+    monkeypatch.setattr("trainer.session.training.train", record)
     settings = reader.load(str(config), ["data.exclude_labels=[3]"])
     for path in workdir.rglob("model.keras"):
         if "teacher" not in path.parts:

@@ -11,8 +11,8 @@ from tests.conftest import strategy_of
 from trainer import models
 from trainer.config import ConfigError, load
 from trainer.models.weights import load_weights
+from trainer.session.savable_models import check_saving
 from trainer.stages.check import check
-from trainer.stages.saving import check_saving
 from trainer.stages.teacher import teacher
 
 # Each function gives a model of the kind that its name says.

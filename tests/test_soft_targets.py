@@ -19,6 +19,7 @@ from tests.cached_runs import (
     taught,
 )
 from trainer import data, stages
+from trainer.session import Session
 from trainer.stages.baseline import alone
 from trainer.train.events import read_metrics
 
@@ -37,7 +38,7 @@ def shifted(world) -> str:
     return f"distill.soft_targets_dir='{world}/shifted/soft_targets'"
 
 
-def trained(opened: stages.Session) -> tuple[list[np.ndarray], list[dict]]:
+def trained(opened: Session) -> tuple[list[np.ndarray], list[dict]]:
     """The last weights of a student, and what was written of its training."""
     stages.STAGES["student"](opened)
     folder = opened.folder("student", opened.config.seeds[0])

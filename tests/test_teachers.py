@@ -13,8 +13,8 @@ from trainer import registry
 from trainer.cluster.workers import Workers
 from trainer.config import ConfigError, MlpOptions, TeacherConfig, load
 from trainer.config.identity import differences
-from trainer.stages.named import Models
-from trainer.stages.qualification import judged, measured
+from trainer.session.named_models import Models
+from trainer.session.qualification import judged, measured
 from trainer.storage import model_classes
 from trainer.storage.files import StorageError
 

@@ -18,6 +18,7 @@ from tests.cached_runs import (
 from tests.conftest import strategy_of
 from trainer import config, data, soft_targets, stages
 from trainer.config import ConfigError, differences, resolved
+from trainer.session import Session
 from trainer.stages.baseline import alone
 from trainer.stages.soft_targets import caches
 from trainer.stages.soft_targets import plan as print_plan
@@ -50,7 +51,7 @@ def test_students_see_the_transfer_split_and_the_teacher_all(tmp_path, tfds_dir)
     assert {int(i) for batch in shown for i in batch["id"]} == set(others)
 
 
-def opened(world, folder, *settings: str) -> stages.Session:
+def opened(world, folder, *settings: str) -> Session:
     """A run that has done nothing yet."""
     chosen = config.load(str(world / "one.toml"), list(settings))
     return runs.session(chosen, folder, strategy_of(1))

@@ -26,7 +26,7 @@ from trainer.data import DataError
 from trainer.data.examples import Share
 from trainer.data.folder import FolderSource, open_folder
 from trainer.data.transparency import kept_background
-from trainer.stages import suspicions
+from trainer.session import suspicions
 
 COLOURS = {"white": (255, 255, 255), "black": (0, 0, 0), "[9, 200, 77]": (9, 200, 77)}
 SETTINGS = {"white": "white", "black": "black", "[9, 200, 77]": [9, 200, 77]}

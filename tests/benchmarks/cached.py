@@ -22,8 +22,8 @@ from trainer import config, stages
 from trainer.cluster import termination, workers
 from trainer.config import Config
 from trainer.devices import distribution
-from trainer.stages import learner, soft_targets
-from trainer.stages.session import Session
+from trainer.session import Session, learner
+from trainer.stages import soft_targets
 from trainer.stages.soft_targets import caches
 from trainer.stages.student import distillation, online
 from trainer.storage import workdir

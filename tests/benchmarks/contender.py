@@ -66,9 +66,9 @@ def _ours(
     end = termination.Termination(grace_secs=25, watchdog_secs=1800)
     with end.listening():
         from tests.benchmarks import ours
-        from trainer import stages
+        from trainer.session import open_session
 
-        session = stages.open_session(settings, path, own, end, command="throughput")
+        session = open_session(settings, path, own, end, command="throughput")
         with session.workers.parting(end):
             if workload.in_files:
                 yield ours.reading(session, workload, turn_secs=spec.turn_secs)

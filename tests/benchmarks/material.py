@@ -22,7 +22,7 @@ from tests.benchmarks.workloads import CACHE, PHOTOGRAPHS, WORKLOADS, Workload
 from trainer import console, stages
 from trainer.cluster import termination, workers
 from trainer.devices import distribution
-from trainer.stages import Session
+from trainer.session import Session
 from trainer.stages.soft_targets import caches
 from trainer.storage import files, workdir
 

@@ -31,9 +31,9 @@ def work(argv: list[str]) -> None:
     with end.listening():
         # TensorFlow, once SIGTERM is blocked.
         from tests.benchmarks import timing
-        from trainer import stages
+        from trainer.session import open_session
 
-        session = stages.open_session(settings, path, own, end, command="scaling")
+        session = open_session(settings, path, own, end, command="scaling")
         with session.workers.parting(end):
             if values.floats:
                 timers = timing.all_reduces(session, values.floats)

@@ -14,8 +14,8 @@ from tests.benchmarks.workloads import Workload
 from trainer.data.arrays import ArrayExamples
 from trainer.data.host_memory import empty
 from trainer.doctor.ways import Way
-from trainer.stages import Session, learner
-from trainer.stages.learner import Training
+from trainer.session import Session, learner
+from trainer.session.learner import Training
 from trainer.stages.student import distillation, lessons, online
 
 

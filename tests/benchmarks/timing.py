@@ -8,7 +8,7 @@ from typing import Any
 
 import tensorflow as tf
 
-from trainer.stages import Session, learner
+from trainer.session import Session, learner
 from trainer.stages.student import distillation, online
 
 _TURN_SECS = 0.5  # of as many repetitions as fit, one at least

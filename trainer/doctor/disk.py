@@ -8,8 +8,8 @@ from etils import epath
 from trainer.config import Config
 from trainer.devices import memory
 from trainer.doctor.trainings import Trainings
+from trainer.doctor.trial import Footprint, footprint
 from trainer.stages.soft_targets.plan import Building
-from trainer.stages.trial import Footprint, footprint
 from trainer.storage import files
 
 

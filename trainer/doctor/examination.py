@@ -12,17 +12,16 @@ from trainer import models
 from trainer.cluster.termination import Termination
 from trainer.config import Config, ConfigError, RuntimeConfig
 from trainer.devices import distribution, memory
-from trainer.doctor import disk, machine, ways
+from trainer.doctor import disk, machine, trial, ways
 from trainer.doctor.findings import Check
 from trainer.doctor.trainings import Trainings
+from trainer.session import Session, suspicions
+from trainer.session.learner import Training
+from trainer.session.opening import open_session
+from trainer.session.qualification import judged, measured
 from trainer.soft_targets import BlankTargets
-from trainer.stages import suspicions, trial
 from trainer.stages.baseline import alone
 from trainer.stages.finetune import from_labels
-from trainer.stages.learner import Training
-from trainer.stages.opening import open_session
-from trainer.stages.qualification import judged, measured
-from trainer.stages.session import Session
 from trainer.stages.soft_targets import caches
 from trainer.stages.soft_targets.plan import Building, costs
 from trainer.stages.student import distillation, online

@@ -7,7 +7,7 @@ import tensorflow as tf
 from trainer.config import RuntimeConfig
 from trainer.devices import distribution
 from trainer.doctor import hardware
-from trainer.stages.session import Session
+from trainer.session import Session
 
 
 def parts() -> Iterator[str]:

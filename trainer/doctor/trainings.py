@@ -5,10 +5,10 @@ from collections.abc import Iterator
 from etils import epath
 
 from trainer.config import Config
-from trainer.stages import outcomes
+from trainer.doctor.trial import Trial
+from trainer.session import outcomes
 from trainer.stages.soft_targets.plan import Building
 from trainer.stages.teacher import head_role
-from trainer.stages.trial import Trial
 from trainer.storage import files, workdir
 from trainer.train import checkpoint
 

@@ -9,11 +9,11 @@ from typing import Literal
 import tensorflow as tf
 
 from trainer.config import RuntimeConfig
+from trainer.doctor import trial
 from trainer.doctor.findings import sentence
-from trainer.stages import trial
-from trainer.stages.learner import Training
-from trainer.stages.session import Session
-from trainer.stages.trial import Trial
+from trainer.doctor.trial import Trial
+from trainer.session import Session
+from trainer.session.learner import Training
 
 _PROGRAM_BYTES = 2**26  # of the inputs of a program's batches, at most
 

@@ -12,7 +12,7 @@ from trainer import data, registry, stages
 from trainer.cluster import hold
 from trainer.config import ConfigError
 from trainer.runs.cell import Cell
-from trainer.stages import Session
+from trainer.session import Session
 from trainer.storage import workdir
 
 

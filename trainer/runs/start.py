@@ -13,7 +13,7 @@ from trainer.config import Config
 from trainer.storage import workdir
 
 if TYPE_CHECKING:
-    from trainer.stages import Session
+    from trainer.session import Session
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -42,12 +42,10 @@ class Start:
                 stack.enter_context(_counted(self.config, self.path))
             # TensorFlow takes seconds to load, which wrong settings and a finished run
             # do not cost.
-            from trainer import stages
+            from trainer.session import open_session
 
             end = self.termination
-            opened = stages.open_session(
-                self.config, self.path, own, end, command=command
-            )
+            opened = open_session(self.config, self.path, own, end, command=command)
             stack.enter_context(opened.workers.parting(end))
             yield dataclasses.replace(opened, hold=self.hold)
 

@@ -4,14 +4,14 @@ from collections.abc import Callable
 
 from trainer import console, data
 from trainer.config import Config
-from trainer.stages import soft_targets, suspicions
+from trainer.session import Session, suspicions
+from trainer.stages import soft_targets
 from trainer.stages.baseline import baseline
 from trainer.stages.check import check
 from trainer.stages.crossval import crossval
 from trainer.stages.evaluate import evaluate
 from trainer.stages.export import export
 from trainer.stages.finetune import finetune
-from trainer.stages.opening import open_session
 from trainer.stages.register import (
     accuracy_here,
     candidate,
@@ -20,7 +20,6 @@ from trainer.stages.register import (
     register,
 )
 from trainer.stages.report import report
-from trainer.stages.session import Session
 from trainer.stages.soft_targets import answer_new
 from trainer.stages.student import student
 from trainer.stages.teacher import teacher
@@ -83,13 +82,11 @@ def run(session: Session, names: tuple[str, ...], *, whole: bool) -> None:
 
 __all__ = [
     "STAGES",
-    "Session",
     "accuracy_here",
     "answer_new",
     "asked_for",
     "candidate",
     "check",
-    "open_session",
     "place",
     "publish",
     "report",

@@ -5,9 +5,8 @@ import dataclasses
 import keras
 
 from trainer import optimizers
-from trainer.stages import training
-from trainer.stages.learner import Training
-from trainer.stages.session import Session
+from trainer.session import Session, training
+from trainer.session.learner import Training
 from trainer.stages.soft_targets import caches
 from trainer.train import core
 

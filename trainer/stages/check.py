@@ -3,10 +3,9 @@
 from trainer import optimizers
 from trainer.config import TrainConfig
 from trainer.devices import distribution
-from trainer.stages import given
-from trainer.stages.learner import augmentation
-from trainer.stages.saving import check_saving
-from trainer.stages.session import Session
+from trainer.session import Session, weight_files
+from trainer.session.learner import augmentation
+from trainer.session.savable_models import check_saving
 from trainer.stages.soft_targets import caches
 
 
@@ -26,7 +25,7 @@ def check(session: Session) -> None:
     student = session.build("student", config.seeds[0])
     if config.student.weights:
         weights = config.student.weights
-        given.load(session, student, weights, setting="student.weights")
+        weight_files.load(session, student, weights, setting="student.weights")
     for setting, section in config.trainings.items():
         examples = session.transfer
         if setting.startswith("teacher."):

@@ -16,9 +16,9 @@ from trainer import data, noise
 from trainer.config import ConfigError
 from trainer.evaluation import metrics
 from trainer.report import crossval as tables
-from trainer.stages import soft_targets, training
+from trainer.session import Session, training
+from trainer.stages import soft_targets
 from trainer.stages.check import check, check_training
-from trainer.stages.session import Session
 from trainer.stages.student import lessons
 from trainer.stages.teacher import teacher
 from trainer.storage import files, seal

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from trainer.evaluation import metrics
-from trainer.stages.outcomes import Outcome
+from trainer.session.outcomes import Outcome
 
 Metrics = dict[str, Any]
 

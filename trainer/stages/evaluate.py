@@ -10,11 +10,11 @@ import tensorflow as tf
 
 from trainer import data
 from trainer.evaluation import inference_times
-from trainer.stages import predictions, suspicions
+from trainer.session import Session, suspicions
+from trainer.session.outcomes import outcomes
+from trainer.session.qualification import qualifications
+from trainer.stages import predictions
 from trainer.stages.entries import Metrics, entry, gain
-from trainer.stages.outcomes import outcomes
-from trainer.stages.qualification import qualifications
-from trainer.stages.session import Session
 from trainer.storage import files, folders, seal, workdir
 from trainer.train import events
 

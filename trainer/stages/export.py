@@ -13,9 +13,9 @@ from trainer import data
 from trainer import export as formats
 from trainer.config import ConfigError
 from trainer.report import exported as tables
-from trainer.stages.chosen import chosen
+from trainer.session import Session
+from trainer.session.chosen_model import chosen
 from trainer.stages.report import report
-from trainer.stages.session import Session
 from trainer.storage import files, folders, model_classes, seal, workdir
 from trainer.verdict import CheckFailedError
 

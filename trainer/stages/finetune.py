@@ -6,9 +6,8 @@ import keras
 
 from trainer import data
 from trainer.config import ConfigError
-from trainer.stages import training
-from trainer.stages.learner import Training
-from trainer.stages.session import Session
+from trainer.session import Session, training
+from trainer.session.learner import Training
 from trainer.stages.student import judge
 from trainer.storage.workdir import FINISHED
 from trainer.train import core

@@ -3,7 +3,7 @@
 import numpy as np
 
 from trainer import data
-from trainer.stages.session import Session
+from trainer.session import Session
 from trainer.storage import files
 from trainer.storage.workdir import PREDICTIONS
 

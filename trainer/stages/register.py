@@ -17,8 +17,8 @@ from trainer import console, data, export, models, registry, report
 from trainer.config import ConfigError, SavedOptions, check_name, recorded
 from trainer.evaluation import inference_times, metrics
 from trainer.registry import Card
-from trainer.stages.chosen import Chosen, chosen
-from trainer.stages.session import Session
+from trainer.session import Session
+from trainer.session.chosen_model import Chosen, chosen
 from trainer.storage import workdir
 from trainer.verdict import CheckFailedError
 

@@ -1,7 +1,7 @@
 """The report stage: figures and one HTML page from the files of the workdir."""
 
 from trainer import report as pages
-from trainer.stages.session import Session
+from trainer.session import Session
 from trainer.storage import files
 from trainer.storage.workdir import TENSORBOARD
 from trainer.train import tensorboard

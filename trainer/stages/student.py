@@ -10,11 +10,10 @@ import numpy as np
 from trainer import data, soft_targets
 from trainer.config import EnsembleConfig
 from trainer.evaluation import metrics
-from trainer.stages import training
+from trainer.session import Session, training
+from trainer.session.learner import Follow, Training
+from trainer.session.qualification import qualify
 from trainer.stages.check import check_pairs
-from trainer.stages.learner import Follow, Training
-from trainer.stages.qualification import qualify
-from trainer.stages.session import Session
 from trainer.stages.soft_targets import caches
 from trainer.train import core
 

@@ -4,11 +4,10 @@ import keras
 
 from trainer import data, models
 from trainer.config import TrainConfig
-from trainer.stages import given, training
-from trainer.stages.learner import Training
-from trainer.stages.qualification import qualify
-from trainer.stages.saving import check_saving
-from trainer.stages.session import Session
+from trainer.session import Session, training, weight_files
+from trainer.session.learner import Training
+from trainer.session.qualification import qualify
+from trainer.session.savable_models import check_saving
 from trainer.storage.workdir import FINISHED, LAST
 from trainer.train import core
 
@@ -28,7 +27,7 @@ def take_weights(session: Session, role: str, model: keras.Model) -> None:
     """Gives the teacher `model` the weights of the config as they are."""
     weights = session.config.teachers[role].weights
     if weights:  # a saved model has its own
-        given.load(session, model, weights, setting=f"{role}.weights")
+        weight_files.load(session, model, weights, setting=f"{role}.weights")
 
 
 def supervised(

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from trainer import console, stages
 from trainer.runs import cell_session
 from trainer.runs.cell import Cell
-from trainer.stages import Session
+from trainer.session import Session
 from trainer.storage import files, workdir
 from trainer.study import baselines, results
 

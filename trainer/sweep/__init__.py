@@ -20,7 +20,7 @@ from trainer.runs.cell import Cell, sharing
 from trainer.storage import files, locks, workdir
 
 if TYPE_CHECKING:
-    from trainer.stages import Session
+    from trainer.session import Session
 
 _DRAWING = "report.lock"
 

@@ -13,8 +13,8 @@ from trainer.cluster.termination import StoppedError
 from trainer.config import ConfigError, label_of
 from trainer.runs import cell_session
 from trainer.runs.cell import Cell
-from trainer.stages import Session
-from trainer.stages.outcomes import steps
+from trainer.session import Session
+from trainer.session.outcomes import steps
 from trainer.storage import files, locks, workdir
 from trainer.sweep import results, trials
 from trainer.sweep.trials import Claim, Sweep

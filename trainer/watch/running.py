@@ -12,8 +12,8 @@ from trainer.cluster import attempts
 from trainer.config import Config, WatchConfig
 from trainer.runs import cell_session
 from trainer.runs.cell import Cell
+from trainer.session import Session
 from trainer.soft_targets import SoftTargetsError
-from trainer.stages import Session
 from trainer.storage import files, workdir
 from trainer.watch import batches
 from trainer.watch.arrivals import Arrivals

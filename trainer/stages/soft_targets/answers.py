@@ -12,9 +12,9 @@ import tensorflow as tf
 
 from trainer import data, noise
 from trainer.data import Batch
+from trainer.session import Session
+from trainer.session.learner import augmentation
 from trainer.soft_targets import Manifest, Shard, SoftTargetsError
-from trainer.stages.learner import augmentation
-from trainer.stages.session import Session
 from trainer.stages.soft_targets import caches
 from trainer.stages.soft_targets.caches import TransferSet
 

@@ -16,9 +16,9 @@ import tqdm
 from etils import epath
 
 from trainer import console, data, models, soft_targets
+from trainer.session import Session
+from trainer.session.qualification import qualify
 from trainer.soft_targets import Manifest, SoftTargetsError
-from trainer.stages.qualification import qualify
-from trainer.stages.session import Session
 from trainer.stages.soft_targets import caches
 from trainer.stages.soft_targets.answers import Answers
 from trainer.stages.soft_targets.caches import TransferSet

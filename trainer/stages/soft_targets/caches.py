@@ -10,9 +10,9 @@ from etils import epath
 
 from trainer import console, data, models, soft_targets
 from trainer.config import ConfigError, TeacherConfig, options_without_later
+from trainer.session import Session
+from trainer.session.learner import chosen_augmentation
 from trainer.soft_targets import AnswerFormat, CachedTargets, Manifest, Shard
-from trainer.stages.learner import chosen_augmentation
-from trainer.stages.session import Session
 from trainer.storage import workdir
 
 

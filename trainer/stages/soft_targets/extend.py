@@ -5,8 +5,8 @@ import dataclasses
 from etils import epath
 
 from trainer import console, data, soft_targets
+from trainer.session import Session
 from trainer.soft_targets import Manifest
-from trainer.stages.session import Session
 from trainer.stages.soft_targets import caches
 from trainer.stages.soft_targets.build import begin, fill
 from trainer.stages.soft_targets.caches import TransferSet

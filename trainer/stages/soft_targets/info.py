@@ -4,8 +4,8 @@ from etils import epath
 
 from trainer import soft_targets
 from trainer.devices import memory
+from trainer.session import Session
 from trainer.soft_targets import Manifest
-from trainer.stages.session import Session
 from trainer.stages.soft_targets import caches
 from trainer.storage import files
 

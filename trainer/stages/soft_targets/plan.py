@@ -10,8 +10,8 @@ from etils import epath
 
 from trainer import optimizers, soft_targets
 from trainer.devices import memory
+from trainer.session import Session
 from trainer.soft_targets import Manifest
-from trainer.stages.session import Session
 from trainer.stages.soft_targets import caches
 from trainer.stages.soft_targets.answers import Answers
 from trainer.stages.soft_targets.caches import TransferSet

@@ -6,8 +6,8 @@ import keras
 import numpy as np
 
 from trainer import models, soft_targets
+from trainer.session import Session
 from trainer.soft_targets import Manifest, Shard, SoftTargetsError
-from trainer.stages.session import Session
 from trainer.stages.soft_targets import caches
 from trainer.stages.soft_targets.answers import Answers
 from trainer.stages.soft_targets.caches import TransferSet

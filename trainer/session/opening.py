@@ -15,7 +15,7 @@ from trainer.cluster.tf_config import Cluster
 from trainer.cluster.workers import Workers, joining
 from trainer.config import Config, ConfigError, flatten, resolved
 from trainer.devices import distribution
-from trainer.stages.session import Session
+from trainer.session.session import Session
 from trainer.storage import files, workdir
 
 # Until a disk that machines share has shown each what another wrote.

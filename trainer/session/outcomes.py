@@ -10,7 +10,7 @@ from etils import epath
 from trainer import console, data, models
 from trainer.config import EnsembleConfig
 from trainer.evaluation import class_bias
-from trainer.stages.session import Session
+from trainer.session.session import Session
 from trainer.storage.workdir import CHECKPOINTS, FINISHED, LAST, METRICS
 from trainer.train import checkpoint, events
 

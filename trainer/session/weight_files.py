@@ -7,7 +7,7 @@ from etils import epath
 
 from trainer import models
 from trainer.config import ConfigError
-from trainer.stages.session import Session
+from trainer.session.session import Session
 from trainer.storage import files, folders, seal
 from trainer.storage.workdir import WEIGHTS
 

@@ -25,7 +25,7 @@ from trainer.config import (
 from trainer.devices import distribution
 from trainer.evaluation import metrics
 from trainer.evaluation.predictor import predictor
-from trainer.stages.named import Models
+from trainer.session.named_models import Models
 from trainer.storage import workdir
 
 

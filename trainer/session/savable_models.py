@@ -4,7 +4,7 @@ import functools
 
 from trainer import models
 from trainer.config import ConfigError, SavedOptions, StudentConfig, TeacherConfig
-from trainer.stages.session import Session
+from trainer.session.session import Session
 from trainer.storage import workdir
 
 

@@ -6,13 +6,13 @@ from collections.abc import Callable, Iterator
 
 from etils import epath
 
-from trainer.stages.learner import Learner, Training
-from trainer.stages.selection import Selection
-from trainer.stages.session import Session
+from trainer.session.learner import Learner, Training
+from trainer.session.session import Session
 from trainer.storage.workdir import METRICS, TENSORBOARD
 from trainer.train import loop, tensorboard
 from trainer.train.checkpoint import Position
 from trainer.train.events import MetricsFile, Progress
+from trainer.train.selection import Selection
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

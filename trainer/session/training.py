@@ -8,14 +8,14 @@ from etils import epath
 
 from trainer import data
 from trainer.config import RuntimeConfig
-from trainer.stages.journal import journal
-from trainer.stages.learner import Follow, Learner, Training, start
-from trainer.stages.selection import Selection
-from trainer.stages.session import Session
+from trainer.session.journal import journal
+from trainer.session.learner import Follow, Learner, Training, start
+from trainer.session.session import Session
 from trainer.storage import files, model_classes
 from trainer.storage.workdir import CHECKPOINTS, FINISHED, LAST, PROFILE
 from trainer.train import loop, profiler
 from trainer.train.checkpoint import latest_position
+from trainer.train.selection import Selection
 
 
 def is_finished(session: Session, folder: epath.Path) -> bool:

@@ -4,7 +4,7 @@ import dataclasses
 
 import keras
 
-from trainer.stages.session import Session
+from trainer.session.session import Session
 from trainer.storage.workdir import FINISHED
 
 

@@ -6,7 +6,7 @@ from etils import epath
 
 from trainer import data, registry
 from trainer.config import background_name, colour_of
-from trainer.stages.session import Session
+from trainer.session.session import Session
 
 
 def duplicates(session: Session, test: data.Examples) -> str:

@@ -12,9 +12,9 @@ from etils import epath
 from trainer import console, data, optimizers
 from trainer.config import DataConfig, TrainConfig, is_earlier_name, run_name
 from trainer.devices import distribution
-from trainer.stages import given
-from trainer.stages.saving import check_saving
-from trainer.stages.session import Session
+from trainer.session import weight_files
+from trainer.session.savable_models import check_saving
+from trainer.session.session import Session
 from trainer.storage.workdir import CHECKPOINTS
 from trainer.train import core, step
 from trainer.train.checkpoint import Checkpoints, Position, newest_whole
@@ -119,7 +119,7 @@ def start(session: Session, training: Training) -> Learner:
 def _update(session: Session, training: Training, *, is_new: bool) -> optimizers.Update:
     if training.weights and is_new:
         setting = f"{training.network}.weights"
-        given.load(session, training.model, training.weights, setting=setting)
+        weight_files.load(session, training.model, training.weights, setting=setting)
     # After the weights, since averages start from them.
     with session.strategy.scope():
         return optimizers.Update(

@@ -9,7 +9,7 @@ from etils import epath
 
 from trainer import console
 from trainer.config import ConfigError, TeacherConfig
-from trainer.stages.session import Session
+from trainer.session.session import Session
 from trainer.storage import workdir
 
 _ENOUGH = 100  # validation examples, of which chance leaves a verdict

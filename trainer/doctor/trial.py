@@ -9,9 +9,9 @@ import keras
 import tensorflow as tf
 
 from trainer.devices import memory
-from trainer.stages import learner as learners
-from trainer.stages.learner import Training
-from trainer.stages.session import Session
+from trainer.session import Session
+from trainer.session import learner as learners
+from trainer.session.learner import Training
 from trainer.train import loop
 
 _NUM_LOOPS = 5
