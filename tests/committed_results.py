@@ -17,7 +17,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from trainer import config, report
-from trainer.report import crossval, study_table, table
+from trainer.report import crossval_table, study_table, table
 from trainer.storage import files
 from trainer.storage.workdir import CONFIG, CROSSVAL_RESULTS, RESULTS, STUDY
 
@@ -137,7 +137,7 @@ def _printed(folder: pathlib.Path) -> Iterator[str]:
     else:
         yield report.render(read(folder / RESULTS))
     if (folder / CROSSVAL_RESULTS).exists():
-        yield crossval.render(read(folder / CROSSVAL_RESULTS))
+        yield crossval_table.render(read(folder / CROSSVAL_RESULTS))
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

@@ -18,7 +18,7 @@ from tests.conftest import strategy_of
 from tests.test_report import write_workdir
 from trainer import config, data, models, report, stages
 from trainer.config import ConfigError, differences, resolved
-from trainer.report import crossval as tables
+from trainer.report import crossval_table as tables
 from trainer.session import Session, training
 from trainer.stages.crossval import folds_of
 from trainer.train.events import read_metrics

@@ -30,7 +30,7 @@ from trainer.cluster import attempts
 from trainer.config import reference
 from trainer.data import begun, file_list, table_contents
 from trainer.registry import pins, versions
-from trainer.report import crossval, exported, inputs
+from trainer.report import crossval_table, exported, inputs
 from trainer.session import Session, weight_files
 from trainer.stages.soft_targets import caches
 from trainer.storage import files, model_classes, seal, workdir
@@ -257,7 +257,7 @@ READERS: dict[str, tuple[str, Callable[[World, pathlib.Path], object]]] = {
     "results.json": ("workdir/results.json", of_folder(report.read_results)),
     "predictions.npz": (f"workdir/{PREDICTIONS}", whole_report),
     "metrics.jsonl": (f"{STUDENT}/{METRICS}", whole_report),
-    "crossval.json": ("told/crossval.json", of_folder(crossval.read)),
+    "crossval.json": ("told/crossval.json", of_folder(crossval_table.read)),
     "export.json": (
         "told/export/export.json",
         lambda _, path: exported.read(epath.Path(path.parent.parent)),

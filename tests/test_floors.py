@@ -9,38 +9,14 @@ import pytest
 
 ROOT = pathlib.Path(__file__).parent.parent
 FLOORS = (
-    {"json_text.py", "places.py"},
-    {"__init__.py", "config/", "calibration.py", "class_bias.py", "cluster.py"}
-    | {"console.py", "exit_codes.py", "files.py"}
-    | {"memory.py", "noise.py", "seal.py", "vector.py", "verdict.py"},
-    {"folders.py", "lease.py", "locks.py", "model_classes.py", "rendezvous/"}
-    | {"termination.py", "workdir.py"},
-    {
-        "attempts.py",
-        "distribution.py",
-        "events.py",
-        "hardware.py",
-        "hold.py",
-        "data/",
-        "models/",
-        "losses/",
-        "mixup.py",
-        "optimizers/",
-        "workers.py",
-    },
-    {"core.py", "soft_targets/", "evaluate.py", "checkpoint.py"}
-    | {"execution.py"}
-    | {
-        "inference_times.py",
-        "export/",
-        "profiler.py",
-        "registry/",
-        "report/",
-        "tensorboard.py",
-    },
-    {"step.py", "loop.py"},
+    {"__init__.py", "config/", "console.py", "exit_codes.py", "losses/", "noise.py"},
+    {"devices/", "optimizers/", "storage/"},
+    {"cluster/", "data/", "models/"},
+    {"evaluation/", "soft_targets/", "train/"},
+    {"export/", "registry/", "report/"},
+    {"session/"},
     {"stages/"},
-    {"start.py", "cells/"},
+    {"runs/"},
     {"doctor/", "predict/", "study/", "sweep/", "watch/"},
     {"commands/"},
     {"main.py", "__main__.py"},
@@ -176,18 +152,20 @@ def test_sources_are_found():
 @pytest.mark.parametrize(
     ("path", "line", "broken"),
     [
-        ("trainer/train/loop.py", "import trainer.evaluation.metrics", False),
+        ("trainer/train/loop.py", "import trainer.cluster.termination", False),
         ("trainer/losses/soft.py", "from . import hard", False),
         ("trainer/__main__.py", "from trainer import main", False),
-        ("trainer/train/step.py", "import os, trainer.train.loop", True),
-        ("trainer/train/step.py", "def f():\n  from trainer.train.loop import g", True),
-        ("trainer/train/step.py", "from trainer import loop", True),
-        ("trainer/train/step.py", "from .loop import g", True),
-        ("trainer/losses/soft.py", "from .. import step", True),
+        ("trainer/train/step.py", "import os, trainer.session.training", True),
+        ("trainer/train/step.py", "from trainer.train import core", False),
+        ("trainer/train/step.py", "def f():\n  from trainer.session import g", True),
+        ("trainer/train/step.py", "from trainer import evaluation", True),
+        ("trainer/train/step.py", "from ..report import g", True),
+        ("trainer/losses/soft.py", "from .. import train", True),
         ("trainer/losses/soft.py", "from trainer.models import cnn", True),
         ("trainer/evaluation/metrics.py", "import trainer.train.step", True),
         ("trainer/new.py", "", True),
         ("trainer/new/part.py", "", True),
+        ("trainer/step.py", "", True),
         ("trainer/storage/files.py", "from trainer import __version__", True),
         ("trainer/train/step.py", "import launch.local", True),
         ("launch/local/group.py", "from trainer import cluster", True),

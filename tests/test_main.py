@@ -11,7 +11,7 @@ from launch.kubernetes import trainer_command
 from tests.conftest import REPOSITORY
 from tests.cpu_time import cpu_secs
 from trainer import commands
-from trainer.registry import commands as registry
+from trainer.registry import actions as registry
 
 MNIST_MINI = str(REPOSITORY / "configs" / "mnist_mini.toml")
 

@@ -21,7 +21,7 @@ from tests.conftest import REPOSITORY
 from tests.test_registry import card
 from trainer import config, main, models, registry
 from trainer.evaluation.metrics import probabilities
-from trainer.predict import answers
+from trainer.predict import prediction_lines
 
 CONFIG = """
 name = "shapes"
@@ -131,7 +131,7 @@ def test_no_text_of_a_csv_is_a_formula_to_a_spreadsheet(tmp_path):
     section = config.PredictConfig(top_k=1, all_probabilities=True)
     for is_json in (False, True):
         file = io.StringIO()
-        lines = answers.Answers(file, names, section, is_json=is_json)
+        lines = prediction_lines.Answers(file, names, section, is_json=is_json)
         lines.write(list(names), np.eye(len(names), dtype=np.float32))
         if is_json:
             found = [json.loads(line) for line in file.getvalue().splitlines()]

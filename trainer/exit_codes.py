@@ -2,3 +2,7 @@
 
 DONE, BUG, UNUSABLE, DIVERGED, BUDGET_SPENT, CHECK_FAILED = range(6)
 INTERRUPTED = 130
+
+
+class CheckFailedError(ValueError):
+    """What was checked is not as it must be; the message says how, and a way out."""

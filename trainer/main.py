@@ -13,9 +13,9 @@ from trainer.exit_codes import (
     DONE,
     INTERRUPTED,
     UNUSABLE,
+    CheckFailedError,
 )
 from trainer.storage import files
-from trainer.verdict import CheckFailedError
 
 
 def main(argv: list[str]) -> int:

@@ -2,8 +2,7 @@
 
 from trainer import config, console
 from trainer.commands.command_line import CommandLine
-from trainer.exit_codes import DONE
-from trainer.verdict import CheckFailedError
+from trainer.exit_codes import DONE, CheckFailedError
 
 
 def manage(action: str, line: CommandLine) -> int:

@@ -22,7 +22,7 @@ from trainer.config.earlier import (
     without_later,
 )
 from trainer.config.errors import ConfigError
-from trainer.config.evaluate import EvaluateConfig
+from trainer.config.evaluation import EvaluateConfig
 from trainer.config.export import ExportConfig
 from trainer.config.identity import (
     differences,

@@ -6,11 +6,11 @@ Defaults live here and nowhere else; each field says its unit or meaning.
 import dataclasses
 from typing import Annotated, Any, Literal
 
-from trainer.config import evaluate, export, registry, relations, watch
+from trainer.config import evaluation, export, registry, relations, watch
 from trainer.config.crossval import CrossvalConfig
 from trainer.config.data import DataConfig
 from trainer.config.distill import DistillConfig
-from trainer.config.evaluate import EvaluateConfig
+from trainer.config.evaluation import EvaluateConfig
 from trainer.config.export import ExportConfig
 from trainer.config.models import MODELS
 from trainer.config.predict import PredictConfig
@@ -137,7 +137,7 @@ class Config:
         relations.check_splits(self.data)
         relations.check_kind(self.data, self.trainings)
         relations.check_mixup(self.distill)
-        evaluate.check(self.evaluate, self.data)
+        evaluation.check(self.evaluate, self.data)
         finetuned = ["finetune"] if self.finetune else []
         roles = [*self.networks, "baseline", *finetuned]
         export.check(self.export, roles=roles, seeds=self.seeds)

@@ -45,9 +45,9 @@ def run(
     )
     with end.listening():
         # Loads TensorFlow.
-        from trainer.predict import running
+        from trainer.predict import classify
 
-        running.run(settings, path, words, file)
+        classify.run(settings, path, words, file)
 
 
 def settings_of(

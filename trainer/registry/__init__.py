@@ -5,8 +5,8 @@ beside it model.keras, and a card that says what the model is and the checksum o
 file. Importing this loads no TensorFlow.
 """
 
+from trainer.registry.actions import answer, root_of
 from trainer.registry.card import Card
-from trainer.registry.commands import answer, root_of
 from trainer.registry.pins import pinned, share
 from trainer.registry.publishing import publishing
 from trainer.registry.revision import revision

@@ -4,7 +4,7 @@ from etils import epath
 
 from trainer.config import Config, ConfigError, Reference
 from trainer.registry import versions
-from trainer.registry.commands import root_of
+from trainer.registry.actions import root_of
 from trainer.storage import files, seal
 from trainer.storage.workdir import PINS
 

@@ -17,7 +17,7 @@ from collections.abc import Callable, Iterator
 
 from etils import epath
 
-from trainer.registry import card, lease
+from trainer.registry import card, version_lease
 from trainer.registry.card import Card
 from trainer.registry.versions import numbers
 from trainer.storage import files, folders
@@ -90,7 +90,7 @@ def _rename(staging: pathlib.Path, source: pathlib.Path, own: Card) -> int:
 
 @contextlib.contextmanager
 def _in_store(folder: epath.Path) -> Iterator[Publish]:
-    with lease.held(folder) as keep:
+    with version_lease.held(folder) as keep:
         yield functools.partial(_upload, folder, keep)
 
 

@@ -14,7 +14,7 @@ from trainer.config import (
     places,
     value_before,
 )
-from trainer.registry import card, lease
+from trainer.registry import card, version_lease
 from trainer.storage import files, folders, model_classes, seal
 
 MODEL = "model.keras"
@@ -197,7 +197,7 @@ def promote(root: epath.Path, reference: Reference) -> int:
         check_file(version, name)
     path = folder / _PROMOTED
     with (
-        lease.held(folder),
+        version_lease.held(folder),
         files.atomic_path(path, way_out="choose another registry.root") as temporary,
     ):
         text = json.dumps(seal.sealed({"version": number}))

@@ -10,7 +10,7 @@ from etils import epath
 
 from trainer.report import (
     conclusion,
-    crossval,
+    crossval_table,
     exported,
     figures,
     inputs,
@@ -45,7 +45,7 @@ def write(workdir: epath.Path) -> epath.Path:
         markup.drawn(picture, page.parent) for picture in pictures.pictures(found)
     ]
     sections += [_classes(found), _seeds(found.results)]
-    sections += [*crossval.sections(workdir, markup.table)]
+    sections += [*crossval_table.sections(workdir, markup.table)]
     sections += [*exported.sections(workdir, markup.table), _config(found.config)]
     title = f"{found.results.get('name', 'run')} - distillation report"
     files.write_text(page, markup.document(title, sections))

@@ -4,7 +4,6 @@ A signal is a function of the batch, called inside the compiled step; the losses
 know which kind they are given.
 """
 
-from trainer.soft_targets.answers import AnswerFormat
 from trainer.soft_targets.blank import BlankTargets
 from trainer.soft_targets.cache import Cache
 from trainer.soft_targets.cached import CachedTargets
@@ -26,6 +25,7 @@ from trainer.soft_targets.manifest import (
     write,
 )
 from trainer.soft_targets.online import online
+from trainer.soft_targets.record_format import AnswerFormat
 from trainer.soft_targets.shards import (
     damage,
     missing,

@@ -6,8 +6,8 @@ import tensorflow as tf
 
 from trainer.data import Batch
 from trainer.losses import SoftTargets
-from trainer.soft_targets.answers import AnswerFormat
 from trainer.soft_targets.cached import field_name, signals_of
+from trainer.soft_targets.record_format import AnswerFormat
 
 
 class BlankTargets:

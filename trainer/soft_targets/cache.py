@@ -9,9 +9,9 @@ from etils import epath
 from trainer.data import Batch
 from trainer.soft_targets import manifest as manifests
 from trainer.soft_targets import shards
-from trainer.soft_targets.answers import AnswerFormat
 from trainer.soft_targets.errors import SoftTargetsError
 from trainer.soft_targets.manifest import Manifest
+from trainer.soft_targets.record_format import AnswerFormat
 
 
 class Cache:

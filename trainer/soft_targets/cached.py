@@ -7,9 +7,9 @@ import tensorflow as tf
 
 from trainer.data import UNLABELED_FROM, Batch, host_memory
 from trainer.losses import SoftTargets
-from trainer.soft_targets.answers import AnswerFormat
 from trainer.soft_targets.cache import Cache
 from trainer.soft_targets.errors import SoftTargetsError
+from trainer.soft_targets.record_format import AnswerFormat
 
 
 class CachedTargets:

@@ -12,8 +12,8 @@ from typing import Any
 
 from etils import epath
 
-from trainer.soft_targets.answers import AnswerFormat
 from trainer.soft_targets.errors import SoftTargetsError
+from trainer.soft_targets.record_format import AnswerFormat
 from trainer.storage import files, json_text, seal
 
 MANIFEST = "manifest.json"

@@ -15,7 +15,7 @@ from etils import epath
 from trainer import data, noise
 from trainer.config import ConfigError
 from trainer.evaluation import metrics
-from trainer.report import crossval as tables
+from trainer.report import crossval_table as tables
 from trainer.session import Session, training
 from trainer.stages import soft_targets
 from trainer.stages.check import check, check_training

@@ -12,12 +12,12 @@ from etils import epath
 from trainer import data
 from trainer import export as formats
 from trainer.config import ConfigError
+from trainer.exit_codes import CheckFailedError
 from trainer.report import exported as tables
 from trainer.session import Session
 from trainer.session.chosen_model import chosen
 from trainer.stages.report import report
 from trainer.storage import files, folders, model_classes, seal, workdir
-from trainer.verdict import CheckFailedError
 
 _WAY_OUT = "choose another --workdir"
 

@@ -16,11 +16,11 @@ import trainer
 from trainer import console, data, export, models, registry, report
 from trainer.config import ConfigError, SavedOptions, check_name, recorded
 from trainer.evaluation import inference_times, metrics
+from trainer.exit_codes import CheckFailedError
 from trainer.registry import Card
 from trainer.session import Session
 from trainer.session.chosen_model import Chosen, chosen
 from trainer.storage import workdir
-from trainer.verdict import CheckFailedError
 
 _BATCH = 256
 _CHECKED = 256  # examples of the validation split that the SavedModel answers

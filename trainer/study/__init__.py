@@ -40,9 +40,9 @@ def run(
         if not all(cell.is_over for cell in cells):
             with begun.session("study", own) as session:
                 # Loads TensorFlow.
-                from trainer.study import running
+                from trainer.study import cell_runs
 
-                running.run(session, cells)
+                cell_runs.run(session, cells)
     if is_chief:
         _draw(path)
 

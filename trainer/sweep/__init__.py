@@ -59,9 +59,9 @@ def run(file: str, overrides: Iterable[str], settings: Config, path: epath.Path)
     if not trials.is_over(sweep):
         with _session(settings, path) as session:
             # Loads TensorFlow.
-            from trainer.sweep import running
+            from trainer.sweep import trial_runs
 
-            running.run(session, sweep, file, overrides)
+            trial_runs.run(session, sweep, file, overrides)
     _draw(path)
     results.check(path)
     return outcome(path)

@@ -25,7 +25,6 @@ from trainer import console
 from trainer.storage import files, json_text
 
 _HEADER = "header"  # the array that holds run and position, as JSON
-
 # A run may move between devices that need float16's loss scale and others.
 _COMES_AND_GOES = "loss_scale/"
 

@@ -41,9 +41,9 @@ def run(settings: Config, path: epath.Path, *, is_once: bool) -> None:
         batches.write(path, batches.read(path))
         with begun.session("watch", None, is_counted=False) as session:
             # Loads TensorFlow.
-            from trainer.watch import running
+            from trainer.watch import batch_runs
 
-            running.run(session, is_once=is_once)
+            batch_runs.run(session, is_once=is_once)
 
 
 def outcome(path: epath.Path) -> str:

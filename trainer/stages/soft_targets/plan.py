@@ -13,8 +13,8 @@ from trainer.devices import memory
 from trainer.session import Session
 from trainer.soft_targets import Manifest
 from trainer.stages.soft_targets import caches
-from trainer.stages.soft_targets.answers import Answers
 from trainer.stages.soft_targets.caches import TransferSet
+from trainer.stages.soft_targets.teacher_logits import Answers
 
 _NUM_TIMED = 5  # passes, after the first
 

@@ -6,12 +6,12 @@ import keras
 import numpy as np
 
 from trainer import models, soft_targets
+from trainer.exit_codes import CheckFailedError
 from trainer.session import Session
 from trainer.soft_targets import Manifest, Shard, SoftTargetsError
 from trainer.stages.soft_targets import caches
-from trainer.stages.soft_targets.answers import Answers
 from trainer.stages.soft_targets.caches import TransferSet
-from trainer.verdict import CheckFailedError
+from trainer.stages.soft_targets.teacher_logits import Answers
 
 _NUM_STRETCHES = 8  # of ids, or as many as there are views
 _STRETCH = 128  # ids

@@ -13,8 +13,8 @@ from trainer.evaluation import inference_times
 from trainer.session import Session, suspicions
 from trainer.session.outcomes import outcomes
 from trainer.session.qualification import qualifications
-from trainer.stages import predictions
-from trainer.stages.entries import Metrics, entry, gain
+from trainer.stages.evaluate import predictions_archive
+from trainer.stages.evaluate.result_entries import Metrics, entry, gain
 from trainer.storage import files, folders, seal, workdir
 from trainer.train import events
 
@@ -103,7 +103,7 @@ def _write(
     page = session.path / workdir.REPORT
     with files.explained(page):
         page.unlink(missing_ok=True)
-    predictions.write(session, test, logits)
+    predictions_archive.write(session, test, logits)
     results = {
         "name": session.config.name,
         "models": models,

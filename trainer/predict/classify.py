@@ -21,9 +21,9 @@ from trainer.config import (
 )
 from trainer.devices import distribution
 from trainer.evaluation import metrics
-from trainer.predict import answers, images, network, paths
+from trainer.exit_codes import CheckFailedError
+from trainer.predict import images, network, paths, prediction_lines
 from trainer.storage import files
-from trainer.verdict import CheckFailedError
 
 
 def run(
@@ -38,12 +38,12 @@ def run(
     strategy = distribution.strategy(alone, num_workers=1)
     with strategy.scope():
         opened = network.opened(settings, workdir)
-    answers.check(settings.predict, opened.class_names)
+    prediction_lines.check(settings.predict, opened.class_names)
     listed, skipped = paths.listed(words)
     for one in skipped:
         _tell(one)
     with _open(output) as file:
-        table = answers.Answers(
+        table = prediction_lines.Answers(
             file,
             opened.class_names,
             settings.predict,
@@ -71,7 +71,7 @@ def run(
 def _answer(
     opened: network.Network,
     listed: Sequence[str],
-    table: answers.Answers,
+    table: prediction_lines.Answers,
     *,
     batch_size: int,
     xla: bool,
