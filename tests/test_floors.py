@@ -166,7 +166,7 @@ def test_sources_are_found():
         ("trainer/new.py", "", True),
         ("trainer/new/part.py", "", True),
         ("trainer/step.py", "", True),
-        ("trainer/storage/files.py", "from trainer import __version__", True),
+        ("trainer/config/reader.py", "from trainer import __version__", True),
         ("trainer/train/step.py", "import launch.local", True),
         ("launch/local/group.py", "from trainer import cluster", True),
         ("launch/local/group.py", "from launch import errors", False),
