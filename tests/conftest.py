@@ -1,6 +1,5 @@
 """Two logical CPU devices for every test, set before TensorFlow looks for devices."""
 
-import functools
 import gc
 import os
 import pathlib
@@ -11,13 +10,11 @@ from collections.abc import Iterator
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 os.environ.pop("KUBERNETES_SERVICE_HOST", None)  # tests may run in a pod themselves
 
-import keras
-import numpy as np
 import pytest
 import tensorflow as tf
 from etils import epath
 
-from tests import stores
+from tests.helpers import stores
 
 _CPU = tf.config.list_physical_devices("CPU")[0]
 tf.config.set_logical_device_configuration(
@@ -27,7 +24,6 @@ tf.config.set_logical_device_configuration(
 stores.register()
 
 _EXIT_STATUS = pytest.StashKey[int]()
-REPOSITORY = pathlib.Path(__file__).parents[1]
 
 
 @pytest.fixture(autouse=True, scope="module")
@@ -45,8 +41,8 @@ def tfds_dir(tmp_path_factory: pytest.TempPathFactory) -> str:
 
 @pytest.fixture(scope="session")
 def world(tmp_path_factory: pytest.TempPathFactory) -> pathlib.Path:
-    """A folder with what runs with answers on disk need; see tests.cached_runs."""
-    from tests import cached_runs  # which needs this module
+    """A folder with what runs with answers on disk need; see helpers/cached_runs."""
+    from tests.helpers import cached_runs  # which needs this module
 
     folder = tmp_path_factory.mktemp("world")
     cached_runs.prepare(folder)
@@ -73,24 +69,6 @@ def store() -> Iterator[epath.Path]:
     stores.empty()
     yield epath.Path(f"{stores.BUCKET}/run")
     stores.empty()
-
-
-@functools.cache
-def strategy_of(num_replicas: int) -> tf.distribute.Strategy:
-    """One logical CPU, or that many mirrored.
-
-    One strategy of each kind in a process, as in a run: two would number their
-    collectives alike.
-    """
-    devices = [f"/cpu:{i}" for i in range(num_replicas)]
-    if num_replicas == 1:
-        return tf.distribute.OneDeviceStrategy(devices[0])
-    return tf.distribute.MirroredStrategy(devices)
-
-
-def numpy_of(variable: keras.Variable) -> np.ndarray:
-    """The value of a variable, mirrored or not."""
-    return tf.convert_to_tensor(variable.value).numpy()
 
 
 def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:

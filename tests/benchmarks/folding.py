@@ -13,7 +13,7 @@ import keras
 import tensorflow as tf
 
 from tests.benchmarks.ready import repeated
-from tests.small_models import num_normalisations
+from tests.helpers.small_models import num_normalisations
 from trainer import models
 from trainer.config import ApplicationOptions
 

@@ -15,10 +15,10 @@ import numpy as np
 from etils import epath
 from PIL import Image
 
-from tests import drawn_images
 from tests.benchmarks.arrays import INPUTS, LABELS, LOGITS
 from tests.benchmarks.ready import resident_bytes
 from tests.benchmarks.workloads import CACHE, PHOTOGRAPHS, WORKLOADS, Workload
+from tests.helpers import drawn_images
 from trainer import console, stages
 from trainer.cluster import termination, workers
 from trainer.devices import distribution

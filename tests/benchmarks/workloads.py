@@ -56,7 +56,7 @@ class Workload:
 
     @property
     def num_classes(self) -> int:
-        """Kinds of digits, or of what tests/drawn_images.py draws."""
+        """Kinds of digits, or of what tests/helpers/drawn_images.py draws."""
         return 8 if self.photographs else 10
 
     def settings(

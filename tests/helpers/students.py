@@ -1,0 +1,156 @@
+"""A small student in training beside its teacher, on any number of replicas."""
+
+from collections.abc import Callable
+
+import keras
+import numpy as np
+
+from tests.helpers.devices import numpy_of, strategy_of
+from trainer import data, models, optimizers, soft_targets
+from trainer.config import (
+    AdamOptions,
+    MlpOptions,
+    SgdOptions,
+    TrainConfig,
+)
+from trainer.devices import distribution
+from trainer.train import core, step
+
+IMAGE_SHAPE = (6, 6, 1)
+NUM_CLASSES = 5
+BATCH = 12
+SEED = 3
+
+
+def examples(num: int = 50) -> data.ArrayExamples:
+    """Noise images whose label is the brightest of five pixels: learnable."""
+    rng = np.random.default_rng(0)
+    images = rng.integers(0, 256, (num, *IMAGE_SHAPE), dtype=np.uint8)
+    labels = images.reshape(num, -1)[:, :NUM_CLASSES].argmax(axis=1).astype(np.int32)
+    return data.ArrayExamples(inputs=images, labels=labels, ids=np.arange(num))
+
+
+def build_mlp(options: MlpOptions, seed: int = 0, precision: str = "float32"):
+    return models.build(
+        "mlp",
+        options,
+        inputs=models.Inputs(shape=IMAGE_SHAPE),
+        num_classes=NUM_CLASSES,
+        seed=seed,
+        precision=precision,
+        setting="student",
+    )
+
+
+SGD = TrainConfig(
+    global_batch_size=BATCH,
+    steps=20,
+    learning_rate=0.1,
+    optimizer="sgd",
+    optimizer_options=SgdOptions(momentum=0.9, nesterov=True),
+)
+ADAM = TrainConfig(
+    global_batch_size=BATCH,
+    steps=20,
+    learning_rate=1e-3,
+    optimizer="adam",
+    optimizer_options=AdamOptions(),
+)
+DROPOUT = MlpOptions(hidden_sizes=(16, 16), input_dropout=0.1, dropout=0.5)
+
+
+class Run:
+    """A student in training beside its teacher, on any number of replicas."""
+
+    def __init__(
+        self,
+        *,
+        train: TrainConfig,
+        num_replicas: int = 1,
+        xla: bool = False,
+        steps_per_execution: int = 1,
+        options: MlpOptions = DROPOUT,
+        build=build_mlp,
+        build_teacher=build_mlp,
+        precision: str = "float32",
+        alpha: float = 0.7,
+        temperature: float = 3.0,
+        mixup: float = 0.0,
+        distil: bool = True,
+        images: data.ArrayExamples | None = None,
+        change_core: Callable[[core.Core], core.Core] = lambda unchanged: unchanged,
+    ) -> None:
+        self.strategy = strategy_of(num_replicas)
+        self.stop = distribution.stop_flag()
+        with self.strategy.scope():
+            self.teacher = build_teacher(
+                MlpOptions(hidden_sizes=(24,), dropout=0.5), seed=9
+            )
+            self.student = build(options, precision=precision)
+            self.update = optimizers.Update(
+                self.student, train, float16=precision == "mixed_float16"
+            )
+        self.teacher.trainable = False
+        computed = (
+            core.distillation(
+                self.student,
+                soft_targets.online(self.teacher),
+                alpha=alpha,
+                temperature=temperature,
+                label_smoothing=train.label_smoothing,
+                mixup=mixup,
+                seed=SEED,
+            )
+            if distil
+            else core.supervised(
+                self.student, label_smoothing=train.label_smoothing, seed=SEED
+            )
+        )
+        self.schedule = optimizers.schedule(
+            train, num_steps=train.steps, setting="student.train"
+        )
+        self.compiled = step.compile_step(
+            change_core(computed),
+            model=self.student,
+            update=self.update,
+            schedule=self.schedule,
+            batches=data.training_batches(
+                examples() if images is None else images,
+                augment=lambda images, keys: images,
+                views=data.Views(seed=SEED, count=None),
+                beside=None,
+                seed=SEED,
+                per_replica_batch_size=train.global_batch_size // num_replicas,
+                first_step=0,
+                strategy=self.strategy,
+                together=steps_per_execution,
+            ),
+            accumulate=train.accumulate,
+            stop=self.stop,
+            strategy=self.strategy,
+            xla=xla,
+            in_programs=steps_per_execution > 1,
+        )
+
+    def losses(self, num_steps: int) -> list[float]:
+        return [self.compiled.run(1)["loss"] for _ in range(num_steps)]
+
+    def weights(self) -> list[np.ndarray]:
+        return [numpy_of(v) for v in self.student.variables]
+
+
+def batch_norm_model(
+    options: MlpOptions, seed: int = 0, precision: str = "float32"
+) -> keras.Model:
+    del options, precision
+    keras.utils.set_random_seed(seed)
+    return keras.Sequential(
+        [
+            keras.Input(IMAGE_SHAPE, dtype="uint8"),
+            keras.layers.Rescaling(1 / 255),
+            keras.layers.Flatten(),
+            keras.layers.Dense(8),
+            keras.layers.BatchNormalization(momentum=0.5),
+            keras.layers.Dense(NUM_CLASSES),
+        ]
+    )

@@ -1,0 +1,279 @@
+"""TF_CONFIG out of what Slurm and JobSet tell a process."""
+
+import json
+import os
+import pathlib
+import re
+import shutil
+import subprocess
+import sys
+
+import pytest
+
+from launch.environment import slurm
+from launch.environment.process import environment
+from launch.errors import LaunchError
+from tests.helpers.repository import REPOSITORY
+
+SCRIPT = REPOSITORY / "launch" / "environment" / "distill.sbatch"
+SAY = "import os; print(os.environ.get('TF_CONFIG', 'none'))"
+TASK = {
+    "SLURM_JOB_ID": "123456",
+    "SLURM_PROCID": "2",
+    "SLURM_NODEID": "1",
+    "SLURM_LOCALID": "0",
+    "SLURM_STEP_NODELIST": "n[10,2]",
+    "SLURM_STEP_TASKS_PER_NODE": "2(x2)",
+    # Of the job, which may be larger than the step.
+    "SLURM_JOB_NODELIST": "n[1-10]",
+    "SLURM_TASKS_PER_NODE": "4(x10)",
+}
+
+
+def write_program(folder: pathlib.Path, name: str, script: str) -> None:
+    path = folder / name
+    path.write_text(f"#!/bin/bash\n{script}\n")
+    path.chmod(0o755)
+
+
+@pytest.fixture
+def cluster_path(tmp_path: pathlib.Path) -> str:
+    """A PATH with a program that answers as Slurm's does."""
+    write_program(
+        tmp_path,
+        "scontrol",
+        '[ "$*" = "show hostnames n[10,2]" ] && printf "n10\\nn2\\n" && exit\n'
+        '[ "$*" = "show hostnames n7" ] && echo n7 && exit\n'
+        'echo "Invalid hostlist: $3" >&2; exit 1',
+    )
+    return f"{tmp_path}:{os.environ['PATH']}"
+
+
+def launch(*flags: str, **variables: str) -> tuple[int, str, str]:
+    """Exit code, TF_CONFIG of the program, and what the launcher says."""
+    inherited = {
+        name: value
+        for name, value in os.environ.items()
+        if not name.startswith(("SLURM_", "ALAMBIC_", "JOB", "TF_CONFIG"))
+    }
+    process = subprocess.run(
+        [sys.executable, "-m", "launch", "env", *flags, "--", "python", "-c", SAY],
+        cwd=REPOSITORY,
+        env=inherited | variables,
+        capture_output=True,
+        text=True,
+    )
+    return process.returncode, process.stdout.strip(), process.stderr
+
+
+def test_the_tasks_of_a_slurm_step_become_workers_in_slurms_order(cluster_path):
+    code, out, err = launch(PATH=cluster_path, **TASK)
+    assert code == 0, err
+    # 20000 + 123456 % 20000 = 23456
+    assert json.loads(out) == {
+        "cluster": {"worker": ["n10:23456", "n10:23457", "n2:23456", "n2:23457"]},
+        "task": {"type": "worker", "index": 2},
+    }
+
+
+@pytest.mark.parametrize(
+    ("text", "counts"),
+    [("1", [1]), ("2(x3),1", [2, 2, 2, 1]), ("1,12(x2)", [1, 12, 12])],
+)
+def test_tasks_per_node_are_read_as_slurm_writes_them(text, counts):
+    assert slurm.task_counts(text) == counts
+
+
+def test_one_task_is_no_cluster(cluster_path):
+    alone = {"SLURM_STEP_NODELIST": "n7", "SLURM_STEP_TASKS_PER_NODE": "1"}
+    first = {"SLURM_PROCID": "0", "SLURM_NODEID": "0"}
+    variables = TASK | alone | first | {"TF_CONFIG": "{}"}
+    assert launch(PATH=cluster_path, **variables) == (0, "none", "")
+
+
+@pytest.mark.parametrize(
+    ("changed", "said"),
+    [
+        ({"SLURM_STEP_NODELIST": None}, "start it by srun"),
+        ({"SLURM_JOB_ID": None}, "SLURM_JOB_ID must be set"),
+        ({"SLURM_STEP_TASKS_PER_NODE": "4"}, "each of the 2 hosts, got 4"),
+        ({"SLURM_STEP_NODELIST": "n["}, "got: Invalid hostlist: n["),
+        # As --distribution=cyclic places ranks 0, 1, 2, 3 of two hosts.
+        ({"SLURM_NODEID": "0", "SLURM_LOCALID": "1"}, "--distribution=block"),
+        ({"PATH": "/nowhere"}, "got: No such file or directory; it must be on PATH"),
+        ({"SLURM_PROCID": "x"}, "SLURM_PROCID must be a number as srun sets it"),
+        ({"SLURM_PROCID": "-1"}, "SLURM_PROCID must be a number as srun sets it"),
+        ({"SLURM_PROCID": "4"}, "SLURM_PROCID must be below the 4 tasks"),
+        ({"SLURM_JOB_ID": ""}, "SLURM_JOB_ID must be a number as srun sets it, got ''"),
+    ],
+)
+def test_a_step_that_cannot_be_read_is_refused(
+    cluster_path, changed, said, monkeypatch
+):
+    monkeypatch.setenv("PATH", changed.get("PATH", cluster_path))
+    variables = {n: text for n, text in (TASK | changed).items() if text is not None}
+    with pytest.raises(LaunchError, match=re.escape(said)):
+        environment(variables, num_workers=None)
+
+
+DEMO = {
+    "JOB_COMPLETION_INDEX": "1",
+    "ALAMBIC_WORKERS": "2",
+    "ALAMBIC_HOST": "demo-node-0-{index}.demo",
+}
+DEMO_CONFIG = {
+    "cluster": {"worker": ["demo-node-0-0.demo:2222", "demo-node-0-1.demo:2222"]},
+    "task": {"type": "worker", "index": 1},
+}
+JOBSET = {
+    "JOB_COMPLETION_INDEX": "1",
+    "JOBSET_NAME": "demo",
+    "REPLICATED_JOB_NAME": "node",
+}
+
+
+def test_the_pods_of_a_trainjob_become_workers():
+    code, out, _ = launch(**DEMO)
+    assert code == 0
+    assert json.loads(out) == DEMO_CONFIG
+
+
+def test_the_pods_of_a_jobset_become_workers():
+    code, out, _ = launch("--workers=2", **JOBSET)
+    assert code == 0
+    assert json.loads(out) == DEMO_CONFIG
+
+
+def test_one_pod_is_no_cluster():
+    code, out, _ = launch(
+        **DEMO | {"ALAMBIC_WORKERS": "1", "JOB_COMPLETION_INDEX": "0"}
+    )
+    assert (code, out) == (0, "none")
+
+
+@pytest.mark.parametrize(
+    ("variables", "said"),
+    [
+        (DEMO | {"JOB_COMPLETION_INDEX": "2"}, "above JOB_COMPLETION_INDEX=2, got 2"),
+        (
+            DEMO | {"JOB_COMPLETION_INDEX": "x"},
+            "must be a number as Kubernetes sets it",
+        ),
+        (DEMO | {"ALAMBIC_WORKERS": "two"}, "must be the number of the job's pods"),
+        (DEMO | {"ALAMBIC_HOST": "demo"}, "demo-node-0-{index}.demo"),
+        (JOBSET, "got none: a pod is not told how many there are"),
+        (
+            JOBSET | {"REPLICATED_JOB_NAME": "", "ALAMBIC_WORKERS": "2"},
+            "jobset.sigs.k8s.io/replicatedjob-name",
+        ),
+        (
+            {"JOB_COMPLETION_INDEX": "0"},
+            "ALAMBIC_HOST or JOBSET_NAME, got none of them",
+        ),
+        ({}, "TF_CONFIG, SLURM_PROCID, or JOB_COMPLETION_INDEX"),
+        ({"TF_CONFIG": "{"}, "TF_CONFIG must be a JSON object, got '{'"),
+    ],
+)
+def test_an_environment_with_a_gap_is_refused(variables, said):
+    """A process that went on alone would write into its peers' folder."""
+    with pytest.raises(LaunchError, match=re.escape(said)):
+        environment(variables, num_workers=None)
+
+
+def test_a_process_that_belongs_to_no_cluster_does_not_run():
+    code, out, err = launch()
+    assert (code, out) == (2, "")
+    assert err.startswith(
+        "launch: the environment must describe a cluster by TF_CONFIG"
+    )
+    assert err.count("\n") == 1
+
+
+def test_a_cluster_that_is_given_stays_as_it_is():
+    text = '{"cluster": {"worker": ["a:1"]}, "task": {"type": "worker", "index": 0}}'
+    assert launch(TF_CONFIG=text, **DEMO) == (0, text, "")
+
+
+def test_the_program_takes_the_place_of_the_launcher():
+    words = [sys.executable, "-m", "launch", "env", "--", "sh", "-c", "echo $$; exit 7"]
+    process = subprocess.Popen(
+        words, cwd=REPOSITORY, env=os.environ | DEMO, stdout=subprocess.PIPE, text=True
+    )
+    assert process.communicate()[0] == f"{process.pid}\n"
+    assert process.returncode == 7
+
+
+def test_a_program_that_is_not_there_is_refused():
+    process = subprocess.run(
+        [sys.executable, "-m", "launch", "env", "--", "not-there"],
+        cwd=REPOSITORY,
+        env=os.environ | DEMO,
+        capture_output=True,
+        text=True,
+    )
+    assert process.returncode == 2
+    assert process.stderr.startswith("launch: not-there cannot be run: No such file")
+
+
+def test_the_slurm_script_is_one():
+    subprocess.run(["bash", "-n", str(SCRIPT)], check=True)
+    options = [
+        line.split()[1]
+        for line in SCRIPT.read_text().splitlines()
+        if line.startswith("#SBATCH")
+    ]
+    assert {"--requeue", "--open-mode=append", "--signal=TERM@180"} <= set(options)
+
+
+@pytest.mark.parametrize(
+    ("ends", "restarts", "code", "is_requeued"),
+    [
+        ("0 0", 0, 0, False),
+        ("143 143", 0, 143, True),
+        ("138 137", 3, 138, True),
+        ("143 143", 20, 143, False),
+        # The others were stopped since one had a bug, or was interrupted.
+        ("143 1", 0, 1, False),
+        ("130 143", 0, 130, False),
+    ],
+)
+def test_a_slurm_job_goes_back_into_the_queue_where_that_may_help(
+    tmp_path, ends, restarts, code, is_requeued
+):
+    """Slurm's programs are stand-ins; each worker is a real shell that ends so."""
+    write_program(tmp_path, "scontrol", f'echo "$*" >>{tmp_path}/requeued')
+    write_program(
+        tmp_path,
+        "srun",
+        """
+while [[ $1 == --* ]]; do shift; done
+rank=0; highest=0
+for end in $ENDS; do
+    export SLURM_PROCID=$rank END=$end
+    "$@"
+    code=$?
+    ((code > highest)) && highest=$code
+    ((rank += 1))
+done
+exit $highest""",
+    )
+    # The shell around a worker gets SIGTERM as well, and must not end before it.
+    write_program(
+        tmp_path, "python", f'echo "$*" >>{tmp_path}/ran; kill -TERM $PPID; exit $END'
+    )
+    process = subprocess.run(
+        [shutil.which("bash"), str(SCRIPT), "--config=c.toml", "--workdir=a b"],
+        cwd=tmp_path,
+        env=os.environ
+        | {"PATH": f"{tmp_path}:{os.environ['PATH']}", "ENDS": ends}
+        | {"SLURM_JOB_ID": "77", "SLURM_RESTART_COUNT": str(restarts)},
+    )
+    assert process.returncode == code
+    assert (tmp_path / "ran").read_text().splitlines() == [
+        "-m launch env -- python -m trainer run --config=c.toml --workdir=a b"
+    ] * 2
+    requeued = tmp_path / "requeued"
+    assert requeued.exists() == is_requeued
+    if is_requeued:
+        assert requeued.read_text() == "requeue 77\n"
+    assert not (tmp_path / "exit-codes-77").exists()

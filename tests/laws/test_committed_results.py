@@ -1,0 +1,48 @@
+"""configs/results/ belongs to the configs beside it; the pages tell what it holds."""
+
+import re
+
+import pytest
+
+from tests.tools import committed_results
+from trainer import config
+
+FOLDERS = sorted(path for path in committed_results.KEPT.iterdir() if path.is_dir())
+
+
+def results_table():
+    text = (committed_results.ROOT / "README.md").read_text()
+    return re.search(r"^## Results$.*?^(\| ---.*?)\n\n", text, flags=re.S | re.M)[1]
+
+
+def test_each_config_has_results():
+    configs = sorted((committed_results.ROOT / "configs").glob("*.toml"))
+    assert [path.name for path in FOLDERS] == [path.stem for path in configs]
+
+
+@pytest.mark.parametrize("folder", FOLDERS, ids=lambda path: path.name)
+def test_results_belong_to_the_config_beside_them(folder):
+    made_with = committed_results.read(folder / "config.json")
+    now = config.resolved(committed_results.settings(folder))
+    assert not config.differences(made_with, now)
+    # Which may be changed later, with more results.
+    for section in ("study", "crossval", "evaluate"):
+        assert made_with[section] == now[section]
+    if (folder / "study.json").exists():
+        grid = committed_results.read(folder / "study.json")["grid"]
+        assert grid == now["study"]["grid"]
+    if (folder / "crossval.json").exists():
+        folds = committed_results.read(folder / "crossval.json")["folds"]
+        assert len(folds) == now["crossval"]["folds"]
+
+
+@pytest.mark.parametrize("folder", FOLDERS, ids=lambda path: path.name)
+def test_the_page_of_results_tells_what_they_hold(folder):
+    page = (folder / "README.md").read_text()
+    assert page == committed_results.page(folder)
+
+
+def test_the_table_of_the_readme_tells_what_the_results_hold():
+    told = results_table().splitlines()[1:]
+    held = [row for folder in FOLDERS for row in committed_results.rows(folder)]
+    assert sorted(told) == sorted(held)

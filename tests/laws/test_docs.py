@@ -1,0 +1,107 @@
+"""README and BUILD teach commands that exist and configs that load."""
+
+import importlib.util
+import re
+import shlex
+import tomllib
+
+import pytest
+
+from launch import main as launcher
+from tests.helpers.repository import REPOSITORY
+from trainer import commands, config
+from trainer.config import data, models, training
+
+PAGES = (
+    *("README.md", "BUILD.md", "configs/README.md", "launch/README.md"),
+    *("trainer/README.md", "configs/caltech_squeezenet.md"),
+)
+CONFIGS = sorted((REPOSITORY / "configs").glob("*.toml"))
+
+
+def taught_commands() -> list[str]:
+    """Each command line in a fenced block of the pages."""
+    found = []
+    for page in PAGES:
+        text = (REPOSITORY / page).read_text().replace("\\\n", " ")
+        for block in re.findall(r"^```\w*\n(.*?)^```", text, flags=re.S | re.M):
+            found += [line.strip() for line in block.splitlines()]
+    return [line for line in found if re.match(r"(\S+=\S+ )*(\S*python|make) ", line)]
+
+
+def test_the_pages_teach_both_kinds_of_commands():
+    commands = taught_commands()
+    assert any(line.startswith("make demo") for line in commands)
+    assert any("-m trainer run" in line for line in commands)
+
+
+@pytest.mark.parametrize("line", taught_commands())
+def test_each_taught_command_exists(line):
+    words = shlex.split(line, comments=True)
+    while "=" in words[0]:  # variables of the environment
+        words.pop(0)
+    if words[0] == "make":
+        makefile = (REPOSITORY / "Makefile").read_text()
+        for target in words[1:]:
+            assert re.search(rf"^{target}:", makefile, flags=re.M), target
+        return
+    assert words[1] == "-m"
+    if words[2] == "launch":
+        assert words[3] in launcher.COMMANDS
+        words = words[words.index("--") + 1 :]
+        if "--workdir" not in line.partition(" -- ")[2]:
+            words.append("--workdir=of-the-launcher")
+    assert importlib.util.find_spec(words[2]), words[2]
+    if words[2] != "trainer":
+        return
+    values = commands.define_flags()
+    _, others = commands.found(values(["trainer", *words[3:]])[1:])
+    if values.config:
+        config.load(str(REPOSITORY / values.config), values.set)
+    else:  # of finished runs, or of registered models
+        assert others or words[3] == "registry"
+
+
+@pytest.mark.parametrize("path", CONFIGS, ids=lambda path: path.stem)
+def test_each_config_loads_and_is_named_as_its_file(path):
+    assert config.load(str(path)).name == path.stem
+
+
+def test_the_page_on_settings_names_what_can_be_chosen():
+    text = (REPOSITORY / "configs" / "README.md").read_text()
+    chosen = {
+        *(models.MODELS.keys() - models.APPLICATIONS.keys()),
+        *training.OPTIMIZERS,
+        *training.SCHEDULES,
+        *data.AUGMENTATIONS,
+        *("folder:PATH", "csv:PATH", "npz:PATH", "keras.applications", "imagenet"),
+    }
+    pattern = r"[`\"]{}[`\"]"
+    assert not [name for name in chosen if not re.search(pattern.format(name), text)]
+
+
+def test_the_readme_is_one_sitting():
+    assert len((REPOSITORY / "README.md").read_text().splitlines()) <= 210
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_no_page_has_a_gap(page):
+    text = (REPOSITORY / page).read_text()
+    assert not re.search(r"^\s*[A-Z]+(_[A-Z]+)*$", text, flags=re.M)
+
+
+def test_the_map_names_every_file_and_folder_of_the_package():
+    package = REPOSITORY / "trainer"
+    text = (package / "README.md").read_text()
+    for path in package.iterdir():
+        if path.suffix == ".py" and not path.stem.startswith("__"):
+            assert f"{path.name}" in text, path
+        if (path / "__init__.py").is_file():
+            assert f"{path.name}/" in text, path
+
+
+def test_the_pinned_ranges_are_those_promised():
+    project = tomllib.loads((REPOSITORY / "pyproject.toml").read_text())["project"]
+    assert "tensorflow>=2.21,<2.22" in project["dependencies"]
+    assert any(d.startswith("importlib_resources") for d in project["dependencies"])
+    assert project["requires-python"] == ">=3.11"

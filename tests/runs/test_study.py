@@ -1,0 +1,219 @@
+"""Whole studies: one teacher, one cache, a run in each cell, one table."""
+
+import json
+import pathlib
+import signal
+import time
+
+import numpy as np
+import pytest
+
+from tests.helpers import groups, whole_run
+from trainer import main
+from trainer.storage import seal
+from trainer.train.events import read_metrics
+
+pytestmark = pytest.mark.slow
+
+CONFIG = """
+name = "points"
+
+[data]
+dataset = "csv:{folder}/points.csv"
+train_split = "train[:60%]"
+validation_split = "train[60%:80%]"
+test_split = "train[80%:]"
+
+[teacher]
+model = "mlp"
+options = {{hidden_sizes = [32], dropout = 0.1}}
+TEACHER
+
+[student]
+model = "mlp"
+options = {{hidden_sizes = [4], dropout = 0.1}}
+
+[student.train]
+global_batch_size = 16
+steps = 20
+
+[distill]
+soft_targets = "cached"
+
+[runtime]
+steps_per_loop = 2
+log_every_steps = 2
+eval_every_steps = 10
+save_every_steps = 10
+eval_batch_size = 32
+
+[study.grid]
+"student.options.hidden_sizes" = [[4], [6, 6]]
+"distill.temperature" = [1, 20]
+"""
+TEACHER = "train = {global_batch_size = 16, steps = 60}"
+CELLS = [
+    f"hidden_sizes={sizes},temperature={temperature}"
+    for sizes in ("4", "6-6")
+    for temperature in (1, 20)
+]
+
+
+def write_config(folder: pathlib.Path) -> pathlib.Path:
+    rng = np.random.default_rng(0)
+    points = rng.normal(size=(300, 2))
+    lines = [f"{x},{y},{'in' if x * y > 0 else 'out'}" for x, y in points]
+    (folder / "points.csv").write_text("\n".join(["x,y,label", *lines]) + "\n")
+    config = folder / "study.toml"
+    config.write_text(CONFIG.format(folder=folder).replace("TEACHER", TEACHER))
+    return config
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory) -> tuple[pathlib.Path, pathlib.Path, str]:
+    """A config, the workdir of its finished study, and what it printed."""
+    folder = tmp_path_factory.mktemp("study")
+    config = write_config(folder)
+    code, out, err = whole_run.finish(
+        whole_run.start("study", config, folder / "workdir")
+    )
+    assert code == 0, err
+    return config, folder / "workdir", out
+
+
+def results(workdir: pathlib.Path) -> dict:
+    """All results but for how fast they came."""
+    found = seal.parsed((workdir / "results.json").read_bytes())
+    for entry in found["models"].values():
+        del entry["train_examples_per_sec"]
+    return found
+
+
+def test_one_teacher_and_one_cache_serve_all_cells(finished):
+    _, workdir, out = finished
+    assert sorted(path.name for path in workdir.iterdir()) == [
+        *("cells", "config.json", "files", "report", "soft_targets", "study.json"),
+        "teacher",
+    ]
+    assert [path.name for path in workdir.rglob("manifest.json")] == ["manifest.json"]
+    for name in CELLS:
+        cell = workdir / "cells" / name
+        assert not (cell / "teacher" / "metrics.jsonl").exists()
+        assert (cell / "report" / "index.html").exists()
+        for one, other in zip(
+            whole_run.weights(cell / "teacher" / "model.keras"),
+            whole_run.weights(workdir / "teacher" / "model.keras"),
+            strict=True,
+        ):
+            np.testing.assert_array_equal(one, other)
+    study = json.loads((workdir / "study.json").read_text())
+    assert [cell["name"] for cell in study["cells"]] == CELLS
+    assert {cell["status"] for cell in study["cells"]} == {"finished"}
+    lines = out.splitlines()
+    assert lines[0].split() == [
+        *("hidden_sizes", "temperature", "teacher", "student", "baseline", "gain"),
+        *("agreement", "%"),
+    ]
+    assert [line.split()[:2] for line in lines[2:6]] == [
+        [sizes, temperature] for sizes in ("4", "6-6") for temperature in ("1", "20")
+    ]
+    assert lines[-1] == f"report: {workdir}/report/index.html"
+
+
+def test_a_cell_with_another_s_baseline_equals_a_run_of_its_own(finished, tmp_path):
+    config, workdir, _ = finished
+    cells = [workdir / "cells" / name / "baseline/seed-0" for name in CELLS]
+    shared = [(cell / "metrics.jsonl").read_bytes() for cell in cells]
+    assert shared[0] == shared[1] != shared[2] == shared[3]  # with their times
+    alone = tmp_path / "alone.toml"
+    weights = f'weights = "{workdir}/teacher/model.keras"'
+    alone.write_text(config.read_text().replace(TEACHER, weights))
+    code, _, err = whole_run.finish(
+        whole_run.start(
+            "run",
+            alone,
+            tmp_path / "workdir",
+            "--set=student.options.hidden_sizes=[6, 6]",
+            "--set=distill.temperature=20",
+        )
+    )
+    assert code == 0, err
+    assert results(tmp_path / "workdir") == results(workdir / "cells" / CELLS[3])
+    for role in ("student", "baseline"):
+        for file in ("last.keras", "model.keras"):
+            path = pathlib.Path(role, "seed-0", file)
+            for one, other in zip(
+                whole_run.weights(tmp_path / "workdir" / path),
+                whole_run.weights(workdir / "cells" / CELLS[3] / path),
+                strict=True,
+            ):
+                np.testing.assert_array_equal(one, other)
+
+
+def test_a_study_that_is_over_is_not_opened_again(finished):
+    config, workdir, out = finished
+    code, again, err = whole_run.finish(whole_run.start("study", config, workdir))
+    assert (code, again, err) == (0, out, "")
+
+
+def end_at(process, place: pathlib.Path, number: signal.Signals) -> None:
+    """Sends a signal once the training in `place` has told of its first steps."""
+    deadline = time.monotonic() + 280
+    while not read_metrics(place / "metrics.jsonl"):
+        assert process.poll() is None, process.communicate()[1]
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+    process.send_signal(number)
+    process.communicate()
+
+
+def test_killed_in_teacher_student_and_baseline_it_ends_the_same(finished, tmp_path):
+    config, expected, _ = finished
+    workdir = tmp_path / "workdir"
+    for place, number in (
+        ("teacher", signal.SIGKILL),
+        (f"cells/{CELLS[0]}/student/seed-0", signal.SIGTERM),
+        (f"cells/{CELLS[2]}/baseline/seed-0", signal.SIGKILL),
+    ):
+        process = whole_run.start("study", config, workdir)
+        end_at(process, workdir / place, number)
+    # As if it had been killed while a baseline was copied.
+    half = workdir / "cells" / CELLS[3] / "baseline/seed-0"
+    half.mkdir(parents=True)
+    (half / "last.keras").write_text("half")
+    code, _, err = whole_run.finish(whole_run.start("study", config, workdir))
+    assert code == 0, err
+    assert "cell 1 of 4" not in err
+    assert (workdir / "study.json").read_bytes() == (
+        expected / "study.json"
+    ).read_bytes()
+
+
+def test_a_cell_that_diverges_does_not_keep_the_others_from_ending(tmp_path):
+    config, workdir = write_config(tmp_path), tmp_path / "workdir"
+    grid = "--set=study.grid={'student.train.learning_rate'=[1e30, 1e-3]}"
+    for attempt in range(2):
+        code, out, err = whole_run.finish(
+            whole_run.start("study", config, workdir, grid)
+        )
+        assert code == main.DIVERGED
+        assert "1 of 2 cells diverged: learning_rate=1e+30; " in err
+        assert ("cell 1 of 2" in err) == (attempt == 0)
+        rows = [line.split() for line in out.splitlines()[2:4]]
+        assert rows[0][1:3] == ["diverged", "-"]
+        assert rows[1][0] == "0.001"
+    study = json.loads((workdir / "study.json").read_text())
+    assert [cell["status"] for cell in study["cells"]] == ["diverged", "finished"]
+    code, out, err = whole_run.finish(whole_run.start("report", config, workdir, grid))
+    assert (code, out.splitlines()[0].split()[0]) == (0, "learning_rate"), err
+
+
+def test_two_workers_take_part_in_every_cell(tmp_path):
+    config, workdir = write_config(tmp_path), tmp_path / "workdir"
+    grid = "--set=study.grid={'distill.temperature'=[1, 20]}"
+    group = groups.finish(tmp_path / "group", 2, "study", config, workdir, grid)
+    assert "2 workers, each with CPU:0" in group.err(0)
+    assert group.out(0).count("\n") == 6
+    assert group.out(1) == ""
+    study = json.loads((workdir / "study.json").read_text())
+    assert [cell["status"] for cell in study["cells"]] == ["finished"] * 2

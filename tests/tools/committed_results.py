@@ -1,0 +1,157 @@
+"""What configs/results/ keeps of a finished run or study, and where it is shown.
+
+    python -m tests.tools.committed_results NAME --workdir=DIR --minutes=M \
+        [--note=TEXT] [--set=KEY=VALUE ...]
+
+keeps results, resolved config and main figures of the workdir of configs/NAME.toml in
+configs/results/NAME/, whose page it writes, and prints the rows of README's table.
+`--minutes` is the processor time of the command, `--set` what it was given.
+"""
+
+import argparse
+import json
+import pathlib
+import shlex
+import shutil
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from tests.helpers.repository import REPOSITORY
+from trainer import config, report
+from trainer.report import crossval_table, study_table, table
+from trainer.storage import files
+from trainer.storage.workdir import CONFIG, CROSSVAL_RESULTS, RESULTS, STUDY
+
+KEPT = REPOSITORY / "configs" / "results"
+RUN, PAGE = "run.json", "README.md"
+MAX_CELLS = 4  # in README's table; of a larger study its config's own settings
+_FIGURES = ("learning_curves.png", "confusion_matrices.png", "study.png")
+
+Json = dict[str, Any]
+
+
+def read(path: pathlib.Path) -> Json:
+    """The JSON object in a file."""
+    content: Json = json.loads(path.read_text(encoding="utf-8"))
+    return content
+
+
+def keep(name: str, workdir: pathlib.Path, run: Json) -> pathlib.Path:
+    """Replaces configs/results/NAME/ by what the workdir holds; returns the folder."""
+    folder = KEPT / name
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    for file in (CONFIG, RESULTS, STUDY, CROSSVAL_RESULTS):
+        if (workdir / file).exists():
+            shutil.copyfile(workdir / file, folder / file)
+    for figure in _FIGURES:
+        if (workdir / "report" / figure).exists():
+            shutil.copyfile(workdir / "report" / figure, folder / figure)
+    files.write_json(folder / RUN, run)
+    (folder / PAGE).write_text(page(folder), encoding="utf-8")
+    return folder
+
+
+def settings(folder: pathlib.Path) -> config.Config:
+    """The config beside the results, as their command loads it."""
+    path = REPOSITORY / "configs" / f"{folder.name}.toml"
+    return config.load(str(path), read(folder / RUN)["set"])
+
+
+def command(folder: pathlib.Path) -> str:
+    """The command that printed the results, from the root of a clone."""
+    word = "study" if (folder / STUDY).exists() else "run"
+    overrides = [shlex.quote(f"--set={one}") for one in read(folder / RUN)["set"]]
+    return " \\\n    ".join([_line(word, folder.name), *overrides])
+
+
+def _line(word: str, name: str) -> str:
+    return (
+        f"python -m trainer {word} --config=configs/{name}.toml --workdir=runs/{name}"
+    )
+
+
+def page(folder: pathlib.Path) -> str:
+    """The page of a folder of results, in Markdown."""
+    run = read(folder / RUN)
+    commands = [command(folder)]
+    if (folder / CROSSVAL_RESULTS).exists():
+        commands.append(_line("crossval", folder.name))
+    lines = [
+        f"# {folder.name}",
+        "",
+        *([run["note"], ""] if run["note"] else []),
+        f"`configs/{folder.name}.toml`, {run['minutes']} minutes of one CPU core:",
+        "",
+        "```",
+        *commands,
+        "```",
+        "",
+        "```",
+        *_printed(folder),
+        "```",
+    ]
+    for figure in _FIGURES:
+        if (folder / figure).exists():
+            lines += ["", f"![{figure.partition('.')[0].replace('_', ' ')}]({figure})"]
+    return "\n".join(lines) + "\n"
+
+
+def rows(folder: pathlib.Path) -> Iterator[str]:
+    """The rows of README's table: one a run, or some for the cells of a study."""
+    minutes = read(folder / RUN)["minutes"]
+    link = f"[`{folder.name}`](configs/results/{folder.name}/README.md)"
+    if not (folder / STUDY).exists():
+        results = read(folder / RESULTS)
+        yield _row(link, results["models"], results["gain"]["errors"], minutes)
+        return
+    study = read(folder / STUDY)
+    cells, names = study["cells"], study_table.labels(study)
+    if len(cells) > MAX_CELLS:
+        own = config.flatten(config.resolved(settings(folder)))
+        cells = [cell for cell in cells if cell["settings"].items() <= own.items()]
+    for cell in cells:
+        told = [
+            f"{names[setting]} {config.value_text(value)}"
+            for setting, value in cell["settings"].items()
+        ]
+        gain = cell["gain"]["errors"]
+        yield _row(", ".join([link, *told]), cell["models"], gain, minutes)
+
+
+def _row(name: str, models: Json, gain: Json, minutes: float) -> str:
+    errors = [
+        table.value(
+            models[role]["mean"]["errors"], models[role]["std"]["errors"], digits=1
+        )
+        for role in ("teacher", "student", "baseline")
+    ]
+    won = table.value(gain["mean"], gain["standard_error"], digits=1)
+    test = f"{models['teacher']['mean']['examples']:,.0f}"
+    return f"| {' | '.join([name, test, *errors, won, str(minutes)])} |"
+
+
+def _printed(folder: pathlib.Path) -> Iterator[str]:
+    if (folder / STUDY).exists():
+        yield report.render_study(read(folder / STUDY))
+    else:
+        yield report.render(read(folder / RESULTS))
+    if (folder / CROSSVAL_RESULTS).exists():
+        yield crossval_table.render(read(folder / CROSSVAL_RESULTS))
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Keeps the results of one workdir."""
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("name", help="of configs/NAME.toml")
+    parser.add_argument("--workdir", type=pathlib.Path, required=True)
+    parser.add_argument("--minutes", type=int, required=True)
+    parser.add_argument("--note", default="", help="what a reader has to know")
+    parser.add_argument("--set", action="append", default=[])
+    given = parser.parse_args(arguments)
+    run = {"minutes": given.minutes, "note": given.note, "set": given.set}
+    print(*rows(keep(given.name, given.workdir, run)), sep="\n")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,225 @@
+"""Values that no computer can take: each is refused by name, and in a few words."""
+
+import dataclasses
+import json
+import os
+import subprocess
+import sys
+import typing
+
+import pytest
+
+from tests.helpers.repository import REPOSITORY
+from tests.helpers.small_run import RUN
+from trainer import config, main
+from trainer.config import ConfigError, load, resolved
+from trainer.config.rules import OptionsOf
+from trainer.storage import json_text
+
+SECTIONS = """
+[teacher.head]
+global_batch_size = 8
+steps = 1
+
+[finetune]
+global_batch_size = 8
+steps = 1
+
+[data.unlabeled]
+dataset = "mnist_mini"
+
+[crossval]
+
+[watch]
+
+[study.grid]
+"distill.alpha" = [0.1, 0.2]
+"""
+SWEEP = """
+[sweep]
+sampler = "{sampler}"
+[sweep.space]
+"{path}" = {values}
+"""
+
+
+def written(tmp_path, text: str) -> str:
+    path = tmp_path / "run.toml"
+    path.write_text(text)
+    return str(path)
+
+
+def numbers(section: type, path: str):
+    """The paths of all numbers in a section and in those below it, with their types."""
+    hints = typing.get_type_hints(section, include_extras=True)
+    for name, hint in hints.items():
+        yield from _numbers_of(hint, f"{path}.{name}" if path else name)
+
+
+def _numbers_of(hint, path: str):
+    if dataclasses.is_dataclass(hint):
+        yield from numbers(hint, path)
+        return
+    for part in typing.get_args(hint):
+        if isinstance(part, OptionsOf):
+            for owner, options in part.table.items():
+                sibling = path.replace("_options", "").replace(".options", ".model")
+                for inner, kind, _ in numbers(options, path):
+                    yield inner, kind, f"{sibling}='{owner}'"
+            return
+    if hint in (int, float):
+        yield path, hint, ""
+    elif typing.get_origin(hint) not in (tuple, dict):
+        for part in typing.get_args(hint):
+            yield from _numbers_of(part, path)
+
+
+NUMBERS = sorted(
+    {(path, kind, owner) for path, kind, owner in numbers(config.Config, "")},
+    key=str,
+)
+
+
+def test_all_kinds_of_numbers_are_found():
+    paths = {path for path, _, _ in NUMBERS}
+    assert len(paths) > 60
+    assert {
+        *("distill.temperature", "runtime.watchdog_secs", "finetune.learning_rate"),
+        *("student.options.dropout", "teacher.head.optimizer_options.beta_1"),
+        *("watch.settle_secs", "sweep.trials", "crossval.folds"),
+    } <= paths
+
+
+def test_every_number_has_an_upper_bound_and_a_lower_one(tmp_path):
+    path, unbounded = written(tmp_path, RUN + SECTIONS), []
+    for name, kind, owner in NUMBERS:
+        if name.startswith(("teacher.members", "sweep.")):
+            continue  # these stand in the place of other sections
+        for value in ("1e308", "-1e308") if kind is float else (2**62, -(2**62)):
+            owners = [owner] if owner else []
+            try:
+                load(path, [*owners, f"{name}={value}"])
+            except ConfigError as error:
+                if f"{name} must be" not in str(error) or len(str(error)) > 999:
+                    unbounded.append(f"{name}={value}: {error}")
+            else:
+                unbounded.append(f"{name}={value}")
+    assert not unbounded, "\n".join(unbounded)
+
+
+@pytest.mark.parametrize(
+    ("override", "rule"),
+    [
+        (f"student.options.hidden_sizes={[1] * 1500}", "1 to 100, one a layer"),
+        (f"student.options.hidden_sizes=[{2**40}]", "between 1 and 1048576"),
+        (f"data.train_split='{'+'.join(['train'] * 2000)}'", "100 parts, got 2000"),
+        (f"seeds={list(range(-1, 3000))}", "between 0 and"),
+        (f"name={list(range(3000))}", "a string"),
+        (f"runtime.xla='{'x' * 3000}'", "'on'"),
+        ("data.background={a = 1}", "background"),
+        ("distill.temperature=1e-320", "between 0.001 and"),
+        ("student.train.learning_rate=1e-320", "between 1e-30 and"),
+    ],
+)
+def test_what_is_long_or_small_is_refused_in_a_few_words(tmp_path, override, rule):
+    with pytest.raises(ConfigError) as caught:
+        load(written(tmp_path, RUN), [override])
+    name, message = override.partition("=")[0], str(caught.value)
+    assert name in message
+    assert rule in message
+    assert len(message) < 1000
+
+
+def test_a_grid_of_a_million_cells_is_refused_at_once(tmp_path):
+    axis = [round(0.001 * i, 3) for i in range(1000)]
+    grid = f'"distill.alpha" = {axis}\n"distill.temperature" = {axis[1:]}\n'
+    with pytest.raises(ConfigError, match=r"study\.grid .* 1000 cells, got 999000"):
+        load(written(tmp_path, f"{RUN}\n[study.grid]\n{grid}"))
+
+
+@pytest.mark.parametrize(
+    ("path", "values", "sampler", "rule"),
+    [
+        ("distill.alpha", "{low = 0.0, high = 1.0, step = 1e-300}", "tpe", "10000"),
+        ("distill.alpha", "{low = 0.0, high = 1e308, step = 1e-9}", "tpe", "10000"),
+        ("student.train.steps", "{low = 1, high = 10001}", "grid", "got 10001"),
+        ("student.train.steps", f"{{low = 1, high = 1{'0' * 400}}}", "tpe", "64 bits"),
+    ],
+)
+def test_a_sweep_has_no_endless_range(tmp_path, path, values, sampler, rule):
+    text = RUN + SWEEP.format(path=path, values=values, sampler=sampler)
+    with pytest.raises(ConfigError) as caught:
+        load(written(tmp_path, text))
+    assert path in str(caught.value) or sampler in str(caught.value)
+    assert rule in str(caught.value)
+
+
+def test_a_network_of_as_many_layers_as_the_schema_takes_is_built():
+    from trainer import models
+
+    model = models.build(
+        "mlp",
+        config.MlpOptions(hidden_sizes=(2,) * 100),
+        inputs=models.Inputs(shape=(2, 2, 1)),
+        num_classes=2,
+        seed=0,
+        precision="float32",
+        setting="student",
+    )
+    assert model.count_params() == 4 * 2 + 2 + 100 * (2 * 2 + 2)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        *("1e999", "[-1e999]", "NaN", '{"a": Infinity}', "-Infinity"),
+        *("[" * 100_000, '{"a":' * 100_000, "", "{", "9" * 5000),
+    ],
+)
+def test_a_text_that_is_no_json_is_refused(text):
+    with pytest.raises(ValueError):  # noqa: PT011 - of any reason
+        json_text.parsed(text)
+
+
+def test_json_is_read_as_it_was_written():
+    value = {"a": [1, 2.5, None, True], "b": {"c": [{"d": "e"}, 1e300]}, "f": {}}
+    assert json_text.parsed(json_text.text(value)) == value
+    assert json_text.parsed(json_text.text(value).encode()) == value
+
+
+@pytest.mark.parametrize("content", ["1e999", "[" * 100_000])
+def test_a_kept_config_that_is_no_json_is_named(tmp_path, capsys, content):
+    path, workdir = written(tmp_path, RUN), tmp_path / "workdir"
+    settings = json.dumps(resolved(load(path)))
+    kept = workdir / "config.json"
+    (workdir / "teacher/checkpoints").mkdir(parents=True)
+    (workdir / "teacher/checkpoints/step-00000001.npz").write_bytes(b"")
+    kept.write_text(settings.replace("0.9", content, 1))
+    code = main.main(["trainer", "run", f"--config={path}", f"--workdir={workdir}"])
+    assert code == 2
+    assert str(kept) in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("closed", ["stdout", "stderr"])
+def test_a_closed_stream_is_told_on_the_other(closed):
+    number = {"stdout": 1, "stderr": 2}[closed]
+    done = subprocess.run(
+        [sys.executable, "-m", "trainer", "--help"],
+        cwd=REPOSITORY,
+        capture_output=True,
+        text=True,
+        preexec_fn=lambda: os.close(number),
+        check=False,
+    )
+    assert done.returncode == 2
+    assert f"{closed} must be open" in done.stdout + done.stderr
+
+
+def test_a_very_long_sentence_keeps_its_beginning_and_its_end(capsys, tmp_path):
+    name = "x" * 2000
+    code = main.main(["trainer", "run", f"--config={tmp_path}/{name}"])
+    error = capsys.readouterr().err
+    assert code == 2
+    assert error.startswith("trainer: --config must name a readable TOML file")
+    assert error.endswith("File name too long\n")
+    assert len(error) < 1000

@@ -1,0 +1,146 @@
+"""The study section: which cells it makes, what they are called, what it refuses."""
+
+import dataclasses
+import json
+import re
+
+import pytest
+
+from tests.helpers.small_run import RUN
+from trainer.config import ConfigError, differences, load, resolved
+from trainer.config.study import StudyConfig
+
+GRID = """
+[study.grid]
+"student.options.hidden_sizes" = [[800, 800], [30, 30]]
+"distill.temperature" = [1, 2.5]
+"""
+
+
+@pytest.fixture
+def write(tmp_path):
+    def written(text: str) -> str:
+        path = tmp_path / "study.toml"
+        path.write_text(RUN + text)
+        return str(path)
+
+    return written
+
+
+def test_cells_are_the_product_of_the_axes_in_the_order_written(write):
+    path = write(GRID)
+    cells = load(path).study.cells
+    assert list(cells) == [
+        "hidden_sizes=800-800,temperature=1",
+        "hidden_sizes=800-800,temperature=2.5",
+        "hidden_sizes=30-30,temperature=1",
+        "hidden_sizes=30-30,temperature=2.5",
+    ]
+    last = cells["hidden_sizes=30-30,temperature=2.5"]
+    assert last == {
+        "student.options.hidden_sizes": [30, 30],
+        "distill.temperature": 2.5,
+    }
+    config = load(path, ["distill.alpha=0.5"], cell=last)
+    assert config.student.options.hidden_sizes == (30, 30)
+    assert (config.distill.temperature, config.distill.alpha) == (2.5, 0.5)
+    assert config.study is None
+
+
+def test_an_axis_may_be_written_without_quotes_and_on_the_command_line(write):
+    path = write("[study.grid]\nstudent.train.epochs = [1, 2]\n")
+    assert load(path).study.grid == {"student.train.epochs": (1, 2)}
+    more = load(path, ["study.grid.distill.alpha=[0.5, 1]"])
+    assert list(more.study.cells)[-1] == "epochs=2,alpha=1"
+
+
+def test_an_axis_of_steps_takes_the_place_of_epochs(write):
+    path = write("[study.grid]\nstudent.train.steps = [7, 9]\n")
+    train = load(path, cell={"student.train.steps": 7}).student.train
+    assert (train.steps, train.epochs) == (7, 0)
+
+
+def test_a_study_makes_no_other_run_of_its_base(write):
+    plain = resolved(load(write("")))
+    studied = resolved(load(write(GRID)))
+    assert studied["study"]["grid"]["distill.temperature"] == [1, 2.5]
+    assert differences(plain, studied) == []
+
+
+def test_names_are_unique_and_safe_as_folders():
+    study = StudyConfig(
+        grid={
+            "data.transfer_split": ("train[:3%]", "train[:3_]", "Train[:3_]"),
+            "student.train.learning_rate": (1e-4, 1e-05),
+            "finetune.learning_rate": (1e-4,),
+            "data.exclude_labels": ([], [3]),
+            "student.train.weight_decay_exclude": (["x" * 80], ["x" * 80 + "y"]),
+        }
+    )
+    names = list(study.cells)
+    assert len({name.lower() for name in names}) == 3 * 2 * 2 * 2
+    for name in names:
+        assert re.fullmatch(r"[A-Za-z0-9.+_=,-]{1,100}", name)
+    assert names[0].startswith(
+        "transfer_split=train_3,train.learning_rate=0.0001,finetune.learning_rate="
+    )
+    short = dataclasses.replace(study, grid={"data.exclude_labels": ([], [3, 4])})
+    assert list(short.cells) == ["exclude_labels=none", "exclude_labels=3-4"]
+
+
+REFUSED = {
+    "[study]\ngrid = {}": "study.grid must have a setting and its values",
+    "[study]\ngrid = 3": "study.grid must be a section",
+    "[study]": "study.grid is missing",
+    "[study.grid]\n'distill.alpha' = []": "values for 'distill.alpha', got an empty",
+    "[study.grid]\n'distill.alpha' = 0.5": "study.grid.distill.alpha must be a list",
+    "[study.grid]\n'distill.alpha' = [1, 0.5, 1.0]": "got 1.0 twice",
+    "[study.grid]\n'distill.alpha' = [0.5, 2]": (
+        "study.grid, cell alpha=2: distill.alpha must be between 0 and 1, got 2"
+    ),
+    "[study.grid]\n'distill.temperatur' = [2]": "did you mean 'temperature'?",
+    "[study.grid]\n'distil.temperature' = [2]": "did you mean 'distill'?",
+    "[study.grid]\n'seeds.first' = [2]": "seeds must be a section for study.grid",
+    "[study.grid]\n'student.train' = [{epochs = 2}]": "got the section {'epochs': 2}",
+    "[study.grid]\n'distill.alpha' = [1]\ndistill.alpha = [0]": "must be written once",
+    "[study.grid]\n'distill.alpha' = [1979-05-27]": "must be text, a finite number",
+}
+FOR_OTHER_TEACHERS = {
+    "name": ["a"],
+    "teacher.seed": [1],
+    "teacher.options.hidden_sizes": [[4]],
+    "runtime.xla": ["on"],
+    "data.dataset": ["mnist"],
+    "data.train_split": ["train[:80%]"],
+    "data.validation_split": ["train[80%:]"],
+    "data.test_split": ["test[:50%]"],
+    "data.image_size": [14],
+    "data.augment": ["shift"],
+    "distill.soft_targets_dir": ["here"],
+    "study.grid": [1],
+}
+
+
+@pytest.mark.parametrize("text", REFUSED)
+def test_a_grid_that_makes_no_cells_is_refused(write, text):
+    with pytest.raises(ConfigError, match=re.escape(REFUSED[text])):
+        load(write(text), ["seeds=[0]"])
+
+
+@pytest.mark.parametrize("path", FOR_OTHER_TEACHERS)
+def test_cells_share_their_teacher_and_their_test(write, path):
+    axis = f"[study.grid]\n'{path}' = {json.dumps(FOR_OTHER_TEACHERS[path])}\n"
+    with pytest.raises(ConfigError, match=r"study\.grid") as error:
+        load(write(axis))
+    if path != "study.grid":
+        shared = "all cells share one teacher, one test split and one cache"
+        assert f"{shared}, got {path!r}" in str(error.value)
+    if path == "data.augment":
+        assert "use student.train.augment" in str(error.value)
+
+
+@pytest.mark.parametrize(
+    "axis", ["data.exclude_labels = [[], [3]]", "seeds = [[0], [1, 2]]"]
+)
+def test_students_may_learn_from_other_data(write, axis):
+    assert len(load(write(f"[study.grid]\n{axis}\n")).study.cells) == 2

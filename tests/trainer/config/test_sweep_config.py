@@ -1,0 +1,124 @@
+"""The sweep section: the values it searches, and what it refuses before any trial."""
+
+import pytest
+
+from tests.helpers.small_run import RUN
+from trainer.config import (
+    ConfigError,
+    differences,
+    flatten,
+    load,
+    resolved,
+    written,
+)
+from trainer.config.toml_text import toml_text
+
+SPACE = """
+[sweep.space]
+"distill.temperature" = {low = 1, high = 20, log = true}
+distill.alpha = {low = 0, high = 1, step = 0.1}
+student.train.global_batch_size = {low = 8, high = 24, step = 8}
+"student.options.hidden_sizes" = [[16], [32, 32]]
+"""
+
+
+@pytest.fixture
+def write(tmp_path):
+    def made(text: str, run: str = RUN) -> str:
+        path = tmp_path / "sweep.toml"
+        path.write_text(run + text)
+        return str(path)
+
+    return made
+
+
+def axes_of(path: str, *overrides: str):
+    return load(path, overrides).sweep.axes(
+        lambda cell: flatten(resolved(load(path, overrides, cell=cell)))
+    )
+
+
+def test_a_setting_says_whether_its_range_is_of_whole_numbers(write):
+    axes = axes_of(write(SPACE))
+    assert [axis.kind for axis in axes.values()] == ["float", "float", "int", "choice"]
+    assert axes["distill.temperature"].log
+    assert axes["distill.alpha"].values == (
+        *(0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1),
+    )
+    assert axes["student.train.global_batch_size"].values == (8, 16, 24)
+    assert axes["student.options.hidden_sizes"].values == ([16], [32, 32])
+
+
+def test_a_trial_is_the_run_with_its_settings_and_without_the_sweep(write):
+    cell = {"distill.alpha": 0.25, "student.options.hidden_sizes": [7]}
+    trial = load(write(SPACE), cell=cell)
+    assert (trial.distill.alpha, trial.student.options.hidden_sizes) == (0.25, (7,))
+    assert trial.sweep is None
+
+
+def test_a_sweep_makes_no_other_run_of_its_base(write):
+    plain = resolved(load(write("")))
+    assert differences(plain, resolved(load(write(SPACE)))) == []
+
+
+REFUSED = {
+    "": "sweep.space is missing",
+    "space = {}": "sweep.space must have a setting and its values, got none",
+    "space = 3": "sweep.space must be a section",
+    "space.distill.alpha = 3": "must be a list, or a range {low = NUMBER",
+    "space.distill.alpha = []": "values for 'distill.alpha', got an empty list",
+    "space.distill.alpha = [1, 1.0]": "got 1.0 twice",
+    "space.distill.alpha = {low = 0, high = 1, lg = true}": "did you mean 'log'?",
+    "space.distill.alpha = {low = 1, high = 1}": "must have a high above its low",
+    "space.distill.alpha = {low = 0, high = 1, log = true}": "a low above 0 where log",
+    "space.distill.alpha = {low = 0, high = 1, step = 0.3}": "steps above its low",
+    "space.distill.alpha = {low = 'a', high = 1}": "must have numbers for low, high",
+    "space.distill.alpha = {low = -1, high = 1}": (
+        "sweep.space: distill.alpha must be between 0 and 1, got -1"
+    ),
+    "space.distill.alpha = {low = 0, high = 1.5}": (
+        "sweep.space: distill.alpha must be between 0 and 1, got 1.5"
+    ),
+    "space.distill.temperatur = {low = 1, high = 2}": "did you mean 'temperature'?",
+    "space.distil.temperature = [1]": "did you mean 'distill'?",
+    "space.distill.soft_targets = ['online', 'stored']": "got 'stored'",
+    "space.student.train.schedule = {low = 1, high = 2}": (
+        "sweep.space: student.train.schedule must be a string, got 1"
+    ),
+    "space.student.train.global_batch_size = {low = 8, high = 9, step = 0.5}": (
+        "must have whole steps for 'student.train.global_batch_size'"
+    ),
+    "space.student.train.global_batch_size = {low = 8.5, high = 16}": (
+        "student.train.global_batch_size must be a whole number, got 8.5"
+    ),
+    "space.seeds = [[1], [2]]": "sweep.space must vary settings of student, distill",
+    "space.data.test_split = ['a']": "got 'data.test_split'; run it by itself",
+    "metric = 'accuracy'\nspace.distill.alpha = [0]": "did you mean 'eval/accuracy'?",
+    "pruner = 'bandit'\npruner_options.slack = 1\nspace.distill.alpha = [0]": (
+        "sweep.pruner_options.slack is not a setting of pruner 'bandit'; did you mean "
+        "'slack_factor'?"
+    ),
+    "sampler = 'grid'\nspace.distill.alpha = {low = 0, high = 1}": (
+        "must have a step or a list of choices for 'distill.alpha'"
+    ),
+}
+
+
+@pytest.mark.parametrize("text", REFUSED)
+def test_what_cannot_be_searched_is_refused_before_any_trial(write, text):
+    with pytest.raises(ConfigError) as caught:
+        load(write(f"\n[sweep]\n{text}\n"))
+    assert REFUSED[text] in str(caught.value)
+
+
+def test_settings_read_the_same_again_as_the_text_of_a_file(write, tmp_path):
+    run = RUN[: RUN.index("[teacher]")] + (
+        "[[teacher.members]]\nmodel = 'mlp'\n[teacher.members.train]\nsteps = 3\n"
+        "global_batch_size = 8\n[[teacher.members]]\nmodel = 'mlp'\n"
+        "weights = 'a\"\u00e9'\n" + RUN[RUN.index("[student]") :]
+    )
+    path = write(SPACE, run=run)
+    cell = {"distill.alpha": 1e-05, "student.options.hidden_sizes": [32, 32]}
+    again = tmp_path / "again.toml"
+    again.write_text(toml_text(written(path, cell=cell)))
+    assert resolved(load(str(again))) == resolved(load(path, cell=cell))

@@ -1,0 +1,641 @@
+"""What is known of a run before it; exit code 5 for what stands against it."""
+
+import contextlib
+import io
+import pathlib
+import re
+import shutil
+import subprocess
+import time
+
+import keras
+import numpy as np
+import pytest
+from etils import epath
+
+from tests.helpers import whole_run
+from trainer import doctor, main
+from trainer.config import reader
+from trainer.doctor.trainings import Trainings
+from trainer.doctor.trial import Footprint, Trial
+from trainer.session import outcomes
+
+TOPICS = (
+    "machine",
+    "devices",
+    "precision",
+    "workdir",
+    "run",
+    "dataset",
+    "splits",
+    "teacher model",
+    "teacher step",
+    "student model",
+    "pipeline",
+    "student step",
+    "baseline step",
+    "disk",
+    "estimate",
+    "result",
+)
+
+
+class Findings(dict):
+    """{topic: [(mark, text)]} of what doctor prints."""
+
+    def __init__(self, printed: str) -> None:
+        super().__init__()
+        for line in printed.splitlines():
+            topic, mark, text = re.split(r" {2,}", line, maxsplit=2)
+            self.setdefault(topic, []).append((mark, text))
+
+    def text(self, topic: str) -> str:
+        return "\n".join(text for _, text in self[topic])
+
+    def with_mark(self, mark: str) -> set[str]:
+        return {topic for topic, lines in self.items() if mark in dict(lines)}
+
+
+def examine(config: pathlib.Path, workdir: pathlib.Path, *more: str):
+    """Exit code and findings."""
+    with contextlib.redirect_stdout(io.StringIO()) as out:
+        code = main.main(whole_run.command("doctor", config, workdir, *more))
+    return code, Findings(out.getvalue())
+
+
+def tree(folder: pathlib.Path) -> dict[str, tuple[int, bytes]]:
+    return {
+        path.relative_to(folder).as_posix(): (
+            path.stat().st_mtime_ns,
+            path.read_bytes(),
+        )
+        for path in folder.rglob("*")
+        if path.is_file()
+    }
+
+
+@pytest.fixture(scope="module")
+def config(tmp_path_factory, tfds_dir):
+    return whole_run.write_config(tmp_path_factory.mktemp("doctor"), tfds_dir)
+
+
+@pytest.fixture(scope="module")
+def trained(config):
+    """A workdir whose teacher is finished."""
+    workdir = config.parent / "workdir"
+    assert main.main(whole_run.command("teacher", config, workdir)) == 0
+    return workdir
+
+
+@pytest.fixture(scope="module")
+def examined(config, trained):
+    """Exit code, findings, seconds, and the workdir's files before and after."""
+    before = tree(trained)
+    started = time.monotonic()
+    code, findings = examine(config, trained)
+    return code, findings, time.monotonic() - started, before, tree(trained)
+
+
+def test_nothing_stands_against_a_sound_run(examined):
+    code, findings, *_ = examined
+    assert code == 0
+    assert tuple(findings) == TOPICS
+    assert not findings.with_mark("FAILED") | findings.with_mark("skipped")
+
+
+def test_a_workdir_with_a_run_stays_as_it_is(examined):
+    *_, before, after = examined
+    assert "teacher/model.keras" in before
+    assert before == after
+
+
+@pytest.mark.slow
+def test_the_quickest_way_to_compile_is_found(config, trained, tmp_path):
+    shutil.copytree(trained, tmp_path, dirs_exist_ok=True)
+    code, findings = examine(config, tmp_path, "--measure")
+    assert code == 0
+    *ways, last = (text for _, text in findings["measure"])
+    secs = {}
+    for line in ways:
+        way, figures = line.split(": ", 1)
+        secs[way] = float(re.match(r"([\d.]+) ms a step", figures)[1])
+    assert list(secs) == ["XLA off", "XLA on", "XLA on, 5 steps a program"]
+    flags = {
+        "XLA off": ("off", 1),
+        "XLA on": ("on", 1),
+        "XLA on, 5 steps a program": ("on", 5),
+    }
+    xla, steps = flags[min(secs, key=secs.__getitem__)]
+    assert last == (
+        f"quickest: --set='runtime.xla=\"{xla}\"' "
+        f"--set=runtime.steps_per_execution={steps}"
+    )
+    # What was tried is no part of the run.
+    assert tree(tmp_path).keys() == tree(trained).keys()
+
+
+def test_how_far_a_run_is_is_told(examined, config, trained, tmp_path):
+    assert examined[1].text("run") == "teacher seed 0 finished"
+    workdir = tmp_path / "copy"
+    shutil.copytree(trained, workdir)
+    (workdir / "teacher" / "model.keras").unlink()
+    assert quick(config, workdir)[1].text("run") == "teacher seed 0 at step 60"
+
+
+def test_what_auto_comes_to_is_told_with_its_reason(examined):
+    assert examined[1].text("precision").splitlines() == [
+        "teacher float32 (auto, no GPU is seen)",
+        "student float32 (auto, no GPU is seen)",
+        "XLA off (auto, it would replace a CPU's faster convolutions)",
+    ]
+
+
+def test_the_dataset_is_told(examined):
+    told = examined[1].text("dataset")
+    decoded = (1000 + 500 + 500) * 28 * 28 / 1e6
+    assert "mnist_mini: 1000 + 500 + 500 examples of 10 classes, 28 x 28 x 1" in told
+    assert f"{decoded:.1f} MB decoded" in told
+    assert "1000 examples train the teacher, 1000 the students" in (
+        examined[1].text("splits")
+    )
+
+
+def test_a_replica_keeps_weights_gradients_and_two_slots_of_adam(examined):
+    student = 784 * 16 + 16 + 16 * 10 + 10
+    slots = 2 * 4 * student + 8 + 4  # the steps and the learning rate
+    expected = (
+        f"a replica keeps weights {4 * student / 1e3:.1f} kB, gradients "
+        f"{4 * student / 1e3:.1f} kB, optimizer slots {slots / 1e3:.1f} kB"
+    )
+    findings = examined[1]
+    assert f"mlp, {student:,} parameters" in findings.text("student model")
+    for step in ("student step", "baseline step"):
+        assert expected in findings.text(step)
+
+
+def test_the_teacher_that_teaches_has_no_gradients_and_no_slots(examined):
+    findings = examined[1]
+    (parameters,) = re.findall(r"cnn, ([\d,]+) par", findings.text("teacher model"))
+    weights = 4 * int(parameters.replace(",", "")) / 1e3
+    assert (
+        f"of the teacher a replica keeps weights {weights:.1f} kB, gradients 0 B, "
+        "optimizer slots 0 B"
+    ) in findings.text("student step")
+
+
+def test_the_peak_of_a_step_covers_what_was_there(examined):
+    for step in ("teacher step", "student step", "baseline step"):
+        told = re.search(
+            r"peak ([\d.]+) ([MG]B) resident in this process, which held ([\d.]+) "
+            r"([MG]B) before",
+            examined[1].text(step),
+        )
+        peak, unit, before, unit_before = told.groups()
+        megabytes = {"MB": 1, "GB": 1000}
+        assert float(peak) * megabytes[unit] >= float(before) * megabytes[unit_before]
+
+
+def first_and_later_secs(told: str) -> tuple[float, float]:
+    first = re.search(r"done after ([\d.]+) s", told)
+    later = re.search(r"then ([\d.e+]+) ms each", told)
+    return float(first[1]), float(later[1]) / 1000
+
+
+def test_step_times_fit_into_the_wall_clock(examined):
+    _, findings, wall_secs, *_ = examined
+    told_secs = 0.0
+    for step in ("teacher step", "student step", "baseline step"):
+        text = findings.text(step)
+        first, later = first_and_later_secs(text)
+        (rate,) = re.findall(r"([\d,]+) examples/s", text)
+        assert float(rate.replace(",", "")) == pytest.approx(24 / later, rel=0.02)
+        assert "first of 60 done" in text
+        assert "median of 5 x 5 steps" in text
+        assert later < first
+        told_secs += first + later
+    assert told_secs < wall_secs
+
+
+def sleepy(input_shape, num_classes, secs):
+    """A model whose forward pass takes that long."""
+    import tensorflow as tf
+
+    def wait(logits: np.ndarray) -> np.ndarray:
+        time.sleep(secs)
+        return np.zeros_like(logits)
+
+    @keras.saving.register_keras_serializable(package="tests")
+    class Sleep(keras.layers.Layer):
+        def call(self, logits):
+            nothing = tf.numpy_function(wait, [logits], tf.float32, stateful=True)
+            nothing.set_shape(logits.shape)
+            return logits + tf.stop_gradient(nothing)
+
+    layers = [
+        keras.layers.Input(input_shape, dtype="uint8"),
+        keras.layers.Rescaling(1 / 255),
+        keras.layers.Flatten(),
+        keras.layers.Dense(num_classes),
+        Sleep(),
+    ]
+    return keras.Sequential(layers)
+
+
+def test_the_estimate_is_steps_times_their_time(examined):
+    findings = examined[1]
+    minutes = 0.0
+    for step, trainings in (("teacher", 1), ("student", 2), ("baseline", 2)):
+        _, later = first_and_later_secs(findings.text(f"{step} step"))
+        minutes += trainings * 60 * later / 60
+    (told,) = re.findall(r"about ([\d.]+) minutes", findings.text("estimate"))
+    assert float(told) == pytest.approx(minutes, abs=0.06)
+    assert "teacher 1 x 60, student 2 x 60, baseline 2 x 60" in (
+        findings.text("estimate")
+    )
+
+
+@pytest.fixture(scope="module")
+def teacherless(config):
+    """The teacher cannot be built, and a step of the student takes 0.2 seconds.
+
+    The baseline has a checkpoint, which is damaged.
+    """
+    workdir = config.parent / "teacherless"
+    checkpoints = workdir / "baseline" / "seed-0" / "checkpoints"
+    checkpoints.mkdir(parents=True)
+    (checkpoints / "step-00000020.npz").write_text("damaged")
+    return examine(
+        config,
+        workdir,
+        "--set=teacher.model='no_such_package:model'",
+        "--set=teacher.options={}",
+        "--set=student.model='tests.trainer.doctor.test_doctor:sleepy'",
+        "--set=student.options={secs=0.2}",
+        "--set=student.train.ema=0.9",
+    )
+
+
+@pytest.mark.slow
+def test_a_teacher_that_cannot_be_built_leaves_the_baseline(teacherless):
+    code, findings = teacherless
+    assert code == 5
+    assert findings.with_mark("FAILED") == {"teacher model", "run", "result"}
+    text = findings.text("teacher model")
+    assert "teacher.model must name an importable function" in text
+    assert findings["student step"] == [("skipped", "needs teacher step")]
+    assert findings["baseline step"][0][0] == "ok"
+
+
+@pytest.mark.slow
+def test_a_step_takes_as_long_as_its_model(teacherless):
+    text = teacherless[1].text("baseline step")
+    first, later = first_and_later_secs(text)
+    assert 0.2 <= later < 0.35
+    assert first >= 0.2
+    assert "median of 5 x 2 steps" in text
+
+
+@pytest.mark.slow
+def test_the_steps_start_anew_beside_a_damaged_run(teacherless):
+    findings = teacherless[1]
+    assert "step-00000020.npz is damaged" in dict(findings["run"])["FAILED"]
+    assert "first of 60 done" in findings.text("baseline step")
+
+
+@pytest.mark.slow
+def test_averages_are_kept_beside_the_weights(teacherless):
+    weights = 4 * (784 * 10 + 10) / 1e3
+    told = teacherless[1].text("baseline step")
+    assert f"keeps weights {weights:.1f} kB" in told
+    assert f"averages {weights:.1f} kB" in told
+
+
+@pytest.mark.slow
+def test_a_finetune_is_tried_and_counted(config, tmp_path):
+    path = tmp_path / "finetune.toml"
+    section = "\n[finetune]\nglobal_batch_size = 24\nsteps = 30\n"
+    path.write_text(config.read_text() + section)
+    code, findings = examine(path, tmp_path / "workdir")
+    assert code == 0
+    assert "of its finetune: first of 30 done" in findings.text("student step")
+    assert "student 2 x 60, finetune 2 x 30, baseline 2 x 60" in (
+        findings.text("estimate")
+    )
+    # A finetune keeps as many checkpoints and models as a baseline.
+    _, without = examine(config, tmp_path / "workdir")
+    student = 784 * 16 + 16 + 16 * 10 + 10
+    kept = reader.load(str(path)).runtime.keep_checkpoints + 2
+    more = 2 * (kept * (3 * 4 * student + 12) + 2 * 4 * student)
+    bytes_of = (
+        float(re.search(r"about ([\d.]+) MB for", found.text("disk"))[1]) * 1e6
+        for found in (findings, without)
+    )
+    assert next(bytes_of) - next(bytes_of) == pytest.approx(more, abs=1.1e5)
+
+
+def test_the_estimate_waits_for_a_slow_pipeline(config, tmp_path):
+    trainings = Trainings(reader.load(str(config)), tmp_path)
+    nothing = Footprint(weights=0, gradients=0, slots=0, averages=0)
+    trainings.trials["student"] = Trial(
+        num_steps=60,
+        global_batch_size=20,
+        first_secs=1.0,
+        step_secs=0.1,
+        loop_steps=5,
+        footprint=nothing,
+        peak=[],
+    )
+    # Two seeds of 60 steps, which wait two seconds each for their 20 examples.
+    told = trainings.estimate(pipeline_rate=10.0, building=None)
+    assert "about 4.0 minutes" in told
+
+
+@pytest.mark.slow
+def test_a_finished_teacher_takes_no_step(config, trained, tmp_path):
+    weights = trained / "teacher" / "model.keras"
+    text = config.read_text()
+    section = text[text.index("[teacher.train]") : text.index("[student]")]
+    path = tmp_path / "finished.toml"
+    path.write_text(text.replace(section, f"weights = '{weights}'\n\n"))
+    code, findings = examine(path, tmp_path / "workdir", "--set=seeds=[0]")
+    assert code == 0
+    [(mark, told)] = findings["teacher step"]
+    assert mark == "ok"
+    assert told.startswith("none: teacher is used as it is: right on ")
+    assert "(student 1 x 60, baseline 1 x 60)" in findings.text("estimate")
+    code, findings = examine(
+        path, tmp_path / "workdir", "--set=teacher.weights='absent.keras'"
+    )
+    assert code == 5
+    assert "teacher.weights must name a file" in findings.text("teacher step")
+    assert findings["student step"] == [("skipped", "needs teacher step")]
+
+
+@pytest.mark.slow
+def test_every_member_of_an_ensemble_is_told(tmp_path, tfds_dir):
+    config = whole_run.write_ensemble(tmp_path, tfds_dir)
+    head = "head={global_batch_size=24, steps=4}"
+    members = [
+        "{model='cnn', options={filters=[4]}, train={global_batch_size=24, steps=20}}",
+        f"{{model='mlp', {head}, train={{global_batch_size=20, steps=40}}}}",
+    ]
+    code, findings = examine(
+        config, tmp_path / "workdir", f"--set=teacher.members=[{', '.join(members)}]"
+    )
+    assert code == 0
+    assert tuple(findings) == TOPICS
+    first, second = "teacher.members[0]", "teacher.members[1]"
+    assert f"{first} float32 (auto, no GPU is seen)" in findings.text("precision")
+    models = findings.text("teacher model")
+    assert f"{first}: cnn, " in models
+    mlp = 784 * 800 + 800 + 800 * 800 + 800 + 800 * 10 + 10
+    assert f"{second}: mlp, {mlp:,} parameters" in models
+    steps = findings.text("teacher step")
+    assert f"{first}: first of 20 done" in steps
+    assert f"{second}: of its head alone: first of 4 done" in steps
+    assert f"{second}: first of 40 done" in steps
+    assert (
+        f"of {second} a replica keeps weights {4 * mlp / 1e6:.1f} MB, gradients 0 B"
+    ) in findings.text("student step")
+    assert (
+        f"({first} 1 x 20, teacher_head.members[1] 1 x 4, {second} 1 x 40, student 2"
+    ) in findings.text("estimate")
+
+
+@pytest.fixture(scope="module")
+def lacking(config):
+    """A GPU is asked for, programs of XLA, and more checkpoints than a disk holds."""
+    return examine(
+        config,
+        config.parent / "lacking",
+        "--set=runtime.min_gpus=1",
+        "--set=runtime.steps_per_execution=5",
+        "--set=runtime.keep_checkpoints=1000000000",
+        "--set=seeds=[0]",
+    )
+
+
+@pytest.mark.slow
+def test_gpus_that_are_not_there_fail_and_the_rest_is_told(lacking):
+    code, findings = lacking
+    assert code == 5
+    assert findings.with_mark("FAILED") == {"devices", "disk", "result"}
+    assert not findings.with_mark("skipped")
+    message = dict(findings["devices"])["FAILED"]
+    assert "runtime.min_gpus = 1 asks for GPUs, got 0; install the extra" in message
+    assert {mark for mark, _ in findings["GPU hints"]} == {"note"}
+    hints = findings.text("GPU hints")
+    for word in ("/dev/nvidia0", "nvidia-smi", "driver", "CUDA_VISIBLE_DEVICES"):
+        assert word in hints
+    assert re.search(r"TensorFlow is built (for CUDA|without)", hints)
+    assert "extra `gpu`" in hints
+    assert set(TOPICS) <= set(findings)
+
+
+@pytest.mark.slow
+def test_a_disk_too_small_for_the_checkpoints_fails(lacking):
+    text = lacking[1].text("disk")
+    assert "lower runtime.keep_checkpoints (1000000000)" in text
+    assert "TB more for checkpoints" in text
+
+
+@pytest.fixture(scope="module")
+def diverging(config):
+    """The teacher's learning rate is too high, the student's weights are not there."""
+    return examine(
+        config,
+        config.parent / "diverging",
+        "--set=teacher.train.optimizer='sgd'",
+        "--set=teacher.train.learning_rate=1e30",
+        "--set=student.weights='absent.keras'",
+    )
+
+
+@pytest.mark.slow
+def test_first_steps_that_diverge_fail(diverging):
+    code, findings = diverging
+    assert code == 5
+    text = dict(findings["teacher step"])["FAILED"]
+    assert "training diverged between step" in text
+    assert "lower teacher.train.learning_rate" in text
+    assert findings["student step"] == [("skipped", "needs teacher step")]
+
+
+@pytest.mark.slow
+def test_weights_that_are_not_there_fail(diverging):
+    text = dict(diverging[1]["baseline step"])["FAILED"]
+    assert "student.weights must name a file" in text
+
+
+def test_gpus_that_only_the_driver_sees_get_hints(config, tmp_path, monkeypatch):
+    monkeypatch.setattr(
+        "trainer.doctor.hardware._driver_sizes", lambda: [80_000_000_000]
+    )
+    _, findings = quick(config, tmp_path / "workdir")
+    assert findings.with_mark("FAILED") == {"dataset", "result"}
+    assert "driver shows 1 GPUs to this process" in findings.text("GPU hints")
+
+
+def quick(config: pathlib.Path, workdir: pathlib.Path, *more: str):
+    """An examination that ends with the dataset: its folder is a file."""
+    return examine(config, workdir, f"--set=data.data_dir='{config}'", *more)
+
+
+def test_a_dataset_that_cannot_be_used_fails_and_its_followers_are_skipped(
+    config, tmp_path
+):
+    code, findings = examine(
+        config,
+        tmp_path / "workdir",
+        "--set=data.dataset='no_such_set'",
+        f"--set=data.data_dir='{tmp_path}'",
+    )
+    assert code == 5
+    assert findings.with_mark("FAILED") == {"dataset", "result"}
+    assert "'no_such_set'" in findings.text("dataset")
+    assert findings["splits"] == [("skipped", "needs dataset")]
+    assert findings["student step"] == [
+        ("skipped", "needs teacher step and student model")
+    ]
+    assert findings.with_mark("skipped") == set(TOPICS[6:15])
+    assert findings.text("result") == "dataset: see above"
+
+
+def test_a_workdir_that_is_not_there_is_not_made(config, tmp_path):
+    workdir = tmp_path / "new" / "workdir"
+    _, findings = quick(config, workdir)
+    assert findings["workdir"][0][0] == "ok"
+    assert not workdir.parent.exists()
+
+
+def test_the_free_bytes_are_those_of_the_disk(config, small_disk):
+    subprocess.run(["mount", "-o", "remount,size=3m", str(small_disk)], check=True)
+    (small_disk / "filler").write_bytes(bytes(2**20))
+    _, findings = quick(config, small_disk / "workdir")
+    assert findings["workdir"][0][1].endswith(" 2.1 MB free")
+
+
+def test_a_full_disk_fails(config, small_disk):
+    (small_disk / "filler").write_bytes(bytes(2**20))
+    code, findings = quick(config, small_disk / "workdir")
+    assert code == 5
+    ((mark, text),) = findings["workdir"]
+    assert mark == "FAILED"
+    assert "No space left on device" in text
+    assert [path.name for path in small_disk.iterdir()] == ["filler"]
+
+
+def test_a_read_only_disk_fails(config, small_disk):
+    subprocess.run(["mount", "-o", "remount,ro", str(small_disk)], check=True)
+    code, findings = quick(config, small_disk / "workdir")
+    assert code == 5
+    assert "Read-only file system" in dict(findings["workdir"])["FAILED"]
+
+
+def test_a_run_of_another_config_fails(config, trained):
+    code, findings = quick(config, trained, "--set=distill.temperature=9")
+    assert code == 5
+    text = dict(findings["run"])["FAILED"]
+    assert "distill.temperature: 4.0 -> 9.0" in text
+
+
+def test_a_damaged_run_fails_where_nothing_can_go_on(config, trained, tmp_path):
+    workdir = tmp_path / "copy"
+    shutil.copytree(trained, workdir)
+    *_, older, newest = sorted((workdir / "teacher" / "checkpoints").iterdir())
+    steps = outcomes.steps(epath.Path(workdir / "teacher"))
+    assert steps["last"] == 60
+    newest.write_bytes(newest.read_bytes()[:1000])
+    # It has ended: the metrics tell the steps of its models.
+    assert outcomes.steps(epath.Path(workdir / "teacher")) == steps
+    _, findings = quick(config, workdir)
+    assert findings["run"] == [("ok", "teacher seed 0 finished")]
+    (workdir / "teacher" / "model.keras").unlink()
+    before = tree(workdir)
+    _, findings = quick(config, workdir)
+    (_, aside), (mark, begun) = findings["run"]
+    step = int(older.stem.removeprefix("step-"))
+    assert f"{newest} is damaged" in aside
+    assert f"sets it aside and goes on from step {step}" in aside
+    assert (mark, begun) == ("ok", f"teacher seed 0 at step {step}")
+    assert tree(workdir) == before
+    for path in newest.parent.iterdir():
+        path.write_bytes(path.read_bytes()[:1000])
+    _, findings = quick(config, workdir)
+    assert f"{newest} is damaged" in dict(findings["run"])["FAILED"]
+    (workdir / "config.json").write_text("{")
+    _, findings = quick(config, workdir)
+    assert "must be the config of an earlier run" in dict(findings["run"])["FAILED"]
+
+
+def test_what_a_run_began_with_is_looked_at(config, trained, tmp_path):
+    began = {
+        name: f"of {name}".encode()
+        for name in (
+            *("registered.json", "weights.json", "files/train.txt"),
+            *("files/unlabeled/train.txt", "files/unlabeled/dataset.json"),
+        )
+    }
+    workdir, scratch = tmp_path / "workdir", tmp_path / "scratch"
+    shutil.copytree(trained, workdir)
+    for name, content in began.items():
+        (workdir / name).parent.mkdir(parents=True, exist_ok=True)
+        (workdir / name).write_bytes(content)
+    doctor.copy_beginnings(epath.Path(workdir), epath.Path(scratch))
+    copied = {name: content for name, (_, content) in tree(scratch).items()}
+    assert copied == began | {
+        name: content
+        for name, (_, content) in tree(trained).items()
+        if name.startswith("files/")
+    }
+    code, findings = quick(config, workdir)
+    assert (code, findings.with_mark("FAILED")) == (5, {"dataset", "result"})
+
+
+@pytest.mark.slow
+def test_a_model_that_memory_cannot_hold_fails(config, tmp_path):
+    code, findings = examine(
+        config,
+        tmp_path / "workdir",
+        "--set=teacher.options={filters=[1000000,1000000]}",
+    )
+    assert code == 5
+    text = dict(findings["teacher model"])["FAILED"]
+    assert "too little memory: lower global_batch_size" in text
+    assert "{{" not in text
+
+
+@pytest.mark.slow
+def test_two_replicas_are_examined_in_a_process_of_its_own(config, tmp_path):
+    process = whole_run.start(
+        "doctor",
+        config,
+        tmp_path / "workdir",
+        "--set=runtime.logical_cpus=2",
+        "--set=runtime.xla='on'",
+    )
+    code, out, _ = whole_run.finish(process)
+    assert code == 0, out
+    findings = Findings(out)
+    assert findings.text("devices") == "MirroredStrategy, 2 replicas on CPU:0, CPU:1"
+    assert findings.with_mark("ok") == set(TOPICS) - {"estimate"}
+
+
+@pytest.mark.slow
+def test_the_disk_holds_what_was_foretold(config, tmp_path):
+    workdir = tmp_path / "workdir"
+    _, before = examine(config, workdir)
+    assert main.main(whole_run.command("run", config, workdir)) == 0
+    code, findings = examine(config, workdir)
+    assert code == 0
+    assert findings.text("run") == "finished, and so is the report"
+    kinds = ("*.npz", "*.keras")
+    written = sum(
+        path.stat().st_size
+        for role in ("teacher", "student", "baseline")
+        for kind in kinds
+        for path in (workdir / role).rglob(kind)
+    )
+    told = re.search(r"about ([\d.]+) MB for checkpoints", before.text("disk"))
+    # One checkpoint a training less, of two, once all are finished.
+    assert written / 1e6 < float(told[1]) < 2 * written / 1e6

@@ -1,0 +1,208 @@
+"""Models in other formats, in processes without this package, and from the registry."""
+
+import contextlib
+import io
+import json
+import pathlib
+import subprocess
+import sys
+
+import keras
+import numpy as np
+import pytest
+
+from tests.helpers import whole_run
+from trainer import export, main
+from trainer.config import ExportConfig
+from trainer.storage import seal
+
+SERVED = """
+import sys
+sys.modules["trainer"] = sys.modules["keras"] = None  # cannot be imported
+import numpy as np, tensorflow as tf
+signature = tf.saved_model.load(sys.argv[1]).signatures["serving_default"]
+images = np.load(sys.argv[2])
+found = signature(image=tf.constant(images))
+# Strings come as objects, which np.load does not take.
+arrays = {name: np.array(value.numpy().tolist()) for name, value in found.items()}
+np.savez(sys.argv[3], **arrays)
+"""
+
+
+def values(*, accuracy: float, difference: float) -> export.Measured:
+    return export.Measured(
+        max_difference=difference,
+        agreement=1.0,
+        accuracy=accuracy,
+        num_bytes=1,
+        ms_per_example=1.0,
+    )
+
+
+@pytest.mark.parametrize(
+    ("name", "accuracy", "difference", "is_wrong"),
+    [
+        ("saved_model", 0.9, 0.9e-5, False),
+        ("saved_model", 0.9, 1.1e-5, True),
+        ("keras", 0.9, float("nan"), True),
+        ("tflite_float32", 0.8989, 1e-3, True),
+        ("tflite_float16", 0.8991, 1e-3, False),
+        ("tflite_float16", 0.9011, 1e-3, True),
+        ("tflite_int8", 0.8951, 0.2, False),
+        ("tflite_int8", 0.8949, 0.2, True),
+        ("tflite_int8", 0.9, float("nan"), True),
+    ],
+)
+def test_formats_are_judged_by_what_they_promise(name, accuracy, difference, is_wrong):
+    found = {
+        "model": values(accuracy=0.9, difference=0.0),
+        name: values(accuracy=accuracy, difference=difference),
+    }
+    problems = export.judged(found, section=ExportConfig())
+    assert [problem.startswith(f"{name} must ") for problem in problems] == (
+        [True] * is_wrong
+    )
+
+
+def command(*words: object) -> tuple[int, str]:
+    """Exit code and standard output."""
+    with contextlib.redirect_stdout(io.StringIO()) as out:
+        code = main.main(["trainer", *map(str, words)])
+    return code, out.getvalue()
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory, tfds_dir) -> tuple[pathlib.Path, list[str]]:
+    """A finished run in mixed precision, and the flags that it was started with."""
+    folder = tmp_path_factory.mktemp("finished")
+    config = whole_run.write_config(folder, tfds_dir)
+    flags = [
+        f"--config={config}",
+        f"--workdir={folder / 'run'}",
+        f'--set=registry.root="{folder / "registry"}"',
+        "--set=seeds=[0]",
+        '--set=student.precision="mixed_bfloat16"',
+        # Of a model that has hardly learned, rounding decides too many classes.
+        *("--set=student.train.steps=400", "--set=runtime.eval_every_steps=100"),
+        *("--set=runtime.save_every_steps=100", '--set=data.test_split="test"'),
+    ]
+    assert command("run", *flags)[0] == 0
+    return folder, flags
+
+
+@pytest.mark.slow
+def test_every_format_answers_as_the_model_does(finished):
+    folder, flags = finished
+    code, told = command("export", *flags)
+    assert code == 0, told
+    written = json.loads((folder / "run" / "export" / "export.json").read_text())
+    found = written["formats"]
+    assert list(found) == ["model", *ExportConfig().formats]
+    assert written["problems"] == []
+    right = found["model"]["accuracy"]
+    for name in ("keras", "saved_model"):
+        assert found[name]["max_difference"] <= 1e-5
+    assert abs(found["tflite_float16"]["accuracy"] - right) <= 0.001
+    assert abs(found["tflite_int8"]["accuracy"] - right) <= 0.005
+    # A quarter of the bits, and the format's own bytes.
+    int8, float32 = (
+        found[f"tflite_{kind}"]["num_bytes"] for kind in ("int8", "float32")
+    )
+    assert int8 < 0.4 * float32
+    assert float32 == (folder / "run" / "export" / "float32.tflite").stat().st_size
+    assert "tflite_int8" in told
+    # Of 2,000 test examples the bfloat16 that trained differs in a few.
+    results = json.loads((folder / "run" / "results.json").read_text())
+    tested = results["models"]["student"]["test"]["accuracy"]
+    assert abs(tested - right) <= 0.01
+
+    (folder / "run" / "report" / "index.html").unlink()
+    assert command("report", *flags)[0] == 0
+    page = (folder / "run" / "report" / "index.html").read_text()
+    assert "<h2>Export</h2>" in page
+
+
+@pytest.mark.slow
+def test_a_format_that_is_too_far_off_fails_the_check(finished, capsys):
+    folder, flags = finished
+    # Ranges learnt from one image do not hold for others.
+    only = ['--set=export.formats=["tflite_int8"]', "--set=export.int8_tolerance=0.0"]
+    code, told = command("export", *flags, *only, "--set=export.calibration_examples=1")
+    assert code == 5, told
+    assert "or raise export.int8_tolerance" in capsys.readouterr().err
+    exported = folder / "run" / "export"
+    # Of the export before nothing is left that could be taken for this one's.
+    assert {path.name for path in exported.iterdir()} == {
+        *("export.json", "int8.tflite", "classes.int8.tflite.json")
+    }
+    written = json.loads((exported / "export.json").read_text())
+    assert [text.partition(" ")[0] for text in written["problems"]] == ["tflite_int8"]
+
+
+@pytest.mark.slow
+def test_a_registered_model_serves_without_this_package_and_teaches(finished, tmp_path):
+    folder, flags = finished
+    code, told = command("registry", "register", *flags)
+    assert (code, told.split(" in ")[0]) == (0, "registered: registry:small@1")
+    version = folder / "registry" / "small" / "1"
+    images = np.random.default_rng(0).integers(0, 256, (5, 28, 28, 1), dtype=np.uint8)
+    np.save(tmp_path / "images.npy", images)
+    subprocess.run(
+        [sys.executable, "-c", SERVED, str(version), "images.npy", "answers.npz"],
+        cwd=tmp_path,
+        check=True,
+    )
+    answers = np.load(tmp_path / "answers.npz")
+    model = keras.models.load_model(version / "model.keras", compile=False)
+    logits = model(images).numpy().astype(np.float64)
+    own = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
+    np.testing.assert_allclose(answers["probabilities"], own, atol=1e-5)
+    assert answers["class_names"].tolist() == [[b"%d" % i for i in range(10)]] * 5
+
+    card = json.loads((version / "card.json").read_text())
+    results = json.loads((folder / "run" / "results.json").read_text())
+    assert (
+        card["metrics"]["test"]["errors"]
+        == (results["models"]["student"]["test"]["errors"])
+    )
+    assert card["model"]["parameters"] == 12_730  # 785 * 16 + 17 * 10
+    assert set(card["latency"]["ms_per_example"]) == {"1", "256"}
+
+    config = tmp_path / "taught.toml"
+    text = (folder / "small.toml").read_text()
+    train = text[text.index("[teacher]") : text.index("[student]")]
+    taught = '[teacher]\nmodel = "mlp"\noptions.hidden_sizes = [16]\n'
+    config.write_text(
+        text.replace(train, f'{taught}weights = "registry:small@latest"\n\n')
+    )
+    ways = {
+        "weights": [],
+        "whole": [
+            '--set=teacher.model="saved"',
+            '--set=teacher.weights=""',
+            "--set=teacher.options={path = 'registry:small@1', input = 'zero_to_255'}",
+        ],
+    }
+    for name, more in ways.items():
+        code, told = command(
+            *("teacher", f"--config={config}", f"--workdir={tmp_path / name}"),
+            *(f'--set=registry.root="{folder / "registry"}"', *more),
+        )
+        assert code == 0, told
+        copied = whole_run.weights(tmp_path / name / "teacher" / "model.keras")
+        for own_weights, its in zip(model.weights, copied, strict=True):
+            np.testing.assert_array_equal(own_weights.numpy(), its)
+    pins = seal.parsed((tmp_path / "weights" / "registered.json").read_bytes())
+    assert pins == {"teacher.weights": "small@1"}
+
+
+@pytest.mark.slow
+def test_what_is_not_there_yet_is_told(finished, tmp_path, capsys):
+    _, flags = finished
+    elsewhere = [*flags, f"--workdir={tmp_path / 'empty'}"]
+    assert command("export", *elsewhere)[0] == 2
+    assert "run `python -m trainer student`" in capsys.readouterr().err
+    assert command("registry", "register", *elsewhere)[0] == 2
+    assert "run `python -m trainer evaluate`" in capsys.readouterr().err
+    assert command("registry", "register", *flags, '--set=registry.root=""')[0] == 2
+    assert "registry.root must name" in capsys.readouterr().err

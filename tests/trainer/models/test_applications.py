@@ -1,0 +1,371 @@
+"""The classifiers of keras.applications, against Keras."""
+
+import functools
+import inspect
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from tests.helpers.devices import strategy_of
+from trainer import models, noise
+from trainer.config import APPLICATIONS, ApplicationOptions, ConfigError
+from trainer.models.imagenet import copy_weights
+
+NUM_CLASSES = 5
+# Quick to build, with and without preprocessing of their own.
+SMALL = ("MobileNetV3Small",)
+SMALLEST_OF_THEIR_KIND = (
+    *("ConvNeXtTiny", "DenseNet121", "EfficientNetB0", "EfficientNetV2B0"),
+    "MobileNetV2",
+    *("InceptionResNetV2", "InceptionV3", "MobileNet", "NASNetMobile", "ResNet50"),
+    *("ResNet50V2", "VGG16", "VGG19", "Xception"),
+)
+
+
+def build(name, *, size=None, channels=3, precision="float32", num_classes=NUM_CLASSES):
+    side = size or APPLICATIONS[name]
+    return models.build(
+        name,
+        ApplicationOptions(),
+        inputs=models.Inputs(shape=(side, side, channels)),
+        num_classes=num_classes,
+        seed=0,
+        precision=precision,
+        setting="teacher",
+    )
+
+
+@functools.cache
+def built(name):
+    """One for the tests that leave it as it is."""
+    return build(name)
+
+
+def original(name, *, num_classes=NUM_CLASSES):
+    """Keras's own, of float32 images."""
+    side = APPLICATIONS[name]
+    return getattr(keras.applications, name)(
+        weights=None,
+        input_shape=(side, side, 3),
+        classes=num_classes,
+        classifier_activation=None,
+    )
+
+
+def images(name, *, channels=3, count=2):
+    rng = np.random.default_rng(2)
+    side = APPLICATIONS[name]
+    return rng.integers(0, 256, (count, side, side, channels), dtype=np.uint8)
+
+
+def module_of(name):
+    path = getattr(keras.applications, name).__module__
+    return getattr(keras.applications, path.rpartition(".")[2])
+
+
+def randomise(model):
+    """Weights with which images of noise still differ in their logits."""
+    rng = np.random.default_rng(5)
+    for layer in model.layers:
+        if isinstance(layer, keras.layers.Normalization):
+            continue
+        alone = isinstance(layer, keras.layers.DepthwiseConv2D)
+        for weight in layer.weights:
+            if weight.name in ("gamma", "moving_variance"):
+                weight.assign(rng.uniform(0.5, 1.5, weight.shape))
+                continue
+            fan_in = np.prod(weight.shape[: 2 if alone else -1])
+            size = 0.1 if len(weight.shape) == 1 else np.sqrt(2 / fan_in)
+            weight.assign(rng.normal(0, size, weight.shape))
+
+
+def normalised(keras_model):
+    """EfficientNet as Keras has it with ImageNet weights, which need a download."""
+    deviation = np.array([0.229, 0.224, 0.225])
+    for layer in keras_model.layers:
+        if isinstance(layer, keras.layers.Normalization) and layer.weights:
+            layer.adapt_mean.assign([0.485, 0.456, 0.406])
+            layer.adapt_variance.assign(deviation**2)
+            layer.finalize_state()
+    return keras_model
+
+
+def test_the_names_are_those_that_keras_offers():
+    offered = {
+        name
+        for name, value in vars(keras.applications).items()
+        if inspect.isfunction(value)
+    }
+    assert offered == APPLICATIONS.keys()
+
+
+@pytest.mark.parametrize("name", APPLICATIONS)
+def test_keras_refuses_a_pixel_less_than_the_smallest_image(name):
+    side = APPLICATIONS[name]
+    function = getattr(keras.applications, name)
+    with pytest.raises(ValueError, match=f"at least {side}"):
+        function(weights=None, input_shape=(side - 1, side, 3), classes=2)
+
+
+def test_a_smaller_image_is_refused():
+    with pytest.raises(
+        ConfigError, match=r"'Xception'.*71 x 71.*data\.image_size to 71"
+    ):
+        build("Xception", size=70)
+
+
+def check(name):
+    """Logits are Keras's own on preprocessed images, and parameters as many."""
+    model, expected = build(name), normalised(original(name))
+    assert model.count_params() == expected.count_params()
+    randomise(expected)
+    copy_weights(expected, model)
+    given = images(name)
+    preprocessed = module_of(name).preprocess_input(given.astype(np.float32))
+    logits = forward(model, given)
+    assert np.isfinite(logits).all()
+    # What tells the images apart, and not what all of them share.
+    differences = np.diff(logits, axis=0)
+    scale = np.abs(differences).max()
+    assert scale > 1e-3 * np.abs(logits).max()
+    actual = np.diff(forward(expected, preprocessed), axis=0)
+    np.testing.assert_allclose(differences / scale, actual / scale, atol=0.02)
+
+
+def forward(model, given):
+    def run(inputs):
+        return model(inputs, training=False)
+
+    # Keras would compile each of its grouped convolutions alone.
+    if model.name.lower().startswith("convnext"):
+        run = tf.function(run, jit_compile=True, autograph=False)
+    return run(given).numpy()
+
+
+@pytest.mark.parametrize("name", SMALL)
+def test_a_small_one_is_keras_own_on_preprocessed_images(name):
+    check(name)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", SMALLEST_OF_THEIR_KIND)
+def test_the_smallest_of_a_kind_is_keras_own_on_preprocessed_images(name):
+    check(name)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "name", sorted(APPLICATIONS.keys() - {*SMALL, *SMALLEST_OF_THEIR_KIND})
+)
+def test_every_other_one_has_finite_logits_and_keras_number_of_parameters(name):
+    model = build(name)
+    logits = forward(model, images(name))
+    assert logits.shape == (2, NUM_CLASSES)
+    assert np.isfinite(logits).all()
+    assert model.count_params() == original(name).count_params()
+
+
+@pytest.mark.slow
+def test_grey_is_three_equal_colours():
+    name = "MobileNetV3Small"
+    grey = images(name, channels=1)
+    model, coloured = build(name, channels=1), built(name)
+    model.set_weights(coloured.get_weights())
+    expected = coloured(np.repeat(grey, 3, axis=-1), training=False)
+    np.testing.assert_allclose(model(grey, training=False), expected, atol=1e-6)
+
+
+def test_two_channels_are_refused():
+    with pytest.raises(ConfigError, match=r"takes 1 or 3 channels.* 2"):
+        build("MobileNetV3Small", channels=2)
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["MobileNetV3Small", pytest.param("EfficientNetB0", marks=pytest.mark.slow)],
+)
+def test_pixels_and_logits_are_float32_where_the_rest_is_bfloat16(name):
+    model = build(name, precision="mixed_bfloat16")
+    dtypes = [
+        (type(layer).__name__, layer.compute_dtype)
+        for layer in model.layers
+        if isinstance(layer, keras.layers.Layer)
+    ]
+    assert {t for kind, t in dtypes if kind in ("Rescaling", "Normalization")} == {
+        "float32"
+    }
+    assert {t for kind, t in dtypes if kind == "BatchNormalization"} == {"bfloat16"}
+    assert models.head(model).compute_dtype == "float32"
+    assert model(images(name), training=False).dtype == tf.float32
+
+
+def test_batch_norm_has_the_momentum_of_the_options():
+    model = models.build(
+        "MobileNetV2",
+        ApplicationOptions(batch_norm_momentum=0.7),
+        inputs=models.Inputs(shape=(32, 32, 3)),
+        num_classes=2,
+        seed=0,
+        precision="float32",
+        setting="teacher",
+    )
+    momenta = {
+        layer.momentum
+        for layer in model.layers
+        if isinstance(layer, keras.layers.BatchNormalization)
+    }
+    assert momenta == {0.7}
+
+
+def dropouts(model):
+    return [layer for layer in model.layers if isinstance(layer, models.Dropout)]
+
+
+@pytest.mark.parametrize("name", ["MobileNetV3Small", "EfficientNetB0"])
+def test_dropout_is_ours_with_keras_rates_and_a_stream_each(name):
+    model = built(name)
+    expected = [
+        (layer.name, layer.rate, layer.noise_shape is not None)
+        for layer in original(name).layers
+        if isinstance(layer, keras.layers.Dropout)
+    ]
+    layers = dropouts(model)
+    assert [layer.rate for layer in layers] == [rate for _, rate, _ in expected]
+    assert [layer.per_example for layer in layers] == [whole for *_, whole in expected]
+    assert len({layer.stream for layer in layers}) == len(layers) > 0
+    assert not any(
+        isinstance(layer, keras.layers.Dropout) for layer in model._flatten_layers()
+    )
+
+
+@pytest.mark.slow
+def test_masks_of_a_branch_do_not_depend_on_the_batch():
+    model = build("EfficientNetB0")
+    for layer in model.layers:  # as in inference, so that examples do not meet
+        layer.trainable = not isinstance(layer, keras.layers.BatchNormalization)
+    given, keys = images("EfficientNetB0", count=4), noise.key(1, tf.range(4))
+    with models.dropout_keys(keys):
+        together = model(given, training=True).numpy()
+    with models.dropout_keys(keys[2:3]):
+        alone = model(given[2:3], training=True).numpy()
+    scale = np.abs(together).max()
+    np.testing.assert_allclose(alone[0] / scale, together[2] / scale, atol=1e-3)
+
+
+@pytest.mark.slow
+def test_a_saved_model_is_the_same_in_training_and_inference(tmp_path):
+    model = build("EfficientNetB0")
+    model.save(tmp_path / "model.keras")
+    loaded = keras.models.load_model(tmp_path / "model.keras")
+    given = images("EfficientNetB0", count=4)
+    for training in (False, True):
+        with models.dropout_keys(noise.key(1, tf.range(4))):
+            expected, actual = (m(given, training=training) for m in (model, loaded))
+        np.testing.assert_array_equal(actual, expected)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("xla", [False, True])
+def test_both_replicas_give_the_logits_of_one_device(xla):
+    name = "EfficientNetB0"
+    alone, strategy = build(name), strategy_of(2)
+    with strategy.scope():
+        model = build(name)
+
+    @tf.function(jit_compile=xla, autograph=False)
+    def logits(given):
+        return model(given, training=False)
+
+    @tf.function(autograph=False)
+    def both(given):
+        results = strategy.run(lambda x: logits(x), args=(given,))
+        return strategy.experimental_local_results(results)
+
+    expected = alone(images(name), training=False).numpy()
+    scale = np.abs(expected).max()
+    for actual in both(tf.constant(images(name))):
+        np.testing.assert_allclose(actual / scale, expected / scale, atol=1e-3)
+
+
+def test_the_same_seed_gives_the_same_weights():
+    first, second = build("MobileNetV3Small"), built("MobileNetV3Small")
+    for a, b in zip(first.get_weights(), second.get_weights(), strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
+# Weights.
+
+
+def load(model, path):
+    models.load_weights(model, str(path), setting="teacher.weights")
+
+
+@pytest.mark.parametrize(
+    "name",
+    [pytest.param("MobileNet", marks=pytest.mark.slow), "MobileNetV3Small"],
+)
+def test_weights_that_keras_saved_fit(name, tmp_path):
+    keras_model = original(name)
+    randomise(keras_model)
+    keras_model.save_weights(tmp_path / "keras.weights.h5")
+    model = build(name)
+    load(model, tmp_path / "keras.weights.h5")
+    for ours, theirs in zip(model.weights, keras_model.weights, strict=True):
+        np.testing.assert_array_equal(ours, theirs)
+
+
+@pytest.mark.slow
+def test_weights_for_images_normalised_otherwise_are_refused(tmp_path):
+    original("EfficientNetB0").save_weights(tmp_path / "keras.weights.h5")
+    with pytest.raises(ConfigError, match=r"teacher\.weights.*normalised otherwise"):
+        load(build("EfficientNetB0"), tmp_path / "keras.weights.h5")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("suffix", [".keras", ".weights.h5"])
+def test_weights_of_another_class_count_are_refused_with_both_counts(suffix, tmp_path):
+    path = tmp_path / f"seven{suffix}"
+    model = build("MobileNetV3Small", num_classes=7)
+    model.save(path) if suffix == ".keras" else model.save_weights(path)
+    message = rf"teacher\.weights.* 5 classes, got '{path}' with 7 classes"
+    with pytest.raises(ConfigError, match=message):
+        load(built("MobileNetV3Small"), path)
+
+
+def test_the_backbone_alone_is_copied_where_classes_differ():
+    model = build("MobileNetV2")
+    head = [weight.numpy() for weight in models.head(model).weights]
+    backbone = keras.applications.MobileNetV2(
+        weights=None, include_top=False, input_shape=(96, 96, 3)
+    )
+    randomise(backbone)
+    copy_weights(backbone, model)
+    copied = model.weights[: len(backbone.weights)]
+    for ours, theirs in zip(copied, backbone.weights, strict=True):
+        np.testing.assert_array_equal(ours, theirs)
+    for before, after in zip(head, models.head(model).weights, strict=True):
+        np.testing.assert_array_equal(after, before)
+
+
+@pytest.mark.slow
+def test_layers_of_another_shape_are_not_copied():
+    big = keras.applications.VGG16(weights=None, input_shape=(64, 64, 3), classes=5)
+    with pytest.raises(ValueError, match="layer 'fc1' has shapes"):
+        copy_weights(big, build("VGG16"))
+
+
+@pytest.mark.parametrize(
+    "name", ["MobileNetV3Small", pytest.param("Xception", marks=pytest.mark.slow)]
+)
+def test_a_failed_download_asks_for_a_path(name, monkeypatch):
+    for variable in ("https_proxy", "http_proxy"):
+        monkeypatch.setenv(variable, "http://127.0.0.1:9")  # nothing listens there
+    monkeypatch.delenv("no_proxy", raising=False)
+    monkeypatch.delenv("NO_PROXY", raising=False)
+    model = built(name)
+    with pytest.raises(
+        ConfigError, match=r"^teacher\.weights.*download.*give the path"
+    ):
+        load(model, "imagenet")

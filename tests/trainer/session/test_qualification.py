@@ -1,0 +1,199 @@
+"""Teachers that answer another question are refused before a student learns."""
+
+import math
+
+import keras
+import numpy as np
+import pytest
+from etils import epath
+
+from tests.helpers.small_run import RUN
+from tests.trainer.models.test_saved_models import (
+    NUM_CLASSES,
+    SIDE,
+    build,
+    network,
+    write,
+)
+from trainer import registry
+from trainer.cluster.workers import Workers
+from trainer.config import ConfigError, MlpOptions, TeacherConfig, load
+from trainer.config.identity import differences
+from trainer.session.named_models import Models
+from trainer.session.qualification import judged, measured
+from trainer.storage import model_classes
+from trainer.storage.files import StorageError
+
+PETS = ["cat", "dog", "emu"]
+
+
+TRAIN = "train = {global_batch_size = 8, epochs = 1}\n"
+
+
+def compared(path, names, *, is_trained=False):
+    config = path.parent / "run.toml"
+    section = f'weights = "{path}"\n{TRAIN if is_trained else ""}'
+    config.write_text(RUN.replace(TRAIN, section, 1))
+    return Models(load(str(config)), None, Workers(None)).file(
+        str(path), names, setting="teacher.weights"
+    )
+
+
+def test_names_beside_a_model_come_back_in_their_order(tmp_path):
+    model_classes.write(epath.Path(tmp_path / "model.keras"), ["ü", "10", "2"])
+    assert registry.names_of_file(epath.Path(tmp_path / "model.keras")) == [
+        "ü",
+        "10",
+        "2",
+    ]
+    # They speak of that file alone.
+    assert registry.names_of_file(epath.Path(tmp_path / "other.keras")) is None
+
+
+@pytest.mark.parametrize(
+    ("names", "told"),
+    [
+        (["ant", "cat", "dog"], ["emu", "ant"]),
+        (["dog", "cat", "emu"], ["another order"]),
+        (["cat", "dog"], ["emu", "2", "3"]),
+    ],
+)
+def test_a_model_of_other_classes_is_refused(names, told, tmp_path):
+    model_classes.write(epath.Path(tmp_path / "model.keras"), PETS)
+    with pytest.raises(ConfigError, match=r"teacher\.weights") as refused:
+        compared(tmp_path / "model.keras", names)
+    assert all(word in str(refused.value) for word in told)
+    compared(tmp_path / "model.keras", PETS)
+
+
+def test_a_model_that_is_trained_here_may_have_known_other_classes(tmp_path, capsys):
+    model_classes.write(epath.Path(tmp_path / "model.keras"), PETS)
+    compared(tmp_path / "model.keras", ["ant", "cat", "dog"], is_trained=True)
+    told = capsys.readouterr().err
+    assert "teacher.weights" in told
+    assert "emu" in told
+
+
+def test_a_model_without_names_is_read_and_told_of_once(tmp_path, capsys):
+    models = Models(None, None, Workers(None))
+    for _ in range(2):
+        path = models.file(str(tmp_path / "old.keras"), PETS, setting="teacher.weights")
+        assert path == str(tmp_path / "old.keras")
+    assert capsys.readouterr().err.count("does not say the names") == 1
+
+
+@pytest.mark.parametrize("content", ["[1", "{}", '{"classes": "cat"}', "[]"])
+def test_damaged_names_are_refused_by_file(content, tmp_path):
+    (tmp_path / "classes.model.keras.json").write_text(content)
+    with pytest.raises(StorageError, match=r"classes\.model\.keras\.json"):
+        model_classes.read(epath.Path(tmp_path / "model.keras"))
+
+
+def sigmoid(*, activation="sigmoid", nested=False, layer=False):
+    image = keras.Input((SIDE, SIDE, 3))
+    x = keras.layers.GlobalAveragePooling2D()(image)
+    x = keras.layers.Dense(NUM_CLASSES, activation=None if layer else activation)(x)
+    if layer:
+        x = keras.layers.Activation(activation)(x)
+    model = keras.Model(image, x)
+    return keras.Sequential([keras.Input((SIDE, SIDE, 3)), model]) if nested else model
+
+
+@pytest.mark.parametrize("output", ["logits", "probabilities"])
+@pytest.mark.parametrize("kind", ["file.keras", "exported"])
+def test_sigmoids_are_refused_with_the_way_out(kind, output, tmp_path):
+    path = write(sigmoid(), tmp_path, kind)
+    with pytest.raises(ConfigError, match="outputs are sigmoids") as refused:
+        build(path, output=output)
+    assert "teacher.options.output" in str(refused.value)
+    assert "without its last activation" in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    "after",
+    [
+        keras.layers.Activation("linear", dtype="float32"),
+        keras.layers.Identity(),
+        keras.layers.Reshape((NUM_CLASSES,)),
+        lambda x: keras.ops.cast(x, "float32"),
+        lambda x: keras.ops.clip(x, 0, 1),
+        lambda x: 1.0 * x,
+    ],
+)
+def test_sigmoids_are_recognised_before_what_changes_little(after, tmp_path):
+    inner = sigmoid()
+    model = keras.Model(inner.input, after(inner.output))
+    with pytest.raises(ConfigError, match="outputs are sigmoids"):
+        build(write(model, tmp_path, "file.keras"))
+
+
+@pytest.mark.parametrize("form", [{"nested": True}, {"layer": True}])
+def test_sigmoids_are_recognised_behind_other_layers(form, tmp_path):
+    with pytest.raises(ConfigError, match="outputs are sigmoids"):
+        build(write(sigmoid(**form), tmp_path, "file.keras"))
+
+
+def test_logits_from_0_to_1_of_a_keras_file_are_logits(tmp_path):
+    model = network()
+    model.layers[-1].set_weights(
+        [np.zeros_like(w) + 0.5 * (w.ndim == 1) for w in model.layers[-1].get_weights()]
+    )
+    build(write(model, tmp_path, "file.keras"))
+
+
+def found(accuracy, *, examples, share=0.5):
+    """Of two classes, the first with that share; right on the first so many."""
+    labels = np.arange(examples) >= round(share * examples)
+    right = np.arange(examples) < round(accuracy * examples)
+    answers = np.where(right, labels, ~labels).astype(int)
+    return measured("teacher", np.eye(2)[answers], labels.astype(int))
+
+
+def section(**settings):
+    return TeacherConfig(model="mlp", options=MlpOptions(), **settings)
+
+
+def test_a_teacher_must_be_above_the_largest_class_by_three_standard_errors():
+    # 0.5 + 3 sqrt(0.25 / 400) = 0.575
+    assert math.isclose(found(0.6, examples=400).chance, 0.575)
+    assert judged(found(0.58, examples=400), section()) == ""
+    for accuracy in (0.575, 0.5, 0.1):
+        with pytest.raises(ConfigError, match=r"teacher\.min_accuracy = 0\.0"):
+            judged(found(accuracy, examples=400), section())
+
+
+def test_students_that_have_begun_go_on_with_a_warning():
+    warning = judged(found(0.1, examples=400), section(), is_refused=False)
+    assert "warning" in warning
+    assert "0.1000" in warning
+
+
+def test_few_examples_or_one_class_alone_only_warn():
+    assert "0.5000" in judged(found(0.5, examples=98), section())
+    assert "warning" in judged(found(0.99, examples=100, share=1.0), section())
+
+
+def test_min_accuracy_takes_the_place_of_the_rule():
+    assert judged(found(0.1, examples=400), section(min_accuracy=0.0)) == ""
+    assert judged(found(0.8, examples=400), section(min_accuracy=0.8)) == ""
+    with pytest.raises(ConfigError, match=r"teacher\.min_accuracy.*0\.7900.*0\.8"):
+        judged(found(0.79, examples=400), section(min_accuracy=0.8))
+
+
+def test_min_accuracy_makes_no_other_run():
+    def settings(value):
+        members = [{"model": "mlp", "min_accuracy": value}]
+        alone = {"model": "mlp", "min_accuracy": value}
+        return [{"teacher": alone}, {"teacher": {"members": members}}]
+
+    for before, after in zip(settings(None), settings(0.9), strict=True):
+        assert differences(before, after) == []
+
+
+def test_min_accuracy_is_a_share(tmp_path):
+    path = tmp_path / "small.toml"
+    path.write_text(RUN)
+    assert load(str(path)).teachers["teacher"].min_accuracy is None
+    assert load(str(path), ["teacher.min_accuracy=1"]).teacher.min_accuracy == 1.0
+    with pytest.raises(ConfigError, match=r"teacher\.min_accuracy.*0 and 1.*1\.5"):
+        load(str(path), ["teacher.min_accuracy=1.5"])

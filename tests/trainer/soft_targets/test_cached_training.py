@@ -1,0 +1,255 @@
+"""Students that learn from a teacher's answers on disk, against the teacher itself."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from tests.helpers import whole_run
+from tests.helpers.cached_runs import (
+    CACHED,
+    SHIFTED,
+    STREAMED,
+    answers,
+    assert_same,
+    batches,
+    cached_session,
+    session,
+    taught,
+)
+from trainer import data, stages
+from trainer.session import Session
+from trainer.stages.baseline import alone
+from trainer.train.events import read_metrics
+
+
+@pytest.fixture(scope="module")
+def plain(world) -> str:
+    """The setting of caches of the images as they are."""
+    cached_session(world, world / "plain")
+    return f"distill.soft_targets_dir='{world}/plain/soft_targets'"
+
+
+@pytest.fixture(scope="module")
+def shifted(world) -> str:
+    """The setting of caches of two views of the images."""
+    cached_session(world, world / "shifted", SHIFTED, "distill.views=2")
+    return f"distill.soft_targets_dir='{world}/shifted/soft_targets'"
+
+
+def trained(opened: Session) -> tuple[list[np.ndarray], list[dict]]:
+    """The last weights of a student, and what was written of its training."""
+    stages.STAGES["student"](opened)
+    folder = opened.folder("student", opened.config.seeds[0])
+    lines = [
+        {k: v for k, v in line.items() if k == "step" or k.startswith("train/")}
+        for line in read_metrics(folder / "metrics.jsonl")
+    ]
+    return whole_run.weights(folder / "last.keras"), lines
+
+
+def assert_same_trainings(ours, theirs) -> None:
+    for a, b in zip(ours[0], theirs[0], strict=True):
+        np.testing.assert_array_equal(a, b)
+    assert ours[1] == theirs[1]
+    assert len(ours[1]) >= 5
+
+
+# Cached is online.
+
+
+@pytest.mark.slow
+def test_200_steps_are_those_of_a_live_teacher(world, plain, tmp_path):
+    online = trained(session(world, tmp_path / "online"))
+    cached = trained(session(world, tmp_path / "cached", CACHED, plain))
+    assert_same_trainings(cached, online)
+
+
+def test_two_epochs_of_two_views_are_those_of_a_live_teacher(world, shifted, tmp_path):
+    online = trained(session(world, tmp_path / "online", SHIFTED))
+    sets = (CACHED, shifted, SHIFTED, "distill.views=2")
+    assert_same_trainings(trained(session(world, tmp_path / "cached", *sets)), online)
+
+
+# More than two epochs: the last step reaches into the third one.
+REMAINDER = "student.train.global_batch_size=24"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "settings",
+    [
+        STREAMED,
+        (*STREAMED, "data.exclude_labels=[3]"),
+        ("student.train.accumulate=2",),
+        ("student.train.augment_options.max_pixels=1", "seeds=[7]"),
+    ],
+)
+def test_other_runs_are_those_of_a_live_teacher(world, tmp_path, settings):
+    sets = (SHIFTED, *settings)
+    online = session(world, tmp_path / "online", *sets)
+    cached = cached_session(world, tmp_path / "cached", "distill.views=3", *sets)
+    assert_same_trainings(trained(cached), trained(online))
+
+
+@pytest.mark.slow
+def test_a_view_for_each_epoch_that_is_begun_makes_both_equal(world, tmp_path):
+    """2,000 examples are no whole number of batches of 24."""
+    sets = (SHIFTED, REMAINDER, "student.train.steps=0", "student.train.epochs=2")
+    online, two, three = (
+        trained(opened)
+        for opened in (
+            session(world, tmp_path / "online", *sets),
+            cached_session(world, tmp_path / "two", "distill.views=2", *sets),
+            cached_session(world, tmp_path / "three", "distill.views=3", *sets),
+        )
+    )
+    assert online[1][-1]["step"] == 167
+    assert_same_trainings(three, online)
+    # All but the last batch, of which 16 images are of the third epoch.
+    assert two[1][:-1] == online[1][:-1]
+    assert two[1][-1] != online[1][-1]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("settings", [(), STREAMED])
+def test_two_replicas_learn_as_from_a_live_teacher(world, shifted, tmp_path, settings):
+    sets = (SHIFTED, "runtime.logical_cpus=2", *settings)
+    online = session(world, tmp_path / "online", *sets, num_replicas=2)
+    sets = (CACHED, shifted, "distill.views=2", *sets)
+    cached = session(world, tmp_path / "cached", *sets, num_replicas=2)
+    assert_same_trainings(trained(cached), trained(online))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("settings", [(), STREAMED])
+def test_a_resumed_run_is_an_uninterrupted_one(world, shifted, tmp_path, settings):
+    sets = (
+        *(CACHED, shifted, SHIFTED, "distill.views=2", *settings),
+        *("runtime.save_every_steps=20", "runtime.keep_checkpoints=10"),
+    )
+    whole = trained(session(world, tmp_path / "whole", *sets))
+    folder = tmp_path / "resumed"
+    trained(session(world, folder, *sets))
+    left = folder / "student" / "seed-0"
+    (left / "model.keras").unlink()
+    (left / "last.keras").unlink()
+    for path in (left / "checkpoints").glob("step-*.npz"):
+        # In the second epoch, and inside a window.
+        if int(path.stem.removeprefix("step-")) > 120:
+            path.unlink()
+    assert_same_trainings(trained(session(world, folder, *sets)), whole)
+
+
+@pytest.mark.parametrize(
+    ("first_step", "num_steps"),
+    [(80, 20), pytest.param(0, 130, marks=pytest.mark.slow)],
+)
+def test_streamed_batches_bring_the_answers_to_what_they_show(
+    world, shifted, tmp_path, first_step, num_steps
+):
+    """Over the end of an epoch, and from shards that begin at other ids than files."""
+    sets = (CACHED, shifted, SHIFTED, "distill.views=2", "data.exclude_labels=[3]")
+    streamed = session(world, tmp_path / "a", *sets, *STREAMED)
+    training = taught(streamed)
+    assert not training.beside.is_in_memory
+    found = batches(streamed, training, num_steps, first_step=first_step)
+    # Of an epoch, of 89 or 90 steps, and of one more.
+    assert len(streamed.transfer) / 20 < first_step + num_steps
+    for batch in found:
+        assert 3 not in batch["label"]
+        np.testing.assert_array_equal(
+            batch["teacher_0_logits"], answers(streamed, batch["input"])
+        )
+
+
+@pytest.mark.slow
+def test_streamed_answers_are_those_in_memory(world, shifted, tmp_path):
+    sets = (CACHED, shifted, SHIFTED, "distill.views=2")
+    streamed = session(world, tmp_path / "a", *sets, *STREAMED)
+    in_memory = taught(session(world, tmp_path / "b", *sets)).beside
+    assert in_memory.is_in_memory
+    # Ten batches end the epoch of the first view.
+    found = batches(streamed, taught(streamed), 20, first_step=90)
+    for i, batch in enumerate(found):
+        ids = tf.constant(batch["id"])
+        gathered = in_memory.gathered(
+            ids, tf.fill([20], tf.constant(i // 10, tf.int64))
+        )
+        np.testing.assert_array_equal(
+            batch["teacher_0_logits"], gathered["teacher_0_logits"]
+        )
+
+
+@pytest.mark.parametrize(
+    "streamed", [False, pytest.param(True, marks=pytest.mark.slow)]
+)
+def test_all_seeds_and_their_baselines_see_the_views_of_the_cache(
+    world, shifted, tmp_path, streamed
+):
+    sets = [CACHED, shifted, SHIFTED, "distill.views=2", "seeds=[0, 1]"]
+    opened = session(world, tmp_path, *sets, *(STREAMED if streamed else ()))
+    seen = []
+    for seed in (0, 1):
+        training = taught(opened, seed)
+        # The whole epoch of the second view.
+        of_student = batches(opened, training, 100, first_step=100)
+        of_baseline = alone(opened, training.model, seed)
+        assert_same(of_student[:5], batches(opened, of_baseline, 5, first_step=100))
+        seen.append(
+            {
+                int(i): image
+                for batch in of_student
+                for i, image in zip(batch["id"], batch["input"], strict=True)
+            }
+        )
+        np.testing.assert_array_equal(
+            of_student[0]["teacher_0_logits"], answers(opened, of_student[0]["input"])
+        )
+    assert seen[0].keys() == seen[1].keys() == set(range(1000, 3000))
+    for i, image in seen[0].items():
+        np.testing.assert_array_equal(image, seen[1][i])
+    # That seed 1 has views of its own online.
+    training = dataclasses.replace(taught(opened, 1), beside=None)
+    own = dataclasses.replace(training, views=data.Views(seed=1, count=None))
+    (batch,) = batches(opened, own, 1, first_step=100)
+    images = [seen[0][int(i)] for i in batch["id"]]
+    assert (batch["input"] != images).any()
+
+
+def test_students_of_all_seeds_learn_from_one_streamed_cache(world, shifted, tmp_path):
+    sets = (CACHED, shifted, SHIFTED, "distill.views=2")
+    opened = session(world, tmp_path, *sets, *STREAMED)
+    training = taught(opened)
+    for seed in (0, 1):
+        (batch,) = batches(opened, dataclasses.replace(training, seed=seed), 1)
+        np.testing.assert_array_equal(
+            batch["teacher_0_logits"], answers(opened, batch["input"])
+        )
+
+
+@pytest.mark.slow
+def test_pipelines_of_two_workers_bring_the_answers_of_one(world, shifted, tmp_path):
+    sets = (CACHED, shifted, SHIFTED, "distill.views=2")
+    opened = session(world, tmp_path, *sets, *STREAMED)
+    training = taught(opened)
+    first = batches(opened, training, 2, first_step=99)
+    examples = dataclasses.replace(
+        training.examples, beside=training.beside, views=training.views
+    )
+    halves = []
+    for pipeline in (0, 1):
+        share = data.Share(
+            per_replica_batch_size=10,
+            num_replicas=2,
+            first_replica=pipeline,
+            local_replicas=1,
+        )
+        elements = examples.training(share, seed=0, first_step=99, finish=dict)
+        elements = elements.take(2).with_options(data.pipeline_options())
+        halves.append(list(elements.as_numpy_iterator()))
+    for whole, *parts in zip(first, *halves, strict=True):
+        for name in ("id", "label", "slot", "teacher_0_logits"):
+            joined = np.concatenate([part[name] for part in parts])
+            np.testing.assert_array_equal(joined, whole[name])

@@ -1,0 +1,204 @@
+"""What plan, info and verify tell of caches of soft targets."""
+
+import dataclasses
+import json
+import pathlib
+import shutil
+
+import numpy as np
+import pytest
+import tensorflow as tf
+from etils import epath
+
+from tests.trainer.stages import test_soft_targets_build
+from tests.trainer.stages.test_soft_targets_build import (
+    DENSE,
+    THREE_LARGEST,
+    THREE_VIEWS,
+    TOP_3,
+    act,
+    told,
+)
+from trainer import soft_targets
+
+# Built once for this file as for the other.
+config = test_soft_targets_build.config
+built = test_soft_targets_build.built
+top_3 = test_soft_targets_build.top_3
+three_views = test_soft_targets_build.three_views
+
+
+@pytest.fixture
+def copy(built, tmp_path):
+    """A copy of the finished build to damage."""
+    shutil.copytree(built, tmp_path / "workdir")
+    return tmp_path / "workdir"
+
+
+def test_a_plan_tells_the_bytes_that_are_written_then_and_writes_none(
+    config, built, tmp_path, capsys
+):
+    assert act("plan", config, tmp_path) == 0
+    plan = capsys.readouterr().out
+    assert not (tmp_path / "soft_targets").exists()
+    paths = (built / "soft_targets").rglob("*.tfrecord")
+    assert sum(path.stat().st_size for path in paths) == 640_000
+    assert "split 'train', 10,000 examples x 1 view, all 10 logits in float32" in plan
+    assert "64 bytes each, 640.0 kB in 5 files\n" in plan
+    assert "640.0 kB in files; in memory when students train" in plan
+    assert "10,000 of 10,000 answers are to be computed" in plan
+    # 20 steps of 24 images.
+    assert "students' 1 x 20 steps ask for 480" in plan
+
+
+@pytest.mark.slow
+def test_a_plan_counts_what_is_there(config, copy, capsys):
+    assert act("plan", config, copy) == 0
+    assert "  0 of 10,000 answers are to be computed" in capsys.readouterr().out
+    shard(copy, 4).unlink()
+    assert act("plan", config, copy) == 0
+    assert "  1,808 of 10,000 answers are to be" in capsys.readouterr().out
+
+
+@pytest.mark.slow
+def test_a_plan_counts_views_and_what_is_kept(config, tmp_path, capsys):
+    assert act("plan", config, tmp_path, *TOP_3, *THREE_VIEWS) == 0
+    plan = capsys.readouterr().out
+    assert "10,000 examples x 3 views, the 3 largest of 10 logits in float32" in plan
+    each = 8 + 3 * (4 + 4 + 4) + 16
+    assert f"{each} bytes each, {each * 30_000 / 1e6:.1f} MB in 15 files" in plan
+    assert "30,000 of 30,000 answers are to be computed" in plan
+
+
+def test_a_plan_refuses_what_building_would(config, copy, capsys):
+    for path in (copy / "teacher").glob("*.keras"):
+        path.unlink()
+    assert act("plan", config, copy, "--set=distill.top_k=3") == 2
+    assert "got another top_k: 0 there, 3 here" in told(capsys)
+
+
+def test_info_tells_whose_answers_are_there(built, config, capsys):
+    assert act("info", config, built) == 0
+    manifest = json.loads((built / "soft_targets/train/manifest.json").read_text())
+    assert capsys.readouterr().out.splitlines() == [
+        f"{built}/soft_targets/train: complete",
+        f"  teacher mlp, weights {manifest['teacher']['weights']}",
+        "  split train, 10,000 ids, 10,000 examples, 10 classes",
+        "  1 view, augmentation none",
+        "  all logits in float32: 640.0 kB in 5 files",
+    ]
+
+
+@pytest.mark.slow
+def test_info_tells_views_and_tails(three_views, top_3, config, capsys):
+    assert act("info", config, three_views, *THREE_VIEWS) == 0
+    assert "  3 views, augmentation shift (seed 0" in capsys.readouterr().out
+    assert act("info", config, top_3, *TOP_3) == 0
+    shown = capsys.readouterr().out
+    assert "the top 3 logits, and the tail at T = 1, 4, 10 in float32: 600.0" in shown
+
+
+def test_info_counts_what_is_missing(config, copy, capsys):
+    shard(copy, 2).unlink()
+    assert act("info", config, copy) == 0
+    assert "soft_targets/train: 1 files missing" in capsys.readouterr().out
+    shutil.rmtree(copy / "soft_targets")
+    assert act("info", config, copy) == 2
+    assert "must hold soft targets, got none" in told(capsys)
+
+
+def test_an_action_that_there_is_not_is_refused_with_the_known_ones(
+    config, tmp_path, capsys
+):
+    assert act("rebuild", config, tmp_path) == 2
+    message = told(capsys)
+    assert "got soft-targets rebuild" in message
+    for action in ("plan", "build", "verify", "extend", "info"):
+        assert f"soft-targets {action}" in message
+    assert not list(tmp_path.iterdir())
+
+
+def test_to_extend_needs_a_folder(config, built, capsys):
+    assert act("extend", config, built) == 2
+    assert "must be a 'folder:PATH' to grow, got 'mnist_mini'" in told(capsys)
+
+
+# What verify finds.
+
+
+def shard(workdir: pathlib.Path, number: int) -> pathlib.Path:
+    folder = workdir / "soft_targets" / "train" / "view-0000"
+    return folder / f"shard-{number:05d}.tfrecord"
+
+
+def rewrite(path: pathlib.Path, kind: np.dtype, change) -> None:
+    """Writes records with checksums that hold, as the manifest's do."""
+    raw = [r.numpy() for r in tf.data.TFRecordDataset(str(path))]
+    found = np.frombuffer(b"".join(raw), kind).copy()
+    change(found)
+    with tf.io.TFRecordWriter(str(path)) as writer:
+        for record in found:
+            writer.write(record.tobytes())
+    folder = epath.Path(path.parents[1])
+    manifest = soft_targets.read(folder)
+    shards = tuple(dataclasses.replace(x, sha256=()) for x in manifest.shards)
+    soft_targets.write(folder, dataclasses.replace(manifest, shards=shards))
+    soft_targets.keep(folder)
+
+
+@pytest.mark.slow
+def test_a_built_cache_is_what_its_teacher_answers(built, three_views, config, capsys):
+    assert act("verify", config, built) == 0
+    shown = capsys.readouterr().out
+    assert "10,000 records whole; of 640 asked again the largest error of a" in shown
+    assert "the same class comes first in 100.00 %" in shown
+    assert act("verify", config, three_views, *THREE_VIEWS) == 0
+    assert "30,000 records whole" in capsys.readouterr().out
+
+
+def test_a_flipped_bit_fails_the_check_by_the_shard_s_name(config, copy, capsys):
+    path = shard(copy, 4)
+    held = bytearray(path.read_bytes())
+    held[len(held) // 2] ^= 1
+    path.write_bytes(held)
+    assert act("verify", config, copy) == 5
+    assert str(path) in " ".join(capsys.readouterr().out.split())
+
+
+@pytest.mark.slow
+def test_a_shard_that_was_removed_is_made_again_alone(config, copy):
+    path = shard(copy, 4)
+    path.unlink()
+    others = {p: p.stat().st_mtime_ns for p in path.parent.iterdir()}
+    assert act("build", config, copy) == 0
+    assert {p: p.stat().st_mtime_ns for p in others} == others
+    assert act("verify", config, copy) == 0
+
+
+@pytest.mark.slow
+def test_other_logits_under_checksums_that_hold_fail_the_check(config, copy, capsys):
+    def shift(found: np.ndarray) -> None:
+        found["logits"][3, 5] += 1.0
+
+    rewrite(shard(copy, 1), DENSE, shift)
+    assert act("verify", config, copy) == 5
+    found = capsys.readouterr()
+    assert "the largest error of a logit is 1 " in found.out
+    assert f"the soft targets in {copy}/soft_targets/train are not" in found.err
+
+
+@pytest.mark.slow
+def test_other_classes_of_the_same_logits_fail_the_check(
+    config, top_3, tmp_path, capsys
+):
+    shutil.copytree(top_3, tmp_path / "workdir")
+    assert act("verify", config, tmp_path / "workdir", *TOP_3) == 0
+    assert "100.00 %" in capsys.readouterr().out
+
+    def reverse(found: np.ndarray) -> None:
+        found["classes"] = found["classes"][:, ::-1]
+
+    rewrite(shard(tmp_path / "workdir", 0), THREE_LARGEST, reverse)
+    assert act("verify", config, tmp_path / "workdir", *TOP_3) == 5
+    # 128 examples of one of five shards.
+    assert "the same class comes first in 80.00 %" in capsys.readouterr().out

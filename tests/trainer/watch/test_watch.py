@@ -1,0 +1,487 @@
+"""Images that come one after another, and the students that follow them."""
+
+import json
+import os
+import pathlib
+import signal
+import time
+
+import numpy as np
+import pytest
+from etils import epath
+from PIL import Image
+
+from tests.helpers import whole_run
+from tests.trainer.stages.test_soft_targets_build import records, write_teacher
+from trainer import config, data, exit_codes, main
+from trainer.config import ConfigError
+from trainer.registry import card
+from trainer.storage import locks
+from trainer.watch import arrivals, batches
+
+SIZE = 8
+CONFIG = """
+name = "pets"
+seeds = [0]
+
+[data]
+dataset = "folder:{root}/pets"
+image_size = 8
+train_split = "train"
+validation_split = "test[:50%]"
+test_split = "test[50%:]"
+skip_corrupt = true
+
+[data.unlabeled]
+dataset = "folder:{root}/inbox"
+
+[teacher]
+model = "mlp"
+options.hidden_sizes = [16]
+weights = "{root}/teacher.keras"
+min_accuracy = 0.0
+
+[student]
+model = "mlp"
+options.hidden_sizes = [8]
+
+[student.train]
+global_batch_size = 6
+steps = {steps}
+learning_rate = 1e-2
+
+[distill]
+soft_targets = "cached"
+
+[registry]
+root = "{root}/registry"
+
+[watch]
+min_new = 4
+settle_secs = 0.2
+look_every_secs = 0.2
+
+[runtime]
+save_every_steps = 1
+log_every_steps = 1
+eval_every_steps = 4
+steps_per_loop = 1
+"""
+DENSE = np.dtype([("id", "<i8"), ("logits", "<f4", 2)])
+
+
+def draw(folder: pathlib.Path, shades: range) -> None:
+    """Square images of one shade, named by it, each there at once."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for shade in shades:
+        pixels = np.full((SIZE, SIZE, 3), shade, np.uint8)
+        hidden = folder / f".{shade}.png"
+        Image.fromarray(pixels).save(hidden)
+        hidden.rename(folder / f"{shade}.png")
+
+
+@pytest.fixture
+def root(tmp_path):
+    """Dark cats and light dogs, and a teacher; no inbox yet."""
+    draw(tmp_path / "pets" / "train" / "cat", range(10))
+    draw(tmp_path / "pets" / "train" / "dog", range(200, 210))
+    draw(tmp_path / "pets" / "test" / "cat", range(50, 54))
+    draw(tmp_path / "pets" / "test" / "dog", range(150, 154))
+    write_teacher(tmp_path / "teacher.keras", (SIZE, SIZE, 3), 2)
+    write_config(tmp_path)
+    return tmp_path
+
+
+def write_config(root: pathlib.Path, *, steps: int = 4) -> None:
+    (root / "pets.toml").write_text(CONFIG.format(root=root, steps=steps))
+
+
+def watch(root: pathlib.Path, *more: str) -> int:
+    command = whole_run.command("watch", root / "pets.toml", root / "workdir", *more)
+    return main.main([*command])
+
+
+def once(root: pathlib.Path, *more: str) -> int:
+    return watch(root, "--once", *more)
+
+
+def told(root: pathlib.Path) -> list[dict]:
+    return json.loads((root / "workdir" / "watch.json").read_text())["batches"]
+
+
+def lines(root: pathlib.Path) -> list[dict]:
+    folder = root / "workdir" / "soft_targets" / "files" / "unlabeled"
+    text = (folder / "train.jsonl").read_text()
+    return [json.loads(line) for line in text.splitlines()]
+
+
+# Watching in this process, one look at a time.
+
+
+def test_too_few_images_begin_nothing(root, capsys):
+    assert once(root) == exit_codes.DONE
+    draw(root / "inbox", range(100, 103))
+    assert once(root) == exit_codes.DONE
+    out, err = capsys.readouterr()
+    assert "0 new images, of which 0 have settled; a batch begins with 4" in err
+    assert "3 new images, of which 0 have settled; a batch begins with 4" in err
+    assert out.splitlines() == ["no batches yet"] * 2
+    assert told(root) == []
+
+
+@pytest.mark.slow
+def test_a_batch_ends_as_one_version_whenever_its_process_is_killed(root, capsys):
+    draw(root / "inbox", range(100, 105))
+    assert once(root) == exit_codes.DONE
+    [batch] = told(root)
+    assert batch["status"] == "registered"
+    assert batch["reference"] == "pets@1"
+    assert (batch["num_images"], batch["set_aside"]) == (5, {})
+    assert (root / "registry" / "pets" / "1" / "saved_model.pb").exists()
+    own = json.loads((root / "registry" / "pets" / "1" / "card.json").read_text())
+    assert own["metrics"]["validation"]["accuracy"] == batch["accuracy"]
+    found = records(root / "workdir" / "soft_targets" / "unlabeled", 0, DENSE)
+    assert found["id"].tolist() == list(range(5))
+    assert capsys.readouterr().out.splitlines()[-1] == (
+        f"batch 1: 5 new images, validation accuracy {100 * batch['accuracy']:.2f} %, "
+        "registered as registry:pets@1"
+    )
+    # Nothing is new any more.
+    assert once(root) == exit_codes.DONE
+    assert told(root) == [batch]
+    # As a process would have left it that was killed right after the registration.
+    left = batch | {"status": "open", "reference": "", "accuracy": None}
+    (root / "workdir" / "watch.json").write_text(json.dumps({"batches": [left]}))
+    assert once(root) == exit_codes.DONE
+    assert told(root) == [batch]
+    assert [path.name for path in (root / "registry" / "pets").glob("[0-9]*")] == ["1"]
+
+
+@pytest.mark.slow
+def test_a_student_goes_on_from_the_last_one(root):
+    more = ('--set=watch.student="last"',)
+    for number, shades in enumerate((range(100, 104), range(110, 114)), start=1):
+        draw(root / "inbox", shades)
+        assert once(root, *more) == exit_codes.DONE
+        assert len(told(root)) == number
+    found = json.loads(
+        (root / "workdir" / "cells" / "batch-0002" / "config.json").read_text()
+    )
+    before = root / "workdir" / "cells" / "batch-0001" / "student" / "seed-0"
+    assert found["student"]["weights"] == str(before / "model.keras")
+
+
+@pytest.mark.slow
+def test_a_worse_student_is_refused(root, capsys):
+    write_config(root, steps=12)
+    draw(root / "inbox", range(100, 104))
+    assert once(root) == exit_codes.DONE
+    path = root / "registry" / "pets" / "1" / "card.json"
+    # No student is better than one whose every answer is right.
+    own = json.loads(path.read_text())
+    own["metrics"]["validation"]["accuracy"] = 1.5
+    own = {key: own[key] for key in own.keys() - {"format", "checksum"}}
+    path.write_text(card.texts(own)["card.json"])
+    draw(root / "inbox", range(110, 114))
+    assert once(root) == exit_codes.DONE
+    batch = told(root)[1]
+    assert batch["status"] == "refused"
+    assert batch["reason"].startswith("pets@1 has a validation accuracy of 150.00 %")
+    # What it answered to other examples says nothing of these.
+    own["data"]["fingerprints"]["test"] = "of others"
+    path.write_text(card.texts({**own, "classes": ["a", "b"]})["card.json"])
+    left = batch | {"status": "open", "reason": ""}
+    again = json.dumps({"batches": [told(root)[0], left]})
+    (root / "workdir" / "watch.json").write_text(again)
+    assert once(root) == exit_codes.DONE
+    assert told(root)[1]["reason"].startswith("pets@1 has other classes or inputs")
+    assert [path.name for path in (root / "registry" / "pets").glob("[0-9]*")] == ["1"]
+    path.write_text(card.texts(own)["card.json"])
+    (root / "workdir" / "watch.json").write_text(again)
+    assert once(root) == exit_codes.DONE
+    one, two = told(root)
+    is_worse = two["accuracy"] < one["accuracy"]
+    assert two["status"] == ("refused" if is_worse else "registered")
+    assert "150.00" not in two["reason"]
+    assert "was validated on other examples" in capsys.readouterr().err
+
+
+@pytest.mark.slow
+def test_a_batch_that_diverges_is_refused_and_its_images_stay(root):
+    draw(root / "inbox", range(100, 104))
+    rate = "--set=student.train.learning_rate=1e30"
+    assert once(root, rate) == exit_codes.DONE
+    [batch] = told(root)
+    assert batch["status"] == "refused"
+    assert batch["reason"].startswith("training diverged between step")
+    assert [line["state"] for line in lines(root)] == ["example"] * 4
+
+
+@pytest.mark.slow
+def test_an_image_that_goes_costs_its_batch_alone_and_an_overwritten_one_none(
+    root, monkeypatch
+):
+    admit = data.admit
+
+    def and_gone(*args):
+        found = admit(*args)
+        (root / "inbox" / "101.png").unlink(missing_ok=True)
+        return found
+
+    monkeypatch.setattr(data, "admit", and_gone)
+    draw(root / "inbox", range(100, 104))
+    assert once(root) == exit_codes.DONE
+    [batch] = told(root)
+    assert batch["status"] == "refused"
+    assert "inbox/101.png" in batch["reason"]
+    draw(root / "inbox", range(110, 114))
+    draw(root / "inbox", range(90, 91))
+    (root / "inbox" / "90.png").rename(root / "inbox" / "102.png")
+    assert once(root) == exit_codes.DONE
+    batch = told(root)[1]
+    assert (batch["status"], batch["num_images"]) == ("registered", 4)
+    why = "overwritten with another content since it was listed"
+    assert batch["set_aside"] == {"102.png": why}
+    states = {line["path"]: line["state"] for line in lines(root)}
+    assert states.pop("101.png") == "gone"
+    assert states.pop("102.png") == why
+    assert set(states.values()) == {"example"}
+    cached = records(root / "workdir" / "soft_targets" / "unlabeled", 0, DENSE)
+    ids = {line["path"]: i for i, line in enumerate(lines(root))}
+    # Batch 1 was not answered: its image that is overwritten has no record either.
+    without = {ids["101.png"], ids["102.png"]}
+    assert cached["id"].tolist() == [i for i in range(8) if i not in without]
+
+
+@pytest.mark.slow
+def test_a_storage_that_does_not_answer_leaves_the_batch_open(
+    root, monkeypatch, capsys
+):
+    admit, image = data.admit, root / "inbox" / "101.png"
+
+    def and_away(*args):
+        found = admit(*args)
+        image.rename(root / "kept.png")
+        image.symlink_to(image.name)  # a link to itself fails as a disk does
+        return found
+
+    draw(root / "inbox", range(100, 104))
+    with monkeypatch.context() as patched:
+        patched.setattr(data, "admit", and_away)
+        assert once(root) == exit_codes.UNUSABLE
+    err = capsys.readouterr().err
+    assert "inbox/101.png" in err
+    assert "batch 1 is left open, and tried again at the next look or start" in err
+    assert [batch["status"] for batch in told(root)] == ["open"]
+    (root / "kept.png").rename(image)
+    assert once(root) == exit_codes.DONE
+    [batch] = told(root)
+    assert (batch["status"], batch["num_images"]) == ("registered", 4)
+
+
+@pytest.mark.slow
+def test_a_student_does_not_go_on_with_an_image_overwritten_since_it_began(root):
+    draw(root / "inbox", range(100, 104))
+    # It is trained and cannot be registered.
+    nowhere = f'--set=registry.root="{root}/pets.toml/registry"'
+    assert once(root, nowhere) == exit_codes.UNUSABLE
+    image = root / "inbox" / "103.png"
+    content = bytearray(image.read_bytes())
+    content[-1] ^= 1
+    image.write_bytes(content)  # of the same size
+    assert once(root) == exit_codes.DONE
+    [batch] = told(root)
+    assert batch["status"] == "refused"
+    assert "inbox/103.png must be as" in batch["reason"]
+    assert batch["set_aside"].keys() == {"103.png"}
+
+
+@pytest.mark.slow
+def test_a_watch_outlives_a_storage_that_does_not_answer(root):
+    (root / "inbox").symlink_to("inbox")
+    process = whole_run.start("watch", root / "pets.toml", root / "workdir")
+    first = iter(process.stderr.readline, "")
+    said = next(line for line in first if "looks again" in line)
+    assert f"{root}/inbox must be a folder that can be read" in said
+    time.sleep(1)  # several looks
+    (root / "inbox").unlink()
+    draw(root / "inbox", range(100, 104))
+    wait_for(lambda: told(root))
+    process.send_signal(signal.SIGTERM)
+    rest = process.communicate()[1]
+    assert process.returncode == 143
+    assert "looks again" not in rest
+
+
+@pytest.mark.slow
+def test_a_full_registry_keeps_the_batch_for_the_next_start(root, small_disk, capsys):
+    draw(root / "inbox", range(100, 104))
+    there = f'--set=registry.root="{small_disk}"'
+    (small_disk / "others").write_bytes(bytes(2**20 - 2**15))
+    assert once(root, there) == exit_codes.UNUSABLE
+    assert "make room there or choose another registry.root" in capsys.readouterr().err
+    assert [batch["status"] for batch in told(root)] == ["open"]
+    assert list((small_disk / "pets").iterdir()) == []
+    metrics = root / "workdir/cells/batch-0001/student/seed-0/metrics.jsonl"
+    trained = metrics.stat().st_mtime_ns
+    (small_disk / "others").unlink()
+    assert once(root, there) == exit_codes.DONE
+    assert [batch["reference"] for batch in told(root)] == ["pets@1"]
+    assert metrics.stat().st_mtime_ns == trained
+
+
+# What is new, and what of it has settled.
+
+
+def section(root: pathlib.Path) -> config.DataConfig:
+    return config.load(str(root / "pets.toml"), []).data
+
+
+def test_a_file_settles_once_nobody_writes_it(root, tmp_path):
+    seen = arrivals.Arrivals(section(root), tmp_path / "lists")
+    draw(root / "inbox", range(100, 101))
+    growing = root / "inbox" / "growing.png"
+    growing.write_bytes(b"half")
+    seen.look()
+    assert len(seen) == 2
+    assert seen.settled(0.05) == []
+    time.sleep(0.1)
+    growing.write_bytes(b"half, and more")
+    seen.look()
+    assert seen.settled(0.05) == ["100.png"]
+    time.sleep(0.1)
+    seen.look()
+    assert seen.settled(0.05) == ["100.png", "growing.png"]
+
+
+@pytest.mark.parametrize("stamp", [0, 2**33], ids=["long ago", "to come"])
+def test_a_clock_that_jumps_settles_nothing(root, tmp_path, stamp):
+    draw(root / "inbox", range(100, 101))
+    seen = arrivals.Arrivals(section(root), tmp_path / "lists")
+    seen.look()
+    os.utime(root / "inbox" / "100.png", (stamp, stamp))
+    time.sleep(0.1)
+    seen.look()
+    # The stamp is another, as it is when somebody writes.
+    assert seen.settled(0.05) == []
+
+
+def test_what_is_gone_or_damaged_is_set_aside(root, tmp_path):
+    lists = tmp_path / "lists"
+    draw(root / "inbox", range(100, 103))
+    (root / "inbox" / "torn.png").write_bytes(b"\x89PNG\r\n\x1a\n and no more")
+    names = {"100.png", "101.png", "torn.png", "gone.png"}
+    found = {line.path: line.state for line in data.admit(section(root), lists, names)}
+    assert found.keys() == {"100.png", "101.png", "torn.png"}
+    assert found["100.png"] == found["101.png"] == "example"
+    assert found["torn.png"].startswith("damaged: ")
+    # The one that was not named comes later, and has the next id.
+    assert list(data.arrivals(section(root), lists)) == ["102.png"]
+    (root / "inbox" / "100.png").unlink()
+    data.admit(section(root), lists, {"102.png"})
+    text = (lists / "unlabeled" / "train.jsonl").read_text()
+    kept = [json.loads(line) for line in text.splitlines()]
+    assert kept[3]["path"] == "102.png"
+    states = {line["path"]: line["state"] for line in kept}
+    assert states["100.png"] == "gone"
+    assert states["101.png"] == "example"
+
+
+# Refusals.
+
+
+@pytest.mark.parametrize(
+    ("setting", "rule"),
+    [
+        ("data.skip_corrupt=false", "data.skip_corrupt = true, got false"),
+        ('distill.soft_targets="online"', "distill.soft_targets = 'cached', got"),
+        ('registry.root=""', "registry.root, got none"),
+        ('export.role="baseline"', "export.role = 'student' or 'finetune', got"),
+        ('data.unlabeled.split="train[:9]"', "a whole split in data.unlabeled.split"),
+        ('data.unlabeled.dataset="mnist"', "data.unlabeled.dataset = 'folder:PATH'"),
+        ("watch.min_new=0", "watch.min_new must be between 1"),
+    ],
+)
+def test_a_section_that_cannot_be_used_is_refused(root, setting, rule):
+    with pytest.raises(ConfigError) as caught:
+        config.load(str(root / "pets.toml"), [setting])
+    assert rule in str(caught.value)
+
+
+def test_two_processes_do_not_watch_in_one_workdir(root, capsys):
+    (root / "workdir").mkdir()
+    with locks.held(epath.Path(root / "workdir") / "watch.lock"):
+        assert watch(root) == exit_codes.UNUSABLE
+        assert once(root) == exit_codes.DONE
+    err = capsys.readouterr().err
+    assert "--workdir must have one watcher at a time, got another one" in err
+    assert "another process watches in" in err
+
+
+def test_a_workdir_of_something_else_is_refused(root, capsys):
+    (root / "workdir").mkdir()
+    (root / "workdir" / "study.json").write_text("{}")
+    assert once(root) == exit_codes.UNUSABLE
+    assert "must be a watcher's own, got" in capsys.readouterr().err
+
+
+def test_a_damaged_record_of_batches_is_refused(root, tmp_path):
+    (tmp_path / "watch.json").write_text('{"batches": [{"number"')
+    with pytest.raises(ConfigError, match=r"watch\.json must say which batches"):
+        batches.read(epath.Path(tmp_path))
+
+
+# As it is used: a process of its own, killed in between.
+
+
+def wait_for(is_so, *, secs: float = 240) -> None:
+    end = time.monotonic() + secs
+    while not is_so():
+        assert time.monotonic() < end, "it did not come to that in time"
+        time.sleep(0.05)
+
+
+def ended(root: pathlib.Path) -> int:
+    path = root / "workdir" / "watch.json"
+    if not path.exists():
+        return 0
+    return sum(batch["status"] != "open" for batch in told(root))
+
+
+@pytest.mark.slow
+def test_three_batches_with_a_damaged_file_and_a_kill(root):
+    write_config(root, steps=30)
+    process = whole_run.start("watch", root / "pets.toml", root / "workdir")
+    draw(root / "inbox", range(100, 104))
+    wait_for(lambda: ended(root) == 1)
+    (root / "inbox" / "torn.png").write_bytes(b"\x89PNG\r\n\x1a\n and no more")
+    draw(root / "inbox", range(110, 115))
+    checkpoints = root / "workdir/cells/batch-0002/student/seed-0/checkpoints"
+    wait_for(lambda: list(checkpoints.glob("step-*.npz")))
+    process.kill()
+    process.communicate()
+    assert ended(root) == 1
+    process = whole_run.start("watch", root / "pets.toml", root / "workdir")
+    wait_for(lambda: ended(root) == 2)
+    draw(root / "inbox", range(120, 124))
+    wait_for(lambda: ended(root) == 3)
+    process.send_signal(signal.SIGTERM)
+    process.communicate()
+    assert process.returncode == 143
+
+    found = told(root)
+    versions = sorted(p.name for p in (root / "registry" / "pets").glob("[0-9]*"))
+    registered = [batch for batch in found if batch["status"] == "registered"]
+    assert [batch["reference"] for batch in registered] == [
+        f"pets@{version}" for version in versions
+    ]
+    assert all(batch["status"] == "registered" or batch["reason"] for batch in found)
+    assert [batch["num_images"] for batch in found] == [4, 5, 4]
+    assert [list(batch["set_aside"]) for batch in found] == [[], ["torn.png"], []]
+    # Each image has one record, or was set aside.
+    listed = lines(root)
+    assert len(listed) == len({line["path"] for line in listed}) == 14
+    examples = [i for i, line in enumerate(listed) if line["state"] == "example"]
+    cached = records(root / "workdir" / "soft_targets" / "unlabeled", 0, DENSE)
+    assert cached["id"].tolist() == examples
+    assert len(examples) == 13
