@@ -13,7 +13,7 @@ import pytest
 
 from tests.helpers import whole_run
 from tests.helpers.repository import REPOSITORY
-from tests.helpers.whole_run import test_study
+from tests.runs import test_study
 from trainer import main
 from trainer.train.events import read_metrics
 

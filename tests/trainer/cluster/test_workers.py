@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from tests.helpers import groups, strangers, whole_run
-from tests.helpers.whole_run import test_data_runs
+from tests.runs import test_data_runs
 from trainer.cluster import tf_config
 
 LONG = (
