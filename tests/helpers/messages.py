@@ -1,0 +1,37 @@
+"""Messages of errors, known by the settings, values and numbers in them.
+
+Their wording is free to improve; the facts in them are not.
+"""
+
+import contextlib
+import re
+from collections.abc import Callable, Iterator
+
+import pytest
+
+
+def assert_states(message: str, *facts: object) -> None:
+    """Each fact stands in `message` by itself: 1 is not found in 10, 0.1 or T1."""
+    missing = [fact for fact in map(str, facts) if not _stands(fact, message)]
+    assert not missing, f"{missing} must be in: {message}"
+
+
+def _stands(fact: str, message: str) -> bool:
+    before = r"(?<![\w.])" if re.match(r"\w", fact) else ""
+    after = r"(?!\w|\.\w)" if re.search(r"\w\Z", fact) else ""
+    return re.search(before + re.escape(fact) + after, message) is not None
+
+
+@contextlib.contextmanager
+def refused(kind: type[Exception], *facts: object) -> Iterator[None]:
+    """The body raises an error of this kind, whose message states the facts."""
+    with pytest.raises(kind) as caught:
+        yield
+    assert_states(str(caught.value), *facts)
+
+
+def refusal(action: Callable[[], object], kind: type[Exception] = ValueError) -> str:
+    """The message of the error of this kind that `action` raises."""
+    with pytest.raises(kind) as caught:
+        action()
+    return str(caught.value)
