@@ -1,5 +1,5 @@
 """The evaluate stage: the test split, read once, and every model's metrics on it."""
 
-from trainer.stages.evaluate.test_split import evaluate
+from trainer.stages.evaluate.stage import evaluate
 
 __all__ = ["evaluate"]
