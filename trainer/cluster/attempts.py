@@ -72,7 +72,7 @@ def _forget(path: epath.Path) -> None:
 
 
 def _read(path: epath.Path) -> tuple[int, list[str] | None]:
-    """How many starts were for nothing, and what there was at the last one."""
+    """Reads the number of starts in vain, and the files there at the last one."""
     try:
         found = seal.parsed((path / _FILE).read_bytes())
         return int(found["in_vain"]), list(found["kept"])

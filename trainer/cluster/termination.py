@@ -1,4 +1,4 @@
-"""How a process ends before its work is done.
+"""Ends of a process before its work is done: SIGTERM, Ctrl-C and hung steps.
 
 TensorFlow's servers replace the handler of SIGTERM by one of their own, and a handler
 in Python would not run while the main thread waits for other workers. So the signal is

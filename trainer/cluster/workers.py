@@ -1,4 +1,4 @@
-"""What the workers of a cluster do together besides training.
+"""Barriers, broadcasts and gathers among the workers of a cluster, besides training.
 
 They talk through TensorFlow's coordination service, a key-value store at the chief that
 also notices when a worker is gone. This is the only file that uses it: its functions
@@ -61,7 +61,7 @@ class Workers:
 
     @property
     def count(self) -> int:
-        """How many there are."""
+        """The number of workers; 1 without a cluster."""
         return self._cluster.size if self._cluster else 1
 
     @property
@@ -70,7 +70,7 @@ class Workers:
         return self._cluster.rank if self._cluster else 0
 
     def from_chief(self, find: Callable[[], Any]) -> Any:
-        """What `find` gives on the chief, in JSON's types; others wait for it."""
+        """Broadcasts what `find` gives on the chief, of JSON's types; others wait."""
         if self._cluster is None:
             return find()
         key = self._key()
@@ -93,7 +93,7 @@ class Workers:
         return action()
 
     def exchange(self, value: str) -> list[str]:
-        """What every worker gives, in the order of their ranks."""
+        """Gathers the value of every worker, in the order of their ranks."""
         return self._exchange(value, float("inf"))
 
     def agree(self, value: str, error: Exception) -> None:

@@ -8,7 +8,7 @@ from trainer.config.errors import broken, join, no_section
 
 
 def axes(value: object, path: str) -> dict[str, Any]:
-    """What is given for each setting, which may be written as nested tables.
+    """Flattens the values given for settings, which may be written as nested tables.
 
     A table with a `low` or a `high` is given for one setting; `path` names the whole.
 

@@ -8,6 +8,6 @@ from trainer.config.rules import between
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class CrossvalConfig:
-    """What the crossval command does; a run does without it."""
+    """Settings of the crossval command; a run ignores them."""
 
     folds: Annotated[int, between(2, 1000)] = 5  # parts, each held out of one student

@@ -116,7 +116,7 @@ SPLITS_OF_CLASS_FOLDERS: Mapping[str, str] = {
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class DataConfig:
-    """Which examples train, select and test."""
+    """The examples that train, select and test, and how they are shown."""
 
     # A TFDS name, the bundled "mnist_mini", or files: "folder:", "csv:" or "npz:" and
     # a path.
@@ -180,12 +180,12 @@ class DataConfig:
 
     @property
     def setting(self) -> str:
-        """What names the dataset, for messages."""
+        """The name of the setting of the dataset, for messages."""
         return "data.dataset"
 
     @property
     def splits(self) -> dict[str, str]:
-        """What trains, what selects and what tests, by the settings that say it."""
+        """The splits that train, select and test, by the settings that name them."""
         names = ["train_split", "validation_split", "test_split"]
         if self.transfer_split:
             names.insert(1, "transfer_split")
@@ -214,7 +214,7 @@ class UnlabeledData(DataConfig):
 
     @property
     def setting(self) -> str:
-        """What names the dataset, for messages."""
+        """The name of the setting of the dataset, for messages."""
         return "data.unlabeled.dataset"
 
     @property

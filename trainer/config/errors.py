@@ -12,7 +12,7 @@ class ConfigError(ValueError):
 
 
 def header(path: str) -> str:
-    """What a TOML file names the section `path`; tables of a list share one name."""
+    """The name of the section `path` in a TOML file; tables of a list share one."""
     return re.sub(r"\[\d+\]", "", path)
 
 
@@ -43,7 +43,7 @@ def no_section(path: str, settings: object) -> ConfigError:
 
 
 def settable(path: str) -> str:
-    """What --set takes to change the setting `path`: of a list the whole."""
+    """The setting that --set takes to change `path`: of a list the whole list."""
     return path.partition("[")[0]
 
 

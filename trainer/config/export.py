@@ -14,7 +14,7 @@ Format = Literal[
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class ExportConfig:
-    """What export writes; registry register takes the same model."""
+    """Settings of export; registry register takes the same model."""
 
     # student, baseline, finetune, teacher, or a member as "teacher.members[0]".
     role: Annotated[str, FILLED] = "student"

@@ -59,7 +59,7 @@ def without_run(overrides: Iterable[str]) -> NoRun:
 
 
 def _without_nulls(value: Any) -> Any:
-    """What TOML would hold, which has no null: it leaves the setting out."""
+    """Leaves out settings that are null, which TOML cannot write."""
     if isinstance(value, Mapping):
         return {k: _without_nulls(v) for k, v in value.items() if v is not None}
     if isinstance(value, list):

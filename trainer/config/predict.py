@@ -10,7 +10,7 @@ from trainer.config.rules import Count, Place, Rule
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class PredictConfig:
-    """What the predict command does; it changes nothing of the run."""
+    """Settings of the predict command; they change nothing of the run."""
 
     # A .keras file, the folder of a SavedModel, or registry:NAME@VERSION; "": the
     # student that the run chose.

@@ -272,7 +272,7 @@ def _ruled(args: Sequence[Any], value: object, path: str) -> Any:
 
 
 def _one_of(sections: tuple[type, ...], value: object, path: str) -> type:
-    """Of `Section | None` the section, of two others the one that `value` is."""
+    """Chooses the section that `value` is of; the only one of `Section | None`."""
     first, other = sections
     if typing.get_origin(other) is tuple and not isinstance(value, Mapping):
         if isinstance(value, list):

@@ -18,7 +18,7 @@ _VERSION = re.compile(rf"[1-9][0-9]*|{LATEST}|{PROMOTED}")
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class RegistryConfig:
-    """Where registered models are; another root does not make another run."""
+    """The place of registered models; another root does not make another run."""
 
     root: Place = ""  # the folder of all models, on a disk or in a store
     name: str = ""  # which of them the run's model is a version of; empty: `name`
@@ -47,7 +47,7 @@ def is_reference(value: object) -> bool:
 
 
 def reference(text: str, *, setting: str) -> Reference:
-    """What `text` names, with or without "registry:" before it.
+    """Parses NAME@VERSION, with or without "registry:" before it.
 
     Raises:
       ConfigError: it is not NAME@VERSION.

@@ -9,7 +9,7 @@ from trainer.config import places
 
 @dataclasses.dataclass(frozen=True)
 class Rule:
-    """What a value must be: "must be " + `text` reads as a sentence."""
+    """A condition on a value: "must be " + `text` reads as a sentence."""
 
     holds: Callable[[Any], bool]
     text: str

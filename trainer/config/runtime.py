@@ -8,7 +8,7 @@ from trainer.config.rules import Count, CountOrNone, between
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class RuntimeConfig:
-    """Where and how the run executes; a resumed run may change any of it."""
+    """Devices, precision and cadence of a run; a resumed run may change any of them."""
 
     strategy: Literal["auto", "one_device", "mirrored", "multi_worker"] = "auto"
     min_gpus: CountOrNone = 0  # refuse to run where fewer are seen

@@ -1,4 +1,4 @@
-"""What a run is: a frozen dataclass per section of the TOML file.
+"""The schema of a run: a frozen dataclass per section of the TOML file.
 
 Defaults live here and nowhere else; each field says its unit or meaning.
 """
@@ -61,7 +61,7 @@ class EnsembleConfig:
 
     @property
     def weights(self) -> tuple[float, ...]:
-        """How much each member counts in the average, beside the others."""
+        """The weight of each member in the average, relative to the others."""
         return tuple(member.weight for member in self.members)
 
 

@@ -31,7 +31,7 @@ class StudyConfig:
 
     @property
     def labels(self) -> dict[str, str]:
-        """Of each setting the shortest end of its path that no other one has."""
+        """The shortest end of each setting's path that no other setting has."""
         return {path: label_of(path, list(self.grid)) for path in self.grid}
 
     @property

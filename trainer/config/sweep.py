@@ -191,7 +191,7 @@ def _check_range(path: str, given: Range) -> None:
 
 
 def _ends(values: Range | tuple[Any, ...]) -> tuple[Any, ...]:
-    """What runs are asked about before any trial: of a range its ends."""
+    """The values to check before any trial: the ends of a range, or all choices."""
     return (values.low, values.high) if isinstance(values, Range) else values
 
 

@@ -1,4 +1,4 @@
-"""How one model is trained: `.train` of a model, `teacher.head` and `finetune`."""
+"""Settings of one training: `.train` of a model, `teacher.head` and `finetune`."""
 
 import dataclasses
 from collections.abc import Mapping
@@ -83,7 +83,7 @@ class InheritedAugmentOptions:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class TrainConfig:
-    """How one model is trained."""
+    """Settings of one model's training."""
 
     global_batch_size: Count  # examples per step, all replicas together
     # Passes over the data; 0: see steps.

@@ -1,4 +1,4 @@
-"""What is kept for every view of each example beside its input. B = examples."""
+"""Tensors that batches bring beside the inputs, by example and view. B = examples."""
 
 import dataclasses
 from typing import Protocol
@@ -10,7 +10,7 @@ from trainer.data.examples import Batch
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Views:
-    """Which random view of each example an epoch shows.
+    """The random view of each example that an epoch shows.
 
     A view is a pure function of `seed`, its number and the example's id.
     """
@@ -39,10 +39,10 @@ class Beside(Protocol):
         """From files the raw records of consecutive ids, from `first` to `last` - 1."""
 
     def decoded(self, records: tf.Tensor, ids: tf.Tensor, views: tf.Tensor) -> Batch:
-        """What raw records hold: string [B] -> [B, ...] each.
+        """Decodes raw records: string [B] -> [B, ...] each.
 
         The records say whose they are, which has to be `ids` and `views`, int64 [B].
         """
 
     def damage(self) -> str:
-        """What is wrong with the first file that cannot be read; "" with none."""
+        """Describes the first file that cannot be read; "" where all can."""

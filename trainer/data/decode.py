@@ -83,7 +83,7 @@ def blended(image: tf.Tensor, background: Colour) -> tf.Tensor:
 
 
 def grey(image: tf.Tensor) -> tf.Tensor:
-    """How light the colours are: uint8 [H, W, 3] -> [H, W, 1]; a grey stays itself."""
+    """Converts colours to luma: uint8 [H, W, 3] -> [H, W, 1]; greys stay the same."""
     shares = tf.constant(_SHARES_OF_GREY)
     total = tf.reduce_sum(tf.cast(image, tf.int32) * shares, axis=-1, keepdims=True)
     return tf.cast((total + _WHOLE // 2) // _WHOLE, tf.uint8)

@@ -1,4 +1,4 @@
-"""What training and evaluation need of a set of examples.
+"""A set of examples, as training and evaluation read it.
 
 Shapes: M = examples of the set, B = examples of one step on one replica.
 """

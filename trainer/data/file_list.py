@@ -63,7 +63,7 @@ class ListedFile:
 
 
 def list_path(folder: epath.Path, split: str) -> epath.Path:
-    """Where the list of a whole split is kept, in the folder of all lists."""
+    """The file of the list of a whole split, in the folder of all lists."""
     return folder / f"{split}.jsonl"
 
 

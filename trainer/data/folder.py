@@ -50,12 +50,12 @@ class FolderSource:
 
     @functools.cached_property
     def num_examples(self) -> tuple[int, ...]:
-        """How many each split of the config holds."""
+        """The number of examples in each split of the config."""
         return tuple(len(self._chosen(split)) for split in self.data.splits.values())
 
     @property
     def num_bytes(self) -> int:
-        """Of the decoded images of these examples."""
+        """The size of the decoded images."""
         return sum(self.num_examples) * int(np.prod(self.input_shape))
 
     @property

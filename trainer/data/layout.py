@@ -1,4 +1,4 @@
-"""Where the images of a folder lie, which says what they are.
+"""Splits and classes of a folder of images, told by their paths.
 
 A path is relative to the folder and split at its slashes. Names that start with a dot,
 and what systems leave, are as if they were not there.
@@ -21,7 +21,7 @@ Path = tuple[str, ...]
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Layout:
-    """What lies in a folder."""
+    """The images found in a folder, by split and class."""
 
     # {split: {path: class name}}; "" where there are no classes.
     images: dict[str, dict[str, str]]
@@ -112,7 +112,7 @@ def _walked(root: str) -> tuple[list[Path], list[Path]]:
 
 
 def _refuse(error: tf.errors.NotFoundError) -> None:
-    """Of a folder that was seen, and that cannot be listed.
+    """Raises the error for a folder that was seen and can no longer be listed.
 
     It went this moment, or its store does not answer any more.
     """
@@ -141,7 +141,7 @@ def _are_splits(data: DataConfig, images: Iterable[Path]) -> bool:
 
 
 def _depth(root: str, images: list[Path], setting: str) -> int:
-    """How many parts the path of every image has."""
+    """The number of parts that the path of every image has."""
     if not images:
         raise DataError(
             f"{root} must hold images ({', '.join(EXTENSIONS)}), got none; "

@@ -23,7 +23,7 @@ def shuffled(
 
 
 def permuted(indices: tf.Tensor, keys: tf.Tensor, *, largest: tf.Tensor) -> tf.Tensor:
-    """Where the permutation of 0 to `largest` of each key puts each index: all [B]."""
+    """Maps each index by the permutation of 0 to `largest` of its key: all [B]."""
     # tf.random.experimental.index_shuffle is this operation, but TensorFlow 2.21 pads a
     # batch of its seeds along the wrong axis too. Up to 2**16 examples it uses the last
     # 8 bits of each of the seed's words, and its default of 4 rounds leaves traces of

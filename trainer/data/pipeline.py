@@ -164,7 +164,7 @@ def _is_one_cpu(strategy: tf.distribute.Strategy) -> bool:
 
 
 def pipeline_options() -> tf.data.Options:
-    """How every pipeline runs."""
+    """The tf.data options of every pipeline."""
     options = tf.data.Options()
     # There is nothing to tune, and an iterator that tunes itself takes seconds to end.
     options.autotune.enabled = False

@@ -23,7 +23,7 @@ OfIds = Callable[[tf.Tensor, tf.Tensor], tf.data.Dataset]
 
 
 class RecordFormat(Protocol):
-    """How the records of a split are understood, and its errors worded."""
+    """Decodes the records of a split, and words its errors."""
 
     def decode(self, record: tf.Tensor) -> Batch:
         """A raw record to {"input": [...], "label": an integer}, of static shapes."""
@@ -35,7 +35,7 @@ class RecordFormat(Protocol):
         """Refuses labels outside the classes with a DataError."""
 
     def damaged(self, error: Exception) -> DataError:
-        """What to raise when reading ends in `error`."""
+        """The error to raise when reading ends in `error`."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, eq=False)

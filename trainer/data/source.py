@@ -34,11 +34,11 @@ class Source(Protocol):
 
     @property
     def mean_and_variance(self) -> tuple[np.ndarray, np.ndarray] | None:
-        """Of each feature of a table over the training split; None for images."""
+        """Statistics of each feature over the training split; None for images."""
 
     @property
     def num_bytes(self) -> int:
-        """Of the decoded examples of the config's splits."""
+        """The size of the decoded examples of the config's splits."""
 
     @property
     def description(self) -> str:

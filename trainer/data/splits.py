@@ -1,4 +1,4 @@
-"""Which examples a split names, in TFDS's split syntax."""
+"""Splits in the syntax of TFDS, and the examples that each holds."""
 
 import itertools
 import re
@@ -146,7 +146,7 @@ def _odd(names: Iterable[str]) -> str:
 
 
 def num_shared(a: list[Part], b: list[Part]) -> int:
-    """How many examples are in both."""
+    """Counts the examples that are in both."""
     return sum(
         max(0, min(last, other_last) - max(first, other_first))
         for name, first, last in a

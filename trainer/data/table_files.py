@@ -27,7 +27,7 @@ _NAMELESS = re.compile(r"(Unnamed: [0-9]+)?")  # as pandas writes and reads them
 
 @dataclasses.dataclass(frozen=True)
 class Table:
-    """What a file holds."""
+    """The columns of a table's file."""
 
     path: str
     labels: list[str]  # M

@@ -63,7 +63,7 @@ class TableSource:
 
     @property
     def num_examples(self) -> tuple[int, ...]:
-        """How many train, select and test."""
+        """The number of rows that train, select and test."""
         whole = _whole(self.tables)
         return tuple(
             len(splits.example_ids(whole, split)) for split in self.data.splits.values()
@@ -83,7 +83,7 @@ class TableSource:
 
     @property
     def num_bytes(self) -> int:
-        """Of the features of all examples."""
+        """The size of the features of all examples."""
         return (
             sum(self.num_examples)
             * self.input_shape[0]

@@ -43,7 +43,7 @@ class TfdsSource:
 
     @functools.cached_property
     def num_examples(self) -> tuple[int, ...]:
-        """How many each split of the config holds."""
+        """The number of examples in each split of the config."""
         return tuple(
             len(splits.example_ids(self.builder.info.splits, split))
             for split in self.data.splits.values()
@@ -51,7 +51,7 @@ class TfdsSource:
 
     @property
     def num_bytes(self) -> int:
-        """Of the decoded images of these examples."""
+        """The size of the decoded images."""
         return sum(self.num_examples) * int(np.prod(self.input_shape))
 
     @property

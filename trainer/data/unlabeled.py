@@ -122,7 +122,7 @@ def _check_apart(
 
 
 def _num_shared(a: Source, split: str, b: Source, other: str) -> int:
-    """How many images are in a split of one source and in one of the other."""
+    """Counts the images that are in a split of one source and in one of the other."""
     if isinstance(a, FolderSource) and isinstance(b, FolderSource):
         return len(_files(a, split) & _files(b, other))
     if isinstance(a, TfdsSource) and isinstance(b, TfdsSource):

@@ -53,7 +53,7 @@ def strategy(runtime: RuntimeConfig, *, num_workers: int) -> tf.distribute.Strat
 
 
 def stop_flag() -> tf.Variable:
-    """What steps read to learn that the process is to end: float32 [], 0 until then."""
+    """A variable that tells steps that the process is to end: float32 [], first 0."""
     with tf.device("/cpu:0"):
         return tf.Variable(0.0, trainable=False)
 

@@ -1,4 +1,4 @@
-"""How much memory variables take, and a process or a GPU at most."""
+"""Memory that variables take, and the peaks of a process and of GPUs."""
 
 import math
 import pathlib
@@ -21,7 +21,7 @@ _CLEAR = pathlib.Path("/proc/self/clear_refs")
 
 
 def num_bytes(variables: Iterable[keras.Variable]) -> int:
-    """Of one replica's copy of the variables."""
+    """The size of one replica's copy of the variables."""
     return sum(
         math.prod(variable.shape) * int(tf.as_dtype(variable.dtype).size)
         for variable in variables

@@ -1,4 +1,4 @@
-"""How long models take to answer, on one device and all in one sitting.
+"""Inference times of models, on one device and all in one sitting.
 
 Shapes: M = examples, B = examples of a batch, C = classes.
 """
@@ -23,7 +23,7 @@ _ENOUGH_SECS = 30.0  # of one batch size, once there are the fewest
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Times:
-    """Of one role, by batch size, whose keys are text as in JSON."""
+    """The inference times of one role, by batch size; keys are text as in JSON."""
 
     ms_per_example: dict[str, float]  # medians over the rounds
     rounds: dict[str, int]

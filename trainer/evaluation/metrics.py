@@ -110,7 +110,7 @@ def class_metrics(logits: np.ndarray, labels: np.ndarray) -> dict[str, Any]:
 
 
 def probabilities(logits: np.ndarray) -> np.ndarray:
-    """Of each class at temperature 1: [M, C] -> float64 [M, C]."""
+    """Probabilities of the classes at temperature 1: [M, C] -> float64 [M, C]."""
     probs: np.ndarray = np.exp(_log_softmax(logits))
     return probs
 

@@ -1,4 +1,4 @@
-"""How far a model in another format is from itself.
+"""Parity of exported formats with the model itself.
 
 Shapes: M = examples of a split, B = examples of a batch, C = classes.
 """
@@ -22,7 +22,7 @@ _ENOUGH_SECS = 10.0
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Measured:
-    """Of one format, on the test split."""
+    """Differences and speed of one format, on the test split."""
 
     max_difference: float  # of a probability from that of the model itself
     agreement: float  # share of examples with the same class first
@@ -64,7 +64,7 @@ def measured(
 
 
 def judged(found: Mapping[str, Measured], *, section: ExportConfig) -> list[str]:
-    """What is wrong with the formats; "model" among them is the model itself."""
+    """Lists the problems of the formats; "model" among them is the model itself."""
     right, problems = found["model"], []
     for name, values in found.items():
         off = abs(values.accuracy - right.accuracy)

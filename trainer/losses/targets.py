@@ -1,4 +1,4 @@
-"""What a teacher says of a batch. B = examples, C = classes, K = buckets."""
+"""Soft targets of a batch. B = examples, C = classes, K = buckets."""
 
 import dataclasses
 

@@ -1,4 +1,4 @@
-"""What a built model must fulfil before hours are spent on it."""
+"""Checks of a built model, before hours are spent on it."""
 
 from typing import Any
 
@@ -33,7 +33,7 @@ def check(
 
 
 def answers(model: keras.Model, examples: np.ndarray) -> np.ndarray:
-    """What the model gives for examples [4, ...] in inference."""
+    """The model's outputs for examples [4, ...] in inference."""
     strategy = tf.distribute.get_strategy()
     # On a replica: a SavedModel's functions know no other place.
     results = strategy.run(

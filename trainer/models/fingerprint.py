@@ -1,4 +1,4 @@
-"""What tells a model's weights from others."""
+"""The fingerprint of a model's weights, which tells them from others."""
 
 import hashlib
 

@@ -67,7 +67,7 @@ def _is_graph(model: keras.Model) -> bool:
 def _foldable(
     model: keras.Model,
 ) -> Mapping[str, keras.layers.BatchNormalization]:
-    """What follows a layer and nothing else does, by the layer's name."""
+    """Finds normalisations that alone follow a layer, by that layer's name."""
     nodes = [node for nodes in model._nodes_by_depth.values() for node in nodes]
     calls = collections.Counter(node.operation.name for node in nodes)
     uses = collections.Counter(id(x) for node in nodes for x in node.input_tensors)

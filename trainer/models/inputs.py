@@ -1,4 +1,4 @@
-"""What a model is given, and the first layers, which make of it what it computes on."""
+"""Inputs of a model, and its first layers, which resize and standardise them."""
 
 import dataclasses
 
@@ -31,7 +31,7 @@ class Inputs:
 
     @property
     def model_shape(self) -> tuple[int, ...]:
-        """What the architecture is built for: `shape`, resized."""
+        """The input shape of the architecture: `shape`, resized."""
         if self.image_size:
             return (self.image_size, self.image_size, self.shape[-1])
         return self.shape
@@ -48,7 +48,7 @@ class Inputs:
 
 
 def model_input(inputs: Inputs) -> keras.KerasTensor:
-    """What an architecture starts from; its history leads to the data's own input.
+    """The tensor that an architecture starts from, made of the data's own input.
 
     An image has values from 0 to 255: uint8 as the data has it, or float32 once
     resized. The row of a table becomes float32, its features with mean 0 and variance

@@ -1,4 +1,4 @@
-"""What networks expect of the values of an image, made of values from 0 to 255."""
+"""Preprocessing that networks expect, from pixel values from 0 to 255."""
 
 from collections.abc import Callable, Mapping
 from typing import Any

@@ -163,12 +163,12 @@ def _normalisation(model: keras.Model) -> np.ndarray:
 
 
 def _stored(model: keras.Model) -> list[keras.Variable]:
-    """What files hold: all but the random state of Keras's dropout."""
+    """The variables that files hold: all but the random state of Keras's dropout."""
     return [v for v in model.variables if "seed_generator" not in v.path]
 
 
 def _shapes(path: str) -> _Shapes:
-    """Of the arrays in the file, but for the random state of Keras's dropout."""
+    """The shapes in the file, without the random state of Keras's dropout."""
     with contextlib.ExitStack() as stack:
         file: Any = path
         if path.endswith(".keras"):

@@ -28,7 +28,7 @@ class LossScale:
 
     @property
     def variables(self) -> list[keras.Variable]:
-        """What a checkpoint keeps."""
+        """The variables that a checkpoint keeps."""
         return [self.value, self._good_steps]
 
     def forgives(self) -> tf.Tensor:

@@ -1,4 +1,4 @@
-"""How reduced gradients move a model: the same on every replica."""
+"""Updates a model by reduced gradients, the same on every replica."""
 
 import contextlib
 
@@ -39,7 +39,7 @@ class Update:
 
     @property
     def state(self) -> dict[str, list[keras.Variable]]:
-        """What a checkpoint keeps beside the model."""
+        """The variables that a checkpoint keeps beside the model."""
         state = {"optimizer": self._optimizer.variables}
         if self.loss_scale:
             state["loss_scale"] = self.loss_scale.variables
@@ -54,7 +54,7 @@ class Update:
 
     @property
     def scale(self) -> tf.Tensor:
-        """What the loss is multiplied by before its gradient is taken: float32 []."""
+        """The factor of the loss before its gradient is taken: float32 []."""
         if self.loss_scale is None:
             return tf.constant(1.0)
         # Read now: the variable may have another value when the tensor is used.
