@@ -59,7 +59,7 @@ def is_trainer(words: Sequence[str]) -> bool:
 
 
 def trainer_words(words: Sequence[str]) -> list[str]:
-    """What follows `python -m trainer` and is neither a flag nor a flag's value."""
+    """The words after `python -m trainer` that are no flags and no flags' values."""
     found = []
     before = ""
     for word in words[words.index("trainer") + 1 :]:
@@ -92,7 +92,7 @@ def check_for_group(words: Sequence[str], *, num_workers: int) -> None:
 
 
 def unusable_flag(error: flags.Error, *, command: str) -> LaunchError:
-    """What to say of a flag that is unknown or malformed."""
+    """The message on a flag that is unknown or malformed."""
     no_number = _NO_NUMBER.match(str(error))
     said = (
         "--{} must be a number, got {!r}".format(*no_number.groups())
@@ -103,7 +103,7 @@ def unusable_flag(error: flags.Error, *, command: str) -> LaunchError:
 
 
 def unusable(name: str, error: OSError) -> LaunchError:
-    """What to say of a program that the system refuses to run."""
+    """The message on a program that the system refuses to run."""
     return LaunchError(
         f"{name} cannot be run: {error.strerror}; the program after -- must be on PATH "
         "or the path of a file that may be executed"

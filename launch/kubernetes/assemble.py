@@ -70,7 +70,7 @@ def _config_of(command: Sequence[str]) -> tuple[ConfigFile, Settings]:
 def _folders(
     flags: JobFlags, *, is_watch: bool
 ) -> tuple[storage.Folder, storage.Folder | None]:
-    """Where the run's files go, and where its data is."""
+    """The folders of the run's files and of its data."""
     workdir = storage.folder(flags.workdir, flag="--workdir", role="workdir")
     if flags.cron and not is_watch:
         # Jobs of one schedule may overlap: each has a folder of its own.

@@ -88,7 +88,7 @@ def _documents(flags: JobFlags, job: Job) -> list[Document]:
 
 
 def _heading(argv: Sequence[str]) -> str:
-    """How the manifest came to be, in one comment."""
+    """The comment above a manifest: the command that printed it."""
     return f"# python -m launch tfjob {' '.join(shlex.join(argv).splitlines())}\n"
 
 

@@ -5,7 +5,7 @@ from launch.kubernetes.yaml_stream import Document
 
 
 def document(job: Job) -> Document:
-    """What every worker of the job mounts."""
+    """The ConfigMap that every worker of the job mounts."""
     return {
         "apiVersion": "v1",
         "kind": "ConfigMap",

@@ -8,7 +8,7 @@ _FOLDER, _FILE = "/etc/alambic", "job.yaml"
 
 
 def documents(job: Job, *, schedule: str, kubectl_image: str) -> list[Document]:
-    """What to create so that each moment of `schedule` brings a TFJob of its own.
+    """The objects of a CronJob that creates a TFJob of its own on `schedule`.
 
     Its pod runs kubectl and nothing else, under an account that may create TFJobs and
     read them.

@@ -1,4 +1,4 @@
-"""What is wrong with a manifest, in sentences; and how rules look into its objects.
+"""Problems of a manifest, in sentences; and how rules look into its objects.
 
 Whether an object has the types of its schema is for the cluster to check: a rule takes
 what does not have them as absent.
@@ -21,7 +21,7 @@ class Finding:
 
 
 def at(value: Any, *keys: str) -> Any:
-    """What nested objects hold under `keys`; None where one of them is absent."""
+    """The value that nested objects hold under `keys`; None where one is absent."""
     for key in keys:
         value = value.get(key) if isinstance(value, dict) else None
     return value

@@ -1,4 +1,4 @@
-"""What a job on Kubernetes is, before it is written in the words of any operator."""
+"""A job on Kubernetes, before it is written in the words of any operator."""
 
 import dataclasses
 
@@ -9,7 +9,7 @@ PORT = 2222
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Resources:
-    """What one worker gets; quantities in the notation of Kubernetes."""
+    """Resources of one worker; quantities in the notation of Kubernetes."""
 
     gpus: int
     cpu: str
@@ -39,7 +39,7 @@ class ConfigFile:
 
     @property
     def path(self) -> str:
-        """Where the containers find it."""
+        """The path in the containers."""
         return f"/etc/alambic/{self.name}"
 
 
@@ -65,7 +65,7 @@ class Job:
 
     @property
     def labels(self) -> dict[str, str]:
-        """What every object of the job carries."""
+        """The labels of every object of the job."""
         return {NAME_LABEL: "alambic", INSTANCE_LABEL: self.name}
 
     @property

@@ -56,7 +56,7 @@ flags:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class JobFlags:
-    """What stands before the --; USAGE says what each means."""
+    """The flags before the --; USAGE says what each means."""
 
     name: str
     namespace: str

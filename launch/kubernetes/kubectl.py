@@ -106,6 +106,6 @@ def _require_answer(text: str) -> None:
 
 
 def _sentence(text: str) -> str:
-    """What kubectl says, without its log of the tries that led there."""
+    """The error of kubectl, without its log of the tries that led there."""
     lines = [line for line in text.splitlines() if not re.match(r"[EWI]\d{4} ", line)]
     return "; ".join(lines or text.splitlines()) or "kubectl says nothing"

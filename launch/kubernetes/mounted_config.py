@@ -62,7 +62,7 @@ def config_maps(
 def files_of(
     names: Collection[str], documents: Sequence[Document]
 ) -> dict[str, Any] | None:
-    """What the ConfigMaps of these names hold; None where none is in the manifest."""
+    """The files in the ConfigMaps of these names; None where the manifest has none."""
     found = [
         {**table(document, "data"), **table(document, "binaryData")}
         for document in documents

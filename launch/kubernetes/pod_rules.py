@@ -20,7 +20,7 @@ def container_of(template: Document, name: str) -> Document:
 
 
 def gpus_of(container: Document) -> int:
-    """How many GPUs the container gets."""
+    """The number of GPUs that the container gets."""
     text = str(at(container, "resources", "limits", GPU) or 0)
     return int(text) if text.isdecimal() else 0
 

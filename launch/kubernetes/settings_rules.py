@@ -12,7 +12,7 @@ GRACE_MARGIN_SECS = 15
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Pods:
-    """What the rules look at of a job."""
+    """The parts of a job that the rules look at."""
 
     workers: int
     gpus: int  # of each worker

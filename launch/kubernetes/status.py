@@ -1,4 +1,4 @@
-"""What a TFJob and its pods do, in words."""
+"""The state of a TFJob and its pods, in words."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -58,7 +58,7 @@ def _order(pod: dict[str, Any]) -> tuple[str, int]:
 
 
 def _conditions(job: dict[str, Any]) -> dict[str, dict[str, Any]]:
-    """What holds now, by its type."""
+    """The conditions that hold now, by their types."""
     conditions = items(job, "status", "conditions")
     return {str(c.get("type")): c for c in conditions if c.get("status") == "True"}
 
@@ -115,7 +115,7 @@ def _end(ended: dict[str, Any], policy: str) -> str:
 
 
 def _fate(code: int, policy: str) -> str:
-    """What the operator does after a program ended with `code`."""
+    """The operator's reaction to a program that ended with `code`."""
     if code == 0 or not policy:
         return ""
     if policy == "ExitCode":

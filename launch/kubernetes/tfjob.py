@@ -13,7 +13,7 @@ JOB_NAME_LABEL = "training.kubeflow.org/job-name"
 
 
 def documents(job: Job) -> list[Document]:
-    """What to create for one run."""
+    """The objects to create for one run."""
     return [config_map.document(job), network_policy.document(job), document(job)]
 
 

@@ -28,7 +28,7 @@ def replicas_of(job: Document) -> dict[str, Document]:
 
 
 def count_of(spec: Document) -> int:
-    """How many replicas a spec asks for."""
+    """The number of replicas that a spec asks for."""
     return (number(spec, "replicas") or 0) if "replicas" in spec else 1
 
 

@@ -1,4 +1,4 @@
-"""What the COMMAND of a job may hold: one command of the trainer and its flags."""
+"""The COMMAND of a job: one command of the trainer and its flags."""
 
 import re
 from collections.abc import Sequence

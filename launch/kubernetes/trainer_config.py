@@ -20,7 +20,7 @@ def flag_values(words: Sequence[str], flag: str) -> list[str]:
 
 
 def _occurrences(words: Sequence[str], flag: str) -> list[tuple[int, int, str]]:
-    """Of each occurrence: its first word, the number of its words, its value."""
+    """Each occurrence: its first word, the number of its words, its value."""
     found = []
     for i, word in enumerate(words):
         # One dash is as good as two for the trainer's flags.

@@ -22,7 +22,7 @@ MAX_RESTARTS = 1000
 
 
 def documents(job: Job) -> list[Document]:
-    """What to create for one run."""
+    """The objects to create for one run."""
     return [
         config_map.document(job),
         network_policy.document(job),

@@ -23,7 +23,7 @@ _DEFAULT_GRACE_SECS = 30  # Kubernetes's, where a pod names none
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class _Workload:
-    """What a job of either kind runs."""
+    """The pod and the command that a job of either kind runs."""
 
     where: str
     rules: Iterator[Finding]  # of its kind

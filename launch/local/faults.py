@@ -57,7 +57,7 @@ class Faults:
 
     @property
     def to_come(self) -> tuple[Fault, ...]:
-        """What has not happened."""
+        """The faults that have not happened yet."""
         return tuple(self._to_come)
 
     def next_secs(self) -> int | None:

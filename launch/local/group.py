@@ -20,7 +20,7 @@ _CAUSE_SECS = 1.0
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Outcome:
-    """How a group ended."""
+    """The end of a group of workers."""
 
     ended: tuple[Worker, ...]  # in the order of their ends
     cause: Worker | None  # whose failure ended the group

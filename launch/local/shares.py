@@ -1,4 +1,4 @@
-"""What each of several workers on one machine gets of it: processor cores and GPUs."""
+"""The share of a machine's cores and GPUs that each of several workers gets."""
 
 import os
 import subprocess

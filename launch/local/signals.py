@@ -39,7 +39,7 @@ class Signals:
         os.close(self._writer)
 
     def fileno(self) -> int:
-        """What to wait on."""
+        """The descriptor to wait on."""
         return self._reader
 
     def take(self) -> list[int]:

@@ -144,7 +144,7 @@ def _start(
 
 
 def _ready(descriptor: int) -> bytes | None:
-    """What a pipe holds, b"" at its end, None where there is nothing yet."""
+    """Reads what a pipe holds: b"" at its end, None where there is nothing yet."""
     try:
         return os.read(descriptor, _CHUNK_BYTES)
     except BlockingIOError:

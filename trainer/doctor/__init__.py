@@ -1,4 +1,4 @@
-"""What can be known of a run before it spends hours: `python -m trainer doctor`."""
+"""Checks of a run before it spends hours: `python -m trainer doctor`."""
 
 import tempfile
 

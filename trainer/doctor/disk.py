@@ -1,4 +1,4 @@
-"""How much a whole run writes, and whether there is room for it."""
+"""Disk space that a whole run needs, and whether there is room for it."""
 
 from collections.abc import Mapping
 
@@ -22,7 +22,7 @@ def room(
     building: Building | None,
     free: int | None,
 ) -> str:
-    """What a whole run keeps in the workdir `path`, and what of it is there.
+    """Lists what a whole run keeps in the workdir `path`, and what of it is there.
 
     `building` is that of soft targets in the workdir; None of `free` bytes where no one
     knows.
@@ -56,7 +56,7 @@ def room(
 def _trained_bytes(
     trainings: Trainings, teachers: Mapping[str, keras.Model], *, keep_checkpoints: int
 ) -> int:
-    """Of all checkpoints and models, by the trials of the trainings in each role.
+    """The size of all checkpoints and models, by the dry runs of each role's trainings.
 
     Checkpoints are the newest, the best and one in the making. A teacher is saved with
     and without a training.

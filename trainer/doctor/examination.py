@@ -32,7 +32,7 @@ _WRITTEN_BYTES = 2**20  # by the test of the disk
 
 
 class Examination:
-    """What the checks of one config find, and hand on to later ones."""
+    """The checks of one config, and what they find and hand on to later ones."""
 
     _session: Session
     _student: keras.Model
@@ -110,12 +110,12 @@ class Examination:
 
     @property
     def _num_replicas(self) -> int:
-        """Of a run; as many on each worker as here."""
+        """The number of replicas of a run; as many on each worker as here."""
         of_each: int = self._session.strategy.num_replicas_in_sync
         return of_each * self._num_workers
 
     def _open_session(self, runtime: RuntimeConfig) -> None:
-        """Of this process alone, whatever cluster it is in."""
+        """Opens a session of this process alone, whatever cluster it is in."""
         distill = self._config.distill
         if not distill.soft_targets_dir:
             # What trainings write goes elsewhere; caches are looked for where they are.
@@ -241,7 +241,7 @@ class Examination:
         )
 
     def _distillation(self) -> Training:
-        """Of the student, by live teachers or by blank answers of a cache's form."""
+        """The student's training, by live teachers or by dummy targets."""
         session, seed = self._session, self._config.seeds[0]
         if not self._building:
             signals = online(session, [*self._teachers.values()])

@@ -1,4 +1,4 @@
-"""What a check says, and which checks follow from others."""
+"""Findings of checks, and which checks follow from others."""
 
 import dataclasses
 import re
@@ -63,7 +63,7 @@ def _tell(topic: str, mark: str, text: str) -> None:
 
 
 def sentence(error: Exception) -> str:
-    """What a failure comes to, and what may help."""
+    """Describes a failure, and what may help."""
     if isinstance(error, tf.errors.ResourceExhaustedError):
         return f"{memory.OUT_OF_MEMORY} ({_first_line(error)})"
     if isinstance(error, tf.errors.OpError):

@@ -1,4 +1,4 @@
-"""What the machine has for a run: versions, CPUs, GPUs, and what GPUs may lack."""
+"""Versions, CPUs and GPUs of the machine, and what GPUs may lack."""
 
 import ctypes
 import importlib.metadata
@@ -19,7 +19,7 @@ _EXTRA = "and-cuda"  # of TensorFlow: CUDA's libraries, which the extra `gpu` br
 
 
 def versions() -> str:
-    """Of Python and of what computes."""
+    """The versions of Python and of the libraries that compute."""
     return (
         f"Python {platform.python_version()}, TensorFlow {tf.__version__} "
         f"({_cuda_build()}), Keras {keras.__version__}"
@@ -60,7 +60,7 @@ def num_driver_gpus() -> int:
 
 
 def gpu_hints(visible: str | None) -> list[str]:
-    """What may keep a GPU from TensorFlow; `visible` is CUDA_VISIBLE_DEVICES."""
+    """Reasons that hide GPUs from TensorFlow; `visible` is CUDA_VISIBLE_DEVICES."""
     if visible is None:
         asked = "CUDA_VISIBLE_DEVICES is not set, which hides none"
     else:

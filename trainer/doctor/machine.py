@@ -11,7 +11,7 @@ from trainer.session import Session
 
 
 def parts() -> Iterator[str]:
-    """What it is made of, with the versions of what drives it."""
+    """Lists the machine's parts, with the versions of their drivers."""
     yield hardware.versions()
     yield hardware.host()
     yield from hardware.gpus() or ["no GPU is seen"]
@@ -26,7 +26,7 @@ def gpu_hints(runtime: RuntimeConfig) -> Iterator[str]:
 
 
 def precision(session: Session) -> Iterator[str]:
-    """Of each model, and whether XLA compiles it, with the reasons."""
+    """The precision of each model, and whether XLA compiles it, with the reasons."""
     config = session.config
     wanted = {role: teacher.precision for role, teacher in config.teachers.items()}
     wanted["student"] = config.student.precision

@@ -1,4 +1,4 @@
-"""What a process of a cluster, or in a pod, finds around it."""
+"""The environment of a process in a cluster or a pod."""
 
 import errno
 import functools
@@ -116,7 +116,7 @@ def _shared_memory(num_workers: int) -> Iterator[str]:
 
 
 def _free_shared_memory(folder: pathlib.Path, *, num_replicas: int) -> str:
-    """How much of it is free, which several GPUs need for NCCL."""
+    """Checks the free shared memory, which several GPUs need for NCCL."""
     there = os.statvfs(folder)
     free = there.f_bavail * there.f_frsize
     if num_replicas > 1 and free < _LEAST_SHARED_BYTES:

@@ -31,7 +31,7 @@ class Trainings:
 
     @property
     def counts(self) -> dict[str, int]:
-        """How many there are in each role."""
+        """The number of trainings in each role."""
         return {role: len(seeds) for role, seeds in self._seeds.items()}
 
     def how_far(self) -> Iterator[str]:
@@ -59,7 +59,7 @@ class Trainings:
         yield ", ".join(begun) or "nothing is trained there yet"
 
     def num_bytes_there(self) -> int:
-        """Of the checkpoints and models that earlier starts have left."""
+        """The size of the checkpoints and models that earlier starts have left."""
         return sum(
             files.num_bytes(file)
             for *_, folder in self._folders()
@@ -68,7 +68,7 @@ class Trainings:
         )
 
     def estimate(self, *, pipeline_rate: float, building: Building | None) -> str:
-        """How long the steps of all take, at most `pipeline_rate` examples a second.
+        """Estimates the time of all steps, at most `pipeline_rate` examples a second.
 
         With the `building` of soft targets where students learn from caches.
         """

@@ -33,7 +33,7 @@ class Footprint:
 
     @property
     def state(self) -> int:
-        """What a checkpoint holds."""
+        """The size of a checkpoint."""
         return self.weights + self.slots + self.averages
 
     @property
@@ -51,7 +51,7 @@ class Footprint:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Trial:
-    """What the first steps of a training took."""
+    """Measurements of the first steps of a training."""
 
     num_steps: int  # of the whole training
     global_batch_size: int
@@ -63,12 +63,12 @@ class Trial:
 
     @property
     def loops(self) -> str:
-        """What the time of a step is the median of."""
+        """The loops whose median is the time of a step, in words."""
         return f"{_NUM_LOOPS} x {self.loop_steps} steps"
 
     @property
     def examples_per_sec(self) -> float:
-        """How many the steps alone train on."""
+        """The examples a second of the steps alone."""
         return self.global_batch_size / self.step_secs
 
 
@@ -113,7 +113,7 @@ def try_out(session: Session, attempt: Training) -> Trial:
 def footprint(
     model: keras.Model, update_state: Mapping[str, Sequence[keras.Variable]]
 ) -> Footprint:
-    """Of a model, and of what moves it; a frozen model has no such state."""
+    """The footprint of a model and its optimizer, which a frozen model lacks."""
     return Footprint(
         weights=memory.num_bytes(model.variables),
         gradients=memory.num_bytes(model.trainable_variables),
@@ -123,7 +123,7 @@ def footprint(
 
 
 def frozen_footprint(session: Session, teacher: keras.Model) -> Footprint:
-    """Of a frozen teacher, and of what answers in its place and has weights of it."""
+    """The footprint of a frozen teacher and of the folded network beside it."""
     variables = [*teacher.variables, *session.folded(teacher).variables]
     weights = memory.num_bytes({id(v): v for v in variables}.values())
     return Footprint(weights=weights, gradients=0, slots=0, averages=0)

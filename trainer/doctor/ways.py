@@ -20,7 +20,7 @@ _PROGRAM_BYTES = 2**26  # of the inputs of a program's batches, at most
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Way:
-    """What the runtime section may say of compiling."""
+    """Compile options: settings of the runtime section."""
 
     xla: Literal["on", "off"]
     steps_per_execution: int = 1
@@ -34,7 +34,7 @@ class Way:
 
     @property
     def flags(self) -> str:
-        """What chooses it on the command line."""
+        """The flags of the command line that choose these options."""
         return (
             f"--set='runtime.xla=\"{self.xla}\"' "
             f"--set=runtime.steps_per_execution={self.steps_per_execution}"

@@ -1,4 +1,4 @@
-"""Which images are asked for: files by their names, and all those in folders."""
+"""Images to predict: files by their names, and all those in folders."""
 
 import dataclasses
 from collections.abc import Iterable, Iterator
@@ -12,7 +12,7 @@ from trainer.storage import files
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Skipped:
-    """What is left out."""
+    """A file that is left out, and the reason."""
 
     path: str
     reason: str

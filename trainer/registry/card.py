@@ -1,4 +1,4 @@
-"""What a version says of itself: card.json for programs, card.md for people."""
+"""The card of a version: card.json for programs, card.md for people."""
 
 import json
 from collections.abc import Mapping

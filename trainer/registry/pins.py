@@ -1,4 +1,4 @@
-"""Which versions a run began with: `latest` may become another while it trains."""
+"""Pinned versions: a run keeps those that it began with, whatever `latest` becomes."""
 
 from etils import epath
 

@@ -1,4 +1,4 @@
-"""What the registry's commands print."""
+"""Tables that the registry's commands print."""
 
 import contextlib
 from collections.abc import Iterable, Iterator, Sequence

@@ -1,4 +1,4 @@
-"""What came of a run: a table for the terminal, figures and one HTML page.
+"""Reports of a run: a table for the terminal, figures and one HTML page.
 
 `table` needs only the standard library. Figures need matplotlib, an optional extra, so
 it is imported when a page is written and not before.

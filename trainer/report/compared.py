@@ -1,4 +1,4 @@
-"""What a comparison reads from the workdirs of finished runs."""
+"""Results of finished runs, read from their workdirs for a comparison."""
 
 import collections
 import dataclasses

@@ -46,7 +46,7 @@ def row(run: Run, runs: Sequence[Run]) -> tuple[str, ...]:
 
 
 def meaning(runs: Sequence[Run]) -> list[str]:
-    """What the numbers are, and what is not to be read from them."""
+    """Explains the numbers, and what is not to be read from them."""
     parts = [
         "errors and accuracy on the test split: mean +- standard deviation over seeds",
         "gain: baseline's errors minus student's, +- its standard error",

@@ -1,4 +1,4 @@
-"""What came of a run, in a paragraph of plain ASCII."""
+"""The conclusion of a run, in a paragraph of plain ASCII."""
 
 from typing import Any
 

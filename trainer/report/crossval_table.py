@@ -1,4 +1,4 @@
-"""What a cross-validation came to: a table for the terminal and for the page."""
+"""Results of a cross-validation: a table for the terminal and for the page."""
 
 from collections.abc import Callable
 from typing import Any
@@ -58,7 +58,7 @@ def render(results: dict[str, Any]) -> str:
 
 
 def sections(workdir: epath.Path, draw: Callable[..., str]) -> list[str]:
-    """What a page says of it, in HTML: nothing where there was none.
+    """The sections of a page on a cross-validation, in HTML; none where there was none.
 
     `draw` makes a table of a header and rows.
 

@@ -26,7 +26,7 @@ def dark_knowledge(
     *,
     temperature: float | None = None,
 ) -> Figure:
-    """What the teacher says of each example: one row each, one panel a temperature.
+    """Draws the teacher's probabilities: a row an example, a panel a temperature.
 
     A temperature lifts the small probabilities that tell which classes resemble each
     other (Hinton et al., Distilling the Knowledge in a Neural Network, 2015). A row's
@@ -60,7 +60,7 @@ def dark_knowledge(
 
 
 def _is_true(order: np.ndarray, label: int) -> np.ndarray:
-    """Which of a row's N bars is the true class: bool [N]."""
+    """Marks the bar of the true class among a row's N bars: bool [N]."""
     is_true: np.ndarray = order[: NUM_CLASSES + 1] == label
     # The bar of the others is no class, even where it holds the true one.
     is_true[NUM_CLASSES:] = False

@@ -20,7 +20,7 @@ Table = Callable[[Sequence[str], Iterable[Sequence[str]]], str]
 
 
 def read(workdir: epath.Path) -> dict[str, Any]:
-    """What export.json holds.
+    """Reads export.json.
 
     Raises:
       ReportError: it is missing or damaged.

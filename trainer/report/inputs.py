@@ -1,4 +1,4 @@
-"""What a report reads from a workdir, checked before anything is drawn.
+"""Inputs of a report, read from a workdir and checked before anything is drawn.
 
 Shapes: M = examples of the test split, C = classes, K = example images.
 """
@@ -138,7 +138,7 @@ def original(name: str) -> str:
 
 
 def shown(name: str) -> str:
-    """What people read as the name of a model."""
+    """The name of a model as people read it."""
     return f"{original(name)} + class bias" if is_corrected(name) else name
 
 
@@ -276,7 +276,7 @@ def _predictions(array: Callable[[str], np.ndarray], names: list[str]) -> Predic
 
 
 def read_histories(folder: epath.Path) -> list[History]:
-    """What is in `folder` or in the folders in it: a history a seed; there may be none.
+    """Reads the histories in `folder` or in its folders: one a seed; there may be none.
 
     Raises:
       ReportError: a `metrics.jsonl` is malformed.

@@ -1,4 +1,4 @@
-"""What the pages of reports are made of: their frame, texts, tables and pictures."""
+"""Parts of the HTML pages of reports: the frame, texts, tables and pictures."""
 
 import base64
 import html

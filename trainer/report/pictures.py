@@ -1,4 +1,4 @@
-"""Which figures a run gets, and how each is to be read."""
+"""Figures of a run, and how each is to be read."""
 
 from collections.abc import Iterator
 

@@ -64,7 +64,7 @@ def row(study: Study, cell: Cell) -> tuple[str, ...]:
 
 
 def note(study: Study) -> str:
-    """What the numbers are."""
+    """Explains the numbers of the table."""
     seeds = [m["seeds"] for cell in study["cells"] for m in cell["models"].values()]
     over = (
         ": mean +- standard deviation over seeds" if max(seeds, default=1) > 1 else ""

@@ -119,7 +119,7 @@ def _height(trial: Trial) -> float | None:
 
 
 class _Scale:
-    """Where the values of one setting are on an axis."""
+    """The positions of one setting's values on an axis."""
 
     def __init__(self, values: Mapping[str, Any] | Sequence[Any]) -> None:
         self._is_log = isinstance(values, Mapping) and bool(values["log"])
@@ -141,7 +141,7 @@ class _Scale:
         return self._choices.index(value) if self._choices else float(value)
 
     def share(self, value: Any) -> float:
-        """How far from the low end to the high one, from 0 to 1."""
+        """The distance from the low end, as a share of the axis from 0 to 1."""
         low, high, place = float(self._low), float(self._high), self.place(value)
         if low == high:
             return 0.5

@@ -61,7 +61,7 @@ def row(sweep: Sweep, trial: Trial) -> tuple[str, ...]:
 
 
 def counts(sweep: Sweep) -> str:
-    """How many trials came to what, as "18 complete, 2 pruned"."""
+    """Counts the trials by their state, as "18 complete, 2 pruned"."""
     found = [trial["status"] for trial in sweep["trials"]]
     return ", ".join(
         f"{found.count(status)} {status}" for status in STATUSES if status in found
@@ -69,7 +69,7 @@ def counts(sweep: Sweep) -> str:
 
 
 def best_line(sweep: Sweep) -> str:
-    """Which trial is the best one so far."""
+    """One line on the best trial so far."""
     if not sweep["best"]:
         return "no trial is complete yet"
     best, names = sweep["best"], labels(sweep)

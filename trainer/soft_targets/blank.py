@@ -11,7 +11,7 @@ from trainer.soft_targets.record_format import AnswerFormat
 
 
 class BlankTargets:
-    """What batches bring of teachers that answer 0 for each class.
+    """Dummy teachers that answer 0 for each class, in the place of a cache.
 
     In the shapes and types of a cache, and on its ways; see trainer.data.beside.Beside.
     """

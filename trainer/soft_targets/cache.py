@@ -40,7 +40,7 @@ class Cache:
 
     @property
     def format(self) -> AnswerFormat:
-        """What a record holds."""
+        """The format of a record."""
         return self.manifest.format
 
     @property
@@ -50,7 +50,7 @@ class Cache:
 
     @property
     def num_bytes(self) -> int:
-        """Of the records in memory, all views that are used."""
+        """The size of the records in memory, of all views that are used."""
         return self.manifest.memory_bytes(views=self._views)
 
     def records(self, view: int) -> np.ndarray:
@@ -131,7 +131,7 @@ class Cache:
             return {name: tf.identity(field) for name, field in fields.items()}
 
     def damage(self) -> str:
-        """What is wrong with the first shard that cannot be read; "" with none."""
+        """Describes the first shard that cannot be read; "" where all can."""
         return shards.damage(self.folder, self.manifest, views=self._views)
 
     @functools.cached_property

@@ -13,7 +13,7 @@ from trainer.soft_targets.record_format import AnswerFormat
 
 
 class CachedTargets:
-    """What batches bring of the teachers' answers; see trainer.data.beside.Beside.
+    """The teachers' answers from disk, which batches bring: a `data.Beside`.
 
     `teachers` has the caches of each teacher: that of the labelled examples, and that
     of the unlabelled ones where there are any.
@@ -61,7 +61,7 @@ class CachedTargets:
         return tf.data.Dataset.zip(*columns).map(lambda *raw: tf.stack(raw))
 
     def decoded(self, records: tf.Tensor, ids: tf.Tensor, views: tf.Tensor) -> Batch:
-        """What raw records hold: string [B, teachers], int64 [B] -> [B, ...] each."""
+        """Decodes raw records: string [B, teachers], int64 [B] -> [B, ...] each."""
         return {
             field_name(i, field): value
             for i, (cache,) in enumerate(self._teachers)
@@ -74,7 +74,7 @@ class CachedTargets:
         return signals_of(formats, temperature=temperature)
 
     def damage(self) -> str:
-        """What is wrong with the first shard that cannot be read; "" with none."""
+        """Describes the first shard that cannot be read; "" where all can."""
         every = (cache for caches in self._teachers for cache in caches)
         return next(filter(None, (cache.damage() for cache in every)), "")
 
@@ -94,7 +94,7 @@ def signals_of(
 
 
 def field_name(teacher: int, field: str) -> str:
-    """Of a tensor in a batch."""
+    """The name of a tensor in a batch."""
     return f"teacher_{teacher}_{field}"
 
 

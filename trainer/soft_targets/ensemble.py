@@ -70,7 +70,7 @@ def _logits(
 
 
 def _places(classes: tf.Tensor, listed: tf.Tensor) -> tf.Tensor:
-    """Where `classes` stand in another list, -1 where they do not: int32 [B, L]."""
+    """The indices of `classes` in another list, -1 where they are not: int32 [B, L]."""
     is_there = classes[:, :, tf.newaxis] == listed[:, tf.newaxis, :]
     place = tf.argmax(tf.cast(is_there, tf.int32), axis=-1, output_type=tf.int32)
     return tf.where(tf.reduce_any(is_there, axis=-1), place, -1)

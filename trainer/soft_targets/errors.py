@@ -1,4 +1,4 @@
-"""What can be wrong with soft targets on disk."""
+"""Errors of soft targets on disk."""
 
 from trainer.data import DataError
 

@@ -1,4 +1,4 @@
-"""What a cache of soft targets says of itself: whose answers, to what.
+"""The manifest of a cache of soft targets: its teacher, its examples, its format.
 
 One JSON file beside the shards. Shard s holds the records of the ids from `first` on,
 as many as `num_ids`, of which `count` are examples; it is one file for each view.
@@ -39,7 +39,7 @@ class Shard:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Manifest:
-    """Whose answers a cache holds, to which views of which examples, and in what form.
+    """The teacher of a cache, the views and examples that it answers, and the format.
 
     The dataset is identified as it was each time that it grew: {"num_ids": how many
     ids its split had, "fingerprint": of what they are}.
@@ -60,11 +60,11 @@ class Manifest:
 
     @property
     def num_ids(self) -> int:
-        """How many ids the split had when the cache was begun or last extended."""
+        """The number of ids of the split when the cache was begun or last extended."""
         return int(self.growth[-1]["num_ids"])
 
     def until(self, num_ids: int) -> "Manifest":
-        """What the cache was when its split had `num_ids` ids, one of its `growth`."""
+        """The manifest as of when the split had `num_ids` ids, one of its `growth`."""
         return dataclasses.replace(
             self,
             growth=tuple(x for x in self.growth if x["num_ids"] <= num_ids),
@@ -73,31 +73,31 @@ class Manifest:
 
     @property
     def num_examples(self) -> int:
-        """How many ids have a record in each view."""
+        """The number of ids that have a record in each view."""
         return sum(shard.count for shard in self.shards)
 
     @property
     def num_records(self) -> int:
-        """Of all views."""
+        """The number of records of all views."""
         return self.views * self.num_examples
 
     @property
     def num_files(self) -> int:
-        """Of all shards and views."""
+        """The number of files of all shards and views."""
         return len(self.shards) * self.views
 
     @property
     def num_bytes(self) -> int:
-        """Of all shards."""
+        """The size of all shards."""
         return self.num_records * (self.format.record.itemsize + FRAMING_BYTES)
 
     def memory_bytes(self, *, views: int) -> int:
-        """Of the records of some views in memory, where each id has one."""
+        """The size in memory of the records of some views, where each id has one."""
         return views * self.num_ids * self.format.record.itemsize
 
     @property
     def format(self) -> AnswerFormat:
-        """What a record holds."""
+        """The format of a record."""
         return AnswerFormat(
             num_classes=len(self.class_names),
             dtype=self.dtype,

@@ -21,7 +21,7 @@ from trainer.losses import SoftTargets, bucketed
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class AnswerFormat:
-    """What is kept of the teacher's logits."""
+    """The part of the teacher's logits that a record keeps."""
 
     num_classes: int
     dtype: str  # of the logits, "float16" or "float32"

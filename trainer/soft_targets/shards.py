@@ -17,7 +17,7 @@ _READ_BATCH = 2048  # records handed over at a time
 
 
 def shard_path(folder: epath.Path, view: int, shard: int) -> epath.Path:
-    """Where the records of a shard's examples in one view are."""
+    """The file of the records of a shard's examples in one view."""
     return folder / f"view-{view:04d}" / f"shard-{shard:05d}.tfrecord"
 
 
@@ -107,7 +107,7 @@ def read_shard(
 
 
 def damage(folder: epath.Path, manifest: Manifest, *, views: int) -> str:
-    """What is wrong with the first shard that cannot be read whole; "" with none."""
+    """Describes the first shard that cannot be read whole; "" where all can."""
     try:
         check_there(folder, manifest, views=views)
         for view in range(views):

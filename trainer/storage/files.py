@@ -159,7 +159,7 @@ def reached(path: epath.PathLike, *, disks_too: bool = False) -> Iterator[None]:
 
 
 def _problem(path: epath.PathLike, error: Exception) -> str:
-    """What a file system says in `error`; "" where something else has failed."""
+    """The file system's words for `error`; "" where something else has failed."""
     if isinstance(error, StorageError):
         return ""
     if isinstance(error, OSError):
@@ -188,7 +188,7 @@ def opened(path: epath.Path) -> IO[bytes]:
 
 
 def inside(folder: epath.Path) -> list[epath.Path]:
-    """What is in `folder`; nothing where there is no such folder.
+    """Lists the paths in `folder`; none where there is no such folder.
 
     Raises:
       StorageError: the store cannot be read.

@@ -28,7 +28,7 @@ def names(folder: epath.Path) -> list[str]:
 
 
 def num_bytes(folder: epath.Path) -> int:
-    """Of all files in `folder` and below it."""
+    """The size of all files in `folder` and below it."""
     return sum(files.num_bytes(path) for path in files.under(folder))
 
 

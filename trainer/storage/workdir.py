@@ -70,7 +70,7 @@ KINDS = {
 
 
 def training_folder(workdir: epath.Path, role: str, seed: int) -> epath.Path:
-    """Where the files of one training are, whose `role` is one of ROLES.
+    """The folder of the files of one training, whose `role` is one of ROLES.
 
     A member of an ensemble is a "teacher.members[0]", its head a
     "teacher_head.members[0]".
@@ -83,7 +83,7 @@ def training_folder(workdir: epath.Path, role: str, seed: int) -> epath.Path:
 
 
 def soft_targets_folder(workdir: epath.Path, config: Config) -> epath.Path:
-    """Where the caches of soft targets are, which runs may share.
+    """The folder of the caches of soft targets, which runs may share.
 
     Raises:
       StorageError: the setting names a store that cannot be reached from here.
@@ -263,7 +263,7 @@ def try_writing(workdir: epath.Path, *, num_bytes: int) -> int | None:
 
 
 def kept(workdir: epath.Path) -> list[str]:
-    """What later starts go on from: the checkpoints and models, and the results.
+    """Lists what later starts go on from: checkpoints, models and results.
 
     Those of a study's cells are among them.
     """

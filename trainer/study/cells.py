@@ -38,7 +38,7 @@ def cells_of(
 
 
 def baseline_identity(config: Config) -> dict[str, Any]:
-    """What the baseline of a seed depends on, among cells of one study.
+    """The settings that the baseline of a seed depends on, among cells of one study.
 
     It learns from the labels alone, so that the loss of distillation is nothing to it;
     but it sees the views that the student sees.

@@ -1,4 +1,4 @@
-"""What came of a study so far, in study.json."""
+"""Results of a study so far, in study.json."""
 
 from collections.abc import Sequence
 from typing import Any

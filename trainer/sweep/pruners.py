@@ -1,4 +1,4 @@
-"""Which trials are ended before their time."""
+"""Pruning: trials that are ended before their time."""
 
 import optuna
 

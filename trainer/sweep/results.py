@@ -1,4 +1,4 @@
-"""What came of a sweep so far, in sweep.json, and its best settings in best.toml."""
+"""Results of a sweep so far, in sweep.json, and its best settings in best.toml."""
 
 import dataclasses
 import json
@@ -132,7 +132,7 @@ def check(path: epath.Path) -> None:
 
 
 def entry(trial: FrozenTrial) -> dict[str, Any]:
-    """What sweep.json says of a trial."""
+    """The entry of a trial in sweep.json."""
     reason = trial.user_attrs.get(REASON)
     status = _STATES[trial.state]
     if reason:  # what was killed had no time to say one
@@ -151,7 +151,7 @@ def entry(trial: FrozenTrial) -> dict[str, Any]:
 
 
 def _searched(config: Config) -> dict[str, Any]:
-    """What stays the same while a sweep goes on, as JSON has it."""
+    """The part of the config that stays the same while a sweep goes on, as JSON."""
     if config.sweep is None:
         raise ValueError("no sweep")
     space = {

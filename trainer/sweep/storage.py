@@ -1,4 +1,4 @@
-"""Where Optuna keeps the trials: a journal in the workdir, or a database."""
+"""Storage of Optuna's trials: a journal in the workdir, or a database."""
 
 import contextlib
 import hashlib
@@ -175,7 +175,7 @@ def _is_of_storage(error: Exception) -> bool:
 
 
 def _problem(error: BaseException) -> str:
-    """What the database or the disk says, of all that Optuna says around it."""
+    """The message of the database or the disk, without Optuna's own around it."""
     cause = error.__cause__ or error
     said = getattr(cause, "orig", None) or getattr(cause, "strerror", None) or cause
     return str(said).splitlines()[0] if str(said) else type(error).__name__

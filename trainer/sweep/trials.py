@@ -50,7 +50,7 @@ class Sweep:
 
     @property
     def num_trials(self) -> int:
-        """How many are begun, those that are begun again left out."""
+        """The number of trials begun, without those that are begun again."""
         if self.settings.sampler != "grid":
             return self.settings.trials
         return min(self.settings.trials, len(self.grid))
@@ -165,7 +165,7 @@ def give_up(sweep: Sweep, claimed: Claim, *, is_failure: bool) -> None:
 
 
 def num_elsewhere(sweep: Sweep) -> int:
-    """How many trials are running or waiting."""
+    """The number of trials that are running or waiting."""
     with sweep.deciding() as trials:
         return sum(not trial.state.is_finished() for trial in trials)
 

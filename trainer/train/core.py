@@ -1,4 +1,4 @@
-"""What one replica computes of a step: losses, their gradients, metrics.
+"""The part of a step that one replica computes: losses, their gradients, metrics.
 
 Shapes: B = examples on this replica, C = classes, K = metrics.
 """
@@ -21,7 +21,7 @@ TeacherSignal = Callable[[Batch], losses.SoftTargets]
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Core:
-    """What one replica computes of one step, before anything is communicated.
+    """The part of one step that a replica computes, before anything is communicated.
 
     `run(batch, step, scale)` gives the gradients of the summed loss times `scale`, and
     the sums [K] of the per-example metrics named by `metrics`. Where LABELED is one of
@@ -91,7 +91,7 @@ def supervised(model: keras.Model, *, label_smoothing: float, seed: int) -> Core
 
 
 def _mixed(batch: Batch, step: tf.Tensor, *, share: float, seed: int) -> Batch:
-    """What teacher and student see instead; no class is that of two images."""
+    """Mixes inputs in pairs, for teacher and student; mixed images have no label."""
     inputs = mixed(batch["input"], batch["slot"], step, share=share, seed=seed)
     return batch | {"input": inputs, "label": tf.fill(tf.shape(batch["label"]), -1)}
 
@@ -119,7 +119,7 @@ def _training_logits(
 
 
 def _penalty(model: keras.Model) -> tf.Tensor | float:
-    """What the model's own regularizers add to the loss of each example."""
+    """The losses of the model's own regularizers, added to each example's loss."""
     return sum((tf.cast(loss, tf.float32) for loss in model.losses), 0.0)
 
 

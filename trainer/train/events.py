@@ -1,4 +1,4 @@
-"""What a training tells: metrics.jsonl for programs, progress for people."""
+"""Records of a training: metrics.jsonl for programs, progress for people."""
 
 import hashlib
 import json

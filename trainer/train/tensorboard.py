@@ -1,4 +1,4 @@
-"""What TensorBoard shows of a run: the numbers of metrics.jsonl, the report's figures.
+"""TensorBoard events: the numbers of metrics.jsonl and the report's figures.
 
 The package is an optional extra, and TensorFlow's own tf.summary raises without it.
 Events are appended to a file here instead of being handed to the thread behind

@@ -47,7 +47,7 @@ def run(settings: Config, path: epath.Path, *, is_once: bool) -> None:
 
 
 def outcome(path: epath.Path) -> str:
-    """What came of each batch in the workdir `path`, a line each."""
+    """One line on each batch in the workdir `path`."""
     return batches.render(batches.read(path))
 
 

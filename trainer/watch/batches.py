@@ -1,4 +1,4 @@
-"""What came of each batch of new images so far, in watch.json."""
+"""The record of each batch of new images so far, in watch.json."""
 
 import dataclasses
 from collections.abc import Sequence
@@ -31,7 +31,7 @@ class Batch:
 
     @property
     def name(self) -> str:
-        """Of its cell."""
+        """The name of its cell."""
         return f"batch-{self.number:04d}"
 
 
