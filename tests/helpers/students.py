@@ -87,7 +87,7 @@ class Run:
                 MlpOptions(hidden_sizes=(24,), dropout=0.5), seed=9
             )
             self.student = build(options, precision=precision)
-            self.update = optimizers.Update(
+            self.update = optimizers.OptimizerUpdate(
                 self.student, train, float16=precision == "mixed_float16"
             )
         self.teacher.trainable = False

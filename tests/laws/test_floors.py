@@ -9,7 +9,7 @@ import pytest
 from tests.helpers.repository import REPOSITORY
 
 FLOORS = (
-    {"__init__.py", "config/", "console.py", "exit_codes.py", "losses/", "noise.py"},
+    {"__init__.py", "config/", "console.py", "exit_codes.py", "losses/", "prng.py"},
     {"devices/", "optimizers/", "storage/"},
     {"cluster/", "data/", "models/"},
     {"evaluation/", "soft_targets/", "train/"},

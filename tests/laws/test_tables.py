@@ -6,7 +6,7 @@ from trainer.config import models as models_config
 from trainer.config import training as training_config
 from trainer.data import augment
 from trainer.models.build import ARCHITECTURES
-from trainer.optimizers import rules, schedules
+from trainer.optimizers import keras_optimizers, schedules
 
 
 def test_models():
@@ -15,7 +15,7 @@ def test_models():
 
 
 def test_optimizers():
-    assert rules._OPTIMIZERS.keys() == training_config.OPTIMIZERS.keys()
+    assert keras_optimizers._OPTIMIZERS.keys() == training_config.OPTIMIZERS.keys()
 
 
 def test_schedules():

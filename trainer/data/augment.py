@@ -9,7 +9,7 @@ from typing import Any
 
 import tensorflow as tf
 
-from trainer import noise
+from trainer import prng
 from trainer.config import (
     ConfigError,
     CropFlipOptions,
@@ -50,7 +50,7 @@ def crop_flip(
     mirrored or not by chance (He, Zhang, Ren and Sun, 2016, section 4.2).
     """
     # The third draw: two place the crop.
-    mirrored = noise.bernoulli(keys, 3, probability=0.5)[:, 2] & options.flip
+    mirrored = prng.bernoulli(keys, 3, probability=0.5)[:, 2] & options.flip
     return _crop(images, keys, padding=options.padding, mirrored=mirrored)
 
 
@@ -64,7 +64,7 @@ def inception_crop(
     chance (Szegedy et al., 2015, section 6). Bilinear, rounded to whole numbers.
     """
     height, width = images.shape[1:3]
-    draws = noise.uniforms(keys, 5)
+    draws = prng.uniforms(keys, 5)
     boxes = inception_boxes(
         draws[:, :4], height=height, width=width, min_area=options.min_area
     )
@@ -130,7 +130,7 @@ def _crop(
 ) -> tf.Tensor:
     height, width = images.shape[1:3]
     padded = tf.pad(images, [[0, 0], [padding, padding], [padding, padding], [0, 0]])
-    corners = noise.integers(keys, 2, low=0, high=2 * padding)
+    corners = prng.integers(keys, 2, low=0, high=2 * padding)
     rows = corners[:, :1] + tf.range(height)[tf.newaxis, :]
     columns = corners[:, 1:] + tf.where(
         mirrored[:, tf.newaxis], tf.range(width)[::-1], tf.range(width)

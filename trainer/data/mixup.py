@@ -8,7 +8,7 @@ Shapes: B = examples on this replica, an even number from an even position on.
 
 import tensorflow as tf
 
-from trainer import noise
+from trainer import prng
 
 # Stands where other uses of a seed have a step or an epoch, none of which is negative.
 _USE = -1
@@ -27,7 +27,7 @@ def mixed(
     pairs is mixed, each by its own m, uniform in [0, 1) and drawn anew in each step.
     Images, uint8, are rounded to whole numbers; the numbers of a table are not.
     """
-    draws = noise.uniforms(noise.key(seed, _USE, step, slots // 2), 2)
+    draws = prng.uniforms(prng.key(seed, _USE, step, slots // 2), 2)
     level = tf.floor(draws[:, 0] * _LEVELS) / _LEVELS
     own = tf.where(draws[:, 1] < share, level, 1.0)
     own = tf.reshape(own, [-1, *[1] * (inputs.shape.rank - 1)])

@@ -8,7 +8,7 @@ replicas share the same global batch however many they are.
 
 import tensorflow as tf
 
-from trainer import noise
+from trainer import prng
 
 
 def shuffled(
@@ -18,7 +18,7 @@ def shuffled(
     epochs = positions // num_examples
     largest = tf.zeros_like(epochs) + (num_examples - 1)
     return epochs, permuted(
-        positions % num_examples, noise.key(seed, epochs), largest=largest
+        positions % num_examples, prng.key(seed, epochs), largest=largest
     )
 
 
@@ -29,5 +29,5 @@ def permuted(indices: tf.Tensor, keys: tf.Tensor, *, largest: tf.Tensor) -> tf.T
     # 8 bits of each of the seed's words, and its default of 4 rounds leaves traces of
     # the order; hence three words of random bits, and 8 rounds.
     return tf.raw_ops.RandomIndexShuffle(
-        index=indices, seed=noise.bits(keys, 3), max_index=largest, rounds=8
+        index=indices, seed=prng.bits(keys, 3), max_index=largest, rounds=8
     )

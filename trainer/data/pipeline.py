@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Iterator
 
 import tensorflow as tf
 
-from trainer import noise
+from trainer import prng
 from trainer.data.augment import Augment
 from trainer.data.beside import Beside, Views
 from trainer.data.decode import reason
@@ -55,7 +55,7 @@ def training_batches(
 
     def finish(batch: Batch) -> Batch:
         shown = views.of(batch.pop("epoch"))
-        keys = noise.key(views.seed, shown, batch["id"])
+        keys = prng.key(views.seed, shown, batch["id"])
         if beside and beside.is_in_memory:
             batch |= beside.gathered(batch["id"], shown)
         return batch | {"input": augment(batch["input"], keys)}

@@ -17,7 +17,7 @@ from collections.abc import Callable
 import numpy as np
 import tensorflow as tf
 
-from trainer import noise
+from trainer import prng
 from trainer.data.beside import Beside, Views
 from trainer.data.examples import Batch, Share, num_evaluation_steps
 from trainer.data.host_memory import on_host
@@ -179,7 +179,7 @@ class RecordExamples:
             places = tf.range(tf.size(rows, tf.int64))
             positions = epoch * len(self) + window * self.window + places
             mine = _is_of(share, positions) & (positions >= first)
-            key = noise.key(seed, epoch, window)
+            key = prng.key(seed, epoch, window)
             shuffled = _permutation(places, key)[mine]
             return {
                 "row": tf.gather(rows, shuffled),
@@ -192,7 +192,7 @@ class RecordExamples:
             }
 
         records = reader.in_order(
-            _permutation(tf.range(reader.num_stretches), noise.key(seed, epoch)),
+            _permutation(tf.range(reader.num_stretches), prng.key(seed, epoch)),
             num_skipped=first_window * self.window,
             beside=self._beside_of(epoch),
         )

@@ -9,7 +9,7 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from trainer import noise
+from trainer import prng
 
 # A Keras layer is called with tensors of its own input only, so the keys reach it
 # through the context of the call; each replica traces in a thread with its own.
@@ -20,7 +20,7 @@ _keys: contextvars.ContextVar[tf.Tensor] = contextvars.ContextVar("dropout_keys"
 def dropout_keys(keys: tf.Tensor) -> Iterator[None]:
     """Dropout layers called in the body with training=True draw from uint32 keys [B].
 
-    A key is folded from seed, step and position in the global batch (trainer.noise).
+    A key is folded from seed, step and position in the global batch (trainer.prng).
     """
     token = _keys.set(keys)
     try:
@@ -55,10 +55,10 @@ class Dropout(keras.layers.Layer):
         """
         if not training or self.rate == 0:
             return inputs
-        keys = noise.key(self.stream, _keys.get())
+        keys = prng.key(self.stream, _keys.get())
         units = inputs.shape[1:]
         shape = [-1, *(len(units) * [1] if self.per_example else units)]
-        keep = noise.bernoulli(keys, math.prod(shape[1:]), probability=1 - self.rate)
+        keep = prng.bernoulli(keys, math.prod(shape[1:]), probability=1 - self.rate)
         mask = tf.cast(tf.reshape(keep, shape), inputs.dtype)
         return inputs * mask * tf.constant(1 / (1 - self.rate), inputs.dtype)
 

@@ -6,13 +6,13 @@ import keras
 import tensorflow as tf
 
 from trainer.config import TrainConfig
-from trainer.optimizers import vector
-from trainer.optimizers.averages import Averages
+from trainer.optimizers.keras_optimizers import optimizer
 from trainer.optimizers.loss_scale import LossScale
-from trainer.optimizers.rules import optimizer
+from trainer.optimizers.moving_average import ExponentialMovingAverage
+from trainer.optimizers.vector import unflatten
 
 
-class Update:
+class OptimizerUpdate:
     """Clipping, decay, the optimizer's rule, constraints and averages, in this order.
 
     With float16 the gradients come from a loss times `scale`, and an update whose
@@ -35,7 +35,9 @@ class Update:
             LossScale(global_batch_size=train.global_batch_size) if float16 else None
         )
         averaged = [*self._trained, *self.moving]
-        self._averages = Averages(averaged, decay=train.ema) if train.ema else None
+        self._averages = (
+            ExponentialMovingAverage(averaged, decay=train.ema) if train.ema else None
+        )
 
     @property
     def state(self) -> dict[str, list[keras.Variable]]:
@@ -103,7 +105,7 @@ class Update:
         if clip_norm:
             gradient *= clip_norm / tf.maximum(norm, clip_norm)
         shapes = [tuple(variable.shape) for variable in self._trained]
-        own = vector.parts(gradient, shapes)
+        own = unflatten(gradient, shapes)
         for part, variable in zip(own, self._trained, strict=True):
             if self._decays(variable):
                 lost = learning_rate * self._train.weight_decay

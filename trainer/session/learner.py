@@ -69,7 +69,7 @@ class Training:
 class Learner:
     """What moves and keeps the model of a training."""
 
-    update: optimizers.Update
+    update: optimizers.OptimizerUpdate
     checkpoints: Checkpoints
     position: Position  # where it starts
     compiled: step.Step  # with the batches from that position on
@@ -116,13 +116,15 @@ def start(session: Session, training: Training) -> Learner:
     )
 
 
-def _update(session: Session, training: Training, *, is_new: bool) -> optimizers.Update:
+def _update(
+    session: Session, training: Training, *, is_new: bool
+) -> optimizers.OptimizerUpdate:
     if training.weights and is_new:
         setting = f"{training.network}.weights"
         weight_files.load(session, training.model, training.weights, setting=setting)
     # After the weights, since averages start from them.
     with session.strategy.scope():
-        return optimizers.Update(
+        return optimizers.OptimizerUpdate(
             training.model,
             training.section,
             # Of a whole model from a file the config does not know it.

@@ -12,7 +12,7 @@ import numpy as np
 import tensorflow as tf
 from etils import epath
 
-from trainer import data, noise
+from trainer import data, prng
 from trainer.config import ConfigError
 from trainer.evaluation import metrics
 from trainer.report import crossval_table as tables
@@ -61,7 +61,7 @@ def folds_of(ids: np.ndarray, *, num_folds: int) -> np.ndarray:
     What has no label is in none, -1.
     """
     with tf.device("/cpu:0"):
-        drawn = noise.integers(noise.key(0, ids), 1, low=0, high=num_folds - 1)
+        drawn = prng.integers(prng.key(0, ids), 1, low=0, high=num_folds - 1)
     folds: np.ndarray = np.where(ids < data.UNLABELED_FROM, drawn[:, 0].numpy(), -1)
     return folds
 

@@ -9,7 +9,7 @@ from collections.abc import Callable
 import keras
 import tensorflow as tf
 
-from trainer import losses, models, noise
+from trainer import losses, models, prng
 from trainer.data import Batch
 from trainer.data.mixup import mixed
 
@@ -114,7 +114,7 @@ def _hard_loss(
 def _training_logits(
     model: keras.Model, batch: Batch, step: tf.Tensor, seed: int
 ) -> tf.Tensor:
-    with models.dropout_keys(noise.key(seed, step, batch["slot"])):
+    with models.dropout_keys(prng.key(seed, step, batch["slot"])):
         return tf.cast(model(batch["input"], training=True), tf.float32)
 
 

@@ -20,7 +20,8 @@ import tensorflow as tf
 from trainer import data
 from trainer.config import ConfigError
 from trainer.data import Batch, Batches
-from trainer.optimizers import Schedule, Update, vector
+from trainer.optimizers import OptimizerUpdate, Schedule
+from trainer.optimizers.vector import flatten, unflatten
 from trainer.train.core import LABELED, Core
 from trainer.train.execution import (
     Compiled,
@@ -77,7 +78,7 @@ def compile_step(
     core: Core,
     *,
     model: keras.Model,
-    update: Update,
+    update: OptimizerUpdate,
     schedule: Schedule,
     batches: Batches,
     accumulate: int,
@@ -111,7 +112,7 @@ def compile_step(
 def _on_replicas(
     compute: Compiled,
     apply: Compiled,
-    update: Update,
+    update: OptimizerUpdate,
     schedule: Schedule,
     strategy: tf.distribute.Strategy,
 ) -> Take:
@@ -133,7 +134,7 @@ def _on_replicas(
 
 
 def _alone(
-    compute: Compiled, apply: Compiled, update: Update, schedule: Schedule
+    compute: Compiled, apply: Compiled, update: OptimizerUpdate, schedule: Schedule
 ) -> Take:
     """A step of the only replica, all of which XLA may compile."""
 
@@ -148,7 +149,12 @@ def _alone(
 
 
 def _compile_compute(
-    core: Core, model: keras.Model, update: Update, *, accumulate: int, xla: bool
+    core: Core,
+    model: keras.Model,
+    update: OptimizerUpdate,
+    *,
+    accumulate: int,
+    xla: bool,
 ) -> Compiled:
     """From a replica's share of the batch to its flat vector [P].
 
@@ -171,7 +177,7 @@ def _compile_compute(
         # The forward pass has moved them; only the update may, on all replicas alike.
         for variable, value in zip(update.moving, before, strict=True):
             variable.assign(value)
-        return vector.joined([*sums, *statistics, stop])
+        return flatten([*sums, *statistics, stop])
 
     return compute
 
@@ -201,7 +207,7 @@ def _accumulated(
 def _compile_update(
     core: Core,
     model: keras.Model,
-    update: Update,
+    update: OptimizerUpdate,
     strategy: tf.distribute.Strategy,
     *,
     xla: bool,
@@ -217,17 +223,17 @@ def _compile_update(
 
     @tf.function(jit_compile=xla, autograph=False)
     def apply(flat: tf.Tensor, learning_rate: tf.Tensor) -> tf.Tensor:
-        gradient, sums, count, *statistics, stop = vector.parts(flat, shapes)
+        gradient, sums, count, *statistics, stop = unflatten(flat, shapes)
         scale = update.scale
         norm, updated = update.apply(
             gradient / (count * scale),
             [total / strategy.num_replicas_in_sync for total in statistics],
             learning_rate,
         )
-        counted = vector.joined([sums, count, norm, tf.ones([])])
+        counted = flatten([sums, count, norm, tf.ones([])])
         # Not a product with 0, which leaves what is not finite.
         counted = tf.where(updated, counted, tf.zeros_like(counted))
-        return vector.joined([counted, scale, stop])
+        return flatten([counted, scale, stop])
 
     return apply
 

@@ -8,7 +8,7 @@ import pytest
 import tensorflow as tf
 from PIL import Image
 
-from trainer import data, noise
+from trainer import data, prng
 from trainer.config import (
     ConfigError,
     CropFlipOptions,
@@ -25,7 +25,7 @@ from trainer.data.augment import (
 
 
 def keys_of(num: int) -> tf.Tensor:
-    return noise.key(5, 0, tf.range(num))
+    return prng.key(5, 0, tf.range(num))
 
 
 # A draw is fixed by its key: a bound on a statistic holds for good or not at all.
@@ -58,7 +58,7 @@ def moved_by_hand(images: np.ndarray, corners: np.ndarray, padding: int) -> np.n
 @pytest.mark.parametrize("max_pixels", [1, 3, 7])
 def test_shift_moves_pixels_and_fills_with_zeros(max_pixels):
     images = np.random.default_rng(2).integers(1, 256, (40, 6, 5, 2), dtype=np.uint8)
-    corners = noise.integers(keys_of(40), 2, low=0, high=2 * max_pixels).numpy()
+    corners = prng.integers(keys_of(40), 2, low=0, high=2 * max_pixels).numpy()
     np.testing.assert_array_equal(
         shift(images, keys_of(40), ShiftOptions(max_pixels=max_pixels)),
         moved_by_hand(images, corners, max_pixels),
@@ -92,7 +92,7 @@ def test_shift_keeps_the_type_of_images():
 @pytest.mark.parametrize("padding", [1, 4])
 def test_crop_without_flip_is_the_shift_of_its_padding(padding):
     images = np.random.default_rng(2).integers(1, 256, (40, 6, 5, 2), dtype=np.uint8)
-    corners = noise.integers(keys_of(40), 2, low=0, high=2 * padding).numpy()
+    corners = prng.integers(keys_of(40), 2, low=0, high=2 * padding).numpy()
     options = CropFlipOptions(padding=padding, flip=False)
     cropped = crop_flip(images, keys_of(40), options)
     np.testing.assert_array_equal(cropped, moved_by_hand(images, corners, padding))
@@ -118,7 +118,7 @@ def test_mirrored_crops_are_at_the_places_of_the_others():
     mirrored = (shown[:, :, 1:] == 2) & (shown[:, :, :-1] == 1)
     mirrored = mirrored.any(axis=(1, 2, 3))
     # Of 800 crops at each of 25 places.
-    places = noise.integers(keys_of(20_000), 2, low=0, high=4).numpy()
+    places = prng.integers(keys_of(20_000), 2, low=0, high=4).numpy()
     for place in itertools.product(range(5), repeat=2):
         here = mirrored[(places == place).all(axis=1)]
         assert abs(here.mean() - 0.5) < 5 * 0.5 / math.sqrt(len(here))
@@ -132,7 +132,7 @@ SIZES = pytest.mark.parametrize(
 
 
 def boxes_of(height: int, width: int, min_area: float = 0.08) -> np.ndarray:
-    draws = noise.uniforms(keys_of(NUM_DRAWS), 4)
+    draws = prng.uniforms(keys_of(NUM_DRAWS), 4)
     return inception_boxes(draws, height=height, width=width, min_area=min_area).numpy()
 
 
@@ -224,7 +224,7 @@ def test_the_whole_image_as_a_box_is_the_image():
 def test_views_are_those_of_pillow():
     images = np.random.default_rng(2).integers(0, 256, (50, 48, 40, 3), dtype=np.uint8)
     keys = keys_of(50)
-    boxes = inception_boxes(noise.uniforms(keys, 4), height=48, width=40, min_area=0.08)
+    boxes = inception_boxes(prng.uniforms(keys, 4), height=48, width=40, min_area=0.08)
     shown = inception_crop(images, keys, InceptionCropOptions(flip=False)).numpy()
     for image, (top, left, height, width), view in zip(
         images, boxes.numpy().tolist(), shown, strict=True
@@ -250,7 +250,7 @@ def test_half_of_the_views_are_mirrored():
 @pytest.mark.parametrize("batch_size", [1, 7])
 def test_a_view_is_the_same_in_any_batch(batch_size):
     """To the last bit, also where a batch is no multiple of a processor's vectors."""
-    draws = noise.uniforms(keys_of(350), 4)
+    draws = prng.uniforms(keys_of(350), 4)
     sizes = {"height": 333, "width": 257, "min_area": 0.08}
     parts = [
         inception_boxes(draws[first : first + batch_size], **sizes)

@@ -9,7 +9,7 @@ import tensorflow as tf
 
 from tests.helpers import drawn_images
 from tests.helpers.devices import strategy_of
-from trainer import data, noise
+from trainer import data, prng
 from trainer.config import DataConfig, ShiftOptions
 from trainer.data.examples import Share
 
@@ -67,7 +67,7 @@ def shares(num_pipelines: int, replicas_each: int) -> list[Share]:
 
 def finish(batch: Batch) -> Batch:
     """An augmentation that draws for each epoch and id."""
-    keys = noise.key(SEED, batch.pop("epoch"), batch["id"])
+    keys = prng.key(SEED, batch.pop("epoch"), batch["id"])
     shift = data.augmentation(
         "shift",
         ShiftOptions(max_pixels=2),

@@ -16,7 +16,7 @@ from tests.helpers.students import (
     Run,
     examples,
 )
-from trainer import losses, noise
+from trainer import losses, prng
 from trainer.config import ConfigError, TrainConfig
 from trainer.data.mixup import mixed
 from trainer.devices import distribution
@@ -132,7 +132,7 @@ def test_no_draw_is_one_of_dropout_or_augmentation(words):
     folded = [
         places // 2 if word == 2 else places if word == 1 else word for word in words
     ]
-    others = noise.uniforms(noise.key(SEED, *folded), 2).numpy()
+    others = prng.uniforms(prng.key(SEED, *folded), 2).numpy()
     assert not set(coefficients(64)) & set((others * 2**16 // 1 / 2**16).flat)
 
 

@@ -9,7 +9,7 @@ import pytest
 import tensorflow as tf
 
 from tests.helpers.devices import strategy_of
-from trainer import models, noise
+from trainer import models, prng
 from trainer.config import APPLICATIONS, ApplicationOptions, ConfigError
 from trainer.models.imagenet import copy_weights
 
@@ -245,7 +245,7 @@ def test_masks_of_a_branch_do_not_depend_on_the_batch():
     model = build("EfficientNetB0")
     for layer in model.layers:  # as in inference, so that examples do not meet
         layer.trainable = not isinstance(layer, keras.layers.BatchNormalization)
-    given, keys = images("EfficientNetB0", count=4), noise.key(1, tf.range(4))
+    given, keys = images("EfficientNetB0", count=4), prng.key(1, tf.range(4))
     with models.dropout_keys(keys):
         together = model(given, training=True).numpy()
     with models.dropout_keys(keys[2:3]):
@@ -261,7 +261,7 @@ def test_a_saved_model_is_the_same_in_training_and_inference(tmp_path):
     loaded = keras.models.load_model(tmp_path / "model.keras")
     given = images("EfficientNetB0", count=4)
     for training in (False, True):
-        with models.dropout_keys(noise.key(1, tf.range(4))):
+        with models.dropout_keys(prng.key(1, tf.range(4))):
             expected, actual = (m(given, training=training) for m in (model, loaded))
         np.testing.assert_array_equal(actual, expected)
 

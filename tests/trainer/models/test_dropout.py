@@ -14,7 +14,7 @@ from tests.helpers.small_models import (
     noise_images,
     randomise,
 )
-from trainer import models, noise
+from trainer import models, prng
 
 
 def dropped(
@@ -26,7 +26,7 @@ def dropped(
 
 
 def keys_of(ids: object) -> tf.Tensor:
-    return noise.key(8, 2, tf.constant(ids))
+    return prng.key(8, 2, tf.constant(ids))
 
 
 def test_dropout_is_the_identity_without_training():

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from trainer import models, noise
+from trainer import models, prng
 from trainer.config import (
     ApplicationOptions,
     CnnOptions,
@@ -71,7 +71,7 @@ def values(variables):
 
 def train(model, given):
     """Steps of gradient descent on what is trainable, in training mode."""
-    with models.dropout_keys(noise.key(0, tf.range(len(given)))):
+    with models.dropout_keys(prng.key(0, tf.range(len(given)))):
         for _ in range(3):
             with tf.GradientTape() as tape:
                 loss = tf.reduce_sum(model(given, training=True)[:, 0])

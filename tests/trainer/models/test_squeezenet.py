@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from trainer import models, noise
+from trainer import models, prng
 from trainer.config import ConfigError, SqueezenetOptions
 
 
@@ -92,7 +92,7 @@ def test_the_last_convolution_and_average_compute_in_float32():
 
 
 def test_dropout_changes_what_the_last_convolution_sees():
-    keys = noise.key(1, tf.range(3))
+    keys = prng.key(1, tf.range(3))
     logits = []
     for dropout in (0.5, 0.0):
         with models.dropout_keys(keys):

@@ -22,7 +22,7 @@ from tests.trainer.soft_targets.test_cached_training import (
     assert_same_trainings,
     trained,
 )
-from trainer import data, losses, main, models, noise
+from trainer import data, losses, main, models, prng
 from trainer.config import ConfigError, load
 from trainer.soft_targets import SoftTargetsError
 from trainer.stages.soft_targets import caches
@@ -124,7 +124,7 @@ def test_the_largest_logits_teach_what_numpy_says(
 
 def logits_of(training, batch) -> np.ndarray:
     """The student's, as its step 0 has them."""
-    key = noise.key(training.seed, tf.constant(0), batch["slot"])
+    key = prng.key(training.seed, tf.constant(0), batch["slot"])
     with models.dropout_keys(key):
         logits = training.model(batch["input"], training=True)
     return logits.numpy().astype(np.float64)

@@ -10,7 +10,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from trainer import data, noise
+from trainer import data, prng
 from trainer.data import Batch
 from trainer.session import Session
 from trainer.session.learner import augmentation
@@ -138,7 +138,7 @@ class Answers:
         def every_view(batch: Batch, ids: tf.Tensor) -> tf.data.Dataset:
             return tf.data.Dataset.from_tensor_slices(numbers).map(
                 lambda view: self._augment(
-                    batch["input"], noise.key(self._views.seed, view, ids)
+                    batch["input"], prng.key(self._views.seed, view, ids)
                 )
             )
 

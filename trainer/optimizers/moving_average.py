@@ -7,7 +7,7 @@ import keras
 import tensorflow as tf
 
 
-class Averages:
+class ExponentialMovingAverage:
     """The exponential moving average of each weight and moving statistic.
 
     Tarvainen and Valpola 2017 evaluate the average of a student in place of its last
