@@ -4,6 +4,7 @@ import re
 
 import pytest
 
+from tests.helpers.repository import REPOSITORY
 from tests.tools import committed_results
 from trainer import config
 
@@ -11,12 +12,12 @@ FOLDERS = sorted(path for path in committed_results.KEPT.iterdir() if path.is_di
 
 
 def results_table():
-    text = (committed_results.ROOT / "README.md").read_text()
+    text = (REPOSITORY / "README.md").read_text()
     return re.search(r"^## Results$.*?^(\| ---.*?)\n\n", text, flags=re.S | re.M)[1]
 
 
 def test_each_config_has_results():
-    configs = sorted((committed_results.ROOT / "configs").glob("*.toml"))
+    configs = sorted((REPOSITORY / "configs").glob("*.toml"))
     assert [path.name for path in FOLDERS] == [path.stem for path in configs]
 
 
