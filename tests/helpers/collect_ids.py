@@ -34,7 +34,7 @@ def main(
             examples,
             augment=lambda images, keys: images,
             views=data.Views(seed=5, count=None),
-            beside=None,
+            auxiliary=None,
             seed=5,
             per_replica_batch_size=batch // strategy.num_replicas_in_sync,
             first_step=first,
@@ -46,7 +46,7 @@ def main(
         element = next(batches)
         slots, ids = (
             strategy.experimental_local_results(element[name])[0].numpy().tolist()
-            for name in ("slot", "id")
+            for name in ("batch_position", "id")
         )
         seen.append([slots, ids])
     pathlib.Path(folder, f"{own.rank}.json").write_text(json.dumps(seen))

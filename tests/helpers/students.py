@@ -118,7 +118,7 @@ class Run:
                 examples() if images is None else images,
                 augment=lambda images, keys: images,
                 views=data.Views(seed=SEED, count=None),
-                beside=None,
+                auxiliary=None,
                 seed=SEED,
                 per_replica_batch_size=train.global_batch_size // num_replicas,
                 first_step=0,

@@ -4,15 +4,15 @@ from trainer.config.class_folders import EXTENSIONS, is_image, is_visible
 from trainer.data.arrays import ArrayExamples
 from trainer.data.arrivals import arrivals
 from trainer.data.augment import Augment, augmentation
+from trainer.data.auxiliary import AuxiliaryFeatures, Views
 from trainer.data.begun import as_begun, begun_background
-from trainer.data.beside import Beside, Views
 from trainer.data.decode import fit, opened, reason
 from trainer.data.duplicates import duplicates
 from trainer.data.examples import (
     Batch,
     DataError,
     Examples,
-    Share,
+    InputShard,
     is_passing,
     num_evaluation_steps,
     without_labels,
@@ -42,13 +42,13 @@ __all__ = [
     "UNLABELED_FROM",
     "ArrayExamples",
     "Augment",
+    "AuxiliaryFeatures",
     "Batch",
     "Batches",
-    "Beside",
     "DataError",
     "Examples",
     "FileExamples",
-    "Share",
+    "InputShard",
     "Signature",
     "Source",
     "Views",

@@ -6,7 +6,7 @@ from collections.abc import Callable
 import numpy as np
 import tensorflow as tf
 
-from trainer.data.examples import Batch, Share, num_evaluation_steps
+from trainer.data.examples import Batch, InputShard, num_evaluation_steps
 from trainer.data.host_memory import empty, on_host
 from trainer.data.order import shuffled
 
@@ -43,31 +43,33 @@ class ArrayExamples:
 
     def training(
         self,
-        share: Share,
+        shard: InputShard,
         *,
         seed: int,
         first_step: int,
-        finish: Callable[[Batch], Batch],
+        map_fn: Callable[[Batch], Batch],
     ) -> tf.data.Dataset:
         """Endless batches, of which one gather makes several."""
         inputs, labels, ids = map(on_host, (self.inputs, self.labels, self.ids))
-        batch_size = share.per_replica_batch_size
+        batch_size = shard.per_replica_batch_size
         at_once = _batches_at_once(self.inputs[:1].nbytes * batch_size)
 
         def batches_of(first: tf.Tensor) -> Batch:
-            step, slots = steps_and_slots(
-                first + tf.range(at_once, dtype=tf.int64), share
+            step, batch_positions = steps_and_positions(
+                first + tf.range(at_once, dtype=tf.int64), shard
             )
-            positions = step[:, tf.newaxis] * share.global_batch_size + slots
+            positions = step[:, tf.newaxis] * shard.global_batch_size + batch_positions
             epochs, rows = shuffled(
                 tf.reshape(positions, [-1]), num_examples=len(self), seed=seed
             )
-            examples = finish(
+            examples = map_fn(
                 {
                     "input": tf.gather(inputs, rows),
                     "label": tf.gather(labels, rows),
                     "id": tf.gather(ids, rows),
-                    "slot": tf.cast(tf.reshape(slots, [-1]), tf.int32),
+                    "batch_position": tf.cast(
+                        tf.reshape(batch_positions, [-1]), tf.int32
+                    ),
                     "epoch": epochs,
                 }
             )
@@ -77,37 +79,39 @@ class ArrayExamples:
             }
 
         firsts = tf.data.Dataset.counter(
-            first_step * share.local_replicas, at_once, dtype=tf.int64
+            first_step * shard.local_replicas, at_once, dtype=tf.int64
         )
         return _mapped(firsts, batches_of).unbatch()
 
-    def evaluation(self, share: Share) -> tf.data.Dataset:
+    def evaluation(self, shard: InputShard) -> tf.data.Dataset:
         """Batches in order; the last step is filled up with copies of row 0."""
         inputs = on_host(self.inputs)
 
         def batch_of(element: tf.Tensor) -> Batch:
-            step, slots = steps_and_slots(element, share)
-            rows = step * share.global_batch_size + slots
+            step, batch_positions = steps_and_positions(element, shard)
+            rows = step * shard.global_batch_size + batch_positions
             inside = rows < len(self)
             return {
                 "input": tf.gather(inputs, tf.where(inside, rows, 0)),
                 "weight": tf.cast(inside, tf.float32),
             }
 
-        num_elements = num_evaluation_steps(len(self), share) * share.local_replicas
+        num_elements = num_evaluation_steps(len(self), shard) * shard.local_replicas
         return _mapped(tf.data.Dataset.range(num_elements), batch_of)
 
 
-def steps_and_slots(elements: tf.Tensor, share: Share) -> tuple[tf.Tensor, tf.Tensor]:
+def steps_and_positions(
+    elements: tf.Tensor, shard: InputShard
+) -> tuple[tf.Tensor, tf.Tensor]:
     """The steps of a pipeline's elements, and their places in the global batch.
 
     int64 [...] -> int64 [...], int64 [..., B].
     """
-    replicas = share.first_replica + elements % share.local_replicas
-    within = tf.range(share.per_replica_batch_size, dtype=tf.int64)
+    replicas = shard.first_replica + elements % shard.local_replicas
+    within = tf.range(shard.per_replica_batch_size, dtype=tf.int64)
     return (
-        elements // share.local_replicas,
-        replicas[..., tf.newaxis] * share.per_replica_batch_size + within,
+        elements // shard.local_replicas,
+        replicas[..., tf.newaxis] * shard.per_replica_batch_size + within,
     )
 
 

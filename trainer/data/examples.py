@@ -33,7 +33,7 @@ def is_passing(error: Exception) -> bool:
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Share:
+class InputShard:
     """The part of each global batch that one input pipeline makes.
 
     It feeds its own replicas in turn: consecutive elements of the pipeline are the
@@ -76,20 +76,20 @@ class Examples(Protocol):
 
     def training(
         self,
-        share: Share,
+        shard: InputShard,
         *,
         seed: int,
         first_step: int,
-        finish: Callable[[Batch], Batch],
+        map_fn: Callable[[Batch], Batch],
     ) -> tf.data.Dataset:
-        """Endless elements of `share` from `first_step` on, each epoch in a new order.
+        """Endless elements of `shard` from `first_step` on, each epoch in a new order.
 
-        `finish` makes them of {"input": [B, ...], "label": int32 [B], "id": int64 [B],
-        "slot": int32 [B], "epoch": int64 [B]}, where slot is the position in the
-        global batch.
+        `map_fn` makes them of {"input": [B, ...], "label": int32 [B], "id": int64 [B],
+        "batch_position": int32 [B], "epoch": int64 [B]}, where batch_position is that
+        in the global batch.
         """
 
-    def evaluation(self, share: Share) -> tf.data.Dataset:
+    def evaluation(self, shard: InputShard) -> tf.data.Dataset:
         """Every example once, in order: {"input": [B, ...], "weight": float32 [B]}.
 
         The last step is filled up with inputs of weight 0, so that all shapes are
@@ -97,9 +97,9 @@ class Examples(Protocol):
         """
 
 
-def num_evaluation_steps(num_examples: int, share: Share) -> int:
+def num_evaluation_steps(num_examples: int, shard: InputShard) -> int:
     """Steps in which every example is seen once."""
-    return -(-num_examples // share.global_batch_size)
+    return -(-num_examples // shard.global_batch_size)
 
 
 def without_labels(examples: Examples, excluded: tuple[int, ...]) -> Examples:

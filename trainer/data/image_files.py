@@ -11,9 +11,9 @@ import numpy as np
 import tensorflow as tf
 
 from trainer.config import Colour
-from trainer.data.arrays import steps_and_slots
+from trainer.data.arrays import steps_and_positions
 from trainer.data.decode import fitted, reason
-from trainer.data.examples import Batch, DataError, Share, num_evaluation_steps
+from trainer.data.examples import Batch, DataError, InputShard, num_evaluation_steps
 from trainer.data.host_memory import empty, on_host
 from trainer.data.order import shuffled
 
@@ -76,19 +76,19 @@ class FileExamples:
 
     def training(
         self,
-        share: Share,
+        shard: InputShard,
         *,
         seed: int,
         first_step: int,
-        finish: Callable[[Batch], Batch],
+        map_fn: Callable[[Batch], Batch],
     ) -> tf.data.Dataset:
         """Endless batches; the files of several are decoded at a time."""
         labels, ids = on_host(self.labels), on_host(self.ids)
 
         def rows_of(element: tf.Tensor) -> Batch:
-            step, slots = steps_and_slots(element, share)
+            step, batch_positions = steps_and_positions(element, shard)
             epochs, rows = shuffled(
-                step * share.global_batch_size + slots,
+                step * shard.global_batch_size + batch_positions,
                 num_examples=len(self),
                 seed=seed,
             )
@@ -96,32 +96,32 @@ class FileExamples:
                 "input": rows,
                 "label": tf.gather(labels, rows),
                 "id": tf.gather(ids, rows),
-                "slot": tf.cast(slots, tf.int32),
+                "batch_position": tf.cast(batch_positions, tf.int32),
                 "epoch": epochs,
             }
 
         elements = tf.data.Dataset.counter(
-            first_step * share.local_replicas, dtype=tf.int64
+            first_step * shard.local_replicas, dtype=tf.int64
         )
-        batches = self._decoded(elements.map(rows_of), share)
-        return batches.map(finish, num_parallel_calls=_DECODERS, deterministic=True)
+        batches = self._decoded(elements.map(rows_of), shard)
+        return batches.map(map_fn, num_parallel_calls=_DECODERS, deterministic=True)
 
-    def evaluation(self, share: Share) -> tf.data.Dataset:
+    def evaluation(self, shard: InputShard) -> tf.data.Dataset:
         """Batches in order; the last step is filled up with copies of row 0."""
 
         def rows_of(element: tf.Tensor) -> Batch:
-            step, slots = steps_and_slots(element, share)
-            rows = step * share.global_batch_size + slots
+            step, batch_positions = steps_and_positions(element, shard)
+            rows = step * shard.global_batch_size + batch_positions
             inside = rows < len(self)
             return {
                 "input": tf.where(inside, rows, 0),
                 "weight": tf.cast(inside, tf.float32),
             }
 
-        num_elements = num_evaluation_steps(len(self), share) * share.local_replicas
-        return self._decoded(tf.data.Dataset.range(num_elements).map(rows_of), share)
+        num_elements = num_evaluation_steps(len(self), shard) * shard.local_replicas
+        return self._decoded(tf.data.Dataset.range(num_elements).map(rows_of), shard)
 
-    def _decoded(self, batches: tf.data.Dataset, share: Share) -> tf.data.Dataset:
+    def _decoded(self, batches: tf.data.Dataset, shard: InputShard) -> tf.data.Dataset:
         """Batches with images in the place of rows."""
         paths, has_alpha = on_host(self.paths), on_host(self.has_alpha)
 
@@ -135,7 +135,7 @@ class FileExamples:
         examples = batches.unbatch().map(
             decode, num_parallel_calls=_DECODERS, deterministic=True
         )
-        return examples.batch(share.per_replica_batch_size, drop_remainder=True)
+        return examples.batch(shard.per_replica_batch_size, drop_remainder=True)
 
     def _image(self, path: tf.Tensor, has_alpha: tf.Tensor) -> tf.Tensor:
         shape = (self.image_size, self.image_size, self.channels)

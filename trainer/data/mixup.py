@@ -19,15 +19,20 @@ _LEVELS = 2**16
 
 
 def mixed(
-    inputs: tf.Tensor, slots: tf.Tensor, step: tf.Tensor, *, share: float, seed: int
+    inputs: tf.Tensor,
+    batch_positions: tf.Tensor,
+    step: tf.Tensor,
+    *,
+    share: float,
+    seed: int,
 ) -> tf.Tensor:
     """Partners a, b become m a + (1 - m) b and m b + (1 - m) a: [B, ...] -> [B, ...].
 
-    `slots`, integers [B], are the positions in the global batch. That `share` of the
+    `batch_positions`, integers [B], are those in the global batch. That `share` of the
     pairs is mixed, each by its own m, uniform in [0, 1) and drawn anew in each step.
     Images, uint8, are rounded to whole numbers; the numbers of a table are not.
     """
-    draws = prng.uniforms(prng.key(seed, _USE, step, slots // 2), 2)
+    draws = prng.uniforms(prng.key(seed, _USE, step, batch_positions // 2), 2)
     level = tf.floor(draws[:, 0] * _LEVELS) / _LEVELS
     own = tf.where(draws[:, 1] < share, level, 1.0)
     own = tf.reshape(own, [-1, *[1] * (inputs.shape.rank - 1)])

@@ -11,13 +11,13 @@ import tensorflow as tf
 
 from trainer import prng
 from trainer.data.augment import Augment
-from trainer.data.beside import Beside, Views
+from trainer.data.auxiliary import AuxiliaryFeatures, Views
 from trainer.data.decode import reason
 from trainer.data.examples import (
     Batch,
     DataError,
     Examples,
-    Share,
+    InputShard,
     num_evaluation_steps,
 )
 from trainer.data.records import RecordExamples
@@ -32,7 +32,7 @@ def training_batches(
     *,
     augment: Augment,
     views: Views,
-    beside: Beside | None,
+    auxiliary: AuxiliaryFeatures | None,
     seed: int,
     per_replica_batch_size: int,
     first_step: int,
@@ -42,27 +42,27 @@ def training_batches(
     """The endless dataset of training batches from `first_step` on.
 
     More than one `together` are an element with one more dimension before all others.
-    Each batch is {"input": [B, ...], "label": int32 [B], "id": int64 [B], "slot":
-    int32 [B]}, where slot is the position in the global batch, and what is kept
-    `beside` the view. `augment` (trainer.data.augmentation) shows the example as
-    `views` say; `seed` is that of the order.
+    Each batch is {"input": [B, ...], "label": int32 [B], "id": int64 [B],
+    "batch_position": int32 [B]}, where batch_position is that in the global batch, and
+    the `auxiliary` features of the views. `augment` (trainer.data.augmentation) shows
+    the example as `views` say; `seed` is that of the order.
 
     Raises:
-      DataError: what is kept beside has to be streamed, and the examples are not.
+      DataError: auxiliary features have to be streamed, and the examples are not.
     """
-    if beside and not beside.is_in_memory:
-        examples = _streamed_with(examples, beside, views)
+    if auxiliary and not auxiliary.is_in_memory:
+        examples = _streamed_with(examples, auxiliary, views)
 
-    def finish(batch: Batch) -> Batch:
+    def map_fn(batch: Batch) -> Batch:
         shown = views.of(batch.pop("epoch"))
         keys = prng.key(views.seed, shown, batch["id"])
-        if beside and beside.is_in_memory:
-            batch |= beside.gathered(batch["id"], shown)
+        if auxiliary and auxiliary.is_in_memory:
+            batch |= auxiliary.gathered(batch["id"], shown)
         return batch | {"input": augment(batch["input"], keys)}
 
-    def elements(share: Share) -> tf.data.Dataset:
+    def elements(shard: InputShard) -> tf.data.Dataset:
         shown = examples.training(
-            share, seed=seed, first_step=first_step, finish=finish
+            shard, seed=seed, first_step=first_step, map_fn=map_fn
         )
         return _joined(shown, together) if together > 1 else shown
 
@@ -73,14 +73,16 @@ def _joined(batches: tf.data.Dataset, count: int) -> tf.data.Dataset:
     return batches.batch(count, drop_remainder=True).prefetch(_ELEMENTS_AHEAD)
 
 
-def _streamed_with(examples: Examples, beside: Beside, views: Views) -> Examples:
+def _streamed_with(
+    examples: Examples, auxiliary: AuxiliaryFeatures, views: Views
+) -> Examples:
     if not isinstance(examples, RecordExamples):
         raise DataError(
             "cached soft targets must fit in data.memory_budget_bytes where the images "
             "are not streamed from record files, got more; raise the budget, lower "
             "distill.views, or set distill.top_k or distill.soft_targets_dtype"
         )
-    return dataclasses.replace(examples, beside=beside, views=views)
+    return dataclasses.replace(examples, auxiliary=auxiliary, views=views)
 
 
 def evaluation_batches(
@@ -94,23 +96,23 @@ def evaluation_batches(
     # Endless, because a worker may run out of a finite set before others do, and
     # TensorFlow would then bring it batches without examples, in shapes not known.
     batches = _distributed(
-        lambda share: examples.evaluation(share).repeat().prefetch(_ELEMENTS_AHEAD),
+        lambda shard: examples.evaluation(shard).repeat().prefetch(_ELEMENTS_AHEAD),
         per_replica_batch_size,
         strategy,
     )
-    whole = share_of(tf.distribute.InputContext(), per_replica_batch_size, strategy)
+    whole = shard_of(tf.distribute.InputContext(), per_replica_batch_size, strategy)
     return batches, num_evaluation_steps(len(examples), whole)
 
 
-def share_of(
+def shard_of(
     context: tf.distribute.InputContext,
     per_replica_batch_size: int,
     strategy: tf.distribute.Strategy,
-) -> Share:
-    """The share of the input pipeline that `context` describes."""
+) -> InputShard:
+    """The shard of the input pipeline that `context` describes."""
     num_replicas = strategy.num_replicas_in_sync
     local = num_replicas // context.num_input_pipelines
-    return Share(
+    return InputShard(
         per_replica_batch_size=per_replica_batch_size,
         num_replicas=num_replicas,
         first_replica=context.input_pipeline_id * local,
@@ -141,13 +143,13 @@ def reading() -> Iterator[None]:
 
 
 def _distributed(
-    elements: Callable[[Share], tf.data.Dataset],
+    elements: Callable[[InputShard], tf.data.Dataset],
     per_replica_batch_size: int,
     strategy: tf.distribute.Strategy,
 ) -> Batches:
     def of_pipeline(context: tf.distribute.InputContext) -> tf.data.Dataset:
-        share = share_of(context, per_replica_batch_size, strategy)
-        return elements(share).with_options(pipeline_options())
+        shard = shard_of(context, per_replica_batch_size, strategy)
+        return elements(shard).with_options(pipeline_options())
 
     if _is_one_cpu(strategy):
         # Where batches are made is where they are wanted; a distributed iterator would

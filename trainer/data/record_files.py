@@ -18,7 +18,7 @@ _READ_BUFFER_BYTES = 2**20  # of a file
 _READ_BATCH = 1024  # labels handed over at a time
 
 
-# From consecutive ids, the first and one past the last, to what is kept beside them.
+# From consecutive ids, the first and one past the last, to their auxiliary features.
 OfIds = Callable[[tf.Tensor, tf.Tensor], tf.data.Dataset]
 
 
@@ -88,11 +88,11 @@ class Reader:
         order: tf.Tensor | None = None,
         *,
         num_skipped: tf.Tensor | int = 0,
-        beside: OfIds | None = None,
+        auxiliary: OfIds | None = None,
     ) -> tf.data.Dataset:
         """Elements (row, record) of the stretches in `order`: a permutation, [S].
 
-        The first `num_skipped` elements are left out, and hardly read. With `beside`
+        The first `num_skipped` elements are left out, and hardly read. With `auxiliary`
         each element has a third part, from the files that it reads.
         """
         if order is None:
@@ -104,7 +104,7 @@ class Reader:
         left = begins < ends
         stretches = (order[left], begins[left], ends[left])
         return tf.data.Dataset.from_tensor_slices(stretches).flat_map(
-            functools.partial(self._stretch, beside=beside)
+            functools.partial(self._stretch, auxiliary=auxiliary)
         )
 
     def _stretch(
@@ -113,7 +113,7 @@ class Reader:
         begin: tf.Tensor,
         end: tf.Tensor,
         *,
-        beside: OfIds | None,
+        auxiliary: OfIds | None,
     ) -> tf.data.Dataset:
         """The elements of self._rows[begin:end], which are of one stretch."""
         first, last = self._rows[begin], self._rows[end - 1] + 1
@@ -127,9 +127,9 @@ class Reader:
             .apply(tf.data.experimental.assert_cardinality(last - first))
         )
         columns = [tf.data.Dataset.range(first, last), exact]
-        if beside:
+        if auxiliary:
             # Within a stretch ids follow one another.
-            columns.append(beside(self._ids[first], self._ids[last - 1] + 1))
+            columns.append(auxiliary(self._ids[first], self._ids[last - 1] + 1))
         numbered = tf.data.Dataset.zip(*columns)
         # Without a call for each record where none is left out: it takes longer than
         # the reading of a small image.

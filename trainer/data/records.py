@@ -18,8 +18,8 @@ import numpy as np
 import tensorflow as tf
 
 from trainer import prng
-from trainer.data.beside import Beside, Views
-from trainer.data.examples import Batch, Share, num_evaluation_steps
+from trainer.data.auxiliary import AuxiliaryFeatures, Views
+from trainer.data.examples import Batch, InputShard, num_evaluation_steps
 from trainer.data.host_memory import on_host
 from trainer.data.order import permuted
 from trainer.data.record_files import OfIds, Reader, RecordFiles
@@ -38,7 +38,7 @@ class RecordExamples:
     files: RecordFiles
     rows: np.ndarray  # int64 [M], ascending: which records of the split
     window: int  # records shuffled together
-    beside: Beside | None = None  # streamed with the records
+    auxiliary: AuxiliaryFeatures | None = None  # streamed with the records
     views: Views | None = None  # which of them an epoch takes from there
 
     def __len__(self) -> int:
@@ -84,37 +84,37 @@ class RecordExamples:
 
     def training(
         self,
-        share: Share,
+        shard: InputShard,
         *,
         seed: int,
         first_step: int,
-        finish: Callable[[Batch], Batch],
+        map_fn: Callable[[Batch], Batch],
     ) -> tf.data.Dataset:
         """Endless batches; windows before the one of `first_step` are not read.
 
         Of the file in which that window starts, the headers of the records before it
         are read too, and the file system skips the rest.
         """
-        first = first_step * share.global_batch_size
+        first = first_step * shard.global_batch_size
         reader = Reader(self.files, self.rows)
         windows = tf.data.Dataset.counter(first // len(self), dtype=tf.int64).flat_map(
-            lambda epoch: self._windows(reader, share, epoch, seed=seed, first=first)
+            lambda epoch: self._windows(reader, shard, epoch, seed=seed, first=first)
         )
         examples = _parallel(
             windows.prefetch(1).unbatch(),
-            functools.partial(self._decoded, share, on_host(self.files.ids)),
+            functools.partial(self._decoded, shard, on_host(self.files.ids)),
         )
-        batches = examples.batch(share.per_replica_batch_size, drop_remainder=True)
+        batches = examples.batch(shard.per_replica_batch_size, drop_remainder=True)
         return batches.map(
-            lambda batch: finish(self._with_beside(batch)),
+            lambda batch: map_fn(self._with_auxiliary(batch)),
             num_parallel_calls=_BATCHES_IN_THE_MAKING,
             deterministic=True,
         )
 
-    def evaluation(self, share: Share) -> tf.data.Dataset:
+    def evaluation(self, shard: InputShard) -> tf.data.Dataset:
         """Batches in order; the last step is filled up with copies of row 0."""
         reader = Reader(self.files, self.rows)
-        num_shown = num_evaluation_steps(len(self), share) * share.global_batch_size
+        num_shown = num_evaluation_steps(len(self), shard) * shard.global_batch_size
         copies = (
             reader.in_order()
             .take(1)
@@ -130,31 +130,33 @@ class RecordExamples:
             return {"input": self._input(*raw), "weight": weight}
 
         # Own examples stand side by side in each global batch.
-        begin = share.first_replica * share.per_replica_batch_size
-        end = begin + share.local_replicas * share.per_replica_batch_size
-        own = shown.batch(share.global_batch_size).map(
+        begin = shard.first_replica * shard.per_replica_batch_size
+        end = begin + shard.local_replicas * shard.per_replica_batch_size
+        own = shown.batch(shard.global_batch_size).map(
             lambda places, raw: (places[begin:end], tuple(r[begin:end] for r in raw))
         )
         return _parallel(own.unbatch(), decoded).batch(
-            share.per_replica_batch_size, drop_remainder=True
+            shard.per_replica_batch_size, drop_remainder=True
         )
 
-    def _decoded(self, share: Share, ids: tf.Tensor, raw: Batch) -> Batch:
+    def _decoded(self, shard: InputShard, ids: tf.Tensor, raw: Batch) -> Batch:
         example = self.files.format.decode(raw.pop("record"))
         row, position = raw.pop("row"), raw.pop("position")
         return raw | {
             "input": example["input"],
             "label": tf.cast(example["label"], tf.int32),
             "id": tf.gather(ids, row),
-            "slot": tf.cast(position % share.global_batch_size, tf.int32),
+            "batch_position": tf.cast(position % shard.global_batch_size, tf.int32),
             "epoch": position // len(self),
         }
 
-    def _with_beside(self, batch: Batch) -> Batch:
-        if not (self.beside and self.views):
+    def _with_auxiliary(self, batch: Batch) -> Batch:
+        if not (self.auxiliary and self.views):
             return batch
         views = self.views.of(batch["epoch"])
-        return batch | self.beside.decoded(batch.pop("beside"), batch["id"], views)
+        return batch | self.auxiliary.decoded(
+            batch.pop("auxiliary"), batch["id"], views
+        )
 
     def _input(self, row: tf.Tensor, record: tf.Tensor) -> tf.Tensor:
         del row
@@ -163,7 +165,7 @@ class RecordExamples:
     def _windows(
         self,
         reader: Reader,
-        share: Share,
+        shard: InputShard,
         epoch: tf.Tensor,
         *,
         seed: int,
@@ -178,39 +180,41 @@ class RecordExamples:
             rows, *records = raw
             places = tf.range(tf.size(rows, tf.int64))
             positions = epoch * len(self) + window * self.window + places
-            mine = _is_of(share, positions) & (positions >= first)
+            mine = _is_of(shard, positions) & (positions >= first)
             key = prng.key(seed, epoch, window)
             shuffled = _permutation(places, key)[mine]
             return {
                 "row": tf.gather(rows, shuffled),
                 "position": positions[mine],
-                # One kind, or two with what is kept beside.
+                # One kind, or two with what is kept auxiliary.
                 **{
                     name: tf.gather(kind, shuffled)
-                    for name, kind in zip(("record", "beside"), records, strict=False)
+                    for name, kind in zip(
+                        ("record", "auxiliary"), records, strict=False
+                    )
                 },
             }
 
         records = reader.in_order(
             _permutation(tf.range(reader.num_stretches), prng.key(seed, epoch)),
             num_skipped=first_window * self.window,
-            beside=self._beside_of(epoch),
+            auxiliary=self._auxiliary_of(epoch),
         )
         numbers = tf.data.Dataset.counter(first_window, dtype=tf.int64)
         return tf.data.Dataset.zip(numbers, records.batch(self.window)).map(own)
 
-    def _beside_of(self, epoch: tf.Tensor) -> OfIds | None:
-        """From consecutive ids, first and one past the last, to what is beside them."""
-        if not (self.beside and self.views):
+    def _auxiliary_of(self, epoch: tf.Tensor) -> OfIds | None:
+        """A function from consecutive ids, first and one past the last, to features."""
+        if not (self.auxiliary and self.views):
             return None
-        return functools.partial(self.beside.streamed, self.views.of(epoch))
+        return functools.partial(self.auxiliary.streamed, self.views.of(epoch))
 
 
-def _is_of(share: Share, positions: tf.Tensor) -> tf.Tensor:
+def _is_of(shard: InputShard, positions: tf.Tensor) -> tf.Tensor:
     """Whether a pipeline makes the examples at `positions` of the endless sequence."""
-    slots = positions % share.global_batch_size
-    replicas = slots // share.per_replica_batch_size - share.first_replica
-    return (replicas >= 0) & (replicas < share.local_replicas)
+    batch_positions = positions % shard.global_batch_size
+    replicas = batch_positions // shard.per_replica_batch_size - shard.first_replica
+    return (replicas >= 0) & (replicas < shard.local_replicas)
 
 
 def _permutation(indices: tf.Tensor, key: tf.Tensor) -> tf.Tensor:

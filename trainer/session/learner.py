@@ -38,7 +38,7 @@ class Training:
     examples: data.Examples
     validate: Callable[[np.ndarray], dict[str, float]]  # of validation logits [M, C]
     views: data.Views  # of the examples, where they are augmented
-    beside: data.Beside | None = None  # what batches bring with the examples
+    beside: data.AuxiliaryFeatures | None = None  # what batches bring with the examples
     follow: Follow = lambda step, metrics: None
 
     @property
@@ -143,7 +143,7 @@ def batches(
         training.examples,
         augment=augmentation(session, training.section, setting=training.setting),
         views=training.views,
-        beside=training.beside,
+        auxiliary=training.beside,
         seed=training.seed,
         per_replica_batch_size=distribution.per_replica_batch_size(
             training.section,

@@ -13,7 +13,7 @@ from trainer.soft_targets.record_format import AnswerFormat
 class BlankTargets:
     """Dummy teachers that answer 0 for each class, in the place of a cache.
 
-    In the shapes and types of a cache, and on its ways; see trainer.data.beside.Beside.
+    In the shapes and types of a cache, and read in the same ways.
     """
 
     def __init__(self, formats: Sequence[AnswerFormat], *, is_in_memory: bool) -> None:

@@ -13,7 +13,7 @@ from trainer.soft_targets.record_format import AnswerFormat
 
 
 class CachedTargets:
-    """The teachers' answers from disk, which batches bring: a `data.Beside`.
+    """The teachers' answers from disk, which batches bring: as auxiliary features.
 
     `teachers` has the caches of each teacher: that of the labelled examples, and that
     of the unlabelled ones where there are any.

@@ -77,7 +77,7 @@ def distillation(
     signals: Sequence[core.TeacherSignal],
     seed: int,
     *,
-    beside: data.Beside | None = None,
+    beside: data.AuxiliaryFeatures | None = None,
 ) -> Training:
     """The student `model` learns from the teachers' `signals` and from the labels.
 

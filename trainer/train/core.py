@@ -92,7 +92,9 @@ def supervised(model: keras.Model, *, label_smoothing: float, seed: int) -> Core
 
 def _mixed(batch: Batch, step: tf.Tensor, *, share: float, seed: int) -> Batch:
     """Mixes inputs in pairs, for teacher and student; mixed images have no label."""
-    inputs = mixed(batch["input"], batch["slot"], step, share=share, seed=seed)
+    inputs = mixed(
+        batch["input"], batch["batch_position"], step, share=share, seed=seed
+    )
     return batch | {"input": inputs, "label": tf.fill(tf.shape(batch["label"]), -1)}
 
 
@@ -114,7 +116,7 @@ def _hard_loss(
 def _training_logits(
     model: keras.Model, batch: Batch, step: tf.Tensor, seed: int
 ) -> tf.Tensor:
-    with models.dropout_keys(prng.key(seed, step, batch["slot"])):
+    with models.dropout_keys(prng.key(seed, step, batch["batch_position"])):
         return tf.cast(model(batch["input"], training=True), tf.float32)
 
 

@@ -100,7 +100,7 @@ def trained_on(
     first_step: int = 0,
 ) -> list[Batch]:
     pipelines = [
-        examples.training(share, seed=SEED, first_step=first_step, finish=finish)
+        examples.training(share, seed=SEED, first_step=first_step, map_fn=finish)
         for share in shares(num_pipelines, replicas_each)
     ]
     return global_batches(pipelines, replicas_each, num_steps)
@@ -190,7 +190,7 @@ def test_all_shapes_are_static_under_a_strategy(in_files, num_replicas):
             "shift", ShiftOptions(), input_shape=(SIZE, SIZE, 3), setting="data"
         ),
         views=data.Views(seed=SEED, count=None),
-        beside=None,
+        auxiliary=None,
         seed=SEED,
         per_replica_batch_size=BATCH // num_replicas,
         first_step=0,
@@ -201,7 +201,7 @@ def test_all_shapes_are_static_under_a_strategy(in_files, num_replicas):
         (BATCH // num_replicas, SIZE, SIZE, 3)
     }
     for batch in itertools.islice(batches, 2):
-        assert batch.keys() == {"input", "label", "id", "slot"}
+        assert batch.keys() == {"input", "label", "id", "batch_position"}
 
 
 def test_read_gives_images_in_the_order_that_was_asked_for(in_files, in_memory):

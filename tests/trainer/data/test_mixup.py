@@ -173,7 +173,7 @@ def test_teacher_and_student_see_the_same_pixels():
         "input": tf.constant(examples(BATCH).inputs),
         "label": tf.constant(examples(BATCH).labels),
         "id": tf.range(BATCH, dtype=tf.int64),
-        "slot": tf.range(BATCH),
+        "batch_position": tf.range(BATCH),
     }
     computed.run(batch, tf.constant(STEP, tf.int64), tf.constant(1.0))
     np.testing.assert_array_equal(shown[0]["input"], seen.inputs)

@@ -66,7 +66,7 @@ def training(
         examples_of(num_examples),
         augment=augment,
         views=data.Views(seed=seed, count=None),
-        beside=None,
+        auxiliary=None,
         seed=seed,
         per_replica_batch_size=batch_size // num_replicas,
         first_step=first_step,
@@ -173,7 +173,7 @@ def test_each_image_and_label_is_that_of_its_id():
 @pytest.mark.parametrize("num_replicas", [1, 2])
 def test_slots_are_places_in_the_global_batch(num_replicas):
     for batch in trained_on(3, num_replicas=num_replicas):
-        assert batch["slot"].tolist() == list(range(BATCH))
+        assert batch["batch_position"].tolist() == list(range(BATCH))
 
 
 @AUGMENTATIONS
@@ -209,7 +209,7 @@ SHARE = {
     "input": ((6, 5, 2), tf.uint8),
     "label": ((), tf.int32),
     "id": ((), tf.int64),
-    "slot": ((), tf.int32),
+    "batch_position": ((), tf.int32),
 }
 
 
@@ -266,7 +266,7 @@ def test_views_belong_to_ids_rather_than_to_places_in_the_set():
             examples,
             augment=SHIFTED,
             views=data.Views(seed=SEED, count=None),
-            beside=None,
+            auxiliary=None,
             seed=SEED,
             per_replica_batch_size=len(examples),
             first_step=0,

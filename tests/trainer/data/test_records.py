@@ -124,7 +124,7 @@ def trained_on(
             share(pipeline, num_pipelines, local_replicas=local_replicas),
             seed=seed,
             first_step=first_step,
-            finish=dict,
+            map_fn=dict,
         )
         num_elements = num_steps * local_replicas
         elements.append(list(dataset.take(num_elements).as_numpy_iterator()))
@@ -179,14 +179,14 @@ def test_each_epoch_shows_every_example_once_as_it_is(folder, window):
     for step, batch in enumerate(batches):
         np.testing.assert_array_equal(batch["input"], expected.read(batch["id"]))
         np.testing.assert_array_equal(batch["label"], expected.labels[batch["id"]])
-        assert batch["slot"].tolist() == list(range(BATCH))
+        assert batch["batch_position"].tolist() == list(range(BATCH))
         positions = np.arange(step * BATCH, (step + 1) * BATCH)
         assert batch["epoch"].tolist() == (positions // NUM_EXAMPLES).tolist()
 
 
 def test_elements_are_those_of_the_set_in_memory(folder):
     streamed, kept = (
-        examples.training(share(), seed=SEED, first_step=0, finish=dict).element_spec
+        examples.training(share(), seed=SEED, first_step=0, map_fn=dict).element_spec
         for examples in (read(folder), in_memory(folder))
     )
     assert streamed == kept
@@ -399,7 +399,7 @@ def test_two_replicas_of_a_strategy_share_the_batches_of_one(folder):
             examples,
             augment=lambda images, keys: images,
             views=data.Views(seed=SEED, count=None),
-            beside=None,
+            auxiliary=None,
             seed=SEED,
             per_replica_batch_size=BATCH // num_replicas,
             first_step=3,

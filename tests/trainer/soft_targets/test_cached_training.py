@@ -236,20 +236,20 @@ def test_pipelines_of_two_workers_bring_the_answers_of_one(world, shifted, tmp_p
     training = taught(opened)
     first = batches(opened, training, 2, first_step=99)
     examples = dataclasses.replace(
-        training.examples, beside=training.beside, views=training.views
+        training.examples, auxiliary=training.beside, views=training.views
     )
     halves = []
     for pipeline in (0, 1):
-        share = data.Share(
+        share = data.InputShard(
             per_replica_batch_size=10,
             num_replicas=2,
             first_replica=pipeline,
             local_replicas=1,
         )
-        elements = examples.training(share, seed=0, first_step=99, finish=dict)
+        elements = examples.training(share, seed=0, first_step=99, map_fn=dict)
         elements = elements.take(2).with_options(data.pipeline_options())
         halves.append(list(elements.as_numpy_iterator()))
     for whole, *parts in zip(first, *halves, strict=True):
-        for name in ("id", "label", "slot", "teacher_0_logits"):
+        for name in ("id", "label", "batch_position", "teacher_0_logits"):
             joined = np.concatenate([part[name] for part in parts])
             np.testing.assert_array_equal(joined, whole[name])

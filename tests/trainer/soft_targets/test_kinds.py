@@ -124,7 +124,7 @@ def test_the_largest_logits_teach_what_numpy_says(
 
 def logits_of(training, batch) -> np.ndarray:
     """The student's, as its step 0 has them."""
-    key = prng.key(training.seed, tf.constant(0), batch["slot"])
+    key = prng.key(training.seed, tf.constant(0), batch["batch_position"])
     with models.dropout_keys(key):
         logits = training.model(batch["input"], training=True)
     return logits.numpy().astype(np.float64)

@@ -116,8 +116,8 @@ class Answers:
                         }
 
     @property
-    def _share(self) -> data.Share:
-        return data.Share(
+    def _share(self) -> data.InputShard:
+        return data.InputShard(
             per_replica_batch_size=self._batch_size,
             num_replicas=self._num_replicas,
             first_replica=0,

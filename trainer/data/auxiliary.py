@@ -23,7 +23,7 @@ class Views:
         return epochs if self.count is None else epochs % self.count
 
 
-class Beside(Protocol):
+class AuxiliaryFeatures(Protocol):
     """Tensors by example and view, such as the teacher's answers."""
 
     @property
