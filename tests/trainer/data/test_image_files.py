@@ -11,7 +11,7 @@ from tests.helpers import drawn_images
 from tests.helpers.devices import strategy_of
 from trainer import data, prng
 from trainer.config import DataConfig, ShiftOptions
-from trainer.data.examples import Share
+from trainer.data.examples import InputShard
 
 NUM_TRAIN = 29  # of 37: batches straddle the ends of epochs
 BATCH = 8
@@ -52,10 +52,10 @@ def in_memory(folder) -> data.Examples:
     return examples_of(folder, budget=2**30)
 
 
-def shares(num_pipelines: int, replicas_each: int) -> list[Share]:
+def shares(num_pipelines: int, replicas_each: int) -> list[InputShard]:
     num_replicas = num_pipelines * replicas_each
     return [
-        Share(
+        InputShard(
             per_replica_batch_size=BATCH // num_replicas,
             num_replicas=num_replicas,
             first_replica=i * replicas_each,

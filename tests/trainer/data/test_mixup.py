@@ -91,7 +91,7 @@ def test_coefficients_are_uniform():
 
 
 @pytest.mark.parametrize("share", [0.25, 0.9])
-def test_that_share_of_the_pairs_is_mixed(share):
+def test_that_shard_of_the_pairs_is_mixed(share):
     kept = coefficients(20_000, share=share)[::2] == 1
     # Five standard deviations of 10,000 independent pairs.
     assert (1 - kept.mean()) == pytest.approx(

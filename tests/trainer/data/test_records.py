@@ -15,7 +15,7 @@ from tests.helpers.devices import strategy_of
 from tests.trainer.data.test_source import open_source
 from trainer import data
 from trainer.config import DataConfig, load
-from trainer.data.examples import Share
+from trainer.data.examples import InputShard
 
 NUM_EXAMPLES = 61  # a prime: windows and batches straddle files and epochs
 NUM_FILES = 5
@@ -99,7 +99,7 @@ def in_memory(folder: pathlib.Path, split: str = "train") -> data.Examples:
 def share(pipeline: int = 0, num_pipelines: int = 1, *, local_replicas: int = 1):
     """Of one global batch of 8."""
     num_replicas = num_pipelines * local_replicas
-    return Share(
+    return InputShard(
         per_replica_batch_size=BATCH // num_replicas,
         num_replicas=num_replicas,
         first_replica=pipeline * local_replicas,

@@ -24,7 +24,7 @@ from trainer.config import (
     resolved,
 )
 from trainer.data import DataError
-from trainer.data.examples import Share
+from trainer.data.examples import InputShard
 from trainer.data.folder import FolderSource, open_folder
 from trainer.data.transparency import kept_background
 from trainer.session import suspicions
@@ -105,7 +105,7 @@ def test_a_folder_is_as_one_whose_images_pil_has_laid_on_the_background(
     assert f"3 images with transparent pixels, which lie on {name}" in own.description
     expected = inputs(other)
     np.testing.assert_array_equal(inputs(own), expected)
-    share = Share(
+    share = InputShard(
         per_replica_batch_size=4, num_replicas=1, first_replica=0, local_replicas=1
     )
     batches = own.read("train").evaluation(share).as_numpy_iterator()

@@ -50,7 +50,7 @@ def test_kept_units_are_scaled_by_one_over_the_share_kept(rate):
 
 
 @pytest.mark.parametrize("rate", [0.05, 0.2, 0.5, 0.75])
-def test_the_share_of_dropped_units_is_the_rate(rate):
+def test_the_shard_of_dropped_units_is_the_rate(rate):
     outputs = dropped(np.ones((500, 200), np.float32), keys_of(range(500)), rate=rate)
     # Five standard deviations of 100,000 independent units.
     spread = math.sqrt(rate * (1 - rate) / outputs.size)
