@@ -39,7 +39,7 @@ def meaning(code: int) -> str:
     return signal.Signals(number).name if number in set(signal.Signals) else ""
 
 
-def described(code: int, *, of_trainer: bool) -> str:
+def describe(code: int, *, of_trainer: bool) -> str:
     """The code, and in brackets what it says where that is known."""
     said = meaning(code) if of_trainer or code not in _OF_TRAINER else ""
     return f"{code} ({said})" if said else str(code)

@@ -37,7 +37,7 @@ def is_open() -> bool:
     return True
 
 
-def shortened(sentence: str) -> str:
+def shorten(sentence: str) -> str:
     """The sentence, or its beginning and its end where it is very long."""
     if len(sentence) <= _MOST_CHARACTERS:
         return sentence

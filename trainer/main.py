@@ -31,7 +31,7 @@ def main(argv: list[str]) -> int:
             reason, code = _reason(error)
             if code == BUG:
                 traceback.print_exc()
-            reason = console.shortened(reason)
+            reason = console.shorten(reason)
         except KeyboardInterrupt:
             reason = "interrupted; start the same command again to go on"
             code = INTERRUPTED

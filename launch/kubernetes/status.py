@@ -36,7 +36,7 @@ def describe(job: dict[str, Any], pods: list[dict[str, Any]]) -> str:
     phases = [str(at(pod, "status", "phase")) for pod in pods]
     counts = ", ".join(f"{phases.count(kind)} {kind}" for kind in sorted(set(phases)))
     lines = [
-        f"{at(job, 'metadata', 'name')}: {_explained(job, state)}",
+        f"{at(job, 'metadata', 'name')}: {_explain(job, state)}",
         f"  {len(pods)} of {sum(map(tfjob_rules.count_of, specs))} pods"
         + (f": {counts}" if counts else ""),
     ]
@@ -68,7 +68,7 @@ def _state(job: dict[str, Any]) -> str:
     return next((state for state in _STATES if state in _conditions(job)), "")
 
 
-def _explained(job: dict[str, Any], state: str) -> str:
+def _explain(job: dict[str, Any], state: str) -> str:
     if not state:
         return "not seen by the operator yet; is the Training Operator installed?"
     condition = _conditions(job)[state]

@@ -167,7 +167,7 @@ def _summarise(outcome: Outcome, job: _Job, screen: Screen) -> None:
     for line in cause.last_lines:
         screen.say(f"  | {line}")
     is_trainer = program.is_trainer(job.program)
-    said = exit_codes.described(cause.code, of_trainer=is_trainer)
+    said = exit_codes.describe(cause.code, of_trainer=is_trainer)
     screen.say(
         f"{cause.name} failed with exit code {said}; ended: {ends}{_hung(outcome)}"
     )

@@ -97,7 +97,7 @@ def errors(
     cached = losses.SoftTargets(logits=tf.constant(_rounded(teacher, dtype)))
     if k < NUM_CLASSES:
         classes = tf.math.top_k(teacher, k).indices
-        buckets = losses.bucketed(teacher, classes, temperature=temperature).numpy()
+        buckets = losses.to_buckets(teacher, classes, temperature=temperature).numpy()
         kept, tail = buckets[:, :-1], buckets[:, -1:]
         logits = np.hstack([_rounded(kept, dtype), tail])
         cached = losses.SoftTargets(logits=tf.constant(logits), classes=classes)

@@ -109,7 +109,7 @@ def _without_the_secret(port, stack):
     own = messages.Conversation(messages.WORKER, b"another secret")
     connection.sendall(own.greeting())
     own.greet(connection.recv(65536).split(b"\n")[0])
-    connection.sendall(own.sealed({"rank": 1, "host": "", "statement": {}}))
+    connection.sendall(own.seal({"rank": 1, "host": "", "statement": {}}))
 
 
 def _mirror(port, stack):
@@ -163,7 +163,7 @@ class Puppet:
         self.say({"rank": rank, "host": host, "statement": statement})
 
     def say(self, message: dict) -> None:
-        self.connection.sendall(self._own.sealed(message))
+        self.connection.sendall(self._own.seal(message))
 
     def hear(self) -> dict | None:
         """The next message; None where the other side has hung up."""
@@ -173,7 +173,7 @@ class Puppet:
                 return None
             for line in self._lines.feed(part):
                 if self._own.is_greeted:
-                    self._waiting.append(self._own.opened(line))
+                    self._waiting.append(self._own.open_message(line))
                 else:
                     self._own.greet(line)
         return self._waiting.pop(0)

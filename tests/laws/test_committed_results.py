@@ -24,7 +24,7 @@ def test_each_config_has_results():
 @pytest.mark.parametrize("folder", FOLDERS, ids=lambda path: path.name)
 def test_results_belong_to_the_config_beside_them(folder):
     made_with = committed_results.read(folder / "config.json")
-    now = config.resolved(committed_results.settings(folder))
+    now = config.resolve(committed_results.settings(folder))
     assert not config.differences(made_with, now)
     # Which may be changed later, with more results.
     for section in ("study", "crossval", "evaluate"):

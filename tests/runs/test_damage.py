@@ -122,7 +122,7 @@ TOLD = {
 def write_others(root: pathlib.Path) -> None:
     """What other commands leave, by what writes it for them."""
     for name, value in TOLD.items():
-        files.write_json(epath.Path(root / "told" / name), seal.sealed(value))
+        files.write_json(epath.Path(root / "told" / name), seal.add_checksum(value))
     for i in range(8):
         batch = batches.begin(epath.Path(root / "watch"), [f"{i}.png", f"{i}{i}.png"])
         batches.replace(

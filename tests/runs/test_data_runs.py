@@ -142,7 +142,7 @@ def folder_run(folder: pathlib.Path, *overrides: str) -> pathlib.Path:
 
 def results(workdir: pathlib.Path) -> dict[str, object]:
     """All results but for how fast they came."""
-    found = seal.parsed((workdir / "results.json").read_bytes())
+    found = seal.parse((workdir / "results.json").read_bytes())
     for model in found["models"].values():
         del model["train_examples_per_sec"]
     return found

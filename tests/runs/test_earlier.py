@@ -27,7 +27,7 @@ from trainer.config import (
     is_earlier_name,
     load,
     reader,
-    resolved,
+    resolve,
     run_name,
 )
 from trainer.config.schema import Config
@@ -197,7 +197,7 @@ def test_cells_of_an_earlier_study_are_known(file, grow):
                 epath.Path("study"),
             )
         )
-        assert differences(golden, resolved(shared)) == []
+        assert differences(golden, resolve(shared)) == []
         # The variant's folder has a hash for its name.
         golden_folder = golden["distill"]["soft_targets_dir"]
         assert shared.distill.soft_targets_dir == golden_folder
@@ -219,21 +219,21 @@ def test_the_manifest_of_an_earlier_cache_is_that_of_today(file, grow):
 
 def test_a_run_may_get_another_name_and_more_seeds_and_nothing_else(file, grow):
     kept = GOLDEN["run"]["config"]
-    assert differences(kept, resolved(grow(load(str(file))))) == []
-    assert differences(kept, resolved(grow(load(str(file), GROWN)))) == []
+    assert differences(kept, resolve(grow(load(str(file))))) == []
+    assert differences(kept, resolve(grow(load(str(file), GROWN)))) == []
     reused = ["evaluate.inference_times=true", "registry.name='x'"]
-    assert differences(kept, resolved(grow(load(str(file), reused)))) == []
+    assert differences(kept, resolve(grow(load(str(file), reused)))) == []
     kept = copy.deepcopy(kept) | {"seeds": [0, 5]}
     for seeds in ([5, 0], [0], [5], [0, 6, 5]):
-        found = resolved(grow(load(str(file), [f"seeds={seeds}"])))
+        found = resolve(grow(load(str(file), [f"seeds={seeds}"])))
         assert differences(kept, found) == [f"seeds: [0, 5] -> {seeds}"]
-    appended = resolved(grow(load(str(file), ["seeds=[0, 5, 1]"])))
+    appended = resolve(grow(load(str(file), ["seeds=[0, 5, 1]"])))
     assert differences(kept, appended) == []
 
 
 def test_a_later_setting_with_another_value_makes_another_run(file, monkeypatch):
     monkeypatch.setattr(earlier, "LATER", {"data.transfer_split": "", "distill.x": 3})
-    now = resolved(load(str(file)))
+    now = resolve(load(str(file)))
     now["distill"]["x"] = 4
     assert differences(GOLDEN["run"]["config"], now) == ["distill.x: 3 -> 4"]
     assert differences(now, GOLDEN["run"]["config"]) == ["distill.x: 4 -> 3"]

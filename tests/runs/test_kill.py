@@ -93,7 +93,7 @@ def test_killed_in_each_training_it_ends_bit_for_bit_the_same(uninterrupted, tmp
         assert lines == without_rates(expected / name / "metrics.jsonl")
         assert [line["step"] for line in lines] == list(range(5, 901, 5))
     ours, theirs = (
-        seal.parsed((folder / "results.json").read_bytes())
+        seal.parse((folder / "results.json").read_bytes())
         for folder in (workdir, expected)
     )
     for results in (ours, theirs):

@@ -83,7 +83,7 @@ def finished(tmp_path_factory) -> tuple[pathlib.Path, pathlib.Path, str]:
 
 def results(workdir: pathlib.Path) -> dict:
     """All results but for how fast they came."""
-    found = seal.parsed((workdir / "results.json").read_bytes())
+    found = seal.parse((workdir / "results.json").read_bytes())
     for entry in found["models"].values():
         del entry["train_examples_per_sec"]
     return found

@@ -108,7 +108,7 @@ def rows(folder: pathlib.Path) -> Iterator[str]:
     study = read(folder / STUDY)
     cells, names = study["cells"], study_table.labels(study)
     if len(cells) > MAX_CELLS:
-        own = config.flatten(config.resolved(settings(folder)))
+        own = config.flatten(config.resolve(settings(folder)))
         cells = [cell for cell in cells if cell["settings"].items() <= own.items()]
     for cell in cells:
         told = [

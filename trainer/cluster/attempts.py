@@ -61,7 +61,9 @@ def _begin(path: epath.Path, soft_targets: epath.Path, max_restarts: int) -> Non
             f"{max_restarts} restarts of runtime.max_restarts; find the reason in "
             "their logs, or let more steps be kept by a lower runtime.save_every_steps"
         )
-    files.write_json(path / _FILE, seal.sealed({"in_vain": in_vain, "kept": kept}))
+    files.write_json(
+        path / _FILE, seal.add_checksum({"in_vain": in_vain, "kept": kept})
+    )
 
 
 def _forget(path: epath.Path) -> None:
@@ -74,7 +76,7 @@ def _forget(path: epath.Path) -> None:
 def _read(path: epath.Path) -> tuple[int, list[str] | None]:
     """Reads the number of starts in vain, and the files there at the last one."""
     try:
-        found = seal.parsed((path / _FILE).read_bytes())
+        found = seal.parse((path / _FILE).read_bytes())
         return int(found["in_vain"]), list(found["kept"])
     except (ValueError, TypeError, KeyError, OSError):
         return 0, None

@@ -66,9 +66,9 @@ def held(folder: epath.Path, end: Termination, *, within: Hold) -> Iterator[Hold
         within.check()
         own.check()
 
-    with own.given_back(), end.leaving(own.give_back):
+    with own.give_back_after(), end.leaving(own.give_back):
         own.take()
-        with own.renewed(end):
+        with own.keep_renewing(end):
             yield Hold(check=check, gone=frozenset(own.gone))
 
 
@@ -107,7 +107,7 @@ class _Holder:
             raise self._lost(error.found) from None
 
     @contextlib.contextmanager
-    def renewed(self, end: Termination) -> Iterator[None]:
+    def keep_renewing(self, end: Termination) -> Iterator[None]:
         """Renews the lease in a thread, whatever the main thread does in the body."""
         over = threading.Event()
         thread = threading.Thread(
@@ -131,7 +131,7 @@ class _Holder:
                 continue  # which the next checkpoint tells, or it is mended by then
 
     @contextlib.contextmanager
-    def given_back(self) -> Iterator[None]:
+    def give_back_after(self) -> Iterator[None]:
         """After the body another process may have it."""
         try:
             yield
@@ -158,7 +158,7 @@ class _Holder:
         if self._lock or not self._has_locks:
             return
         try:
-            self._lock = locks.taken(self._folder / _LOCK)
+            self._lock = locks.try_lock(self._folder / _LOCK)
         except locks.NoLocksError as error:
             self._has_locks = False
             console.say(

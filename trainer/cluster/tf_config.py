@@ -123,7 +123,7 @@ def _indices(jobs: dict[str, list[str]], name: str) -> range:
 def _parse(text: str) -> tuple[dict[str, list[str]], str, int]:
     """The jobs of the cluster with their addresses; this task's job and index."""
     try:
-        settings: dict[str, Any] = dict(json_text.parsed(text))
+        settings: dict[str, Any] = dict(json_text.parse(text))
         cluster = dict(settings.get("cluster") or {})
         task = dict(settings.get("task") or {})
         jobs = {_renamed(job): tasks for job, tasks in cluster.items() if tasks}

@@ -9,5 +9,5 @@ from trainer.exit_codes import DONE
 
 def show(line: CommandLine) -> int:
     """Prints every setting with its value, as JSON."""
-    print(json.dumps(config.resolved(line.settings()), indent=2))
+    print(json.dumps(config.resolve(line.settings()), indent=2))
     return DONE

@@ -29,7 +29,7 @@ from trainer.config.identity import (
     flatten,
     identity,
     recorded,
-    resolved,
+    resolve,
 )
 from trainer.config.kept import NoRun, from_resolved, without_run
 from trainer.config.models import (
@@ -42,7 +42,7 @@ from trainer.config.models import (
     SqueezenetOptions,
 )
 from trainer.config.predict import PredictConfig
-from trainer.config.reader import load, written
+from trainer.config.reader import load, read_settings
 from trainer.config.registry import (
     LATEST,
     PROMOTED,
@@ -133,13 +133,13 @@ __all__ = [
     "label_of",
     "load",
     "options_without_later",
+    "read_settings",
     "recorded",
     "reference",
-    "resolved",
+    "resolve",
     "run_name",
     "value_before",
     "value_text",
     "without_later",
     "without_run",
-    "written",
 ]

@@ -37,7 +37,7 @@ def no_section(path: str, settings: object) -> ConfigError:
     setting = settable(path)
     way = f"{setting}=VALUE" if setting != path else f"{path}.FIELD=VALUE"
     return ConfigError(
-        f"{path} must be a section, got {shown(settings)}; "
+        f"{path} must be a section, got {show_value(settings)}; "
         f"write {written} in the file, or --set={way}"
     )
 
@@ -47,7 +47,7 @@ def settable(path: str) -> str:
     return path.partition("[")[0]
 
 
-def shown(value: object) -> str:
+def show_value(value: object) -> str:
     """A value in a message: as Python writes it, and cut where it is long."""
     try:
         text = repr(value)
@@ -61,6 +61,6 @@ def shown(value: object) -> str:
 def broken(path: str, rule: str, value: object) -> ConfigError:
     """Says that the setting `path` "must be" + `rule`, and is not: it is `value`."""
     return ConfigError(
-        f"{path} must be {rule}, got {shown(value)}; "
+        f"{path} must be {rule}, got {show_value(value)}; "
         f"change it in the file or with --set={settable(path)}=VALUE"
     )

@@ -25,7 +25,7 @@ _JUDGED = re.compile(r"teacher(\.members\[\d+\])?\.min_accuracy")
 _NETWORK = re.compile(r"(?P<path>teacher|teacher\.members\[\d+\]|student)\.model")
 
 
-def resolved(config: Config) -> dict[str, Any]:
+def resolve(config: Config) -> dict[str, Any]:
     """Every setting with its value, in JSON's types."""
     plain: dict[str, Any] = json.loads(json.dumps(dataclasses.asdict(config)))
     return plain
@@ -36,7 +36,7 @@ def recorded(config: Config) -> dict[str, Any]:
 
     That is without the sweep, the address of whose storage may hold a password.
     """
-    return resolved(dataclasses.replace(config, sweep=None))
+    return resolve(dataclasses.replace(config, sweep=None))
 
 
 def identity(

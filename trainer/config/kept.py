@@ -8,7 +8,7 @@ from typing import Any
 from trainer.config import reader
 from trainer.config.earlier import with_earlier
 from trainer.config.errors import ConfigError
-from trainer.config.identity import flatten, resolved
+from trainer.config.identity import flatten, resolve
 from trainer.config.predict import PredictConfig
 from trainer.config.registry import RegistryConfig
 from trainer.config.runtime import RuntimeConfig
@@ -34,7 +34,7 @@ def from_resolved(
     """
     given = _without_nulls(settings)
     try:
-        today = resolved(typing.cast(Config, reader._build(Config, given, "")))
+        today = resolve(typing.cast(Config, reader._build(Config, given, "")))
         # A setting that it lacks had the value of its time, not today's default.
         given = _without_nulls(
             with_earlier(given, flatten(dict(settings)), flatten(today))

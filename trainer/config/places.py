@@ -11,7 +11,7 @@ _CONFIG_FOLDER: contextvars.ContextVar[str] = contextvars.ContextVar(
 )
 
 
-def expanded(name: str) -> str:
+def expand_home(name: str) -> str:
     """The name with the home folder in the place of a "~" that begins its path."""
     scheme = next(filter(name.startswith, _SCHEMES), "")
     return scheme + os.path.expanduser(name.removeprefix(scheme))

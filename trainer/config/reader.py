@@ -20,9 +20,9 @@ from trainer.config.errors import (
     nearest,
     no_section,
     settable,
-    shown,
+    show_value,
 )
-from trainer.config.identity import flatten, resolved
+from trainer.config.identity import flatten, resolve
 from trainer.config.rules import OptionsOf, Reading
 from trainer.config.schema import Config, EnsembleConfig, TeacherConfig
 from trainer.config.study import Settings
@@ -45,7 +45,7 @@ def load(
     Raises:
       ConfigError: the file is missing or no TOML, or a setting breaks a rule.
     """
-    settings = written(path, overrides, cell=cell)
+    settings = read_settings(path, overrides, cell=cell)
     try:
         config = typing.cast(Config, _build(Config, settings, ""))
         if config.study:
@@ -54,14 +54,14 @@ def load(
             config.study.check_shared()
         if config.sweep:
             config.sweep.axes(
-                lambda cell: flatten(resolved(_as_cell(settings, cell, "sweep.space")))
+                lambda cell: flatten(resolve(_as_cell(settings, cell, "sweep.space")))
             )
     except ConfigError as error:
         raise ConfigError(f"{path}: {error}") from None
     return config
 
 
-def written(
+def read_settings(
     path: str, overrides: Iterable[str] = (), *, cell: Settings | None = None
 ) -> dict[str, Any]:
     """The settings that `path` and the overrides write down, as TOML has them.
@@ -104,7 +104,7 @@ def _of_cell(settings: Settings, cell: Settings, section: str) -> dict[str, Any]
 
 
 def _read_toml(path: str) -> dict[str, Any]:
-    file = places.expanded(path)
+    file = places.expand_home(path)
     places.remember(file)
     try:
         return tomllib.loads(pathlib.Path(file).read_text(encoding="utf-8"))
@@ -138,7 +138,7 @@ def _put(
         if not isinstance(table, dict):
             owner = ".".join(names[:i])
             raise ConfigError(
-                f"{owner} must be a section for {given}, got {shown(table)}; "
+                f"{owner} must be a section for {given}, got {show_value(table)}; "
                 f"change it in the file or with --set={owner}=VALUE"
             )
     table[names[-1]] = value

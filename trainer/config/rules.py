@@ -59,7 +59,7 @@ class Reading:
 
 
 # A file or a folder, or what names one after "folder:".
-Place = Annotated[str, Reading(places.expanded)]
+Place = Annotated[str, Reading(places.expand_home)]
 
 Count = Annotated[int, between(1, MOST)]
 CountOrNone = Annotated[int, between(0, MOST)]  # 0: none, or as the field says

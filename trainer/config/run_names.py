@@ -4,7 +4,7 @@ import hashlib
 import json
 from typing import Any
 
-from trainer.config.identity import identity, named_identity, resolved
+from trainer.config.identity import identity, named_identity, resolve
 from trainer.config.schema import Config
 
 
@@ -13,7 +13,7 @@ def run_name(config: Config, role: str, seed: int) -> str:
 
     Another name of the run does not, nor do seeds that are added to it.
     """
-    digest = _digest(dict(sorted(identity(resolved(config)).items())))
+    digest = _digest(dict(sorted(identity(resolve(config)).items())))
     return f"{role}/seed-{seed}/{digest}"
 
 
@@ -24,7 +24,7 @@ def is_earlier_name(found: str, config: Config, role: str, seed: int) -> bool:
     were added since.
     """
     called, is_of_it, digest = found.rpartition(f"/{role}/seed-{seed}/")
-    settings = named_identity(resolved(config), tables_may_move=False)
+    settings = named_identity(resolve(config), tables_may_move=False)
     settings |= {"name": called}
     return bool(is_of_it) and any(
         digest == _digest(settings | {"seeds": list(config.seeds[:count])})

@@ -48,7 +48,7 @@ class StudyConfig:
         for combination in itertools.product(*named):
             parts = [f"{self.labels[path]}={text}" for path, text, _ in combination]
             settings = {path: value for path, _, value in combination}
-            cells[_shortened(",".join(parts), settings)] = settings
+            cells[_shorten(",".join(parts), settings)] = settings
         return cells
 
     def check_shared(self) -> None:
@@ -156,7 +156,7 @@ def _texts(values: Sequence[Any]) -> dict[str, Any]:
     return texts
 
 
-def _shortened(name: str, settings: Settings) -> str:
+def _shorten(name: str, settings: Settings) -> str:
     if len(name) <= _MAX_CHARACTERS:
         return name
     kept = name[: _MAX_CHARACTERS - _HASH_CHARACTERS - 1]

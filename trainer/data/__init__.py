@@ -6,7 +6,7 @@ from trainer.data.arrivals import arrivals
 from trainer.data.augment import Augment, augmentation
 from trainer.data.auxiliary import AuxiliaryFeatures, Views
 from trainer.data.begun import as_begun, begun_background
-from trainer.data.decode import fit, opened, reason
+from trainer.data.decode import decode_with_alpha, fit, reason
 from trainer.data.duplicates import duplicates
 from trainer.data.examples import (
     Batch,
@@ -32,7 +32,7 @@ from trainer.data.source import Source, open_source
 from trainer.data.splits import whole_names
 from trainer.data.table_contents import hold_contents
 from trainer.data.transparency import kept_background
-from trainer.data.unlabeled import UNLABELED_FROM, joined, open_sources, parts
+from trainer.data.unlabeled import UNLABELED_FROM, concatenate, open_sources, parts
 
 __all__ = [
     "EXAMPLE",
@@ -58,6 +58,8 @@ __all__ = [
     "augmentation",
     "begun_background",
     "check_taken_over",
+    "concatenate",
+    "decode_with_alpha",
     "duplicates",
     "evaluation_batches",
     "fit",
@@ -66,12 +68,10 @@ __all__ = [
     "is_image",
     "is_passing",
     "is_visible",
-    "joined",
     "kept_background",
     "num_evaluation_steps",
     "open_source",
     "open_sources",
-    "opened",
     "parts",
     "pipeline_options",
     "reading",

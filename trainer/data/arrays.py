@@ -8,7 +8,7 @@ import tensorflow as tf
 
 from trainer.data.examples import Batch, InputShard, num_evaluation_steps
 from trainer.data.host_memory import empty, on_host
-from trainer.data.order import shuffled
+from trainer.data.order import shuffle
 
 # Enough to hide a gather of small images behind a step, on any number of cores.
 _GATHERS_IN_THE_MAKING = 4
@@ -59,7 +59,7 @@ class ArrayExamples:
                 first + tf.range(at_once, dtype=tf.int64), shard
             )
             positions = step[:, tf.newaxis] * shard.global_batch_size + batch_positions
-            epochs, rows = shuffled(
+            epochs, rows = shuffle(
                 tf.reshape(positions, [-1]), num_examples=len(self), seed=seed
             )
             examples = map_fn(

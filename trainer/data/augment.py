@@ -69,7 +69,7 @@ def inception_crop(
         draws[:, :4], height=height, width=width, min_area=options.min_area
     )
     mirrored = (draws[:, 4] < 0.5) & options.flip
-    return enlarged(images, boxes, mirrored=mirrored)
+    return enlarge(images, boxes, mirrored=mirrored)
 
 
 def inception_boxes(
@@ -100,7 +100,7 @@ def inception_boxes(
     return tf.cast(tf.stack([tops, lefts, heights, widths], axis=1), tf.int32)
 
 
-def enlarged(images: tf.Tensor, boxes: tf.Tensor, *, mirrored: tf.Tensor) -> tf.Tensor:
+def enlarge(images: tf.Tensor, boxes: tf.Tensor, *, mirrored: tf.Tensor) -> tf.Tensor:
     """The boxes of inception_boxes at full size: [B, H, W, channels] -> as images."""
     *size, channels = images.shape[1:]
 

@@ -48,7 +48,7 @@ def as_begun(
     else:
         before = now
         if may_write:
-            files.write_json(path, seal.sealed(dataclasses.asdict(now)))
+            files.write_json(path, seal.add_checksum(dataclasses.asdict(now)))
     _check_classes(source.data.dataset, before.classes, now.classes)
     # Folders have it in their lists, of each image.
     if isinstance(source, TfdsSource) and source.num_transparent:
@@ -130,7 +130,7 @@ def _name(names: Sequence[str], label: int) -> str:
 def _read(path: epath.Path) -> _Meaning:
     try:
         with files.reached(path):
-            found = seal.parsed(path.read_bytes())
+            found = seal.parse(path.read_bytes())
         return _Meaning(
             classes=tuple(map(str, found["classes"])),
             input_dtype=str(found["input_dtype"]),

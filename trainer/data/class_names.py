@@ -28,7 +28,7 @@ def text_of(label: object) -> str:
     return text
 
 
-def ordered(names: Iterable[str]) -> tuple[str, ...]:
+def order(names: Iterable[str]) -> tuple[str, ...]:
     """Class names in the order of the numbers they are, or else of the alphabet.
 
     Names of one number, such as "1" and "01", are in the order of the alphabet.

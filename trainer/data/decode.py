@@ -20,12 +20,12 @@ _ALPHA, _ANIMATION = 0x10, 0x02  # flags, the first one in two places
 _CONTENTS = [tf.TensorSpec((), tf.string)]
 
 
-def decoded(contents: tf.Tensor, *, background: Colour | None = None) -> tf.Tensor:
+def decode(contents: tf.Tensor, *, background: Colour | None = None) -> tf.Tensor:
     """Colours of a whole image file: bytes -> uint8 [H, W, 3]; see `opened`."""
-    return opened(contents.numpy(), background=background)[0]
+    return decode_with_alpha(contents.numpy(), background=background)[0]
 
 
-def opened(
+def decode_with_alpha(
     contents: bytes, *, background: Colour | None = None
 ) -> tuple[tf.Tensor, bool]:
     """Colours of a JPEG, PNG or WebP file, and whether any pixel is transparent.
@@ -39,16 +39,16 @@ def opened(
     """
     other = image_kind.other_kind(contents)
     if other:
-        raise _refused(f"a file of another kind ({other}) under the name of an image")
+        raise _refusal(f"a file of another kind ({other}) under the name of an image")
     if image_kind.has_alpha(contents):
         image = _with_alpha(tf.constant(contents))
         is_transparent = bool((image[..., 3].numpy() < 255).any())
         if is_transparent and background is not None:
-            return blended(image, background), True
+            return blend(image, background), True
         return image[..., :3], is_transparent
     image = _without_alpha(tf.constant(contents))
     if image_kind.is_jpeg(contents) and jpeg_damage.is_damaged(contents, _picture):
-        raise _refused("a part of this JPEG is lost: one byte stands in its place")
+        raise _refusal("a part of this JPEG is lost: one byte stands in its place")
     return image, False
 
 
@@ -74,7 +74,7 @@ def pixels(contents: tf.Tensor) -> tf.Tensor:
     return image
 
 
-def blended(image: tf.Tensor, background: Colour) -> tf.Tensor:
+def blend(image: tf.Tensor, background: Colour) -> tf.Tensor:
     """Colours and alpha laid on one colour: uint8 [H, W, 4] -> [H, W, 3]."""
     wide = tf.cast(image, tf.int32)
     colours, alpha = wide[..., :3], wide[..., 3:]
@@ -82,14 +82,14 @@ def blended(image: tf.Tensor, background: Colour) -> tf.Tensor:
     return tf.cast((total + 127) // 255, tf.uint8)
 
 
-def grey(image: tf.Tensor) -> tf.Tensor:
+def to_grey(image: tf.Tensor) -> tf.Tensor:
     """Converts colours to luma: uint8 [H, W, 3] -> [H, W, 1]; greys stay the same."""
     shares = tf.constant(_SHARES_OF_GREY)
     total = tf.reduce_sum(tf.cast(image, tf.int32) * shares, axis=-1, keepdims=True)
     return tf.cast((total + _WHOLE // 2) // _WHOLE, tf.uint8)
 
 
-def resized(image: tf.Tensor, size: tuple[int, int]) -> tf.Tensor:
+def resize(image: tf.Tensor, size: tuple[int, int]) -> tf.Tensor:
     """Any image in `size`, averaged over what a pixel covers: uint8 -> [H, W, ...].
 
     The aspect ratio is not kept.
@@ -98,7 +98,7 @@ def resized(image: tf.Tensor, size: tuple[int, int]) -> tf.Tensor:
     return tf.cast(tf.clip_by_value(tf.round(pixels), 0, 255), tf.uint8)
 
 
-def fitted(
+def decode_to_shape(
     contents: tf.Tensor,
     shape: tuple[int, int, int],
     *,
@@ -115,7 +115,7 @@ def fitted(
     else:
         image = tf.cond(
             has_alpha,
-            lambda: blended(_image(contents, channels=4), background),
+            lambda: blend(_image(contents, channels=4), background),
             lambda: pixels(contents),
         )
     return fit(image, shape)
@@ -135,8 +135,8 @@ def with_alpha_blended(
     """
 
     def laid() -> tf.Tensor:
-        image = blended(_image(contents, channels=4), background)
-        return grey(image) if channels == 1 else image
+        image = blend(_image(contents, channels=4), background)
+        return to_grey(image) if channels == 1 else image
 
     return tf.cond(_has_alpha(contents), laid, opaque)
 
@@ -144,7 +144,7 @@ def with_alpha_blended(
 def fit(image: tf.Tensor, shape: tuple[int, int, int]) -> tf.Tensor:
     """Colours as models take them: uint8 [H, W, 3] -> uint8 of `shape`."""
     height, width, channels = shape
-    return resized(image if channels == 3 else grey(image), (height, width))
+    return resize(image if channels == 3 else to_grey(image), (height, width))
 
 
 def reason(error: Exception) -> str:
@@ -184,7 +184,7 @@ def _picture(contents: bytes) -> np.ndarray:
     return picture
 
 
-def _refused(message: str) -> tf.errors.InvalidArgumentError:
+def _refusal(message: str) -> tf.errors.InvalidArgumentError:
     return tf.errors.InvalidArgumentError(None, None, message)
 
 

@@ -22,7 +22,7 @@ from typing import Any
 import tensorflow as tf
 from etils import epath
 
-from trainer.data.decode import opened, reason
+from trainer.data.decode import decode_with_alpha, reason
 from trainer.data.examples import DataError
 from trainer.data.readers import for_each
 from trainer.data.signature import signature
@@ -93,7 +93,7 @@ def new_list(
             if may_go and is_gone(error):
                 return None
             raise
-        state, behind = looked_at(contents, background)
+        state, behind = look_at(contents, background)
         return ListedFile(
             path=path,
             num_bytes=len(contents),
@@ -109,7 +109,7 @@ def new_list(
     return [line for line in lines if line]
 
 
-def unchanged(
+def check_unchanged(
     root: str, lines: Sequence[ListedFile], *, kept_in: epath.Path
 ) -> list[ListedFile]:
     """Compares the examples of a list with the files there are.
@@ -130,20 +130,20 @@ def unchanged(
         try:
             num_bytes, changed_nsec = signature(path)
         except tf.errors.OpError as error:
-            raise _changed(path, reason(error), kept_in) from error
+            raise _changes(path, reason(error), kept_in) from error
         if num_bytes != line.num_bytes:
             now = f"it has {num_bytes} bytes and had {line.num_bytes}"
-            raise _changed(path, now, kept_in)
+            raise _changes(path, now, kept_in)
         if line.changed_nsec in (None, changed_nsec):
             return line
         if hashlib.sha256(contents_of(path)).hexdigest() != line.sha256:
-            raise _changed(path, "it was written since, with another content", kept_in)
+            raise _changes(path, "it was written since, with another content", kept_in)
         return dataclasses.replace(line, changed_nsec=changed_nsec)
 
     return for_each(as_it_is, lines, title=f"comparing {kept_in.stem}")
 
 
-def compared(root: str, lines: Sequence[ListedFile]) -> list[ListedFile]:
+def compare(root: str, lines: Sequence[ListedFile]) -> list[ListedFile]:
     """Reads the examples of a list; its lines with the states that they have by now.
 
     Raises:
@@ -168,7 +168,7 @@ def compared(root: str, lines: Sequence[ListedFile]) -> list[ListedFile]:
 
 def write(path: epath.Path, lines: Sequence[ListedFile]) -> None:
     """Replaces the list at `path`."""
-    texts = seal.sealed_lines([_text(line) for line in lines])
+    texts = seal.add_checksum_to_lines([_text(line) for line in lines])
     files.write_text(path, "".join(f"{text}\n" for text in texts))
 
 
@@ -185,7 +185,7 @@ def read(path: epath.Path) -> list[ListedFile]:
     texts = text.removesuffix("\n").split("\n")
     for line in texts:
         try:
-            listed.append(_listed(json_text.parsed(line)))
+            listed.append(_listed(json_text.parse(line)))
         except (ValueError, KeyError, TypeError) as error:
             raise DataError(
                 f"{path}, line {len(listed) + 1}, must be a file of the dataset, got "
@@ -232,15 +232,15 @@ def is_gone(unread: DataError) -> bool:
     return isinstance(unread.__cause__, tf.errors.NotFoundError)
 
 
-def looked_at(contents: bytes, background: str) -> tuple[str, str]:
+def look_at(contents: bytes, background: str) -> tuple[str, str]:
     """The state of a file, and what is behind it when images lie on a background."""
     try:
-        return EXAMPLE, background if opened(contents)[1] else OPAQUE
+        return EXAMPLE, background if decode_with_alpha(contents)[1] else OPAQUE
     except tf.errors.InvalidArgumentError as error:
         return _DAMAGED + reason(error), OPAQUE
 
 
-def _changed(path: str, now: str, kept_in: epath.Path) -> DataError:
+def _changes(path: str, now: str, kept_in: epath.Path) -> DataError:
     return DataError(
         f"{path} must be as {kept_in} lists it, got another: {now}; put it back, or "
         "start anew in another --workdir, because this run has begun with the old one; "

@@ -13,7 +13,7 @@ from trainer.config import DataConfig
 from trainer.config.class_folders import EXTENSIONS
 from trainer.data import file_list, splits, transparency
 from trainer.data.arrays import ArrayExamples
-from trainer.data.class_names import ordered
+from trainer.data.class_names import order
 from trainer.data.damage import check_damaged
 from trainer.data.description import describe
 from trainer.data.examples import DataError
@@ -190,7 +190,7 @@ def open_folder(
     if data.is_labeled:
         _check_classes(data, listed)
         _check_every_class(data, listed)
-        class_names = ordered(_classes(next(iter(listed.values()))))
+        class_names = order(_classes(next(iter(listed.values()))))
     source = FolderSource(
         data=data,
         root=root,
@@ -213,13 +213,13 @@ def _kept_and_new(
     may_write: bool,
 ) -> tuple[dict[str, list[ListedFile]], dict[str, list[ListedFile]]]:
     """The lists of the splits in use: those there are, and those made now."""
-    names = splits.used(data, found)
+    names = splits.used_splits(data, found)
     paths = {name: file_list.list_path(lists, name) for name in names}
     kept = {name: file_list.read(p) for name, p in paths.items() if p.exists()}
     # Before files are read, which may take hours.
     splits.check(data, _whole({name: kept.get(name, found[name]) for name in names}))
     for name, lines in kept.items():
-        now = file_list.unchanged(data.path, lines, kept_in=paths[name])
+        now = file_list.check_unchanged(data.path, lines, kept_in=paths[name])
         if now != lines and may_write:
             file_list.write(paths[name], now)
         kept[name] = now

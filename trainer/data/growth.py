@@ -61,7 +61,7 @@ def _check_same(data: DataConfig, path: epath.Path, lines: list[ListedFile]) -> 
         )
     others = [
         line.path
-        for line in file_list.compared(data.path, there)
+        for line in file_list.compare(data.path, there)
         if line.state == OVERWRITTEN
     ]
     if others:
@@ -141,7 +141,7 @@ def admit(
     new = file_list.new_list(
         part.path, came, split=name, background=part.background_name, may_go=True
     )
-    now = file_list.compared(part.path, [_as_found(line, found) for line in lines])
+    now = file_list.compare(part.path, [_as_found(line, found) for line in lines])
     continued = _continue(path, lines, [*now, *new])
     return [x for x in continued if x.path in paths or x.state == OVERWRITTEN]
 
@@ -149,7 +149,7 @@ def admit(
 def _grow(data: DataConfig, lists: epath.Path) -> str:
     images = layout_of(data).images
     setting = data.learned_from
-    name = splits.named(data, images, setting)[0]
+    name = splits.named_splits(data, images, setting)[0]
     path = file_list.list_path(lists, name)
     if not files.is_there(path):
         raise DataError(

@@ -12,10 +12,10 @@ import tensorflow as tf
 
 from trainer.config import Colour
 from trainer.data.arrays import steps_and_positions
-from trainer.data.decode import fitted, reason
+from trainer.data.decode import decode_to_shape, reason
 from trainer.data.examples import Batch, DataError, InputShard, num_evaluation_steps
 from trainer.data.host_memory import empty, on_host
-from trainer.data.order import shuffled
+from trainer.data.order import shuffle
 
 # Autotuning is off, see trainer.data.pipeline.
 _DECODERS = os.cpu_count() or 1
@@ -87,7 +87,7 @@ class FileExamples:
 
         def rows_of(element: tf.Tensor) -> Batch:
             step, batch_positions = steps_and_positions(element, shard)
-            epochs, rows = shuffled(
+            epochs, rows = shuffle(
                 step * shard.global_batch_size + batch_positions,
                 num_examples=len(self),
                 seed=seed,
@@ -103,7 +103,7 @@ class FileExamples:
         elements = tf.data.Dataset.counter(
             first_step * shard.local_replicas, dtype=tf.int64
         )
-        batches = self._decoded(elements.map(rows_of), shard)
+        batches = self._decode(elements.map(rows_of), shard)
         return batches.map(map_fn, num_parallel_calls=_DECODERS, deterministic=True)
 
     def evaluation(self, shard: InputShard) -> tf.data.Dataset:
@@ -119,9 +119,9 @@ class FileExamples:
             }
 
         num_elements = num_evaluation_steps(len(self), shard) * shard.local_replicas
-        return self._decoded(tf.data.Dataset.range(num_elements).map(rows_of), shard)
+        return self._decode(tf.data.Dataset.range(num_elements).map(rows_of), shard)
 
-    def _decoded(self, batches: tf.data.Dataset, shard: InputShard) -> tf.data.Dataset:
+    def _decode(self, batches: tf.data.Dataset, shard: InputShard) -> tf.data.Dataset:
         """Batches with images in the place of rows."""
         paths, has_alpha = on_host(self.paths), on_host(self.has_alpha)
 
@@ -139,7 +139,7 @@ class FileExamples:
 
     def _image(self, path: tf.Tensor, has_alpha: tf.Tensor) -> tf.Tensor:
         shape = (self.image_size, self.image_size, self.channels)
-        return fitted(
+        return decode_to_shape(
             tf.io.read_file(path),
             shape,
             background=self.background if self.has_alpha.any() else None,

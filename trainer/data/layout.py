@@ -46,7 +46,7 @@ def layout_of(data: DataConfig, *, may_be_empty: bool = False) -> Layout:
             f"{setting} must name a folder after 'folder:', got {root!r}, which is "
             f"not there; {places.way_to(root)}"
         )
-    folders, files = _walked(root)
+    folders, files = _walk(root)
     images = sorted(path for path in files if is_image(path[-1]))
     if may_be_empty and not images:
         return Layout(images={}, others=[])
@@ -65,7 +65,7 @@ def layout_of(data: DataConfig, *, may_be_empty: bool = False) -> Layout:
         found.setdefault(split, {})["/".join(path)] = class_name
     if depth == 2 and in_splits:
         for name in data.splits:
-            splits.named(data, found, name)  # or all would be taken to have gone
+            splits.named_splits(data, found, name)  # or all would be taken to have gone
     return Layout(images=found, others=others)
 
 
@@ -92,7 +92,7 @@ def is_folder(root: str) -> bool:
         ) from error
 
 
-def _walked(root: str) -> tuple[list[Path], list[Path]]:
+def _walk(root: str) -> tuple[list[Path], list[Path]]:
     """Every folder and every file."""
     folders: list[Path] = []
     files: list[Path] = []

@@ -18,7 +18,7 @@ _USE = -1
 _LEVELS = 2**16
 
 
-def mixed(
+def mix(
     inputs: tf.Tensor,
     batch_positions: tf.Tensor,
     step: tf.Tensor,

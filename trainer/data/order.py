@@ -11,18 +11,18 @@ import tensorflow as tf
 from trainer import prng
 
 
-def shuffled(
+def shuffle(
     positions: tf.Tensor, *, num_examples: int, seed: int
 ) -> tuple[tf.Tensor, tf.Tensor]:
     """Epoch and row of each position: int64 [B] -> int64 [B], int64 [B]."""
     epochs = positions // num_examples
     largest = tf.zeros_like(epochs) + (num_examples - 1)
-    return epochs, permuted(
+    return epochs, permute(
         positions % num_examples, prng.key(seed, epochs), largest=largest
     )
 
 
-def permuted(indices: tf.Tensor, keys: tf.Tensor, *, largest: tf.Tensor) -> tf.Tensor:
+def permute(indices: tf.Tensor, keys: tf.Tensor, *, largest: tf.Tensor) -> tf.Tensor:
     """Maps each index by the permutation of 0 to `largest` of its key: all [B]."""
     # tf.random.experimental.index_shuffle is this operation, but TensorFlow 2.21 pads a
     # batch of its seeds along the wrong axis too. Up to 2**16 examples it uses the last

@@ -51,7 +51,7 @@ def training_batches(
       DataError: auxiliary features have to be streamed, and the examples are not.
     """
     if auxiliary and not auxiliary.is_in_memory:
-        examples = _streamed_with(examples, auxiliary, views)
+        examples = _stream_with(examples, auxiliary, views)
 
     def map_fn(batch: Batch) -> Batch:
         shown = views.of(batch.pop("epoch"))
@@ -64,16 +64,16 @@ def training_batches(
         shown = examples.training(
             shard, seed=seed, first_step=first_step, map_fn=map_fn
         )
-        return _joined(shown, together) if together > 1 else shown
+        return _join(shown, together) if together > 1 else shown
 
-    return _distributed(elements, per_replica_batch_size, strategy)
+    return _distribute(elements, per_replica_batch_size, strategy)
 
 
-def _joined(batches: tf.data.Dataset, count: int) -> tf.data.Dataset:
+def _join(batches: tf.data.Dataset, count: int) -> tf.data.Dataset:
     return batches.batch(count, drop_remainder=True).prefetch(_ELEMENTS_AHEAD)
 
 
-def _streamed_with(
+def _stream_with(
     examples: Examples, auxiliary: AuxiliaryFeatures, views: Views
 ) -> Examples:
     if not isinstance(examples, RecordExamples):
@@ -95,7 +95,7 @@ def evaluation_batches(
     """
     # Endless, because a worker may run out of a finite set before others do, and
     # TensorFlow would then bring it batches without examples, in shapes not known.
-    batches = _distributed(
+    batches = _distribute(
         lambda shard: examples.evaluation(shard).repeat().prefetch(_ELEMENTS_AHEAD),
         per_replica_batch_size,
         strategy,
@@ -142,7 +142,7 @@ def reading() -> Iterator[None]:
         ) from error
 
 
-def _distributed(
+def _distribute(
     elements: Callable[[InputShard], tf.data.Dataset],
     per_replica_batch_size: int,
     strategy: tf.distribute.Strategy,

@@ -21,7 +21,7 @@ from trainer import prng
 from trainer.data.auxiliary import AuxiliaryFeatures, Views
 from trainer.data.examples import Batch, InputShard, num_evaluation_steps
 from trainer.data.host_memory import on_host
-from trainer.data.order import permuted
+from trainer.data.order import permute
 from trainer.data.record_files import OfIds, Reader, RecordFiles
 
 _BATCHES_IN_THE_MAKING = 4  # augmented while a step runs
@@ -221,7 +221,7 @@ def _permutation(indices: tf.Tensor, key: tf.Tensor) -> tf.Tensor:
     """All of 0, 1, 2, ... in the order of one key."""
     count = tf.size(indices)
     largest = tf.fill([count], tf.cast(count - 1, indices.dtype))
-    return permuted(indices, tf.fill([count], key), largest=largest)
+    return permute(indices, tf.fill([count], key), largest=largest)
 
 
 def _parallel(raw: tf.data.Dataset, decoded: Callable[..., Batch]) -> tf.data.Dataset:

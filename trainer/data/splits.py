@@ -25,7 +25,7 @@ def whole(num_examples: Mapping[str, int]) -> Whole:
     }
 
 
-def used(data: DataConfig, known: Iterable[str]) -> list[str]:
+def used_splits(data: DataConfig, known: Iterable[str]) -> list[str]:
     """Those of the `known` whole splits that the config takes examples from.
 
     Those of the first setting come first.
@@ -35,11 +35,13 @@ def used(data: DataConfig, known: Iterable[str]) -> list[str]:
     """
     found: list[str] = []
     for setting in data.splits:
-        found += [name for name in named(data, known, setting) if name not in found]
+        found += [
+            name for name in named_splits(data, known, setting) if name not in found
+        ]
     return found
 
 
-def named(data: DataConfig, known: Iterable[str], setting: str) -> list[str]:
+def named_splits(data: DataConfig, known: Iterable[str], setting: str) -> list[str]:
     """Those of the `known` whole splits that one setting names.
 
     Raises:

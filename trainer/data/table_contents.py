@@ -31,13 +31,13 @@ def hold_contents(source: Source, lists: epath.Path, *, may_write: bool) -> None
                 "put them back, or start anew in another --workdir"
             )
     if may_write and kept | found != kept:
-        files.write_json(kept_in, seal.sealed(kept | found))
+        files.write_json(kept_in, seal.add_checksum(kept | found))
 
 
 def _read(path: epath.Path) -> dict[str, str]:
     try:
         with files.reached(path):
-            kept = seal.parsed(path.read_bytes())
+            kept = seal.parse(path.read_bytes())
         return {str(name): str(sha256) for name, sha256 in kept.items()}
     except (ValueError, AttributeError) as error:
         raise DataError(

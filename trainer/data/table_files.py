@@ -17,7 +17,7 @@ from trainer.config import DataConfig
 from trainer.data.class_names import text_of
 from trainer.data.decode import reason
 from trainer.data.examples import DataError
-from trainer.data.table_problems import Problems, check_numbers, number_rule, shown
+from trainer.data.table_problems import Problems, check_numbers, number_rule, show_cell
 
 # Of a file that is damaged, of another kind, or holds Python objects.
 _NPZ_ERRORS = (ValueError, OSError, EOFError, zipfile.BadZipFile, zlib.error)
@@ -67,7 +67,7 @@ def read_csv(path: str, data: DataConfig) -> Table:
         raise DataError(f"{path} must have rows below its first line, got none")
     features = np.array(numbers).reshape(len(labels), len(names))
     table = Table(path, labels, names, features, problems)
-    return _checked(table, data, place=lambda row: f"line {lines[row]}")
+    return _check(table, data, place=lambda row: f"line {lines[row]}")
 
 
 def read_npz(path: str, data: DataConfig) -> Table:
@@ -102,10 +102,10 @@ def read_npz(path: str, data: DataConfig) -> Table:
         for i in range(block.shape[1])
     )
     table = Table(path, labels, feature_names, features, problems)
-    return _checked(table, data, place=lambda row: f"row {row}")
+    return _check(table, data, place=lambda row: f"row {row}")
 
 
-def _checked(table: Table, data: DataConfig, *, place: Callable[[int], str]) -> Table:
+def _check(table: Table, data: DataConfig, *, place: Callable[[int], str]) -> Table:
     """The table, with the problems of its numbers noted; `place` names a row."""
     check_numbers(
         table.problems,
@@ -227,7 +227,7 @@ def _feature(cell: str, column: str, line: str, problems: Problems) -> float:
         # Python takes 1_000 for a thousand, and nobody else does.
         return float(cell if "_" not in cell else "")
     except ValueError:
-        problems.add(number_rule(column), shown(cell), line)
+        problems.add(number_rule(column), show_cell(cell), line)
         return 0.0
 
 

@@ -58,7 +58,7 @@ def refusal(sentences: Sequence[str]) -> DataError:
     )
 
 
-def shown(cell: object) -> str:
+def show_cell(cell: object) -> str:
     """A cell for a message."""
     text = str(cell)
     if not text.strip():
@@ -80,7 +80,7 @@ def check_numbers(
     """
     for column, values in features.items():
         for row in np.flatnonzero(~np.isfinite(values)).tolist():
-            problems.add(number_rule(column), shown(values[row]), place(row))
+            problems.add(number_rule(column), show_cell(values[row]), place(row))
         if not may_count and _counts_rows(values):
             problems.add(
                 f"column {column!r}, must be a feature",

@@ -12,7 +12,7 @@ import tensorflow as tf
 from trainer.config import DataConfig, places
 from trainer.data import splits
 from trainer.data.arrays import ArrayExamples
-from trainer.data.class_names import ordered
+from trainer.data.class_names import order
 from trainer.data.decode import reason
 from trainer.data.description import describe
 from trainer.data.examples import DataError
@@ -143,13 +143,14 @@ def open_table(data: DataConfig) -> TableSource:
     kind, _, path = data.dataset.partition(":")
     files = _files(path, kind)
     tables = {
-        name: _READERS[kind](files[name], data) for name in splits.used(data, files)
+        name: _READERS[kind](files[name], data)
+        for name in splits.used_splits(data, files)
     }
     _check_cells(data, tables)
     splits.check(data, _whole(tables))
     first = next(iter(tables.values()))
-    tables = {name: _aligned(table, first) for name, table in tables.items()}
-    source = TableSource(data=data, tables=tables, class_names=ordered(first.labels))
+    tables = {name: _align(table, first) for name, table in tables.items()}
+    source = TableSource(data=data, tables=tables, class_names=order(first.labels))
     if all(map(_fits_float32, tables.values())):
         source = source.as_type("float32")
     if source.num_bytes > data.memory_budget_bytes:
@@ -235,7 +236,7 @@ def _order(num_rows: int) -> np.ndarray:
     return np.argsort(x ^ (x >> np.uint64(31)))
 
 
-def _aligned(table: Table, first: Table) -> Table:
+def _align(table: Table, first: Table) -> Table:
     """The table with the features in the order of the first one."""
     for what, ours, theirs in (
         ("features", set(table.feature_names), set(first.feature_names)),

@@ -15,7 +15,7 @@ from google.protobuf.message import DecodeError
 
 from trainer.config import Colour
 from trainer.data import image_kind
-from trainer.data.decode import opened, with_alpha_blended
+from trainer.data.decode import decode_with_alpha, with_alpha_blended
 
 NUM_LOOKED_AT = 256  # records of each split
 
@@ -31,7 +31,7 @@ def num_transparent(
     with contextlib.suppress(tf.errors.OpError, ValueError, IndexError, DecodeError):
         for name in names:
             for image in _first(builder, key, name):
-                count += image_kind.has_alpha(image) and opened(image)[1]
+                count += image_kind.has_alpha(image) and decode_with_alpha(image)[1]
     return count
 
 

@@ -22,7 +22,7 @@ _PREPARE_ERRORS = (OSError, ValueError, AssertionError, RuntimeError, tf.errors.
 _OPEN_ERRORS = (*_PREPARE_ERRORS, TypeError, json_format.ParseError)
 
 
-def prepared(data: DataConfig) -> tfds.core.DatasetBuilder:
+def prepare(data: DataConfig) -> tfds.core.DatasetBuilder:
     """The builder of `data.dataset`, whose files are there.
 
     Raises:

@@ -14,14 +14,14 @@ import trainer.data.mnist_mini  # noqa: F401
 from trainer.config import Colour, DataConfig
 from trainer.data import splits, tfds_alpha, transparency
 from trainer.data.arrays import ArrayExamples
-from trainer.data.decode import reason, resized
+from trainer.data.decode import reason, resize
 from trainer.data.description import describe
 from trainer.data.examples import Batch, DataError, Examples
 from trainer.data.host_memory import empty
 from trainer.data.record_files import RecordFiles
 from trainer.data.records import RecordExamples
 from trainer.data.tfds_alpha import NUM_LOOKED_AT
-from trainer.data.tfds_builder import prepared
+from trainer.data.tfds_builder import prepare
 
 _READ_BATCH = 1024  # examples decoded at a time
 _FINGERPRINTED = 16  # examples; a prepared set does not change under its version
@@ -115,7 +115,7 @@ def open_tfds(data: DataConfig) -> TfdsSource:
         splits, features other than image and label, more than the memory budget in
         files that cannot be streamed.
     """
-    builder = prepared(data)
+    builder = prepare(data)
     splits.check(data, builder.info.splits)
     image_key, label_key = _feature_keys(data, builder)
     source = TfdsSource(
@@ -127,7 +127,7 @@ def open_tfds(data: DataConfig) -> TfdsSource:
         class_names=tuple(builder.info.features[label_key].names) if label_key else (),
     )
     _check_files(source)
-    names = splits.used(data, builder.info.splits)
+    names = splits.used_splits(data, builder.info.splits)
     count = tfds_alpha.num_transparent(builder, image_key, names)
     return dataclasses.replace(source, num_transparent=count)
 
@@ -257,7 +257,7 @@ def _example(source: TfdsSource, features: dict[str, tf.Tensor]) -> Batch:
     )
     size = source.data.image_size
     if size:
-        image = resized(image, (size, size))
+        image = resize(image, (size, size))
     label = features[source.label_key] if source.label_key else tf.constant(-1)
     return {"input": image, "label": label}
 

@@ -39,7 +39,7 @@ def open_sources(
     if data.unlabeled is None:
         return (labeled,)
     _, (view, own_lists) = parts(data, lists)
-    unlabeled = _opened(view, own_lists, labeled.input_shape, may_write)
+    unlabeled = _open(view, own_lists, labeled.input_shape, may_write)
     _check_apart(data, labeled, unlabeled, data.unlabeled.split)
     num_bytes = labeled.num_bytes + unlabeled.num_bytes
     if num_bytes <= data.memory_budget_bytes:
@@ -63,7 +63,7 @@ def parts(data: DataConfig, lists: epath.Path) -> list[tuple[DataConfig, epath.P
     return found
 
 
-def joined(labeled: Examples, unlabeled: Examples) -> Examples:
+def concatenate(labeled: Examples, unlabeled: Examples) -> Examples:
     """The examples of both sources, those with labels first; both of one kind."""
     labels = np.concatenate([labeled.labels, unlabeled.labels])
     ids = np.concatenate([labeled.ids, unlabeled.ids + UNLABELED_FROM])
@@ -83,7 +83,7 @@ def joined(labeled: Examples, unlabeled: Examples) -> Examples:
     raise TypeError(f"examples must be both in memory or both in files, got {kinds}")
 
 
-def _opened(
+def _open(
     data: DataConfig, lists: epath.Path, shape: tuple[int, ...], may_write: bool
 ) -> Source:
     """The source of images of `shape`."""

@@ -236,7 +236,7 @@ class Examination:
                 yield f"of its finetune: {line}"
 
     def _ways(self) -> Iterator[str]:
-        yield from ways.compared(
+        yield from ways.compare(
             self._session, self._distillation(), num_replicas=self._num_replicas
         )
 

@@ -47,7 +47,7 @@ class Way:
         )
 
 
-def compared(
+def compare(
     session: Session, training: Training, *, num_replicas: int
 ) -> Iterator[str]:
     """Takes a few steps of the training in each way; tells the times and the quickest.

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 import numpy as np
 
 
-def fitted(logits: np.ndarray, labels: np.ndarray, *, classes: Sequence[int]) -> float:
+def fit(logits: np.ndarray, labels: np.ndarray, *, classes: Sequence[int]) -> float:
     """The bias of `classes` with the fewest errors: float [M, C], int [M] -> nats.
 
     Nothing is searched: an example goes to one of `classes` as soon as the bias is
@@ -53,7 +53,7 @@ def _point(ends: np.ndarray, is_best: np.ndarray) -> float:
     return high - 1 if low == -np.inf else (low + high) / 2
 
 
-def added(logits: np.ndarray, bias: float, *, classes: Sequence[int]) -> np.ndarray:
+def add(logits: np.ndarray, bias: float, *, classes: Sequence[int]) -> np.ndarray:
     """`logits` with `bias` on those of `classes`: [M, C] -> float64 [M, C].
 
     In float64 no threshold that `fitted` tells apart is lost to rounding.

@@ -29,7 +29,7 @@ class Times:
     rounds: dict[str, int]
 
 
-def measured(
+def measure(
     networks: Mapping[str, Sequence[keras.Model]],
     examples: data.Examples,
     *,
@@ -45,7 +45,7 @@ def measured(
     """
     times = {role: Times(ms_per_example={}, rounds={}) for role in networks}
     with tf.device(device):
-        steps = {role: _compiled(models, xla=xla) for role, models in networks.items()}
+        steps = {role: _compile(models, xla=xla) for role, models in networks.items()}
         for batch_size in BATCH_SIZES:
             rows = np.arange(batch_size) % len(examples)
             batch = tf.identity(examples.read(rows))
@@ -56,7 +56,7 @@ def measured(
     return times
 
 
-def _compiled(
+def _compile(
     models: Sequence[keras.Model], *, xla: bool
 ) -> Callable[[tf.Tensor], tf.Tensor]:
     """From inputs [B, ...] to the logits of all models: [models, B, C]."""

@@ -49,7 +49,7 @@ def predictor(
                 if i < num_steps:
                     computed.append(step(next(iterator)))
                 if i > 0:
-                    parts.append(_kept(computed.pop(0).numpy()))
+                    parts.append(_keep(computed.pop(0).numpy()))
         return np.concatenate(parts)
 
     return predict
@@ -85,7 +85,7 @@ def _compile_step(
     return compiled
 
 
-def _kept(rows: np.ndarray) -> np.ndarray:
+def _keep(rows: np.ndarray) -> np.ndarray:
     """The logits of the rows that count: [B, C + 2] -> [B', C]."""
     wish = rows[:, -1].max(initial=0)
     if wish:

@@ -1,7 +1,7 @@
 """A model for those without this package: SavedModel and TFLite, compared with it."""
 
-from trainer.export.lite import converted, interpreted, is_installed
-from trainer.export.parity import EXACT, Measured, judged, measured
+from trainer.export.lite import convert, interpreter, is_installed
+from trainer.export.parity import EXACT, Measured, find_problems, measure
 from trainer.export.serving import Answer, answers, load, probabilities, save
 
 __all__ = [
@@ -9,12 +9,12 @@ __all__ = [
     "Answer",
     "Measured",
     "answers",
-    "converted",
-    "interpreted",
+    "convert",
+    "find_problems",
+    "interpreter",
     "is_installed",
-    "judged",
     "load",
-    "measured",
+    "measure",
     "probabilities",
     "save",
 ]

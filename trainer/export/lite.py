@@ -17,7 +17,7 @@ def is_installed() -> bool:
     return importlib.util.find_spec("ai_edge_litert") is not None
 
 
-def converted(model: keras.Model, kind: str, *, calibration: np.ndarray) -> bytes:
+def convert(model: keras.Model, kind: str, *, calibration: np.ndarray) -> bytes:
     """The file of a model that takes the data's inputs and gives probabilities.
 
     `kind` is "tflite_float32", "tflite_float16" or "tflite_int8", which learns the
@@ -47,7 +47,7 @@ def converted(model: keras.Model, kind: str, *, calibration: np.ndarray) -> byte
     return content
 
 
-def interpreted(content: bytes) -> Answer:
+def interpreter(content: bytes) -> Answer:
     """The answers of a TFLite file, as a phone would compute them."""
     from ai_edge_litert.interpreter import Interpreter
 

@@ -31,7 +31,7 @@ class Measured:
     ms_per_example: float  # median, in batches of one
 
 
-def measured(
+def measure(
     reference: Answer,
     formats: Mapping[str, tuple[Answer, int]],
     examples: data.Examples,
@@ -63,7 +63,7 @@ def measured(
     return results
 
 
-def judged(found: Mapping[str, Measured], *, section: ExportConfig) -> list[str]:
+def find_problems(found: Mapping[str, Measured], *, section: ExportConfig) -> list[str]:
     """Lists the problems of the formats; "model" among them is the model itself."""
     right, problems = found["model"], []
     for name, values in found.items():

@@ -24,7 +24,7 @@ class SoftTargets:
         """Another model's logits of the same buckets at T: [B, C] -> [B, K]."""
         if self.classes is None:
             return logits
-        return bucketed(logits, self.classes, temperature=temperature)
+        return to_buckets(logits, self.classes, temperature=temperature)
 
     @property
     def predicted(self) -> tf.Tensor:
@@ -35,7 +35,9 @@ class SoftTargets:
         return tf.gather(self.classes, largest, batch_dims=1)
 
 
-def bucketed(logits: tf.Tensor, classes: tf.Tensor, *, temperature: float) -> tf.Tensor:
+def to_buckets(
+    logits: tf.Tensor, classes: tf.Tensor, *, temperature: float
+) -> tf.Tensor:
     """Some classes by themselves, the others together: [B, C], [B, K - 1] -> [B, K].
 
     softmax(result / T) are the sums of softmax(logits / T) over the buckets, which

@@ -13,8 +13,8 @@ from trainer.models.cnn import cnn
 from trainer.models.conv_mlp import conv_mlp
 from trainer.models.inputs import Inputs, model_input
 from trainer.models.mlp import mlp
-from trainer.models.own import own_model
-from trainer.models.saved import saved_model
+from trainer.models.own import build_own
+from trainer.models.saved import build_saved
 from trainer.models.squeezenet import squeezenet
 
 
@@ -87,9 +87,9 @@ def _model(name: str, options: Any, given: _Given) -> keras.Model:
     if name in APPLICATIONS:
         return application(name, options, inputs=inputs, num_classes=num_classes)
     if name == "saved":
-        model = saved_model(options, **given)
+        model = build_saved(options, **given)
     else:
-        model = own_model(name, options, **given)
+        model = build_own(name, options, **given)
     checks.check(model, name, **given)
     return model
 

@@ -55,7 +55,7 @@ def model_input(inputs: Inputs) -> keras.KerasTensor:
     1.
     """
     if inputs.mean_and_variance is None:
-        return resized(inputs.shape, inputs.model_shape[:2])
+        return resize(inputs.shape, inputs.model_shape[:2])
     row = keras.Input(inputs.shape, dtype=inputs.row_dtype, name="row")
     mean, variance = (np.asarray(part, np.float64) for part in inputs.mean_and_variance)
     if inputs.row_dtype == "float64":
@@ -76,7 +76,7 @@ def model_input(inputs: Inputs) -> keras.KerasTensor:
     )(row)
 
 
-def resized(shape: tuple[int, ...], size: tuple[int, ...]) -> keras.KerasTensor:
+def resize(shape: tuple[int, ...], size: tuple[int, ...]) -> keras.KerasTensor:
     """Images of `shape` in `size` (H, W): the data's own where they have it."""
     image = keras.Input(shape, dtype="uint8", name="image")
     if shape[:2] == tuple(size):

@@ -10,7 +10,7 @@ from trainer.config import ConfigError
 from trainer.models.inputs import Inputs, model_input, to_uint8
 
 
-def own_model(
+def build_own(
     name: str,
     options: dict[str, Any],
     *,
@@ -26,7 +26,7 @@ def own_model(
     Raises:
       ConfigError: there is no such function, or it gives no model.
     """
-    function = _imported(name, setting)
+    function = _import(name, setting)
     try:
         model = function(inputs.model_shape, num_classes, **options)
     except TypeError as error:
@@ -47,7 +47,7 @@ def own_model(
     return keras.Model(source, result, name="own")
 
 
-def _imported(name: str, setting: str) -> Callable[..., Any]:
+def _import(name: str, setting: str) -> Callable[..., Any]:
     module_name, _, function_name = name.partition(":")
     try:
         function: Callable[..., Any] = getattr(

@@ -27,7 +27,7 @@ def _rescaling(scale: Any, offset: Any = 0.0) -> keras.layers.Layer:
     return keras.layers.Rescaling(scale, offset, dtype="float32", name="preprocessing")
 
 
-def _unchanged(image: keras.KerasTensor) -> keras.KerasTensor:
+def _identity(image: keras.KerasTensor) -> keras.KerasTensor:
     return image
 
 
@@ -51,7 +51,7 @@ def _imagenet_caffe(image: keras.KerasTensor) -> keras.KerasTensor:
 
 
 PREPROCESSING: Mapping[str, Callable[[keras.KerasTensor], keras.KerasTensor]] = {
-    "zero_to_255": _unchanged,
+    "zero_to_255": _identity,
     "zero_to_one": _zero_to_one,
     "minus_one_to_one": _minus_one_to_one,
     "imagenet_torch": _imagenet_torch,

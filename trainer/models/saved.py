@@ -17,7 +17,7 @@ from trainer.models.checks import (
     is_sigmoids,
     last_activation,
 )
-from trainer.models.inputs import Inputs, resized, to_uint8
+from trainer.models.inputs import Inputs, resize, to_uint8
 from trainer.models.preprocessing import PREPROCESSING, three_channels
 from trainer.models.weights import DAMAGE, check_archive, check_told
 from trainer.storage import files
@@ -32,7 +32,7 @@ _TINY = float(np.finfo(np.float32).tiny)
 Saved = Callable[[keras.KerasTensor], keras.KerasTensor]
 
 
-def saved_model(
+def build_saved(
     options: SavedOptions, *, inputs: Inputs, num_classes: int, setting: str
 ) -> keras.Model:
     """Resizing to what the file's model takes, its preprocessing, it, its logits.
@@ -106,7 +106,7 @@ def _load(options: SavedOptions, wrong: str) -> tuple[Saved, tf.TensorSpec]:
         saved, spec = (
             _keras_file(path)
             if options.is_keras_file
-            else _saved_model_folder(options.path)
+            else _read_saved_model_folder(options.path)
         )
     except _UNREADABLE as error:
         reason = (str(error).strip() or type(error).__name__).splitlines()[0]
@@ -131,7 +131,7 @@ def _keras_file(path: epath.Path) -> tuple[Saved, tf.TensorSpec]:
     return model, _only([tf.TensorSpec(x.shape, x.dtype) for x in model.inputs])
 
 
-def _saved_model_folder(path: str) -> tuple[Saved, tf.TensorSpec]:
+def _read_saved_model_folder(path: str) -> tuple[Saved, tf.TensorSpec]:
     layer = keras.layers.TFSMLayer(
         path, call_endpoint=_ENDPOINT, trainable=False, name="saved_model"
     )
@@ -158,7 +158,7 @@ def _start(
             f"{wrong} of images of image_size = {inputs.image_size}, got "
             f"{options.path!r} of {size[0]} x {size[1]} pixels; set image_size = 0"
         )
-    image = resized(inputs.shape, tuple(size))
+    image = resize(inputs.shape, tuple(size))
     if expected[3] == 3:
         image = three_channels(image)
     if expected[3] not in (None, image.shape[-1]):

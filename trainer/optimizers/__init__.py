@@ -1,7 +1,7 @@
 """From reduced gradients to new weights."""
 
-from trainer.optimizers.keras_optimizers import optimizer
+from trainer.optimizers.keras_optimizers import build_optimizer
 from trainer.optimizers.schedules import Schedule, num_steps, schedule
 from trainer.optimizers.update import OptimizerUpdate
 
-__all__ = ["OptimizerUpdate", "Schedule", "num_steps", "optimizer", "schedule"]
+__all__ = ["OptimizerUpdate", "Schedule", "build_optimizer", "num_steps", "schedule"]

@@ -12,7 +12,7 @@ from trainer.config import AdamOptions, SgdOptions, TrainConfig
 _LARGE = 2**16
 
 
-def optimizer(train: TrainConfig) -> keras.optimizers.Optimizer:
+def build_optimizer(train: TrainConfig) -> keras.optimizers.Optimizer:
     """The optimizer's update rule and slots; call it in the strategy's scope.
 
     Clipping, decay, loss scaling and averaging stay off: Keras applies them before

@@ -6,7 +6,7 @@ import keras
 import tensorflow as tf
 
 from trainer.config import TrainConfig
-from trainer.optimizers.keras_optimizers import optimizer
+from trainer.optimizers.keras_optimizers import build_optimizer
 from trainer.optimizers.loss_scale import LossScale
 from trainer.optimizers.moving_average import ExponentialMovingAverage
 from trainer.optimizers.vector import unflatten
@@ -29,7 +29,7 @@ class OptimizerUpdate:
         self._train = train
         self._trained = model.trainable_variables
         self.moving = _moving_statistics(model)
-        self._optimizer = optimizer(train)
+        self._optimizer = build_optimizer(train)
         self._optimizer.build(self._trained)
         self.loss_scale = (
             LossScale(global_batch_size=train.global_batch_size) if float16 else None

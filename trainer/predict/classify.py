@@ -37,9 +37,9 @@ def run(
     alone = RuntimeConfig(strategy="one_device", xla=settings.runtime.xla)
     strategy = distribution.strategy(alone, num_workers=1)
     with strategy.scope():
-        opened = network.opened(settings, workdir)
+        opened = network.open_network(settings, workdir)
     prediction_lines.check(settings.predict, opened.class_names)
-    listed, skipped = paths.listed(words)
+    listed, skipped = paths.list_files(words)
     for one in skipped:
         _tell(one)
     with _open(output) as file:
@@ -77,7 +77,7 @@ def _answer(
     xla: bool,
 ) -> int:
     """Writes the answers to the files; how many of them could not be read."""
-    predict = _compiled(opened, batch_size=batch_size, xla=xla)
+    predict = _compile(opened, batch_size=batch_size, xla=xla)
     num_unread = num_transparent = 0
     with _bar(len(listed)) as bar:
         for batch in images.batches(
@@ -102,7 +102,7 @@ def _answer(
     return num_unread
 
 
-def _compiled(
+def _compile(
     opened: network.Network, *, batch_size: int, xla: bool
 ) -> Callable[[np.ndarray], np.ndarray]:
     """From at most `batch_size` images to their logits: uint8 [B, ...] -> [B, C]."""

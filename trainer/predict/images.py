@@ -74,7 +74,9 @@ def _reader(
     def read(path: str) -> Read:
         try:
             with tf.io.gfile.GFile(path, "rb") as file:
-                image, is_transparent = data.opened(file.read(), background=background)
+                image, is_transparent = data.decode_with_alpha(
+                    file.read(), background=background
+                )
         except tf.errors.OpError as error:
             return data.reason(error)
         return Image(fit(image).numpy(), is_transparent)

@@ -33,7 +33,7 @@ class Network:
     background: Colour | None  # behind transparent pixels; None drops alpha
 
 
-def opened(settings: Config | NoRun, path: epath.Path | None) -> Network:
+def open_network(settings: Config | NoRun, path: epath.Path | None) -> Network:
     """The student that the run in the workdir `path` selected, or predict.model.
 
     The classes are those that the model's own file says, else the run's; else their

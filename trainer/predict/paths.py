@@ -18,7 +18,7 @@ class Skipped:
     reason: str
 
 
-def listed(words: Iterable[str]) -> tuple[list[str], list[Skipped]]:
+def list_files(words: Iterable[str]) -> tuple[list[str], list[Skipped]]:
     """The files that `words` name, each once, and what cannot be looked into.
 
     They are in the order of the words. Those in a folder, and in all folders below it,
@@ -36,7 +36,7 @@ def listed(words: Iterable[str]) -> tuple[list[str], list[Skipped]]:
             continue
         path = files.path_of(word, setting="what is to be predicted")
         if not files.is_folder(path):
-            found[places.expanded(word)] = None
+            found[places.expand_home(word)] = None
             continue
         before = len(found)
         found |= dict.fromkeys(_images(path, skipped))

@@ -43,8 +43,8 @@ class Answers:
         # The first of equals, which the metrics of a run count as predicted too.
         ranking = np.argsort(-probs, axis=1, kind="stable")[:, : self._section.top_k]
         for path, row, labels in zip(paths, probs, ranking, strict=True):
-            top = [(self._class_names[i], _rounded(row[i])) for i in labels]
-            every = [_rounded(value) for value in row]
+            top = [(self._class_names[i], _round(row[i])) for i in labels]
+            every = [_round(value) for value in row]
             if self._is_json:
                 fields = self._fields(path, top, every)
                 self._file.write(json.dumps(fields, ensure_ascii=False) + "\n")
@@ -101,5 +101,5 @@ def _as_text(cell: str) -> str:
     return f"'{cell}" if is_formula else cell
 
 
-def _rounded(probability: float) -> float:
+def _round(probability: float) -> float:
     return float(f"{probability:.{_DIGITS}g}")

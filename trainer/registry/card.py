@@ -26,7 +26,7 @@ METRICS = (
 
 def texts(card: Card) -> dict[str, str]:
     """The files of a card, with a checksum of its own."""
-    sealed = seal.sealed({"format": FORMAT, **card})
+    sealed = seal.add_checksum({"format": FORMAT, **card})
     return {CARD: json.dumps(sealed, indent=2) + "\n", PAGE: page(card)}
 
 
@@ -40,8 +40,8 @@ def read(folder: epath.Path) -> Card:
     try:
         with files.reached(path):
             content = path.read_bytes()
-        found = json_text.parsed(content)
-        card = seal.opened(found)
+        found = json_text.parse(content)
+        card = seal.check_checksum(found)
         if not seal.is_sealed(found):
             raise ValueError("it has no checksum")
         number = card.pop("format")

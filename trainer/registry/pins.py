@@ -30,7 +30,7 @@ def pinned(config: Config, folder: epath.Path) -> dict[str, str]:
         version = root / reference.name / str(number)
         found[str(reference)] = str(versions.check_file(version, versions.MODEL))
     if now != kept:
-        files.write_json(path, seal.sealed(now))
+        files.write_json(path, seal.add_checksum(now))
     return found
 
 
@@ -61,8 +61,8 @@ def share(
             now[str(reference)] = f"{reference.name}@{number}"
         own[reference.setting] = now[str(reference)]
     if now != kept:
-        files.write_json(folder / PINS, seal.sealed(now))
-    files.write_json(cell_folder / PINS, seal.sealed(own))
+        files.write_json(folder / PINS, seal.add_checksum(now))
+    files.write_json(cell_folder / PINS, seal.add_checksum(own))
 
 
 def _number(root: epath.Path, reference: Reference, kept: str | None) -> int:
@@ -82,7 +82,7 @@ def _read(path: epath.Path) -> dict[str, str]:
     if not files.is_there(path):
         return {}
     try:
-        kept = seal.parsed(path.read_bytes())
+        kept = seal.parse(path.read_bytes())
         for text in kept.values():
             int(text.partition("@")[2])
         return kept

@@ -26,7 +26,7 @@ def listing(root: epath.Path) -> tuple[str, list[str]]:
     for name in versions.names(root):
         folder, promoted = root / name, None
         with _told(unread):
-            promoted = versions.promoted(folder)
+            promoted = versions.promoted_version(folder)
         known = versions.complete(folder)
         for number in versions.numbers(folder):
             mark, row = "not complete", tuple("----")
@@ -38,7 +38,7 @@ def listing(root: epath.Path) -> tuple[str, list[str]]:
             rows.append((name, str(number), mark, *row))
     if len(rows) == 1:
         return f"no models in {root}", unread
-    return _aligned(rows), unread
+    return _align(rows), unread
 
 
 def show(root: epath.Path, reference: Reference) -> str:
@@ -84,7 +84,7 @@ def compare(root: epath.Path, references: Iterable[Reference]) -> str:
         values = [repr(each.get(path, "absent")) for each in settings]
         if len(set(values)) > 1:
             rows.append((path, *values))
-    return _aligned(rows)
+    return _align(rows)
 
 
 @contextlib.contextmanager
@@ -110,7 +110,7 @@ def _latency(own: Card) -> str:
     return number_text(own["latency"]["ms_per_example"].get("1"), digits=3)
 
 
-def _aligned(rows: _Rows) -> str:
+def _align(rows: _Rows) -> str:
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     return "\n".join(
         "  ".join(

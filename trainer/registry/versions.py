@@ -72,7 +72,7 @@ def newest(root: epath.Path, name: str) -> tuple[int, card.Card] | None:
     return (known[-1], card.read(root / name / str(known[-1]))) if known else None
 
 
-def promoted(folder: epath.Path) -> int | None:
+def promoted_version(folder: epath.Path) -> int | None:
     """The version that was promoted last; None where none was.
 
     Raises:
@@ -84,7 +84,7 @@ def promoted(folder: epath.Path) -> int | None:
     try:
         with files.reached(path, disks_too=True):
             content = path.read_bytes()
-        return int(seal.parsed(content)["version"])
+        return int(seal.parse(content)["version"])
     except (ValueError, TypeError, KeyError) as error:
         raise files.StorageError(
             f"{path} must say which version is promoted, got something else "
@@ -109,7 +109,7 @@ def number_of(root: epath.Path, reference: Reference) -> int:
     if reference.version == LATEST:
         number = known[-1]
     elif reference.version == PROMOTED:
-        number = promoted(folder)
+        number = promoted_version(folder)
     if number is None:
         raise _unknown(reference, "no version is promoted", _listed(known))
     if number not in known:
@@ -200,7 +200,7 @@ def promote(root: epath.Path, reference: Reference) -> int:
         version_lease.held(folder),
         files.atomic_path(path, way_out="choose another registry.root") as temporary,
     ):
-        text = json.dumps(seal.sealed({"version": number}))
+        text = json.dumps(seal.add_checksum({"version": number}))
         temporary.write_text(f"{text}\n", encoding="utf-8")
     return number
 

@@ -25,7 +25,9 @@ def write(runs: Sequence[Run], out: epath.Path) -> epath.Path:
     """
     page = out / REPORT
     sections = [_head(runs), _table(runs, page)]
-    sections += [markup.drawn(picture, page.parent) for picture in _pictures(runs)]
+    sections += [
+        markup.draw_picture(picture, page.parent) for picture in _pictures(runs)
+    ]
     files.write_text(page, markup.document(f"{len(runs)} runs compared", sections))
     return page
 

@@ -5,7 +5,7 @@ from typing import Any
 
 from trainer.report.compared import Run, note
 from trainer.report.inputs import setting, teacher
-from trainer.report.table import TIMES, aligned, value
+from trainer.report.table import TIMES, align, value
 
 _ROLES = ("student", "baseline")
 _METRICS = (("errors", "errors", 1, 1), ("accuracy", "accuracy %", 100, 2))
@@ -25,7 +25,7 @@ def row(run: Run, runs: Sequence[Run]) -> tuple[str, ...]:
     """A cell for each column, of `run` among `runs`; `-` where there is no value."""
     student = run.models.get("student", {})
     measured = [
-        _measured(run, role, metric, factor, digits)
+        _measurements(run, role, metric, factor, digits)
         for role in _ROLES
         for metric, _, factor, digits in _METRICS
     ]
@@ -38,7 +38,7 @@ def row(run: Run, runs: Sequence[Run]) -> tuple[str, ...]:
         _number(setting(run.config, "distill", "temperature")),
         _number(setting(run.config, "distill", "alpha")),
         f"{student['parameters']:,}" if student else "-",
-        _measured(run, "teacher", "errors", 1, 1),
+        _measurements(run, "teacher", "errors", 1, 1),
         *measured,
         value(gain.get("mean"), gain.get("standard_error"), digits=1),
         *(_number(latency(run, size)) for size in batch_sizes(runs)),
@@ -60,7 +60,7 @@ def meaning(runs: Sequence[Run]) -> list[str]:
 def render_compared(runs: Sequence[Run]) -> str:
     """The table as aligned ASCII text, what it means below it; no final newline."""
     rows = [header(runs), *(row(run, runs) for run in runs)]
-    return "\n".join([*aligned(rows), *meaning(runs)])
+    return "\n".join([*align(rows), *meaning(runs)])
 
 
 def batch_sizes(runs: Sequence[Run]) -> list[str]:
@@ -79,7 +79,7 @@ def _times(run: Run) -> dict[str, Any]:
     return dict(run.models.get("student", {}).get(TIMES, {}))
 
 
-def _measured(run: Run, role: str, metric: str, factor: float, digits: int) -> str:
+def _measurements(run: Run, role: str, metric: str, factor: float, digits: int) -> str:
     model = run.models.get(role)
     if model is None:
         return "-"

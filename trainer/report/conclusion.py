@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from trainer.report.table import counted, gain_interval
+from trainer.report.table import format_count, gain_interval
 
 
 def summary(results: dict[str, Any]) -> str:
@@ -59,7 +59,7 @@ def _corrected(models: dict[str, Any]) -> str:
 
 
 def _errors(model: dict[str, Any]) -> str:
-    return counted(model["mean"]["errors"], model["std"].get("errors"))
+    return format_count(model["mean"]["errors"], model["std"].get("errors"))
 
 
 def _verdict(results: dict[str, Any]) -> str:
@@ -71,14 +71,14 @@ def _verdict(results: dict[str, Any]) -> str:
     interval = gain_interval(gain)
     if interval is None:
         return (
-            f"Distillation {effect} {counted(mean)}{share}. One seed "
+            f"Distillation {effect} {format_count(mean)}{share}. One seed "
             "cannot tell a difference from noise: run more of them before "
             "believing it."
         )
     low, high = interval
     trust = "cannot be told from" if low <= 0 <= high else "is more than"
     return (
-        f"Distillation {effect} {counted(mean, error)} (mean +- standard error of "
+        f"Distillation {effect} {format_count(mean, error)} (mean +- standard error of "
         f"{len(gain['per_seed'])} paired seeds){share}. This {trust} noise: the 95% "
         f"interval of the gain is {low:.1f} to {high:.1f} errors."
     )

@@ -34,7 +34,7 @@ def read(workdir: epath.Path) -> dict[str, Any]:
     """
     path = workdir / CROSSVAL_RESULTS
     try:
-        results = seal.parsed(path.read_bytes())
+        results = seal.parse(path.read_bytes())
         rows(results)
     except (OSError, KeyError, TypeError, ValueError) as error:
         raise ReportError(
@@ -54,7 +54,7 @@ def rows(results: dict[str, Any]) -> Rows:
 
 def render(results: dict[str, Any]) -> str:
     """The same as aligned ASCII text; no final newline."""
-    return "\n".join([*table.aligned(rows(results)), _NOTE])
+    return "\n".join([*table.align(rows(results)), _NOTE])
 
 
 def sections(workdir: epath.Path, draw: Callable[..., str]) -> list[str]:

@@ -52,7 +52,7 @@ def dark_knowledge(
         _draw_image(picture, images[i], class_names[labels[i]])
         is_true = _is_true(orders[i], labels[i])
         for axes, heat in zip(row, temperatures, strict=True):
-            _draw_bars(axes, _shown(logits[i][orders[i]], heat), is_true)
+            _draw_bars(axes, _bar_probabilities(logits[i][orders[i]], heat), is_true)
         _name_bars(row[0], names[i], is_true)
     if temperature:
         _mark(panels[:, 1 + temperatures.index(temperature)])
@@ -67,7 +67,7 @@ def _is_true(order: np.ndarray, label: int) -> np.ndarray:
     return is_true
 
 
-def _shown(ordered_logits: np.ndarray, temperature: float) -> np.ndarray:
+def _bar_probabilities(ordered_logits: np.ndarray, temperature: float) -> np.ndarray:
     """Probabilities of a row's N bars, from logits [C] in falling order."""
     probs = softmax(ordered_logits, temperature=temperature)
     if len(probs) <= NUM_CLASSES:

@@ -7,7 +7,7 @@ from typing import Any
 from etils import epath
 
 from trainer.report.inputs import ReportError
-from trainer.report.table import aligned
+from trainer.report.table import align
 from trainer.storage import seal
 from trainer.storage.workdir import EXPORTED
 
@@ -27,7 +27,7 @@ def read(workdir: epath.Path) -> dict[str, Any]:
     """
     path = workdir / EXPORTED
     try:
-        found = seal.parsed(path.read_bytes())
+        found = seal.parse(path.read_bytes())
         _rows(found)
         _caption(found)
     except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
@@ -40,7 +40,7 @@ def read(workdir: epath.Path) -> dict[str, Any]:
 
 def render(exported: dict[str, Any]) -> str:
     """The formats as aligned text."""
-    lines = aligned([_HEADER, *_rows(exported)])
+    lines = align([_HEADER, *_rows(exported)])
     return "\n".join([*lines, _caption(exported)])
 
 

@@ -16,7 +16,7 @@ from trainer.evaluation.calibration import (
     reliability_bins,
     wilson_interval,
 )
-from trainer.report.inputs import History, ReportError, original, shown
+from trainer.report.inputs import History, ReportError, display_name, original
 
 try:
     from matplotlib import cm, colors, ticker
@@ -142,7 +142,7 @@ def confusion_matrices(
         _draw_shares(axes, shares, cmap=scale.cmap, norm=scale.norm)
         num_errors = counts.sum() - np.trace(counts)
         plural = "" if num_errors == 1 else "s"
-        title = f"{plain(shown(name))}: {num_errors} error{plural}"
+        title = f"{plain(display_name(name))}: {num_errors} error{plural}"
         axes.set_title(title, color=palette(list(matrices))[name], fontsize=11)
         _class_ticks(axes, class_names)
         if len(class_names) <= MAX_ANNOTATED_CLASSES:
@@ -222,7 +222,7 @@ def reliability(
         panels.T, palette(list(logits)).items(), strict=True
     ):
         bins = reliability_bins(logits[name], labels, num_bins=num_bins)
-        style(upper, title=plain(shown(name)), title_colour=colour)
+        style(upper, title=plain(display_name(name)), title_colour=colour)
         style(lower, x="confidence (%)")
         _draw_reliability(upper, bins, colour=colour)
         centres = (bins.edges[:-1] + bins.edges[1:]) / 2

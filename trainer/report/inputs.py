@@ -117,7 +117,7 @@ def read_classes(workdir: epath.Path) -> tuple[list[str], tuple[int, ...]]:
     """
     if files.is_there(workdir / RESULTS):
         _check_files(workdir, _read_json(workdir / RESULTS))
-    with _explained(workdir / PREDICTIONS) as file, np.load(file) as arrays:
+    with _open_arrays(workdir / PREDICTIONS) as file, np.load(file) as arrays:
         names = [str(name) for name in arrays["class_names"]]
         return names, arrays["example_images"].shape[1:]
 
@@ -137,7 +137,7 @@ def original(name: str) -> str:
     return name.removesuffix(_CORRECTED)
 
 
-def shown(name: str) -> str:
+def display_name(name: str) -> str:
     """The name of a model as people read it."""
     return f"{original(name)} + class bias" if is_corrected(name) else name
 
@@ -166,7 +166,7 @@ def _error(path: epath.Path, problem: str) -> ReportError:
 
 def _read_json(path: epath.Path) -> dict[str, Any]:
     try:
-        value = seal.parsed(path.read_bytes())
+        value = seal.parse(path.read_bytes())
     except OSError as error:
         raise _error(path, f"cannot be read ({error.strerror or error})") from error
     except ValueError as error:  # not JSON, or not UTF-8
@@ -232,12 +232,12 @@ def _check_files(workdir: epath.Path, results: dict[str, Any]) -> None:
 
 
 def _read_predictions(path: epath.Path, names: list[str]) -> Predictions:
-    with _explained(path) as file, np.load(file) as arrays:
+    with _open_arrays(path) as file, np.load(file) as arrays:
         return _predictions(arrays.__getitem__, names)
 
 
 @contextlib.contextmanager
-def _explained(path: epath.Path) -> Iterator[IO[bytes]]:
+def _open_arrays(path: epath.Path) -> Iterator[IO[bytes]]:
     """Yields the open file of arrays; what the body finds amiss names it."""
     try:
         with files.opened(path) as file:
@@ -289,7 +289,7 @@ def _read_history(path: epath.Path) -> History:
     history = []
     try:
         for line in path.read_text(encoding="utf-8").splitlines():
-            row = json_text.parsed(line)
+            row = json_text.parse(line)
             int(row["step"])
             history.append(row)
     except OSError as error:

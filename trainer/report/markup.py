@@ -65,7 +65,7 @@ def table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     )
 
 
-def drawn(picture: Picture, folder: epath.Path) -> str:
+def draw_picture(picture: Picture, folder: epath.Path) -> str:
     """Writes the PNG of a picture into `folder`, and gives its section of the page.
 
     Raises:

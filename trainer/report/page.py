@@ -42,7 +42,8 @@ def write(workdir: epath.Path) -> epath.Path:
     page = workdir / REPORT
     sections = [_head(found), _comparison(found.results)]
     sections += [
-        markup.drawn(picture, page.parent) for picture in pictures.pictures(found)
+        markup.draw_picture(picture, page.parent)
+        for picture in pictures.pictures(found)
     ]
     sections += [_classes(found), _seeds(found.results)]
     sections += [*crossval_table.sections(workdir, markup.table)]
@@ -80,7 +81,7 @@ def _comparison(results: dict[str, Any]) -> str:
     notes = "".join(f'\n<p class="note">{text(note)}</p>' for note in compared.notes)
     return (
         "<h2>Comparison</h2>\n"
-        + markup.table(compared.header, _dotted(compared.rows, results))
+        + markup.table(compared.header, _add_dots(compared.rows, results))
         + f"{notes}\n<p><b>{text(compared.gain)}</b></p>"
     )
 
@@ -95,7 +96,11 @@ def _classes(found: inputs.Inputs) -> str:
         (name, f"{count:,}", *(table.value(s, factor=100, digits=1) for s in column))
         for name, count, column in zip(class_names, counts, shares.T, strict=True)
     ]
-    header = ("class", "test examples", *(f"{inputs.shown(name)} %" for name in names))
+    header = (
+        "class",
+        "test examples",
+        *(f"{inputs.display_name(name)} %" for name in names),
+    )
     whole = markup.table(header, rows)
     title = "<h2>Accuracy by class</h2>\n"
     if len(rows) <= MAX_CLASSES:
@@ -114,7 +119,7 @@ def _seeds(results: dict[str, Any]) -> str:
     names = inputs.model_names(results)
     header = ["model", "seed", "last errors", "last step", "best errors", "best step"]
     rows = [
-        [inputs.shown(name), *_seed_cells(seed)]
+        [inputs.display_name(name), *_seed_cells(seed)]
         for name in names
         for seed in results["models"][name]["seeds"]
     ]
@@ -134,7 +139,7 @@ def _seeds(results: dict[str, Any]) -> str:
     )
     return (
         "<h2>Seeds</h2>\n"
-        + markup.table(header, _dotted(rows, results))
+        + markup.table(header, _add_dots(rows, results))
         + '\n<p class="note">Errors on the test split: of the last step, and of the '
         f"checkpoint that the validation split chose.{gains}</p>"
     )
@@ -156,12 +161,12 @@ def _config(config: dict[str, Any]) -> str:
     )
 
 
-def _dotted(
+def _add_dots(
     rows: Iterable[Sequence[str]], results: dict[str, Any]
 ) -> Iterator[Sequence[str]]:
     """The rows with a dot before each model's name, of its colour in the figures."""
     colours = {
-        inputs.shown(name): colour
+        inputs.display_name(name): colour
         for name, colour in figures.palette(inputs.model_names(results)).items()
     }
     for name, *cells in rows:

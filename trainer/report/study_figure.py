@@ -37,7 +37,7 @@ def _lines(study: Study, cells: Sequence[Cell], axis: str) -> Figure:
     drawing = Figure(figsize=(8.4, 4.6), layout="constrained")
     axes = drawing.subplots()
     for (title, group), colour in zip(
-        _grouped(study, cells, axis).items(), itertools.cycle(PALETTE), strict=False
+        _group(study, cells, axis).items(), itertools.cycle(PALETTE), strict=False
     ):
         group = sorted(group, key=lambda cell: float(cell["settings"][axis]))
         at = [float(cell["settings"][axis]) for cell in group]
@@ -66,7 +66,7 @@ def _lines(study: Study, cells: Sequence[Cell], axis: str) -> Figure:
     return drawing
 
 
-def _grouped(study: Study, cells: Sequence[Cell], axis: str) -> dict[str, list[Cell]]:
+def _group(study: Study, cells: Sequence[Cell], axis: str) -> dict[str, list[Cell]]:
     """The cells that differ along `axis` alone, by what they have in common."""
     names = labels(study)
     groups: dict[str, list[Cell]] = {}

@@ -26,7 +26,7 @@ def write(workdir: epath.Path) -> epath.Path:
     figure = study_figure(study)
     if figure:
         picture = Picture("study", "Errors over the study", _caption(study), figure)
-        sections.append(markup.drawn(picture, page.parent))
+        sections.append(markup.draw_picture(picture, page.parent))
     files.write_text(page, markup.document(f"{study['name']} - study", sections))
     return page
 

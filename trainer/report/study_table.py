@@ -5,7 +5,7 @@ from typing import Any
 from etils import epath
 
 from trainer.config import ConfigError, StudyConfig, value_text
-from trainer.report.inputs import ReportError, shown
+from trainer.report.inputs import ReportError, display_name
 from trainer.report.table import value
 from trainer.storage import seal
 from trainer.storage.workdir import STUDY
@@ -26,7 +26,7 @@ def read_study(workdir: epath.Path) -> Study:
     """
     path = workdir / STUDY
     try:
-        study = seal.parsed(path.read_bytes())
+        study = seal.parse(path.read_bytes())
         _check(study)
     except OSError as error:
         raise _error(path, f"cannot be read ({error.strerror or error})") from error
@@ -97,12 +97,12 @@ def _errors(study: Study) -> list[tuple[str, str, str]]:
 
     Those on classes that students are not shown come last, where there are any.
     """
-    columns = [(shown(role), role, "errors") for role in roles(study)]
+    columns = [(display_name(role), role, "errors") for role in roles(study)]
     for role in roles(study):
         means = [cell["models"].get(role, {}).get("mean") for cell in study["cells"]]
         is_taught = role not in ("teacher", "member")
         if is_taught and any(mean and "excluded_errors" in mean for mean in means):
-            columns.append((f"{shown(role)}: excluded", role, "excluded_errors"))
+            columns.append((f"{display_name(role)}: excluded", role, "excluded_errors"))
     return columns
 
 

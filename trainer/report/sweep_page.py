@@ -34,7 +34,7 @@ def write(workdir: epath.Path) -> epath.Path:
     sections = [_head(sweep, workdir)]
     for name, title, figure in figures(sweep):
         picture = Picture(f"sweep_{name}", title, _CAPTIONS[name], figure)
-        sections.append(markup.drawn(picture, page.parent))
+        sections.append(markup.draw_picture(picture, page.parent))
     sections.append(_table(sweep))
     files.write_text(page, markup.document(f"{sweep['name']} - sweep", sections))
     return page

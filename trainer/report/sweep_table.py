@@ -6,7 +6,7 @@ from etils import epath
 
 from trainer.config import label_of, value_text
 from trainer.report.inputs import ReportError
-from trainer.report.table import aligned
+from trainer.report.table import align
 from trainer.storage import seal
 from trainer.storage.workdir import SWEEP
 
@@ -27,7 +27,7 @@ def read_sweep(workdir: epath.Path) -> Sweep:
     """
     path = workdir / SWEEP
     try:
-        sweep = seal.parsed(path.read_bytes())
+        sweep = seal.parse(path.read_bytes())
         render_sweep(sweep)
         if not isinstance(sweep["study"], str) or "importance" not in sweep:
             raise ValueError("no study")
@@ -83,7 +83,7 @@ def best_line(sweep: Sweep) -> str:
 def render_sweep(sweep: Sweep) -> str:
     """The table as aligned ASCII text; no final newline."""
     rows = [header(sweep), *(row(sweep, trial) for trial in sweep["trials"])]
-    return "\n".join([*aligned(rows), counts(sweep), best_line(sweep)])
+    return "\n".join([*align(rows), counts(sweep), best_line(sweep)])
 
 
 def text_of(value: Any) -> str:

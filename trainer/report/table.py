@@ -8,7 +8,7 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
-from trainer.report.inputs import is_corrected, model_names, original, shown
+from trainer.report.inputs import display_name, is_corrected, model_names, original
 
 # Two-sided 95% points of Student's t for 1, 2, ... degrees of freedom. From 11 on the
 # tenth stands for all: the interval is then a little wide, never too narrow.
@@ -68,11 +68,11 @@ def comparison(results: dict[str, Any]) -> Comparison:
 def render(results: dict[str, Any]) -> str:
     """The comparison as aligned ASCII text, the paired gain last; no final newline."""
     table = comparison(results)
-    text = aligned([table.header, *table.rows])
+    text = align([table.header, *table.rows])
     return "\n".join([*text, *table.notes, table.gain])
 
 
-def aligned(rows: Sequence[tuple[str, ...]]) -> list[str]:
+def align(rows: Sequence[tuple[str, ...]]) -> list[str]:
     """Lines of text of a header and the rows below it; the first cells are names."""
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     text = [_aligned(row, widths) for row in rows]
@@ -163,7 +163,7 @@ def _row(name: str, model: dict[str, Any], columns: Columns) -> tuple[str, ...]:
     ]
     speed = model.get("train_examples_per_sec")
     return (
-        shown(name),
+        display_name(name),
         f"{model['parameters']:,}",
         *metrics,
         "-" if speed is None else f"{speed:,.0f}",
@@ -183,7 +183,7 @@ def _gain_line(results: dict[str, Any]) -> str:
         return "gain over baseline: not measured"
     gain = results["gain"]["errors"]
     any_model = next(iter(results["models"].values()))
-    text = counted(gain["mean"], gain.get("standard_error"))
+    text = format_count(gain["mean"], gain.get("standard_error"))
     num_seeds = len(gain["per_seed"])
     if gain.get("standard_error") is None:
         meaning = "one seed: no standard error"
@@ -193,7 +193,7 @@ def _gain_line(results: dict[str, Any]) -> str:
     return f"gain over baseline: {text} of {examples} ({meaning})"
 
 
-def counted(mean: float, spread: float | None = None) -> str:
+def format_count(mean: float, spread: float | None = None) -> str:
     """Such as "83.2 +- 2.1 errors"."""
     text = value(mean, spread, digits=1)
     return f"{text} error" if text == "1" else f"{text} errors"

@@ -15,7 +15,7 @@ from trainer.config import (
     TeacherConfig,
     flatten,
     options_without_later,
-    resolved,
+    resolve,
     without_later,
 )
 from trainer.storage import workdir
@@ -95,7 +95,7 @@ def _cache_identity(config: Config) -> dict[str, Any]:
 
     More views are added to a cache, and those of the whole split are in it.
     """
-    settings = without_later(flatten(resolved(config)))
+    settings = without_later(flatten(resolve(config)))
     names = ["distill.soft_targets_dtype", "distill.top_k"]
     if config.distill.top_k:
         names += ["distill.temperature", "distill.tail_temperatures"]

@@ -13,7 +13,7 @@ from trainer.cluster import rendezvous
 from trainer.cluster.termination import Termination
 from trainer.cluster.tf_config import Cluster
 from trainer.cluster.workers import Workers, joining
-from trainer.config import Config, ConfigError, flatten, resolved
+from trainer.config import Config, ConfigError, flatten, resolve
 from trainer.devices import distribution
 from trainer.session.session import Session
 from trainer.storage import files, workdir
@@ -99,7 +99,7 @@ def _find_config(path: epath.Path, cluster: Cluster) -> None:
 
 def _statement(config: Config, path: epath.Path, cluster: Cluster) -> dict[str, Any]:
     """What else has to be the same on every worker, by its name in a message."""
-    settings = flatten(resolved(config))
+    settings = flatten(resolve(config))
     del settings["data.data_dir"]  # each machine may have its own copy
     return {
         "list of addresses in TF_CONFIG": cluster.addresses,

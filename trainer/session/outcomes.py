@@ -103,11 +103,11 @@ def _corrected(session: Session, outcome: Outcome) -> Outcome:
     """The same network with a bias on the classes that it was not shown."""
     classes = session.config.data.exclude_labels
     biases = {
-        kind: class_bias.fitted(logits, session.validation.labels, classes=classes)
+        kind: class_bias.fit(logits, session.validation.labels, classes=classes)
         for kind, logits in outcome.validation.items()
     }
     logits = {
-        kind: class_bias.added(outcome.logits[kind], bias, classes=classes)
+        kind: class_bias.add(outcome.logits[kind], bias, classes=classes)
         for kind, bias in biases.items()
     }
     return dataclasses.replace(outcome, logits=logits, biases=biases)

@@ -125,7 +125,7 @@ class Session:
         if unlabeled is None:
             return self.labeled
         others = self.read_from(self.sources[1], unlabeled.split)
-        return data.joined(self.labeled, others)
+        return data.concatenate(self.labeled, others)
 
     @functools.cached_property
     def validation(self) -> data.Examples:

@@ -80,7 +80,7 @@ def _profiled(
                 damage = training.beside.damage() if training.beside else ""
                 raise data.DataError(damage or str(error)) from error
 
-    return profiler.profiled(
+    return profiler.profile(
         run_steps,
         session.config.runtime.profile_steps if session.workers.is_chief else (),
         first_step=learner.position.step,

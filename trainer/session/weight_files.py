@@ -44,7 +44,7 @@ def _kept(path: epath.Path, setting: str, found: str) -> str:
     if files.is_there(path):
         try:
             with files.reached(path):
-                kept = seal.parsed(path.read_bytes())
+                kept = seal.parse(path.read_bytes())
         except (OSError, ValueError) as error:
             raise ConfigError(
                 f"{path} must say which files of weights a run began with, got "
@@ -52,5 +52,5 @@ def _kept(path: epath.Path, setting: str, found: str) -> str:
             ) from error
     if setting not in kept:
         kept[setting] = found
-        files.write_json(path, seal.sealed(kept))
+        files.write_json(path, seal.add_checksum(kept))
     return str(kept[setting])

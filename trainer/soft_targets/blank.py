@@ -22,7 +22,7 @@ class BlankTargets:
         self._formats = formats
         with tf.device("/cpu:0"):
             self._answers = [
-                form.kept(tf.zeros([1, form.num_classes])) for form in formats
+                form.encode(tf.zeros([1, form.num_classes])) for form in formats
             ]
 
     def gathered(self, ids: tf.Tensor, views: tf.Tensor) -> Batch:

@@ -116,12 +116,12 @@ class Cache:
         first_number, last_number = tf.unstack(tf.cast(numbers, tf.int64))
         return tf.data.Dataset.range(first_number, last_number + 1).flat_map(of_shard)
 
-    def parsed(self, records: tf.Tensor, ids: tf.Tensor, views: tf.Tensor) -> Batch:
+    def parse(self, records: tf.Tensor, ids: tf.Tensor, views: tf.Tensor) -> Batch:
         """The fields of raw records, which have to be those of `ids`: string [B].
 
         They have to be those in `views`, int64 [B], of this cache.
         """
-        found, fields = self.format.parsed(records)
+        found, fields = self.format.decode(records)
         tags = [self.manifest.tag(view) for view in range(self._views)]
         right = found == ids + tf.gather(tf.constant(tags, tf.int64), views)
         rule = f"records of {self.folder} must be those of the examples"

@@ -65,7 +65,7 @@ class CachedTargets:
         return {
             field_name(i, field): value
             for i, (cache,) in enumerate(self._teachers)
-            for field, value in cache.parsed(records[:, i], ids, views).items()
+            for field, value in cache.parse(records[:, i], ids, views).items()
         }
 
     def signals(self, *, temperature: float) -> list[Callable[[Batch], SoftTargets]]:

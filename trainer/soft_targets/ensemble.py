@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 import tensorflow as tf
 
 from trainer.data import Batch
-from trainer.losses import SoftTargets, bucketed
+from trainer.losses import SoftTargets, to_buckets
 
 _Signal = Callable[[Batch], SoftTargets]
 
@@ -66,7 +66,7 @@ def _logits(
         return member.logits
     # What it lists and others do not, joins its rest.
     places = classes if member.classes is None else _places(classes, member.classes)
-    return bucketed(member.logits, places, temperature=temperature)
+    return to_buckets(member.logits, places, temperature=temperature)
 
 
 def _places(classes: tf.Tensor, listed: tf.Tensor) -> tf.Tensor:

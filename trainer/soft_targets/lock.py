@@ -23,7 +23,7 @@ def alone(folder: epath.Path) -> Iterator[None]:
     if not files.is_remote(folder):
         # The builder holds its workdir too, and that hold warns of disks without locks.
         with contextlib.suppress(locks.NoLocksError):
-            lock = locks.taken(folder / _LOCK)
+            lock = locks.try_lock(folder / _LOCK)
     if lock is None:
         raise SoftTargetsError(
             f"{folder} must be built by one run at a time, got another process that "

@@ -134,7 +134,7 @@ def shards_of(is_example: Sequence[bool], *, first: int = 0) -> tuple[Shard, ...
     return tuple(shards)
 
 
-def marked(manifest: Manifest) -> Manifest:
+def mark(manifest: Manifest) -> Manifest:
     """Adds a mark that records of other teachers, examples or views do not have."""
     names = (
         *("teacher", "dataset", "class_names", "augment", "dtype", "top_k"),
@@ -154,7 +154,7 @@ def write(folder: epath.Path, manifest: Manifest) -> None:
     """Replaces the manifest in `folder`."""
     files.write_json(
         folder / MANIFEST,
-        seal.sealed({"version": VERSION, **dataclasses.asdict(manifest)}),
+        seal.add_checksum({"version": VERSION, **dataclasses.asdict(manifest)}),
     )
 
 
@@ -170,7 +170,7 @@ def read(folder: epath.Path) -> Manifest | None:
             return None
         content = path.read_bytes()
     try:
-        fields = dict(json_text.parsed(content))
+        fields = dict(json_text.parse(content))
         version = fields["version"]
         if version != VERSION:
             raise SoftTargetsError(
@@ -178,7 +178,7 @@ def read(folder: epath.Path) -> Manifest | None:
                 "targets anew in another distill.soft_targets_dir, or use the release "
                 "of Alambic that wrote it"
             )
-        manifest = _manifest(seal.opened(fields))
+        manifest = _manifest(seal.check_checksum(fields))
         _check_ids(manifest)
         return manifest
     except SoftTargetsError:

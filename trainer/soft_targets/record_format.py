@@ -16,7 +16,7 @@ import numpy as np
 import tensorflow as tf
 
 from trainer.data import Batch
-from trainer.losses import SoftTargets, bucketed
+from trainer.losses import SoftTargets, to_buckets
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -48,13 +48,13 @@ class AnswerFormat:
         """The names of what a record holds beside the id."""
         return [name for name in self.record.names or () if name != "id"]
 
-    def kept(self, logits: tf.Tensor) -> Batch:
+    def encode(self, logits: tf.Tensor) -> Batch:
         """The fields of records but the id, from float32 logits [B, C]."""
         if not self.top_k:
             return {"logits": tf.cast(logits, self.dtype)}
         largest, classes = tf.math.top_k(logits, self.top_k)
         tails = [
-            bucketed(logits, classes, temperature=temperature)[:, -1]
+            to_buckets(logits, classes, temperature=temperature)[:, -1]
             for temperature in self.temperatures
         ]
         return {
@@ -63,7 +63,7 @@ class AnswerFormat:
             "tails": tf.stack(tails, axis=1),
         }
 
-    def parsed(self, records: tf.Tensor) -> tuple[tf.Tensor, Batch]:
+    def decode(self, records: tf.Tensor) -> tuple[tf.Tensor, Batch]:
         """Ids with tags, and the other fields: string [B] -> int64 [B], [B, ...].
 
         Raises:

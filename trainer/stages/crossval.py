@@ -50,7 +50,7 @@ def crossval(session: Session) -> None:
     if not session.workers.from_chief(path.exists):
         measured = _measured(session, section.folds)
         if session.workers.is_chief:
-            files.write_json(path, seal.sealed(measured))
+            files.write_json(path, seal.add_checksum(measured))
     if session.workers.is_chief:
         print(tables.render(tables.read(session.path)))
 

@@ -43,8 +43,8 @@ def export(session: Session) -> None:
     for name in section.formats:
         written[name] = _write(session, found.model, name, _path(name, folder))
     test = session.read(session.config.data.test_split)
-    measured = formats.measured(own, written, test)
-    problems = formats.judged(measured, section=section)
+    measured = formats.measure(own, written, test)
+    problems = formats.find_problems(measured, section=section)
     told = {
         "role": found.role,
         "seed": found.seed,
@@ -54,7 +54,7 @@ def export(session: Session) -> None:
         },
         "problems": problems,
     }
-    files.write_json(session.path / workdir.EXPORTED, seal.sealed(told))
+    files.write_json(session.path / workdir.EXPORTED, seal.add_checksum(told))
     print(tables.render(tables.read(session.path)))
     if workdir.is_evaluated(session.path, session.config):
         report(session)
@@ -91,11 +91,11 @@ def _write(
             again = keras.models.load_model(str(local), compile=False)
         return formats.answers(again), files.num_bytes(path)
     calibration = _calibration(session) if name == "tflite_int8" else np.empty(0)
-    content = formats.converted(model, name, calibration=calibration)
+    content = formats.convert(model, name, calibration=calibration)
     with files.atomic_path(path) as temporary:
         temporary.write_bytes(content)
     with files.reached(path):
-        return formats.interpreted(path.read_bytes()), files.num_bytes(path)
+        return formats.interpreter(path.read_bytes()), files.num_bytes(path)
 
 
 def _path(name: str, folder: epath.Path) -> epath.Path:

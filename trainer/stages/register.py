@@ -241,7 +241,7 @@ def _check_evaluated(session: Session, found: Chosen, weights: str | None) -> No
 
 def _latency(session: Session, model: keras.Model) -> dict[str, Any]:
     device = session.strategy.extended.worker_devices[0]
-    times = inference_times.measured(
+    times = inference_times.measure(
         {"model": [model]}, session.validation, device=device, xla=session.xla
     )["model"]
     return {

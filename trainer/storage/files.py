@@ -43,7 +43,7 @@ def path_of(name: str, *, setting: str) -> epath.Path:
             f"{setting} must be on a disk or in a store that TensorFlow reaches, such "
             f"as gs://BUCKET/FOLDER, got {name!r}; choose one of these"
         )
-    path = epath.Path(places.expanded(name))
+    path = epath.Path(places.expand_home(name))
     if str(path).startswith("~"):
         raise StorageError(
             f"{setting} must be in a home folder that is there, got {name!r}; write "

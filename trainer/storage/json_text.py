@@ -20,7 +20,7 @@ def text(value: Any, *, indent: str = "") -> str:
     return json.dumps(value, allow_nan=False)
 
 
-def parsed(content: str | bytes) -> Any:
+def parse(content: str | bytes) -> Any:
     """The value of a JSON text.
 
     Raises:

@@ -65,7 +65,7 @@ class Lease:
             return None
         try:
             with files.reached(self.path, disks_too=True):
-                found = dict(json_text.parsed(self.path.read_bytes()))
+                found = dict(json_text.parse(self.path.read_bytes()))
             until = float(found["until"])
             if not 0 <= until < _LAST_TIME:
                 raise ValueError(f"until = {until}")

@@ -20,7 +20,7 @@ class NoLocksError(files.StorageError):
     """The disk of a lock has none."""
 
 
-def taken(path: epath.Path) -> IO[bytes] | None:
+def try_lock(path: epath.Path) -> IO[bytes] | None:
     """The lock `path`, which closing gives back; None while somebody else has it.
 
     Raises:
@@ -61,11 +61,11 @@ def held(
     Raises:
       StorageError: the file cannot be written.
     """
-    file = taken(path)
+    file = try_lock(path)
     if file is None:
         on_waiting()
     while file is None:
         time.sleep(_LOOK_AGAIN_SECS)
-        file = taken(path)
+        file = try_lock(path)
     with file:
         yield

@@ -9,7 +9,7 @@ from trainer.storage import files, seal
 
 def write(path: epath.Path, names: Sequence[str]) -> None:
     """Puts the names of the classes beside the model at `path`."""
-    files.write_json(_beside(path), seal.sealed({"classes": list(names)}))
+    files.write_json(_beside(path), seal.add_checksum({"classes": list(names)}))
 
 
 def read(path: epath.Path) -> list[str] | None:
@@ -23,7 +23,7 @@ def read(path: epath.Path) -> list[str] | None:
         return None
     try:
         with files.reached(file, disks_too=True):
-            names = seal.parsed(file.read_bytes())["classes"]
+            names = seal.parse(file.read_bytes())["classes"]
         if not isinstance(names, list) or not all(isinstance(x, str) for x in names):
             raise ValueError("its classes are no list of texts")
     except (ValueError, TypeError, KeyError) as error:

@@ -14,7 +14,7 @@ _SEAL = "checksum"
 _LIST = "list"  # in the first line of a list: a checksum of all lines without it
 
 
-def sealed(value: Mapping[str, Any]) -> dict[str, Any]:
+def add_checksum(value: Mapping[str, Any]) -> dict[str, Any]:
     """The object `value` with a checksum of all that it says."""
     return {**value, _SEAL: checksum(value)}
 
@@ -24,16 +24,16 @@ def is_sealed(value: Mapping[str, Any]) -> bool:
     return _SEAL in value
 
 
-def parsed(content: bytes) -> dict[str, Any]:
+def parse(content: bytes) -> dict[str, Any]:
     """Parses the text of a sealed JSON object and takes off its checksum.
 
     Raises:
       ValueError: it is no JSON, or as `opened` does.
     """
-    return opened(json_text.parsed(content))
+    return check_checksum(json_text.parse(content))
 
 
-def opened(value: Any) -> dict[str, Any]:
+def check_checksum(value: Any) -> dict[str, Any]:
     """Checks and takes off a checksum; an object without one stays as it is.
 
     Raises:
@@ -53,7 +53,7 @@ def opened(value: Any) -> dict[str, Any]:
     return dict(value)
 
 
-def sealed_lines(lines: Sequence[str]) -> list[str]:
+def add_checksum_to_lines(lines: Sequence[str]) -> list[str]:
     """JSON objects, one a line, of which the first gets a checksum of them all."""
     if not lines:
         return []
@@ -69,7 +69,7 @@ def are_whole(lines: Sequence[str]) -> bool:
         return True
     del first[_LIST]
     unsealed = [json.dumps(first, ensure_ascii=False), *lines[1:]]
-    return sealed_lines(unsealed)[0] == lines[0]
+    return add_checksum_to_lines(unsealed)[0] == lines[0]
 
 
 def checksum(value: Any) -> str:

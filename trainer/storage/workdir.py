@@ -15,7 +15,7 @@ from trainer.config import (
     EvaluateConfig,
     differences,
     recorded,
-    resolved,
+    resolve,
     value_before,
 )
 from trainer.storage import files, seal
@@ -115,7 +115,7 @@ def _answers(results: epath.Path, config: Config) -> bool:
         for value in value_before(f"evaluate.{name}"):
             answered[name] = value
     try:
-        found = seal.parsed(results.read_bytes())
+        found = seal.parse(results.read_bytes())
         answered |= found.get("evaluate", {})
         if answered != asked:
             return False
@@ -155,7 +155,7 @@ def claim(workdir: epath.Path, config: Config) -> None:
             (workdir / WEIGHTS).unlink(missing_ok=True)
             (workdir / LISTS).rmtree()
     # Written again: devices and paths may have changed.
-    files.write_json(workdir / CONFIG, seal.sealed(recorded(config)))
+    files.write_json(workdir / CONFIG, seal.add_checksum(recorded(config)))
 
 
 def check(workdir: epath.Path, config: Config) -> None:
@@ -196,7 +196,7 @@ def check_same(workdir: epath.Path, config: Config) -> None:
         # A run of an earlier version does not know what its table held.
         may_move = (workdir / LISTS / TABLES).exists()
         changed = (
-            differences(_read(path), resolved(config), tables_may_move=may_move)
+            differences(_read(path), resolve(config), tables_may_move=may_move)
             if path.exists()
             else []
         )
@@ -285,7 +285,7 @@ def holds_training(workdir: epath.Path) -> bool:
 
 def _read(path: epath.Path) -> dict[str, object]:
     try:
-        return seal.parsed(path.read_bytes())
+        return seal.parse(path.read_bytes())
     except (ValueError, TypeError, OSError) as error:
         raise ConfigError(
             f"{path} must be the config of an earlier run, got something else "

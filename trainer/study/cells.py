@@ -5,7 +5,7 @@ from typing import Any
 
 from etils import epath
 
-from trainer.config import Config, ConfigError, flatten, load, resolved, without_later
+from trainer.config import Config, ConfigError, flatten, load, resolve, without_later
 from trainer.runs.cell import Cell, sharing, views
 from trainer.storage import workdir
 
@@ -46,7 +46,7 @@ def baseline_identity(config: Config) -> dict[str, Any]:
     others = ("teacher", "distill", "finetune", "runtime", "seeds", "study", "sweep")
     settings = {
         path: value
-        for path, value in without_later(flatten(resolved(config))).items()
+        for path, value in without_later(flatten(resolve(config))).items()
         if path.split(".")[0] not in others
     }
     shown = views(config)

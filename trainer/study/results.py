@@ -16,7 +16,7 @@ def write(path: epath.Path, study: Config, cells: Sequence[Cell]) -> None:
     grid = study.study.grid if study.study else {}
     files.write_json(
         path / workdir.STUDY,
-        seal.sealed(
+        seal.add_checksum(
             {
                 "name": study.name,
                 "grid": {setting: list(values) for setting, values in grid.items()},

@@ -14,7 +14,7 @@ from etils import epath
 
 from trainer import report
 from trainer.cluster import tf_config
-from trainer.config import Config, ConfigError, Settings, flatten, load, resolved
+from trainer.config import Config, ConfigError, Settings, flatten, load, resolve
 from trainer.runs import start
 from trainer.runs.cell import Cell, sharing
 from trainer.storage import files, locks, workdir
@@ -53,7 +53,7 @@ def run(file: str, overrides: Iterable[str], settings: Config, path: epath.Path)
         )
 
     def all_settings(chosen: Settings) -> Settings:
-        return flatten(resolved(load(file, overrides, cell=chosen)))
+        return flatten(resolve(load(file, overrides, cell=chosen)))
 
     sweep = trials.opened(settings, path, all_settings, cell_of)
     if not trials.is_over(sweep):

@@ -11,7 +11,7 @@ from etils import epath
 from optuna.trial import FrozenTrial, TrialState
 
 from trainer import report
-from trainer.config import Config, ConfigError, written
+from trainer.config import Config, ConfigError, read_settings
 from trainer.config.toml_text import toml_text
 from trainer.storage import files, seal, workdir
 from trainer.sweep import storage
@@ -69,7 +69,7 @@ def write(path: epath.Path, config: Config, study: optuna.Study) -> None:
     found = best(study)
     files.write_json(
         path / workdir.SWEEP,
-        seal.sealed(
+        seal.add_checksum(
             {
                 "name": config.name,
                 "study": study.study_name,
@@ -103,7 +103,7 @@ def write_best(
     metric: str,
 ) -> None:
     """Writes best.toml: what `file` and its overrides say, with the best settings."""
-    settings = written(file, overrides, cell=trial.user_attrs[SETTINGS])
+    settings = read_settings(file, overrides, cell=trial.user_attrs[SETTINGS])
     files.write_text(
         path / workdir.BEST,
         f"# The best trial of a sweep, number {trial.number}: {metric} = "

@@ -136,11 +136,11 @@ def claim(sweep: Sweep) -> Claim | None:
         sweep.study.sampler = _sampler(sweep.settings, len(trials))
         trial = sweep.study.ask()
         name = results.cell_name(trial)
-        lock = locks.taken(_lock(sweep, name))
+        lock = locks.try_lock(_lock(sweep, name))
         if lock is None:
             raise RuntimeError(f"{name} is running already")
         settings = {
-            path: _suggested(trial, path, axis) for path, axis in sweep.axes.items()
+            path: _suggest(trial, path, axis) for path, axis in sweep.axes.items()
         }
         trial.set_user_attr(SETTINGS, settings)
         return Claim(trial=trial, name=name, settings=settings, lock=lock)
@@ -191,7 +191,7 @@ def _lock(sweep: Sweep, name: str) -> epath.Path:
 def _repeat_killed(sweep: Sweep, trials: list[FrozenTrial]) -> None:
     for trial in trials:
         if trial.state == TrialState.RUNNING:
-            lock = locks.taken(_lock(sweep, results.cell_name(trial)))
+            lock = locks.try_lock(_lock(sweep, results.cell_name(trial)))
             if lock:
                 with lock:
                     _repeat(sweep, trial, kills=1)
@@ -224,7 +224,7 @@ def _sampler(settings: SweepConfig, number: int) -> optuna.samplers.BaseSampler:
     return optuna.samplers.RandomSampler(seed=seed)  # of a grid all is given
 
 
-def _suggested(trial: optuna.Trial, path: str, axis: Axis) -> Any:
+def _suggest(trial: optuna.Trial, path: str, axis: Axis) -> Any:
     if axis.kind == "choice":
         choices = {_category(choice): choice for choice in axis.choices}
         return choices[trial.suggest_categorical(path, list(choices))]

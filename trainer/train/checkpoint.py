@@ -267,7 +267,7 @@ def _read(
 
 
 def _header(arrays: Mapping[str, np.ndarray]) -> dict[str, Any]:
-    header: dict[str, Any] = json_text.parsed(str(arrays[_HEADER]))
+    header: dict[str, Any] = json_text.parse(str(arrays[_HEADER]))
     return header
 
 

@@ -11,7 +11,7 @@ import tensorflow as tf
 
 from trainer import losses, models, prng
 from trainer.data import Batch
-from trainer.data.mixup import mixed
+from trainer.data.mixup import mix
 
 LABELED = "labeled"
 
@@ -54,7 +54,7 @@ def distillation(
         batch: Batch, step: tf.Tensor, scale: tf.Tensor
     ) -> tuple[list[tf.Tensor], tf.Tensor]:
         if mixup:
-            batch = _mixed(batch, step, share=mixup, seed=seed)
+            batch = _mix(batch, step, share=mixup, seed=seed)
         targets = teacher_signal(batch)
         with tf.GradientTape() as tape:
             logits = _training_logits(student, batch, step, seed)
@@ -90,11 +90,9 @@ def supervised(model: keras.Model, *, label_smoothing: float, seed: int) -> Core
     return Core(run=run, metrics=("loss", "accuracy"))
 
 
-def _mixed(batch: Batch, step: tf.Tensor, *, share: float, seed: int) -> Batch:
+def _mix(batch: Batch, step: tf.Tensor, *, share: float, seed: int) -> Batch:
     """Mixes inputs in pairs, for teacher and student; mixed images have no label."""
-    inputs = mixed(
-        batch["input"], batch["batch_position"], step, share=share, seed=seed
-    )
+    inputs = mix(batch["input"], batch["batch_position"], step, share=share, seed=seed)
     return batch | {"input": inputs, "label": tf.fill(tf.shape(batch["label"]), -1)}
 
 

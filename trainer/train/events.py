@@ -79,7 +79,7 @@ def read_metrics(path: epath.Path) -> list[dict[str, Any]]:
     # What follows the last end of a line was cut off by a kill or a full disk.
     for number, line in enumerate(content.split(b"\n")[:-1], start=1):
         try:
-            row = dict(json_text.parsed(line))
+            row = dict(json_text.parse(line))
             lines.append(row | {"step": int(row["step"])})
         except (ValueError, TypeError, KeyError) as error:
             raise files.StorageError(

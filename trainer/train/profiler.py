@@ -13,7 +13,7 @@ RunSteps = Callable[[int], dict[str, float]]
 
 
 @contextlib.contextmanager
-def profiled(
+def profile(
     run_steps: RunSteps,
     profile_steps: tuple[int, ...],
     *,

@@ -172,7 +172,7 @@ def _compile_compute(
     @tf.function(jit_compile=xla, autograph=False)
     def compute(batch: Batch, step: tf.Tensor, stop: tf.Tensor) -> tf.Tensor:
         before = [tf.identity(variable.value) for variable in update.moving]
-        sums = _accumulated(lambda part: sums_of(part, step), batch, accumulate)
+        sums = _accumulate(lambda part: sums_of(part, step), batch, accumulate)
         statistics = [tf.identity(variable.value) for variable in update.moving]
         # The forward pass has moved them; only the update may, on all replicas alike.
         for variable, value in zip(update.moving, before, strict=True):
@@ -182,7 +182,7 @@ def _compile_compute(
     return compute
 
 
-def _accumulated(
+def _accumulate(
     sums_of: Callable[[Batch], list[tf.Tensor]], batch: Batch, num_parts: int
 ) -> list[tf.Tensor]:
     """The sums of `sums_of` over equal parts of the batch, one in memory at a time."""

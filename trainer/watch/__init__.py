@@ -27,7 +27,7 @@ def run(settings: Config, path: epath.Path, *, is_once: bool) -> None:
       BudgetSpentError: too many starts of a batch in a row were for nothing.
     """
     _check(settings, path)
-    lock = locks.taken(path / _LOCK)
+    lock = locks.try_lock(path / _LOCK)
     if lock is None:
         if is_once:
             console.say(f"another process watches in {path}; nothing is done")

@@ -45,7 +45,7 @@ def read(path: epath.Path) -> list[Batch]:
     if not files.is_there(file):
         return []
     try:
-        found = seal.parsed(file.read_bytes())
+        found = seal.parse(file.read_bytes())
         return [Batch(**fields) for fields in found["batches"]]
     except (OSError, ValueError, TypeError, KeyError) as error:
         raise ConfigError(
@@ -57,7 +57,7 @@ def read(path: epath.Path) -> list[Batch]:
 def write(path: epath.Path, batches: Sequence[Batch]) -> None:
     """Replaces what is told of the batches in the workdir `path`."""
     fields = [dataclasses.asdict(batch) for batch in batches]
-    files.write_json(path / WATCH, seal.sealed({"batches": fields}))
+    files.write_json(path / WATCH, seal.add_checksum({"batches": fields}))
 
 
 def begin(path: epath.Path, images: Sequence[str]) -> Batch:
@@ -83,7 +83,7 @@ def images(path: epath.Path, batch: Batch) -> list[str]:
     """The files that a batch began with."""
     file = path / CELLS / batch.name / _IMAGES
     try:
-        found = list(map(str, json_text.parsed(file.read_text(encoding="utf-8"))))
+        found = list(map(str, json_text.parse(file.read_text(encoding="utf-8"))))
         if batch.images and seal.checksum(found) != batch.images:
             raise ValueError("its checksum is another")
         return found

@@ -281,7 +281,7 @@ def test_a_disk_without_locks_is_told_of_once(tmp_path, monkeypatch, capsys, cod
         told
     )
     with pytest.raises(locks.NoLocksError):
-        locks.taken(path / "sweep.lock")
+        locks.try_lock(path / "sweep.lock")
 
 
 @pytest.mark.parametrize(

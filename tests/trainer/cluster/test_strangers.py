@@ -21,7 +21,7 @@ from tests.trainer.cluster.test_rendezvous import in_parallel
 from trainer.cluster import rendezvous, tf_config
 from trainer.cluster.rendezvous import PeerLostError, Secret, messages, peers
 from trainer.cluster.rendezvous.secret import SecretError
-from trainer.cluster.rendezvous.statement import bounded
+from trainer.cluster.rendezvous.statement import bound
 from trainer.cluster.tf_config import ClusterError
 from trainer.storage import files
 
@@ -113,7 +113,7 @@ def test_a_refused_stranger_is_told_nothing_about_the_run(port, secret):
             connection.sendall(own.greeting())
             heard = connection.recv(65536)
             own.greet(heard.partition(b"\n")[0])
-            connection.sendall(own.sealed({"rank": 1, "host": "", "statement": {}}))
+            connection.sendall(own.seal({"rank": 1, "host": "", "statement": {}}))
             heard += heard_of(connection)
         meet(port, 1, secret)
         return heard
@@ -176,9 +176,9 @@ def test_a_worker_whose_place_is_taken_ends_with_2_or_138(port, secret, told):
             with connection:
                 own = messages.Conversation(messages.CHIEF, known)
                 own.greet(connection.recv(65536).strip())
-                connection.sendall(own.greeting() + own.sealed({"welcome": True}))
-                own.opened(connection.recv(65536).strip())
-                connection.sendall(own.sealed({told: "it is there already"}))
+                connection.sendall(own.greeting() + own.seal({"welcome": True}))
+                own.open_message(connection.recv(65536).strip())
+                connection.sendall(own.seal({told: "it is there already"}))
                 connection.recv(1)
 
     _, error = in_parallel(chief, lambda: meet(port, 1, secret))
@@ -392,17 +392,17 @@ def test_the_chief_listens_where_its_workers_are(port, addresses, listens_at):
 def test_a_statement_of_any_size_fits_into_a_line():
     long = {"data.columns": list(range(10_000)), "seeds": (0, 1)}
     other = {"data.columns": list(range(10_001)), "seeds": (0, 1)}
-    assert bounded(long) == bounded(dict(long))
-    assert bounded(long)["seeds"] == [0, 1]
-    assert bounded(long)["data.columns"] != bounded(other)["data.columns"]
+    assert bound(long) == bound(dict(long))
+    assert bound(long)["seeds"] == [0, 1]
+    assert bound(long)["data.columns"] != bound(other)["data.columns"]
     many = {f"teacher.members[{i}].alpha": i / 7 for i in range(5_000)}
-    first, second = bounded(many | {"x": 1}), bounded(many | {"x": 1, "teacher.y": 2})
+    first, second = bound(many | {"x": 1}), bound(many | {"x": 1, "teacher.y": 2})
     assert first["x"] == second["x"] == 1
     assert first["teacher"] != second["teacher"]
     own = messages.Conversation(messages.WORKER, b"")
     own.greet(messages.Conversation(messages.CHIEF, b"").greeting().strip())
     for statement in (long, many):
-        line = own.sealed({"rank": 10**6, "statement": bounded(statement)})
+        line = own.seal({"rank": 10**6, "statement": bound(statement)})
         assert len(line) < messages.MAX_LINE_BYTES
 
 
@@ -411,12 +411,12 @@ def test_a_line_is_understood_once_and_by_the_other_side_alone():
     worker = messages.Conversation(messages.WORKER, b"secret")
     worker.greet(chief.greeting().strip())
     chief.greet(worker.greeting().strip())
-    line = worker.sealed({"rank": 1}).strip()
+    line = worker.seal({"rank": 1}).strip()
     with pytest.raises(messages.StrangerError):
-        worker.opened(line)
-    assert chief.opened(line) == {"rank": 1}
+        worker.open_message(line)
+    assert chief.open_message(line) == {"rank": 1}
     with pytest.raises(messages.StrangerError):
-        chief.opened(line)
-    deep = worker.sealed({"x": 0}).replace(b"0}", b"1}").strip()
+        chief.open_message(line)
+    deep = worker.seal({"x": 0}).replace(b"0}", b"1}").strip()
     with pytest.raises(messages.StrangerError):
-        chief.opened(deep)
+        chief.open_message(deep)

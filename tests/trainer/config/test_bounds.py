@@ -12,7 +12,7 @@ import pytest
 from tests.helpers.repository import REPOSITORY
 from tests.helpers.small_run import RUN
 from trainer import config, main
-from trainer.config import ConfigError, load, resolved
+from trainer.config import ConfigError, load, resolve
 from trainer.config.rules import OptionsOf
 from trainer.storage import json_text
 
@@ -178,19 +178,19 @@ def test_a_network_of_as_many_layers_as_the_schema_takes_is_built():
 )
 def test_a_text_that_is_no_json_is_refused(text):
     with pytest.raises(ValueError):  # noqa: PT011 - of any reason
-        json_text.parsed(text)
+        json_text.parse(text)
 
 
 def test_json_is_read_as_it_was_written():
     value = {"a": [1, 2.5, None, True], "b": {"c": [{"d": "e"}, 1e300]}, "f": {}}
-    assert json_text.parsed(json_text.text(value)) == value
-    assert json_text.parsed(json_text.text(value).encode()) == value
+    assert json_text.parse(json_text.text(value)) == value
+    assert json_text.parse(json_text.text(value).encode()) == value
 
 
 @pytest.mark.parametrize("content", ["1e999", "[" * 100_000])
 def test_a_kept_config_that_is_no_json_is_named(tmp_path, capsys, content):
     path, workdir = written(tmp_path, RUN), tmp_path / "workdir"
-    settings = json.dumps(resolved(load(path)))
+    settings = json.dumps(resolve(load(path)))
     kept = workdir / "config.json"
     (workdir / "teacher/checkpoints").mkdir(parents=True)
     (workdir / "teacher/checkpoints/step-00000001.npz").write_bytes(b"")

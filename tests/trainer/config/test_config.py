@@ -8,7 +8,7 @@ import pytest
 from tests.helpers.cpu_time import cpu_secs
 from tests.helpers.repository import REPOSITORY
 from trainer import config
-from trainer.config import ConfigError, differences, load, resolved
+from trainer.config import ConfigError, differences, load, resolve
 
 MINIMAL = """\
 name = "small"
@@ -535,7 +535,7 @@ def test_a_set_whose_value_is_no_toml_is_refused(minimal, text):
 
 def test_resolved_is_strict_json_and_holds_every_setting(minimal):
     run = load(minimal)
-    settings = resolved(run)
+    settings = resolve(run)
     assert json.loads(json.dumps(settings, allow_nan=False)) == settings
     assert set(settings) == {field.name for field in dataclasses.fields(run)}
     assert settings["student"]["options"]["hidden_sizes"] == [800, 800]
@@ -554,7 +554,7 @@ def test_resolved_is_strict_json_and_holds_every_setting(minimal):
 def test_a_run_may_move(minimal, override):
     files = ["teacher.weights='a.keras'", "student.weights='a.keras'"]
     before, after = (
-        resolved(load(minimal, [*files, *more])) for more in ([], [override])
+        resolve(load(minimal, [*files, *more])) for more in ([], [override])
     )
     assert before != after
     assert differences(before, after) == []
@@ -562,8 +562,8 @@ def test_a_run_may_move(minimal, override):
 
 @pytest.mark.parametrize("role", ["teacher", "student"])
 def test_starting_from_a_file_or_from_none_are_two_runs(minimal, role):
-    before = resolved(load(minimal))
-    after = resolved(load(minimal, [f"{role}.weights='a.keras'"]))
+    before = resolve(load(minimal))
+    after = resolve(load(minimal, [f"{role}.weights='a.keras'"]))
     assert differences(before, after) == [f"{role}.weights: False -> True"]
 
 
@@ -579,7 +579,7 @@ def test_starting_from_a_file_or_from_none_are_two_runs(minimal, role):
     ],
 )
 def test_a_run_may_not_change_otherwise(minimal, override, difference):
-    before, after = resolved(load(minimal)), resolved(load(minimal, [override]))
+    before, after = resolve(load(minimal)), resolve(load(minimal, [override]))
     assert difference in differences(before, after)
     assert differences(before, before) == []
 
@@ -593,7 +593,7 @@ def test_importing_the_configuration_is_light():
 def test_a_folder_of_images_may_move_but_not_turn_into_another_dataset(minimal):
     size = "data.image_size=32"
     a, b, table = (
-        resolved(load(minimal, [f"data.dataset='{name}'", *more]))
+        resolve(load(minimal, [f"data.dataset='{name}'", *more]))
         for name, more in (
             ("folder:/a", [size]),
             ("folder:/b", [size]),
@@ -609,7 +609,7 @@ def test_imagenet_is_no_file_and_files_of_a_folder_may_lie_on_disk_or_in_memory(
 ):
     folder = ["data.dataset='folder:/a'", "data.image_size=32"]
     a, b, c = (
-        resolved(load(minimal, [*folder, "teacher.model='Xception'", *more]))
+        resolve(load(minimal, [*folder, "teacher.model='Xception'", *more]))
         for more in (
             ["teacher.weights='imagenet'"],
             ["teacher.weights='a.keras'"],

@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from trainer.config import ConfigError, differences, load, resolved
+from trainer.config import ConfigError, differences, load, resolve
 
 TEXT = """\
 name = "small"
@@ -96,7 +96,7 @@ def test_settings_of_another_kind_are_refused(tmp_path, dataset, override, words
 
 def test_a_folder_without_labels_may_move_but_not_change_its_split(tmp_path):
     a, b, other, none = (
-        resolved(loaded(tmp_path, "mnist_mini", *overrides))
+        resolve(loaded(tmp_path, "mnist_mini", *overrides))
         for overrides in (
             ["data.unlabeled.dataset='folder:/a'"],
             ["data.unlabeled.dataset='folder:/b'"],

@@ -3,7 +3,7 @@
 import pytest
 
 from trainer import config
-from trainer.config import ConfigError, differences, identity, load, resolved
+from trainer.config import ConfigError, differences, identity, load, resolve
 
 ENSEMBLE = """\
 name = "three"
@@ -203,12 +203,10 @@ def test_a_seed_alone_makes_no_other_network_of_given_weights(write):
 
 
 def test_weights_of_a_member_may_move_and_its_other_settings_may_not(write):
-    before = resolved(load(write()))
+    before = resolve(load(write()))
     assert len(before["teacher"]["members"]) == 3
-    assert differences(before, resolved(load(write(("there", "moved"))))) == []
-    after = resolved(
-        load(write(("weight = 3", "weight = 4"), ("seed = 1", "seed = 7")))
-    )
+    assert differences(before, resolve(load(write(("there", "moved"))))) == []
+    after = resolve(load(write(("weight = 3", "weight = 4"), ("seed = 1", "seed = 7"))))
     assert differences(before, after) == [
         "teacher.members[0].seed: 1 -> 7",
         "teacher.members[1].weight: 3.0 -> 4.0",
@@ -219,7 +217,7 @@ def test_a_saved_member_may_move(write):
     saved = 'model = "saved"\noptions = {{path = "{}", input = "zero_to_one"}}\n'
     old = 'model = "mlp"\noptions.hidden_sizes = [5]\nweights = "there.keras"\n'
     before, after = (
-        resolved(load(write((old, saved.format(path))))) for path in ("a.keras", "b")
+        resolve(load(write((old, saved.format(path))))) for path in ("a.keras", "b")
     )
     assert differences(before, after) == []
     assert identity(before)["teacher.members[2].options.input"] == "zero_to_one"

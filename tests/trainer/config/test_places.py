@@ -7,7 +7,7 @@ import pytest
 from launch.kubernetes import trainer_config
 from tests.trainer.config.test_config_data import TEXT
 from trainer import data, main
-from trainer.config import from_resolved, load, places, resolved, without_run
+from trainer.config import from_resolved, load, places, resolve, without_run
 from trainer.config.class_folders import are_in
 from trainer.predict import paths
 from trainer.storage import files
@@ -42,7 +42,7 @@ def home(tmp_path, monkeypatch):
     ],
 )
 def test_a_tilde_that_begins_a_path_is_the_home_folder(home, name, whole):
-    assert places.expanded(name) == whole.format(home)
+    assert places.expand_home(name) == whole.format(home)
 
 
 def config_of(folder: pathlib.Path, dataset: str, *more: str):
@@ -66,7 +66,7 @@ def test_settings_that_name_files_have_the_home_folder(home):
     more += ["sweep.space={'distill.alpha'=[0.1, 0.9]}", "sweep.trials=2"]
     config = config_of(home, "folder:~/images", "data.image_size=8", *more)
     assert config.data.dataset == f"folder:{home}/images"
-    found = resolved(config)
+    found = resolve(config)
     for path, value in settings.items():
         section, *names = path.split(".")
         kept = found[section]
@@ -80,7 +80,7 @@ def test_so_have_those_of_a_saved_model_a_kept_config_and_no_run(home):
     config = config_of(home, "mnist_mini", saved)
     assert config.teacher.options.path == f"{home}/t.keras"
     override = "predict.model='~/m.keras'"
-    again = from_resolved(resolved(config), [override], kept_in="config.json")
+    again = from_resolved(resolve(config), [override], kept_in="config.json")
     assert again.predict.model == without_run([override]).predict.model
     assert again.predict.model == f"{home}/m.keras"
 
@@ -97,7 +97,7 @@ def test_flags_and_words_that_name_files_have_the_home_folder(home, capsys):
     (home / "one.png").write_bytes(b"")
     (home / "many").mkdir()
     (home / "many" / "two.png").write_bytes(b"")
-    found, _ = paths.listed(["~/one.png", "~/many"])
+    found, _ = paths.list_files(["~/one.png", "~/many"])
     assert found == [f"{home}/one.png", f"{home}/many/two.png"]
     assert main.main(["trainer", "config", "--config=~/none.toml"]) == 2
     with pytest.raises(files.StorageError, match=r"~nobody-at-all/a.*\./~nobody"):

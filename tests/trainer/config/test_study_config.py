@@ -7,7 +7,7 @@ import re
 import pytest
 
 from tests.helpers.small_run import RUN
-from trainer.config import ConfigError, differences, load, resolved
+from trainer.config import ConfigError, differences, load, resolve
 from trainer.config.study import StudyConfig
 
 GRID = """
@@ -61,8 +61,8 @@ def test_an_axis_of_steps_takes_the_place_of_epochs(write):
 
 
 def test_a_study_makes_no_other_run_of_its_base(write):
-    plain = resolved(load(write("")))
-    studied = resolved(load(write(GRID)))
+    plain = resolve(load(write("")))
+    studied = resolve(load(write(GRID)))
     assert studied["study"]["grid"]["distill.temperature"] == [1, 2.5]
     assert differences(plain, studied) == []
 

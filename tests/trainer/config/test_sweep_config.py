@@ -8,8 +8,8 @@ from trainer.config import (
     differences,
     flatten,
     load,
-    resolved,
-    written,
+    read_settings,
+    resolve,
 )
 from trainer.config.toml_text import toml_text
 
@@ -34,7 +34,7 @@ def write(tmp_path):
 
 def axes_of(path: str, *overrides: str):
     return load(path, overrides).sweep.axes(
-        lambda cell: flatten(resolved(load(path, overrides, cell=cell)))
+        lambda cell: flatten(resolve(load(path, overrides, cell=cell)))
     )
 
 
@@ -57,8 +57,8 @@ def test_a_trial_is_the_run_with_its_settings_and_without_the_sweep(write):
 
 
 def test_a_sweep_makes_no_other_run_of_its_base(write):
-    plain = resolved(load(write("")))
-    assert differences(plain, resolved(load(write(SPACE)))) == []
+    plain = resolve(load(write("")))
+    assert differences(plain, resolve(load(write(SPACE)))) == []
 
 
 REFUSED = {
@@ -120,5 +120,5 @@ def test_settings_read_the_same_again_as_the_text_of_a_file(write, tmp_path):
     path = write(SPACE, run=run)
     cell = {"distill.alpha": 1e-05, "student.options.hidden_sizes": [32, 32]}
     again = tmp_path / "again.toml"
-    again.write_text(toml_text(written(path, cell=cell)))
-    assert resolved(load(str(again))) == resolved(load(path, cell=cell))
+    again.write_text(toml_text(read_settings(path, cell=cell)))
+    assert resolve(load(str(again))) == resolve(load(path, cell=cell))

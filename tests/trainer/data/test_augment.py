@@ -17,7 +17,7 @@ from trainer.config import (
 )
 from trainer.data.augment import (
     crop_flip,
-    enlarged,
+    enlarge,
     inception_boxes,
     inception_crop,
     shift,
@@ -208,7 +208,7 @@ def test_a_box_at_full_size_is_bilinear():
         [80, 120, 200, 240],
     ]
     for mirrored in (False, True):
-        shown = enlarged(image, box, mirrored=tf.constant([mirrored]))
+        shown = enlarge(image, box, mirrored=tf.constant([mirrored]))
         assert shown.dtype == tf.uint8
         step = -1 if mirrored else 1
         assert shown[0, :, ::step, 0].numpy().tolist() == expected
@@ -217,7 +217,7 @@ def test_a_box_at_full_size_is_bilinear():
 def test_the_whole_image_as_a_box_is_the_image():
     images = np.random.default_rng(2).integers(0, 256, (3, 7, 5, 3), dtype=np.uint8)
     boxes = tf.constant([[0, 0, 7, 5]] * 3)
-    shown = enlarged(images, boxes, mirrored=tf.zeros(3, tf.bool))
+    shown = enlarge(images, boxes, mirrored=tf.zeros(3, tf.bool))
     np.testing.assert_array_equal(shown, images)
 
 

@@ -35,7 +35,7 @@ NUMBERS = [str(number) for number in range(12)]
 )
 def test_the_order_is_of_numbers_where_all_names_are_numbers(names, expected):
     for given in (names, names[::-1], set(names)):
-        assert class_names.ordered(given) == tuple(expected)
+        assert class_names.order(given) == tuple(expected)
 
 
 @pytest.fixture(scope="module")
@@ -173,9 +173,9 @@ def test_a_run_goes_on_with_the_classes_that_it_has_begun_with(folder, tmp_path)
     begin(workdir)
     assert session(folder, workdir).source.class_names == tuple(NUMBERS)
     kept = workdir / "files" / begun.KEPT
-    found = seal.parsed(kept.read_bytes())
+    found = seal.parse(kept.read_bytes())
     found["classes"][:2] = ["1", "0"]
-    kept.write_text(json.dumps(seal.sealed(found)))
+    kept.write_text(json.dumps(seal.add_checksum(found)))
     with pytest.raises(data.DataError, match=r"label 0 was '1' and is '0'"):
         _ = session(folder, workdir).sources
     kept.write_text("1e999")

@@ -7,14 +7,14 @@ import pytest
 import tensorflow as tf
 from PIL import Image
 
-from trainer.data import decode
 from trainer.data.decode import (
-    decoded,
-    fitted,
-    grey,
-    opened,
+    _has_alpha,
+    decode,
+    decode_to_shape,
+    decode_with_alpha,
     pixels,
     reason,
+    to_grey,
     with_alpha_blended,
 )
 from trainer.data.image_kind import has_alpha
@@ -72,27 +72,27 @@ CLOSE = {
 
 @pytest.mark.parametrize("name", EXACT)
 def test_an_image_has_the_colours_that_pil_finds(name):
-    image = decoded(tf.constant(EXACT[name]))
+    image = decode(tf.constant(EXACT[name]))
     assert image.dtype == tf.uint8
     np.testing.assert_array_equal(image, by_pil(EXACT[name]))
 
 
 @pytest.mark.parametrize("name", CLOSE)
 def test_a_jpeg_has_nearly_the_colours_that_pil_finds(name):
-    image = decoded(tf.constant(CLOSE[name])).numpy().astype(int)
+    image = decode(tf.constant(CLOSE[name])).numpy().astype(int)
     assert image.shape == (90, 70, 3)
     assert np.abs(image - by_pil(CLOSE[name])).mean() < 2
 
 
 def test_alpha_is_dropped_and_not_blended():
-    image = decoded(tf.constant(EXACT["png with alpha"]))
+    image = decode(tf.constant(EXACT["png with alpha"]))
     np.testing.assert_array_equal(image, COLOURS)
 
 
 @pytest.mark.parametrize("channels", [1, 3])
 def test_the_upper_half_of_16_bits_stays(channels):
     deep = RNG.integers(0, 2**16, (9, 7, channels)).astype(np.uint16)
-    image = decoded(tf.io.encode_png(deep))
+    image = decode(tf.io.encode_png(deep))
     np.testing.assert_array_equal(image, np.broadcast_to(deep >> 8, (9, 7, 3)))
 
 
@@ -100,12 +100,12 @@ def test_orientation_tags_have_no_effect():
     exif = Image.Exif()
     exif[0x0112] = 6  # turned by a quarter
     contents = encoded(opaque(SMOOTH), "JPEG", exif=exif)
-    assert decoded(tf.constant(contents)).shape == (90, 70, 3)
+    assert decode(tf.constant(contents)).shape == (90, 70, 3)
 
 
 def refusal(contents: bytes) -> str:
     with pytest.raises(tf.errors.InvalidArgumentError) as caught:
-        opened(contents)
+        decode_with_alpha(contents)
     return reason(caught.value)
 
 
@@ -182,11 +182,11 @@ def pasted(contents: bytes, colour: tuple[int, int, int]) -> np.ndarray:
 def test_transparent_pixels_lie_on_the_background_as_in_pil(name, background):
     contents, colour = TRANSPARENT[name], BACKGROUNDS[background]
     expected = pasted(contents, colour)
-    image, is_transparent = opened(contents, background=colour)
+    image, is_transparent = decode_with_alpha(contents, background=colour)
     assert is_transparent
     np.testing.assert_array_equal(image, expected)
     # As batches are made.
-    image = fitted(
+    image = decode_to_shape(
         tf.constant(contents),
         expected.shape,
         background=colour,
@@ -198,7 +198,7 @@ def test_transparent_pixels_lie_on_the_background_as_in_pil(name, background):
 @pytest.mark.parametrize("name", TRANSPARENT)
 def test_without_a_background_the_colours_under_alpha_are_as_they_were(name):
     contents = TRANSPARENT[name]
-    image, is_transparent = opened(contents)
+    image, is_transparent = decode_with_alpha(contents)
     assert is_transparent
     np.testing.assert_array_equal(image, pixels(tf.constant(contents)))
 
@@ -207,7 +207,7 @@ def test_without_a_background_the_colours_under_alpha_are_as_they_were(name):
 def test_an_opaque_image_is_the_same_on_any_background(name):
     contents = (EXACT | CLOSE)[name]
     if name not in TRANSPARENT:
-        image, is_transparent = opened(contents, background=(1, 2, 3))
+        image, is_transparent = decode_with_alpha(contents, background=(1, 2, 3))
         assert not is_transparent
         assert not has_alpha(contents)
         np.testing.assert_array_equal(image, pixels(tf.constant(contents)))
@@ -224,8 +224,8 @@ def test_the_graph_finds_alpha_in_the_contents(name, channels):
     image = with_alpha_blended(
         tf.constant(contents), opaque, channels=channels, background=colour
     )
-    expected = opened(contents, background=colour)[0]
-    expected = grey(expected) if channels == 1 else expected
+    expected = decode_with_alpha(contents, background=colour)[0]
+    expected = to_grey(expected) if channels == 1 else expected
     if not has_alpha(contents):
         expected = opaque()
     np.testing.assert_array_equal(image, expected)
@@ -233,7 +233,7 @@ def test_the_graph_finds_alpha_in_the_contents(name, channels):
 
 def test_an_alpha_channel_of_opaque_pixels_makes_no_image_transparent():
     contents = encoded(opaque().convert("RGBA"), "PNG")
-    image, is_transparent = opened(contents, background=(1, 2, 3))
+    image, is_transparent = decode_with_alpha(contents, background=(1, 2, 3))
     assert has_alpha(contents)
     assert not is_transparent
     np.testing.assert_array_equal(image, COLOURS)
@@ -268,7 +268,7 @@ def with_a_hole(contents: bytes, first: float, last: float, byte: int) -> bytes:
 def test_a_jpeg_with_a_lost_part_is_refused(byte, settings, hole):
     noisy = Image.fromarray(RNG.integers(0, 256, (60, 80, 3), dtype=np.uint8))
     whole = encoded(noisy, "JPEG", quality=90, **settings)
-    assert not opened(whole)[1]
+    assert not decode_with_alpha(whole)[1]
     assert refusal(with_a_hole(whole, *hole, byte))
 
 
@@ -279,7 +279,7 @@ def test_an_even_picture_or_zeros_beside_one_are_no_damage(settings):
     contents = encoded(Image.fromarray(even), "JPEG", **settings)
     beside = encoded(opaque(SMOOTH), "JPEG", comment=bytes(5000), **settings)
     for whole in (contents, beside, beside + bytes(2000), contents + bytes(2000)):
-        image, _ = opened(whole)
+        image, _ = decode_with_alpha(whole)
         np.testing.assert_array_equal(image, pixels(tf.constant(whole)))
 
 
@@ -290,5 +290,5 @@ def test_a_transparent_colour_is_found_behind_a_large_profile():
     file = io.BytesIO()
     image.save(file, "PNG", transparency=1, icc_profile=profile)
     contents = tf.constant(file.getvalue())
-    assert decode._has_alpha(contents)
-    assert not decode._has_alpha(tf.constant(file.getvalue().replace(b"tRNS", b"tXNS")))
+    assert _has_alpha(contents)
+    assert not _has_alpha(tf.constant(file.getvalue().replace(b"tRNS", b"tXNS")))

@@ -18,7 +18,7 @@ from tests.helpers.students import (
 )
 from trainer import losses, prng
 from trainer.config import ConfigError, TrainConfig
-from trainer.data.mixup import mixed
+from trainer.data.mixup import mix
 from trainer.devices import distribution
 from trainer.train import core
 
@@ -32,7 +32,7 @@ def coefficients(num: int, *, share: float = 1.0, step: int = STEP) -> np.ndarra
     minus its own.
     """
     table = np.tile(np.array([[1.0], [0.0]], np.float32), (num // 2, 1))
-    found = mixed(
+    found = mix(
         tf.constant(table),
         tf.range(num),
         tf.constant(step, tf.int64),
@@ -47,7 +47,7 @@ def mixed_images(num: int, **settings: object) -> tuple[np.ndarray, np.ndarray]:
     images = examples(num).inputs
     step = tf.constant(STEP, tf.int64)
     settings = {"share": 1.0, "seed": SEED} | settings
-    after = mixed(tf.constant(images), tf.range(num), step, **settings)
+    after = mix(tf.constant(images), tf.range(num), step, **settings)
     assert after.dtype == tf.uint8
     return images, after.numpy()
 
@@ -55,7 +55,7 @@ def mixed_images(num: int, **settings: object) -> tuple[np.ndarray, np.ndarray]:
 @pytest.mark.parametrize("xla", [False, True])
 def test_pixels_are_those_of_exact_arithmetic(xla):
     images = examples(64).inputs
-    compiled = tf.function(mixed, jit_compile=xla, autograph=False)
+    compiled = tf.function(mix, jit_compile=xla, autograph=False)
     after = compiled(
         tf.constant(images),
         tf.range(64),
@@ -115,7 +115,7 @@ def test_each_step_and_each_seed_mixes_anew():
 
 def test_a_part_of_the_batch_is_mixed_as_in_the_whole():
     images, after = mixed_images(12)
-    part = mixed(
+    part = mix(
         tf.constant(images[4:8]),
         tf.range(4, 8),
         tf.constant(STEP, tf.int64),

@@ -21,7 +21,7 @@ from trainer.config import (
     UnlabeledConfig,
     differences,
     from_resolved,
-    resolved,
+    resolve,
 )
 from trainer.data import DataError
 from trainer.data.examples import InputShard
@@ -211,7 +211,7 @@ def test_images_of_both_sets_of_a_run_lie_on_the_background(root, tmp_path, list
     both = section(root, unlabeled=unlabeled, memory_budget_bytes=0)
     sources = data.open_sources(both, lists)
     labeled, other = (source.read("train") for source in sources)
-    joined = data.joined(labeled, other)
+    joined = data.concatenate(labeled, other)
     images = joined.read(np.arange(len(joined)))
     np.testing.assert_array_equal(images[:12], images[12:])
     np.testing.assert_array_equal(images[:12], labeled.read(np.arange(12)))
@@ -231,9 +231,9 @@ def test_a_kept_config_without_the_setting_means_that_alpha_was_dropped(root):
     after = from_resolved(written, (), kept_in="config.json")
     assert after.data.background_colour == (255, 255, 255)
     # The lists tell the runs apart, where there is something to tell.
-    old = resolved(before)
+    old = resolve(before)
     del old["data"]["background"]
-    assert not differences(old, resolved(after))
+    assert not differences(old, resolve(after))
 
 
 class Icons(test_source.Tiny, skip_registration=True):

@@ -16,7 +16,7 @@ from tests.helpers.students import BATCH, IMAGE_SHAPE, NUM_CLASSES, SGD, Run, ex
 from tests.trainer.data.test_source import Tiny, info, prepare
 from trainer import data
 from trainer.config import DataConfig, MlpOptions, SgdOptions, UnlabeledConfig
-from trainer.data.decode import grey
+from trainer.data.decode import to_grey
 from trainer.data.image_files import FileExamples
 
 SIZE = 8
@@ -105,7 +105,7 @@ def parts_of(config: DataConfig, lists: pathlib.Path) -> list[data.Examples]:
 
 
 def transfer(config: DataConfig, lists: pathlib.Path) -> data.Examples:
-    return data.joined(*parts_of(config, lists))
+    return data.concatenate(*parts_of(config, lists))
 
 
 def refusal(action: Callable[[], object]) -> str:
@@ -226,7 +226,7 @@ def test_a_folder_joins_a_set_of_grey_images(root, tfds_dir):
 def test_grey_is_that_of_pil():
     pixels = np.random.default_rng(0).integers(0, 256, (50, 40, 3), dtype=np.uint8)
     expected = np.asarray(Image.fromarray(pixels).convert("L"))
-    np.testing.assert_array_equal(grey(tf.constant(pixels))[..., 0], expected)
+    np.testing.assert_array_equal(to_grey(tf.constant(pixels))[..., 0], expected)
 
 
 # Memory.
@@ -373,7 +373,7 @@ def test_examples_of_two_kinds_do_not_join(root):
     in_memory = transfer(folders(root), root / "lists")
     in_files = transfer(folders(root, memory_budget_bytes=0), root / "lists")
     with pytest.raises(TypeError, match="ArrayExamples and FileExamples"):
-        data.joined(in_memory, in_files)
+        data.concatenate(in_memory, in_files)
 
 
 # What they teach.

@@ -34,7 +34,7 @@ def test_no_other_number_makes_fewer_errors_or_as_few_nearer_to_0(seed, classes)
     )
     tried = np.array([ends[0] - 1, *(ends[1:] + ends[:-1]) / 2, ends[-1] + 1, 0])
     counts = np.array([errors(logits, labels, b, classes) for b in tried])
-    bias = class_bias.fitted(logits, labels, classes=classes)
+    bias = class_bias.fit(logits, labels, classes=classes)
     assert errors(logits, labels, bias, classes) == counts.min()
     if counts[-1] == counts.min():
         assert bias == 0
@@ -75,24 +75,24 @@ def test_no_other_number_makes_fewer_errors_or_as_few_nearer_to_0(seed, classes)
 )
 def test_the_bias_is_the_middle_of_the_nearest_best_interval(examples, bias):
     logits, labels = three(*examples)
-    assert class_bias.fitted(logits, labels, classes=(2,)) == bias
+    assert class_bias.fit(logits, labels, classes=(2,)) == bias
 
 
 def test_a_tie_between_intervals_at_0_and_the_logits_as_they_are_changes_nothing():
     # At 0 the tie of the second is right too: one error less than on either side.
     logits = np.array([[0.0, 0, 0], [0, 0, 0]])
     labels = np.array([0, 2])
-    assert class_bias.fitted(logits, labels, classes=(2,)) == 0
+    assert class_bias.fit(logits, labels, classes=(2,)) == 0
     logits = np.array([[0.0, -9, 0], [-9, 0, 0]])
-    assert class_bias.fitted(logits, np.array([0, 1]), classes=(2,)) == 0
+    assert class_bias.fit(logits, np.array([0, 1]), classes=(2,)) == 0
 
 
 def test_raising_the_classes_is_lowering_the_others():
     rng = np.random.default_rng(0)
     logits = rng.normal(size=(50, 10)).astype(np.float32)
     unseen = (0, 1, 2, 3, 4, 5, 6, 9)
-    raised = class_bias.added(logits, 7.6, classes=unseen)
-    lowered = class_bias.added(logits, -7.6, classes=(7, 8))
+    raised = class_bias.add(logits, 7.6, classes=unseen)
+    lowered = class_bias.add(logits, -7.6, classes=(7, 8))
     np.testing.assert_allclose(raised, lowered + 7.6)
     np.testing.assert_array_equal(raised[:, [7, 8]], logits[:, [7, 8]])
     np.testing.assert_allclose(raised[:, 9], logits[:, 9] + np.float64(7.6))
@@ -102,7 +102,7 @@ def test_thresholds_that_float32_would_round_together_stay_apart():
     # 1e8 and 1e8 + 8 are neighbours in float32; the middle is neither.
     logits = np.array([[1e8, 0, 0], [1e8 + 8, 0, 0]], np.float32)
     labels = np.array([2, 0])
-    bias = class_bias.fitted(logits, labels, classes=(2,))
+    bias = class_bias.fit(logits, labels, classes=(2,))
     assert bias == 1e8 + 4
-    corrected = class_bias.added(logits, bias, classes=(2,))
+    corrected = class_bias.add(logits, bias, classes=(2,))
     assert corrected.argmax(axis=1).tolist() == [2, 0]

@@ -23,7 +23,7 @@ def test_two_members_take_longer_than_a_small_student(monkeypatch):
         inputs=rows, labels=np.zeros(5, np.int32), ids=np.arange(5)
     )
     members = [network(1024, 1024), network(1024, 1024)]
-    times = inference_times.measured(
+    times = inference_times.measure(
         {"teacher": members, "student": [network()]},
         examples,
         device="/cpu:0",
@@ -40,7 +40,7 @@ def test_two_members_take_longer_than_a_small_student(monkeypatch):
 @pytest.mark.parametrize("xla", [False, True])
 def test_all_members_answer_in_one_compiled_call(xla):
     models = [network(), network(4)]
-    forward = inference_times._compiled(models, xla=xla)
+    forward = inference_times._compile(models, xla=xla)
     batch = tf.ones((7, 64))
     for _ in range(2):
         answers = forward(batch)

@@ -58,7 +58,7 @@ def test_formats_are_judged_by_what_they_promise(name, accuracy, difference, is_
         "model": values(accuracy=0.9, difference=0.0),
         name: values(accuracy=accuracy, difference=difference),
     }
-    problems = export.judged(found, section=ExportConfig())
+    problems = export.find_problems(found, section=ExportConfig())
     assert [problem.startswith(f"{name} must ") for problem in problems] == (
         [True] * is_wrong
     )
@@ -192,7 +192,7 @@ def test_a_registered_model_serves_without_this_package_and_teaches(finished, tm
         copied = whole_run.weights(tmp_path / name / "teacher" / "model.keras")
         for own_weights, its in zip(model.weights, copied, strict=True):
             np.testing.assert_array_equal(own_weights.numpy(), its)
-    pins = seal.parsed((tmp_path / "weights" / "registered.json").read_bytes())
+    pins = seal.parse((tmp_path / "weights" / "registered.json").read_bytes())
     assert pins == {"teacher.weights": "small@1"}
 
 

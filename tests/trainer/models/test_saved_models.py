@@ -14,7 +14,7 @@ import tensorflow as tf
 from tests.helpers.devices import strategy_of
 from tests.helpers.repository import REPOSITORY
 from trainer import models
-from trainer.config import ConfigError, SavedOptions, differences, load, resolved
+from trainer.config import ConfigError, SavedOptions, differences, load, resolve
 from trainer.models.preprocessing import PREPROCESSING
 
 NUM_CLASSES = 5
@@ -306,7 +306,7 @@ def test_a_saved_teacher_needs_neither_training_nor_weights(tmp_path):
 
 def test_the_file_may_move_and_the_run_is_the_same(tmp_path):
     before, after = (
-        resolved(load(config(tmp_path, path))) for path in ("a.keras", "b.keras")
+        resolve(load(config(tmp_path, path))) for path in ("a.keras", "b.keras")
     )
     assert differences(before, after) == []
 

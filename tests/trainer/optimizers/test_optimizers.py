@@ -176,7 +176,7 @@ RULES: dict[str, tuple[str, object, Rule]] = {
 
 
 def optimizer_of(name: str, options: object) -> keras.optimizers.Optimizer:
-    return optimizers.optimizer(
+    return optimizers.build_optimizer(
         TrainConfig(
             global_batch_size=8, steps=6, optimizer=name, optimizer_options=options
         )

@@ -61,7 +61,7 @@ def run(tmp_path_factory):
     workdir = folder / "workdir"
     student = workdir / "student" / "seed-0"
     student.mkdir(parents=True)
-    (workdir / "config.json").write_text(json.dumps(config.resolved(settings)))
+    (workdir / "config.json").write_text(json.dumps(config.resolve(settings)))
     model = models.build(
         "mlp",
         settings.student.options,
@@ -197,7 +197,7 @@ def test_files_that_go_between_listing_and_reading_are_left_out(
     images = write_images(tmp_path / "in", ["a/1.png", "b/2.png"])
     from trainer.predict import paths
 
-    listed = paths.listed
+    listed = paths.list_files
 
     def and_gone(words):
         found = listed(words)
@@ -387,7 +387,7 @@ def test_a_table_and_a_run_that_is_not_evaluated_are_refused(run, tmp_path, caps
 def test_a_kept_config_reads_as_the_file_it_came_from():
     for path in sorted((REPOSITORY / "configs").glob("*.toml")):
         settings = config.load(str(path))
-        kept = json.loads(json.dumps(config.resolved(settings)))
+        kept = json.loads(json.dumps(config.resolve(settings)))
         assert config.from_resolved(kept, (), kept_in=path) == settings
 
 

@@ -494,7 +494,7 @@ def test_wrong_settings_are_told(tmp_path, weights, override, told):
 
 def test_another_registry_or_export_is_the_same_run(tmp_path):
     settings = [
-        config.resolved(config_with(tmp_path, "a.keras", *overrides))
+        config.resolve(config_with(tmp_path, "a.keras", *overrides))
         for overrides in ([], ['registry.root="elsewhere"', 'export.role="baseline"'])
     ]
     assert config.differences(*settings) == []

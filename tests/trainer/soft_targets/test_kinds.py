@@ -194,10 +194,10 @@ def test_members_whose_caches_differ_in_size_answer_to_the_same_images(world, tm
 
 def grow(folder: pathlib.Path) -> None:
     """As if images had come for this teacher, and the builder had then been killed."""
-    manifest = seal.parsed((folder / "manifest.json").read_bytes())
+    manifest = seal.parse((folder / "manifest.json").read_bytes())
     manifest["growth"].append({"num_ids": 5002, "fingerprint": "later"})
     manifest["shards"].append({"first": 5000, "num_ids": 2, "count": 0})
-    (folder / "manifest.json").write_text(json.dumps(seal.sealed(manifest)))
+    (folder / "manifest.json").write_text(json.dumps(seal.add_checksum(manifest)))
     for view in (0, 1):
         (folder / f"view-{view:04d}" / "shard-00003.tfrecord").write_bytes(b"")
 

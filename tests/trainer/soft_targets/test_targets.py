@@ -42,7 +42,7 @@ def divergence(p: np.ndarray, q: np.ndarray) -> np.ndarray:
 
 
 def bucketed(logits: np.ndarray, classes: np.ndarray, temperature: float) -> tf.Tensor:
-    return losses.bucketed(
+    return losses.to_buckets(
         tf.constant(logits, tf.float32),
         tf.constant(classes, tf.int32),
         temperature=temperature,

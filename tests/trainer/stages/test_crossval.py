@@ -17,7 +17,7 @@ from tests.helpers.cached_runs import CACHED, NUM_CLASSES, NUM_IMAGES, SHAPE, se
 from tests.helpers.devices import strategy_of
 from tests.trainer.report.test_report import write_workdir
 from trainer import config, data, models, report, stages
-from trainer.config import ConfigError, differences, resolved
+from trainer.config import ConfigError, differences, resolve
 from trainer.report import crossval_table as tables
 from trainer.session import Session, training
 from trainer.stages.crossval import folds_of
@@ -316,7 +316,7 @@ def test_other_folds_in_the_workdir_are_refused(finished, world):
 
 def test_the_folds_may_be_named_when_the_run_has_trained(world):
     before, after = (
-        resolved(config.load(str(world / "one.toml"), overrides))
+        resolve(config.load(str(world / "one.toml"), overrides))
         for overrides in ([], ["crossval.folds=5"])
     )
     assert differences(before, after) == []

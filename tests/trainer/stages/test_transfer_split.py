@@ -17,7 +17,7 @@ from tests.helpers.cached_runs import (
 )
 from tests.helpers.devices import strategy_of
 from trainer import config, data, soft_targets, stages
-from trainer.config import ConfigError, differences, resolved
+from trainer.config import ConfigError, differences, resolve
 from trainer.session import Session
 from trainer.stages.baseline import alone
 from trainer.stages.soft_targets import caches
@@ -151,7 +151,7 @@ def test_the_plan_counts_what_students_see(world, tmp_path, capsys):
 
 def test_it_makes_another_run_where_it_is_set(world):
     before, same, other = (
-        resolved(config.load(str(world / "one.toml"), overrides))
+        resolve(config.load(str(world / "one.toml"), overrides))
         for overrides in ([], ["data.transfer_split=''"], [OTHER])
     )
     # So wrote the config of a run that is older than the setting.

@@ -11,14 +11,14 @@ SAID = {"name": "run", "models": {"10": 0.1, "9": [1, None]}}
 
 
 def test_a_sealed_object_says_the_same():
-    text = json.dumps(seal.sealed(SAID))
-    assert seal.parsed(text.encode()) == SAID
+    text = json.dumps(seal.add_checksum(SAID))
+    assert seal.parse(text.encode()) == SAID
 
 
 def test_the_checksum_is_that_of_the_sorted_keys():
     expected = '{"models": {"10": 0.1, "9": [1, null]}, "name": "run"}'
     digest = hashlib.sha256(expected.encode()).hexdigest()
-    assert seal.sealed(SAID)["checksum"] == digest
+    assert seal.add_checksum(SAID)["checksum"] == digest
     # Numbers as keys are text once they are read.
     numbers = {"name": "run", "models": {9: [1, None], 10: 0.1}}
     assert seal.checksum(numbers) == digest
@@ -35,19 +35,19 @@ def test_the_checksum_is_that_of_the_sorted_keys():
     ],
 )
 def test_a_change_is_found(before, after):
-    text = json.dumps(seal.sealed(SAID))
+    text = json.dumps(seal.add_checksum(SAID))
     assert before in text
     with pytest.raises(ValueError, match="its checksum is another"):
-        seal.parsed(text.replace(before, after, 1).encode())
+        seal.parse(text.replace(before, after, 1).encode())
 
 
 @pytest.mark.parametrize("content", [b"[]", b"3", b"null", b"{", b"\xff\xfe"])
 def test_what_is_no_object_is_refused(content):
     with pytest.raises(ValueError, match=r"JSON|Expecting|codec|decode"):
-        seal.parsed(content)
+        seal.parse(content)
 
 
 @pytest.mark.parametrize("said", [{}, {"version": 3}, SAID])
 def test_what_an_earlier_version_wrote_is_taken_as_it_is(said):
-    assert seal.parsed(json.dumps(said).encode()) == said
+    assert seal.parse(json.dumps(said).encode()) == said
     assert not seal.is_sealed(said)

@@ -21,7 +21,7 @@ from trainer.config import (
     ConfigError,
     flatten,
     load,
-    resolved,
+    resolve,
 )
 from trainer.storage import files
 from trainer.sweep import results, trials
@@ -62,7 +62,7 @@ def open_sweep(
     return trials.opened(
         config,
         epath.Path(workdir or folder / "workdir"),
-        lambda cell: flatten(resolved(load(str(path), overrides, cell=cell))),
+        lambda cell: flatten(resolve(load(str(path), overrides, cell=cell))),
         lambda name, cell: None,
     )
 

@@ -31,7 +31,9 @@ def build(units: int = 4, *, num_replicas: int = 1):
                 keras.layers.Dense(2),
             ]
         )
-        optimizer = optimizers.optimizer(TrainConfig(global_batch_size=1, steps=1))
+        optimizer = optimizers.build_optimizer(
+            TrainConfig(global_batch_size=1, steps=1)
+        )
         optimizer.build(model.trainable_variables)
     return model, optimizer
 

@@ -37,7 +37,7 @@ def trace(
             finished += num_steps
         return {"loss": float(finished)}
 
-    with profiler.profiled(run_steps, steps, first_step=first, folder=folder) as run:
+    with profiler.profile(run_steps, steps, first_step=first, folder=folder) as run:
         while finished < last:
             assert run(10) == {"loss": float(finished)}
 

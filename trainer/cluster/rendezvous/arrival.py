@@ -91,7 +91,7 @@ class Arrival:
                 answer = {"rank": self._rank, "host": socket.gethostname()}
                 if "welcome" in message:
                     answer["statement"] = statement
-                connection.sendall(conversation.sealed(answer))
+                connection.sendall(conversation.seal(answer))
         return False
 
     def _heard(
@@ -114,7 +114,7 @@ class Arrival:
                 if not conversation.is_greeted:
                     conversation.greet(line)
                     continue
-                message = conversation.opened(line)
+                message = conversation.open_message(line)
                 until = time.monotonic() + peers.ANSWER_SECS
                 waiting_for = str(message.get("waiting", self._chief))
                 yield message

@@ -45,11 +45,11 @@ class Guest:
         heard = []
         for line in self._lines.feed(part):
             if self._conversation.is_greeted:
-                heard.append(self._conversation.opened(line))
+                heard.append(self._conversation.open_message(line))
             else:
                 self._conversation.greet(line)
                 # The chief is the first to prove that it knows the secret.
-                proof = self._conversation.sealed({"welcome": True})
+                proof = self._conversation.seal({"welcome": True})
                 self._send(self._conversation.greeting() + proof)
         # A stranger's time is not prolonged by what it says.
         if heard and self.rank and not self.is_dismissed:
@@ -69,7 +69,7 @@ class Guest:
           StrangerError: it does not take what it was told before.
           OSError: it is gone.
         """
-        self._send(self._conversation.sealed(message))
+        self._send(self._conversation.seal(message))
 
     def dismiss(self, message: Mapping[str, object]) -> None:
         """Tells a worker its end of the meeting, upon which it hangs up.

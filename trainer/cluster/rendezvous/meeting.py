@@ -7,7 +7,7 @@ from trainer.cluster.rendezvous.arrival import Arrival
 from trainer.cluster.rendezvous.patience import Patience
 from trainer.cluster.rendezvous.reception import Reception
 from trainer.cluster.rendezvous.secret import Secret
-from trainer.cluster.rendezvous.statement import Statement, bounded
+from trainer.cluster.rendezvous.statement import Statement, bound
 from trainer.cluster.tf_config import Cluster
 
 REPORT_EVERY_SECS = 30.0
@@ -38,6 +38,6 @@ def meet(
     patience = Patience(timeout_secs, spare_secs, report_every_secs, say)
     if cluster.is_chief:
         reception = Reception(cluster, patience, secret.made() if secret else b"")
-        reception.run(bounded(statement))
+        reception.run(bound(statement))
     else:
-        Arrival(cluster, patience, secret).run(bounded(statement))
+        Arrival(cluster, patience, secret).run(bound(statement))

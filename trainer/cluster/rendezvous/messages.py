@@ -75,12 +75,12 @@ class Conversation:
             raise StrangerError("the first line is no greeting")
         self._nonces[self._other] = found[1].decode()
 
-    def sealed(self, message: Mapping[str, object]) -> bytes:
+    def seal(self, message: Mapping[str, object]) -> bytes:
         """The line that tells the other side `message`."""
         text = json.dumps(message).encode()
         return self._proof(self._role, text) + b" " + text + b"\n"
 
-    def opened(self, line: bytes) -> dict[str, Any]:
+    def open_message(self, line: bytes) -> dict[str, Any]:
         """Checks the proof of a line and returns its message.
 
         Raises:
@@ -90,7 +90,7 @@ class Conversation:
         if not hmac.compare_digest(proof, self._proof(self._other, text)):
             raise StrangerError("a line lacks its proof")
         try:
-            return dict(json_text.parsed(text))
+            return dict(json_text.parse(text))
         except (ValueError, TypeError):
             raise StrangerError("a line is no message") from None
 

@@ -14,7 +14,7 @@ _MAX_BYTES = 48 * 1024
 _MAX_VALUE_CHARS = 300
 
 
-def bounded(statement: Statement) -> Statement:
+def bound(statement: Statement) -> Statement:
     """The statement in JSON's types, with hashes in place of what would be too long.
 
     These are long values; of a statement with too many values, whole sections.

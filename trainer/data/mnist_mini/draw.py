@@ -17,7 +17,7 @@ from trainer.data.mnist_mini import ARRAYS
 PER_CLASS = {"train": 1000, "test": 200}
 
 
-def chosen_ids(labels: np.ndarray, *, per_class: int) -> np.ndarray:
+def choose_ids(labels: np.ndarray, *, per_class: int) -> np.ndarray:
     """Places of the drawn examples in `labels`, ascending: [N] -> [classes * k]."""
     ids = []
     for label in np.unique(labels):
@@ -37,7 +37,7 @@ def draw(data_dir: str, path: pathlib.Path) -> None:
             split=split, batch_size=-1, shuffle_files=False, read_config=in_order
         )
         images, labels = dataset["image"].numpy(), dataset["label"].numpy()
-        ids = chosen_ids(labels, per_class=per_class)
+        ids = choose_ids(labels, per_class=per_class)
         arrays[f"{split}_images"] = images[ids]
         arrays[f"{split}_labels"] = labels[ids].astype(np.uint8)
         arrays[f"{split}_source_ids"] = ids.astype(np.int32)

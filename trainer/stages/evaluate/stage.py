@@ -69,7 +69,7 @@ def _inference_times(session: Session, test: data.Examples) -> dict[str, Any]:
         for role, section in config.teachers.items()
     ]
     student = network("student", config.seeds[0], stage="student")
-    measured = inference_times.measured(
+    measured = inference_times.measure(
         {"teacher": members, "student": [student]},
         test,
         device=device,
@@ -123,4 +123,4 @@ def _write(
         },
     }
     # Last: it says that the stage is done.
-    files.write_json(session.path / workdir.RESULTS, seal.sealed(results))
+    files.write_json(session.path / workdir.RESULTS, seal.add_checksum(results))

@@ -104,7 +104,7 @@ def begin(folder: epath.Path, transfer: TransferSet, wanted: Manifest) -> None:
     if found is None:
         _check_no_shards(folder)
         begun = dataclasses.replace(wanted, shards=transfer.shards())
-        soft_targets.write(folder, soft_targets.marked(begun))
+        soft_targets.write(folder, soft_targets.mark(begun))
         return
     caches.check_begun(folder, found, transfer, wanted)
     soft_targets.check_ids(folder, found, wanted)

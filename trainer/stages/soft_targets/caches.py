@@ -188,7 +188,7 @@ def planned(session: Session, teacher: int, transfer: TransferSet) -> Manifest:
     if found is None:
         wanted = manifest(session, teacher, transfer, weights="")
         planned = dataclasses.replace(wanted, shards=transfer.shards())
-        return soft_targets.marked(planned)
+        return soft_targets.mark(planned)
     weights = str(found.teacher.get("weights"))
     wanted = manifest(session, teacher, transfer, weights=weights)
     check_begun(place, found, transfer, wanted)

@@ -176,7 +176,7 @@ class Answers:
         @tf.function(jit_compile=xla, autograph=False)
         def answers(inputs: tf.Tensor) -> Batch:
             logits = tf.cast(teacher(inputs, training=False), tf.float32)
-            kept = self._format.kept(logits)
+            kept = self._format.encode(logits)
             return kept | {
                 "is_finite": tf.reduce_all(tf.math.is_finite(logits), axis=1),
                 "fits": tf.reduce_all(tf.math.is_finite(kept["logits"]), axis=1),
