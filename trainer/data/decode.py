@@ -21,7 +21,7 @@ _CONTENTS = [tf.TensorSpec((), tf.string)]
 
 
 def decode(contents: tf.Tensor, *, background: Colour | None = None) -> tf.Tensor:
-    """Colours of a whole image file: bytes -> uint8 [H, W, 3]; see `opened`."""
+    """Colours of a whole image file: bytes -> uint8 [H, W, 3]; see `decode_with_alpha`."""
     return decode_with_alpha(contents.numpy(), background=background)[0]
 
 
@@ -30,7 +30,7 @@ def decode_with_alpha(
 ) -> tuple[tf.Tensor, bool]:
     """Colours of a JPEG, PNG or WebP file, and whether any pixel is transparent.
 
-    The colours, uint8 [H, W, 3], are as `pixels` and `blended` have them. It is looked
+    The colours, uint8 [H, W, 3], are as `pixels` and `blend` have them. It is looked
     for damage that `pixels` lets pass.
 
     Raises:

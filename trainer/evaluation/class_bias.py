@@ -56,7 +56,7 @@ def _point(ends: np.ndarray, is_best: np.ndarray) -> float:
 def add(logits: np.ndarray, bias: float, *, classes: Sequence[int]) -> np.ndarray:
     """`logits` with `bias` on those of `classes`: [M, C] -> float64 [M, C].
 
-    In float64 no threshold that `fitted` tells apart is lost to rounding.
+    In float64 no threshold that `fit` tells apart is lost to rounding.
     """
     corrected = np.array(logits, np.float64)
     corrected[:, list(classes)] += bias

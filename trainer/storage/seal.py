@@ -28,7 +28,7 @@ def parse(content: bytes) -> dict[str, Any]:
     """Parses the text of a sealed JSON object and takes off its checksum.
 
     Raises:
-      ValueError: it is no JSON, or as `opened` does.
+      ValueError: it is no JSON, or as `check_checksum` does.
     """
     return check_checksum(json_text.parse(content))
 

@@ -217,6 +217,6 @@ def test_the_tail_at_a_temperature_is_not_the_tempered_tail_of_one():
     tempered = at_one**0.25 / (at_one**0.25).sum(axis=1, keepdims=True)
     np.testing.assert_allclose(at_four[:, -1].mean(), 0.96, atol=0.005)
     np.testing.assert_allclose(tempered[:, -1].mean(), 0.15, atol=0.005)
-    # What `bucketed` gives is the true one.
+    # What `to_buckets` gives is the true one.
     logits = bucketed(teacher, largest, 4.0).numpy().astype(np.float64)
     np.testing.assert_allclose(softmax(logits, 4.0), at_four, rtol=1e-5)
