@@ -21,7 +21,7 @@ _CONTENTS = [tf.TensorSpec((), tf.string)]
 
 
 def decode(contents: tf.Tensor, *, background: Colour | None = None) -> tf.Tensor:
-    """Colours of a whole image file: bytes -> uint8 [H, W, 3]; see `decode_with_alpha`."""
+    """Colours of an image file: bytes -> uint8 [H, W, 3]; see `decode_with_alpha`."""
     return decode_with_alpha(contents.numpy(), background=background)[0]
 
 
