@@ -1,5 +1,6 @@
 """One training from its first step, or the one after its checkpoint, to the model."""
 
+import dataclasses
 from contextlib import AbstractContextManager
 
 import keras
@@ -7,15 +8,14 @@ import numpy as np
 from etils import epath
 
 from trainer import data
-from trainer.config import RuntimeConfig
-from trainer.session.journal import journal
-from trainer.session.learner import Follow, Learner, Training, start
+from trainer.session.learner import Learner, Training, start
+from trainer.session.logger import Logger, open_logger
 from trainer.session.session import Session
 from trainer.storage import files, model_classes
 from trainer.storage.workdir import CHECKPOINTS, FINISHED, LAST, PROFILE
 from trainer.train import loop, profiler
-from trainer.train.checkpoint import latest_position
-from trainer.train.selection import Selection
+from trainer.train.checkpoint import Position, latest_position
+from trainer.train.early_stopping import EarlyStopping
 
 
 def is_finished(session: Session, folder: epath.Path) -> bool:
@@ -95,51 +95,71 @@ def _run_loop(
     run_steps: profiler.RunSteps,
 ) -> None:
     position = learner.position
-    selection = Selection(position, patience_steps=training.section.patience_steps)
-    predict = session.predictor(training.model, session.validation)
-
-    def evaluate(step: int) -> loop.Metrics:
-        # Infinite logits give metrics that are NaN, which the loop tells of.
-        with learner.update.averaged(), np.errstate(invalid="ignore"):
-            metrics = training.validate(predict())
-        selection.consider(step, metrics["accuracy"])
-        return {f"eval/{name}": value for name, value in metrics.items()}
-
-    with journal(session, training, learner, selection) as written:
-        loop.train(
-            loop.Actions(
-                run_steps=run_steps,
-                advance=written.advance,
-                evaluate=evaluate,
-                write=_followed(written.write, training.follow),
-                is_best=selection.is_best,
-                is_exhausted=selection.is_exhausted,
-                save=written.save,
-            ),
-            _cadence(session.config.runtime),
-            start=loop.Place(
-                step=position.step,
-                is_closed=position.is_closed,
-                window=loop.Window(**position.window),
+    runtime = session.config.runtime
+    with open_logger(session, training, learner) as logger:
+        loop.Loop(
+            callbacks=_Callbacks(session, training, learner, run_steps, logger),
+            cadence=loop.Cadence(
+                steps_per_loop=runtime.steps_per_loop,
+                log_every_steps=runtime.log_every_steps,
+                eval_every_steps=runtime.eval_every_steps,
+                save_every_steps=runtime.save_every_steps,
             ),
             last_step=training.num_steps,
             examples_per_step=training.section.global_batch_size,
             setting=f"{training.setting}.learning_rate",
+        ).run(
+            loop.LoopState(
+                step=position.step,
+                is_closed=position.is_closed,
+                unlogged=loop.MetricAccumulator(**position.window),
+            )
         )
 
 
-def _followed(write: Follow, follow: Follow) -> Follow:
-    def write_and_tell(step: int, metrics: loop.Metrics) -> None:
-        write(step, metrics)
-        follow(step, metrics)
+class _Callbacks:
+    """The parts of the loop's iteration, which every worker takes."""
 
-    return write_and_tell
+    def __init__(
+        self,
+        session: Session,
+        training: Training,
+        learner: Learner,
+        run_steps: profiler.RunSteps,
+        logger: Logger,
+    ) -> None:
+        self._training = training
+        self._update = learner.update
+        self._logger = logger
+        self._predict = session.predictor(training.model, session.validation)
+        self._early_stopping = EarlyStopping(
+            best_step=learner.position.best_step,
+            best_accuracy=learner.position.best_accuracy,
+            patience_steps=training.section.patience_steps,
+        )
+        self.train_steps = run_steps
+        self.advance = logger.advance
+        self.is_best = self._early_stopping.is_best
+        self.stops_early = self._early_stopping.stops
 
+    def evaluate(self, step: int) -> loop.Metrics:
+        # Infinite logits give metrics that are NaN, which the loop tells of.
+        with self._update.averaged(), np.errstate(invalid="ignore"):
+            metrics = self._training.validate(self._predict())
+        self._early_stopping.update(step, metrics["accuracy"])
+        return {f"eval/{name}": value for name, value in metrics.items()}
 
-def _cadence(runtime: RuntimeConfig) -> loop.Cadence:
-    return loop.Cadence(
-        steps_per_loop=runtime.steps_per_loop,
-        log_every_steps=runtime.log_every_steps,
-        eval_every_steps=runtime.eval_every_steps,
-        save_every_steps=runtime.save_every_steps,
-    )
+    def log(self, step: int, metrics: loop.Metrics) -> None:
+        self._logger.log(step, metrics)
+        self._training.follow(step, metrics)
+
+    def save(self, state: loop.LoopState) -> None:
+        self._logger.save(
+            Position(
+                step=state.step,
+                best_step=self._early_stopping.best_step,
+                best_accuracy=self._early_stopping.best_accuracy,
+                is_closed=state.is_closed,
+                window=dataclasses.asdict(state.unlogged),
+            )
+        )

@@ -1,9 +1,9 @@
-"""Steps and cadence: knows time, not models."""
+"""The loop: the order of training steps, evaluation, logging and checkpoints."""
 
 import dataclasses
 import math
 import time
-from collections.abc import Callable
+from typing import Protocol
 
 from trainer.cluster.termination import StoppedError, stopped
 
@@ -16,7 +16,7 @@ class DivergedError(FloatingPointError):
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Cadence:
-    """After how many steps each thing happens; the last step brings all of them."""
+    """The steps between two logs, evaluations and checkpoints; the last has each."""
 
     steps_per_loop: int
     log_every_steps: int
@@ -24,34 +24,31 @@ class Cadence:
     save_every_steps: int
 
     def next_length(self, step: int, last_step: int) -> int:
-        """Steps of the loop that follows `step`."""
+        """The number of steps to take together after `step`."""
         # Loops end at multiples of their length, whatever step a run resumes at.
         whole = self.steps_per_loop - step % self.steps_per_loop
         return min(whole, last_step - step)
 
-    @property
-    def periods(self) -> tuple[int, int, int]:
-        """Steps between logs, evaluations and saves."""
-        return self.log_every_steps, self.eval_every_steps, self.save_every_steps
-
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Window:
-    """Sums of the loops since the last logged step."""
+class MetricAccumulator:
+    """Sums of the metrics of the steps since the last logged one."""
 
     totals: Metrics = dataclasses.field(default_factory=dict)
     counts: dict[str, int] = dataclasses.field(default_factory=dict)
     num_steps: int = 0
     secs: float = 0.0
 
-    def added(self, metrics: Metrics, num_steps: int, secs: float) -> "Window":
-        """With a loop of so many steps, which took so long and has these means."""
+    def add(
+        self, metrics: Metrics, *, num_steps: int, secs: float
+    ) -> "MetricAccumulator":
+        """Adds the mean `metrics` of so many steps, which took `secs`."""
         totals, counts = dict(self.totals), dict(self.counts)
         for name, value in metrics.items():
             totals[name] = totals.get(name, 0.0) + value * num_steps
-            # Of a loop whose updates were all left out there are no means.
+            # Steps whose updates were all left out have no mean.
             counts[name] = counts.get(name, 0) + num_steps
-        return Window(
+        return MetricAccumulator(
             totals=totals,
             counts=counts,
             num_steps=self.num_steps + num_steps,
@@ -59,115 +56,130 @@ class Window:
         )
 
     def means(self, examples_per_step: int) -> Metrics:
-        """Over all its steps."""
+        """The mean of each metric over all steps, and the examples a second."""
         means = {f"train/{k}": v / self.counts[k] for k, v in self.totals.items()}
         rate = self.num_steps * examples_per_step / self.secs
         return means | {"perf/examples_per_sec": rate}
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Place:
-    """Where a training is between two loops."""
+class LoopState:
+    """The state of the loop between two iterations."""
 
     step: int  # finished steps
     is_closed: bool  # whether the step has the line and evaluation that it needs
-    window: Window  # what the next line tells
+    unlogged: MetricAccumulator  # of the steps since the last line
+
+
+class Callbacks(Protocol):
+    """The parts of an iteration; every worker calls them in the same order."""
+
+    def train_steps(self, num_steps: int) -> Metrics:
+        """Takes so many steps; gives means over their examples, and "stop"."""
+
+    def advance(self, step: int) -> None:
+        """Shows that `step` steps are done."""
+
+    def evaluate(self, step: int) -> Metrics:
+        """Metrics of the validation split after `step`."""
+
+    def log(self, step: int, metrics: Metrics) -> None:
+        """Writes the line of `step`, with all of its metrics."""
+
+    def save(self, state: LoopState) -> None:
+        """Writes a checkpoint of the model and of `state`."""
+
+    def is_best(self, step: int) -> bool:
+        """Whether the evaluation after `step` is the best so far."""
+
+    def stops_early(self, step: int) -> bool:
+        """Whether the best evaluation is too many steps before `step`."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Actions:
-    """What the loop calls, in this order."""
+class Loop:
+    """The loop of one training; `setting` names its learning rate in messages."""
 
-    # That many steps; means over their examples, and whether to "stop".
-    run_steps: Callable[[int], Metrics]
-    advance: Callable[[int], None]  # so many steps are done
-    evaluate: Callable[[int], Metrics]
-    write: Callable[[int, Metrics], None]  # a step's line, complete
-    is_best: Callable[[int], bool]  # whether the evaluation of that step is the best
-    is_exhausted: Callable[[int], bool]  # whether the best is too many steps ago
-    save: Callable[[Place], None]  # the state there
-
-
-def train(
-    actions: Actions,
-    cadence: Cadence,
-    *,
-    start: Place,
-    last_step: int,
-    examples_per_step: int,
-    setting: str,
-) -> None:
-    """Runs the steps from `start` up to `last_step`, or until exhausted.
-
-    An evaluation is followed by the line and only then by the save, so that a restored
-    run never holds a state whose line is missing. `setting` names the learning rate.
-
-    Raises:
-      DivergedError: before anything of the failed steps is written or saved.
-      StoppedError: somebody asked for it; all that was done is saved.
-    """
-    run = _Run(actions, cadence, last_step, examples_per_step, setting)
-    place = start
-    while True:
-        if not place.is_closed:
-            place = run.close(place)
-        if run.ends(place.step):
-            return
-        place = run.next_loop(place)
-
-
-@dataclasses.dataclass(frozen=True)
-class _Run:
-    actions: Actions
+    callbacks: Callbacks
     cadence: Cadence
     last_step: int
     examples_per_step: int
     setting: str
 
-    def next_loop(self, place: Place) -> Place:
-        length = self.cadence.next_length(place.step, self.last_step)
-        started = time.monotonic()
-        metrics = self.actions.run_steps(length)
-        stop = metrics.pop("stop")
-        step = place.step + length
-        check_finite(metrics, place.step + 1, step, self.setting)
-        window = place.window.added(metrics, length, time.monotonic() - started)
-        self.actions.advance(step)
-        place = Place(step=step, is_closed=False, window=window)
-        if stop:
-            self.actions.save(place)
-            raise stopped(stop, f" after step {step}, which is saved")
-        return place
+    def run(self, state: LoopState) -> None:
+        """Trains from `state` up to the last step, or until it stops early.
 
-    def close(self, place: Place) -> Place:
-        """Evaluates, writes and saves what is due after a loop."""
-        step, window = place.step, place.window
-        log_due, eval_due, save_due = (
-            step == self.last_step or step % every == 0
-            for every in self.cadence.periods
-        )
+        Raises:
+          DivergedError: before anything of the failed steps is written or saved.
+          StoppedError: somebody asked for it; all that was done is saved.
+        """
+        while True:
+            # A stop leaves a step that is not closed: a new start closes it first.
+            if not state.is_closed:
+                # Evaluation first: its metrics are part of the step's one line.
+                evaluation = self._evaluate(state)
+                # The line before the checkpoint: no restored run lacks a line.
+                state = self._log(state, evaluation)
+                # The checkpoint last: it holds all that was done.
+                if self._save_is_due(state.step, is_evaluated=bool(evaluation)):
+                    self.callbacks.save(state)
+            if self._ends(state.step):
+                return
+            state = self._train_steps(state)
+
+    def _train_steps(self, state: LoopState) -> LoopState:
+        num_steps = self.cadence.next_length(state.step, self.last_step)
+        started = time.monotonic()
+        metrics = self.callbacks.train_steps(num_steps)
+        secs = time.monotonic() - started
+        stop = metrics.pop("stop")
+        step = state.step + num_steps
+        check_finite(metrics, state.step + 1, step, self.setting)
+        self.callbacks.advance(step)
+        unlogged = state.unlogged.add(metrics, num_steps=num_steps, secs=secs)
+        state = LoopState(step=step, is_closed=False, unlogged=unlogged)
+        if stop:
+            self.callbacks.save(state)
+            raise stopped(stop, f" after step {step}, which is saved")
+        return state
+
+    def _evaluate(self, state: LoopState) -> Metrics:
+        """The metrics of the validation split; none where it is not due."""
+        step = state.step
+        if not self._is_due(step, self.cadence.eval_every_steps):
+            return {}
         try:
-            evaluation = self.actions.evaluate(step) if eval_due else {}
+            metrics = self.callbacks.evaluate(step)
         except StoppedError:
-            self.actions.save(place)
+            self.callbacks.save(state)
             raise
         # Training's metrics come before the last update, these after it.
-        check_finite(evaluation, step, step, self.setting)
-        if log_due:
-            means = window.means(self.examples_per_step)
-            self.actions.write(step, means | evaluation)
-            window = Window()
-        place = Place(step=step, is_closed=True, window=window)
-        best = eval_due and self.actions.is_best(step)
-        if save_due or best or self.ends(step):
-            self.actions.save(place)
-        return place
+        check_finite(metrics, step, step, self.setting)
+        return metrics
 
-    def ends(self, step: int) -> bool:
+    def _log(self, state: LoopState, evaluation: Metrics) -> LoopState:
+        unlogged = state.unlogged
+        if self._is_due(state.step, self.cadence.log_every_steps):
+            means = unlogged.means(self.examples_per_step)
+            self.callbacks.log(state.step, means | evaluation)
+            unlogged = MetricAccumulator()
+        return LoopState(step=state.step, is_closed=True, unlogged=unlogged)
+
+    def _save_is_due(self, step: int, *, is_evaluated: bool) -> bool:
+        return (
+            self._is_due(step, self.cadence.save_every_steps)
+            or (is_evaluated and self.callbacks.is_best(step))
+            or self._ends(step)
+        )
+
+    def _is_due(self, step: int, every_steps: int) -> bool:
+        return step == self.last_step or step % every_steps == 0
+
+    def _ends(self, step: int) -> bool:
         # Patience is counted where validation is, so that a resumed run ends alike.
-        evaluated = step % self.cadence.eval_every_steps == 0
-        exhausted = evaluated and self.actions.is_exhausted(step)
-        return step == self.last_step or exhausted
+        is_evaluated = step % self.cadence.eval_every_steps == 0
+        stops_early = is_evaluated and self.callbacks.stops_early(step)
+        return step == self.last_step or stops_early
 
 
 def check_finite(metrics: Metrics, first: int, last: int, setting: str) -> None:

@@ -31,7 +31,7 @@ class Recorder:
         self._stopped_evaluations = stopped_evaluations
         self._losses = losses or {}
 
-    def run_steps(self, num_steps: int) -> dict[str, float]:
+    def train_steps(self, num_steps: int) -> dict[str, float]:
         self.finished += num_steps
         self.calls.append(("run", num_steps))
         return {
@@ -45,24 +45,33 @@ class Recorder:
             raise StoppedError
         return {"eval/accuracy": self._accuracy}
 
-    def write(self, step: int, metrics: dict[str, float]) -> None:
-        self.calls.append(("write", step))
+    def advance(self, step: int) -> None:
+        self.calls.append(("advance", step))
+
+    def log(self, step: int, metrics: dict[str, float]) -> None:
+        self.calls.append(("log", step))
         self.lines[step] = metrics
 
-    def save(self, place: loop.Place) -> None:
-        self.calls.append(("save", place.step))
-        self.saved = place
+    def save(self, state: loop.LoopState) -> None:
+        self.calls.append(("save", state.step))
+        self.saved = state
+
+    def is_best(self, step: int) -> bool:
+        return step in self._best
+
+    def stops_early(self, step: int) -> bool:
+        return step in self._exhausted
 
     def train(
         self,
         *,
         last_step: int,
         first_step: int = 0,
-        start: loop.Place | None = None,
+        start: loop.LoopState | None = None,
         **cadence: int,
     ) -> None:
-        start = start or loop.Place(
-            step=first_step, is_closed=True, window=loop.Window()
+        start = start or loop.LoopState(
+            step=first_step, is_closed=True, unlogged=loop.MetricAccumulator()
         )
         self.finished = start.step
         periods = {
@@ -71,22 +80,13 @@ class Recorder:
             "eval_every_steps": 20,
             "save_every_steps": 40,
         }
-        loop.train(
-            loop.Actions(
-                run_steps=self.run_steps,
-                advance=lambda step: None,
-                evaluate=self.evaluate,
-                write=self.write,
-                is_best=lambda step: step in self._best,
-                is_exhausted=lambda step: step in self._exhausted,
-                save=self.save,
-            ),
-            loop.Cadence(**periods | cadence),
-            start=start,
+        loop.Loop(
+            callbacks=self,
+            cadence=loop.Cadence(**periods | cadence),
             last_step=last_step,
             examples_per_step=4,
             setting="teacher.train.learning_rate",
-        )
+        ).run(start)
 
     def steps_of(self, name: str) -> list[int]:
         return [value for call, value in self.calls if call == name]
@@ -96,7 +96,8 @@ def test_each_action_comes_at_its_multiples_and_at_the_last_step():
     recorder = Recorder()
     recorder.train(last_step=55)
     assert recorder.steps_of("run") == [10, 10, 10, 10, 10, 5]
-    assert recorder.steps_of("write") == [10, 20, 30, 40, 50, 55]
+    assert recorder.steps_of("advance") == [10, 20, 30, 40, 50, 55]
+    assert recorder.steps_of("log") == [10, 20, 30, 40, 50, 55]
     assert recorder.steps_of("evaluate") == [20, 40, 55]
     assert recorder.steps_of("save") == [40, 55]
 
@@ -104,10 +105,11 @@ def test_each_action_comes_at_its_multiples_and_at_the_last_step():
 def test_a_step_is_evaluated_then_written_then_saved():
     recorder = Recorder()
     recorder.train(last_step=40)
-    assert recorder.calls[-4:] == [
+    assert recorder.calls[-5:] == [
         ("run", 10),
+        ("advance", 40),
         ("evaluate", 40),
-        ("write", 40),
+        ("log", 40),
         ("save", 40),
     ]
 
@@ -121,7 +123,7 @@ def test_a_new_best_is_saved_between_the_periodic_saves():
 def test_a_resumed_training_keeps_the_cadence_of_the_whole():
     recorder = Recorder()
     recorder.train(first_step=20, last_step=55)
-    assert recorder.steps_of("write") == [30, 40, 50, 55]
+    assert recorder.steps_of("log") == [30, 40, 50, 55]
     assert recorder.steps_of("evaluate") == [40, 55]
 
 
@@ -131,7 +133,7 @@ def test_a_training_without_hope_ends_after_an_evaluation_and_is_saved():
     recorder.train(last_step=80, save_every_steps=80)
     assert recorder.steps_of("run") == [10, 10, 10, 10]
     assert recorder.steps_of("evaluate") == [20, 40]
-    assert recorder.calls[-2:] == [("write", 40), ("save", 40)]
+    assert recorder.calls[-2:] == [("log", 40), ("save", 40)]
 
 
 def test_a_training_that_had_ended_for_want_of_hope_does_not_go_on():
@@ -146,7 +148,7 @@ def test_a_loop_without_updates_does_not_dilute_the_means():
     recorder = Recorder()
     left_out = {"overflow": 1.0, "stop": 0.0}
     losses = iter([left_out, {"overflow": 0.0, "loss": 3.0, "stop": 0.0}])
-    recorder.run_steps = lambda num_steps: next(losses)
+    recorder.train_steps = lambda num_steps: next(losses)
     recorder.train(last_step=20, log_every_steps=20)
     assert recorder.lines[20]["train/loss"] == pytest.approx(3.0)
     assert recorder.lines[20]["train/overflow"] == pytest.approx(0.5)
@@ -182,7 +184,7 @@ def test_divergence_names_the_steps_and_nothing_of_them_is_kept(value):
     recorder = Recorder(losses={40: value})
     with pytest.raises(loop.DivergedError, match=r"step 31 and step 40: loss"):
         recorder.train(last_step=80)
-    assert recorder.steps_of("write") == [10, 20, 30]
+    assert recorder.steps_of("log") == [10, 20, 30]
     assert recorder.steps_of("save") == []
 
 
@@ -191,7 +193,7 @@ def test_weights_lost_by_the_last_update_are_seen_by_the_evaluation():
     message = r"step 20 and step 20: eval/accuracy.*teacher\.train\.learning_rate"
     with pytest.raises(loop.DivergedError, match=message):
         recorder.train(last_step=80)
-    assert recorder.steps_of("write") == [10]
+    assert recorder.steps_of("log") == [10]
     assert recorder.steps_of("save") == []
 
 
@@ -209,11 +211,15 @@ def test_a_stop_saves_the_step_and_the_next_start_does_what_it_left(
     with pytest.raises(StoppedError, match=message) as stop:
         first.train(last_step=60)
     assert stop.value.code == code
-    assert first.calls[-2:] == [("run", 10), ("save", stopped_after)]
+    assert first.calls[-3:] == [
+        ("run", 10),
+        ("advance", stopped_after),
+        ("save", stopped_after),
+    ]
     assert not first.saved.is_closed
     second.train(last_step=60, start=first.saved)
     assert first.steps_of("run") + second.steps_of("run") == whole.steps_of("run")
-    for name in ("evaluate", "write"):
+    for name in ("evaluate", "log"):
         assert first.steps_of(name) + second.steps_of(name) == whole.steps_of(name)
     assert without_speed(first.lines | second.lines) == without_speed(whole.lines)
 
@@ -238,7 +244,7 @@ def test_an_evaluation_that_is_stopped_is_done_again():
         first.train(last_step=60)
     assert first.calls[-2:] == [("evaluate", 40), ("save", 40)]
     second.train(last_step=60, start=first.saved)
-    assert second.calls[:2] == [("evaluate", 40), ("write", 40)]
+    assert second.calls[:2] == [("evaluate", 40), ("log", 40)]
     assert without_speed(first.lines | second.lines) == without_speed(whole.lines)
 
 

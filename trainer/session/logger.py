@@ -1,0 +1,103 @@
+"""Records of a training: the progress bar, metrics.jsonl and checkpoints."""
+
+import contextlib
+import dataclasses
+from collections.abc import Iterator
+from typing import Protocol
+
+from etils import epath
+
+from trainer.session.learner import Learner, Training
+from trainer.session.session import Session
+from trainer.storage.workdir import METRICS, TENSORBOARD
+from trainer.train import loop, tensorboard
+from trainer.train.checkpoint import Position
+from trainer.train.events import MetricsFile, Progress
+
+
+class Logger(Protocol):
+    """Writes down what a training has come to; the chief alone has something to do."""
+
+    def advance(self, step: int) -> None:
+        """Shows that `step` steps are done."""
+
+    def log(self, step: int, metrics: loop.Metrics) -> None:
+        """Writes the line of `step`."""
+
+    def save(self, position: Position) -> None:
+        """Writes a checkpoint."""
+
+
+@contextlib.contextmanager
+def open_logger(
+    session: Session, training: Training, learner: Learner
+) -> Iterator[Logger]:
+    """The logger of this worker: all but the chief's write nothing.
+
+    Raises:
+      StorageError: the lines of an earlier start are damaged, or the disk is full.
+    """
+    if not session.workers.is_chief:
+        yield _WorkerLogger()
+        return
+    lines = _metrics_file(training.folder, learner.position)
+    with Progress(
+        training.title,
+        first_step=learner.position.step,
+        last_step=training.num_steps,
+    ) as progress:
+        yield _ChiefLogger(session, training, learner, lines, progress)
+
+
+class _WorkerLogger:
+    def advance(self, step: int) -> None:
+        pass
+
+    def log(self, step: int, metrics: loop.Metrics) -> None:
+        pass
+
+    def save(self, position: Position) -> None:
+        pass
+
+
+class _ChiefLogger:
+    def __init__(
+        self,
+        session: Session,
+        training: Training,
+        learner: Learner,
+        lines: MetricsFile,
+        progress: Progress,
+    ) -> None:
+        self._check_held = session.hold.check
+        self._schedule = training.schedule
+        self._checkpoints = learner.checkpoints
+        self._lines = lines
+        self._progress = progress
+
+    def advance(self, step: int) -> None:
+        self._progress.advance(step)
+
+    def log(self, step: int, metrics: loop.Metrics) -> None:
+        self._check_held()
+        applied = float(self._schedule(step - 1))
+        self._lines.write(step, metrics | {"train/learning_rate": applied})
+        self._progress.show(step, metrics)
+
+    def save(self, position: Position) -> None:
+        self._checkpoints.save(
+            dataclasses.replace(position, lines=self._lines.checksum)
+        )
+
+
+def _metrics_file(folder: epath.Path, position: Position) -> MetricsFile:
+    copies = []
+    if tensorboard.is_installed():
+        copies.append(tensorboard.EventFile(folder / TENSORBOARD).add_scalars)
+    return MetricsFile(
+        folder / METRICS,
+        # A step that is not closed gets its line once more.
+        last_step=position.step if position.is_closed else position.step - 1,
+        copies=copies,
+        checksum=position.lines,
+    )
