@@ -70,9 +70,9 @@ def _unusable_input(error: Exception) -> str:
 
     from trainer import data, report
     from trainer.devices import memory
-    from trainer.train import checkpoint
+    from trainer.train import checkpoint_file
 
     if isinstance(error, tf.errors.ResourceExhaustedError):
         return memory.OUT_OF_MEMORY
-    known = (checkpoint.CheckpointError, data.DataError, report.ReportError)
+    known = (checkpoint_file.CheckpointError, data.DataError, report.ReportError)
     return str(error) if isinstance(error, known) else ""

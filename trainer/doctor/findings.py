@@ -11,13 +11,13 @@ from trainer.cluster.tf_config import ClusterError
 from trainer.config import ConfigError
 from trainer.devices import memory
 from trainer.storage import files
-from trainer.train import checkpoint, loop
+from trainer.train import checkpoint_file, loop
 
 # What a run would end with, and not by a fault of this program.
 _FAILURES = (
     ConfigError,
     ClusterError,
-    checkpoint.CheckpointError,
+    checkpoint_file.CheckpointError,
     data.DataError,
     files.StorageError,
     loop.DivergedError,

@@ -17,7 +17,8 @@ from trainer.session.savable_models import check_saving
 from trainer.session.session import Session
 from trainer.storage.workdir import CHECKPOINTS
 from trainer.train import core, step
-from trainer.train.checkpoint import Checkpoints, Position, newest_whole
+from trainer.train.checkpoint import Checkpoints, newest_whole
+from trainer.train.checkpoint_file import Progress
 
 # Is told of the evaluation after a step, once it is written; may end the training.
 Follow = Callable[[int, dict[str, float]], None]
@@ -71,7 +72,7 @@ class Learner:
 
     update: optimizers.OptimizerUpdate
     checkpoints: Checkpoints
-    position: Position  # where it starts
+    position: Progress  # where it starts
     compiled: step.Step  # with the batches from that position on
 
 
@@ -95,7 +96,7 @@ def start(session: Session, training: Training) -> Learner:
     )
     if not latest:
         check_saving(session, training.network)
-    position = checkpoints.restore(latest) if latest else Position()
+    position = checkpoints.restore(latest) if latest else Progress()
     if position.step and session.workers.is_chief:
         console.say(f"{training.title} goes on from step {position.step}")
     together = session.config.runtime.steps_per_execution

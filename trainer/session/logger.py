@@ -11,8 +11,8 @@ from trainer.session.learner import Learner, Training
 from trainer.session.session import Session
 from trainer.storage.workdir import METRICS, TENSORBOARD
 from trainer.train import loop, tensorboard
-from trainer.train.checkpoint import Position
-from trainer.train.events import MetricsFile, Progress
+from trainer.train.checkpoint_file import Progress
+from trainer.train.events import MetricsFile, ProgressBar
 
 
 class Logger(Protocol):
@@ -24,7 +24,7 @@ class Logger(Protocol):
     def log(self, step: int, metrics: loop.Metrics) -> None:
         """Writes the line of `step`."""
 
-    def save(self, position: Position) -> None:
+    def save(self, position: Progress) -> None:
         """Writes a checkpoint."""
 
 
@@ -41,7 +41,7 @@ def open_logger(
         yield _WorkerLogger()
         return
     lines = _metrics_file(training.folder, learner.position)
-    with Progress(
+    with ProgressBar(
         training.title,
         first_step=learner.position.step,
         last_step=training.num_steps,
@@ -56,7 +56,7 @@ class _WorkerLogger:
     def log(self, step: int, metrics: loop.Metrics) -> None:
         pass
 
-    def save(self, position: Position) -> None:
+    def save(self, position: Progress) -> None:
         pass
 
 
@@ -67,7 +67,7 @@ class _ChiefLogger:
         training: Training,
         learner: Learner,
         lines: MetricsFile,
-        progress: Progress,
+        progress: ProgressBar,
     ) -> None:
         self._check_held = session.hold.check
         self._schedule = training.schedule
@@ -84,13 +84,13 @@ class _ChiefLogger:
         self._lines.write(step, metrics | {"train/learning_rate": applied})
         self._progress.show(step, metrics)
 
-    def save(self, position: Position) -> None:
+    def save(self, position: Progress) -> None:
         self._checkpoints.save(
             dataclasses.replace(position, lines=self._lines.checksum)
         )
 
 
-def _metrics_file(folder: epath.Path, position: Position) -> MetricsFile:
+def _metrics_file(folder: epath.Path, position: Progress) -> MetricsFile:
     copies = []
     if tensorboard.is_installed():
         copies.append(tensorboard.EventFile(folder / TENSORBOARD).add_scalars)

@@ -12,7 +12,7 @@ from trainer.config import EnsembleConfig
 from trainer.evaluation import class_bias
 from trainer.session.session import Session
 from trainer.storage.workdir import CHECKPOINTS, FINISHED, LAST, METRICS
-from trainer.train import checkpoint, events
+from trainer.train import checkpoint, checkpoint_file, events
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -122,10 +122,10 @@ def steps(folder: epath.Path) -> dict[str, int | None]:
     """
     try:
         position = checkpoint.latest_position(folder / CHECKPOINTS)
-    except checkpoint.CheckpointError as error:
+    except checkpoint_file.CheckpointError as error:
         if found := _steps_told_before(folder):
             return found
-        raise checkpoint.CheckpointError(
+        raise checkpoint_file.CheckpointError(
             f"{error}, with {FINISHED} and {LAST} in {folder}"
         ) from error
     events.check_lines(folder / METRICS, position.lines, last_step=position.step)
@@ -140,9 +140,9 @@ def _steps_told_before(folder: epath.Path) -> dict[str, int | None]:
     """
     try:
         position, problem = checkpoint.find_whole(folder / CHECKPOINTS)
-    except checkpoint.CheckpointError:
+    except checkpoint_file.CheckpointError:
         return {}
-    last = checkpoint.steps_of(folder / CHECKPOINTS)[-1]
+    last = checkpoint_file.steps_of(folder / CHECKPOINTS)[-1]
     events.check_lines(folder / METRICS, position.lines, last_step=position.step)
     accuracies = {
         line["step"]: line["eval/accuracy"]

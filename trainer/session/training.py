@@ -14,7 +14,8 @@ from trainer.session.session import Session
 from trainer.storage import files, model_classes
 from trainer.storage.workdir import CHECKPOINTS, FINISHED, LAST, PROFILE
 from trainer.train import loop, profiler
-from trainer.train.checkpoint import Position, latest_position
+from trainer.train.checkpoint import latest_position
+from trainer.train.checkpoint_file import Progress
 from trainer.train.early_stopping import EarlyStopping
 
 
@@ -155,7 +156,7 @@ class _Callbacks:
 
     def save(self, state: loop.LoopState) -> None:
         self._logger.save(
-            Position(
+            Progress(
                 step=state.step,
                 best_step=self._early_stopping.best_step,
                 best_accuracy=self._early_stopping.best_accuracy,

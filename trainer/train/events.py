@@ -137,7 +137,7 @@ def median_throughput(path: epath.Path) -> float | None:
     return statistics.median(rates) if rates else None
 
 
-class Progress:
+class ProgressBar:
     """A bar on a terminal, a line for each logged step elsewhere."""
 
     def __init__(self, title: str, *, first_step: int, last_step: int) -> None:
@@ -173,7 +173,7 @@ class Progress:
         else:
             self._bar.set_postfix_str(", ".join(parts))
 
-    def __enter__(self) -> "Progress":
+    def __enter__(self) -> "ProgressBar":
         return self
 
     def __exit__(self, *error: object) -> None:

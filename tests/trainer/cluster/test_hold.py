@@ -21,7 +21,7 @@ from trainer.cluster.termination import Termination
 from trainer.soft_targets import alone
 from trainer.storage import files, lease, locks, workdir
 from trainer.storage.lease import Lease
-from trainer.train import checkpoint
+from trainer.train import checkpoint, checkpoint_file
 
 SECS = 0.6  # of a lease, in place of 60
 
@@ -253,10 +253,10 @@ def test_no_checkpoint_is_written_without_the_hold(folder, unattended):
             keep=2,
             check_held=own.check,
         )
-        kept.save(checkpoint.Position(step=1))
+        kept.save(checkpoint_file.Progress(step=1))
         killed(folder)  # another one has taken over
         with pytest.raises(LostError):
-            kept.save(checkpoint.Position(step=2))
+            kept.save(checkpoint_file.Progress(step=2))
     assert listing(folder / "c") == ["step-00000001.npz"]
     # Nor is the hold of the other one given back.
     assert "lease.json" in listing(folder)

@@ -15,7 +15,7 @@ from trainer import main, report
 from trainer.config import ConfigError, reader
 from trainer.session import outcomes
 from trainer.storage import workdir
-from trainer.train import checkpoint
+from trainer.train import checkpoint, checkpoint_file
 
 SETTINGS = (
     "seeds=[1]",
@@ -209,7 +209,7 @@ def test_steps_are_known_without_the_newest_checkpoint(
         keep=2,
     )
     for step in (10, 30):
-        kept.save(checkpoint.Position(step=step, best_step=10, best_accuracy=0.5))
+        kept.save(checkpoint_file.Progress(step=step, best_step=10, best_accuracy=0.5))
     newest = tmp_path / "checkpoints" / "step-00000030.npz"
     newest.write_bytes(newest.read_bytes()[:-50])
     (tmp_path / "metrics.jsonl").write_text(
@@ -219,7 +219,9 @@ def test_steps_are_known_without_the_newest_checkpoint(
         )
     )
     if best is None:
-        with pytest.raises(checkpoint.CheckpointError, match=r"step-00000030.*damaged"):
+        with pytest.raises(
+            checkpoint_file.CheckpointError, match=r"step-00000030.*damaged"
+        ):
             outcomes.steps(folder)
         return
     assert outcomes.steps(folder) == {"last": 30, "best": best}

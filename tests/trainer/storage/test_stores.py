@@ -18,12 +18,8 @@ from trainer.config import DataConfig
 from trainer.storage import files, workdir
 from trainer.storage.lease import Lease
 from trainer.train import events
-from trainer.train.checkpoint import (
-    CheckpointError,
-    Position,
-    latest_position,
-    steps_of,
-)
+from trainer.train.checkpoint import latest_position
+from trainer.train.checkpoint_file import CheckpointError, Progress, steps_of
 
 
 def test_a_path_in_a_store_is_printed_as_the_user_writes_it():
@@ -127,7 +123,7 @@ def test_checkpoints_come_back_and_old_ones_go(store):
     assert steps_of(store) == []
     for step in (1, 2, 3, 4):
         values = fill(model, optimizer, seed=step)
-        checkpoints.save(Position(step=step, best_step=1, best_accuracy=0.5))
+        checkpoints.save(Progress(step=step, best_step=1, best_accuracy=0.5))
     assert stores.listing(str(store)) == [f"step-{step:08}.npz" for step in (1, 3, 4)]
     fill(model, optimizer, seed=9)
     assert checkpoints.restore(steps_of(store)[-1]).step == 4
@@ -142,7 +138,7 @@ def test_a_truncated_checkpoint_is_named_with_the_way_out(store, share):
     model, optimizer = build()
     checkpoints = open_in(store, model, optimizer)
     for step in (1, 2):
-        checkpoints.save(Position(step=step))
+        checkpoints.save(Progress(step=step))
     path = store / "step-00000002.npz"
     whole = stores.contents(str(path))
     path.write_bytes(whole[: int(share * len(whole))])

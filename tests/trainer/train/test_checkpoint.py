@@ -10,14 +10,8 @@ from tests.helpers.devices import strategy_of
 from trainer import optimizers
 from trainer.config import TrainConfig
 from trainer.storage.files import StorageError
-from trainer.train.checkpoint import (
-    CheckpointError,
-    Checkpoints,
-    Position,
-    latest_position,
-    newest_whole,
-    steps_of,
-)
+from trainer.train.checkpoint import Checkpoints, latest_position, newest_whole
+from trainer.train.checkpoint_file import CheckpointError, Progress, steps_of
 
 
 def build(units: int = 4, *, num_replicas: int = 1):
@@ -48,7 +42,7 @@ def fill(model, optimizer, seed: int) -> list[np.ndarray]:
     return values
 
 
-def restore_latest(folder, checkpoints: Checkpoints) -> Position:
+def restore_latest(folder, checkpoints: Checkpoints) -> Progress:
     return checkpoints.restore(steps_of(folder)[-1])
 
 
@@ -61,7 +55,7 @@ def open_in(folder, model, optimizer, *, run: str = "run", keep: int = 2):
 def test_every_variable_comes_back_on_every_replica(tmp_path, num_replicas):
     saved, its_optimizer = build()
     values = fill(saved, its_optimizer, seed=1)
-    position = Position(step=7, best_step=7, best_accuracy=0.5)
+    position = Progress(step=7, best_step=7, best_accuracy=0.5)
     open_in(tmp_path, saved, its_optimizer).save(position)
 
     model, optimizer = build(num_replicas=num_replicas)
@@ -80,7 +74,7 @@ def test_without_a_checkpoint_the_training_is_at_its_start(tmp_path):
     before = fill(model, optimizer, seed=1)
     assert steps_of(tmp_path / "none") == []
     np.testing.assert_array_equal(model.variables[0].numpy(), before[0])
-    assert latest_position(tmp_path / "none") == Position()
+    assert latest_position(tmp_path / "none") == Progress()
 
 
 def test_the_newest_and_the_best_are_kept(tmp_path):
@@ -88,7 +82,7 @@ def test_the_newest_and_the_best_are_kept(tmp_path):
     checkpoints = open_in(tmp_path, model, optimizer, keep=2)
     for step in (10, 20, 30, 40, 50):
         best = 10 if step < 40 else 40
-        checkpoints.save(Position(step=step, best_step=best, best_accuracy=0.5))
+        checkpoints.save(Progress(step=step, best_step=best, best_accuracy=0.5))
         names = sorted(path.name for path in tmp_path.iterdir())
         expected = {
             10: [10],
@@ -105,7 +99,7 @@ def test_the_best_of_an_older_kept_file_is_kept_too(tmp_path):
     model, optimizer = build()
     checkpoints = open_in(tmp_path, model, optimizer, keep=2)
     for step, best in ((10, 10), (20, 10), (30, 30)):
-        checkpoints.save(Position(step=step, best_step=best, best_accuracy=0.5))
+        checkpoints.save(Progress(step=step, best_step=best, best_accuracy=0.5))
     # Should step 30 be damaged and deleted, step 20 still finds its best.
     (tmp_path / "step-00000030.npz").unlink()
     position = restore_latest(tmp_path, open_in(tmp_path, model, optimizer))
@@ -116,7 +110,7 @@ def saved_file(tmp_path):
     model, optimizer = build()
     checkpoints = open_in(tmp_path, model, optimizer)
     for step in (10, 20):
-        checkpoints.save(Position(step=step))
+        checkpoints.save(Progress(step=step))
     return checkpoints, tmp_path / "step-00000020.npz", model, optimizer
 
 
@@ -182,12 +176,12 @@ def test_another_number_of_variables_is_refused(tmp_path):
 def test_a_full_disk_keeps_the_older_checkpoints(small_disk):
     model, optimizer = build()
     checkpoints = open_in(small_disk, model, optimizer)
-    checkpoints.save(Position(step=10))
+    checkpoints.save(Progress(step=10))
     # One free page: less than a checkpoint.
     free = os.statvfs(small_disk).f_bavail - 1
     (small_disk / "other").write_bytes(bytes(free * 4096))
     with pytest.raises(StorageError, match="No space left"):
-        checkpoints.save(Position(step=20))
+        checkpoints.save(Progress(step=20))
     assert restore_latest(small_disk, checkpoints).step == 10
     assert not list(small_disk.glob(".writing-*"))
 
@@ -199,7 +193,7 @@ def three_files(tmp_path, *, best: tuple[int, int, int]):
     values = {}
     for step, of_step in zip((10, 20, 30), best, strict=True):
         values[step] = fill(model, optimizer, seed=step)
-        checkpoints.save(Position(step=step, best_step=of_step, best_accuracy=0.5))
+        checkpoints.save(Progress(step=step, best_step=of_step, best_accuracy=0.5))
     fill(model, optimizer, seed=99)
     return checkpoints, values, (*model.variables, *optimizer.variables)
 
@@ -240,13 +234,13 @@ def test_a_training_goes_on_from_the_newest_that_is_whole(
     assert bool(told) == bool(aside)
     assert all(name in told for name in aside)
     # What comes next is kept, although what was set aside was of later steps.
-    checkpoints.save(Position(step=goes_on + 5, best_step=goes_on))
+    checkpoints.save(Progress(step=goes_on + 5, best_step=goes_on))
     assert newest_whole(tmp_path) == goes_on + 5
 
 
 def test_the_only_checkpoint_is_not_set_aside(tmp_path):
     model, optimizer = build()
-    open_in(tmp_path, model, optimizer).save(Position(step=10, best_step=10))
+    open_in(tmp_path, model, optimizer).save(Progress(step=10, best_step=10))
     path = tmp_path / "step-00000010.npz"
     spoil(path)
     with pytest.raises(CheckpointError, match=rf"{path} is damaged: .* start anew"):

@@ -49,7 +49,7 @@ def test_throughput_is_the_median_over_the_lines(tmp_path):
 
 
 def test_off_a_terminal_each_logged_step_is_a_plain_line(capsys):
-    with events.Progress("student seed 0", first_step=0, last_step=200) as progress:
+    with events.ProgressBar("student seed 0", first_step=0, last_step=200) as progress:
         progress.advance(50)
         progress.show(50, {"train/loss": 0.5, "perf/examples_per_sec": 1234.4})
         progress.show(
@@ -67,7 +67,9 @@ def test_on_a_terminal_a_bar_shows_steps_loss_rate_and_time_left(
     monkeypatch, capsys, first_step
 ):
     monkeypatch.setattr("sys.stderr.isatty", lambda: True, raising=False)
-    with events.Progress("teacher seed 0", first_step=first_step, last_step=200) as bar:
+    with events.ProgressBar(
+        "teacher seed 0", first_step=first_step, last_step=200
+    ) as bar:
         bar.advance(150)
         bar.show(150, {"train/loss": 0.5, "perf/examples_per_sec": 1000.0})
     shown = capsys.readouterr().err
