@@ -55,10 +55,10 @@ class ArrayExamples:
         at_once = _batches_at_once(self.inputs[:1].nbytes * batch_size)
 
         def batches_of(first: tf.Tensor) -> Batch:
-            step, batch_positions = steps_and_positions(
+            step, in_batch = steps_and_positions(
                 first + tf.range(at_once, dtype=tf.int64), shard
             )
-            positions = step[:, tf.newaxis] * shard.global_batch_size + batch_positions
+            positions = step[:, tf.newaxis] * shard.global_batch_size + in_batch
             epochs, rows = shuffle(
                 tf.reshape(positions, [-1]), num_examples=len(self), seed=seed
             )
@@ -67,9 +67,7 @@ class ArrayExamples:
                     "input": tf.gather(inputs, rows),
                     "label": tf.gather(labels, rows),
                     "id": tf.gather(ids, rows),
-                    "batch_position": tf.cast(
-                        tf.reshape(batch_positions, [-1]), tf.int32
-                    ),
+                    "batch_position": tf.cast(tf.reshape(in_batch, [-1]), tf.int32),
                     "epoch": epochs,
                 }
             )
