@@ -16,17 +16,14 @@ import tempfile
 import time
 from collections.abc import Callable, Sequence
 
-from etils import epath
-
+from tests.helpers import whole_run
 from trainer import config, stages
-from trainer.cluster import termination, workers
 from trainer.config import Config
 from trainer.devices import distribution
 from trainer.session import Session, learner
 from trainer.stages import soft_targets
 from trainer.stages.soft_targets import caches
 from trainer.stages.student import distillation, online
-from trainer.storage import workdir
 
 _CONFIG = "configs/keras_mnist_cnn.toml"
 _SETTINGS = (
@@ -49,11 +46,7 @@ def main(names: Sequence[str]) -> None:
     strategy = distribution.strategy(_loaded(_ONLINE).runtime, num_workers=1)
 
     def session(settings: Config, folder: pathlib.Path) -> Session:
-        path = epath.Path(folder)
-        end = termination.Termination(grace_secs=25, watchdog_secs=1800)
-        alone = workers.Workers(None)
-        lists = path / workdir.LISTS
-        return Session(settings, path, strategy, alone, end, lists=lists, pins=path)
+        return whole_run.session(settings, folder, strategy)
 
     for name, part in parts.items():
         if name in (names or parts):
@@ -74,13 +67,13 @@ def _turns(session: Callable[..., Session], folder: pathlib.Path) -> None:
         stages.STAGES["teacher"](run)
         if name == "cached":
             soft_targets.build(run)
-        model = run.build("student", 0)
+        model = run.networks.build("student", 0)
         beside = caches.opened(run) if name == "cached" else None
         temperature = run.config.distill.temperature
         signals = (
             beside.signals(temperature=temperature)
             if beside
-            else online(run, run.teachers)
+            else online(run, run.networks.teachers)
         )
         training = distillation(run, model, signals, 0, beside=beside)
         steps[name] = learner.start(run, training).compiled

@@ -12,19 +12,17 @@ import pathlib
 import sys
 
 import numpy as np
-from etils import epath
 from PIL import Image
 
 from tests.benchmarks.arrays import INPUTS, LABELS, LOGITS
 from tests.benchmarks.ready import resident_bytes
 from tests.benchmarks.workloads import CACHE, PHOTOGRAPHS, WORKLOADS, Workload
-from tests.helpers import drawn_images
+from tests.helpers import drawn_images, whole_run
 from trainer import console, stages
-from trainer.cluster import termination, workers
 from trainer.devices import distribution
 from trainer.session import Session
 from trainer.stages.soft_targets import caches
-from trainer.storage import files, workdir
+from trainer.storage import files
 
 _NUM_OPENED = 32
 _NUM_PHOTOGRAPHS = 400
@@ -41,23 +39,14 @@ def main(folder: pathlib.Path, names: list[str]) -> None:
     )
     for workload in chosen:
         settings = workload.settings(folder, precision="float32")
-        path = epath.Path(folder) / workload.name
-        session = Session(
-            settings,
-            path,
-            strategy,
-            workers.Workers(None),
-            termination.Termination(grace_secs=25, watchdog_secs=1800),
-            lists=path / workdir.LISTS,
-            pins=path,
-        )
+        session = whole_run.session(settings, folder / workload.name, strategy)
         if not workload.in_files:
             _prepare(session, workload, folder / workload.name)
 
 
 def _prepare(session: Session, workload: Workload, folder: pathlib.Path) -> None:
     folder.mkdir(exist_ok=True)
-    examples = session.transfer
+    examples = session.datasets.transfer
     np.save(folder / INPUTS, examples.read(np.arange(len(examples))))
     np.save(folder / LABELS, examples.labels)
     if workload.cached:

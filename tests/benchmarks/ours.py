@@ -44,16 +44,16 @@ def distilling(session: Session, workload: Workload, *, turn_secs: float) -> Rea
         ),
         "traces": learning.compiled.compute.experimental_get_tracing_count(),
         "way": Way(
-            xla="on" if session.xla else "off",
+            xla="on" if session.devices.xla else "off",
             steps_per_execution=session.config.runtime.steps_per_execution,
         ).text,
     }
     turn = repeated(
         run,
         turn_secs=turn_secs,
-        agreed=lambda count: session.workers.from_chief(lambda: count),
+        agreed=lambda count: session.devices.workers.from_chief(lambda: count),
     )
-    if session.strategy.num_replicas_in_sync == 1:
+    if session.devices.strategy.num_replicas_in_sync == 1:
         return Ready(facts=facts, turn=turn)
     (exchange,) = timing.all_reduces(session, [_num_exchanged(learning, training)])
     return Ready(
@@ -93,9 +93,9 @@ def _training(
         return lessons(session)(seed), None
     # With the weights that it begins with, so that it need not be trained.
     (section,) = session.config.teachers.values()
-    teacher = session.build("teacher", section.seed)
+    teacher = session.networks.build("teacher", section.seed)
     teacher.trainable = False
-    student = session.build("student", seed)
+    student = session.networks.build("student", seed)
     signals = online(session, [teacher])
     training = distillation(session, student, signals, seed)
     return training, teacher

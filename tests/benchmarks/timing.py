@@ -28,20 +28,20 @@ class Timer:
         self._secs_of(_WARM_UP)
         secs = self._secs_of(_WARM_UP) / _WARM_UP
         # All workers must repeat it as often.
-        self._length: int = session.workers.from_chief(
+        self._length: int = session.devices.workers.from_chief(
             lambda: max(1, int(_TURN_SECS / secs))
         )
 
     def time(self) -> dict[str, float]:
         """Seconds of one repetition, and bytes that each worker sent in it."""
         self._run(_WARM_UP)
-        self._session.workers.meet()
+        self._session.devices.workers.meet()
         before = _loopback_bytes()
         secs = self._secs_of(self._length)
         # A worker that has its sum may still be sending to others.
-        self._session.workers.meet()
+        self._session.devices.workers.meet()
         sent = _loopback_bytes() - before
-        num_workers = self._session.strategy.num_replicas_in_sync
+        num_workers = self._session.devices.strategy.num_replicas_in_sync
         return {
             "secs": secs / self._length,
             "counted_bytes": sent / self._length / num_workers,
@@ -60,9 +60,9 @@ def steps(session: Session) -> Timer:
     """
     seed = session.config.seeds[0]
     (section,) = session.config.teachers.values()
-    teacher = session.build("teacher", section.seed)
+    teacher = session.networks.build("teacher", section.seed)
     teacher.trainable = False
-    student = session.build("student", seed)
+    student = session.networks.build("student", seed)
     training = distillation(session, student, online(session, [teacher]), seed)
     learning = learner.start(session, training)
     learning.compiled.run(1)
@@ -82,7 +82,7 @@ def steps(session: Session) -> Timer:
 def all_reduces(session: Session, sizes: Sequence[int]) -> list[Timer]:
     """Sums float32 vectors of these sizes over the workers."""
     return [
-        Timer(session, _all_reduce(session.strategy, size), {"floats": size})
+        Timer(session, _all_reduce(session.devices.strategy, size), {"floats": size})
         for size in sizes
     ]
 

@@ -169,9 +169,11 @@ def cached_session(
 
 def taught(opened: Session, seed: int = 0) -> learner.Training:
     """The training of the student of a seed, as its stage plans it."""
-    model = opened.build("student", seed)
+    model = opened.networks.build("student", seed)
     if not opened.config.distill.is_cached:
-        return distillation(opened, model, online(opened, opened.teachers), seed)
+        return distillation(
+            opened, model, online(opened, opened.networks.teachers), seed
+        )
     targets = caches.opened(opened)
     signals = targets.signals(temperature=opened.config.distill.temperature)
     return distillation(opened, model, signals, seed, beside=targets)
@@ -186,7 +188,7 @@ def batches(
 ) -> list[Batch]:
     """The global batches of a training: arrays of all replicas, one after the other."""
     dataset = learner.batches(opened, training, first_step)
-    local = opened.strategy.experimental_local_results
+    local = opened.devices.strategy.experimental_local_results
     return [
         {
             name: np.concatenate([part.numpy() for part in local(values)])
@@ -198,7 +200,7 @@ def batches(
 
 def answers(opened: Session, images: np.ndarray) -> np.ndarray:
     """The first teacher's logits of some images: [B, C]."""
-    logits: np.ndarray = opened.teachers[0](images, training=False).numpy()
+    logits: np.ndarray = opened.networks.teachers[0](images, training=False).numpy()
     return logits
 
 

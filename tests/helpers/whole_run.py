@@ -12,6 +12,7 @@ from tests.helpers.repository import REPOSITORY
 from trainer import models
 from trainer.cluster import termination, workers
 from trainer.session import Session
+from trainer.session.run_devices import Devices
 from trainer.storage.workdir import LISTS
 
 CONFIG = """
@@ -112,12 +113,15 @@ def session(settings, workdir: pathlib.Path, strategy) -> Session:
     """The session of a process that is alone, and that nobody stops."""
     runtime = settings.runtime
     return Session(
-        settings,
-        epath.Path(workdir),
-        strategy,
-        workers.Workers(None),
-        termination.Termination(
-            grace_secs=runtime.grace_secs, watchdog_secs=runtime.watchdog_secs
+        config=settings,
+        path=epath.Path(workdir),
+        devices=Devices(
+            runtime=runtime,
+            strategy=strategy,
+            workers=workers.Workers(None),
+            termination=termination.Termination(
+                grace_secs=runtime.grace_secs, watchdog_secs=runtime.watchdog_secs
+            ),
         ),
         lists=epath.Path(workdir) / LISTS,
         pins=epath.Path(workdir),

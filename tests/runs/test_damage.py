@@ -72,13 +72,13 @@ def world(tmp_path_factory) -> World:
     session = whole_run.session(settings, root / "workdir", strategy_of(1))
     workdir.claim(session.path, settings)
     stages.run(session, stages.asked_for(settings), whole=False)
-    student = session.build("student", 0)
+    student = session.networks.build("student", 0)
     student.save_weights(root / "student.weights.h5")
     weight_files.load(
         session, student, str(root / "student.weights.h5"), setting="student.weights"
     )
     (transfer,) = caches.transfer_sets(session)
-    weights = models.fingerprint(session.teachers[0])
+    weights = models.fingerprint(session.networks.teachers[0])
     write_others(root)
     return World(root, session, caches.manifest(session, 0, transfer, weights=weights))
 
@@ -174,8 +174,8 @@ SET_ASIDE = "set aside"
 
 
 def model(world: World, path: pathlib.Path) -> object:
-    student = world.session.build("student", 1)
-    world.session.load(student, epath.Path(path), stage="student")
+    student = world.session.networks.build("student", 1)
+    world.session.networks.load(student, epath.Path(path), stage="student")
     return [np.asarray(variable.numpy()) for variable in student.variables]
 
 
@@ -186,7 +186,7 @@ def whole_model(world: World, path: pathlib.Path) -> object:
 
 
 def weights(world: World, path: pathlib.Path) -> object:
-    student = world.session.build("student", 1)
+    student = world.session.networks.build("student", 1)
     file = str(world.root / "student.weights.h5")
     weight_files.load(world.session, student, file, setting="student.weights")
     return [np.asarray(variable.numpy()) for variable in student.variables]

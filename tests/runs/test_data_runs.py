@@ -216,16 +216,16 @@ def test_the_baseline_takes_the_student_s_steps_on_labelled_images(tmp_path, tfd
     settings = load(str(tmp_path / "run.toml"), overrides)
     session = whole_run.session(settings, tmp_path / "workdir", strategy_of(1))
     stages.check(session)
-    labels = session.transfer.labels.tolist()
-    num_labeled = len(session.labeled)
-    assert labels == [*session.labeled.labels.tolist(), *[-1] * 80]
+    labels = session.datasets.transfer.labels.tolist()
+    num_labeled = len(session.datasets.labeled)
+    assert labels == [*session.datasets.labeled.labels.tolist(), *[-1] * 80]
     assert 3 not in labels
-    assert len(session.training) == 160 > num_labeled
-    model = session.build("student", 0)
+    assert len(session.datasets.training) == 160 > num_labeled
+    model = session.networks.build("student", 0)
     taught = distillation(session, model, online(session, [model]), 0)
     baseline = alone(session, model, 0)
-    assert taught.examples is session.transfer
-    assert baseline.examples is session.labeled
+    assert taught.examples is session.datasets.transfer
+    assert baseline.examples is session.datasets.labeled
     # Two epochs of what the student sees, in batches of 16.
     assert taught.num_steps == baseline.num_steps == -(-2 * (num_labeled + 80) // 16)
 

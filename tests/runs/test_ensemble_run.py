@@ -43,10 +43,10 @@ def session(config, finished):
 @pytest.fixture(scope="module")
 def average(session):
     """The members' probabilities on the test split, averaged with 1 to 3."""
-    test = session.read(session.config.data.test_split)
+    test = session.datasets.read(session.config.data.test_split)
     first, second = (
-        softmax(session.predictor(model, test)().astype(np.float64))
-        for model in session.teachers
+        softmax(session.devices.predictor(model, test)().astype(np.float64))
+        for model in session.networks.teachers
     )
     return (first + 3 * second) / 4
 
@@ -92,9 +92,10 @@ def test_members_have_a_mean_and_a_spread_and_agree_with_the_teacher(
     session, finished, average
 ):
     member = json.loads((finished / "results.json").read_text())["models"]["member"]
-    test = session.read(session.config.data.test_split)
+    test = session.datasets.read(session.config.data.test_split)
     predicted = [
-        session.predictor(model, test)().argmax(axis=1) for model in session.teachers
+        session.devices.predictor(model, test)().argmax(axis=1)
+        for model in session.networks.teachers
     ]
     errors = [int((classes != test.labels).sum()) for classes in predicted]
     agreement = [(classes == average.argmax(axis=1)).mean() for classes in predicted]
@@ -125,15 +126,15 @@ def test_the_student_is_taught_by_the_average_at_the_temperature(session, monkey
         seen.update(settings, signal=signal)
 
     monkeypatch.setattr("trainer.train.core.distillation", record)
-    student = session.build("student", 0)
-    distillation(session, student, online(session, session.teachers), 0)
-    rows = session.validation.read(np.arange(8))
+    student = session.networks.build("student", 0)
+    distillation(session, student, online(session, session.networks.teachers), 0)
+    rows = session.datasets.validation.read(np.arange(8))
     targets = seen["signal"]({"input": rows})
     temperature = seen["temperature"]
     assert temperature == 4.0
     first, second = (
         softmax(np.array(model(rows, training=False), np.float64) / temperature)
-        for model in session.teachers
+        for model in session.networks.teachers
     )
     np.testing.assert_allclose(
         softmax(targets.logits.numpy() / temperature),
@@ -145,11 +146,15 @@ def test_the_student_is_taught_by_the_average_at_the_temperature(session, monkey
 @pytest.mark.slow
 def test_agreement_in_validation_is_with_the_average(session):
     first, second = (
-        softmax(session.predictor(model, session.validation)().astype(np.float64))
-        for model in session.teachers
+        softmax(
+            session.devices.predictor(model, session.datasets.validation)().astype(
+                np.float64
+            )
+        )
+        for model in session.networks.teachers
     )
     np.testing.assert_allclose(
-        softmax(session.teacher_validation_logits),
+        softmax(session.networks.teacher_validation_logits),
         (first + 3 * second) / 4,
         rtol=1e-4,
         atol=1e-7,

@@ -111,7 +111,7 @@ class Examination:
     @property
     def _num_replicas(self) -> int:
         """The number of replicas of a run; as many on each worker as here."""
-        of_each: int = self._session.strategy.num_replicas_in_sync
+        of_each: int = self._session.devices.strategy.num_replicas_in_sync
         return of_each * self._num_workers
 
     def _open_session(self, runtime: RuntimeConfig) -> None:
@@ -134,7 +134,7 @@ class Examination:
 
     @property
     def _strategy(self) -> str:
-        return distribution.describe_devices(self._session.strategy)
+        return distribution.describe_devices(self._session.devices.strategy)
 
     def _workdir(self) -> Iterator[str]:
         self._free = workdir.try_writing(self._path, num_bytes=_WRITTEN_BYTES)
@@ -151,18 +151,18 @@ class Examination:
         yield from self._trainings.how_far()
 
     def _dataset(self) -> Iterator[str]:
-        for source in self._session.sources:
+        for source in self._session.datasets.sources:
             yield source.description
         yield from suspicions.other_backgrounds(self._session)
 
     def _splits(self) -> Iterator[str]:
         started = time.perf_counter()
         session = self._session
-        test = session.read(self._config.data.test_split)
+        test = session.datasets.read(self._config.data.test_split)
         counts = [
-            len(session.training),
-            len(session.transfer),
-            len(session.validation),
+            len(session.datasets.training),
+            len(session.datasets.transfer),
+            len(session.datasets.validation),
             len(test),
         ]
         secs = time.perf_counter() - started
@@ -174,7 +174,7 @@ class Examination:
 
     def _build_teacher(self) -> Iterator[str]:
         for role, teacher in self._config.teachers.items():
-            model = self._session.build(role, teacher.seed)
+            model = self._session.networks.build(role, teacher.seed)
             self._teachers[role] = model
             yield self._of_member(role, _parameters(teacher.model, model))
 
@@ -201,8 +201,10 @@ class Examination:
             )
             return
         take_weights(self._session, role, model)
-        logits = self._session.predictor(model, self._session.validation)()
-        found = measured(role, logits, self._session.validation.labels)
+        logits = self._session.devices.predictor(
+            model, self._session.datasets.validation
+        )()
+        found = measured(role, logits, self._session.datasets.validation.labels)
         yield f"none: {found.text}"
         yield from filter(None, [judged(found, self._config.teachers[role])])
 
@@ -211,7 +213,7 @@ class Examination:
         return f"{role}: {line}" if len(self._config.teachers) > 1 else line
 
     def _build_student(self) -> Iterator[str]:
-        self._student = self._session.build("student", self._config.seeds[0])
+        self._student = self._session.networks.build("student", self._config.seeds[0])
         yield _parameters(self._config.student.model, self._student)
 
     def _pipeline(self) -> Iterator[str]:

@@ -32,6 +32,6 @@ def precision(session: Session) -> Iterator[str]:
     wanted["student"] = config.student.precision
     for role, value in wanted.items():
         reason = distribution.precision_reason(value, config.runtime, setting=role)
-        yield f"{role} {session.precision(role)} ({reason})"
-    compiled = "on" if session.xla else "off"
+        yield f"{role} {session.networks.precision(role)} ({reason})"
+    compiled = "on" if session.devices.xla else "off"
     yield f"XLA {compiled} ({distribution.xla_reason(config.runtime)})"

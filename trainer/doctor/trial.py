@@ -124,7 +124,7 @@ def footprint(
 
 def frozen_footprint(session: Session, teacher: keras.Model) -> Footprint:
     """The footprint of a frozen teacher and of the folded network beside it."""
-    variables = [*teacher.variables, *session.folded(teacher).variables]
+    variables = [*teacher.variables, *session.networks.folded(teacher).variables]
     weights = memory.num_bytes({id(v): v for v in variables}.values())
     return Footprint(weights=weights, gradients=0, slots=0, averages=0)
 

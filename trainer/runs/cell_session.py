@@ -35,7 +35,7 @@ def opened(session: Session, cell: Cell) -> Session:
     Raises:
       ConfigError: there is no such registered model.
     """
-    if session.workers.is_chief:
+    if session.devices.workers.is_chief:
         # Files that come meanwhile are no part of later cells either.
         lists = cell.path / workdir.LISTS
         data.take_over(cell.config.data, session.lists, lists, are_own=True)
@@ -50,11 +50,14 @@ def held(session: Session, cell: Cell) -> Iterator[Session]:
     Raises:
       HeldError, LostError: another process does.
     """
-    if not session.workers.is_chief:
+    if not session.devices.workers.is_chief:
         yield session
         return
-    with hold.held(cell.path, session.termination, within=session.hold) as own:
-        yield dataclasses.replace(session, hold=own)
+    with hold.held(
+        cell.path, session.devices.termination, within=session.devices.hold
+    ) as own:
+        devices = dataclasses.replace(session.devices, hold=own)
+        yield dataclasses.replace(session, devices=devices)
 
 
 def check(session: Session, cell: Cell) -> None:

@@ -45,9 +45,11 @@ class Start:
             from trainer.session import open_session
 
             end = self.termination
-            opened = open_session(self.config, self.path, own, end, command=command)
-            stack.enter_context(opened.workers.parting(end))
-            yield dataclasses.replace(opened, hold=self.hold)
+            session = open_session(
+                self.config, self.path, own, end, command=command, hold=self.hold
+            )
+            stack.enter_context(session.devices.workers.parting(end))
+            yield session
 
 
 @contextlib.contextmanager

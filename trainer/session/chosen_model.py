@@ -32,10 +32,10 @@ def chosen(session: Session) -> Chosen:
         seed = config.teachers[role].seed
     elif seed == -1:
         seed = config.seeds[0]
-    path = session.folder(role, seed) / FINISHED
+    path = session.networks.folder(role, seed) / FINISHED
     stage = "teacher" if is_teacher else role
     # Before seconds go into building.
-    session.check_left(path, stage=stage)
-    model = session.build_alone(role, seed, precision="float32")
-    session.load(model, path, stage=stage)
+    session.networks.check_left(path, stage=stage)
+    model = session.networks.build_alone(role, seed, precision="float32")
+    session.networks.load(model, path, stage=stage)
     return Chosen(role=role, seed=seed, model=model)

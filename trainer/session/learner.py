@@ -82,8 +82,10 @@ def start(session: Session, training: Training) -> Learner:
     folder = training.folder / CHECKPOINTS
     # Before the batches are made: they start at the restored step. The chief chooses,
     # because a disk that machines share may show them different files for a while.
-    find = functools.partial(newest_whole, folder, check_held=session.hold.check)
-    latest = session.workers.from_chief(find)
+    find = functools.partial(
+        newest_whole, folder, check_held=session.devices.hold.check
+    )
+    latest = session.devices.workers.from_chief(find)
     update = _update(session, training, is_new=not latest)
     role, seed = training.role, training.seed
     checkpoints = Checkpoints(
@@ -92,12 +94,12 @@ def start(session: Session, training: Training) -> Learner:
         run=run_name(session.config, role, seed),
         is_earlier=lambda name: is_earlier_name(name, session.config, role, seed),
         keep=session.config.runtime.keep_checkpoints,
-        check_held=session.hold.check,
+        check_held=session.devices.hold.check,
     )
     if not latest:
         check_saving(session, training.network)
     position = checkpoints.restore(latest) if latest else Progress()
-    if position.step and session.workers.is_chief:
+    if position.step and session.devices.workers.is_chief:
         console.say(f"{training.title} goes on from step {position.step}")
     together = session.config.runtime.steps_per_execution
     compiled = step.compile_step(
@@ -107,9 +109,9 @@ def start(session: Session, training: Training) -> Learner:
         schedule=training.schedule,
         batches=batches(session, training, position.step, together=together),
         accumulate=training.section.accumulate,
-        stop=session.stop,
-        strategy=session.strategy,
-        xla=session.xla,
+        stop=session.devices.stop,
+        strategy=session.devices.strategy,
+        xla=session.devices.xla,
         in_programs=together > 1,
     )
     return Learner(
@@ -124,7 +126,7 @@ def _update(
         setting = f"{training.network}.weights"
         weight_files.load(session, training.model, training.weights, setting=setting)
     # After the weights, since averages start from them.
-    with session.strategy.scope():
+    with session.devices.strategy.scope():
         return optimizers.OptimizerUpdate(
             training.model,
             training.section,
@@ -148,11 +150,11 @@ def batches(
         seed=training.seed,
         per_replica_batch_size=distribution.per_replica_batch_size(
             training.section,
-            session.strategy.num_replicas_in_sync,
+            session.devices.strategy.num_replicas_in_sync,
             setting=training.setting,
         ),
         first_step=first_step,
-        strategy=session.strategy,
+        strategy=session.devices.strategy,
         together=together,
     )
 
@@ -169,7 +171,7 @@ def augmentation(
     return data.augmentation(
         name,
         options,
-        input_shape=session.source.input_shape,
+        input_shape=session.datasets.source.input_shape,
         setting="data" if section.augment == "inherit" else setting,
     )
 

@@ -37,7 +37,7 @@ def open_logger(
     Raises:
       StorageError: the lines of an earlier start are damaged, or the disk is full.
     """
-    if not session.workers.is_chief:
+    if not session.devices.workers.is_chief:
         yield _WorkerLogger()
         return
     lines = _metrics_file(training.folder, learner.position)
@@ -69,7 +69,7 @@ class _ChiefLogger:
         lines: MetricsFile,
         progress: ProgressBar,
     ) -> None:
-        self._check_held = session.hold.check
+        self._check_held = session.devices.hold.check
         self._schedule = training.schedule
         self._checkpoints = learner.checkpoints
         self._lines = lines

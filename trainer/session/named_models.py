@@ -13,7 +13,7 @@ from trainer.storage import files
 _SHOWN = 5  # names of classes in a message
 
 
-class Models:
+class NamedModels:
     """The files of models from elsewhere, each compared once with the data."""
 
     def __init__(self, config: Config, pins: epath.Path, workers: Workers) -> None:

@@ -10,11 +10,13 @@ from etils import epath
 import trainer
 from trainer import console
 from trainer.cluster import rendezvous
+from trainer.cluster.hold import FREE, Hold
 from trainer.cluster.termination import Termination
 from trainer.cluster.tf_config import Cluster
 from trainer.cluster.workers import Workers, joining
 from trainer.config import Config, ConfigError, flatten, resolve
 from trainer.devices import distribution
+from trainer.session.run_devices import Devices
 from trainer.session.session import Session
 from trainer.storage import files, workdir
 
@@ -29,8 +31,11 @@ def open_session(
     termination: Termination,
     *,
     command: str,
+    hold: Hold = FREE,
 ) -> Session:
     """Finds the devices, and the other workers, for `command` in the workdir `path`.
+
+    `hold` is that of the workdir, where this process trains there.
 
     Raises:
       ConfigError: the devices or the strategy that the config asks for are not there,
@@ -53,11 +58,15 @@ def open_session(
     if cluster and not cluster.is_chief:
         _find_config(path, cluster)
     return Session(
-        config,
-        path,
-        strategy,
-        Workers(cluster),
-        termination,
+        config=config,
+        path=path,
+        devices=Devices(
+            runtime=config.runtime,
+            strategy=strategy,
+            workers=Workers(cluster),
+            termination=termination,
+            hold=hold,
+        ),
         lists=path / workdir.LISTS,
         pins=path,
     )

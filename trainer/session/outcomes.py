@@ -67,7 +67,7 @@ def _ensemble(session: Session, members: list[Outcome]) -> Outcome:
         parameters=sum(member.parameters for member in members),
         steps={"last": None, "best": None},
         logits={
-            kind: session.together([member.logits[kind] for member in members])
+            kind: session.networks.together([member.logits[kind] for member in members])
             for kind in ("last", "best")
         },
         weights="",
@@ -77,21 +77,27 @@ def _ensemble(session: Session, members: list[Outcome]) -> Outcome:
 
 def _outcome(session: Session, role: str, seed: int, test: data.Examples) -> Outcome:
     is_teacher = role in session.config.teachers
-    folder = session.folder(role, seed)
-    model = session.build(role, seed)
-    predict = session.predictor(model, test)
+    folder = session.networks.folder(role, seed)
+    model = session.networks.build(role, seed)
+    predict = session.devices.predictor(model, test)
     is_to_correct = session.config.evaluate.class_bias and not is_teacher
-    validate = session.predictor(model, session.validation) if is_to_correct else None
+    validate = (
+        session.devices.predictor(model, session.datasets.validation)
+        if is_to_correct
+        else None
+    )
     logits, validation = {}, {}
     for kind, file in (("last", LAST), ("best", FINISHED)):
-        session.load(model, folder / file, stage="teacher" if is_teacher else role)
+        session.networks.load(
+            model, folder / file, stage="teacher" if is_teacher else role
+        )
         logits[kind] = predict()
         if validate:
             validation[kind] = validate()
     return Outcome(
         seed=seed,
         parameters=model.count_params(),
-        steps=session.workers.from_chief(functools.partial(steps, folder)),
+        steps=session.devices.workers.from_chief(functools.partial(steps, folder)),
         logits=logits,
         weights=models.fingerprint(model),  # the last one that was loaded
         rate=events.median_throughput(folder / METRICS),
@@ -103,7 +109,9 @@ def _corrected(session: Session, outcome: Outcome) -> Outcome:
     """The same network with a bias on the classes that it was not shown."""
     classes = session.config.data.exclude_labels
     biases = {
-        kind: class_bias.fit(logits, session.validation.labels, classes=classes)
+        kind: class_bias.fit(
+            logits, session.datasets.validation.labels, classes=classes
+        )
         for kind, logits in outcome.validation.items()
     }
     logits = {

@@ -50,19 +50,19 @@ def qualify(session: Session) -> None:
     Raises:
       ConfigError: one is not as good as its min_accuracy asks for.
     """
-    has_begun = session.workers.from_chief(
+    has_begun = session.devices.workers.from_chief(
         functools.partial(_have_students_begun, session.path)
     )
     for found in qualifications(session):
-        if found.role in session.qualified:  # once is enough
+        if found.role in session.networks.qualified:  # once is enough
             continue
-        if session.workers.is_chief:
+        if session.devices.workers.is_chief:
             console.say(found.text)
         section = session.config.teachers[found.role]
         warning = judged(found, section, is_refused=not has_begun)
-        if warning and session.workers.is_chief:
+        if warning and session.devices.workers.is_chief:
             console.say(warning)
-        session.qualified.add(found.role)
+        session.networks.qualified.add(found.role)
 
 
 def qualifications(session: Session) -> list[Qualification]:
@@ -70,9 +70,9 @@ def qualifications(session: Session) -> list[Qualification]:
     roles = session.config.teachers
     if all(_is_trained(section) for section in roles.values()):
         return []
-    answers = session.teachers_validation_logits
+    answers = session.networks.teachers_validation_logits
     return [
-        measured(role, logits, session.validation.labels)
+        measured(role, logits, session.datasets.validation.labels)
         for (role, section), logits in zip(roles.items(), answers, strict=True)
         if not _is_trained(section)
     ]

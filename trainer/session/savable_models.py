@@ -18,14 +18,14 @@ def check_saving(session: Session, network: str) -> None:
       ConfigError: it does not, on every worker.
     """
     section = session.config.networks[network]
-    if network in session.savable or not _is_users_own(section):
+    if network in session.networks.savable or not _is_users_own(section):
         return
-    problem = session.workers.from_chief(
+    problem = session.devices.workers.from_chief(
         functools.partial(_problem, session, network, section)
     )
     if problem:
         raise ConfigError(problem)
-    session.savable.add(network)
+    session.networks.savable.add(network)
 
 
 def _is_users_own(section: TeacherConfig | StudentConfig) -> bool:
@@ -45,9 +45,11 @@ def _problem(
     if kinds.intersection(path.split("/")[0] for path in workdir.kept(session.path)):
         return ""
     seed = session.config.seeds[0]
-    build = functools.partial(session.build_alone, network, seed)
+    build = functools.partial(session.networks.build_alone, network, seed)
     try:
-        models.check_saving(build, session.inputs(network).examples(), setting=network)
+        models.check_saving(
+            build, session.networks.inputs(network).examples(), setting=network
+        )
     except ConfigError as error:
         return str(error)
     return ""

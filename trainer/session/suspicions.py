@@ -14,19 +14,23 @@ def duplicates(session: Session, test: data.Examples) -> str:
 
     def read(source: data.Source, split: str) -> data.Examples:
         section = session.config.data
-        if source is not session.source:
-            return session.read_from(source, split)
+        if source is not session.datasets.source:
+            return session.datasets.read_from(source, split)
         if split in (section.train_split, section.validation_split):
             is_training = split == section.train_split
-            return session.training if is_training else session.validation
-        return test if split == section.test_split else session.read(split)
+            return (
+                session.datasets.training
+                if is_training
+                else session.datasets.validation
+            )
+        return test if split == section.test_split else session.datasets.read(split)
 
-    return data.duplicates(session.sources, read)
+    return data.duplicates(session.datasets.sources, read)
 
 
 def other_backgrounds(session: Session) -> Iterator[str]:
     """A line on each registered model that learned with another background."""
-    shown = sum(source.num_transparent for source in session.sources)
+    shown = sum(source.num_transparent for source in session.datasets.sources)
     own = session.config.data.background_name
     references = session.config.references if shown else ()
     # Not with the other workers: the chief alone tells.

@@ -21,7 +21,9 @@ from trainer.train.early_stopping import EarlyStopping
 
 def is_finished(session: Session, folder: epath.Path) -> bool:
     """Whether the training in `folder` has ended; its model is the last file."""
-    return bool(session.workers.from_chief(lambda: (folder / FINISHED).exists()))
+    return bool(
+        session.devices.workers.from_chief(lambda: (folder / FINISHED).exists())
+    )
 
 
 def train(session: Session, training: Training) -> None:
@@ -36,30 +38,32 @@ def train(session: Session, training: Training) -> None:
     """
     learner = start(session, training)
     with (
-        session.termination.answered_by(session.stop.assign_add),
+        session.devices.termination.answered_by(session.devices.stop.assign_add),
         _profiled(session, training, learner) as run_steps,
     ):
         _run_loop(session, training, learner, run_steps)
-    chief = session.workers.is_chief
+    chief = session.devices.workers.is_chief
     if chief:
         _save_judged(session, training, learner, LAST)
     folder = training.folder / CHECKPOINTS
-    best_step = session.workers.from_chief(lambda: latest_position(folder).best_step)
+    best_step = session.devices.workers.from_chief(
+        lambda: latest_position(folder).best_step
+    )
     learner.checkpoints.restore(best_step)
     if chief:
         _save_judged(session, training, learner, FINISHED)
     # Others may read what the chief has written.
-    session.workers.meet()
+    session.devices.workers.meet()
 
 
 def save_model(session: Session, model: keras.Model, path: epath.Path) -> None:
     """Writes `model` in Keras's format, and beside it the names of its classes."""
-    session.hold.check()
+    session.devices.hold.check()
     # First: the model is what says that a training has ended.
-    model_classes.write(path, session.source.class_names)
+    model_classes.write(path, session.datasets.source.class_names)
     with files.atomic_path(path) as temporary:
         model.save(temporary)
-        session.hold.check()
+        session.devices.hold.check()
 
 
 def _save_judged(
@@ -73,7 +77,9 @@ def _profiled(
     session: Session, training: Training, learner: Learner
 ) -> AbstractContextManager[profiler.RunSteps]:
     def run_steps(num_steps: int) -> loop.Metrics:
-        with session.termination.watched(f"{training.title}: {num_steps} steps"):
+        with session.devices.termination.watched(
+            f"{training.title}: {num_steps} steps"
+        ):
             try:
                 return learner.compiled.run(num_steps)
             except data.DataError as error:
@@ -83,7 +89,9 @@ def _profiled(
 
     return profiler.profile(
         run_steps,
-        session.config.runtime.profile_steps if session.workers.is_chief else (),
+        session.config.runtime.profile_steps
+        if session.devices.workers.is_chief
+        else (),
         first_step=learner.position.step,
         folder=training.folder / PROFILE,
     )
@@ -132,7 +140,9 @@ class _Callbacks:
         self._training = training
         self._update = learner.update
         self._logger = logger
-        self._predict = session.predictor(training.model, session.validation)
+        self._predict = session.devices.predictor(
+            training.model, session.datasets.validation
+        )
         self._early_stopping = EarlyStopping(
             best_step=learner.position.best_step,
             best_accuracy=learner.position.best_accuracy,

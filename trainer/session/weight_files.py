@@ -21,13 +21,13 @@ def load(session: Session, model: keras.Model, name: str, *, setting: str) -> No
     Raises:
       ConfigError: the file cannot be used, or is not the one that the run began with.
     """
-    path = session.file(name, setting=setting)
+    path = session.networks.file(name, setting=setting)
     models.load_weights(model, path, setting=setting)
     if not path.endswith(".weights.h5"):
         return
     found = folders.checksum(files.path_of(path, setting=setting))
     # Each worker reads its own file.
-    known = session.workers.from_chief(
+    known = session.devices.workers.from_chief(
         functools.partial(_kept, session.pins / WEIGHTS, setting, found)
     )
     if found != known:

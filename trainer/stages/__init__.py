@@ -63,12 +63,12 @@ def asked_for(config: Config) -> tuple[str, ...]:
 
 def run(session: Session, names: tuple[str, ...], *, whole: bool) -> None:
     """Does the stages `names`; a `whole` run looks first at what later ones need."""
-    if session.workers.is_chief:
-        console.say(session.description)
+    if session.devices.workers.is_chief:
+        console.say(session.devices.description)
     # Where files are gone, a folder can only be opened after its list was continued.
     if set(names) - {"report", EXTEND, INFO}:
-        sources = session.sources
-        if session.workers.is_chief:
+        sources = session.datasets.sources
+        if session.devices.workers.is_chief:
             told = (data.duplicates(sources), *suspicions.other_backgrounds(session))
             for line in (*(source.description for source in sources), *told):
                 if line:

@@ -19,27 +19,29 @@ def baseline(session: Session) -> None:
     images without labels where there are some.
     """
     for seed in session.config.seeds:
-        if not training.is_finished(session, session.folder("baseline", seed)):
-            model = session.build("student", seed)
+        if not training.is_finished(session, session.networks.folder("baseline", seed)):
+            model = session.networks.build("student", seed)
             training.train(session, alone(session, model, seed))
 
 
 def alone(session: Session, model: keras.Model, seed: int) -> Training:
     """The student `model` learns from the labels, without a teacher."""
     section = session.config.student
-    num_steps = optimizers.num_steps(section.train, num_examples=len(session.transfer))
+    num_steps = optimizers.num_steps(
+        section.train, num_examples=len(session.datasets.transfer)
+    )
     return Training(
         role="baseline",
         seed=seed,
         section=dataclasses.replace(section.train, steps=num_steps, epochs=0.0),
         setting="student.train",
-        folder=session.folder("baseline", seed),
+        folder=session.networks.folder("baseline", seed),
         weights=section.weights,
         model=model,
         computed=core.supervised(
             model, label_smoothing=section.train.label_smoothing, seed=seed
         ),
-        examples=session.labeled,
-        validate=session.validate,
+        examples=session.datasets.labeled,
+        validate=session.datasets.validate,
         views=caches.views(session, seed),
     )

@@ -19,19 +19,19 @@ def check(session: Session) -> None:
     """
     config = session.config
     for role, teacher in config.teachers.items():
-        session.build(role, teacher.seed)
+        session.networks.build(role, teacher.seed)
     for network in config.networks:
         check_saving(session, network)
-    student = session.build("student", config.seeds[0])
+    student = session.networks.build("student", config.seeds[0])
     if config.student.weights:
         weights = config.student.weights
         weight_files.load(session, student, weights, setting="student.weights")
     for setting, section in config.trainings.items():
-        examples = session.transfer
+        examples = session.datasets.transfer
         if setting.startswith("teacher."):
-            examples = session.training
+            examples = session.datasets.training
         elif setting == "finetune":
-            examples = session.labeled
+            examples = session.datasets.labeled
         check_training(session, setting, section, len(examples))
     if session.config.distill.is_cached:
         caches.answer_format(session)
@@ -48,7 +48,7 @@ def check_pairs(session: Session) -> None:
     if session.config.distill.mixup:
         distribution.check_pairs(
             session.config.student.train,
-            session.strategy.num_replicas_in_sync,
+            session.devices.strategy.num_replicas_in_sync,
             setting="student.train",
         )
 
@@ -62,7 +62,7 @@ def check_training(
       ConfigError: its batch size, its schedule or its augmentation is not for that.
     """
     distribution.per_replica_batch_size(
-        train, session.strategy.num_replicas_in_sync, setting=setting
+        train, session.devices.strategy.num_replicas_in_sync, setting=setting
     )
     num_steps = optimizers.num_steps(train, num_examples=num_examples)
     optimizers.schedule(train, num_steps=num_steps, setting=setting)

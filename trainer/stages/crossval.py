@@ -47,11 +47,11 @@ def crossval(session: Session) -> None:
         )
     _check_begun(session, section.folds)
     path = session.path / CROSSVAL_RESULTS
-    if not session.workers.from_chief(path.exists):
+    if not session.devices.workers.from_chief(path.exists):
         measured = _measured(session, section.folds)
-        if session.workers.is_chief:
+        if session.devices.workers.is_chief:
             files.write_json(path, seal.add_checksum(measured))
-    if session.workers.is_chief:
+    if session.devices.workers.is_chief:
         print(tables.render(tables.read(session.path)))
 
 
@@ -68,7 +68,7 @@ def folds_of(ids: np.ndarray, *, num_folds: int) -> np.ndarray:
 
 def _check_begun(session: Session, num_folds: int) -> None:
     path = session.path / CROSSVAL / _FOLDS
-    begun = session.workers.from_chief(
+    begun = session.devices.workers.from_chief(
         lambda: (
             path.read_bytes().decode(errors="replace").strip()
             if path.exists()
@@ -85,10 +85,10 @@ def _check_begun(session: Session, num_folds: int) -> None:
 
 def _measured(session: Session, num_folds: int) -> Metrics:
     """What crossval.json holds."""
-    folds = folds_of(session.transfer.ids, num_folds=num_folds)
+    folds = folds_of(session.datasets.transfer.ids, num_folds=num_folds)
     _check_folds(session, folds, num_folds)
     check(session)
-    if session.workers.is_chief:
+    if session.devices.workers.is_chief:
         files.write_json(session.path / CROSSVAL / _FOLDS, num_folds)
     teacher(session)
     if session.config.distill.is_cached:
@@ -132,7 +132,7 @@ def _train(session: Session, folds: np.ndarray, num_folds: int) -> None:
             taught(session.config.seeds[0]),
             role=f"fold_{fold}_of_{num_folds}",
             folder=_folder(session, fold),
-            examples=session.transfer.select(folds != fold),
+            examples=session.datasets.transfer.select(folds != fold),
         )
         training.train(session, planned)
 
@@ -143,13 +143,14 @@ def _folder(session: Session, fold: int) -> epath.Path:
 
 def _fold(session: Session, fold: int, is_held_out: np.ndarray) -> Metrics:
     """What the student of a fold, bool [M], knows of that fold, and its teacher."""
-    model = session.build("student", session.config.seeds[0])
-    session.load(model, _folder(session, fold) / FINISHED, stage="crossval")
-    examples = session.transfer.select(is_held_out)
+    model = session.networks.build("student", session.config.seeds[0])
+    session.networks.load(model, _folder(session, fold) / FINISHED, stage="crossval")
+    examples = session.datasets.transfer.select(is_held_out)
     logits, *answers = [
-        session.predictor(network, examples)() for network in (model, *session.teachers)
+        session.devices.predictor(network, examples)()
+        for network in (model, *session.networks.teachers)
     ]
-    together = session.together(answers)
+    together = session.networks.together(answers)
     measured = metrics.classification_metrics(logits, examples.labels)
     of_teacher = metrics.classification_metrics(together, examples.labels)
     return {

@@ -42,7 +42,7 @@ def export(session: Session) -> None:
     written = {"model": (own, 0)}
     for name in section.formats:
         written[name] = _write(session, found.model, name, _path(name, folder))
-    test = session.read(session.config.data.test_split)
+    test = session.datasets.read(session.config.data.test_split)
     measured = formats.measure(own, written, test)
     problems = formats.find_problems(measured, section=section)
     told = {
@@ -64,7 +64,7 @@ def export(session: Session) -> None:
 
 def _check_lite(session: Session, names: Sequence[str]) -> None:
     lite = [name for name in names if name.startswith("tflite_")]
-    if lite and session.source.input_dtype == "float64":
+    if lite and session.datasets.source.input_dtype == "float64":
         raise ConfigError(
             f"export.formats must be without {', '.join(lite)} for "
             f"{session.config.data.dataset!r}, whose features float32 rounds away: "
@@ -81,7 +81,7 @@ def _write(
     session: Session, model: keras.Model, name: str, path: epath.Path
 ) -> tuple[formats.Answer, int]:
     """Writes one format, and gives the answers of what was read back, and its bytes."""
-    model_classes.write(path, session.source.class_names)
+    model_classes.write(path, session.datasets.source.class_names)
     if name == "saved_model":
         return _saved_model(session, model, path)
     if name == "keras":
@@ -112,13 +112,13 @@ def _saved_model(
     # Written elsewhere first: what TensorFlow says of a full disk is about memory.
     with tempfile.TemporaryDirectory(prefix="alambic-") as temporary:
         local = pathlib.Path(temporary)
-        formats.save(model, session.source.class_names, local)
+        formats.save(model, session.datasets.source.class_names, local)
         folders.replace(local, target, way_out=_WAY_OUT)
         return formats.load(local), folders.num_bytes(target)
 
 
 def _calibration(session: Session) -> np.ndarray:
     """Inputs of the training split, spread over it evenly: [M, ...]."""
-    examples: data.Examples = session.training
+    examples: data.Examples = session.datasets.training
     count = min(session.config.export.calibration_examples, len(examples))
     return examples.read(np.linspace(0, len(examples) - 1, count).astype(np.int64))

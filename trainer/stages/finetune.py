@@ -20,12 +20,12 @@ def finetune(session: Session) -> None:
       ConfigError: there is no [finetune] section, or no student yet.
     """
     for seed in session.config.seeds:
-        if training.is_finished(session, session.folder("finetune", seed)):
+        if training.is_finished(session, session.networks.folder("finetune", seed)):
             continue
-        model = session.build("finetune", seed)
+        model = session.networks.build("finetune", seed)
         planned = from_labels(session, model, seed)
-        distilled = session.folder("student", seed) / FINISHED
-        session.load(model, distilled, stage="student")
+        distilled = session.networks.folder("student", seed) / FINISHED
+        session.networks.load(model, distilled, stage="student")
         training.train(session, planned)
 
 
@@ -42,13 +42,13 @@ def from_labels(session: Session, model: keras.Model, seed: int) -> Training:
         seed=seed,
         section=section,
         setting="finetune",
-        folder=session.folder("finetune", seed),
+        folder=session.networks.folder("finetune", seed),
         weights="",
         model=model,
         computed=core.supervised(
             model, label_smoothing=section.label_smoothing, seed=seed
         ),
-        examples=session.labeled,
+        examples=session.datasets.labeled,
         validate=functools.partial(judge, session),
         views=data.Views(seed=seed, count=None),
     )

@@ -85,7 +85,7 @@ def accuracy_here(session: Session, folder: epath.Path, card: Card) -> float | N
     )
     if is_same:
         return float(card["metrics"]["validation"]["accuracy"])
-    source = session.source
+    source = session.datasets.source
     if card["classes"] != list(source.class_names) or card["input"]["shape"] != list(
         source.input_shape
     ):
@@ -105,22 +105,22 @@ def publish(session: Session) -> int:
       CheckFailedError: the SavedModel's answers are not the model's.
     """
     root, name = place(session)
-    session.check_left(session.path / workdir.RESULTS, stage="evaluate")
+    session.networks.check_left(session.path / workdir.RESULTS, stage="evaluate")
     with (
         registry.publishing(root, name) as publish_folder,
         tempfile.TemporaryDirectory(prefix="alambic-") as temporary,
     ):
         found = chosen(session)
         folder = pathlib.Path(temporary, "version")
-        export.save(found.model, session.source.class_names, folder)
+        export.save(found.model, session.datasets.source.class_names, folder)
         _check_answers(session, found.model, folder)
         found.model.save(folder / registry.MODEL)
         return publish_folder(folder, _card(session, found, name))
 
 
 def _check_answers(session: Session, model: keras.Model, folder: pathlib.Path) -> None:
-    rows = np.arange(min(_CHECKED, len(session.validation)))
-    inputs = session.validation.read(rows)
+    rows = np.arange(min(_CHECKED, len(session.datasets.validation)))
+    inputs = session.datasets.validation.read(rows)
     own = export.answers(model)(inputs)
     difference = float(np.abs(export.load(folder)(inputs) - own).max())
     if not difference <= export.EXACT:
@@ -131,8 +131,8 @@ def _check_answers(session: Session, model: keras.Model, folder: pathlib.Path) -
 
 
 def _card(session: Session, found: Chosen, name: str) -> Card:
-    config, source = session.config, session.source
-    teachers = zip(config.teachers.items(), session.teachers, strict=True)
+    config, source = session.config, session.datasets.source
+    teachers = zip(config.teachers.items(), session.networks.teachers, strict=True)
     return {
         "name": name,
         "created": f"{datetime.datetime.now(datetime.UTC):%Y-%m-%dT%H:%M:%SZ}",
@@ -167,10 +167,12 @@ def _card(session: Session, found: Chosen, name: str) -> Card:
 
 def _fingerprints(session: Session, chosen: Iterable[str]) -> dict[str, str]:
     """Of the whole splits that the splits `chosen` are parts of."""
-    whole = session.source.whole_splits
+    whole = session.datasets.source.whole_splits
     used = {name for split in chosen for name in data.whole_names(whole, split)}
     return {
-        name: session.source.fingerprint(name, num_ids=whole[name].num_examples)
+        name: session.datasets.source.fingerprint(
+            name, num_ids=whole[name].num_examples
+        )
         for name in whole
         if name in used
     }
@@ -196,7 +198,7 @@ def _network(architecture: str, model: keras.Model) -> dict[str, Any]:
 
 def _validation(session: Session, model: keras.Model) -> dict[str, float]:
     # In this process alone, on the device that the model is on.
-    answer, examples = export.answers(model), session.validation
+    answer, examples = export.answers(model), session.datasets.validation
     probabilities = np.concatenate(
         [
             answer(examples.read(np.arange(first, min(first + _BATCH, len(examples)))))
@@ -206,9 +208,9 @@ def _validation(session: Session, model: keras.Model) -> dict[str, float]:
     # Logits up to what all classes share.
     logits = np.log(np.maximum(probabilities, np.finfo(np.float32).tiny))
     if session.config.export.role in session.config.teachers:
-        return session.validate(logits)
-    teachers = session.teacher_validation_logits
-    return session.validate(logits) | metrics.teacher_metrics(logits, teachers)
+        return session.datasets.validate(logits)
+    teachers = session.networks.teacher_validation_logits
+    return session.datasets.validate(logits) | metrics.teacher_metrics(logits, teachers)
 
 
 def _test(session: Session, found: Chosen) -> dict[str, Any]:
@@ -232,20 +234,24 @@ def _check_evaluated(session: Session, found: Chosen, weights: str | None) -> No
       ConfigError: it is another one; earlier versions kept no weights.
     """
     if weights and weights != models.fingerprint(found.model):
+        folder = session.networks.folder(found.role, found.seed)
         raise ConfigError(
-            f"{session.folder(found.role, found.seed) / workdir.FINISHED} must be the "
+            f"{folder / workdir.FINISHED} must be the "
             f"model that {session.path / workdir.RESULTS} was written of, got one of "
             "other weights; delete that file and run `python -m trainer evaluate`"
         )
 
 
 def _latency(session: Session, model: keras.Model) -> dict[str, Any]:
-    device = session.strategy.extended.worker_devices[0]
+    device = session.devices.strategy.extended.worker_devices[0]
     times = inference_times.measure(
-        {"model": [model]}, session.validation, device=device, xla=session.xla
+        {"model": [model]},
+        session.datasets.validation,
+        device=device,
+        xla=session.devices.xla,
     )["model"]
     return {
         "ms_per_example": times.ms_per_example,
         "rounds": times.rounds,
-        "device": session.description,
+        "device": session.devices.description,
     }

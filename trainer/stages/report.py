@@ -12,7 +12,7 @@ def report(session: Session) -> None:
 
     TensorBoard gets the figures too, where that is installed. The chief draws.
     """
-    if not session.workers.is_chief:
+    if not session.devices.workers.is_chief:
         return
     if pages.is_drawable():
         folder = pages.write(session.path).parent

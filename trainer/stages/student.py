@@ -26,7 +26,7 @@ def student(session: Session, *, follow: Follow = lambda step, metrics: None) ->
     waiting = [
         seed
         for seed in session.config.seeds
-        if not training.is_finished(session, session.folder("student", seed))
+        if not training.is_finished(session, session.networks.folder("student", seed))
     ]
     if not waiting:
         return
@@ -53,12 +53,12 @@ def lessons(session: Session) -> Callable[[int], Training]:
     taught_by = caches.opened(session) if session.config.distill.is_cached else None
 
     def taught(seed: int) -> Training:
-        model = session.build("student", seed)
+        model = session.networks.build("student", seed)
         if taught_by:
             temperature = session.config.distill.temperature
             signals = taught_by.signals(temperature=temperature)
         else:
-            signals = online(session, session.teachers)
+            signals = online(session, session.networks.teachers)
         return distillation(session, model, signals, seed, beside=taught_by)
 
     return taught
@@ -68,7 +68,9 @@ def online(
     session: Session, teachers: Sequence[keras.Model]
 ) -> list[core.TeacherSignal]:
     """The signals of frozen teachers that run in each step."""
-    return [soft_targets.online(session.folded(teacher)) for teacher in teachers]
+    return [
+        soft_targets.online(session.networks.folded(teacher)) for teacher in teachers
+    ]
 
 
 def distillation(
@@ -90,7 +92,7 @@ def distillation(
         seed=seed,
         section=section.train,
         setting="student.train",
-        folder=session.folder("student", seed),
+        folder=session.networks.folder("student", seed),
         weights=section.weights,
         model=model,
         computed=core.distillation(
@@ -102,7 +104,7 @@ def distillation(
             mixup=distill.mixup,
             seed=seed,
         ),
-        examples=session.transfer,
+        examples=session.datasets.transfer,
         validate=functools.partial(judge, session),
         views=caches.views(session, seed),
         beside=beside,
@@ -111,8 +113,8 @@ def distillation(
 
 def judge(session: Session, logits: np.ndarray) -> dict[str, float]:
     """Metrics of validation logits [M, C] against the labels and the teacher."""
-    return session.validate(logits) | metrics.teacher_metrics(
-        logits, session.teacher_validation_logits
+    return session.datasets.validate(logits) | metrics.teacher_metrics(
+        logits, session.networks.teacher_validation_logits
     )
 
 

@@ -69,33 +69,33 @@ def head_role(role: str) -> str:
 def _finish(session: Session, role: str) -> bool:
     """Finishes a teacher; whether its weights were taken as they are, and now."""
     section = session.config.teachers[role]
-    folder = session.folder(role, section.seed)
+    folder = session.networks.folder(role, section.seed)
     if training.is_finished(session, folder):
         return False
     check_saving(session, role)
     weights = section.weights
     if section.head:
         weights = _train_head(session, role, section.head)
-    model = session.build(role, section.seed)
+    model = session.networks.build(role, section.seed)
     if section.train:
         training.train(
             session, supervised(session, role, model, section.train, weights)
         )
         return False
     take_weights(session, role, model)
-    if session.workers.is_chief:
+    if session.devices.workers.is_chief:
         for name in (LAST, FINISHED):
             training.save_model(session, model, folder / name)
-    session.workers.meet()
+    session.devices.workers.meet()
     return not section.head
 
 
 def _train_head(session: Session, role: str, section: TrainConfig) -> str:
     """Trains the last layer on what the others give; the path of the weights."""
     seed = session.config.teachers[role].seed
-    folder = session.folder(head_role(role), seed)
+    folder = session.networks.folder(head_role(role), seed)
     if not training.is_finished(session, folder):
-        model = session.build(role, seed)
+        model = session.networks.build(role, seed)
         with models.head_alone(model):
             training.train(session, head_alone(session, role, model, section))
     return str(folder / FINISHED)
@@ -116,13 +116,13 @@ def _from_labels(
         seed=seed,
         section=section,
         setting=setting,
-        folder=session.folder(role, seed),
+        folder=session.networks.folder(role, seed),
         weights=weights,
         model=model,
         computed=core.supervised(
             model, label_smoothing=section.label_smoothing, seed=seed
         ),
-        examples=session.training,
-        validate=session.validate,
+        examples=session.datasets.training,
+        validate=session.datasets.validate,
         views=data.Views(seed=seed, count=None),
     )

@@ -18,7 +18,7 @@ def run(session: Session, cells: Sequence[Cell]) -> None:
     Raises:
       ConfigError, DataError: a cell cannot be run; none is trained then.
     """
-    workers, path = session.workers, session.path
+    workers, path = session.devices.workers, session.path
     over = workers.from_chief(lambda: [cell.is_over for cell in cells])
     waiting = [cell for cell, is_over in zip(cells, over, strict=True) if not is_over]
     # All cells are looked at before the first one spends hours. The session is one of
@@ -44,16 +44,16 @@ def run(session: Session, cells: Sequence[Cell]) -> None:
 def _finish(session: Session, cell: Cell, cells: Sequence[Cell]) -> None:
     def is_evaluated() -> bool:
         if not cell.is_evaluated:
-            session.hold.check()
+            session.devices.hold.check()
             baselines.take_over(cell, cells)
         return cell.is_evaluated
 
-    if session.workers.from_chief(is_evaluated):
+    if session.devices.workers.from_chief(is_evaluated):
         stages.report(session)
         return
     try:
         stages.run(session, stages.asked_for(cell.config), whole=True)
     except FloatingPointError as error:
-        if session.workers.is_chief:
+        if session.devices.workers.is_chief:
             console.say(f"cell {cell.name}: {error}")
             files.write_json(cell.path / workdir.DIVERGED, {"reason": str(error)})

@@ -102,7 +102,7 @@ def _trained(session: Session, sweep: Sweep, claimed: Claim, cell: Cell) -> floa
         stages.run(own, asked[: asked.index("student")], whole=False)
     _tell_again(sweep, claimed, cell)
     last_step = optimizers.num_steps(
-        cell.config.student.train, num_examples=len(own.transfer)
+        cell.config.student.train, num_examples=len(own.datasets.transfer)
     )
     follow = functools.partial(_follow, sweep, claimed.trial, last_step)
     stages.student(own, follow=follow)

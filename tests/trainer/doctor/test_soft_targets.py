@@ -227,7 +227,7 @@ def test_a_cache_of_fewer_images_than_the_run_fails(begun, config, tmp_path):
     folder = epath.Path(tmp_path / "soft_targets" / "train")
     whole = soft_targets.read(folder)
     session = whole_run.session(configs.load(str(config)), tmp_path, strategy_of(1))
-    first = session.source.fingerprint("train", num_ids=30)
+    first = session.datasets.source.fingerprint("train", num_ids=30)
     growth = ({"num_ids": 30, "fingerprint": first},)
     shards = soft_targets.shards_of([True] * 30)
     fewer = dataclasses.replace(whole, growth=growth, shards=shards)

@@ -276,9 +276,9 @@ def test_the_students_of_a_run_share_the_folded_teacher(tmp_path):
     settings = config.load("configs/mnist_mini.toml", [])
     session = whole_run.session(settings, tmp_path, strategy_of(1))
     teacher = graph(image(), keras.layers.Conv2D(5, 3), BatchNormalization())
-    assert num_normalisations(session.folded(teacher)) == 0
+    assert num_normalisations(session.networks.folded(teacher)) == 0
     # Layers keep all graphs that they are in: another would stay in memory too.
-    assert session.folded(teacher) is session.folded(teacher)
+    assert session.networks.folded(teacher) is session.networks.folded(teacher)
 
 
 @pytest.mark.parametrize("num_replicas", [1, 2])

@@ -229,7 +229,7 @@ def session(own, tmp_path, tfds_dir):
 def test_a_run_looks_before_the_teacher_learns(session):
     with pytest.raises(ConfigError, match=r"student\.model.*Nameless"):
         check(session)
-    assert session.savable == {"teacher"}
+    assert session.networks.savable == {"teacher"}
     assert not session.path.exists()
 
 

@@ -173,5 +173,5 @@ def test_a_run_learns_the_same_in_any_unit(tmp_path, capsys):
     # A run that an earlier version has begun goes on with the digits that it had.
     (workdir / "files/dataset.json").unlink()
     opened = whole_run.session(load(str(config)), workdir, strategy_of(1))
-    assert opened.source.input_dtype == "float32"
+    assert opened.datasets.source.input_dtype == "float32"
     assert "float32" in capsys.readouterr().err

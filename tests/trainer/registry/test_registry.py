@@ -447,7 +447,7 @@ def test_a_study_may_have_an_axis_of_registered_models(tmp_path, source):
         tmp_path / "digits" / str(publish(tmp_path, source, digits)) for _ in range(2)
     ]
     session = whole_run.session(config_with(tmp_path, latest), tmp_path / "study", None)
-    assert session.file(latest, setting="student.weights") == str(
+    assert session.networks.file(latest, setting="student.weights") == str(
         versions_of[1] / "model.keras"
     )
     for i, folder in enumerate(versions_of, 1):

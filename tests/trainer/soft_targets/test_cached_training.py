@@ -41,7 +41,7 @@ def shifted(world) -> str:
 def trained(opened: Session) -> tuple[list[np.ndarray], list[dict]]:
     """The last weights of a student, and what was written of its training."""
     stages.STAGES["student"](opened)
-    folder = opened.folder("student", opened.config.seeds[0])
+    folder = opened.networks.folder("student", opened.config.seeds[0])
     lines = [
         {k: v for k, v in line.items() if k == "step" or k.startswith("train/")}
         for line in read_metrics(folder / "metrics.jsonl")

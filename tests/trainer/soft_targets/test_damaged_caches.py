@@ -34,7 +34,7 @@ def built(world):
 @pytest.fixture(scope="module")
 def wanted(built) -> Manifest:
     (transfer,) = caches.transfer_sets(built)
-    weights = models.fingerprint(built.teachers[0])
+    weights = models.fingerprint(built.networks.teachers[0])
     return caches.manifest(built, 0, transfer, weights=weights)
 
 

@@ -186,7 +186,7 @@ def test_members_whose_caches_differ_in_size_answer_to_the_same_images(world, tm
     opened = cached_session(world, tmp_path, *sets, name="members")
     grow(tmp_path / "soft_targets" / "member-0" / "train")
     for batch in batches(opened, taught(opened), 2, first_step=99):
-        for i, teacher in enumerate(opened.teachers):
+        for i, teacher in enumerate(opened.networks.teachers):
             np.testing.assert_array_equal(
                 batch[f"teacher_{i}_logits"], teacher(batch["input"], training=False)
             )

@@ -182,7 +182,10 @@ def test_a_fold_s_student_is_that_of_a_run_on_the_others(finished, world, tmp_pa
     stages.STAGES["student"](run)
     ours, theirs = (
         whole_run.weights(folder / "model.keras")
-        for folder in (opened.path / "crossval/fold-1", run.folder("student", 0))
+        for folder in (
+            opened.path / "crossval/fold-1",
+            run.networks.folder("student", 0),
+        )
     )
     for a, b in zip(ours, theirs, strict=True):
         np.testing.assert_array_equal(a, b)
@@ -190,9 +193,9 @@ def test_a_fold_s_student_is_that_of_a_run_on_the_others(finished, world, tmp_pa
 
 def test_labels_that_students_do_not_see_are_in_no_fold(world, tmp_path):
     run = opened(world, tmp_path, "data.exclude_labels=[3]")
-    assert 3 not in run.transfer.labels
-    sizes = [len(held_out(run.transfer.ids, fold, 3)) for fold in range(3)]
-    assert sum(sizes) == len(run.labeled) < 2000
+    assert 3 not in run.datasets.transfer.labels
+    sizes = [len(held_out(run.datasets.transfer.ids, fold, 3)) for fold in range(3)]
+    assert sum(sizes) == len(run.datasets.labeled) < 2000
 
 
 @pytest.mark.slow

@@ -48,9 +48,9 @@ def session(config):
     settings = reader.load(str(config), SETTINGS)
     session = whole_run.session(settings, path, strategy_of(1))
     for role, seed in (("teacher", 0), ("student", 1), ("baseline", 1)):
-        folder = pathlib.Path(session.folder(role, seed))
+        folder = pathlib.Path(session.networks.folder(role, seed))
         folder.mkdir(parents=True)
-        model = session.build(role, seed)
+        model = session.networks.build(role, seed)
         model.save(folder / "model.keras")
         # Another one: each class a little less than the one before it.
         bias = model.weights[-1]
@@ -101,12 +101,17 @@ def test_the_bias_has_the_fewest_errors_on_validation_and_not_on_test(
     session, evaluated
 ):
     (entry,) = evaluated[0]["models"]["student_class_bias"]["seeds"]
-    test = session.read(session.config.data.test_split)
-    model = session.build("student", 1)
+    test = session.datasets.read(session.config.data.test_split)
+    model = session.networks.build("student", 1)
     found = {}
     for kind, file in (("best", "model.keras"), ("last", "last.keras")):
-        session.load(model, session.folder("student", 1) / file, stage="student")
-        for split, examples in (("validation", session.validation), ("test", test)):
+        session.networks.load(
+            model, session.networks.folder("student", 1) / file, stage="student"
+        )
+        for split, examples in (
+            ("validation", session.datasets.validation),
+            ("test", test),
+        ):
             logits = np.array(model(examples.read(np.arange(500)), training=False))
             biases = (entry[kind]["class_bias"], *np.linspace(-2, 2, 1001))
             found[split, kind] = [

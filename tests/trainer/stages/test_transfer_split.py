@@ -34,13 +34,13 @@ def test_students_see_the_transfer_split_and_the_teacher_all(tmp_path, tfds_dir)
     small = ["data.transfer_split='train[:3%]'", "data.exclude_labels=[3]", *EPOCHS]
     settings = config.load(str(path), small)
     run = whole_run.session(settings, tmp_path / "workdir", strategy_of(1))
-    model = run.build("student", 0)
+    model = run.networks.build("student", 0)
     teacher = supervised(run, "teacher", model, settings.teacher.train, "")
     student = distillation(run, model, online(run, [model]), 0)
     baseline = alone(run, model, 0)
 
     assert teacher.examples.ids.tolist() == list(range(1000))
-    labels = run.source.read("train[:300]").labels
+    labels = run.datasets.source.read("train[:300]").labels
     others = np.flatnonzero(labels != 3).tolist()
     assert 200 < len(others) < 300
     for training in (student, baseline):
@@ -59,7 +59,7 @@ def opened(world, folder, *settings: str) -> Session:
 
 def test_without_one_students_see_what_the_teacher_sees(world, tmp_path):
     run = opened(world, tmp_path)
-    assert run.transfer is run.training
+    assert run.datasets.transfer is run.datasets.training
 
 
 @pytest.mark.parametrize(
@@ -98,8 +98,10 @@ def test_examples_that_select_or_test_are_refused(world, tmp_path, split, words)
 def test_it_may_hold_what_the_teacher_learned_from_or_nothing_of_it(world, tmp_path):
     for split in ("train[1000:3000]", "train[2900:3100]", "test"):
         run = opened(world, tmp_path, f"data.transfer_split='{split}'")
-        assert len(run.training) == 2000
-        np.testing.assert_array_equal(run.transfer.ids, run.source.read(split).ids)
+        assert len(run.datasets.training) == 2000
+        np.testing.assert_array_equal(
+            run.datasets.transfer.ids, run.datasets.source.read(split).ids
+        )
 
 
 @pytest.mark.slow
@@ -128,7 +130,9 @@ def test_students_of_a_cache_are_those_of_a_live_teacher(world, tmp_path):
         cached_session(world, tmp_path / "cached", *sets),
     ):
         stages.STAGES["student"](run)
-        weights.append(whole_run.weights(run.folder("student", 0) / "model.keras"))
+        weights.append(
+            whole_run.weights(run.networks.folder("student", 0) / "model.keras")
+        )
     for a, b in zip(*weights, strict=True):
         np.testing.assert_array_equal(a, b)
 

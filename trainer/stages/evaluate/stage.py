@@ -25,9 +25,9 @@ def evaluate(session: Session) -> None:
     What was evaluated with another evaluate section is evaluated again.
     """
     is_done = functools.partial(workdir.is_evaluated, session.path, session.config)
-    if session.workers.from_chief(is_done):
+    if session.devices.workers.from_chief(is_done):
         return
-    test = session.read(session.config.data.test_split)
+    test = session.datasets.read(session.config.data.test_split)
     twice = suspicions.duplicates(session, test)
     duplicates = {"duplicates": twice} if twice else {}
     models: dict[str, Metrics] = {}
@@ -44,24 +44,24 @@ def evaluate(session: Session) -> None:
         del came_to  # before the next are made: they may fill the memory
     if session.config.evaluate.inference_times:
         timed = functools.partial(_inference_times, session, test)
-        for role, times in session.workers.from_chief(timed).items():
+        for role, times in session.devices.workers.from_chief(timed).items():
             models[role] |= times
     # All workers take part in these answers.
     as_they_are = _as_they_are(session)
-    if session.workers.is_chief:
+    if session.devices.workers.is_chief:
         _write(session, test, models, logits, as_they_are | duplicates)
 
 
 def _inference_times(session: Session, test: data.Examples) -> dict[str, Any]:
     """What the entries of teacher and student say of them; one process measures."""
     config = session.config
-    device = session.strategy.extended.worker_devices[0]
+    device = session.devices.strategy.extended.worker_devices[0]
 
     def network(role: str, seed: int, *, stage: str) -> keras.Model:
         with tf.device(device):
-            model = session.build_alone(role, seed)
-            folder = session.folder(role, seed)
-            session.load(model, folder / workdir.FINISHED, stage=stage)
+            model = session.networks.build_alone(role, seed)
+            folder = session.networks.folder(role, seed)
+            session.networks.load(model, folder / workdir.FINISHED, stage=stage)
         return model
 
     members = [
@@ -73,7 +73,7 @@ def _inference_times(session: Session, test: data.Examples) -> dict[str, Any]:
         {"teacher": members, "student": [student]},
         test,
         device=device,
-        xla=session.xla,
+        xla=session.devices.xla,
     )
     return {
         role: {
@@ -98,7 +98,7 @@ def _write(
     found: Metrics,
 ) -> None:
     """Writes both files, with what else was `found`."""
-    session.hold.check()
+    session.devices.hold.check()
     # A page of other results would make the run look finished.
     page = session.path / workdir.REPORT
     with files.explained(page):

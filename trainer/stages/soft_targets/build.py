@@ -39,7 +39,7 @@ def build(session: Session) -> None:
       StorageError: the disk is full; the shards before are intact.
     """
     fill(session, begin)
-    if session.workers.is_chief:
+    if session.devices.workers.is_chief:
         # Ids are lines of these: a run that shares the caches needs the same.
         kept = caches.lists(session)
         data.take_over(session.config.data, session.lists, kept, are_own=True)
@@ -51,14 +51,14 @@ def fill(session: Session, claim: Claim) -> None:
     One that misses nothing is not locked: any number of runs may share it, and it may
     be where they cannot write.
     """
-    fingerprints = [models.fingerprint(model) for model in session.teachers]
+    fingerprints = [models.fingerprint(model) for model in session.networks.teachers]
     for transfer in caches.transfer_sets(session):
         for teacher, weights in enumerate(fingerprints):
             wanted = caches.manifest(session, teacher, transfer, weights=weights)
             is_whole = functools.partial(
                 _is_whole, caches.folder(session, teacher, transfer), transfer, wanted
             )
-            if not session.workers.from_chief(is_whole):
+            if not session.devices.workers.from_chief(is_whole):
                 qualify(session)
                 _fill(session, claim, teacher, transfer, wanted)
 
@@ -85,17 +85,17 @@ def _fill(
 ) -> None:
     folder = caches.folder(session, teacher, transfer)
     with contextlib.ExitStack() as stack:
-        if session.workers.is_chief:
+        if session.devices.workers.is_chief:
             stack.enter_context(soft_targets.alone(folder))
             claim(folder, transfer, wanted)
             soft_targets.forget_missing(folder)
         # Others read what the chief has written.
-        session.workers.meet()
+        session.devices.workers.meet()
         _write_missing(session, teacher, transfer)
-        session.workers.meet()
-        if session.workers.is_chief:
+        session.devices.workers.meet()
+        if session.devices.workers.is_chief:
             soft_targets.keep(folder)
-        session.workers.meet()
+        session.devices.workers.meet()
 
 
 def begin(folder: epath.Path, transfer: TransferSet, wanted: Manifest) -> None:
@@ -125,7 +125,7 @@ def _check_no_shards(folder: epath.Path) -> None:
 
 def _write_missing(session: Session, teacher: int, transfer: TransferSet) -> None:
     """Writes the missing shards that are this worker's."""
-    folder, workers = caches.folder(session, teacher, transfer), session.workers
+    folder, workers = caches.folder(session, teacher, transfer), session.devices.workers
     manifest = soft_targets.read(folder)
     if manifest is None:
         raise SoftTargetsError(
@@ -143,7 +143,7 @@ def _write_missing(session: Session, teacher: int, transfer: TransferSet) -> Non
     if not missing:
         return
     console.say(f"{folder}: {total:,} answers of the teacher to be computed")
-    answers = Answers(session, session.teachers[teacher], transfer, manifest)
+    answers = Answers(session, session.networks.teachers[teacher], transfer, manifest)
     with tqdm.tqdm(
         desc=f"soft targets of {transfer.name}",
         total=total,

@@ -78,13 +78,13 @@ def transfer_sets(session: Session) -> list[TransferSet]:
     Raises:
       ConfigError: the labelled ones come from several whole splits.
     """
-    section, ids = session.config.data, session.transfer.ids
+    section, ids = session.config.data, session.datasets.transfer.ids
     setting = section.learned_from
-    parts = [("train", session.source, setting, section.splits[setting], 0)]
+    parts = [("train", session.datasets.source, setting, section.splits[setting], 0)]
     if section.unlabeled:
         setting, split = "data.unlabeled.split", section.unlabeled.split
         first = data.UNLABELED_FROM
-        parts.append(("unlabeled", session.sources[1], setting, split, first))
+        parts.append(("unlabeled", session.datasets.sources[1], setting, split, first))
     return [
         TransferSet(
             name=name,
@@ -104,7 +104,10 @@ def answer_format(session: Session) -> AnswerFormat:
     Raises:
       ConfigError: `top_k` would leave nothing to the tail.
     """
-    distill, num_classes = session.config.distill, len(session.source.class_names)
+    distill, num_classes = (
+        session.config.distill,
+        len(session.datasets.source.class_names),
+    )
     if distill.top_k >= num_classes:
         raise ConfigError(
             f"distill.top_k must be below the {num_classes} classes, got "
@@ -158,8 +161,8 @@ def manifest(
             "input_shape": list(transfer.source.input_shape),
         },
         growth=({"num_ids": transfer.num_ids, "fingerprint": transfer.fingerprint},),
-        precision=session.precision(role),
-        class_names=session.source.class_names,
+        precision=session.networks.precision(role),
+        class_names=session.datasets.source.class_names,
         augment={"name": "none"}
         if name == "none"
         else {
@@ -221,14 +224,14 @@ def opened(session: Session) -> CachedTargets:
     """
     sets = transfer_sets(session)
     caches = []
-    for teacher, model in enumerate(session.teachers):
+    for teacher, model in enumerate(session.networks.teachers):
         weights = models.fingerprint(model)
         of_teacher = []
         for transfer in sets:
             wanted = manifest(session, teacher, transfer, weights=weights)
             cache = soft_targets.Cache(folder(session, teacher, transfer), wanted)
             cache.check_holds(transfer.used)
-            if not cache.manifest.mark and session.workers.is_chief:
+            if not cache.manifest.mark and session.devices.workers.is_chief:
                 console.say(
                     f"{cache.folder} is of an earlier version, whose records do not "
                     "say of which view and cache they are"

@@ -27,15 +27,15 @@ def extend(session: Session) -> None:
     """
     # Before the lists grow, since their caches cannot without teachers.
     for role, section in session.config.teachers.items():
-        path = session.folder(role, section.seed) / FINISHED
-        session.check_left(path, stage="teacher")
+        path = session.networks.folder(role, section.seed) / FINISHED
+        session.networks.check_left(path, stage="teacher")
     lists = caches.lists(session)
-    if session.workers.is_chief:
+    if session.devices.workers.is_chief:
         # Two that append at a time would give an id to two files.
         with soft_targets.alone(lists):
             for line in data.grow(session.config.data, lists):
                 console.say(line)
-    session.workers.meet()
+    session.devices.workers.meet()
     answer_new(session)
 
 

@@ -63,7 +63,7 @@ class PlannedCache:
 def plan(session: Session) -> None:
     """Prints what `build` would write and how long that would take; writes nothing."""
     models = (
-        session.build(role, section.seed)
+        session.networks.build(role, section.seed)
         for role, section in session.config.teachers.items()
     )
     for line in costs(session, models):
@@ -163,7 +163,9 @@ def _building(
 
 def _of_all(session: Session, building: Building) -> Iterator[str]:
     section, seeds = session.config.student.train, session.config.seeds
-    num_steps = optimizers.num_steps(section, num_examples=len(session.transfer))
+    num_steps = optimizers.num_steps(
+        section, num_examples=len(session.datasets.transfer)
+    )
     online = num_steps * section.global_batch_size * len(seeds)
     yield (
         f"all: {building.num_answers:,} answers, about {_minutes(building.secs)}; "

@@ -39,9 +39,9 @@ class Answers:
         self._augment = augmentation(
             session, session.config.student.train, setting="student.train"
         )
-        self._num_replicas = len(session.strategy.extended.worker_devices)
+        self._num_replicas = len(session.devices.strategy.extended.worker_devices)
         self._batch_size = session.config.runtime.teacher_batch_size
-        self._step = self._compile(session.folded(teacher))
+        self._step = self._compile(session.networks.folded(teacher))
 
     def of_shard(
         self, shard: Shard, views: Sequence[int], advance: Callable[[int], object]
@@ -101,7 +101,7 @@ class Answers:
         num_steps = data.num_evaluation_steps(len(examples), self._share) * len(views)
         computed: list[Batch] = []
         for i in range(num_steps + 1):
-            with self._session.termination.watched("a pass of the teacher"):
+            with self._session.devices.termination.watched("a pass of the teacher"):
                 # One is computed while the one before it is looked at.
                 if i < num_steps:
                     with data.reading():
@@ -153,7 +153,7 @@ class Answers:
         )
 
     def _run(self, group: list[tf.Tensor]) -> Batch:
-        strategy = self._session.strategy
+        strategy = self._session.devices.strategy
         if self._num_replicas == 1:
             return self._step(group[0])
         return self._step(
@@ -166,12 +166,12 @@ class Answers:
 
     def _local(self, values: tf.Tensor) -> tuple[tf.Tensor, ...]:
         results: tuple[tf.Tensor, ...] = (
-            self._session.strategy.experimental_local_results(values)
+            self._session.devices.strategy.experimental_local_results(values)
         )
         return results
 
     def _compile(self, teacher: keras.Model) -> Callable[[tf.Tensor], Batch]:
-        strategy, xla = self._session.strategy, self._session.xla
+        strategy, xla = self._session.devices.strategy, self._session.devices.xla
 
         @tf.function(jit_compile=xla, autograph=False)
         def answers(inputs: tf.Tensor) -> Batch:

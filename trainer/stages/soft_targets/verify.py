@@ -49,7 +49,7 @@ def verify(session: Session) -> None:
     failed = []
     # Once for all teachers, since a set reads its whole split.
     sets = caches.transfer_sets(session)
-    for teacher, model in enumerate(session.teachers):
+    for teacher, model in enumerate(session.networks.teachers):
         weights = models.fingerprint(model)
         for transfer in sets:
             folder = caches.folder(session, teacher, transfer)
@@ -145,7 +145,7 @@ def _sample(manifest: Manifest) -> list[tuple[int, int]]:
 def _tolerance(session: Session, teacher: int, manifest: Manifest) -> float:
     """Of an error, relative to the largest logit."""
     role = list(session.config.teachers)[teacher]
-    both = {session.precision(role), manifest.precision}
+    both = {session.networks.precision(role), manifest.precision}
     return _FLOAT32_TOLERANCE if both == {"float32"} else _MIXED_TOLERANCE
 
 

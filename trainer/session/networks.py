@@ -1,0 +1,171 @@
+"""Networks of a run: how they are built, loaded and frozen."""
+
+import dataclasses
+import functools
+from collections.abc import Sequence
+
+import keras
+import numpy as np
+from etils import epath
+
+from trainer import models
+from trainer.config import (
+    Config,
+    ConfigError,
+    EnsembleConfig,
+    SavedOptions,
+    StudentConfig,
+    TeacherConfig,
+)
+from trainer.devices import distribution
+from trainer.evaluation import metrics
+from trainer.session.datasets import Datasets
+from trainer.session.named_models import NamedModels
+from trainer.session.run_devices import Devices
+from trainer.storage import workdir
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Networks:
+    """The teachers and students of a run; teachers are loaded when first asked for."""
+
+    config: Config
+    path: epath.Path  # the workdir
+    pins: epath.Path  # the folder that says which registered models it began with
+    devices: Devices
+    datasets: Datasets
+    qualified: set[str] = dataclasses.field(init=False, default_factory=set)  # roles
+    savable: set[str] = dataclasses.field(init=False, default_factory=set)  # sections
+    _folded: dict[keras.Model, keras.Model] = dataclasses.field(
+        init=False, default_factory=dict
+    )
+
+    def file(self, name: str, *, setting: str) -> str:
+        """The path of a model of the data's classes that `setting` names."""
+        return self._models.file(
+            name, self.datasets.source.class_names, setting=setting
+        )
+
+    @functools.cached_property
+    def _models(self) -> NamedModels:
+        return NamedModels(self.config, self.pins, self.devices.workers)
+
+    @functools.cached_property
+    def teachers(self) -> list[keras.Model]:
+        """The finished teacher, or each member of an ensemble in order, frozen."""
+        found = []
+        for role, section in self.config.teachers.items():
+            model = self.build(role, section.seed)
+            folder = self.folder(role, section.seed)
+            self.load(model, folder / workdir.FINISHED, stage="teacher")
+            model.trainable = False
+            found.append(model)
+        return found
+
+    @functools.cached_property
+    def teacher_validation_logits(self) -> np.ndarray:
+        """The teacher's answers to the validation images: float32 [M, C]."""
+        return self.together(self.teachers_validation_logits)
+
+    @functools.cached_property
+    def teachers_validation_logits(self) -> list[np.ndarray]:
+        """Logits [M, C] of the teacher, or of each member of an ensemble in order."""
+        return [
+            self.devices.predictor(model, self.datasets.validation)()
+            for model in self.teachers
+        ]
+
+    def together(self, logits: Sequence[np.ndarray]) -> np.ndarray:
+        """What the teacher says at T = 1, of the logits of its networks: [M, C]."""
+        teacher = self.config.teacher
+        if isinstance(teacher, EnsembleConfig):
+            return metrics.ensemble_logits(logits, weights=teacher.weights)
+        (only,) = logits
+        return only
+
+    def folder(self, role: str, seed: int) -> epath.Path:
+        """Where the files of the training in a role are."""
+        return workdir.training_folder(self.path, role, seed)
+
+    def build(self, role: str, seed: int) -> keras.Model:
+        """The model of a role with the weights of `seed`; a baseline is a student.
+
+        The roles of teachers are the names of their sections: "teacher", or
+        "teacher.members[0]".
+        """
+        with self.devices.strategy.scope():
+            return self.build_alone(role, seed)
+
+    def build_alone(
+        self, role: str, seed: int, *, precision: str | None = None
+    ) -> keras.Model:
+        """The same model, in this process alone and on one device."""
+        section = self._section(role)
+        setting = role if role in self.config.teachers else "student"
+        options = section.options
+        if isinstance(options, SavedOptions):
+            options = dataclasses.replace(
+                options, path=self.file(options.path, setting=f"{setting}.options.path")
+            )
+        return models.build(
+            section.model,
+            options,
+            inputs=self.inputs(role),
+            num_classes=len(self.datasets.source.class_names),
+            seed=seed,
+            precision=precision or self.precision(role),
+            setting=setting,
+        )
+
+    def inputs(self, role: str) -> models.Inputs:
+        """The shape and the statistics of the inputs of the model in a role."""
+        return models.Inputs(
+            shape=self.datasets.source.input_shape,
+            mean_and_variance=self.datasets.source.mean_and_variance,
+            row_dtype=self.datasets.source.input_dtype,
+            image_size=self._section(role).image_size,
+        )
+
+    def folded(self, teacher: keras.Model) -> keras.Model:
+        """A network that answers as a frozen teacher does, with fewer operations.
+
+        The same each time: the layers that both share would keep each in memory.
+        """
+        if teacher not in self._folded:
+            with self.devices.strategy.scope():
+                self._folded[teacher] = models.folded(teacher)
+        return self._folded[teacher]
+
+    def precision(self, role: str) -> str:
+        """The Keras dtype policy of the model in a role."""
+        own = self._section(role).precision
+        return distribution.precision(own, self.config.runtime)
+
+    def _section(self, role: str) -> TeacherConfig | StudentConfig:
+        return self.config.teachers.get(role, self.config.student)
+
+    def check_left(self, path: epath.Path, *, stage: str) -> None:
+        """Looks whether `stage` has left its model in `path`.
+
+        Raises:
+          ConfigError: the stage has not been run in this workdir.
+        """
+        if not path.exists():
+            raise ConfigError(
+                f"{path} must be there first, got no such file; run "
+                f"`python -m trainer {stage}` with the same --config and --workdir"
+            )
+
+    def load(self, model: keras.Model, path: epath.Path, *, stage: str) -> None:
+        """Sets the weights of `model` to those that `stage` left in `path`.
+
+        Raises:
+          ConfigError: the stage has not been run in this workdir.
+        """
+        self.check_left(path, stage=stage)
+        models.load_weights(
+            model,
+            str(path),
+            setting=f"what the {stage} stage left",
+            way_out=f"delete it and run `python -m trainer {stage}` again",
+        )

@@ -1,0 +1,62 @@
+"""Devices of a run and the other processes that share it."""
+
+import dataclasses
+import functools
+from collections.abc import Callable
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from trainer import data
+from trainer.cluster.hold import FREE, Hold
+from trainer.cluster.termination import Termination
+from trainer.cluster.workers import Workers
+from trainer.config import RuntimeConfig
+from trainer.devices import distribution
+from trainer.evaluation.predictor import predictor
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Devices:
+    """Where and with whom a run computes: its replicas, its workers, its end."""
+
+    runtime: RuntimeConfig
+    strategy: tf.distribute.Strategy
+    workers: Workers
+    termination: Termination
+    hold: Hold = FREE  # of the workdir, where the chief trains there
+
+    @functools.cached_property
+    def stop(self) -> tf.Variable:
+        """A variable that tells steps that this process is to end."""
+        return distribution.stop_flag()
+
+    @property
+    def num_replicas(self) -> int:
+        """The replicas of all workers, which share each global batch."""
+        return int(self.strategy.num_replicas_in_sync)
+
+    @property
+    def description(self) -> str:
+        """One line on where the run executes."""
+        return distribution.describe(self.strategy, self.runtime)
+
+    @property
+    def xla(self) -> bool:
+        """Whether XLA compiles what the devices compute."""
+        return distribution.compiles_with_xla(self.runtime)
+
+    def predictor(
+        self, model: keras.Model, examples: data.Examples
+    ) -> Callable[[], np.ndarray]:
+        """A function to the model's present logits of all examples: float32 [M, C]."""
+        return predictor(
+            model,
+            examples,
+            batch_size=self.runtime.eval_batch_size,
+            stop=self.stop,
+            watched=self.termination.watched,
+            strategy=self.strategy,
+            xla=self.xla,
+        )
