@@ -73,7 +73,7 @@ def _turns(session: Callable[..., Session], folder: pathlib.Path) -> None:
         signals = (
             beside.signals(temperature=temperature)
             if beside
-            else online(run, run.networks.teachers)
+            else online(run.networks, run.networks.teachers)
         )
         training = distillation(run, model, signals, 0, beside=beside)
         steps[name] = learner.start(run, training).compiled

@@ -63,7 +63,9 @@ def _cache_memory(session: Session) -> dict[str, float]:
     before = resident_bytes()
     opened = [caches.opened(session) for _ in range(_NUM_OPENED)]
     added = (resident_bytes() - before) / len(opened)
-    on_disk = sum(map(files.num_bytes, files.under(caches.root(session))))
+    on_disk = sum(
+        map(files.num_bytes, files.under(caches.root(session.config, session.path)))
+    )
     return {"added_bytes": added, "bytes": on_disk}
 
 

@@ -96,7 +96,7 @@ def _training(
     teacher = session.networks.build("teacher", section.seed)
     teacher.trainable = False
     student = session.networks.build("student", seed)
-    signals = online(session, [teacher])
+    signals = online(session.networks, [teacher])
     training = distillation(session, student, signals, seed)
     return training, teacher
 

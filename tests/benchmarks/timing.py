@@ -63,7 +63,7 @@ def steps(session: Session) -> Timer:
     teacher = session.networks.build("teacher", section.seed)
     teacher.trainable = False
     student = session.networks.build("student", seed)
-    training = distillation(session, student, online(session, [teacher]), seed)
+    training = distillation(session, student, online(session.networks, [teacher]), seed)
     learning = learner.start(session, training)
     learning.compiled.run(1)
     first_step_at = time.time()

@@ -172,7 +172,7 @@ def taught(opened: Session, seed: int = 0) -> learner.Training:
     model = opened.networks.build("student", seed)
     if not opened.config.distill.is_cached:
         return distillation(
-            opened, model, online(opened, opened.networks.teachers), seed
+            opened, model, online(opened.networks, opened.networks.teachers), seed
         )
     targets = caches.opened(opened)
     signals = targets.signals(temperature=opened.config.distill.temperature)

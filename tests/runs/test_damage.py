@@ -77,7 +77,7 @@ def world(tmp_path_factory) -> World:
     weight_files.load(
         session, student, str(root / "student.weights.h5"), setting="student.weights"
     )
-    (transfer,) = caches.transfer_sets(session)
+    (transfer,) = caches.transfer_sets(session.config, session.datasets)
     weights = models.fingerprint(session.networks.teachers[0])
     write_others(root)
     return World(root, session, caches.manifest(session, 0, transfer, weights=weights))
@@ -193,7 +193,7 @@ def weights(world: World, path: pathlib.Path) -> object:
 
 
 def cache(world: World, path: pathlib.Path) -> object:
-    folder = caches.root(world.session) / "train"
+    folder = caches.root(world.session.config, world.session.path) / "train"
     return [soft_targets.Cache(folder, world.cache).records(0)["logits"]]
 
 

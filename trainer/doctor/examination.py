@@ -170,7 +170,9 @@ class Examination:
             "{} examples train the teacher, {} the students, {} select, {} test; "
             "read in {:.1f} s".format(*counts, secs)
         )
-        yield from filter(None, [suspicions.duplicates(session, test)])
+        yield from filter(
+            None, [suspicions.duplicates(session.config, session.datasets, test)]
+        )
 
     def _build_teacher(self) -> Iterator[str]:
         for role, teacher in self._config.teachers.items():
@@ -230,7 +232,7 @@ class Examination:
         yield from self._try_out(self._distillation())
         for role, model in self._teachers.items():
             name = role if len(self._teachers) > 1 else "the teacher"
-            kept = trial.frozen_footprint(self._session, model)
+            kept = trial.frozen_footprint(self._session.networks, model)
             yield f"of {name} a replica keeps {kept.text}"
         if self._config.finetune:
             seed = self._config.seeds[0]
@@ -246,10 +248,11 @@ class Examination:
         """The student's training, by live teachers or by dummy targets."""
         session, seed = self._session, self._config.seeds[0]
         if not self._building:
-            signals = online(session, [*self._teachers.values()])
+            signals = online(session.networks, [*self._teachers.values()])
             return distillation(session, self._student, signals, seed)
         blank = BlankTargets(
-            [caches.answer_format(session)] * len(self._teachers),
+            [caches.answer_format(session.config, session.datasets)]
+            * len(self._teachers),
             is_in_memory=self._building.is_in_memory,
         )
         signals = blank.signals(temperature=self._config.distill.temperature)

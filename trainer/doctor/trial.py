@@ -12,6 +12,7 @@ from trainer.devices import memory
 from trainer.session import Session
 from trainer.session import learner as learners
 from trainer.session.learner import Training
+from trainer.session.networks import Networks
 from trainer.train import loop
 
 _NUM_LOOPS = 5
@@ -122,9 +123,9 @@ def footprint(
     )
 
 
-def frozen_footprint(session: Session, teacher: keras.Model) -> Footprint:
+def frozen_footprint(networks: Networks, teacher: keras.Model) -> Footprint:
     """The footprint of a frozen teacher and of the folded network beside it."""
-    variables = [*teacher.variables, *session.networks.folded(teacher).variables]
+    variables = [*teacher.variables, *networks.folded(teacher).variables]
     weights = memory.num_bytes({id(v): v for v in variables}.values())
     return Footprint(weights=weights, gradients=0, slots=0, averages=0)
 

@@ -8,7 +8,7 @@ from typing import Literal
 
 import tensorflow as tf
 
-from trainer.config import RuntimeConfig
+from trainer.config import Config, RuntimeConfig
 from trainer.doctor import trial
 from trainer.doctor.findings import sentence
 from trainer.doctor.trial import Trial
@@ -57,7 +57,7 @@ def compare(
     input is slower than the step, no way to compile makes a run quicker.
     """
     found: dict[Way, Trial] = {}
-    for way in _ways(session, training, num_replicas):
+    for way in _ways(session.config, training, num_replicas):
         runtime = way.of(session.config.runtime)
         config = dataclasses.replace(session.config, runtime=runtime)
         gc.collect()  # of the way before
@@ -77,18 +77,18 @@ def compare(
     yield f"quickest: {quickest.flags}"
 
 
-def _ways(session: Session, training: Training, num_replicas: int) -> Iterator[Way]:
+def _ways(config: Config, training: Training, num_replicas: int) -> Iterator[Way]:
     yield Way(xla="off")
     yield Way(xla="on")
     if num_replicas == 1:
-        most = _most_steps(session, training)
+        most = _most_steps(config, training)
         if most > 1:
             yield Way(xla="on", steps_per_execution=most)
 
 
-def _most_steps(session: Session, training: Training) -> int:
+def _most_steps(config: Config, training: Training) -> int:
     """The most steps of a program that divide a loop and whose batches are small."""
-    loop = session.config.runtime.steps_per_loop
+    loop = config.runtime.steps_per_loop
     (inputs,) = training.model.inputs
     of_batch = training.section.global_batch_size * math.prod(inputs.shape[1:])
     fitting = max(1, _PROGRAM_BYTES // (of_batch * tf.as_dtype(inputs.dtype).size))

@@ -10,9 +10,10 @@ import numpy as np
 from etils import epath
 
 from trainer import console, data, optimizers
-from trainer.config import DataConfig, TrainConfig, is_earlier_name, run_name
+from trainer.config import Config, DataConfig, TrainConfig, is_earlier_name, run_name
 from trainer.devices import distribution
 from trainer.session import weight_files
+from trainer.session.datasets import Datasets
 from trainer.session.savable_models import check_saving
 from trainer.session.session import Session
 from trainer.storage.workdir import CHECKPOINTS
@@ -144,7 +145,9 @@ def batches(
     """The endless batches of a training from `first_step` on, so many together."""
     return data.training_batches(
         training.examples,
-        augment=augmentation(session, training.section, setting=training.setting),
+        augment=augmentation(
+            session.config, session.datasets, training.section, setting=training.setting
+        ),
         views=training.views,
         auxiliary=training.beside,
         seed=training.seed,
@@ -160,25 +163,25 @@ def batches(
 
 
 def augmentation(
-    session: Session, section: TrainConfig, *, setting: str
+    config: Config, datasets: Datasets, section: TrainConfig, *, setting: str
 ) -> data.Augment:
     """How the training of the section `setting` sees its examples.
 
     Raises:
       ConfigError: the examples cannot be shown so.
     """
-    name, options = chosen_augmentation(session, section)
+    name, options = chosen_augmentation(config, section)
     return data.augmentation(
         name,
         options,
-        input_shape=session.datasets.source.input_shape,
+        input_shape=datasets.source.input_shape,
         setting="data" if section.augment == "inherit" else setting,
     )
 
 
-def chosen_augmentation(session: Session, section: TrainConfig) -> tuple[str, Any]:
+def chosen_augmentation(config: Config, section: TrainConfig) -> tuple[str, Any]:
     """Its name and its options, which may be those of [data]."""
     chosen: TrainConfig | DataConfig = section
     if section.augment == "inherit":
-        chosen = session.config.data
+        chosen = config.data
     return chosen.augment, chosen.augment_options

@@ -8,8 +8,10 @@ import numpy as np
 from etils import epath
 
 from trainer import console, data, models
-from trainer.config import EnsembleConfig
+from trainer.config import Config, EnsembleConfig
 from trainer.evaluation import class_bias
+from trainer.session.datasets import Datasets
+from trainer.session.networks import Networks
 from trainer.session.session import Session
 from trainer.storage.workdir import CHECKPOINTS, FINISHED, LAST, METRICS
 from trainer.train import checkpoint, checkpoint_file, events
@@ -44,7 +46,7 @@ def outcomes(
         for role, network in config.teachers.items()
     ]
     if isinstance(config.teacher, EnsembleConfig):
-        yield "teacher", [_ensemble(session, networks)]
+        yield "teacher", [_ensemble(session.networks, networks)]
         yield "member", networks
     else:
         yield "teacher", networks
@@ -56,18 +58,21 @@ def outcomes(
         if config.evaluate.class_bias:
             yield (
                 f"{role}_class_bias",
-                [_corrected(session, outcome) for outcome in trained],
+                [
+                    _corrected(session.config, session.datasets, outcome)
+                    for outcome in trained
+                ],
             )
         del trained
 
 
-def _ensemble(session: Session, members: list[Outcome]) -> Outcome:
+def _ensemble(networks: Networks, members: list[Outcome]) -> Outcome:
     return Outcome(
         seed=None,
         parameters=sum(member.parameters for member in members),
         steps={"last": None, "best": None},
         logits={
-            kind: session.networks.together([member.logits[kind] for member in members])
+            kind: networks.together([member.logits[kind] for member in members])
             for kind in ("last", "best")
         },
         weights="",
@@ -105,13 +110,11 @@ def _outcome(session: Session, role: str, seed: int, test: data.Examples) -> Out
     )
 
 
-def _corrected(session: Session, outcome: Outcome) -> Outcome:
+def _corrected(config: Config, datasets: Datasets, outcome: Outcome) -> Outcome:
     """The same network with a bias on the classes that it was not shown."""
-    classes = session.config.data.exclude_labels
+    classes = config.data.exclude_labels
     biases = {
-        kind: class_bias.fit(
-            logits, session.datasets.validation.labels, classes=classes
-        )
+        kind: class_bias.fit(logits, datasets.validation.labels, classes=classes)
         for kind, logits in outcome.validation.items()
     }
     logits = {

@@ -5,27 +5,24 @@ from collections.abc import Iterator
 from etils import epath
 
 from trainer import data, registry
-from trainer.config import background_name, colour_of
+from trainer.config import Config, background_name, colour_of
+from trainer.session.datasets import Datasets
 from trainer.session.session import Session
 
 
-def duplicates(session: Session, test: data.Examples) -> str:
+def duplicates(config: Config, datasets: Datasets, test: data.Examples) -> str:
     """One line on examples that are in two splits, or under two labels."""
 
     def read(source: data.Source, split: str) -> data.Examples:
-        section = session.config.data
-        if source is not session.datasets.source:
-            return session.datasets.read_from(source, split)
+        section = config.data
+        if source is not datasets.source:
+            return datasets.read_from(source, split)
         if split in (section.train_split, section.validation_split):
             is_training = split == section.train_split
-            return (
-                session.datasets.training
-                if is_training
-                else session.datasets.validation
-            )
-        return test if split == section.test_split else session.datasets.read(split)
+            return datasets.training if is_training else datasets.validation
+        return test if split == section.test_split else datasets.read(split)
 
-    return data.duplicates(session.datasets.sources, read)
+    return data.duplicates(datasets.sources, read)
 
 
 def other_backgrounds(session: Session) -> Iterator[str]:

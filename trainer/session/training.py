@@ -8,8 +8,11 @@ import numpy as np
 from etils import epath
 
 from trainer import data
+from trainer.config import Config
+from trainer.session.datasets import Datasets
 from trainer.session.learner import Learner, Training, start
 from trainer.session.logger import Logger, open_logger
+from trainer.session.run_devices import Devices
 from trainer.session.session import Session
 from trainer.storage import files, model_classes
 from trainer.storage.workdir import CHECKPOINTS, FINISHED, LAST, PROFILE
@@ -19,11 +22,9 @@ from trainer.train.checkpoint_file import Progress
 from trainer.train.early_stopping import EarlyStopping
 
 
-def is_finished(session: Session, folder: epath.Path) -> bool:
+def is_finished(devices: Devices, folder: epath.Path) -> bool:
     """Whether the training in `folder` has ended; its model is the last file."""
-    return bool(
-        session.devices.workers.from_chief(lambda: (folder / FINISHED).exists())
-    )
+    return bool(devices.workers.from_chief(lambda: (folder / FINISHED).exists()))
 
 
 def train(session: Session, training: Training) -> None:
@@ -39,47 +40,51 @@ def train(session: Session, training: Training) -> None:
     learner = start(session, training)
     with (
         session.devices.termination.answered_by(session.devices.stop.assign_add),
-        _profiled(session, training, learner) as run_steps,
+        _profiled(session.config, session.devices, training, learner) as run_steps,
     ):
         _run_loop(session, training, learner, run_steps)
     chief = session.devices.workers.is_chief
     if chief:
-        _save_judged(session, training, learner, LAST)
+        _save_judged(session.devices, session.datasets, training, learner, LAST)
     folder = training.folder / CHECKPOINTS
     best_step = session.devices.workers.from_chief(
         lambda: latest_position(folder).best_step
     )
     learner.checkpoints.restore(best_step)
     if chief:
-        _save_judged(session, training, learner, FINISHED)
+        _save_judged(session.devices, session.datasets, training, learner, FINISHED)
     # Others may read what the chief has written.
     session.devices.workers.meet()
 
 
-def save_model(session: Session, model: keras.Model, path: epath.Path) -> None:
+def save_model(
+    devices: Devices, datasets: Datasets, model: keras.Model, path: epath.Path
+) -> None:
     """Writes `model` in Keras's format, and beside it the names of its classes."""
-    session.devices.hold.check()
+    devices.hold.check()
     # First: the model is what says that a training has ended.
-    model_classes.write(path, session.datasets.source.class_names)
+    model_classes.write(path, datasets.source.class_names)
     with files.atomic_path(path) as temporary:
         model.save(temporary)
-        session.devices.hold.check()
+        devices.hold.check()
 
 
 def _save_judged(
-    session: Session, training: Training, learner: Learner, name: str
+    devices: Devices,
+    datasets: Datasets,
+    training: Training,
+    learner: Learner,
+    name: str,
 ) -> None:
     with learner.update.averaged():
-        save_model(session, training.model, training.folder / name)
+        save_model(devices, datasets, training.model, training.folder / name)
 
 
 def _profiled(
-    session: Session, training: Training, learner: Learner
+    config: Config, devices: Devices, training: Training, learner: Learner
 ) -> AbstractContextManager[profiler.RunSteps]:
     def run_steps(num_steps: int) -> loop.Metrics:
-        with session.devices.termination.watched(
-            f"{training.title}: {num_steps} steps"
-        ):
+        with devices.termination.watched(f"{training.title}: {num_steps} steps"):
             try:
                 return learner.compiled.run(num_steps)
             except data.DataError as error:
@@ -89,9 +94,7 @@ def _profiled(
 
     return profiler.profile(
         run_steps,
-        session.config.runtime.profile_steps
-        if session.devices.workers.is_chief
-        else (),
+        config.runtime.profile_steps if devices.workers.is_chief else (),
         first_step=learner.position.step,
         folder=training.folder / PROFILE,
     )

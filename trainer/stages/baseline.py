@@ -19,7 +19,9 @@ def baseline(session: Session) -> None:
     images without labels where there are some.
     """
     for seed in session.config.seeds:
-        if not training.is_finished(session, session.networks.folder("baseline", seed)):
+        if not training.is_finished(
+            session.devices, session.networks.folder("baseline", seed)
+        ):
             model = session.networks.build("student", seed)
             training.train(session, alone(session, model, seed))
 
@@ -43,5 +45,5 @@ def alone(session: Session, model: keras.Model, seed: int) -> Training:
         ),
         examples=session.datasets.labeled,
         validate=session.datasets.validate,
-        views=caches.views(session, seed),
+        views=caches.views(session.config, seed),
     )

@@ -1,10 +1,11 @@
 """What later stages need, found out before the first one spends hours."""
 
 from trainer import optimizers
-from trainer.config import TrainConfig
+from trainer.config import Config, TrainConfig
 from trainer.devices import distribution
 from trainer.session import Session, weight_files
 from trainer.session.learner import augmentation
+from trainer.session.run_devices import Devices
 from trainer.session.savable_models import check_saving
 from trainer.stages.soft_targets import caches
 
@@ -34,21 +35,21 @@ def check(session: Session) -> None:
             examples = session.datasets.labeled
         check_training(session, setting, section, len(examples))
     if session.config.distill.is_cached:
-        caches.answer_format(session)
-        caches.transfer_sets(session)
-    check_pairs(session)
+        caches.answer_format(session.config, session.datasets)
+        caches.transfer_sets(session.config, session.datasets)
+    check_pairs(session.config, session.devices)
 
 
-def check_pairs(session: Session) -> None:
+def check_pairs(config: Config, devices: Devices) -> None:
     """Looks whether replicas see whole pairs of images where these are mixed.
 
     Raises:
       ConfigError: they do not.
     """
-    if session.config.distill.mixup:
+    if config.distill.mixup:
         distribution.check_pairs(
-            session.config.student.train,
-            session.devices.strategy.num_replicas_in_sync,
+            config.student.train,
+            devices.strategy.num_replicas_in_sync,
             setting="student.train",
         )
 
@@ -66,4 +67,4 @@ def check_training(
     )
     num_steps = optimizers.num_steps(train, num_examples=num_examples)
     optimizers.schedule(train, num_steps=num_steps, setting=setting)
-    augmentation(session, train, setting=setting)
+    augmentation(session.config, session.datasets, train, setting=setting)

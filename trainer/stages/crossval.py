@@ -122,7 +122,7 @@ def _train(session: Session, folds: np.ndarray, num_folds: int) -> None:
     waiting = [
         fold
         for fold in range(num_folds)
-        if not training.is_finished(session, _folder(session, fold))
+        if not training.is_finished(session.devices, _folder(session.path, fold))
     ]
     if not waiting:
         return
@@ -131,20 +131,22 @@ def _train(session: Session, folds: np.ndarray, num_folds: int) -> None:
         planned = dataclasses.replace(
             taught(session.config.seeds[0]),
             role=f"fold_{fold}_of_{num_folds}",
-            folder=_folder(session, fold),
+            folder=_folder(session.path, fold),
             examples=session.datasets.transfer.select(folds != fold),
         )
         training.train(session, planned)
 
 
-def _folder(session: Session, fold: int) -> epath.Path:
-    return session.path / CROSSVAL / f"fold-{fold}"
+def _folder(path: epath.Path, fold: int) -> epath.Path:
+    return path / CROSSVAL / f"fold-{fold}"
 
 
 def _fold(session: Session, fold: int, is_held_out: np.ndarray) -> Metrics:
     """What the student of a fold, bool [M], knows of that fold, and its teacher."""
     model = session.networks.build("student", session.config.seeds[0])
-    session.networks.load(model, _folder(session, fold) / FINISHED, stage="crossval")
+    session.networks.load(
+        model, _folder(session.path, fold) / FINISHED, stage="crossval"
+    )
     examples = session.datasets.transfer.select(is_held_out)
     logits, *answers = [
         session.devices.predictor(network, examples)()

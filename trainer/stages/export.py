@@ -11,11 +11,12 @@ from etils import epath
 
 from trainer import data
 from trainer import export as formats
-from trainer.config import ConfigError
+from trainer.config import Config, ConfigError
 from trainer.exit_codes import CheckFailedError
 from trainer.report import exported as tables
 from trainer.session import Session
 from trainer.session.chosen_model import chosen
+from trainer.session.datasets import Datasets
 from trainer.stages.report import report
 from trainer.storage import files, folders, model_classes, seal, workdir
 
@@ -32,7 +33,7 @@ def export(session: Session) -> None:
       CheckFailedError: a format's answers are too far from the model's.
     """
     section = session.config.export
-    _check_lite(session, section.formats)
+    _check_lite(session.config, session.datasets, section.formats)
     found = chosen(session)
     folder = session.path / workdir.EXPORT
     with files.explained(folder):
@@ -41,7 +42,9 @@ def export(session: Session) -> None:
     own = formats.answers(found.model)
     written = {"model": (own, 0)}
     for name in section.formats:
-        written[name] = _write(session, found.model, name, _path(name, folder))
+        written[name] = _write(
+            session.config, session.datasets, found.model, name, _path(name, folder)
+        )
     test = session.datasets.read(session.config.data.test_split)
     measured = formats.measure(own, written, test)
     problems = formats.find_problems(measured, section=section)
@@ -62,12 +65,12 @@ def export(session: Session) -> None:
         raise CheckFailedError("; ".join(problems))
 
 
-def _check_lite(session: Session, names: Sequence[str]) -> None:
+def _check_lite(config: Config, datasets: Datasets, names: Sequence[str]) -> None:
     lite = [name for name in names if name.startswith("tflite_")]
-    if lite and session.datasets.source.input_dtype == "float64":
+    if lite and datasets.source.input_dtype == "float64":
         raise ConfigError(
             f"export.formats must be without {', '.join(lite)} for "
-            f"{session.config.data.dataset!r}, whose features float32 rounds away: "
+            f"{config.data.dataset!r}, whose features float32 rounds away: "
             "TFLite has no float64; scale them in the table, or leave these formats out"
         )
     if lite and not formats.is_installed():
@@ -78,19 +81,21 @@ def _check_lite(session: Session, names: Sequence[str]) -> None:
 
 
 def _write(
-    session: Session, model: keras.Model, name: str, path: epath.Path
+    config: Config, datasets: Datasets, model: keras.Model, name: str, path: epath.Path
 ) -> tuple[formats.Answer, int]:
     """Writes one format, and gives the answers of what was read back, and its bytes."""
-    model_classes.write(path, session.datasets.source.class_names)
+    model_classes.write(path, datasets.source.class_names)
     if name == "saved_model":
-        return _saved_model(session, model, path)
+        return _saved_model(datasets, model, path)
     if name == "keras":
         with files.atomic_path(path) as temporary:
             model.save(temporary)
         with files.local_copy(path) as local:
             again = keras.models.load_model(str(local), compile=False)
         return formats.answers(again), files.num_bytes(path)
-    calibration = _calibration(session) if name == "tflite_int8" else np.empty(0)
+    calibration = (
+        _calibration(config, datasets) if name == "tflite_int8" else np.empty(0)
+    )
     content = formats.convert(model, name, calibration=calibration)
     with files.atomic_path(path) as temporary:
         temporary.write_bytes(content)
@@ -107,18 +112,18 @@ def _path(name: str, folder: epath.Path) -> epath.Path:
 
 
 def _saved_model(
-    session: Session, model: keras.Model, target: epath.Path
+    datasets: Datasets, model: keras.Model, target: epath.Path
 ) -> tuple[formats.Answer, int]:
     # Written elsewhere first: what TensorFlow says of a full disk is about memory.
     with tempfile.TemporaryDirectory(prefix="alambic-") as temporary:
         local = pathlib.Path(temporary)
-        formats.save(model, session.datasets.source.class_names, local)
+        formats.save(model, datasets.source.class_names, local)
         folders.replace(local, target, way_out=_WAY_OUT)
         return formats.load(local), folders.num_bytes(target)
 
 
-def _calibration(session: Session) -> np.ndarray:
+def _calibration(config: Config, datasets: Datasets) -> np.ndarray:
     """Inputs of the training split, spread over it evenly: [M, ...]."""
-    examples: data.Examples = session.datasets.training
-    count = min(session.config.export.calibration_examples, len(examples))
+    examples: data.Examples = datasets.training
+    count = min(config.export.calibration_examples, len(examples))
     return examples.read(np.linspace(0, len(examples) - 1, count).astype(np.int64))

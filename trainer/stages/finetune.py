@@ -20,7 +20,9 @@ def finetune(session: Session) -> None:
       ConfigError: there is no [finetune] section, or no student yet.
     """
     for seed in session.config.seeds:
-        if training.is_finished(session, session.networks.folder("finetune", seed)):
+        if training.is_finished(
+            session.devices, session.networks.folder("finetune", seed)
+        ):
             continue
         model = session.networks.build("finetune", seed)
         planned = from_labels(session, model, seed)
@@ -49,6 +51,6 @@ def from_labels(session: Session, model: keras.Model, seed: int) -> Training:
             model, label_smoothing=section.label_smoothing, seed=seed
         ),
         examples=session.datasets.labeled,
-        validate=functools.partial(judge, session),
+        validate=functools.partial(judge, session.datasets, session.networks),
         views=data.Views(seed=seed, count=None),
     )

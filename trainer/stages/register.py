@@ -14,12 +14,15 @@ from etils import epath
 
 import trainer
 from trainer import console, data, export, models, registry, report
-from trainer.config import ConfigError, SavedOptions, check_name, recorded
+from trainer.config import Config, ConfigError, SavedOptions, check_name, recorded
 from trainer.evaluation import inference_times, metrics
 from trainer.exit_codes import CheckFailedError
 from trainer.registry import Card
 from trainer.session import Session
 from trainer.session.chosen_model import Chosen, chosen
+from trainer.session.datasets import Datasets
+from trainer.session.networks import Networks
+from trainer.session.run_devices import Devices
 from trainer.storage import workdir
 
 _BATCH = 256
@@ -40,19 +43,19 @@ def register(session: Session) -> None:
     Raises:
       as publish does.
     """
-    root, name = place(session)
+    root, name = place(session.config)
     number = publish(session)
     print(f"registered: registry:{name}@{number} in {root / name / str(number)}")
 
 
-def place(session: Session) -> tuple[epath.Path, str]:
+def place(config: Config) -> tuple[epath.Path, str]:
     """The registry, and which of its models the run's is a version of.
 
     Raises:
       ConfigError: the registry has no root, or the name cannot be one there.
     """
-    section = session.config.registry
-    name = section.name or session.config.name
+    section = config.registry
+    name = section.name or config.name
     check_name(name, setting="registry.name" if section.name else "name")
     return registry.root_of(section), name
 
@@ -79,7 +82,7 @@ def accuracy_here(session: Session, folder: epath.Path, card: Card) -> float | N
       StorageError: its model is damaged.
     """
     split = session.config.data.validation_split
-    known, own = card["data"], _fingerprints(session, [split])
+    known, own = card["data"], _fingerprints(session.datasets, [split])
     is_same = known["splits"].get("data.validation_split") == split and all(
         known["fingerprints"].get(name) == found for name, found in own.items()
     )
@@ -104,7 +107,7 @@ def publish(session: Session) -> int:
       StorageError: the registry cannot be written, or another writer is at work.
       CheckFailedError: the SavedModel's answers are not the model's.
     """
-    root, name = place(session)
+    root, name = place(session.config)
     session.networks.check_left(session.path / workdir.RESULTS, stage="evaluate")
     with (
         registry.publishing(root, name) as publish_folder,
@@ -113,14 +116,16 @@ def publish(session: Session) -> int:
         found = chosen(session)
         folder = pathlib.Path(temporary, "version")
         export.save(found.model, session.datasets.source.class_names, folder)
-        _check_answers(session, found.model, folder)
+        _check_answers(session.datasets, found.model, folder)
         found.model.save(folder / registry.MODEL)
         return publish_folder(folder, _card(session, found, name))
 
 
-def _check_answers(session: Session, model: keras.Model, folder: pathlib.Path) -> None:
-    rows = np.arange(min(_CHECKED, len(session.datasets.validation)))
-    inputs = session.datasets.validation.read(rows)
+def _check_answers(
+    datasets: Datasets, model: keras.Model, folder: pathlib.Path
+) -> None:
+    rows = np.arange(min(_CHECKED, len(datasets.validation)))
+    inputs = datasets.validation.read(rows)
     own = export.answers(model)(inputs)
     difference = float(np.abs(export.load(folder)(inputs) - own).max())
     if not difference <= export.EXACT:
@@ -139,7 +144,7 @@ def _card(session: Session, found: Chosen, name: str) -> Card:
         "run": config.name,
         "role": found.role,
         "seed": found.seed,
-        "model": _network(_architecture(session, found.role), found.model)
+        "model": _network(_architecture(session.config, found.role), found.model)
         | {"parameters": found.model.count_params()},
         "teachers": [
             {"role": role, **_network(network.model, model)}
@@ -152,27 +157,27 @@ def _card(session: Session, found: Chosen, name: str) -> Card:
         },
         "metrics": {
             "validation": _validation(session, found.model),
-            "test": _test(session, found),
+            "test": _test(session.path, session.networks, found),
         },
-        "latency": _latency(session, found.model),
+        "latency": _latency(session.devices, session.datasets, found.model),
         "data": {
             "dataset": config.data.dataset,
             "splits": dict(config.data.splits),
-            "fingerprints": _fingerprints(session, config.data.splits.values()),
+            "fingerprints": _fingerprints(
+                session.datasets, config.data.splits.values()
+            ),
         },
         "code": _code(),
         "config": recorded(config),
     }
 
 
-def _fingerprints(session: Session, chosen: Iterable[str]) -> dict[str, str]:
+def _fingerprints(datasets: Datasets, chosen: Iterable[str]) -> dict[str, str]:
     """Of the whole splits that the splits `chosen` are parts of."""
-    whole = session.datasets.source.whole_splits
+    whole = datasets.source.whole_splits
     used = {name for split in chosen for name in data.whole_names(whole, split)}
     return {
-        name: session.datasets.source.fingerprint(
-            name, num_ids=whole[name].num_examples
-        )
+        name: datasets.source.fingerprint(name, num_ids=whole[name].num_examples)
         for name in whole
         if name in used
     }
@@ -187,9 +192,9 @@ def _code() -> dict[str, Any]:
     }
 
 
-def _architecture(session: Session, role: str) -> str:
-    networks = session.config.networks
-    return networks.get(role, session.config.student).model
+def _architecture(config: Config, role: str) -> str:
+    networks = config.networks
+    return networks.get(role, config.student).model
 
 
 def _network(architecture: str, model: keras.Model) -> dict[str, Any]:
@@ -213,45 +218,49 @@ def _validation(session: Session, model: keras.Model) -> dict[str, float]:
     return session.datasets.validate(logits) | metrics.teacher_metrics(logits, teachers)
 
 
-def _test(session: Session, found: Chosen) -> dict[str, Any]:
+def _test(path: epath.Path, networks: Networks, found: Chosen) -> dict[str, Any]:
     """What the evaluate stage found of it."""
-    entries = report.read_results(session.path)["models"]
+    entries = report.read_results(path)["models"]
     is_member = found.role.startswith("teacher.members[")
     for seed in entries["member" if is_member else found.role]["seeds"]:
         if seed["seed"] == found.seed:
-            _check_evaluated(session, found, seed.get("weights"))
+            _check_evaluated(path, networks, found, seed.get("weights"))
             return dict(seed["best"])
     raise ConfigError(
-        f"{session.path / workdir.RESULTS} must hold seed {found.seed} of the "
+        f"{path / workdir.RESULTS} must hold seed {found.seed} of the "
         f"{found.role}, got others; delete it and run `python -m trainer evaluate`"
     )
 
 
-def _check_evaluated(session: Session, found: Chosen, weights: str | None) -> None:
+def _check_evaluated(
+    path: epath.Path, networks: Networks, found: Chosen, weights: str | None
+) -> None:
     """Finds that it is the chosen model whose `weights` were evaluated.
 
     Raises:
       ConfigError: it is another one; earlier versions kept no weights.
     """
     if weights and weights != models.fingerprint(found.model):
-        folder = session.networks.folder(found.role, found.seed)
+        folder = networks.folder(found.role, found.seed)
         raise ConfigError(
             f"{folder / workdir.FINISHED} must be the "
-            f"model that {session.path / workdir.RESULTS} was written of, got one of "
+            f"model that {path / workdir.RESULTS} was written of, got one of "
             "other weights; delete that file and run `python -m trainer evaluate`"
         )
 
 
-def _latency(session: Session, model: keras.Model) -> dict[str, Any]:
-    device = session.devices.strategy.extended.worker_devices[0]
+def _latency(
+    devices: Devices, datasets: Datasets, model: keras.Model
+) -> dict[str, Any]:
+    device = devices.strategy.extended.worker_devices[0]
     times = inference_times.measure(
         {"model": [model]},
-        session.datasets.validation,
+        datasets.validation,
         device=device,
-        xla=session.devices.xla,
+        xla=devices.xla,
     )["model"]
     return {
         "ms_per_example": times.ms_per_example,
         "rounds": times.rounds,
-        "device": session.devices.description,
+        "device": devices.description,
     }

@@ -8,10 +8,12 @@ import keras
 import numpy as np
 
 from trainer import data, soft_targets
-from trainer.config import EnsembleConfig
+from trainer.config import Config, EnsembleConfig
 from trainer.evaluation import metrics
 from trainer.session import Session, training
+from trainer.session.datasets import Datasets
 from trainer.session.learner import Follow, Training
+from trainer.session.networks import Networks
 from trainer.session.qualification import qualify
 from trainer.stages.check import check_pairs
 from trainer.stages.soft_targets import caches
@@ -26,7 +28,9 @@ def student(session: Session, *, follow: Follow = lambda step, metrics: None) ->
     waiting = [
         seed
         for seed in session.config.seeds
-        if not training.is_finished(session, session.networks.folder("student", seed))
+        if not training.is_finished(
+            session.devices, session.networks.folder("student", seed)
+        )
     ]
     if not waiting:
         return
@@ -48,7 +52,7 @@ def lessons(session: Session) -> Callable[[int], Training]:
         split.
       SoftTargetsError: a cache is not there, or not for this run, or damaged.
     """
-    check_pairs(session)
+    check_pairs(session.config, session.devices)
     qualify(session)
     taught_by = caches.opened(session) if session.config.distill.is_cached else None
 
@@ -58,19 +62,17 @@ def lessons(session: Session) -> Callable[[int], Training]:
             temperature = session.config.distill.temperature
             signals = taught_by.signals(temperature=temperature)
         else:
-            signals = online(session, session.networks.teachers)
+            signals = online(session.networks, session.networks.teachers)
         return distillation(session, model, signals, seed, beside=taught_by)
 
     return taught
 
 
 def online(
-    session: Session, teachers: Sequence[keras.Model]
+    networks: Networks, teachers: Sequence[keras.Model]
 ) -> list[core.TeacherSignal]:
     """The signals of frozen teachers that run in each step."""
-    return [
-        soft_targets.online(session.networks.folded(teacher)) for teacher in teachers
-    ]
+    return [soft_targets.online(networks.folded(teacher)) for teacher in teachers]
 
 
 def distillation(
@@ -97,7 +99,7 @@ def distillation(
         model=model,
         computed=core.distillation(
             model,
-            together(session, signals),
+            together(session.config, signals),
             alpha=distill.alpha,
             temperature=distill.temperature,
             label_smoothing=section.train.label_smoothing,
@@ -105,29 +107,31 @@ def distillation(
             seed=seed,
         ),
         examples=session.datasets.transfer,
-        validate=functools.partial(judge, session),
-        views=caches.views(session, seed),
+        validate=functools.partial(judge, session.datasets, session.networks),
+        views=caches.views(session.config, seed),
         beside=beside,
     )
 
 
-def judge(session: Session, logits: np.ndarray) -> dict[str, float]:
+def judge(
+    datasets: Datasets, networks: Networks, logits: np.ndarray
+) -> dict[str, float]:
     """Metrics of validation logits [M, C] against the labels and the teacher."""
-    return session.datasets.validate(logits) | metrics.teacher_metrics(
-        logits, session.networks.teacher_validation_logits
+    return datasets.validate(logits) | metrics.teacher_metrics(
+        logits, networks.teacher_validation_logits
     )
 
 
 def together(
-    session: Session, signals: Sequence[core.TeacherSignal]
+    config: Config, signals: Sequence[core.TeacherSignal]
 ) -> core.TeacherSignal:
     """What the teacher says, of the signals of its networks."""
-    teacher = session.config.teacher
+    teacher = config.teacher
     if isinstance(teacher, EnsembleConfig):
         return soft_targets.ensemble(
             signals,
             weights=teacher.weights,
-            temperature=session.config.distill.temperature,
+            temperature=config.distill.temperature,
         )
     (only,) = signals
     return only

@@ -5,7 +5,9 @@ import keras
 from trainer import data, models
 from trainer.config import TrainConfig
 from trainer.session import Session, training, weight_files
+from trainer.session.datasets import Datasets
 from trainer.session.learner import Training
+from trainer.session.networks import Networks
 from trainer.session.qualification import qualify
 from trainer.session.savable_models import check_saving
 from trainer.storage.workdir import FINISHED, LAST
@@ -35,7 +37,8 @@ def supervised(
 ) -> Training:
     """The teacher `model` learns from the labels, from the file `weights` on."""
     return _from_labels(
-        session,
+        session.datasets,
+        session.networks,
         model,
         section,
         role=role,
@@ -51,7 +54,8 @@ def head_alone(
     """The last layer of the teacher `model` learns; others are frozen by the caller."""
     network = session.config.teachers[role]
     return _from_labels(
-        session,
+        session.datasets,
+        session.networks,
         model,
         section,
         role=head_role(role),
@@ -70,7 +74,7 @@ def _finish(session: Session, role: str) -> bool:
     """Finishes a teacher; whether its weights were taken as they are, and now."""
     section = session.config.teachers[role]
     folder = session.networks.folder(role, section.seed)
-    if training.is_finished(session, folder):
+    if training.is_finished(session.devices, folder):
         return False
     check_saving(session, role)
     weights = section.weights
@@ -85,7 +89,7 @@ def _finish(session: Session, role: str) -> bool:
     take_weights(session, role, model)
     if session.devices.workers.is_chief:
         for name in (LAST, FINISHED):
-            training.save_model(session, model, folder / name)
+            training.save_model(session.devices, session.datasets, model, folder / name)
     session.devices.workers.meet()
     return not section.head
 
@@ -94,7 +98,7 @@ def _train_head(session: Session, role: str, section: TrainConfig) -> str:
     """Trains the last layer on what the others give; the path of the weights."""
     seed = session.config.teachers[role].seed
     folder = session.networks.folder(head_role(role), seed)
-    if not training.is_finished(session, folder):
+    if not training.is_finished(session.devices, folder):
         model = session.networks.build(role, seed)
         with models.head_alone(model):
             training.train(session, head_alone(session, role, model, section))
@@ -102,7 +106,8 @@ def _train_head(session: Session, role: str, section: TrainConfig) -> str:
 
 
 def _from_labels(
-    session: Session,
+    datasets: Datasets,
+    networks: Networks,
     model: keras.Model,
     section: TrainConfig,
     *,
@@ -116,13 +121,13 @@ def _from_labels(
         seed=seed,
         section=section,
         setting=setting,
-        folder=session.networks.folder(role, seed),
+        folder=networks.folder(role, seed),
         weights=weights,
         model=model,
         computed=core.supervised(
             model, label_smoothing=section.label_smoothing, seed=seed
         ),
-        examples=session.datasets.training,
-        validate=session.datasets.validate,
+        examples=datasets.training,
+        validate=datasets.validate,
         views=data.Views(seed=seed, count=None),
     )

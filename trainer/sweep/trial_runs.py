@@ -10,7 +10,7 @@ from optuna.trial import TrialState
 
 from trainer import console, optimizers, report, stages
 from trainer.cluster.termination import StoppedError
-from trainer.config import ConfigError, label_of
+from trainer.config import Config, ConfigError, label_of
 from trainer.runs import cell_session
 from trainer.runs.cell import Cell
 from trainer.session import Session
@@ -39,7 +39,7 @@ def run(session: Session, sweep: Sweep, file: str, overrides: Sequence[str]) -> 
     while claimed := trials.claim(sweep):
         cell_session.forget_models()
         _finish(session, sweep, claimed)
-        _write(session, sweep)
+        _write(session.config, sweep)
     cell_session.forget_models()
     left = trials.num_elsewhere(sweep)
     if left:
@@ -161,9 +161,9 @@ def _test(session: Session, sweep: Sweep, file: str, overrides: Sequence[str]) -
             with cell_session.held(session, cell) as holder:
                 own = cell_session.opened(holder, cell)
                 stages.run(own, stages.asked_for(cell.config), whole=True)
-    _write(session, sweep)
+    _write(session.config, sweep)
 
 
-def _write(session: Session, sweep: Sweep) -> None:
+def _write(config: Config, sweep: Sweep) -> None:
     with sweep.deciding():
-        results.write(sweep.path, session.config, sweep.study)
+        results.write(sweep.path, config, sweep.study)

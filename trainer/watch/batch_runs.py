@@ -35,7 +35,7 @@ def run(session: Session, *, is_once: bool) -> None:
         raise ValueError("no watch")
     session = session.beside(_labeled(config), path)
     stages.check(session)
-    stages.place(session)  # a wrong name is to be told before hours of training
+    stages.place(session.config)  # a wrong name is to be told before hours of training
     cell_session.train_teacher(session)
     arrivals = Arrivals(config.data, _lists(config, path))
     is_told = False
@@ -184,7 +184,7 @@ def _registered(session: Session, batch: Batch) -> Batch:
     candidate = stages.candidate(session)
     accuracy = candidate.validation["accuracy"]
     batch = dataclasses.replace(batch, accuracy=accuracy)
-    root, name = stages.place(session)
+    root, name = stages.place(session.config)
     newest = registry.newest(root, name)
     if newest:
         number, card = newest

@@ -149,9 +149,11 @@ def begun(config):
     """A workdir with a cache that has no shard yet."""
     workdir = config.parent / "begun"
     session = whole_run.session(configs.load(str(config)), workdir, strategy_of(1))
-    (transfer,) = caches.transfer_sets(session)
+    (transfer,) = caches.transfer_sets(session.config, session.datasets)
     manifest = caches.planned(session, 0, transfer)
-    soft_targets.write(caches.folder(session, 0, transfer), manifest)
+    soft_targets.write(
+        caches.folder(session.config, session.path, 0, transfer), manifest
+    )
     return workdir
 
 

@@ -33,7 +33,7 @@ def built(world):
 
 @pytest.fixture(scope="module")
 def wanted(built) -> Manifest:
-    (transfer,) = caches.transfer_sets(built)
+    (transfer,) = caches.transfer_sets(built.config, built.datasets)
     weights = models.fingerprint(built.networks.teachers[0])
     return caches.manifest(built, 0, transfer, weights=weights)
 
@@ -41,7 +41,7 @@ def wanted(built) -> Manifest:
 @pytest.fixture
 def folder(built, tmp_path) -> epath.Path:
     """A copy of the cache, to be damaged."""
-    shutil.copytree(caches.root(built), tmp_path / "caches")
+    shutil.copytree(caches.root(built.config, built.path), tmp_path / "caches")
     return epath.Path(tmp_path / "caches" / "train")
 
 
@@ -148,7 +148,7 @@ def test_what_build_repairs_is_whole_again(folder, wanted, built, world, tmp_pat
         for i in range(3):
             mended, whole = (
                 soft_targets.shard_path(top, view, i).read_bytes()
-                for top in (folder, caches.root(built) / "train")
+                for top in (folder, caches.root(built.config, built.path) / "train")
             )
             assert mended == whole
     assert learn(folder, wanted).is_in_memory
@@ -332,7 +332,7 @@ def of_other(world):
     """A cache of the same examples by another teacher."""
     other = f"teacher.weights='{world}/other.keras'"
     opened = cached_session(world, world / "by-other", *VIEWS, other)
-    return caches.root(opened) / "train"
+    return caches.root(opened.config, opened.path) / "train"
 
 
 def test_a_shard_of_another_cache_is_refused(folder, wanted, of_other):
@@ -516,7 +516,7 @@ def test_answers_to_another_table_or_to_one_scaled_otherwise_are_refused(
         "teacher.train={global_batch_size = 10, steps = 20}",
     ]
     first = cached_session(world, tmp_path / "first", *settings)
-    folder = caches.root(first) / "train"
+    folder = caches.root(first.config, first.path) / "train"
     weights = tmp_path / "first" / "teacher" / "model.keras"
     taken = [CACHED, *settings[:-2], f"teacher.weights='{weights}'", place(folder)]
 
@@ -571,10 +571,10 @@ def test_an_example_without_an_answer_is_refused_though_others_may_have_none(
     images, view
 ):
     opened, _ = images
-    folder = caches.root(opened) / "train"
+    folder = caches.root(opened.config, opened.path) / "train"
     path = pathlib.Path(soft_targets.shard_path(folder, view, 0))
     whole = path.read_bytes()
-    ids = {int(i) for i in caches.transfer_sets(opened)[0].used}
+    ids = {int(i) for i in caches.transfer_sets(opened.config, opened.datasets)[0].used}
     (gap,) = set(range(20)) - ids_of(path)
     moved = gap - 1 if gap - 1 in ids else gap + 1
     rewrite(
@@ -604,10 +604,12 @@ def test_answers_to_the_images_of_another_folder_are_refused(world, images, tmp_
     opened, settings = images
     write_images(tmp_path / "images", seed=1)
     others = [f"data.dataset='folder:{tmp_path}/images'", *settings[1:]]
-    place = f"distill.soft_targets_dir='{caches.root(opened)}'"
+    place = f"distill.soft_targets_dir='{caches.root(opened.config, opened.path)}'"
     with pytest.raises(data.DataError) as caught:
         session(world, tmp_path / "own", CACHED, *VIEWS, *others, place)
     message = str(caught.value)
-    assert message.startswith(f"{caches.root(opened)}/files/train.jsonl must list the")
+    assert message.startswith(
+        f"{caches.root(opened.config, opened.path)}/files/train.jsonl must list the"
+    )
     assert "has another content (19 such files)" in message
     assert message.endswith("or choose another distill.soft_targets_dir")

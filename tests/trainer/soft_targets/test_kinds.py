@@ -88,7 +88,7 @@ def largest(world):
 
 @pytest.fixture(scope="module")
 def place(largest) -> str:
-    return f"distill.soft_targets_dir='{caches.root(largest)}'"
+    return f"distill.soft_targets_dir='{caches.root(largest.config, largest.path)}'"
 
 
 @pytest.mark.parametrize(
@@ -155,7 +155,7 @@ def test_as_many_as_there_are_classes_are_refused_before_a_teacher_trains(
 @pytest.mark.slow
 def test_temperature_and_alpha_are_free_with_all_logits(world, tmp_path):
     first = cached_session(world, tmp_path / "first")
-    place = f"distill.soft_targets_dir='{caches.root(first)}'"
+    place = f"distill.soft_targets_dir='{caches.root(first.config, first.path)}'"
     others = ("distill.temperature=2.5", "distill.alpha=0.4")
     cached = session(world, tmp_path / "cached", CACHED, place, *others)
     assert_same_trainings(

@@ -36,7 +36,7 @@ def test_students_see_the_transfer_split_and_the_teacher_all(tmp_path, tfds_dir)
     run = whole_run.session(settings, tmp_path / "workdir", strategy_of(1))
     model = run.networks.build("student", 0)
     teacher = supervised(run, "teacher", model, settings.teacher.train, "")
-    student = distillation(run, model, online(run, [model]), 0)
+    student = distillation(run, model, online(run.networks, [model]), 0)
     baseline = alone(run, model, 0)
 
     assert teacher.examples.ids.tolist() == list(range(1000))
@@ -109,8 +109,8 @@ def test_it_may_hold_what_the_teacher_learned_from_or_nothing_of_it(world, tmp_p
 def test_a_cache_holds_the_whole_split_of_the_students(world, tmp_path, more):
     online = session(world, tmp_path / "online", OTHER, *more)
     cached = cached_session(world, tmp_path / "cached", OTHER, *more)
-    (transfer,) = caches.transfer_sets(cached)
-    manifest = soft_targets.read(caches.folder(cached, 0, transfer))
+    (transfer,) = caches.transfer_sets(cached.config, cached.datasets)
+    manifest = soft_targets.read(caches.folder(cached.config, cached.path, 0, transfer))
     assert manifest.dataset["split"] == "test"
     assert manifest.num_examples == 100
     ours = batches(cached, taught(cached), 7)

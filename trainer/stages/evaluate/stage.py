@@ -28,7 +28,7 @@ def evaluate(session: Session) -> None:
     if session.devices.workers.from_chief(is_done):
         return
     test = session.datasets.read(session.config.data.test_split)
-    twice = suspicions.duplicates(session, test)
+    twice = suspicions.duplicates(session.config, session.datasets, test)
     duplicates = {"duplicates": twice} if twice else {}
     models: dict[str, Metrics] = {}
     logits: dict[str, np.ndarray] = {}

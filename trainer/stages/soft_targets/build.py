@@ -41,7 +41,7 @@ def build(session: Session) -> None:
     fill(session, begin)
     if session.devices.workers.is_chief:
         # Ids are lines of these: a run that shares the caches needs the same.
-        kept = caches.lists(session)
+        kept = caches.lists(session.config, session.path)
         data.take_over(session.config.data, session.lists, kept, are_own=True)
 
 
@@ -52,11 +52,14 @@ def fill(session: Session, claim: Claim) -> None:
     be where they cannot write.
     """
     fingerprints = [models.fingerprint(model) for model in session.networks.teachers]
-    for transfer in caches.transfer_sets(session):
+    for transfer in caches.transfer_sets(session.config, session.datasets):
         for teacher, weights in enumerate(fingerprints):
             wanted = caches.manifest(session, teacher, transfer, weights=weights)
             is_whole = functools.partial(
-                _is_whole, caches.folder(session, teacher, transfer), transfer, wanted
+                _is_whole,
+                caches.folder(session.config, session.path, teacher, transfer),
+                transfer,
+                wanted,
             )
             if not session.devices.workers.from_chief(is_whole):
                 qualify(session)
@@ -83,7 +86,7 @@ def _fill(
     transfer: TransferSet,
     wanted: Manifest,
 ) -> None:
-    folder = caches.folder(session, teacher, transfer)
+    folder = caches.folder(session.config, session.path, teacher, transfer)
     with contextlib.ExitStack() as stack:
         if session.devices.workers.is_chief:
             stack.enter_context(soft_targets.alone(folder))
@@ -125,7 +128,10 @@ def _check_no_shards(folder: epath.Path) -> None:
 
 def _write_missing(session: Session, teacher: int, transfer: TransferSet) -> None:
     """Writes the missing shards that are this worker's."""
-    folder, workers = caches.folder(session, teacher, transfer), session.devices.workers
+    folder, workers = (
+        caches.folder(session.config, session.path, teacher, transfer),
+        session.devices.workers,
+    )
     manifest = soft_targets.read(folder)
     if manifest is None:
         raise SoftTargetsError(

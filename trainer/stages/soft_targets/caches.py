@@ -9,8 +9,9 @@ import numpy as np
 from etils import epath
 
 from trainer import console, data, models, soft_targets
-from trainer.config import ConfigError, TeacherConfig, options_without_later
+from trainer.config import Config, ConfigError, TeacherConfig, options_without_later
 from trainer.session import Session
+from trainer.session.datasets import Datasets
 from trainer.session.learner import chosen_augmentation
 from trainer.soft_targets import AnswerFormat, CachedTargets, Manifest, Shard
 from trainer.storage import workdir
@@ -54,37 +55,39 @@ class TransferSet:
         return dataclasses.replace(shard, count=count)
 
 
-def root(session: Session) -> epath.Path:
+def root(config: Config, path: epath.Path) -> epath.Path:
     """The folder of all caches of the run."""
-    return workdir.soft_targets_folder(session.path, session.config)
+    return workdir.soft_targets_folder(path, config)
 
 
-def lists(session: Session) -> epath.Path:
+def lists(config: Config, path: epath.Path) -> epath.Path:
     """The folder of the lists of files that the caches' ids are lines of."""
-    return root(session) / workdir.LISTS
+    return root(config, path) / workdir.LISTS
 
 
-def folder(session: Session, teacher: int, transfer: TransferSet) -> epath.Path:
+def folder(
+    config: Config, path: epath.Path, teacher: int, transfer: TransferSet
+) -> epath.Path:
     """The folder of one cache."""
-    top = root(session)
-    if len(session.config.teachers) > 1:
+    top = root(config, path)
+    if len(config.teachers) > 1:
         top = top / f"member-{teacher}"
     return top / transfer.name
 
 
-def transfer_sets(session: Session) -> list[TransferSet]:
+def transfer_sets(config: Config, datasets: Datasets) -> list[TransferSet]:
     """The labelled examples' split, and the unlabelled ones' where there are any.
 
     Raises:
       ConfigError: the labelled ones come from several whole splits.
     """
-    section, ids = session.config.data, session.datasets.transfer.ids
+    section, ids = config.data, datasets.transfer.ids
     setting = section.learned_from
-    parts = [("train", session.datasets.source, setting, section.splits[setting], 0)]
+    parts = [("train", datasets.source, setting, section.splits[setting], 0)]
     if section.unlabeled:
         setting, split = "data.unlabeled.split", section.unlabeled.split
         first = data.UNLABELED_FROM
-        parts.append(("unlabeled", session.datasets.sources[1], setting, split, first))
+        parts.append(("unlabeled", datasets.sources[1], setting, split, first))
     return [
         TransferSet(
             name=name,
@@ -98,15 +101,15 @@ def transfer_sets(session: Session) -> list[TransferSet]:
     ]
 
 
-def answer_format(session: Session) -> AnswerFormat:
+def answer_format(config: Config, datasets: Datasets) -> AnswerFormat:
     """What is kept of a teacher's logits.
 
     Raises:
       ConfigError: `top_k` would leave nothing to the tail.
     """
     distill, num_classes = (
-        session.config.distill,
-        len(session.datasets.source.class_names),
+        config.distill,
+        len(datasets.source.class_names),
     )
     if distill.top_k >= num_classes:
         raise ConfigError(
@@ -122,19 +125,19 @@ def answer_format(session: Session) -> AnswerFormat:
     )
 
 
-def views(session: Session, seed: int) -> data.Views:
+def views(config: Config, seed: int) -> data.Views:
     """Which views of the transfer set the student and the baseline of a seed see.
 
     With a cache all seeds share its views, which are those of the first seed online.
     """
-    if session.config.distill.is_cached:
-        return cached_views(session)
+    if config.distill.is_cached:
+        return cached_views(config)
     return data.Views(seed=seed, count=None)
 
 
-def cached_views(session: Session) -> data.Views:
+def cached_views(config: Config) -> data.Views:
     """The views that caches hold."""
-    return data.Views(seed=session.config.seeds[0], count=session.config.distill.views)
+    return data.Views(seed=config.seeds[0], count=config.distill.views)
 
 
 def manifest(
@@ -148,10 +151,10 @@ def manifest(
 
     `weights` is the fingerprint of the teacher.
     """
-    form = answer_format(session)
+    form = answer_format(session.config, session.datasets)
     distill = session.config.distill
     section = session.config.student.train
-    name, options = chosen_augmentation(session, section)
+    name, options = chosen_augmentation(session.config, section)
     shown = "data" if section.augment == "inherit" else "student.train"
     role = list(session.config.teachers)[teacher]
     return Manifest(
@@ -167,7 +170,7 @@ def manifest(
         if name == "none"
         else {
             "name": name,
-            "seed": cached_views(session).seed,
+            "seed": cached_views(session.config).seed,
             **_plain(options, f"{shown}.augment_options"),
         },
         views=distill.views,
@@ -186,7 +189,7 @@ def planned(session: Session, teacher: int, transfer: TransferSet) -> Manifest:
       SoftTargetsError: the cache that is there is not for this run, as far as can be
         told without the teacher's weights.
     """
-    place = folder(session, teacher, transfer)
+    place = folder(session.config, session.path, teacher, transfer)
     found = soft_targets.read(place)
     if found is None:
         wanted = manifest(session, teacher, transfer, weights="")
@@ -222,14 +225,16 @@ def opened(session: Session) -> CachedTargets:
     Raises:
       SoftTargetsError: one is not there, or not for this run, or damaged.
     """
-    sets = transfer_sets(session)
+    sets = transfer_sets(session.config, session.datasets)
     caches = []
     for teacher, model in enumerate(session.networks.teachers):
         weights = models.fingerprint(model)
         of_teacher = []
         for transfer in sets:
             wanted = manifest(session, teacher, transfer, weights=weights)
-            cache = soft_targets.Cache(folder(session, teacher, transfer), wanted)
+            cache = soft_targets.Cache(
+                folder(session.config, session.path, teacher, transfer), wanted
+            )
             cache.check_holds(transfer.used)
             if not cache.manifest.mark and session.devices.workers.is_chief:
                 console.say(

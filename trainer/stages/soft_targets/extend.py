@@ -29,7 +29,7 @@ def extend(session: Session) -> None:
     for role, section in session.config.teachers.items():
         path = session.networks.folder(role, section.seed) / FINISHED
         session.networks.check_left(path, stage="teacher")
-    lists = caches.lists(session)
+    lists = caches.lists(session.config, session.path)
     if session.devices.workers.is_chief:
         # Two that append at a time would give an id to two files.
         with soft_targets.alone(lists):
@@ -49,7 +49,10 @@ def answer_new(session: Session) -> None:
         teacher's answer is no finite number.
       StorageError: the disk is full; what was there before is intact.
     """
-    fill(dataclasses.replace(session, lists=caches.lists(session)), _continue)
+    fill(
+        dataclasses.replace(session, lists=caches.lists(session.config, session.path)),
+        _continue,
+    )
 
 
 def _continue(folder: epath.Path, transfer: TransferSet, wanted: Manifest) -> None:

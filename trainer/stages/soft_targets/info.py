@@ -16,7 +16,7 @@ def info(session: Session) -> None:
     Raises:
       SoftTargetsError: there is none.
     """
-    root = caches.root(session)
+    root = caches.root(session.config, session.path)
     found = {
         path.parent: soft_targets.read(path.parent)
         for path in sorted(files.under(root))

@@ -9,8 +9,10 @@ import keras
 from etils import epath
 
 from trainer import optimizers, soft_targets
+from trainer.config import Config
 from trainer.devices import memory
 from trainer.session import Session
+from trainer.session.datasets import Datasets
 from trainer.soft_targets import Manifest
 from trainer.stages.soft_targets import caches
 from trainer.stages.soft_targets.caches import TransferSet
@@ -82,7 +84,7 @@ def costs(
         not for a cache.
       SoftTargetsError: a cache is there and is not for this run.
     """
-    sets = caches.transfer_sets(session)
+    sets = caches.transfer_sets(session.config, session.datasets)
     planned = [
         [_planned(session, teacher, transfer) for transfer in sets]
         for teacher in range(len(session.config.teachers))
@@ -99,13 +101,13 @@ def costs(
                 f"are to be computed: about {_minutes(secs)} at {rate:,.0f} a second "
                 f"on this machine (median of {_NUM_TIMED} passes)"
             )
-    building = _building(session, itertools.chain(*planned), total_secs)
-    yield from _of_all(session, building)
+    building = _building(session.config, itertools.chain(*planned), total_secs)
+    yield from _of_all(session.config, session.datasets, building)
     return building
 
 
 def _planned(session: Session, teacher: int, transfer: TransferSet) -> PlannedCache:
-    folder = caches.folder(session, teacher, transfer)
+    folder = caches.folder(session.config, session.path, teacher, transfer)
     manifest = caches.planned(session, teacher, transfer)
     return PlannedCache(
         folder=folder,
@@ -147,25 +149,21 @@ def _rate(session: Session, model: keras.Model, cache: PlannedCache) -> float:
     return answers.num_a_pass / secs
 
 
-def _building(
-    session: Session, planned: Iterable[PlannedCache], secs: float
-) -> Building:
-    every, views = list(planned), session.config.distill.views
+def _building(config: Config, planned: Iterable[PlannedCache], secs: float) -> Building:
+    every, views = list(planned), config.distill.views
     return Building(
         num_answers=sum(cache.num_answers for cache in every),
         secs=secs,
         num_bytes=sum(cache.manifest.num_bytes for cache in every),
         missing_bytes=sum(cache.num_answers * cache.answer_bytes for cache in every),
         memory_bytes=sum(cache.manifest.memory_bytes(views=views) for cache in every),
-        memory_budget=session.config.data.memory_budget_bytes,
+        memory_budget=config.data.memory_budget_bytes,
     )
 
 
-def _of_all(session: Session, building: Building) -> Iterator[str]:
-    section, seeds = session.config.student.train, session.config.seeds
-    num_steps = optimizers.num_steps(
-        section, num_examples=len(session.datasets.transfer)
-    )
+def _of_all(config: Config, datasets: Datasets, building: Building) -> Iterator[str]:
+    section, seeds = config.student.train, config.seeds
+    num_steps = optimizers.num_steps(section, num_examples=len(datasets.transfer))
     online = num_steps * section.global_batch_size * len(seeds)
     yield (
         f"all: {building.num_answers:,} answers, about {_minutes(building.secs)}; "

@@ -35,9 +35,12 @@ class Answers:
         self._session = session
         self._transfer = transfer
         self._format, self._tag = manifest.format, manifest.tag
-        self._views = caches.cached_views(session)
+        self._views = caches.cached_views(session.config)
         self._augment = augmentation(
-            session, session.config.student.train, setting="student.train"
+            session.config,
+            session.datasets,
+            session.config.student.train,
+            setting="student.train",
         )
         self._num_replicas = len(session.devices.strategy.extended.worker_devices)
         self._batch_size = session.config.runtime.teacher_batch_size

@@ -4,10 +4,13 @@ import dataclasses
 
 import keras
 import numpy as np
+from etils import epath
 
 from trainer import models, soft_targets
+from trainer.config import Config
 from trainer.exit_codes import CheckFailedError
 from trainer.session import Session
+from trainer.session.networks import Networks
 from trainer.soft_targets import Manifest, Shard, SoftTargetsError
 from trainer.stages.soft_targets import caches
 from trainer.stages.soft_targets.caches import TransferSet
@@ -48,11 +51,11 @@ def verify(session: Session) -> None:
     """
     failed = []
     # Once for all teachers, since a set reads its whole split.
-    sets = caches.transfer_sets(session)
+    sets = caches.transfer_sets(session.config, session.datasets)
     for teacher, model in enumerate(session.networks.teachers):
         weights = models.fingerprint(model)
         for transfer in sets:
-            folder = caches.folder(session, teacher, transfer)
+            folder = caches.folder(session.config, session.path, teacher, transfer)
             wanted = caches.manifest(session, teacher, transfer, weights=weights)
             manifest = soft_targets.Cache(folder, wanted).manifest
             problem = soft_targets.damage(folder, manifest, views=manifest.views)
@@ -93,7 +96,9 @@ def differences(
     answers = Answers(session, model, transfer, manifest)
     errors, hits, largest = [], [], 0.0
     for place, view in _sample(manifest):
-        kept = _kept(session, teacher, transfer, manifest, place, view)
+        kept = _kept(
+            session.config, session.path, teacher, transfer, manifest, place, view
+        )
         if not len(kept):
             continue
         first = manifest.shards[place].first
@@ -115,12 +120,14 @@ def differences(
         largest=float(every.max()),
         mean=float(every.mean()),
         same_top=float(np.concatenate(hits).mean()),
-        tolerance=_tolerance(session, teacher, manifest) * max(1.0, largest),
+        tolerance=_tolerance(session.config, session.networks, teacher, manifest)
+        * max(1.0, largest),
     )
 
 
 def _kept(
-    session: Session,
+    config: Config,
+    path: epath.Path,
     teacher: int,
     transfer: TransferSet,
     manifest: Manifest,
@@ -128,7 +135,7 @@ def _kept(
     view: int,
 ) -> np.ndarray:
     """The first records of a shard: of examples that are gone nothing can be asked."""
-    folder = caches.folder(session, teacher, transfer)
+    folder = caches.folder(config, path, teacher, transfer)
     records = soft_targets.read_shard(folder, manifest, view=view, number=place)
     return records[np.isin(records["id"], transfer.examples.ids)][:_STRETCH]
 
@@ -142,10 +149,12 @@ def _sample(manifest: Manifest) -> list[tuple[int, int]]:
     return list(dict.fromkeys(pairs))
 
 
-def _tolerance(session: Session, teacher: int, manifest: Manifest) -> float:
+def _tolerance(
+    config: Config, networks: Networks, teacher: int, manifest: Manifest
+) -> float:
     """Of an error, relative to the largest logit."""
-    role = list(session.config.teachers)[teacher]
-    both = {session.networks.precision(role), manifest.precision}
+    role = list(config.teachers)[teacher]
+    both = {networks.precision(role), manifest.precision}
     return _FLOAT32_TOLERANCE if both == {"float32"} else _MIXED_TOLERANCE
 
 
