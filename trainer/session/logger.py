@@ -8,7 +8,7 @@ from typing import Protocol
 from etils import epath
 
 from trainer.session.learner import Learner, Training
-from trainer.session.session import Session
+from trainer.session.run_devices import Devices
 from trainer.storage.workdir import METRICS, TENSORBOARD
 from trainer.train import loop, tensorboard
 from trainer.train.checkpoint_file import Progress
@@ -30,14 +30,14 @@ class Logger(Protocol):
 
 @contextlib.contextmanager
 def open_logger(
-    session: Session, training: Training, learner: Learner
+    devices: Devices, training: Training, learner: Learner
 ) -> Iterator[Logger]:
     """The logger of this worker: all but the chief's write nothing.
 
     Raises:
       StorageError: the lines of an earlier start are damaged, or the disk is full.
     """
-    if not session.devices.workers.is_chief:
+    if not devices.workers.is_chief:
         yield _WorkerLogger()
         return
     lines = _metrics_file(training.folder, learner.position)
@@ -46,7 +46,7 @@ def open_logger(
         first_step=learner.position.step,
         last_step=training.num_steps,
     ) as progress:
-        yield _ChiefLogger(session, training, learner, lines, progress)
+        yield _ChiefLogger(devices, training, learner, lines, progress)
 
 
 class _WorkerLogger:
@@ -63,13 +63,13 @@ class _WorkerLogger:
 class _ChiefLogger:
     def __init__(
         self,
-        session: Session,
+        devices: Devices,
         training: Training,
         learner: Learner,
         lines: MetricsFile,
         progress: ProgressBar,
     ) -> None:
-        self._check_held = session.devices.hold.check
+        self._check_held = devices.hold.check
         self._schedule = training.schedule
         self._checkpoints = learner.checkpoints
         self._lines = lines

@@ -108,9 +108,11 @@ def _run_loop(
 ) -> None:
     position = learner.position
     runtime = session.config.runtime
-    with open_logger(session, training, learner) as logger:
+    with open_logger(session.devices, training, learner) as logger:
         loop.Loop(
-            callbacks=_Callbacks(session, training, learner, run_steps, logger),
+            callbacks=_Callbacks(
+                session.devices, session.datasets, training, learner, run_steps, logger
+            ),
             cadence=loop.Cadence(
                 steps_per_loop=runtime.steps_per_loop,
                 log_every_steps=runtime.log_every_steps,
@@ -134,7 +136,8 @@ class _Callbacks:
 
     def __init__(
         self,
-        session: Session,
+        devices: Devices,
+        datasets: Datasets,
         training: Training,
         learner: Learner,
         run_steps: profiler.RunSteps,
@@ -143,9 +146,7 @@ class _Callbacks:
         self._training = training
         self._update = learner.update
         self._logger = logger
-        self._predict = session.devices.predictor(
-            training.model, session.datasets.validation
-        )
+        self._predict = devices.predictor(training.model, datasets.validation)
         self._early_stopping = EarlyStopping(
             best_step=learner.position.best_step,
             best_accuracy=learner.position.best_accuracy,
