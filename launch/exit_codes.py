@@ -32,7 +32,7 @@ def of_status(status: int) -> int:
 
 
 def meaning(code: int) -> str:
-    """What the code says of the trainer; "" where that is not known."""
+    """The meaning of the trainer's exit code; "" where it is not known."""
     if code in _MEANINGS:
         return _MEANINGS[code]
     number = code - FIRST_OF_SIGNALS

@@ -1,4 +1,4 @@
-"""What a terminal shows of a run besides its progress."""
+"""Lines on the terminal besides the progress of a run."""
 
 import logging as standard_logging
 import os

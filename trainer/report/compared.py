@@ -69,7 +69,7 @@ def read(paths: Sequence[epath.Path], out: epath.Path) -> list[Run]:
 
 
 def note(runs: Sequence[Run]) -> str:
-    """What is to be known of runs tested on different data; "" on the same."""
+    """A warning about runs tested on different data; "" on the same."""
     tested = dict.fromkeys(run.tested_on for run in runs)
     if len(tested) == 1:
         return ""

@@ -91,7 +91,7 @@ def _finished(network: Network, folder: epath.Path) -> Network:
 
 
 def _cache_identity(config: Config) -> dict[str, Any]:
-    """What the caches of runs with the same teacher depend on.
+    """The settings that the caches of runs with the same teacher depend on.
 
     More views are added to a cache, and those of the whole split are in it.
     """
@@ -106,7 +106,7 @@ def _cache_identity(config: Config) -> dict[str, Any]:
 
 
 def views(config: Config) -> dict[str, Any]:
-    """What says how cached views look; nothing where all look the same."""
+    """The settings that cached views depend on; none where all views are the same."""
     section = config.student.train
     chosen = config.data if section.augment == "inherit" else section
     if chosen.augment == "none":

@@ -27,7 +27,7 @@ Follow = Callable[[int, dict[str, float]], None]
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Training:
-    """What tells one training from another."""
+    """The specification of one training."""
 
     role: str  # see trainer.storage.workdir.ROLES
     seed: int  # of the data order and the dropout
@@ -69,7 +69,7 @@ class Training:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Learner:
-    """What moves and keeps the model of a training."""
+    """The state of a training: its update, its checkpoints and its compiled step."""
 
     update: optimizers.OptimizerUpdate
     checkpoints: Checkpoints
@@ -165,7 +165,7 @@ def batches(
 def augmentation(
     config: Config, datasets: Datasets, section: TrainConfig, *, setting: str
 ) -> data.Augment:
-    """How the training of the section `setting` sees its examples.
+    """The augmentation of the training of the section `setting`.
 
     Raises:
       ConfigError: the examples cannot be shown so.

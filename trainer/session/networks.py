@@ -76,7 +76,9 @@ class Networks:
         ]
 
     def together(self, logits: Sequence[np.ndarray]) -> np.ndarray:
-        """What the teacher says at T = 1, of the logits of its networks: [M, C]."""
+        """Combines the logits of the teacher's networks at T = 1: [M, C] each -> [M,
+        C].
+        """
         teacher = self.config.teacher
         if isinstance(teacher, EnsembleConfig):
             return metrics.ensemble_logits(logits, weights=teacher.weights)
@@ -84,7 +86,7 @@ class Networks:
         return only
 
     def folder(self, role: str, seed: int) -> epath.Path:
-        """Where the files of the training in a role are."""
+        """The folder of the files of the training in a role."""
         return workdir.training_folder(self.path, role, seed)
 
     def build(self, role: str, seed: int) -> keras.Model:

@@ -1,4 +1,4 @@
-"""How a session begins: its devices, and the workers that share it."""
+"""Opening a session: its devices, and the workers that share it."""
 
 import time
 from typing import Any
@@ -107,7 +107,7 @@ def _find_config(path: epath.Path, cluster: Cluster) -> None:
 
 
 def _statement(config: Config, path: epath.Path, cluster: Cluster) -> dict[str, Any]:
-    """What else has to be the same on every worker, by its name in a message."""
+    """All that has to be the same on every worker, by its name in a message."""
     settings = flatten(resolve(config))
     del settings["data.data_dir"]  # each machine may have its own copy
     return {

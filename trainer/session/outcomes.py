@@ -1,4 +1,4 @@
-"""What the trainings of a run came to: each model's answers to the test split."""
+"""Outcomes of a run's trainings: each model's predictions of the test split."""
 
 import dataclasses
 import functools
@@ -19,7 +19,7 @@ from trainer.train import checkpoint, checkpoint_file, events
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Outcome:
-    """What one training came to, or an ensemble of them, which has no seed or step.
+    """The outcome of one training, or of an ensemble, which has no seed or step.
 
     The dictionaries have an entry for the "last" and one for the "best" model.
     """

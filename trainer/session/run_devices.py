@@ -19,7 +19,7 @@ from trainer.evaluation.predictor import predictor
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Devices:
-    """Where and with whom a run computes: its replicas, its workers, its end."""
+    """The devices of a run, its workers, and the signals that end it."""
 
     runtime: RuntimeConfig
     strategy: tf.distribute.Strategy

@@ -1,4 +1,4 @@
-"""What later stages need, found out before the first one spends hours."""
+"""Checks of all that later stages need, before the first one spends hours."""
 
 from trainer import optimizers
 from trainer.config import Config, TrainConfig

@@ -84,7 +84,7 @@ def _check_begun(session: Session, num_folds: int) -> None:
 
 
 def _measured(session: Session, num_folds: int) -> Metrics:
-    """What crossval.json holds."""
+    """The contents of crossval.json."""
     folds = folds_of(session.datasets.transfer.ids, num_folds=num_folds)
     _check_folds(session, folds, num_folds)
     check(session)
@@ -142,7 +142,7 @@ def _folder(path: epath.Path, fold: int) -> epath.Path:
 
 
 def _fold(session: Session, fold: int, is_held_out: np.ndarray) -> Metrics:
-    """What the student of a fold, bool [M], knows of that fold, and its teacher."""
+    """Metrics of the student of a fold, bool [M], on that fold, and of its teacher."""
     model = session.networks.build("student", session.config.seeds[0])
     session.networks.load(
         model, _folder(session.path, fold) / FINISHED, stage="crossval"

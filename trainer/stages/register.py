@@ -61,7 +61,7 @@ def place(config: Config) -> tuple[epath.Path, str]:
 
 
 def candidate(session: Session) -> Candidate:
-    """What publish would write, measured on the validation split.
+    """The version that publish would write, measured on the validation split.
 
     Raises:
       ConfigError: the stage of the model has not been run.
@@ -173,7 +173,7 @@ def _card(session: Session, found: Chosen, name: str) -> Card:
 
 
 def _fingerprints(datasets: Datasets, chosen: Iterable[str]) -> dict[str, str]:
-    """Of the whole splits that the splits `chosen` are parts of."""
+    """Fingerprints of the whole splits that the splits `chosen` are parts of."""
     whole = datasets.source.whole_splits
     used = {name for split in chosen for name in data.whole_names(whole, split)}
     return {
@@ -219,7 +219,7 @@ def _validation(session: Session, model: keras.Model) -> dict[str, float]:
 
 
 def _test(path: epath.Path, networks: Networks, found: Chosen) -> dict[str, Any]:
-    """What the evaluate stage found of it."""
+    """The model's metrics on the test split, from the evaluate stage."""
     entries = report.read_results(path)["models"]
     is_member = found.role.startswith("teacher.members[")
     for seed in entries["member" if is_member else found.role]["seeds"]:

@@ -125,7 +125,7 @@ def judge(
 def together(
     config: Config, signals: Sequence[core.TeacherSignal]
 ) -> core.TeacherSignal:
-    """What the teacher says, of the signals of its networks."""
+    """Combines the signals of the teacher's networks."""
     teacher = config.teacher
     if isinstance(teacher, EnsembleConfig):
         return soft_targets.ensemble(

@@ -66,7 +66,7 @@ def head_alone(
 
 
 def head_role(role: str) -> str:
-    """Of the training of the last layer alone of the teacher in `role`."""
+    """The role of the training of the last layer alone of the teacher in `role`."""
     return role.replace("teacher", "teacher_head", 1)
 
 

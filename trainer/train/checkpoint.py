@@ -32,7 +32,7 @@ _COMES_AND_GOES = "loss_scale/"
 
 
 def latest_position(folder: epath.Path) -> Progress:
-    """How far the training with checkpoints in `folder` is; its variables stay on disk.
+    """Reads how far the training with checkpoints in `folder` is, and no variables.
 
     Raises:
       CheckpointError: the newest checkpoint is damaged.

@@ -33,7 +33,7 @@ class CheckpointError(ValueError):
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Progress:
-    """How far a training is, and its best validation so far (step 0: none yet)."""
+    """Steps of a training and its best validation so far (step 0: none yet)."""
 
     step: int = 0  # finished steps
     best_step: int = 0

@@ -1,4 +1,4 @@
-"""What predictions.npz holds: answers to the test split, and images of it."""
+"""The archive predictions.npz: logits of the test split, and images of it."""
 
 import numpy as np
 
@@ -30,12 +30,12 @@ def write(session: Session, test: data.Examples, logits: dict[str, np.ndarray]) 
 
 
 def _pictures(images: np.ndarray) -> np.ndarray:
-    """What can be shown of them: the colours, or the first channel."""
+    """The channels that can be shown: the colours, or the first one."""
     return images[..., :3] if images.shape[-1] >= 3 else images[..., :1]
 
 
 def _telling_rows(logits: np.ndarray, labels: np.ndarray) -> np.ndarray:
-    """Of different classes, classified rightly, those with the smallest lead."""
+    """Right predictions with the smallest lead, one a class."""
     ordered = np.sort(logits, axis=1)
     lead = ordered[:, -1] - ordered[:, -2]
     chosen: dict[int, int] = {}

@@ -53,7 +53,7 @@ def evaluate(session: Session) -> None:
 
 
 def _inference_times(session: Session, test: data.Examples) -> dict[str, Any]:
-    """What the entries of teacher and student say of them; one process measures."""
+    """Inference times for the entries of teacher and student; one process measures."""
     config = session.config
     device = session.devices.strategy.extended.worker_devices[0]
 

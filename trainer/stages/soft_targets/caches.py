@@ -1,4 +1,4 @@
-"""Which caches of soft targets a run has: where each is, and what it has to hold."""
+"""Caches of soft targets of a run: their folders, and all that they must hold."""
 
 import dataclasses
 import functools
@@ -34,12 +34,12 @@ class TransferSet:
 
     @property
     def num_ids(self) -> int:
-        """How many ids the split has; some may be of files that are no examples."""
+        """The number of ids of the split; some may be of files that are no examples."""
         return int(self.source.whole_splits[self.split].num_examples)
 
     @functools.cached_property
     def fingerprint(self) -> str:
-        """Of what all ids are, which is the same for every teacher."""
+        """The fingerprint of all ids' examples, the same for every teacher."""
         return self.source.fingerprint(self.split, num_ids=self.num_ids)
 
     def shards(self, *, first: int = 0) -> tuple[Shard, ...]:
@@ -102,7 +102,7 @@ def transfer_sets(config: Config, datasets: Datasets) -> list[TransferSet]:
 
 
 def answer_format(config: Config, datasets: Datasets) -> AnswerFormat:
-    """What is kept of a teacher's logits.
+    """The part of a teacher's logits that a record keeps.
 
     Raises:
       ConfigError: `top_k` would leave nothing to the tail.
@@ -126,7 +126,7 @@ def answer_format(config: Config, datasets: Datasets) -> AnswerFormat:
 
 
 def views(config: Config, seed: int) -> data.Views:
-    """Which views of the transfer set the student and the baseline of a seed see.
+    """The views of the transfer set that the student and baseline of a seed see.
 
     With a cache all seeds share its views, which are those of the first seed online.
     """
@@ -147,7 +147,7 @@ def manifest(
     *,
     weights: str,
 ) -> Manifest:
-    """What the cache of a teacher's answers has to be for this run, but its shards.
+    """The manifest that a teacher's cache must have for this run, without its shards.
 
     `weights` is the fingerprint of the teacher.
     """
@@ -182,7 +182,7 @@ def manifest(
 
 
 def planned(session: Session, teacher: int, transfer: TransferSet) -> Manifest:
-    """What a cache will be when it is built, before the teacher is trained.
+    """The manifest of a cache once it is built, before the teacher is trained.
 
     Raises:
       ConfigError: `top_k` would leave nothing to the tail.
@@ -251,7 +251,7 @@ def opened(session: Session) -> CachedTargets:
 
 
 def _identity(role: str, section: TeacherConfig, weights: str) -> dict[str, Any]:
-    """What tells a teacher from others."""
+    """The settings and weights that tell a teacher from others."""
     options = _plain(section.options, f"{role}.options")
     # A file may move, and its weights tell it from others.
     options.pop("path", None)

@@ -1,4 +1,4 @@
-"""What caches of soft targets say of themselves."""
+"""Descriptions of the caches of soft targets in a folder."""
 
 from etils import epath
 

@@ -1,4 +1,4 @@
-"""What the caches of soft targets would take: bytes, passes of the teacher, time."""
+"""The cost of caches of soft targets: bytes, passes of the teacher, time."""
 
 import dataclasses
 import itertools
@@ -23,7 +23,7 @@ _NUM_TIMED = 5  # passes, after the first
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Building:
-    """What all caches of a run take."""
+    """The cost of all caches of a run."""
 
     num_answers: int  # that are not there yet
     secs: float  # to compute these on this machine
@@ -50,7 +50,7 @@ class PlannedCache:
 
     @property
     def num_answers(self) -> int:
-        """How many are to be computed."""
+        """The number of answers to compute."""
         return sum(
             self.manifest.shards[shard].count * len(views)
             for shard, views in self.missing.items()
@@ -58,7 +58,7 @@ class PlannedCache:
 
     @property
     def answer_bytes(self) -> int:
-        """Of one answer in a file."""
+        """The size of one answer in a file."""
         return self.manifest.format.record.itemsize + soft_targets.FRAMING_BYTES
 
 

@@ -1,4 +1,4 @@
-"""What a teacher answers to the views of a stretch of examples.
+"""Logits of a teacher for the views of a stretch of examples.
 
 Shapes: B = examples of one pass on one replica, M = examples of the stretch.
 """
@@ -79,7 +79,7 @@ class Answers:
         return {view: records[order] for view, records in answered.items()}
 
     def secs_of_passes(self, count: int) -> list[float]:
-        """How long each of the first `count` passes takes, after one to begin with."""
+        """Times each of the first `count` passes, after one to begin with."""
         every = self._transfer.examples
         num_examples = (count + 1) * self._batch_size * self._num_replicas
         kept = np.arange(len(every)) < num_examples

@@ -152,7 +152,7 @@ def _sample(manifest: Manifest) -> list[tuple[int, int]]:
 def _tolerance(
     config: Config, networks: Networks, teacher: int, manifest: Manifest
 ) -> float:
-    """Of an error, relative to the largest logit."""
+    """The tolerated error, relative to the largest logit."""
     role = list(config.teachers)[teacher]
     both = {networks.precision(role), manifest.precision}
     return _FLOAT32_TOLERANCE if both == {"float32"} else _MIXED_TOLERANCE
