@@ -20,7 +20,7 @@ from tests.helpers import whole_run
 from trainer import config, stages
 from trainer.config import Config
 from trainer.devices import distribution
-from trainer.session import Session, learner
+from trainer.session import Session, train_state
 from trainer.stages import soft_targets
 from trainer.stages.soft_targets import caches
 from trainer.stages.student import distillation, online
@@ -68,7 +68,7 @@ def _turns(session: Callable[..., Session], folder: pathlib.Path) -> None:
         if name == "cached":
             soft_targets.build(run)
         model = run.networks.build("student", 0)
-        beside = caches.opened(run) if name == "cached" else None
+        beside = caches.open_caches(run) if name == "cached" else None
         temperature = run.config.distill.temperature
         signals = (
             beside.signals(temperature=temperature)
@@ -76,7 +76,7 @@ def _turns(session: Callable[..., Session], folder: pathlib.Path) -> None:
             else online(run.networks, run.networks.teachers)
         )
         training = distillation(run, model, signals, 0, beside=beside)
-        steps[name] = learner.start(run, training).compiled
+        steps[name] = train_state.prepare(run, training).compiled
         steps[name].run(_TURN_STEPS)
     pairs = [
         {

@@ -14,9 +14,9 @@ from tests.benchmarks.workloads import Workload
 from trainer.data.arrays import ArrayExamples
 from trainer.data.host_memory import empty
 from trainer.doctor.ways import Way
-from trainer.session import Session, learner
-from trainer.session.learner import Training
-from trainer.stages.student import distillation, lessons, online
+from trainer.session import Session, train_state
+from trainer.session.train_state import TrainSpec
+from trainer.stages.student import distillation, online, trainings
 
 
 def distilling(session: Session, workload: Workload, *, turn_secs: float) -> Ready:
@@ -28,7 +28,7 @@ def distilling(session: Session, workload: Workload, *, turn_secs: float) -> Rea
     training = dataclasses.replace(
         training, examples=_repeated(training.examples, workload.num_examples)
     )
-    learning = learner.start(session, training)
+    learning = train_state.prepare(session, training)
     learning.compiled.run(1)
     started_secs = process_secs()
     loop = session.config.runtime.steps_per_loop
@@ -65,7 +65,7 @@ def distilling(session: Session, workload: Workload, *, turn_secs: float) -> Rea
 def reading(session: Session, workload: Workload, *, turn_secs: float) -> Ready:
     """Batches of the training pipeline, which nothing learns from."""
     training, _ = _training(session, workload)
-    batches = iter(learner.batches(session, training, 0))
+    batches = iter(train_state.batches(session, training, 0))
 
     def run(num_steps: int) -> None:
         for _ in range(num_steps):
@@ -76,7 +76,7 @@ def reading(session: Session, workload: Workload, *, turn_secs: float) -> Ready:
     return Ready(facts=facts, turn=repeated(run, turn_secs=turn_secs))
 
 
-def _num_exchanged(learning: learner.Learner, training: Training) -> int:
+def _num_exchanged(learning: train_state.TrainState, training: TrainSpec) -> int:
     """Floats of a step's all-reduce."""
     exchanged = [*training.model.trainable_variables, *learning.update.moving]
     # As in trainer/train/step.py metrics, examples and the wish to stop go along.
@@ -86,11 +86,11 @@ def _num_exchanged(learning: learner.Learner, training: Training) -> int:
 
 def _training(
     session: Session, workload: Workload
-) -> tuple[Training, keras.Model | None]:
+) -> tuple[TrainSpec, keras.Model | None]:
     """The student's, and the teacher where it is online."""
     seed = session.config.seeds[0]
     if workload.cached:
-        return lessons(session)(seed), None
+        return trainings(session)(seed), None
     # With the weights that it begins with, so that it need not be trained.
     (section,) = session.config.teachers.values()
     teacher = session.networks.build("teacher", section.seed)

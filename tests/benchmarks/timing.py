@@ -8,7 +8,7 @@ from typing import Any
 
 import tensorflow as tf
 
-from trainer.session import Session, learner
+from trainer.session import Session, train_state
 from trainer.stages.student import distillation, online
 
 _TURN_SECS = 0.5  # of as many repetitions as fit, one at least
@@ -64,7 +64,7 @@ def steps(session: Session) -> Timer:
     teacher.trainable = False
     student = session.networks.build("student", seed)
     training = distillation(session, student, online(session.networks, [teacher]), seed)
-    learning = learner.start(session, training)
+    learning = train_state.prepare(session, training)
     learning.compiled.run(1)
     first_step_at = time.time()
     exchanged = [*student.trainable_variables, *learning.update.moving]

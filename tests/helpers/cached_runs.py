@@ -19,7 +19,7 @@ from tests.trainer.data.test_source import info
 from trainer import config, models, stages
 from trainer.config import MlpOptions
 from trainer.data import Batch
-from trainer.session import Session, learner
+from trainer.session import Session, train_state
 from trainer.stages import soft_targets
 from trainer.stages.soft_targets import caches
 from trainer.stages.student import distillation, online
@@ -167,27 +167,27 @@ def cached_session(
     return opened
 
 
-def taught(opened: Session, seed: int = 0) -> learner.Training:
+def taught(opened: Session, seed: int = 0) -> train_state.TrainSpec:
     """The training of the student of a seed, as its stage plans it."""
     model = opened.networks.build("student", seed)
     if not opened.config.distill.is_cached:
         return distillation(
             opened, model, online(opened.networks, opened.networks.teachers), seed
         )
-    targets = caches.opened(opened)
+    targets = caches.open_caches(opened)
     signals = targets.signals(temperature=opened.config.distill.temperature)
     return distillation(opened, model, signals, seed, beside=targets)
 
 
 def batches(
     opened: Session,
-    training: learner.Training,
+    training: train_state.TrainSpec,
     num_steps: int,
     *,
     first_step: int = 0,
 ) -> list[Batch]:
     """The global batches of a training: arrays of all replicas, one after the other."""
-    dataset = learner.batches(opened, training, first_step)
+    dataset = train_state.batches(opened, training, first_step)
     local = opened.devices.strategy.experimental_local_results
     return [
         {

@@ -12,7 +12,7 @@ from tests.helpers import drawn_images, groups, whole_run
 from tests.helpers.devices import strategy_of
 from trainer import main, stages
 from trainer.config import load
-from trainer.stages.baseline import alone
+from trainer.stages.baseline import baseline_training
 from trainer.stages.student import distillation, online
 from trainer.storage import seal
 from trainer.train.events import read_metrics
@@ -223,7 +223,7 @@ def test_the_baseline_takes_the_student_s_steps_on_labelled_images(tmp_path, tfd
     assert len(session.datasets.training) == 160 > num_labeled
     model = session.networks.build("student", 0)
     taught = distillation(session, model, online(session.networks, [model]), 0)
-    baseline = alone(session, model, 0)
+    baseline = baseline_training(session, model, 0)
     assert taught.examples is session.datasets.transfer
     assert baseline.examples is session.datasets.labeled
     # Two epochs of what the student sees, in batches of 16.

@@ -31,7 +31,7 @@ from trainer.config import (
     run_name,
 )
 from trainer.config.schema import Config
-from trainer.runs.cell import sharing
+from trainer.runs.cell import share_teacher
 from trainer.stages.soft_targets import caches
 from trainer.storage import workdir
 from trainer.study import cells
@@ -191,7 +191,7 @@ def test_cells_of_an_earlier_study_are_known(file, grow):
     for cell in found:
         golden = GOLDEN["study"]["cells"][cell.name]
         shared = grow(
-            sharing(
+            share_teacher(
                 grow(load(str(file), cell=cell.settings)),
                 grow(study),
                 epath.Path("study"),

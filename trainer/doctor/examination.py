@@ -16,12 +16,12 @@ from trainer.doctor import disk, machine, trial, ways
 from trainer.doctor.findings import Check
 from trainer.doctor.trainings import Trainings
 from trainer.session import Session, suspicions
-from trainer.session.learner import Training
 from trainer.session.opening import open_session
-from trainer.session.qualification import judged, measured
+from trainer.session.qualification import accuracy_warning, measure
+from trainer.session.train_state import TrainSpec
 from trainer.soft_targets import BlankTargets
-from trainer.stages.baseline import alone
-from trainer.stages.finetune import from_labels
+from trainer.stages.baseline import baseline_training
+from trainer.stages.finetune import finetune_training
 from trainer.stages.soft_targets import caches
 from trainer.stages.soft_targets.plan import Building, costs
 from trainer.stages.student import distillation, online
@@ -206,9 +206,9 @@ class Examination:
         logits = self._session.devices.predictor(
             model, self._session.datasets.validation
         )()
-        found = measured(role, logits, self._session.datasets.validation.labels)
+        found = measure(role, logits, self._session.datasets.validation.labels)
         yield f"none: {found.text}"
-        yield from filter(None, [judged(found, self._config.teachers[role])])
+        yield from filter(None, [accuracy_warning(found, self._config.teachers[role])])
 
     def _of_member(self, role: str, line: str) -> str:
         """The finding `line`, with the name of the member where there are several."""
@@ -219,7 +219,9 @@ class Examination:
         yield _parameters(self._config.student.model, self._student)
 
     def _pipeline(self) -> Iterator[str]:
-        training = alone(self._session, self._student, self._config.seeds[0])
+        training = baseline_training(
+            self._session, self._student, self._config.seeds[0]
+        )
         self._pipeline_rate = trial.pipeline_rate(self._session, training)
         yield (
             f"{self._pipeline_rate:,.0f} examples/s in the student's batches of "
@@ -236,7 +238,9 @@ class Examination:
             yield f"of {name} a replica keeps {kept.text}"
         if self._config.finetune:
             seed = self._config.seeds[0]
-            for line in self._try_out(from_labels(self._session, self._student, seed)):
+            for line in self._try_out(
+                finetune_training(self._session, self._student, seed)
+            ):
                 yield f"of its finetune: {line}"
 
     def _ways(self) -> Iterator[str]:
@@ -244,7 +248,7 @@ class Examination:
             self._session, self._distillation(), num_replicas=self._num_replicas
         )
 
-    def _distillation(self) -> Training:
+    def _distillation(self) -> TrainSpec:
         """The student's training, by live teachers or by dummy targets."""
         session, seed = self._session, self._config.seeds[0]
         if not self._building:
@@ -260,10 +264,10 @@ class Examination:
 
     def _baseline_step(self) -> Iterator[str]:
         yield from self._try_out(
-            alone(self._session, self._student, self._config.seeds[0])
+            baseline_training(self._session, self._student, self._config.seeds[0])
         )
 
-    def _try_out(self, training: Training) -> Iterator[str]:
+    def _try_out(self, training: TrainSpec) -> Iterator[str]:
         # What an earlier trial left would count as memory of this one.
         gc.collect()
         tried = trial.try_out(self._session, training)

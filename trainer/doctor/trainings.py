@@ -6,7 +6,7 @@ from etils import epath
 
 from trainer.config import Config
 from trainer.doctor.trial import Trial
-from trainer.session import outcomes
+from trainer.session import predictions
 from trainer.stages.soft_targets.plan import Building
 from trainer.stages.teacher import head_role
 from trainer.storage import files, workdir
@@ -47,7 +47,7 @@ class Trainings:
         begun = []
         for role, seed, folder in self._folders():
             if (folder / workdir.FINISHED).exists():
-                outcomes.steps(folder)  # as the evaluation will do
+                predictions.steps(folder)  # as the evaluation will do
                 begun.append(f"{role} seed {seed} finished")
                 continue
             position, problem = checkpoint.find_whole(folder / workdir.CHECKPOINTS)

@@ -9,10 +9,9 @@ import keras
 import tensorflow as tf
 
 from trainer.devices import memory
-from trainer.session import Session
-from trainer.session import learner as learners
-from trainer.session.learner import Training
+from trainer.session import Session, train_state
 from trainer.session.networks import Networks
+from trainer.session.train_state import TrainSpec
 from trainer.train import loop
 
 _NUM_LOOPS = 5
@@ -73,7 +72,7 @@ class Trial:
         return self.global_batch_size / self.step_secs
 
 
-def try_out(session: Session, attempt: Training) -> Trial:
+def try_out(session: Session, attempt: TrainSpec) -> Trial:
     """Takes a few steps of a training whose folder holds nothing.
 
     Raises:
@@ -83,11 +82,11 @@ def try_out(session: Session, attempt: Training) -> Trial:
     """
     meter = memory.PeakMeter()
     started = time.perf_counter()
-    learner = learners.start(session, attempt)
+    state = train_state.prepare(session, attempt)
 
     def timed(num_steps: int, first: int) -> float:
         began = time.perf_counter()
-        metrics = learner.compiled.run(num_steps)
+        metrics = state.compiled.run(num_steps)
         setting = f"{attempt.setting}.learning_rate"
         loop.check_finite(metrics, first, first + num_steps - 1, setting)
         return time.perf_counter() - began
@@ -106,7 +105,7 @@ def try_out(session: Session, attempt: Training) -> Trial:
         first_secs=first_secs,
         step_secs=statistics.median(loops) / length,
         loop_steps=length,
-        footprint=footprint(attempt.model, learner.update.state),
+        footprint=footprint(attempt.model, state.update.state),
         peak=meter.lines(),
     )
 
@@ -130,9 +129,9 @@ def frozen_footprint(networks: Networks, teacher: keras.Model) -> Footprint:
     return Footprint(weights=weights, gradients=0, slots=0, averages=0)
 
 
-def pipeline_rate(session: Session, attempt: Training) -> float:
+def pipeline_rate(session: Session, attempt: TrainSpec) -> float:
     """Examples a second of a training's input pipeline alone, without a model."""
-    iterator = iter(learners.batches(session, attempt, 0))
+    iterator = iter(train_state.batches(session, attempt, 0))
 
     def pull(done: tf.Tensor) -> tf.Tensor:
         next(iterator)

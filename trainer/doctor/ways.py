@@ -13,7 +13,7 @@ from trainer.doctor import trial
 from trainer.doctor.findings import sentence
 from trainer.doctor.trial import Trial
 from trainer.session import Session
-from trainer.session.learner import Training
+from trainer.session.train_state import TrainSpec
 
 _PROGRAM_BYTES = 2**26  # of the inputs of a program's batches, at most
 
@@ -48,7 +48,7 @@ class Way:
 
 
 def compare(
-    session: Session, training: Training, *, num_replicas: int
+    session: Session, training: TrainSpec, *, num_replicas: int
 ) -> Iterator[str]:
     """Takes a few steps of the training in each way; tells the times and the quickest.
 
@@ -77,7 +77,7 @@ def compare(
     yield f"quickest: {quickest.flags}"
 
 
-def _ways(config: Config, training: Training, num_replicas: int) -> Iterator[Way]:
+def _ways(config: Config, training: TrainSpec, num_replicas: int) -> Iterator[Way]:
     yield Way(xla="off")
     yield Way(xla="on")
     if num_replicas == 1:
@@ -86,7 +86,7 @@ def _ways(config: Config, training: Training, num_replicas: int) -> Iterator[Way
             yield Way(xla="on", steps_per_execution=most)
 
 
-def _most_steps(config: Config, training: Training) -> int:
+def _most_steps(config: Config, training: TrainSpec) -> int:
     """The most steps of a program that divide a loop and whose batches are small."""
     loop = config.runtime.steps_per_loop
     (inputs,) = training.model.inputs

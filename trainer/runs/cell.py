@@ -51,7 +51,7 @@ class Cell:
         return self.is_diverged or workdir.is_finished(self.path, self.config)
 
 
-def sharing(config: Config, shared: Config, path: epath.Path) -> Config:
+def share_teacher(config: Config, shared: Config, path: epath.Path) -> Config:
     """`config` with the teacher that the run `shared` trains in the workdir `path`.
 
     It shares that run's soft targets too where they would be the same.
@@ -59,14 +59,16 @@ def sharing(config: Config, shared: Config, path: epath.Path) -> Config:
     teacher: TeacherConfig | EnsembleConfig
     if isinstance(config.teacher, EnsembleConfig):
         members = [
-            _finished(member, workdir.training_folder(path, role, member.seed))
+            _as_trained(member, workdir.training_folder(path, role, member.seed))
             for role, member in zip(
                 config.teachers, config.teacher.members, strict=True
             )
         ]
         teacher = EnsembleConfig(members=tuple(members))
     else:
-        teacher = _finished(config.teacher, workdir.training_folder(path, "teacher", 0))
+        teacher = _as_trained(
+            config.teacher, workdir.training_folder(path, "teacher", 0)
+        )
     distill = config.distill
     if distill.is_cached:
         folder = workdir.soft_targets_folder(path, config)
@@ -78,7 +80,7 @@ def sharing(config: Config, shared: Config, path: epath.Path) -> Config:
     return dataclasses.replace(config, teacher=teacher, distill=distill)
 
 
-def _finished(network: Network, folder: epath.Path) -> Network:
+def _as_trained(network: Network, folder: epath.Path) -> Network:
     """The network as it is once it is trained in `folder`."""
     if not network.train:
         return network
@@ -102,10 +104,13 @@ def _cache_identity(config: Config) -> dict[str, Any]:
     names += [name for name in settings if name.startswith("data.unlabeled")]
     identity = {name: settings[name] for name in names}
     transfer = str(settings.get("data.transfer_split", ""))
-    return identity | {"whole split": transfer.partition("[")[0], **views(config)}
+    return identity | {
+        "whole split": transfer.partition("[")[0],
+        **view_settings(config),
+    }
 
 
-def views(config: Config) -> dict[str, Any]:
+def view_settings(config: Config) -> dict[str, Any]:
     """The settings that cached views depend on; none where all views are the same."""
     section = config.student.train
     chosen = config.data if section.augment == "inherit" else section

@@ -27,7 +27,7 @@ def train_teacher(session: Session) -> None:
         stages.run(whole, ("teacher",), whole=False)
 
 
-def opened(session: Session, cell: Cell) -> Session:
+def open_cell(session: Session, cell: Cell) -> Session:
     """The session of a cell of the run that `session` is of.
 
     Its images and registered models are those that the run and other cells found.
@@ -44,7 +44,7 @@ def opened(session: Session, cell: Cell) -> Session:
 
 
 @contextlib.contextmanager
-def held(session: Session, cell: Cell) -> Iterator[Session]:
+def hold_cell(session: Session, cell: Cell) -> Iterator[Session]:
     """Holds the folder of a cell: in the body only the session given trains there.
 
     Raises:
@@ -68,7 +68,7 @@ def check(session: Session, cell: Cell) -> None:
     """
     forget_models()
     try:
-        stages.check(opened(session, cell))
+        stages.check(open_cell(session, cell))
     except (ConfigError, data.DataError) as error:
         raise type(error)(f"cell {cell.name}: {error}") from error
 

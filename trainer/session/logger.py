@@ -7,8 +7,8 @@ from typing import Protocol
 
 from etils import epath
 
-from trainer.session.learner import Learner, Training
 from trainer.session.run_devices import Devices
+from trainer.session.train_state import TrainSpec, TrainState
 from trainer.storage.workdir import METRICS, TENSORBOARD
 from trainer.train import loop, tensorboard
 from trainer.train.checkpoint_file import Progress
@@ -30,7 +30,7 @@ class Logger(Protocol):
 
 @contextlib.contextmanager
 def open_logger(
-    devices: Devices, training: Training, learner: Learner
+    devices: Devices, spec: TrainSpec, state: TrainState
 ) -> Iterator[Logger]:
     """The logger of this worker: all but the chief's write nothing.
 
@@ -40,13 +40,13 @@ def open_logger(
     if not devices.workers.is_chief:
         yield _WorkerLogger()
         return
-    lines = _metrics_file(training.folder, learner.position)
+    lines = _metrics_file(spec.folder, state.position)
     with ProgressBar(
-        training.title,
-        first_step=learner.position.step,
-        last_step=training.num_steps,
+        spec.title,
+        first_step=state.position.step,
+        last_step=spec.num_steps,
     ) as progress:
-        yield _ChiefLogger(devices, training, learner, lines, progress)
+        yield _ChiefLogger(devices, spec, state, lines, progress)
 
 
 class _WorkerLogger:
@@ -64,14 +64,14 @@ class _ChiefLogger:
     def __init__(
         self,
         devices: Devices,
-        training: Training,
-        learner: Learner,
+        spec: TrainSpec,
+        state: TrainState,
         lines: MetricsFile,
         progress: ProgressBar,
     ) -> None:
         self._check_held = devices.hold.check
-        self._schedule = training.schedule
-        self._checkpoints = learner.checkpoints
+        self._schedule = spec.schedule
+        self._checkpoints = state.checkpoints
         self._lines = lines
         self._progress = progress
 

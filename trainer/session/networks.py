@@ -65,7 +65,7 @@ class Networks:
     @functools.cached_property
     def teacher_validation_logits(self) -> np.ndarray:
         """The teacher's answers to the validation images: float32 [M, C]."""
-        return self.together(self.teachers_validation_logits)
+        return self.combine_logits(self.teachers_validation_logits)
 
     @functools.cached_property
     def teachers_validation_logits(self) -> list[np.ndarray]:
@@ -75,10 +75,8 @@ class Networks:
             for model in self.teachers
         ]
 
-    def together(self, logits: Sequence[np.ndarray]) -> np.ndarray:
-        """Combines the logits of the teacher's networks at T = 1: [M, C] each -> [M,
-        C].
-        """
+    def combine_logits(self, logits: Sequence[np.ndarray]) -> np.ndarray:
+        """Combines logits [M, C] of each of the teacher's networks at T = 1: [M, C]."""
         teacher = self.config.teacher
         if isinstance(teacher, EnsembleConfig):
             return metrics.ensemble_logits(logits, weights=teacher.weights)

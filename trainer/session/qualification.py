@@ -59,7 +59,7 @@ def qualify(session: Session) -> None:
         if session.devices.workers.is_chief:
             console.say(found.text)
         section = session.config.teachers[found.role]
-        warning = judged(found, section, is_refused=not has_begun)
+        warning = accuracy_warning(found, section, is_refused=not has_begun)
         if warning and session.devices.workers.is_chief:
             console.say(warning)
         session.networks.qualified.add(found.role)
@@ -72,13 +72,13 @@ def qualifications(session: Session) -> list[Qualification]:
         return []
     answers = session.networks.teachers_validation_logits
     return [
-        measured(role, logits, session.datasets.validation.labels)
+        measure(role, logits, session.datasets.validation.labels)
         for (role, section), logits in zip(roles.items(), answers, strict=True)
         if not _is_trained(section)
     ]
 
 
-def measured(role: str, logits: np.ndarray, labels: np.ndarray) -> Qualification:
+def measure(role: str, logits: np.ndarray, labels: np.ndarray) -> Qualification:
     """Measures a teacher by its validation logits [M, C] and the labels [M]."""
     return Qualification(
         role=role,
@@ -93,7 +93,7 @@ def _have_students_begun(path: epath.Path) -> bool:
     return bool(roles & {"student", "baseline"})
 
 
-def judged(
+def accuracy_warning(
     found: Qualification, section: TeacherConfig, *, is_refused: bool = True
 ) -> str:
     """A warning where the rule cannot refuse; "" where the teacher may teach.

@@ -10,10 +10,10 @@ from etils import epath
 from trainer import data
 from trainer.config import Config
 from trainer.session.datasets import Datasets
-from trainer.session.learner import Learner, Training, start
 from trainer.session.logger import Logger, open_logger
 from trainer.session.run_devices import Devices
 from trainer.session.session import Session
+from trainer.session.train_state import TrainSpec, TrainState, prepare
 from trainer.storage import files, model_classes
 from trainer.storage.workdir import CHECKPOINTS, FINISHED, LAST, PROFILE
 from trainer.train import loop, profiler
@@ -27,7 +27,7 @@ def is_finished(devices: Devices, folder: epath.Path) -> bool:
     return bool(devices.workers.from_chief(lambda: (folder / FINISHED).exists()))
 
 
-def train(session: Session, training: Training) -> None:
+def train(session: Session, spec: TrainSpec) -> None:
     """Trains the model from the start, or from the latest checkpoint in its folder.
 
     Leaves the last weights as last.keras and those best on validation as model.keras;
@@ -37,22 +37,22 @@ def train(session: Session, training: Training) -> None:
       DivergedError: the loss or a gradient is no longer a finite number.
       StoppedError: a worker was asked to end; all that was done is saved.
     """
-    learner = start(session, training)
+    state = prepare(session, spec)
     with (
         session.devices.termination.answered_by(session.devices.stop.assign_add),
-        _profiled(session.config, session.devices, training, learner) as run_steps,
+        _profile(session.config, session.devices, spec, state) as run_steps,
     ):
-        _run_loop(session, training, learner, run_steps)
+        _run_loop(session, spec, state, run_steps)
     chief = session.devices.workers.is_chief
     if chief:
-        _save_judged(session.devices, session.datasets, training, learner, LAST)
-    folder = training.folder / CHECKPOINTS
+        _save_judged(session.devices, session.datasets, spec, state, LAST)
+    folder = spec.folder / CHECKPOINTS
     best_step = session.devices.workers.from_chief(
         lambda: latest_position(folder).best_step
     )
-    learner.checkpoints.restore(best_step)
+    state.checkpoints.restore(best_step)
     if chief:
-        _save_judged(session.devices, session.datasets, training, learner, FINISHED)
+        _save_judged(session.devices, session.datasets, spec, state, FINISHED)
     # Others may read what the chief has written.
     session.devices.workers.meet()
 
@@ -72,46 +72,46 @@ def save_model(
 def _save_judged(
     devices: Devices,
     datasets: Datasets,
-    training: Training,
-    learner: Learner,
+    spec: TrainSpec,
+    state: TrainState,
     name: str,
 ) -> None:
-    with learner.update.averaged():
-        save_model(devices, datasets, training.model, training.folder / name)
+    with state.update.averaged():
+        save_model(devices, datasets, spec.model, spec.folder / name)
 
 
-def _profiled(
-    config: Config, devices: Devices, training: Training, learner: Learner
+def _profile(
+    config: Config, devices: Devices, spec: TrainSpec, state: TrainState
 ) -> AbstractContextManager[profiler.RunSteps]:
     def run_steps(num_steps: int) -> loop.Metrics:
-        with devices.termination.watched(f"{training.title}: {num_steps} steps"):
+        with devices.termination.watched(f"{spec.title}: {num_steps} steps"):
             try:
-                return learner.compiled.run(num_steps)
+                return state.compiled.run(num_steps)
             except data.DataError as error:
                 # Which file it was is looked for only now.
-                damage = training.beside.damage() if training.beside else ""
+                damage = spec.beside.damage() if spec.beside else ""
                 raise data.DataError(damage or str(error)) from error
 
     return profiler.profile(
         run_steps,
         config.runtime.profile_steps if devices.workers.is_chief else (),
-        first_step=learner.position.step,
-        folder=training.folder / PROFILE,
+        first_step=state.position.step,
+        folder=spec.folder / PROFILE,
     )
 
 
 def _run_loop(
     session: Session,
-    training: Training,
-    learner: Learner,
+    spec: TrainSpec,
+    state: TrainState,
     run_steps: profiler.RunSteps,
 ) -> None:
-    position = learner.position
+    position = state.position
     runtime = session.config.runtime
-    with open_logger(session.devices, training, learner) as logger:
+    with open_logger(session.devices, spec, state) as logger:
         loop.Loop(
             callbacks=_Callbacks(
-                session.devices, session.datasets, training, learner, run_steps, logger
+                session.devices, session.datasets, spec, state, run_steps, logger
             ),
             cadence=loop.Cadence(
                 steps_per_loop=runtime.steps_per_loop,
@@ -119,9 +119,9 @@ def _run_loop(
                 eval_every_steps=runtime.eval_every_steps,
                 save_every_steps=runtime.save_every_steps,
             ),
-            last_step=training.num_steps,
-            examples_per_step=training.section.global_batch_size,
-            setting=f"{training.setting}.learning_rate",
+            last_step=spec.num_steps,
+            examples_per_step=spec.section.global_batch_size,
+            setting=f"{spec.setting}.learning_rate",
         ).run(
             loop.LoopState(
                 step=position.step,
@@ -138,19 +138,19 @@ class _Callbacks:
         self,
         devices: Devices,
         datasets: Datasets,
-        training: Training,
-        learner: Learner,
+        spec: TrainSpec,
+        state: TrainState,
         run_steps: profiler.RunSteps,
         logger: Logger,
     ) -> None:
-        self._training = training
-        self._update = learner.update
+        self._spec = spec
+        self._update = state.update
         self._logger = logger
-        self._predict = devices.predictor(training.model, datasets.validation)
+        self._predict = devices.predictor(spec.model, datasets.validation)
         self._early_stopping = EarlyStopping(
-            best_step=learner.position.best_step,
-            best_accuracy=learner.position.best_accuracy,
-            patience_steps=training.section.patience_steps,
+            best_step=state.position.best_step,
+            best_accuracy=state.position.best_accuracy,
+            patience_steps=spec.section.patience_steps,
         )
         self.train_steps = run_steps
         self.advance = logger.advance
@@ -160,13 +160,13 @@ class _Callbacks:
     def evaluate(self, step: int) -> loop.Metrics:
         # Infinite logits give metrics that are NaN, which the loop tells of.
         with self._update.averaged(), np.errstate(invalid="ignore"):
-            metrics = self._training.validate(self._predict())
+            metrics = self._spec.validate(self._predict())
         self._early_stopping.update(step, metrics["accuracy"])
         return {f"eval/{name}": value for name, value in metrics.items()}
 
     def log(self, step: int, metrics: loop.Metrics) -> None:
         self._logger.log(step, metrics)
-        self._training.follow(step, metrics)
+        self._spec.follow(step, metrics)
 
     def save(self, state: loop.LoopState) -> None:
         self._logger.save(

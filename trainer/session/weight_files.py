@@ -28,7 +28,7 @@ def load(session: Session, model: keras.Model, name: str, *, setting: str) -> No
     found = folders.checksum(files.path_of(path, setting=setting))
     # Each worker reads its own file.
     known = session.devices.workers.from_chief(
-        functools.partial(_kept, session.pins / WEIGHTS, setting, found)
+        functools.partial(_keep, session.pins / WEIGHTS, setting, found)
     )
     if found != known:
         raise ConfigError(
@@ -38,7 +38,7 @@ def load(session: Session, model: keras.Model, name: str, *, setting: str) -> No
         )
 
 
-def _kept(path: epath.Path, setting: str, found: str) -> str:
+def _keep(path: epath.Path, setting: str, found: str) -> str:
     """The checksum of the file of `setting`; `found` where none is kept yet."""
     kept: dict[str, str] = {}
     if files.is_there(path):

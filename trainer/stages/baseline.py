@@ -6,7 +6,7 @@ import keras
 
 from trainer import optimizers
 from trainer.session import Session, training
-from trainer.session.learner import Training
+from trainer.session.train_state import TrainSpec
 from trainer.stages.soft_targets import caches
 from trainer.train import core
 
@@ -23,16 +23,16 @@ def baseline(session: Session) -> None:
             session.devices, session.networks.folder("baseline", seed)
         ):
             model = session.networks.build("student", seed)
-            training.train(session, alone(session, model, seed))
+            training.train(session, baseline_training(session, model, seed))
 
 
-def alone(session: Session, model: keras.Model, seed: int) -> Training:
+def baseline_training(session: Session, model: keras.Model, seed: int) -> TrainSpec:
     """The student `model` learns from the labels, without a teacher."""
     section = session.config.student
     num_steps = optimizers.num_steps(
         section.train, num_examples=len(session.datasets.transfer)
     )
-    return Training(
+    return TrainSpec(
         role="baseline",
         seed=seed,
         section=dataclasses.replace(section.train, steps=num_steps, epochs=0.0),

@@ -4,9 +4,9 @@ from trainer import optimizers
 from trainer.config import Config, TrainConfig
 from trainer.devices import distribution
 from trainer.session import Session, weight_files
-from trainer.session.learner import augmentation
 from trainer.session.run_devices import Devices
 from trainer.session.savable_models import check_saving
+from trainer.session.train_state import augmentation
 from trainer.stages.soft_targets import caches
 
 

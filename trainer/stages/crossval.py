@@ -19,7 +19,7 @@ from trainer.report import crossval_table as tables
 from trainer.session import Session, training
 from trainer.stages import soft_targets
 from trainer.stages.check import check, check_training
-from trainer.stages.student import lessons
+from trainer.stages.student import trainings
 from trainer.stages.teacher import teacher
 from trainer.storage import files, seal
 from trainer.storage.workdir import CROSSVAL, CROSSVAL_RESULTS, FINISHED
@@ -48,7 +48,7 @@ def crossval(session: Session) -> None:
     _check_begun(session, section.folds)
     path = session.path / CROSSVAL_RESULTS
     if not session.devices.workers.from_chief(path.exists):
-        measured = _measured(session, section.folds)
+        measured = _measure(session, section.folds)
         if session.devices.workers.is_chief:
             files.write_json(path, seal.add_checksum(measured))
     if session.devices.workers.is_chief:
@@ -83,7 +83,7 @@ def _check_begun(session: Session, num_folds: int) -> None:
         )
 
 
-def _measured(session: Session, num_folds: int) -> Metrics:
+def _measure(session: Session, num_folds: int) -> Metrics:
     """The contents of crossval.json."""
     folds = folds_of(session.datasets.transfer.ids, num_folds=num_folds)
     _check_folds(session, folds, num_folds)
@@ -94,7 +94,7 @@ def _measured(session: Session, num_folds: int) -> Metrics:
     if session.config.distill.is_cached:
         soft_targets.build(session)
     _train(session, folds, num_folds)
-    found = [_fold(session, fold, folds == fold) for fold in range(num_folds)]
+    found = [_measure_fold(session, fold, folds == fold) for fold in range(num_folds)]
     names = [name for name in found[0] if name != "fold"]
     columns = {name: [metrics[name] for metrics in found] for name in names}
     return {
@@ -126,7 +126,7 @@ def _train(session: Session, folds: np.ndarray, num_folds: int) -> None:
     ]
     if not waiting:
         return
-    taught = lessons(session)
+    taught = trainings(session)
     for fold in waiting:
         planned = dataclasses.replace(
             taught(session.config.seeds[0]),
@@ -141,7 +141,7 @@ def _folder(path: epath.Path, fold: int) -> epath.Path:
     return path / CROSSVAL / f"fold-{fold}"
 
 
-def _fold(session: Session, fold: int, is_held_out: np.ndarray) -> Metrics:
+def _measure_fold(session: Session, fold: int, is_held_out: np.ndarray) -> Metrics:
     """Metrics of the student of a fold, bool [M], on that fold, and of its teacher."""
     model = session.networks.build("student", session.config.seeds[0])
     session.networks.load(
@@ -152,7 +152,7 @@ def _fold(session: Session, fold: int, is_held_out: np.ndarray) -> Metrics:
         session.devices.predictor(network, examples)()
         for network in (model, *session.networks.teachers)
     ]
-    together = session.networks.together(answers)
+    together = session.networks.combine_logits(answers)
     measured = metrics.classification_metrics(logits, examples.labels)
     of_teacher = metrics.classification_metrics(together, examples.labels)
     return {

@@ -15,8 +15,8 @@ from trainer.config import Config, ConfigError
 from trainer.exit_codes import CheckFailedError
 from trainer.report import exported as tables
 from trainer.session import Session
-from trainer.session.chosen_model import chosen
 from trainer.session.datasets import Datasets
+from trainer.session.selected_model import select_model
 from trainer.stages.report import report
 from trainer.storage import files, folders, model_classes, seal, workdir
 
@@ -34,7 +34,7 @@ def export(session: Session) -> None:
     """
     section = session.config.export
     _check_lite(session.config, session.datasets, section.formats)
-    found = chosen(session)
+    found = select_model(session)
     folder = session.path / workdir.EXPORT
     with files.explained(folder):
         if files.is_there(folder):

@@ -7,8 +7,8 @@ import keras
 from trainer import data
 from trainer.config import ConfigError
 from trainer.session import Session, training
-from trainer.session.learner import Training
-from trainer.stages.student import judge
+from trainer.session.train_state import TrainSpec
+from trainer.stages.student import validate
 from trainer.storage.workdir import FINISHED
 from trainer.train import core
 
@@ -25,13 +25,13 @@ def finetune(session: Session) -> None:
         ):
             continue
         model = session.networks.build("finetune", seed)
-        planned = from_labels(session, model, seed)
+        planned = finetune_training(session, model, seed)
         distilled = session.networks.folder("student", seed) / FINISHED
         session.networks.load(model, distilled, stage="student")
         training.train(session, planned)
 
 
-def from_labels(session: Session, model: keras.Model, seed: int) -> Training:
+def finetune_training(session: Session, model: keras.Model, seed: int) -> TrainSpec:
     """The distilled student `model` learns from the labels, as [finetune] says."""
     section = session.config.finetune
     if not section:
@@ -39,7 +39,7 @@ def from_labels(session: Session, model: keras.Model, seed: int) -> Training:
             "[finetune] must be in the config for the finetune stage, got none; add "
             "the section with its global_batch_size and its epochs or steps"
         )
-    return Training(
+    return TrainSpec(
         role="finetune",
         seed=seed,
         section=section,
@@ -51,6 +51,6 @@ def from_labels(session: Session, model: keras.Model, seed: int) -> Training:
             model, label_smoothing=section.label_smoothing, seed=seed
         ),
         examples=session.datasets.labeled,
-        validate=functools.partial(judge, session.datasets, session.networks),
+        validate=functools.partial(validate, session.datasets, session.networks),
         views=data.Views(seed=seed, count=None),
     )

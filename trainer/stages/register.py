@@ -19,10 +19,10 @@ from trainer.evaluation import inference_times, metrics
 from trainer.exit_codes import CheckFailedError
 from trainer.registry import Card
 from trainer.session import Session
-from trainer.session.chosen_model import Chosen, chosen
 from trainer.session.datasets import Datasets
 from trainer.session.networks import Networks
 from trainer.session.run_devices import Devices
+from trainer.session.selected_model import SelectedModel, select_model
 from trainer.storage import workdir
 
 _BATCH = 256
@@ -66,7 +66,7 @@ def candidate(session: Session) -> Candidate:
     Raises:
       ConfigError: the stage of the model has not been run.
     """
-    found = chosen(session)
+    found = select_model(session)
     return Candidate(
         fingerprint=models.fingerprint(found.model),
         validation=_validation(session, found.model),
@@ -113,7 +113,7 @@ def publish(session: Session) -> int:
         registry.publishing(root, name) as publish_folder,
         tempfile.TemporaryDirectory(prefix="alambic-") as temporary,
     ):
-        found = chosen(session)
+        found = select_model(session)
         folder = pathlib.Path(temporary, "version")
         export.save(found.model, session.datasets.source.class_names, folder)
         _check_answers(session.datasets, found.model, folder)
@@ -135,7 +135,7 @@ def _check_answers(
         )
 
 
-def _card(session: Session, found: Chosen, name: str) -> Card:
+def _card(session: Session, found: SelectedModel, name: str) -> Card:
     config, source = session.config, session.datasets.source
     teachers = zip(config.teachers.items(), session.networks.teachers, strict=True)
     return {
@@ -218,7 +218,7 @@ def _validation(session: Session, model: keras.Model) -> dict[str, float]:
     return session.datasets.validate(logits) | metrics.teacher_metrics(logits, teachers)
 
 
-def _test(path: epath.Path, networks: Networks, found: Chosen) -> dict[str, Any]:
+def _test(path: epath.Path, networks: Networks, found: SelectedModel) -> dict[str, Any]:
     """The model's metrics on the test split, from the evaluate stage."""
     entries = report.read_results(path)["models"]
     is_member = found.role.startswith("teacher.members[")
@@ -233,7 +233,7 @@ def _test(path: epath.Path, networks: Networks, found: Chosen) -> dict[str, Any]
 
 
 def _check_evaluated(
-    path: epath.Path, networks: Networks, found: Chosen, weights: str | None
+    path: epath.Path, networks: Networks, found: SelectedModel, weights: str | None
 ) -> None:
     """Finds that it is the chosen model whose `weights` were evaluated.
 

@@ -12,9 +12,9 @@ from trainer.config import Config, EnsembleConfig
 from trainer.evaluation import metrics
 from trainer.session import Session, training
 from trainer.session.datasets import Datasets
-from trainer.session.learner import Follow, Training
 from trainer.session.networks import Networks
 from trainer.session.qualification import qualify
+from trainer.session.train_state import Follow, TrainSpec
 from trainer.stages.check import check_pairs
 from trainer.stages.soft_targets import caches
 from trainer.train import core
@@ -34,7 +34,7 @@ def student(session: Session, *, follow: Follow = lambda step, metrics: None) ->
     ]
     if not waiting:
         return
-    taught = lessons(session)
+    taught = trainings(session)
     for seed in waiting:
         planned = taught(seed)
         if seed == session.config.seeds[0]:
@@ -42,7 +42,7 @@ def student(session: Session, *, follow: Follow = lambda step, metrics: None) ->
         training.train(session, planned)
 
 
-def lessons(session: Session) -> Callable[[int], Training]:
+def trainings(session: Session) -> Callable[[int], TrainSpec]:
     """A function to the training of a new student of a seed.
 
     The teachers are live or have answered on disk, as the config says.
@@ -54,9 +54,11 @@ def lessons(session: Session) -> Callable[[int], Training]:
     """
     check_pairs(session.config, session.devices)
     qualify(session)
-    taught_by = caches.opened(session) if session.config.distill.is_cached else None
+    taught_by = (
+        caches.open_caches(session) if session.config.distill.is_cached else None
+    )
 
-    def taught(seed: int) -> Training:
+    def taught(seed: int) -> TrainSpec:
         model = session.networks.build("student", seed)
         if taught_by:
             temperature = session.config.distill.temperature
@@ -82,14 +84,14 @@ def distillation(
     seed: int,
     *,
     beside: data.AuxiliaryFeatures | None = None,
-) -> Training:
+) -> TrainSpec:
     """The student `model` learns from the teachers' `signals` and from the labels.
 
     They may need what batches bring `beside` the images.
     """
     section = session.config.student
     distill = session.config.distill
-    return Training(
+    return TrainSpec(
         role="student",
         seed=seed,
         section=section.train,
@@ -99,7 +101,7 @@ def distillation(
         model=model,
         computed=core.distillation(
             model,
-            together(session.config, signals),
+            combine_signals(session.config, signals),
             alpha=distill.alpha,
             temperature=distill.temperature,
             label_smoothing=section.train.label_smoothing,
@@ -107,13 +109,13 @@ def distillation(
             seed=seed,
         ),
         examples=session.datasets.transfer,
-        validate=functools.partial(judge, session.datasets, session.networks),
+        validate=functools.partial(validate, session.datasets, session.networks),
         views=caches.views(session.config, seed),
         beside=beside,
     )
 
 
-def judge(
+def validate(
     datasets: Datasets, networks: Networks, logits: np.ndarray
 ) -> dict[str, float]:
     """Metrics of validation logits [M, C] against the labels and the teacher."""
@@ -122,7 +124,7 @@ def judge(
     )
 
 
-def together(
+def combine_signals(
     config: Config, signals: Sequence[core.TeacherSignal]
 ) -> core.TeacherSignal:
     """Combines the signals of the teacher's networks."""

@@ -6,10 +6,10 @@ from trainer import data, models
 from trainer.config import TrainConfig
 from trainer.session import Session, training, weight_files
 from trainer.session.datasets import Datasets
-from trainer.session.learner import Training
 from trainer.session.networks import Networks
 from trainer.session.qualification import qualify
 from trainer.session.savable_models import check_saving
+from trainer.session.train_state import TrainSpec
 from trainer.storage.workdir import FINISHED, LAST
 from trainer.train import core
 
@@ -34,7 +34,7 @@ def take_weights(session: Session, role: str, model: keras.Model) -> None:
 
 def supervised(
     session: Session, role: str, model: keras.Model, section: TrainConfig, weights: str
-) -> Training:
+) -> TrainSpec:
     """The teacher `model` learns from the labels, from the file `weights` on."""
     return _from_labels(
         session.datasets,
@@ -50,7 +50,7 @@ def supervised(
 
 def head_alone(
     session: Session, role: str, model: keras.Model, section: TrainConfig
-) -> Training:
+) -> TrainSpec:
     """The last layer of the teacher `model` learns; others are frozen by the caller."""
     network = session.config.teachers[role]
     return _from_labels(
@@ -115,8 +115,8 @@ def _from_labels(
     seed: int,
     setting: str,
     weights: str,
-) -> Training:
-    return Training(
+) -> TrainSpec:
+    return TrainSpec(
         role=role,
         seed=seed,
         section=section,

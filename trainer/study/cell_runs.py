@@ -34,7 +34,7 @@ def run(session: Session, cells: Sequence[Cell]) -> None:
         if workers.is_chief:
             number = cells.index(cell) + 1
             console.say(f"cell {number} of {len(cells)}: {cell.name}")
-        with cell_session.held(session, cell) as holder:
+        with cell_session.hold_cell(session, cell) as holder:
             _finish(holder.beside(cell.config, cell.path), cell, cells)
         if workers.is_chief:
             results.write(path, session.config, cells)

@@ -6,7 +6,7 @@ from typing import Any
 from etils import epath
 
 from trainer.config import Config, ConfigError, flatten, load, resolve, without_later
-from trainer.runs.cell import Cell, sharing, views
+from trainer.runs.cell import Cell, share_teacher, view_settings
 from trainer.storage import workdir
 
 
@@ -30,7 +30,7 @@ def cells_of(
         Cell(
             name=name,
             settings=settings,
-            config=sharing(load(file, overrides, cell=settings), study, path),
+            config=share_teacher(load(file, overrides, cell=settings), study, path),
             path=path / workdir.CELLS / name,
         )
         for name, settings in study.study.cells.items()
@@ -49,7 +49,7 @@ def baseline_identity(config: Config) -> dict[str, Any]:
         for path, value in without_later(flatten(resolve(config))).items()
         if path.split(".")[0] not in others
     }
-    shown = views(config)
+    shown = view_settings(config)
     if not (config.distill.is_cached and shown):
         return settings  # online each seed has views of its own
     return settings | shown | {"views": config.distill.views}

@@ -16,7 +16,7 @@ from trainer import report
 from trainer.cluster import tf_config
 from trainer.config import Config, ConfigError, Settings, flatten, load, resolve
 from trainer.runs import start
-from trainer.runs.cell import Cell, sharing
+from trainer.runs.cell import Cell, share_teacher
 from trainer.storage import files, locks, workdir
 
 if TYPE_CHECKING:
@@ -48,7 +48,7 @@ def run(file: str, overrides: Iterable[str], settings: Config, path: epath.Path)
         return Cell(
             name=name,
             settings=chosen,
-            config=sharing(config, settings, path),
+            config=share_teacher(config, settings, path),
             path=path / workdir.CELLS / name,
         )
 

@@ -14,7 +14,7 @@ from trainer.config import Config, ConfigError, label_of
 from trainer.runs import cell_session
 from trainer.runs.cell import Cell
 from trainer.session import Session
-from trainer.session.outcomes import steps
+from trainer.session.predictions import steps
 from trainer.storage import files, locks, workdir
 from trainer.sweep import results, trials
 from trainer.sweep.trials import Claim, Sweep
@@ -68,7 +68,7 @@ def _finish(session: Session, sweep: Sweep, claimed: Claim) -> None:
     console.say(f"trial {claimed.trial.number}: {text}")
     try:
         cell = sweep.cell_of(claimed.name, claimed.settings)
-        with cell_session.held(session, cell) as holder:
+        with cell_session.hold_cell(session, cell) as holder:
             value = _trained(holder, sweep, claimed, cell)
     except optuna.TrialPruned as error:
         console.say(f"trial {claimed.trial.number}: {error}")
@@ -98,7 +98,7 @@ def _trained(session: Session, sweep: Sweep, claimed: Claim, cell: Cell) -> floa
     workdir.claim(cell.path, cell.config)
     asked = stages.asked_for(cell.config)
     with _sharing(sweep):
-        own = cell_session.opened(session, cell)
+        own = cell_session.open_cell(session, cell)
         stages.run(own, asked[: asked.index("student")], whole=False)
     _tell_again(sweep, claimed, cell)
     last_step = optimizers.num_steps(
@@ -158,8 +158,8 @@ def _test(session: Session, sweep: Sweep, file: str, overrides: Sequence[str]) -
         results.write_best(sweep.path, file, overrides, best, metric=metric)
         cell = sweep.cell_of(results.cell_name(best), settings)
         if not cell.is_evaluated:
-            with cell_session.held(session, cell) as holder:
-                own = cell_session.opened(holder, cell)
+            with cell_session.hold_cell(session, cell) as holder:
+                own = cell_session.open_cell(holder, cell)
                 stages.run(own, stages.asked_for(cell.config), whole=True)
     _write(session.config, sweep)
 

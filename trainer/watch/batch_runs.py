@@ -106,7 +106,7 @@ def _finish(session: Session, config: Config, batch: Batch) -> None:
         soft_targets=lists.parent,
         max_restarts=config.runtime.max_restarts,
     )
-    with cell_session.held(session, cell) as session, counted, _left_open(batch):
+    with cell_session.hold_cell(session, cell) as session, counted, _left_open(batch):
         batch = _admitted(config, lists, path, batch)
         batches.replace(path, batch)
         try:
@@ -172,7 +172,7 @@ def _trained(session: Session, cell: Cell, lists: epath.Path, batch: Batch) -> B
     own_lists = cell.path / workdir.LISTS
     data.take_over(cell.config.data, lists, own_lists, are_own=True)
     data.check_taken_over(cell.config.data, lists, own_lists)
-    own = cell_session.opened(session, cell)
+    own = cell_session.open_cell(session, cell)
     stages.run(own, ("teacher",), whole=False)
     stages.answer_new(own)
     stages.run(own, stages.asked_for(cell.config), whole=True)

@@ -7,7 +7,7 @@ from typing import Literal
 from etils import epath
 
 from trainer.config import Config, ConfigError
-from trainer.runs.cell import Cell, sharing
+from trainer.runs.cell import Cell, share_teacher
 from trainer.storage import files, json_text, seal
 from trainer.storage.workdir import CELLS, FINISHED, WATCH, training_folder
 
@@ -96,7 +96,7 @@ def images(path: epath.Path, batch: Batch) -> list[str]:
 
 def cell(settings: Config, path: epath.Path, batch: Batch) -> Cell:
     """The run of a batch in the workdir `path`."""
-    config = sharing(settings, settings, path)
+    config = share_teacher(settings, settings, path)
     student = config.student
     if settings.watch and settings.watch.student == "last":
         weights = _last_student(settings, path, batch) or student.weights

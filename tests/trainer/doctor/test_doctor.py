@@ -18,7 +18,7 @@ from trainer import doctor, main
 from trainer.config import reader
 from trainer.doctor.trainings import Trainings
 from trainer.doctor.trial import Footprint, Trial
-from trainer.session import outcomes
+from trainer.session import predictions
 
 TOPICS = (
     "machine",
@@ -543,11 +543,11 @@ def test_a_damaged_run_fails_where_nothing_can_go_on(config, trained, tmp_path):
     workdir = tmp_path / "copy"
     shutil.copytree(trained, workdir)
     *_, older, newest = sorted((workdir / "teacher" / "checkpoints").iterdir())
-    steps = outcomes.steps(epath.Path(workdir / "teacher"))
+    steps = predictions.steps(epath.Path(workdir / "teacher"))
     assert steps["last"] == 60
     newest.write_bytes(newest.read_bytes()[:1000])
     # It has ended: the metrics tell the steps of its models.
-    assert outcomes.steps(epath.Path(workdir / "teacher")) == steps
+    assert predictions.steps(epath.Path(workdir / "teacher")) == steps
     _, findings = quick(config, workdir)
     assert findings["run"] == [("ok", "teacher seed 0 finished")]
     (workdir / "teacher" / "model.keras").unlink()

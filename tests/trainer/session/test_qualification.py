@@ -19,8 +19,8 @@ from trainer import registry
 from trainer.cluster.workers import Workers
 from trainer.config import ConfigError, MlpOptions, TeacherConfig, load
 from trainer.config.identity import differences
-from trainer.session.named_models import Models
-from trainer.session.qualification import judged, measured
+from trainer.session.named_models import NamedModels
+from trainer.session.qualification import accuracy_warning, measure
 from trainer.storage import model_classes
 from trainer.storage.files import StorageError
 
@@ -34,7 +34,7 @@ def compared(path, names, *, is_trained=False):
     config = path.parent / "run.toml"
     section = f'weights = "{path}"\n{TRAIN if is_trained else ""}'
     config.write_text(RUN.replace(TRAIN, section, 1))
-    return Models(load(str(config)), None, Workers(None)).file(
+    return NamedModels(load(str(config)), None, Workers(None)).file(
         str(path), names, setting="teacher.weights"
     )
 
@@ -75,7 +75,7 @@ def test_a_model_that_is_trained_here_may_have_known_other_classes(tmp_path, cap
 
 
 def test_a_model_without_names_is_read_and_told_of_once(tmp_path, capsys):
-    models = Models(None, None, Workers(None))
+    models = NamedModels(None, None, Workers(None))
     for _ in range(2):
         path = models.file(str(tmp_path / "old.keras"), PETS, setting="teacher.weights")
         assert path == str(tmp_path / "old.keras")
@@ -146,7 +146,7 @@ def found(accuracy, *, examples, share=0.5):
     labels = np.arange(examples) >= round(share * examples)
     right = np.arange(examples) < round(accuracy * examples)
     answers = np.where(right, labels, ~labels).astype(int)
-    return measured("teacher", np.eye(2)[answers], labels.astype(int))
+    return measure("teacher", np.eye(2)[answers], labels.astype(int))
 
 
 def section(**settings):
@@ -156,28 +156,30 @@ def section(**settings):
 def test_a_teacher_must_be_above_the_largest_class_by_three_standard_errors():
     # 0.5 + 3 sqrt(0.25 / 400) = 0.575
     assert math.isclose(found(0.6, examples=400).chance, 0.575)
-    assert judged(found(0.58, examples=400), section()) == ""
+    assert accuracy_warning(found(0.58, examples=400), section()) == ""
     for accuracy in (0.575, 0.5, 0.1):
         with pytest.raises(ConfigError, match=r"teacher\.min_accuracy = 0\.0"):
-            judged(found(accuracy, examples=400), section())
+            accuracy_warning(found(accuracy, examples=400), section())
 
 
 def test_students_that_have_begun_go_on_with_a_warning():
-    warning = judged(found(0.1, examples=400), section(), is_refused=False)
+    warning = accuracy_warning(found(0.1, examples=400), section(), is_refused=False)
     assert "warning" in warning
     assert "0.1000" in warning
 
 
 def test_few_examples_or_one_class_alone_only_warn():
-    assert "0.5000" in judged(found(0.5, examples=98), section())
-    assert "warning" in judged(found(0.99, examples=100, share=1.0), section())
+    assert "0.5000" in accuracy_warning(found(0.5, examples=98), section())
+    assert "warning" in accuracy_warning(
+        found(0.99, examples=100, share=1.0), section()
+    )
 
 
 def test_min_accuracy_takes_the_place_of_the_rule():
-    assert judged(found(0.1, examples=400), section(min_accuracy=0.0)) == ""
-    assert judged(found(0.8, examples=400), section(min_accuracy=0.8)) == ""
+    assert accuracy_warning(found(0.1, examples=400), section(min_accuracy=0.0)) == ""
+    assert accuracy_warning(found(0.8, examples=400), section(min_accuracy=0.8)) == ""
     with pytest.raises(ConfigError, match=r"teacher\.min_accuracy.*0\.7900.*0\.8"):
-        judged(found(0.79, examples=400), section(min_accuracy=0.8))
+        accuracy_warning(found(0.79, examples=400), section(min_accuracy=0.8))
 
 
 def test_min_accuracy_makes_no_other_run():

@@ -20,7 +20,7 @@ from tests.helpers.cached_runs import (
 )
 from trainer import data, stages
 from trainer.session import Session
-from trainer.stages.baseline import alone
+from trainer.stages.baseline import baseline_training
 from trainer.train.events import read_metrics
 
 
@@ -195,7 +195,7 @@ def test_all_seeds_and_their_baselines_see_the_views_of_the_cache(
         training = taught(opened, seed)
         # The whole epoch of the second view.
         of_student = batches(opened, training, 100, first_step=100)
-        of_baseline = alone(opened, training.model, seed)
+        of_baseline = baseline_training(opened, training.model, seed)
         assert_same(of_student[:5], batches(opened, of_baseline, 5, first_step=100))
         seen.append(
             {

@@ -384,9 +384,9 @@ def test_a_cache_of_an_earlier_version_teaches_the_same(
     own = session(world, tmp_path / "own", *sets)
     build(own)
     capfd.readouterr()
-    before = caches.opened(own)
+    before = caches.open_caches(own)
     assert "is of an earlier version" in capfd.readouterr().err
-    now = caches.opened(built)
+    now = caches.open_caches(built)
     ids = tf.range(1000, 3000, dtype=tf.int64)
     for view in (0, 1):
         views = tf.fill([2000], tf.constant(view, tf.int64))
@@ -412,7 +412,7 @@ def test_a_build_that_was_killed_before_its_checksums_keeps_them_then(
 def opened(world, folder, workdir, *settings: str) -> CachedTargets:
     """The caches around `folder`, for a run with some settings."""
     sets = (CACHED, *VIEWS, place(folder), *settings)
-    return caches.opened(session(world, workdir, *sets))
+    return caches.open_caches(session(world, workdir, *sets))
 
 
 OTHERS = {
@@ -521,7 +521,7 @@ def test_answers_to_another_table_or_to_one_scaled_otherwise_are_refused(
     taken = [CACHED, *settings[:-2], f"teacher.weights='{weights}'", place(folder)]
 
     def again(name: str, *more: str) -> CachedTargets:
-        return caches.opened(session(world, tmp_path / name, *taken, *more))
+        return caches.open_caches(session(world, tmp_path / name, *taken, *more))
 
     again("same")
     # A feature's mean over the training split is part of the teacher.
@@ -586,12 +586,12 @@ def test_an_example_without_an_answer_is_refused_though_others_may_have_none(
         ]
     )(path)
     try:
-        message = refusal(lambda: caches.opened(opened))
+        message = refusal(lambda: caches.open_caches(opened))
     finally:
         path.write_bytes(whole)
     assert message.startswith(f"{path} must hold soft targets of every example of the")
     assert f"the one with id {moved}; " in message
-    assert caches.opened(opened).is_in_memory
+    assert caches.open_caches(opened).is_in_memory
 
 
 def ids_of(path: pathlib.Path) -> set[int]:

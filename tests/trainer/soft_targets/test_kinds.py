@@ -133,7 +133,7 @@ def logits_of(training, batch) -> np.ndarray:
 def test_another_temperature_is_refused(world, place, tmp_path):
     sets = (CACHED, place, "distill.top_k=3", "distill.temperature=3.0")
     with pytest.raises(SoftTargetsError) as caught:
-        caches.opened(session(world, tmp_path, *sets))
+        caches.open_caches(session(world, tmp_path, *sets))
     assert "at temperature 3, got 2, 4; it cannot be derived" in str(caught.value)
     assert "distill.tail_temperatures" in str(caught.value)
 

@@ -13,7 +13,7 @@ from tests.helpers import whole_run
 from tests.helpers.devices import strategy_of
 from trainer import main, report
 from trainer.config import ConfigError, reader
-from trainer.session import outcomes
+from trainer.session import predictions
 from trainer.storage import workdir
 from trainer.train import checkpoint, checkpoint_file
 
@@ -227,9 +227,9 @@ def test_steps_are_known_without_the_newest_checkpoint(
         with pytest.raises(
             checkpoint_file.CheckpointError, match=r"step-00000030.*damaged"
         ):
-            outcomes.steps(folder)
+            predictions.steps(folder)
         return
-    assert outcomes.steps(folder) == {"last": 30, "best": best}
+    assert predictions.steps(folder) == {"last": 30, "best": best}
     assert f"{newest} is damaged" in capsys.readouterr().err
     assert newest.exists()
 

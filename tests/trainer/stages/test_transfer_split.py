@@ -19,7 +19,7 @@ from tests.helpers.devices import strategy_of
 from trainer import config, data, soft_targets, stages
 from trainer.config import ConfigError, differences, resolve
 from trainer.session import Session
-from trainer.stages.baseline import alone
+from trainer.stages.baseline import baseline_training
 from trainer.stages.soft_targets import caches
 from trainer.stages.soft_targets import plan as print_plan
 from trainer.stages.student import distillation, online
@@ -37,7 +37,7 @@ def test_students_see_the_transfer_split_and_the_teacher_all(tmp_path, tfds_dir)
     model = run.networks.build("student", 0)
     teacher = supervised(run, "teacher", model, settings.teacher.train, "")
     student = distillation(run, model, online(run.networks, [model]), 0)
-    baseline = alone(run, model, 0)
+    baseline = baseline_training(run, model, 0)
 
     assert teacher.examples.ids.tolist() == list(range(1000))
     labels = run.datasets.source.read("train[:300]").labels

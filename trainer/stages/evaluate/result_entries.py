@@ -7,13 +7,13 @@ from typing import Any
 import numpy as np
 
 from trainer.evaluation import metrics
-from trainer.session.outcomes import Outcome
+from trainer.session.predictions import ModelPredictions
 
 Metrics = dict[str, Any]
 
 
 def entry(
-    outcomes: list[Outcome],
+    outcomes: list[ModelPredictions],
     labels: np.ndarray,
     teacher_logits: np.ndarray | None,
     *,

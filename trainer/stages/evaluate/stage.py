@@ -11,7 +11,7 @@ import tensorflow as tf
 from trainer import data
 from trainer.evaluation import inference_times
 from trainer.session import Session, suspicions
-from trainer.session.outcomes import outcomes
+from trainer.session.predictions import predictions
 from trainer.session.qualification import qualifications
 from trainer.stages.evaluate import predictions_archive
 from trainer.stages.evaluate.result_entries import Metrics, entry, gain
@@ -32,7 +32,7 @@ def evaluate(session: Session) -> None:
     duplicates = {"duplicates": twice} if twice else {}
     models: dict[str, Metrics] = {}
     logits: dict[str, np.ndarray] = {}
-    for name, came_to in outcomes(session, test):
+    for name, came_to in predictions(session, test):
         # The teacher comes first, and the others are compared with its answers.
         models[name] = entry(
             came_to,

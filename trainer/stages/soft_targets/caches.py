@@ -12,7 +12,7 @@ from trainer import console, data, models, soft_targets
 from trainer.config import Config, ConfigError, TeacherConfig, options_without_later
 from trainer.session import Session
 from trainer.session.datasets import Datasets
-from trainer.session.learner import chosen_augmentation
+from trainer.session.train_state import chosen_augmentation
 from trainer.soft_targets import AnswerFormat, CachedTargets, Manifest, Shard
 from trainer.storage import workdir
 
@@ -181,7 +181,7 @@ def manifest(
     )
 
 
-def planned(session: Session, teacher: int, transfer: TransferSet) -> Manifest:
+def planned_manifest(session: Session, teacher: int, transfer: TransferSet) -> Manifest:
     """The manifest of a cache once it is built, before the teacher is trained.
 
     Raises:
@@ -219,7 +219,7 @@ def check_begun(
     soft_targets.check(place, found, wanted)
 
 
-def opened(session: Session) -> CachedTargets:
+def open_caches(session: Session) -> CachedTargets:
     """The caches of all teachers, as batches bring them.
 
     Raises:

@@ -108,7 +108,7 @@ def costs(
 
 def _planned(session: Session, teacher: int, transfer: TransferSet) -> PlannedCache:
     folder = caches.folder(session.config, session.path, teacher, transfer)
-    manifest = caches.planned(session, teacher, transfer)
+    manifest = caches.planned_manifest(session, teacher, transfer)
     return PlannedCache(
         folder=folder,
         transfer=transfer,

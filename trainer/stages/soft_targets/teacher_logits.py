@@ -13,7 +13,7 @@ import tensorflow as tf
 from trainer import data, prng
 from trainer.data import Batch
 from trainer.session import Session
-from trainer.session.learner import augmentation
+from trainer.session.train_state import augmentation
 from trainer.soft_targets import Manifest, Shard, SoftTargetsError
 from trainer.stages.soft_targets import caches
 from trainer.stages.soft_targets.caches import TransferSet
@@ -67,7 +67,7 @@ class Answers:
         for view, records in answered.items():
             records["id"] = ids + self._tag(view)
         # A batch of each view, then the next batch; elements are consecutive replicas.
-        for i, answers in enumerate(self._computed(examples, views)):
+        for i, answers in enumerate(self._compute(examples, views)):
             batch, place = divmod(i, len(views))
             rows = slice(batch * self._batch_size, (batch + 1) * self._batch_size)
             count = len(ids[rows])
@@ -84,7 +84,7 @@ class Answers:
         num_examples = (count + 1) * self._batch_size * self._num_replicas
         kept = np.arange(len(every)) < num_examples
         times, started = [], time.perf_counter()
-        for i, _ in enumerate(self._computed(every.select(kept), [0]), start=1):
+        for i, _ in enumerate(self._compute(every.select(kept), [0]), start=1):
             if i % self._num_replicas == 0:
                 now = time.perf_counter()
                 times.append(now - started)
@@ -96,7 +96,7 @@ class Answers:
         """Examples that all replicas of this worker answer at a time."""
         return self._batch_size * self._num_replicas
 
-    def _computed(
+    def _compute(
         self, examples: data.Examples, views: Sequence[int]
     ) -> Iterator[dict[str, np.ndarray]]:
         """The answers of each batch to each of the views."""

@@ -96,7 +96,7 @@ def differences(
     answers = Answers(session, model, transfer, manifest)
     errors, hits, largest = [], [], 0.0
     for place, view in _sample(manifest):
-        kept = _kept(
+        kept = _sampled(
             session.config, session.path, teacher, transfer, manifest, place, view
         )
         if not len(kept):
@@ -125,7 +125,7 @@ def differences(
     )
 
 
-def _kept(
+def _sampled(
     config: Config,
     path: epath.Path,
     teacher: int,

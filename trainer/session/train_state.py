@@ -26,7 +26,7 @@ Follow = Callable[[int, dict[str, float]], None]
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Training:
+class TrainSpec:
     """The specification of one training."""
 
     role: str  # see trainer.storage.workdir.ROLES
@@ -68,7 +68,7 @@ class Training:
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Learner:
+class TrainState:
     """The state of a training: its update, its checkpoints and its compiled step."""
 
     update: optimizers.OptimizerUpdate
@@ -77,18 +77,18 @@ class Learner:
     compiled: step.Step  # with the batches from that position on
 
 
-def start(session: Session, training: Training) -> Learner:
+def prepare(session: Session, spec: TrainSpec) -> TrainState:
     """Puts the model where its training starts or goes on; takes no step yet."""
-    model = training.model
-    folder = training.folder / CHECKPOINTS
+    model = spec.model
+    folder = spec.folder / CHECKPOINTS
     # Before the batches are made: they start at the restored step. The chief chooses,
     # because a disk that machines share may show them different files for a while.
     find = functools.partial(
         newest_whole, folder, check_held=session.devices.hold.check
     )
     latest = session.devices.workers.from_chief(find)
-    update = _update(session, training, is_new=not latest)
-    role, seed = training.role, training.seed
+    update = _update(session, spec, is_new=not latest)
+    role, seed = spec.role, spec.seed
     checkpoints = Checkpoints(
         folder,
         state={"model": model.variables, **update.state},
@@ -98,63 +98,63 @@ def start(session: Session, training: Training) -> Learner:
         check_held=session.devices.hold.check,
     )
     if not latest:
-        check_saving(session, training.network)
+        check_saving(session, spec.network)
     position = checkpoints.restore(latest) if latest else Progress()
     if position.step and session.devices.workers.is_chief:
-        console.say(f"{training.title} goes on from step {position.step}")
+        console.say(f"{spec.title} goes on from step {position.step}")
     together = session.config.runtime.steps_per_execution
     compiled = step.compile_step(
-        training.computed,
+        spec.computed,
         model=model,
         update=update,
-        schedule=training.schedule,
-        batches=batches(session, training, position.step, together=together),
-        accumulate=training.section.accumulate,
+        schedule=spec.schedule,
+        batches=batches(session, spec, position.step, together=together),
+        accumulate=spec.section.accumulate,
         stop=session.devices.stop,
         strategy=session.devices.strategy,
         xla=session.devices.xla,
         in_programs=together > 1,
     )
-    return Learner(
+    return TrainState(
         update=update, checkpoints=checkpoints, position=position, compiled=compiled
     )
 
 
 def _update(
-    session: Session, training: Training, *, is_new: bool
+    session: Session, spec: TrainSpec, *, is_new: bool
 ) -> optimizers.OptimizerUpdate:
-    if training.weights and is_new:
-        setting = f"{training.network}.weights"
-        weight_files.load(session, training.model, training.weights, setting=setting)
+    if spec.weights and is_new:
+        setting = f"{spec.network}.weights"
+        weight_files.load(session, spec.model, spec.weights, setting=setting)
     # After the weights, since averages start from them.
     with session.devices.strategy.scope():
         return optimizers.OptimizerUpdate(
-            training.model,
-            training.section,
+            spec.model,
+            spec.section,
             # Of a whole model from a file the config does not know it.
             float16=any(
                 layer.compute_dtype == "float16"
-                for layer in training.model._flatten_layers(include_self=False)
+                for layer in spec.model._flatten_layers(include_self=False)
             ),
         )
 
 
 def batches(
-    session: Session, training: Training, first_step: int, *, together: int = 1
+    session: Session, spec: TrainSpec, first_step: int, *, together: int = 1
 ) -> data.Batches:
     """The endless batches of a training from `first_step` on, so many together."""
     return data.training_batches(
-        training.examples,
+        spec.examples,
         augment=augmentation(
-            session.config, session.datasets, training.section, setting=training.setting
+            session.config, session.datasets, spec.section, setting=spec.setting
         ),
-        views=training.views,
-        auxiliary=training.beside,
-        seed=training.seed,
+        views=spec.views,
+        auxiliary=spec.beside,
+        seed=spec.seed,
         per_replica_batch_size=distribution.per_replica_batch_size(
-            training.section,
+            spec.section,
             session.devices.strategy.num_replicas_in_sync,
-            setting=training.setting,
+            setting=spec.setting,
         ),
         first_step=first_step,
         strategy=session.devices.strategy,

@@ -9,7 +9,7 @@ from trainer.storage.workdir import FINISHED
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Chosen:
+class SelectedModel:
     """A finished model; its variables and what it computes are float32."""
 
     role: str
@@ -17,7 +17,7 @@ class Chosen:
     model: keras.Model
 
 
-def chosen(session: Session) -> Chosen:
+def select_model(session: Session) -> SelectedModel:
     """The model of export.role and export.seed, on one device.
 
     Whole models from files compute in the precision that they bring.
@@ -38,4 +38,4 @@ def chosen(session: Session) -> Chosen:
     session.networks.check_left(path, stage=stage)
     model = session.networks.build_alone(role, seed, precision="float32")
     session.networks.load(model, path, stage=stage)
-    return Chosen(role=role, seed=seed, model=model)
+    return SelectedModel(role=role, seed=seed, model=model)

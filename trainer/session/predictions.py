@@ -18,7 +18,7 @@ from trainer.train import checkpoint, checkpoint_file, events
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Outcome:
+class ModelPredictions:
     """The outcome of one training, or of an ensemble, which has no seed or step.
 
     The dictionaries have an entry for the "last" and one for the "best" model.
@@ -36,43 +36,43 @@ class Outcome:
     biases: dict[str, float] = dataclasses.field(default_factory=dict)
 
 
-def outcomes(
+def predictions(
     session: Session, test: data.Examples
-) -> Iterator[tuple[str, list[Outcome]]]:
+) -> Iterator[tuple[str, list[ModelPredictions]]]:
     """The outcomes of each entry of the results, the teacher's first."""
     config = session.config
     networks = [
-        _outcome(session, role, network.seed, test)
+        _predictions_of(session, role, network.seed, test)
         for role, network in config.teachers.items()
     ]
     if isinstance(config.teacher, EnsembleConfig):
-        yield "teacher", [_ensemble(session.networks, networks)]
+        yield "teacher", [_combine(session.networks, networks)]
         yield "member", networks
     else:
         yield "teacher", networks
     del networks
     roles = ("student", "finetune", "baseline")
     for role in roles if config.finetune else ("student", "baseline"):
-        trained = [_outcome(session, role, seed, test) for seed in config.seeds]
+        trained = [_predictions_of(session, role, seed, test) for seed in config.seeds]
         yield role, trained
         if config.evaluate.class_bias:
             yield (
                 f"{role}_class_bias",
                 [
-                    _corrected(session.config, session.datasets, outcome)
+                    _with_class_bias(session.config, session.datasets, outcome)
                     for outcome in trained
                 ],
             )
         del trained
 
 
-def _ensemble(networks: Networks, members: list[Outcome]) -> Outcome:
-    return Outcome(
+def _combine(networks: Networks, members: list[ModelPredictions]) -> ModelPredictions:
+    return ModelPredictions(
         seed=None,
         parameters=sum(member.parameters for member in members),
         steps={"last": None, "best": None},
         logits={
-            kind: networks.together([member.logits[kind] for member in members])
+            kind: networks.combine_logits([member.logits[kind] for member in members])
             for kind in ("last", "best")
         },
         weights="",
@@ -80,7 +80,9 @@ def _ensemble(networks: Networks, members: list[Outcome]) -> Outcome:
     )
 
 
-def _outcome(session: Session, role: str, seed: int, test: data.Examples) -> Outcome:
+def _predictions_of(
+    session: Session, role: str, seed: int, test: data.Examples
+) -> ModelPredictions:
     is_teacher = role in session.config.teachers
     folder = session.networks.folder(role, seed)
     model = session.networks.build(role, seed)
@@ -99,7 +101,7 @@ def _outcome(session: Session, role: str, seed: int, test: data.Examples) -> Out
         logits[kind] = predict()
         if validate:
             validation[kind] = validate()
-    return Outcome(
+    return ModelPredictions(
         seed=seed,
         parameters=model.count_params(),
         steps=session.devices.workers.from_chief(functools.partial(steps, folder)),
@@ -110,7 +112,9 @@ def _outcome(session: Session, role: str, seed: int, test: data.Examples) -> Out
     )
 
 
-def _corrected(config: Config, datasets: Datasets, outcome: Outcome) -> Outcome:
+def _with_class_bias(
+    config: Config, datasets: Datasets, outcome: ModelPredictions
+) -> ModelPredictions:
     """The same network with a bias on the classes that it was not shown."""
     classes = config.data.exclude_labels
     biases = {
