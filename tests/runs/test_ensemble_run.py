@@ -9,17 +9,13 @@ from etils import epath
 
 from tests.helpers import whole_run
 from tests.helpers.devices import strategy_of
+from tests.helpers.oracle import softmax
 from trainer import main, report, stages
 from trainer.config import reader
 from trainer.report import inputs
 from trainer.stages.student import distillation, online
 from trainer.storage.workdir import kept
 from trainer.train import events
-
-
-def softmax(logits):
-    exponentials = np.exp(logits - logits.max(axis=-1, keepdims=True))
-    return exponentials / exponentials.sum(axis=-1, keepdims=True)
 
 
 @pytest.fixture(scope="module")

@@ -12,6 +12,7 @@ import tensorflow as tf
 import tensorflow_datasets as tfds
 from PIL import Image
 
+from tests.helpers.oracle import softmax
 from tests.helpers.students import BATCH, IMAGE_SHAPE, NUM_CLASSES, SGD, Run, examples
 from tests.trainer.data.test_source import Tiny, info, prepare
 from trainer import data
@@ -397,11 +398,6 @@ def linear(options: MlpOptions, precision: str = "float32") -> keras.Model:
     image = keras.Input(IMAGE_SHAPE, dtype="uint8")
     x = keras.layers.Flatten()(keras.layers.Rescaling(1 / 255)(image))
     return keras.Model(image, keras.layers.Dense(NUM_CLASSES)(x))
-
-
-def softmax(x: np.ndarray) -> np.ndarray:
-    e = np.exp(x - x.max(axis=1, keepdims=True))
-    return e / e.sum(axis=1, keepdims=True)
 
 
 PLAIN = dataclasses.replace(

@@ -4,21 +4,12 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from tests.helpers.oracle import cross_entropy, kl_divergence, log_softmax, softmax
 from trainer import losses
 
 RNG = np.random.default_rng(7)
 STUDENT = RNG.normal(0, 3, (6, 10))
 TEACHER = RNG.normal(0, 3, (6, 10))
-
-
-def numpy_log_softmax(logits: np.ndarray) -> np.ndarray:
-    top = logits.max(axis=1, keepdims=True)
-    return logits - top - np.log(np.exp(logits - top).sum(axis=1, keepdims=True))
-
-
-def numpy_kl(teacher: np.ndarray, student: np.ndarray) -> np.ndarray:
-    log_p, log_q = numpy_log_softmax(teacher), numpy_log_softmax(student)
-    return (np.exp(log_p) * (log_p - log_q)).sum(axis=1)
 
 
 def soft_loss(student: np.ndarray, teacher: np.ndarray, temperature: float):
@@ -31,7 +22,7 @@ def soft_loss(student: np.ndarray, teacher: np.ndarray, temperature: float):
 
 @pytest.mark.parametrize("temperature", [0.5, 1.0, 4.0, 20.0])
 def test_soft_loss_is_temperature_squared_times_the_divergence(temperature):
-    expected = temperature**2 * numpy_kl(TEACHER / temperature, STUDENT / temperature)
+    expected = temperature**2 * kl_divergence(TEACHER, STUDENT, temperature)
     actual = soft_loss(STUDENT, TEACHER, temperature)
     # T**2 multiplies the rounding of float32, 2**-24, of log-probabilities around 3.
     np.testing.assert_allclose(actual, expected, rtol=1e-5, atol=temperature**2 * 2e-7)
@@ -49,7 +40,7 @@ def test_soft_loss_goes_from_teacher_to_student():
     backward = soft_loss(TEACHER, STUDENT, 2.0)
     assert not np.allclose(forward, backward, rtol=1e-2)
     np.testing.assert_allclose(
-        backward, 4 * numpy_kl(STUDENT / 2, TEACHER / 2), rtol=1e-5
+        backward, 4 * kl_divergence(STUDENT, TEACHER, 2), rtol=1e-5
     )
 
 
@@ -67,11 +58,9 @@ def test_extreme_logits_give_finite_losses_and_gradients(temperature):
             student, tf.constant(extreme, tf.float32), temperature=temperature
         )
         hard = losses.hard_loss(student, labels, label_smoothing=0.0)
-    expected = temperature**2 * numpy_kl(
-        extreme / temperature, extreme[::-1] / temperature
-    )
+    expected = temperature**2 * kl_divergence(extreme, extreme[::-1], temperature)
     np.testing.assert_allclose(soft, expected, rtol=1e-5)
-    expected = -numpy_log_softmax(extreme[::-1])[[0, 1], [2, 0]]
+    expected = cross_entropy(extreme[::-1], np.array([2, 0]))
     np.testing.assert_allclose(hard, expected, rtol=1e-5, atol=1e-6)
     for loss in (soft, hard):
         assert np.isfinite(tape.gradient(loss, student)).all()
@@ -86,7 +75,7 @@ def test_gradient_of_the_soft_loss_is_t_times_the_difference_of_probabilities(
         loss = losses.soft_loss(
             student, tf.constant(TEACHER, tf.float32), temperature=temperature
         )
-    probs = [np.exp(numpy_log_softmax(x / temperature)) for x in (STUDENT, TEACHER)]
+    probs = [softmax(x, temperature) for x in (STUDENT, TEACHER)]
     expected = temperature * (probs[0] - probs[1])
     np.testing.assert_allclose(tape.gradient(loss, student), expected, atol=1e-5)
 
@@ -114,7 +103,7 @@ def test_hard_loss_is_the_negative_log_probability_of_the_label():
     actual = losses.hard_loss(
         tf.constant(STUDENT, tf.float32), tf.constant(labels), label_smoothing=0.0
     )
-    expected = -numpy_log_softmax(STUDENT)[np.arange(6), labels]
+    expected = cross_entropy(STUDENT, labels)
     np.testing.assert_allclose(actual, expected, rtol=1e-5)
 
 
@@ -124,7 +113,7 @@ def test_smoothed_labels_leave_a_share_to_every_class():
         tf.constant(STUDENT, tf.float32), tf.constant(labels), label_smoothing=0.2
     )
     # 0.8 on the label and 0.2 / 10 on each class, the label too.
-    log_probs = numpy_log_softmax(STUDENT)
+    log_probs = log_softmax(STUDENT)
     expected = -0.8 * log_probs[np.arange(6), labels] - 0.02 * log_probs.sum(axis=1)
     np.testing.assert_allclose(actual, expected, rtol=1e-5)
 
@@ -142,4 +131,4 @@ def test_bfloat16_logits_are_taken_to_float32_before_the_softmax():
     hard = losses.hard_loss(rounded, tf.constant([0] * 6), label_smoothing=0.0)
     assert soft.dtype == hard.dtype == tf.float32
     exact = tf.cast(rounded, tf.float32).numpy().astype(np.float64)
-    np.testing.assert_allclose(soft, 16 * numpy_kl(TEACHER / 4, exact / 4), rtol=1e-5)
+    np.testing.assert_allclose(soft, 16 * kl_divergence(TEACHER, exact, 4), rtol=1e-5)

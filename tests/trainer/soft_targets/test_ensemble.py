@@ -4,17 +4,13 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from tests.helpers.oracle import softmax
 from trainer import losses, soft_targets
 from trainer.evaluation import metrics
 from trainer.losses import SoftTargets
 
 NUM_EXAMPLES, NUM_CLASSES = 5, 9
 WEIGHTS = (1.0, 3.0, 0.5)
-
-
-def softmax(logits):
-    exponentials = np.exp(logits - logits.max(axis=-1, keepdims=True))
-    return exponentials / exponentials.sum(axis=-1, keepdims=True)
 
 
 def average(logits, weights, temperature):

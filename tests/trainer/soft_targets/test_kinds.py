@@ -18,6 +18,7 @@ from tests.helpers.cached_runs import (
     session,
     taught,
 )
+from tests.helpers.oracle import softmax
 from tests.trainer.soft_targets.test_cached_training import (
     assert_same_trainings,
     trained,
@@ -29,11 +30,6 @@ from trainer.stages.soft_targets import caches
 from trainer.storage import seal
 
 T = 4.0  # distill.temperature, by default
-
-
-def softmax(logits: np.ndarray) -> np.ndarray:
-    exponentials = np.exp(logits - logits.max(axis=1, keepdims=True))
-    return exponentials / exponentials.sum(axis=1, keepdims=True)
 
 
 def soft_loss(student: np.ndarray, teacher: np.ndarray, temperature: float):

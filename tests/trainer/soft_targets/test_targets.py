@@ -8,6 +8,7 @@ import pytest
 import tensorflow as tf
 
 from tests.benchmarks import top_k
+from tests.helpers.oracle import softmax
 from trainer import losses
 
 NUM_CLASSES = 40
@@ -16,12 +17,6 @@ TEACHER = RNG.normal(0, 3, (6, NUM_CLASSES))
 STUDENT = RNG.normal(0, 3, (6, NUM_CLASSES))
 LARGEST = np.argsort(-TEACHER, axis=1)[:, :5]
 TEMPERATURES = [1.0, 4.0, 10.0]
-
-
-def softmax(logits: np.ndarray, temperature: float) -> np.ndarray:
-    scaled = logits / temperature
-    exponentials = np.exp(scaled - scaled.max(axis=1, keepdims=True))
-    return exponentials / exponentials.sum(axis=1, keepdims=True)
 
 
 def bucket_probs(

@@ -10,6 +10,7 @@ import pytest
 import tensorflow as tf
 
 from tests.helpers.devices import numpy_of
+from tests.helpers.oracle import softmax
 from tests.helpers.students import (
     ADAM,
     BATCH,
@@ -109,11 +110,6 @@ def test_batch_norm_keeps_the_mean_over_replicas_of_their_statistics():
     expected = (inputs @ kernel + bias).mean(axis=0) / 2
     moving_mean = numpy_of(run.student.layers[3].moving_mean)
     np.testing.assert_allclose(moving_mean, expected, rtol=1e-5, atol=1e-6)
-
-
-def softmax(x: np.ndarray) -> np.ndarray:
-    e = np.exp(x - x.max(axis=1, keepdims=True))
-    return e / e.sum(axis=1, keepdims=True)
 
 
 @pytest.mark.parametrize(
