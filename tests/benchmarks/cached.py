@@ -88,7 +88,11 @@ def _turns(session: Callable[..., Session], folder: pathlib.Path) -> None:
     ratios = sorted(pair["online"] / pair["cached"] for pair in pairs)
     for name in steps:
         each = statistics.median(pair[name] for pair in pairs) / _TURN_STEPS
-        epoch = each * len(live.transfer) / live.config.student.train.global_batch_size
+        epoch = (
+            each
+            * len(live.datasets.transfer)
+            / live.config.student.train.global_batch_size
+        )
         print(f"{name}: {1000 * each:.2f} ms a step, {epoch:.1f} s an epoch")
     print(
         f"student epochs: {statistics.median(ratios):.1f} times as fast "

@@ -156,7 +156,7 @@ def test_streamed_batches_bring_the_answers_to_what_they_show(
     assert not training.beside.is_in_memory
     found = batches(streamed, training, num_steps, first_step=first_step)
     # Of an epoch, of 89 or 90 steps, and of one more.
-    assert len(streamed.transfer) / 20 < first_step + num_steps
+    assert len(streamed.datasets.transfer) / 20 < first_step + num_steps
     for batch in found:
         assert 3 not in batch["label"]
         np.testing.assert_array_equal(

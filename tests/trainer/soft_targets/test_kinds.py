@@ -57,7 +57,7 @@ def test_float16_gives_each_of_200_batches_the_loss_of_a_live_teacher(world, tmp
     training = taught(half)
     found = batches(half, training, 200)
     assert found[0]["teacher_0_logits"].dtype == np.float16
-    student = online.build("student", 0)
+    student = online.networks.build("student", 0)
     student.load_weights(str(online.folder("student", 0) / "last.keras"))
     images, targets = (
         np.concatenate([batch[name] for batch in found])
@@ -225,7 +225,7 @@ def test_images_without_labels_have_the_answers_to_their_views(world, tmp_path):
 def test_images_without_labels_are_taught_as_live(world, tmp_path, settings):
     online = session(world, tmp_path / "online", *UNLABELED, *settings)
     cached = cached_session(world, tmp_path / "cached", *UNLABELED, *settings)
-    assert len(online.transfer) == 1000
+    assert len(online.datasets.transfer) == 1000
     assert_same_trainings(trained(cached), trained(online))
 
 

@@ -117,7 +117,7 @@ def test_a_cache_holds_the_whole_split_of_the_students(world, tmp_path, more):
     assert_same(batches(online, taught(online), 7), ours)
     # The answers are those to the images that they come with.
     for batch in ours:
-        logits = cached.teachers[0](batch["input"], training=False).numpy()
+        logits = cached.networks.teachers[0](batch["input"], training=False).numpy()
         np.testing.assert_array_equal(batch["teacher_0_logits"], logits)
 
 
