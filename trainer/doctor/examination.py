@@ -153,7 +153,9 @@ class Examination:
     def _dataset(self) -> Iterator[str]:
         for source in self._session.datasets.sources:
             yield source.description
-        yield from suspicions.other_backgrounds(self._session)
+        yield from suspicions.other_backgrounds(
+            self._config, self._session.pins, self._session.datasets.sources
+        )
 
     def _splits(self) -> Iterator[str]:
         started = time.perf_counter()

@@ -1,13 +1,12 @@
 """Warnings of what may be wrong with a run's examples."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from etils import epath
 
 from trainer import data, registry
 from trainer.config import Config, background_name, colour_of
 from trainer.session.datasets import Datasets
-from trainer.session.session import Session
 
 
 def duplicates(config: Config, datasets: Datasets, test: data.Examples) -> str:
@@ -25,13 +24,15 @@ def duplicates(config: Config, datasets: Datasets, test: data.Examples) -> str:
     return data.duplicates(datasets.sources, read)
 
 
-def other_backgrounds(session: Session) -> Iterator[str]:
+def other_backgrounds(
+    config: Config, pins: epath.Path, sources: Sequence[data.Source]
+) -> Iterator[str]:
     """A line on each registered model that learned with another background."""
-    shown = sum(source.num_transparent for source in session.datasets.sources)
-    own = session.config.data.background_name
-    references = session.config.references if shown else ()
+    shown = sum(source.num_transparent for source in sources)
+    own = config.data.background_name
+    references = config.references if shown else ()
     # Not with the other workers: the chief alone tells.
-    known = registry.pinned(session.config, session.pins) if references else {}
+    known = registry.pinned(config, pins) if references else {}
     for reference in references:
         model = epath.Path(known[str(reference)])
         before = background_name(colour_of(registry.background_of(model)))

@@ -69,7 +69,10 @@ def run(session: Session, names: tuple[str, ...], *, whole: bool) -> None:
     if set(names) - {"report", EXTEND, INFO}:
         sources = session.datasets.sources
         if session.devices.workers.is_chief:
-            told = (data.duplicates(sources), *suspicions.other_backgrounds(session))
+            told = (
+                data.duplicates(sources),
+                *suspicions.other_backgrounds(session.config, session.pins, sources),
+            )
             for line in (*(source.description for source in sources), *told):
                 if line:
                     console.say(line)

@@ -4,7 +4,6 @@ import hashlib
 import io
 import json
 import pathlib
-import types
 from collections.abc import Iterator
 
 import numpy as np
@@ -321,12 +320,8 @@ def test_a_registered_model_that_learned_on_another_background_is_told(
         "student": model,
     }
     config = from_resolved(written, (), kept_in="config.json")
-    run = types.SimpleNamespace(
-        config=config,
-        sources=(opened(root, lists, background="black"),),
-        pins=epath.Path(tmp_path),
-    )
-    (line,) = suspicions.other_backgrounds(run)
+    sources = (opened(root, lists, background="black"),)
+    (line,) = suspicions.other_backgrounds(config, epath.Path(tmp_path), sources)
     assert "teacher.weights 'registry:icons@1'" in line
     assert "data.background ignore, and sees 3 images" in line
     assert "on black here" in line

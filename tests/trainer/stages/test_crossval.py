@@ -20,6 +20,7 @@ from trainer import config, data, models, report, stages
 from trainer.config import ConfigError, differences, resolve
 from trainer.report import crossval_table as tables
 from trainer.session import Session, training
+from trainer.session.datasets import Datasets
 from trainer.stages.crossval import folds_of
 from trainer.train.events import read_metrics
 
@@ -93,19 +94,19 @@ def finished(world, tmp_path_factory):
     """A cross-validation, what its trainings were given and which splits it read."""
     opened = session(world, tmp_path_factory.mktemp("finished"), *FEW)
     seen, read = {}, []
-    train, read_split = training.train, Session.read
+    train, read_split = training.train, Datasets.read
 
     def watched_train(session, planned):
         seen[planned.title] = planned.examples.ids
         train(session, planned)
 
-    def watched_read(session, split):
+    def watched_read(datasets, split):
         read.append(split)
-        return read_split(session, split)
+        return read_split(datasets, split)
 
     with pytest.MonkeyPatch.context() as patched:
         patched.setattr(training, "train", watched_train)
-        patched.setattr(Session, "read", watched_read)
+        patched.setattr(Datasets, "read", watched_read)
         crossvalidated(opened)
     return opened, seen, read
 
