@@ -48,6 +48,7 @@ class Examination:
         num_workers: int,
     ) -> None:
         self._config = config
+        self._seed = config.seeds[0]
         self._num_workers = num_workers  # of a run, not of this process
         self._path = path
         self._scratch = scratch
@@ -159,22 +160,16 @@ class Examination:
 
     def _splits(self) -> Iterator[str]:
         started = time.perf_counter()
-        session = self._session
-        test = session.datasets.read(self._config.data.test_split)
-        counts = [
-            len(session.datasets.training),
-            len(session.datasets.transfer),
-            len(session.datasets.validation),
-            len(test),
-        ]
+        datasets = self._session.datasets
+        test = datasets.read(self._config.data.test_split)
+        every = (datasets.training, datasets.transfer, datasets.validation, test)
+        counts = [len(examples) for examples in every]
         secs = time.perf_counter() - started
         yield (
             "{} examples train the teacher, {} the students, {} select, {} test; "
             "read in {:.1f} s".format(*counts, secs)
         )
-        yield from filter(
-            None, [suspicions.duplicates(session.config, session.datasets, test)]
-        )
+        yield from filter(None, [suspicions.duplicates(self._config, datasets, test)])
 
     def _build_teacher(self) -> Iterator[str]:
         for role, teacher in self._config.teachers.items():
@@ -205,10 +200,9 @@ class Examination:
             )
             return
         take_weights(self._session, role, model)
-        logits = self._session.devices.predictor(
-            model, self._session.datasets.validation
-        )()
-        found = measure(role, logits, self._session.datasets.validation.labels)
+        validation = self._session.datasets.validation
+        logits = self._session.devices.predictor(model, validation)()
+        found = measure(role, logits, validation.labels)
         yield f"none: {found.text}"
         yield from filter(None, [accuracy_warning(found, self._config.teachers[role])])
 
@@ -217,13 +211,11 @@ class Examination:
         return f"{role}: {line}" if len(self._config.teachers) > 1 else line
 
     def _build_student(self) -> Iterator[str]:
-        self._student = self._session.networks.build("student", self._config.seeds[0])
+        self._student = self._session.networks.build("student", self._seed)
         yield _parameters(self._config.student.model, self._student)
 
     def _pipeline(self) -> Iterator[str]:
-        training = baseline_training(
-            self._session, self._student, self._config.seeds[0]
-        )
+        training = baseline_training(self._session, self._student, self._seed)
         self._pipeline_rate = trial.pipeline_rate(self._session, training)
         yield (
             f"{self._pipeline_rate:,.0f} examples/s in the student's batches of "
@@ -239,10 +231,8 @@ class Examination:
             kept = trial.frozen_footprint(self._session.networks, model)
             yield f"of {name} a replica keeps {kept.text}"
         if self._config.finetune:
-            seed = self._config.seeds[0]
-            for line in self._try_out(
-                finetune_training(self._session, self._student, seed)
-            ):
+            finetune = finetune_training(self._session, self._student, self._seed)
+            for line in self._try_out(finetune):
                 yield f"of its finetune: {line}"
 
     def _ways(self) -> Iterator[str]:
@@ -252,21 +242,19 @@ class Examination:
 
     def _distillation(self) -> TrainSpec:
         """The student's training, by live teachers or by dummy targets."""
-        session, seed = self._session, self._config.seeds[0]
+        session = self._session
         if not self._building:
             signals = online(session.networks, [*self._teachers.values()])
-            return distillation(session, self._student, signals, seed)
-        blank = BlankTargets(
-            [caches.answer_format(session.config, session.datasets)]
-            * len(self._teachers),
-            is_in_memory=self._building.is_in_memory,
-        )
+            return distillation(session, self._student, signals, self._seed)
+        kept = caches.answer_format(session.config, session.datasets)
+        is_in_memory = self._building.is_in_memory
+        blank = BlankTargets([kept] * len(self._teachers), is_in_memory=is_in_memory)
         signals = blank.signals(temperature=self._config.distill.temperature)
-        return distillation(session, self._student, signals, seed, beside=blank)
+        return distillation(session, self._student, signals, self._seed, beside=blank)
 
     def _baseline_step(self) -> Iterator[str]:
         yield from self._try_out(
-            baseline_training(self._session, self._student, self._config.seeds[0])
+            baseline_training(self._session, self._student, self._seed)
         )
 
     def _try_out(self, training: TrainSpec) -> Iterator[str]:
