@@ -13,7 +13,6 @@ from trainer import models
 from trainer.cluster import termination, workers
 from trainer.session import Session
 from trainer.session.run_devices import Devices
-from trainer.storage.workdir import LISTS
 
 CONFIG = """
 name = "small"
@@ -112,20 +111,15 @@ def start(name: str, config: pathlib.Path, workdir: pathlib.Path, *more: str):
 def session(settings, workdir: pathlib.Path, strategy) -> Session:
     """The session of a process that is alone, and that nobody stops."""
     runtime = settings.runtime
-    return Session(
-        config=settings,
-        path=epath.Path(workdir),
-        devices=Devices(
-            runtime=runtime,
-            strategy=strategy,
-            workers=workers.Workers(None),
-            termination=termination.Termination(
-                grace_secs=runtime.grace_secs, watchdog_secs=runtime.watchdog_secs
-            ),
+    devices = Devices(
+        runtime=runtime,
+        strategy=strategy,
+        workers=workers.Workers(None),
+        termination=termination.Termination(
+            grace_secs=runtime.grace_secs, watchdog_secs=runtime.watchdog_secs
         ),
-        lists=epath.Path(workdir) / LISTS,
-        pins=epath.Path(workdir),
     )
+    return Session.of(settings, epath.Path(workdir), devices)
 
 
 def finish(process: subprocess.Popen) -> tuple[int, str, str]:

@@ -45,31 +45,25 @@ def open_session(
       PeerLostError: a worker did not come.
     """
     num_workers = cluster.size if cluster else 1
-    num_replicas = distribution.num_local_replicas(
-        config.runtime, num_workers=num_workers
-    )
-    distribution.check_execution(config.runtime, num_replicas * num_workers)
+    runtime = config.runtime
+    num_replicas = distribution.num_local_replicas(runtime, num_workers=num_workers)
+    distribution.check_execution(runtime, num_replicas * num_workers)
     if cluster:
         own = {"command": command, "number of replicas": num_replicas}
         secret = rendezvous.Secret.of(path)
         _meet(config, cluster, own | _statement(config, path, cluster), secret)
     with joining(cluster):
-        strategy = distribution.strategy(config.runtime, num_workers=num_workers)
+        strategy = distribution.strategy(runtime, num_workers=num_workers)
     if cluster and not cluster.is_chief:
         _find_config(path, cluster)
-    return Session(
-        config=config,
-        path=path,
-        devices=Devices(
-            runtime=config.runtime,
-            strategy=strategy,
-            workers=Workers(cluster),
-            termination=termination,
-            hold=hold,
-        ),
-        lists=path / workdir.LISTS,
-        pins=path,
+    devices = Devices(
+        runtime=runtime,
+        strategy=strategy,
+        workers=Workers(cluster),
+        termination=termination,
+        hold=hold,
     )
+    return Session.of(config, path, devices)
 
 
 def _meet(

@@ -23,6 +23,12 @@ class Session:
     pins: epath.Path  # the folder that says which registered models it began with
     begun: epath.Path | None = None  # the run's workdir, where `path` stands for it
 
+    @classmethod
+    def of(cls, config: Config, path: epath.Path, devices: Devices) -> "Session":
+        """The session of a run that is nobody's variant, in its workdir `path`."""
+        lists = path / workdir.LISTS
+        return cls(config=config, path=path, devices=devices, lists=lists, pins=path)
+
     @functools.cached_property
     def datasets(self) -> Datasets:
         """Its examples."""

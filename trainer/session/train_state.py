@@ -83,9 +83,8 @@ def prepare(session: Session, spec: TrainSpec) -> TrainState:
     folder = spec.folder / CHECKPOINTS
     # Before the batches are made: they start at the restored step. The chief chooses,
     # because a disk that machines share may show them different files for a while.
-    find = functools.partial(
-        newest_whole, folder, check_held=session.devices.hold.check
-    )
+    check_held = session.devices.hold.check
+    find = functools.partial(newest_whole, folder, check_held=check_held)
     latest = session.devices.workers.from_chief(find)
     update = _update(session, spec, is_new=not latest)
     role, seed = spec.role, spec.seed
@@ -95,7 +94,7 @@ def prepare(session: Session, spec: TrainSpec) -> TrainState:
         run=run_name(session.config, role, seed),
         is_earlier=lambda name: is_earlier_name(name, session.config, role, seed),
         keep=session.config.runtime.keep_checkpoints,
-        check_held=session.devices.hold.check,
+        check_held=check_held,
     )
     if not latest:
         check_saving(session, spec.network)

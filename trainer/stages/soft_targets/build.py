@@ -128,10 +128,8 @@ def _check_no_shards(folder: epath.Path) -> None:
 
 def _write_missing(session: Session, teacher: int, transfer: TransferSet) -> None:
     """Writes the missing shards that are this worker's."""
-    folder, workers = (
-        caches.folder(session.config, session.path, teacher, transfer),
-        session.devices.workers,
-    )
+    folder = caches.folder(session.config, session.path, teacher, transfer)
+    workers = session.devices.workers
     manifest = soft_targets.read(folder)
     if manifest is None:
         raise SoftTargetsError(

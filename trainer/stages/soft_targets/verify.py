@@ -94,11 +94,10 @@ def differences(
       SoftTargetsError: a shard is damaged, or an answer is no finite number.
     """
     answers = Answers(session, model, transfer, manifest)
+    folder = caches.folder(session.config, session.path, teacher, transfer)
     errors, hits, largest = [], [], 0.0
     for place, view in _sample(manifest):
-        kept = _sampled(
-            session.config, session.path, teacher, transfer, manifest, place, view
-        )
+        kept = _sampled(folder, transfer, manifest, place, view)
         if not len(kept):
             continue
         first = manifest.shards[place].first
@@ -115,27 +114,24 @@ def differences(
             "none that is still there; build anew in another distill.soft_targets_dir"
         )
     every = np.concatenate(errors)
+    tolerance = _tolerance(session.config, session.networks, teacher, manifest)
     return Differences(
         num_answers=len(every),
         largest=float(every.max()),
         mean=float(every.mean()),
         same_top=float(np.concatenate(hits).mean()),
-        tolerance=_tolerance(session.config, session.networks, teacher, manifest)
-        * max(1.0, largest),
+        tolerance=tolerance * max(1.0, largest),
     )
 
 
 def _sampled(
-    config: Config,
-    path: epath.Path,
-    teacher: int,
+    folder: epath.Path,
     transfer: TransferSet,
     manifest: Manifest,
     place: int,
     view: int,
 ) -> np.ndarray:
     """The first records of a shard: of examples that are gone nothing can be asked."""
-    folder = caches.folder(config, path, teacher, transfer)
     records = soft_targets.read_shard(folder, manifest, view=view, number=place)
     return records[np.isin(records["id"], transfer.examples.ids)][:_STRETCH]
 
