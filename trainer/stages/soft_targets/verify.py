@@ -100,9 +100,8 @@ def differences(
         kept = _sampled(folder, transfer, manifest, place, view)
         if not len(kept):
             continue
-        first = manifest.shards[place].first
-        count = int(kept["id"][-1]) + 1 - first
-        stretch = Shard(first=first, num_ids=count, count=len(kept))
+        first, last = manifest.shards[place].first, int(kept["id"][-1])
+        stretch = Shard(first=first, num_ids=last + 1 - first, count=len(kept))
         again = answers.of_shard(stretch, [view], lambda count: None)[view]
         before, now = (_logits(records, manifest) for records in (kept, again))
         errors.append(np.abs(before - now))
