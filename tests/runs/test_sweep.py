@@ -12,7 +12,7 @@ import tomllib
 import pytest
 
 from tests.helpers import whole_run
-from tests.helpers.messages import assert_states
+from tests.helpers.messages import assert_a_line_states, assert_states
 from tests.helpers.repository import REPOSITORY
 from tests.runs import test_study
 from trainer import main
@@ -193,7 +193,7 @@ def test_what_diverges_or_is_refused_leaves_the_others_and_sigterm_costs_nothing
     assert (code, again) == (0, out), err
     code, _, err = whole_run.finish(whole_run.start("run", config, workdir))
     assert code == main.UNUSABLE
-    assert_states(err, workdir, "sweep", "--workdir")
+    assert_a_line_states(err, workdir, "sweep", "--workdir")
 
 
 def test_a_sweep_is_no_job_of_workers(tmp_path):
@@ -208,7 +208,7 @@ def test_a_sweep_is_no_job_of_workers(tmp_path):
         text=True,
     )
     assert worker.returncode == main.UNUSABLE
-    assert_states(worker.stderr, "sweep", "TF_CONFIG", 2)
+    assert_a_line_states(worker.stderr, "sweep", "TF_CONFIG", "2 workers")
     assert not workdir.exists()
 
 

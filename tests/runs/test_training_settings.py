@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from tests.helpers import whole_run
-from tests.helpers.messages import assert_states
+from tests.helpers.messages import assert_a_line_states
 from trainer import main, models
 from trainer.config import CnnOptions
 from trainer.storage.workdir import METRICS
@@ -128,7 +128,7 @@ def test_what_the_devices_cannot_do_ends_with_2(
     config = whole_run.write_config(tmp_path, tfds_dir)
     words = whole_run.command("baseline", config, tmp_path / "run", f"--set={setting}")
     assert main.main(words) == 2
-    assert_states(capsys.readouterr().err, *facts)
+    assert_a_line_states(capsys.readouterr().err, *facts)
 
 
 @pytest.mark.slow

@@ -6,6 +6,7 @@ import subprocess
 
 import pytest
 
+from tests.helpers.messages import assert_states
 from trainer.doctor import hardware
 
 # Two GPUs, the second with 80 GB, behind the names that NVIDIA's driver exports.
@@ -71,10 +72,10 @@ def test_the_hints_say_what_hides_gpus():
 
 def test_the_extra_is_installed_with_its_last_package(monkeypatch):
     monkeypatch.setattr(hardware, "_EXTRA", "and-no-such-extra")
-    assert hardware._extra_hint() == "the 0 packages of the extra `gpu` are installed"
+    assert_states(hardware._extra_hint(), 0, "`gpu`", "are installed")
     # A marker that requirements of other packages have too.
     monkeypatch.setattr(hardware, "_EXTRA", "absl-py")
-    assert "the 1 packages of the extra `gpu` are installed" in hardware._extra_hint()
+    assert_states(hardware._extra_hint(), 1, "`gpu`", "are installed")
 
 
 def test_the_memory_of_the_machine_is_the_kernel_s():

@@ -9,7 +9,7 @@ import time
 import pytest
 
 from tests.helpers import groups, whole_run
-from tests.helpers.messages import assert_states
+from tests.helpers.messages import assert_a_line_states, assert_states
 from tests.trainer.stages import test_soft_targets_build
 from tests.trainer.stages.test_soft_targets_build import (
     SHIFTED,
@@ -123,7 +123,7 @@ def test_only_starts_without_a_new_shard_spend_the_restarts(config, tmp_path):
     process = whole_run.start("soft-targets", config, tmp_path, "build", *LONG, none)
     code, _, err = whole_run.finish(process)
     assert code == 4
-    assert_states(err, 1, 0, "runtime.max_restarts")
+    assert_a_line_states(err, 1, 0, "runtime.max_restarts")
 
 
 def test_a_second_builder_is_refused_until_the_first_is_dead(

@@ -199,7 +199,8 @@ def test_an_extension_that_was_killed_goes_on(root, capsys):
     manifest = root / "shared" / "train" / "manifest.json"
     manifest.write_bytes(before["train/manifest.json"])
     assert run("soft-targets", root, "third") == 2
-    assert_states(told(capsys), 25, 20, "python -m trainer soft-targets extend")
+    extending = "python -m trainer soft-targets extend"
+    assert_states(told(capsys), "25 ids", "got 20", extending)
     assert extend(root) == 0
     assert contents(root / "shared") == whole
 
@@ -265,7 +266,7 @@ def test_without_its_image_a_shard_cannot_be_made_again(root, capsys):
     shard.unlink()
     assert run("soft-targets", root, "second") == 2
     message = told(capsys)
-    assert_states(message, "0 to 19", "'train'", 20, "got 19")
+    assert_states(message, "0 to 19", "'train'", "20 examples", "got 19")
     assert not shard.exists()
 
 

@@ -114,7 +114,8 @@ def test_info_counts_what_is_missing(config, copy, capsys):
     assert_a_line_states(capsys.readouterr().out, cache, 1, "missing")
     shutil.rmtree(copy / "soft_targets")
     assert act("info", config, copy) == 2
-    assert_states(told(capsys), cache, "none")
+    build = "python -m trainer soft-targets build"
+    assert_states(told(capsys), cache.parent, "none", build)
 
 
 def test_an_action_that_there_is_not_is_refused_with_the_known_ones(
