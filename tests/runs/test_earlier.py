@@ -376,7 +376,7 @@ def test_what_an_earlier_version_began_goes_on_bit_for_bit(
     # And a finished one gets its new seeds, the models of the old one untouched.
     before = models(tmp_path / "whole")
     told = do("whole", *(f"--set={text}" for text in GROWN))
-    assert "student seed 5: step 20/20" in told
+    assert_a_line_states(told, "student seed 5", "step 20/20")
     assert "student seed 0: step" not in told
     assert before.items() <= models(tmp_path / "whole").items()
     assert_same_weights(tmp_path / "half", tmp_path / "whole")

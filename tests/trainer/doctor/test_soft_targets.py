@@ -438,6 +438,5 @@ def test_soft_targets_beyond_memory_are_streamed_in_the_step(tmp_path, tfds_dir)
     code, found = examine(config, tmp_path / "workdir", *flags, *more)
     assert code == 5
     assert found.with_mark("FAILED") == {"student step", "result"}
-    assert "cached soft targets must fit in data.memory_budget_bytes" in (
-        found.text("student step")
-    )
+    facts = ("soft targets", "data.memory_budget_bytes")
+    assert_states(found.text("student step"), *facts)

@@ -311,10 +311,9 @@ def test_latest_and_promoted_are_what_they_say(tmp_path, source):
     assert number(tmp_path, "registry:digits@latest") == 2
     with refused(ConfigError, "digits@promoted", "known: 1, 2"):
         number(tmp_path, "digits@promoted")
-    assert command(tmp_path, "promote", "digits@1") == (
-        0,
-        "promoted: registry:digits@1\n",
-    )
+    code, told = command(tmp_path, "promote", "digits@1")
+    assert code == 0
+    assert_states(told, "registry:digits@1")
     assert number(tmp_path, "digits@promoted") == 1
     lines = command(tmp_path, "list")[1].splitlines()
     assert [line.split()[:4] for line in lines[1:]] == [

@@ -266,7 +266,7 @@ def test_errors_on_classes_that_students_do_not_see_have_columns(tmp_path):
     assert header[5:7] == ["student: excluded", "baseline: excluded"]
     assert first[5:7] == ["66.5", "1010"]
     assert second == ["7", "waiting", *"-------"]
-    assert "excluded: those on data.exclude_labels" in note[0]
+    assert_states(note[0], "excluded", "data.exclude_labels")
 
 
 @pytest.mark.parametrize("content", ["{", "[]", '{"grid": {}, "cells": []}'])

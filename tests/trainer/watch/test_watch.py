@@ -292,7 +292,7 @@ def test_a_student_does_not_go_on_with_an_image_overwritten_since_it_began(root)
     assert once(root) == exit_codes.DONE
     [batch] = told(root)
     assert batch["status"] == "refused"
-    assert "inbox/103.png must be as" in batch["reason"]
+    assert_states(batch["reason"], "inbox/103.png")
     assert batch["set_aside"].keys() == {"103.png"}
 
 
