@@ -36,3 +36,11 @@ def refusal(action: Callable[[], object], kind: type[Exception] = ValueError) ->
     with pytest.raises(kind) as caught:
         action()
     return str(caught.value)
+
+
+def assert_a_line_states(text: str, *facts: object) -> None:
+    """One line of `text` states all facts, whatever the others say."""
+    found = any(
+        all(_stands(str(fact), line) for fact in facts) for line in text.splitlines()
+    )
+    assert found, f"{[*map(str, facts)]} must be in one line of: {text}"

@@ -10,6 +10,7 @@ import pytest
 import tensorflow as tf
 
 from tests.helpers import drawn_images, whole_run
+from tests.helpers.messages import assert_a_line_states
 from tests.helpers.repository import REPOSITORY
 from trainer import main, models
 from trainer.config import ApplicationOptions
@@ -100,7 +101,7 @@ def records(folder) -> int:
 def test_all_stages_on_drawn_images(root, overrides, tmp_path, capfd):
     workdir = tmp_path / "run"
     assert main.main(whole_run.command("run", CONFIG, workdir, *overrides)) == 0
-    assert "32 examples without labels, 71 x 71 x 3" in capfd.readouterr().err
+    assert_a_line_states(capfd.readouterr().err, 32, "71 x 71 x 3")
     head, whole, student = (
         read_metrics(workdir / folder / "metrics.jsonl")
         for folder in ("teacher_head", "teacher", "student/seed-0")

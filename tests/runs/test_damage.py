@@ -20,6 +20,7 @@ from etils import epath
 
 from tests.helpers import whole_run
 from tests.helpers.devices import strategy_of
+from tests.helpers.messages import assert_a_line_states, assert_states
 from tests.trainer.registry.test_registry import card
 from tests.trainer.registry.test_registry import publish as publish_version
 from tests.trainer.stages.test_soft_targets_build import write_teacher
@@ -362,9 +363,8 @@ def test_a_student_goes_on_from_the_checkpoint_before_bit_for_bit(world, capsys)
     capsys.readouterr()
     stages.STAGES["student"](world.session)
     told = capsys.readouterr().err
-    assert f"{newest} is damaged" in told
-    assert "goes on from step 6" in told
-    assert "student seed 0 goes on from step 6" in told
+    assert_states(told, newest)
+    assert_a_line_states(told, "student seed 0", "from step 6")
     assert newest.with_name("set-aside-step-00000008.npz").exists()
     same(model(world, folder / FINISHED), before)
     same(whole_report(world, folder)[-1], lines)
@@ -386,7 +386,7 @@ def test_an_evaluation_goes_on_without_the_newest_checkpoint(world, capsys):
     results.unlink()
     newest.write_bytes(whole[:-100])
     stages.STAGES["evaluate"](world.session)
-    assert f"{newest} is damaged" in capsys.readouterr().err
+    assert_states(capsys.readouterr().err, newest, "damaged")
     found, before = json.loads(results.read_text())["models"], expected["models"]
     for entries in (found, before):
         for entry in entries.values():
@@ -408,7 +408,7 @@ def test_another_model_than_the_evaluated_one_is_not_registered(world, tmp_path)
     refused, _ = outcome(lambda: stages.publish(session))
     path.write_bytes(whole)
     assert exit_code(refused) == 2
-    assert str(refused).startswith(f"{path} must be the model that ")
+    assert_states(str(refused), path)
     assert not versions.complete(epath.Path(tmp_path / "r" / "grown"))
 
 
@@ -432,7 +432,7 @@ def test_what_earlier_versions_wrote_is_read_as_before(world, tmp_path, capsys):
         whole_report(dataclasses.replace(world, session=at(world, old)), old), expected
     )
     told = capsys.readouterr().err
-    assert told.count("is of an earlier version") == 1
+    assert told.count("earlier version") == 1
     assert file_list.read(epath.Path(path)) == listed
     assert workdir.read_config(epath.Path(old)) == workdir.read_config(world.workdir)
 

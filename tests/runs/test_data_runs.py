@@ -10,6 +10,7 @@ from PIL import Image
 
 from tests.helpers import drawn_images, groups, whole_run
 from tests.helpers.devices import strategy_of
+from tests.helpers.messages import assert_a_line_states
 from trainer import main, stages
 from trainer.config import load
 from trainer.stages.baseline import baseline_training
@@ -117,7 +118,7 @@ def test_a_table_may_move_under_a_half_trained_run(tmp_path, monkeypatch, capsys
             path.unlink()
     moved = table.rename(tmp_path / "moved.csv")
     assert teacher(moved, "one") == 0
-    assert "goes on from step 6" in capsys.readouterr().err
+    assert_a_line_states(capsys.readouterr().err, "teacher", "from step 6")
     models = [
         load_model(tmp_path / name / "teacher" / "model.keras").get_weights()
         for name in ("one", "other")
@@ -126,7 +127,7 @@ def test_a_table_may_move_under_a_half_trained_run(tmp_path, monkeypatch, capsys
         np.testing.assert_array_equal(found, wanted)
     moved.write_text("x,y,label\n" + rows.replace("7,0,1", "7,0,0"))
     assert teacher(moved, "one") == 2
-    assert f"{moved} must hold the rows" in capsys.readouterr().err
+    assert_a_line_states(capsys.readouterr().err, moved, "tables.json", "--workdir")
 
 
 def folder_run(folder: pathlib.Path, *overrides: str) -> pathlib.Path:
@@ -174,14 +175,12 @@ def test_a_run_says_why_an_image_is_damaged_and_how_many_it_sets_aside(tmp_path)
     # In a process of its own, where TensorFlow knows another stack.
     code, _, err = whole_run.finish(whole_run.start(*words))
     assert code == main.UNUSABLE
-    assert (
-        f"{bad} must be a JPEG, PNG or WebP image, got damaged: Input is empty." in err
-    )
+    assert_a_line_states(err, bad, "JPEG", "PNG", "WebP", "damaged: Input is empty.")
     code, _, err = whole_run.finish(
         whole_run.start(*words, "--set=data.skip_corrupt=true")
     )
     assert code == main.DONE, err
-    assert "1 damaged files set aside" in err
+    assert_a_line_states(err, 1, "damaged", "set aside")
 
 
 # Images without labels.
@@ -236,7 +235,7 @@ def test_a_run_with_images_without_labels_and_mixed_pairs(tmp_path, tfds_dir, ca
     for name, distill in (("plain", "{}"), ("mixed", "{alpha = 1, mixup = 1}")):
         workdir = run(tmp_path, text, *overrides, f"distill={distill}")
         told = capfd.readouterr().err
-        assert "noise: 80 examples without labels, 28 x 28 x 1" in told
+        assert_a_line_states(told, "noise", 80, "28 x 28 x 1")
         lines = {
             role: read_metrics(workdir / role / "seed-0" / "metrics.jsonl")
             for role in ("student", "baseline")

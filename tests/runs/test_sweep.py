@@ -12,6 +12,7 @@ import tomllib
 import pytest
 
 from tests.helpers import whole_run
+from tests.helpers.messages import assert_a_line_states, assert_states
 from tests.helpers.repository import REPOSITORY
 from tests.runs import test_study
 from trainer import main
@@ -144,7 +145,7 @@ def check_shared(sweep: dict, workdir: pathlib.Path) -> None:
     for name in ("settings", "importance", "parallel"):
         assert (workdir / f"report/sweep_{name}.png").stat().st_size > 1000
     page = (workdir / "report/index.html").read_text()
-    assert "its report, with the test split" in page
+    assert f"cells/{sweep['best']['cell']}/report/index.html" in page
     assert page.count("</tr>") == 1 + len(sweep["trials"])
 
 
@@ -152,8 +153,7 @@ def check_best(sweep: dict, workdir: pathlib.Path, own: pathlib.Path) -> None:
     """best.toml has the settings of the best trial, and a run of it is that trial."""
     text = (workdir / "best.toml").read_text()
     number, value = sweep["best"]["number"], sweep["best"]["value"]
-    assert text.startswith(f"# The best trial of a sweep, number {number}: ")
-    assert f"eval/accuracy = {value:.6g}" in text.splitlines()[0]
+    assert_states(text.splitlines()[0], "#", number, f"eval/accuracy = {value:.6g}")
     settings = tomllib.loads(text)
     assert settings["distill"]["alpha"] == sweep["best"]["settings"]["distill.alpha"]
     assert "sweep" not in settings
@@ -193,7 +193,7 @@ def test_what_diverges_or_is_refused_leaves_the_others_and_sigterm_costs_nothing
     assert (code, again) == (0, out), err
     code, _, err = whole_run.finish(whole_run.start("run", config, workdir))
     assert code == main.UNUSABLE
-    assert "which holds a sweep; choose another --workdir" in err
+    assert_a_line_states(err, workdir, "sweep", "--workdir")
 
 
 def test_a_sweep_is_no_job_of_workers(tmp_path):
@@ -208,7 +208,7 @@ def test_a_sweep_is_no_job_of_workers(tmp_path):
         text=True,
     )
     assert worker.returncode == main.UNUSABLE
-    assert "got TF_CONFIG with 2 workers; start the same command" in worker.stderr
+    assert_a_line_states(worker.stderr, "sweep", "TF_CONFIG", "2 workers")
     assert not workdir.exists()
 
 
@@ -232,4 +232,4 @@ def test_without_optuna_the_way_to_it_is_said(tmp_path):
         text=True,
     )
     assert refused.returncode == main.UNUSABLE
-    assert "run pip install '.[sweep]'" in refused.stderr
+    assert_states(refused.stderr, "pip install '.[sweep]'")

@@ -6,6 +6,7 @@ import subprocess
 
 import pytest
 
+from tests.helpers.messages import assert_a_line_states, assert_states
 from trainer.doctor import hardware
 
 # Two GPUs, the second with 80 GB, behind the names that NVIDIA's driver exports.
@@ -47,20 +48,20 @@ def test_the_driver_tells_the_memory_of_each_gpu(driver):
     driver(init_code=0)
     assert hardware._driver_sizes() == [16_000_000_000, 80_000_000_000]
     hints = hardware.gpu_hints(None)
-    assert "NVIDIA's driver shows 2 GPUs to this process" in hints
+    assert_a_line_states("\n".join(hints), "driver", "2 GPUs")
     assert hardware.num_driver_gpus() == 2
 
 
 def test_an_error_of_the_driver_is_a_hint(driver):
     driver(init_code=100)
     hints = hardware.gpu_hints(None)
-    assert any("cannot be asked: cuInit gives error 100" in hint for hint in hints)
+    assert_a_line_states("\n".join(hints), "cuInit", "error 100")
 
 
 def test_a_missing_driver_is_a_hint(monkeypatch):
     monkeypatch.setattr(hardware, "_DRIVER", "libcuda.so.absent")
     hints = hardware.gpu_hints(None)
-    assert any("cannot be asked: libcuda.so.absent" in hint for hint in hints)
+    assert_a_line_states("\n".join(hints), "libcuda.so.absent")
     assert hardware.num_driver_gpus() == 0
 
 
@@ -71,15 +72,14 @@ def test_the_hints_say_what_hides_gpus():
 
 def test_the_extra_is_installed_with_its_last_package(monkeypatch):
     monkeypatch.setattr(hardware, "_EXTRA", "and-no-such-extra")
-    assert hardware._extra_hint() == "the 0 packages of the extra `gpu` are installed"
+    assert_states(hardware._extra_hint(), 0, "`gpu`", "are installed")
     # A marker that requirements of other packages have too.
     monkeypatch.setattr(hardware, "_EXTRA", "absl-py")
-    assert "the 1 packages of the extra `gpu` are installed" in hardware._extra_hint()
+    assert_states(hardware._extra_hint(), 1, "`gpu`", "are installed")
 
 
 def test_the_memory_of_the_machine_is_the_kernel_s():
     with open("/proc/meminfo") as file:
         kibibytes = int(file.readline().split()[1])
-    cpus, _, told = hardware.host().partition(" CPUs, ")
-    assert int(cpus) == os.cpu_count()
-    assert told == f"{kibibytes * 1024 / 1e9:.2f} GB of memory"
+    memory = f"{kibibytes * 1024 / 1e9:.2f} GB"
+    assert_states(hardware.host(), f"{os.cpu_count()} CPUs", memory)

@@ -16,6 +16,7 @@ from PIL import Image
 
 from tests.helpers import whole_run
 from tests.helpers.devices import strategy_of
+from tests.helpers.messages import assert_a_line_states, assert_states, refused
 from tests.trainer.doctor.test_doctor import (
     TOPICS,
     Findings,
@@ -158,19 +159,18 @@ def begun(config):
 
 
 def test_a_cache_is_told_before_it_is_built(before, workdir):
-    assert before[0] == (
-        f"{workdir}/soft_targets/train: split 'train', 40 examples x 2 views, the 3 "
-        "largest of 4 logits in float16"
+    assert_states(
+        before[0],
+        *(f"{workdir}/soft_targets/train", "'train'", "40 examples", "2 views"),
+        *("3 largest of 4 logits", "float16"),
     )
-    num_bytes = 2 * 40 * (ANSWER + FRAMING)
-    size = f"{num_bytes / 1e3:.1f} kB in "
-    assert before[1] == f"{ANSWER + FRAMING} bytes each, {size}2 files"
-    assert before[2].startswith("80 of 80 answers are to be computed: about ")
-    assert before[3].startswith("all: 80 answers, about ")
+    size = f"{2 * 40 * (ANSWER + FRAMING) / 1e3:.1f} kB"
+    assert_states(before[1], f"{ANSWER + FRAMING} bytes", size, "2 files")
+    assert_states(before[2], "80 of 80 answers")
     # Of one seed.
-    assert before[3].endswith("the students' 1 x 6 steps ask for 24")
-    assert before[4].startswith(f"{size}files; in memory when students train, where ")
-    assert f" they take {2 * 40 * ANSWER / 1e3:.1f} kB and" in before[4]
+    assert_states(before[3], "all", "80 answers", "1 x 6 steps", 24)
+    in_memory = f"{2 * 40 * ANSWER / 1e3:.1f} kB"
+    assert_states(before[4], size, "in memory", in_memory)
 
 
 def test_what_is_told_is_what_is_planned(before, config, workdir):
@@ -184,7 +184,7 @@ def test_what_is_told_is_what_is_built(before, config, workdir):
         assert main.main(whole_run.command(stage, config, workdir)) == 0
     paths = sorted((workdir / "soft_targets").rglob("*.tfrecord"))
     num_bytes = sum(path.stat().st_size for path in paths)
-    assert f"{num_bytes / 1e3:.1f} kB in {len(paths)} files" in before[1]
+    assert_states(before[1], f"{num_bytes / 1e3:.1f} kB", f"{len(paths)} files")
     paths[0].write_bytes(paths[0].read_bytes()[:-1])
     there = tree(workdir)
     failed, found = told(config, workdir)
@@ -192,35 +192,35 @@ def test_what_is_told_is_what_is_built(before, config, workdir):
     assert not failed
     lines = [text for _, text in found["soft targets"]]
     assert lines[:2] == before[:2]
-    assert lines[2].startswith("1 of 2 files are there and of this run")
-    assert lines[3].startswith("40 of 80 answers are to be computed")
+    assert_states(lines[2], "1 of 2 files")
+    assert_states(lines[3], "40 of 80 answers")
     plan = [line.strip() for line in planned(config, workdir)]
     assert without_times(lines) == without_times(plan)
 
 
 @pytest.mark.parametrize(
-    ("setting", "field"),
+    ("setting", "facts"),
     [
-        ("distill.soft_targets_dtype='float32'", "dtype: 'float16' there"),
+        ("distill.soft_targets_dtype='float32'", ["dtype", "'float16' there"]),
         pytest.param(
             "data.image_size=9",
-            "dataset.input_shape: [8, 8, 3] there, [9, 9, 3] here",
+            ["dataset.input_shape", "[8, 8, 3] there", "[9, 9, 3] here"],
             marks=SLOW,
         ),
-        pytest.param("seeds=[5]", "augment.seed: 0 there, 5 here", marks=SLOW),
-        pytest.param("distill.top_k=2", "top_k: 3 there, 2 here", marks=SLOW),
+        pytest.param("seeds=[5]", ["augment.seed", "0 there", "5 here"], marks=SLOW),
+        pytest.param("distill.top_k=2", ["top_k", "3 there", "2 here"], marks=SLOW),
         pytest.param(
             "teacher.options.hidden_sizes=[5]",
-            "teacher.options.hidden_sizes: [4] there, [5] here",
+            ["teacher.options.hidden_sizes", "[4] there", "[5] here"],
             marks=SLOW,
         ),
     ],
 )
-def test_a_cache_of_another_run_fails(begun, config, setting, field):
+def test_a_cache_of_another_run_fails(begun, config, setting, facts):
     failed, found = told(config, begun, f"--set={setting}")
     assert failed == ("soft targets",)
     ((_, text),) = found["soft targets"]
-    assert f"must hold the soft targets of this run, got another {field}" in text
+    assert_states(text, begun / "soft_targets/train", *facts)
 
 
 @pytest.mark.slow
@@ -237,7 +237,7 @@ def test_a_cache_of_fewer_images_than_the_run_fails(begun, config, tmp_path):
     failed, found = told(config, tmp_path)
     assert failed == ("soft targets",)
     ((_, text),) = found["soft targets"]
-    assert "must hold 40 ids, got 30; run `python -m trainer soft-targets ext" in text
+    assert_states(text, "40 ids", 30, "python -m trainer soft-targets extend")
 
 
 @pytest.mark.slow
@@ -245,7 +245,7 @@ def test_more_logits_than_a_cache_can_keep_fail(config, tmp_path):
     failed, found = told(config, tmp_path, "--set=distill.top_k=4")
     assert failed == ("soft targets",)
     ((_, text),) = found["soft targets"]
-    assert "distill.top_k must be below the 4 classes, got 4" in text
+    assert_states(text, "distill.top_k", "4 classes", "got 4")
 
 
 @pytest.mark.slow
@@ -259,7 +259,7 @@ def test_examples_of_two_whole_splits_fail(tmp_path, tfds_dir):
     )
     assert failed == ("soft targets",)
     ((_, text),) = found["soft targets"]
-    assert "data.train_split must be parts of one whole split" in text
+    assert_states(text, "data.train_split", "'train[:500]+test[1000:]'")
 
 
 @pytest.mark.slow
@@ -280,10 +280,12 @@ def test_each_member_and_each_set_of_images_has_its_cache(config, tmp_path):
     lines = found.text("soft targets")
     for i in (0, 1):
         folder = tmp_path / "soft_targets" / f"member-{i}"
-        assert f"{folder}/train: split 'train', 40 examples x 2 views" in lines
-        assert f"{folder}/unlabeled: split 'train', 12 examples x 2 views" in lines
+        for name, examples in (("train", 40), ("unlabeled", 12)):
+            assert_a_line_states(
+                lines, folder / name, "'train'", f"{examples} examples", "2 views"
+            )
     num_answers = 2 * 2 * 52
-    assert f"all: {num_answers} answers" in lines
+    assert_a_line_states(lines, "all", f"{num_answers} answers")
     # They are together in memory, or none is.
     for budget, where in (
         (num_answers * ANSWER, "in memory"),
@@ -291,7 +293,7 @@ def test_each_member_and_each_set_of_images_has_its_cache(config, tmp_path):
     ):
         less = f"--set=data.memory_budget_bytes={budget}"
         _, found = told(path, tmp_path, *flags, less)
-        assert f"{where} when students train" in found.text("soft targets")
+        assert_states(found.text("soft targets"), where)
 
 
 BUILDING = Building(
@@ -313,20 +315,17 @@ def test_soft_targets_in_the_workdir_need_room(config, tmp_path):
             epath.Path(tmp_path), settings, trainings, {}, building=building, free=free
         )
 
-    assert room(BUILDING, 2_000_000) == (
-        "about 3.0 MB for checkpoints, models and soft targets, 1.0 MB of it there, "
-        "2.0 MB free"
-    )
-    with pytest.raises(files.StorageError, match=r"needs about 2\.0 MB more for .*sof"):
+    facts = ("3.0 MB", "soft targets", "1.0 MB", "2.0 MB free")
+    assert_states(room(BUILDING, 2_000_000), *facts)
+    with refused(files.StorageError, tmp_path, "2.0 MB more", "soft targets"):
         room(BUILDING, 1_999_999)
-    assert room(None, 0).startswith("about 0 B for checkpoints and models, 0 B of")
+    assert_states(room(None, 0), "about 0 B", "0 B of")
 
 
 def test_the_estimate_has_the_building(config, tmp_path):
     trainings = Trainings(configs.load(str(config)), epath.Path(tmp_path))
     text = trainings.estimate(pipeline_rate=1.0, building=BUILDING)
-    assert text.startswith("about 2.0 minutes for the steps of a whole run")
-    assert "and 700 answers of the teacher" in text
+    assert_states(text, "2.0 minutes", "700 answers")
 
 
 @pytest.mark.parametrize("top_k", [0, 3])
@@ -393,7 +392,7 @@ def test_passes_of_the_teacher_are_timed_and_estimated(of_a_slow_teacher):
     (whole,) = re.findall(r"about ([\d.]+) minutes", found.text("estimate"))
     # The steps take a second or two.
     assert minutes[0] - 0.05 <= float(whole) <= minutes[0] + 0.15
-    assert "and 4,000 answers of the teacher" in found.text("estimate")
+    assert_states(found.text("estimate"), "4,000 answers")
 
 
 @pytest.mark.slow
@@ -419,7 +418,7 @@ def test_a_cache_of_another_run_leaves_the_other_steps(begun, config):
     assert tree(begun) == there
     assert {"soft targets", "result"} <= found.with_mark("FAILED")
     text = dict(found["soft targets"])["FAILED"]
-    assert "the tail of the top 3 at temperature 3, got 4" in text
+    assert_states(text, "top 3", "temperature 3", "got 4")
     assert found["student step"] == [("skipped", "needs soft targets")]
     assert found["baseline step"][0][0] == "ok"
 
@@ -434,13 +433,12 @@ def test_soft_targets_beyond_memory_are_streamed_in_the_step(tmp_path, tfds_dir)
     budget = "--set=data.memory_budget_bytes=0"
     code, found = examine(config, tmp_path / "workdir", *flags, budget)
     assert code == 0
-    assert "streamed when students train" in found.text("soft targets")
+    assert_states(found.text("soft targets"), "streamed")
     assert found["student step"][0][0] == "ok"
     # These images fit, and the answers to twenty views of them do not.
     more = ("--set=data.memory_budget_bytes=1600000", "--set=distill.views=20")
     code, found = examine(config, tmp_path / "workdir", *flags, *more)
     assert code == 5
     assert found.with_mark("FAILED") == {"student step", "result"}
-    assert "cached soft targets must fit in data.memory_budget_bytes" in (
-        found.text("student step")
-    )
+    facts = ("soft targets", "data.memory_budget_bytes")
+    assert_states(found.text("student step"), *facts)

@@ -10,6 +10,7 @@ import pytest
 from etils import epath
 
 from tests.helpers import whole_run
+from tests.helpers.messages import assert_states, refused
 from tests.trainer.doctor.test_doctor import Findings, quick
 from trainer.cluster.tf_config import Cluster
 from trainer.config import ConfigError
@@ -73,37 +74,37 @@ def test_names_that_do_not_resolve_fail_together(capsys, tmp_path, listener):
         capsys, tmp_path, listener, "absent.invalid:2222", "127.0.0.1:3", "a..b:2222"
     )
     assert failed == ("peers",)
-    assert told["peers"][0] == ("ok", "worker-2 (127.0.0.1:3) is at 127.0.0.1")
+    mark, text = told["peers"][0]
+    assert mark == "ok"
+    assert_states(text, "worker-2 (127.0.0.1:3)", "at 127.0.0.1")
     message = dict(told["peers"])["FAILED"]
-    assert "got none for worker-1 (absent.invalid:2222): " in message
-    assert "; worker-3 (a..b:2222): no host can have such a name; " in message
-    assert "headless service is missing or its pod is not ready" in message
+    assert_states(message, "worker-1 (absent.invalid:2222)", "worker-3 (a..b:2222)")
+    assert_states(message, "headless service", "pod")
     assert told["peer ports"] == [("skipped", "needs peers")]
 
 
 @pytest.mark.parametrize(
-    ("address", "said"),
+    ("address", "facts"),
     [
-        ("127.0.0.1:2222", r"is this machine's 127\.0\.0\.1"),
-        ("[::1]:2222", "is (this machine's|at) ::1"),
+        ("127.0.0.1:2222", ["this machine's 127.0.0.1"]),
+        ("[::1]:2222", ["::1"]),
         # Of a net that is set aside for documentation.
-        ("192.0.2.1:2222", r"is at 192\.0\.2\.1, which this machine does not have: .*"),
-        ("absent.invalid:2222", "does not resolve here: .+"),
+        ("192.0.2.1:2222", ["at 192.0.2.1", "not have"]),
+        ("absent.invalid:2222", ["not resolve"]),
     ],
 )
 def test_the_own_address_is_compared_with_the_machine_s(
-    capsys, tmp_path, address, said
+    capsys, tmp_path, address, facts
 ):
     failed, told = examine(capsys, tmp_path, "127.0.0.1:1", address, rank=1)
     assert failed == ()
     ((mark, text),) = told["own address"]
     assert mark == "note"
-    assert re.match(rf"worker-1 \({re.escape(address)}\) {said}", text)
+    assert_states(text, f"worker-1 ({address})", *facts)
 
 
 def test_several_gpus_need_a_gibibyte_of_shared_memory(small_disk):
-    needed = r"must have 1\.07 GB free where 2 GPUs .* got 1\.0 MB; mount an emptyDir"
-    with pytest.raises(ConfigError, match=needed):
+    with refused(ConfigError, "1.07 GB", "2 GPUs", "1.0 MB", "emptyDir"):
         surroundings._free_shared_memory(small_disk, num_replicas=2)
 
 
@@ -111,7 +112,7 @@ def test_several_gpus_need_a_gibibyte_of_shared_memory(small_disk):
 def test_others_are_told_how_much_is_free(small_disk, num_replicas):
     (small_disk / "filler").write_bytes(bytes(2**19))
     told = surroundings._free_shared_memory(small_disk, num_replicas=num_replicas)
-    assert told == "524.3 kB of 1.0 MB free"
+    assert_states(told, "524.3 kB of 1.0 MB")
 
 
 def test_a_process_alone_is_told_of_shared_memory_and_the_clock(capsys, tmp_path):
@@ -119,14 +120,14 @@ def test_a_process_alone_is_told_of_shared_memory_and_the_clock(capsys, tmp_path
     assert failed == ()
     assert list(told) == ["workdir", "shared memory", "clock", "result"]
     assert told["shared memory"][0][0] == "note"
-    assert told["clock"] == [
-        ("ok", f"within 5 s of that by which {tmp_path} dates its files")
-    ]
+    ((mark, text),) = told["clock"]
+    assert mark == "ok"
+    assert_states(text, "5 s", tmp_path)
     assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.parametrize(
-    ("secs", "said"), [(60, "60 s ahead of it"), (-60, "60 s behind it"), (4, "")]
+    ("secs", "said"), [(60, "60 s ahead"), (-60, "60 s behind"), (4, "")]
 )
 def test_a_clock_that_is_not_the_disk_s_fails(
     capsys, tmp_path, monkeypatch, secs, said
@@ -173,5 +174,7 @@ def test_doctor_in_a_cluster_looks_at_its_peers_first(
     _, told = quick(config, tmp_path)
     around = ["own address", "peers", "peer ports", "shared memory", "clock"]
     assert list(told)[4:9] == around
-    assert told["peers"] == [("ok", f"worker-0 ({listener}) is at 127.0.0.1")]
+    ((mark, text),) = told["peers"]
+    assert mark == "ok"
+    assert_states(text, f"worker-0 ({listener})", "at 127.0.0.1")
     assert told.with_mark("FAILED") == {"dataset", "result"}

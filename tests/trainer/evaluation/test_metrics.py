@@ -147,6 +147,6 @@ def test_every_image_is_answered_once_and_in_order(num_replicas, num_images):
     np.testing.assert_allclose(predict() - logits, [[1, 2, 3]] * num_images, atol=1e-5)
     for wish, code in ((1.0, 143), (2.0**40, 130)):
         stop.assign(wish)
-        with pytest.raises(StoppedError, match="in an evaluation") as stopped:
+        with pytest.raises(StoppedError, match="evaluation") as stopped:
             predict()
         assert stopped.value.code == code

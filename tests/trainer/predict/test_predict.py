@@ -17,6 +17,7 @@ from etils import epath
 from PIL import Image
 
 from tests.helpers import drawn_images, whole_run
+from tests.helpers.messages import assert_a_line_states, assert_states
 from tests.helpers.repository import REPOSITORY
 from tests.trainer.registry.test_registry import card
 from trainer import config, main, models, registry
@@ -149,7 +150,8 @@ def test_json_lines_have_the_top_classes_and_all_probabilities(run, tmp_path, ca
     out = tmp_path / "out" / "answers.jsonl"
     more = ("--set=predict.top_k=2", "--set=predict.all_probabilities=true")
     assert predict(run, *images, f"--output={out}", *more) == 0
-    assert capsys.readouterr().out == f"predictions: {out} (2 of 2 images)\n"
+    [line] = capsys.readouterr().out.splitlines()
+    assert_states(line, out, "2 of 2")
     probs = expected(run, images)
     for line, path, row in zip(
         out.read_text().splitlines(), images, probs, strict=True
@@ -180,13 +182,13 @@ def test_what_cannot_be_read_is_told_and_the_others_are_answered(run, tmp_path, 
         ("in/2.png", "Unknown image file format"),
         ("in/4.png", "No such file or directory"),
         ("absent.png", "No such file or directory"),
-        ("empty", "it is a folder without images (.jpg, .jpeg, .png, .webp)"),
-        (r"\udcff.png", "its name is not UTF-8"),
+        ("empty", "(.jpg, .jpeg, .png, .webp)"),
+        (r"\udcff.png", "UTF-8"),
     ):
         [line] = [line for line in told.splitlines() if f"{name}'" in line]
         assert reason in line
-    assert "2 of 5 images are answered; " in told
-    assert "cannot be read, as said above: 5; mend" in told
+    assert_a_line_states(told, "2 of 5 images")
+    assert_states(told.splitlines()[-1], 5)
     with open(out, newline="") as file:
         assert [row["path"] for row in csv.DictReader(file)] == list(images)
 
@@ -205,7 +207,7 @@ def test_files_that_go_between_listing_and_reading_are_left_out(
         (tmp_path / "in/a").rmdir()
         return found
 
-    monkeypatch.setattr(paths, "listed", and_gone)
+    monkeypatch.setattr(paths, "list_files", and_gone)
     assert predict(run, tmp_path / "in") == main.CHECK_FAILED
     printed = capsys.readouterr()
     assert "a/1.png': " in printed.err
@@ -228,7 +230,7 @@ def test_any_keras_file_answers_and_classes_without_a_run_are_numbers(
         '--set=predict.model_input="zero_to_one"',
     ]
     assert main.main(words) == main.UNUSABLE
-    assert "predict.model_output must say what" in capsys.readouterr().err
+    assert_states(capsys.readouterr().err, "predict.model_output")
     words.append('--set=predict.model_output="probabilities"')
     assert main.main(words) == 0
     [row] = csv.DictReader(io.StringIO(capsys.readouterr().out, newline=""))
@@ -237,7 +239,7 @@ def test_any_keras_file_answers_and_classes_without_a_run_are_numbers(
     assert row["class"] == str(probs.argmax())
     assert float(row["probability"]) == pytest.approx(probs.max(), rel=1e-4)
     assert main.main([*words, f"--workdir={run}"]) == main.UNUSABLE
-    assert "must have the 3 classes of the run" in capsys.readouterr().err
+    assert_states(capsys.readouterr().err, "predict.model", "3 classes", 4)
 
 
 def test_a_registered_model_answers_with_the_classes_on_its_card(run, tmp_path, capsys):
@@ -249,7 +251,7 @@ def test_a_registered_model_answers_with_the_classes_on_its_card(run, tmp_path, 
     words = [*("trainer", "predict"), *images]
     words.append('--set=predict.model="registry:shapes@latest"')
     assert main.main(words) == main.UNUSABLE
-    assert "registry.root must name" in capsys.readouterr().err
+    assert_states(capsys.readouterr().err, "registry.root")
     assert main.main([*words, f'--set=registry.root="{tmp_path / "root"}"']) == 0
     [row] = csv.DictReader(io.StringIO(capsys.readouterr().out, newline=""))
     assert row["class"] == NAMES[expected(run, images)[0].argmax()]
@@ -281,7 +283,7 @@ def answered(words, run, on, capsys):
         if float(row["probability"])
         == pytest.approx(expected(run, {"": pixels})[0].max(), rel=1e-5)
     ]
-    assert f"images with transparent pixels: 1 ({found[0]})" in printed.err
+    assert_a_line_states(printed.err, "transparent", f"1 ({found[0]})")
     assert len(found) == 1
     return found[0]
 
@@ -337,34 +339,34 @@ def test_transparent_pixels_lie_on_what_is_on_the_card(
 
 
 @pytest.mark.parametrize(
-    ("words", "message"),
+    ("words", "facts"),
     [
-        (["predict"], "predict must name images or folders of images, got none"),
-        (["predict", "x.png"], "--workdir must name the folder of a finished run"),
-        (["predict", "x.png", "--workdir=absent"], "absent, which has no config.json"),
-        (["predict", "--workdir=RUN", "s9://b/x.png"], "got 's9://b/x.png'; choose"),
-        (["predict", "--workdir=RUN", "x", "--output=/"], "--output must name a file"),
+        (["predict"], ["predict", "images", "none"]),
+        (["predict", "x.png"], ["--workdir", "predict.model"]),
+        (["predict", "x.png", "--workdir=absent"], ["absent", "config.json"]),
+        (["predict", "--workdir=RUN", "s9://b/x.png"], ["'s9://b/x.png'"]),
+        (["predict", "--workdir=RUN", "x", "--output=/"], ["--output", "'/'"]),
         (
             ["predict", "--workdir=RUN", "x", "--set=predict.top_k=4"],
-            "predict.top_k must be at most the 3 classes of the model, got 4",
+            ["predict.top_k", "3 classes", "got 4"],
         ),
         (
             ["predict", "--workdir=RUN", "x", "--set=name='y'"],
-            "--set must be of the sections predict, registry and runtime",
+            ["--set", "predict", "registry", "runtime"],
         ),
         (
             ["predict", "--workdir=RUN", "x", "--set=predict.model='absent.keras'"],
-            "predict.model must name a model, got 'absent.keras': no such file",
+            ["predict.model", "'absent.keras'", "no such file"],
         ),
-        (["run", "--output=x.csv"], "--output is of predict alone, got run"),
-        (["run", "--measure"], "--measure is of doctor alone, got run"),
+        (["run", "--output=x.csv"], ["--output", "predict", "run"]),
+        (["run", "--measure"], ["--measure", "doctor", "run"]),
     ],
 )
-def test_a_wrong_command_line_ends_with_one_sentence_and_2(words, message, run, capsys):
+def test_a_wrong_command_line_ends_with_one_sentence_and_2(words, facts, run, capsys):
     words = [word.replace("RUN", str(run)) for word in words]
     assert main.main(["trainer", *words]) == main.UNUSABLE
     printed = capsys.readouterr()
-    assert message in printed.err
+    assert_states(printed.err, *facts)
     assert len(printed.err.splitlines()) == 1
     assert printed.out == ""
 
@@ -374,14 +376,14 @@ def test_a_table_and_a_run_that_is_not_evaluated_are_refused(run, tmp_path, caps
     kept["data"] |= {"dataset": "csv:x.csv", "image_size": 0}
     (tmp_path / "config.json").write_text(json.dumps(kept))
     assert predict(tmp_path, "x.png") == main.UNUSABLE
-    assert "predictions.npz: cannot be read" in capsys.readouterr().err
+    assert_states(capsys.readouterr().err, tmp_path / "predictions.npz")
     np.savez(
         tmp_path / "predictions.npz",
         class_names=np.array(NAMES),
         example_images=np.zeros((0, 2), np.float32),
     )
     assert predict(tmp_path, "x.png") == main.UNUSABLE
-    assert "predict takes images, got" in capsys.readouterr().err
+    assert_states(capsys.readouterr().err, "images", f"--workdir={tmp_path}")
 
 
 def test_a_kept_config_reads_as_the_file_it_came_from():
@@ -439,7 +441,7 @@ def test_in_a_process_of_its_own_it_ends_with_its_reader_and_by_sigterm(run, tmp
         process.stdout.close()
         told = process.stderr.read()
     assert process.returncode == main.UNUSABLE
-    assert "standard output was closed" in told.splitlines()[-1]
+    assert_states(told.splitlines()[-1], "trainer:", "standard output")
     assert "Traceback" not in told
     out = tmp_path / "out.csv"
     with subprocess.Popen([*command, f"--output={out}"], **given) as process:
@@ -449,5 +451,5 @@ def test_in_a_process_of_its_own_it_ends_with_its_reader_and_by_sigterm(run, tmp
         process.send_signal(signal.SIGTERM)
         told = process.stderr.read()
     assert process.returncode == 143
-    assert "stopped by SIGTERM" in told
+    assert_states(told.splitlines()[-1], "SIGTERM")
     assert not out.exists()

@@ -7,6 +7,7 @@ import re
 import numpy as np
 from etils import epath
 
+from tests.helpers.messages import assert_states
 from tests.trainer.report.test_report import write_workdir
 from trainer import main
 from trainer.report import compared, compared_figures, compared_table
@@ -78,11 +79,8 @@ def test_a_sentence_says_that_runs_are_tested_on_different_data(tmp_path):
     runs = compared.read([epath.Path(f) for f in folders], epath.Path(tmp_path))
     assert [run.label for run in runs] == [f"same ({folder})" for folder in folders]
     text = compared_table.render_compared(runs)
-    assert text.splitlines()[-1] == (
-        "The runs are tested on different data: digits, test (200 examples); letters, "
-        "test (200 examples). Errors and accuracies on different test sets are not "
-        "comparable."
-    )
+    tested = ("digits, test (200 examples)", "letters, test (200 examples)")
+    assert_states(text.splitlines()[-1], *tested, "not comparable")
     # Nor is there a best of them: dots, and no line.
     assert [line.get_linestyle() for line in lines_of(runs)] == ["None", "None"]
 
@@ -111,21 +109,21 @@ def test_bad_workdirs_are_refused_and_no_page_is_touched(tmp_path, capsys):
     (tmp_path / "study").mkdir()
     (tmp_path / "study" / "study.json").write_text("{}")
     out = tmp_path / "out"
-    for folders, message in (
-        ([a], "must name two workdirs or more to compare"),
-        ([a, b, tmp_path / "link"], "must be named once"),
-        ([a, tmp_path / "absent"], "absent/config.json: cannot be read"),
-        ([a, tmp_path / "study"], "got a study; name runs of it"),
+    for folders, facts in (
+        ([a], [a, "two workdirs"]),
+        ([a, b, tmp_path / "link"], [a, "once"]),
+        ([a, tmp_path / "absent"], [tmp_path / "absent/config.json"]),
+        ([a, tmp_path / "study"], [tmp_path / "study", "a study"]),
     ):
         assert compare(out, *folders) == main.UNUSABLE
-        assert message in capsys.readouterr().err
+        assert_states(capsys.readouterr().err, *facts)
     (a / "results.json").unlink()
     assert compare(out, a, b) == main.UNUSABLE
-    assert "a/results.json: cannot be read" in capsys.readouterr().err
+    assert_states(capsys.readouterr().err, a / "results.json")
     c = write_run(tmp_path / "c", name="c", errors=1)
     assert compare(b, b, c) == main.UNUSABLE
-    assert "whose page would be lost" in capsys.readouterr().err
+    assert_states(capsys.readouterr().err, "--workdir", b, "page")
     assert main.main(["trainer", "report", str(b), str(c)]) == main.UNUSABLE
-    assert "--workdir must name the folder" in capsys.readouterr().err
+    assert_states(capsys.readouterr().err, "--workdir", "none")
     assert not out.exists()
     assert not (b / "report").exists()

@@ -9,6 +9,7 @@ import sys
 import numpy as np
 import pytest
 
+from tests.helpers.messages import assert_a_line_states, assert_states, refused
 from tests.helpers.oracle import softmax
 from trainer import report
 from trainer.report import dark_knowledge, figures, inputs, markup, page, pictures
@@ -194,7 +195,7 @@ def test_page_shows_the_cells_of_the_terminal_table(workdirs):
     for row in (compared.header, *compared.rows):
         for cell in row:
             assert cell.replace("+-", "\N{PLUS-MINUS SIGN}") in words
-    assert "Gain over the baseline by seed, in best errors: +3, +3." in " ".join(words)
+    assert_states(" ".join(words), "best errors", "+3, +3")
 
 
 def test_page_escapes_what_comes_from_files(tmp_path):
@@ -212,8 +213,7 @@ def test_page_escapes_what_comes_from_files(tmp_path):
 
 def test_many_classes_show_the_hardest_and_fold_the_rest(workdirs):
     text = (workdirs / "many" / "report" / "index.html").read_text("utf-8")
-    assert "The 20 hardest of 100 classes" in text
-    assert "<summary>All 100 classes</summary>" in text
+    assert_states(text, "20 hardest of 100", "All 100 classes")
     assert text.count('<tr><th scope="row">species') == 120
 
 
@@ -230,7 +230,7 @@ def test_a_run_without_images_or_teacher_history_still_has_a_report(tmp_path):
     write_workdir(tmp_path, class_names=digits(), num_images=0)
     (tmp_path / "teacher" / "metrics.jsonl").unlink()
     text = page.write(tmp_path).read_text(encoding="utf-8")
-    assert "Without a history: teacher." in text
+    assert_a_line_states(text, "Without a history", "teacher")
     assert not (tmp_path / "report" / "dark_knowledge.png").exists()
 
 
@@ -294,11 +294,9 @@ def test_a_missing_or_malformed_file_is_named_with_the_way_out(
     (tmp_path / name).unlink()
     if content is not None:
         (tmp_path / name).write_bytes(content)
-    with pytest.raises(
-        report.ReportError, match=f"python -m trainer {command} "
-    ) as caught:
+    facts = (tmp_path / name, f"python -m trainer {command}")
+    with refused(report.ReportError, *facts):
         report.write(tmp_path)
-    assert str(tmp_path / name) in str(caught.value)
     assert not (tmp_path / "report").exists()
 
 
@@ -321,7 +319,7 @@ def test_results_that_lack_something_are_refused(tmp_path, change):
     results = json.loads((tmp_path / "results.json").read_text())
     change(results)
     (tmp_path / "results.json").write_text(json.dumps(results))
-    with pytest.raises(report.ReportError, match=r"results\.json"):
+    with refused(report.ReportError, tmp_path / "results.json"):
         inputs.read(tmp_path)
 
 
@@ -345,7 +343,7 @@ def test_predictions_that_do_not_fit_are_refused(tmp_path, key, value):
     if value is not None:
         arrays[key] = value
     np.savez(tmp_path / "predictions.npz", **arrays)
-    with pytest.raises(report.ReportError, match=r"predictions\.npz"):
+    with refused(report.ReportError, tmp_path / "predictions.npz"):
         inputs.read(tmp_path)
 
 
@@ -353,7 +351,7 @@ def test_a_broken_history_is_named_with_its_line(tmp_path):
     write_workdir(tmp_path, class_names=digits())
     path = tmp_path / "student" / "seed-0" / "metrics.jsonl"
     path.write_text('{"step": 1}\n{"step": 2, "tra')
-    with pytest.raises(report.ReportError, match=r"seed-0/metrics\.jsonl: line 2 is"):
+    with refused(report.ReportError, path, "line 2"):
         inputs.read(tmp_path)
 
 
@@ -518,7 +516,7 @@ def test_dark_knowledge_of_many_classes_names_ten_and_sums_the_others():
 
 
 def test_dark_knowledge_of_nothing_is_refused():
-    with pytest.raises(ValueError, match="at least one example"):
+    with refused(ValueError, "one example"):
         dark_knowledge.dark_knowledge(
             np.zeros((0, 4, 4, 1), np.uint8), np.zeros((0, 3)), np.zeros(0, int), ["a"]
         )

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from etils import epath
 
+from tests.helpers.messages import assert_states, refused
 from tests.helpers.small_run import RUN
 from tests.trainer.models.test_saved_models import (
     NUM_CLASSES,
@@ -51,27 +52,24 @@ def test_names_beside_a_model_come_back_in_their_order(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("names", "told"),
+    ("names", "facts"),
     [
         (["ant", "cat", "dog"], ["emu", "ant"]),
         (["dog", "cat", "emu"], ["another order"]),
         (["cat", "dog"], ["emu", "2", "3"]),
     ],
 )
-def test_a_model_of_other_classes_is_refused(names, told, tmp_path):
+def test_a_model_of_other_classes_is_refused(names, facts, tmp_path):
     model_classes.write(epath.Path(tmp_path / "model.keras"), PETS)
-    with pytest.raises(ConfigError, match=r"teacher\.weights") as refused:
+    with refused(ConfigError, "teacher.weights", *facts):
         compared(tmp_path / "model.keras", names)
-    assert all(word in str(refused.value) for word in told)
     compared(tmp_path / "model.keras", PETS)
 
 
 def test_a_model_that_is_trained_here_may_have_known_other_classes(tmp_path, capsys):
     model_classes.write(epath.Path(tmp_path / "model.keras"), PETS)
     compared(tmp_path / "model.keras", ["ant", "cat", "dog"], is_trained=True)
-    told = capsys.readouterr().err
-    assert "teacher.weights" in told
-    assert "emu" in told
+    assert_states(capsys.readouterr().err, "teacher.weights", "emu")
 
 
 def test_a_model_without_names_is_read_and_told_of_once(tmp_path, capsys):
@@ -79,13 +77,15 @@ def test_a_model_without_names_is_read_and_told_of_once(tmp_path, capsys):
     for _ in range(2):
         path = models.file(str(tmp_path / "old.keras"), PETS, setting="teacher.weights")
         assert path == str(tmp_path / "old.keras")
-    assert capsys.readouterr().err.count("does not say the names") == 1
+    told = capsys.readouterr().err
+    assert told.count(str(tmp_path / "old.keras")) == 1
+    assert_states(told, "teacher.weights")
 
 
 @pytest.mark.parametrize("content", ["[1", "{}", '{"classes": "cat"}', "[]"])
 def test_damaged_names_are_refused_by_file(content, tmp_path):
     (tmp_path / "classes.model.keras.json").write_text(content)
-    with pytest.raises(StorageError, match=r"classes\.model\.keras\.json"):
+    with refused(StorageError, tmp_path / "classes.model.keras.json"):
         model_classes.read(epath.Path(tmp_path / "model.keras"))
 
 
@@ -103,10 +103,9 @@ def sigmoid(*, activation="sigmoid", nested=False, layer=False):
 @pytest.mark.parametrize("kind", ["file.keras", "exported"])
 def test_sigmoids_are_refused_with_the_way_out(kind, output, tmp_path):
     path = write(sigmoid(), tmp_path, kind)
-    with pytest.raises(ConfigError, match="outputs are sigmoids") as refused:
+    facts = ("teacher.options.output", "sigmoids", "last activation")
+    with refused(ConfigError, *facts):
         build(path, output=output)
-    assert "teacher.options.output" in str(refused.value)
-    assert "without its last activation" in str(refused.value)
 
 
 @pytest.mark.parametrize(
@@ -123,13 +122,13 @@ def test_sigmoids_are_refused_with_the_way_out(kind, output, tmp_path):
 def test_sigmoids_are_recognised_before_what_changes_little(after, tmp_path):
     inner = sigmoid()
     model = keras.Model(inner.input, after(inner.output))
-    with pytest.raises(ConfigError, match="outputs are sigmoids"):
+    with refused(ConfigError, "teacher.options.output", "sigmoids"):
         build(write(model, tmp_path, "file.keras"))
 
 
 @pytest.mark.parametrize("form", [{"nested": True}, {"layer": True}])
 def test_sigmoids_are_recognised_behind_other_layers(form, tmp_path):
-    with pytest.raises(ConfigError, match="outputs are sigmoids"):
+    with refused(ConfigError, "teacher.options.output", "sigmoids"):
         build(write(sigmoid(**form), tmp_path, "file.keras"))
 
 
@@ -158,14 +157,13 @@ def test_a_teacher_must_be_above_the_largest_class_by_three_standard_errors():
     assert math.isclose(found(0.6, examples=400).chance, 0.575)
     assert accuracy_warning(found(0.58, examples=400), section()) == ""
     for accuracy in (0.575, 0.5, 0.1):
-        with pytest.raises(ConfigError, match=r"teacher\.min_accuracy = 0\.0"):
+        with refused(ConfigError, "teacher.min_accuracy = 0.0", f"{accuracy:.4f}"):
             accuracy_warning(found(accuracy, examples=400), section())
 
 
 def test_students_that_have_begun_go_on_with_a_warning():
     warning = accuracy_warning(found(0.1, examples=400), section(), is_refused=False)
-    assert "warning" in warning
-    assert "0.1000" in warning
+    assert_states(warning, "warning", "0.1000")
 
 
 def test_few_examples_or_one_class_alone_only_warn():
@@ -178,7 +176,7 @@ def test_few_examples_or_one_class_alone_only_warn():
 def test_min_accuracy_takes_the_place_of_the_rule():
     assert accuracy_warning(found(0.1, examples=400), section(min_accuracy=0.0)) == ""
     assert accuracy_warning(found(0.8, examples=400), section(min_accuracy=0.8)) == ""
-    with pytest.raises(ConfigError, match=r"teacher\.min_accuracy.*0\.7900.*0\.8"):
+    with refused(ConfigError, "teacher.min_accuracy", "0.7900", 0.8):
         accuracy_warning(found(0.79, examples=400), section(min_accuracy=0.8))
 
 
@@ -197,5 +195,5 @@ def test_min_accuracy_is_a_share(tmp_path):
     path.write_text(RUN)
     assert load(str(path)).teachers["teacher"].min_accuracy is None
     assert load(str(path), ["teacher.min_accuracy=1"]).teacher.min_accuracy == 1.0
-    with pytest.raises(ConfigError, match=r"teacher\.min_accuracy.*0 and 1.*1\.5"):
+    with refused(ConfigError, "teacher.min_accuracy", 0, 1, 1.5):
         load(str(path), ["teacher.min_accuracy=1.5"])

@@ -15,14 +15,13 @@ from PIL import Image
 
 from tests.helpers import cached_runs, whole_run
 from tests.helpers.cached_runs import CACHED, SHIFTED, STREAMED, cached_session, session
+from tests.helpers.messages import assert_states, refused
 from trainer import data, main, models, soft_targets
 from trainer.soft_targets import Cache, CachedTargets, Manifest, SoftTargetsError
 from trainer.stages.soft_targets import build, caches
 
 VIEWS = (SHIFTED, "distill.views=2")
-UNUSABLE = "must be a whole shard of soft targets, got a damaged or missing one: "
-WAY_OUT = "run `python -m trainer soft-targets build` again"
-REBUILD = "build in another distill.soft_targets_dir"
+BUILD = "python -m trainer soft-targets build"
 
 
 @pytest.fixture(scope="module")
@@ -48,12 +47,6 @@ def folder(built, tmp_path) -> epath.Path:
 def place(folder: epath.Path) -> str:
     """The setting of the folder of caches that one is in."""
     return f"distill.soft_targets_dir='{folder.parent}'"
-
-
-def refusal(action: Callable[[], object]) -> str:
-    with pytest.raises(SoftTargetsError) as caught:
-        action()
-    return str(caught.value)
 
 
 def learn(folder: epath.Path, wanted: Manifest) -> CachedTargets:
@@ -113,16 +106,16 @@ def repeat(records: list[bytes]) -> list[bytes]:
 
 RECORD = 8 + 10 * 4 + 16  # id, logits, framing
 IN_MEMORY = {
-    "cut": (cut, "bytes instead of"),
+    "cut": (cut, "bytes"),
     "missing": (pathlib.Path.unlink, "no such file"),
-    "empty": (empty, "0 bytes instead of"),
+    "empty": (empty, "0 bytes"),
     "a bit of a logit": (flip(40 * RECORD + 30), "corrupted record"),
     "a bit of an id": (flip(40 * RECORD + 12), "corrupted record"),
     "a bit of a length": (flip(40 * RECORD), "corrupted record"),
     "a bit of a checksum": (flip(-1), "corrupted record"),
-    "swapped records": (rewrite(swap), "those of other examples"),
-    "other ids": (rewrite(renumber), "those of other examples"),
-    "one twice": (rewrite(repeat), "those of other examples"),
+    "swapped records": (rewrite(swap), "other examples"),
+    "other ids": (rewrite(renumber), "other examples"),
+    "one twice": (rewrite(repeat), "other examples"),
 }
 
 
@@ -132,10 +125,8 @@ def test_a_damaged_shard_is_named(folder, wanted, kind, view):
     damage, words = IN_MEMORY[kind]
     path = soft_targets.shard_path(folder, view, 1)
     damage(pathlib.Path(path))
-    message = refusal(lambda: learn(folder, wanted))
-    assert message.startswith(f"{path} {UNUSABLE}")
-    assert words in message
-    assert WAY_OUT in message
+    with refused(SoftTargetsError, path, words, BUILD):
+        learn(folder, wanted)
 
 
 @pytest.mark.slow
@@ -196,9 +187,7 @@ def test_a_student_ends_with_2_and_names_the_shard(
     at.get(kind, damage)(pathlib.Path(path))
     assert student(world, folder, tmp_path / "own", *settings) == main.UNUSABLE
     message = capfd.readouterr().err.splitlines()[-1]
-    assert message.startswith(f"trainer: {path} {UNUSABLE}")
-    assert words in message
-    assert WAY_OUT in message
+    assert_states(message, "trainer:", path, words, BUILD)
     assert not (tmp_path / "own" / "student" / "seed-0" / "last.keras").exists()
 
 
@@ -215,8 +204,7 @@ def test_mirrored_students_end_with_2_and_name_the_shard(world, folder, tmp_path
     code, _, told = whole_run.finish(whole_run.start("student", *given))
     assert code == main.UNUSABLE
     message = told.splitlines()[-1]
-    assert message.startswith(f"trainer: {path} {UNUSABLE}")
-    assert words in message
+    assert_states(message, "trainer:", path, words)
 
 
 # Manifests.
@@ -238,9 +226,8 @@ def test_mirrored_students_end_with_2_and_name_the_shard(world, folder, tmp_path
 )
 def test_what_is_no_manifest_is_refused(folder, wanted, content):
     (folder / "manifest.json").write_bytes(content)
-    message = refusal(lambda: learn(folder, wanted))
-    assert message.startswith(f"{folder}/manifest.json must be the manifest of soft")
-    assert f"remove {folder} and build them again" in message
+    with refused(SoftTargetsError, folder / "manifest.json", f"remove {folder}"):
+        learn(folder, wanted)
 
 
 def manifest_of(folder: epath.Path) -> dict:
@@ -267,7 +254,8 @@ def test_a_manifest_without_a_field_or_with_another_kind_is_refused(
     if other == "absent":
         del fields[field]
     write_manifest(folder, fields)
-    assert str(folder) in refusal(lambda: learn(folder, wanted))
+    with refused(SoftTargetsError, folder):
+        learn(folder, wanted)
 
 
 @pytest.mark.parametrize("number", [0, 1, 2])
@@ -275,7 +263,8 @@ def test_a_manifest_without_a_shard_is_refused(folder, wanted, number):
     fields = manifest_of(folder)
     del fields["shards"][number]
     write_manifest(folder, fields)
-    assert "must be the manifest" in refusal(lambda: learn(folder, wanted))
+    with refused(SoftTargetsError, folder / "manifest.json", f"remove {folder}"):
+        learn(folder, wanted)
 
 
 @pytest.mark.parametrize("key", ["first", "num_ids", "count"])
@@ -285,23 +274,22 @@ def test_a_manifest_with_other_numbers_is_refused(folder, wanted, number, key):
     for change in (-1, 2):
         fields["shards"][number][key] += change
         write_manifest(folder, fields)
-        assert str(folder) in refusal(lambda: learn(folder, wanted))
+        with refused(SoftTargetsError, folder):
+            learn(folder, wanted)
 
 
 @pytest.mark.parametrize("version", [0, 2, "1", None])
 def test_another_version_is_refused(folder, wanted, version):
     write_manifest(folder, manifest_of(folder) | {"version": version})
-    message = refusal(lambda: learn(folder, wanted))
-    assert message.startswith(
-        f"{folder}/manifest.json must have version 1, got {version!r}; build the soft "
-        "targets anew in another distill.soft_targets_dir"
-    )
+    facts = ("version 1", repr(version), "distill.soft_targets_dir")
+    with refused(SoftTargetsError, folder / "manifest.json", *facts):
+        learn(folder, wanted)
 
 
 def test_no_cache_is_refused(wanted, tmp_path):
     folder = epath.Path(tmp_path / "none")
-    message = refusal(lambda: learn(folder, wanted))
-    assert message.startswith(f"{folder} must hold soft targets, got none; run `python")
+    with refused(SoftTargetsError, folder, "none", BUILD):
+        learn(folder, wanted)
 
 
 # Shards of other views and caches, whole and with right checksums of their own.
@@ -323,8 +311,8 @@ def as_before(folder: epath.Path) -> None:
 def test_a_shard_of_another_view_is_refused(folder, wanted):
     first, second = (soft_targets.shard_path(folder, view, 1) for view in (0, 1))
     first.copy(second, overwrite=True)
-    message = refusal(lambda: learn(folder, wanted))
-    assert message.startswith(f"{second} {UNUSABLE}its records are those of view 0")
+    with refused(SoftTargetsError, second, "view 0"):
+        learn(folder, wanted)
 
 
 @pytest.fixture(scope="module")
@@ -338,8 +326,8 @@ def of_other(world):
 def test_a_shard_of_another_cache_is_refused(folder, wanted, of_other):
     path = soft_targets.shard_path(folder, 1, 1)
     soft_targets.shard_path(of_other, 1, 1).copy(path, overwrite=True)
-    message = refusal(lambda: learn(folder, wanted))
-    assert message.startswith(f"{path} {UNUSABLE}its records are those of another")
+    with refused(SoftTargetsError, path, "another"):
+        learn(folder, wanted)
 
 
 def test_a_streamed_shard_of_another_cache_is_refused(
@@ -349,7 +337,7 @@ def test_a_streamed_shard_of_another_cache_is_refused(
     soft_targets.shard_path(of_other, 1, 0).copy(path, overwrite=True)
     assert student(world, folder, tmp_path / "own", *STREAM) == main.UNUSABLE
     message = capfd.readouterr().err.splitlines()[-1]
-    assert message.startswith(f"trainer: {path} {UNUSABLE}its records are those of")
+    assert_states(message, "trainer:", path, "records")
 
 
 def test_other_logits_under_the_right_ids_are_refused(folder, wanted):
@@ -357,8 +345,8 @@ def test_other_logits_under_the_right_ids_are_refused(folder, wanted):
     rewrite(lambda records: [r[:8] + records[0][8:] for r in records])(
         pathlib.Path(path)
     )
-    message = refusal(lambda: learn(folder, wanted))
-    assert "its checksum is not the one in the manifest" in message
+    with refused(SoftTargetsError, path, "checksum"):
+        learn(folder, wanted)
 
 
 def test_the_manifest_has_the_checksum_of_each_file(folder):
@@ -373,7 +361,8 @@ def test_a_changed_manifest_is_refused(folder, wanted):
     fields = json.loads((folder / "manifest.json").read_text())
     fields["precision"] = "mixed_bfloat16"
     write_manifest(folder, fields)
-    assert "its checksum is another" in refusal(lambda: learn(folder, wanted))
+    with refused(SoftTargetsError, folder / "manifest.json", "checksum"):
+        learn(folder, wanted)
 
 
 def test_a_cache_of_an_earlier_version_teaches_the_same(
@@ -385,7 +374,7 @@ def test_a_cache_of_an_earlier_version_teaches_the_same(
     build(own)
     capfd.readouterr()
     before = caches.open_caches(own)
-    assert "is of an earlier version" in capfd.readouterr().err
+    assert_states(capfd.readouterr().err, "earlier version")
     now = caches.open_caches(built)
     ids = tf.range(1000, 3000, dtype=tf.int64)
     for view in (0, 1):
@@ -416,60 +405,57 @@ def opened(world, folder, workdir, *settings: str) -> CachedTargets:
 
 
 OTHERS = {
-    "weights": (["teacher.weights='{world}/other.keras'"], "teacher.weights: "),
-    "options": (["teacher.options.activation='gelu'"], "teacher.options.activation: "),
+    "weights": (["teacher.weights='{world}/other.keras'"], ["teacher.weights"]),
+    "options": (
+        ["teacher.options.activation='gelu'"],
+        ["teacher.options.activation", "'gelu' here"],
+    ),
     "split": (
         [
             "data.train_split='test[:60]'",
             "data.validation_split='test[60:80]'",
             "data.test_split='test[80:]'",
         ],
-        "dataset.split: 'train' there, 'test' here",
+        ["dataset.split", "'train' there", "'test' here"],
     ),
     "augmentation": (
         ["student.train.augment='crop_flip'"],
-        "augment.name: 'shift' there, 'crop_flip' here",
+        ["augment.name", "'shift' there", "'crop_flip' here"],
     ),
     "no augmentation": (
         ["student.train.augment='none'", "distill.views=1"],
-        "augment.name: 'shift' there, 'none' here",
+        ["augment.name", "'shift' there", "'none' here"],
     ),
     "augmentation's options": (
         ["student.train.augment_options.max_pixels=1"],
-        "augment.max_pixels: 2 there, 1 here",
+        ["augment.max_pixels", "2 there", "1 here"],
     ),
-    "first seed": (["seeds=[1, 0]"], "augment.seed: 0 there, 1 here"),
+    "first seed": (["seeds=[1, 0]"], ["augment.seed", "0 there", "1 here"]),
     "dtype": (
         ["distill.soft_targets_dtype='float16'"],
-        "dtype: 'float32' there, 'float16' here",
+        ["dtype", "'float32' there", "'float16' here"],
     ),
-    "top k": (["distill.top_k=3"], "top_k: 0 there, 3 here"),
+    "top k": (["distill.top_k=3"], ["top_k", "0 there", "3 here"]),
 }
 
 
 @pytest.mark.parametrize("kind", OTHERS)
 def test_answers_of_another_run_are_refused(world, folder, tmp_path, kind):
-    settings, words = OTHERS[kind]
+    settings, facts = OTHERS[kind]
     settings = [setting.format(world=world) for setting in settings]
-    message = refusal(lambda: opened(world, folder, tmp_path / "own", *settings))
-    assert message.startswith(
-        f"{folder} must hold the soft targets of this run, got another {words}"
-    )
-    assert message.endswith(f"set the config back, or {REBUILD}")
+    with refused(SoftTargetsError, folder, *facts, "distill.soft_targets_dir"):
+        opened(world, folder, tmp_path / "own", *settings)
 
 
 def test_a_whole_run_with_other_answers_ends_with_2(world, folder, tmp_path, capfd):
     other = f"teacher.weights='{world}/other.keras'"
     assert student(world, folder, tmp_path / "own", other) == main.UNUSABLE
-    assert "got another teacher.weights: " in capfd.readouterr().err
+    assert_states(capfd.readouterr().err, folder, "teacher.weights")
 
 
 def test_fewer_views_are_refused_and_more_are_not(world, folder, tmp_path):
-    message = refusal(lambda: opened(world, folder, tmp_path / "a", "distill.views=3"))
-    assert message == (
-        f"{folder} must hold 3 views, got 2; run `python -m trainer soft-targets "
-        "build`, which adds the others"
-    )
+    with refused(SoftTargetsError, folder, "3 views", 2, BUILD):
+        opened(world, folder, tmp_path / "a", "distill.views=3")
     opened(world, folder, tmp_path / "b", "distill.views=1")
 
 
@@ -481,19 +467,17 @@ def test_the_manifest_names_another_set_or_other_classes(folder, wanted):
         ("growth", (wanted.growth[0] | {"fingerprint": "0123"},)),
     ):
         others = dataclasses.replace(wanted, **{field: other})
-        message = refusal(lambda others=others: Cache(folder, others))
         name = {"growth": "dataset.fingerprint", "dataset": "dataset.input_shape"}
-        assert f"got another {name.get(field, field)}: " in message
+        with refused(SoftTargetsError, name.get(field, field)):
+            Cache(folder, others)
 
 
 def test_a_set_with_other_images_is_refused(world, folder, tmp_path):
     other = tmp_path / "other"
     other.mkdir()
     cached_runs.prepare(other, seed=1)
-    message = refusal(
-        lambda: opened(world, folder, tmp_path / "own", f"data.data_dir='{other}'")
-    )
-    assert "got another dataset.fingerprint: " in message
+    with refused(SoftTargetsError, "dataset.fingerprint"):
+        opened(world, folder, tmp_path / "own", f"data.data_dir='{other}'")
 
 
 # Tables.
@@ -525,12 +509,12 @@ def test_answers_to_another_table_or_to_one_scaled_otherwise_are_refused(
 
     again("same")
     # A feature's mean over the training split is part of the teacher.
-    message = refusal(lambda: again("fewer", "data.train_split='train[:90]'"))
-    assert "got another teacher.weights: " in message
+    with refused(SoftTargetsError, "teacher.weights"):
+        again("fewer", "data.train_split='train[:90]'")
     labels = labels[::-1]
     np.savez(table, features=rows, label=labels)
-    message = refusal(lambda: again("changed"))
-    assert "got another dataset.fingerprint: " in message
+    with refused(SoftTargetsError, "dataset.fingerprint"):
+        again("changed")
 
 
 # Folders.
@@ -586,11 +570,10 @@ def test_an_example_without_an_answer_is_refused_though_others_may_have_none(
         ]
     )(path)
     try:
-        message = refusal(lambda: caches.open_caches(opened))
+        with refused(SoftTargetsError, path, f"id {moved}"):
+            caches.open_caches(opened)
     finally:
         path.write_bytes(whole)
-    assert message.startswith(f"{path} must hold soft targets of every example of the")
-    assert f"the one with id {moved}; " in message
     assert caches.open_caches(opened).is_in_memory
 
 
@@ -605,11 +588,7 @@ def test_answers_to_the_images_of_another_folder_are_refused(world, images, tmp_
     write_images(tmp_path / "images", seed=1)
     others = [f"data.dataset='folder:{tmp_path}/images'", *settings[1:]]
     place = f"distill.soft_targets_dir='{caches.root(opened.config, opened.path)}'"
-    with pytest.raises(data.DataError) as caught:
+    kept = caches.root(opened.config, opened.path) / "files" / "train.jsonl"
+    facts = ("another content", 19, "distill.soft_targets_dir")
+    with refused(data.DataError, kept, *facts):
         session(world, tmp_path / "own", CACHED, *VIEWS, *others, place)
-    message = str(caught.value)
-    assert message.startswith(
-        f"{caches.root(opened.config, opened.path)}/files/train.jsonl must list the"
-    )
-    assert "has another content (19 such files)" in message
-    assert message.endswith("or choose another distill.soft_targets_dir")

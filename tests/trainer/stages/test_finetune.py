@@ -10,6 +10,7 @@ import tensorflow as tf
 from etils import epath
 
 from tests.helpers import whole_run
+from tests.helpers.messages import assert_a_line_states, assert_states
 from trainer import main, models, stages
 from trainer.config import MlpOptions, reader
 from trainer.storage.workdir import kept
@@ -68,10 +69,10 @@ def finished(config):
     return workdir
 
 
-def refusal(capsys, words: list[str]) -> str:
-    """The sentence with which a command ends that cannot be done."""
+def assert_ends(capsys, words: list[str], *facts: object) -> None:
+    """A command that cannot be done ends with 2 and a line that states the facts."""
     assert main.main(words) == 2
-    return capsys.readouterr().err.splitlines()[-1]
+    assert_states(capsys.readouterr().err.splitlines()[-1], *facts)
 
 
 def test_a_run_has_a_finetune_where_the_config_has_the_section(config):
@@ -94,19 +95,19 @@ def test_epochs_on_the_command_line_unset_the_steps_of_the_file(config):
 
 
 @pytest.mark.parametrize(
-    ("setting", "message"),
+    ("setting", "facts"),
     [
-        ("finetune.steps=0", "finetune must have exactly one of epochs and steps"),
-        ("finetune.learning_rate=0.0", "finetune.learning_rate must be between 1e-30"),
-        ("finetune.alpha=0.5", "finetune.alpha is not a setting"),
-        ("finetune.accumulate=5", "finetune.global_batch_size must be a multiple"),
+        ("finetune.steps=0", ["finetune", "one of", "epochs", "steps"]),
+        ("finetune.learning_rate=0.0", ["finetune.learning_rate", "1e-30", "0.0"]),
+        ("finetune.alpha=0.5", ["finetune.alpha", "known", "accumulate"]),
+        ("finetune.accumulate=5", ["finetune.global_batch_size", 5, 24, 25]),
     ],
 )
 def test_the_section_is_checked_as_other_trainings_are(
-    config, tmp_path, capsys, setting, message
+    config, tmp_path, capsys, setting, facts
 ):
     words = whole_run.command("config", config, tmp_path, f"--set={setting}")
-    assert message in refusal(capsys, words)
+    assert_ends(capsys, words, *facts)
 
 
 def test_a_run_finds_a_mistake_of_the_section_before_it_trains(
@@ -119,10 +120,8 @@ def test_a_run_finds_a_mistake_of_the_section_before_it_trains(
         "--set=finetune.epochs=1",
         "--set=finetune.schedule_options.warmup_steps=99",
     )
-    message = refusal(capsys, words)
-    assert "finetune.schedule_options.warmup_steps must be below the 42 steps" in (
-        message
-    )
+    warmup = "finetune.schedule_options.warmup_steps"
+    assert_ends(capsys, words, warmup, 42, 99)
     assert not (tmp_path / "run" / "teacher").exists()
 
 
@@ -130,13 +129,13 @@ def test_without_a_student_or_a_section_there_is_nothing_to_go_on_from(
     config, tmp_path, capsys
 ):
     workdir = tmp_path / "run"
-    message = refusal(capsys, whole_run.command("finetune", config, workdir))
-    assert "student/seed-0/model.keras must be there first" in message
-    assert "python -m trainer student" in message
+    words = whole_run.command("finetune", config, workdir)
+    absent = workdir / "student/seed-0/model.keras"
+    assert_ends(capsys, words, absent, "python -m trainer student")
     without = tmp_path / "without.toml"
     without.write_text(config.read_text().replace(SECTION, ""))
-    message = refusal(capsys, whole_run.command("finetune", without, workdir))
-    assert "[finetune] must be in the config for the finetune stage" in message
+    words = whole_run.command("finetune", without, workdir)
+    assert_ends(capsys, words, "[finetune]", "none")
 
 
 def test_it_leaves_what_every_training_leaves(finished):
@@ -260,11 +259,10 @@ def test_a_whole_run_ends_with_its_curves_and_rows_in_the_report(config, tmp_pat
     assert code == 0, err
     rows = [line.split()[0] for line in out.splitlines()[2:6]]
     assert rows == ["teacher", "student", "finetune", "baseline"]
-    assert "finetune seed 0: step 20/20" in err
+    assert_a_line_states(err, "finetune seed 0", "step 20/20")
     assert err.index("baseline seed 0") < err.index("finetune seed 0")
     page = (workdir / "report" / "index.html").read_text()
-    assert "The distilled student, trained further on the labels alone, makes" in page
-    assert "Finetune counts its steps from the student" in page
+    assert_states(page, "trained further", "Finetune counts")
     # As if nothing were to be done.
     code, again, err = whole_run.finish(whole_run.start("run", config, workdir, *SHORT))
     assert (code, again) == (0, out), err

@@ -10,6 +10,7 @@ import pytest
 from PIL import Image
 
 from tests.helpers import groups, whole_run
+from tests.helpers.messages import assert_states
 from tests.trainer.stages.test_soft_targets_build import (
     act,
     build,
@@ -145,7 +146,7 @@ def test_new_files_get_new_ids_and_shards_of_their_own(root, capsys):
     assert len(before) == 20
     draw(root / "pets" / "train" / "cat", range(20, 25))
     assert extend(root) == 0
-    assert "5 files have come, 0 are gone" in told(capsys)
+    assert_states(told(capsys), "5 files", "0 are gone")
     assert kept(root)[:20] == before
     names = {line["path"] for line in kept(root)[20:]}
     assert names == {f"train/cat/{shade}.png" for shade in range(20, 25)}
@@ -191,16 +192,15 @@ def test_an_extension_that_was_killed_goes_on(root, capsys):
     # Killed after the manifest, and after the list.
     (root / "shared/train/view-0000/shard-00001.tfrecord").unlink()
     assert run("student", root, "second") == 2
-    assert "shard-00001.tfrecord must be a whole shard" in told(capsys)
+    assert_states(told(capsys), "shard-00001.tfrecord")
     assert extend(root) == 0
     assert contents(root / "shared") == whole
     (root / "shared/train/view-0000/shard-00001.tfrecord").unlink()
     manifest = root / "shared" / "train" / "manifest.json"
     manifest.write_bytes(before["train/manifest.json"])
     assert run("soft-targets", root, "third") == 2
-    assert "must hold 25 ids, got 20; run `python -m trainer soft-targets ext" in told(
-        capsys
-    )
+    extending = "python -m trainer soft-targets extend"
+    assert_states(told(capsys), "25 ids", "got 20", extending)
     assert extend(root) == 0
     assert contents(root / "shared") == whole
 
@@ -229,21 +229,21 @@ def test_a_deleted_file_keeps_its_id_and_others_train_without_it(root, capsys):
     (root / "pets" / gone["path"]).unlink()
     # What has begun with it cannot go on.
     assert run("student", root, "first") == 2
-    assert f"{gone['path']} must be as" in told(capsys)
+    assert_states(told(capsys), gone["path"])
     draw(root / "pets" / "train" / "cat", range(20, 22))
     stamped = stamps(root)
     assert extend(root) == 0
-    assert "2 files have come, 1 are gone" in told(capsys)
+    assert_states(told(capsys), "2 files", "1 are gone")
     assert [line["state"] for line in kept(root)] == [
         "gone" if i == 7 else "example" for i in range(22)
     ]
     assert {path: stamps(root)[path] for path in stamped} == stamped
     assert run("student", root, "second") == 0
-    assert "21 + 4 + 4 examples" in told(capsys)
+    assert_states(told(capsys), "21 + 4 + 4")
     # It was a record before, and nobody can be asked of it again.
     assert 7 in records(root / "shared" / "train", 0, DENSE)["id"]
     assert act("verify", root / "pets.toml", root / "second") == 0
-    assert "of 21 asked again" in capsys.readouterr().out
+    assert_states(capsys.readouterr().out, "of 21")
 
 
 @pytest.mark.slow
@@ -266,8 +266,7 @@ def test_without_its_image_a_shard_cannot_be_made_again(root, capsys):
     shard.unlink()
     assert run("soft-targets", root, "second") == 2
     message = told(capsys)
-    assert "the ids 0 to 19 of split 'train' must be of 20 examples" in message
-    assert "got 19, because images are gone since" in message
+    assert_states(message, "0 to 19", "'train'", "20 examples", "got 19")
     assert not shard.exists()
 
 
@@ -321,9 +320,7 @@ def test_the_cache_of_another_folder_is_refused(root, capsys):
             draw(root / "pets" / split / name, range(first, first + count))
     assert run("soft-targets", root, "second") == 2
     message = told(capsys)
-    assert "must list the files of data.dataset" in message
-    assert "got a list of which 0 of" in message
-    assert "choose another distill.soft_targets_dir" in message
+    assert_states(message, "data.dataset", "0 of", "distill.soft_targets_dir")
 
 
 @pytest.mark.slow
@@ -339,7 +336,7 @@ def test_a_run_with_another_list_writes_nothing_to_the_cache(root, capsys, more)
     (root / "shared/train/view-0000/shard-00000.tfrecord").unlink()
     before = contents(root / "shared")
     assert act("build", root / "pets.toml", root / "second") == 2
-    assert "got another dataset.fingerprint" in told(capsys)
+    assert_states(told(capsys), "dataset.fingerprint")
     assert contents(root / "shared") == before
 
 
@@ -349,14 +346,14 @@ def test_a_run_with_another_list_writes_nothing_to_the_cache(root, capsys, more)
 def test_there_has_to_be_a_cache(root, capsys):
     shutil.rmtree(root / "shared")
     assert extend(root) == 2
-    assert "run `python -m trainer soft-targets build` first" in told(capsys)
+    assert_states(told(capsys), "python -m trainer soft-targets build")
 
 
 def test_a_damaged_new_image_stops_before_the_list_grows(root, capsys):
     before = contents(root / "shared")
     (root / "pets" / "train" / "dog" / "bad.png").write_text("no image")
     assert extend(root) == 2
-    assert "dog/bad.png must be a JPEG, PNG or WebP image, got damaged" in told(capsys)
+    assert_states(told(capsys), "dog/bad.png", "JPEG", "PNG", "WebP", "damaged")
     assert contents(root / "shared").items() - {("files/building", b"")} == (
         before.items()
     )
@@ -381,7 +378,7 @@ def test_a_new_class_is_refused_before_the_list_grows(root, capsys):
     draw(root / "pets" / "train" / "cow", range(60, 62))
     draw(root / "pets" / "test" / "cow", range(62, 64))
     assert extend(root) == 2
-    assert "must be of its classes, got cow, which the teacher does not" in told(capsys)
+    assert_states(told(capsys), "classes", "cow")
     assert contents(root / "shared" / "files").items() - {("building", b"")} == (
         before.items()
     )

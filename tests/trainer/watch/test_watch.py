@@ -12,6 +12,7 @@ from etils import epath
 from PIL import Image
 
 from tests.helpers import whole_run
+from tests.helpers.messages import assert_a_line_states, assert_states, refused
 from tests.trainer.stages.test_soft_targets_build import records, write_teacher
 from trainer import config, data, exit_codes, main
 from trainer.config import ConfigError
@@ -123,8 +124,8 @@ def test_too_few_images_begin_nothing(root, capsys):
     draw(root / "inbox", range(100, 103))
     assert once(root) == exit_codes.DONE
     out, err = capsys.readouterr()
-    assert "0 new images, of which 0 have settled; a batch begins with 4" in err
-    assert "3 new images, of which 0 have settled; a batch begins with 4" in err
+    for num_new in (0, 3):
+        assert_a_line_states(err, f"{num_new} new images", "0 have settled", 4)
     assert out.splitlines() == ["no batches yet"] * 2
     assert told(root) == []
 
@@ -142,9 +143,10 @@ def test_a_batch_ends_as_one_version_whenever_its_process_is_killed(root, capsys
     assert own["metrics"]["validation"]["accuracy"] == batch["accuracy"]
     found = records(root / "workdir" / "soft_targets" / "unlabeled", 0, DENSE)
     assert found["id"].tolist() == list(range(5))
-    assert capsys.readouterr().out.splitlines()[-1] == (
-        f"batch 1: 5 new images, validation accuracy {100 * batch['accuracy']:.2f} %, "
-        "registered as registry:pets@1"
+    accuracy = f"{100 * batch['accuracy']:.2f} %"
+    assert_states(
+        capsys.readouterr().out.splitlines()[-1],
+        *("batch 1", "5 new images", accuracy, "registry:pets@1"),
     )
     # Nothing is new any more.
     assert once(root) == exit_codes.DONE
@@ -186,7 +188,7 @@ def test_a_worse_student_is_refused(root, capsys):
     assert once(root) == exit_codes.DONE
     batch = told(root)[1]
     assert batch["status"] == "refused"
-    assert batch["reason"].startswith("pets@1 has a validation accuracy of 150.00 %")
+    assert_states(batch["reason"], "pets@1", "150.00 %")
     # What it answered to other examples says nothing of these.
     own["data"]["fingerprints"]["test"] = "of others"
     path.write_text(card.texts({**own, "classes": ["a", "b"]})["card.json"])
@@ -194,7 +196,7 @@ def test_a_worse_student_is_refused(root, capsys):
     again = json.dumps({"batches": [told(root)[0], left]})
     (root / "workdir" / "watch.json").write_text(again)
     assert once(root) == exit_codes.DONE
-    assert told(root)[1]["reason"].startswith("pets@1 has other classes or inputs")
+    assert_states(told(root)[1]["reason"], "pets@1", "other classes or inputs")
     assert [path.name for path in (root / "registry" / "pets").glob("[0-9]*")] == ["1"]
     path.write_text(card.texts(own)["card.json"])
     (root / "workdir" / "watch.json").write_text(again)
@@ -203,7 +205,7 @@ def test_a_worse_student_is_refused(root, capsys):
     is_worse = two["accuracy"] < one["accuracy"]
     assert two["status"] == ("refused" if is_worse else "registered")
     assert "150.00" not in two["reason"]
-    assert "was validated on other examples" in capsys.readouterr().err
+    assert_states(capsys.readouterr().err, "pets@1", "other examples")
 
 
 @pytest.mark.slow
@@ -213,7 +215,7 @@ def test_a_batch_that_diverges_is_refused_and_its_images_stay(root):
     assert once(root, rate) == exit_codes.DONE
     [batch] = told(root)
     assert batch["status"] == "refused"
-    assert batch["reason"].startswith("training diverged between step")
+    assert_states(batch["reason"], "diverged")
     assert [line["state"] for line in lines(root)] == ["example"] * 4
 
 
@@ -269,9 +271,7 @@ def test_a_storage_that_does_not_answer_leaves_the_batch_open(
     with monkeypatch.context() as patched:
         patched.setattr(data, "admit", and_away)
         assert once(root) == exit_codes.UNUSABLE
-    err = capsys.readouterr().err
-    assert "inbox/101.png" in err
-    assert "batch 1 is left open, and tried again at the next look or start" in err
+    assert_a_line_states(capsys.readouterr().err, image, "batch 1", "open")
     assert [batch["status"] for batch in told(root)] == ["open"]
     (root / "kept.png").rename(image)
     assert once(root) == exit_codes.DONE
@@ -292,7 +292,7 @@ def test_a_student_does_not_go_on_with_an_image_overwritten_since_it_began(root)
     assert once(root) == exit_codes.DONE
     [batch] = told(root)
     assert batch["status"] == "refused"
-    assert "inbox/103.png must be as" in batch["reason"]
+    assert_states(batch["reason"], "inbox/103.png")
     assert batch["set_aside"].keys() == {"103.png"}
 
 
@@ -302,7 +302,7 @@ def test_a_watch_outlives_a_storage_that_does_not_answer(root):
     process = whole_run.start("watch", root / "pets.toml", root / "workdir")
     first = iter(process.stderr.readline, "")
     said = next(line for line in first if "looks again" in line)
-    assert f"{root}/inbox must be a folder that can be read" in said
+    assert_states(said, root / "inbox")
     time.sleep(1)  # several looks
     (root / "inbox").unlink()
     draw(root / "inbox", range(100, 104))
@@ -319,7 +319,7 @@ def test_a_full_registry_keeps_the_batch_for_the_next_start(root, small_disk, ca
     there = f'--set=registry.root="{small_disk}"'
     (small_disk / "others").write_bytes(bytes(2**20 - 2**15))
     assert once(root, there) == exit_codes.UNUSABLE
-    assert "make room there or choose another registry.root" in capsys.readouterr().err
+    assert_states(capsys.readouterr().err, small_disk, "registry.root")
     assert [batch["status"] for batch in told(root)] == ["open"]
     assert list((small_disk / "pets").iterdir()) == []
     metrics = root / "workdir/cells/batch-0001/student/seed-0/metrics.jsonl"
@@ -391,21 +391,32 @@ def test_what_is_gone_or_damaged_is_set_aside(root, tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("setting", "rule"),
+    ("setting", "facts"),
     [
-        ("data.skip_corrupt=false", "data.skip_corrupt = true, got false"),
-        ('distill.soft_targets="online"', "distill.soft_targets = 'cached', got"),
-        ('registry.root=""', "registry.root, got none"),
-        ('export.role="baseline"', "export.role = 'student' or 'finetune', got"),
-        ('data.unlabeled.split="train[:9]"', "a whole split in data.unlabeled.split"),
-        ('data.unlabeled.dataset="mnist"', "data.unlabeled.dataset = 'folder:PATH'"),
-        ("watch.min_new=0", "watch.min_new must be between 1"),
+        ("data.skip_corrupt=false", ["[watch]", "data.skip_corrupt = true", "false"]),
+        (
+            'distill.soft_targets="online"',
+            ["[watch]", "distill.soft_targets = 'cached'", "'online'"],
+        ),
+        ('registry.root=""', ["[watch]", "registry.root", "none"]),
+        (
+            'export.role="baseline"',
+            ["[watch]", "export.role", "'student'", "'finetune'", "'baseline'"],
+        ),
+        (
+            'data.unlabeled.split="train[:9]"',
+            ["[watch]", "data.unlabeled.split", "'train[:9]'"],
+        ),
+        (
+            'data.unlabeled.dataset="mnist"',
+            ["[watch]", "data.unlabeled.dataset = 'folder:PATH'", "'mnist'"],
+        ),
+        ("watch.min_new=0", ["watch.min_new", 1, 0]),
     ],
 )
-def test_a_section_that_cannot_be_used_is_refused(root, setting, rule):
-    with pytest.raises(ConfigError) as caught:
+def test_a_section_that_cannot_be_used_is_refused(root, setting, facts):
+    with refused(ConfigError, *facts):
         config.load(str(root / "pets.toml"), [setting])
-    assert rule in str(caught.value)
 
 
 def test_two_processes_do_not_watch_in_one_workdir(root, capsys):
@@ -413,21 +424,21 @@ def test_two_processes_do_not_watch_in_one_workdir(root, capsys):
     with locks.held(epath.Path(root / "workdir") / "watch.lock"):
         assert watch(root) == exit_codes.UNUSABLE
         assert once(root) == exit_codes.DONE
-    err = capsys.readouterr().err
-    assert "--workdir must have one watcher at a time, got another one" in err
-    assert "another process watches in" in err
+    first, second = capsys.readouterr().err.splitlines()
+    assert_states(first, "--workdir", "one watcher", root / "workdir")
+    assert_states(second, root / "workdir")
 
 
 def test_a_workdir_of_something_else_is_refused(root, capsys):
     (root / "workdir").mkdir()
     (root / "workdir" / "study.json").write_text("{}")
     assert once(root) == exit_codes.UNUSABLE
-    assert "must be a watcher's own, got" in capsys.readouterr().err
+    assert_states(capsys.readouterr().err, "--workdir", root / "workdir")
 
 
 def test_a_damaged_record_of_batches_is_refused(root, tmp_path):
     (tmp_path / "watch.json").write_text('{"batches": [{"number"')
-    with pytest.raises(ConfigError, match=r"watch\.json must say which batches"):
+    with refused(ConfigError, tmp_path / "watch.json"):
         batches.read(epath.Path(tmp_path))
 
 
