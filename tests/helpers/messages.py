@@ -11,13 +11,14 @@ import pytest
 
 
 def assert_states(message: str, *facts: object) -> None:
-    """Each fact stands in `message` by itself: 1 is not found in 10, 0.1 or T1."""
+    """Each fact stands in `message` by itself: 1 is not in 10, 0.1, -1, T1 or a-1."""
     missing = [fact for fact in map(str, facts) if not _stands(fact, message)]
     assert not missing, f"{missing} must be in: {message}"
 
 
 def _stands(fact: str, message: str) -> bool:
     before = r"(?<![\w.])" if re.match(r"\w", fact) else ""
+    before = r"(?<![\w.-])" if re.match(r"\d", fact) else before
     after = r"(?!\w|\.\w)" if re.search(r"\w\Z", fact) else ""
     return re.search(before + re.escape(fact) + after, message) is not None
 

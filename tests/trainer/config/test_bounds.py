@@ -1,6 +1,7 @@
 """Values that no computer can take: each is refused by name, and in a few words."""
 
 import dataclasses
+import errno
 import json
 import os
 import subprocess
@@ -9,6 +10,7 @@ import typing
 
 import pytest
 
+from tests.helpers.messages import assert_states, refusal, refused
 from tests.helpers.repository import REPOSITORY
 from tests.helpers.small_run import RUN
 from trainer import config, main
@@ -100,7 +102,9 @@ def test_every_number_has_an_upper_bound_and_a_lower_one(tmp_path):
             try:
                 load(path, [*owners, f"{name}={value}"])
             except ConfigError as error:
-                if f"{name} must be" not in str(error) or len(str(error)) > 999:
+                told = str(error)
+                facts = (f": {name} ", str(kind(value)))
+                if not all(fact in told for fact in facts) or len(told) > 999:
                     unbounded.append(f"{name}={value}: {error}")
             else:
                 unbounded.append(f"{name}={value}")
@@ -108,50 +112,57 @@ def test_every_number_has_an_upper_bound_and_a_lower_one(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("override", "rule"),
+    ("override", "facts"),
     [
-        (f"student.options.hidden_sizes={[1] * 1500}", "1 to 100, one a layer"),
-        (f"student.options.hidden_sizes=[{2**40}]", "between 1 and 1048576"),
-        (f"data.train_split='{'+'.join(['train'] * 2000)}'", "100 parts, got 2000"),
-        (f"seeds={list(range(-1, 3000))}", "between 0 and"),
-        (f"name={list(range(3000))}", "a string"),
-        (f"runtime.xla='{'x' * 3000}'", "'on'"),
-        ("data.background={a = 1}", "background"),
-        ("distill.temperature=1e-320", "between 0.001 and"),
-        ("student.train.learning_rate=1e-320", "between 1e-30 and"),
+        (f"student.options.hidden_sizes={[1] * 1500}", (1, 100)),
+        (f"student.options.hidden_sizes=[{2**40}]", (1, 1048576, 2**40)),
+        (f"data.train_split='{'+'.join(['train'] * 2000)}'", (100, 2000)),
+        (f"seeds={list(range(-1, 3000))}", ("seeds[0]", 0, -1)),
+        (f"name={list(range(3000))}", ("string",)),
+        (f"runtime.xla='{'x' * 3000}'", ("'on'",)),
+        ("data.background={a = 1}", ("{'a': 1}",)),
+        ("distill.temperature=1e-320", (0.001, 1e-320)),
+        ("student.train.learning_rate=1e-320", (1e-30, 1e-320)),
     ],
 )
-def test_what_is_long_or_small_is_refused_in_a_few_words(tmp_path, override, rule):
-    with pytest.raises(ConfigError) as caught:
-        load(written(tmp_path, RUN), [override])
-    name, message = override.partition("=")[0], str(caught.value)
-    assert name in message
-    assert rule in message
+def test_what_is_long_or_small_is_refused_in_a_few_words(tmp_path, override, facts):
+    path = written(tmp_path, RUN)
+    message = refusal(lambda: load(path, [override]), ConfigError)
+    assert_states(message, override.partition("=")[0], *facts)
     assert len(message) < 1000
 
 
 def test_a_grid_of_a_million_cells_is_refused_at_once(tmp_path):
     axis = [round(0.001 * i, 3) for i in range(1000)]
     grid = f'"distill.alpha" = {axis}\n"distill.temperature" = {axis[1:]}\n'
-    with pytest.raises(ConfigError, match=r"study\.grid .* 1000 cells, got 999000"):
+    with refused(ConfigError, "study.grid", 1000, 999000):
         load(written(tmp_path, f"{RUN}\n[study.grid]\n{grid}"))
 
 
 @pytest.mark.parametrize(
-    ("path", "values", "sampler", "rule"),
+    ("path", "values", "sampler", "facts"),
     [
-        ("distill.alpha", "{low = 0.0, high = 1.0, step = 1e-300}", "tpe", "10000"),
-        ("distill.alpha", "{low = 0.0, high = 1e308, step = 1e-9}", "tpe", "10000"),
-        ("student.train.steps", "{low = 1, high = 10001}", "grid", "got 10001"),
-        ("student.train.steps", f"{{low = 1, high = 1{'0' * 400}}}", "tpe", "64 bits"),
+        *(
+            ("distill.alpha", values, "tpe", ("sweep.space", "'distill.alpha'", 10000))
+            for values in (
+                "{low = 0.0, high = 1.0, step = 1e-300}",
+                "{low = 0.0, high = 1e308, step = 1e-9}",
+            )
+        ),
+        (
+            *("student.train.steps", "{low = 1, high = 10001}", "grid"),
+            ("sweep.space", "'grid'", 10000, 10001),
+        ),
+        (
+            *("student.train.steps", f"{{low = 1, high = 1{'0' * 400}}}", "tpe"),
+            ("sweep.space.student.train.steps.high", 64),
+        ),
     ],
 )
-def test_a_sweep_has_no_endless_range(tmp_path, path, values, sampler, rule):
+def test_a_sweep_has_no_endless_range(tmp_path, path, values, sampler, facts):
     text = RUN + SWEEP.format(path=path, values=values, sampler=sampler)
-    with pytest.raises(ConfigError) as caught:
+    with refused(ConfigError, *facts):
         load(written(tmp_path, text))
-    assert path in str(caught.value) or sampler in str(caught.value)
-    assert rule in str(caught.value)
 
 
 def test_a_network_of_as_many_layers_as_the_schema_takes_is_built():
@@ -212,7 +223,7 @@ def test_a_closed_stream_is_told_on_the_other(closed):
         check=False,
     )
     assert done.returncode == 2
-    assert f"{closed} must be open" in done.stdout + done.stderr
+    assert_states(done.stdout + done.stderr, closed)
 
 
 def test_a_very_long_sentence_keeps_its_beginning_and_its_end(capsys, tmp_path):
@@ -220,6 +231,6 @@ def test_a_very_long_sentence_keeps_its_beginning_and_its_end(capsys, tmp_path):
     code = main.main(["trainer", "run", f"--config={tmp_path}/{name}"])
     error = capsys.readouterr().err
     assert code == 2
-    assert error.startswith("trainer: --config must name a readable TOML file")
-    assert error.endswith("File name too long\n")
+    assert error.startswith("trainer: --config ")
+    assert error.endswith(f"{os.strerror(errno.ENAMETOOLONG)}\n")
     assert len(error) < 1000
