@@ -1,11 +1,14 @@
 """What a configuration file may say, and what its reader answers when it may not."""
 
 import dataclasses
+import errno
 import json
+import os
 
 import pytest
 
 from tests.helpers.cpu_time import cpu_secs
+from tests.helpers.messages import refused
 from tests.helpers.repository import REPOSITORY
 from trainer import config
 from trainer.config import ConfigError, differences, load, resolve
@@ -32,6 +35,9 @@ steps = 30
 """
 
 
+CARVED = ("'train[:90%]'", "'train[90%:]'")
+
+
 @pytest.fixture
 def write(tmp_path):
     """Writes a TOML file and gives its path."""
@@ -50,13 +56,6 @@ def write(tmp_path):
 @pytest.fixture
 def minimal(write):
     return write(MINIMAL)
-
-
-def refusal(path, *overrides):
-    """The message that refuses the file."""
-    with pytest.raises(ConfigError) as caught:
-        load(path, overrides)
-    return str(caught.value)
 
 
 def dataclasses_in(value):
@@ -173,160 +172,140 @@ def test_lengths_that_are_options_of_a_users_own_model_live_together(write):
 
 
 @pytest.mark.parametrize(
-    ("lengths", "way_out"),
+    ("lengths", "got", "way_out"),
     [
-        ("epochs = 2\nsteps = 3", "remove one"),
-        ("", "set one"),
-        ("steps = 0", "set one"),
+        ("epochs = 2\nsteps = 3", ("epochs = 2.0", "steps = 3"), "remove"),
+        ("", ("epochs = 0.0", "steps = 0"), "set"),
+        ("steps = 0", ("epochs = 0.0", "steps = 0"), "set"),
     ],
 )
-def test_exactly_one_length_is_asked_for(write, lengths, way_out):
-    message = refusal(write(MINIMAL, ("epochs = 2", lengths)))
-    assert "teacher.train must have exactly one of epochs and steps" in message
-    assert way_out in message
+def test_exactly_one_length_is_asked_for(write, lengths, got, way_out):
+    with refused(ConfigError, "teacher.train", *got, way_out):
+        load(write(MINIMAL, ("epochs = 2", lengths)))
 
 
 @pytest.mark.parametrize(
     ("setting", "value", "rule", "got"),
     [
-        ("name", "3", "a string", "3"),
-        ("name", "''", "other than empty", "''"),
-        ("data.dataset", "{a = 1}", "a string", "{'a': 1}"),
-        ("data.image_size", "-1", "between 0 and 16384", "-1"),
-        ("teacher.seed", "'3'", "a whole number", "'3'"),
-        ("teacher.seed", "3.0", "a whole number", "3.0"),
-        ("teacher.seed", "true", "a whole number", "True"),
-        ("teacher.seed", "2147483648", "between 0 and 2147483647", "2147483648"),
-        ("student.model", "3", "a string", "3"),
-        ("student.options.dropout", "1", "at least 0 and below 1", "1"),
-        (
-            "student.train.learning_rate",
-            "2020-01-01",
-            "a finite number",
-            "datetime.date",
-        ),
-        ("distill.alpha", "true", "a finite number", "True"),
-        ("distill.alpha", "1.5", "between 0 and 1", "1.5"),
-        ("distill.alpha", "nan", "a finite number", "nan"),
-        ("distill.temperature", "inf", "a finite number", "inf"),
-        ("distill.temperature", "0", "between 0.001 and 1000000.0", "0"),
-        ("distill.temperature", "1" + "0" * 400, "a finite number", "1000"),
-        ("teacher.seed", "1" + "0" * 400, "a whole number of 64 bits", "1000"),
-        ("teacher.seed", "0x1" + "0" * 9999, "a whole number of 64 bits", "a number"),
-        ("data.data_dir", '"a\\u0000"', "text without the character NUL", "'a"),
-        ("runtime.xla", "'yes'", "one of 'auto', 'on', 'off'", "'yes'"),
-        ("runtime.xla", "true", "one of 'auto', 'on', 'off'", "True"),
-        ("seeds", "3", "a list", "3"),
-        ("seeds", "[]", "other than empty", "[]"),
+        ("name", "3", "string", "3"),
+        ("name", "''", "empty", "''"),
+        ("data.dataset", "{a = 1}", "string", "{'a': 1}"),
+        ("data.image_size", "-1", (0, 16384), "-1"),
+        ("teacher.seed", "'3'", "whole number", "'3'"),
+        ("teacher.seed", "3.0", "whole number", "3.0"),
+        ("teacher.seed", "true", "whole number", "True"),
+        ("teacher.seed", "2147483648", (0, 2147483647), "2147483648"),
+        ("student.model", "3", "string", "3"),
+        ("student.options.dropout", "1", (0, "below 1"), "got 1"),
+        ("student.train.learning_rate", "2020-01-01", "finite", "datetime.date"),
+        ("distill.alpha", "true", "finite", "True"),
+        ("distill.alpha", "1.5", (0, 1), "1.5"),
+        ("distill.alpha", "nan", "finite", "nan"),
+        ("distill.temperature", "inf", "finite", "inf"),
+        ("distill.temperature", "0", (0.001, 1000000.0), "got 0"),
+        ("distill.temperature", "1" + "0" * 400, "finite", "1" + "0" * 199),
+        ("teacher.seed", "1" + "0" * 400, "64 bits", "1" + "0" * 199),
+        ("teacher.seed", "0x1" + "0" * 9999, "64 bits", "digits"),
+        ("data.data_dir", '"a\\u0000"', "NUL", "'a\\x00'"),
+        ("runtime.xla", "'yes'", ("'auto'", "'on'", "'off'"), "'yes'"),
+        ("runtime.xla", "true", ("'auto'", "'on'", "'off'"), "True"),
+        ("seeds", "3", "list", "3"),
+        ("seeds", "[]", "empty", "[]"),
     ],
 )
 def test_a_bad_value_is_refused(minimal, setting, value, rule, got):
-    message = refusal(minimal, f"{setting}={value}")
-    assert f"{minimal}: {setting} must be {rule}, got {got}" in message
-    assert message.endswith(f"; change it in the file or with --set={setting}=VALUE")
+    rules = (rule,) if isinstance(rule, str) else rule
+    way_out = f"--set={setting}=VALUE"
+    with refused(ConfigError, f"{minimal}: {setting}", *rules, got, way_out):
+        load(minimal, [f"{setting}={value}"])
 
 
 def test_a_bad_value_in_the_file_is_refused_alike(write):
     path = write(MINIMAL, ("steps = 30", "steps = -30"))
-    assert refusal(path) == (
-        f"{path}: student.train.steps must be between 0 and 1000000000, got -30; "
-        "change it in the file or with --set=student.train.steps=VALUE"
-    )
+    way_out = "--set=student.train.steps=VALUE"
+    with refused(ConfigError, f"{path}: student.train.steps", 0, 10**9, -30, way_out):
+        load(path)
 
 
 def test_whole_numbers_are_no_booleans(minimal):
     sgd = "{optimizer = 'sgd', optimizer_options.nesterov = 1, global_batch_size = 8}"
-    message = refusal(minimal, f"student.train={sgd}")
-    assert (
-        "student.train.optimizer_options.nesterov must be true or false, got 1"
-        in message
-    )
+    setting = "student.train.optimizer_options.nesterov"
+    with refused(ConfigError, f": {setting}", "true", "false", 1):
+        load(minimal, [f"student.train={sgd}"])
 
 
 def test_a_bad_item_is_named_and_its_list_can_be_set(minimal):
-    message = refusal(minimal, "seeds=[0, -1]")
-    assert "seeds[1] must be between 0 and 2147483647, got -1; " in message
-    assert message.endswith("--set=seeds=VALUE")
+    with refused(ConfigError, "seeds[1]", 0, 2147483647, -1, "--set=seeds=VALUE"):
+        load(minimal, ["seeds=[0, -1]"])
 
 
 @pytest.mark.parametrize(
-    ("override", "refused", "way_out"),
+    ("override", "setting", "facts"),
     [
-        ("studnet.model='mlp'", "studnet is not a setting", "did you mean 'student'?"),
+        ("studnet.model='mlp'", "studnet", ("'student'?", "crossval, data, distill,")),
+        ("student.modle='mlp'", "student.modle", ("'model'?", "options, precision,")),
+        ("data.zzz=1", "data.zzz", ("augment, augment_options,",)),
         (
-            "student.modle='mlp'",
-            "student.modle is not a setting",
-            "did you mean 'model'?",
-        ),
-        ("data.zzz=1", "data.zzz is not a setting", "known: augment, augment_options,"),
-        (
-            "student.model='mpl'",
-            "student.model must be a known name or package.module:function, got 'mpl'",
-            "did you mean 'mlp'? known: ConvNeXtBase, ",
+            *("student.model='mpl'", "student.model"),
+            ("'mpl'", "package.module:function", "'mlp'?", "ConvNeXtBase, "),
         ),
         (
-            "student.train.optimizer='adm'",
-            "student.train.optimizer must be a known name, got 'adm'",
-            "did you mean 'adam'? known: adam, adamw, sgd",
+            *("student.train.optimizer='adm'", "student.train.optimizer"),
+            ("'adm'", "'adam'?", "adam, adamw, sgd"),
         ),
         (
-            "student.train.schedule='cosin'",
-            "student.train.schedule must be a known name, got 'cosin'",
-            "did you mean 'cosine'? known: constant, cosine",
+            *("student.train.schedule='cosin'", "student.train.schedule"),
+            ("'cosin'", "'cosine'?", "constant, cosine"),
         ),
         (
-            "data.augment='shfit'",
-            "data.augment must be a known name, got 'shfit'",
-            "did you mean 'shift'? known: crop_flip, inception_crop, none, shift",
+            *("data.augment='shfit'", "data.augment"),
+            ("'shfit'", "'shift'?", "crop_flip, inception_crop, none, shift"),
         ),
     ],
 )
 def test_an_unknown_name_is_refused_with_the_known_ones(
-    minimal, override, refused, way_out
+    minimal, override, setting, facts
 ):
-    message = refusal(minimal, override)
-    assert f"{minimal}: {refused}; " in message
-    assert way_out in message
+    with refused(ConfigError, f"{minimal}: {setting}", *facts):
+        load(minimal, [override])
 
 
 @pytest.mark.parametrize(
     ("section", "option", "owner", "known"),
     [
-        ("student.options", "filters", "model 'mlp'", "activation, dropout, hidden_"),
+        ("student.options", "filters", "model 'mlp'", "activation, dropout, "),
         ("student.train.optimizer_options", "momentum", "optimizer 'adam'", "beta_1, "),
-        ("student.train.schedule_options", "rate", "schedule 'constant'", "warmup_"),
-        ("data.augment_options", "max_pixels", "augment 'none'", "none; remove it"),
+        (
+            "student.train.schedule_options",
+            "rate",
+            "schedule 'constant'",
+            "warmup_steps",
+        ),
+        ("data.augment_options", "max_pixels", "augment 'none'", "none"),
     ],
 )
 def test_an_option_of_another_name_is_refused(minimal, section, option, owner, known):
-    message = refusal(minimal, f"{section}.{option}=1")
-    assert f"{minimal}: {section}.{option} is not a setting of {owner}; " in message
-    assert f"known: {known}" in message
+    with refused(ConfigError, f"{minimal}: {section}.{option}", owner, known):
+        load(minimal, [f"{section}.{option}=1"])
 
 
 @pytest.mark.parametrize(
-    ("override", "refused", "way_out"),
+    ("override", "setting", "got", "way_out"),
     [
-        ("distill=3", "distill must be a section, got 3", "--set=distill."),
-        ("distill=[{}]", "distill must be a section, got [{}]", "--set=distill."),
+        ("distill=3", "distill", 3, "--set=distill.FIELD=VALUE"),
+        ("distill=[{}]", "distill", [{}], "--set=distill.FIELD=VALUE"),
+        ("teacher.train=3", "teacher.train", 3, "[teacher.train]"),
+        ("student.options=3", "student.options", 3, "[student.options]"),
+        ("name.first='a'", "name", "'small'", "--set=name=VALUE"),
         (
-            "teacher.train=3",
-            "teacher.train must be a section, got 3",
-            "[teacher.train]",
+            *("data.dataset.a.b=1", "data.dataset", "'mnist_mini'"),
+            "--set=data.dataset=VALUE",
         ),
-        (
-            "student.options=3",
-            "student.options must be a section, got 3",
-            "[student.opt",
-        ),
-        ("name.first='a'", "name must be a section", "--set=name=VALUE"),
-        ("data.dataset.a.b=1", "data.dataset must be a section", "--set=data.dataset="),
     ],
 )
-def test_values_and_sections_are_told_apart(minimal, override, refused, way_out):
-    message = refusal(minimal, override)
-    assert refused in message
-    assert way_out in message
+def test_values_and_sections_are_told_apart(minimal, override, setting, got, way_out):
+    with refused(ConfigError, setting, "section", got, way_out):
+        load(minimal, [override])
 
 
 @pytest.mark.parametrize(
@@ -339,115 +318,107 @@ def test_values_and_sections_are_told_apart(minimal, override, refused, way_out)
     ],
 )
 def test_a_missing_setting_is_named(write, text, setting):
-    message = refusal(write(MINIMAL, (text, "")))
-    assert f": {setting} is missing" in message
-    assert f"--set={setting}=" in message
+    with refused(ConfigError, f": {setting}", "missing", f"--set={setting}=VALUE"):
+        load(write(MINIMAL, (text, "")))
 
 
 @pytest.mark.parametrize(
-    ("value", "got"),
+    ("value", "setting", "got"),
     [
-        ("2020-01-01", "datetime.date(2020, 1, 1)"),
-        ("[[nan]]", "nan"),
-        ("{a=inf}", "inf"),
+        ("2020-01-01", "x", "datetime.date(2020, 1, 1)"),
+        ("[[nan]]", "x[0][0]", "nan"),
+        ("{a=inf}", "x.a", "inf"),
     ],
 )
-def test_a_users_own_options_must_be_what_config_json_can_hold(minimal, value, got):
-    message = refusal(minimal, "student.model='a.b:f'", f"student.options.x={value}")
-    assert ": student.options.x" in message
-    assert f"got {got}; change it" in message
+def test_a_users_own_options_must_be_what_config_json_can_hold(
+    minimal, value, setting, got
+):
+    with refused(ConfigError, f": student.options.{setting}", got):
+        load(minimal, ["student.model='a.b:f'", f"student.options.x={value}"])
 
 
 @pytest.mark.parametrize(
-    ("overrides", "refused", "way_out"),
+    ("overrides", "facts"),
     [
-        (
-            ["seeds=[0, 1, 0]"],
-            "seeds must name each value once, got [0, 1, 0]",
-            "[0, 1]",
-        ),
+        (["seeds=[0, 1, 0]"], ("seeds", "once", [0, 1, 0], "--set='seeds=[0, 1]'")),
         (
             ["data.exclude_labels=[3, 3]"],
-            "data.exclude_labels must name each value once, got [3, 3]",
-            "[3]",
+            ("data.exclude_labels", "once", [3, 3], "--set='data.exclude_labels=[3]'"),
         ),
         (
             ["data.validation_split='test'"],
-            "data.test_split must differ from data.validation_split, got 'test'",
-            "'train[:90%]' and 'train[90%:]'",
+            ("data.test_split", "data.validation_split", "'test'", *CARVED),
         ),
         (
             ["data.train_split='train'", "data.validation_split='train'"],
-            "data.validation_split must differ from data.train_split, got 'train'",
-            "'train[:90%]' and 'train[90%:]'",
+            ("data.validation_split", "data.train_split", "'train'", *CARVED),
         ),
         (
             ["distill.mixup=0.5"],
-            "distill.mixup needs distill.alpha = 1, because mixed images have no label",
-            "got 0.9; set distill.alpha = 1.0, or distill.mixup = 0",
+            ("distill.mixup", "distill.alpha = 1.0", 0.9, "distill.mixup = 0"),
         ),
         (
             ["distill={mixup = 1, alpha = 1, soft_targets = 'cached'}"],
-            "distill.mixup needs distill.soft_targets = 'online'",
-            "got 'cached'; set it, or distill.mixup = 0",
+            (
+                *("distill.mixup", "distill.soft_targets = 'online'", "'cached'"),
+                "distill.mixup = 0",
+            ),
         ),
-        (
-            ["teacher={model = 'cnn'}"],
-            "teacher must have a [teacher.train] section or weights",
-            "neither",
-        ),
+        (["teacher={model = 'cnn'}"], ("teacher", "[teacher.train]", "weights")),
         (
             ["runtime.logical_cpus=5"],
-            "global_batch_size must be a multiple of runtime.logical_cpus (5) times ",
-            "nearest above: 100",
+            (
+                *("teacher.train.global_batch_size", "runtime.logical_cpus (5)"),
+                *("teacher.train.accumulate (1)", 96, 100),
+            ),
         ),
         (
             ["student.train.accumulate=5", "runtime.logical_cpus=2"],
-            "(2) times student.train.accumulate (5), got 96",
-            "nearest above: 100",
+            (
+                *("student.train.global_batch_size", "runtime.logical_cpus (2)"),
+                *("student.train.accumulate (5)", 96, 100),
+            ),
         ),
         (
             ["student.train.optimizer='adamw'"],
-            "student.train.optimizer 'adamw' needs a weight_decay above 0, got 0.0",
-            "for example to 0.01, or use 'adam'",
+            (
+                *("student.train.optimizer", "'adamw'", 0.0),
+                *("student.train.weight_decay", 0.01, "'adam'"),
+            ),
         ),
         (
             [
                 "student.train.schedule='step'",
                 "student.train.schedule_options.milestones=[0.5, 0.2]",
             ],
-            "milestones must ascend, got [0.5, 0.2]",
-            "for example [0.2, 0.5]",
+            ("student.train.schedule_options.milestones", [0.5, 0.2], [0.2, 0.5]),
         ),
         (
             ["teacher={model='cnn', weights='t.keras', head.global_batch_size=96}"],
-            "teacher.head must have exactly one of epochs and steps",
-            "set one",
+            ("teacher.head", "epochs", "steps", "set"),
         ),
         (
             [
                 "teacher={model='cnn', weights='t.keras', "
                 "head={global_batch_size=96, steps=1}}"
             ],
-            "[teacher.head] must be followed by a [teacher.train] section, got none",
-            "rename it to [teacher.train]",
+            ("[teacher.head]", "[teacher.train]", "none", "rename"),
         ),
         (
             [
                 "student.train.optimizer='sgd'",
                 "student.train.optimizer_options={momentum = 0, nesterov = true}",
             ],
-            "train.optimizer_options.nesterov needs a momentum above 0, got 0.0",
-            "set momentum, or nesterov = false",
+            (
+                *("student.train.optimizer_options.nesterov", "momentum", 0.0),
+                "nesterov = false",
+            ),
         ),
     ],
 )
-def test_settings_that_do_not_go_together_are_refused(
-    minimal, overrides, refused, way_out
-):
-    message = refusal(minimal, *overrides)
-    assert refused in message
-    assert way_out in message
+def test_settings_that_do_not_go_together_are_refused(minimal, overrides, facts):
+    with refused(ConfigError, *facts):
+        load(minimal, overrides)
 
 
 @pytest.mark.parametrize(
@@ -462,10 +433,9 @@ def test_settings_that_do_not_go_together_are_refused(
 )
 def test_a_cadence_must_be_a_multiple(minimal, cadence, steps, unit, unit_steps, above):
     overrides = [f"runtime.{unit}={unit_steps}", f"runtime.{cadence}={steps}"]
-    assert refusal(minimal, *overrides) == (
-        f"{minimal}: runtime.{cadence} must be a multiple of runtime.{unit} "
-        f"({unit_steps}), got {steps}; nearest above: {above}"
-    )
+    setting, of = f"{minimal}: runtime.{cadence}", f"runtime.{unit} ({unit_steps})"
+    with refused(ConfigError, setting, of, steps, above):
+        load(minimal, overrides)
 
 
 @pytest.mark.parametrize("options", ["{nesterov = true}", "{momentum = 0}"])
@@ -490,8 +460,8 @@ def test_a_teacher_with_weights_needs_no_training(write):
     ("content", "reason"),
     [
         (b"name = ", "Invalid value"),
-        (b"name = 'a'\nname = 'b'", "Cannot overwrite a value (at end of"),
-        (b"name = '\xe9t\xe9'", "'utf-8' codec can't decode byte 0xe9"),
+        (b"name = 'a'\nname = 'b'", "Cannot overwrite a value"),
+        (b"name = '\xe9t\xe9'", "0xe9"),
         (b"n = " + b"1" * 5000, "4300 digits"),
         (b"n = " + b"[" * 10_000, "recursion"),
     ],
@@ -500,37 +470,31 @@ def test_a_teacher_with_weights_needs_no_training(write):
 def test_a_file_that_is_no_toml_is_refused(tmp_path, content, reason):
     path = tmp_path / "run.toml"
     path.write_bytes(content)
-    message = refusal(str(path))
-    assert message.startswith(f"{path} must be a TOML file")
-    assert reason in message
+    with refused(ConfigError, path, "TOML", reason):
+        load(str(path))
 
 
-def test_a_missing_file_is_refused(tmp_path):
-    path = str(tmp_path / "absent.toml")
-    assert refusal(path) == (
-        f"--config must name a readable TOML file, got {path!r}: "
-        "No such file or directory"
-    )
-
-
-def test_a_directory_is_refused(tmp_path):
-    path = str(tmp_path)
-    assert f"TOML file, got {path!r}: Is a directory" in refusal(path)
+@pytest.mark.parametrize(
+    ("name", "reason"), [("absent.toml", errno.ENOENT), (".", errno.EISDIR)]
+)
+def test_a_missing_file_and_a_directory_are_refused(tmp_path, name, reason):
+    path = str(tmp_path / name)
+    with refused(ConfigError, "--config", repr(path), os.strerror(reason)):
+        load(path)
 
 
 @pytest.mark.parametrize("override", ["seeds", "=3", "a..b=3", ".a=3", "a.=3", ""])
 def test_a_set_that_names_no_value_is_refused(minimal, override):
-    assert refusal(minimal, override) == (
-        f"--set must read section.field=value, got {override!r}; "
-        "for example --set=distill.temperature=4.0"
-    )
+    way_out = "--set=distill.temperature=4.0"
+    with refused(ConfigError, f"got {override!r}", way_out):
+        load(minimal, [override])
 
 
 @pytest.mark.parametrize("text", ["mlp", "", "1 2", "[1", "True", "1\n[student]"])
 def test_a_set_whose_value_is_no_toml_is_refused(minimal, text):
-    message = refusal(minimal, f"student.model={text}")
-    assert f"--set=student.model must have a TOML value, got {text!r}; " in message
-    assert f"--set='student.model=\"{text}\"'" in message
+    way_out = f"--set='student.model=\"{text}\"'"
+    with refused(ConfigError, "--set=student.model", "TOML", f"got {text!r}", way_out):
+        load(minimal, [f"student.model={text}"])
 
 
 def test_resolved_is_strict_json_and_holds_every_setting(minimal):
