@@ -1,5 +1,6 @@
 """Lists and caches of images that come to a folder, which others may empty."""
 
+import errno
 import os
 import pathlib
 import shutil
@@ -9,6 +10,7 @@ import sys
 import pytest
 from etils import epath
 
+from tests.helpers.messages import refused
 from tests.helpers.repository import REPOSITORY
 from tests.trainer.stages import test_soft_targets_extend
 from tests.trainer.stages.test_soft_targets_build import records
@@ -80,7 +82,7 @@ def test_who_has_begun_with_an_image_does_not_go_on_with_another(inbox):
     content[-1] ^= 1
     (inbox / "100.png").write_bytes(content)
     admit(inbox, 100, 101)
-    with pytest.raises(DataError, match=r"inbox/100\.png must be as .* overwritten"):
+    with refused(DataError, inbox / "100.png", "overwritten"):
         data.check_taken_over(section(inbox), lists, own)
 
 
@@ -92,7 +94,7 @@ def test_an_image_that_its_storage_does_not_give_is_neither_gone_nor_damaged(
     # A link to itself fails as a disk does, and not as a file that is damaged.
     (inbox / name).rename(inbox / "kept")
     (inbox / name).symlink_to(name)
-    with pytest.raises(DataError, match="Too many levels") as caught:
+    with pytest.raises(DataError, match=os.strerror(errno.ELOOP)) as caught:
         admit(inbox, 102)
     assert data.is_passing(caught.value)
     assert kept(inbox.parent / "lists") == [EXAMPLE, EXAMPLE]
@@ -132,16 +134,16 @@ def test_a_bucket_that_does_not_answer_is_no_empty_folder(inbox):
         check=True,
     )
     first, second = done.stdout.splitlines()
-    assert first.startswith("True gs://pets/inbox must be a folder that can be read")
+    assert first.startswith("True gs://pets/inbox ")
     assert "Could not connect to server" in first
-    assert second.startswith("True gs://pets/inbox must be readable with all its")
+    assert second.startswith("True gs://pets/inbox ")
 
 
 def test_a_disk_that_is_not_mounted_takes_no_image_with_it(inbox):
     admit(inbox, 100, 101)
     shutil.rmtree(inbox)
     inbox.mkdir()
-    with pytest.raises(DataError, match=r"must hold images .* got none"):
+    with refused(DataError, inbox, "images", "none"):
         admit(inbox, 100, 101)
     assert kept(inbox.parent / "lists") == [EXAMPLE, EXAMPLE]
 
