@@ -7,6 +7,7 @@ import pytest
 import tensorflow as tf
 from PIL import Image
 
+from tests.helpers.messages import assert_states
 from trainer.data.decode import (
     _has_alpha,
     decode,
@@ -103,7 +104,8 @@ def test_orientation_tags_have_no_effect():
     assert decode(tf.constant(contents)).shape == (90, 70, 3)
 
 
-def refusal(contents: bytes) -> str:
+def damage(contents: bytes) -> str:
+    """The reason for which the contents are no image."""
     with pytest.raises(tf.errors.InvalidArgumentError) as caught:
         decode_with_alpha(contents)
     return reason(caught.value)
@@ -113,17 +115,17 @@ def refusal(contents: bytes) -> str:
 @pytest.mark.parametrize("share", [0, 0.1, 0.5, 0.99])
 def test_a_truncated_image_is_refused(name, share):
     contents = (EXACT | CLOSE)[name]
-    assert refusal(contents[: int(share * len(contents))])
+    assert damage(contents[: int(share * len(contents))])
 
 
 def test_a_flipped_bit_of_a_png_is_refused():
     contents = bytearray(EXACT["png"])
     contents[len(contents) // 2] ^= 1
-    assert refusal(bytes(contents)).startswith("Invalid PNG data")
+    assert_states(damage(bytes(contents)), "PNG")
 
 
 def test_text_is_no_image():
-    assert refusal(b"an image of a cat").startswith("Unknown image file format")
+    assert_states(damage(b"an image of a cat"), "Unknown image file format")
 
 
 @pytest.mark.parametrize("image", [opaque, transparent])
@@ -132,7 +134,7 @@ def test_an_animated_webp_is_refused(image):
     contents = encoded(
         image(), "WEBP", save_all=True, append_images=[opaque(255 - COLOURS)]
     )
-    assert refusal(contents)
+    assert damage(contents)
 
 
 def with_16_bit_alpha(channels: int) -> bytes:
@@ -252,9 +254,8 @@ def test_a_colour_profile_before_the_transparent_colour_hides_it_from_nobody():
 def test_a_file_of_another_kind_is_refused_by_its_name(form):
     if form == "AVIF":
         pytest.importorskip("PIL._avif")
-    told = refusal(encoded(opaque(SMOOTH), form))
     names = {"JPEG2000": "JPEG 2000", "ICO": "icon"}
-    assert f"({names.get(form, form)})" in told
+    assert_states(damage(encoded(opaque(SMOOTH), form)), names.get(form, form))
 
 
 def with_a_hole(contents: bytes, first: float, last: float, byte: int) -> bytes:
@@ -269,7 +270,7 @@ def test_a_jpeg_with_a_lost_part_is_refused(byte, settings, hole):
     noisy = Image.fromarray(RNG.integers(0, 256, (60, 80, 3), dtype=np.uint8))
     whole = encoded(noisy, "JPEG", quality=90, **settings)
     assert not decode_with_alpha(whole)[1]
-    assert refusal(with_a_hole(whole, *hole, byte))
+    assert damage(with_a_hole(whole, *hole, byte))
 
 
 @pytest.mark.parametrize("settings", [{}, {"progressive": True}, {"optimize": True}])
