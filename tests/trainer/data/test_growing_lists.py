@@ -111,7 +111,7 @@ section = config.load(sys.argv[1], ["data.unlabeled.dataset='folder:gs://pets/in
 for look in (
     lambda: data.arrivals(section.data, epath.Path("lists")),
     # As of a bucket that answers no more once it is known to be there.
-    lambda: layout._walked("gs://pets/inbox"),
+    lambda: layout._walk("gs://pets/inbox"),
 ):
     try:
         print(look())
