@@ -171,18 +171,18 @@ def begin(workdir):
 
 def test_a_run_goes_on_with_the_classes_that_it_has_begun_with(folder, tmp_path):
     workdir = tmp_path / "workdir"
-    assert session(folder, workdir).source.class_names == tuple(NUMBERS)
+    assert session(folder, workdir).datasets.source.class_names == tuple(NUMBERS)
     begin(workdir)
-    assert session(folder, workdir).source.class_names == tuple(NUMBERS)
+    assert session(folder, workdir).datasets.source.class_names == tuple(NUMBERS)
     kept = workdir / "files" / begun.KEPT
     found = seal.parse(kept.read_bytes())
     found["classes"][:2] = ["1", "0"]
     kept.write_text(json.dumps(seal.add_checksum(found)))
     with refused(data.DataError, "label 0", "was '1'", "is '0'", "--workdir"):
-        _ = session(folder, workdir).sources
+        _ = session(folder, workdir).datasets.sources
     kept.write_text("1e999")
     with refused(data.DataError, kept):
-        _ = session(folder, workdir).sources
+        _ = session(folder, workdir).datasets.sources
 
 
 def test_a_run_that_began_with_the_order_of_the_alphabet_is_refused(folder, tmp_path):
@@ -190,7 +190,7 @@ def test_a_run_that_began_with_the_order_of_the_alphabet_is_refused(folder, tmp_
     begin(workdir)  # as earlier versions did, which kept no order
     facts = ("label 2", "was '10'", "is '2'")
     with refused(data.DataError, *facts):
-        _ = session(folder, workdir).sources
+        _ = session(folder, workdir).datasets.sources
     with contextlib.redirect_stdout(io.StringIO()) as out:
         code = main.main(whole_run.command("doctor", tmp_path / "run.toml", workdir))
     assert code == 5
@@ -205,5 +205,5 @@ def test_a_run_that_began_before_with_names_goes_on(folder, tmp_path):
             target = root / "data" / split / f"class {name}"
             target.symlink_to(folder / "data" / split / name)
     begin(workdir)
-    assert session(root, workdir).source.class_names == ("class 0", "class 1")
+    assert session(root, workdir).datasets.source.class_names == ("class 0", "class 1")
     assert not (workdir / "files" / begun.KEPT).exists()

@@ -455,7 +455,7 @@ def test_a_study_may_have_an_axis_of_registered_models(tmp_path, source):
             config=config_with(tmp_path, latest, f"student.weights='{weights}'"),
             path=session.path / "cells" / str(i),
         )
-        assert cell_session.open_cell(session, cell).file(
+        assert cell_session.open_cell(session, cell).networks.file(
             weights, setting="student.weights"
         ) == str(folder / "model.keras")
 

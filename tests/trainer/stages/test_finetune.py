@@ -204,7 +204,7 @@ def test_it_follows_the_gradient_of_the_labels_from_the_student_on(config, tmp_p
     workdir = tmp_path / "run"
     source = whole_run.session(
         reader.load(str(config)), workdir, tf.distribute.get_strategy()
-    ).source
+    ).datasets.source
     examples = source.read("train[:48]")
     (rows,) = np.nonzero(examples.labels != 3)
     images, labels = examples.read(rows), examples.labels[rows]
