@@ -1,6 +1,7 @@
 """One training from its first step, or the one after its checkpoint, to the model."""
 
 import dataclasses
+from collections.abc import Callable
 from contextlib import AbstractContextManager
 
 import keras
@@ -108,11 +109,11 @@ def _run_loop(
 ) -> None:
     position = state.position
     runtime = session.config.runtime
+    # Before the logger: where validation examples cannot be read, nothing is written.
+    predict = session.devices.predictor(spec.model, session.datasets.validation)
     with open_logger(session.devices, spec, state) as logger:
         loop.Loop(
-            callbacks=_Callbacks(
-                session.devices, session.datasets, spec, state, run_steps, logger
-            ),
+            callbacks=_Callbacks(spec, state, run_steps, predict, logger),
             cadence=loop.Cadence(
                 steps_per_loop=runtime.steps_per_loop,
                 log_every_steps=runtime.log_every_steps,
@@ -136,17 +137,16 @@ class _Callbacks:
 
     def __init__(
         self,
-        devices: Devices,
-        datasets: Datasets,
         spec: TrainSpec,
         state: TrainState,
         run_steps: profiler.RunSteps,
+        predict: Callable[[], np.ndarray],
         logger: Logger,
     ) -> None:
         self._spec = spec
         self._update = state.update
         self._logger = logger
-        self._predict = devices.predictor(spec.model, datasets.validation)
+        self._predict = predict
         self._early_stopping = EarlyStopping(
             best_step=state.position.best_step,
             best_accuracy=state.position.best_accuracy,

@@ -22,5 +22,5 @@ class EarlyStopping:
         return step == self.best_step
 
     def stops(self, step: int) -> bool:
-        """Whether the best step is more than the patience before `step`."""
+        """Whether the best step is `patience_steps` or more before `step`."""
         return 0 < self._patience_steps <= step - self.best_step

@@ -139,6 +139,7 @@ class Loop:
         unlogged = state.unlogged.add(metrics, num_steps=num_steps, secs=secs)
         state = LoopState(step=step, is_closed=False, unlogged=unlogged)
         if stop:
+            # At once, since the time to end is short: the next start closes the step.
             self.callbacks.save(state)
             raise stopped(stop, f" after step {step}, which is saved")
         return state
