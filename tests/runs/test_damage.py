@@ -33,6 +33,7 @@ from trainer.data import begun, file_list, table_contents
 from trainer.registry import pins, versions
 from trainer.report import crossval_table, exported, inputs
 from trainer.session import Session, weight_files
+from trainer.stages import register
 from trainer.stages.soft_targets import caches
 from trainer.storage import files, model_classes, seal, workdir
 from trainer.storage.workdir import FINISHED, METRICS, PREDICTIONS
@@ -401,7 +402,7 @@ def test_another_model_than_the_evaluated_one_is_not_registered(world, tmp_path)
     (tmp_path / "pets.toml").write_text(f'{text}\n[registry]\nroot = "{tmp_path}/r"\n')
     settings = config.load(str(tmp_path / "pets.toml"), [])
     session = whole_run.session(settings, world.root / "workdir", strategy_of(1))
-    refused, _ = outcome(lambda: stages.publish(session))
+    refused, _ = outcome(lambda: register.publish(session))
     path.write_bytes(whole)
     assert exit_codes.of_error(refused) == 2
     assert_states(str(refused), path)

@@ -11,9 +11,10 @@ from PIL import Image
 from tests.helpers import drawn_images, groups, whole_run
 from tests.helpers.devices import strategy_of
 from tests.helpers.messages import assert_a_line_states
-from trainer import main, stages
+from trainer import main
 from trainer.config import load
 from trainer.stages.baseline import baseline_training
+from trainer.stages.check import check
 from trainer.stages.student import distillation, online
 from trainer.storage import seal
 from trainer.train.events import read_metrics
@@ -214,7 +215,7 @@ def test_the_baseline_takes_the_student_s_steps_on_labelled_images(tmp_path, tfd
     overrides.append("data.exclude_labels=[3]")
     settings = load(str(tmp_path / "run.toml"), overrides)
     session = whole_run.session(settings, tmp_path / "workdir", strategy_of(1))
-    stages.check(session)
+    check(session)
     labels = session.datasets.transfer.labels.tolist()
     num_labeled = len(session.datasets.labeled)
     assert labels == [*session.datasets.labeled.labels.tolist(), *[-1] * 80]
