@@ -89,8 +89,7 @@ def _flags(names: Iterable[str], *, is_of_all: bool = False) -> list[str]:
 
 
 def _codes() -> list[str]:
-    told = (f"{code} {row.meaning.split(';')[0]}" for code, row in EXIT_CODES.items())
-    indent = "  "
-    return textwrap.wrap(
-        ", ".join(told), 88, initial_indent=indent, subsequent_indent=indent
-    )
+    # No line ends between a code and what it tells.
+    told = (f"{code}~{row.meaning.split(';')[0]}" for code, row in EXIT_CODES.items())
+    lines = textwrap.wrap(", ".join(told), 86)
+    return [f"  {line.replace('~', ' ')}" for line in lines]
