@@ -36,7 +36,7 @@ def command_page(name: str) -> str:
     example = re.findall(r"(?:'[^']*'|\S)+", command.example)
     return _joined(
         [f"usage: {_PROGRAM} {_with_words(name)} [FLAG ...]"],
-        textwrap.wrap(summary, 88),
+        [summary],
         ["flags:", *_flags(command.flags)],
         [f"{failed}{command.check}"] if command.check else [],
         _actions(name) if name in FAMILIES else [],

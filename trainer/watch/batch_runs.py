@@ -38,7 +38,9 @@ def run(session: Session, *, is_once: bool) -> None:
         raise ValueError("no watch")
     session = session.beside(_labeled(config), path)
     check(session)
-    register.place(session.config)  # a wrong name is to be told before hours of training
+    register.place(
+        session.config
+    )  # a wrong name is to be told before hours of training
     cell_session.train_teacher(session)
     arrivals = Arrivals(config.data, _lists(config, path))
     is_told = False
