@@ -89,7 +89,7 @@ COMMANDS: dict[str, Command] = {
     ),
     **{name: _stage(name) for name in work.STAGES},
     "report": dataclasses.replace(
-        _stage("report"), run=report.write, words="[DIR DIR ...]"
+        _stage("report"), run=report.write, words="[DIR ...]"
     ),
     "soft-targets build": _stage("soft-targets"),
     **{name: _stage(name) for name in work.OTHERS},
