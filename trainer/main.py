@@ -2,77 +2,36 @@
 
 import traceback
 
-from trainer import commands, config, console
-from trainer.cluster import attempts, termination, tf_config
-from trainer.cluster.rendezvous import PeerLostError
-from trainer.exit_codes import (
-    BUDGET_SPENT,
-    BUG,
-    CHECK_FAILED,
-    DIVERGED,
-    DONE,
-    INTERRUPTED,
-    UNUSABLE,
-    CheckFailedError,
-)
-from trainer.storage import files
+from trainer import commands, console, exit_codes
+from trainer.cluster import termination
 
 
 def main(argv: list[str]) -> int:
     """Runs one command; returns the exit code."""
     console.prepare()
     if not console.is_open():
-        return UNUSABLE
+        return exit_codes.UNUSABLE
     # Before TensorFlow is imported, whose threads would see it.
     with termination.sigterm_blocked():
         try:
             return commands.run(argv)
-        except Exception as error:
-            reason, code = _reason(error)
-            if code == BUG:
+        except (Exception, KeyboardInterrupt) as error:
+            code = exit_codes.of_error(error)
+            if code == exit_codes.BUG:
                 traceback.print_exc()
-            reason = console.shorten(reason)
-        except KeyboardInterrupt:
-            reason = "interrupted; start the same command again to go on"
-            code = INTERRUPTED
-        termination.tell(reason, code)
-        return code
+            termination.tell(console.shorten(_reason(error, code)), code)
+            return code
 
 
-def _reason(error: Exception) -> tuple[str, int]:
-    """What to say of an error, and the exit code; a bug tells its own story."""
-    known: tuple[tuple[type[Exception], int], ...] = (
-        (tf_config.NothingToDoError, DONE),
-        (FloatingPointError, DIVERGED),
-        (attempts.BudgetSpentError, BUDGET_SPENT),
-        (CheckFailedError, CHECK_FAILED),
-        (PeerLostError, termination.PEER_LOST),
-        (termination.InterruptError, INTERRUPTED),
-        (termination.StoppedError, termination.STOPPED),
-        (commands.UsageError, UNUSABLE),
-        (config.ConfigError, UNUSABLE),
-        (tf_config.ClusterError, UNUSABLE),
-        (files.StorageError, UNUSABLE),
-    )
-    for kind, code in known:
-        if isinstance(error, kind):
-            return str(error), code
-    sentence = _unusable_input(error)
-    if sentence:
-        return sentence, UNUSABLE
-    return f"this is a bug: {type(error).__name__}: {error}", BUG
+def _reason(error: BaseException, code: int) -> str:
+    """The sentence that says why the command ends."""
+    if code == exit_codes.BUG:
+        return f"this is a bug: {type(error).__name__}: {error}"
+    if isinstance(error, KeyboardInterrupt):
+        return "interrupted; start the same command again to go on"
+    if type(error).__name__ == "ResourceExhaustedError":
+        # Loads TensorFlow, whose error it is.
+        from trainer.devices import memory
 
-
-def _unusable_input(error: Exception) -> str:
-    """What to say of an error that modules with TensorFlow raise; "" for a bug."""
-    # They are loaded when such an error is raised.
-    import tensorflow as tf
-
-    from trainer import data, report
-    from trainer.devices import memory
-    from trainer.train import checkpoint_file
-
-    if isinstance(error, tf.errors.ResourceExhaustedError):
         return memory.OUT_OF_MEMORY
-    known = (checkpoint_file.CheckpointError, data.DataError, report.ReportError)
-    return str(error) if isinstance(error, known) else ""
+    return str(error)

@@ -1,10 +1,16 @@
 """Each name that a config accepts is built by something, and nothing else is."""
 
-from trainer import commands, stages
+import inspect
+import pkgutil
+
+import pytest
+
+from trainer import stages
 from trainer.config import data as data_config
 from trainer.config import models as models_config
+from trainer.config import places
 from trainer.config import training as training_config
-from trainer.data import augment
+from trainer.data import augment, tables
 from trainer.models.build import ARCHITECTURES
 from trainer.optimizers import keras_optimizers, schedules
 
@@ -26,5 +32,14 @@ def test_augmentations():
     assert augment._AUGMENTATIONS.keys() == data_config.AUGMENTATIONS.keys()
 
 
-def test_stages_are_commands_in_the_order_of_a_run():
-    assert tuple(stages.STAGES) == commands.stages.NAMES
+def test_tables_of_numbers():
+    assert tuple(f"{kind}:" for kind in tables._READERS) == places.TABLES
+
+
+@pytest.mark.parametrize("name", stages.ALL)
+def test_each_stage_is_found_where_its_entry_says(name):
+    function = pkgutil.resolve_name(f"trainer.stages.{stages.ALL[name].function}")
+    session, *others = inspect.signature(function).parameters.values()
+    assert session.name == "session"
+    assert all(other.default is not inspect.Parameter.empty for other in others)
+    assert function.__module__.startswith("trainer.stages.")

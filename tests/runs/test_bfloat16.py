@@ -8,7 +8,7 @@ import pytest
 
 from tests.helpers import whole_run
 from tests.helpers.repository import REPOSITORY
-from trainer import main
+from trainer import exit_codes
 
 CONFIG = REPOSITORY / "configs" / "mnist_mini.toml"
 SHORT = ("--set=teacher.train.epochs=5", "--set=student.train.epochs=10")
@@ -24,7 +24,7 @@ def errors(workdir, tfds_dir, precision: str) -> dict[str, list[float]]:
         f"--set=runtime.precision='{precision}'",
     )
     code, _, err = whole_run.finish(whole_run.start("run", CONFIG, workdir, *words))
-    assert code == main.DONE, err
+    assert code == exit_codes.DONE, err
     models = json.loads((workdir / "results.json").read_text())["models"]
     return {
         name: [seed["best"]["errors"] for seed in models[name]["seeds"]]

@@ -12,7 +12,7 @@ import tensorflow as tf
 from tests.helpers import drawn_images, whole_run
 from tests.helpers.messages import assert_a_line_states
 from tests.helpers.repository import REPOSITORY
-from trainer import main, models
+from trainer import exit_codes, main, models
 from trainer.config import ApplicationOptions
 from trainer.train.events import read_metrics
 
@@ -126,5 +126,5 @@ def test_all_stages_on_drawn_images(root, overrides, tmp_path, capfd):
     shard = next((caches / "unlabeled").glob("view-*/*.tfrecord"))
     shard.unlink()
     words = whole_run.command("student", CONFIG, workdir, *overrides)
-    assert main.main(words) == main.UNUSABLE
+    assert main.main(words) == exit_codes.UNUSABLE
     assert f"{shard.parent.name}/{shard.name}" in capfd.readouterr().err

@@ -5,7 +5,7 @@ import json
 import pytest
 
 from tests.helpers import drawn_images, whole_run
-from trainer import main
+from trainer import exit_codes
 from trainer.train.events import read_metrics
 
 # Minutes alone, and more beside the tests of another process.
@@ -69,7 +69,7 @@ def outcome(config, workdir, *settings: str) -> dict[str, dict]:
     sets = [f"--set={setting}" for setting in settings]
     process = whole_run.start("run", config, workdir, *sets)
     out, err = process.communicate(timeout=900)
-    assert process.returncode == main.DONE, err
+    assert process.returncode == exit_codes.DONE, err
     assert f"report: {workdir}" in out
     return json.loads((workdir / "results.json").read_text())["models"]
 

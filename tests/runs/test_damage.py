@@ -26,13 +26,14 @@ from tests.trainer.registry.test_registry import publish as publish_version
 from tests.trainer.stages.test_soft_targets_build import write_teacher
 from tests.trainer.stages.test_soft_targets_extend import CONFIG, SIZE, draw
 from tests.trainer.sweep.test_trials import all_of, open_sweep
-from trainer import config, main, models, report, soft_targets, stages
+from trainer import config, exit_codes, models, report, soft_targets, stages
 from trainer.cluster import attempts
 from trainer.config import reference
 from trainer.data import begun, file_list, table_contents
 from trainer.registry import pins, versions
 from trainer.report import crossval_table, exported, inputs
 from trainer.session import Session, weight_files
+from trainer.stages import register
 from trainer.stages.soft_targets import caches
 from trainer.storage import files, model_classes, seal, workdir
 from trainer.storage.workdir import FINISHED, METRICS, PREDICTIONS
@@ -317,10 +318,6 @@ def outcome(read: Callable[[], object]) -> tuple[Exception | None, object]:
         return error, None
 
 
-def exit_code(error: Exception) -> int:
-    return main._reason(error)[1]
-
-
 @pytest.mark.slow
 @pytest.mark.parametrize("kind", READERS)
 def test_damage_is_found_or_harmless(world, kind, tmp_path):
@@ -337,7 +334,7 @@ def test_damage_is_found_or_harmless(world, kind, tmp_path):
         shutil.rmtree(path.parent)
         shutil.copytree(tmp_path / "whole", path.parent)
         if refused:
-            assert exit_code(refused) in (2, 5), f"{kind}: {refused!r}"
+            assert exit_codes.of_error(refused) in (2, 5), f"{kind}: {refused!r}"
             assert len(str(refused)) < 1000
             tally["refused"] += 1
         elif isinstance(found, str) and found == SET_ASIDE:
@@ -405,9 +402,9 @@ def test_another_model_than_the_evaluated_one_is_not_registered(world, tmp_path)
     (tmp_path / "pets.toml").write_text(f'{text}\n[registry]\nroot = "{tmp_path}/r"\n')
     settings = config.load(str(tmp_path / "pets.toml"), [])
     session = whole_run.session(settings, world.root / "workdir", strategy_of(1))
-    refused, _ = outcome(lambda: stages.publish(session))
+    refused, _ = outcome(lambda: register.publish(session))
     path.write_bytes(whole)
-    assert exit_code(refused) == 2
+    assert exit_codes.of_error(refused) == 2
     assert_states(str(refused), path)
     assert not versions.complete(epath.Path(tmp_path / "r" / "grown"))
 

@@ -11,9 +11,10 @@ from PIL import Image
 from tests.helpers import drawn_images, groups, whole_run
 from tests.helpers.devices import strategy_of
 from tests.helpers.messages import assert_a_line_states
-from trainer import main, stages
+from trainer import exit_codes, main
 from trainer.config import load
 from trainer.stages.baseline import baseline_training
+from trainer.stages.check import check
 from trainer.stages.student import distillation, online
 from trainer.storage import seal
 from trainer.train.events import read_metrics
@@ -174,12 +175,12 @@ def test_a_run_says_why_an_image_is_damaged_and_how_many_it_sets_aside(tmp_path)
     words = ("teacher", config, tmp_path / "workdir")
     # In a process of its own, where TensorFlow knows another stack.
     code, _, err = whole_run.finish(whole_run.start(*words))
-    assert code == main.UNUSABLE
+    assert code == exit_codes.UNUSABLE
     assert_a_line_states(err, bad, "JPEG", "PNG", "WebP", "damaged: Input is empty.")
     code, _, err = whole_run.finish(
         whole_run.start(*words, "--set=data.skip_corrupt=true")
     )
-    assert code == main.DONE, err
+    assert code == exit_codes.DONE, err
     assert_a_line_states(err, 1, "damaged", "set aside")
 
 
@@ -214,7 +215,7 @@ def test_the_baseline_takes_the_student_s_steps_on_labelled_images(tmp_path, tfd
     overrides.append("data.exclude_labels=[3]")
     settings = load(str(tmp_path / "run.toml"), overrides)
     session = whole_run.session(settings, tmp_path / "workdir", strategy_of(1))
-    stages.check(session)
+    check(session)
     labels = session.datasets.transfer.labels.tolist()
     num_labeled = len(session.datasets.labeled)
     assert labels == [*session.datasets.labeled.labels.tolist(), *[-1] * 80]

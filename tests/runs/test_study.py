@@ -10,7 +10,7 @@ import pytest
 
 from tests.helpers import groups, whole_run
 from tests.helpers.messages import assert_a_line_states
-from trainer import main
+from trainer import exit_codes
 from trainer.storage import seal
 from trainer.train.events import read_metrics
 
@@ -197,7 +197,7 @@ def test_a_cell_that_diverges_does_not_keep_the_others_from_ending(tmp_path):
         code, out, err = whole_run.finish(
             whole_run.start("study", config, workdir, grid)
         )
-        assert code == main.DIVERGED
+        assert code == exit_codes.DIVERGED
         assert_a_line_states(err, "1 of 2 cells", "learning_rate=1e+30")
         assert ("cell 1 of 2" in err) == (attempt == 0)
         rows = [line.split() for line in out.splitlines()[2:4]]

@@ -15,7 +15,7 @@ from tests.helpers import whole_run
 from tests.helpers.messages import assert_a_line_states, assert_states
 from tests.helpers.repository import REPOSITORY
 from tests.runs import test_study
-from trainer import main
+from trainer import exit_codes
 from trainer.train.events import read_metrics
 
 pytestmark = pytest.mark.slow
@@ -192,7 +192,7 @@ def test_what_diverges_or_is_refused_leaves_the_others_and_sigterm_costs_nothing
     code, again, err = whole_run.finish(whole_run.start("report", config, workdir))
     assert (code, again) == (0, out), err
     code, _, err = whole_run.finish(whole_run.start("run", config, workdir))
-    assert code == main.UNUSABLE
+    assert code == exit_codes.UNUSABLE
     assert_a_line_states(err, workdir, "sweep", "--workdir")
 
 
@@ -207,7 +207,7 @@ def test_a_sweep_is_no_job_of_workers(tmp_path):
         capture_output=True,
         text=True,
     )
-    assert worker.returncode == main.UNUSABLE
+    assert worker.returncode == exit_codes.UNUSABLE
     assert_a_line_states(worker.stderr, "sweep", "TF_CONFIG", "2 workers")
     assert not workdir.exists()
 
@@ -231,5 +231,5 @@ def test_without_optuna_the_way_to_it_is_said(tmp_path):
         capture_output=True,
         text=True,
     )
-    assert refused.returncode == main.UNUSABLE
+    assert refused.returncode == exit_codes.UNUSABLE
     assert_states(refused.stderr, "pip install '.[sweep]'")

@@ -1,7 +1,10 @@
 """The command line: exit codes, messages, speed."""
 
+import importlib.metadata
 import json
 import os
+import re
+import shlex
 import subprocess
 import sys
 
@@ -9,8 +12,10 @@ import pytest
 
 from launch.kubernetes import trainer_command
 from tests.helpers.cpu_time import cpu_secs
+from tests.helpers.messages import assert_states, refused
 from tests.helpers.repository import REPOSITORY
-from trainer import commands
+from trainer import commands, config, main
+from trainer.exit_codes import EXIT_CODES
 from trainer.registry import actions as registry
 
 MNIST_MINI = str(REPOSITORY / "configs" / "mnist_mini.toml")
@@ -27,8 +32,8 @@ def run(*words: str) -> subprocess.CompletedProcess:
 
 
 def test_the_flags_are_these_and_no_others():
-    flags = {"config", "workdir", "set", "output", "once", "measure", "help"}
-    assert set(commands.define_flags()) == flags
+    flags = {"config", "workdir", "set", "output", "once", "measure"}
+    assert set(commands.define_flags()) == flags | {"help", "version"}
 
 
 def test_config_prints_every_setting_with_its_value():
@@ -61,11 +66,108 @@ def test_a_command_ends_with_the_reader_of_what_it_prints(words):
     assert len(done.stderr.splitlines()) == 1
 
 
-def test_help_names_every_command():
-    done = run("--help")
-    assert done.returncode == 0
+def shown(capsys, *words: str) -> str:
+    """What a command line prints, which fits a screen."""
+    assert commands.run(["trainer", *words]) == 0
+    page = capsys.readouterr().out
+    lines = page.splitlines()
+    assert len(lines) <= 40
+    assert max(map(len, lines)) <= 88
+    return page
+
+
+def test_help_names_every_command_flag_and_exit_code(capsys):
+    page = shown(capsys, "--help")
     for command in commands.COMMANDS:
-        assert all(word in done.stdout for word in command.split())
+        assert all(word in page for word in command.split())
+    for flag in commands.define_flags():
+        assert re.search(rf"^  --{flag}\b", page, flags=re.M)
+    for code in EXIT_CODES:
+        assert re.search(rf"\b{code} [a-z]", page)
+
+
+@pytest.mark.parametrize("name", commands.COMMANDS)
+def test_help_of_a_command_shows_its_own_flags_and_an_example_that_parses(name, capsys):
+    page = shown(capsys, *name.split(), "--help")
+    assert page == shown(capsys, "--help", *name.split())
+    command = commands.COMMANDS[name]
+    assert page.startswith(f"usage: python -m trainer {name} ")
+    assert command.summary[1:] in page
+    assert set(re.findall(r"^  --(\w+)", page, flags=re.M)) == set(command.flags)
+    example = page.partition("example:\n")[2].replace("\\\n", "")
+    program, module, package, *words = shlex.split(example)
+    assert (program, module, package) == ("python", "-m", "trainer")
+    values = commands.define_flags()
+    assert commands.found(values(["trainer", *words])[1:])[0] is command
+    if values.config:
+        config.load(str(REPOSITORY / values.config), values.set)
+    assert all(not values[flag].value for flag in set(values) - set(command.flags))
+
+
+def test_help_of_the_word_that_commands_begin_with_shows_them_all(capsys):
+    page = shown(capsys, "registry", "--help")
+    told = re.findall(r"^  (\w+) ", page, flags=re.M)
+    assert told == ["register", "list", "show", "promote", "compare"]
+    assert "  verify" in shown(capsys, "soft-targets", "--help")
+
+
+def test_what_is_told_of_the_program_loads_no_tensorflow():
+    program = """
+import sys
+from trainer import commands
+for words in (["--version"], ["--help"], ["predict", "--help"]):
+    commands.run(["trainer", *words])
+assert not {"numpy", "tensorflow"} & set(sys.modules)
+"""
+    words = [sys.executable, "-c", program]
+    told = subprocess.check_output(words, cwd=REPOSITORY, text=True)
+    assert told.splitlines()[0] == f"alambic {importlib.metadata.version('alambic')}"
+
+
+@pytest.mark.parametrize(
+    ("words", "facts"),
+    [
+        (["studnt"], ["studnt", "'student'", "--help"]),
+        (["studnt", "--help"], ["studnt", "'student'"]),
+        (["run", "student"], ["run student", "'student'"]),
+        (["registry", "lst"], ["registry lst", "'registry list'"]),
+        (["soft-targets", "pln"], ["soft-targets pln", "'soft-targets plan'"]),
+        (["predit", f"{'a/' * 80}b.png"], ["'predict'"]),
+        (["run", "--confg=x"], ["--confg=x", "'--config'"]),
+        (["--onse", "watch"], ["--onse", "'--once'"]),
+        (["run", "--conf=x"], ["--conf=x"]),  # no beginning of a flag stands for it
+        (["predict"], ["predict", "PATH ...", "python -m trainer predict --help"]),
+        (["run", "--once"], ["--once", "watch", "run"]),
+    ],
+)
+def test_what_is_not_known_is_told_with_the_nearest_that_is(words, facts):
+    with refused(commands.UsageError, *facts):
+        commands.run(["trainer", *words])
+
+
+@pytest.mark.parametrize(
+    ("words", "setting"),
+    [
+        (["run", "distill.temperature=4"], "distill.temperature=4"),
+        (["distill.temperature=4", "run"], "distill.temperature=4"),
+        (["run", "--distill.temperature=4"], "distill.temperature=4"),
+        (["run", "--distill.temperature", "4"], "distill.temperature=VALUE"),
+        (["run", "distil.temperature=4"], "distil.temperature=4"),
+        (["run", "seeds=[0]"], "seeds=[0]"),
+        (["run", "--seeds=[0]"], "seeds=[0]"),
+        (["predict", "a.png", "predict.top_k=3"], "predict.top_k=3"),
+    ],
+)
+def test_a_setting_without_set_is_told_with_it(words, setting):
+    with refused(commands.UsageError, f"--set={setting}"):
+        commands.run(["trainer", *words])
+
+
+@pytest.mark.parametrize("path", ["lr=0.1", "runs/distill.temperature=4", "a.b=c.png"])
+def test_a_path_may_look_like_a_setting(path):
+    command, words = commands.found(["predict", path, "data=old"])
+    assert command is commands.COMMANDS["predict"]
+    assert words == [path, "data=old"]
 
 
 def test_jobs_take_every_command_that_works_on_a_run():
@@ -75,26 +177,25 @@ def test_jobs_take_every_command_that_works_on_a_run():
 
 
 @pytest.mark.parametrize(
-    ("words", "message"),
+    ("words", "facts"),
     [
-        ([], "COMMAND must be one of config, run, teacher"),
-        (["trian"], "got trian"),
-        (["run", "student"], "got run student"),
-        (["config", "--confg=x"], "Unknown command line flag 'confg'"),
-        (["config"], "--config must name the TOML file"),
-        (["config", "--config=absent.toml"], "'absent.toml': No such file"),
-        (["run", f"--config={MNIST_MINI}"], "--workdir must name the folder"),
-        (["doctor", f"--config={MNIST_MINI}"], "--workdir must name the folder"),
-        (["doctor", "--config=absent.toml", "--workdir=x"], "No such file"),
-        (["config", f"--config={MNIST_MINI}", "--set=seeds=[]"], "seeds must be"),
+        ([], ["COMMAND", "none", "baseline, config"]),
+        (["config", "--config"], ["--config"]),
+        (["config"], ["--config", "none"]),
+        (["config", "--config=absent.toml"], ["'absent.toml'"]),
+        (["run", f"--config={MNIST_MINI}"], ["--workdir", "none"]),
+        (["doctor", f"--config={MNIST_MINI}"], ["--workdir", "none"]),
+        (["doctor", "--config=absent.toml", "--workdir=x"], ["'absent.toml'"]),
+        (["report"], ["--config", "none"]),
+        (["config", f"--config={MNIST_MINI}", "--set=seeds=[]"], ["seeds", "[]"]),
     ],
 )
-def test_a_wrong_command_line_ends_with_one_sentence_and_2(words, message):
-    done = run(*words)
-    assert done.returncode == 2
-    assert message in done.stderr
-    assert len(done.stderr.splitlines()) == 1
-    assert done.stdout == ""
+def test_a_wrong_command_line_ends_with_one_sentence_and_2(words, facts, capsys):
+    assert main.main(["trainer", *words]) == 2
+    out, err = capsys.readouterr()
+    assert_states(err, *facts)
+    assert len(err.splitlines()) == 1
+    assert out == ""
 
 
 def test_importing_every_module_starts_no_tensorflow_context():

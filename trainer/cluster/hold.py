@@ -17,7 +17,8 @@ from etils import epath
 
 from trainer import console
 from trainer.cluster.rendezvous import PeerLostError
-from trainer.cluster.termination import PEER_LOST, Termination
+from trainer.cluster.termination import Termination
+from trainer.exit_codes import PEER_LOST
 from trainer.storage import files, lease, locks
 from trainer.storage.lease import Found, Lease, TakenError, who
 

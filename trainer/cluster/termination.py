@@ -19,12 +19,8 @@ from collections.abc import Callable, Iterator
 from types import FrameType
 from typing import NoReturn, TypeVar
 
-from trainer import console
-from trainer.exit_codes import INTERRUPTED
-
-# Codes above 128 tell who started the process to start it again.
-PEER_LOST = 138
-STOPPED = 143  # 128 + SIGTERM, as if the signal had ended the process
+from trainer import console, exit_codes
+from trainer.exit_codes import INTERRUPTED, PEER_LOST
 
 # Where Kubernetes reads why a container has ended; it makes the file beforehand.
 LOG = pathlib.Path("/dev/termination-log")
@@ -43,13 +39,9 @@ Action = TypeVar("Action")
 class StoppedError(Exception):
     """Somebody asked for the end, and what a later start needs is on disk."""
 
-    code = STOPPED
-
 
 class InterruptError(StoppedError):
     """A person did, by Ctrl-C, who will not be surprised that nothing starts again."""
-
-    code = INTERRUPTED
 
 
 def stopped(wish: float, where: str) -> StoppedError:
@@ -206,7 +198,7 @@ class Termination:
 
     def _leave_stopped(self, how: str) -> None:
         end = stopped(self._asked, how)
-        self.leave(str(end), end.code)
+        self.leave(str(end), exit_codes.of_error(end))
 
     def leave(self, reason: str, code: int) -> NoReturn:
         """Ends the process from any thread, after what is to be done at last."""

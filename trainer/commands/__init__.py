@@ -1,111 +1,26 @@
 """The commands of `python -m trainer`. Importing this loads no NumPy or TensorFlow."""
 
 import dataclasses
-import functools
-import math
-from collections.abc import Callable, Sequence
+import re
+from collections.abc import Sequence
 
-from trainer.commands import (
-    config,
-    doctor,
-    predict,
-    registry,
-    report,
-    stages,
-    study,
-    sweep,
-    watch,
+from trainer import __version__
+from trainer.commands import usage
+from trainer.commands.command_line import (
+    HELP,
+    CommandLine,
+    UsageError,
+    define_flags,
+    read,
+    refuse_setting,
 )
-from trainer.commands.command_line import CommandLine, UsageError, define_flags, read
 from trainer.commands.output import read_to_its_end
+from trainer.commands.table import COMMANDS, FAMILIES, RUN_FLAGS, Command, takers
+from trainer.config.errors import nearest
 from trainer.exit_codes import DONE
 
 __all__ = ["COMMANDS", "Command", "UsageError", "define_flags", "found", "run"]
 
-_USAGE = f"""\
-usage: python -m trainer COMMAND --config=FILE --workdir=DIR [--set=KEY=VALUE ...]
-
-commands:
-  run       every stage that the config asks for
-  config    print the resolved config as JSON
-  {", ".join(stages.NAMES)}
-            that stage alone
-  soft-targets ACTION
-            of caches: {", ".join(stages.ACTIONS)}
-  crossval  students that learn from all folds but one, measured on that one
-  study     every cell of the config's [study]; one teacher, one table
-  sweep     trials of the settings in [sweep.space]; the best one is tested
-  export    a finished model as SavedModel, .keras and TFLite, and how exact they are
-  registry ACTION
-            register a finished model; list; show, promote NAME@VERSION; compare several
-  predict PATH ...    classes of images, in files or folders, by the run in --workdir
-  report DIR DIR ...  a page in --workdir that compares the runs in these workdirs
-  watch     a student, evaluated and registered, whenever images without labels come
-  doctor    whether a run can be done here, how fast, in what memory; trains nothing
-
-flags:
-  --config=FILE               the TOML file of the run
-  --workdir=DIR               where the run's files go; a run started again goes on
-  --set=section.field=VALUE   a setting in place of the file's; may be repeated
-  --measure                   of doctor: finds the quickest way to compile the step
-  --once                      of watch: looks once, and ends when too few have come
-  --output=FILE               of predict: .csv or .jsonl; standard output without it
-"""
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class Command:
-    """What is done, and how many words may follow its name."""
-
-    run: Callable[[CommandLine], int]  # gives the exit code
-    fewest: int = 0
-    most: float = 0
-    following: str = ""  # what those words are
-    takes: str = ""  # a flag that is of this command alone
-
-
-def _stages(*names: str) -> Command:
-    return Command(run=functools.partial(stages.run, names))
-
-
-def _registry(action: str, *, fewest: int = 0, most: float = 0) -> Command:
-    return Command(
-        run=functools.partial(registry.manage, action),
-        fewest=fewest,
-        most=most,
-        following="two NAME@VERSION or more" if fewest > 1 else "one NAME@VERSION",
-    )
-
-
-COMMANDS: dict[str, Command] = {
-    "config": Command(run=config.show),
-    "run": _stages(*stages.NAMES),
-    **{name: _stages(name) for name in stages.NAMES},
-    **{
-        f"soft-targets {action}": _stages(
-            "soft-targets" if action == "build" else f"soft-targets {action}"
-        )
-        for action in stages.ACTIONS
-    },
-    "report": Command(run=report.write, most=math.inf, following="workdirs"),
-    "crossval": _stages("crossval"),
-    "doctor": Command(run=doctor.examine, takes="measure"),
-    "study": Command(run=study.run),
-    "sweep": Command(run=sweep.run),
-    "watch": Command(run=watch.run, takes="once"),
-    **{name: _stages(name) for name in stages.LEAVING},
-    "registry list": _registry("list"),
-    "registry show": _registry("show", fewest=1, most=1),
-    "registry promote": _registry("promote", fewest=1, most=1),
-    "registry compare": _registry("compare", fewest=2, most=math.inf),
-    "predict": Command(
-        run=predict.run,
-        fewest=1,
-        most=math.inf,
-        following="images or folders of images",
-        takes="output",
-    ),
-}
 _LONGEST = max(len(name.split()) for name in COMMANDS)
 
 
@@ -117,22 +32,16 @@ def run(argv: Sequence[str]) -> int:
       StorageError: nobody reads any more what it prints.
     """
     with read_to_its_end():
-        return _run(argv)
-
-
-def _run(argv: Sequence[str]) -> int:
-    line = read(argv)
-    if line.flags.help:
-        print(_USAGE, end="")
-        return DONE
-    command, words = found(line.words)
-    for name, other in COMMANDS.items():
-        if other.takes and line.flags[other.takes].value and other is not command:
-            raise UsageError(
-                f"--{other.takes} is of {name} alone, got {' '.join(line.words)}; "
-                "leave it out"
-            )
-    return command.run(dataclasses.replace(line, words=words))
+        line = read(argv)
+        if line.flags.version:
+            print(f"alambic {__version__}")
+            return DONE
+        if line.flags.help:
+            print(_help(line.words), end="")
+            return DONE
+        command, words = found(line.words)
+        _check_flags(line, command)
+        return command.run(dataclasses.replace(line, words=words))
 
 
 def found(words: Sequence[str]) -> tuple[Command, Sequence[str]]:
@@ -144,17 +53,46 @@ def found(words: Sequence[str]) -> tuple[Command, Sequence[str]]:
     name = _name(words)
     others = words[len(name.split()) :]
     command = COMMANDS.get(name)
-    if command is None or (others and not command.most):
+    for word in others:
+        refuse_setting(word, is_among_paths=bool(command and command.words))
+    if command is None or (others and not command.words):
+        raise _unknown(words)
+    if not command.takes(len(others)):
         raise UsageError(
-            f"COMMAND must be one of {', '.join(COMMANDS)}, got "
-            f"{' '.join(words) or 'none'}; see python -m trainer --help"
-        )
-    if not command.fewest <= len(others) <= command.most:
-        raise UsageError(
-            f"{name} must name {command.following}, got {' '.join(others) or 'none'}; "
-            "see python -m trainer --help"
+            f"{name} must come with {command.words}, got {' '.join(others) or 'none'}; "
+            f"see python -m trainer {name} --help"
         )
     return command, others
+
+
+def _help(words: Sequence[str]) -> str:
+    if not words:
+        return usage.page()
+    name = _name(words)
+    if not name and words[0] in FAMILIES:
+        return usage.family_page(words[0])
+    if not name:
+        raise _unknown(words)
+    return usage.command_page(name)
+
+
+def _check_flags(line: CommandLine, command: Command) -> None:
+    for flag in line.flags:
+        # One file of flags may serve all commands of a run.
+        if line.flags[flag].value and flag not in (*RUN_FLAGS, *command.flags):
+            raise UsageError(
+                f"--{flag} is of {' and '.join(takers(flag))} alone, got "
+                f"{' '.join(line.words)}; leave it out"
+            )
+
+
+def _unknown(words: Sequence[str]) -> UsageError:
+    # What follows may be long paths, which no name is near to.
+    names = [word for word in words[:_LONGEST] if re.fullmatch(r"[\w-]+", word)]
+    return UsageError(
+        f"COMMAND must be a known one, got {' '.join(words) or 'none'}; "
+        f"{nearest(' '.join(names), COMMANDS)}; {HELP}"
+    )
 
 
 def _name(words: Sequence[str]) -> str:

@@ -7,11 +7,42 @@ from absl import flags
 from etils import epath
 
 from trainer import config
+from trainer.config import errors
 from trainer.storage import files
+
+HELP = "see python -m trainer --help"
 
 
 class UsageError(ValueError):
     """The command line cannot be used."""
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Flag:
+    """What may stand before the words of a command, between or after them."""
+
+    meaning: str
+    value: str = ""  # what it takes, such as FILE; nothing where it is a switch
+    is_list: bool = False  # it may be repeated
+
+
+# These and no others: settings belong into the file.
+FLAGS = {
+    "config": Flag(value="FILE", meaning="the TOML file of the run"),
+    "workdir": Flag(
+        value="DIR", meaning="where the run's files go; a run started again goes on"
+    ),
+    "set": Flag(
+        value="section.field=VALUE",
+        meaning="a setting in place of the file's; may be repeated",
+        is_list=True,
+    ),
+    "measure": Flag(meaning="find the quickest way to compile the step"),
+    "once": Flag(meaning="look once, and end when too few images have come"),
+    "output": Flag(value="FILE", meaning=".csv or .jsonl; standard output without it"),
+    "help": Flag(meaning="this page; after a COMMAND the page of that one"),
+    "version": Flag(meaning="the version of Alambic"),
+}
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -47,19 +78,15 @@ class CommandLine:
 
 
 def define_flags() -> flags.FlagValues:
-    """The flags: these and no others, settings belong into the file."""
+    """The FLAGS as absl parses them."""
     values = flags.FlagValues()
-    flags.DEFINE_string("config", None, "TOML file of the run", flag_values=values)
-    flags.DEFINE_string(
-        "workdir", None, "folder of the run's files", flag_values=values
-    )
-    flags.DEFINE_multi_string(
-        "set", [], "section.field=VALUE in place of the file's", flag_values=values
-    )
-    flags.DEFINE_string("output", None, "file of the predictions", flag_values=values)
-    flags.DEFINE_boolean("measure", False, "compilers too", flag_values=values)
-    flags.DEFINE_boolean("once", False, "one look", flag_values=values)
-    flags.DEFINE_boolean("help", False, "show this help", flag_values=values)
+    for name, flag in FLAGS.items():
+        if flag.is_list:
+            flags.DEFINE_multi_string(name, [], flag.meaning, flag_values=values)
+        elif flag.value:
+            flags.DEFINE_string(name, None, flag.meaning, flag_values=values)
+        else:
+            flags.DEFINE_boolean(name, False, flag.meaning, flag_values=values)
     return values
 
 
@@ -72,6 +99,29 @@ def read(argv: Sequence[str]) -> CommandLine:
     values = define_flags()
     try:
         words = values(argv)[1:]
+    except flags.UnrecognizedFlagError as error:
+        refuse_setting(error.flagvalue)
+        known = errors.nearest(f"--{error.flagname}", [f"--{name}" for name in FLAGS])
+        raise UsageError(
+            f"a flag must be a known one, got {error.flagvalue}; {known}; {HELP}"
+        ) from None
     except flags.Error as error:
-        raise UsageError(f"{error}; see python -m trainer --help") from None
+        raise UsageError(f"{error}; {HELP}") from None
     return CommandLine(flags=values, words=words)
+
+
+def refuse_setting(typed: str, *, is_among_paths: bool = False) -> None:
+    """Refuses a setting that comes without --set, as flag or word, `typed` like this.
+
+    Raises:
+      UsageError: it is one; a path with a "=" is left to the command.
+    """
+    name, is_given, value = typed.lstrip("-").partition("=")
+    section, is_deep, _ = name.partition(".")
+    is_section = section in {field.name for field in dataclasses.fields(config.Config)}
+    is_meant = is_section and is_deep if is_among_paths else is_section or is_deep
+    if is_meant and (is_given or typed.startswith("-")) and "/" not in name:
+        raise UsageError(
+            f"a setting must come by --set, got {typed}; write "
+            f"--set={name}={value or 'VALUE'}"
+        )

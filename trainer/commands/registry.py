@@ -1,6 +1,6 @@
 """The registry of models, as far as it needs no run."""
 
-from trainer import config, console
+from trainer import config, console, registry
 from trainer.commands.command_line import CommandLine
 from trainer.exit_codes import DONE, CheckFailedError
 
@@ -11,8 +11,6 @@ def manage(action: str, line: CommandLine) -> int:
     Raises:
       CheckFailedError: some of the versions cannot be read.
     """
-    from trainer import registry
-
     if line.flags.config:
         section = line.settings().registry
     else:

@@ -1,13 +1,45 @@
-"""Reports: of the run in a workdir, and of several beside each other."""
+"""Reports: of what a workdir holds, and of several runs beside each other."""
 
-from trainer.commands import stages
+from collections.abc import Callable, Mapping
+
+from etils import epath
+
+from trainer.cluster import tf_config
+from trainer.commands import stages, study, sweep, watch
 from trainer.commands.command_line import CommandLine, UsageError
+from trainer.config import Config
 from trainer.exit_codes import DONE
+from trainer.runs import start
+from trainer.storage import files, workdir
+
+# Of what a workdir may hold in the place of one run, by the file that tells of it.
+_REDRAWN: Mapping[str, Callable[[epath.Path], int]] = {
+    workdir.STUDY: study.redraw,
+    workdir.SWEEP: sweep.redraw,
+    workdir.WATCH: watch.show,
+}
 
 
 def write(line: CommandLine) -> int:
-    """Draws the run's report again, or compares the runs that the words name."""
-    return _compare(line) if line.words else stages.run(("report",), line)
+    """Draws the report of the workdir again, or compares the runs that words name."""
+    if line.words:
+        return _compare(line)
+    config, path = line.settings(), line.workdir()
+    for name, redraw in _REDRAWN.items():
+        if files.is_there(path / name):
+            return _redraw(redraw, config, path)
+    return stages.run(("report",), line)
+
+
+def _redraw(
+    redraw: Callable[[epath.Path], int], config: Config, path: epath.Path
+) -> int:
+    own = tf_config.read()
+    if own and not own.is_chief:
+        return DONE
+    with start.begun(config, path, holds=False) as begun:
+        begun.claim()
+        return redraw(path)
 
 
 def _compare(line: CommandLine) -> int:

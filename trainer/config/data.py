@@ -5,7 +5,7 @@ import json
 from collections.abc import Mapping
 from typing import Annotated, Any
 
-from trainer.config import class_folders
+from trainer.config import class_folders, places
 from trainer.config.rules import (
     FILLED,
     MOST_PIXELS,
@@ -166,7 +166,7 @@ class DataConfig:
     @property
     def is_folder(self) -> bool:
         """Whether the examples are image files."""
-        return self.dataset.startswith("folder:")
+        return self.dataset.startswith(places.FOLDER)
 
     @property
     def path(self) -> str:
@@ -176,7 +176,7 @@ class DataConfig:
     @property
     def is_table(self) -> bool:
         """Whether the examples are rows of numbers."""
-        return self.dataset.startswith(("csv:", "npz:"))
+        return self.dataset.startswith(places.TABLES)
 
     @property
     def setting(self) -> str:

@@ -5,6 +5,7 @@ import json
 import re
 from typing import Any
 
+from trainer.config import places
 from trainer.config.earlier import value_before, without_later
 from trainer.config.schema import Config
 
@@ -58,18 +59,18 @@ def named_identity(
 ) -> dict[str, Any]:
     """The identity with the name and all seeds, in the order of the schema."""
     flat = without_later(flatten(settings))
-    kind = str(flat.get("data.dataset", "")).partition(":")[0]
+    dataset = str(flat.get("data.dataset", ""))
     movable = list(_MOVABLE)
-    if kind in ("folder", "csv", "npz"):
+    if dataset.startswith((places.FOLDER, *places.TABLES)):
         # Files give the same batches from memory and from disk.
         movable += ["data.memory_budget_bytes", "data.shuffle_window"]
     for path in ("data.dataset", "data.unlabeled.dataset"):
-        if str(flat.get(path)).startswith("folder:"):
+        if str(flat.get(path)).startswith(places.FOLDER):
             # It may move too: the run keeps a list of what is in it.
-            flat[path] = "folder:"
-    if kind in ("csv", "npz") and tables_may_move:
+            flat[path] = places.FOLDER
+    if dataset.startswith(places.TABLES) and tables_may_move:
         # And a table, of which a run keeps the SHA-256.
-        flat["data.dataset"] = f"{kind}:"
+        flat["data.dataset"] = dataset.partition(":")[0] + ":"
     for network in filter(None, map(_NETWORK.fullmatch, list(flat))):
         path = network["path"]
         files = [f"{path}.weights"]

@@ -4,7 +4,9 @@ import contextvars
 import os
 
 # Prefixes that may stand before the path in a setting.
-_SCHEMES = ("folder:", "csv:", "npz:", "sqlite:///")
+FOLDER = "folder:"
+TABLES = ("csv:", "npz:")
+_SCHEMES = (FOLDER, *TABLES, "sqlite:///")
 
 _CONFIG_FOLDER: contextvars.ContextVar[str] = contextvars.ContextVar(
     "config_folder", default=""

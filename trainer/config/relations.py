@@ -5,6 +5,7 @@ import itertools
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from trainer.config import places
 from trainer.config.data import DataConfig
 from trainer.config.distill import DistillConfig
 from trainer.config.errors import ConfigError, header
@@ -54,7 +55,7 @@ def check_kind(data: DataConfig, trainings: Mapping[str, TrainConfig]) -> None:
     if data.unlabeled:
         _check_unlabeled(data, data.unlabeled.dataset)
     sets = [data.dataset, data.unlabeled.dataset if data.unlabeled else ""]
-    if data.skip_corrupt and not any(name.startswith("folder:") for name in sets):
+    if data.skip_corrupt and not any(name.startswith(places.FOLDER) for name in sets):
         raise ConfigError(
             f"data.skip_corrupt must be false for {data.dataset!r}, got true; it "
             "leaves damaged files out of a 'folder:PATH'"
@@ -74,7 +75,7 @@ def _check_unlabeled(data: DataConfig, unlabeled: str) -> None:
             f"[data.unlabeled] must be absent for the table {data.dataset!r}, got "
             f"{unlabeled!r}; only images are joined by images without labels"
         )
-    if unlabeled.startswith(("csv:", "npz:")):
+    if unlabeled.startswith(places.TABLES):
         raise ConfigError(
             "data.unlabeled.dataset must be a TensorFlow Datasets name or "
             f"'folder:PATH', got the table {unlabeled!r}; make it a folder of images"

@@ -3,6 +3,7 @@
 import dataclasses
 from typing import Annotated, Literal
 
+from trainer.config import places
 from trainer.config.data import DataConfig, UnlabeledConfig
 from trainer.config.distill import DistillConfig
 from trainer.config.errors import ConfigError
@@ -40,7 +41,7 @@ def check(
     """
     unlabeled = data.unlabeled or UnlabeledConfig(dataset="none")
     _need(
-        unlabeled.dataset.startswith("folder:"),
+        unlabeled.dataset.startswith(places.FOLDER),
         f"data.unlabeled.dataset = 'folder:PATH', got {unlabeled.dataset!r}; name the "
         "folder that images come to",
     )

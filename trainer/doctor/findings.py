@@ -6,23 +6,8 @@ from collections.abc import Callable, Iterable, Iterator
 
 import tensorflow as tf
 
-from trainer import data
-from trainer.cluster.tf_config import ClusterError
-from trainer.config import ConfigError
+from trainer import exit_codes
 from trainer.devices import memory
-from trainer.storage import files
-from trainer.train import checkpoint_file, loop
-
-# What a run would end with, and not by a fault of this program.
-_FAILURES = (
-    ConfigError,
-    ClusterError,
-    checkpoint_file.CheckpointError,
-    data.DataError,
-    files.StorageError,
-    loop.DivergedError,
-    tf.errors.OpError,
-)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -30,7 +15,7 @@ class Check:
     """Something to look at, and what must be right before."""
 
     topic: str
-    look: Callable[[], Iterator[str]]  # its findings, or one of the _FAILURES
+    look: Callable[[], Iterator[str]]  # its findings, or what a run would end with
     needs: tuple[str, ...] = ()  # topics of checks that must have passed
     mark: str = "ok"  # of a finding
 
@@ -46,7 +31,9 @@ def run(checks: Iterable[Check]) -> tuple[str, ...]:
         try:
             for finding in check.look():
                 _tell(check.topic, check.mark, finding)
-        except _FAILURES as error:
+        except Exception as error:
+            if not _is_failure(error):
+                raise
             _tell(check.topic, "FAILED", sentence(error))
             failed.append(check.topic)
         else:
@@ -56,6 +43,13 @@ def run(checks: Iterable[Check]) -> tuple[str, ...]:
     else:
         _tell("result", "ok", "nothing stands against a run")
     return tuple(failed)
+
+
+def _is_failure(error: Exception) -> bool:
+    """Whether a run would end with the error, and not by a fault of this program."""
+    code = exit_codes.of_error(error)
+    known = code in (exit_codes.UNUSABLE, exit_codes.DIVERGED)
+    return known or isinstance(error, tf.errors.OpError)
 
 
 def _tell(topic: str, mark: str, text: str) -> None:

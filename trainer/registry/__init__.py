@@ -5,7 +5,7 @@ beside it model.keras, and a card that says what the model is and the checksum o
 file. Importing this loads no TensorFlow.
 """
 
-from trainer.registry.actions import answer, root_of
+from trainer.registry.actions import ACTIONS, answer, root_of
 from trainer.registry.card import Card
 from trainer.registry.pins import pinned, share
 from trainer.registry.publishing import publishing
@@ -20,6 +20,7 @@ from trainer.registry.versions import (
 )
 
 __all__ = [
+    "ACTIONS",
     "MODEL",
     "Card",
     "answer",

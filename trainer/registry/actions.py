@@ -1,5 +1,6 @@
 """The commands of a registry that need no run."""
 
+import dataclasses
 from collections.abc import Callable, Sequence
 
 from etils import epath
@@ -36,7 +37,7 @@ def answer(action: str, words: Sequence[str], section: RegistryConfig) -> Answer
     """
     root = root_of(section)
     given = [reference(word, setting=f"registry {action}") for word in words]
-    return ACTIONS[action](root, given)
+    return ACTIONS[action].run(root, given)
 
 
 def _list(root: epath.Path, _: Sequence[Reference]) -> Answer:
@@ -56,9 +57,28 @@ def _compare(root: epath.Path, given: Sequence[Reference]) -> Answer:
     return tables.compare(root, given), []
 
 
-ACTIONS: dict[str, Callable[[epath.Path, Sequence[Reference]], Answer]] = {
-    "list": _list,
-    "show": _show,
-    "promote": _promote,
-    "compare": _compare,
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Action:
+    """One of these commands."""
+
+    run: Callable[[epath.Path, Sequence[Reference]], Answer]
+    summary: str  # for people, in a line
+    words: str = ""  # that follow its name: see trainer.commands.table.Command
+
+
+ACTIONS = {
+    "list": Action(run=_list, summary="list the models and their versions"),
+    "show": Action(
+        run=_show, summary="show the card of a version", words="NAME@VERSION"
+    ),
+    "promote": Action(
+        run=_promote,
+        summary="make a version the one that is promoted",
+        words="NAME@VERSION",
+    ),
+    "compare": Action(
+        run=_compare,
+        summary="compare the cards of versions",
+        words="NAME@VERSION NAME@VERSION ...",
+    ),
 }

@@ -13,6 +13,7 @@ from trainer.cluster import hold
 from trainer.config import ConfigError
 from trainer.runs.cell import Cell
 from trainer.session import Session
+from trainer.stages.check import check as check_run
 from trainer.storage import workdir
 
 
@@ -68,7 +69,7 @@ def check(session: Session, cell: Cell) -> None:
     """
     forget_models()
     try:
-        stages.check(open_cell(session, cell))
+        check_run(open_cell(session, cell))
     except (ConfigError, data.DataError) as error:
         raise type(error)(f"cell {cell.name}: {error}") from error
 

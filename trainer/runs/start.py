@@ -25,6 +25,28 @@ class Start:
     termination: Termination
     hold: hold.Hold
 
+    def claim(self) -> None:
+        """Makes the workdir this run's, or finds that it is.
+
+        A command that holds it not, and only reads, writes nothing there while another
+        process trains.
+
+        Raises:
+          ConfigError: it holds a run with another config.
+        """
+        if self.hold is not hold.FREE:
+            workdir.claim(self.path, self.config)
+            return
+        workdir.check(self.path, self.config)
+        if not hold.is_free(self.path):
+            return
+        # A training may begin at this moment.
+        with (
+            contextlib.suppress(hold.HeldError, hold.LostError),
+            hold.held(self.path, self.termination, within=hold.FREE),
+        ):
+            workdir.claim(self.path, self.config)
+
     @contextlib.contextmanager
     def session(
         self, command: str, own: tf_config.Cluster | None, *, is_counted: bool = True

@@ -1,55 +1,118 @@
-"""The stages of a run, each idempotent and resumable, in the order they happen."""
+"""The stages of a run, and what is done beside them; this loads no TensorFlow.
 
-from collections.abc import Callable
+Each is idempotent and resumable, has a file here, and is loaded when it runs.
+"""
 
-from trainer import console, data
+import dataclasses
+import pkgutil
+from typing import TYPE_CHECKING
+
+from trainer import console
 from trainer.config import Config
-from trainer.session import Session, suspicions
-from trainer.stages import soft_targets
-from trainer.stages.baseline import baseline
-from trainer.stages.check import check
-from trainer.stages.crossval import crossval
-from trainer.stages.evaluate import evaluate
-from trainer.stages.export import export
-from trainer.stages.finetune import finetune
-from trainer.stages.register import (
-    accuracy_here,
-    candidate,
-    place,
-    publish,
-    register,
-)
-from trainer.stages.report import report
-from trainer.stages.soft_targets import answer_new
-from trainer.stages.student import student
-from trainer.stages.teacher import teacher
 
-STAGES: dict[str, Callable[[Session], None]] = {
-    "teacher": teacher,
-    "soft-targets": soft_targets.build,
-    "student": student,
-    "baseline": baseline,
-    "finetune": finetune,
-    "evaluate": evaluate,
-    "report": report,
+if TYPE_CHECKING:
+    from trainer.session import Session
+
+
+# What may follow the name of a command of a run.
+EXAMPLE = "--config=configs/mnist_mini.toml --workdir=runs/mnist_mini"
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Stage:
+    """A piece of work with a session, known before it is loaded."""
+
+    function: str  # as module:name
+    summary: str  # for people, in a line
+    is_training: bool = True  # later starts go on from what it writes
+    has_data: bool = True  # it reads the examples, which are described before
+    check: str = ""  # what it tells by exit code 5
+    example: str = EXAMPLE
+
+    def __call__(self, session: "Session") -> None:
+        """Does the work."""
+        pkgutil.resolve_name(f"{__name__}.{self.function}")(session)
+
+
+# Those of a run, in its order.
+STAGES = {
+    "teacher": Stage(
+        function="teacher:teacher",
+        summary="train the teacher, or take its weights as they are",
+    ),
+    "soft-targets": Stage(
+        function="soft_targets:build",
+        summary="have the teacher answer each image once, and keep its logits",
+    ),
+    "student": Stage(
+        function="student:student", summary="distil a student for each seed"
+    ),
+    "baseline": Stage(
+        function="baseline:baseline",
+        summary="train the student's network on labels alone, for each seed",
+    ),
+    "finetune": Stage(
+        function="finetune:finetune",
+        summary="train distilled students further on labels alone",
+        example="--config=configs/tabular_mlp.toml --workdir=runs/tabular_mlp",
+    ),
+    "evaluate": Stage(
+        function="evaluate:evaluate", summary="measure all models on the test split"
+    ),
+    "report": Stage(
+        function="report:report",
+        summary="draw the page of a run, or one that compares several runs",
+        is_training=False,
+        has_data=False,
+    ),
 }
 
-EXTEND = "soft-targets extend"
-INFO = "soft-targets info"
-
-# What takes a finished model out of the run.
-LEAVING: dict[str, Callable[[Session], None]] = {
-    "export": export,
-    "registry register": register,
+# What is done beside a run, or with what it has left.
+OTHERS = {
+    "soft-targets plan": Stage(
+        function="soft_targets:plan",
+        summary="tell bytes and time of a cache before anything is written",
+        is_training=False,
+    ),
+    "soft-targets verify": Stage(
+        function="soft_targets:verify",
+        summary="ask the teacher again about a sample of a cache",
+        is_training=False,
+        check="a cache is not what its teacher answers",
+    ),
+    # Where files are gone, a folder can only be opened after its list was continued.
+    "soft-targets extend": Stage(
+        function="soft_targets:extend",
+        summary="add the new images of a folder to a cache",
+        has_data=False,
+    ),
+    "soft-targets info": Stage(
+        function="soft_targets:info",
+        summary="tell what is in the caches",
+        is_training=False,
+        has_data=False,
+    ),
+    "crossval": Stage(
+        function="crossval:crossval",
+        summary="train students on all folds but one, and test them on it",
+        example="--config=configs/conv_mlp_omit3.toml --workdir=runs/conv_mlp_omit3",
+    ),
+    "export": Stage(
+        function="export:export",
+        summary="write a finished model as SavedModel, .keras and TFLite",
+        is_training=False,
+        check="a format is further from the model than [export] allows",
+    ),
+    "registry register": Stage(
+        function="register:register",
+        summary="make a finished model the next version",
+        is_training=False,
+        check="the SavedModel answers otherwise than the model",
+        example=f"{EXAMPLE} --set='registry.root=\"runs/registry\"'",
+    ),
 }
 
-# Beside the stage that builds them.
-CACHE_ACTIONS: dict[str, Callable[[Session], None]] = {
-    "soft-targets plan": soft_targets.plan,
-    "soft-targets verify": soft_targets.verify,
-    EXTEND: soft_targets.extend,
-    INFO: soft_targets.info,
-}
+ALL = STAGES | OTHERS
 
 
 def asked_for(config: Config) -> tuple[str, ...]:
@@ -61,38 +124,30 @@ def asked_for(config: Config) -> tuple[str, ...]:
     return tuple(name for name in STAGES if asked.get(name, True))
 
 
-def run(session: Session, names: tuple[str, ...], *, whole: bool) -> None:
+def run(session: "Session", names: tuple[str, ...], *, whole: bool) -> None:
     """Does the stages `names`; a `whole` run looks first at what later ones need."""
+    from trainer.stages.check import check
+
+    wanted = [ALL[name] for name in names]
     if session.devices.workers.is_chief:
         console.say(session.devices.description)
-    # Where files are gone, a folder can only be opened after its list was continued.
-    if set(names) - {"report", EXTEND, INFO}:
-        sources = session.datasets.sources
-        if session.devices.workers.is_chief:
-            told = (
-                data.duplicates(sources),
-                *suspicions.other_backgrounds(session.config, session.pins, sources),
-            )
-            for line in (*(source.description for source in sources), *told):
-                if line:
-                    console.say(line)
+    if any(stage.has_data for stage in wanted):
+        _describe_data(session)
     if whole:
         check(session)
-    commands = STAGES | CACHE_ACTIONS | LEAVING | {"crossval": crossval}
-    for name in names:
-        commands[name](session)
+    for stage in wanted:
+        stage(session)
 
 
-__all__ = [
-    "STAGES",
-    "accuracy_here",
-    "answer_new",
-    "asked_for",
-    "candidate",
-    "check",
-    "place",
-    "publish",
-    "report",
-    "run",
-    "student",
-]
+def _describe_data(session: "Session") -> None:
+    from trainer import data
+    from trainer.session import suspicions
+
+    sources = session.datasets.sources
+    if not session.devices.workers.is_chief:
+        return
+    learned = suspicions.other_backgrounds(session.config, session.pins, sources)
+    described = (source.description for source in sources)
+    for line in (*described, data.duplicates(sources), *learned):
+        if line:
+            console.say(line)

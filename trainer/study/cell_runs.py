@@ -6,6 +6,8 @@ from trainer import console, stages
 from trainer.runs import cell_session
 from trainer.runs.cell import Cell
 from trainer.session import Session
+from trainer.stages.check import check
+from trainer.stages.report import report
 from trainer.storage import files, workdir
 from trainer.study import baselines, results
 
@@ -24,7 +26,7 @@ def run(session: Session, cells: Sequence[Cell]) -> None:
     # All cells are looked at before the first one spends hours. The session is one of
     # their own, so that what they load is not kept.
     whole = session.beside(session.config, path)
-    stages.check(whole)
+    check(whole)
     for cell in waiting:
         cell_session.check(whole, cell)
     del whole
@@ -49,7 +51,7 @@ def _finish(session: Session, cell: Cell, cells: Sequence[Cell]) -> None:
         return cell.is_evaluated
 
     if session.devices.workers.from_chief(is_evaluated):
-        stages.report(session)
+        report(session)
         return
     try:
         stages.run(session, stages.asked_for(cell.config), whole=True)

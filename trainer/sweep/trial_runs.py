@@ -15,6 +15,8 @@ from trainer.runs import cell_session
 from trainer.runs.cell import Cell
 from trainer.session import Session
 from trainer.session.predictions import steps
+from trainer.stages.check import check
+from trainer.stages.student import student
 from trainer.storage import files, locks, workdir
 from trainer.sweep import results, trials
 from trainer.sweep.trials import Claim, Sweep
@@ -34,7 +36,7 @@ def run(session: Session, sweep: Sweep, file: str, overrides: Sequence[str]) -> 
       StoppedError: the trial that was being trained is left to be begun again.
     """
     with _sharing(sweep):
-        stages.check(session.beside(session.config, session.path))
+        check(session.beside(session.config, session.path))
         cell_session.train_teacher(session)
     while claimed := trials.claim(sweep):
         cell_session.forget_models()
@@ -105,7 +107,7 @@ def _trained(session: Session, sweep: Sweep, claimed: Claim, cell: Cell) -> floa
         cell.config.student.train, num_examples=len(own.datasets.transfer)
     )
     follow = functools.partial(_follow, sweep, claimed.trial, last_step)
-    stages.student(own, follow=follow)
+    student(own, follow=follow)
     return statistics.fmean(
         _selected(cell, seed, sweep.settings.metric) for seed in cell.config.seeds
     )

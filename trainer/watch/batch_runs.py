@@ -14,6 +14,9 @@ from trainer.runs import cell_session
 from trainer.runs.cell import Cell
 from trainer.session import Session
 from trainer.soft_targets import SoftTargetsError
+from trainer.stages import register
+from trainer.stages.check import check
+from trainer.stages.soft_targets import answer_new
 from trainer.storage import files, workdir
 from trainer.watch import batches
 from trainer.watch.arrivals import Arrivals
@@ -34,8 +37,10 @@ def run(session: Session, *, is_once: bool) -> None:
     if config.watch is None:
         raise ValueError("no watch")
     session = session.beside(_labeled(config), path)
-    stages.check(session)
-    stages.place(session.config)  # a wrong name is to be told before hours of training
+    check(session)
+    register.place(
+        session.config
+    )  # a wrong name is to be told before hours of training
     cell_session.train_teacher(session)
     arrivals = Arrivals(config.data, _lists(config, path))
     is_told = False
@@ -174,24 +179,24 @@ def _trained(session: Session, cell: Cell, lists: epath.Path, batch: Batch) -> B
     data.check_taken_over(cell.config.data, lists, own_lists)
     own = cell_session.open_cell(session, cell)
     stages.run(own, ("teacher",), whole=False)
-    stages.answer_new(own)
+    answer_new(own)
     stages.run(own, stages.asked_for(cell.config), whole=True)
     return _registered(own, batch)
 
 
 def _registered(session: Session, batch: Batch) -> Batch:
     """Registers the student of a batch unless it is worse than the version before."""
-    candidate = stages.candidate(session)
+    candidate = register.candidate(session)
     accuracy = candidate.validation["accuracy"]
     batch = dataclasses.replace(batch, accuracy=accuracy)
-    root, name = stages.place(session.config)
+    root, name = register.place(session.config)
     newest = registry.newest(root, name)
     if newest:
         number, card = newest
         if card["model"]["fingerprint"] == candidate.fingerprint:
             # Before this process, which was to tell of it, was killed.
             return _as_version(batch, name, number)
-        best = stages.accuracy_here(session, root / name / str(number), card)
+        best = register.accuracy_here(session, root / name / str(number), card)
         if best is None:
             reason = (
                 f"{name}@{number} has other classes or inputs, so that the two cannot "
@@ -204,7 +209,7 @@ def _registered(session: Session, batch: Batch) -> Batch:
                 "which is better"
             )
             return _refused(batch, reason)
-    return _as_version(batch, name, stages.publish(session))
+    return _as_version(batch, name, register.publish(session))
 
 
 def _refused(batch: Batch, reason: str) -> Batch:

@@ -14,9 +14,11 @@ import pytest
 from tests.helpers import groups, whole_run
 from tests.helpers.repository import REPOSITORY
 from trainer.cluster.termination import stopped as stopped_by
+from trainer.exit_codes import of_error
 
 BEGIN = """
 import time
+from trainer import exit_codes
 from trainer.cluster.termination import StoppedError, Termination, sigterm_blocked
 
 end = Termination(grace_secs={grace}, watchdog_secs={watchdog})
@@ -112,7 +114,7 @@ def test_work_that_ends_before_it_could_answer_is_not_followed_by_more(number):
                 time.sleep(1)
             print("went on", flush=True)
         except StoppedError as error:
-            raise SystemExit(error.code)
+            raise SystemExit(exit_codes.of_error(error))
         """
     )
     assert process.stdout.readline() == "ready\n"
@@ -172,10 +174,10 @@ def test_ctrl_c_that_a_shell_keeps_from_its_background_is_nothing():
 
 def test_one_ctrl_c_is_seen_among_all_steps_of_all_workers():
     terminated = 1.0 * 4096 * 1_000_000  # each worker, in each step of a loop
-    assert stopped_by(terminated, " here").code == 143
+    assert of_error(stopped_by(terminated, " here")) == 143
     assert str(stopped_by(terminated, " here")) == "stopped by SIGTERM here"
     for wish in (2.0**40, 2.0**40 + terminated, 2.0**40 * 4096 * 1_000_000):
-        assert stopped_by(wish, "").code == 130
+        assert of_error(stopped_by(wish, "")) == 130
 
 
 def test_a_process_that_is_not_stopped_ends_as_ever():

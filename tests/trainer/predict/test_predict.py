@@ -20,7 +20,7 @@ from tests.helpers import drawn_images, whole_run
 from tests.helpers.messages import assert_a_line_states, assert_states
 from tests.helpers.repository import REPOSITORY
 from tests.trainer.registry.test_registry import card
-from trainer import config, main, models, registry
+from trainer import config, exit_codes, main, models, registry
 from trainer.evaluation.metrics import probabilities
 from trainer.predict import prediction_lines
 
@@ -176,7 +176,7 @@ def test_what_cannot_be_read_is_told_and_the_others_are_answered(run, tmp_path, 
         file.write(b"")
     out = tmp_path / "out.csv"
     words = [tmp_path / "in", tmp_path / "absent.png", tmp_path / "empty"]
-    assert predict(run, *words, f"--output={out}") == main.CHECK_FAILED
+    assert predict(run, *words, f"--output={out}") == exit_codes.CHECK_FAILED
     told = capsys.readouterr().err
     for name, reason in (
         ("in/2.png", "Unknown image file format"),
@@ -208,7 +208,7 @@ def test_files_that_go_between_listing_and_reading_are_left_out(
         return found
 
     monkeypatch.setattr(paths, "list_files", and_gone)
-    assert predict(run, tmp_path / "in") == main.CHECK_FAILED
+    assert predict(run, tmp_path / "in") == exit_codes.CHECK_FAILED
     printed = capsys.readouterr()
     assert "a/1.png': " in printed.err
     rows = list(csv.DictReader(io.StringIO(printed.out, newline="")))
@@ -229,7 +229,7 @@ def test_any_keras_file_answers_and_classes_without_a_run_are_numbers(
         *("trainer", "predict", *images, f'--set=predict.model="{path}"'),
         '--set=predict.model_input="zero_to_one"',
     ]
-    assert main.main(words) == main.UNUSABLE
+    assert main.main(words) == exit_codes.UNUSABLE
     assert_states(capsys.readouterr().err, "predict.model_output")
     words.append('--set=predict.model_output="probabilities"')
     assert main.main(words) == 0
@@ -238,7 +238,7 @@ def test_any_keras_file_answers_and_classes_without_a_run_are_numbers(
     probs = model(grey[np.newaxis, :, :, np.newaxis] / np.float32(255)).numpy()[0]
     assert row["class"] == str(probs.argmax())
     assert float(row["probability"]) == pytest.approx(probs.max(), rel=1e-4)
-    assert main.main([*words, f"--workdir={run}"]) == main.UNUSABLE
+    assert main.main([*words, f"--workdir={run}"]) == exit_codes.UNUSABLE
     assert_states(capsys.readouterr().err, "predict.model", "3 classes", 4)
 
 
@@ -250,7 +250,7 @@ def test_a_registered_model_answers_with_the_classes_on_its_card(run, tmp_path, 
     images = write_images(tmp_path, ["1.png"])
     words = [*("trainer", "predict"), *images]
     words.append('--set=predict.model="registry:shapes@latest"')
-    assert main.main(words) == main.UNUSABLE
+    assert main.main(words) == exit_codes.UNUSABLE
     assert_states(capsys.readouterr().err, "registry.root")
     assert main.main([*words, f'--set=registry.root="{tmp_path / "root"}"']) == 0
     [row] = csv.DictReader(io.StringIO(capsys.readouterr().out, newline=""))
@@ -341,7 +341,7 @@ def test_transparent_pixels_lie_on_what_is_on_the_card(
 @pytest.mark.parametrize(
     ("words", "facts"),
     [
-        (["predict"], ["predict", "images", "none"]),
+        (["predict"], ["predict", "PATH ...", "none"]),
         (["predict", "x.png"], ["--workdir", "predict.model"]),
         (["predict", "x.png", "--workdir=absent"], ["absent", "config.json"]),
         (["predict", "--workdir=RUN", "s9://b/x.png"], ["'s9://b/x.png'"]),
@@ -364,7 +364,7 @@ def test_transparent_pixels_lie_on_what_is_on_the_card(
 )
 def test_a_wrong_command_line_ends_with_one_sentence_and_2(words, facts, run, capsys):
     words = [word.replace("RUN", str(run)) for word in words]
-    assert main.main(["trainer", *words]) == main.UNUSABLE
+    assert main.main(["trainer", *words]) == exit_codes.UNUSABLE
     printed = capsys.readouterr()
     assert_states(printed.err, *facts)
     assert len(printed.err.splitlines()) == 1
@@ -375,14 +375,14 @@ def test_a_table_and_a_run_that_is_not_evaluated_are_refused(run, tmp_path, caps
     kept = json.loads((run / "config.json").read_text())
     kept["data"] |= {"dataset": "csv:x.csv", "image_size": 0}
     (tmp_path / "config.json").write_text(json.dumps(kept))
-    assert predict(tmp_path, "x.png") == main.UNUSABLE
+    assert predict(tmp_path, "x.png") == exit_codes.UNUSABLE
     assert_states(capsys.readouterr().err, tmp_path / "predictions.npz")
     np.savez(
         tmp_path / "predictions.npz",
         class_names=np.array(NAMES),
         example_images=np.zeros((0, 2), np.float32),
     )
-    assert predict(tmp_path, "x.png") == main.UNUSABLE
+    assert predict(tmp_path, "x.png") == exit_codes.UNUSABLE
     assert_states(capsys.readouterr().err, "images", f"--workdir={tmp_path}")
 
 
@@ -440,7 +440,7 @@ def test_in_a_process_of_its_own_it_ends_with_its_reader_and_by_sigterm(run, tmp
         assert process.stdout.readline() == '"path","class","probability"\n'
         process.stdout.close()
         told = process.stderr.read()
-    assert process.returncode == main.UNUSABLE
+    assert process.returncode == exit_codes.UNUSABLE
     assert_states(told.splitlines()[-1], "trainer:", "standard output")
     assert "Traceback" not in told
     out = tmp_path / "out.csv"

@@ -343,8 +343,8 @@ def test_show_prints_the_card(tmp_path, source):
 @pytest.mark.parametrize(
     ("words", "facts"),
     [
-        (["show"], ["registry show", "one", "NAME@VERSION", "got none"]),
-        (["compare", "digits@1"], ["two", "NAME@VERSION", "digits@1"]),
+        (["show"], ["registry show", "NAME@VERSION", "got none"]),
+        (["compare", "digits@1"], ["NAME@VERSION NAME@VERSION ...", "digits@1"]),
         (["list", "digits@1"], ["registry list digits@1"]),
         (["show", "digits"], ["registry:NAME@VERSION", "'digits'"]),
         (["show", "digits@0"], ["registry:NAME@VERSION", "'digits@0'"]),

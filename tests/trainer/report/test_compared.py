@@ -9,7 +9,7 @@ from etils import epath
 
 from tests.helpers.messages import assert_states
 from tests.trainer.report.test_report import write_workdir
-from trainer import main
+from trainer import exit_codes, main
 from trainer.report import compared, compared_figures, compared_table
 
 
@@ -115,15 +115,15 @@ def test_bad_workdirs_are_refused_and_no_page_is_touched(tmp_path, capsys):
         ([a, tmp_path / "absent"], [tmp_path / "absent/config.json"]),
         ([a, tmp_path / "study"], [tmp_path / "study", "a study"]),
     ):
-        assert compare(out, *folders) == main.UNUSABLE
+        assert compare(out, *folders) == exit_codes.UNUSABLE
         assert_states(capsys.readouterr().err, *facts)
     (a / "results.json").unlink()
-    assert compare(out, a, b) == main.UNUSABLE
+    assert compare(out, a, b) == exit_codes.UNUSABLE
     assert_states(capsys.readouterr().err, a / "results.json")
     c = write_run(tmp_path / "c", name="c", errors=1)
-    assert compare(b, b, c) == main.UNUSABLE
+    assert compare(b, b, c) == exit_codes.UNUSABLE
     assert_states(capsys.readouterr().err, "--workdir", b, "page")
-    assert main.main(["trainer", "report", str(b), str(c)]) == main.UNUSABLE
+    assert main.main(["trainer", "report", str(b), str(c)]) == exit_codes.UNUSABLE
     assert_states(capsys.readouterr().err, "--workdir", "none")
     assert not out.exists()
     assert not (b / "report").exists()

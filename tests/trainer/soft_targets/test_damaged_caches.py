@@ -16,7 +16,7 @@ from PIL import Image
 from tests.helpers import cached_runs, whole_run
 from tests.helpers.cached_runs import CACHED, SHIFTED, STREAMED, cached_session, session
 from tests.helpers.messages import assert_states, refused
-from trainer import data, main, models, soft_targets
+from trainer import data, exit_codes, main, models, soft_targets
 from trainer.soft_targets import Cache, CachedTargets, Manifest, SoftTargetsError
 from trainer.stages.soft_targets import build, caches
 
@@ -185,7 +185,7 @@ def test_a_student_ends_with_2_and_names_the_shard(
     at["swapped records"] = rewrite(lambda r: [*r[:1500], r[1501], r[1500], *r[1502:]])
     at["one twice"] = rewrite(lambda r: [*r[:1500], r[1499], *r[1501:]])
     at.get(kind, damage)(pathlib.Path(path))
-    assert student(world, folder, tmp_path / "own", *settings) == main.UNUSABLE
+    assert student(world, folder, tmp_path / "own", *settings) == exit_codes.UNUSABLE
     message = capfd.readouterr().err.splitlines()[-1]
     assert_states(message, "trainer:", path, words, BUILD)
     assert not (tmp_path / "own" / "student" / "seed-0" / "last.keras").exists()
@@ -202,7 +202,7 @@ def test_mirrored_students_end_with_2_and_name_the_shard(world, folder, tmp_path
     # In processes of their own: after a failure no collective of one works any more.
     assert whole_run.finish(whole_run.start("teacher", *given))[0] == 0
     code, _, told = whole_run.finish(whole_run.start("student", *given))
-    assert code == main.UNUSABLE
+    assert code == exit_codes.UNUSABLE
     message = told.splitlines()[-1]
     assert_states(message, "trainer:", path, words)
 
@@ -335,7 +335,7 @@ def test_a_streamed_shard_of_another_cache_is_refused(
 ):
     path = soft_targets.shard_path(folder, 1, 0)
     soft_targets.shard_path(of_other, 1, 0).copy(path, overwrite=True)
-    assert student(world, folder, tmp_path / "own", *STREAM) == main.UNUSABLE
+    assert student(world, folder, tmp_path / "own", *STREAM) == exit_codes.UNUSABLE
     message = capfd.readouterr().err.splitlines()[-1]
     assert_states(message, "trainer:", path, "records")
 
@@ -449,7 +449,7 @@ def test_answers_of_another_run_are_refused(world, folder, tmp_path, kind):
 
 def test_a_whole_run_with_other_answers_ends_with_2(world, folder, tmp_path, capfd):
     other = f"teacher.weights='{world}/other.keras'"
-    assert student(world, folder, tmp_path / "own", other) == main.UNUSABLE
+    assert student(world, folder, tmp_path / "own", other) == exit_codes.UNUSABLE
     assert_states(capfd.readouterr().err, folder, "teacher.weights")
 
 

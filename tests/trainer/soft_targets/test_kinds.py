@@ -24,7 +24,7 @@ from tests.trainer.soft_targets.test_cached_training import (
     assert_same_trainings,
     trained,
 )
-from trainer import data, losses, main, models, prng
+from trainer import data, exit_codes, losses, main, models, prng
 from trainer.config import ConfigError, load
 from trainer.soft_targets import SoftTargetsError
 from trainer.stages.soft_targets import caches
@@ -139,7 +139,7 @@ def test_as_many_as_there_are_classes_are_refused_before_a_teacher_trains(
 ):
     sets = [f"--set={s}" for s in (CACHED, f"distill.top_k={NUM_CLASSES}")]
     command = whole_run.command("run", world / "one.toml", tmp_path, *sets)
-    assert main.main(command) == main.UNUSABLE
+    assert main.main(command) == exit_codes.UNUSABLE
     assert_states(capfd.readouterr().err, "distill.top_k", "10 classes", "got 10")
     assert not (tmp_path / "teacher").exists()
 

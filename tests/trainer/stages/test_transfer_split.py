@@ -19,6 +19,7 @@ from trainer import config, data, soft_targets, stages
 from trainer.config import ConfigError, differences, resolve
 from trainer.session import Session
 from trainer.stages.baseline import baseline_training
+from trainer.stages.check import check
 from trainer.stages.soft_targets import caches
 from trainer.stages.soft_targets import plan as print_plan
 from trainer.stages.student import distillation, online
@@ -137,7 +138,7 @@ def test_a_cache_of_two_whole_splits_is_refused_by_the_students_setting(
 ):
     run = opened(world, tmp_path, CACHED, "data.transfer_split='train[:9]+test'")
     with refused(ConfigError, "data.transfer_split", "'train[:9]+test'"):
-        stages.check(run)
+        check(run)
 
 
 def test_the_plan_counts_what_students_see(world, tmp_path, capsys):

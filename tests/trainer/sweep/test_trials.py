@@ -18,7 +18,7 @@ from optuna.trial import TrialState, create_trial
 
 from tests.helpers.messages import assert_states, refused
 from tests.helpers.repository import REPOSITORY
-from trainer import main, report
+from trainer import exit_codes, main, report
 from trainer.config import (
     BanditOptions,
     ConfigError,
@@ -187,7 +187,7 @@ def test_nothing_is_left_in_the_workdir_of_another_run(tmp_path, capsys):
     (tmp_path / "workdir/config.json").write_text('{"name": "another"}')
     before = sorted((tmp_path / "workdir").rglob("*"))
     flags = [f"--config={tmp_path}/sweep.toml", f"--workdir={tmp_path}/workdir"]
-    assert main.main(["trainer", "sweep", *flags]) == main.UNUSABLE
+    assert main.main(["trainer", "sweep", *flags]) == exit_codes.UNUSABLE
     assert_states(capsys.readouterr().err, "--workdir", tmp_path / "workdir")
     assert sorted((tmp_path / "workdir").rglob("*")) == before
 

@@ -1,0 +1,73 @@
+"""The stages of a run in its workdir, from the first to the table of results.
+
+Importing this loads no TensorFlow.
+"""
+
+from etils import epath
+
+from trainer import stages
+from trainer.cluster import tf_config
+from trainer.config import Config
+from trainer.runs import start
+from trainer.storage import workdir
+
+WHOLE_RUN = tuple(stages.STAGES)
+
+
+def run_stages(
+    config: Config, path: epath.Path, names: tuple[str, ...] = WHOLE_RUN
+) -> str:
+    """Runs the stages `names` in the workdir `path`; of all those that it asks for.
+
+    In a cluster, TF_CONFIG says which of its processes this is, and all of them call
+    it with the same arguments.
+
+    Returns:
+      The table of results, where the last stage is one that has it; "" on workers
+      other than the chief.
+
+    Raises:
+      ConfigError, ClusterError, DataError, StorageError: they cannot be run like this.
+      BudgetSpentError: too many starts in a row were for nothing.
+      StoppedError, PeerLostError: the same call goes on from what was saved.
+      FloatingPointError: a training diverged.
+    """
+    own = tf_config.read()
+    is_chief = own is None or own.is_chief
+    is_training = _is_training(names)
+    if "evaluate" in names:
+        workdir.check_kind(path, workdir.RESULTS, owner="one run")
+    with start.begun(config, path, holds=is_chief and is_training) as begun:
+        if is_chief:
+            begun.claim()
+        _run_what_is_left(begun, names, own)
+    if not is_chief or names[-1] not in ("evaluate", "report"):
+        return ""
+    # Loads NumPy.
+    from trainer import report
+
+    return report.outcome(path)
+
+
+def _run_what_is_left(
+    begun: start.Start, names: tuple[str, ...], own: tf_config.Cluster | None
+) -> None:
+    whole = names == WHOLE_RUN
+    if whole and workdir.is_finished(begun.path, begun.config):
+        return
+    if whole and own and workdir.is_evaluated(begun.path, begun.config):
+        # Other workers may have ended already, and the chief alone draws.
+        whole, names = False, ("report",)
+    is_training = _is_training(names)
+    if own and not is_training:
+        if not own.is_chief:
+            return
+        own = None
+    with begun.session(" ".join(names), own, is_counted=is_training) as session:
+        asked = stages.asked_for(begun.config) if whole else names
+        stages.run(session, asked, whole=whole)
+
+
+def _is_training(names: tuple[str, ...]) -> bool:
+    """Whether later starts go on from what one of the stages writes."""
+    return any(stages.ALL[name].is_training for name in names)
