@@ -1,4 +1,4 @@
-"""What the exit code of a program means, and whether to start again after it."""
+"""Exit codes of programs: their meanings, and whether to start again after them."""
 
 import signal
 

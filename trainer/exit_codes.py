@@ -10,7 +10,7 @@ STOPPED = 143  # 128 + SIGTERM, as if the signal had ended the process
 
 
 class CheckFailedError(ValueError):
-    """What was checked is not as it must be; the message says how, and a way out."""
+    """A check that found something wrong; the message says it, and a way out."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

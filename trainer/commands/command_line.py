@@ -1,4 +1,4 @@
-"""What a user has typed: flags, and words."""
+"""The command line: flags, and the words between them."""
 
 import dataclasses
 from collections.abc import Sequence
@@ -19,7 +19,7 @@ class UsageError(ValueError):
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Flag:
-    """What may stand before the words of a command, between or after them."""
+    """A flag, before, after or between the words of a command."""
 
     meaning: str
     value: str = ""  # what it takes, such as FILE; nothing where it is a switch

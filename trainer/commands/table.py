@@ -28,7 +28,7 @@ _REGISTRY = "--set='registry.root=\"runs/registry\"'"
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Command:
-    """What a user may ask for; its name is its key in COMMANDS."""
+    """A command; its name is its key in COMMANDS."""
 
     run: Callable[[CommandLine], int]  # gives the exit code
     summary: str  # for people, in a line
