@@ -9,12 +9,15 @@ import time
 
 import numpy as np
 import pytest
+from etils import epath
 
 from tests.helpers import whole_run
 from tests.helpers.devices import numpy_of, strategy_of
-from tests.helpers.messages import assert_states
+from tests.helpers.messages import assert_states, refused
 from trainer import main, models, stages
-from trainer.config import CnnOptions, reader
+from trainer.cluster import termination
+from trainer.config import CnnOptions, ConfigError, reader
+from trainer.runs import workflow
 from trainer.train.events import read_metrics
 
 
@@ -158,6 +161,27 @@ def test_the_selected_model_is_the_first_best_on_validation(finished):
     evaluated = {n["step"]: n["eval/accuracy"] for n in lines if "eval/accuracy" in n}
     best = max(evaluated, key=lambda step: (evaluated[step], -step))
     assert models["student"]["seeds"][1]["best"]["step"] == best
+
+
+def test_stages_of_a_finished_run_give_the_chief_alone_its_table(
+    copy, finished, monkeypatch
+):
+    config, path = reader.load(str(copy[0])), epath.Path(copy[1])
+    table = finished[2].rpartition("report: ")[0]
+    second = {
+        "cluster": {"worker": ["127.0.0.1:1", "127.0.0.1:2"]},
+        "task": {"type": "worker", "index": 1},
+    }
+    with termination.sigterm_blocked():
+        told = workflow.run_stages(config, path)
+        assert told == f"{table}report: {path / 'report' / 'index.html'}"
+        # Neither waits for the first worker, which may have ended.
+        for names in (workflow.WHOLE_RUN, ("report",)):
+            monkeypatch.setenv("TF_CONFIG", json.dumps(second))
+            assert workflow.run_stages(config, path, names) == ""
+        (path / "study.json").touch()
+        with refused(ConfigError, "--workdir", path, "study"):
+            workflow.run_stages(config, path)
 
 
 def test_a_finished_run_started_again_prints_the_same_table_at_once(finished):
