@@ -10,6 +10,7 @@ import sys
 
 import pytest
 
+from launch import program
 from launch.kubernetes import trainer_command
 from tests.helpers.cpu_time import cpu_secs
 from tests.helpers.messages import assert_states, refused
@@ -174,6 +175,9 @@ def test_jobs_take_every_command_that_works_on_a_run():
     told_at_once = {"config", *(f"registry {action}" for action in registry.ACTIONS)}
     taken = {*trainer_command._COMMANDS, *trainer_command._WITH_PATHS}
     assert taken == commands.COMMANDS.keys() - told_at_once
+    flags = commands.define_flags()
+    with_value = {name for name in flags if not flags[name].boolean}
+    assert set(program.TRAINER_FLAGS) == with_value
 
 
 @pytest.mark.parametrize(

@@ -78,7 +78,7 @@ def _help(words: Sequence[str]) -> str:
 
 def _check_flags(line: CommandLine, command: Command) -> None:
     for flag in line.flags:
-        # One file of flags may serve all commands of a run.
+        # Those of a run go with every command, so that one line is edited into another.
         if line.flags[flag].value and flag not in (*RUN_FLAGS, *command.flags):
             raise UsageError(
                 f"--{flag} is of {' and '.join(takers(flag))} alone, got "
