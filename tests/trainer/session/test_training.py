@@ -8,7 +8,8 @@ from etils import epath
 from tests.helpers import whole_run
 from tests.helpers.devices import strategy_of
 from tests.helpers.messages import refused
-from trainer import config, data, stages
+from trainer import config, data
+from trainer.stages.teacher import teacher
 
 
 def test_validation_examples_that_cannot_be_read_leave_the_lines_as_they_are(
@@ -30,8 +31,6 @@ def test_validation_examples_that_cannot_be_read_leave_the_lines_as_they_are(
     metrics.parent.mkdir(parents=True)
     metrics.write_text('{"step": 5, "train/loss": 1.0}\n')
     with refused(data.DataError, "'test[:500]'", "mnist_mini"):
-        stages.teacher(
-            whole_run.session(config.load(str(path)), workdir, strategy_of(1))
-        )
+        teacher(whole_run.session(config.load(str(path)), workdir, strategy_of(1)))
     assert metrics.read_text() == '{"step": 5, "train/loss": 1.0}\n'
     assert [each.name for each in metrics.parent.iterdir()] == ["metrics.jsonl"]
