@@ -13,9 +13,9 @@ import numpy as np
 import tensorflow as tf
 import tensorflow_datasets as tfds
 
-from tests.helpers import whole_run
+from tests.helpers import configs, whole_run
 from tests.helpers.devices import numpy_of, strategy_of
-from tests.trainer.data.test_source import info
+from tests.helpers.tfds_sets import info
 from trainer import config, models, stages
 from trainer.config import MlpOptions
 from trainer.data import Batch
@@ -24,54 +24,9 @@ from trainer.stages import soft_targets
 from trainer.stages.soft_targets import caches
 from trainer.stages.student import distillation, online
 from trainer.storage import workdir
+from trainer.train.events import read_metrics
 
 NUM_IMAGES, NUM_FILES, SHAPE, NUM_CLASSES = 5000, 3, (6, 6, 1), 10
-
-CONFIG = """
-name = "cached"
-seeds = [0]
-
-[data]
-dataset = "dots"
-data_dir = "{folder}"
-train_split = "train[1000:3000]"
-validation_split = "train[4000:4100]"
-test_split = "train[4100:4200]"
-
-[teacher]
-model = "mlp"
-options.hidden_sizes = [12]
-weights = "{folder}/teacher.keras"
-min_accuracy = 0.0
-
-[student]
-model = "mlp"
-options = {{hidden_sizes = [8], dropout = 0.2}}
-
-[student.train]
-global_batch_size = 20
-steps = 200
-
-[runtime]
-steps_per_loop = 20
-log_every_steps = 20
-eval_every_steps = 200
-save_every_steps = 200
-"""
-
-MEMBERS = """[[teacher.members]]
-model = "mlp"
-options.hidden_sizes = [12]
-weights = "{folder}/teacher.keras"
-min_accuracy = 0.0
-
-[[teacher.members]]
-model = "mlp"
-options.hidden_sizes = [12]
-weights = "{folder}/other.keras"
-min_accuracy = 0.0
-weight = 3.0
-"""
 
 CACHED = "distill.soft_targets='cached'"
 STREAMED = ("data.memory_budget_bytes=1000", "data.shuffle_window=300")
@@ -121,10 +76,10 @@ def prepare(folder: pathlib.Path, *, seed: int = 0) -> None:
     )
     for seed, name in enumerate(("teacher", "other")):
         write_teacher(folder / f"{name}.keras", seed=seed)
-    text = CONFIG.format(folder=folder)
+    text = configs.DOTS.format(folder=folder)
     (folder / "one.toml").write_text(text)
     teacher = text[text.index("[teacher]") : text.index("[student]")]
-    members = MEMBERS.format(folder=folder)
+    members = configs.DOTS_MEMBERS.format(folder=folder)
     (folder / "members.toml").write_text(text.replace(teacher, members + "\n"))
 
 
@@ -214,3 +169,22 @@ def assert_same(actual: list[Batch], expected: list[Batch]) -> None:
 def values(model: keras.Model) -> list[np.ndarray]:
     """Of all variables."""
     return [numpy_of(variable) for variable in model.variables]
+
+
+def trained(opened: Session) -> tuple[list[np.ndarray], list[dict]]:
+    """The last weights of a student, and what was written of its training."""
+    stages.STAGES["student"](opened)
+    folder = opened.networks.folder("student", opened.config.seeds[0])
+    lines = [
+        {k: v for k, v in line.items() if k == "step" or k.startswith("train/")}
+        for line in read_metrics(folder / "metrics.jsonl")
+    ]
+    return whole_run.weights(folder / "last.keras"), lines
+
+
+def assert_same_trainings(ours, theirs) -> None:
+    """Two students have the same weights, and the same history of some lines."""
+    for a, b in zip(ours[0], theirs[0], strict=True):
+        np.testing.assert_array_equal(a, b)
+    assert ours[1] == theirs[1]
+    assert len(ours[1]) >= 5

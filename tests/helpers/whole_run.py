@@ -8,66 +8,12 @@ import keras
 import numpy as np
 from etils import epath
 
+from tests.helpers import configs
 from tests.helpers.repository import REPOSITORY
 from trainer import models
 from trainer.cluster import termination, workers
 from trainer.session import Session
 from trainer.session.run_devices import Devices
-
-CONFIG = """
-name = "small"
-seeds = [0, 1]
-
-[data]
-dataset = "mnist_mini"
-data_dir = "{tfds_dir}"
-train_split = "train[:1000]"
-validation_split = "train[9500:]"
-test_split = "test[:500]"
-
-[teacher]
-model = "cnn"
-options.filters = [8, 16]
-
-[teacher.train]
-global_batch_size = 24
-steps = 60
-schedule = "cosine"
-augment = "shift"
-
-[student]
-model = "mlp"
-options = {{hidden_sizes = [16], dropout = 0.2}}
-
-[student.train]
-global_batch_size = 24
-steps = 60
-
-[runtime]
-steps_per_loop = 5
-log_every_steps = 5
-eval_every_steps = 20
-save_every_steps = 20
-"""
-
-# Of a teacher that is two networks.
-MEMBERS = """[[teacher.members]]
-model = "cnn"
-options.filters = [4, 8]
-seed = 3
-[teacher.members.train]
-global_batch_size = 24
-steps = 20
-
-[[teacher.members]]
-model = "mlp"
-options.hidden_sizes = [12]
-weight = 3.0
-[teacher.members.train]
-global_batch_size = 20
-steps = 40
-
-"""
 
 TRAININGS = (
     "teacher",
@@ -79,16 +25,20 @@ TRAININGS = (
 
 
 def write_config(folder: pathlib.Path, tfds_dir: str) -> pathlib.Path:
+    """The path of a config of all stages."""
     path = folder / "small.toml"
-    path.write_text(CONFIG.format(tfds_dir=tfds_dir))
+    path.write_text(configs.WHOLE.format(tfds_dir=tfds_dir))
     return path
 
 
 def write_ensemble(folder: pathlib.Path, tfds_dir: str) -> pathlib.Path:
+    """The same run with a teacher that is two networks."""
     path = write_config(folder, tfds_dir)
     text = path.read_text()
     teacher = text[text.index("[teacher]") : text.index("[student]")]
-    path.write_text(text.replace(teacher, MEMBERS).replace("steps = 60", "steps = 20"))
+    path.write_text(
+        text.replace(teacher, configs.WHOLE_MEMBERS).replace("steps = 60", "steps = 20")
+    )
     return path
 
 

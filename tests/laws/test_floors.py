@@ -6,6 +6,7 @@ import re
 
 import pytest
 
+from tests.helpers.imports import imported
 from tests.helpers.repository import REPOSITORY
 
 FLOORS = (
@@ -38,18 +39,6 @@ def sources(root, *packages):
 def unit(parts):
     """What stands on a floor: a file of trainer/, or a whole folder with its slash."""
     return parts[1] + "/" if len(parts) > 2 else parts[1]
-
-
-def imported(root, path):
-    """Every module of this project that the file imports, anywhere in it, as parts."""
-    package = path.relative_to(root).parent.parts
-    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-        if isinstance(node, ast.Import):
-            yield from (tuple(alias.name.split(".")) for alias in node.names)
-        elif isinstance(node, ast.ImportFrom):
-            base = package[: len(package) - node.level + 1] if node.level else ()
-            base += tuple(node.module.split(".")) if node.module else ()
-            yield from ((*base, alias.name) for alias in node.names)
 
 
 def imported_unit(parts):

@@ -18,14 +18,14 @@ import numpy as np
 import pytest
 from etils import epath
 
-from tests.helpers import whole_run
+from tests.helpers import configs, whole_run
+from tests.helpers.caches import write_teacher
 from tests.helpers.devices import strategy_of
 from tests.helpers.messages import assert_a_line_states, assert_states
-from tests.trainer.registry.test_registry import card
-from tests.trainer.registry.test_registry import publish as publish_version
-from tests.trainer.stages.test_soft_targets_build import write_teacher
-from tests.trainer.stages.test_soft_targets_extend import CONFIG, SIZE, draw
-from tests.trainer.sweep.test_trials import all_of, open_sweep
+from tests.helpers.pets import SIZE, draw
+from tests.helpers.sweeps import all_of, open_sweep
+from tests.helpers.versions import card
+from tests.helpers.versions import publish as publish_version
 from trainer import config, exit_codes, models, report, soft_targets, stages
 from trainer.cluster import attempts
 from trainer.config import reference
@@ -65,7 +65,7 @@ def world(tmp_path_factory) -> World:
     draw(root / "pets" / "test" / "cat", range(50, 54))
     draw(root / "pets" / "test" / "dog", range(150, 154))
     write_teacher(root / "teacher.keras", (SIZE, SIZE, 3), 2)
-    text = CONFIG.format(root=root).replace("steps = 4", "steps = 8")
+    text = configs.GROWN.format(folder=root).replace("steps = 4", "steps = 8")
     (root / "pets.toml").write_text(
         f"{text}\n[runtime]\nsteps_per_loop = 2\nlog_every_steps = 2\n"
         "eval_every_steps = 2\nsave_every_steps = 2\n"

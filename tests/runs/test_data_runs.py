@@ -9,6 +9,7 @@ from keras.models import load_model
 from PIL import Image
 
 from tests.helpers import drawn_images, groups, whole_run
+from tests.helpers.configs import THREE_SPLITS, TRAININGS
 from tests.helpers.devices import strategy_of
 from tests.helpers.messages import assert_a_line_states
 from trainer import exit_codes, main
@@ -18,41 +19,6 @@ from trainer.stages.check import check
 from trainer.stages.student import distillation, online
 from trainer.storage import seal
 from trainer.train.events import read_metrics
-
-TRAININGS = """
-[teacher]
-model = "{model}"
-{teacher_options}
-
-[teacher.train]
-global_batch_size = 16
-steps = 12
-
-[student]
-model = "{model}"
-{student_options}
-
-[student.train]
-global_batch_size = 16
-steps = 12
-
-[runtime]
-steps_per_loop = 3
-log_every_steps = 3
-eval_every_steps = 6
-save_every_steps = 6
-eval_batch_size = 32
-"""
-
-DATA = """
-name = "small"
-
-[data]
-dataset = "{dataset}"
-train_split = "train[:60%]"
-validation_split = "train[60%:80%]"
-test_split = "train[80%:]"
-"""
 
 # Until the models of this package know tables, one that does.
 OWN_MODEL = """
@@ -83,7 +49,7 @@ def test_a_table_runs_from_rows_to_report(tmp_path, monkeypatch):
     (tmp_path / "points.csv").write_text("\n".join(["x,y,label", *lines]) + "\n")
     (tmp_path / "own_table_model.py").write_text(OWN_MODEL)
     monkeypatch.syspath_prepend(str(tmp_path))
-    text = DATA.format(dataset=f"csv:{tmp_path}/points.csv") + TRAININGS.format(
+    text = THREE_SPLITS.format(dataset=f"csv:{tmp_path}/points.csv") + TRAININGS.format(
         model="own_table_model:regression",
         teacher_options="options.units = 32",
         student_options="options.units = 4",
@@ -106,7 +72,7 @@ def test_a_table_may_move_under_a_half_trained_run(tmp_path, monkeypatch, capsys
     table = tmp_path / "rows.csv"
     table.write_text("x,y,label\n" + rows)
     options = {"teacher_options": "", "student_options": ""}
-    text = DATA + TRAININGS.format(model="mlp", **options)
+    text = THREE_SPLITS + TRAININGS.format(model="mlp", **options)
 
     def teacher(dataset: pathlib.Path, name: str) -> int:
         config = tmp_path / "run.toml"
@@ -134,7 +100,7 @@ def test_a_table_may_move_under_a_half_trained_run(tmp_path, monkeypatch, capsys
 def folder_run(folder: pathlib.Path, *overrides: str) -> pathlib.Path:
     if not (folder / "drawn").exists():
         drawn_images.write(folder / "drawn", 120, size=24)
-    text = DATA.format(dataset=f"folder:{folder}/drawn") + TRAININGS.format(
+    text = THREE_SPLITS.format(dataset=f"folder:{folder}/drawn") + TRAININGS.format(
         model="cnn",
         teacher_options="options.filters = [8]",
         student_options="options.filters = [4]",
@@ -165,7 +131,7 @@ def test_a_run_says_why_an_image_is_damaged_and_how_many_it_sets_aside(tmp_path)
     drawn_images.write(tmp_path / "drawn", 40, size=24)
     bad = next((tmp_path / "drawn").glob("*/0000.*"))
     bad.write_bytes(b"")
-    text = DATA.format(dataset=f"folder:{tmp_path}/drawn") + TRAININGS.format(
+    text = THREE_SPLITS.format(dataset=f"folder:{tmp_path}/drawn") + TRAININGS.format(
         model="cnn",
         teacher_options="options.filters = [8]",
         student_options="options.filters = [4]",
@@ -194,7 +160,7 @@ def unlabeled_run(folder: pathlib.Path, tfds_dir: str) -> tuple[str, list[str]]:
     for i in range(80):
         pixels = rng.integers(0, 256, (28, 28), dtype=np.uint8)
         Image.fromarray(pixels).save(folder / "noise" / f"{i}.png")
-    text = DATA.format(dataset="mnist_mini") + TRAININGS.format(
+    text = THREE_SPLITS.format(dataset="mnist_mini") + TRAININGS.format(
         model="mlp",
         teacher_options="options.hidden_sizes = [16]",
         student_options="options.hidden_sizes = [8]",

@@ -10,64 +10,18 @@ import pytest
 
 from tests.helpers import groups, whole_run
 from tests.helpers.messages import assert_a_line_states
+from tests.helpers.point_study import TEACHER, write_config
 from trainer import exit_codes
 from trainer.storage import seal
 from trainer.train.events import read_metrics
 
 pytestmark = pytest.mark.slow
 
-CONFIG = """
-name = "points"
-
-[data]
-dataset = "csv:{folder}/points.csv"
-train_split = "train[:60%]"
-validation_split = "train[60%:80%]"
-test_split = "train[80%:]"
-
-[teacher]
-model = "mlp"
-options = {{hidden_sizes = [32], dropout = 0.1}}
-TEACHER
-
-[student]
-model = "mlp"
-options = {{hidden_sizes = [4], dropout = 0.1}}
-
-[student.train]
-global_batch_size = 16
-steps = 20
-
-[distill]
-soft_targets = "cached"
-
-[runtime]
-steps_per_loop = 2
-log_every_steps = 2
-eval_every_steps = 10
-save_every_steps = 10
-eval_batch_size = 32
-
-[study.grid]
-"student.options.hidden_sizes" = [[4], [6, 6]]
-"distill.temperature" = [1, 20]
-"""
-TEACHER = "train = {global_batch_size = 16, steps = 60}"
 CELLS = [
     f"hidden_sizes={sizes},temperature={temperature}"
     for sizes in ("4", "6-6")
     for temperature in (1, 20)
 ]
-
-
-def write_config(folder: pathlib.Path) -> pathlib.Path:
-    rng = np.random.default_rng(0)
-    points = rng.normal(size=(300, 2))
-    lines = [f"{x},{y},{'in' if x * y > 0 else 'out'}" for x, y in points]
-    (folder / "points.csv").write_text("\n".join(["x,y,label", *lines]) + "\n")
-    config = folder / "study.toml"
-    config.write_text(CONFIG.format(folder=folder).replace("TEACHER", TEACHER))
-    return config
 
 
 @pytest.fixture(scope="module")

@@ -11,10 +11,9 @@ import tomllib
 
 import pytest
 
-from tests.helpers import whole_run
+from tests.helpers import point_study, whole_run
 from tests.helpers.messages import assert_a_line_states, assert_states
 from tests.helpers.repository import REPOSITORY
-from tests.runs import test_study
 from trainer import exit_codes
 from trainer.train.events import read_metrics
 
@@ -67,7 +66,7 @@ distill.alpha = [0.2, 0.8]
 
 def write_config(folder: pathlib.Path, more: str) -> pathlib.Path:
     """The config of a study's test, with a sweep in the study's place."""
-    path = test_study.write_config(folder)
+    path = point_study.write_config(folder)
     text = path.read_text()
     text = text[: text.index("[study.grid]")].replace("dropout = 0.1", "dropout = 0.0")
     path.write_text(

@@ -12,8 +12,8 @@ import pytest
 from etils import epath
 
 from tests.helpers import stores, whole_run
+from tests.helpers.checkpoints import build
 from tests.helpers.repository import REPOSITORY
-from tests.trainer.train.test_checkpoint import build
 from trainer import main
 from trainer.cluster import attempts, hold
 from trainer.cluster.hold import FREE, HeldError, LostError

@@ -1,6 +1,5 @@
 """Workers that meet before TensorFlow starts, in threads that stand for processes."""
 
-import concurrent.futures
 import socket
 import threading
 import time
@@ -9,6 +8,7 @@ import pytest
 
 from tests.helpers.groups import free_ports
 from tests.helpers.strangers import Puppet, wait_for
+from tests.helpers.threads import in_parallel
 from trainer.cluster import rendezvous
 from trainer.cluster.rendezvous import PeerLostError
 from trainer.cluster.tf_config import Cluster, ClusterError
@@ -32,19 +32,6 @@ def meet(cluster, said=None, *, delay=0.0, timeout_secs=20.0, **statement):
         report_every_secs=0.3,
     )
     return time.monotonic()
-
-
-def in_parallel(*calls):
-    """What each call gave or raised."""
-
-    def outcome(call):
-        try:
-            return call()
-        except Exception as error:
-            return error
-
-    with concurrent.futures.ThreadPoolExecutor(len(calls)) as pool:
-        return list(pool.map(outcome, calls))
 
 
 @pytest.mark.parametrize("late", [0, 2])

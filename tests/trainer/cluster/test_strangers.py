@@ -16,8 +16,8 @@ from tests.helpers import stores
 from tests.helpers.groups import free_ports
 from tests.helpers.repository import REPOSITORY
 from tests.helpers.strangers import KINDS, Puppet, connected, heard_of, wait_for
+from tests.helpers.threads import in_parallel
 from tests.helpers.waiting_chiefs import cluster_at
-from tests.trainer.cluster.test_rendezvous import in_parallel
 from trainer.cluster import rendezvous, tf_config
 from trainer.cluster.rendezvous import PeerLostError, Secret, messages, peers
 from trainer.cluster.rendezvous.secret import SecretError

@@ -12,8 +12,7 @@ import time
 import numpy as np
 import pytest
 
-from tests.helpers import groups, strangers, whole_run
-from tests.runs import test_data_runs
+from tests.helpers import configs, groups, strangers, whole_run
 from trainer.cluster import tf_config
 
 LONG = (
@@ -332,8 +331,8 @@ def test_workers_must_read_the_same_examples(tmp_path):
         path.write_text("\n".join(["x,y,label", *rows]) + "\n")
     config = tmp_path / "table.toml"
     config.write_text(
-        test_data_runs.DATA.format(dataset=f"csv:{tables[0]}")
-        + test_data_runs.TRAININGS.format(
+        configs.THREE_SPLITS.format(dataset=f"csv:{tables[0]}")
+        + configs.TRAININGS.format(
             model="mlp",
             teacher_options="options.hidden_sizes = [8]",
             student_options="options.hidden_sizes = [4]",

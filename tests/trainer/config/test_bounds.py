@@ -10,9 +10,9 @@ import typing
 
 import pytest
 
+from tests.helpers.configs import RUN
 from tests.helpers.messages import assert_states, refusal, refused
 from tests.helpers.repository import REPOSITORY
-from tests.helpers.small_run import RUN
 from trainer import config, main
 from trainer.config import ConfigError, load, resolve
 from trainer.config.rules import OptionsOf

@@ -7,33 +7,12 @@ import os
 
 import pytest
 
+from tests.helpers.configs import SECTIONS
 from tests.helpers.cpu_time import cpu_secs
 from tests.helpers.messages import refused
 from tests.helpers.repository import REPOSITORY
 from trainer import config
 from trainer.config import ConfigError, differences, load, resolve
-
-MINIMAL = """\
-name = "small"
-
-[data]
-dataset = "mnist_mini"
-
-[teacher]
-model = "cnn"
-
-[teacher.train]
-global_batch_size = 96
-epochs = 2
-
-[student]
-model = "mlp"
-
-[student.train]
-global_batch_size = 96
-steps = 30
-"""
-
 
 CARVED = ("'train[:90%]'", "'train[90%:]'")
 
@@ -55,7 +34,7 @@ def write(tmp_path):
 
 @pytest.fixture
 def minimal(write):
-    return write(MINIMAL)
+    return write(SECTIONS)
 
 
 def dataclasses_in(value):
@@ -104,7 +83,7 @@ def test_options_are_those_of_the_name(minimal, section, name, options):
 
 def test_a_users_own_model_keeps_its_options_as_given(write):
     path = write(
-        MINIMAL,
+        SECTIONS,
         (
             'model = "mlp"',
             'model = "a.b:f"\noptions = {n = [1, 2], x = 3, k = {y = 1.5}}',
@@ -166,7 +145,7 @@ def test_setting_epochs_unsets_the_steps_of_the_file(minimal):
 
 
 def test_lengths_that_are_options_of_a_users_own_model_live_together(write):
-    path = write(MINIMAL, ('"mlp"', '"a.b:f"\noptions = {epochs = 3}'))
+    path = write(SECTIONS, ('"mlp"', '"a.b:f"\noptions = {epochs = 3}'))
     options = load(path, ["student.options.steps=7"]).student.options
     assert options == {"epochs": 3, "steps": 7}
 
@@ -181,7 +160,7 @@ def test_lengths_that_are_options_of_a_users_own_model_live_together(write):
 )
 def test_exactly_one_length_is_asked_for(write, lengths, got, way_out):
     with refused(ConfigError, "teacher.train", *got, way_out):
-        load(write(MINIMAL, ("epochs = 2", lengths)))
+        load(write(SECTIONS, ("epochs = 2", lengths)))
 
 
 @pytest.mark.parametrize(
@@ -221,7 +200,7 @@ def test_a_bad_value_is_refused(minimal, setting, value, rule, got):
 
 
 def test_a_bad_value_in_the_file_is_refused_alike(write):
-    path = write(MINIMAL, ("steps = 30", "steps = -30"))
+    path = write(SECTIONS, ("steps = 30", "steps = -30"))
     way_out = "--set=student.train.steps=VALUE"
     with refused(ConfigError, f"{path}: student.train.steps", 0, 10**9, -30, way_out):
         load(path)
@@ -319,7 +298,7 @@ def test_values_and_sections_are_told_apart(minimal, override, setting, got, way
 )
 def test_a_missing_setting_is_named(write, text, setting):
     with refused(ConfigError, f": {setting}", "missing", f"--set={setting}=VALUE"):
-        load(write(MINIMAL, (text, "")))
+        load(write(SECTIONS, (text, "")))
 
 
 @pytest.mark.parametrize(
@@ -452,7 +431,7 @@ def test_cadences_that_go_together_are_taken(minimal):
 
 def test_a_teacher_with_weights_needs_no_training(write):
     train = "\n[teacher.train]\nglobal_batch_size = 96\nepochs = 2\n"
-    path = write(MINIMAL, (train, 'weights = "a.keras"\n'))
+    path = write(SECTIONS, (train, 'weights = "a.keras"\n'))
     assert load(path).teacher.train is None
 
 

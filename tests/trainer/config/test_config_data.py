@@ -2,34 +2,14 @@
 
 import pytest
 
+from tests.helpers.configs import OF_DATASET
 from tests.helpers.messages import refused
 from trainer.config import ConfigError, differences, load, resolve
-
-TEXT = """\
-name = "small"
-
-[data]
-dataset = "{dataset}"
-
-[teacher]
-model = "mlp"
-
-[teacher.train]
-global_batch_size = 96
-epochs = 2
-
-[student]
-model = "mlp"
-
-[student.train]
-global_batch_size = 96
-steps = 30
-"""
 
 
 def loaded(folder, dataset, *overrides):
     path = folder / "run.toml"
-    path.write_text(TEXT.format(dataset=dataset))
+    path.write_text(OF_DATASET.format(dataset=dataset))
     return load(str(path), overrides)
 
 

@@ -5,8 +5,8 @@ import pathlib
 import pytest
 
 from launch.kubernetes import trainer_config
+from tests.helpers.configs import OF_DATASET
 from tests.helpers.messages import assert_states, refusal, refused
-from tests.trainer.config.test_config_data import TEXT
 from trainer import data, main
 from trainer.config import from_resolved, load, places, resolve, without_run
 from trainer.config.class_folders import are_in
@@ -48,7 +48,7 @@ def test_a_tilde_that_begins_a_path_is_the_home_folder(home, name, whole):
 
 def config_of(folder: pathlib.Path, dataset: str, *more: str):
     folder.mkdir(exist_ok=True)
-    (folder / "run.toml").write_text(TEXT.format(dataset=dataset))
+    (folder / "run.toml").write_text(OF_DATASET.format(dataset=dataset))
     return load(str(folder / "run.toml"), more)
 
 

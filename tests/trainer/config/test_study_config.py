@@ -6,8 +6,8 @@ import re
 
 import pytest
 
+from tests.helpers.configs import RUN
 from tests.helpers.messages import refused
-from tests.helpers.small_run import RUN
 from trainer.config import ConfigError, differences, load, resolve
 from trainer.config.study import StudyConfig
 

@@ -2,8 +2,8 @@
 
 import pytest
 
+from tests.helpers.configs import RUN
 from tests.helpers.messages import refused
-from tests.helpers.small_run import RUN
 from trainer.config import (
     ConfigError,
     differences,

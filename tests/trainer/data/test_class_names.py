@@ -11,9 +11,9 @@ from etils import epath
 from PIL import Image
 
 from tests.helpers import whole_run
+from tests.helpers.configs import RUN
 from tests.helpers.devices import strategy_of
 from tests.helpers.messages import assert_states, refused
-from tests.helpers.small_run import RUN
 from trainer import data, main
 from trainer.config import DataConfig, load
 from trainer.data import begun, class_names

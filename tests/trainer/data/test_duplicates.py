@@ -10,7 +10,7 @@ from etils import epath
 from PIL import Image
 
 from tests.helpers.messages import assert_states, refused
-from tests.trainer.report import test_report_table
+from tests.helpers.results import one_seed
 from trainer import data
 from trainer.config import DataConfig, UnlabeledConfig
 from trainer.report import table
@@ -113,9 +113,7 @@ def test_rows_in_memory_are_compared_where_they_are_read(tmp_path):
 
 
 def test_the_comparison_of_a_report_tells_of_them():
-    results = test_report_table.one_seed() | {
-        "duplicates": "duplicates by content: 3 of x"
-    }
+    results = one_seed() | {"duplicates": "duplicates by content: 3 of x"}
     assert "\nduplicates by content: 3 of x\n" in table.render(results)
 
 

@@ -11,8 +11,8 @@ import pytest
 import tensorflow as tf
 from PIL import Image
 
+from tests.helpers.configs import OF_DATASET
 from tests.helpers.messages import assert_states, refused
-from tests.trainer.config.test_config_data import TEXT
 from trainer import data
 from trainer.config import ConfigError, DataConfig, load, recorded
 from trainer.data.folder import FolderSource, open_folder
@@ -217,7 +217,7 @@ def test_the_splits_are_the_usual_ones_elsewhere(root, folder, settings):
 def test_a_run_that_misses_its_folder_of_classes_is_told_so(tmp_path):
     write_classes(tmp_path / "pets", {"cat": 2, "dog": 2})
     file = tmp_path / "run.toml"
-    file.write_text(TEXT.format(dataset=f"folder:{tmp_path}/pets"))
+    file.write_text(OF_DATASET.format(dataset=f"folder:{tmp_path}/pets"))
     size = ["data.image_size=8"]
     config = load(str(file), size)
     path = tmp_path / "workdir"

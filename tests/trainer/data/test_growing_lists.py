@@ -10,17 +10,13 @@ import sys
 import pytest
 from etils import epath
 
+from tests.helpers import configs
 from tests.helpers.messages import refused
+from tests.helpers.pets import draw
 from tests.helpers.repository import REPOSITORY
-from tests.trainer.stages import test_soft_targets_extend
-from tests.trainer.stages.test_soft_targets_build import records
-from tests.trainer.stages.test_soft_targets_extend import DENSE, begun, extend, root
-from tests.trainer.watch.test_watch import CONFIG, draw
 from trainer import config, data
 from trainer.data import DataError, file_list
 from trainer.data.file_list import EXAMPLE, GONE
-
-__all__ = ["begun", "root"]  # fixtures
 
 
 @pytest.fixture
@@ -31,7 +27,7 @@ def inbox(tmp_path) -> pathlib.Path:
 
 def section(inbox: pathlib.Path) -> config.DataConfig:
     path = inbox.parent / "pets.toml"
-    path.write_text(CONFIG.format(root=inbox.parent, steps=4))
+    path.write_text(configs.WATCHED.format(folder=inbox.parent, steps=4))
     return config.load(str(path), []).data
 
 
@@ -157,16 +153,3 @@ def test_a_list_serves_on_after_most_of_its_images_have_gone(inbox):
     lists = epath.Path(inbox.parent / "lists")
     data.take_over(section(inbox), lists, epath.Path(own), are_own=False)
     assert sorted(kept(own)) == [EXAMPLE, GONE, GONE, GONE]
-
-
-@pytest.mark.slow
-def test_images_that_go_before_they_were_answered_do_not_end_a_cache(root):
-    draw(root / "pets" / "train" / "cat", range(20, 25))
-    assert extend(root) == 0
-    # As a process leaves it that is killed before it has answered.
-    (root / "shared" / "train" / "view-0000" / "shard-00001.tfrecord").unlink()
-    (root / "pets" / test_soft_targets_extend.kept(root)[22]["path"]).unlink()
-    draw(root / "pets" / "train" / "cat", range(30, 33))
-    assert extend(root) == 0
-    found = records(root / "shared" / "train", 0, DENSE)
-    assert found["id"].tolist() == [i for i in range(28) if i != 22]

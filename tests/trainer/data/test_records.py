@@ -13,7 +13,7 @@ import tensorflow_datasets as tfds
 
 from tests.helpers.devices import strategy_of
 from tests.helpers.messages import refused
-from tests.trainer.data.test_source import open_source
+from tests.helpers.tfds_sets import open_source
 from trainer import data
 from trainer.config import DataConfig, load
 from trainer.data.examples import InputShard

@@ -11,48 +11,15 @@ import tensorflow as tf
 import tensorflow_datasets as tfds
 
 from tests.helpers.messages import assert_states, refusal, refused
+from tests.helpers.tfds_sets import NUM_TINY_FILES, Tiny, info, open_source, prepare
 from trainer import data
 from trainer.config import DataConfig
 from trainer.data import mnist_mini
 from trainer.data.records import RecordExamples
 
-NUM_TINY, NUM_TINY_FILES = 30, 3  # examples in the train split of Tiny, its files
-
 
 def random_image(seed: int) -> np.ndarray:
     return np.random.default_rng(seed).integers(0, 256, (12, 6, 3), dtype=np.uint8)
-
-
-def info(
-    builder: tfds.core.DatasetBuilder, features: dict[str, object], **settings: object
-) -> tfds.core.DatasetInfo:
-    return tfds.core.DatasetInfo(
-        builder=builder, features=tfds.features.FeaturesDict(features), **settings
-    )
-
-
-class Tiny(tfds.core.GeneratorBasedBuilder, skip_registration=True):
-    """30 + 6 images in three classes, filled with the number that gives the class."""
-
-    VERSION = tfds.core.Version("1.0.0")
-
-    def _info(self) -> tfds.core.DatasetInfo:
-        features = {
-            "image": tfds.features.Image(shape=(5, 4, 3)),
-            "label": tfds.features.ClassLabel(names=["a", "b", "c"]),
-        }
-        return info(self, features, supervised_keys=("image", "label"))
-
-    def _split_generators(self, dl_manager: object) -> dict[str, Iterator]:
-        del dl_manager  # nothing to download
-        return {
-            "train": self._generate_examples(NUM_TINY),
-            "test": self._generate_examples(6),
-        }
-
-    def _generate_examples(self, count: int) -> Iterator:
-        for i in range(count):
-            yield i, {"image": np.full((5, 4, 3), i, np.uint8), "label": i % 3}
 
 
 class Sizes(Tiny, skip_registration=True):
@@ -121,15 +88,6 @@ class Deep(Tiny, skip_registration=True):
             yield i, {"image": np.full((5, 4, 1), 300, np.uint16), "label": i % 3}
 
 
-def prepare(builder_class: type, folder: pathlib.Path, num_files: int = 1) -> str:
-    """Prepares a set of this file in `folder`, and gives its name."""
-    builder = builder_class(data_dir=folder)
-    builder.download_and_prepare(
-        download_config=tfds.download.DownloadConfig(num_shards=num_files)
-    )
-    return builder.name
-
-
 @pytest.fixture(scope="module")
 def tiny_dir(tmp_path_factory):
     folder = tmp_path_factory.mktemp("tiny")
@@ -141,11 +99,6 @@ def tiny_dir(tmp_path_factory):
 def own_tiny_dir(tiny_dir, tmp_path):
     """A copy of the prepared set, to be damaged."""
     return pathlib.Path(shutil.copytree(tiny_dir, tmp_path / "copy"))
-
-
-def open_source(config: DataConfig) -> data.Source:
-    # Only folders of images have lists to keep.
-    return data.open_source(config, pathlib.Path("/nowhere"))
 
 
 def tiny(folder: pathlib.Path, **settings: object) -> DataConfig:

@@ -4,8 +4,8 @@ import json
 
 import pytest
 
+from tests.helpers.configs import OF_DATASET
 from tests.helpers.messages import refused
-from tests.trainer.config.test_config_data import TEXT
 from trainer import data
 from trainer.config import (
     ConfigError,
@@ -66,7 +66,7 @@ def test_a_damaged_list_of_tables_is_refused(table, tmp_path, text):
 
 def config_at(folder, dataset):
     folder.mkdir(exist_ok=True)
-    (folder / "run.toml").write_text(TEXT.format(dataset=dataset))
+    (folder / "run.toml").write_text(OF_DATASET.format(dataset=dataset))
     return load(str(folder / "run.toml"))
 
 

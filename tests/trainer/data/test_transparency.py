@@ -13,9 +13,9 @@ import tensorflow_datasets as tfds
 from etils import epath
 from PIL import Image
 
+from tests.helpers import tfds_sets
 from tests.helpers.messages import assert_states, refused
-from tests.trainer.data import test_source
-from tests.trainer.registry import test_registry
+from tests.helpers.versions import card
 from trainer import data, registry
 from trainer.config import (
     DataConfig,
@@ -236,7 +236,7 @@ def test_a_kept_config_without_the_setting_means_that_alpha_was_dropped(root):
     assert not differences(old, resolve(after))
 
 
-class Icons(test_source.Tiny, skip_registration=True):
+class Icons(tfds_sets.Tiny, skip_registration=True):
     """Image files in their order; every third has transparent pixels."""
 
     def _info(self) -> tfds.core.DatasetInfo:
@@ -244,7 +244,7 @@ class Icons(test_source.Tiny, skip_registration=True):
             "image": tfds.features.Image(shape=(9, 9, 3)),
             "label": tfds.features.ClassLabel(num_classes=3),
         }
-        return test_source.info(self, features, disable_shuffling=True)
+        return tfds_sets.info(self, features, disable_shuffling=True)
 
     def _generate_examples(self, count: int) -> Iterator:
         for i in range(1, count + 1):
@@ -256,7 +256,7 @@ class Icons(test_source.Tiny, skip_registration=True):
 @pytest.fixture(scope="module")
 def icons(tmp_path_factory):
     folder = tmp_path_factory.mktemp("icons")
-    test_source.prepare(Icons, folder)
+    tfds_sets.prepare(Icons, folder)
     return folder
 
 
@@ -311,7 +311,7 @@ def test_a_registered_model_that_learned_on_another_background_is_told(
     (tmp_path / "version").mkdir()
     (tmp_path / "version" / "model.keras").write_bytes(b"keras")
     with registry.publishing(epath.Path(tmp_path / "root"), "icons") as publish:
-        publish(tmp_path / "version", test_registry.card())
+        publish(tmp_path / "version", card())
     model = {"model": "mlp", "train": {"steps": 1, "global_batch_size": 2}}
     written = {
         "name": "icons",

@@ -14,7 +14,7 @@ from PIL import Image
 from tests.helpers.messages import assert_states, refused
 from tests.helpers.oracle import softmax
 from tests.helpers.students import BATCH, IMAGE_SHAPE, NUM_CLASSES, SGD, Run, examples
-from tests.trainer.data.test_source import Tiny, info, prepare
+from tests.helpers.tfds_sets import Tiny, info, prepare
 from trainer import data
 from trainer.config import DataConfig, MlpOptions, SgdOptions, UnlabeledConfig
 from trainer.data.decode import to_grey

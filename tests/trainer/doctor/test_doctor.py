@@ -1,80 +1,30 @@
 """What is known of a run before it; exit code 5 for what stands against it."""
 
-import contextlib
 import errno
-import io
 import os
-import pathlib
 import re
 import shutil
 import subprocess
 import time
 
-import keras
-import numpy as np
 import pytest
 from etils import epath
 
 from tests.helpers import whole_run
+from tests.helpers.examinations import (
+    TOPICS,
+    Findings,
+    examine,
+    first_and_later_secs,
+    quick,
+    tree,
+)
 from tests.helpers.messages import assert_a_line_states, assert_states
 from trainer import doctor, main
 from trainer.config import reader
 from trainer.doctor.trainings import Trainings
 from trainer.doctor.trial import Footprint, Trial
 from trainer.session import predictions
-
-TOPICS = (
-    "machine",
-    "devices",
-    "precision",
-    "workdir",
-    "run",
-    "dataset",
-    "splits",
-    "teacher model",
-    "teacher step",
-    "student model",
-    "pipeline",
-    "student step",
-    "baseline step",
-    "disk",
-    "estimate",
-    "result",
-)
-
-
-class Findings(dict):
-    """{topic: [(mark, text)]} of what doctor prints."""
-
-    def __init__(self, printed: str) -> None:
-        super().__init__()
-        for line in printed.splitlines():
-            topic, mark, text = re.split(r" {2,}", line, maxsplit=2)
-            self.setdefault(topic, []).append((mark, text))
-
-    def text(self, topic: str) -> str:
-        return "\n".join(text for _, text in self[topic])
-
-    def with_mark(self, mark: str) -> set[str]:
-        return {topic for topic, lines in self.items() if mark in dict(lines)}
-
-
-def examine(config: pathlib.Path, workdir: pathlib.Path, *more: str):
-    """Exit code and findings."""
-    with contextlib.redirect_stdout(io.StringIO()) as out:
-        code = main.main(whole_run.command("doctor", config, workdir, *more))
-    return code, Findings(out.getvalue())
-
-
-def tree(folder: pathlib.Path) -> dict[str, tuple[int, bytes]]:
-    return {
-        path.relative_to(folder).as_posix(): (
-            path.stat().st_mtime_ns,
-            path.read_bytes(),
-        )
-        for path in folder.rglob("*")
-        if path.is_file()
-    }
 
 
 @pytest.fixture(scope="module")
@@ -202,12 +152,6 @@ def test_the_peak_of_a_step_covers_what_was_there(examined):
         assert float(peak) * megabytes[unit] >= float(before) * megabytes[unit_before]
 
 
-def first_and_later_secs(told: str) -> tuple[float, float]:
-    first = re.search(r"done after ([\d.]+) s", told)
-    later = re.search(r"then ([\d.e+]+) ms each", told)
-    return float(first[1]), float(later[1]) / 1000
-
-
 def test_step_times_fit_into_the_wall_clock(examined):
     _, findings, wall_secs, *_ = examined
     told_secs = 0.0
@@ -220,31 +164,6 @@ def test_step_times_fit_into_the_wall_clock(examined):
         assert later < first
         told_secs += first + later
     assert told_secs < wall_secs
-
-
-def sleepy(input_shape, num_classes, secs):
-    """A model whose forward pass takes that long."""
-    import tensorflow as tf
-
-    def wait(logits: np.ndarray) -> np.ndarray:
-        time.sleep(secs)
-        return np.zeros_like(logits)
-
-    @keras.saving.register_keras_serializable(package="tests")
-    class Sleep(keras.layers.Layer):
-        def call(self, logits):
-            nothing = tf.numpy_function(wait, [logits], tf.float32, stateful=True)
-            nothing.set_shape(logits.shape)
-            return logits + tf.stop_gradient(nothing)
-
-    layers = [
-        keras.layers.Input(input_shape, dtype="uint8"),
-        keras.layers.Rescaling(1 / 255),
-        keras.layers.Flatten(),
-        keras.layers.Dense(num_classes),
-        Sleep(),
-    ]
-    return keras.Sequential(layers)
 
 
 def test_the_estimate_is_steps_times_their_time(examined):
@@ -274,7 +193,7 @@ def teacherless(config):
         workdir,
         "--set=teacher.model='no_such_package:model'",
         "--set=teacher.options={}",
-        "--set=student.model='tests.trainer.doctor.test_doctor:sleepy'",
+        "--set=student.model='tests.helpers.examinations:sleepy'",
         "--set=student.options={secs=0.2}",
         "--set=student.train.ema=0.9",
     )
@@ -477,11 +396,6 @@ def test_gpus_that_only_the_driver_sees_get_hints(config, tmp_path, monkeypatch)
     _, findings = quick(config, tmp_path / "workdir")
     assert findings.with_mark("FAILED") == {"dataset", "result"}
     assert_a_line_states(findings.text("GPU hints"), "driver", "1 GPUs")
-
-
-def quick(config: pathlib.Path, workdir: pathlib.Path, *more: str):
-    """An examination that ends with the dataset: its folder is a file."""
-    return examine(config, workdir, f"--set=data.data_dir='{config}'", *more)
 
 
 def test_a_dataset_that_cannot_be_used_fails_and_its_followers_are_skipped(

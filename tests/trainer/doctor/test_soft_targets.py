@@ -16,8 +16,7 @@ from PIL import Image
 
 from tests.helpers import whole_run
 from tests.helpers.devices import strategy_of
-from tests.helpers.messages import assert_a_line_states, assert_states, refused
-from tests.trainer.doctor.test_doctor import (
+from tests.helpers.examinations import (
     TOPICS,
     Findings,
     examine,
@@ -25,6 +24,7 @@ from tests.trainer.doctor.test_doctor import (
     sleepy,
     tree,
 )
+from tests.helpers.messages import assert_a_line_states, assert_states, refused
 from trainer import config as configs
 from trainer import main, soft_targets
 from trainer.doctor import disk, findings

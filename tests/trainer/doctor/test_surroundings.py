@@ -10,8 +10,8 @@ import pytest
 from etils import epath
 
 from tests.helpers import whole_run
+from tests.helpers.examinations import Findings, quick
 from tests.helpers.messages import assert_states, refused
-from tests.trainer.doctor.test_doctor import Findings, quick
 from trainer.cluster.tf_config import Cluster
 from trainer.config import ConfigError
 from trainer.doctor import findings, surroundings

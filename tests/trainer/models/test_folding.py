@@ -6,14 +6,9 @@ import pytest
 import tensorflow as tf
 
 from tests.helpers import whole_run
+from tests.helpers.applications import SMALL, SMALLEST_OF_THEIR_KIND, build, randomise
 from tests.helpers.devices import strategy_of
 from tests.helpers.small_models import num_normalisations
-from tests.trainer.models.test_applications import (
-    SMALL,
-    SMALLEST_OF_THEIR_KIND,
-    build,
-    randomise,
-)
 from trainer import config, models, soft_targets
 
 # What is left of a network's normalisations: those after a sum or a concatenation.

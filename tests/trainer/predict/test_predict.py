@@ -19,7 +19,7 @@ from PIL import Image
 from tests.helpers import drawn_images, whole_run
 from tests.helpers.messages import assert_a_line_states, assert_states
 from tests.helpers.repository import REPOSITORY
-from tests.trainer.registry.test_registry import card
+from tests.helpers.versions import card
 from trainer import config, exit_codes, main, models, registry
 from trainer.evaluation.metrics import probabilities
 from trainer.predict import prediction_lines

@@ -17,6 +17,7 @@ from etils import epath
 from tests.helpers import whole_run
 from tests.helpers.messages import assert_a_line_states, assert_states, refused
 from tests.helpers.repository import REPOSITORY
+from tests.helpers.versions import card, publish
 from trainer import config, exit_codes, main, registry
 from trainer.config import ConfigError, reference
 from trainer.registry import versions
@@ -46,26 +47,6 @@ with registry.publishing(epath.Path(sys.argv[1]), "digits") as publish:
 """
 
 
-def card(accuracy: float = 0.5, temperature: float = 4.0) -> registry.Card:
-    metrics = {"examples": 200, "errors": 100, "accuracy": accuracy, "nll": 1.5}
-    return {
-        "name": "digits",
-        "created": "2026-11-22T09:00:00Z",
-        "run": "small",
-        "role": "student",
-        "seed": 0,
-        "model": {"architecture": "mlp", "parameters": 1234, "fingerprint": "ab"},
-        "teachers": [{"role": "teacher", "architecture": "cnn", "fingerprint": "cd"}],
-        "classes": ["zero", "one"],
-        "input": {"shape": [28, 28, 1], "dtype": "uint8"},
-        "metrics": {"validation": metrics, "test": metrics},
-        "latency": {"ms_per_example": {"1": 0.25}, "device": "a CPU"},
-        "data": {"dataset": "mnist_mini", "fingerprints": {"train": "ef"}},
-        "code": {"alambic": "1", "tensorflow": "2", "keras": "3", "git": None},
-        "config": {"distill": {"temperature": temperature}},
-    }
-
-
 @pytest.fixture
 def source(tmp_path):
     folder = tmp_path / "source"
@@ -74,11 +55,6 @@ def source(tmp_path):
     (folder / "variables" / "variables.index").write_bytes(b"index")
     (folder / "model.keras").write_bytes(b"keras")
     return folder
-
-
-def publish(root, source: pathlib.Path, own: registry.Card | None = None) -> int:
-    with registry.publishing(epath.Path(root), "digits") as write:
-        return write(source, own or card())
 
 
 def ref(text: str):

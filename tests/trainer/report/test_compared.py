@@ -7,8 +7,8 @@ import re
 import numpy as np
 from etils import epath
 
+from tests.helpers.finished_run import write_workdir
 from tests.helpers.messages import assert_states
-from tests.trainer.report.test_report import write_workdir
 from trainer import exit_codes, main
 from trainer.report import compared, compared_figures, compared_table
 

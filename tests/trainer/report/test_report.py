@@ -9,109 +9,11 @@ import sys
 import numpy as np
 import pytest
 
+from tests.helpers.finished_run import NUM_EXAMPLES, write_workdir
 from tests.helpers.messages import assert_a_line_states, assert_states, refused
 from tests.helpers.oracle import softmax
 from trainer import report
 from trainer.report import dark_knowledge, figures, inputs, markup, page, pictures
-
-NUM_EXAMPLES = 200
-
-
-def measured(logits, labels, **more):
-    probs = softmax(logits.astype(np.float64))
-    errors = int(np.sum(logits.argmax(axis=-1) != labels))
-    picked = probs[np.arange(len(labels)), labels]
-    return {
-        "examples": len(labels),
-        "errors": errors,
-        "accuracy": 1 - errors / len(labels),
-        "nll": float(-np.log(picked).mean()),
-        "brier": 0.1,
-        "ece": 0.02,
-        **more,
-    }
-
-
-def model_results(logits, labels, num_seeds):
-    num_classes = logits.shape[1]
-    counts = np.zeros((num_classes, num_classes), dtype=int)
-    np.add.at(counts, (labels, logits.argmax(axis=-1)), 1)
-    totals = counts.sum(axis=1)
-    per_class = [
-        counts[c, c] / totals[c] if totals[c] else None for c in range(num_classes)
-    ]
-    mean = measured(logits, labels)
-    return {
-        "parameters": 1000,
-        "train_examples_per_sec": None,
-        "test": {
-            **mean,
-            "per_class_accuracy": per_class,
-            "confusion_matrix": counts.tolist(),
-        },
-        "seeds": [
-            {"seed": s, "last": {"step": 60, **mean}, "best": {"step": 40, **mean}}
-            for s in range(num_seeds)
-        ],
-        "mean": mean,
-        "std": dict.fromkeys(mean, None if num_seeds == 1 else 0.5),
-    }
-
-
-def write_history(folder, rng):
-    folder.mkdir(parents=True)
-    lines = []
-    for step in range(10, 70, 10):
-        row = {"step": step, "train/loss": 2 / step, "train/learning_rate": 1e-3}
-        if step % 20 == 0:
-            row["eval/accuracy"] = 0.9 + 0.001 * step + 0.01 * float(rng.random())
-        lines.append(json.dumps(row))
-    (folder / "metrics.jsonl").write_text("\n".join(lines) + "\n")
-
-
-def write_workdir(workdir, *, class_names, num_seeds=1, channels=1, num_images=1):
-    """What a finished run of three models leaves, with random teachers and students."""
-    rng = np.random.default_rng(0)
-    num_classes = len(class_names)
-    labels = rng.integers(num_classes, size=NUM_EXAMPLES).astype(np.int32)
-    arrays = {
-        "labels": labels,
-        "ids": np.arange(NUM_EXAMPLES),
-        "class_names": np.array(class_names),
-        "example_rows": np.arange(num_images) * 7,
-        "example_images": rng.integers(
-            256, size=(num_images, 12, 12, channels), dtype=np.uint8
-        ),
-    }
-    models = {}
-    for name, skill in (("teacher", 6.0), ("student", 4.0), ("baseline", 3.0)):
-        noise = rng.normal(size=(NUM_EXAMPLES, num_classes))
-        logits = (noise + skill * np.eye(num_classes)[labels]).astype(np.float32)
-        arrays[f"{name}_logits"] = logits
-        seeds = 1 if name == "teacher" else num_seeds
-        models[name] = model_results(logits, labels, seeds)
-        if name == "teacher":
-            write_history(workdir / "teacher", rng)
-        else:
-            for seed in range(seeds):
-                write_history(workdir / name / f"seed-{seed}", rng)
-    gain = {
-        "per_seed": [3.0] * num_seeds,
-        "mean": 3.0,
-        "standard_error": None if num_seeds == 1 else 0.4,
-    }
-    results = {"name": "toy <run>", "models": models, "gain": {"errors": gain}}
-    config = {
-        "name": "toy <run>",
-        "seeds": list(range(num_seeds)),
-        "data": {"dataset": "toy"},
-        "teacher": {"model": "cnn"},
-        "student": {"model": "mlp"},
-        "distill": {"alpha": 0.9, "temperature": 3.0},
-    }
-    (workdir / "results.json").write_text(json.dumps(results))
-    (workdir / "config.json").write_text(json.dumps(config))
-    np.savez(workdir / "predictions.npz", **arrays)
 
 
 def digits():

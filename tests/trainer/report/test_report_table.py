@@ -6,87 +6,9 @@ import sys
 import pytest
 
 from tests.helpers.messages import assert_states
+from tests.helpers.results import many_seeds, metrics, model, one_seed
 from trainer import report
 from trainer.report import table
-
-
-def metrics(errors, *, accuracy, nll, ece, **more):
-    return {
-        "examples": 2000,
-        "errors": errors,
-        "accuracy": accuracy,
-        "nll": nll,
-        "ece": ece,
-        **more,
-    }
-
-
-def model(parameters, *, mean, std, num_seeds, speed=None):
-    seeds = [
-        {"seed": seed, "last": {"step": 9, **mean}, "best": {"step": 8, **mean}}
-        for seed in range(num_seeds)
-    ]
-    return {
-        "parameters": parameters,
-        "train_examples_per_sec": speed,
-        "test": mean,
-        "seeds": seeds,
-        "mean": mean,
-        "std": std,
-    }
-
-
-def many_seeds():
-    nothing = metrics(None, accuracy=None, nll=None, ece=None)
-    return {
-        "name": "mnist_mini",
-        "models": {
-            "student": model(
-                101_770,
-                mean=metrics(
-                    83.2, accuracy=0.9584, nll=0.141, ece=0.0123, agreement=0.97
-                ),
-                std=metrics(2.1, accuracy=0.001, nll=0.002, ece=0.001, agreement=0.003),
-                num_seeds=5,
-                speed=12345.6,
-            ),
-            "teacher": model(
-                1_663_370,
-                mean=metrics(26.0, accuracy=0.987, nll=0.04, ece=0.004),
-                std=nothing,
-                num_seeds=1,
-            ),
-            "baseline": model(
-                101_770,
-                mean=metrics(97.4, accuracy=0.9513, nll=0.17, ece=0.02, agreement=0.96),
-                std=metrics(3.0, accuracy=0.002, nll=0.003, ece=0.002, agreement=0.004),
-                num_seeds=5,
-                speed=20000.0,
-            ),
-        },
-        "gain": {
-            "errors": {
-                "per_seed": [10.0, 12.0, 15.0, 18.0, 16.0],
-                "mean": 14.2,
-                "standard_error": 1.9,
-            }
-        },
-    }
-
-
-def one_seed():
-    results = many_seeds()
-    for name, errors in (("teacher", 26), ("student", 81), ("baseline", 95)):
-        entry = results["models"][name]
-        entry["mean"] = entry["mean"] | {"errors": float(errors)}
-        entry["std"] = dict.fromkeys(entry["mean"])
-        entry["seeds"] = entry["seeds"][:1]
-    results["gain"]["errors"] = {
-        "per_seed": [14.0],
-        "mean": 14.0,
-        "standard_error": None,
-    }
-    return results
 
 
 def with_gain(results, mean, standard_error):
@@ -149,9 +71,9 @@ def with_excluded_classes(results):
     """Each student before and after, as test errors 72.1 and 60.5 of 83.2 are."""
     models = results["models"]
     found = {}
-    for name, model in models.items():
+    for name, entry in models.items():
         mean = {"excluded_examples": 210.0, "excluded_errors": 30.25}
-        found[name] = model | {"mean": model["mean"] | mean}
+        found[name] = entry | {"mean": entry["mean"] | mean}
         if name != "teacher":
             bias = {"errors": 60.5, "excluded_errors": 12.0, "class_bias": 3.456}
             found[f"{name}_class_bias"] = model | {

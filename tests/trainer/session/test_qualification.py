@@ -7,15 +7,9 @@ import numpy as np
 import pytest
 from etils import epath
 
+from tests.helpers.configs import RUN
 from tests.helpers.messages import assert_states, refused
-from tests.helpers.small_run import RUN
-from tests.trainer.models.test_saved_models import (
-    NUM_CLASSES,
-    SIDE,
-    build,
-    network,
-    write,
-)
+from tests.helpers.saved_models import NUM_CLASSES, SIDE, build, network, write
 from trainer import registry
 from trainer.cluster.workers import Workers
 from trainer.config import ConfigError, MlpOptions, TeacherConfig, load

@@ -6,22 +6,21 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from tests.helpers import whole_run
 from tests.helpers.cached_runs import (
     CACHED,
     SHIFTED,
     STREAMED,
     answers,
     assert_same,
+    assert_same_trainings,
     batches,
     cached_session,
     session,
     taught,
+    trained,
 )
-from trainer import data, stages
-from trainer.session import Session
+from trainer import data
 from trainer.stages.baseline import baseline_training
-from trainer.train.events import read_metrics
 
 
 @pytest.fixture(scope="module")
@@ -36,24 +35,6 @@ def shifted(world) -> str:
     """The setting of caches of two views of the images."""
     cached_session(world, world / "shifted", SHIFTED, "distill.views=2")
     return f"distill.soft_targets_dir='{world}/shifted/soft_targets'"
-
-
-def trained(opened: Session) -> tuple[list[np.ndarray], list[dict]]:
-    """The last weights of a student, and what was written of its training."""
-    stages.STAGES["student"](opened)
-    folder = opened.networks.folder("student", opened.config.seeds[0])
-    lines = [
-        {k: v for k, v in line.items() if k == "step" or k.startswith("train/")}
-        for line in read_metrics(folder / "metrics.jsonl")
-    ]
-    return whole_run.weights(folder / "last.keras"), lines
-
-
-def assert_same_trainings(ours, theirs) -> None:
-    for a, b in zip(ours[0], theirs[0], strict=True):
-        np.testing.assert_array_equal(a, b)
-    assert ours[1] == theirs[1]
-    assert len(ours[1]) >= 5
 
 
 # Cached is online.

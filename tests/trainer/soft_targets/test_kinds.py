@@ -13,17 +13,15 @@ from tests.helpers.cached_runs import (
     NUM_CLASSES,
     SHIFTED,
     answers,
+    assert_same_trainings,
     batches,
     cached_session,
     session,
     taught,
+    trained,
 )
 from tests.helpers.messages import assert_states, refused
 from tests.helpers.oracle import softmax
-from tests.trainer.soft_targets.test_cached_training import (
-    assert_same_trainings,
-    trained,
-)
 from trainer import data, exit_codes, losses, main, models, prng
 from trainer.config import ConfigError, load
 from trainer.soft_targets import SoftTargetsError

@@ -15,8 +15,8 @@ from etils import epath
 from tests.helpers import groups, whole_run
 from tests.helpers.cached_runs import CACHED, NUM_CLASSES, NUM_IMAGES, SHAPE, session
 from tests.helpers.devices import strategy_of
+from tests.helpers.finished_run import write_workdir
 from tests.helpers.messages import assert_a_line_states, refused
-from tests.trainer.report.test_report import write_workdir
 from trainer import config, data, models, report, stages
 from trainer.config import ConfigError, differences, resolve
 from trainer.report import crossval_table as tables

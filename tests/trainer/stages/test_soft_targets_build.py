@@ -9,118 +9,27 @@ import subprocess
 import keras
 import numpy as np
 import pytest
-import tensorflow as tf
 import tensorflow_datasets as tfds
 from etils import epath
 
 from tests.helpers import small_models, stores, whole_run
+from tests.helpers.caches import (
+    DENSE,
+    SHIFTED,
+    THREE_LARGEST,
+    THREE_VIEWS,
+    act,
+    build,
+    contents,
+    records,
+    told,
+)
 from tests.helpers.devices import strategy_of
 from tests.helpers.messages import assert_states
 from trainer import main, soft_targets, stages
 from trainer.config import MlpOptions, reader
 
-CONFIG = """
-name = "cached"
-seeds = [0]
-
-[data]
-dataset = "mnist_mini"
-data_dir = "{tfds_dir}"
-train_split = "train[:1000]"
-validation_split = "train[9500:]"
-test_split = "test[:500]"
-
-[teacher]
-model = "mlp"
-options.hidden_sizes = [16]
-weights = "{folder}/teacher.keras"
-min_accuracy = 0.0
-
-[student]
-model = "mlp"
-options.hidden_sizes = [8]
-
-[student.train]
-global_batch_size = 24
-steps = 20
-
-[distill]
-soft_targets = "cached"
-"""
 NUM_IDS = 10_000  # of the whole split
-SHIFTED = "--set=student.train.augment='shift'"
-THREE_VIEWS = (SHIFTED, "--set=distill.views=3")
-
-
-def write_teacher(path: pathlib.Path, shape: tuple[int, ...], num_classes: int) -> None:
-    """A network with weights at random, whose logits are some units apart."""
-    model = small_models.build(
-        "mlp",
-        MlpOptions(hidden_sizes=(16,)),
-        image_shape=shape,
-        num_classes=num_classes,
-    )
-    small_models.randomise(model)
-    model.save(path)
-
-
-def write_config(folder: pathlib.Path, tfds_dir: str) -> pathlib.Path:
-    write_teacher(folder / "teacher.keras", small_models.MNIST_SHAPE, 10)
-    path = folder / "cached.toml"
-    path.write_text(CONFIG.format(tfds_dir=tfds_dir, folder=folder))
-    return path
-
-
-def act(action: str, config: pathlib.Path, workdir: pathlib.Path, *more: str) -> int:
-    """The exit code of `soft-targets ACTION`."""
-    return main.main(whole_run.command("soft-targets", config, workdir, action, *more))
-
-
-def build(config: pathlib.Path, workdir: pathlib.Path, *more: str) -> int:
-    """The exit code of building, with the teacher before it."""
-    return main.main(whole_run.command("teacher", config, workdir, *more)) or act(
-        "build", config, workdir, *more
-    )
-
-
-def contents(folder: pathlib.Path) -> dict[str, bytes]:
-    """Every file below `folder` by its path there."""
-    return {
-        str(path.relative_to(folder)): path.read_bytes()
-        for path in sorted(folder.rglob("*"))
-        if path.is_file()
-    }
-
-
-def records(folder: pathlib.Path, view: int, kind: np.dtype) -> np.ndarray:
-    """A whole view, read by TensorFlow and NumPy alone."""
-    paths = sorted(map(str, (folder / f"view-{view:04d}").glob("*.tfrecord")))
-    parts = [r.numpy() for r in tf.data.TFRecordDataset(paths)]
-    assert {len(part) for part in parts} == {kind.itemsize}
-    found = np.frombuffer(b"".join(parts), kind).copy()
-    found["id"] &= 2**40 - 1  # below the tag of the view and the cache
-    return found
-
-
-@pytest.fixture(scope="module")
-def config(tmp_path_factory, tfds_dir):
-    return write_config(tmp_path_factory.mktemp("config"), tfds_dir)
-
-
-@pytest.fixture(scope="module")
-def built(config):
-    """The workdir of a finished build."""
-    workdir = config.parent / "workdir"
-    assert build(config, workdir) == 0
-    return workdir
-
-
-@pytest.fixture(scope="module")
-def three_views(config):
-    """The workdir of a finished build of three views of shifted images."""
-    workdir = config.parent / "three_views"
-    assert build(config, workdir, *THREE_VIEWS) == 0
-    return workdir
 
 
 @pytest.fixture(scope="module")
@@ -140,13 +49,7 @@ def logits(built, images):
     return predicted(built / "teacher" / "model.keras", images)
 
 
-def told(capsys) -> str:
-    return " ".join(capsys.readouterr().err.split())
-
-
 # What is written.
-
-DENSE = np.dtype([("id", "<i8"), ("logits", "<f4", 10)])
 
 
 def test_every_record_is_the_id_and_the_logits_of_its_example(built, logits):
@@ -168,20 +71,6 @@ def test_float16_is_the_nearest_to_float32(config, built, tmp_path):
     whole = records(built / "soft_targets" / "train", 0, DENSE)
     np.testing.assert_array_equal(found["id"], whole["id"])
     np.testing.assert_array_equal(found["logits"], whole["logits"].astype(np.float16))
-
-
-@pytest.fixture(scope="module")
-def top_3(config):
-    """The workdir of a cache of the three largest logits."""
-    workdir = config.parent / "top_3"
-    assert build(config, workdir, *TOP_3) == 0
-    return workdir
-
-
-TOP_3 = ("--set=distill.top_k=3", "--set=distill.tail_temperatures=[10.0, 1.0]")
-THREE_LARGEST = np.dtype(
-    [("id", "<i8"), ("classes", "<i4", 3), ("logits", "<f4", 3), ("tails", "<f4", 3)]
-)
 
 
 def test_the_top_k_are_the_largest_with_what_the_others_have_together(top_3, logits):

@@ -9,15 +9,8 @@ import time
 import pytest
 
 from tests.helpers import groups, whole_run
+from tests.helpers.caches import SHIFTED, THREE_VIEWS, act, build, contents
 from tests.helpers.messages import assert_a_line_states, assert_states
-from tests.trainer.stages import test_soft_targets_build
-from tests.trainer.stages.test_soft_targets_build import (
-    SHIFTED,
-    THREE_VIEWS,
-    act,
-    build,
-    contents,
-)
 from trainer import main
 
 pytestmark = pytest.mark.slow
@@ -26,8 +19,6 @@ NUM_SHARDS, NUM_VIEWS = 5, 30
 # Long enough to be caught five times.
 LONG = (SHIFTED, f"--set=distill.views={NUM_VIEWS}")
 STARTED = "answers of the teacher"
-
-config = test_soft_targets_build.config
 
 
 @pytest.fixture(scope="module")

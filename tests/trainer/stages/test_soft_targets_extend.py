@@ -10,60 +10,10 @@ import pytest
 from PIL import Image
 
 from tests.helpers import groups, whole_run
+from tests.helpers.caches import act, build, contents, records, write_teacher
 from tests.helpers.messages import assert_states
-from tests.trainer.stages.test_soft_targets_build import (
-    act,
-    build,
-    contents,
-    records,
-    write_teacher,
-)
+from tests.helpers.pets import DENSE, SIZE, draw, extend, kept, lines, write_config
 from trainer import main
-
-SIZE = 8
-CONFIG = """
-name = "grown"
-seeds = [0]
-
-[data]
-dataset = "folder:{root}/pets"
-image_size = 8
-train_split = "train"
-validation_split = "test[:50%]"
-test_split = "test[50%:]"
-
-[teacher]
-model = "mlp"
-options.hidden_sizes = [16]
-weights = "{root}/teacher.keras"
-min_accuracy = 0.0
-
-[student]
-model = "mlp"
-options.hidden_sizes = [8]
-
-[student.train]
-global_batch_size = 6
-steps = 4
-
-[distill]
-soft_targets = "cached"
-soft_targets_dir = "{root}/shared"
-"""
-DENSE = np.dtype([("id", "<i8"), ("logits", "<f4", 2)])
-
-
-def draw(folder: pathlib.Path, shades: range) -> None:
-    """Square images of one shade, named by it."""
-    folder.mkdir(parents=True, exist_ok=True)
-    for shade in shades:
-        pixels = np.full((SIZE, SIZE, 3), shade, np.uint8)
-        Image.fromarray(pixels).save(folder / f"{shade}.png")
-
-
-def write_config(root: pathlib.Path, more: str = "") -> None:
-    text = CONFIG.format(root=root)
-    (root / "pets.toml").write_text(text.replace("[teacher]", more + "[teacher]"))
 
 
 @pytest.fixture(scope="module")
@@ -88,27 +38,12 @@ def root(begun, tmp_path):
     return tmp_path / "root"
 
 
-def extend(root: pathlib.Path, *more: str, workdir: str = "first") -> int:
-    return act("extend", root / "pets.toml", root / workdir, *more)
-
-
 def run(stage: str, root: pathlib.Path, workdir: str, *more: str) -> int:
     """The exit code of a stage after the teacher's."""
     config, folder = root / "pets.toml", root / workdir
     return main.main(whole_run.command("teacher", config, folder, *more)) or main.main(
         whole_run.command(stage, config, folder, *more)
     )
-
-
-def lines(path: pathlib.Path) -> list[dict]:
-    """A list of files, without the checksum of the whole in its first line."""
-    found = [json.loads(line) for line in path.read_text().splitlines()]
-    del found[0]["list"]
-    return found
-
-
-def kept(root: pathlib.Path) -> list[dict]:
-    return lines(root / "shared" / "files" / "train.jsonl")
 
 
 def predicted(
@@ -406,3 +341,16 @@ def test_a_folder_without_labels_grows_by_itself(root, split):
     expected = predicted(root, listed, "wild")
     np.testing.assert_allclose(found["logits"], expected, rtol=1e-5, atol=1e-4)
     assert run("student", root, "third") == 0
+
+
+@pytest.mark.slow
+def test_images_that_go_before_they_were_answered_do_not_end_a_cache(root):
+    draw(root / "pets" / "train" / "cat", range(20, 25))
+    assert extend(root) == 0
+    # As a process leaves it that is killed before it has answered.
+    (root / "shared" / "train" / "view-0000" / "shard-00001.tfrecord").unlink()
+    (root / "pets" / kept(root)[22]["path"]).unlink()
+    draw(root / "pets" / "train" / "cat", range(30, 33))
+    assert extend(root) == 0
+    found = records(root / "shared" / "train", 0, DENSE)
+    assert found["id"].tolist() == [i for i in range(28) if i != 22]

@@ -11,23 +11,9 @@ import pytest
 import tensorflow as tf
 from etils import epath
 
+from tests.helpers.caches import DENSE, THREE_LARGEST, THREE_VIEWS, TOP_3, act, told
 from tests.helpers.messages import assert_a_line_states, assert_states
-from tests.trainer.stages import test_soft_targets_build
-from tests.trainer.stages.test_soft_targets_build import (
-    DENSE,
-    THREE_LARGEST,
-    THREE_VIEWS,
-    TOP_3,
-    act,
-    told,
-)
 from trainer import soft_targets
-
-# Built once for this file as for the other.
-config = test_soft_targets_build.config
-built = test_soft_targets_build.built
-top_3 = test_soft_targets_build.top_3
-three_views = test_soft_targets_build.three_views
 
 
 @pytest.fixture

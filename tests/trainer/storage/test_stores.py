@@ -10,8 +10,8 @@ import pytest
 import tensorflow as tf
 from etils import epath
 
-from tests.helpers import drawn_images, stores, whole_run
-from tests.trainer.train.test_checkpoint import build, fill, open_in
+from tests.helpers import configs, drawn_images, stores, whole_run
+from tests.helpers.checkpoints import build, fill, open_in
 from trainer import data, main, models
 from trainer.cluster import hold
 from trainer.config import DataConfig
@@ -189,7 +189,7 @@ def test_a_test_of_writing_leaves_nothing_and_knows_no_free_bytes(store):
     assert not tf.io.gfile.exists(str(store))
 
 
-CONFIG = whole_run.CONFIG.replace("seeds = [0, 1]", "seeds = [0]").replace(
+CONFIG = configs.WHOLE.replace("seeds = [0, 1]", "seeds = [0]").replace(
     "steps = 60", "steps = 40"
 )
 TRAININGS = ("teacher", "student/seed-0", "baseline/seed-0")

@@ -13,69 +13,20 @@ import time
 
 import optuna
 import pytest
-from etils import epath
 from optuna.trial import TrialState, create_trial
 
 from tests.helpers.messages import assert_states, refused
 from tests.helpers.repository import REPOSITORY
+from tests.helpers.sweeps import all_of, open_sweep
 from trainer import exit_codes, main, report
 from trainer.config import (
     BanditOptions,
     ConfigError,
-    flatten,
     load,
-    resolve,
 )
 from trainer.storage import files
 from trainer.sweep import results, trials
 from trainer.sweep.pruners import BanditPruner
-
-# Not conftest's, which takes seconds to load TensorFlow.
-RUN = """
-name = "small"
-
-[data]
-dataset = "mnist_mini"
-
-[teacher]
-model = "mlp"
-weights = "teacher.keras"
-
-[student]
-model = "mlp"
-train = {global_batch_size = 8, steps = 2}
-
-[sweep]
-trials = 3
-sampler = "SAMPLER"
-retries = 1
-
-[sweep.space]
-"distill.temperature" = [1.0, 2.0]
-"student.options.hidden_sizes" = [[4], [8, 8]]
-"""
-
-
-def open_sweep(
-    folder: pathlib.Path, *overrides: str, sampler: str = "random", workdir=None
-):
-    path = folder / "sweep.toml"
-    path.write_text(RUN.replace("SAMPLER", sampler))
-    config = load(str(path), overrides)
-    return trials.opened(
-        config,
-        epath.Path(workdir or folder / "workdir"),
-        lambda cell: flatten(resolve(load(str(path), overrides, cell=cell))),
-        lambda name, cell: None,
-    )
-
-
-def all_of(sweep) -> list:
-    found = []
-    while claimed := trials.claim(sweep):
-        found.append(claimed.settings)
-        trials.end(sweep, claimed, TrialState.COMPLETE, value=len(found) / 10)
-    return found
 
 
 def test_a_grid_has_each_combination_once_whoever_asks(tmp_path):
@@ -109,7 +60,7 @@ def test_random_trials_depend_on_the_seed_alone_not_on_starts(tmp_path):
 
 CLAIM = """
 import pathlib, sys, time
-from tests.trainer.sweep.test_trials import open_sweep
+from tests.helpers.sweeps import open_sweep
 from trainer.sweep import trials
 claimed = trials.claim(open_sweep(pathlib.Path(sys.argv[1])))
 claimed.trial.report(0.5, 1)

@@ -12,8 +12,8 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 
 from tests.helpers import whole_run
 from tests.helpers.devices import strategy_of
+from tests.helpers.finished_run import write_workdir
 from tests.helpers.repository import REPOSITORY
-from tests.trainer.report.test_report import write_workdir
 from trainer import config, main, stages
 from trainer.storage import files
 from trainer.train import tensorboard

@@ -6,79 +6,18 @@ import pathlib
 import signal
 import time
 
-import numpy as np
 import pytest
 from etils import epath
-from PIL import Image
 
-from tests.helpers import whole_run
+from tests.helpers import configs, whole_run
+from tests.helpers.caches import records, write_teacher
 from tests.helpers.messages import assert_a_line_states, assert_states, refused
-from tests.trainer.stages.test_soft_targets_build import records, write_teacher
+from tests.helpers.pets import DENSE, SIZE, draw
 from trainer import config, data, exit_codes, main
 from trainer.config import ConfigError
 from trainer.registry import card
 from trainer.storage import locks
 from trainer.watch import arrivals, batches
-
-SIZE = 8
-CONFIG = """
-name = "pets"
-seeds = [0]
-
-[data]
-dataset = "folder:{root}/pets"
-image_size = 8
-train_split = "train"
-validation_split = "test[:50%]"
-test_split = "test[50%:]"
-skip_corrupt = true
-
-[data.unlabeled]
-dataset = "folder:{root}/inbox"
-
-[teacher]
-model = "mlp"
-options.hidden_sizes = [16]
-weights = "{root}/teacher.keras"
-min_accuracy = 0.0
-
-[student]
-model = "mlp"
-options.hidden_sizes = [8]
-
-[student.train]
-global_batch_size = 6
-steps = {steps}
-learning_rate = 1e-2
-
-[distill]
-soft_targets = "cached"
-
-[registry]
-root = "{root}/registry"
-
-[watch]
-min_new = 4
-settle_secs = 0.2
-look_every_secs = 0.2
-
-[runtime]
-save_every_steps = 1
-log_every_steps = 1
-eval_every_steps = 4
-steps_per_loop = 1
-"""
-DENSE = np.dtype([("id", "<i8"), ("logits", "<f4", 2)])
-
-
-def draw(folder: pathlib.Path, shades: range) -> None:
-    """Square images of one shade, named by it, each there at once."""
-    folder.mkdir(parents=True, exist_ok=True)
-    for shade in shades:
-        pixels = np.full((SIZE, SIZE, 3), shade, np.uint8)
-        hidden = folder / f".{shade}.png"
-        Image.fromarray(pixels).save(hidden)
-        hidden.rename(folder / f"{shade}.png")
 
 
 @pytest.fixture
@@ -94,7 +33,7 @@ def root(tmp_path):
 
 
 def write_config(root: pathlib.Path, *, steps: int = 4) -> None:
-    (root / "pets.toml").write_text(CONFIG.format(root=root, steps=steps))
+    (root / "pets.toml").write_text(configs.WATCHED.format(folder=root, steps=steps))
 
 
 def watch(root: pathlib.Path, *more: str) -> int:
