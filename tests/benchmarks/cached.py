@@ -68,15 +68,15 @@ def _turns(session: Callable[..., Session], folder: pathlib.Path) -> None:
         if name == "cached":
             soft_targets.build(run)
         model = run.networks.build("student", 0)
-        beside = caches.open_caches(run) if name == "cached" else None
+        beside = caches.open_caches(run.networks) if name == "cached" else None
         temperature = run.config.distill.temperature
         signals = (
             beside.signals(temperature=temperature)
             if beside
             else online(run.networks, run.networks.teachers)
         )
-        training = distillation(run, model, signals, 0, beside=beside)
-        steps[name] = train_state.prepare(run, training).compiled
+        training = distillation(run.networks, model, signals, 0, beside=beside)
+        steps[name] = train_state.prepare(run.networks, training).compiled
         steps[name].run(_TURN_STEPS)
     pairs = [
         {

@@ -52,7 +52,9 @@ def _prepare(session: Session, workload: Workload, folder: pathlib.Path) -> None
     if workload.cached:
         stages.STAGES["teacher"](session)
         stages.STAGES["soft-targets"](session)
-        gathered = caches.open_caches(session).gathered(examples.ids, 0 * examples.ids)
+        gathered = caches.open_caches(session.networks).gathered(
+            examples.ids, 0 * examples.ids
+        )
         (logits,) = gathered.values()
         np.save(folder / LOGITS, logits.numpy())
         (folder / CACHE).write_text(json.dumps(_cache_memory(session)))
@@ -61,7 +63,7 @@ def _prepare(session: Session, workload: Workload, folder: pathlib.Path) -> None
 def _cache_memory(session: Session) -> dict[str, float]:
     """What one cache takes in memory, of many: what is around a small one is more."""
     before = resident_bytes()
-    opened = [caches.open_caches(session) for _ in range(_NUM_OPENED)]
+    opened = [caches.open_caches(session.networks) for _ in range(_NUM_OPENED)]
     added = (resident_bytes() - before) / len(opened)
     on_disk = sum(
         map(files.num_bytes, files.under(caches.root(session.config, session.path)))

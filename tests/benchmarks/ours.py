@@ -28,7 +28,7 @@ def distilling(session: Session, workload: Workload, *, turn_secs: float) -> Rea
     training = dataclasses.replace(
         training, examples=_repeated(training.examples, workload.num_examples)
     )
-    learning = train_state.prepare(session, training)
+    learning = train_state.prepare(session.networks, training)
     learning.compiled.run(1)
     started_secs = process_secs()
     loop = session.config.runtime.steps_per_loop
@@ -65,7 +65,7 @@ def distilling(session: Session, workload: Workload, *, turn_secs: float) -> Rea
 def reading(session: Session, workload: Workload, *, turn_secs: float) -> Ready:
     """Batches of the training pipeline, which nothing learns from."""
     training, _ = _training(session, workload)
-    batches = iter(train_state.batches(session, training, 0))
+    batches = iter(train_state.batches(session.datasets, training, 0))
 
     def run(num_steps: int) -> None:
         for _ in range(num_steps):
@@ -97,7 +97,7 @@ def _training(
     teacher.trainable = False
     student = session.networks.build("student", seed)
     signals = online(session.networks, [teacher])
-    training = distillation(session, student, signals, seed)
+    training = distillation(session.networks, student, signals, seed)
     return training, teacher
 
 

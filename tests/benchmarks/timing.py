@@ -63,8 +63,10 @@ def steps(session: Session) -> Timer:
     teacher = session.networks.build("teacher", section.seed)
     teacher.trainable = False
     student = session.networks.build("student", seed)
-    training = distillation(session, student, online(session.networks, [teacher]), seed)
-    learning = train_state.prepare(session, training)
+    training = distillation(
+        session.networks, student, online(session.networks, [teacher]), seed
+    )
+    learning = train_state.prepare(session.networks, training)
     learning.compiled.run(1)
     first_step_at = time.time()
     exchanged = [*student.trainable_variables, *learning.update.moving]

@@ -127,11 +127,14 @@ def taught(opened: Session, seed: int = 0) -> train_state.TrainSpec:
     model = opened.networks.build("student", seed)
     if not opened.config.distill.is_cached:
         return distillation(
-            opened, model, online(opened.networks, opened.networks.teachers), seed
+            opened.networks,
+            model,
+            online(opened.networks, opened.networks.teachers),
+            seed,
         )
-    targets = caches.open_caches(opened)
+    targets = caches.open_caches(opened.networks)
     signals = targets.signals(temperature=opened.config.distill.temperature)
-    return distillation(opened, model, signals, seed, beside=targets)
+    return distillation(opened.networks, model, signals, seed, beside=targets)
 
 
 def batches(
@@ -142,7 +145,7 @@ def batches(
     first_step: int = 0,
 ) -> list[Batch]:
     """The global batches of a training: arrays of all replicas, one after the other."""
-    dataset = train_state.batches(opened, training, first_step)
+    dataset = train_state.batches(opened.datasets, training, first_step)
     local = opened.devices.strategy.experimental_local_results
     return [
         {

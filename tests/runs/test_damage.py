@@ -77,12 +77,17 @@ def world(tmp_path_factory) -> World:
     student = session.networks.build("student", 0)
     student.save_weights(root / "student.weights.h5")
     weight_files.load(
-        session, student, str(root / "student.weights.h5"), setting="student.weights"
+        session.networks,
+        student,
+        str(root / "student.weights.h5"),
+        setting="student.weights",
     )
     (transfer,) = caches.transfer_sets(session.config, session.datasets)
     weights = models.fingerprint(session.networks.teachers[0])
     write_others(root)
-    return World(root, session, caches.manifest(session, 0, transfer, weights=weights))
+    return World(
+        root, session, caches.manifest(session.networks, 0, transfer, weights=weights)
+    )
 
 
 FOLD = {"examples": 9, "errors": 2, "accuracy": 0.75, "agreement": 0.5}
@@ -190,7 +195,7 @@ def whole_model(world: World, path: pathlib.Path) -> object:
 def weights(world: World, path: pathlib.Path) -> object:
     student = world.session.networks.build("student", 1)
     file = str(world.root / "student.weights.h5")
-    weight_files.load(world.session, student, file, setting="student.weights")
+    weight_files.load(world.session.networks, student, file, setting="student.weights")
     return [np.asarray(variable.numpy()) for variable in student.variables]
 
 

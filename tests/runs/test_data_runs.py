@@ -188,8 +188,8 @@ def test_the_baseline_takes_the_student_s_steps_on_labelled_images(tmp_path, tfd
     assert 3 not in labels
     assert len(session.datasets.training) == 160 > num_labeled
     model = session.networks.build("student", 0)
-    taught = distillation(session, model, online(session.networks, [model]), 0)
-    baseline = baseline_training(session, model, 0)
+    taught = distillation(session.networks, model, online(session.networks, [model]), 0)
+    baseline = baseline_training(session.networks, model, 0)
     assert taught.examples is session.datasets.transfer
     assert baseline.examples is session.datasets.labeled
     # Two epochs of what the student sees, in batches of 16.

@@ -124,7 +124,10 @@ def test_the_student_is_taught_by_the_average_at_the_temperature(session, monkey
     monkeypatch.setattr("trainer.train.core.distillation", record)
     student = session.networks.build("student", 0)
     distillation(
-        session, student, online(session.networks, session.networks.teachers), 0
+        session.networks,
+        student,
+        online(session.networks, session.networks.teachers),
+        0,
     )
     rows = session.datasets.validation.read(np.arange(8))
     targets = seen["signal"]({"input": rows})

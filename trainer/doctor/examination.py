@@ -73,7 +73,7 @@ class Examination:
             Check("machine", machine.parts),
             Check("devices", self._devices),
             Check("GPU hints", lambda: machine.gpu_hints(runtime), mark="note"),
-            Check("precision", lambda: machine.precision(self._session)),
+            Check("precision", lambda: machine.precision(self._session.networks)),
             Check("workdir", self._workdir),
             *surroundings,
             Check("run", self._run),
@@ -112,8 +112,7 @@ class Examination:
     @property
     def _num_replicas(self) -> int:
         """The number of replicas of a run; as many on each worker as here."""
-        of_each: int = self._session.devices.strategy.num_replicas_in_sync
-        return of_each * self._num_workers
+        return self._session.devices.num_replicas * self._num_workers
 
     def _open_session(self, runtime: RuntimeConfig) -> None:
         """Opens a session of this process alone, whatever cluster it is in."""
@@ -179,7 +178,7 @@ class Examination:
 
     def _soft_targets(self) -> Iterator[str]:
         teachers = self._teachers.values()
-        self._building = yield from costs(self._session, teachers)
+        self._building = yield from costs(self._session.networks, teachers)
 
     def _teacher_step(self) -> Iterator[str]:
         for role in self._teachers:
@@ -190,16 +189,16 @@ class Examination:
         section, model = self._config.teachers[role], self._teachers[role]
         if section.head:
             with models.head_alone(model):
-                head = head_alone(self._session, role, model, section.head)
+                head = head_alone(self._session.networks, role, model, section.head)
                 for line in self._try_out(head):
                     yield f"of its head alone: {line}"
         if section.train:
             train, weights = section.train, section.weights
             yield from self._try_out(
-                supervised(self._session, role, model, train, weights)
+                supervised(self._session.networks, role, model, train, weights)
             )
             return
-        take_weights(self._session, role, model)
+        take_weights(self._session.networks, role, model)
         validation = self._session.datasets.validation
         logits = self._session.devices.predictor(model, validation)()
         found = measure(role, logits, validation.labels)
@@ -215,8 +214,8 @@ class Examination:
         yield _parameters(self._config.student.model, self._student)
 
     def _pipeline(self) -> Iterator[str]:
-        training = baseline_training(self._session, self._student, self._seed)
-        self._pipeline_rate = trial.pipeline_rate(self._session, training)
+        training = baseline_training(self._session.networks, self._student, self._seed)
+        self._pipeline_rate = trial.pipeline_rate(self._session.datasets, training)
         yield (
             f"{self._pipeline_rate:,.0f} examples/s in the student's batches of "
             f"{training.section.global_batch_size}, with no model at work"
@@ -231,7 +230,8 @@ class Examination:
             kept = trial.frozen_footprint(self._session.networks, model)
             yield f"of {name} a replica keeps {kept.text}"
         if self._config.finetune:
-            finetune = finetune_training(self._session, self._student, self._seed)
+            networks = self._session.networks
+            finetune = finetune_training(networks, self._student, self._seed)
             for line in self._try_out(finetune):
                 yield f"of its finetune: {line}"
 
@@ -242,19 +242,19 @@ class Examination:
 
     def _distillation(self) -> TrainSpec:
         """The student's training, by live teachers or by dummy targets."""
-        session = self._session
+        networks = self._session.networks
         if not self._building:
-            signals = online(session.networks, [*self._teachers.values()])
-            return distillation(session, self._student, signals, self._seed)
-        kept = caches.answer_format(session.config, session.datasets)
+            signals = online(networks, [*self._teachers.values()])
+            return distillation(networks, self._student, signals, self._seed)
+        kept = caches.answer_format(networks.config, networks.datasets)
         is_in_memory = self._building.is_in_memory
         blank = BlankTargets([kept] * len(self._teachers), is_in_memory=is_in_memory)
         signals = blank.signals(temperature=self._config.distill.temperature)
-        return distillation(session, self._student, signals, self._seed, beside=blank)
+        return distillation(networks, self._student, signals, self._seed, beside=blank)
 
     def _baseline_step(self) -> Iterator[str]:
         yield from self._try_out(
-            baseline_training(self._session, self._student, self._seed)
+            baseline_training(self._session.networks, self._student, self._seed)
         )
 
     def _try_out(self, training: TrainSpec) -> Iterator[str]:

@@ -7,7 +7,7 @@ import tensorflow as tf
 from trainer.config import RuntimeConfig
 from trainer.devices import distribution
 from trainer.doctor import hardware
-from trainer.session import Session
+from trainer.session.networks import Networks
 
 
 def parts() -> Iterator[str]:
@@ -25,13 +25,13 @@ def gpu_hints(runtime: RuntimeConfig) -> Iterator[str]:
         yield from hardware.gpu_hints(distribution.visible_gpus())
 
 
-def precision(session: Session) -> Iterator[str]:
+def precision(networks: Networks) -> Iterator[str]:
     """The precision of each model, and whether XLA compiles it, with the reasons."""
-    config = session.config
+    config = networks.config
     wanted = {role: teacher.precision for role, teacher in config.teachers.items()}
     wanted["student"] = config.student.precision
     for role, value in wanted.items():
         reason = distribution.precision_reason(value, config.runtime, setting=role)
-        yield f"{role} {session.networks.precision(role)} ({reason})"
-    compiled = "on" if session.devices.xla else "off"
+        yield f"{role} {networks.precision(role)} ({reason})"
+    compiled = "on" if networks.devices.xla else "off"
     yield f"XLA {compiled} ({distribution.xla_reason(config.runtime)})"

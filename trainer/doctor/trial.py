@@ -10,6 +10,7 @@ import tensorflow as tf
 
 from trainer.devices import memory
 from trainer.session import Session, train_state
+from trainer.session.datasets import Datasets
 from trainer.session.networks import Networks
 from trainer.session.train_state import TrainSpec
 from trainer.train import loop
@@ -82,7 +83,7 @@ def try_out(session: Session, attempt: TrainSpec) -> Trial:
     """
     meter = memory.PeakMeter()
     started = time.perf_counter()
-    state = train_state.prepare(session, attempt)
+    state = train_state.prepare(session.networks, attempt)
 
     def timed(num_steps: int, first: int) -> float:
         began = time.perf_counter()
@@ -129,9 +130,9 @@ def frozen_footprint(networks: Networks, teacher: keras.Model) -> Footprint:
     return Footprint(weights=weights, gradients=0, slots=0, averages=0)
 
 
-def pipeline_rate(session: Session, attempt: TrainSpec) -> float:
+def pipeline_rate(datasets: Datasets, attempt: TrainSpec) -> float:
     """Examples a second of a training's input pipeline alone, without a model."""
-    iterator = iter(train_state.batches(session, attempt, 0))
+    iterator = iter(train_state.batches(datasets, attempt, 0))
 
     def pull(done: tf.Tensor) -> tf.Tensor:
         next(iterator)

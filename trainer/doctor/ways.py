@@ -58,11 +58,10 @@ def compare(
     """
     found: dict[Way, Trial] = {}
     for way in _ways(session.config, training, num_replicas):
-        runtime = way.of(session.config.runtime)
-        config = dataclasses.replace(session.config, runtime=runtime)
+        tuned = session.with_runtime(way.of(session.config.runtime))
         gc.collect()  # of the way before
         try:
-            tried = trial.try_out(dataclasses.replace(session, config=config), training)
+            tried = trial.try_out(tuned, training)
         except tf.errors.OpError as error:
             yield f"{way.text}: {sentence(error)}"
             continue

@@ -12,7 +12,6 @@ from trainer.config import Config, EnsembleConfig
 from trainer.evaluation import class_bias
 from trainer.session.datasets import Datasets
 from trainer.session.networks import Networks
-from trainer.session.session import Session
 from trainer.storage.workdir import CHECKPOINTS, FINISHED, LAST, METRICS
 from trainer.train import checkpoint, checkpoint_file, events
 
@@ -37,29 +36,29 @@ class ModelPredictions:
 
 
 def predictions(
-    session: Session, test: data.Examples
+    networks: Networks, test: data.Examples
 ) -> Iterator[tuple[str, list[ModelPredictions]]]:
     """The outcomes of each entry of the results, the teacher's first."""
-    config = session.config
-    networks = [
-        _predictions_of(session, role, network.seed, test)
+    config = networks.config
+    of_teachers = [
+        _predictions_of(networks, role, network.seed, test)
         for role, network in config.teachers.items()
     ]
     if isinstance(config.teacher, EnsembleConfig):
-        yield "teacher", [_combine(session.networks, networks)]
-        yield "member", networks
+        yield "teacher", [_combine(networks, of_teachers)]
+        yield "member", of_teachers
     else:
-        yield "teacher", networks
-    del networks
+        yield "teacher", of_teachers
+    del of_teachers
     roles = ("student", "finetune", "baseline")
     for role in roles if config.finetune else ("student", "baseline"):
-        trained = [_predictions_of(session, role, seed, test) for seed in config.seeds]
+        trained = [_predictions_of(networks, role, seed, test) for seed in config.seeds]
         yield role, trained
         if config.evaluate.class_bias:
             yield (
                 f"{role}_class_bias",
                 [
-                    _with_class_bias(session.config, session.datasets, outcome)
+                    _with_class_bias(networks.config, networks.datasets, outcome)
                     for outcome in trained
                 ],
             )
@@ -81,30 +80,28 @@ def _combine(networks: Networks, members: list[ModelPredictions]) -> ModelPredic
 
 
 def _predictions_of(
-    session: Session, role: str, seed: int, test: data.Examples
+    networks: Networks, role: str, seed: int, test: data.Examples
 ) -> ModelPredictions:
-    is_teacher = role in session.config.teachers
-    folder = session.networks.folder(role, seed)
-    model = session.networks.build(role, seed)
-    predict = session.devices.predictor(model, test)
-    is_to_correct = session.config.evaluate.class_bias and not is_teacher
+    is_teacher = role in networks.config.teachers
+    folder = networks.folder(role, seed)
+    model = networks.build(role, seed)
+    predict = networks.devices.predictor(model, test)
+    is_to_correct = networks.config.evaluate.class_bias and not is_teacher
     validate = (
-        session.devices.predictor(model, session.datasets.validation)
+        networks.devices.predictor(model, networks.datasets.validation)
         if is_to_correct
         else None
     )
     logits, validation = {}, {}
     for kind, file in (("last", LAST), ("best", FINISHED)):
-        session.networks.load(
-            model, folder / file, stage="teacher" if is_teacher else role
-        )
+        networks.load(model, folder / file, stage="teacher" if is_teacher else role)
         logits[kind] = predict()
         if validate:
             validation[kind] = validate()
     return ModelPredictions(
         seed=seed,
         parameters=model.count_params(),
-        steps=session.devices.workers.from_chief(functools.partial(steps, folder)),
+        steps=networks.devices.workers.from_chief(functools.partial(steps, folder)),
         logits=logits,
         weights=models.fingerprint(model),  # the last one that was loaded
         rate=events.median_throughput(folder / METRICS),

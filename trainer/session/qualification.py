@@ -9,7 +9,7 @@ from etils import epath
 
 from trainer import console
 from trainer.config import ConfigError, TeacherConfig
-from trainer.session.session import Session
+from trainer.session.networks import Networks
 from trainer.storage import workdir
 
 _ENOUGH = 100  # validation examples, of which chance leaves a verdict
@@ -42,7 +42,7 @@ class Qualification:
         )
 
 
-def qualify(session: Session) -> None:
+def qualify(networks: Networks) -> None:
     """Looks how good the teachers without training are; the chief prints it.
 
     One that students have begun to learn from in an earlier version is not refused.
@@ -50,29 +50,29 @@ def qualify(session: Session) -> None:
     Raises:
       ConfigError: one is not as good as its min_accuracy asks for.
     """
-    has_begun = session.devices.workers.from_chief(
-        functools.partial(_have_students_begun, session.path)
+    has_begun = networks.devices.workers.from_chief(
+        functools.partial(_have_students_begun, networks.path)
     )
-    for found in qualifications(session):
-        if found.role in session.networks.qualified:  # once is enough
+    for found in qualifications(networks):
+        if found.role in networks.qualified:  # once is enough
             continue
-        if session.devices.workers.is_chief:
+        if networks.devices.workers.is_chief:
             console.say(found.text)
-        section = session.config.teachers[found.role]
+        section = networks.config.teachers[found.role]
         warning = accuracy_warning(found, section, is_refused=not has_begun)
-        if warning and session.devices.workers.is_chief:
+        if warning and networks.devices.workers.is_chief:
             console.say(warning)
-        session.networks.qualified.add(found.role)
+        networks.qualified.add(found.role)
 
 
-def qualifications(session: Session) -> list[Qualification]:
+def qualifications(networks: Networks) -> list[Qualification]:
     """Measures each teacher that is used as it is."""
-    roles = session.config.teachers
+    roles = networks.config.teachers
     if all(_is_trained(section) for section in roles.values()):
         return []
-    answers = session.networks.teachers_validation_logits
+    answers = networks.teachers_validation_logits
     return [
-        measure(role, logits, session.datasets.validation.labels)
+        measure(role, logits, networks.datasets.validation.labels)
         for (role, section), logits in zip(roles.items(), answers, strict=True)
         if not _is_trained(section)
     ]

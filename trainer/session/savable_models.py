@@ -4,11 +4,11 @@ import functools
 
 from trainer import models
 from trainer.config import ConfigError, SavedOptions, StudentConfig, TeacherConfig
-from trainer.session.session import Session
+from trainer.session.networks import Networks
 from trainer.storage import workdir
 
 
-def check_saving(session: Session, network: str) -> None:
+def check_saving(networks: Networks, network: str) -> None:
     """Looks whether the model of a section, "teacher" say, comes back from its file.
 
     The chief looks, once in a workdir: not where a training of the section has left
@@ -17,15 +17,15 @@ def check_saving(session: Session, network: str) -> None:
     Raises:
       ConfigError: it does not, on every worker.
     """
-    section = session.config.networks[network]
-    if network in session.networks.savable or not _is_users_own(section):
+    section = networks.config.networks[network]
+    if network in networks.savable or not _is_users_own(section):
         return
-    problem = session.devices.workers.from_chief(
-        functools.partial(_problem, session, network, section)
+    problem = networks.devices.workers.from_chief(
+        functools.partial(_problem, networks, network, section)
     )
     if problem:
         raise ConfigError(problem)
-    session.networks.savable.add(network)
+    networks.savable.add(network)
 
 
 def _is_users_own(section: TeacherConfig | StudentConfig) -> bool:
@@ -36,20 +36,18 @@ def _is_users_own(section: TeacherConfig | StudentConfig) -> bool:
 
 
 def _problem(
-    session: Session, network: str, section: TeacherConfig | StudentConfig
+    networks: Networks, network: str, section: TeacherConfig | StudentConfig
 ) -> str:
     """The reason why a model cannot be saved; "" where it can, or has been."""
     kinds = {"student", "baseline", "finetune"}
     if isinstance(section, TeacherConfig):
         kinds = {"teacher", "teacher_head"}
-    if kinds.intersection(path.split("/")[0] for path in workdir.kept(session.path)):
+    if kinds.intersection(path.split("/")[0] for path in workdir.kept(networks.path)):
         return ""
-    seed = session.config.seeds[0]
-    build = functools.partial(session.networks.build_alone, network, seed)
+    seed = networks.config.seeds[0]
+    build = functools.partial(networks.build_alone, network, seed)
     try:
-        models.check_saving(
-            build, session.networks.inputs(network).examples(), setting=network
-        )
+        models.check_saving(build, networks.inputs(network).examples(), setting=network)
     except ConfigError as error:
         return str(error)
     return ""

@@ -4,7 +4,7 @@ import dataclasses
 
 import keras
 
-from trainer.session.session import Session
+from trainer.session.networks import Networks
 from trainer.storage.workdir import FINISHED
 
 
@@ -17,7 +17,7 @@ class SelectedModel:
     model: keras.Model
 
 
-def select_model(session: Session) -> SelectedModel:
+def select_model(networks: Networks) -> SelectedModel:
     """The model of export.role and export.seed, on one device.
 
     Whole models from files compute in the precision that they bring.
@@ -25,17 +25,17 @@ def select_model(session: Session) -> SelectedModel:
     Raises:
       ConfigError: its stage has not been run in this workdir.
     """
-    config = session.config
+    config = networks.config
     role, seed = config.export.role, config.export.seed
     is_teacher = role in config.teachers
     if is_teacher:
         seed = config.teachers[role].seed
     elif seed == -1:
         seed = config.seeds[0]
-    path = session.networks.folder(role, seed) / FINISHED
+    path = networks.folder(role, seed) / FINISHED
     stage = "teacher" if is_teacher else role
     # Before seconds go into building.
-    session.networks.check_left(path, stage=stage)
-    model = session.networks.build_alone(role, seed, precision="float32")
-    session.networks.load(model, path, stage=stage)
+    networks.check_left(path, stage=stage)
+    model = networks.build_alone(role, seed, precision="float32")
+    networks.load(model, path, stage=stage)
     return SelectedModel(role=role, seed=seed, model=model)

@@ -5,7 +5,7 @@ import functools
 
 from etils import epath
 
-from trainer.config import Config
+from trainer.config import Config, RuntimeConfig
 from trainer.session.datasets import Datasets
 from trainer.session.networks import Networks
 from trainer.session.run_devices import Devices
@@ -49,6 +49,14 @@ class Session:
             pins=self.pins,
             devices=self.devices,
             datasets=self.datasets,
+        )
+
+    def with_runtime(self, runtime: RuntimeConfig) -> "Session":
+        """The same run, executed as `runtime` says on the same devices."""
+        return dataclasses.replace(
+            self,
+            config=dataclasses.replace(self.config, runtime=runtime),
+            devices=dataclasses.replace(self.devices, runtime=runtime),
         )
 
     def beside(self, config: Config, path: epath.Path) -> "Session":

@@ -14,8 +14,8 @@ from trainer.config import Config, DataConfig, TrainConfig, is_earlier_name, run
 from trainer.devices import distribution
 from trainer.session import weight_files
 from trainer.session.datasets import Datasets
+from trainer.session.networks import Networks
 from trainer.session.savable_models import check_saving
-from trainer.session.session import Session
 from trainer.storage.workdir import CHECKPOINTS
 from trainer.train import core, step
 from trainer.train.checkpoint import Checkpoints, newest_whole
@@ -77,41 +77,41 @@ class TrainState:
     compiled: step.Step  # with the batches from that position on
 
 
-def prepare(session: Session, spec: TrainSpec) -> TrainState:
+def prepare(networks: Networks, spec: TrainSpec) -> TrainState:
     """Puts the model where its training starts or goes on; takes no step yet."""
+    config, devices = networks.config, networks.devices
     model = spec.model
     folder = spec.folder / CHECKPOINTS
     # Before the batches are made: they start at the restored step. The chief chooses,
     # because a disk that machines share may show them different files for a while.
-    check_held = session.devices.hold.check
-    find = functools.partial(newest_whole, folder, check_held=check_held)
-    latest = session.devices.workers.from_chief(find)
-    update = _update(session, spec, is_new=not latest)
+    find = functools.partial(newest_whole, folder, check_held=devices.hold.check)
+    latest = devices.workers.from_chief(find)
+    update = _update(networks, spec, is_new=not latest)
     role, seed = spec.role, spec.seed
     checkpoints = Checkpoints(
         folder,
         state={"model": model.variables, **update.state},
-        run=run_name(session.config, role, seed),
-        is_earlier=lambda name: is_earlier_name(name, session.config, role, seed),
-        keep=session.config.runtime.keep_checkpoints,
-        check_held=check_held,
+        run=run_name(config, role, seed),
+        is_earlier=lambda name: is_earlier_name(name, config, role, seed),
+        keep=config.runtime.keep_checkpoints,
+        check_held=devices.hold.check,
     )
     if not latest:
-        check_saving(session, spec.network)
+        check_saving(networks, spec.network)
     position = checkpoints.restore(latest) if latest else Progress()
-    if position.step and session.devices.workers.is_chief:
+    if position.step and devices.workers.is_chief:
         console.say(f"{spec.title} goes on from step {position.step}")
-    together = session.config.runtime.steps_per_execution
+    together = config.runtime.steps_per_execution
     compiled = step.compile_step(
         spec.computed,
         model=model,
         update=update,
         schedule=spec.schedule,
-        batches=batches(session, spec, position.step, together=together),
+        batches=batches(networks.datasets, spec, position.step, together=together),
         accumulate=spec.section.accumulate,
-        stop=session.devices.stop,
-        strategy=session.devices.strategy,
-        xla=session.devices.xla,
+        stop=devices.stop,
+        strategy=devices.strategy,
+        xla=devices.xla,
         in_programs=together > 1,
     )
     return TrainState(
@@ -120,13 +120,13 @@ def prepare(session: Session, spec: TrainSpec) -> TrainState:
 
 
 def _update(
-    session: Session, spec: TrainSpec, *, is_new: bool
+    networks: Networks, spec: TrainSpec, *, is_new: bool
 ) -> optimizers.OptimizerUpdate:
     if spec.weights and is_new:
         setting = f"{spec.network}.weights"
-        weight_files.load(session, spec.model, spec.weights, setting=setting)
+        weight_files.load(networks, spec.model, spec.weights, setting=setting)
     # After the weights, since averages start from them.
-    with session.devices.strategy.scope():
+    with networks.devices.strategy.scope():
         return optimizers.OptimizerUpdate(
             spec.model,
             spec.section,
@@ -139,37 +139,35 @@ def _update(
 
 
 def batches(
-    session: Session, spec: TrainSpec, first_step: int, *, together: int = 1
+    datasets: Datasets, spec: TrainSpec, first_step: int, *, together: int = 1
 ) -> data.Batches:
     """The endless batches of a training from `first_step` on, so many together."""
     return data.training_batches(
         spec.examples,
-        augment=augmentation(
-            session.config, session.datasets, spec.section, setting=spec.setting
-        ),
+        augment=augmentation(datasets, spec.section, setting=spec.setting),
         views=spec.views,
         auxiliary=spec.beside,
         seed=spec.seed,
         per_replica_batch_size=distribution.per_replica_batch_size(
             spec.section,
-            session.devices.strategy.num_replicas_in_sync,
+            datasets.devices.num_replicas,
             setting=spec.setting,
         ),
         first_step=first_step,
-        strategy=session.devices.strategy,
+        strategy=datasets.devices.strategy,
         together=together,
     )
 
 
 def augmentation(
-    config: Config, datasets: Datasets, section: TrainConfig, *, setting: str
+    datasets: Datasets, section: TrainConfig, *, setting: str
 ) -> data.Augment:
     """The augmentation of the training of the section `setting`.
 
     Raises:
       ConfigError: the examples cannot be shown so.
     """
-    name, options = chosen_augmentation(config, section)
+    name, options = chosen_augmentation(datasets.config, section)
     return data.augmentation(
         name,
         options,

@@ -38,7 +38,7 @@ def train(session: Session, spec: TrainSpec) -> None:
       DivergedError: the loss or a gradient is no longer a finite number.
       StoppedError: a worker was asked to end; all that was done is saved.
     """
-    state = prepare(session, spec)
+    state = prepare(session.networks, spec)
     with (
         session.devices.termination.answered_by(session.devices.stop.assign_add),
         _profile(session.config, session.devices, spec, state) as run_steps,

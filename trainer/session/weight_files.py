@@ -7,12 +7,12 @@ from etils import epath
 
 from trainer import models
 from trainer.config import ConfigError
-from trainer.session.session import Session
+from trainer.session.networks import Networks
 from trainer.storage import files, folders, seal
 from trainer.storage.workdir import WEIGHTS
 
 
-def load(session: Session, model: keras.Model, name: str, *, setting: str) -> None:
+def load(networks: Networks, model: keras.Model, name: str, *, setting: str) -> None:
     """Sets the weights of `model` to those of the file `name`, which `setting` names.
 
     The checksum of a .weights.h5, which has none inside, is kept at the first use in a
@@ -21,19 +21,20 @@ def load(session: Session, model: keras.Model, name: str, *, setting: str) -> No
     Raises:
       ConfigError: the file cannot be used, or is not the one that the run began with.
     """
-    path = session.networks.file(name, setting=setting)
+    path = networks.file(name, setting=setting)
     models.load_weights(model, path, setting=setting)
     if not path.endswith(".weights.h5"):
         return
     found = folders.checksum(files.path_of(path, setting=setting))
     # Each worker reads its own file.
-    known = session.devices.workers.from_chief(
-        functools.partial(_keep, session.pins / WEIGHTS, setting, found)
+    kept = networks.pins / WEIGHTS
+    known = networks.devices.workers.from_chief(
+        functools.partial(_keep, kept, setting, found)
     )
     if found != known:
         raise ConfigError(
             f"{setting} must be the file that this run began with, of SHA-256 {known} "
-            f"by {session.pins / WEIGHTS}, got {path!r} with {found}; it is damaged or "
+            f"by {kept}, got {path!r} with {found}; it is damaged or "
             "another: put it back, or choose another --workdir"
         )
 

@@ -6,6 +6,7 @@ import keras
 
 from trainer import optimizers
 from trainer.session import Session, training
+from trainer.session.networks import Networks
 from trainer.session.train_state import TrainSpec
 from trainer.stages.soft_targets import caches
 from trainer.train import core
@@ -23,27 +24,27 @@ def baseline(session: Session) -> None:
             session.devices, session.networks.folder("baseline", seed)
         ):
             model = session.networks.build("student", seed)
-            training.train(session, baseline_training(session, model, seed))
+            training.train(session, baseline_training(session.networks, model, seed))
 
 
-def baseline_training(session: Session, model: keras.Model, seed: int) -> TrainSpec:
+def baseline_training(networks: Networks, model: keras.Model, seed: int) -> TrainSpec:
     """The student `model` learns from the labels, without a teacher."""
-    section = session.config.student
+    section = networks.config.student
     num_steps = optimizers.num_steps(
-        section.train, num_examples=len(session.datasets.transfer)
+        section.train, num_examples=len(networks.datasets.transfer)
     )
     return TrainSpec(
         role="baseline",
         seed=seed,
         section=dataclasses.replace(section.train, steps=num_steps, epochs=0.0),
         setting="student.train",
-        folder=session.networks.folder("baseline", seed),
+        folder=networks.folder("baseline", seed),
         weights=section.weights,
         model=model,
         computed=core.supervised(
             model, label_smoothing=section.train.label_smoothing, seed=seed
         ),
-        examples=session.datasets.labeled,
-        validate=session.datasets.validate,
-        views=caches.views(session.config, seed),
+        examples=networks.datasets.labeled,
+        validate=networks.datasets.validate,
+        views=caches.views(networks.config, seed),
     )

@@ -4,6 +4,7 @@ from trainer import optimizers
 from trainer.config import Config, TrainConfig
 from trainer.devices import distribution
 from trainer.session import Session, weight_files
+from trainer.session.datasets import Datasets
 from trainer.session.run_devices import Devices
 from trainer.session.savable_models import check_saving
 from trainer.session.train_state import augmentation
@@ -22,18 +23,18 @@ def check(session: Session) -> None:
     for role, teacher in config.teachers.items():
         session.networks.build(role, teacher.seed)
     for network in config.networks:
-        check_saving(session, network)
+        check_saving(session.networks, network)
     student = session.networks.build("student", config.seeds[0])
     if config.student.weights:
         weights = config.student.weights
-        weight_files.load(session, student, weights, setting="student.weights")
+        weight_files.load(session.networks, student, weights, setting="student.weights")
     for setting, section in config.trainings.items():
         examples = session.datasets.transfer
         if setting.startswith("teacher."):
             examples = session.datasets.training
         elif setting == "finetune":
             examples = session.datasets.labeled
-        check_training(session, setting, section, len(examples))
+        check_training(session.datasets, setting, section, len(examples))
     if session.config.distill.is_cached:
         caches.answer_format(session.config, session.datasets)
         caches.transfer_sets(session.config, session.datasets)
@@ -49,13 +50,13 @@ def check_pairs(config: Config, devices: Devices) -> None:
     if config.distill.mixup:
         distribution.check_pairs(
             config.student.train,
-            devices.strategy.num_replicas_in_sync,
+            devices.num_replicas,
             setting="student.train",
         )
 
 
 def check_training(
-    session: Session, setting: str, train: TrainConfig, num_examples: int
+    datasets: Datasets, setting: str, train: TrainConfig, num_examples: int
 ) -> None:
     """Looks whether the section `setting` can train on so many examples.
 
@@ -63,8 +64,8 @@ def check_training(
       ConfigError: its batch size, its schedule or its augmentation is not for that.
     """
     distribution.per_replica_batch_size(
-        train, session.devices.strategy.num_replicas_in_sync, setting=setting
+        train, datasets.devices.num_replicas, setting=setting
     )
     num_steps = optimizers.num_steps(train, num_examples=num_examples)
     optimizers.schedule(train, num_steps=num_steps, setting=setting)
-    augmentation(session.config, session.datasets, train, setting=setting)
+    augmentation(datasets, train, setting=setting)

@@ -17,6 +17,9 @@ from trainer.config import ConfigError
 from trainer.evaluation import metrics
 from trainer.report import crossval_table as tables
 from trainer.session import Session, training
+from trainer.session.datasets import Datasets
+from trainer.session.networks import Networks
+from trainer.session.run_devices import Devices
 from trainer.stages import soft_targets
 from trainer.stages.check import check, check_training
 from trainer.stages.student import trainings
@@ -45,7 +48,7 @@ def crossval(session: Session) -> None:
             "[crossval] must be in the config for the crossval command, got none; add "
             "the section with its folds, or --set=crossval.folds=5"
         )
-    _check_begun(session, section.folds)
+    _check_begun(session.devices, session.path, section.folds)
     path = session.path / CROSSVAL_RESULTS
     if not session.devices.workers.from_chief(path.exists):
         measured = _measure(session, section.folds)
@@ -66,9 +69,9 @@ def folds_of(ids: np.ndarray, *, num_folds: int) -> np.ndarray:
     return folds
 
 
-def _check_begun(session: Session, num_folds: int) -> None:
-    path = session.path / CROSSVAL / _FOLDS
-    begun = session.devices.workers.from_chief(
+def _check_begun(devices: Devices, workdir: epath.Path, num_folds: int) -> None:
+    path = workdir / CROSSVAL / _FOLDS
+    begun = devices.workers.from_chief(
         lambda: (
             path.read_bytes().decode(errors="replace").strip()
             if path.exists()
@@ -79,14 +82,14 @@ def _check_begun(session: Session, num_folds: int) -> None:
         raise ConfigError(
             f"crossval.folds must be that of {path}, {begun[:20]}, got {num_folds}; "
             f"set it back, or remove {path.parent} and "
-            f"{session.path / CROSSVAL_RESULTS}"
+            f"{workdir / CROSSVAL_RESULTS}"
         )
 
 
 def _measure(session: Session, num_folds: int) -> Metrics:
     """The contents of crossval.json."""
     folds = folds_of(session.datasets.transfer.ids, num_folds=num_folds)
-    _check_folds(session, folds, num_folds)
+    _check_folds(session.datasets, folds, num_folds)
     check(session)
     if session.devices.workers.is_chief:
         files.write_json(session.path / CROSSVAL / _FOLDS, num_folds)
@@ -94,7 +97,10 @@ def _measure(session: Session, num_folds: int) -> Metrics:
     if session.config.distill.is_cached:
         soft_targets.build(session)
     _train(session, folds, num_folds)
-    found = [_measure_fold(session, fold, folds == fold) for fold in range(num_folds)]
+    found = [
+        _measure_fold(session.networks, fold, folds == fold)
+        for fold in range(num_folds)
+    ]
     names = [name for name in found[0] if name != "fold"]
     columns = {name: [metrics[name] for metrics in found] for name in names}
     return {
@@ -104,7 +110,7 @@ def _measure(session: Session, num_folds: int) -> Metrics:
     }
 
 
-def _check_folds(session: Session, folds: np.ndarray, num_folds: int) -> None:
+def _check_folds(datasets: Datasets, folds: np.ndarray, num_folds: int) -> None:
     counts = np.bincount(folds[folds >= 0], minlength=num_folds)
     if not counts.all():
         raise ConfigError(
@@ -113,8 +119,8 @@ def _check_folds(session: Session, folds: np.ndarray, num_folds: int) -> None:
             "labelled examples that students learn from; lower it"
         )
     # The fewest to learn from leave the fewest steps.
-    section, fewest = session.config.student.train, len(folds) - int(counts.max())
-    check_training(session, "student.train", section, fewest)
+    section, fewest = datasets.config.student.train, len(folds) - int(counts.max())
+    check_training(datasets, "student.train", section, fewest)
 
 
 def _train(session: Session, folds: np.ndarray, num_folds: int) -> None:
@@ -141,18 +147,16 @@ def _folder(path: epath.Path, fold: int) -> epath.Path:
     return path / CROSSVAL / f"fold-{fold}"
 
 
-def _measure_fold(session: Session, fold: int, is_held_out: np.ndarray) -> Metrics:
+def _measure_fold(networks: Networks, fold: int, is_held_out: np.ndarray) -> Metrics:
     """Metrics of the student of a fold, bool [M], on that fold, and of its teacher."""
-    model = session.networks.build("student", session.config.seeds[0])
-    session.networks.load(
-        model, _folder(session.path, fold) / FINISHED, stage="crossval"
-    )
-    examples = session.datasets.transfer.select(is_held_out)
+    model = networks.build("student", networks.config.seeds[0])
+    networks.load(model, _folder(networks.path, fold) / FINISHED, stage="crossval")
+    examples = networks.datasets.transfer.select(is_held_out)
     logits, *answers = [
-        session.devices.predictor(network, examples)()
-        for network in (model, *session.networks.teachers)
+        networks.devices.predictor(network, examples)()
+        for network in (model, *networks.teachers)
     ]
-    together = session.networks.combine_logits(answers)
+    together = networks.combine_logits(answers)
     measured = metrics.classification_metrics(logits, examples.labels)
     of_teacher = metrics.classification_metrics(together, examples.labels)
     return {

@@ -34,7 +34,7 @@ def export(session: Session) -> None:
     """
     section = session.config.export
     _check_lite(session.config, session.datasets, section.formats)
-    found = select_model(session)
+    found = select_model(session.networks)
     folder = session.path / workdir.EXPORT
     with files.explained(folder):
         if files.is_there(folder):

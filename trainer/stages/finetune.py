@@ -7,6 +7,7 @@ import keras
 from trainer import data
 from trainer.config import ConfigError
 from trainer.session import Session, training
+from trainer.session.networks import Networks
 from trainer.session.train_state import TrainSpec
 from trainer.stages.student import validate
 from trainer.storage.workdir import FINISHED
@@ -25,15 +26,15 @@ def finetune(session: Session) -> None:
         ):
             continue
         model = session.networks.build("finetune", seed)
-        planned = finetune_training(session, model, seed)
+        planned = finetune_training(session.networks, model, seed)
         distilled = session.networks.folder("student", seed) / FINISHED
         session.networks.load(model, distilled, stage="student")
         training.train(session, planned)
 
 
-def finetune_training(session: Session, model: keras.Model, seed: int) -> TrainSpec:
+def finetune_training(networks: Networks, model: keras.Model, seed: int) -> TrainSpec:
     """The distilled student `model` learns from the labels, as [finetune] says."""
-    section = session.config.finetune
+    section = networks.config.finetune
     if not section:
         raise ConfigError(
             "[finetune] must be in the config for the finetune stage, got none; add "
@@ -44,13 +45,13 @@ def finetune_training(session: Session, model: keras.Model, seed: int) -> TrainS
         seed=seed,
         section=section,
         setting="finetune",
-        folder=session.networks.folder("finetune", seed),
+        folder=networks.folder("finetune", seed),
         weights="",
         model=model,
         computed=core.supervised(
             model, label_smoothing=section.label_smoothing, seed=seed
         ),
-        examples=session.datasets.labeled,
-        validate=functools.partial(validate, session.datasets, session.networks),
+        examples=networks.datasets.labeled,
+        validate=functools.partial(validate, networks),
         views=data.Views(seed=seed, count=None),
     )

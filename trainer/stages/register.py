@@ -15,7 +15,7 @@ from etils import epath
 import trainer
 from trainer import console, data, export, models, registry, report
 from trainer.config import Config, ConfigError, SavedOptions, check_name, recorded
-from trainer.evaluation import inference_times, metrics
+from trainer.evaluation import inference_times
 from trainer.exit_codes import CheckFailedError
 from trainer.registry import Card
 from trainer.session import Session
@@ -23,6 +23,7 @@ from trainer.session.datasets import Datasets
 from trainer.session.networks import Networks
 from trainer.session.run_devices import Devices
 from trainer.session.selected_model import SelectedModel, select_model
+from trainer.stages.student import validate
 from trainer.storage import workdir
 
 _BATCH = 256
@@ -60,20 +61,20 @@ def place(config: Config) -> tuple[epath.Path, str]:
     return registry.root_of(section), name
 
 
-def candidate(session: Session) -> Candidate:
+def candidate(networks: Networks) -> Candidate:
     """The version that publish would write, measured on the validation split.
 
     Raises:
       ConfigError: the stage of the model has not been run.
     """
-    found = select_model(session)
+    found = select_model(networks)
     return Candidate(
         fingerprint=models.fingerprint(found.model),
-        validation=_validation(session, found.model),
+        validation=_validation(networks, found.model),
     )
 
 
-def accuracy_here(session: Session, folder: epath.Path, card: Card) -> float | None:
+def accuracy_here(networks: Networks, folder: epath.Path, card: Card) -> float | None:
     """The accuracy of the version in `folder` on the validation split of this run.
 
     None if it has other classes or inputs. `card` is the version's own.
@@ -81,14 +82,14 @@ def accuracy_here(session: Session, folder: epath.Path, card: Card) -> float | N
     Raises:
       StorageError: its model is damaged.
     """
-    split = session.config.data.validation_split
-    known, own = card["data"], _fingerprints(session.datasets, [split])
+    split = networks.config.data.validation_split
+    known, own = card["data"], _fingerprints(networks.datasets, [split])
     is_same = known["splits"].get("data.validation_split") == split and all(
         known["fingerprints"].get(name) == found for name, found in own.items()
     )
     if is_same:
         return float(card["metrics"]["validation"]["accuracy"])
-    source = session.datasets.source
+    source = networks.datasets.source
     if card["classes"] != list(source.class_names) or card["input"]["shape"] != list(
         source.input_shape
     ):
@@ -96,7 +97,7 @@ def accuracy_here(session: Session, folder: epath.Path, card: Card) -> float | N
     console.say(f"{folder} was validated on other examples; now it is on this run's")
     file = registry.check_file(folder, registry.MODEL)
     options = SavedOptions(path=str(file), input="zero_to_255")
-    return _validation(session, models.alone(options, setting=str(file)))["accuracy"]
+    return _validation(networks, models.alone(options, setting=str(file)))["accuracy"]
 
 
 def publish(session: Session) -> int:
@@ -113,12 +114,12 @@ def publish(session: Session) -> int:
         registry.publishing(root, name) as publish_folder,
         tempfile.TemporaryDirectory(prefix="alambic-") as temporary,
     ):
-        found = select_model(session)
+        found = select_model(session.networks)
         folder = pathlib.Path(temporary, "version")
         export.save(found.model, session.datasets.source.class_names, folder)
         _check_answers(session.datasets, found.model, folder)
         found.model.save(folder / registry.MODEL)
-        return publish_folder(folder, _card(session, found, name))
+        return publish_folder(folder, _card(session.networks, found, name))
 
 
 def _check_answers(
@@ -135,16 +136,16 @@ def _check_answers(
         )
 
 
-def _card(session: Session, found: SelectedModel, name: str) -> Card:
-    config, source = session.config, session.datasets.source
-    teachers = zip(config.teachers.items(), session.networks.teachers, strict=True)
+def _card(networks: Networks, found: SelectedModel, name: str) -> Card:
+    config, source = networks.config, networks.datasets.source
+    teachers = zip(config.teachers.items(), networks.teachers, strict=True)
     return {
         "name": name,
         "created": f"{datetime.datetime.now(datetime.UTC):%Y-%m-%dT%H:%M:%SZ}",
         "run": config.name,
         "role": found.role,
         "seed": found.seed,
-        "model": _network(_architecture(session.config, found.role), found.model)
+        "model": _network(_architecture(networks.config, found.role), found.model)
         | {"parameters": found.model.count_params()},
         "teachers": [
             {"role": role, **_network(network.model, model)}
@@ -156,15 +157,15 @@ def _card(session: Session, found: SelectedModel, name: str) -> Card:
             "dtype": str(found.model.inputs[0].dtype),
         },
         "metrics": {
-            "validation": _validation(session, found.model),
-            "test": _test(session.path, session.networks, found),
+            "validation": _validation(networks, found.model),
+            "test": _test(networks, found),
         },
-        "latency": _latency(session.devices, session.datasets, found.model),
+        "latency": _latency(networks.devices, networks.datasets, found.model),
         "data": {
             "dataset": config.data.dataset,
             "splits": dict(config.data.splits),
             "fingerprints": _fingerprints(
-                session.datasets, config.data.splits.values()
+                networks.datasets, config.data.splits.values()
             ),
         },
         "code": _code(),
@@ -201,9 +202,9 @@ def _network(architecture: str, model: keras.Model) -> dict[str, Any]:
     return {"architecture": architecture, "fingerprint": models.fingerprint(model)}
 
 
-def _validation(session: Session, model: keras.Model) -> dict[str, float]:
+def _validation(networks: Networks, model: keras.Model) -> dict[str, float]:
     # In this process alone, on the device that the model is on.
-    answer, examples = export.answers(model), session.datasets.validation
+    answer, examples = export.answers(model), networks.datasets.validation
     probabilities = np.concatenate(
         [
             answer(examples.read(np.arange(first, min(first + _BATCH, len(examples)))))
@@ -212,28 +213,27 @@ def _validation(session: Session, model: keras.Model) -> dict[str, float]:
     )
     # Logits up to what all classes share.
     logits = np.log(np.maximum(probabilities, np.finfo(np.float32).tiny))
-    if session.config.export.role in session.config.teachers:
-        return session.datasets.validate(logits)
-    teachers = session.networks.teacher_validation_logits
-    return session.datasets.validate(logits) | metrics.teacher_metrics(logits, teachers)
+    if networks.config.export.role in networks.config.teachers:
+        return networks.datasets.validate(logits)
+    return validate(networks, logits)
 
 
-def _test(path: epath.Path, networks: Networks, found: SelectedModel) -> dict[str, Any]:
+def _test(networks: Networks, found: SelectedModel) -> dict[str, Any]:
     """The model's metrics on the test split, from the evaluate stage."""
-    entries = report.read_results(path)["models"]
+    entries = report.read_results(networks.path)["models"]
     is_member = found.role.startswith("teacher.members[")
     for seed in entries["member" if is_member else found.role]["seeds"]:
         if seed["seed"] == found.seed:
-            _check_evaluated(path, networks, found, seed.get("weights"))
+            _check_evaluated(networks, found, seed.get("weights"))
             return dict(seed["best"])
     raise ConfigError(
-        f"{path / workdir.RESULTS} must hold seed {found.seed} of the "
+        f"{networks.path / workdir.RESULTS} must hold seed {found.seed} of the "
         f"{found.role}, got others; delete it and run `python -m trainer evaluate`"
     )
 
 
 def _check_evaluated(
-    path: epath.Path, networks: Networks, found: SelectedModel, weights: str | None
+    networks: Networks, found: SelectedModel, weights: str | None
 ) -> None:
     """Finds that it is the chosen model whose `weights` were evaluated.
 
@@ -244,7 +244,7 @@ def _check_evaluated(
         folder = networks.folder(found.role, found.seed)
         raise ConfigError(
             f"{folder / workdir.FINISHED} must be the "
-            f"model that {path / workdir.RESULTS} was written of, got one of "
+            f"model that {networks.path / workdir.RESULTS} was written of, got one of "
             "other weights; delete that file and run `python -m trainer evaluate`"
         )
 

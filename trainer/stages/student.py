@@ -11,7 +11,6 @@ from trainer import data, soft_targets
 from trainer.config import Config, EnsembleConfig
 from trainer.evaluation import metrics
 from trainer.session import Session, training
-from trainer.session.datasets import Datasets
 from trainer.session.networks import Networks
 from trainer.session.qualification import qualify
 from trainer.session.train_state import Follow, TrainSpec
@@ -53,9 +52,11 @@ def trainings(session: Session) -> Callable[[int], TrainSpec]:
       SoftTargetsError: a cache is not there, or not for this run, or damaged.
     """
     check_pairs(session.config, session.devices)
-    qualify(session)
+    qualify(session.networks)
     taught_by = (
-        caches.open_caches(session) if session.config.distill.is_cached else None
+        caches.open_caches(session.networks)
+        if session.config.distill.is_cached
+        else None
     )
 
     def taught(seed: int) -> TrainSpec:
@@ -65,7 +66,7 @@ def trainings(session: Session) -> Callable[[int], TrainSpec]:
             signals = taught_by.signals(temperature=temperature)
         else:
             signals = online(session.networks, session.networks.teachers)
-        return distillation(session, model, signals, seed, beside=taught_by)
+        return distillation(session.networks, model, signals, seed, beside=taught_by)
 
     return taught
 
@@ -78,7 +79,7 @@ def online(
 
 
 def distillation(
-    session: Session,
+    networks: Networks,
     model: keras.Model,
     signals: Sequence[core.TeacherSignal],
     seed: int,
@@ -89,37 +90,35 @@ def distillation(
 
     They may need what batches bring `beside` the images.
     """
-    section = session.config.student
-    distill = session.config.distill
+    section = networks.config.student
+    distill = networks.config.distill
     return TrainSpec(
         role="student",
         seed=seed,
         section=section.train,
         setting="student.train",
-        folder=session.networks.folder("student", seed),
+        folder=networks.folder("student", seed),
         weights=section.weights,
         model=model,
         computed=core.distillation(
             model,
-            combine_signals(session.config, signals),
+            combine_signals(networks.config, signals),
             alpha=distill.alpha,
             temperature=distill.temperature,
             label_smoothing=section.train.label_smoothing,
             mixup=distill.mixup,
             seed=seed,
         ),
-        examples=session.datasets.transfer,
-        validate=functools.partial(validate, session.datasets, session.networks),
-        views=caches.views(session.config, seed),
+        examples=networks.datasets.transfer,
+        validate=functools.partial(validate, networks),
+        views=caches.views(networks.config, seed),
         beside=beside,
     )
 
 
-def validate(
-    datasets: Datasets, networks: Networks, logits: np.ndarray
-) -> dict[str, float]:
+def validate(networks: Networks, logits: np.ndarray) -> dict[str, float]:
     """Metrics of validation logits [M, C] against the labels and the teacher."""
-    return datasets.validate(logits) | metrics.teacher_metrics(
+    return networks.datasets.validate(logits) | metrics.teacher_metrics(
         logits, networks.teacher_validation_logits
     )
 

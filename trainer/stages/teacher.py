@@ -5,7 +5,6 @@ import keras
 from trainer import data, models
 from trainer.config import TrainConfig
 from trainer.session import Session, training, weight_files
-from trainer.session.datasets import Datasets
 from trainer.session.networks import Networks
 from trainer.session.qualification import qualify
 from trainer.session.savable_models import check_saving
@@ -22,40 +21,42 @@ def teacher(session: Session) -> None:
     """
     taken = [_finish(session, role) for role in session.config.teachers]
     if any(taken):
-        qualify(session)
+        qualify(session.networks)
 
 
-def take_weights(session: Session, role: str, model: keras.Model) -> None:
+def take_weights(networks: Networks, role: str, model: keras.Model) -> None:
     """Gives the teacher `model` the weights of the config as they are."""
-    weights = session.config.teachers[role].weights
+    weights = networks.config.teachers[role].weights
     if weights:  # a saved model has its own
-        weight_files.load(session, model, weights, setting=f"{role}.weights")
+        weight_files.load(networks, model, weights, setting=f"{role}.weights")
 
 
 def supervised(
-    session: Session, role: str, model: keras.Model, section: TrainConfig, weights: str
+    networks: Networks,
+    role: str,
+    model: keras.Model,
+    section: TrainConfig,
+    weights: str,
 ) -> TrainSpec:
     """The teacher `model` learns from the labels, from the file `weights` on."""
     return _from_labels(
-        session.datasets,
-        session.networks,
+        networks,
         model,
         section,
         role=role,
-        seed=session.config.teachers[role].seed,
+        seed=networks.config.teachers[role].seed,
         setting=f"{role}.train",
         weights=weights,
     )
 
 
 def head_alone(
-    session: Session, role: str, model: keras.Model, section: TrainConfig
+    networks: Networks, role: str, model: keras.Model, section: TrainConfig
 ) -> TrainSpec:
     """The last layer of the teacher `model` learns; others are frozen by the caller."""
-    network = session.config.teachers[role]
+    network = networks.config.teachers[role]
     return _from_labels(
-        session.datasets,
-        session.networks,
+        networks,
         model,
         section,
         role=head_role(role),
@@ -76,17 +77,17 @@ def _finish(session: Session, role: str) -> bool:
     folder = session.networks.folder(role, section.seed)
     if training.is_finished(session.devices, folder):
         return False
-    check_saving(session, role)
+    check_saving(session.networks, role)
     weights = section.weights
     if section.head:
         weights = _train_head(session, role, section.head)
     model = session.networks.build(role, section.seed)
     if section.train:
         training.train(
-            session, supervised(session, role, model, section.train, weights)
+            session, supervised(session.networks, role, model, section.train, weights)
         )
         return False
-    take_weights(session, role, model)
+    take_weights(session.networks, role, model)
     if session.devices.workers.is_chief:
         for name in (LAST, FINISHED):
             training.save_model(session.devices, session.datasets, model, folder / name)
@@ -101,12 +102,11 @@ def _train_head(session: Session, role: str, section: TrainConfig) -> str:
     if not training.is_finished(session.devices, folder):
         model = session.networks.build(role, seed)
         with models.head_alone(model):
-            training.train(session, head_alone(session, role, model, section))
+            training.train(session, head_alone(session.networks, role, model, section))
     return str(folder / FINISHED)
 
 
 def _from_labels(
-    datasets: Datasets,
     networks: Networks,
     model: keras.Model,
     section: TrainConfig,
@@ -127,7 +127,7 @@ def _from_labels(
         computed=core.supervised(
             model, label_smoothing=section.label_smoothing, seed=seed
         ),
-        examples=datasets.training,
-        validate=datasets.validate,
+        examples=networks.datasets.training,
+        validate=networks.datasets.validate,
         views=data.Views(seed=seed, count=None),
     )

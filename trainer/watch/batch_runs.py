@@ -186,7 +186,7 @@ def _trained(session: Session, cell: Cell, lists: epath.Path, batch: Batch) -> B
 
 def _registered(session: Session, batch: Batch) -> Batch:
     """Registers the student of a batch unless it is worse than the version before."""
-    candidate = register.candidate(session)
+    candidate = register.candidate(session.networks)
     accuracy = candidate.validation["accuracy"]
     batch = dataclasses.replace(batch, accuracy=accuracy)
     root, name = register.place(session.config)
@@ -196,7 +196,7 @@ def _registered(session: Session, batch: Batch) -> Batch:
         if card["model"]["fingerprint"] == candidate.fingerprint:
             # Before this process, which was to tell of it, was killed.
             return _as_version(batch, name, number)
-        best = register.accuracy_here(session, root / name / str(number), card)
+        best = register.accuracy_here(session.networks, root / name / str(number), card)
         if best is None:
             reason = (
                 f"{name}@{number} has other classes or inputs, so that the two cannot "

@@ -25,6 +25,7 @@ from trainer.config import reader
 from trainer.doctor.trainings import Trainings
 from trainer.doctor.trial import Footprint, Trial
 from trainer.session import predictions
+from trainer.train.step import compile_step
 
 
 @pytest.fixture(scope="module")
@@ -63,10 +64,18 @@ def test_a_workdir_with_a_run_stays_as_it_is(examined):
 
 
 @pytest.mark.slow
-def test_the_quickest_way_to_compile_is_found(config, trained, tmp_path):
+def test_the_quickest_way_to_compile_is_found(config, trained, tmp_path, monkeypatch):
+    tried = []
+
+    def watched(*args, **options):
+        tried.append((options["xla"], options["in_programs"]))
+        return compile_step(*args, **options)
+
+    monkeypatch.setattr("trainer.train.step.compile_step", watched)
     shutil.copytree(trained, tmp_path, dirs_exist_ok=True)
     code, findings = examine(config, tmp_path, "--measure")
     assert code == 0
+    assert {(False, False), (True, False), (True, True)} <= set(tried)
     *ways, last = (text for _, text in findings["measure"])
     secs = {}
     for line in ways:

@@ -151,7 +151,7 @@ def begun(config):
     workdir = config.parent / "begun"
     session = whole_run.session(configs.load(str(config)), workdir, strategy_of(1))
     (transfer,) = caches.transfer_sets(session.config, session.datasets)
-    manifest = caches.planned_manifest(session, 0, transfer)
+    manifest = caches.planned_manifest(session.networks, 0, transfer)
     soft_targets.write(
         caches.folder(session.config, session.path, 0, transfer), manifest
     )

@@ -243,5 +243,5 @@ def test_a_begun_workdir_is_not_looked_at_again(session, own):
     begun = session.path / "baseline/seed-0/checkpoints"
     begun.mkdir(parents=True)
     (begun / "step-00000005.npz").write_bytes(b"")
-    check_saving(session, "student")
+    check_saving(session.networks, "student")
     assert own.built == []

@@ -176,7 +176,7 @@ def test_all_seeds_and_their_baselines_see_the_views_of_the_cache(
         training = taught(opened, seed)
         # The whole epoch of the second view.
         of_student = batches(opened, training, 100, first_step=100)
-        of_baseline = baseline_training(opened, training.model, seed)
+        of_baseline = baseline_training(opened.networks, training.model, seed)
         assert_same(of_student[:5], batches(opened, of_baseline, 5, first_step=100))
         seen.append(
             {

@@ -34,7 +34,7 @@ def built(world):
 def wanted(built) -> Manifest:
     (transfer,) = caches.transfer_sets(built.config, built.datasets)
     weights = models.fingerprint(built.networks.teachers[0])
-    return caches.manifest(built, 0, transfer, weights=weights)
+    return caches.manifest(built.networks, 0, transfer, weights=weights)
 
 
 @pytest.fixture
@@ -373,9 +373,9 @@ def test_a_cache_of_an_earlier_version_teaches_the_same(
     own = session(world, tmp_path / "own", *sets)
     build(own)
     capfd.readouterr()
-    before = caches.open_caches(own)
+    before = caches.open_caches(own.networks)
     assert_states(capfd.readouterr().err, "earlier version")
-    now = caches.open_caches(built)
+    now = caches.open_caches(built.networks)
     ids = tf.range(1000, 3000, dtype=tf.int64)
     for view in (0, 1):
         views = tf.fill([2000], tf.constant(view, tf.int64))
@@ -401,7 +401,7 @@ def test_a_build_that_was_killed_before_its_checksums_keeps_them_then(
 def opened(world, folder, workdir, *settings: str) -> CachedTargets:
     """The caches around `folder`, for a run with some settings."""
     sets = (CACHED, *VIEWS, place(folder), *settings)
-    return caches.open_caches(session(world, workdir, *sets))
+    return caches.open_caches(session(world, workdir, *sets).networks)
 
 
 OTHERS = {
@@ -505,7 +505,9 @@ def test_answers_to_another_table_or_to_one_scaled_otherwise_are_refused(
     taken = [CACHED, *settings[:-2], f"teacher.weights='{weights}'", place(folder)]
 
     def again(name: str, *more: str) -> CachedTargets:
-        return caches.open_caches(session(world, tmp_path / name, *taken, *more))
+        return caches.open_caches(
+            session(world, tmp_path / name, *taken, *more).networks
+        )
 
     again("same")
     # A feature's mean over the training split is part of the teacher.
@@ -571,10 +573,10 @@ def test_an_example_without_an_answer_is_refused_though_others_may_have_none(
     )(path)
     try:
         with refused(SoftTargetsError, path, f"id {moved}"):
-            caches.open_caches(opened)
+            caches.open_caches(opened.networks)
     finally:
         path.write_bytes(whole)
-    assert caches.open_caches(opened).is_in_memory
+    assert caches.open_caches(opened.networks).is_in_memory
 
 
 def ids_of(path: pathlib.Path) -> set[int]:

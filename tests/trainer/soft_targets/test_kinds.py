@@ -129,7 +129,7 @@ def test_another_temperature_is_refused(world, place, tmp_path):
     sets = (CACHED, place, "distill.top_k=3", "distill.temperature=3.0")
     facts = ("temperature 3", "2, 4", "distill.tail_temperatures")
     with refused(SoftTargetsError, *facts):
-        caches.open_caches(session(world, tmp_path, *sets))
+        caches.open_caches(session(world, tmp_path, *sets).networks)
 
 
 def test_as_many_as_there_are_classes_are_refused_before_a_teacher_trains(

@@ -35,9 +35,9 @@ def test_students_see_the_transfer_split_and_the_teacher_all(tmp_path, tfds_dir)
     settings = config.load(str(path), small)
     run = whole_run.session(settings, tmp_path / "workdir", strategy_of(1))
     model = run.networks.build("student", 0)
-    teacher = supervised(run, "teacher", model, settings.teacher.train, "")
-    student = distillation(run, model, online(run.networks, [model]), 0)
-    baseline = baseline_training(run, model, 0)
+    teacher = supervised(run.networks, "teacher", model, settings.teacher.train, "")
+    student = distillation(run.networks, model, online(run.networks, [model]), 0)
+    baseline = baseline_training(run.networks, model, 0)
 
     assert teacher.examples.ids.tolist() == list(range(1000))
     labels = run.datasets.source.read("train[:300]").labels

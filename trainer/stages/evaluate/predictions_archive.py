@@ -3,26 +3,28 @@
 import numpy as np
 
 from trainer import data
-from trainer.session import Session
+from trainer.session.datasets import Datasets
 from trainer.storage import files
 from trainer.storage.workdir import PREDICTIONS
 
 _NUM_PICTURED = 4  # test images kept for the report
 
 
-def write(session: Session, test: data.Examples, logits: dict[str, np.ndarray]) -> None:
+def write(
+    datasets: Datasets, test: data.Examples, logits: dict[str, np.ndarray]
+) -> None:
     """The selected models' answers, and some images on which the teacher hesitates."""
     rows = np.zeros(0, np.int64)
-    if len(session.datasets.source.input_shape) == 3:  # an image, and no row of a table
+    if len(datasets.source.input_shape) == 3:  # an image, and no row of a table
         rows = _telling_rows(logits["teacher"], test.labels)
-    path = session.path / PREDICTIONS
+    path = datasets.path / PREDICTIONS
     with files.atomic_path(path) as temporary, open(temporary, "wb") as file:
         np.savez_compressed(
             file,
             allow_pickle=False,
             labels=test.labels,
             ids=test.ids,
-            class_names=np.array(session.datasets.source.class_names),
+            class_names=np.array(datasets.source.class_names),
             example_rows=rows,
             example_images=_pictures(test.read(rows)),
             **{f"{role}_logits": values for role, values in logits.items()},

@@ -11,6 +11,7 @@ import tensorflow as tf
 from trainer import data
 from trainer.evaluation import inference_times
 from trainer.session import Session, suspicions
+from trainer.session.networks import Networks
 from trainer.session.predictions import predictions
 from trainer.session.qualification import qualifications
 from trainer.stages.evaluate import predictions_archive
@@ -32,7 +33,7 @@ def evaluate(session: Session) -> None:
     duplicates = {"duplicates": twice} if twice else {}
     models: dict[str, Metrics] = {}
     logits: dict[str, np.ndarray] = {}
-    for name, came_to in predictions(session, test):
+    for name, came_to in predictions(session.networks, test):
         # The teacher comes first, and the others are compared with its answers.
         models[name] = entry(
             came_to,
@@ -43,25 +44,25 @@ def evaluate(session: Session) -> None:
         logits[name] = came_to[0].logits["best"]
         del came_to  # before the next are made: they may fill the memory
     if session.config.evaluate.inference_times:
-        timed = functools.partial(_inference_times, session, test)
+        timed = functools.partial(_inference_times, session.networks, test)
         for role, times in session.devices.workers.from_chief(timed).items():
             models[role] |= times
     # All workers take part in these answers.
-    as_they_are = _as_they_are(session)
+    as_they_are = _as_they_are(session.networks)
     if session.devices.workers.is_chief:
         _write(session, test, models, logits, as_they_are | duplicates)
 
 
-def _inference_times(session: Session, test: data.Examples) -> dict[str, Any]:
+def _inference_times(networks: Networks, test: data.Examples) -> dict[str, Any]:
     """Inference times for the entries of teacher and student; one process measures."""
-    config = session.config
-    device = session.devices.strategy.extended.worker_devices[0]
+    config = networks.config
+    device = networks.devices.strategy.extended.worker_devices[0]
 
     def network(role: str, seed: int, *, stage: str) -> keras.Model:
         with tf.device(device):
-            model = session.networks.build_alone(role, seed)
-            folder = session.networks.folder(role, seed)
-            session.networks.load(model, folder / workdir.FINISHED, stage=stage)
+            model = networks.build_alone(role, seed)
+            folder = networks.folder(role, seed)
+            networks.load(model, folder / workdir.FINISHED, stage=stage)
         return model
 
     members = [
@@ -73,7 +74,7 @@ def _inference_times(session: Session, test: data.Examples) -> dict[str, Any]:
         {"teacher": members, "student": [student]},
         test,
         device=device,
-        xla=session.devices.xla,
+        xla=networks.devices.xla,
     )
     return {
         role: {
@@ -84,9 +85,9 @@ def _inference_times(session: Session, test: data.Examples) -> dict[str, Any]:
     }
 
 
-def _as_they_are(session: Session) -> Metrics:
+def _as_they_are(networks: Networks) -> Metrics:
     """The validation accuracy of each teacher that is used as it is."""
-    found = [dataclasses.asdict(each) for each in qualifications(session)]
+    found = [dataclasses.asdict(each) for each in qualifications(networks)]
     return {"teacher_validation": found} if found else {}
 
 
@@ -103,7 +104,7 @@ def _write(
     page = session.path / workdir.REPORT
     with files.explained(page):
         page.unlink(missing_ok=True)
-    predictions_archive.write(session, test, logits)
+    predictions_archive.write(session.datasets, test, logits)
     results = {
         "name": session.config.name,
         "models": models,

@@ -17,6 +17,7 @@ from etils import epath
 
 from trainer import console, data, models, soft_targets
 from trainer.session import Session
+from trainer.session.networks import Networks
 from trainer.session.qualification import qualify
 from trainer.soft_targets import Manifest, SoftTargetsError
 from trainer.stages.soft_targets import caches
@@ -38,32 +39,32 @@ def build(session: Session) -> None:
         a teacher's answer is no finite number.
       StorageError: the disk is full; the shards before are intact.
     """
-    fill(session, begin)
+    fill(session.networks, begin)
     if session.devices.workers.is_chief:
         # Ids are lines of these: a run that shares the caches needs the same.
         kept = caches.lists(session.config, session.path)
         data.take_over(session.config.data, session.lists, kept, are_own=True)
 
 
-def fill(session: Session, claim: Claim) -> None:
+def fill(networks: Networks, claim: Claim) -> None:
     """Lets the chief `claim` each cache, and all workers write what it misses.
 
     One that misses nothing is not locked: any number of runs may share it, and it may
     be where they cannot write.
     """
-    fingerprints = [models.fingerprint(model) for model in session.networks.teachers]
-    for transfer in caches.transfer_sets(session.config, session.datasets):
+    fingerprints = [models.fingerprint(model) for model in networks.teachers]
+    for transfer in caches.transfer_sets(networks.config, networks.datasets):
         for teacher, weights in enumerate(fingerprints):
-            wanted = caches.manifest(session, teacher, transfer, weights=weights)
+            wanted = caches.manifest(networks, teacher, transfer, weights=weights)
             is_whole = functools.partial(
                 _is_whole,
-                caches.folder(session.config, session.path, teacher, transfer),
+                caches.folder(networks.config, networks.path, teacher, transfer),
                 transfer,
                 wanted,
             )
-            if not session.devices.workers.from_chief(is_whole):
-                qualify(session)
-                _fill(session, claim, teacher, transfer, wanted)
+            if not networks.devices.workers.from_chief(is_whole):
+                qualify(networks)
+                _fill(networks, claim, teacher, transfer, wanted)
 
 
 def _is_whole(folder: epath.Path, transfer: TransferSet, wanted: Manifest) -> bool:
@@ -80,25 +81,25 @@ def _is_whole(folder: epath.Path, transfer: TransferSet, wanted: Manifest) -> bo
 
 
 def _fill(
-    session: Session,
+    networks: Networks,
     claim: Claim,
     teacher: int,
     transfer: TransferSet,
     wanted: Manifest,
 ) -> None:
-    folder = caches.folder(session.config, session.path, teacher, transfer)
+    folder = caches.folder(networks.config, networks.path, teacher, transfer)
     with contextlib.ExitStack() as stack:
-        if session.devices.workers.is_chief:
+        if networks.devices.workers.is_chief:
             stack.enter_context(soft_targets.alone(folder))
             claim(folder, transfer, wanted)
             soft_targets.forget_missing(folder)
         # Others read what the chief has written.
-        session.devices.workers.meet()
-        _write_missing(session, teacher, transfer)
-        session.devices.workers.meet()
-        if session.devices.workers.is_chief:
+        networks.devices.workers.meet()
+        _write_missing(networks, teacher, transfer)
+        networks.devices.workers.meet()
+        if networks.devices.workers.is_chief:
             soft_targets.keep(folder)
-        session.devices.workers.meet()
+        networks.devices.workers.meet()
 
 
 def begin(folder: epath.Path, transfer: TransferSet, wanted: Manifest) -> None:
@@ -126,10 +127,10 @@ def _check_no_shards(folder: epath.Path) -> None:
         )
 
 
-def _write_missing(session: Session, teacher: int, transfer: TransferSet) -> None:
+def _write_missing(networks: Networks, teacher: int, transfer: TransferSet) -> None:
     """Writes the missing shards that are this worker's."""
-    folder = caches.folder(session.config, session.path, teacher, transfer)
-    workers = session.devices.workers
+    folder = caches.folder(networks.config, networks.path, teacher, transfer)
+    workers = networks.devices.workers
     manifest = soft_targets.read(folder)
     if manifest is None:
         raise SoftTargetsError(
@@ -147,7 +148,7 @@ def _write_missing(session: Session, teacher: int, transfer: TransferSet) -> Non
     if not missing:
         return
     console.say(f"{folder}: {total:,} answers of the teacher to be computed")
-    answers = Answers(session, session.networks.teachers[teacher], transfer, manifest)
+    answers = Answers(networks, networks.teachers[teacher], transfer, manifest)
     with tqdm.tqdm(
         desc=f"soft targets of {transfer.name}",
         total=total,

@@ -10,8 +10,8 @@ from etils import epath
 
 from trainer import console, data, models, soft_targets
 from trainer.config import Config, ConfigError, TeacherConfig, options_without_later
-from trainer.session import Session
 from trainer.session.datasets import Datasets
+from trainer.session.networks import Networks
 from trainer.session.train_state import chosen_augmentation
 from trainer.soft_targets import AnswerFormat, CachedTargets, Manifest, Shard
 from trainer.storage import workdir
@@ -141,7 +141,7 @@ def cached_views(config: Config) -> data.Views:
 
 
 def manifest(
-    session: Session,
+    networks: Networks,
     teacher: int,
     transfer: TransferSet,
     *,
@@ -151,26 +151,26 @@ def manifest(
 
     `weights` is the fingerprint of the teacher.
     """
-    form = answer_format(session.config, session.datasets)
-    distill = session.config.distill
-    section = session.config.student.train
-    name, options = chosen_augmentation(session.config, section)
+    form = answer_format(networks.config, networks.datasets)
+    distill = networks.config.distill
+    section = networks.config.student.train
+    name, options = chosen_augmentation(networks.config, section)
     shown = "data" if section.augment == "inherit" else "student.train"
-    role = list(session.config.teachers)[teacher]
+    role = list(networks.config.teachers)[teacher]
     return Manifest(
-        teacher=_identity(role, session.config.teachers[role], weights),
+        teacher=_identity(role, networks.config.teachers[role], weights),
         dataset={
             "split": transfer.split,
             "input_shape": list(transfer.source.input_shape),
         },
         growth=({"num_ids": transfer.num_ids, "fingerprint": transfer.fingerprint},),
-        precision=session.networks.precision(role),
-        class_names=session.datasets.source.class_names,
+        precision=networks.precision(role),
+        class_names=networks.datasets.source.class_names,
         augment={"name": "none"}
         if name == "none"
         else {
             "name": name,
-            "seed": cached_views(session.config).seed,
+            "seed": cached_views(networks.config).seed,
             **_plain(options, f"{shown}.augment_options"),
         },
         views=distill.views,
@@ -181,7 +181,9 @@ def manifest(
     )
 
 
-def planned_manifest(session: Session, teacher: int, transfer: TransferSet) -> Manifest:
+def planned_manifest(
+    networks: Networks, teacher: int, transfer: TransferSet
+) -> Manifest:
     """The manifest of a cache once it is built, before the teacher is trained.
 
     Raises:
@@ -189,14 +191,14 @@ def planned_manifest(session: Session, teacher: int, transfer: TransferSet) -> M
       SoftTargetsError: the cache that is there is not for this run, as far as can be
         told without the teacher's weights.
     """
-    place = folder(session.config, session.path, teacher, transfer)
+    place = folder(networks.config, networks.path, teacher, transfer)
     found = soft_targets.read(place)
     if found is None:
-        wanted = manifest(session, teacher, transfer, weights="")
+        wanted = manifest(networks, teacher, transfer, weights="")
         planned = dataclasses.replace(wanted, shards=transfer.shards())
         return soft_targets.mark(planned)
     weights = str(found.teacher.get("weights"))
-    wanted = manifest(session, teacher, transfer, weights=weights)
+    wanted = manifest(networks, teacher, transfer, weights=weights)
     check_begun(place, found, transfer, wanted)
     soft_targets.check_ids(place, found, wanted)
     found = found.until(wanted.num_ids)
@@ -219,24 +221,24 @@ def check_begun(
     soft_targets.check(place, found, wanted)
 
 
-def open_caches(session: Session) -> CachedTargets:
+def open_caches(networks: Networks) -> CachedTargets:
     """The caches of all teachers, as batches bring them.
 
     Raises:
       SoftTargetsError: one is not there, or not for this run, or damaged.
     """
-    sets = transfer_sets(session.config, session.datasets)
+    sets = transfer_sets(networks.config, networks.datasets)
     caches = []
-    for teacher, model in enumerate(session.networks.teachers):
+    for teacher, model in enumerate(networks.teachers):
         weights = models.fingerprint(model)
         of_teacher = []
         for transfer in sets:
-            wanted = manifest(session, teacher, transfer, weights=weights)
+            wanted = manifest(networks, teacher, transfer, weights=weights)
             cache = soft_targets.Cache(
-                folder(session.config, session.path, teacher, transfer), wanted
+                folder(networks.config, networks.path, teacher, transfer), wanted
             )
             cache.check_holds(transfer.used)
-            if not cache.manifest.mark and session.devices.workers.is_chief:
+            if not cache.manifest.mark and networks.devices.workers.is_chief:
                 console.say(
                     f"{cache.folder} is of an earlier version, whose records do not "
                     "say of which view and cache they are"
@@ -245,8 +247,8 @@ def open_caches(session: Session) -> CachedTargets:
         caches.append(of_teacher)
     return CachedTargets(
         caches,
-        views=session.config.distill.views,
-        memory_bytes=session.config.data.memory_budget_bytes,
+        views=networks.config.distill.views,
+        memory_bytes=networks.config.data.memory_budget_bytes,
     )
 
 

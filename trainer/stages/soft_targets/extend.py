@@ -49,10 +49,8 @@ def answer_new(session: Session) -> None:
         teacher's answer is no finite number.
       StorageError: the disk is full; what was there before is intact.
     """
-    fill(
-        dataclasses.replace(session, lists=caches.lists(session.config, session.path)),
-        _continue,
-    )
+    lists = caches.lists(session.config, session.path)
+    fill(dataclasses.replace(session, lists=lists).networks, _continue)
 
 
 def _continue(folder: epath.Path, transfer: TransferSet, wanted: Manifest) -> None:

@@ -13,6 +13,7 @@ from trainer.config import Config
 from trainer.devices import memory
 from trainer.session import Session
 from trainer.session.datasets import Datasets
+from trainer.session.networks import Networks
 from trainer.soft_targets import Manifest
 from trainer.stages.soft_targets import caches
 from trainer.stages.soft_targets.caches import TransferSet
@@ -68,12 +69,12 @@ def plan(session: Session) -> None:
         session.networks.build(role, section.seed)
         for role, section in session.config.teachers.items()
     )
-    for line in costs(session, models):
+    for line in costs(session.networks, models):
         print(line)
 
 
 def costs(
-    session: Session, models: Iterable[keras.Model]
+    networks: Networks, models: Iterable[keras.Model]
 ) -> Generator[str, None, Building]:
     """A paragraph for each cache of the run, and one on all of them.
 
@@ -84,16 +85,16 @@ def costs(
         not for a cache.
       SoftTargetsError: a cache is there and is not for this run.
     """
-    sets = caches.transfer_sets(session.config, session.datasets)
+    sets = caches.transfer_sets(networks.config, networks.datasets)
     planned = [
-        [_planned(session, teacher, transfer) for transfer in sets]
-        for teacher in range(len(session.config.teachers))
+        [_planned(networks, teacher, transfer) for transfer in sets]
+        for teacher in range(len(networks.config.teachers))
     ]
     total_secs = 0.0
     for of_teacher, model in zip(planned, models, strict=True):
         for cache in of_teacher:
             yield from _of_cache(cache)
-            rate = _rate(session, model, cache)
+            rate = _rate(networks, model, cache)
             secs = cache.num_answers / rate
             total_secs += secs
             yield (
@@ -101,14 +102,14 @@ def costs(
                 f"are to be computed: about {_minutes(secs)} at {rate:,.0f} a second "
                 f"on this machine (median of {_NUM_TIMED} passes)"
             )
-    building = _building(session.config, itertools.chain(*planned), total_secs)
-    yield from _of_all(session.config, session.datasets, building)
+    building = _building(networks.config, itertools.chain(*planned), total_secs)
+    yield from _of_all(networks.config, networks.datasets, building)
     return building
 
 
-def _planned(session: Session, teacher: int, transfer: TransferSet) -> PlannedCache:
-    folder = caches.folder(session.config, session.path, teacher, transfer)
-    manifest = caches.planned_manifest(session, teacher, transfer)
+def _planned(networks: Networks, teacher: int, transfer: TransferSet) -> PlannedCache:
+    folder = caches.folder(networks.config, networks.path, teacher, transfer)
+    manifest = caches.planned_manifest(networks, teacher, transfer)
     return PlannedCache(
         folder=folder,
         transfer=transfer,
@@ -142,9 +143,9 @@ def _of_cache(cache: PlannedCache) -> Iterator[str]:
         )
 
 
-def _rate(session: Session, model: keras.Model, cache: PlannedCache) -> float:
+def _rate(networks: Networks, model: keras.Model, cache: PlannedCache) -> float:
     """Answers a second; their number does not depend on the weights."""
-    answers = Answers(session, model, cache.transfer, cache.manifest)
+    answers = Answers(networks, model, cache.transfer, cache.manifest)
     secs = statistics.median(answers.secs_of_passes(_NUM_TIMED))
     return answers.num_a_pass / secs
 

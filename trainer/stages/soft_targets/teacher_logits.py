@@ -12,7 +12,7 @@ import tensorflow as tf
 
 from trainer import data, prng
 from trainer.data import Batch
-from trainer.session import Session
+from trainer.session.networks import Networks
 from trainer.session.train_state import augmentation
 from trainer.soft_targets import Manifest, Shard, SoftTargetsError
 from trainer.stages.soft_targets import caches
@@ -26,25 +26,24 @@ class Answers:
 
     def __init__(
         self,
-        session: Session,
+        networks: Networks,
         teacher: keras.Model,
         transfer: TransferSet,
         manifest: Manifest,
     ) -> None:
         """`manifest` says what is kept of them."""
-        self._session = session
+        self._devices = networks.devices
         self._transfer = transfer
         self._format, self._tag = manifest.format, manifest.tag
-        self._views = caches.cached_views(session.config)
+        self._views = caches.cached_views(networks.config)
         self._augment = augmentation(
-            session.config,
-            session.datasets,
-            session.config.student.train,
+            networks.datasets,
+            networks.config.student.train,
             setting="student.train",
         )
-        self._num_replicas = len(session.devices.strategy.extended.worker_devices)
-        self._batch_size = session.config.runtime.teacher_batch_size
-        self._step = self._compile(session.networks.folded(teacher))
+        self._num_replicas = len(networks.devices.strategy.extended.worker_devices)
+        self._batch_size = networks.config.runtime.teacher_batch_size
+        self._step = self._compile(networks.folded(teacher))
 
     def of_shard(
         self, shard: Shard, views: Sequence[int], advance: Callable[[int], object]
@@ -104,7 +103,7 @@ class Answers:
         num_steps = data.num_evaluation_steps(len(examples), self._share) * len(views)
         computed: list[Batch] = []
         for i in range(num_steps + 1):
-            with self._session.devices.termination.watched("a pass of the teacher"):
+            with self._devices.termination.watched("a pass of the teacher"):
                 # One is computed while the one before it is looked at.
                 if i < num_steps:
                     with data.reading():
@@ -156,7 +155,7 @@ class Answers:
         )
 
     def _run(self, group: list[tf.Tensor]) -> Batch:
-        strategy = self._session.devices.strategy
+        strategy = self._devices.strategy
         if self._num_replicas == 1:
             return self._step(group[0])
         return self._step(
@@ -169,12 +168,12 @@ class Answers:
 
     def _local(self, values: tf.Tensor) -> tuple[tf.Tensor, ...]:
         results: tuple[tf.Tensor, ...] = (
-            self._session.devices.strategy.experimental_local_results(values)
+            self._devices.strategy.experimental_local_results(values)
         )
         return results
 
     def _compile(self, teacher: keras.Model) -> Callable[[tf.Tensor], Batch]:
-        strategy, xla = self._session.devices.strategy, self._session.devices.xla
+        strategy, xla = self._devices.strategy, self._devices.xla
 
         @tf.function(jit_compile=xla, autograph=False)
         def answers(inputs: tf.Tensor) -> Batch:

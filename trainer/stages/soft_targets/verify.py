@@ -7,7 +7,6 @@ import numpy as np
 from etils import epath
 
 from trainer import models, soft_targets
-from trainer.config import Config
 from trainer.exit_codes import CheckFailedError
 from trainer.session import Session
 from trainer.session.networks import Networks
@@ -56,14 +55,16 @@ def verify(session: Session) -> None:
         weights = models.fingerprint(model)
         for transfer in sets:
             folder = caches.folder(session.config, session.path, teacher, transfer)
-            wanted = caches.manifest(session, teacher, transfer, weights=weights)
+            wanted = caches.manifest(
+                session.networks, teacher, transfer, weights=weights
+            )
             manifest = soft_targets.Cache(folder, wanted).manifest
             problem = soft_targets.damage(folder, manifest, views=manifest.views)
             if problem:
                 print(f"{folder}: {problem}")
                 failed.append(str(folder))
                 continue
-            found = differences(session, teacher, model, transfer, manifest)
+            found = differences(session.networks, teacher, model, transfer, manifest)
             print(
                 f"{folder}: {manifest.num_records:,} records whole; of "
                 f"{found.num_answers} asked again the largest error of a logit is "
@@ -82,7 +83,7 @@ def verify(session: Session) -> None:
 
 
 def differences(
-    session: Session,
+    networks: Networks,
     teacher: int,
     model: keras.Model,
     transfer: TransferSet,
@@ -93,15 +94,16 @@ def differences(
     Raises:
       SoftTargetsError: a shard is damaged, or an answer is no finite number.
     """
-    answers = Answers(session, model, transfer, manifest)
-    folder = caches.folder(session.config, session.path, teacher, transfer)
+    folder = caches.folder(networks.config, networks.path, teacher, transfer)
+    answers = Answers(networks, model, transfer, manifest)
     errors, hits, largest = [], [], 0.0
     for place, view in _sample(manifest):
         kept = _sampled(folder, transfer, manifest, place, view)
         if not len(kept):
             continue
-        first, last = manifest.shards[place].first, int(kept["id"][-1])
-        stretch = Shard(first=first, num_ids=last + 1 - first, count=len(kept))
+        first = manifest.shards[place].first
+        count = int(kept["id"][-1]) + 1 - first
+        stretch = Shard(first=first, num_ids=count, count=len(kept))
         again = answers.of_shard(stretch, [view], lambda count: None)[view]
         before, now = (_logits(records, manifest) for records in (kept, again))
         errors.append(np.abs(before - now))
@@ -113,13 +115,12 @@ def differences(
             "none that is still there; build anew in another distill.soft_targets_dir"
         )
     every = np.concatenate(errors)
-    tolerance = _tolerance(session.config, session.networks, teacher, manifest)
     return Differences(
         num_answers=len(every),
         largest=float(every.max()),
         mean=float(every.mean()),
         same_top=float(np.concatenate(hits).mean()),
-        tolerance=tolerance * max(1.0, largest),
+        tolerance=_tolerance(networks, teacher, manifest) * max(1.0, largest),
     )
 
 
@@ -144,11 +145,9 @@ def _sample(manifest: Manifest) -> list[tuple[int, int]]:
     return list(dict.fromkeys(pairs))
 
 
-def _tolerance(
-    config: Config, networks: Networks, teacher: int, manifest: Manifest
-) -> float:
+def _tolerance(networks: Networks, teacher: int, manifest: Manifest) -> float:
     """The tolerated error, relative to the largest logit."""
-    role = list(config.teachers)[teacher]
+    role = list(networks.config.teachers)[teacher]
     both = {networks.precision(role), manifest.precision}
     return _FLOAT32_TOLERANCE if both == {"float32"} else _MIXED_TOLERANCE
 

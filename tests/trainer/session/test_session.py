@@ -1,0 +1,47 @@
+"""A run and the runs beside it share devices, each with settings of its own."""
+
+import dataclasses
+
+import pytest
+from etils import epath
+
+from tests.helpers import whole_run
+from tests.helpers.devices import strategy_of
+from tests.helpers.small_run import RUN
+from trainer.config import load
+
+
+@pytest.fixture
+def session(tmp_path):
+    file = tmp_path / "run.toml"
+    file.write_text(RUN)
+    return whole_run.session(load(str(file)), tmp_path / "run", strategy_of(1))
+
+
+@pytest.mark.parametrize("xla", ["on", "off"])
+def test_devices_execute_as_the_run_says(session, xla, tmp_path):
+    runtime = dataclasses.replace(session.config.runtime, xla=xla)
+    config = dataclasses.replace(session.config, runtime=runtime)
+    for other in (
+        session.with_runtime(runtime),
+        session.beside(config, epath.Path(tmp_path / "other")),
+    ):
+        assert other.config == config
+        assert other.devices.xla is (xla == "on")
+        assert other.devices.strategy is session.devices.strategy
+        assert other.devices.workers is session.devices.workers
+        assert other.devices.termination is session.devices.termination
+
+
+def test_a_run_beside_keeps_files_and_models_of_its_own(session, tmp_path):
+    path = epath.Path(tmp_path / "other")
+    other = session.beside(session.config, path)
+    assert other.networks.folder("student", 3) == path / "student" / "seed-3"
+    assert (other.lists, other.pins) == (path / "files", path)
+    assert other.datasets is not session.datasets
+    assert other.networks is not session.networks
+    assert other.networks.datasets is other.datasets
+    assert other.devices.stop is not session.devices.stop
+    # What a run has looked at says nothing of another.
+    session.networks.savable.add("student")
+    assert not other.networks.savable
