@@ -7,7 +7,7 @@ from etils import epath
 
 from tests.helpers import whole_run
 from tests.helpers.devices import strategy_of
-from tests.helpers.small_run import RUN
+from tests.helpers.configs import RUN
 from trainer.config import load
 
 
