@@ -44,6 +44,6 @@ def shorten(sentence: str) -> str:
     return f"{sentence[:600]} [...] {sentence[-300:]}"
 
 
-def say(sentence: str) -> None:
+def log(sentence: str) -> None:
     """One line for the person or the log that follows the run."""
     print(f"trainer: {sentence}", file=sys.stderr, flush=True)

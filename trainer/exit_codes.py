@@ -48,7 +48,7 @@ EXIT_CODES: Mapping[int, ExitCode] = {
     ),
     BUDGET_SPENT: ExitCode(
         meaning="restart budget spent without progress",
-        errors=("trainer.cluster.attempts:BudgetSpentError",),
+        errors=("trainer.cluster.restart_budget:BudgetSpentError",),
     ),
     CHECK_FAILED: ExitCode(
         meaning="a check failed", errors=("trainer.exit_codes:CheckFailedError",)

@@ -19,7 +19,7 @@ def main(argv: list[str]) -> int:
             code = exit_codes.of_error(error)
             if code == exit_codes.BUG:
                 traceback.print_exc()
-            termination.tell(console.shorten(_reason(error, code)), code)
+            termination.report_end(console.shorten(_reason(error, code)), code)
             return code
 
 

@@ -69,7 +69,7 @@ def _ours(
         from trainer.session import open_session
 
         session = open_session(settings, path, own, end, command="throughput")
-        with session.devices.workers.parting(end):
+        with session.devices.workers.leaving_together(end):
             if workload.in_files:
                 yield ours.reading(session, workload, turn_secs=spec.turn_secs)
             else:

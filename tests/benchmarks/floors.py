@@ -110,7 +110,7 @@ def _teacher_runs(teacher: keras.Model, inputs: tf.Tensor) -> Mapping[str, Run]:
 
     whole = functools.partial(answer, teacher)
     runs = {"": _loop(whole, xla=False), "XLA": _loop(whole, xla=True)}
-    folded = models.folded(teacher)
+    folded = models.fold_batch_norm(teacher)
     if folded is not teacher:
         fewer = functools.partial(answer, folded)
         runs["BatchNorm folded"] = _loop(fewer, xla=False)

@@ -49,7 +49,7 @@ def _row(name: str, precision: str) -> str:
         precision=precision,
         setting="teacher",
     )
-    folded = models.folded(teacher)
+    folded = models.fold_batch_norm(teacher)
     turns = [_turns(teacher), _turns(folded)]
     times = [[turn()["secs"] for turn in turns] for _ in range(_NUM_TURNS)]
     whole, fewer = (1000 * statistics.median(side) for side in zip(*times, strict=True))

@@ -66,7 +66,7 @@ def _cache_memory(session: Session) -> dict[str, float]:
     opened = [caches.open_caches(session.networks) for _ in range(_NUM_OPENED)]
     added = (resident_bytes() - before) / len(opened)
     on_disk = sum(
-        map(files.num_bytes, files.under(caches.root(session.config, session.path)))
+        map(files.num_bytes, files.walk(caches.root(session.config, session.path)))
     )
     return {"added_bytes": added, "bytes": on_disk}
 

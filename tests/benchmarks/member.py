@@ -34,7 +34,7 @@ def work(argv: list[str]) -> None:
         from trainer.session import open_session
 
         session = open_session(settings, path, own, end, command="scaling")
-        with session.devices.workers.parting(end):
+        with session.devices.workers.leaving_together(end):
             if values.floats:
                 timers = timing.all_reduces(session, values.floats)
             else:

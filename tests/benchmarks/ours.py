@@ -13,7 +13,7 @@ from tests.benchmarks.ready import Ready, process_secs, repeated
 from tests.benchmarks.workloads import Workload
 from trainer.data.arrays import ArrayExamples
 from trainer.data.host_memory import empty
-from trainer.doctor.ways import Way
+from trainer.doctor.compile_options import CompileOptions
 from trainer.session import Session, train_state
 from trainer.session.train_state import TrainSpec
 from trainer.stages.student import distillation, online, trainings
@@ -43,7 +43,7 @@ def distilling(session: Session, workload: Workload, *, turn_secs: float) -> Rea
             teacher=teacher, student=training.model, batch_size=workload.batch_size
         ),
         "traces": learning.compiled.compute.experimental_get_tracing_count(),
-        "way": Way(
+        "way": CompileOptions(
             xla="on" if session.devices.xla else "off",
             steps_per_execution=session.config.runtime.steps_per_execution,
         ).text,
@@ -51,7 +51,7 @@ def distilling(session: Session, workload: Workload, *, turn_secs: float) -> Rea
     turn = repeated(
         run,
         turn_secs=turn_secs,
-        agreed=lambda count: session.devices.workers.from_chief(lambda: count),
+        agreed=lambda count: session.devices.workers.broadcast(lambda: count),
     )
     if session.devices.strategy.num_replicas_in_sync == 1:
         return Ready(facts=facts, turn=turn)

@@ -28,18 +28,18 @@ class Timer:
         self._secs_of(_WARM_UP)
         secs = self._secs_of(_WARM_UP) / _WARM_UP
         # All workers must repeat it as often.
-        self._length: int = session.devices.workers.from_chief(
+        self._length: int = session.devices.workers.broadcast(
             lambda: max(1, int(_TURN_SECS / secs))
         )
 
     def time(self) -> dict[str, float]:
         """Seconds of one repetition, and bytes that each worker sent in it."""
         self._run(_WARM_UP)
-        self._session.devices.workers.meet()
+        self._session.devices.workers.barrier()
         before = _loopback_bytes()
         secs = self._secs_of(self._length)
         # A worker that has its sum may still be sending to others.
-        self._session.devices.workers.meet()
+        self._session.devices.workers.barrier()
         sent = _loopback_bytes() - before
         num_workers = self._session.devices.strategy.num_replicas_in_sync
         return {

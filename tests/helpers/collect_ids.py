@@ -52,8 +52,8 @@ def main(
     pathlib.Path(folder, f"{own.rank}.json").write_text(json.dumps(seen))
     everyone = workers.Workers(own)
     nobody_stops = termination.Termination(grace_secs=1, watchdog_secs=60)
-    with everyone.parting(nobody_stops):
-        everyone.meet()
+    with everyone.leaving_together(nobody_stops):
+        everyone.barrier()
     os._exit(0)
 
 

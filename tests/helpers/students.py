@@ -14,7 +14,7 @@ from trainer.config import (
     TrainConfig,
 )
 from trainer.devices import distribution
-from trainer.train import core, step
+from trainer.train import objective, step
 
 IMAGE_SHAPE = (6, 6, 1)
 NUM_CLASSES = 5
@@ -78,7 +78,9 @@ class Run:
         mixup: float = 0.0,
         distil: bool = True,
         images: data.ArrayExamples | None = None,
-        change_core: Callable[[core.Core], core.Core] = lambda unchanged: unchanged,
+        change_core: Callable[
+            [objective.Objective], objective.Objective
+        ] = lambda unchanged: unchanged,
     ) -> None:
         self.strategy = strategy_of(num_replicas)
         self.stop = distribution.stop_flag()
@@ -92,7 +94,7 @@ class Run:
             )
         self.teacher.trainable = False
         computed = (
-            core.distillation(
+            objective.distillation(
                 self.student,
                 soft_targets.online(self.teacher),
                 alpha=alpha,
@@ -102,7 +104,7 @@ class Run:
                 seed=SEED,
             )
             if distil
-            else core.supervised(
+            else objective.supervised(
                 self.student, label_smoothing=train.label_smoothing, seed=SEED
             )
         )

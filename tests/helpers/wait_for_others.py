@@ -26,8 +26,8 @@ def main(secs: float) -> None:
         time.sleep(secs)
     try:
         nobody_stops = termination.Termination(grace_secs=1, watchdog_secs=60)
-        with everyone.parting(nobody_stops):
-            everyone.meet()
+        with everyone.leaving_together(nobody_stops):
+            everyone.barrier()
     except rendezvous.PeerLostError as error:
         print(error, file=sys.stderr, flush=True)
         os._exit(138)

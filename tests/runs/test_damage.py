@@ -27,10 +27,10 @@ from tests.helpers.sweeps import all_of, open_sweep
 from tests.helpers.versions import card
 from tests.helpers.versions import publish as publish_version
 from trainer import config, exit_codes, models, report, soft_targets, stages
-from trainer.cluster import attempts
+from trainer.cluster import restart_budget
 from trainer.config import reference
 from trainer.data import begun, file_list, table_contents
-from trainer.registry import pins, versions
+from trainer.registry import lock_file, versions
 from trainer.report import crossval_table, exported, inputs
 from trainer.session import Session, weight_files
 from trainer.stages import register
@@ -38,7 +38,7 @@ from trainer.stages.soft_targets import caches
 from trainer.storage import files, model_classes, seal, workdir
 from trainer.storage.workdir import FINISHED, METRICS, PREDICTIONS
 from trainer.train import checkpoint
-from trainer.watch import batches
+from trainer.watch import arrivals
 
 NUM_PLACES = 15  # in each kind
 SWEEP = ("sweep.trials=8",)
@@ -131,8 +131,8 @@ def write_others(root: pathlib.Path) -> None:
     for name, value in TOLD.items():
         files.write_json(epath.Path(root / "told" / name), seal.add_checksum(value))
     for i in range(8):
-        batch = batches.begin(epath.Path(root / "watch"), [f"{i}.png", f"{i}{i}.png"])
-        batches.replace(
+        batch = arrivals.begin(epath.Path(root / "watch"), [f"{i}.png", f"{i}{i}.png"])
+        arrivals.replace(
             epath.Path(root / "watch"), dataclasses.replace(batch, accuracy=i / 10)
         )
     (root / "sweep").mkdir()
@@ -222,7 +222,7 @@ def registered(root: pathlib.Path, path: object = None) -> object:
         str(root / "pets.toml"),
         ["teacher.weights='registry:digits@2'", f"registry.root='{root}/registry'"],
     )
-    return pins.pinned(settings, epath.Path(root))
+    return lock_file.locked_models(settings, epath.Path(root))
 
 
 def version(world: World, path: pathlib.Path) -> object:
@@ -237,7 +237,7 @@ def whole_version(world: World, path: pathlib.Path) -> object:
 
 def starts(world: World, path: pathlib.Path) -> object:
     """What starts came to; damaged, the next one counts as the first."""
-    found = attempts._read(epath.Path(path.parent))
+    found = restart_budget._read(epath.Path(path.parent))
     return SET_ASIDE if found == (0, None) else list(found)
 
 
@@ -270,12 +270,12 @@ READERS: dict[str, tuple[str, Callable[[World, pathlib.Path], object]]] = {
         lambda _, path: exported.read(epath.Path(path.parent.parent)),
     ),
     "study.json": ("told/study.json", of_folder(report.read_study)),
-    "watch.json": ("watch/watch.json", of_folder(batches.read)),
+    "watch.json": ("watch/watch.json", of_folder(arrivals.read)),
     "images.json": (
         "watch/cells/batch-0008/images.json",
         lambda world, _: [
-            batches.images(epath.Path(world.root / "watch"), batch)
-            for batch in batches.read(epath.Path(world.root / "watch"))
+            arrivals.images(epath.Path(world.root / "watch"), batch)
+            for batch in arrivals.read(epath.Path(world.root / "watch"))
         ],
     ),
     "sweep.json": ("sweep/workdir/sweep.json", sweep),

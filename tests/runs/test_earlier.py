@@ -32,10 +32,10 @@ from trainer.config import (
     run_name,
 )
 from trainer.config.schema import Config
-from trainer.runs.cell import share_teacher
+from trainer.runs.variant import share_teacher
 from trainer.stages.soft_targets import caches
 from trainer.storage import workdir
-from trainer.study import cells
+from trainer.study import variants
 from trainer.sweep import results
 
 GOLDEN = json.loads((REPOSITORY / "tests" / "golden" / "earlier.json").read_text())
@@ -187,7 +187,7 @@ def test_checkpoints_of_an_earlier_version_are_known_by_their_names(file, grow):
 def test_cells_of_an_earlier_study_are_known(file, grow):
     file.write_text(RUN + GRID)
     study = load(str(file))
-    found = cells.cells_of(str(file), [], study, epath.Path("study"))
+    found = variants.variants_of(str(file), [], study, epath.Path("study"))
     assert [cell.name for cell in found] == ["top_k=0", "top_k=1"]
     for cell in found:
         golden = GOLDEN["study"]["cells"][cell.name]
@@ -369,7 +369,7 @@ def test_what_an_earlier_version_began_goes_on_bit_for_bit(
         return grow(plain(*args, **kwargs), options=False)
 
     monkeypatch.setattr(config, "load", grown)
-    monkeypatch.setattr(cells, "load", grown)
+    monkeypatch.setattr(variants, "load", grown)
     told = do("half", *(f"--set={text}" for text in GROWN))
     assert_a_line_states(told, "student seed 0", f"from step {HALF}")
     assert_same_weights(tmp_path / "whole", tmp_path / "half")

@@ -15,7 +15,7 @@ from trainer import main, report, stages
 from trainer.config import reader
 from trainer.report import inputs
 from trainer.stages.student import distillation, online
-from trainer.storage.workdir import kept
+from trainer.storage.workdir import kept_files
 from trainer.train import events
 
 
@@ -55,7 +55,7 @@ def test_each_member_has_a_folder_of_its_own(finished):
         assert (folder / "model.keras").is_file()
         assert (folder / "checkpoints" / f"step-{steps:08d}.npz").is_file()
         assert events.read_metrics(folder / "metrics.jsonl")[-1]["step"] == steps
-    assert "teacher/member-1/model.keras" in kept(finished)
+    assert "teacher/member-1/model.keras" in kept_files(finished)
 
 
 @pytest.mark.slow
@@ -121,7 +121,7 @@ def test_the_student_is_taught_by_the_average_at_the_temperature(session, monkey
     def record(model, signal, **settings):
         seen.update(settings, signal=signal)
 
-    monkeypatch.setattr("trainer.train.core.distillation", record)
+    monkeypatch.setattr("trainer.train.objective.distillation", record)
     student = session.networks.build("student", 0)
     distillation(
         session.networks,

@@ -51,7 +51,9 @@ FREE = Hold()  # of what does not train
 
 
 @contextlib.contextmanager
-def held(folder: epath.Path, end: Termination, *, within: Hold) -> Iterator[Hold]:
+def hold_folder(
+    folder: epath.Path, end: Termination, *, within: Hold
+) -> Iterator[Hold]:
     """Holds `folder`, a part of `within`: nobody else trains there in the body.
 
     One that is stopped for so long that another takes over ends when it goes on.
@@ -75,7 +77,7 @@ def held(folder: epath.Path, end: Termination, *, within: Hold) -> Iterator[Hold
 
 def is_free(folder: epath.Path) -> bool:
     """Whether nobody holds the folder, or has held it when it was killed."""
-    return not files.is_there(folder / lease.FILE)
+    return not files.exists(folder / lease.FILE)
 
 
 class _Holder:
@@ -87,7 +89,7 @@ class _Holder:
         self.gone = set(gone)
 
     def take(self) -> None:
-        """Waits for who may be there; see `held`."""
+        """Waits for who may be there; see `hold_folder`."""
         self._try_lock()
         while (found := self._other()) is not None:
             if self._lock:
@@ -162,7 +164,7 @@ class _Holder:
             self._lock = locks.try_lock(self._folder / _LOCK)
         except locks.NoLocksError as error:
             self._has_locks = False
-            console.say(
+            console.log(
                 f"warning: {error}; without them a process that was killed here is "
                 f"waited for, for {LEASE_SECS:g} s"
             )
@@ -197,7 +199,7 @@ class _Holder:
         Raises:
           LostError: it is renewed, or another process was quicker.
         """
-        console.say(
+        console.log(
             f"{self._folder} is held by {who(found)}, as far as is known here; this "
             f"process takes over once that was silent for {LEASE_SECS:g} s"
         )
@@ -211,7 +213,7 @@ class _Holder:
                 raise self._lost(now)
             if looked - begun >= LEASE_SECS:
                 self.gone.add(found["owner"])
-                console.say(f"takes {self._folder} over from {who(found)}")
+                console.log(f"takes {self._folder} over from {who(found)}")
                 return
             time.sleep(_LOOK_SECS)
 

@@ -44,7 +44,7 @@ class InterruptError(StoppedError):
     """A person did, by Ctrl-C, who will not be surprised that nothing starts again."""
 
 
-def stopped(wish: float, where: str) -> StoppedError:
+def stop_error(wish: float, where: str) -> StoppedError:
     """The end that was asked for, of `wish` in sum, such as " after step 5"."""
     if wish >= _WISHES[signal.SIGINT]:
         return InterruptError(f"interrupted{where}")
@@ -119,7 +119,7 @@ class Termination:
                 self.leave("interrupted again: nothing more is saved", INTERRUPTED)
             is_repeated = True
             if self._answers:
-                console.say("interrupted: saves what is done; once more ends at once")
+                console.log("interrupted: saves what is done; once more ends at once")
                 # The next one is to be heard meanwhile.
                 threading.Thread(
                     target=self._end, args=(signal.SIGINT,), daemon=True
@@ -145,7 +145,7 @@ class Termination:
         with self._among(self._answers, answer):
             yield
         if self._asked:
-            raise stopped(self._asked, " after the last step, which is saved")
+            raise stop_error(self._asked, " after the last step, which is saved")
 
     def ending(self) -> contextlib.AbstractContextManager[None]:
         """Ignores SIGTERM in the body, since the process ends anyway."""
@@ -197,7 +197,7 @@ class Termination:
             )
 
     def _leave_stopped(self, how: str) -> None:
-        end = stopped(self._asked, how)
+        end = stop_error(self._asked, how)
         self.leave(str(end), exit_codes.of_error(end))
 
     def leave(self, reason: str, code: int) -> NoReturn:
@@ -206,7 +206,7 @@ class Termination:
             thread = threading.Thread(target=last, daemon=True)
             thread.start()
             thread.join(_LAST_SECS)
-        tell(reason, code)
+        report_end(reason, code)
         sys.stdout.flush()
         sys.stderr.flush()
         os._exit(code)
@@ -230,9 +230,9 @@ def sigterm_blocked() -> Iterator[None]:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
-def tell(reason: str, code: int) -> None:
+def report_end(reason: str, code: int) -> None:
     """Says why the process ends with `code`, to people and to Kubernetes."""
-    console.say(reason)
+    console.log(reason)
     if LOG.exists():
         # No more than 4096 bytes are read.
         text = json.dumps({"code": code, "reason": reason[:2000]}) + "\n"

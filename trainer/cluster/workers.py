@@ -69,16 +69,16 @@ class Workers:
         """The place of this one among them; the chief's is 0."""
         return self._cluster.rank if self._cluster else 0
 
-    def from_chief(self, find: Callable[[], Any]) -> Any:
+    def broadcast(self, find: Callable[[], Any]) -> Any:
         """Broadcasts what `find` gives on the chief, of JSON's types; others wait."""
         if self._cluster is None:
             return find()
         key = self._key()
         if self._cluster.is_chief:
             value = find()
-            _store(key, json.dumps(value))
+            _store_value(key, json.dumps(value))
             return value
-        return json.loads(_stored(self._cluster, key))
+        return json.loads(_wait_for_value(self._cluster, key))
 
     def chief_first(self, action: Callable[[], T]) -> T:
         """Does `action`; on the other workers once the chief has done it.
@@ -87,30 +87,30 @@ class Workers:
         """
         if self.is_chief:
             result = action()
-            self.from_chief(lambda: None)
+            self.broadcast(lambda: None)
             return result
-        self.from_chief(lambda: None)
+        self.broadcast(lambda: None)
         return action()
 
-    def exchange(self, value: str) -> list[str]:
+    def all_gather(self, value: str) -> list[str]:
         """Gathers the value of every worker, in the order of their ranks."""
-        return self._exchange(value, float("inf"))
+        return self._all_gather(value, float("inf"))
 
-    def agree(self, value: str, error: Exception) -> None:
+    def assert_equal(self, value: str, error: Exception) -> None:
         """Raises `error` on every worker unless all of them give the same value.
 
         They leave together, so that each of them tells it and none a lost peer.
         """
-        if len(set(self.exchange(value))) > 1:
+        if len(set(self.all_gather(value))) > 1:
             self._part()
             raise error
 
-    def meet(self) -> None:
+    def barrier(self) -> None:
         """Returns once all workers have come here."""
-        self.exchange("here")
+        self.all_gather("here")
 
     @contextlib.contextmanager
-    def parting(self, termination: Termination) -> Iterator[None]:
+    def leaving_together(self, termination: Termination) -> Iterator[None]:
         """Workers leave the body together and the chief last, who has their service.
 
         This includes the ends that all of them come to at the same step. A SIGTERM that
@@ -129,14 +129,14 @@ class Workers:
             with termination.ending():
                 self._part()
 
-    def _exchange(self, value: str, timeout_secs: float) -> list[str]:
+    def _all_gather(self, value: str, timeout_secs: float) -> list[str]:
         cluster = self._cluster
         if cluster is None:
             return [value]
         key = self._key()
-        _store(f"{key}/{cluster.rank}", value)
+        _store_value(f"{key}/{cluster.rank}", value)
         return [
-            _stored(cluster, f"{key}/{rank}", timeout_secs)
+            _wait_for_value(cluster, f"{key}/{rank}", timeout_secs)
             for rank in range(cluster.size)
         ]
 
@@ -144,7 +144,7 @@ class Workers:
         if self._cluster is None:
             return
         with contextlib.suppress(tf.errors.OpError):
-            self._exchange("parting", _PARTING_SECS)
+            self._all_gather("parting", _PARTING_SECS)
         if self._cluster.is_chief:
             end = time.monotonic() + _PARTING_SECS
             others = set(range(1, self._cluster.size))
@@ -228,11 +228,13 @@ def _configure(cluster: Cluster) -> None:
     )
 
 
-def _store(key: str, value: str) -> None:
+def _store_value(key: str, value: str) -> None:
     context.context().set_config_key_value(key, value)
 
 
-def _stored(cluster: Cluster, key: str, timeout_secs: float = float("inf")) -> str:
+def _wait_for_value(
+    cluster: Cluster, key: str, timeout_secs: float = float("inf")
+) -> str:
     """The value of a key, once there is one.
 
     Raises:

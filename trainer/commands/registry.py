@@ -18,7 +18,7 @@ def manage(action: str, line: CommandLine) -> int:
     found, unread = registry.answer(action, line.words, section)
     print(found)
     for problem in unread:
-        console.say(problem)
+        console.log(problem)
     if unread:
         raise CheckFailedError(
             "what the registry has must be readable, got files that are not, as said "

@@ -26,7 +26,7 @@ def write(line: CommandLine) -> int:
         return _compare(line)
     config, path = line.settings(), line.workdir()
     for name, redraw in _REDRAWN.items():
-        if files.is_there(path / name):
+        if files.exists(path / name):
             return _redraw(redraw, config, path)
     return stages.run(("report",), line)
 

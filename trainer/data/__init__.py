@@ -2,7 +2,6 @@
 
 from trainer.config.class_folders import EXTENSIONS, is_image, is_visible
 from trainer.data.arrays import ArrayExamples
-from trainer.data.arrivals import arrivals
 from trainer.data.augment import Augment, augmentation
 from trainer.data.auxiliary import AuxiliaryFeatures, Views
 from trainer.data.begun import as_begun, begun_background
@@ -18,8 +17,14 @@ from trainer.data.examples import (
     without_labels,
 )
 from trainer.data.file_list import EXAMPLE, GONE, OVERWRITTEN
-from trainer.data.growth import admit, check_taken_over, grow, take_over
 from trainer.data.image_files import FileExamples
+from trainer.data.incremental_index import (
+    admit_files,
+    check_taken_over,
+    extend_lists,
+    take_over,
+)
+from trainer.data.new_files import find_new_files
 from trainer.data.pipeline import (
     Batches,
     evaluation_batches,
@@ -52,8 +57,7 @@ __all__ = [
     "Signature",
     "Source",
     "Views",
-    "admit",
-    "arrivals",
+    "admit_files",
     "as_begun",
     "augmentation",
     "begun_background",
@@ -62,8 +66,9 @@ __all__ = [
     "decode_with_alpha",
     "duplicates",
     "evaluation_batches",
+    "extend_lists",
+    "find_new_files",
     "fit",
-    "grow",
     "hold_contents",
     "is_image",
     "is_passing",

@@ -41,7 +41,7 @@ def as_begun(
         input_dtype=source.input_dtype,
         background=source.data.background_name,
     )
-    if files.is_there(path):
+    if files.exists(path):
         before = _read(path)
     elif has_begun:
         before = _earlier(source.data, now)
@@ -54,7 +54,7 @@ def as_begun(
     if isinstance(source, TfdsSource) and source.num_transparent:
         _check_background(source.data, before.background)
     if isinstance(source, TableSource) and before.input_dtype != now.input_dtype:
-        console.say(
+        console.log(
             f"{source.data.dataset!r} has features that {before.input_dtype} rounds; "
             "they stay as this run has begun with, and another --workdir has all digits"
         )
@@ -69,7 +69,7 @@ def begun_background(lists: epath.Path) -> str:
       DataError: the file that tells it is damaged.
     """
     path = lists / KEPT
-    if not files.is_there(path):
+    if not files.exists(path):
         return ""
     background = _read(path).background
     try:
@@ -129,7 +129,7 @@ def _name(names: Sequence[str], label: int) -> str:
 
 def _read(path: epath.Path) -> _Meaning:
     try:
-        with files.reached(path):
+        with files.wrap_read_errors(path):
             found = seal.parse(path.read_bytes())
         return _Meaning(
             classes=tuple(map(str, found["classes"])),

@@ -179,7 +179,7 @@ def read(path: epath.Path) -> list[ListedFile]:
       DataError: it is not such a list, or it was cut or changed.
     """
     listed: list[ListedFile] = []
-    with files.reached(path):
+    with files.wrap_read_errors(path):
         text = path.read_bytes().decode(errors="replace")
     # Not splitlines, to which more characters end a line than JSON escapes.
     texts = text.removesuffix("\n").split("\n")

@@ -18,7 +18,7 @@ def hold_contents(source: Source, lists: epath.Path, *, may_write: bool) -> None
     if not isinstance(source, TableSource):
         return
     kept_in = lists / TABLES
-    kept = _read(kept_in) if files.is_there(kept_in) else {}
+    kept = _read(kept_in) if files.exists(kept_in) else {}
     found = {
         name: source.fingerprint(name, num_ids=len(table))
         for name, table in source.tables.items()
@@ -36,7 +36,7 @@ def hold_contents(source: Source, lists: epath.Path, *, may_write: bool) -> None
 
 def _read(path: epath.Path) -> dict[str, str]:
     try:
-        with files.reached(path):
+        with files.wrap_read_errors(path):
             kept = seal.parse(path.read_bytes())
         return {str(name): str(sha256) for name, sha256 in kept.items()}
     except (ValueError, AttributeError) as error:

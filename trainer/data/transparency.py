@@ -98,8 +98,8 @@ def kept_background(lists: epath.Path) -> str:
       StorageError: one cannot be read.
       DataError: one says something else.
     """
-    with files.reached(lists):
-        for path in files.inside(lists):
+    with files.wrap_read_errors(lists):
+        for path in files.list_folder(lists):
             if path.suffix == ".jsonl":
                 text = path.read_text(encoding="utf-8")
                 # Not line by line, of which there may be a million. Within a text the

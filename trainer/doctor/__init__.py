@@ -6,7 +6,7 @@ from etils import epath
 
 from trainer.cluster import tf_config
 from trainer.config import Config
-from trainer.doctor import findings, surroundings
+from trainer.doctor import diagnostics, environment
 from trainer.doctor.examination import Examination
 from trainer.storage import files, workdir
 
@@ -24,19 +24,19 @@ def examine(
     """
     with tempfile.TemporaryDirectory(prefix="alambic-") as folder:
         scratch = epath.Path(folder)
-        with files.reached(path):
+        with files.wrap_read_errors(path):
             if workdir.holds_training(path):  # else a run begins without them
                 copy_beginnings(path, scratch)
-        around = surroundings.checks(own, path) if own or tf_config.is_in_pod() else ()
+        around = environment.checks(own, path) if own or tf_config.is_in_pod() else ()
         num_workers = own.size if own else 1
         examination = Examination(config, path, scratch, num_workers=num_workers)
-        return findings.run(examination.checks(around, measures=measures))
+        return diagnostics.run(examination.checks(around, measures=measures))
 
 
 def copy_beginnings(path: epath.Path, scratch: epath.Path) -> None:
     """Copies what says with which examples, models and weights a run began."""
     single = (path / workdir.PINS, path / workdir.WEIGHTS)
-    for kept in (*filter(files.is_there, single), *files.under(path / workdir.LISTS)):
+    for kept in (*filter(files.exists, single), *files.walk(path / workdir.LISTS)):
         copy = scratch / kept.relative_to(path)
         copy.parent.mkdir(parents=True, exist_ok=True)
         kept.copy(copy)

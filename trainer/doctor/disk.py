@@ -7,8 +7,8 @@ from etils import epath
 
 from trainer.config import Config
 from trainer.devices import memory
+from trainer.doctor.dry_run import Footprint, footprint
 from trainer.doctor.trainings import Trainings
-from trainer.doctor.trial import Footprint, footprint
 from trainer.stages.soft_targets.plan import Building
 from trainer.storage import files
 

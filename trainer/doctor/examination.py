@@ -12,14 +12,14 @@ from trainer import models
 from trainer.cluster.termination import Termination
 from trainer.config import Config, ConfigError, RuntimeConfig
 from trainer.devices import distribution, memory
-from trainer.doctor import disk, machine, trial, ways
-from trainer.doctor.findings import Check
+from trainer.doctor import compile_options, disk, dry_run, machine
+from trainer.doctor.diagnostics import Check
 from trainer.doctor.trainings import Trainings
 from trainer.session import Session, suspicions
 from trainer.session.opening import open_session
 from trainer.session.qualification import accuracy_warning, measure
 from trainer.session.train_state import TrainSpec
-from trainer.soft_targets import BlankTargets
+from trainer.soft_targets import DummyTargets
 from trainer.stages.baseline import baseline_training
 from trainer.stages.finetune import finetune_training
 from trainer.stages.soft_targets import caches
@@ -215,7 +215,7 @@ class Examination:
 
     def _pipeline(self) -> Iterator[str]:
         training = baseline_training(self._session.networks, self._student, self._seed)
-        self._pipeline_rate = trial.pipeline_rate(self._session.datasets, training)
+        self._pipeline_rate = dry_run.pipeline_rate(self._session.datasets, training)
         yield (
             f"{self._pipeline_rate:,.0f} examples/s in the student's batches of "
             f"{training.section.global_batch_size}, with no model at work"
@@ -227,7 +227,7 @@ class Examination:
         yield from self._try_out(self._distillation())
         for role, model in self._teachers.items():
             name = role if len(self._teachers) > 1 else "the teacher"
-            kept = trial.frozen_footprint(self._session.networks, model)
+            kept = dry_run.frozen_footprint(self._session.networks, model)
             yield f"of {name} a replica keeps {kept.text}"
         if self._config.finetune:
             networks = self._session.networks
@@ -236,7 +236,7 @@ class Examination:
                 yield f"of its finetune: {line}"
 
     def _ways(self) -> Iterator[str]:
-        yield from ways.compare(
+        yield from compile_options.compare(
             self._session, self._distillation(), num_replicas=self._num_replicas
         )
 
@@ -248,7 +248,7 @@ class Examination:
             return distillation(networks, self._student, signals, self._seed)
         kept = caches.answer_format(networks.config, networks.datasets)
         is_in_memory = self._building.is_in_memory
-        blank = BlankTargets([kept] * len(self._teachers), is_in_memory=is_in_memory)
+        blank = DummyTargets([kept] * len(self._teachers), is_in_memory=is_in_memory)
         signals = blank.signals(temperature=self._config.distill.temperature)
         return distillation(networks, self._student, signals, self._seed, beside=blank)
 
@@ -260,7 +260,7 @@ class Examination:
     def _try_out(self, training: TrainSpec) -> Iterator[str]:
         # What an earlier trial left would count as memory of this one.
         gc.collect()
-        tried = trial.try_out(self._session, training)
+        tried = dry_run.dry_run(self._session, training)
         self._trainings.trials[training.role] = tried
         yield (
             f"first of {tried.num_steps:,} done after {tried.first_secs:.1f} s, with "

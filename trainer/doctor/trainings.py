@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from etils import epath
 
 from trainer.config import Config
-from trainer.doctor.trial import Trial
+from trainer.doctor.dry_run import DryRun
 from trainer.session import predictions
 from trainer.stages.soft_targets.plan import Building
 from trainer.stages.teacher import head_role
@@ -17,7 +17,7 @@ class Trainings:
     """Those that a config asks for, each with its folder in the workdir `path`."""
 
     def __init__(self, config: Config, path: epath.Path) -> None:
-        self.trials: dict[str, Trial] = {}  # of the roles that were tried
+        self.trials: dict[str, DryRun] = {}  # of the roles that were tried
         self._config = config
         self._path = path
         self._seeds: dict[str, tuple[int, ...]] = {}
@@ -63,7 +63,7 @@ class Trainings:
         return sum(
             files.num_bytes(file)
             for *_, folder in self._folders()
-            for file in files.under(folder)
+            for file in files.walk(folder)
             if file.suffix in (".npz", ".keras")
         )
 

@@ -11,7 +11,7 @@ import numpy as np
 import tensorflow as tf
 
 from trainer import data
-from trainer.cluster.termination import stopped
+from trainer.cluster.termination import stop_error
 
 
 def predictor(
@@ -89,6 +89,6 @@ def _keep(rows: np.ndarray) -> np.ndarray:
     """The logits of the rows that count: [B, C + 2] -> [B', C]."""
     wish = rows[:, -1].max(initial=0)
     if wish:
-        raise stopped(wish, " in an evaluation, which the next start does again")
+        raise stop_error(wish, " in an evaluation, which the next start does again")
     kept: np.ndarray = rows[rows[:, -2] == 1, :-2]
     return kept

@@ -1,8 +1,8 @@
 """A model for those without this package: SavedModel and TFLite, compared with it."""
 
-from trainer.export.lite import convert, interpreter, is_installed
 from trainer.export.parity import EXACT, Measured, find_problems, measure
-from trainer.export.serving import Answer, answers, load, probabilities, save
+from trainer.export.saved_model import Answer, answers, load, probabilities, save
+from trainer.export.tflite import convert, interpreter, is_installed
 
 __all__ = [
     "EXACT",

@@ -12,7 +12,7 @@ import numpy as np
 
 from trainer import data
 from trainer.config import ExportConfig
-from trainer.export.serving import Answer
+from trainer.export.saved_model import Answer
 
 EXACT = 1e-5  # of a probability, where the numbers are the same float32
 _BATCH_SIZE = 256

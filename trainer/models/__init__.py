@@ -1,9 +1,9 @@
 """Architectures: images or rows in, float32 logits out, normalisation inside."""
 
+from trainer.models.batch_norm_folding import fold_batch_norm
 from trainer.models.build import build
 from trainer.models.dropout import Dropout, dropout_keys
 from trainer.models.fingerprint import fingerprint
-from trainer.models.folding import folded
 from trainer.models.head import head, head_alone
 from trainer.models.inputs import Inputs
 from trainer.models.saved import alone
@@ -18,7 +18,7 @@ __all__ = [
     "check_saving",
     "dropout_keys",
     "fingerprint",
-    "folded",
+    "fold_batch_norm",
     "head",
     "head_alone",
     "load_weights",

@@ -95,7 +95,7 @@ def alone(options: SavedOptions, *, setting: str) -> keras.Model:
 def _load(options: SavedOptions, wrong: str) -> tuple[Saved, tf.TensorSpec]:
     """The file's model, and what it takes."""
     path = files.path_of(options.path, setting=f"{wrong},")
-    if not files.is_there(path):
+    if not files.exists(path):
         raise ConfigError(
             f"{wrong}, got {options.path!r}: no such file; "
             f"{places.way_to(options.path)}"

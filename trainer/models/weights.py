@@ -53,7 +53,7 @@ def load_weights(
             "save the model in one of these formats"
         )
     file = files.path_of(path, setting=setting)
-    if not files.is_there(file):
+    if not files.exists(file):
         raise ConfigError(
             f"{setting} must name a file, got {path!r}: no such file; "
             f"{places.way_to(path)}"
@@ -77,9 +77,9 @@ def check_told(file: epath.Path, *, setting: str) -> None:
       ConfigError: it has another one; `setting` names it.
     """
     told = epath.Path(f"{file}.sha256")
-    if not files.is_there(told):
+    if not files.exists(told):
         return
-    with files.reached(told, disks_too=True):
+    with files.wrap_read_errors(told, disks_too=True):
         words = told.read_bytes().decode(errors="replace").split()
         found = folders.checksum(file)
     if [word.lower() for word in words[:1]] != [found]:

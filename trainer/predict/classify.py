@@ -98,7 +98,7 @@ def _answer(
             bar.update(len(batch))
     if num_transparent:
         behind = background_name(opened.background)
-        console.say(f"images with transparent pixels: {num_transparent:,} ({behind})")
+        console.log(f"images with transparent pixels: {num_transparent:,} ({behind})")
     return num_unread
 
 
@@ -158,4 +158,4 @@ def _bar(num_files: int) -> "tqdm.tqdm[None]":
 def _tell(skipped: paths.Skipped) -> None:
     # Not through the middle of the bar.
     with tqdm.tqdm.external_write_mode(file=sys.stderr):
-        console.say(f"left out {skipped.path!r}: {skipped.reason}")
+        console.log(f"left out {skipped.path!r}: {skipped.reason}")

@@ -106,7 +106,7 @@ def _of_run(config: Config, path: epath.Path) -> Network:
     height, width, channels = _image_shape(config, path, shape)
     options = config.student.options
     if isinstance(options, SavedOptions) and is_reference(options.path):
-        file = registry.pinned(config, path)[options.path]
+        file = registry.locked_models(config, path)[options.path]
         options = dataclasses.replace(options, path=file)
     inputs = models.Inputs(shape=shape, image_size=config.student.image_size)
     model = models.build(

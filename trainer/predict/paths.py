@@ -49,7 +49,7 @@ def list_files(words: Iterable[str]) -> tuple[list[str], list[Skipped]]:
 
 def _images(folder: epath.Path, skipped: list[Skipped]) -> Iterator[str]:
     try:
-        names = sorted(path.name for path in files.inside(folder))
+        names = sorted(path.name for path in files.list_folder(folder))
     except OSError as error:
         reason = error.strerror or str(error)
         skipped.append(Skipped(path=str(folder), reason=reason))

@@ -7,7 +7,7 @@ file. Importing this loads no TensorFlow.
 
 from trainer.registry.actions import ACTIONS, answer, root_of
 from trainer.registry.card import Card
-from trainer.registry.pins import pinned, share
+from trainer.registry.lock_file import locked_models, share_lock
 from trainer.registry.publishing import publishing
 from trainer.registry.revision import revision
 from trainer.registry.versions import (
@@ -26,12 +26,12 @@ __all__ = [
     "answer",
     "background_of",
     "check_file",
+    "locked_models",
     "model_of",
     "names_of_file",
     "newest",
-    "pinned",
     "publishing",
     "revision",
     "root_of",
-    "share",
+    "share_lock",
 ]

@@ -38,7 +38,7 @@ def read(folder: epath.Path) -> Card:
     """
     path = folder / CARD
     try:
-        with files.reached(path):
+        with files.wrap_read_errors(path):
             content = path.read_bytes()
         found = json_text.parse(content)
         card = seal.check_checksum(found)

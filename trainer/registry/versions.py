@@ -27,8 +27,8 @@ def names(root: epath.Path) -> list[str]:
     Raises:
       StorageError: it cannot be read.
     """
-    with files.reached(root, disks_too=True):
-        found = files.inside(root)
+    with files.wrap_read_errors(root, disks_too=True):
+        found = files.list_folder(root)
     return sorted(path.name for path in found if numbers(path))
 
 
@@ -38,8 +38,8 @@ def numbers(folder: epath.Path) -> list[int]:
     Raises:
       StorageError: it cannot be read.
     """
-    with files.reached(folder, disks_too=True):
-        found = [path.name for path in files.inside(folder)]
+    with files.wrap_read_errors(folder, disks_too=True):
+        found = [path.name for path in files.list_folder(folder)]
     return sorted(int(name) for name in found if _is_number(name))
 
 
@@ -54,11 +54,11 @@ def complete(folder: epath.Path) -> list[int]:
     Raises:
       StorageError: the folder cannot be read.
     """
-    with files.reached(folder, disks_too=True):
+    with files.wrap_read_errors(folder, disks_too=True):
         return [
             number
             for number in numbers(folder)
-            if files.is_there(folder / str(number) / card.CARD)
+            if files.exists(folder / str(number) / card.CARD)
         ]
 
 
@@ -79,10 +79,10 @@ def promoted_version(folder: epath.Path) -> int | None:
       StorageError: the file that says so is damaged, or cannot be read.
     """
     path = folder / _PROMOTED
-    if not files.is_there(path):
+    if not files.exists(path):
         return None
     try:
-        with files.reached(path, disks_too=True):
+        with files.wrap_read_errors(path, disks_too=True):
             content = path.read_bytes()
         return int(seal.parse(content)["version"])
     except (ValueError, TypeError, KeyError) as error:
@@ -102,7 +102,7 @@ def number_of(root: epath.Path, reference: Reference) -> int:
     known = complete(folder)
     if not known:
         problem = f"no such model in {root}"
-        if not files.is_there(root):
+        if not files.exists(root):
             problem += f", which is not there ({places.way_to(str(root))})"
         raise _unknown(reference, problem, ", ".join(names(root)) or "none")
     number = reference.number
@@ -148,7 +148,7 @@ def names_of_file(path: epath.Path) -> list[str] | None:
         return beside
     # A path to a version may name its folder, a SavedModel, or its model.keras.
     for folder in (path, path.parent):
-        if _is_number(folder.name) and files.is_there(folder / card.CARD):
+        if _is_number(folder.name) and files.exists(folder / card.CARD):
             return list(card.read(folder)["classes"])
     return None
 
@@ -172,8 +172,8 @@ def check_file(folder: epath.Path, name: str) -> epath.Path:
     """
     known, path = card.read(folder)["files"], folder / name
     problem = "it is not there"
-    if name in known and files.is_there(path):
-        with files.reached(path, disks_too=True):
+    if name in known and files.exists(path):
+        with files.wrap_read_errors(path, disks_too=True):
             if folders.checksum(path) == known[name]:
                 return path
         problem = "its checksum is another"

@@ -104,7 +104,7 @@ def compare(names: Sequence[str], out: epath.Path) -> str:
     runs = compared.read(paths, out)
     table = compared_table.render_compared(runs)
     if not is_drawable():
-        console.say("no page is written: matplotlib is not installed")
+        console.log("no page is written: matplotlib is not installed")
         return table
     from trainer.report.compared_page import write as write_page
 
@@ -119,7 +119,7 @@ def is_drawable() -> bool:
 
 def tell_undrawn() -> None:
     """Says that a page is missing, and how it is drawn later."""
-    console.say(
+    console.log(
         "no report is drawn: matplotlib is not installed; "
         "pip install matplotlib, then python -m trainer report"
     )

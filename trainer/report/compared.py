@@ -91,14 +91,14 @@ def _check(paths: Sequence[epath.Path], out: epath.Path) -> None:
             raise ReportError(
                 f"each workdir must be named once, got {path} twice; leave one out"
             )
-        held = [what for name, what in _OF_CELLS.items() if files.is_there(path / name)]
-        if held and not files.is_there(path / RESULTS):
+        held = [what for name, what in _OF_CELLS.items() if files.exists(path / name)]
+        if held and not files.exists(path / RESULTS):
             raise ReportError(
                 f"{path} must hold a finished run, got {held[0]}; name runs of it: "
                 f"{path / CELLS}/NAME"
             )
     if _place(out) in places or any(
-        files.is_there(out / name) for name in (CONFIG, *KINDS)
+        files.exists(out / name) for name in (CONFIG, *KINDS)
     ):
         raise ReportError(
             f"--workdir must be a folder of the comparison's own, got {out}, which "

@@ -115,7 +115,7 @@ def read_classes(workdir: epath.Path) -> tuple[list[str], tuple[int, ...]]:
     Raises:
       ReportError: `predictions.npz` is missing or malformed, or not the results'.
     """
-    if files.is_there(workdir / RESULTS):
+    if files.exists(workdir / RESULTS):
         _check_files(workdir, _read_json(workdir / RESULTS))
     with _open_arrays(workdir / PREDICTIONS) as file, np.load(file) as arrays:
         names = [str(name) for name in arrays["class_names"]]
@@ -215,17 +215,17 @@ def _check_files(workdir: epath.Path, results: dict[str, Any]) -> None:
     """Finds the files that the results tell of as they were."""
     known = results.get("files", {})
     if not known:
-        console.say(
+        console.log(
             f"{workdir / RESULTS} is of an earlier version, which kept no checksum of "
             f"it and of {PREDICTIONS}: whether they changed since is not known"
         )
     for name, checksum in known.items():
         path = workdir / name
-        if files.is_there(path) and folders.checksum(path) != checksum:
+        if files.exists(path) and folders.checksum(path) != checksum:
             raise _error(path, f"is not the one that {RESULTS} was written with")
     for name, checksum in results.get("histories", {}).items():
         path = workdir / name
-        if files.is_there(path) and checksum != events.checksum(
+        if files.exists(path) and checksum != events.checksum(
             events.read_metrics(path)
         ):
             raise _error(path, f"has other lines than when {RESULTS} was written")
@@ -240,7 +240,7 @@ def _read_predictions(path: epath.Path, names: list[str]) -> Predictions:
 def _open_arrays(path: epath.Path) -> Iterator[IO[bytes]]:
     """Yields the open file of arrays; what the body finds amiss names it."""
     try:
-        with files.opened(path) as file:
+        with files.open_for_reading(path) as file:
             yield file
     except OSError as error:
         raise _error(path, f"cannot be read ({error})") from error
@@ -281,7 +281,7 @@ def read_histories(folder: epath.Path) -> list[History]:
     Raises:
       ReportError: a `metrics.jsonl` is malformed.
     """
-    paths = [place / METRICS for place in (folder, *files.inside(folder))]
+    paths = [place / METRICS for place in (folder, *files.list_folder(folder))]
     return [_read_history(path) for path in sorted(paths) if path.exists()]
 
 

@@ -43,7 +43,7 @@ def write(workdir: epath.Path) -> epath.Path:
 def _head(sweep: Sweep, workdir: epath.Path) -> str:
     more = ""
     best = sweep["best"]
-    if best and files.is_there(workdir / CELLS / best["cell"] / REPORT):
+    if best and files.exists(workdir / CELLS / best["cell"] / REPORT):
         address = f"../{CELLS}/{best['cell']}/{REPORT}"
         more = f" ({markup.link(address, 'its report, with the test split')})"
     return (

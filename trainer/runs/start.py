@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from etils import epath
 
-from trainer.cluster import attempts, hold, tf_config
+from trainer.cluster import hold, restart_budget, tf_config
 from trainer.cluster.termination import Termination
 from trainer.config import Config
 from trainer.storage import workdir
@@ -43,7 +43,7 @@ class Start:
         # A training may begin at this moment.
         with (
             contextlib.suppress(hold.HeldError, hold.LostError),
-            hold.held(self.path, self.termination, within=hold.FREE),
+            hold.hold_folder(self.path, self.termination, within=hold.FREE),
         ):
             workdir.claim(self.path, self.config)
 
@@ -70,7 +70,7 @@ class Start:
             session = open_session(
                 self.config, self.path, own, end, command=command, hold=self.hold
             )
-            stack.enter_context(session.devices.workers.parting(end))
+            stack.enter_context(session.devices.workers.leaving_together(end))
             yield session
 
 
@@ -89,14 +89,14 @@ def begun(config: Config, path: epath.Path, *, holds: bool) -> Iterator[Start]:
         stack.enter_context(end.listening())
         own = hold.FREE
         if holds:
-            own = stack.enter_context(hold.held(path, end, within=own))
+            own = stack.enter_context(hold.hold_folder(path, end, within=own))
         yield Start(config=config, path=path, termination=end, hold=own)
 
 
 def _counted(
     settings: Config, path: epath.Path
 ) -> contextlib.AbstractContextManager[None]:
-    return attempts.counted(
+    return restart_budget.count_start(
         path,
         soft_targets=workdir.soft_targets_folder(path, settings),
         max_restarts=settings.runtime.max_restarts,

@@ -40,7 +40,7 @@ class Datasets:
             sources = data.open_sources(section, self.lists, may_write=may_write)
             if self.devices.workers.is_chief:  # with which the others are compared
                 data.hold_contents(sources[0], self.lists, may_write=may_write)
-            has_begun = bool(workdir.kept(self.begun or self.path))
+            has_begun = bool(workdir.kept_files(self.begun or self.path))
             return tuple(
                 data.as_begun(source, lists, has_begun=has_begun, may_write=may_write)
                 for source, (_, lists) in zip(
@@ -114,7 +114,7 @@ class Datasets:
             f"{source.data.setting} {source.data.dataset!r}, got others on some of "
             "them; give all the same files"
         )
-        self.devices.workers.agree(digest.hexdigest(), disagreement)
+        self.devices.workers.assert_equal(digest.hexdigest(), disagreement)
         return examples
 
     def validate(self, logits: np.ndarray) -> dict[str, Any]:

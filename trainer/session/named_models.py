@@ -38,13 +38,13 @@ class NamedModels:
     @functools.cached_property
     def _registered(self) -> dict[str, str]:
         """The files that the config's references stand for, the same on all workers."""
-        find = functools.partial(registry.pinned, self._config, self._pins)
-        return dict(self._workers.from_chief(find))
+        find = functools.partial(registry.locked_models, self._config, self._pins)
+        return dict(self._workers.broadcast(find))
 
     def _compare(self, path: str, class_names: Sequence[str], setting: str) -> None:
         own = registry.names_of_file(files.path_of(path, setting=setting))
         if own is None and self._workers.is_chief:
-            console.say(
+            console.log(
                 f"{setting} {path!r} does not say the names of its classes; they are "
                 "taken for those of the data, in their order"
             )
@@ -58,7 +58,7 @@ class NamedModels:
         found = f"{path!r} of {len(own)} ({_text(own)}), {problem}"
         if self._is_trained(setting):
             if self._workers.is_chief:
-                console.say(
+                console.log(
                     f"{setting} names a model of other classes than the data's, "
                     f"{found}; its training goes on with the data's"
                 )

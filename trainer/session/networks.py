@@ -126,14 +126,14 @@ class Networks:
             image_size=self._section(role).image_size,
         )
 
-    def folded(self, teacher: keras.Model) -> keras.Model:
+    def fold(self, teacher: keras.Model) -> keras.Model:
         """A network that answers as a frozen teacher does, with fewer operations.
 
         The same each time: the layers that both share would keep each in memory.
         """
         if teacher not in self._folded:
             with self.devices.strategy.scope():
-                self._folded[teacher] = models.folded(teacher)
+                self._folded[teacher] = models.fold_batch_norm(teacher)
         return self._folded[teacher]
 
     def precision(self, role: str) -> str:

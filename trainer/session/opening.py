@@ -77,12 +77,12 @@ def _meet(
         # Known already, and sooner than TensorFlow has connected the workers.
         distribution.per_replica_batch_size(section, num_replicas, setting=setting)
     everyone = cluster.titles(list(range(cluster.size)))
-    console.say(f"{cluster.name} is one of {everyone}")
+    console.log(f"{cluster.name} is one of {everyone}")
     rendezvous.meet(
         cluster,
         statement,
         timeout_secs=config.runtime.rendezvous_secs,
-        say=console.say,
+        say=console.log,
         secret=secret,
     )
     cluster.announce()
@@ -91,7 +91,7 @@ def _meet(
 def _find_config(path: epath.Path, cluster: Cluster) -> None:
     """Looks for what the chief wrote into the workdir before the workers met."""
     for _ in range(_SHOWN_SECS):
-        if files.is_there(path / workdir.CONFIG):
+        if files.exists(path / workdir.CONFIG):
             return
         time.sleep(1)
     raise ConfigError(

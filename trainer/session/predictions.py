@@ -101,7 +101,7 @@ def _predictions_of(
     return ModelPredictions(
         seed=seed,
         parameters=model.count_params(),
-        steps=networks.devices.workers.from_chief(functools.partial(steps, folder)),
+        steps=networks.devices.workers.broadcast(functools.partial(steps, folder)),
         logits=logits,
         weights=models.fingerprint(model),  # the last one that was loaded
         rate=events.median_throughput(folder / METRICS),
@@ -167,7 +167,7 @@ def _steps_told_before(folder: epath.Path) -> dict[str, int | None]:
     for evaluated, accuracy in accuracies.items():
         if accuracy > best_accuracy:
             best, best_accuracy = evaluated, accuracy
-    console.say(
+    console.log(
         f"{problem}; the training has ended, and its steps are known by the checkpoint "
         f"of step {position.step} and {METRICS}"
     )

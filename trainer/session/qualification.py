@@ -50,18 +50,18 @@ def qualify(networks: Networks) -> None:
     Raises:
       ConfigError: one is not as good as its min_accuracy asks for.
     """
-    has_begun = networks.devices.workers.from_chief(
+    has_begun = networks.devices.workers.broadcast(
         functools.partial(_have_students_begun, networks.path)
     )
     for found in qualifications(networks):
         if found.role in networks.qualified:  # once is enough
             continue
         if networks.devices.workers.is_chief:
-            console.say(found.text)
+            console.log(found.text)
         section = networks.config.teachers[found.role]
         warning = accuracy_warning(found, section, is_refused=not has_begun)
         if warning and networks.devices.workers.is_chief:
-            console.say(warning)
+            console.log(warning)
         networks.qualified.add(found.role)
 
 
@@ -89,7 +89,7 @@ def measure(role: str, logits: np.ndarray, labels: np.ndarray) -> Qualification:
 
 
 def _have_students_begun(path: epath.Path) -> bool:
-    roles = {name.split("/")[0] for name in workdir.kept(path)}
+    roles = {name.split("/")[0] for name in workdir.kept_files(path)}
     return bool(roles & {"student", "baseline"})
 
 

@@ -20,7 +20,7 @@ def check_saving(networks: Networks, network: str) -> None:
     section = networks.config.networks[network]
     if network in networks.savable or not _is_users_own(section):
         return
-    problem = networks.devices.workers.from_chief(
+    problem = networks.devices.workers.broadcast(
         functools.partial(_problem, networks, network, section)
     )
     if problem:
@@ -42,7 +42,9 @@ def _problem(
     kinds = {"student", "baseline", "finetune"}
     if isinstance(section, TeacherConfig):
         kinds = {"teacher", "teacher_head"}
-    if kinds.intersection(path.split("/")[0] for path in workdir.kept(networks.path)):
+    if kinds.intersection(
+        path.split("/")[0] for path in workdir.kept_files(networks.path)
+    ):
         return ""
     seed = networks.config.seeds[0]
     build = functools.partial(networks.build_alone, network, seed)

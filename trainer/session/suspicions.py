@@ -32,7 +32,7 @@ def other_backgrounds(
     own = config.data.background_name
     references = config.references if shown else ()
     # Not with the other workers: the chief alone tells.
-    known = registry.pinned(config, pins) if references else {}
+    known = registry.locked_models(config, pins) if references else {}
     for reference in references:
         model = epath.Path(known[str(reference)])
         before = background_name(colour_of(registry.background_of(model)))

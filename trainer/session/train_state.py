@@ -17,7 +17,7 @@ from trainer.session.datasets import Datasets
 from trainer.session.networks import Networks
 from trainer.session.savable_models import check_saving
 from trainer.storage.workdir import CHECKPOINTS
-from trainer.train import core, step
+from trainer.train import objective, step
 from trainer.train.checkpoint import Checkpoints, newest_whole
 from trainer.train.checkpoint_file import Progress
 
@@ -36,7 +36,7 @@ class TrainSpec:
     folder: epath.Path
     weights: str  # the file to start from; "": from those the model has
     model: keras.Model
-    computed: core.Core  # of each step, by each replica
+    computed: objective.Objective  # of each step, by each replica
     examples: data.Examples
     validate: Callable[[np.ndarray], dict[str, float]]  # of validation logits [M, C]
     views: data.Views  # of the examples, where they are augmented
@@ -85,7 +85,7 @@ def prepare(networks: Networks, spec: TrainSpec) -> TrainState:
     # Before the batches are made: they start at the restored step. The chief chooses,
     # because a disk that machines share may show them different files for a while.
     find = functools.partial(newest_whole, folder, check_held=devices.hold.check)
-    latest = devices.workers.from_chief(find)
+    latest = devices.workers.broadcast(find)
     update = _update(networks, spec, is_new=not latest)
     role, seed = spec.role, spec.seed
     checkpoints = Checkpoints(
@@ -100,7 +100,7 @@ def prepare(networks: Networks, spec: TrainSpec) -> TrainState:
         check_saving(networks, spec.network)
     position = checkpoints.restore(latest) if latest else Progress()
     if position.step and devices.workers.is_chief:
-        console.say(f"{spec.title} goes on from step {position.step}")
+        console.log(f"{spec.title} goes on from step {position.step}")
     together = config.runtime.steps_per_execution
     compiled = step.compile_step(
         spec.computed,

@@ -25,7 +25,7 @@ from trainer.train.early_stopping import EarlyStopping
 
 def is_finished(devices: Devices, folder: epath.Path) -> bool:
     """Whether the training in `folder` has ended; its model is the last file."""
-    return bool(devices.workers.from_chief(lambda: (folder / FINISHED).exists()))
+    return bool(devices.workers.broadcast(lambda: (folder / FINISHED).exists()))
 
 
 def train(session: Session, spec: TrainSpec) -> None:
@@ -48,14 +48,14 @@ def train(session: Session, spec: TrainSpec) -> None:
     if chief:
         _save_judged(session.devices, session.datasets, spec, state, LAST)
     folder = spec.folder / CHECKPOINTS
-    best_step = session.devices.workers.from_chief(
+    best_step = session.devices.workers.broadcast(
         lambda: latest_position(folder).best_step
     )
     state.checkpoints.restore(best_step)
     if chief:
         _save_judged(session.devices, session.datasets, spec, state, FINISHED)
     # Others may read what the chief has written.
-    session.devices.workers.meet()
+    session.devices.workers.barrier()
 
 
 def save_model(

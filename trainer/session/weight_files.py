@@ -28,7 +28,7 @@ def load(networks: Networks, model: keras.Model, name: str, *, setting: str) -> 
     found = folders.checksum(files.path_of(path, setting=setting))
     # Each worker reads its own file.
     kept = networks.pins / WEIGHTS
-    known = networks.devices.workers.from_chief(
+    known = networks.devices.workers.broadcast(
         functools.partial(_keep, kept, setting, found)
     )
     if found != known:
@@ -42,9 +42,9 @@ def load(networks: Networks, model: keras.Model, name: str, *, setting: str) -> 
 def _keep(path: epath.Path, setting: str, found: str) -> str:
     """The checksum of the file of `setting`; `found` where none is kept yet."""
     kept: dict[str, str] = {}
-    if files.is_there(path):
+    if files.exists(path):
         try:
-            with files.reached(path):
+            with files.wrap_read_errors(path):
                 kept = seal.parse(path.read_bytes())
         except (OSError, ValueError) as error:
             raise ConfigError(

@@ -4,10 +4,10 @@ A signal is a function of the batch, called inside the compiled step; the losses
 know which kind they are given.
 """
 
-from trainer.soft_targets.blank import BlankTargets
 from trainer.soft_targets.cache import Cache
 from trainer.soft_targets.cached import CachedTargets
 from trainer.soft_targets.checksums import are_known, forget_missing, keep
+from trainer.soft_targets.dummy import DummyTargets
 from trainer.soft_targets.ensemble import ensemble
 from trainer.soft_targets.errors import SoftTargetsError
 from trainer.soft_targets.lock import alone
@@ -25,7 +25,7 @@ from trainer.soft_targets.manifest import (
     write,
 )
 from trainer.soft_targets.online import online
-from trainer.soft_targets.record_format import AnswerFormat
+from trainer.soft_targets.record_format import LogitsFormat
 from trainer.soft_targets.shards import (
     damage,
     missing,
@@ -37,10 +37,10 @@ from trainer.soft_targets.shards import (
 __all__ = [
     "FRAMING_BYTES",
     "MANIFEST",
-    "AnswerFormat",
-    "BlankTargets",
     "Cache",
     "CachedTargets",
+    "DummyTargets",
+    "LogitsFormat",
     "Manifest",
     "Shard",
     "SoftTargetsError",

@@ -11,7 +11,7 @@ from trainer.soft_targets import manifest as manifests
 from trainer.soft_targets import shards
 from trainer.soft_targets.errors import SoftTargetsError
 from trainer.soft_targets.manifest import Manifest
-from trainer.soft_targets.record_format import AnswerFormat
+from trainer.soft_targets.record_format import LogitsFormat
 
 
 class Cache:
@@ -39,7 +39,7 @@ class Cache:
         self._views = wanted.views
 
     @property
-    def format(self) -> AnswerFormat:
+    def format(self) -> LogitsFormat:
         """The format of a record."""
         return self.manifest.format
 

@@ -9,7 +9,7 @@ from trainer.data import UNLABELED_FROM, Batch, host_memory
 from trainer.losses import SoftTargets
 from trainer.soft_targets.cache import Cache
 from trainer.soft_targets.errors import SoftTargetsError
-from trainer.soft_targets.record_format import AnswerFormat
+from trainer.soft_targets.record_format import LogitsFormat
 
 
 class CachedTargets:
@@ -80,11 +80,11 @@ class CachedTargets:
 
 
 def signals_of(
-    formats: Sequence[AnswerFormat], *, temperature: float
+    formats: Sequence[LogitsFormat], *, temperature: float
 ) -> list[Callable[[Batch], SoftTargets]]:
     """The signal of each teacher, from the fields of its format in a batch."""
 
-    def signal(i: int, form: AnswerFormat) -> Callable[[Batch], SoftTargets]:
+    def signal(i: int, form: LogitsFormat) -> Callable[[Batch], SoftTargets]:
         return lambda batch: form.targets(
             {field: batch[field_name(i, field)] for field in form.fields},
             temperature=temperature,

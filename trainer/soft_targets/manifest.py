@@ -13,7 +13,7 @@ from typing import Any
 from etils import epath
 
 from trainer.soft_targets.errors import SoftTargetsError
-from trainer.soft_targets.record_format import AnswerFormat
+from trainer.soft_targets.record_format import LogitsFormat
 from trainer.storage import files, json_text, seal
 
 MANIFEST = "manifest.json"
@@ -96,9 +96,9 @@ class Manifest:
         return views * self.num_ids * self.format.record.itemsize
 
     @property
-    def format(self) -> AnswerFormat:
+    def format(self) -> LogitsFormat:
         """The format of a record."""
-        return AnswerFormat(
+        return LogitsFormat(
             num_classes=len(self.class_names),
             dtype=self.dtype,
             top_k=self.top_k,
@@ -165,7 +165,7 @@ def read(folder: epath.Path) -> Manifest | None:
       SoftTargetsError: it is of another version, or no manifest.
     """
     path = folder / MANIFEST
-    with files.reached(path):
+    with files.wrap_read_errors(path):
         if not path.exists():
             return None
         content = path.read_bytes()

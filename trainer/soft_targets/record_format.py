@@ -20,7 +20,7 @@ from trainer.losses import SoftTargets, to_buckets
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class AnswerFormat:
+class LogitsFormat:
     """The part of the teacher's logits that a record keeps."""
 
     num_classes: int

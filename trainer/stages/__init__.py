@@ -130,7 +130,7 @@ def run(session: "Session", names: tuple[str, ...], *, whole: bool) -> None:
 
     wanted = [ALL[name] for name in names]
     if session.devices.workers.is_chief:
-        console.say(session.devices.description)
+        console.log(session.devices.description)
     if any(stage.has_data for stage in wanted):
         _describe_data(session)
     if whole:
@@ -150,4 +150,4 @@ def _describe_data(session: "Session") -> None:
     described = (source.description for source in sources)
     for line in (*described, data.duplicates(sources), *learned):
         if line:
-            console.say(line)
+            console.log(line)

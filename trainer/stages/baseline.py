@@ -9,7 +9,7 @@ from trainer.session import Session, training
 from trainer.session.networks import Networks
 from trainer.session.train_state import TrainSpec
 from trainer.stages.soft_targets import caches
-from trainer.train import core
+from trainer.train import objective
 
 
 def baseline(session: Session) -> None:
@@ -41,7 +41,7 @@ def baseline_training(networks: Networks, model: keras.Model, seed: int) -> Trai
         folder=networks.folder("baseline", seed),
         weights=section.weights,
         model=model,
-        computed=core.supervised(
+        computed=objective.supervised(
             model, label_smoothing=section.train.label_smoothing, seed=seed
         ),
         examples=networks.datasets.labeled,

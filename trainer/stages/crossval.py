@@ -50,7 +50,7 @@ def crossval(session: Session) -> None:
         )
     _check_begun(session.devices, session.path, section.folds)
     path = session.path / CROSSVAL_RESULTS
-    if not session.devices.workers.from_chief(path.exists):
+    if not session.devices.workers.broadcast(path.exists):
         measured = _measure(session, section.folds)
         if session.devices.workers.is_chief:
             files.write_json(path, seal.add_checksum(measured))
@@ -71,7 +71,7 @@ def folds_of(ids: np.ndarray, *, num_folds: int) -> np.ndarray:
 
 def _check_begun(devices: Devices, workdir: epath.Path, num_folds: int) -> None:
     path = workdir / CROSSVAL / _FOLDS
-    begun = devices.workers.from_chief(
+    begun = devices.workers.broadcast(
         lambda: (
             path.read_bytes().decode(errors="replace").strip()
             if path.exists()

@@ -36,8 +36,8 @@ def export(session: Session) -> None:
     _check_lite(session.config, session.datasets, section.formats)
     found = select_model(session.networks)
     folder = session.path / workdir.EXPORT
-    with files.explained(folder):
-        if files.is_there(folder):
+    with files.wrap_write_errors(folder):
+        if files.exists(folder):
             folder.rmtree()
     own = formats.answers(found.model)
     written = {"model": (own, 0)}
@@ -99,7 +99,7 @@ def _write(
     content = formats.convert(model, name, calibration=calibration)
     with files.atomic_path(path) as temporary:
         temporary.write_bytes(content)
-    with files.reached(path):
+    with files.wrap_read_errors(path):
         return formats.interpreter(path.read_bytes()), files.num_bytes(path)
 
 

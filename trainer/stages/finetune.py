@@ -11,7 +11,7 @@ from trainer.session.networks import Networks
 from trainer.session.train_state import TrainSpec
 from trainer.stages.student import validate
 from trainer.storage.workdir import FINISHED
-from trainer.train import core
+from trainer.train import objective
 
 
 def finetune(session: Session) -> None:
@@ -48,7 +48,7 @@ def finetune_training(networks: Networks, model: keras.Model, seed: int) -> Trai
         folder=networks.folder("finetune", seed),
         weights="",
         model=model,
-        computed=core.supervised(
+        computed=objective.supervised(
             model, label_smoothing=section.label_smoothing, seed=seed
         ),
         examples=networks.datasets.labeled,

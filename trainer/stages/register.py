@@ -94,7 +94,7 @@ def accuracy_here(networks: Networks, folder: epath.Path, card: Card) -> float |
         source.input_shape
     ):
         return None
-    console.say(f"{folder} was validated on other examples; now it is on this run's")
+    console.log(f"{folder} was validated on other examples; now it is on this run's")
     file = registry.check_file(folder, registry.MODEL)
     options = SavedOptions(path=str(file), input="zero_to_255")
     return _validation(networks, models.alone(options, setting=str(file)))["accuracy"]

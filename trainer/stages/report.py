@@ -18,7 +18,7 @@ def report(session: Session) -> None:
         folder = pages.write(session.path).parent
         if tensorboard.is_installed():
             figures = tensorboard.EventFile(folder / TENSORBOARD)
-            drawn = sorted(files.inside(folder))
+            drawn = sorted(files.list_folder(folder))
             figures.add_images(path for path in drawn if path.suffix == ".png")
     else:
         pages.tell_undrawn()

@@ -16,7 +16,7 @@ from trainer.session.qualification import qualify
 from trainer.session.train_state import Follow, TrainSpec
 from trainer.stages.check import check_pairs
 from trainer.stages.soft_targets import caches
-from trainer.train import core
+from trainer.train import objective
 
 
 def student(session: Session, *, follow: Follow = lambda step, metrics: None) -> None:
@@ -73,15 +73,15 @@ def trainings(session: Session) -> Callable[[int], TrainSpec]:
 
 def online(
     networks: Networks, teachers: Sequence[keras.Model]
-) -> list[core.TeacherSignal]:
+) -> list[objective.TeacherSignal]:
     """The signals of frozen teachers that run in each step."""
-    return [soft_targets.online(networks.folded(teacher)) for teacher in teachers]
+    return [soft_targets.online(networks.fold(teacher)) for teacher in teachers]
 
 
 def distillation(
     networks: Networks,
     model: keras.Model,
-    signals: Sequence[core.TeacherSignal],
+    signals: Sequence[objective.TeacherSignal],
     seed: int,
     *,
     beside: data.AuxiliaryFeatures | None = None,
@@ -100,7 +100,7 @@ def distillation(
         folder=networks.folder("student", seed),
         weights=section.weights,
         model=model,
-        computed=core.distillation(
+        computed=objective.distillation(
             model,
             combine_signals(networks.config, signals),
             alpha=distill.alpha,
@@ -124,8 +124,8 @@ def validate(networks: Networks, logits: np.ndarray) -> dict[str, float]:
 
 
 def combine_signals(
-    config: Config, signals: Sequence[core.TeacherSignal]
-) -> core.TeacherSignal:
+    config: Config, signals: Sequence[objective.TeacherSignal]
+) -> objective.TeacherSignal:
     """Combines the signals of the teacher's networks."""
     teacher = config.teacher
     if isinstance(teacher, EnsembleConfig):

@@ -10,7 +10,7 @@ from trainer.session.qualification import qualify
 from trainer.session.savable_models import check_saving
 from trainer.session.train_state import TrainSpec
 from trainer.storage.workdir import FINISHED, LAST
-from trainer.train import core
+from trainer.train import objective
 
 
 def teacher(session: Session) -> None:
@@ -91,7 +91,7 @@ def _finish(session: Session, role: str) -> bool:
     if session.devices.workers.is_chief:
         for name in (LAST, FINISHED):
             training.save_model(session.devices, session.datasets, model, folder / name)
-    session.devices.workers.meet()
+    session.devices.workers.barrier()
     return not section.head
 
 
@@ -124,7 +124,7 @@ def _from_labels(
         folder=networks.folder(role, seed),
         weights=weights,
         model=model,
-        computed=core.supervised(
+        computed=objective.supervised(
             model, label_smoothing=section.label_smoothing, seed=seed
         ),
         examples=networks.datasets.training,

@@ -74,14 +74,14 @@ def atomic_path(path: epath.Path, *, way_out: str = _WAY_OUT) -> Iterator[pathli
     Raises:
       StorageError: the disk is full, or the folder cannot be written.
     """
-    writing = _uploaded(path) if is_remote(path) else _renamed(path)
-    with explained(path, way_out=way_out), writing as it:
+    writing = _upload(path) if is_remote(path) else _rename(path)
+    with wrap_write_errors(path, way_out=way_out), writing as it:
         path.parent.mkdir(parents=True, exist_ok=True)
         yield it
 
 
 @contextlib.contextmanager
-def _uploaded(path: epath.Path) -> Iterator[pathlib.Path]:
+def _upload(path: epath.Path) -> Iterator[pathlib.Path]:
     with tempfile.TemporaryDirectory(prefix="alambic-") as folder:
         temporary = pathlib.Path(folder, path.name)
         yield temporary
@@ -89,7 +89,7 @@ def _uploaded(path: epath.Path) -> Iterator[pathlib.Path]:
 
 
 @contextlib.contextmanager
-def _renamed(path: epath.Path) -> Iterator[pathlib.Path]:
+def _rename(path: epath.Path) -> Iterator[pathlib.Path]:
     # Beside it, because only within a disk is a file renamed at once.
     temporary = pathlib.Path(path.with_name(f".writing-{path.name}"))
     try:
@@ -115,13 +115,15 @@ def local_copy(path: epath.Path) -> Iterator[pathlib.Path]:
         return
     with tempfile.TemporaryDirectory(prefix="alambic-") as folder:
         copy = pathlib.Path(folder, path.name)
-        with reached(path):
+        with wrap_read_errors(path):
             path.copy(copy)
         yield copy
 
 
 @contextlib.contextmanager
-def explained(path: epath.PathLike, *, way_out: str = _WAY_OUT) -> Iterator[None]:
+def wrap_write_errors(
+    path: epath.PathLike, *, way_out: str = _WAY_OUT
+) -> Iterator[None]:
     """Turns a file system's error in writing `path` into a sentence for the user.
 
     It ends in `way_out`.
@@ -141,7 +143,9 @@ def explained(path: epath.PathLike, *, way_out: str = _WAY_OUT) -> Iterator[None
 
 
 @contextlib.contextmanager
-def reached(path: epath.PathLike, *, disks_too: bool = False) -> Iterator[None]:
+def wrap_read_errors(
+    path: epath.PathLike, *, disks_too: bool = False
+) -> Iterator[None]:
     """Turns a store's error in reading `path` into a sentence.
 
     Disks pass theirs on, unless it is `disks_too`.
@@ -172,40 +176,40 @@ def _problem(path: epath.PathLike, error: Exception) -> str:
     return ""
 
 
-def is_there(path: epath.Path) -> bool:
+def exists(path: epath.Path) -> bool:
     """Whether there is a file or folder at `path`.
 
     Raises:
       StorageError: the store cannot be read.
     """
-    with reached(path):
+    with wrap_read_errors(path):
         return path.exists()
 
 
-def opened(path: epath.Path) -> IO[bytes]:
+def open_for_reading(path: epath.Path) -> IO[bytes]:
     """The file at `path`, open for reading."""
     return cast(IO[bytes], path.open("rb"))
 
 
-def inside(folder: epath.Path) -> list[epath.Path]:
+def list_folder(folder: epath.Path) -> list[epath.Path]:
     """Lists the paths in `folder`; none where there is no such folder.
 
     Raises:
       StorageError: the store cannot be read.
     """
-    with reached(folder):
+    with wrap_read_errors(folder):
         # Not is_dir, which also says no of a store that does not answer just now.
         is_folder = folder.exists() if is_remote(folder) else folder.is_dir()
         # Not glob, to which a folder may have a pattern for its name.
         return list(folder.iterdir()) if is_folder else []
 
 
-def under(folder: epath.Path) -> Iterator[epath.Path]:
+def walk(folder: epath.Path) -> Iterator[epath.Path]:
     """The files in `folder` and in all folders below it."""
-    for path in inside(folder):
+    for path in list_folder(folder):
         is_folder = path.stat().is_directory if is_remote(path) else path.is_dir()
         if is_folder:
-            yield from under(path)
+            yield from walk(path)
         else:
             yield path
 
@@ -218,7 +222,7 @@ def is_folder(path: epath.Path) -> bool:
     """
     if not is_remote(path):
         return path.is_dir()
-    with reached(path):
+    with wrap_read_errors(path):
         return path.exists() and bool(path.stat().is_directory)
 
 
@@ -236,7 +240,7 @@ def append(path: epath.Path, data: bytes, *, durable: bool) -> None:
     Raises:
       StorageError: the disk is full, or the folder cannot be written.
     """
-    with explained(path):
+    with wrap_write_errors(path):
         if is_remote(path):
             before = path.read_bytes() if path.exists() else b""
             with atomic_path(path) as temporary:

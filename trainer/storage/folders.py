@@ -15,7 +15,7 @@ _CHUNK_BYTES = 2**20
 def checksum(path: epath.Path) -> str:
     """SHA-256 of the file at `path`."""
     digest = hashlib.sha256()
-    with files.opened(path) as file:
+    with files.open_for_reading(path) as file:
         while chunk := file.read(_CHUNK_BYTES):
             digest.update(chunk)
     return digest.hexdigest()
@@ -24,12 +24,12 @@ def checksum(path: epath.Path) -> str:
 def names(folder: epath.Path) -> list[str]:
     """The files in `folder` and below it, by their paths from there."""
     prefix = f"{folder}/"
-    return sorted(str(path).removeprefix(prefix) for path in files.under(folder))
+    return sorted(str(path).removeprefix(prefix) for path in files.walk(folder))
 
 
 def num_bytes(folder: epath.Path) -> int:
     """The size of all files in `folder` and below it."""
-    return sum(files.num_bytes(path) for path in files.under(folder))
+    return sum(files.num_bytes(path) for path in files.walk(folder))
 
 
 def replace(source: pathlib.Path, target: epath.Path, *, way_out: str) -> None:
@@ -38,7 +38,7 @@ def replace(source: pathlib.Path, target: epath.Path, *, way_out: str) -> None:
     Raises:
       StorageError: it cannot be written; the message ends in `way_out`.
     """
-    with files.explained(target, way_out=way_out):
+    with files.wrap_write_errors(target, way_out=way_out):
         if target.exists():
             target.rmtree()
         if files.is_remote(target):

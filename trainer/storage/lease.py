@@ -61,17 +61,17 @@ class Lease:
         Raises:
           StorageError: it cannot be read, or says something else.
         """
-        if not files.is_there(self.path):
+        if not files.exists(self.path):
             return None
         try:
-            with files.reached(self.path, disks_too=True):
+            with files.wrap_read_errors(self.path, disks_too=True):
                 found = dict(json_text.parse(self.path.read_bytes()))
             until = float(found["until"])
             if not 0 <= until < _LAST_TIME:
                 raise ValueError(f"until = {until}")
             return {**found, "owner": str(found["owner"]), "until": until}
         except files.StorageError:
-            if files.is_there(self.path):
+            if files.exists(self.path):
                 raise
             return None  # it was given back just now
         except (ValueError, TypeError, KeyError, OverflowError) as error:
@@ -128,7 +128,7 @@ class Lease:
             self._is_over = True
             found = self.found()
             if found and found["owner"] == self.owner:
-                with files.explained(self.path):
+                with files.wrap_write_errors(self.path):
                     self.path.unlink()
 
     def _write(self, *, before: float = float("inf")) -> None:

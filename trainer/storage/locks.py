@@ -27,7 +27,7 @@ def try_lock(path: epath.Path) -> IO[bytes] | None:
       NoLocksError: its disk has no locks.
       StorageError: the file cannot be written.
     """
-    with files.explained(path):
+    with files.wrap_write_errors(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         file = open(path, "ab")  # noqa: SIM115 - it is the lock
         try:

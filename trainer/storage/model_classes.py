@@ -19,10 +19,10 @@ def read(path: epath.Path) -> list[str] | None:
       StorageError: the file that has them is damaged, or cannot be read.
     """
     file = _beside(path)
-    if not files.is_there(file):
+    if not files.exists(file):
         return None
     try:
-        with files.reached(file, disks_too=True):
+        with files.wrap_read_errors(file, disks_too=True):
             names = seal.parse(file.read_bytes())["classes"]
         if not isinstance(names, list) or not all(isinstance(x, str) for x in names):
             raise ValueError("its classes are no list of texts")

@@ -132,7 +132,7 @@ def read_config(workdir: epath.Path) -> dict[str, object]:
       ConfigError: there is no run, or the file is damaged.
     """
     path = workdir / CONFIG
-    if not files.is_there(path):
+    if not files.exists(path):
         raise ConfigError(
             f"--workdir must be of a run, got {workdir}, which has no {CONFIG}; name "
             "the folder that python -m trainer run was given"
@@ -150,7 +150,7 @@ def claim(workdir: epath.Path, config: Config) -> None:
     check(workdir, config)
     if not holds_training(workdir):
         # Nothing has begun with what an earlier attempt found.
-        with files.explained(workdir), contextlib.suppress(OSError):
+        with files.wrap_write_errors(workdir), contextlib.suppress(OSError):
             (workdir / PINS).unlink(missing_ok=True)
             (workdir / WEIGHTS).unlink(missing_ok=True)
             (workdir / LISTS).rmtree()
@@ -164,7 +164,7 @@ def check(workdir: epath.Path, config: Config) -> None:
     Raises:
       ConfigError: it holds a run with another config.
     """
-    with files.reached(workdir):
+    with files.wrap_read_errors(workdir):
         # Nothing is lost where a mistake in the config ended the run before it trained.
         is_bound = holds_training(workdir)
     if is_bound:
@@ -178,7 +178,7 @@ def check_kind(workdir: epath.Path, own: str, *, owner: str) -> None:
       ConfigError: it holds something else.
     """
     for name, what in KINDS.items():
-        if name != own and files.is_there(workdir / name):
+        if name != own and files.exists(workdir / name):
             raise ConfigError(
                 f"--workdir must be {owner}'s own, got {workdir}, which holds "
                 f"{what}; choose another --workdir"
@@ -192,7 +192,7 @@ def check_same(workdir: epath.Path, config: Config) -> None:
       ConfigError: it is another run's.
     """
     path = workdir / CONFIG
-    with files.reached(workdir):
+    with files.wrap_read_errors(workdir):
         # A run of an earlier version does not know what its table held.
         may_move = (workdir / LISTS / TABLES).exists()
         changed = (
@@ -204,7 +204,7 @@ def check_same(workdir: epath.Path, config: Config) -> None:
         folder = config.data.path if config.data.is_folder else ""
         why = (
             f"; {folder} is not there, by which splits that are not set are chosen"
-            if folder and not files.is_there(epath.Path(folder))
+            if folder and not files.exists(epath.Path(folder))
             else ""
         )
         raise ConfigError(
@@ -246,32 +246,35 @@ def try_writing(workdir: epath.Path, *, num_bytes: int) -> int | None:
     if remote:
         # Its scheme and its bucket are no folders.
         folders = [folder for folder in folders if len(folder.parts) > 3]
-    with files.explained(workdir):
+    with files.wrap_write_errors(workdir):
         made = [folder for folder in folders if not folder.exists()]
     # Of this process alone: all workers may try it at once.
     file = workdir / f"write-test-{secrets.token_hex(4)}"
     try:
         with files.atomic_path(file) as temporary:
             temporary.write_bytes(bytes(num_bytes))
-        with files.explained(file):
+        with files.wrap_write_errors(file):
             file.unlink()
         return None if remote else shutil.disk_usage(workdir).free
     finally:
         for folder in made:
-            with contextlib.suppress(OSError, ValueError), files.explained(folder):
+            with (
+                contextlib.suppress(OSError, ValueError),
+                files.wrap_write_errors(folder),
+            ):
                 folder.rmdir() if remote else os.rmdir(folder)
 
 
-def kept(workdir: epath.Path) -> list[str]:
+def kept_files(workdir: epath.Path) -> list[str]:
     """Lists what later starts go on from: checkpoints, models and results.
 
     Those of a study's cells are among them.
     """
     trained = [
         f"{path.parent.relative_to(workdir)}/{path.name}"
-        for run in (workdir, *files.inside(workdir / CELLS))
+        for run in (workdir, *files.list_folder(workdir / CELLS))
         for role in (*ROLES, CROSSVAL)
-        for path in files.under(run / role)
+        for path in files.walk(run / role)
         if any(fnmatch.fnmatch(path.name, kind) for kind in ("step-*.npz", "*.keras"))
     ]
     results = [RESULTS] if (workdir / RESULTS).exists() else []
@@ -280,7 +283,7 @@ def kept(workdir: epath.Path) -> list[str]:
 
 def holds_training(workdir: epath.Path) -> bool:
     """Whether a training has begun there; else a run begins anew."""
-    return bool(set(kept(workdir)) - {RESULTS})
+    return bool(set(kept_files(workdir)) - {RESULTS})
 
 
 def _read(path: epath.Path) -> dict[str, object]:

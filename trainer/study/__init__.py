@@ -11,14 +11,14 @@ from trainer import report
 from trainer.cluster import tf_config
 from trainer.config import Config
 from trainer.runs import start
-from trainer.runs.cell import Cell
+from trainer.runs.variant import Variant
 from trainer.storage import workdir
 from trainer.study import results
-from trainer.study.cells import cells_of
+from trainer.study.variants import variants_of
 
 
 def run(
-    cells: Sequence[Cell],
+    cells: Sequence[Variant],
     study: Config,
     path: epath.Path,
     own: tf_config.Cluster | None,
@@ -40,9 +40,9 @@ def run(
         if not all(cell.is_over for cell in cells):
             with begun.session("study", own) as session:
                 # Loads TensorFlow.
-                from trainer.study import cell_runs
+                from trainer.study import variant_runs
 
-                cell_runs.run(session, cells)
+                variant_runs.run(session, cells)
     if is_chief:
         _draw(path)
 
@@ -55,7 +55,7 @@ def redraw(path: epath.Path) -> None:
     _draw(path)
 
 
-def check_converged(cells: Sequence[Cell]) -> None:
+def check_converged(cells: Sequence[Variant]) -> None:
     """Looks for cells that came to nothing.
 
     Raises:
@@ -71,7 +71,7 @@ def check_converged(cells: Sequence[Cell]) -> None:
         )
 
 
-def _claim(path: epath.Path, study: Config, cells: Sequence[Cell]) -> None:
+def _claim(path: epath.Path, study: Config, cells: Sequence[Variant]) -> None:
     """Makes the workdir `path` this study's, with one in it for each cell."""
     workdir.check_kind(path, workdir.STUDY, owner="a study")
     workdir.claim(path, study)
@@ -87,4 +87,4 @@ def _draw(path: epath.Path) -> None:
         report.tell_undrawn()
 
 
-__all__ = ["cells_of", "check_converged", "redraw", "run"]
+__all__ = ["check_converged", "redraw", "run", "variants_of"]

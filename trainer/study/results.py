@@ -7,11 +7,11 @@ from etils import epath
 
 from trainer import report
 from trainer.config import Config
-from trainer.runs.cell import Cell
+from trainer.runs.variant import Variant
 from trainer.storage import files, seal, workdir
 
 
-def write(path: epath.Path, study: Config, cells: Sequence[Cell]) -> None:
+def write(path: epath.Path, study: Config, cells: Sequence[Variant]) -> None:
     """Replaces study.json in the workdir `path`; the same cells give the same bytes."""
     grid = study.study.grid if study.study else {}
     files.write_json(
@@ -26,7 +26,7 @@ def write(path: epath.Path, study: Config, cells: Sequence[Cell]) -> None:
     )
 
 
-def _entry(cell: Cell) -> dict[str, Any]:
+def _entry(cell: Variant) -> dict[str, Any]:
     entry: dict[str, Any] = {"name": cell.name, "settings": dict(cell.settings)}
     if not cell.is_evaluated:
         status = "diverged" if cell.is_diverged else "waiting"

@@ -16,7 +16,7 @@ from trainer import report
 from trainer.cluster import tf_config
 from trainer.config import Config, ConfigError, Settings, flatten, load, resolve
 from trainer.runs import start
-from trainer.runs.cell import Cell, share_teacher
+from trainer.runs.variant import Variant, share_teacher
 from trainer.storage import files, locks, workdir
 
 if TYPE_CHECKING:
@@ -43,9 +43,9 @@ def run(file: str, overrides: Iterable[str], settings: Config, path: epath.Path)
     _check(file, settings, path)
     from trainer.sweep import results, trials
 
-    def cell_of(name: str, chosen: Settings) -> Cell:
+    def cell_of(name: str, chosen: Settings) -> Variant:
         config = load(file, overrides, cell=chosen)
-        return Cell(
+        return Variant(
             name=name,
             settings=chosen,
             config=share_teacher(config, settings, path),
@@ -89,11 +89,11 @@ def outcome(path: epath.Path) -> str:
     text = [report.render_sweep(sweep)]
     if sweep["best"]:
         tested = path / workdir.CELLS / sweep["best"]["cell"]
-        if files.is_there(tested / workdir.RESULTS):
+        if files.exists(tested / workdir.RESULTS):
             text += ["", report.render(report.read_results(tested))]
-    if files.is_there(path / workdir.BEST):
+    if files.exists(path / workdir.BEST):
         text.append(f"best: {path / workdir.BEST}")
-    if files.is_there(path / workdir.REPORT):
+    if files.exists(path / workdir.REPORT):
         text.append(f"report: {path / workdir.REPORT}")
     return "\n".join(text)
 

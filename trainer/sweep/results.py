@@ -41,7 +41,7 @@ def begun(path: epath.Path, config: Config) -> str:
       ConfigError: it is one of another config, space or metric.
       StorageError: its journal was cut or changed since.
     """
-    if not files.is_there(path / workdir.SWEEP):
+    if not files.exists(path / workdir.SWEEP):
         return ""
     workdir.check_same(path, config)
     seeds = workdir.read_config(path).get("seeds")

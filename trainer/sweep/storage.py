@@ -151,7 +151,7 @@ def _cut_to_lines(file: epath.Path) -> None:
         half = lines.read().rpartition(b"\n")[2]
         if half:
             lines.truncate(end - len(half))
-            console.say(
+            console.log(
                 f"{file} ended in half a line, as a kill or a full disk leaves one: "
                 f"its {len(half)} bytes were removed, and what they told is done again"
             )

@@ -11,8 +11,8 @@ from optuna.trial import TrialState
 from trainer import console, optimizers, report, stages
 from trainer.cluster.termination import StoppedError
 from trainer.config import Config, ConfigError, label_of
-from trainer.runs import cell_session
-from trainer.runs.cell import Cell
+from trainer.runs import variant_session
+from trainer.runs.variant import Variant
 from trainer.session import Session
 from trainer.session.predictions import steps
 from trainer.stages.check import check
@@ -37,15 +37,15 @@ def run(session: Session, sweep: Sweep, file: str, overrides: Sequence[str]) -> 
     """
     with _sharing(sweep):
         check(session.beside(session.config, session.path))
-        cell_session.train_teacher(session)
+        variant_session.train_teacher(session)
     while claimed := trials.claim(sweep):
-        cell_session.forget_models()
+        variant_session.forget_models()
         _finish(session, sweep, claimed)
         _write(session.config, sweep)
-    cell_session.forget_models()
+    variant_session.forget_models()
     left = trials.num_elsewhere(sweep)
     if left:
-        console.say(f"{left} trials run in other processes; the last tests the best")
+        console.log(f"{left} trials run in other processes; the last tests the best")
         return
     _test(session, sweep, file, overrides)
 
@@ -54,7 +54,7 @@ def _sharing(sweep: Sweep) -> contextlib.AbstractContextManager[None]:
     """In the body no other process trains the teacher or has it answer."""
     return locks.held(
         sweep.path / _SHARED,
-        on_waiting=lambda: console.say(
+        on_waiting=lambda: console.log(
             "another process is at what the trials share; this one waits for it"
         ),
     )
@@ -67,16 +67,16 @@ def _finish(session: Session, sweep: Sweep, claimed: Claim) -> None:
         f"{label_of(path, paths)} {report.text_of(value)}"
         for path, value in claimed.settings.items()
     )
-    console.say(f"trial {claimed.trial.number}: {text}")
+    console.log(f"trial {claimed.trial.number}: {text}")
     try:
         cell = sweep.cell_of(claimed.name, claimed.settings)
-        with cell_session.hold_cell(session, cell) as holder:
+        with variant_session.hold_variant(session, cell) as holder:
             value = _trained(holder, sweep, claimed, cell)
     except optuna.TrialPruned as error:
-        console.say(f"trial {claimed.trial.number}: {error}")
+        console.log(f"trial {claimed.trial.number}: {error}")
         trials.end(sweep, claimed, TrialState.PRUNED)
     except (FloatingPointError, ConfigError) as error:
-        console.say(f"trial {claimed.trial.number}: {error}")
+        console.log(f"trial {claimed.trial.number}: {error}")
         # A trial that diverged is the worst there is, one that is refused is none.
         has_diverged = isinstance(error, FloatingPointError)
         state = TrialState.PRUNED if has_diverged else TrialState.FAIL
@@ -90,7 +90,7 @@ def _finish(session: Session, sweep: Sweep, claimed: Claim) -> None:
         trials.end(sweep, claimed, TrialState.COMPLETE, value=value)
 
 
-def _trained(session: Session, sweep: Sweep, claimed: Claim, cell: Cell) -> float:
+def _trained(session: Session, sweep: Sweep, claimed: Claim, cell: Variant) -> float:
     """The metric of a trial, whose students are trained first.
 
     Raises:
@@ -100,7 +100,7 @@ def _trained(session: Session, sweep: Sweep, claimed: Claim, cell: Cell) -> floa
     workdir.claim(cell.path, cell.config)
     asked = stages.asked_for(cell.config)
     with _sharing(sweep):
-        own = cell_session.open_cell(session, cell)
+        own = variant_session.open_variant(session, cell)
         stages.run(own, asked[: asked.index("student")], whole=False)
     _tell_again(sweep, claimed, cell)
     last_step = optimizers.num_steps(
@@ -130,7 +130,7 @@ def _follow(
         raise optuna.TrialPruned(f"pruned after step {step} of {last_step}")
 
 
-def _tell_again(sweep: Sweep, claimed: Claim, cell: Cell) -> None:
+def _tell_again(sweep: Sweep, claimed: Claim, cell: Variant) -> None:
     """Reports what was evaluated before the trial was begun again."""
     folder = workdir.training_folder(cell.path, "student", cell.config.seeds[0])
     newest_whole(folder / workdir.CHECKPOINTS)  # as the training will do
@@ -142,7 +142,7 @@ def _tell_again(sweep: Sweep, claimed: Claim, cell: Cell) -> None:
                 claimed.trial.report(line[sweep.settings.metric], line["step"])
 
 
-def _selected(cell: Cell, seed: int, metric: str) -> float:
+def _selected(cell: Variant, seed: int, metric: str) -> float:
     """The metric of the student of a seed at the step that was selected."""
     folder = workdir.training_folder(cell.path, "student", seed)
     best_step = steps(folder)["best"]
@@ -160,8 +160,8 @@ def _test(session: Session, sweep: Sweep, file: str, overrides: Sequence[str]) -
         results.write_best(sweep.path, file, overrides, best, metric=metric)
         cell = sweep.cell_of(results.cell_name(best), settings)
         if not cell.is_evaluated:
-            with cell_session.hold_cell(session, cell) as holder:
-                own = cell_session.open_cell(holder, cell)
+            with variant_session.hold_variant(session, cell) as holder:
+                own = variant_session.open_variant(holder, cell)
                 stages.run(own, stages.asked_for(cell.config), whole=True)
     _write(session.config, sweep)
 

@@ -18,7 +18,7 @@ from etils import epath
 from optuna.trial import FrozenTrial, TrialState
 
 from trainer.config import Axis, Config, Settings, SweepConfig
-from trainer.runs.cell import Cell
+from trainer.runs.variant import Variant
 from trainer.storage import locks, workdir
 from trainer.sweep import results, storage
 from trainer.sweep.pruners import pruner
@@ -36,7 +36,7 @@ class Sweep:
     path: epath.Path  # the workdir
     axes: dict[str, Axis]
     study: Any  # Optuna's
-    cell_of: Callable[[str, Settings], Cell]
+    cell_of: Callable[[str, Settings], Variant]
 
     def reached(self) -> contextlib.AbstractContextManager[None]:
         """In the body what goes wrong in the storage is said to the user."""
@@ -77,7 +77,7 @@ def opened(
     config: Config,
     path: epath.Path,
     all_settings: Callable[[Settings], Settings],
-    cell_of: Callable[[str, Settings], Cell],
+    cell_of: Callable[[str, Settings], Variant],
 ) -> Sweep:
     """The sweep of `config` in the workdir `path`, begun or gone on with.
 

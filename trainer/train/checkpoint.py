@@ -87,9 +87,9 @@ def _set_aside(folder: epath.Path, last: int, problem: str) -> None:
         if step > last:
             path = path_of(folder, step)
             names.append(f"set-aside-{path.name}")
-            with files.explained(path):
+            with files.wrap_write_errors(path):
                 path.replace(path.with_name(names[-1]))
-    console.say(
+    console.log(
         f"{problem}; the training goes on from step {last}, and what came after is set "
         f"aside there as {', '.join(names)}"
     )
@@ -150,7 +150,7 @@ class Checkpoints:
                 best.add(read_position(self._folder, step).best_step)
         for step in set(steps).difference(newest, best):
             path = path_of(self._folder, step)
-            with files.explained(path):
+            with files.wrap_write_errors(path):
                 path.unlink()
 
     def restore(self, step: int) -> Progress:

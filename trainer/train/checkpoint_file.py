@@ -56,8 +56,8 @@ class Checkpoint:
 
 def steps_of(folder: epath.Path) -> list[int]:
     """The steps of which there is a checkpoint, in order."""
-    with files.reached(folder):
-        names = [path.name for path in files.inside(folder)]
+    with files.wrap_read_errors(folder):
+        names = [path.name for path in files.list_folder(folder)]
     found = (re.fullmatch(r"step-(\d+)\.npz", name) for name in names)
     return sorted(int(match[1]) for match in found if match)
 
@@ -121,7 +121,10 @@ def _open(path: epath.Path) -> Iterator[Mapping[str, np.ndarray]]:
     """The arrays of a checkpoint, read when asked for."""
     try:
         # Opened here, since NumPy leaves a damaged file open.
-        with files.opened(path) as file, np.load(file, allow_pickle=False) as arrays:
+        with (
+            files.open_for_reading(path) as file,
+            np.load(file, allow_pickle=False) as arrays,
+        ):
             yield arrays
     except FileNotFoundError as error:
         raise CheckpointError(

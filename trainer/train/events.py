@@ -73,7 +73,7 @@ def read_metrics(path: epath.Path) -> list[dict[str, Any]]:
     Raises:
       StorageError: one of them is none of JSON.
     """
-    with files.reached(path):
+    with files.wrap_read_errors(path):
         content = path.read_bytes() if path.exists() else b""
     lines = []
     # What follows the last end of a line was cut off by a kill or a full disk.
@@ -100,8 +100,8 @@ def check_lines(path: epath.Path, known: str, *, last_step: int) -> None:
     kept = [line for line in read_metrics(path) if line["step"] <= last_step]
     if not known or known == checksum(kept):
         return
-    if not files.is_there(path):
-        console.say(f"{path} is gone, and with it what it told of earlier steps")
+    if not files.exists(path):
+        console.log(f"{path} is gone, and with it what it told of earlier steps")
         return
     raise files.StorageError(
         f"{path} must hold the lines up to step {last_step} as they were written, got "

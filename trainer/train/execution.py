@@ -25,7 +25,7 @@ Take: TypeAlias = Callable[[Batch, tf.Tensor], tf.Tensor]
 Repeat: TypeAlias = Callable[[tf.Tensor], tf.Tensor]
 
 
-def repeated(
+def repeat_steps(
     take: Take, iterator: Iterator[Batch], stop: tf.Variable, *, num_sums: int
 ) -> Compiled:
     """Steps one after another, in one graph; `take` counts them."""
@@ -44,7 +44,7 @@ def repeated(
     return repeat
 
 
-def repeated_in_programs(
+def repeat_in_programs(
     take: Take,
     iterator: Iterator[Batch],
     stop: tf.Variable,
@@ -52,7 +52,7 @@ def repeated_in_programs(
     num_sums: int,
     device: str,
 ) -> Repeat:
-    """As `repeated`, where batches come N together and XLA may compile a whole step.
+    """As `repeat_steps`, where batches come N together and XLA may compile a step.
 
     The programs run on `device`, and read `stop` before they begin. Batches that are
     left over wait for the next call.

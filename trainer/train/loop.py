@@ -5,7 +5,7 @@ import math
 import time
 from typing import Protocol
 
-from trainer.cluster.termination import StoppedError, stopped
+from trainer.cluster.termination import StoppedError, stop_error
 
 Metrics = dict[str, float]
 
@@ -141,7 +141,7 @@ class Loop:
         if stop:
             # At once, since the time to end is short: the next start closes the step.
             self.callbacks.save(state)
-            raise stopped(stop, f" after step {step}, which is saved")
+            raise stop_error(stop, f" after step {step}, which is saved")
         return state
 
     def _evaluate(self, state: LoopState) -> Metrics:

@@ -54,7 +54,7 @@ class _Profile:
         self._folder = folder
         self._is_running = False
         if start < first_step:
-            console.say(
+            console.log(
                 f"{folder}: steps {start + 1} to {min(first_step, self._end)} were "
                 "done before and are not profiled now"
             )
@@ -80,7 +80,7 @@ class _Profile:
 
 @contextlib.contextmanager
 def _explained(folder: epath.Path) -> Iterator[None]:
-    with files.explained(folder):
+    with files.wrap_write_errors(folder):
         try:
             yield
         except tf.errors.OpError as error:

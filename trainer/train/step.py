@@ -22,21 +22,21 @@ from trainer.config import ConfigError
 from trainer.data import Batch, Batches
 from trainer.optimizers import OptimizerUpdate, Schedule
 from trainer.optimizers.vector import flatten, unflatten
-from trainer.train.core import LABELED, Core
 from trainer.train.execution import (
     Compiled,
     Repeat,
     Take,
-    repeated,
-    repeated_in_programs,
+    repeat_in_programs,
+    repeat_steps,
 )
+from trainer.train.objective import LABELED, Objective
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Step:
     """A compiled training step that repeats over endless batches."""
 
-    core: Core
+    core: Objective
     scaled: bool  # whether a loss scale may leave updates out
     compute: Compiled  # one replica's part before the all-reduce: one trace a replica
     repeat: Repeat  # int32 [] steps to float64 [K + 5] sums
@@ -75,7 +75,7 @@ class Step:
 
 
 def compile_step(
-    core: Core,
+    core: Objective,
     *,
     model: keras.Model,
     update: OptimizerUpdate,
@@ -96,11 +96,14 @@ def compile_step(
     """
     compute = _compile_compute(core, model, update, accumulate=accumulate, xla=xla)
     apply = _compile_update(core, model, update, strategy, xla=xla)
-    take, repeat = _on_replicas(compute, apply, update, schedule, strategy), repeated
+    take, repeat = (
+        _on_replicas(compute, apply, update, schedule, strategy),
+        repeat_steps,
+    )
     if in_programs:
         (device,) = strategy.extended.worker_devices
         take = _alone(compute, apply, update, schedule)
-        repeat = functools.partial(repeated_in_programs, device=device)
+        repeat = functools.partial(repeat_in_programs, device=device)
     return Step(
         core=core,
         scaled=update.loss_scale is not None,
@@ -149,7 +152,7 @@ def _alone(
 
 
 def _compile_compute(
-    core: Core,
+    core: Objective,
     model: keras.Model,
     update: OptimizerUpdate,
     *,
@@ -205,7 +208,7 @@ def _accumulate(
 
 
 def _compile_update(
-    core: Core,
+    core: Objective,
     model: keras.Model,
     update: OptimizerUpdate,
     strategy: tf.distribute.Strategy,

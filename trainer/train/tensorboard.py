@@ -37,8 +37,8 @@ class EventFile:
         # on in the file whose name comes next.
         name = f"events.out.tfevents.{int(time.time())}.{socket.gethostname()}"
         self._path = folder / f"{name}.{os.getpid()}"
-        with files.explained(folder):
-            for earlier in files.inside(folder):
+        with files.wrap_write_errors(folder):
+            for earlier in files.list_folder(folder):
                 if ".tfevents." in earlier.name:
                     earlier.unlink()
         self._append(file_version="brain.Event:2")
@@ -73,7 +73,7 @@ class EventFile:
         record = event_pb2.Event(wall_time=time.time(), **event).SerializeToString()
         framed = io.BytesIO()
         RecordWriter(framed).write(record)
-        with files.explained(self._path):
+        with files.wrap_write_errors(self._path):
             # Each time: somebody may tidy up event files while a training runs.
             self._path.parent.mkdir(parents=True, exist_ok=True)
         files.append(self._path, framed.getvalue(), durable=False)

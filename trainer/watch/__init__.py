@@ -1,8 +1,8 @@
 """Students that follow the images that come: `python -m trainer watch`.
 
-A batch of new images is a cell of the workdir: a run whose student learns from all
-images so far, with the teacher and the soft targets of those before. `running` and
-`arrivals` load TensorFlow; the rest does without.
+A batch of new images is a variant in the workdir: a run whose student learns from all
+images so far, with the teacher and the soft targets of those before. `arrival_runs` and
+`inbox` load TensorFlow; the rest does without.
 """
 
 from etils import epath
@@ -12,7 +12,7 @@ from trainer.cluster import tf_config
 from trainer.config import Config, ConfigError
 from trainer.runs import start
 from trainer.storage import files, locks, workdir
-from trainer.watch import batches
+from trainer.watch import arrivals
 
 _LOCK = "watch.lock"
 
@@ -30,7 +30,7 @@ def run(settings: Config, path: epath.Path, *, is_once: bool) -> None:
     lock = locks.try_lock(path / _LOCK)
     if lock is None:
         if is_once:
-            console.say(f"another process watches in {path}; nothing is done")
+            console.log(f"another process watches in {path}; nothing is done")
             return
         raise ConfigError(
             f"--workdir must have one watcher at a time, got another one in {path}; "
@@ -38,17 +38,17 @@ def run(settings: Config, path: epath.Path, *, is_once: bool) -> None:
         )
     with lock, start.begun(settings, path, holds=True) as begun:
         workdir.claim(path, settings)
-        batches.write(path, batches.read(path))
+        arrivals.write(path, arrivals.read(path))
         with begun.session("watch", None, is_counted=False) as session:
             # Loads TensorFlow.
-            from trainer.watch import batch_runs
+            from trainer.watch import arrival_runs
 
-            batch_runs.run(session, is_once=is_once)
+            arrival_runs.run(session, is_once=is_once)
 
 
 def outcome(path: epath.Path) -> str:
     """One line on each batch in the workdir `path`."""
-    return batches.render(batches.read(path))
+    return arrivals.render(arrivals.read(path))
 
 
 def refuse_cluster(own: tf_config.Cluster | None) -> None:

@@ -3,9 +3,9 @@
 import pytest
 from etils import epath
 
-from trainer.cluster import attempts
-from trainer.cluster.attempts import BudgetSpentError
+from trainer.cluster import restart_budget
 from trainer.cluster.rendezvous import PeerLostError
+from trainer.cluster.restart_budget import BudgetSpentError
 from trainer.cluster.termination import InterruptError, StoppedError
 
 
@@ -16,7 +16,7 @@ def workdir(tmp_path):
 
 def start(workdir, *, max_restarts=2, end=PeerLostError, keep=None):
     """One start; `keep` names a file that it leaves."""
-    with attempts.counted(
+    with restart_budget.count_start(
         workdir, soft_targets=workdir / "soft_targets", max_restarts=max_restarts
     ):
         if keep:

@@ -15,7 +15,7 @@ from tests.helpers import stores, whole_run
 from tests.helpers.checkpoints import build
 from tests.helpers.repository import REPOSITORY
 from trainer import main
-from trainer.cluster import attempts, hold
+from trainer.cluster import hold, restart_budget
 from trainer.cluster.hold import FREE, HeldError, LostError
 from trainer.cluster.termination import Termination
 from trainer.soft_targets import alone
@@ -79,7 +79,7 @@ def name(monkeypatch):
 
 def held(folder, *, within=FREE):
     end = Termination(grace_secs=5, watchdog_secs=60)
-    return hold.held(epath.Path(folder), end, within=within)
+    return hold.hold_folder(epath.Path(folder), end, within=within)
 
 
 def holder(folder, *, host="here", secs=60):
@@ -304,7 +304,7 @@ def test_who_comes_second_changes_nothing_and_readers_are_let_in(
     path = tmp_path / "w"
     name("here")
     with held(path):
-        files.write_text(epath.Path(path / attempts._FILE), "{}")
+        files.write_text(epath.Path(path / restart_budget._FILE), "{}")
         files.write_text(epath.Path(path / workdir.PINS), "{}")
         before = listing(path)
         for command in ("run", "baseline", "evaluate", "crossval"):

@@ -13,7 +13,7 @@ import pytest
 
 from tests.helpers import groups, whole_run
 from tests.helpers.repository import REPOSITORY
-from trainer.cluster.termination import stopped as stopped_by
+from trainer.cluster.termination import stop_error as stopped_by
 from trainer.exit_codes import of_error
 
 BEGIN = """

@@ -142,9 +142,9 @@ def test_a_watch_does_not_wait_for_what_is_beside_the_config_file(configs, tmp_p
         config = config_of(configs, "mnist_mini", *more)
         if is_told:
             with refused(data.DataError, "data.unlabeled.dataset", "../configs/images"):
-                data.arrivals(config.data, tmp_path / "lists")
+                data.find_new_files(config.data, tmp_path / "lists")
         else:
-            assert data.arrivals(config.data, tmp_path / "lists") == {}
+            assert data.find_new_files(config.data, tmp_path / "lists") == {}
 
 
 def test_what_is_nowhere_is_not(configs, tmp_path):

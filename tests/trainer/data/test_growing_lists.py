@@ -35,7 +35,7 @@ def admit(inbox: pathlib.Path, *shades: int) -> dict[str, str]:
     """The state of each image that is named by its shade."""
     names = {f"{shade}.png" for shade in shades}
     lists = epath.Path(inbox.parent / "lists")
-    return {x.path: x.state for x in data.admit(section(inbox), lists, names)}
+    return {x.path: x.state for x in data.admit_files(section(inbox), lists, names)}
 
 
 def kept(folder: pathlib.Path) -> list[str]:
@@ -105,7 +105,7 @@ from trainer import config, data
 from trainer.data import layout
 section = config.load(sys.argv[1], ["data.unlabeled.dataset='folder:gs://pets/inbox'"])
 for look in (
-    lambda: data.arrivals(section.data, epath.Path("lists")),
+    lambda: data.find_new_files(section.data, epath.Path("lists")),
     # As of a bucket that answers no more once it is known to be there.
     lambda: layout._walk("gs://pets/inbox"),
 ):

@@ -21,7 +21,7 @@ from trainer import losses, prng
 from trainer.config import ConfigError, TrainConfig
 from trainer.data.mixup import mix
 from trainer.devices import distribution
-from trainer.train import core
+from trainer.train import objective
 
 STEP = 7
 
@@ -161,7 +161,7 @@ def test_teacher_and_student_see_the_same_pixels():
         shown.append(batch)
         return losses.SoftTargets(logits=tf.zeros([BATCH, NUM_CLASSES]))
 
-    computed = core.distillation(
+    computed = objective.distillation(
         student,
         signal,
         alpha=1.0,

@@ -197,9 +197,9 @@ def test_a_list_grows_on_its_own_background_alone(tmp_path, lists):
     drawn(15).save(root / "cat" / "15.png")
     before = (lists / "train.jsonl").read_bytes()
     with refused(DataError, 'data.background = "black"'):
-        data.grow(section(root), lists)
+        data.extend_lists(section(root), lists)
     assert (lists / "train.jsonl").read_bytes() == before
-    (told,) = data.grow(section(root, background="black"), lists)
+    (told,) = data.extend_lists(section(root, background="black"), lists)
     assert re.search(r"\b1 .*\bcome\b.*\b0 .*\bgone\b", told)
     grown = opened(root, lists, background="black", test_split="train[9:]")
     assert_states(grown.description, "4 images", "transparent")

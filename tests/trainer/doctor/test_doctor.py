@@ -22,8 +22,8 @@ from tests.helpers.examinations import (
 from tests.helpers.messages import assert_a_line_states, assert_states
 from trainer import doctor, main
 from trainer.config import reader
+from trainer.doctor.dry_run import DryRun, Footprint
 from trainer.doctor.trainings import Trainings
-from trainer.doctor.trial import Footprint, Trial
 from trainer.session import predictions
 from trainer.train.step import compile_step
 
@@ -267,7 +267,7 @@ def test_a_finetune_is_tried_and_counted(config, tmp_path):
 def test_the_estimate_waits_for_a_slow_pipeline(config, tmp_path):
     trainings = Trainings(reader.load(str(config)), tmp_path)
     nothing = Footprint(weights=0, gradients=0, slots=0, averages=0)
-    trainings.trials["student"] = Trial(
+    trainings.trials["student"] = DryRun(
         num_steps=60,
         global_batch_size=20,
         first_secs=1.0,

@@ -27,10 +27,10 @@ from tests.helpers.examinations import (
 from tests.helpers.messages import assert_a_line_states, assert_states, refused
 from trainer import config as configs
 from trainer import main, soft_targets
-from trainer.doctor import disk, findings
+from trainer.doctor import diagnostics, disk
 from trainer.doctor.examination import Examination
 from trainer.doctor.trainings import Trainings
-from trainer.soft_targets import AnswerFormat, BlankTargets
+from trainer.soft_targets import DummyTargets, LogitsFormat
 from trainer.stages.soft_targets import caches
 from trainer.stages.soft_targets.plan import Building
 from trainer.storage import files
@@ -114,7 +114,7 @@ def told(config: pathlib.Path, workdir: pathlib.Path, *flags: str):
             num_workers=1,
         )
         checks = [check for check in examination.checks() if check.topic in NEEDED]
-        failed = findings.run(checks)
+        failed = diagnostics.run(checks)
     return failed, Findings(out.getvalue())
 
 
@@ -331,13 +331,13 @@ def test_the_estimate_has_the_building(config, tmp_path):
 @pytest.mark.parametrize("top_k", [0, 3])
 @pytest.mark.parametrize("dtype", ["float16", "float32"])
 def test_blank_targets_are_of_the_form_of_records(top_k, dtype):
-    form = AnswerFormat(
+    form = LogitsFormat(
         num_classes=10,
         dtype=dtype,
         top_k=top_k,
         temperatures=(1.0, 4.0) if top_k else (),
     )
-    blank = BlankTargets([form, form], is_in_memory=True)
+    blank = DummyTargets([form, form], is_in_memory=True)
     ids = tf.constant([5, 0, 7], tf.int64)
     batch = blank.gathered(ids, tf.zeros_like(ids))
     raw = tf.constant([record.tobytes() for record in np.zeros(3, form.record)])

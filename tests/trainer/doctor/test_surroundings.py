@@ -14,7 +14,7 @@ from tests.helpers.examinations import Findings, quick
 from tests.helpers.messages import assert_states, refused
 from trainer.cluster.tf_config import Cluster
 from trainer.config import ConfigError
-from trainer.doctor import findings, surroundings
+from trainer.doctor import diagnostics, environment
 from trainer.storage import workdir
 
 
@@ -25,9 +25,9 @@ def examine(capsys, folder, *addresses: str, rank: int = 0):
         addresses=addresses,
         rank=rank,
     )
-    written = findings.Check("workdir", lambda: iter(["written"]))
-    checks = surroundings.checks(own if addresses else None, epath.Path(folder))
-    failed = findings.run([written, *checks])
+    written = diagnostics.Check("workdir", lambda: iter(["written"]))
+    checks = environment.checks(own if addresses else None, epath.Path(folder))
+    failed = diagnostics.run([written, *checks])
     return failed, Findings(capsys.readouterr().out)
 
 
@@ -105,13 +105,13 @@ def test_the_own_address_is_compared_with_the_machine_s(
 
 def test_several_gpus_need_a_gibibyte_of_shared_memory(small_disk):
     with refused(ConfigError, "1.07 GB", "2 GPUs", "1.0 MB", "emptyDir"):
-        surroundings._free_shared_memory(small_disk, num_replicas=2)
+        environment._free_shared_memory(small_disk, num_replicas=2)
 
 
 @pytest.mark.parametrize("num_replicas", [0, 1])
 def test_others_are_told_how_much_is_free(small_disk, num_replicas):
     (small_disk / "filler").write_bytes(bytes(2**19))
-    told = surroundings._free_shared_memory(small_disk, num_replicas=num_replicas)
+    told = environment._free_shared_memory(small_disk, num_replicas=num_replicas)
     assert_states(told, "524.3 kB of 1.0 MB")
 
 

@@ -86,7 +86,7 @@ def test_the_folded_layer_is_numpys_normalisation_of_the_layer(
         expected = expected * np.asarray(norm.gamma)
     if center:
         expected = expected + np.asarray(norm.beta)
-    result = models.folded(model)
+    result = models.fold_batch_norm(model)
     assert num_normalisations(result) == 0
     assert_near(answers(result, images()), expected)
 
@@ -103,7 +103,7 @@ def test_a_folded_network_gives_the_same_logits(name):
     randomise(model)
     shape = (4, *model.input_shape[1:])
     x = np.random.default_rng(2).integers(0, 256, shape, dtype=np.uint8)
-    expected, result = answers(model, x), models.folded(model)
+    expected, result = answers(model, x), models.fold_batch_norm(model)
     error = np.abs(answers(result, x) - expected).max()
     assert error < 1e-4 * np.abs(expected).max()
     if name in LEFT:
@@ -122,7 +122,7 @@ def test_half_precision_is_as_near_to_float32_as_without(precision):
     expected = answers(exact, x)
     before, after = (
         np.sqrt(np.mean((answers(model, x) - expected) ** 2))
-        for model in (half, models.folded(half))
+        for model in (half, models.fold_batch_norm(half))
     )
     assert 0 < after < 1.5 * before
 
@@ -204,7 +204,7 @@ def adapted():
 )
 def test_what_would_not_be_the_same_stays(made):
     model = made()
-    result = models.folded(model)
+    result = models.fold_batch_norm(model)
     assert num_normalisations(result) == num_normalisations(model) > 0
     np.testing.assert_array_equal(answers(result, images()), answers(model, images()))
 
@@ -214,7 +214,7 @@ def test_networks_within_networks_are_folded_too():
         [image(), keras.layers.Conv2D(5, 3), BatchNormalization()], name="inside"
     )
     model = graph(image(), inside, keras.layers.Conv2D(4, 3), BatchNormalization())
-    result = models.folded(model)
+    result = models.fold_batch_norm(model)
     assert (num_normalisations(model), num_normalisations(result)) == (2, 0)
     assert_near(answers(result, images()), answers(model, images()))
 
@@ -223,14 +223,14 @@ def test_layers_may_be_called_by_name():
     x = BatchNormalization()(keras.layers.Conv2D(5, 3)(image_ := image()))
     attention = keras.layers.MultiHeadAttention(num_heads=2, key_dim=3)
     model = drawn(keras.Model(image_, attention(query=x, value=x)))
-    result = models.folded(model)
+    result = models.fold_batch_norm(model)
     assert (num_normalisations(model), num_normalisations(result)) == (1, 0)
     assert_near(answers(result, images()), answers(model, images()))
 
 
 def test_a_model_without_normalisations_is_the_result_itself():
     model = graph(image(), keras.layers.Conv2D(5, 3))
-    assert models.folded(model) is model
+    assert models.fold_batch_norm(model) is model
 
 
 def test_a_model_with_code_of_its_own_is_the_result_itself():
@@ -247,7 +247,7 @@ def test_a_model_with_code_of_its_own_is_the_result_itself():
         Own(a, BatchNormalization()(keras.layers.Conv2D(5, 3)(a))),
         Subclass(),
     ):
-        assert models.folded(model) is model
+        assert models.fold_batch_norm(model) is model
 
 
 def test_the_model_stays_as_it_is(tmp_path):
@@ -256,7 +256,7 @@ def test_the_model_stays_as_it_is(tmp_path):
         *(keras.layers.Conv2D(5, 3), BatchNormalization(), keras.layers.Conv2D(4, 3)),
     )
     expected, weights = answers(model, images()), models.fingerprint(model)
-    result = models.folded(model)
+    result = models.fold_batch_norm(model)
     assert models.fingerprint(model) == weights
     model.save(tmp_path / "model.keras")
     loaded = keras.models.load_model(tmp_path / "model.keras", compile=False)
@@ -271,9 +271,9 @@ def test_the_students_of_a_run_share_the_folded_teacher(tmp_path):
     settings = config.load("configs/mnist_mini.toml", [])
     session = whole_run.session(settings, tmp_path, strategy_of(1))
     teacher = graph(image(), keras.layers.Conv2D(5, 3), BatchNormalization())
-    assert num_normalisations(session.networks.folded(teacher)) == 0
+    assert num_normalisations(session.networks.fold(teacher)) == 0
     # Layers keep all graphs that they are in: another would stay in memory too.
-    assert session.networks.folded(teacher) is session.networks.folded(teacher)
+    assert session.networks.fold(teacher) is session.networks.fold(teacher)
 
 
 @pytest.mark.parametrize("num_replicas", [1, 2])
@@ -284,7 +284,7 @@ def test_every_replica_has_the_folded_teacher(num_replicas):
             image(),
             *(keras.layers.Conv2D(5, 3), BatchNormalization(), keras.layers.Flatten()),
         )
-        signal = soft_targets.online(models.folded(teacher))
+        signal = soft_targets.online(models.fold_batch_norm(teacher))
     x = images()
 
     def on_replica():

@@ -11,7 +11,7 @@ from tests.helpers import whole_run
 from tests.helpers.devices import strategy_of
 from trainer import data, main, models
 from trainer.config import DataConfig, MlpOptions, load
-from trainer.export import serving
+from trainer.export import saved_model
 from trainer.models.standardise import Standardise
 
 ROWS = 60
@@ -133,9 +133,9 @@ def test_the_layer_is_saved_and_served_with_all_its_digits(tmp_path):
     assert loaded.get_layer("standardisation").get_config()["mean"] == (
         model.get_layer("standardisation").mean
     )
-    serving.save(model, ["a", "b"], tmp_path / "saved")
+    saved_model.save(model, ["a", "b"], tmp_path / "saved")
     probabilities = keras.ops.convert_to_numpy(keras.ops.softmax(expected))
-    served = serving.load(tmp_path / "saved")(x)
+    served = saved_model.load(tmp_path / "saved")(x)
     np.testing.assert_allclose(served, probabilities, atol=1e-6)
 
 

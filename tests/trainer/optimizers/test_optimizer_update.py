@@ -23,7 +23,7 @@ from tests.helpers.students import (
     examples,
 )
 from trainer.config import MlpOptions, SgdOptions, TrainConfig
-from trainer.train import core
+from trainer.train import objective
 
 RATE = 0.1
 PLAIN = TrainConfig(
@@ -164,7 +164,7 @@ def test_micro_batches_equal_one_big_batch(num_replicas, xla):
 def test_micro_batches_are_smaller_than_the_batch():
     seen = []
 
-    def watched(computed: core.Core) -> core.Core:
+    def watched(computed: objective.Objective) -> objective.Objective:
         def run(batch, step, scale):
             seen.append(batch["input"].shape[0])
             return computed.run(batch, step, scale)
@@ -263,7 +263,7 @@ FIRST = 2.0**15 / 16  # for a sum over 12 examples, 16 to the nearest power of t
 def overflowing(steps: set[int], *, replica: int):
     """The core with an infinite gradient and metric on one replica in some steps."""
 
-    def changed(computed: core.Core) -> core.Core:
+    def changed(computed: objective.Objective) -> objective.Objective:
         def run(batch, step, scale):
             gradients, sums = computed.run(batch, step, scale)
             here = tf.distribute.get_replica_context().replica_id_in_sync_group

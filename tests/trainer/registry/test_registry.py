@@ -21,8 +21,8 @@ from tests.helpers.versions import card, publish
 from trainer import config, exit_codes, main, registry
 from trainer.config import ConfigError, reference
 from trainer.registry import versions
-from trainer.runs import cell_session
-from trainer.runs.cell import Cell
+from trainer.runs import variant_session
+from trainer.runs.variant import Variant
 from trainer.storage import files, lease
 
 WRITER = """
@@ -368,15 +368,15 @@ def test_a_run_keeps_the_version_that_it_began_with(tmp_path, source):
     run = epath.Path(tmp_path / "run")
     latest = config_with(tmp_path, "registry:digits@latest")
     first = {"registry:digits@latest": str(tmp_path / "digits" / "1" / "model.keras")}
-    assert registry.pinned(latest, run) == first
+    assert registry.locked_models(latest, run) == first
     publish(tmp_path, source)
-    assert registry.pinned(latest, run) == first
-    assert registry.pinned(latest, epath.Path(tmp_path / "another")) != first
+    assert registry.locked_models(latest, run) == first
+    assert registry.locked_models(latest, epath.Path(tmp_path / "another")) != first
     second = config_with(tmp_path, "registry:digits@2")
     with refused(ConfigError, "'registry:digits@1'", "'registry:digits@2'"):
-        registry.pinned(second, run)
+        registry.locked_models(second, run)
     same = config_with(tmp_path, "registry:digits@1")
-    assert list(registry.pinned(same, run).values()) == list(first.values())
+    assert list(registry.locked_models(same, run).values()) == list(first.values())
 
 
 def test_cells_begin_with_models_of_their_own_and_agree_on_what_latest_is(
@@ -389,14 +389,14 @@ def test_cells_begin_with_models_of_their_own_and_agree_on_what_latest_is(
         path = run / "cells" / name
         student = f"student.weights='{weights}'"
         own = config_with(tmp_path, latest, student)
-        registry.share(whole, run, own, path)
-        found = registry.pinned(own, path)
+        registry.share_lock(whole, run, own, path)
+        found = registry.locked_models(own, path)
         return [pathlib.Path(found[text]).parts[-2] for text in (latest, weights)]
 
     for _ in range(2):
         publish(tmp_path, source)
     whole = config_with(tmp_path, latest)
-    registry.pinned(whole, run)
+    registry.locked_models(whole, run)
     assert cell("a", latest) == ["2", "2"]
     assert cell("b", first) == ["2", "1"]
     versions.promote(epath.Path(tmp_path), ref("digits@1"))
@@ -406,7 +406,7 @@ def test_cells_begin_with_models_of_their_own_and_agree_on_what_latest_is(
     assert cell("a", latest) == ["2", "2"]
     assert cell("d", "registry:digits@promoted") == ["2", "1"]
     own = config_with(tmp_path, latest, "student.weights='registry:digits@promoted'")
-    found = registry.pinned(own, run)["registry:digits@promoted"]
+    found = registry.locked_models(own, run)["registry:digits@promoted"]
     assert pathlib.Path(found).parts[-2] == "1"
     # A cell keeps to what it began with, as any run.
     with refused(ConfigError, "student.weights", "'registry:digits@3'"):
@@ -425,13 +425,13 @@ def test_a_study_may_have_an_axis_of_registered_models(tmp_path, source):
     )
     for i, folder in enumerate(versions_of, 1):
         weights = f"registry:digits@{i}"
-        cell = Cell(
+        cell = Variant(
             name=str(i),
             settings={},
             config=config_with(tmp_path, latest, f"student.weights='{weights}'"),
             path=session.path / "cells" / str(i),
         )
-        assert cell_session.open_cell(session, cell).networks.file(
+        assert variant_session.open_variant(session, cell).networks.file(
             weights, setting="student.weights"
         ) == str(folder / "model.keras")
 
@@ -442,7 +442,7 @@ def test_a_damaged_model_is_not_begun_with(tmp_path, source):
     run = epath.Path(tmp_path / "run")
     settings = config_with(tmp_path, "registry:digits@1")
     with refused(files.StorageError, tmp_path / "digits/1/model.keras", "checksum"):
-        registry.pinned(settings, run)
+        registry.locked_models(settings, run)
     assert not run.exists()
 
 

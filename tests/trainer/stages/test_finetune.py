@@ -13,7 +13,7 @@ from tests.helpers import whole_run
 from tests.helpers.messages import assert_a_line_states, assert_states
 from trainer import main, models, stages
 from trainer.config import MlpOptions, reader
-from trainer.storage.workdir import kept
+from trainer.storage.workdir import kept_files
 from trainer.train.events import read_metrics
 
 SECTION = """
@@ -144,7 +144,7 @@ def test_it_leaves_what_every_training_leaves(finished):
     assert {
         f"finetune/seed-0/{name}"
         for name in ("checkpoints/step-00000020.npz", "last.keras", "model.keras")
-    } <= set(kept(epath.Path(finished)))
+    } <= set(kept_files(epath.Path(finished)))
     lines = read_metrics(folder / "metrics.jsonl")
     assert [line["step"] for line in lines] == [5, 10, 15, 20]
     for line in lines:

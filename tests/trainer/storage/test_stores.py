@@ -84,7 +84,7 @@ def test_what_a_store_refuses_is_told_as_of_a_disk():
     ):
         files.write_text(path, "{}")
     with pytest.raises(files.StorageError, match=r"^s3://.* cannot be read: .*s3"):
-        files.is_there(path)
+        files.exists(path)
 
 
 def test_a_store_that_does_not_answer_is_not_taken_for_an_empty_one():
@@ -92,15 +92,15 @@ def test_a_store_that_does_not_answer_is_not_taken_for_an_empty_one():
     with pytest.raises(files.StorageError, match="cannot be read"):
         latest_position(silent / "teacher" / "checkpoints")
     with pytest.raises(files.StorageError, match="cannot be read"):
-        list(files.under(silent))
+        list(files.walk(silent))
 
 
 def test_all_files_under_a_folder_are_found(store):
     for name in ("a/b/c", "a/d"):
         files.write_text(store / name, "")
-    found = sorted(str(path) for path in files.under(store))
+    found = sorted(str(path) for path in files.walk(store))
     assert found == [f"{store}/a/b/c", f"{store}/a/d"]
-    assert list(files.under(store / "no")) == []
+    assert list(files.walk(store / "no")) == []
 
 
 def test_metrics_are_one_line_a_step_over_restarts(store):

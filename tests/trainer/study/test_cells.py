@@ -11,7 +11,7 @@ from tests.helpers.messages import assert_states, refused
 from trainer import main, report
 from trainer.config import SavedOptions, load
 from trainer.storage import workdir
-from trainer.study.cells import baseline_identity, cells_of
+from trainer.study.variants import baseline_identity, variants_of
 
 RUN = """
 name = "small"
@@ -39,7 +39,7 @@ def cells(tmp_path):
         path = tmp_path / "study.toml"
         path.write_text(text.replace("AUGMENT", augment) + f"\n[study.grid]\n{grid}")
         study = load(str(path), overrides)
-        return cells_of(str(path), overrides, study, epath.Path("/w"))
+        return variants_of(str(path), overrides, study, epath.Path("/w"))
 
     return made
 
@@ -175,7 +175,7 @@ def test_what_cells_keep_belongs_to_the_study(tmp_path):
     for name in ("teacher/model.keras", "cells/a=1/student/seed-0/last.keras"):
         (path / name).parent.mkdir(parents=True)
         (path / name).write_text("")
-    assert workdir.kept(path) == [
+    assert workdir.kept_files(path) == [
         "cells/a=1/student/seed-0/last.keras",
         "teacher/model.keras",
     ]

@@ -17,7 +17,7 @@ from trainer import config, data, exit_codes, main
 from trainer.config import ConfigError
 from trainer.registry import card
 from trainer.storage import locks
-from trainer.watch import arrivals, batches
+from trainer.watch import arrivals, inbox
 
 
 @pytest.fixture
@@ -162,7 +162,7 @@ def test_a_batch_that_diverges_is_refused_and_its_images_stay(root):
 def test_an_image_that_goes_costs_its_batch_alone_and_an_overwritten_one_none(
     root, monkeypatch
 ):
-    admit = data.admit
+    admit = data.admit_files
 
     def and_gone(*args):
         found = admit(*args)
@@ -198,7 +198,7 @@ def test_an_image_that_goes_costs_its_batch_alone_and_an_overwritten_one_none(
 def test_a_storage_that_does_not_answer_leaves_the_batch_open(
     root, monkeypatch, capsys
 ):
-    admit, image = data.admit, root / "inbox" / "101.png"
+    admit, image = data.admit_files, root / "inbox" / "101.png"
 
     def and_away(*args):
         found = admit(*args)
@@ -277,7 +277,7 @@ def section(root: pathlib.Path) -> config.DataConfig:
 
 
 def test_a_file_settles_once_nobody_writes_it(root, tmp_path):
-    seen = arrivals.Arrivals(section(root), tmp_path / "lists")
+    seen = inbox.NewFiles(section(root), tmp_path / "lists")
     draw(root / "inbox", range(100, 101))
     growing = root / "inbox" / "growing.png"
     growing.write_bytes(b"half")
@@ -296,7 +296,7 @@ def test_a_file_settles_once_nobody_writes_it(root, tmp_path):
 @pytest.mark.parametrize("stamp", [0, 2**33], ids=["long ago", "to come"])
 def test_a_clock_that_jumps_settles_nothing(root, tmp_path, stamp):
     draw(root / "inbox", range(100, 101))
-    seen = arrivals.Arrivals(section(root), tmp_path / "lists")
+    seen = inbox.NewFiles(section(root), tmp_path / "lists")
     seen.look()
     os.utime(root / "inbox" / "100.png", (stamp, stamp))
     time.sleep(0.1)
@@ -310,14 +310,16 @@ def test_what_is_gone_or_damaged_is_set_aside(root, tmp_path):
     draw(root / "inbox", range(100, 103))
     (root / "inbox" / "torn.png").write_bytes(b"\x89PNG\r\n\x1a\n and no more")
     names = {"100.png", "101.png", "torn.png", "gone.png"}
-    found = {line.path: line.state for line in data.admit(section(root), lists, names)}
+    found = {
+        line.path: line.state for line in data.admit_files(section(root), lists, names)
+    }
     assert found.keys() == {"100.png", "101.png", "torn.png"}
     assert found["100.png"] == found["101.png"] == "example"
     assert found["torn.png"].startswith("damaged: ")
     # The one that was not named comes later, and has the next id.
-    assert list(data.arrivals(section(root), lists)) == ["102.png"]
+    assert list(data.find_new_files(section(root), lists)) == ["102.png"]
     (root / "inbox" / "100.png").unlink()
-    data.admit(section(root), lists, {"102.png"})
+    data.admit_files(section(root), lists, {"102.png"})
     text = (lists / "unlabeled" / "train.jsonl").read_text()
     kept = [json.loads(line) for line in text.splitlines()]
     assert kept[3]["path"] == "102.png"
@@ -378,7 +380,7 @@ def test_a_workdir_of_something_else_is_refused(root, capsys):
 def test_a_damaged_record_of_batches_is_refused(root, tmp_path):
     (tmp_path / "watch.json").write_text('{"batches": [{"number"')
     with refused(ConfigError, tmp_path / "watch.json"):
-        batches.read(epath.Path(tmp_path))
+        arrivals.read(epath.Path(tmp_path))
 
 
 # As it is used: a process of its own, killed in between.

@@ -58,12 +58,12 @@ class Secret:
           SecretError: it cannot be read, or holds no secret.
         """
         try:
-            with files.reached(self.path, disks_too=True):
+            with files.wrap_read_errors(self.path, disks_too=True):
                 if not self._is_given and not self._is_there():
                     raise AbsentError(
                         f"the secret {self.path}, which the chief makes, is not there"
                     )
-                with files.opened(self.path) as file:
+                with files.open_for_reading(self.path) as file:
                     found = file.read(_MOST_BYTES + 1).strip()
         except files.StorageError as error:
             raise SecretError(
@@ -84,7 +84,7 @@ class Secret:
         Raises:
           StorageError: it can neither be read nor written.
         """
-        with files.reached(self.path, disks_too=True):
+        with files.wrap_read_errors(self.path, disks_too=True):
             has_to_be_made = not self._is_given and not self._is_there()
         if has_to_be_made:
             self._make()
@@ -107,7 +107,7 @@ class Secret:
         if files.is_remote(self.path):
             files.write_text(self.path, text)
             return
-        with files.explained(self.path):
+        with files.wrap_write_errors(self.path):
             self.path.parent.mkdir(parents=True, exist_ok=True)
             _create(pathlib.Path(self.path), text)
 

@@ -26,7 +26,7 @@ def evaluate(session: Session) -> None:
     What was evaluated with another evaluate section is evaluated again.
     """
     is_done = functools.partial(workdir.is_evaluated, session.path, session.config)
-    if session.devices.workers.from_chief(is_done):
+    if session.devices.workers.broadcast(is_done):
         return
     test = session.datasets.read(session.config.data.test_split)
     twice = suspicions.duplicates(session.config, session.datasets, test)
@@ -45,7 +45,7 @@ def evaluate(session: Session) -> None:
         del came_to  # before the next are made: they may fill the memory
     if session.config.evaluate.inference_times:
         timed = functools.partial(_inference_times, session.networks, test)
-        for role, times in session.devices.workers.from_chief(timed).items():
+        for role, times in session.devices.workers.broadcast(timed).items():
             models[role] |= times
     # All workers take part in these answers.
     as_they_are = _as_they_are(session.networks)
@@ -102,7 +102,7 @@ def _write(
     session.devices.hold.check()
     # A page of other results would make the run look finished.
     page = session.path / workdir.REPORT
-    with files.explained(page):
+    with files.wrap_write_errors(page):
         page.unlink(missing_ok=True)
     predictions_archive.write(session.datasets, test, logits)
     results = {
@@ -119,7 +119,7 @@ def _write(
                 events.read_metrics(path)
             )
             for role in workdir.ROLES
-            for path in sorted(files.under(session.path / role))
+            for path in sorted(files.walk(session.path / role))
             if path.name == workdir.METRICS
         },
     }

@@ -22,7 +22,7 @@ from trainer.session.qualification import qualify
 from trainer.soft_targets import Manifest, SoftTargetsError
 from trainer.stages.soft_targets import caches
 from trainer.stages.soft_targets.caches import TransferSet
-from trainer.stages.soft_targets.teacher_logits import Answers
+from trainer.stages.soft_targets.teacher_logits import TeacherLogits
 from trainer.storage import files
 
 _TELL_SECS = 30  # between two lines where there is no terminal for a bar
@@ -62,7 +62,7 @@ def fill(networks: Networks, claim: Claim) -> None:
                 transfer,
                 wanted,
             )
-            if not networks.devices.workers.from_chief(is_whole):
+            if not networks.devices.workers.broadcast(is_whole):
                 qualify(networks)
                 _fill(networks, claim, teacher, transfer, wanted)
 
@@ -94,12 +94,12 @@ def _fill(
             claim(folder, transfer, wanted)
             soft_targets.forget_missing(folder)
         # Others read what the chief has written.
-        networks.devices.workers.meet()
+        networks.devices.workers.barrier()
         _write_missing(networks, teacher, transfer)
-        networks.devices.workers.meet()
+        networks.devices.workers.barrier()
         if networks.devices.workers.is_chief:
             soft_targets.keep(folder)
-        networks.devices.workers.meet()
+        networks.devices.workers.barrier()
 
 
 def begin(folder: epath.Path, transfer: TransferSet, wanted: Manifest) -> None:
@@ -118,7 +118,7 @@ def begin(folder: epath.Path, transfer: TransferSet, wanted: Manifest) -> None:
 
 def _check_no_shards(folder: epath.Path) -> None:
     """Refuses shards that no manifest tells the teacher of."""
-    found = [path for path in files.under(folder) if path.suffix == ".tfrecord"]
+    found = [path for path in files.walk(folder) if path.suffix == ".tfrecord"]
     if found:
         raise SoftTargetsError(
             f"{folder} must hold the manifest of its shards, got {len(found)} shards "
@@ -147,8 +147,8 @@ def _write_missing(networks: Networks, teacher: int, transfer: TransferSet) -> N
     total = sum(manifest.shards[i].count * len(views) for i, views in missing.items())
     if not missing:
         return
-    console.say(f"{folder}: {total:,} answers of the teacher to be computed")
-    answers = Answers(networks, networks.teachers[teacher], transfer, manifest)
+    console.log(f"{folder}: {total:,} answers of the teacher to be computed")
+    answers = TeacherLogits(networks, networks.teachers[teacher], transfer, manifest)
     with tqdm.tqdm(
         desc=f"soft targets of {transfer.name}",
         total=total,
@@ -164,5 +164,5 @@ def _write_missing(networks: Networks, teacher: int, transfer: TransferSet) -> N
                 soft_targets.write_shard(path, written)
                 done += len(written)
             if progress.disable and time.monotonic() - told_at > _TELL_SECS:
-                console.say(f"{folder}: {done:,} of {total:,} answers are kept")
+                console.log(f"{folder}: {done:,} of {total:,} answers are kept")
                 told_at = time.monotonic()

@@ -13,7 +13,7 @@ from trainer.config import Config, ConfigError, TeacherConfig, options_without_l
 from trainer.session.datasets import Datasets
 from trainer.session.networks import Networks
 from trainer.session.train_state import chosen_augmentation
-from trainer.soft_targets import AnswerFormat, CachedTargets, Manifest, Shard
+from trainer.soft_targets import CachedTargets, LogitsFormat, Manifest, Shard
 from trainer.storage import workdir
 
 
@@ -101,7 +101,7 @@ def transfer_sets(config: Config, datasets: Datasets) -> list[TransferSet]:
     ]
 
 
-def answer_format(config: Config, datasets: Datasets) -> AnswerFormat:
+def answer_format(config: Config, datasets: Datasets) -> LogitsFormat:
     """The part of a teacher's logits that a record keeps.
 
     Raises:
@@ -117,7 +117,7 @@ def answer_format(config: Config, datasets: Datasets) -> AnswerFormat:
             f"{distill.top_k}; lower it, or set it to 0 to keep all logits"
         )
     temperatures = {distill.temperature, *distill.tail_temperatures}
-    return AnswerFormat(
+    return LogitsFormat(
         num_classes=num_classes,
         dtype=distill.soft_targets_dtype,
         top_k=distill.top_k,
@@ -239,7 +239,7 @@ def open_caches(networks: Networks) -> CachedTargets:
             )
             cache.check_holds(transfer.used)
             if not cache.manifest.mark and networks.devices.workers.is_chief:
-                console.say(
+                console.log(
                     f"{cache.folder} is of an earlier version, whose records do not "
                     "say of which view and cache they are"
                 )

@@ -33,9 +33,9 @@ def extend(session: Session) -> None:
     if session.devices.workers.is_chief:
         # Two that append at a time would give an id to two files.
         with soft_targets.alone(lists):
-            for line in data.grow(session.config.data, lists):
-                console.say(line)
-    session.devices.workers.meet()
+            for line in data.extend_lists(session.config.data, lists):
+                console.log(line)
+    session.devices.workers.barrier()
     answer_new(session)
 
 

@@ -19,7 +19,7 @@ def info(session: Session) -> None:
     root = caches.root(session.config, session.path)
     found = {
         path.parent: soft_targets.read(path.parent)
-        for path in sorted(files.under(root))
+        for path in sorted(files.walk(root))
         if path.name == soft_targets.MANIFEST
     }
     for folder, manifest in found.items():

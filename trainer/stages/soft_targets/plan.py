@@ -17,7 +17,7 @@ from trainer.session.networks import Networks
 from trainer.soft_targets import Manifest
 from trainer.stages.soft_targets import caches
 from trainer.stages.soft_targets.caches import TransferSet
-from trainer.stages.soft_targets.teacher_logits import Answers
+from trainer.stages.soft_targets.teacher_logits import TeacherLogits
 
 _NUM_TIMED = 5  # passes, after the first
 
@@ -145,7 +145,7 @@ def _of_cache(cache: PlannedCache) -> Iterator[str]:
 
 def _rate(networks: Networks, model: keras.Model, cache: PlannedCache) -> float:
     """Answers a second; their number does not depend on the weights."""
-    answers = Answers(networks, model, cache.transfer, cache.manifest)
+    answers = TeacherLogits(networks, model, cache.transfer, cache.manifest)
     secs = statistics.median(answers.secs_of_passes(_NUM_TIMED))
     return answers.num_a_pass / secs
 

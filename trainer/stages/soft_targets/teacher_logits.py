@@ -21,7 +21,7 @@ from trainer.stages.soft_targets.caches import TransferSet
 _BATCHES_AHEAD = 4  # ready when a pass asks for them
 
 
-class Answers:
+class TeacherLogits:
     """The teacher's answers to a transfer set, computed by this worker's replicas."""
 
     def __init__(
@@ -43,7 +43,7 @@ class Answers:
         )
         self._num_replicas = len(networks.devices.strategy.extended.worker_devices)
         self._batch_size = networks.config.runtime.teacher_batch_size
-        self._step = self._compile(networks.folded(teacher))
+        self._step = self._compile(networks.fold(teacher))
 
     def of_shard(
         self, shard: Shard, views: Sequence[int], advance: Callable[[int], object]

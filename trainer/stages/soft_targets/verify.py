@@ -13,7 +13,7 @@ from trainer.session.networks import Networks
 from trainer.soft_targets import Manifest, Shard, SoftTargetsError
 from trainer.stages.soft_targets import caches
 from trainer.stages.soft_targets.caches import TransferSet
-from trainer.stages.soft_targets.teacher_logits import Answers
+from trainer.stages.soft_targets.teacher_logits import TeacherLogits
 
 _NUM_STRETCHES = 8  # of ids, or as many as there are views
 _STRETCH = 128  # ids
@@ -95,7 +95,7 @@ def differences(
       SoftTargetsError: a shard is damaged, or an answer is no finite number.
     """
     folder = caches.folder(networks.config, networks.path, teacher, transfer)
-    answers = Answers(networks, model, transfer, manifest)
+    answers = TeacherLogits(networks, model, transfer, manifest)
     errors, hits, largest = [], [], 0.0
     for place, view in _sample(manifest):
         kept = _sampled(folder, transfer, manifest, place, view)

@@ -7,16 +7,16 @@ import tensorflow as tf
 from trainer.data import Batch
 from trainer.losses import SoftTargets
 from trainer.soft_targets.cached import field_name, signals_of
-from trainer.soft_targets.record_format import AnswerFormat
+from trainer.soft_targets.record_format import LogitsFormat
 
 
-class BlankTargets:
+class DummyTargets:
     """Dummy teachers that answer 0 for each class, in the place of a cache.
 
     In the shapes and types of a cache, and read in the same ways.
     """
 
-    def __init__(self, formats: Sequence[AnswerFormat], *, is_in_memory: bool) -> None:
+    def __init__(self, formats: Sequence[LogitsFormat], *, is_in_memory: bool) -> None:
         """`formats` are those of the caches of each teacher."""
         self.is_in_memory = is_in_memory
         self._formats = formats

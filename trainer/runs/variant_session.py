@@ -11,7 +11,7 @@ from tensorflow.python.framework import ops
 from trainer import data, registry, stages
 from trainer.cluster import hold
 from trainer.config import ConfigError
-from trainer.runs.cell import Cell
+from trainer.runs.variant import Variant
 from trainer.session import Session
 from trainer.stages.check import check as check_run
 from trainer.storage import workdir
@@ -28,7 +28,7 @@ def train_teacher(session: Session) -> None:
         stages.run(whole, ("teacher",), whole=False)
 
 
-def open_cell(session: Session, cell: Cell) -> Session:
+def open_variant(session: Session, cell: Variant) -> Session:
     """The session of a cell of the run that `session` is of.
 
     Its images and registered models are those that the run and other cells found.
@@ -40,12 +40,12 @@ def open_cell(session: Session, cell: Cell) -> Session:
         # Files that come meanwhile are no part of later cells either.
         lists = cell.path / workdir.LISTS
         data.take_over(cell.config.data, session.lists, lists, are_own=True)
-        registry.share(session.config, session.pins, cell.config, cell.path)
+        registry.share_lock(session.config, session.pins, cell.config, cell.path)
     return session.beside(cell.config, cell.path)
 
 
 @contextlib.contextmanager
-def hold_cell(session: Session, cell: Cell) -> Iterator[Session]:
+def hold_variant(session: Session, cell: Variant) -> Iterator[Session]:
     """Holds the folder of a cell: in the body only the session given trains there.
 
     Raises:
@@ -54,14 +54,14 @@ def hold_cell(session: Session, cell: Cell) -> Iterator[Session]:
     if not session.devices.workers.is_chief:
         yield session
         return
-    with hold.held(
+    with hold.hold_folder(
         cell.path, session.devices.termination, within=session.devices.hold
     ) as own:
         devices = dataclasses.replace(session.devices, hold=own)
         yield dataclasses.replace(session, devices=devices)
 
 
-def check(session: Session, cell: Cell) -> None:
+def check(session: Session, cell: Variant) -> None:
     """Looks whether a cell can be run, before any time is spent on it.
 
     Raises:
@@ -69,7 +69,7 @@ def check(session: Session, cell: Cell) -> None:
     """
     forget_models()
     try:
-        check_run(open_cell(session, cell))
+        check_run(open_variant(session, cell))
     except (ConfigError, data.DataError) as error:
         raise type(error)(f"cell {cell.name}: {error}") from error
 

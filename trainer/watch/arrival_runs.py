@@ -8,19 +8,19 @@ from collections.abc import Iterator
 from etils import epath
 
 from trainer import console, data, registry, soft_targets, stages
-from trainer.cluster import attempts
+from trainer.cluster import restart_budget
 from trainer.config import Config, WatchConfig
-from trainer.runs import cell_session
-from trainer.runs.cell import Cell
+from trainer.runs import variant_session
+from trainer.runs.variant import Variant
 from trainer.session import Session
 from trainer.soft_targets import SoftTargetsError
 from trainer.stages import register
 from trainer.stages.check import check
 from trainer.stages.soft_targets import answer_new
 from trainer.storage import files, workdir
-from trainer.watch import batches
-from trainer.watch.arrivals import Arrivals
-from trainer.watch.batches import Batch
+from trainer.watch import arrivals
+from trainer.watch.arrivals import Arrival
+from trainer.watch.inbox import NewFiles
 
 
 def run(session: Session, *, is_once: bool) -> None:
@@ -38,23 +38,21 @@ def run(session: Session, *, is_once: bool) -> None:
         raise ValueError("no watch")
     session = session.beside(_labeled(config), path)
     check(session)
-    register.place(
-        session.config
-    )  # a wrong name is to be told before hours of training
-    cell_session.train_teacher(session)
-    arrivals = Arrivals(config.data, _lists(config, path))
+    register.place(session.config)  # refuses a wrong name before hours of training
+    variant_session.train_teacher(session)
+    inbox = NewFiles(config.data, _lists(config, path))
     is_told = False
     while True:
         try:
-            batch = _next(config.watch, path, arrivals, is_once=is_once)
+            batch = _next(config.watch, path, inbox, is_once=is_once)
             if batch:
-                cell_session.forget_models()
+                variant_session.forget_models()
                 _finish(session, config, batch)
         except (data.DataError, files.StorageError) as error:
             if is_once or not data.is_passing(error):
                 raise
             if not is_told:
-                console.say(f"{error}; this process looks again until it is mended")
+                console.log(f"{error}; this process looks again until it is mended")
             is_told = True
             time.sleep(config.watch.look_every_secs)
             continue
@@ -74,22 +72,22 @@ def _labeled(config: Config) -> Config:
 
 
 def _next(
-    watch: WatchConfig, path: epath.Path, arrivals: Arrivals, *, is_once: bool
-) -> Batch | None:
+    watch: WatchConfig, path: epath.Path, inbox: NewFiles, *, is_once: bool
+) -> Arrival | None:
     """The open batch, or one of images that have come; None after a look in vain."""
-    is_open = [batch for batch in batches.read(path) if batch.status == "open"]
+    is_open = [batch for batch in arrivals.read(path) if batch.status == "open"]
     if is_open:
         return is_open[0]
-    arrivals.look()
-    if is_once and len(arrivals) >= watch.min_new:
+    inbox.look()
+    if is_once and len(inbox) >= watch.min_new:
         time.sleep(watch.settle_secs)
-        arrivals.look()
-    settled = arrivals.settled(watch.settle_secs)
+        inbox.look()
+    settled = inbox.settled(watch.settle_secs)
     if len(settled) >= watch.min_new:
-        return batches.begin(path, settled)
+        return arrivals.begin(path, settled)
     if is_once:
-        console.say(
-            f"{len(arrivals)} new images, of which {len(settled)} have settled; a "
+        console.log(
+            f"{len(inbox)} new images, of which {len(settled)} have settled; a "
             f"batch begins with {watch.min_new}"
         )
     else:
@@ -97,23 +95,27 @@ def _next(
     return None
 
 
-def _finish(session: Session, config: Config, batch: Batch) -> None:
+def _finish(session: Session, config: Config, batch: Arrival) -> None:
     """Trains and registers the student of a batch, and tells what became of it.
 
     `session` is that of the teacher, and `config` of the whole.
     """
     path = session.path
-    console.say(f"batch {batch.number}: {batch.num_images} new images")
-    cell = batches.cell(config, path, batch)
+    console.log(f"batch {batch.number}: {batch.num_images} new images")
+    cell = arrivals.cell(config, path, batch)
     lists = _lists(config, path)
-    counted = attempts.counted(
+    counted = restart_budget.count_start(
         cell.path,
         soft_targets=lists.parent,
         max_restarts=config.runtime.max_restarts,
     )
-    with cell_session.hold_cell(session, cell) as session, counted, _left_open(batch):
+    with (
+        variant_session.hold_variant(session, cell) as session,
+        counted,
+        _left_open(batch),
+    ):
         batch = _admitted(config, lists, path, batch)
-        batches.replace(path, batch)
+        arrivals.replace(path, batch)
         try:
             batch = _trained(session, cell, lists, batch)
         except SoftTargetsError:
@@ -123,12 +125,12 @@ def _finish(session: Session, config: Config, batch: Batch) -> None:
                 raise
             # Its images are among those of the next batch.
             batch = _refused(batch, str(error))
-    batches.replace(path, batch)
-    console.say(batches.render([batch]))
+    arrivals.replace(path, batch)
+    console.log(arrivals.render([batch]))
 
 
 @contextlib.contextmanager
-def _left_open(batch: Batch) -> Iterator[None]:
+def _left_open(batch: Arrival) -> Iterator[None]:
     """Says what becomes of a batch whose images a storage does not give just now."""
     try:
         yield
@@ -142,16 +144,16 @@ def _left_open(batch: Batch) -> Iterator[None]:
 
 
 def _admitted(
-    config: Config, lists: epath.Path, path: epath.Path, batch: Batch
-) -> Batch:
+    config: Config, lists: epath.Path, path: epath.Path, batch: Arrival
+) -> Arrival:
     """Gives the images of a batch their ids, or sets them aside.
 
     So are earlier ones that were overwritten, of which no batch has told before.
     """
-    names = set(batches.images(path, batch))
+    names = set(arrivals.images(path, batch))
     with soft_targets.alone(lists):
-        lines = data.admit(config.data, lists, names)
-    before = batches.read(path)[: batch.number - 1]
+        lines = data.admit_files(config.data, lists, names)
+    before = arrivals.read(path)[: batch.number - 1]
     told = {name for each in before for name in each.set_aside} - names
     states = dict.fromkeys(sorted(names), data.GONE)
     states |= {line.path: line.state for line in lines if line.path not in told}
@@ -161,7 +163,9 @@ def _admitted(
     )
 
 
-def _trained(session: Session, cell: Cell, lists: epath.Path, batch: Batch) -> Batch:
+def _trained(
+    session: Session, cell: Variant, lists: epath.Path, batch: Arrival
+) -> Arrival:
     """The batch after its student has learned from all images, and was judged.
 
     Raises:
@@ -177,14 +181,14 @@ def _trained(session: Session, cell: Cell, lists: epath.Path, batch: Batch) -> B
     own_lists = cell.path / workdir.LISTS
     data.take_over(cell.config.data, lists, own_lists, are_own=True)
     data.check_taken_over(cell.config.data, lists, own_lists)
-    own = cell_session.open_cell(session, cell)
+    own = variant_session.open_variant(session, cell)
     stages.run(own, ("teacher",), whole=False)
     answer_new(own)
     stages.run(own, stages.asked_for(cell.config), whole=True)
     return _registered(own, batch)
 
 
-def _registered(session: Session, batch: Batch) -> Batch:
+def _registered(session: Session, batch: Arrival) -> Arrival:
     """Registers the student of a batch unless it is worse than the version before."""
     candidate = register.candidate(session.networks)
     accuracy = candidate.validation["accuracy"]
@@ -212,11 +216,11 @@ def _registered(session: Session, batch: Batch) -> Batch:
     return _as_version(batch, name, register.publish(session))
 
 
-def _refused(batch: Batch, reason: str) -> Batch:
+def _refused(batch: Arrival, reason: str) -> Arrival:
     return dataclasses.replace(batch, status="refused", reason=reason)
 
 
-def _as_version(batch: Batch, name: str, number: int) -> Batch:
+def _as_version(batch: Arrival, name: str, number: int) -> Arrival:
     return dataclasses.replace(batch, status="registered", reference=f"{name}@{number}")
 
 

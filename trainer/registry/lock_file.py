@@ -9,7 +9,7 @@ from trainer.storage import files, seal
 from trainer.storage.workdir import PINS
 
 
-def pinned(config: Config, folder: epath.Path) -> dict[str, str]:
+def locked_models(config: Config, folder: epath.Path) -> dict[str, str]:
     """The file that each reference of the config stands for: {reference: path}.
 
     What is found first is kept in `folder`, and found there when the run goes on.
@@ -34,7 +34,7 @@ def pinned(config: Config, folder: epath.Path) -> dict[str, str]:
     return found
 
 
-def share(
+def share_lock(
     whole: Config, folder: epath.Path, cell: Config, cell_folder: epath.Path
 ) -> None:
     """Has a cell begin with what the `whole` run or another cell found by that name.
@@ -79,7 +79,7 @@ def _number(root: epath.Path, reference: Reference, kept: str | None) -> int:
 
 
 def _read(path: epath.Path) -> dict[str, str]:
-    if not files.is_there(path):
+    if not files.exists(path):
         return {}
     try:
         kept = seal.parse(path.read_bytes())

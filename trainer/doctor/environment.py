@@ -17,7 +17,7 @@ from trainer.cluster import rendezvous
 from trainer.cluster.tf_config import Cluster, ClusterError
 from trainer.config import ConfigError
 from trainer.devices import memory
-from trainer.doctor.findings import Check
+from trainer.doctor.diagnostics import Check
 from trainer.storage import files
 
 _SHARED_MEMORY = pathlib.Path("/dev/shm")
@@ -131,7 +131,7 @@ def _free_shared_memory(folder: pathlib.Path, *, num_replicas: int) -> str:
 
 def _clock(workdir: epath.Path) -> Iterator[str]:
     """Against that of the disk: TFDS, TensorBoard and others compare the two."""
-    with files.explained(workdir), _file_near(workdir) as file:
+    with files.wrap_write_errors(workdir), _file_near(workdir) as file:
         before = time.time()
         file.write(b"now")
         file.flush()

@@ -9,7 +9,7 @@ import numpy as np
 import tensorflow as tf
 from tensorflow.python.framework import convert_to_constants
 
-from trainer.export.serving import Answer, probabilities
+from trainer.export.saved_model import Answer, probabilities
 
 
 def is_installed() -> bool:

@@ -23,7 +23,7 @@ class BudgetSpentError(RuntimeError):
 
 
 @contextlib.contextmanager
-def counted(
+def count_start(
     path: epath.Path, *, soft_targets: epath.Path, max_restarts: int
 ) -> Iterator[None]:
     """The body is a start of the run in the workdir `path`.
@@ -49,9 +49,9 @@ def _begin(path: epath.Path, soft_targets: epath.Path, max_restarts: int) -> Non
     # Those that are being written have names of another kind.
     num_shards = sum(
         fnmatch.fnmatch(file.name, "shard-*.tfrecord")
-        for file in files.under(soft_targets)
+        for file in files.walk(soft_targets)
     )
-    kept = [*workdir.kept(path), f"{num_shards} shards of soft targets"]
+    kept = [*workdir.kept_files(path), f"{num_shards} shards of soft targets"]
     in_vain, kept_before = _read(path)
     in_vain = in_vain + 1 if kept == kept_before else 0
     if in_vain > max_restarts:
@@ -69,7 +69,7 @@ def _begin(path: epath.Path, soft_targets: epath.Path, max_restarts: int) -> Non
 def _forget(path: epath.Path) -> None:
     """The next start is a first one: the run has ended, or a person has to act."""
     # The end itself has a better reason to tell than this file.
-    with contextlib.suppress(files.StorageError), files.explained(path):
+    with contextlib.suppress(files.StorageError), files.wrap_write_errors(path):
         (path / _FILE).unlink(missing_ok=True)
 
 

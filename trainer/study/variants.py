@@ -6,13 +6,13 @@ from typing import Any
 from etils import epath
 
 from trainer.config import Config, ConfigError, flatten, load, resolve, without_later
-from trainer.runs.cell import Cell, share_teacher, view_settings
+from trainer.runs.variant import Variant, share_teacher, view_settings
 from trainer.storage import workdir
 
 
-def cells_of(
+def variants_of(
     file: str, overrides: Iterable[str], study: Config, path: epath.Path
-) -> list[Cell]:
+) -> list[Variant]:
     """The cells of the config `study`, which is `file` with its `overrides`.
 
     They share the teacher and the soft targets in the workdir `path`.
@@ -27,7 +27,7 @@ def cells_of(
         )
     overrides = list(overrides)
     return [
-        Cell(
+        Variant(
             name=name,
             settings=settings,
             config=share_teacher(load(file, overrides, cell=settings), study, path),

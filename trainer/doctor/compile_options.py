@@ -9,9 +9,9 @@ from typing import Literal
 import tensorflow as tf
 
 from trainer.config import Config, RuntimeConfig
-from trainer.doctor import trial
-from trainer.doctor.findings import sentence
-from trainer.doctor.trial import Trial
+from trainer.doctor import dry_run
+from trainer.doctor.diagnostics import sentence
+from trainer.doctor.dry_run import DryRun
 from trainer.session import Session
 from trainer.session.train_state import TrainSpec
 
@@ -19,7 +19,7 @@ _PROGRAM_BYTES = 2**26  # of the inputs of a program's batches, at most
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Way:
+class CompileOptions:
     """Compile options: settings of the runtime section."""
 
     xla: Literal["on", "off"]
@@ -56,12 +56,12 @@ def compare(
     cannot go is told as such. So few steps mostly find their batches ready: where the
     input is slower than the step, no way to compile makes a run quicker.
     """
-    found: dict[Way, Trial] = {}
-    for way in _ways(session.config, training, num_replicas):
+    found: dict[CompileOptions, DryRun] = {}
+    for way in _all_options(session.config, training, num_replicas):
         tuned = session.with_runtime(way.of(session.config.runtime))
         gc.collect()  # of the way before
         try:
-            tried = trial.try_out(tuned, training)
+            tried = dry_run.dry_run(tuned, training)
         except tf.errors.OpError as error:
             yield f"{way.text}: {sentence(error)}"
             continue
@@ -76,13 +76,15 @@ def compare(
     yield f"quickest: {quickest.flags}"
 
 
-def _ways(config: Config, training: TrainSpec, num_replicas: int) -> Iterator[Way]:
-    yield Way(xla="off")
-    yield Way(xla="on")
+def _all_options(
+    config: Config, training: TrainSpec, num_replicas: int
+) -> Iterator[CompileOptions]:
+    yield CompileOptions(xla="off")
+    yield CompileOptions(xla="on")
     if num_replicas == 1:
         most = _most_steps(config, training)
         if most > 1:
-            yield Way(xla="on", steps_per_execution=most)
+            yield CompileOptions(xla="on", steps_per_execution=most)
 
 
 def _most_steps(config: Config, training: TrainSpec) -> int:

@@ -27,7 +27,7 @@ Network = TypeVar("Network", bound=TeacherConfig)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Cell:
+class Variant:
     """One run of a study or of a sweep."""
 
     name: str

@@ -15,7 +15,7 @@ from trainer.data.unlabeled import parts
 from trainer.storage import files
 
 
-def arrivals(data: DataConfig, lists: epath.Path) -> dict[str, Signature]:
+def find_new_files(data: DataConfig, lists: epath.Path) -> dict[str, Signature]:
     """The images of data.unlabeled that its list in `lists` does not have, by path.
 
     None are in a folder that is not there yet.
@@ -31,7 +31,7 @@ def arrivals(data: DataConfig, lists: epath.Path) -> dict[str, Signature]:
     name = part.splits[part.learned_from]
     images = layout_of(part, may_be_empty=True).images
     path = file_list.list_path(kept, name)
-    lines = file_list.read(path) if files.is_there(path) else []
+    lines = file_list.read(path) if files.exists(path) else []
     known = {line.path for line in lines}
     found = {
         image: _signature(os.path.join(root, image))

@@ -32,14 +32,16 @@ def take_over(
       StorageError: they cannot be read or written.
     """
     begun = kept / KEPT
-    if are_own and files.is_there(begun) and not files.is_there(lists / KEPT):
+    if are_own and files.exists(begun) and not files.exists(lists / KEPT):
         files.write_text(lists / KEPT, begun.read_text(encoding="utf-8"))
     folders = zip(parts(data, kept), parts(data, lists), strict=True)
     for (part, source), (_, copies) in folders:
-        with files.reached(source):
-            found = [path for path in files.inside(source) if path.suffix == ".jsonl"]
+        with files.wrap_read_errors(source):
+            found = [
+                path for path in files.list_folder(source) if path.suffix == ".jsonl"
+            ]
         for path in found:
-            if not files.is_there(copies / path.name):
+            if not files.exists(copies / path.name):
                 lines = file_list.read(path)
                 if not are_own:
                     _check_same(part, path, lines)
@@ -94,7 +96,7 @@ def check_taken_over(data: DataConfig, kept: epath.Path, lists: epath.Path) -> N
             )
 
 
-def grow(data: DataConfig, lists: epath.Path) -> list[str]:
+def extend_lists(data: DataConfig, lists: epath.Path) -> list[str]:
     """Continues the lists of what students see by the files that came since.
 
     Those that are gone keep their line and their id. Says what came and went.
@@ -112,7 +114,7 @@ def grow(data: DataConfig, lists: epath.Path) -> list[str]:
     return [_grow(part, kept) for part, kept in folders]
 
 
-def admit(
+def admit_files(
     data: DataConfig, lists: epath.Path, paths: Collection[str]
 ) -> list[ListedFile]:
     """Continues the list of data.unlabeled by the files `paths`, or begins it.
@@ -131,7 +133,7 @@ def admit(
     part, kept = parts(data, lists)[-1]
     name = part.splits[part.learned_from]
     path = file_list.list_path(kept, name)
-    lines = _read(part, path) if files.is_there(path) else []
+    lines = _read(part, path) if files.exists(path) else []
     # A disk that is not mounted has no images, and would take all of them with it.
     is_begun = any(line.state == EXAMPLE for line in lines)
     layout = layout_of(part, may_be_empty=not is_begun)
@@ -151,7 +153,7 @@ def _grow(data: DataConfig, lists: epath.Path) -> str:
     setting = data.learned_from
     name = splits.named_splits(data, images, setting)[0]
     path = file_list.list_path(lists, name)
-    if not files.is_there(path):
+    if not files.exists(path):
         raise DataError(
             f"{path} must list the files of {setting} that have soft targets, got no "
             "such file; run `python -m trainer soft-targets build` first"

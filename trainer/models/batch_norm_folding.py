@@ -22,7 +22,7 @@ _NUM_KERNELS = {
 }
 
 
-def folded(model: keras.Model) -> keras.Model:
+def fold_batch_norm(model: keras.Model) -> keras.Model:
     """The same function in inference, but for rounding; `model` stays as it is.
 
     The other layers are the model's own, whose weights are not in memory twice. A model
@@ -43,7 +43,7 @@ def folded(model: keras.Model) -> keras.Model:
 
     def copy(layer: keras.Operation) -> keras.Operation:
         if isinstance(layer, keras.Model):
-            return folded(layer)
+            return fold_batch_norm(layer)
         if layer.name not in normalisations:
             return layer
         return _with_bias(layer)

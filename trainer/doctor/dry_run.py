@@ -51,7 +51,7 @@ class Footprint:
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Trial:
+class DryRun:
     """Measurements of the first steps of a training."""
 
     num_steps: int  # of the whole training
@@ -73,7 +73,7 @@ class Trial:
         return self.global_batch_size / self.step_secs
 
 
-def try_out(session: Session, attempt: TrainSpec) -> Trial:
+def dry_run(session: Session, attempt: TrainSpec) -> DryRun:
     """Takes a few steps of a training whose folder holds nothing.
 
     Raises:
@@ -100,7 +100,7 @@ def try_out(session: Session, attempt: TrainSpec) -> Trial:
     fitting = int(_LOOP_SECS * rest / timed(rest, first=2))
     length = min(runtime.steps_per_loop, max(1, fitting))
     loops = [timed(length, first=2 + rest + i * length) for i in range(_NUM_LOOPS)]
-    return Trial(
+    return DryRun(
         num_steps=attempt.num_steps,
         global_batch_size=attempt.section.global_batch_size,
         first_secs=first_secs,
@@ -125,7 +125,7 @@ def footprint(
 
 def frozen_footprint(networks: Networks, teacher: keras.Model) -> Footprint:
     """The footprint of a frozen teacher and of the folded network beside it."""
-    variables = [*teacher.variables, *networks.folded(teacher).variables]
+    variables = [*teacher.variables, *networks.fold(teacher).variables]
     weights = memory.num_bytes({id(v): v for v in variables}.values())
     return Footprint(weights=weights, gradients=0, slots=0, averages=0)
 

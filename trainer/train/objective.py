@@ -20,7 +20,7 @@ TeacherSignal = Callable[[Batch], losses.SoftTargets]
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Core:
+class Objective:
     """The part of one step that a replica computes, before anything is communicated.
 
     `run(batch, step, scale)` gives the gradients of the summed loss times `scale`, and
@@ -43,7 +43,7 @@ def distillation(
     label_smoothing: float,
     mixup: float,
     seed: int,
-) -> Core:
+) -> Objective:
     """The student learns from the teacher's soft targets and from the labels.
 
     What has no label, -1, has no hard loss. With `mixup`, the share of pairs that are
@@ -69,10 +69,10 @@ def distillation(
         return gradients, _sums(loss, soft, hard, accuracy, agreement, labeled)
 
     metrics = ("loss", "soft_loss", "hard_loss", "accuracy", "agreement", LABELED)
-    return Core(run=run, metrics=metrics, of_labeled=("hard_loss", "accuracy"))
+    return Objective(run=run, metrics=metrics, of_labeled=("hard_loss", "accuracy"))
 
 
-def supervised(model: keras.Model, *, label_smoothing: float, seed: int) -> Core:
+def supervised(model: keras.Model, *, label_smoothing: float, seed: int) -> Objective:
     """The model learns from the labels alone: a teacher, or a student's baseline."""
 
     def run(
@@ -87,7 +87,7 @@ def supervised(model: keras.Model, *, label_smoothing: float, seed: int) -> Core
         gradients = tape.gradient(scaled, model.trainable_variables)
         return gradients, _sums(loss, _hits(logits, batch["label"]))
 
-    return Core(run=run, metrics=("loss", "accuracy"))
+    return Objective(run=run, metrics=("loss", "accuracy"))
 
 
 def _mix(batch: Batch, step: tf.Tensor, *, share: float, seed: int) -> Batch:

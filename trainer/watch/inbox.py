@@ -1,0 +1,44 @@
+"""New images that nobody writes any more."""
+
+import time
+
+from etils import epath
+
+from trainer import data
+from trainer.config import DataConfig
+
+
+class NewFiles:
+    """The new images of data.unlabeled, as one process sees them from look to look.
+
+    Ages are of this process's own, which no clock that is set changes.
+    """
+
+    def __init__(self, section: DataConfig, lists: epath.Path) -> None:
+        """`lists` is the folder of the lists that have the images known already."""
+        self._section = section
+        self._lists = lists
+        self._seen: dict[str, tuple[data.Signature, float]] = {}
+
+    def look(self) -> None:
+        """Sees what is there now.
+
+        Raises:
+          DataError: the folder cannot be read.
+        """
+        now, before = time.monotonic(), self._seen
+        self._seen = {}
+        for path, signature in data.find_new_files(self._section, self._lists).items():
+            known, since = before.get(path, (None, now))
+            self._seen[path] = (signature, since if known == signature else now)
+
+    def __len__(self) -> int:
+        """New images, those that are still written too."""
+        return len(self._seen)
+
+    def settled(self, secs: float) -> list[str]:
+        """Those that have been the same for `secs`, over two looks at least."""
+        now = time.monotonic()
+        return sorted(
+            path for path, (_, since) in self._seen.items() if now - since >= secs
+        )
