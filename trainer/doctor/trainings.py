@@ -50,8 +50,8 @@ class Trainings:
                 predictions.steps(folder)  # as the evaluation will do
                 begun.append(f"{role} seed {seed} finished")
                 continue
-            position, problem = checkpoint.find_whole(folder / workdir.CHECKPOINTS)
-            step = position.step
+            progress, problem = checkpoint.find_whole(folder / workdir.CHECKPOINTS)
+            step = progress.step
             if problem:
                 yield f"{problem}; a run sets it aside and goes on from step {step}"
             if step:

@@ -24,7 +24,7 @@ class Logger(Protocol):
     def log(self, step: int, metrics: loop.Metrics) -> None:
         """Writes the line of `step`."""
 
-    def save(self, position: Progress) -> None:
+    def save(self, progress: Progress) -> None:
         """Writes a checkpoint."""
 
 
@@ -40,13 +40,13 @@ def open_logger(
     if not devices.workers.is_chief:
         yield _WorkerLogger()
         return
-    lines = _metrics_file(spec.folder, state.position)
+    lines = _metrics_file(spec.folder, state.progress)
     with ProgressBar(
         spec.title,
-        first_step=state.position.step,
+        first_step=state.progress.step,
         last_step=spec.num_steps,
-    ) as progress:
-        yield _ChiefLogger(devices, spec, state, lines, progress)
+    ) as bar:
+        yield _ChiefLogger(devices, spec, state, lines, bar)
 
 
 class _WorkerLogger:
@@ -56,7 +56,7 @@ class _WorkerLogger:
     def log(self, step: int, metrics: loop.Metrics) -> None:
         pass
 
-    def save(self, position: Progress) -> None:
+    def save(self, progress: Progress) -> None:
         pass
 
 
@@ -67,37 +67,37 @@ class _ChiefLogger:
         spec: TrainSpec,
         state: TrainState,
         lines: MetricsFile,
-        progress: ProgressBar,
+        bar: ProgressBar,
     ) -> None:
         self._check_held = devices.hold.check
         self._schedule = spec.schedule
         self._checkpoints = state.checkpoints
         self._lines = lines
-        self._progress = progress
+        self._bar = bar
 
     def advance(self, step: int) -> None:
-        self._progress.advance(step)
+        self._bar.advance(step)
 
     def log(self, step: int, metrics: loop.Metrics) -> None:
         self._check_held()
         applied = float(self._schedule(step - 1))
         self._lines.write(step, metrics | {"train/learning_rate": applied})
-        self._progress.show(step, metrics)
+        self._bar.show(step, metrics)
 
-    def save(self, position: Progress) -> None:
+    def save(self, progress: Progress) -> None:
         self._checkpoints.save(
-            dataclasses.replace(position, lines=self._lines.checksum)
+            dataclasses.replace(progress, lines=self._lines.checksum)
         )
 
 
-def _metrics_file(folder: epath.Path, position: Progress) -> MetricsFile:
+def _metrics_file(folder: epath.Path, progress: Progress) -> MetricsFile:
     copies = []
     if tensorboard.is_installed():
         copies.append(tensorboard.EventFile(folder / TENSORBOARD).add_scalars)
     return MetricsFile(
         folder / METRICS,
         # A step that is not closed gets its line once more.
-        last_step=position.step if position.is_closed else position.step - 1,
+        last_step=progress.step if progress.is_closed else progress.step - 1,
         copies=copies,
-        checksum=position.lines,
+        checksum=progress.lines,
     )

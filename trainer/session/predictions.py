@@ -133,15 +133,15 @@ def steps(folder: epath.Path) -> dict[str, int | None]:
       StorageError: the metrics are not those that were written.
     """
     try:
-        position = checkpoint.latest_position(folder / CHECKPOINTS)
+        progress = checkpoint.latest_progress(folder / CHECKPOINTS)
     except checkpoint_file.CheckpointError as error:
         if found := _steps_told_before(folder):
             return found
         raise checkpoint_file.CheckpointError(
             f"{error}, with {FINISHED} and {LAST} in {folder}"
         ) from error
-    events.check_lines(folder / METRICS, position.lines, last_step=position.step)
-    return {"last": position.step, "best": position.best_step}
+    events.check_lines(folder / METRICS, progress.lines, last_step=progress.step)
+    return {"last": progress.step, "best": progress.best_step}
 
 
 def _steps_told_before(folder: epath.Path) -> dict[str, int | None]:
@@ -151,24 +151,24 @@ def _steps_told_before(folder: epath.Path) -> dict[str, int | None]:
     that they are not of.
     """
     try:
-        position, problem = checkpoint.find_whole(folder / CHECKPOINTS)
+        progress, problem = checkpoint.find_whole(folder / CHECKPOINTS)
     except checkpoint_file.CheckpointError:
         return {}
     last = checkpoint_file.steps_of(folder / CHECKPOINTS)[-1]
-    events.check_lines(folder / METRICS, position.lines, last_step=position.step)
+    events.check_lines(folder / METRICS, progress.lines, last_step=progress.step)
     accuracies = {
         line["step"]: line["eval/accuracy"]
         for line in events.read_metrics(folder / METRICS)
-        if position.step <= line["step"] <= last and "eval/accuracy" in line
+        if progress.step <= line["step"] <= last and "eval/accuracy" in line
     }
     if last not in accuracies:
         return {}
-    best, best_accuracy = position.best_step, position.best_accuracy
+    best, best_accuracy = progress.best_step, progress.best_accuracy
     for evaluated, accuracy in accuracies.items():
         if accuracy > best_accuracy:
             best, best_accuracy = evaluated, accuracy
     console.log(
         f"{problem}; the training has ended, and its steps are known by the checkpoint "
-        f"of step {position.step} and {METRICS}"
+        f"of step {progress.step} and {METRICS}"
     )
     return {"last": last, "best": best}

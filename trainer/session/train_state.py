@@ -73,8 +73,8 @@ class TrainState:
 
     update: optimizers.OptimizerUpdate
     checkpoints: Checkpoints
-    position: Progress  # where it starts
-    compiled: step.Step  # with the batches from that position on
+    progress: Progress  # at the start
+    compiled: step.Step  # with the batches from there on
 
 
 def prepare(networks: Networks, spec: TrainSpec) -> TrainState:
@@ -98,16 +98,16 @@ def prepare(networks: Networks, spec: TrainSpec) -> TrainState:
     )
     if not latest:
         check_saving(networks, spec.network)
-    position = checkpoints.restore(latest) if latest else Progress()
-    if position.step and devices.workers.is_chief:
-        console.log(f"{spec.title} goes on from step {position.step}")
+    progress = checkpoints.restore(latest) if latest else Progress()
+    if progress.step and devices.workers.is_chief:
+        console.log(f"{spec.title} goes on from step {progress.step}")
     together = config.runtime.steps_per_execution
     compiled = step.compile_step(
         spec.computed,
         model=model,
         update=update,
         schedule=spec.schedule,
-        batches=batches(networks.datasets, spec, position.step, together=together),
+        batches=batches(networks.datasets, spec, progress.step, together=together),
         accumulate=spec.section.accumulate,
         stop=devices.stop,
         strategy=devices.strategy,
@@ -115,7 +115,7 @@ def prepare(networks: Networks, spec: TrainSpec) -> TrainState:
         in_programs=together > 1,
     )
     return TrainState(
-        update=update, checkpoints=checkpoints, position=position, compiled=compiled
+        update=update, checkpoints=checkpoints, progress=progress, compiled=compiled
     )
 
 

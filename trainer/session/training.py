@@ -18,7 +18,7 @@ from trainer.session.train_state import TrainSpec, TrainState, prepare
 from trainer.storage import files, model_classes
 from trainer.storage.workdir import CHECKPOINTS, FINISHED, LAST, PROFILE
 from trainer.train import loop, profiler
-from trainer.train.checkpoint import latest_position
+from trainer.train.checkpoint import latest_progress
 from trainer.train.checkpoint_file import Progress
 from trainer.train.early_stopping import EarlyStopping
 
@@ -49,7 +49,7 @@ def train(session: Session, spec: TrainSpec) -> None:
         _save_judged(session.devices, session.datasets, spec, state, LAST)
     folder = spec.folder / CHECKPOINTS
     best_step = session.devices.workers.broadcast(
-        lambda: latest_position(folder).best_step
+        lambda: latest_progress(folder).best_step
     )
     state.checkpoints.restore(best_step)
     if chief:
@@ -96,7 +96,7 @@ def _profile(
     return profiler.profile(
         run_steps,
         config.runtime.profile_steps if devices.workers.is_chief else (),
-        first_step=state.position.step,
+        first_step=state.progress.step,
         folder=spec.folder / PROFILE,
     )
 
@@ -107,7 +107,7 @@ def _run_loop(
     state: TrainState,
     run_steps: profiler.RunSteps,
 ) -> None:
-    position = state.position
+    progress = state.progress
     runtime = session.config.runtime
     # Before the logger: where validation examples cannot be read, nothing is written.
     predict = session.devices.predictor(spec.model, session.datasets.validation)
@@ -125,9 +125,9 @@ def _run_loop(
             setting=f"{spec.setting}.learning_rate",
         ).run(
             loop.LoopState(
-                step=position.step,
-                is_closed=position.is_closed,
-                unlogged=loop.MetricAccumulator(**position.window),
+                step=progress.step,
+                is_closed=progress.is_closed,
+                unlogged=loop.MetricAccumulator(**progress.window),
             )
         )
 
@@ -148,8 +148,8 @@ class _Callbacks:
         self._logger = logger
         self._predict = predict
         self._early_stopping = EarlyStopping(
-            best_step=state.position.best_step,
-            best_accuracy=state.position.best_accuracy,
+            best_step=state.progress.best_step,
+            best_accuracy=state.progress.best_accuracy,
             patience_steps=spec.section.patience_steps,
         )
         self.train_steps = run_steps

@@ -22,7 +22,7 @@ from trainer.train.checkpoint_file import (
     Progress,
     path_of,
     read,
-    read_position,
+    read_progress,
     steps_of,
     write,
 )
@@ -31,14 +31,14 @@ from trainer.train.checkpoint_file import (
 _COMES_AND_GOES = "loss_scale/"
 
 
-def latest_position(folder: epath.Path) -> Progress:
+def latest_progress(folder: epath.Path) -> Progress:
     """Reads how far the training with checkpoints in `folder` is, and no variables.
 
     Raises:
       CheckpointError: the newest checkpoint is damaged.
     """
     steps = steps_of(folder)
-    return read_position(folder, steps[-1]) if steps else Progress()
+    return read_progress(folder, steps[-1]) if steps else Progress()
 
 
 def newest_whole(
@@ -49,11 +49,11 @@ def newest_whole(
     Raises:
       CheckpointError: there are files, and none of them will do.
     """
-    position, problem = find_whole(folder)
+    progress, problem = find_whole(folder)
     if problem:
         check_held()
-        _set_aside(folder, position.step, problem)
-    return position.step
+        _set_aside(folder, progress.step, problem)
+    return progress.step
 
 
 def find_whole(folder: epath.Path) -> tuple[Progress, str]:
@@ -68,11 +68,11 @@ def find_whole(folder: epath.Path) -> tuple[Progress, str]:
     problem: CheckpointError | None = None
     for step in reversed(steps_of(folder)):
         try:
-            position = read(folder, step).position
-            if position.best_step not in (0, step):
-                read(folder, position.best_step)
+            progress = read(folder, step).progress
+            if progress.best_step not in (0, step):
+                read(folder, progress.best_step)
             reason = str(problem).rpartition("; ")[0] if problem else ""
-            return dataclasses.replace(position, step=step), reason
+            return dataclasses.replace(progress, step=step), reason
         except CheckpointError as error:
             problem = problem or error
     if problem:
@@ -123,8 +123,8 @@ class Checkpoints:
         self._keep = keep
         self._state = state
 
-    def save(self, position: Progress) -> None:
-        """Writes the present state as `position`, then removes what is not kept.
+    def save(self, progress: Progress) -> None:
+        """Writes the present state as `progress`, then removes what is not kept.
 
         Raises:
           StorageError: the folder cannot be written; older checkpoints are intact.
@@ -133,8 +133,8 @@ class Checkpoints:
             name: tf.convert_to_tensor(variable.value).numpy()
             for name, variable in self._variables().items()
         }
-        with files.atomic_path(path_of(self._folder, position.step)) as path:
-            write(path, run=self._run, position=position, arrays=arrays)
+        with files.atomic_path(path_of(self._folder, progress.step)) as path:
+            write(path, run=self._run, progress=progress, arrays=arrays)
             self._check_held()
         # Only now, when the newer state is on disk.
         self._remove_old()
@@ -147,7 +147,7 @@ class Checkpoints:
         for step in newest:
             # An older file that cannot be read harms nobody before it is needed.
             with contextlib.suppress(CheckpointError):
-                best.add(read_position(self._folder, step).best_step)
+                best.add(read_progress(self._folder, step).best_step)
         for step in set(steps).difference(newest, best):
             path = path_of(self._folder, step)
             with files.wrap_write_errors(path):
@@ -170,7 +170,7 @@ class Checkpoints:
         self._check(step, found, variables)
         for name, variable in variables.items():
             variable.assign(arrays[name])
-        return found.position
+        return found.progress
 
     def _variables(self) -> dict[str, keras.Variable]:
         # Numbered, since Keras does not promise that paths differ.

@@ -17,7 +17,7 @@ from etils import epath
 
 from trainer.storage import files, json_text
 
-_HEADER = "header"  # the array that holds run and position, as JSON
+_HEADER = "header"  # the array that holds run and progress, as JSON
 
 # A damaged head of an archive asks for what there is not, such as a password.
 _DAMAGE = (
@@ -50,7 +50,7 @@ class Checkpoint:
     """The contents of one file."""
 
     run: str  # identifies the training
-    position: Progress
+    progress: Progress
     arrays: dict[str, np.ndarray]  # by the names of the variables
 
 
@@ -71,11 +71,11 @@ def write(
     path: pathlib.Path,
     *,
     run: str,
-    position: Progress,
+    progress: Progress,
     arrays: Mapping[str, np.ndarray],
 ) -> None:
     """Writes a checkpoint of the training that `run` identifies."""
-    header = {"run": run, **dataclasses.asdict(position)}
+    header = {"run": run, **dataclasses.asdict(progress)}
     with open(path, "wb") as file:
         named = {**arrays, _HEADER: np.array(json.dumps(header))}
         np.savez(file, allow_pickle=False, **named)
@@ -91,19 +91,19 @@ def read(folder: epath.Path, step: int) -> Checkpoint:
         header = _header(arrays)
         return Checkpoint(
             run=str(header.get("run")),
-            position=_position(header),
+            progress=_progress(header),
             arrays={name: arrays[name] for name in arrays if name != _HEADER},
         )
 
 
-def read_position(folder: epath.Path, step: int) -> Progress:
+def read_progress(folder: epath.Path, step: int) -> Progress:
     """Reads how far a training was at a checkpoint; its variables stay on disk.
 
     Raises:
       CheckpointError: it is missing or damaged.
     """
     with _open(path_of(folder, step)) as arrays:
-        return _position(_header(arrays))
+        return _progress(_header(arrays))
 
 
 def _header(arrays: Mapping[str, np.ndarray]) -> dict[str, Any]:
@@ -111,7 +111,7 @@ def _header(arrays: Mapping[str, np.ndarray]) -> dict[str, Any]:
     return header
 
 
-def _position(header: dict[str, Any]) -> Progress:
+def _progress(header: dict[str, Any]) -> Progress:
     names = [field.name for field in dataclasses.fields(Progress)]
     return Progress(**{name: header[name] for name in names if name in header})
 

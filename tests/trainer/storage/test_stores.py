@@ -18,7 +18,7 @@ from trainer.config import DataConfig
 from trainer.storage import files, workdir
 from trainer.storage.lease import Lease
 from trainer.train import events
-from trainer.train.checkpoint import latest_position
+from trainer.train.checkpoint import latest_progress
 from trainer.train.checkpoint_file import CheckpointError, Progress, steps_of
 
 
@@ -90,7 +90,7 @@ def test_what_a_store_refuses_is_told_as_of_a_disk():
 def test_a_store_that_does_not_answer_is_not_taken_for_an_empty_one():
     silent = epath.Path("s3://bucket/run")
     with pytest.raises(files.StorageError, match="cannot be read"):
-        latest_position(silent / "teacher" / "checkpoints")
+        latest_progress(silent / "teacher" / "checkpoints")
     with pytest.raises(files.StorageError, match="cannot be read"):
         list(files.walk(silent))
 
@@ -270,7 +270,7 @@ def go_on_after_a_loss(
         (store / name).unlink()
     # Killed, it has not given back what it held.
     Lease(store, secs=60, way_out="").take()
-    assert latest_position(student / "checkpoints").step == 20
+    assert latest_progress(student / "checkpoints").step == 20
     code, told = run("doctor", config, store)
     assert code == 0, told
     assert "student seed 0 at step 20" in told

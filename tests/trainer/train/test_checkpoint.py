@@ -8,7 +8,7 @@ import pytest
 
 from tests.helpers.checkpoints import build, fill, open_in
 from trainer.storage.files import StorageError
-from trainer.train.checkpoint import Checkpoints, latest_position, newest_whole
+from trainer.train.checkpoint import Checkpoints, latest_progress, newest_whole
 from trainer.train.checkpoint_file import CheckpointError, Progress, steps_of
 
 
@@ -39,7 +39,7 @@ def test_without_a_checkpoint_the_training_is_at_its_start(tmp_path):
     before = fill(model, optimizer, seed=1)
     assert steps_of(tmp_path / "none") == []
     np.testing.assert_array_equal(model.variables[0].numpy(), before[0])
-    assert latest_position(tmp_path / "none") == Progress()
+    assert latest_progress(tmp_path / "none") == Progress()
 
 
 def test_the_newest_and_the_best_are_kept(tmp_path):
@@ -57,7 +57,7 @@ def test_the_newest_and_the_best_are_kept(tmp_path):
             50: [40, 50],
         }[step]
         assert names == [f"step-{kept:08d}.npz" for kept in expected]
-    assert latest_position(tmp_path).best_step == 40
+    assert latest_progress(tmp_path).best_step == 40
 
 
 def test_the_best_of_an_older_kept_file_is_kept_too(tmp_path):
