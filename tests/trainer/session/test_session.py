@@ -6,8 +6,8 @@ import pytest
 from etils import epath
 
 from tests.helpers import whole_run
-from tests.helpers.devices import strategy_of
 from tests.helpers.configs import RUN
+from tests.helpers.devices import strategy_of
 from trainer.config import load
 
 
