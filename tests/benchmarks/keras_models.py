@@ -10,6 +10,7 @@ import tensorflow as tf
 
 from tests.benchmarks.arrays import INPUTS, LABELS, LOGITS, tiled
 from tests.benchmarks.workloads import Workload
+from tests.helpers.oracle import softmax
 from trainer import models
 from trainer.config import Config, StudentConfig, TeacherConfig
 
@@ -110,9 +111,7 @@ def soft_targets_and_labels(pair: Pair) -> np.ndarray:
     """What a plain fit learns from: probabilities at T and the label, [M, C + 1]."""
     if pair.logits is None:
         raise ValueError("the teacher must have answered on disk, got no logits")
-    scaled = pair.logits / pair.config.distill.temperature
-    exponentials = np.exp(scaled - scaled.max(axis=1, keepdims=True))
-    probs = exponentials / exponentials.sum(axis=1, keepdims=True)
+    probs = softmax(pair.logits, pair.config.distill.temperature)
     return np.hstack([probs, pair.labels[:, np.newaxis]]).astype(np.float32)
 
 

@@ -4,21 +4,19 @@ import json
 
 import numpy as np
 
-from tests.helpers.oracle import softmax
+from tests.helpers.oracle import cross_entropy
 
 NUM_EXAMPLES = 200
 
 
 def measured(logits, labels, **more):
     """Metrics of logits, the last two of which are made up."""
-    probs = softmax(logits.astype(np.float64))
     errors = int(np.sum(logits.argmax(axis=-1) != labels))
-    picked = probs[np.arange(len(labels)), labels]
     return {
         "examples": len(labels),
         "errors": errors,
         "accuracy": 1 - errors / len(labels),
-        "nll": float(-np.log(picked).mean()),
+        "nll": float(cross_entropy(logits, labels).mean()),
         "brier": 0.1,
         "ece": 0.02,
         **more,

@@ -12,7 +12,7 @@ import tensorflow_datasets as tfds
 from PIL import Image
 
 from tests.helpers.messages import assert_states, refused
-from tests.helpers.oracle import softmax
+from tests.helpers.oracle import cross_entropy, kl_divergence, log_softmax, softmax
 from tests.helpers.students import BATCH, IMAGE_SHAPE, NUM_CLASSES, SGD, Run, examples
 from tests.helpers.tfds_sets import Tiny, info, prepare
 from trainer import data
@@ -421,21 +421,20 @@ def test_one_step_is_the_textbook_s_with_the_hard_loss_of_the_labelled_alone(
         alpha=alpha,
         temperature=temperature,
     )
-    taught = softmax(
-        np.array(run.teacher(batch.inputs, training=False), np.float64) / temperature
-    )
+    teacher_logits = run.teacher(batch.inputs, training=False).numpy()
+    taught = softmax(teacher_logits, temperature)
     kernel, bias = (w.astype(np.float64) for w in run.weights())
     inputs = batch.inputs.reshape(BATCH, -1) / 255.0
     logits = inputs @ kernel + bias
-    tempered, probs = softmax(logits / temperature), softmax(logits)
+    tempered = softmax(logits, temperature)
 
     is_labeled = batch.labels >= 0
     one_hot = np.eye(NUM_CLASSES)[np.maximum(batch.labels, 0)]
     wanted = 0.9 * one_hot + 0.1 / NUM_CLASSES
-    soft = temperature**2 * (taught * np.log(taught / tempered)).sum(axis=1)
-    hard = is_labeled * -(wanted * np.log(probs)).sum(axis=1)
+    soft = temperature**2 * kl_divergence(teacher_logits, logits, temperature)
+    hard = is_labeled * -(wanted * log_softmax(logits)).sum(axis=1)
     slope = alpha * temperature * (tempered - taught)
-    slope += (1 - alpha) * is_labeled[:, np.newaxis] * (probs - wanted)
+    slope += (1 - alpha) * is_labeled[:, np.newaxis] * (softmax(logits) - wanted)
 
     metrics = run.compiled.run(1)
     hits = logits.argmax(axis=1) == batch.labels
@@ -458,7 +457,7 @@ def test_a_mean_of_several_steps_is_over_their_labelled_examples():
     run, singly = (Run(train=still, build=linear, images=some) for _ in range(2))
     kernel, bias = run.weights()
     logits = some.inputs[:7].reshape(7, -1) / 255 @ kernel + bias
-    hard = -np.log(softmax(logits)[np.arange(7), labels[:7]])
+    hard = cross_entropy(logits, labels[:7])
     metrics = run.compiled.run(4)
     assert metrics["hard_loss"] == pytest.approx(hard.mean(), rel=1e-5)
     hits = logits.argmax(axis=1) == labels[:7]

@@ -76,9 +76,9 @@ def with_excluded_classes(results):
         found[name] = entry | {"mean": entry["mean"] | mean}
         if name != "teacher":
             bias = {"errors": 60.5, "excluded_errors": 12.0, "class_bias": 3.456}
-            found[f"{name}_class_bias"] = model | {
-                "mean": model["mean"] | mean | bias,
-                "std": model["std"] | {"class_bias": 0.5},
+            found[f"{name}_class_bias"] = entry | {
+                "mean": entry["mean"] | mean | bias,
+                "std": entry["std"] | {"class_bias": 0.5},
             }
     results["models"] = found
     return results

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from tests.helpers.oracle import softmax
+from tests.helpers.oracle import bucket_probs, kl_of_probs, log_sum_exp, softmax
 from trainer import losses, soft_targets
 from trainer.evaluation import metrics
 from trainer.losses import SoftTargets
@@ -15,7 +15,7 @@ WEIGHTS = (1.0, 3.0, 0.5)
 
 def average(logits, weights, temperature):
     """Of the members' probabilities at T."""
-    probs = [softmax(values / temperature) for values in logits]
+    probs = [softmax(values, temperature) for values in logits]
     return np.average(probs, axis=0, weights=weights)
 
 
@@ -33,11 +33,9 @@ def dense(logits):
 
 def top(logits, k, temperature):
     """What a member says that keeps its k largest logits, and the mass of the rest."""
-    classes = np.argsort(-logits, axis=1)[:, :k]
-    kept = np.take_along_axis(logits, classes, axis=1)
-    scaled = np.exp(logits / temperature)
-    rest = scaled.sum(axis=1) - np.exp(kept / temperature).sum(axis=1)
-    tail = temperature * np.log(rest)[:, np.newaxis]
+    order = np.argsort(-logits, axis=1)
+    kept, rest = np.split(np.take_along_axis(logits, order, axis=1), [k], axis=1)
+    classes, tail = order[:, :k], log_sum_exp(rest, temperature)
     return SoftTargets(
         logits=tf.constant(np.concatenate([kept, tail], axis=1), tf.float32),
         classes=tf.constant(classes, tf.int32),
@@ -57,7 +55,7 @@ def test_the_softmax_at_t_is_the_weighted_average_of_probabilities(logits, tempe
     expected = average(logits, WEIGHTS, temperature)
     assert targets.classes is None
     np.testing.assert_allclose(
-        softmax(targets.logits.numpy() / temperature), expected, rtol=2e-5
+        softmax(targets.logits.numpy(), temperature), expected, rtol=2e-5
     )
     np.testing.assert_array_equal(targets.predicted, expected.argmax(axis=1))
 
@@ -67,7 +65,7 @@ def test_neither_averaged_logits_nor_another_temperature_give_the_same(
     logits, temperature
 ):
     targets = ask([dense(values) for values in logits], WEIGHTS, temperature)
-    probs = softmax(targets.logits.numpy() / temperature)
+    probs = softmax(targets.logits.numpy(), temperature)
     of_logits = softmax(np.average(logits, axis=0, weights=WEIGHTS) / temperature)
     assert np.abs(probs - of_logits).max() > 0.02
     # Members averaged at one temperature and tempered to the other.
@@ -100,7 +98,7 @@ def test_top_classes_are_averaged_over_what_all_members_list(logits, temperature
     alone = np.take_along_axis(of_classes, listed, axis=1) * is_shared
     rest = 1 - alone.sum(axis=1, keepdims=True)
     np.testing.assert_allclose(
-        softmax(targets.logits.numpy() / temperature),
+        softmax(targets.logits.numpy(), temperature),
         np.concatenate([alone, rest], axis=1),
         rtol=5e-5,
         atol=1e-7,
@@ -117,8 +115,8 @@ def test_an_ensemble_can_be_a_member(logits):
         nested = ask(*parts, 4.0)
         np.testing.assert_array_equal(nested.classes, flat.classes)
         np.testing.assert_allclose(
-            softmax(nested.logits.numpy() / 4),
-            softmax(flat.logits.numpy() / 4),
+            softmax(nested.logits.numpy(), 4),
+            softmax(flat.logits.numpy(), 4),
             rtol=1e-5,
         )
     # The third has other classes too, and lists those of the others elsewhere.
@@ -164,17 +162,11 @@ def test_the_soft_loss_compiled_by_xla_is_that_of_the_average(logits, k):
         soft = loss(given)
     gradient = tape.gradient(soft, given)
     teacher = average(logits[:2], (1.0, 3.0), temperature)
-    probs = softmax(student / temperature)
+    probs = softmax(student, temperature)
     if k < NUM_CLASSES:
         listed = members[1].classes.numpy()
-        teacher, probs = (
-            np.concatenate([alone, 1 - alone.sum(axis=1, keepdims=True)], axis=1)
-            for alone in (
-                np.take_along_axis(values, listed, axis=1)
-                for values in (teacher, probs)
-            )
-        )
-    expected = temperature**2 * (teacher * np.log(teacher / probs)).sum(axis=1)
+        teacher, probs = (bucket_probs(values, listed) for values in (teacher, probs))
+    expected = temperature**2 * kl_of_probs(teacher, probs)
     np.testing.assert_allclose(soft, expected, rtol=1e-4)
     assert np.isfinite(gradient).all()
 

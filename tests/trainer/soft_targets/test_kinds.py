@@ -21,7 +21,7 @@ from tests.helpers.cached_runs import (
     trained,
 )
 from tests.helpers.messages import assert_states, refused
-from tests.helpers.oracle import softmax
+from tests.helpers.oracle import bucket_probs, kl_of_probs, softmax
 from trainer import data, exit_codes, losses, main, models, prng
 from trainer.config import ConfigError, load
 from trainer.soft_targets import SoftTargetsError
@@ -33,13 +33,7 @@ T = 4.0  # distill.temperature, by default
 
 def soft_loss(student: np.ndarray, teacher: np.ndarray, temperature: float):
     """By the textbook, in float64: probabilities of buckets [B, K] -> [B]."""
-    return temperature**2 * (teacher * np.log(teacher / student)).sum(axis=1)
-
-
-def buckets(probs: np.ndarray, classes: np.ndarray) -> np.ndarray:
-    """The probabilities of some classes, and of all others together."""
-    alone = np.take_along_axis(probs, classes, axis=1)
-    return np.append(alone, 1 - alone.sum(axis=1, keepdims=True), axis=1)
+    return temperature**2 * kl_of_probs(teacher, student)
 
 
 # Few bits.
@@ -108,8 +102,8 @@ def test_the_largest_logits_teach_what_numpy_says(
     np.testing.assert_array_equal(batch["teacher_0_classes"], classes)
     with_dropout = logits_of(training, tensors)
     expected = soft_loss(
-        buckets(softmax(with_dropout / temperature), classes),
-        buckets(softmax(teacher / temperature), classes),
+        bucket_probs(softmax(with_dropout, temperature), classes),
+        bucket_probs(softmax(teacher, temperature), classes),
         temperature,
     )
     assert metrics["soft_loss"] == pytest.approx(expected.mean(), rel=1e-5)

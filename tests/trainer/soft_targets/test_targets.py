@@ -8,7 +8,7 @@ import pytest
 import tensorflow as tf
 
 from tests.benchmarks import top_k
-from tests.helpers.oracle import softmax
+from tests.helpers.oracle import bucket_probs, kl_of_probs, softmax
 from trainer import losses
 
 NUM_CLASSES = 40
@@ -19,21 +19,9 @@ LARGEST = np.argsort(-TEACHER, axis=1)[:, :5]
 TEMPERATURES = [1.0, 4.0, 10.0]
 
 
-def bucket_probs(
-    logits: np.ndarray, classes: np.ndarray, temperature: float
-) -> np.ndarray:
-    """Of classes [B, K - 1], none of which is -1, and of all others together."""
-    probs = softmax(logits, temperature)
-    alone = np.take_along_axis(probs, classes, axis=1)
-    # Summed class by class: 1 - alone.sum() would lose a rest of 1e-9.
-    is_alone = np.zeros(probs.shape, bool)
-    np.put_along_axis(is_alone, classes, True, axis=1)
-    rest = np.where(is_alone, 0, probs).sum(axis=1, keepdims=True)
-    return np.concatenate([alone, rest], axis=1)
-
-
-def divergence(p: np.ndarray, q: np.ndarray) -> np.ndarray:
-    return (p * (np.log(p) - np.log(q))).sum(axis=1)
+def coarser(logits: np.ndarray, classes: np.ndarray, temperature: float) -> np.ndarray:
+    """The probabilities of some classes, and of all others together."""
+    return bucket_probs(softmax(logits, temperature), classes)
 
 
 def bucketed(logits: np.ndarray, classes: np.ndarray, temperature: float) -> tf.Tensor:
@@ -69,7 +57,7 @@ def loss_and_gradient(
 @pytest.mark.parametrize("temperature", TEMPERATURES)
 def test_buckets_have_the_sums_of_the_probabilities_of_their_classes(temperature):
     logits = bucketed(STUDENT, LARGEST, temperature).numpy()
-    expected = bucket_probs(STUDENT, LARGEST, temperature)
+    expected = coarser(STUDENT, LARGEST, temperature)
     np.testing.assert_allclose(softmax(logits, temperature), expected, rtol=5e-6)
 
 
@@ -78,9 +66,9 @@ def test_the_loss_is_the_divergence_of_the_coarser_distributions(temperature):
     student = tf.constant(STUDENT, tf.float32)
     said = targets(LARGEST, temperature)
     loss, _ = loss_and_gradient(student, said, temperature)
-    expected = temperature**2 * divergence(
-        bucket_probs(TEACHER, LARGEST, temperature),
-        bucket_probs(STUDENT, LARGEST, temperature),
+    expected = temperature**2 * kl_of_probs(
+        coarser(TEACHER, LARGEST, temperature),
+        coarser(STUDENT, LARGEST, temperature),
     )
     # T**2 multiplies the rounding of float32, as in losses/test_losses.py.
     np.testing.assert_allclose(loss, expected, rtol=1e-5, atol=temperature**2 * 2e-7)
@@ -91,7 +79,7 @@ def test_the_coarser_the_buckets_the_smaller_the_loss(temperature):
     """The data processing inequality: what is put together cannot be told apart."""
     student = tf.constant(STUDENT, tf.float32)
     order = np.argsort(-TEACHER, axis=1)
-    dense = temperature**2 * divergence(
+    dense = temperature**2 * kl_of_probs(
         softmax(TEACHER, temperature), softmax(STUDENT, temperature)
     )
     finer = dense
@@ -108,11 +96,11 @@ def test_the_gradient_is_shared_among_the_classes_of_a_bucket(temperature):
     """It is T (Q - P) of a bucket, times the student's share q / Q of a class in it."""
     student = tf.constant(STUDENT, tf.float32)
     _, gradient = loss_and_gradient(student, targets(LARGEST, temperature), temperature)
-    gap = bucket_probs(STUDENT, LARGEST, temperature) - bucket_probs(
+    gap = coarser(STUDENT, LARGEST, temperature) - coarser(
         TEACHER, LARGEST, temperature
     )
     probs = softmax(STUDENT, temperature)
-    rest = bucket_probs(STUDENT, LARGEST, temperature)[:, -1:]
+    rest = coarser(STUDENT, LARGEST, temperature)[:, -1:]
     expected = gap[:, -1:] * probs / rest
     np.put_along_axis(expected, LARGEST, gap[:, :-1], axis=1)
     np.testing.assert_allclose(gradient, temperature * expected, atol=5e-6)
@@ -122,11 +110,11 @@ def test_the_gradient_is_shared_among_the_classes_of_a_bucket(temperature):
 def test_the_gradient_is_the_slope_of_the_loss(temperature):
     student = tf.constant(STUDENT, tf.float32)
     _, gradient = loss_and_gradient(student, targets(LARGEST, temperature), temperature)
-    taught = bucket_probs(TEACHER, LARGEST, temperature)
+    taught = coarser(TEACHER, LARGEST, temperature)
 
     def loss(logits: np.ndarray) -> np.ndarray:
-        probs = bucket_probs(logits, LARGEST, temperature)
-        return temperature**2 * divergence(taught, probs)
+        probs = coarser(logits, LARGEST, temperature)
+        return temperature**2 * kl_of_probs(taught, probs)
 
     for moved in (LARGEST[0, 0], LARGEST[0, -1], *range(4)):
         step = np.zeros(NUM_CLASSES)
@@ -206,9 +194,9 @@ def test_the_tail_at_a_temperature_is_not_the_tempered_tail_of_one():
     """Many small classes gain more from a temperature than one of their joint mass."""
     teacher = top_k.teacher_logits()
     largest = np.argsort(-teacher, axis=1)[:, :10]
-    at_one = bucket_probs(teacher, largest, 1.0)
+    at_one = coarser(teacher, largest, 1.0)
     assert 0.7 < at_one.max(axis=1).mean() < 0.9
-    at_four = bucket_probs(teacher, largest, 4.0)
+    at_four = coarser(teacher, largest, 4.0)
     tempered = at_one**0.25 / (at_one**0.25).sum(axis=1, keepdims=True)
     np.testing.assert_allclose(at_four[:, -1].mean(), 0.96, atol=0.005)
     np.testing.assert_allclose(tempered[:, -1].mean(), 0.15, atol=0.005)
