@@ -68,14 +68,14 @@ def _turns(session: Callable[..., Session], folder: pathlib.Path) -> None:
         if name == "cached":
             soft_targets.build(run)
         model = run.networks.build("student", 0)
-        beside = caches.open_caches(run.networks) if name == "cached" else None
+        auxiliary = caches.open_caches(run.networks) if name == "cached" else None
         temperature = run.config.distill.temperature
         signals = (
-            beside.signals(temperature=temperature)
-            if beside
+            auxiliary.signals(temperature=temperature)
+            if auxiliary
             else online(run.networks, run.networks.teachers)
         )
-        training = distillation(run.networks, model, signals, 0, beside=beside)
+        training = distillation(run.networks, model, signals, 0, auxiliary=auxiliary)
         steps[name] = train_state.prepare(run.networks, training).compiled
         steps[name].run(_TURN_STEPS)
     pairs = [

@@ -134,7 +134,7 @@ def taught(opened: Session, seed: int = 0) -> train_state.TrainSpec:
         )
     targets = caches.open_caches(opened.networks)
     signals = targets.signals(temperature=opened.config.distill.temperature)
-    return distillation(opened.networks, model, signals, seed, beside=targets)
+    return distillation(opened.networks, model, signals, seed, auxiliary=targets)
 
 
 def batches(

@@ -83,7 +83,7 @@ def is_free(folder: epath.Path) -> bool:
 class _Holder:
     def __init__(self, folder: epath.Path, gone: frozenset[str]) -> None:
         self._folder = folder
-        self._lease = Lease(folder, secs=LEASE_SECS, way_out="choose another --workdir")
+        self._lease = Lease(folder, secs=LEASE_SECS, hint="choose another --workdir")
         self._has_locks = not files.is_remote(folder)
         self._lock: IO[bytes] | None = None
         self.gone = set(gone)

@@ -168,9 +168,13 @@ class FolderSource:
 
 
 def open_folder(
-    data: DataConfig, lists: epath.Path, *, channels: int = 3, may_write: bool = True
+    data: DataConfig,
+    index_folder: epath.Path,
+    *,
+    channels: int = 3,
+    may_write: bool = True,
 ) -> FolderSource:
-    """Finds the images of a folder, or those of the lists kept under `lists`.
+    """Finds the images of a folder, or those of the lists kept under `index_folder`.
 
     Without lists every file of the splits in use is read once, and lists are written.
     Only who may write keeps them: other workers may have copies.
@@ -183,7 +187,7 @@ def open_folder(
     """
     root, layout = data.path, layout_of(data)
     _check_others(data, root, layout)
-    kept, new = _kept_and_new(data, layout.images, lists, may_write)
+    kept, new = _kept_and_new(data, layout.images, index_folder, may_write)
     listed = kept | new
     check_damaged(data, root, listed)
     class_names: tuple[str, ...] = ()
@@ -202,19 +206,19 @@ def open_folder(
     )
     _check_filled(source)
     for name, lines in new.items() if may_write else ():
-        file_list.write(file_list.list_path(lists, name), lines)
+        file_list.write(file_list.list_path(index_folder, name), lines)
     return source
 
 
 def _kept_and_new(
     data: DataConfig,
     found: dict[str, dict[str, str]],
-    lists: epath.Path,
+    index_folder: epath.Path,
     may_write: bool,
 ) -> tuple[dict[str, list[ListedFile]], dict[str, list[ListedFile]]]:
     """The lists of the splits in use: those there are, and those made now."""
     names = splits.used_splits(data, found)
-    paths = {name: file_list.list_path(lists, name) for name in names}
+    paths = {name: file_list.list_path(index_folder, name) for name in names}
     kept = {name: file_list.read(p) for name, p in paths.items() if p.exists()}
     # Before files are read, which may take hours.
     splits.check(data, _whole({name: kept.get(name, found[name]) for name in names}))

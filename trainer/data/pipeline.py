@@ -37,11 +37,12 @@ def training_batches(
     per_replica_batch_size: int,
     first_step: int,
     strategy: tf.distribute.Strategy,
-    together: int = 1,
+    steps_per_execution: int = 1,
 ) -> Batches:
     """The endless dataset of training batches from `first_step` on.
 
-    More than one `together` are an element with one more dimension before all others.
+    More than one of `steps_per_execution` are an element with one more dimension before
+    all others.
     Each batch is {"input": [B, ...], "label": int32 [B], "id": int64 [B],
     "batch_position": int32 [B]}, where batch_position is that in the global batch, and
     the `auxiliary` features of the views. `augment` (trainer.data.augmentation) shows
@@ -64,7 +65,7 @@ def training_batches(
         shown = examples.training(
             shard, seed=seed, first_step=first_step, map_fn=map_fn
         )
-        return _join(shown, together) if together > 1 else shown
+        return _join(shown, steps_per_execution) if steps_per_execution > 1 else shown
 
     return _distribute(elements, per_replica_batch_size, strategy)
 

@@ -64,19 +64,19 @@ class Source(Protocol):
 
 
 def open_source(
-    data: DataConfig, lists: epath.Path, *, may_write: bool = True
+    data: DataConfig, index_folder: epath.Path, *, may_write: bool = True
 ) -> Source:
     """Opens `data.dataset`, and checks its splits and features.
 
-    A folder's lists of files are kept under `lists`, and hold when it is opened again,
-    unless it belongs to another process to write there.
+    A folder's lists of files are kept in `index_folder`, and hold when it is opened
+    again, unless it belongs to another process to write there.
 
     Raises:
       DataError: the dataset, a split or a setting of the section cannot be used.
     """
     source: Source
     if data.is_folder:
-        source = open_folder(data, lists, may_write=may_write)
+        source = open_folder(data, index_folder, may_write=may_write)
     elif data.is_table:
         source = open_table(data)
     else:

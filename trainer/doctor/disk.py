@@ -33,18 +33,18 @@ def room(
     keep_checkpoints = config.runtime.keep_checkpoints
     needed = _trained_bytes(trainings, teachers, keep_checkpoints=keep_checkpoints)
     there = trainings.num_bytes_there()
-    what, way_out = "checkpoints and models", ""
+    what, hint = "checkpoints and models", ""
     if building:
         needed += building.num_bytes
         there += building.num_bytes - building.missing_bytes
         what = "checkpoints, models and soft targets"
-        way_out = ", or put the soft targets elsewhere by distill.soft_targets_dir"
+        hint = ", or put the soft targets elsewhere by distill.soft_targets_dir"
     missing = needed - there
     if free is not None and free < missing:
         raise files.StorageError(
             f"--workdir {path} needs about {memory.text(missing)} more for {what}, got "
             f"{memory.text(free)} free; make room, choose another --workdir, or lower "
-            f"runtime.keep_checkpoints ({keep_checkpoints}){way_out}"
+            f"runtime.keep_checkpoints ({keep_checkpoints}){hint}"
         )
     told = "" if free is None else f", {memory.text(free)} free"
     return (

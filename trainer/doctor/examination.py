@@ -154,7 +154,7 @@ class Examination:
         for source in self._session.datasets.sources:
             yield source.description
         yield from suspicions.other_backgrounds(
-            self._config, self._session.pins, self._session.datasets.sources
+            self._config, self._session.lock_folder, self._session.datasets.sources
         )
 
     def _splits(self) -> Iterator[str]:
@@ -250,7 +250,9 @@ class Examination:
         is_in_memory = self._building.is_in_memory
         blank = DummyTargets([kept] * len(self._teachers), is_in_memory=is_in_memory)
         signals = blank.signals(temperature=self._config.distill.temperature)
-        return distillation(networks, self._student, signals, self._seed, beside=blank)
+        return distillation(
+            networks, self._student, signals, self._seed, auxiliary=blank
+        )
 
     def _baseline_step(self) -> Iterator[str]:
         yield from self._try_out(

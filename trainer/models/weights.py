@@ -33,7 +33,7 @@ def load_weights(
     path: str,
     *,
     setting: str,
-    way_out: str = "choose the options that the file was saved with",
+    hint: str = "choose the options that the file was saved with",
 ) -> None:
     """Sets every weight of `model` from a .keras or .weights.h5 file.
 
@@ -42,7 +42,7 @@ def load_weights(
 
     Raises:
       ConfigError: no such file or format, or another model's weights; the message
-        begins with `setting` ("teacher.weights") and ends in `way_out`.
+        begins with `setting` ("teacher.weights") and ends in `hint`.
     """
     if path == "imagenet":
         load_imagenet(model, setting=setting)
@@ -66,7 +66,7 @@ def load_weights(
             reason = _reason(model, path, str(local), error)
             raise ConfigError(
                 f"{setting} must hold the weights of a {model.name!r} with options as "
-                f"configured{reason}; {way_out}"
+                f"configured{reason}; {hint}"
             ) from error
 
 

@@ -133,7 +133,7 @@ def _open(output: epath.Path | None) -> Iterator[TextIO]:
         yield sys.stdout
         return
     with (
-        files.atomic_path(output, way_out="choose another --output") as temporary,
+        files.atomic_path(output, hint="choose another --output") as temporary,
         open(temporary, "w", encoding="utf-8", newline="") as file,
     ):
         yield file

@@ -93,8 +93,8 @@ def _of_file(
 def _of_the_run(settings: Config | NoRun, path: epath.Path) -> Any:
     """The background in the images that the run in the workdir `path` learned from."""
     # A run of another config may have been refused in its workdir since.
-    lists = path / workdir.LISTS
-    kept = data.kept_background(lists) or data.begun_background(lists)
+    index_folder = path / workdir.LISTS
+    kept = data.kept_background(index_folder) or data.begun_background(index_folder)
     if kept or not isinstance(settings, Config):
         return kept or DataConfig.background
     return settings.data.background
@@ -123,7 +123,7 @@ def _of_run(config: Config, path: epath.Path) -> Network:
         model,
         str(folder / workdir.FINISHED),
         setting="what the student stage left",
-        way_out="delete it and run `python -m trainer student` again",
+        hint="delete it and run `python -m trainer student` again",
     )
     return Network(
         model=model,

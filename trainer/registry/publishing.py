@@ -48,7 +48,7 @@ def _on_disk(folder: epath.Path) -> Iterator[Publish]:
     staging = pathlib.Path(folder) / f".writing-{secrets.token_hex(4)}"
     lock = staging.with_name(f"{staging.name}.lock")
     with contextlib.ExitStack() as stack:
-        with files.wrap_write_errors(folder, way_out=_WAY_OUT):
+        with files.wrap_write_errors(folder, hint=_WAY_OUT):
             folder.mkdir(parents=True, exist_ok=True)
             _remove_left(pathlib.Path(folder))
             file = stack.enter_context(open(lock, "wb"))
@@ -71,7 +71,7 @@ def _remove_left(folder: pathlib.Path) -> None:
 
 def _rename(staging: pathlib.Path, source: pathlib.Path, own: Card) -> int:
     folder = staging.parent.parent
-    with files.wrap_write_errors(folder, way_out=_WAY_OUT):
+    with files.wrap_write_errors(folder, hint=_WAY_OUT):
         folders.copy(source, staging)
         while True:
             number = _next(epath.Path(folder))
@@ -99,7 +99,7 @@ def _upload(
 ) -> int:
     number = _next(folder)
     target = folder / str(number)
-    with files.wrap_write_errors(target, way_out=_WAY_OUT):
+    with files.wrap_write_errors(target, hint=_WAY_OUT):
         # TensorFlow Serving takes the version for complete once it finds this file.
         paths = sorted(_names(source), key=lambda name: name == _SAVED_MODEL)
         for path in paths:

@@ -25,7 +25,7 @@ def held(folder: epath.Path) -> Iterator[Callable[[], None]]:
     if not files.is_remote(folder):
         yield lambda: None
         return
-    own = Lease(folder, secs=_SECS, way_out="choose another registry.root")
+    own = Lease(folder, secs=_SECS, hint="choose another registry.root")
 
     def keep() -> None:
         try:

@@ -198,7 +198,7 @@ def promote(root: epath.Path, reference: Reference) -> int:
     path = folder / _PROMOTED
     with (
         version_lease.held(folder),
-        files.atomic_path(path, way_out="choose another registry.root") as temporary,
+        files.atomic_path(path, hint="choose another registry.root") as temporary,
     ):
         text = json.dumps(seal.add_checksum({"version": number}))
         temporary.write_text(f"{text}\n", encoding="utf-8")

@@ -38,9 +38,11 @@ def open_variant(session: Session, cell: Variant) -> Session:
     """
     if session.devices.workers.is_chief:
         # Files that come meanwhile are no part of later cells either.
-        lists = cell.path / workdir.LISTS
-        data.take_over(cell.config.data, session.lists, lists, are_own=True)
-        registry.share_lock(session.config, session.pins, cell.config, cell.path)
+        index_folder = cell.path / workdir.LISTS
+        data.take_over(
+            cell.config.data, session.index_folder, index_folder, are_own=True
+        )
+        registry.share_lock(session.config, session.lock_folder, cell.config, cell.path)
     return session.beside(cell.config, cell.path)
 
 

@@ -31,7 +31,9 @@ class Networks:
 
     config: Config
     path: epath.Path  # the workdir
-    pins: epath.Path  # the folder that says which registered models it began with
+    lock_folder: (
+        epath.Path
+    )  # the folder that says which registered models it began with
     devices: Devices
     datasets: Datasets
     qualified: set[str] = dataclasses.field(init=False, default_factory=set)  # roles
@@ -48,7 +50,7 @@ class Networks:
 
     @functools.cached_property
     def _models(self) -> NamedModels:
-        return NamedModels(self.config, self.pins, self.devices.workers)
+        return NamedModels(self.config, self.lock_folder, self.devices.workers)
 
     @functools.cached_property
     def teachers(self) -> list[keras.Model]:
@@ -167,5 +169,5 @@ class Networks:
             model,
             str(path),
             setting=f"what the {stage} stage left",
-            way_out=f"delete it and run `python -m trainer {stage}` again",
+            hint=f"delete it and run `python -m trainer {stage}` again",
         )

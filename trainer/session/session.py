@@ -19,15 +19,25 @@ class Session:
     config: Config
     path: epath.Path  # the workdir
     devices: Devices
-    lists: epath.Path  # the folder of the lists of files that give examples their ids
-    pins: epath.Path  # the folder that says which registered models it began with
+    index_folder: (
+        epath.Path
+    )  # the folder of the lists of files that give examples their ids
+    lock_folder: (
+        epath.Path
+    )  # the folder that says which registered models it began with
     begun: epath.Path | None = None  # the run's workdir, where `path` stands for it
 
     @classmethod
     def of(cls, config: Config, path: epath.Path, devices: Devices) -> "Session":
         """The session of a run that is nobody's variant, in its workdir `path`."""
-        lists = path / workdir.LISTS
-        return cls(config=config, path=path, devices=devices, lists=lists, pins=path)
+        index_folder = path / workdir.LISTS
+        return cls(
+            config=config,
+            path=path,
+            devices=devices,
+            index_folder=index_folder,
+            lock_folder=path,
+        )
 
     @functools.cached_property
     def datasets(self) -> Datasets:
@@ -36,7 +46,7 @@ class Session:
             config=self.config,
             path=self.path,
             devices=self.devices,
-            lists=self.lists,
+            index_folder=self.index_folder,
             begun=self.begun,
         )
 
@@ -46,7 +56,7 @@ class Session:
         return Networks(
             config=self.config,
             path=self.path,
-            pins=self.pins,
+            lock_folder=self.lock_folder,
             devices=self.devices,
             datasets=self.datasets,
         )
@@ -66,6 +76,6 @@ class Session:
             config=config,
             path=path,
             devices=dataclasses.replace(self.devices, runtime=config.runtime),
-            lists=path / workdir.LISTS,
-            pins=path,
+            index_folder=path / workdir.LISTS,
+            lock_folder=path,
         )

@@ -36,11 +36,13 @@ class TrainSpec:
     folder: epath.Path
     weights: str  # the file to start from; "": from those the model has
     model: keras.Model
-    computed: objective.Objective  # of each step, by each replica
+    objective: objective.Objective  # of each step, by each replica
     examples: data.Examples
     validate: Callable[[np.ndarray], dict[str, float]]  # of validation logits [M, C]
     views: data.Views  # of the examples, where they are augmented
-    beside: data.AuxiliaryFeatures | None = None  # what batches bring with the examples
+    auxiliary: data.AuxiliaryFeatures | None = (
+        None  # what batches bring with the examples
+    )
     follow: Follow = lambda step, metrics: None
 
     @property
@@ -101,18 +103,23 @@ def prepare(networks: Networks, spec: TrainSpec) -> TrainState:
     progress = checkpoints.restore(latest) if latest else Progress()
     if progress.step and devices.workers.is_chief:
         console.log(f"{spec.title} goes on from step {progress.step}")
-    together = config.runtime.steps_per_execution
+    steps_per_execution = config.runtime.steps_per_execution
     compiled = step.compile_step(
-        spec.computed,
+        spec.objective,
         model=model,
         update=update,
         schedule=spec.schedule,
-        batches=batches(networks.datasets, spec, progress.step, together=together),
+        batches=batches(
+            networks.datasets,
+            spec,
+            progress.step,
+            steps_per_execution=steps_per_execution,
+        ),
         accumulate=spec.section.accumulate,
         stop=devices.stop,
         strategy=devices.strategy,
         xla=devices.xla,
-        in_programs=together > 1,
+        in_programs=steps_per_execution > 1,
     )
     return TrainState(
         update=update, checkpoints=checkpoints, progress=progress, compiled=compiled
@@ -139,14 +146,18 @@ def _update(
 
 
 def batches(
-    datasets: Datasets, spec: TrainSpec, first_step: int, *, together: int = 1
+    datasets: Datasets,
+    spec: TrainSpec,
+    first_step: int,
+    *,
+    steps_per_execution: int = 1,
 ) -> data.Batches:
     """The endless batches of a training from `first_step` on, so many together."""
     return data.training_batches(
         spec.examples,
         augment=augmentation(datasets, spec.section, setting=spec.setting),
         views=spec.views,
-        auxiliary=spec.beside,
+        auxiliary=spec.auxiliary,
         seed=spec.seed,
         per_replica_batch_size=distribution.per_replica_batch_size(
             spec.section,
@@ -155,7 +166,7 @@ def batches(
         ),
         first_step=first_step,
         strategy=datasets.devices.strategy,
-        together=together,
+        steps_per_execution=steps_per_execution,
     )
 
 

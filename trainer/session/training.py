@@ -90,7 +90,7 @@ def _profile(
                 return state.compiled.run(num_steps)
             except data.DataError as error:
                 # Which file it was is looked for only now.
-                damage = spec.beside.damage() if spec.beside else ""
+                damage = spec.auxiliary.damage() if spec.auxiliary else ""
                 raise data.DataError(damage or str(error)) from error
 
     return profiler.profile(

@@ -41,7 +41,7 @@ def baseline_training(networks: Networks, model: keras.Model, seed: int) -> Trai
         folder=networks.folder("baseline", seed),
         weights=section.weights,
         model=model,
-        computed=objective.supervised(
+        objective=objective.supervised(
             model, label_smoothing=section.train.label_smoothing, seed=seed
         ),
         examples=networks.datasets.labeled,

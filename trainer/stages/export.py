@@ -118,7 +118,7 @@ def _saved_model(
     with tempfile.TemporaryDirectory(prefix="alambic-") as temporary:
         local = pathlib.Path(temporary)
         formats.save(model, datasets.source.class_names, local)
-        folders.replace(local, target, way_out=_WAY_OUT)
+        folders.replace(local, target, hint=_WAY_OUT)
         return formats.load(local), folders.num_bytes(target)
 
 

@@ -48,7 +48,7 @@ def finetune_training(networks: Networks, model: keras.Model, seed: int) -> Trai
         folder=networks.folder("finetune", seed),
         weights="",
         model=model,
-        computed=objective.supervised(
+        objective=objective.supervised(
             model, label_smoothing=section.label_smoothing, seed=seed
         ),
         examples=networks.datasets.labeled,

@@ -66,7 +66,7 @@ def trainings(session: Session) -> Callable[[int], TrainSpec]:
             signals = taught_by.signals(temperature=temperature)
         else:
             signals = online(session.networks, session.networks.teachers)
-        return distillation(session.networks, model, signals, seed, beside=taught_by)
+        return distillation(session.networks, model, signals, seed, auxiliary=taught_by)
 
     return taught
 
@@ -84,11 +84,11 @@ def distillation(
     signals: Sequence[objective.TeacherSignal],
     seed: int,
     *,
-    beside: data.AuxiliaryFeatures | None = None,
+    auxiliary: data.AuxiliaryFeatures | None = None,
 ) -> TrainSpec:
     """The student `model` learns from the teachers' `signals` and from the labels.
 
-    They may need what batches bring `beside` the images.
+    They may need what batches bring `auxiliary` the images.
     """
     section = networks.config.student
     distill = networks.config.distill
@@ -100,7 +100,7 @@ def distillation(
         folder=networks.folder("student", seed),
         weights=section.weights,
         model=model,
-        computed=objective.distillation(
+        objective=objective.distillation(
             model,
             combine_signals(networks.config, signals),
             alpha=distill.alpha,
@@ -112,7 +112,7 @@ def distillation(
         examples=networks.datasets.transfer,
         validate=functools.partial(validate, networks),
         views=caches.views(networks.config, seed),
-        beside=beside,
+        auxiliary=auxiliary,
     )
 
 

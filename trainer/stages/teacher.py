@@ -124,7 +124,7 @@ def _from_labels(
         folder=networks.folder(role, seed),
         weights=weights,
         model=model,
-        computed=objective.supervised(
+        objective=objective.supervised(
             model, label_smoothing=section.label_smoothing, seed=seed
         ),
         examples=networks.datasets.training,

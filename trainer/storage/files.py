@@ -64,18 +64,18 @@ def is_remote(path: epath.PathLike) -> bool:
 
 
 @contextlib.contextmanager
-def atomic_path(path: epath.Path, *, way_out: str = _WAY_OUT) -> Iterator[pathlib.Path]:
+def atomic_path(path: epath.Path, *, hint: str = _WAY_OUT) -> Iterator[pathlib.Path]:
     """Yields a temporary local path; what is written there becomes the file `path`.
 
     The suffix is kept, since some writers choose their format by it. When the body
     raises, the temporary file is removed and what `path` held before stays. Messages
-    end in `way_out`.
+    end in `hint`.
 
     Raises:
       StorageError: the disk is full, or the folder cannot be written.
     """
     writing = _upload(path) if is_remote(path) else _rename(path)
-    with wrap_write_errors(path, way_out=way_out), writing as it:
+    with wrap_write_errors(path, hint=hint), writing as it:
         path.parent.mkdir(parents=True, exist_ok=True)
         yield it
 
@@ -121,12 +121,10 @@ def local_copy(path: epath.Path) -> Iterator[pathlib.Path]:
 
 
 @contextlib.contextmanager
-def wrap_write_errors(
-    path: epath.PathLike, *, way_out: str = _WAY_OUT
-) -> Iterator[None]:
+def wrap_write_errors(path: epath.PathLike, *, hint: str = _WAY_OUT) -> Iterator[None]:
     """Turns a file system's error in writing `path` into a sentence for the user.
 
-    It ends in `way_out`.
+    It ends in `hint`.
     """
     try:
         yield
@@ -137,7 +135,7 @@ def wrap_write_errors(
         full = getattr(error, "errno", None) in (errno.ENOSPC, errno.EDQUOT)
         raise StorageError(
             f"{path} cannot be written: {problem}; "
-            f"{'make room there or ' if full else ''}{way_out}; "
+            f"{'make room there or ' if full else ''}{hint}; "
             "files written before are intact"
         ) from error
 

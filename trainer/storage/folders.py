@@ -32,13 +32,13 @@ def num_bytes(folder: epath.Path) -> int:
     return sum(files.num_bytes(path) for path in files.walk(folder))
 
 
-def replace(source: pathlib.Path, target: epath.Path, *, way_out: str) -> None:
+def replace(source: pathlib.Path, target: epath.Path, *, hint: str) -> None:
     """Makes `target` a copy of the local folder `source`, in place of what was there.
 
     Raises:
-      StorageError: it cannot be written; the message ends in `way_out`.
+      StorageError: it cannot be written; the message ends in `hint`.
     """
-    with files.wrap_write_errors(target, way_out=way_out):
+    with files.wrap_write_errors(target, hint=hint):
         if target.exists():
             target.rmtree()
         if files.is_remote(target):

@@ -39,11 +39,11 @@ class TakenError(Exception):
 class Lease:
     """The wish of this process to be the one that writes in a folder."""
 
-    def __init__(self, folder: epath.Path, *, secs: float, way_out: str) -> None:
+    def __init__(self, folder: epath.Path, *, secs: float, hint: str) -> None:
         """Nothing is written yet. After `secs` of silence others may take it over."""
         self.path = folder / FILE
         self._secs = secs
-        self._way_out = way_out
+        self._hint = hint
         self._numbers = itertools.count(1)
         self._lock = threading.Lock()
         self._is_over = False
@@ -140,7 +140,7 @@ class Lease:
                 "until": time.time() + self._secs,
             }
         )
-        with files.atomic_path(self.path, way_out=self._way_out) as temporary:
+        with files.atomic_path(self.path, hint=self._hint) as temporary:
             temporary.write_text(text, encoding="utf-8")
             if time.monotonic() > before:
                 raise TimeoutError("this process was stopped meanwhile")

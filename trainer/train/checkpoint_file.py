@@ -127,16 +127,14 @@ def _open(path: epath.Path) -> Iterator[Mapping[str, np.ndarray]]:
         ):
             yield arrays
     except FileNotFoundError as error:
-        raise CheckpointError(
-            f"checkpoint {path} is missing; {_way_out(path)}"
-        ) from error
+        raise CheckpointError(f"checkpoint {path} is missing; {_hint(path)}") from error
     except _DAMAGE as error:
         raise CheckpointError(
-            f"checkpoint {path} is damaged: {error}; {_way_out(path)}"
+            f"checkpoint {path} is damaged: {error}; {_hint(path)}"
         ) from error
 
 
-def _way_out(path: epath.Path) -> str:
+def _hint(path: epath.Path) -> str:
     """Newer files may point at this one as their best, so they go with it."""
     steps = steps_of(path.parent)
     names = {step: path_of(path.parent, step).name for step in steps}

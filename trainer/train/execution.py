@@ -19,39 +19,43 @@ Compiled: TypeAlias = tf.types.experimental.PolymorphicFunction
 
 
 # One step: from a batch, and whether to stop, to its float32 [S] sums.
-Take: TypeAlias = Callable[[Batch, tf.Tensor], tf.Tensor]
+TrainStep: TypeAlias = Callable[[Batch, tf.Tensor], tf.Tensor]
 
 # Steps: from their number, int32 [], to their float64 [S] sums.
-Repeat: TypeAlias = Callable[[tf.Tensor], tf.Tensor]
+MultiStep: TypeAlias = Callable[[tf.Tensor], tf.Tensor]
 
 
 def repeat_steps(
-    take: Take, iterator: Iterator[Batch], stop: tf.Variable, *, num_sums: int
+    train_step: TrainStep,
+    iterator: Iterator[Batch],
+    stop: tf.Variable,
+    *,
+    num_sums: int,
 ) -> Compiled:
-    """Steps one after another, in one graph; `take` counts them."""
+    """Steps one after another, in one graph; `train_step` counts them."""
 
     def add(done: tf.Tensor, sums: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        more = take(next(iterator), stop.read_value())
+        more = train_step(next(iterator), stop.read_value())
         return done + 1, sums + tf.cast(more, tf.float64)
 
     @tf.function(autograph=False)
-    def repeat(num_steps: tf.Tensor) -> tf.Tensor:
+    def multi_step(num_steps: tf.Tensor) -> tf.Tensor:
         nothing = tf.zeros([num_sums], tf.float64)
         return tf.while_loop(
             lambda done, _: done < num_steps, add, (tf.constant(0), nothing)
         )[1]
 
-    return repeat
+    return multi_step
 
 
 def repeat_in_programs(
-    take: Take,
+    train_step: TrainStep,
     iterator: Iterator[Batch],
     stop: tf.Variable,
     *,
     num_sums: int,
     device: str,
-) -> Repeat:
+) -> MultiStep:
     """As `repeat_steps`, where batches come N together and XLA may compile a step.
 
     The programs run on `device`, and read `stop` before they begin. Batches that are
@@ -59,7 +63,7 @@ def repeat_in_programs(
     """
     specs = iterator.element_spec  # type: ignore[attr-defined]
     size = specs["label"].shape[0]
-    program = _compile_program(take, num_sums)
+    program = _compile_program(train_step, num_sums)
 
     def on_device(several: Batch, first: tf.Tensor, end: tf.Tensor) -> tf.Tensor:
         wish = stop.read_value()
@@ -67,15 +71,15 @@ def repeat_in_programs(
             return program(several, first, end, wish)
 
     run = _compile_loop(on_device, iterator, size=size, num_sums=num_sums)
-    # Nothing, all of which counts as used.
+    # An empty, already exhausted buffer: the first step fetches a batch.
     several = {name: tf.zeros(spec.shape, spec.dtype) for name, spec in specs.items()}
     left = [tf.constant(size), several]
 
-    def repeat(num_steps: tf.Tensor) -> tf.Tensor:
+    def multi_step(num_steps: tf.Tensor) -> tf.Tensor:
         sums, *left[:] = run(num_steps, *left)
         return sums
 
-    return repeat
+    return multi_step
 
 
 def _compile_loop(
@@ -111,7 +115,7 @@ def _compile_loop(
     return run
 
 
-def _compile_program(take: Take, num_sums: int) -> Compiled:
+def _compile_program(train_step: TrainStep, num_sums: int) -> Compiled:
     """From N batches and the range of those that are taken, to sums."""
 
     @tf.function(jit_compile=True, autograph=False)
@@ -120,7 +124,7 @@ def _compile_program(take: Take, num_sums: int) -> Compiled:
     ) -> tf.Tensor:
         def add(i: tf.Tensor, sums: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
             batch = {name: values[i] for name, values in several.items()}
-            return i + 1, sums + tf.cast(take(batch, stop), tf.float64)
+            return i + 1, sums + tf.cast(train_step(batch, stop), tf.float64)
 
         nothing = tf.zeros([num_sums], tf.float64)
         return tf.while_loop(lambda i, _: i < end, add, (first, nothing))[1]

@@ -24,8 +24,8 @@ from trainer.optimizers import OptimizerUpdate, Schedule
 from trainer.optimizers.vector import flatten, unflatten
 from trainer.train.execution import (
     Compiled,
-    Repeat,
-    Take,
+    MultiStep,
+    TrainStep,
     repeat_in_programs,
     repeat_steps,
 )
@@ -36,10 +36,10 @@ from trainer.train.objective import LABELED, Objective
 class Step:
     """A compiled training step that repeats over endless batches."""
 
-    core: Objective
+    objective: Objective
     scaled: bool  # whether a loss scale may leave updates out
     compute: Compiled  # one replica's part before the all-reduce: one trace a replica
-    repeat: Repeat  # int32 [] steps to float64 [K + 5] sums
+    multi_step: MultiStep  # int32 [] steps to float64 [K + 5] sums
 
     def run(self, num_steps: int) -> dict[str, float]:
         """Takes `num_steps` steps; gives each metric's mean over their examples.
@@ -53,12 +53,12 @@ class Step:
         """
         # A tensor, not a number: a number would trace anew for each length.
         with data.reading():
-            sums = self.repeat(tf.constant(num_steps)).numpy().tolist()
+            sums = self.multi_step(tf.constant(num_steps)).numpy().tolist()
         *totals, count, gradient_norm, updates, scale, stop = sums
         metrics = {"stop": stop}
         if updates:
             metrics |= self._means(
-                dict(zip(self.core.metrics, totals, strict=True)), count
+                dict(zip(self.objective.metrics, totals, strict=True)), count
             )
             metrics["gradient_norm"] = gradient_norm / updates
         if self.scaled:
@@ -70,12 +70,12 @@ class Step:
         """Over the examples of each metric, of which there may be none."""
         num_labeled = sums.pop(LABELED, count)
         counts = dict.fromkeys(sums, count)
-        counts |= dict.fromkeys(self.core.of_labeled, num_labeled)
+        counts |= dict.fromkeys(self.objective.of_labeled, num_labeled)
         return {n: total / counts[n] for n, total in sums.items() if counts[n]}
 
 
 def compile_step(
-    core: Objective,
+    objective: Objective,
     *,
     model: keras.Model,
     update: OptimizerUpdate,
@@ -94,21 +94,23 @@ def compile_step(
     without an all-reduce. Tracing raises ConfigError where a trainable variable does
     not reach the loss.
     """
-    compute = _compile_compute(core, model, update, accumulate=accumulate, xla=xla)
-    apply = _compile_update(core, model, update, strategy, xla=xla)
-    take, repeat = (
+    compute = _compile_compute(objective, model, update, accumulate=accumulate, xla=xla)
+    apply = _compile_update(objective, model, update, strategy, xla=xla)
+    train_step, multi_step = (
         _on_replicas(compute, apply, update, schedule, strategy),
         repeat_steps,
     )
     if in_programs:
         (device,) = strategy.extended.worker_devices
-        take = _alone(compute, apply, update, schedule)
-        repeat = functools.partial(repeat_in_programs, device=device)
+        train_step = _alone(compute, apply, update, schedule)
+        multi_step = functools.partial(repeat_in_programs, device=device)
     return Step(
-        core=core,
+        objective=objective,
         scaled=update.loss_scale is not None,
         compute=compute,
-        repeat=repeat(take, iter(batches), stop, num_sums=len(core.metrics) + 5),
+        multi_step=multi_step(
+            train_step, iter(batches), stop, num_sums=len(objective.metrics) + 5
+        ),
     )
 
 
@@ -118,7 +120,7 @@ def _on_replicas(
     update: OptimizerUpdate,
     schedule: Schedule,
     strategy: tf.distribute.Strategy,
-) -> Take:
+) -> TrainStep:
     """A step of all replicas, which meet in one all-reduce."""
 
     def on_replica(batch: Batch, stop: tf.Tensor) -> tf.Tensor:
@@ -127,32 +129,32 @@ def _on_replicas(
         replica = tf.distribute.get_replica_context()
         return apply(replica.all_reduce("sum", flat), schedule(step))
 
-    def take(batch: Batch, stop: tf.Tensor) -> tf.Tensor:
+    def train_step(batch: Batch, stop: tf.Tensor) -> tf.Tensor:
         results = strategy.run(on_replica, args=(batch, stop))
         # Outside the replicas, where Keras may assign a variable they share.
         update.iterations.assign_add(1)
         return strategy.experimental_local_results(results)[0]
 
-    return take
+    return train_step
 
 
 def _alone(
     compute: Compiled, apply: Compiled, update: OptimizerUpdate, schedule: Schedule
-) -> Take:
+) -> TrainStep:
     """A step of the only replica, all of which XLA may compile."""
 
-    def take(batch: Batch, stop: tf.Tensor) -> tf.Tensor:
+    def train_step(batch: Batch, stop: tf.Tensor) -> tf.Tensor:
         # Read now: the variable has another value when the step ends.
         step = tf.identity(update.iterations.value)
         sums = apply(compute(batch, step, stop), schedule(step))
         update.iterations.assign_add(1)
         return sums
 
-    return take
+    return train_step
 
 
 def _compile_compute(
-    core: Objective,
+    objective: Objective,
     model: keras.Model,
     update: OptimizerUpdate,
     *,
@@ -166,7 +168,7 @@ def _compile_compute(
     """
 
     def sums_of(batch: Batch, step: tf.Tensor) -> list[tf.Tensor]:
-        gradients, sums = core.run(batch, step, update.scale)
+        gradients, sums = objective.run(batch, step, update.scale)
         _check_gradients(gradients, model)
         count = tf.cast(tf.size(batch["label"]), tf.float32)
         # Of an embedding only some rows have come, which cannot be added up as such.
@@ -208,7 +210,7 @@ def _accumulate(
 
 
 def _compile_update(
-    core: Objective,
+    objective: Objective,
     model: keras.Model,
     update: OptimizerUpdate,
     strategy: tf.distribute.Strategy,
@@ -222,7 +224,7 @@ def _compile_update(
     """
     size = sum(math.prod(variable.shape) for variable in model.trainable_variables)
     statistics = [tuple(variable.shape) for variable in update.moving]
-    shapes = [(size,), (len(core.metrics),), (1,), *statistics, (1,)]
+    shapes = [(size,), (len(objective.metrics),), (1,), *statistics, (1,)]
 
     @tf.function(jit_compile=xla, autograph=False)
     def apply(flat: tf.Tensor, learning_rate: tf.Tensor) -> tf.Tensor:

@@ -14,10 +14,10 @@ class NewFiles:
     Ages are of this process's own, which no clock that is set changes.
     """
 
-    def __init__(self, section: DataConfig, lists: epath.Path) -> None:
-        """`lists` is the folder of the lists that have the images known already."""
+    def __init__(self, section: DataConfig, index_folder: epath.Path) -> None:
+        """`index_folder` has the lists of the images that are known already."""
         self._section = section
-        self._lists = lists
+        self._index_folder = index_folder
         self._seen: dict[str, tuple[data.Signature, float]] = {}
 
     def look(self) -> None:
@@ -28,7 +28,9 @@ class NewFiles:
         """
         now, before = time.monotonic(), self._seen
         self._seen = {}
-        for path, signature in data.find_new_files(self._section, self._lists).items():
+        for path, signature in data.find_new_files(
+            self._section, self._index_folder
+        ).items():
             known, since = before.get(path, (None, now))
             self._seen[path] = (signature, since if known == signature else now)
 

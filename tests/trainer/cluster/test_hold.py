@@ -102,7 +102,7 @@ def kill(process):
 
 def killed(folder):
     """The lease of a process that was killed, on the host of this name."""
-    dead = Lease(folder, secs=60, way_out="")
+    dead = Lease(folder, secs=60, hint="")
     dead.take(at_once=True)
     return dead
 

@@ -151,15 +151,15 @@ def test_lengths_that_are_options_of_a_users_own_model_live_together(write):
 
 
 @pytest.mark.parametrize(
-    ("lengths", "got", "way_out"),
+    ("lengths", "got", "hint"),
     [
         ("epochs = 2\nsteps = 3", ("epochs = 2.0", "steps = 3"), "remove"),
         ("", ("epochs = 0.0", "steps = 0"), "set"),
         ("steps = 0", ("epochs = 0.0", "steps = 0"), "set"),
     ],
 )
-def test_exactly_one_length_is_asked_for(write, lengths, got, way_out):
-    with refused(ConfigError, "teacher.train", *got, way_out):
+def test_exactly_one_length_is_asked_for(write, lengths, got, hint):
+    with refused(ConfigError, "teacher.train", *got, hint):
         load(write(SECTIONS, ("epochs = 2", lengths)))
 
 
@@ -194,15 +194,15 @@ def test_exactly_one_length_is_asked_for(write, lengths, got, way_out):
 )
 def test_a_bad_value_is_refused(minimal, setting, value, rule, got):
     rules = (rule,) if isinstance(rule, str) else rule
-    way_out = f"--set={setting}=VALUE"
-    with refused(ConfigError, f"{minimal}: {setting}", *rules, got, way_out):
+    hint = f"--set={setting}=VALUE"
+    with refused(ConfigError, f"{minimal}: {setting}", *rules, got, hint):
         load(minimal, [f"{setting}={value}"])
 
 
 def test_a_bad_value_in_the_file_is_refused_alike(write):
     path = write(SECTIONS, ("steps = 30", "steps = -30"))
-    way_out = "--set=student.train.steps=VALUE"
-    with refused(ConfigError, f"{path}: student.train.steps", 0, 10**9, -30, way_out):
+    hint = "--set=student.train.steps=VALUE"
+    with refused(ConfigError, f"{path}: student.train.steps", 0, 10**9, -30, hint):
         load(path)
 
 
@@ -269,7 +269,7 @@ def test_an_option_of_another_name_is_refused(minimal, section, option, owner, k
 
 
 @pytest.mark.parametrize(
-    ("override", "setting", "got", "way_out"),
+    ("override", "setting", "got", "hint"),
     [
         ("distill=3", "distill", 3, "--set=distill.FIELD=VALUE"),
         ("distill=[{}]", "distill", [{}], "--set=distill.FIELD=VALUE"),
@@ -282,8 +282,8 @@ def test_an_option_of_another_name_is_refused(minimal, section, option, owner, k
         ),
     ],
 )
-def test_values_and_sections_are_told_apart(minimal, override, setting, got, way_out):
-    with refused(ConfigError, setting, "section", got, way_out):
+def test_values_and_sections_are_told_apart(minimal, override, setting, got, hint):
+    with refused(ConfigError, setting, "section", got, hint):
         load(minimal, [override])
 
 
@@ -464,15 +464,15 @@ def test_a_missing_file_and_a_directory_are_refused(tmp_path, name, reason):
 
 @pytest.mark.parametrize("override", ["seeds", "=3", "a..b=3", ".a=3", "a.=3", ""])
 def test_a_set_that_names_no_value_is_refused(minimal, override):
-    way_out = "--set=distill.temperature=4.0"
-    with refused(ConfigError, f"got {override!r}", way_out):
+    hint = "--set=distill.temperature=4.0"
+    with refused(ConfigError, f"got {override!r}", hint):
         load(minimal, [override])
 
 
 @pytest.mark.parametrize("text", ["mlp", "", "1 2", "[1", "True", "1\n[student]"])
 def test_a_set_whose_value_is_no_toml_is_refused(minimal, text):
-    way_out = f"--set='student.model=\"{text}\"'"
-    with refused(ConfigError, "--set=student.model", "TOML", f"got {text!r}", way_out):
+    hint = f"--set='student.model=\"{text}\"'"
+    with refused(ConfigError, "--set=student.model", "TOML", f"got {text!r}", hint):
         load(minimal, [f"student.model={text}"])
 
 

@@ -184,15 +184,15 @@ FINAL = "{model='cnn', seed=1, weights='a.keras'}"
 
 
 @pytest.mark.parametrize(
-    ("member", "old", "new", "way_out"),
+    ("member", "old", "new", "hint"),
     [
         (TRAINED, "seed=1", "seed=2", "another seed"),
         (FINAL, "'a.keras'", "'b.keras'", "other weights"),
     ],
 )
-def test_one_network_twice_is_refused(write, member, old, new, way_out):
+def test_one_network_twice_is_refused(write, member, old, new, hint):
     twin = member.replace("model=", "weight=3, model=")
-    with refused(ConfigError, *TWICE, way_out):
+    with refused(ConfigError, *TWICE, hint):
         load(write(), [f"teacher.members=[{member}, {twin}]"])
     load(write(), [f"teacher.members=[{member}, {twin.replace(old, new)}]"])
 

@@ -443,8 +443,8 @@ DAMAGES = (truncate, empty, replace_by_text)
 def test_a_damaged_image_is_refused_by_name(root, lists, damage, name):
     damage(root / "train/cat" / name)
     kinds = ("JPEG", "PNG", "WebP")
-    way_out = "data.skip_corrupt = true"
-    with refused(data.DataError, f"{root}/train/cat/{name}", *kinds, 1, way_out):
+    hint = "data.skip_corrupt = true"
+    with refused(data.DataError, f"{root}/train/cat/{name}", *kinds, 1, hint):
         data.open_source(config(root), lists)
     assert not lists.exists()
 

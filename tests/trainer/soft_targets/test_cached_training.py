@@ -134,7 +134,7 @@ def test_streamed_batches_bring_the_answers_to_what_they_show(
     sets = (CACHED, shifted, SHIFTED, "distill.views=2", "data.exclude_labels=[3]")
     streamed = session(world, tmp_path / "a", *sets, *STREAMED)
     training = taught(streamed)
-    assert not training.beside.is_in_memory
+    assert not training.auxiliary.is_in_memory
     found = batches(streamed, training, num_steps, first_step=first_step)
     # Of an epoch, of 89 or 90 steps, and of one more.
     assert len(streamed.datasets.transfer) / 20 < first_step + num_steps
@@ -149,7 +149,7 @@ def test_streamed_batches_bring_the_answers_to_what_they_show(
 def test_streamed_answers_are_those_in_memory(world, shifted, tmp_path):
     sets = (CACHED, shifted, SHIFTED, "distill.views=2")
     streamed = session(world, tmp_path / "a", *sets, *STREAMED)
-    in_memory = taught(session(world, tmp_path / "b", *sets)).beside
+    in_memory = taught(session(world, tmp_path / "b", *sets)).auxiliary
     assert in_memory.is_in_memory
     # Ten batches end the epoch of the first view.
     found = batches(streamed, taught(streamed), 20, first_step=90)
@@ -192,7 +192,7 @@ def test_all_seeds_and_their_baselines_see_the_views_of_the_cache(
     for i, image in seen[0].items():
         np.testing.assert_array_equal(image, seen[1][i])
     # That seed 1 has views of its own online.
-    training = dataclasses.replace(taught(opened, 1), beside=None)
+    training = dataclasses.replace(taught(opened, 1), auxiliary=None)
     own = dataclasses.replace(training, views=data.Views(seed=1, count=None))
     (batch,) = batches(opened, own, 1, first_step=100)
     images = [seen[0][int(i)] for i in batch["id"]]
@@ -217,7 +217,7 @@ def test_pipelines_of_two_workers_bring_the_answers_of_one(world, shifted, tmp_p
     training = taught(opened)
     first = batches(opened, training, 2, first_step=99)
     examples = dataclasses.replace(
-        training.examples, auxiliary=training.beside, views=training.views
+        training.examples, auxiliary=training.auxiliary, views=training.views
     )
     halves = []
     for pipeline in (0, 1):

@@ -94,8 +94,8 @@ def test_the_largest_logits_teach_what_numpy_says(
     training = taught(opened)
     (batch,) = batches(opened, training, 1, first_step=99)
     tensors = {name: tf.constant(values) for name, values in batch.items()}
-    _, sums = training.computed.run(tensors, tf.constant(0), tf.constant(1.0))
-    metrics = dict(zip(training.computed.metrics, sums.numpy() / 20, strict=True))
+    _, sums = training.objective.run(tensors, tf.constant(0), tf.constant(1.0))
+    metrics = dict(zip(training.objective.metrics, sums.numpy() / 20, strict=True))
 
     teacher = answers(opened, batch["input"]).astype(np.float64)
     classes = np.argsort(-teacher, axis=1)[:, :3]

@@ -299,8 +299,8 @@ def test_an_answer_beyond_float16_is_refused_with_the_way_out(
     half = "--set=distill.soft_targets_dtype='float16'"
     assert build(config, tmp_path / "half", weights, half) == 2
     message = told(capsys)
-    way_out = "distill.soft_targets_dtype = 'float32'"
-    assert_states(message, "float16", f"id {broken_id}", way_out)
+    hint = "distill.soft_targets_dtype = 'float32'"
+    assert_states(message, "float16", f"id {broken_id}", hint)
     assert_only_whole_shards(tmp_path / "half", broken_id)
     assert build(config, tmp_path / "whole", weights) == 0
 

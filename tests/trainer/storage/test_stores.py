@@ -269,7 +269,7 @@ def go_on_after_a_loss(
     for name in ("predictions.npz", "results.json", "report/index.html"):
         (store / name).unlink()
     # Killed, it has not given back what it held.
-    Lease(store, secs=60, way_out="").take()
+    Lease(store, secs=60, hint="").take()
     assert latest_progress(student / "checkpoints").step == 20
     code, told = run("doctor", config, store)
     assert code == 0, told

@@ -60,7 +60,7 @@ def root(config: Config, path: epath.Path) -> epath.Path:
     return workdir.soft_targets_folder(path, config)
 
 
-def lists(config: Config, path: epath.Path) -> epath.Path:
+def index_folder(config: Config, path: epath.Path) -> epath.Path:
     """The folder of the lists of files that the caches' ids are lines of."""
     return root(config, path) / workdir.LISTS
 
