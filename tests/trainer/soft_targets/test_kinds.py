@@ -51,7 +51,7 @@ def test_float16_gives_each_of_200_batches_the_loss_of_a_live_teacher(world, tmp
     found = batches(half, training, 200)
     assert found[0]["teacher_0_logits"].dtype == np.float16
     student = online.networks.build("student", 0)
-    student.load_weights(str(online.folder("student", 0) / "last.keras"))
+    student.load_weights(str(online.networks.folder("student", 0) / "last.keras"))
     images, targets = (
         np.concatenate([batch[name] for batch in found])
         for name in ("input", "teacher_0_logits")
