@@ -21,9 +21,9 @@ KEPT = "dataset.json"
 
 
 def as_begun(
-    source: Source, index_folder: epath.Path, *, has_begun: bool, may_write: bool = True
+    source: Source, index_dir: epath.Path, *, has_begun: bool, may_write: bool = True
 ) -> Source:
-    """The source as the run has begun with it, which the folder `index_folder` tells.
+    """The source as the run has begun with it, which the folder `index_dir` tells.
 
     A run that has begun without telling is of an earlier version, in which folders, and
     numbers with a point, had their classes in the order of the alphabet, and all tables
@@ -35,7 +35,7 @@ def as_begun(
     """
     if isinstance(source, TfdsSource) and not source.num_transparent:
         return source  # a set of TensorFlow Datasets says itself what its labels are
-    path = index_folder / KEPT
+    path = index_dir / KEPT
     now = _Meaning(
         classes=source.class_names,
         input_dtype=source.input_dtype,
@@ -62,13 +62,13 @@ def as_begun(
     return source
 
 
-def begun_background(index_folder: epath.Path) -> str:
+def begun_background(index_dir: epath.Path) -> str:
     """Reads the background that the run of the lists began with; "" if it is not told.
 
     Raises:
       DataError: the file that tells it is damaged.
     """
-    path = index_folder / KEPT
+    path = index_dir / KEPT
     if not files.exists(path):
         return ""
     background = _read(path).background

@@ -169,16 +169,16 @@ class FolderSource:
 
 def open_folder(
     data: DataConfig,
-    index_folder: epath.Path,
+    index_dir: epath.Path,
     *,
     channels: int = 3,
     may_write: bool = True,
 ) -> FolderSource:
-    """Finds the images of a folder, or those of the lists kept under `index_folder`.
+    """Finds the images of a folder, or those of the lists kept under `index_dir`.
 
     Without lists every file of the splits in use is read once, and lists are written.
-    Only who may write keeps them: other workers may have copies.
-    Class folders are only folders where the config asks for no labels.
+    Only who may write keeps them: other workers may have copies. Class folders are only
+    folders where the config asks for no labels.
 
     Raises:
       DataError: no such folder, another layout, unknown, empty or overlapping splits,
@@ -187,7 +187,7 @@ def open_folder(
     """
     root, layout = data.path, layout_of(data)
     _check_others(data, root, layout)
-    kept, new = _kept_and_new(data, layout.images, index_folder, may_write)
+    kept, new = _kept_and_new(data, layout.images, index_dir, may_write)
     listed = kept | new
     check_damaged(data, root, listed)
     class_names: tuple[str, ...] = ()
@@ -206,19 +206,19 @@ def open_folder(
     )
     _check_filled(source)
     for name, lines in new.items() if may_write else ():
-        file_list.write(file_list.list_path(index_folder, name), lines)
+        file_list.write(file_list.list_path(index_dir, name), lines)
     return source
 
 
 def _kept_and_new(
     data: DataConfig,
     found: dict[str, dict[str, str]],
-    index_folder: epath.Path,
+    index_dir: epath.Path,
     may_write: bool,
 ) -> tuple[dict[str, list[ListedFile]], dict[str, list[ListedFile]]]:
     """The lists of the splits in use: those there are, and those made now."""
     names = splits.used_splits(data, found)
-    paths = {name: file_list.list_path(index_folder, name) for name in names}
+    paths = {name: file_list.list_path(index_dir, name) for name in names}
     kept = {name: file_list.read(p) for name, p in paths.items() if p.exists()}
     # Before files are read, which may take hours.
     splits.check(data, _whole({name: kept.get(name, found[name]) for name in names}))

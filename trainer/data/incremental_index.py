@@ -21,9 +21,9 @@ from trainer.storage import files
 
 
 def take_over(
-    data: DataConfig, kept: epath.Path, index_folder: epath.Path, *, are_own: bool
+    data: DataConfig, kept: epath.Path, index_dir: epath.Path, *, are_own: bool
 ) -> None:
-    """Copies the lists in the folder `kept` to `index_folder`, where they are not.
+    """Copies the lists in the folder `kept` to `index_dir`, where they are not.
 
     Those that are not this run's own are compared with the files, which are all read.
 
@@ -32,9 +32,9 @@ def take_over(
       StorageError: they cannot be read or written.
     """
     begun = kept / KEPT
-    if are_own and files.exists(begun) and not files.exists(index_folder / KEPT):
-        files.write_text(index_folder / KEPT, begun.read_text(encoding="utf-8"))
-    folders = zip(parts(data, kept), parts(data, index_folder), strict=True)
+    if are_own and files.exists(begun) and not files.exists(index_dir / KEPT):
+        files.write_text(index_dir / KEPT, begun.read_text(encoding="utf-8"))
+    folders = zip(parts(data, kept), parts(data, index_dir), strict=True)
     for (part, source), (_, copies) in folders:
         with files.wrap_read_errors(source):
             found = [
@@ -74,16 +74,14 @@ def _check_same(data: DataConfig, path: epath.Path, lines: list[ListedFile]) -> 
         )
 
 
-def check_taken_over(
-    data: DataConfig, kept: epath.Path, index_folder: epath.Path
-) -> None:
+def check_taken_over(data: DataConfig, kept: epath.Path, index_dir: epath.Path) -> None:
     """Compares a list of data.unlabeled that was taken over with what it is by now.
 
     Raises:
-      DataError: an example of the one in `index_folder` is none any more by that in the
+      DataError: an example of the one in `index_dir` is none any more by that in the
         folder `kept`.
     """
-    (part, source), (_, copies) = parts(data, kept)[-1], parts(data, index_folder)[-1]
+    (part, source), (_, copies) = parts(data, kept)[-1], parts(data, index_dir)[-1]
     name = part.splits[part.learned_from]
     states = {
         x.path: x.state for x in file_list.read(file_list.list_path(source, name))
@@ -98,7 +96,7 @@ def check_taken_over(
             )
 
 
-def extend_lists(data: DataConfig, index_folder: epath.Path) -> list[str]:
+def extend_lists(data: DataConfig, index_dir: epath.Path) -> list[str]:
     """Continues the lists of what students see by the files that came since.
 
     Those that are gone keep their line and their id. Says what came and went.
@@ -107,9 +105,7 @@ def extend_lists(data: DataConfig, index_folder: epath.Path) -> list[str]:
       DataError: no folder is among the datasets, or it has no list yet, or new images
         are of other classes, or damaged unless data.skip_corrupt.
     """
-    folders = [
-        (part, kept) for part, kept in parts(data, index_folder) if part.is_folder
-    ]
+    folders = [(part, kept) for part, kept in parts(data, index_dir) if part.is_folder]
     if not folders:
         raise DataError(
             "data.dataset or data.unlabeled.dataset must be a 'folder:PATH' to grow, "
@@ -119,7 +115,7 @@ def extend_lists(data: DataConfig, index_folder: epath.Path) -> list[str]:
 
 
 def admit_files(
-    data: DataConfig, index_folder: epath.Path, paths: Collection[str]
+    data: DataConfig, index_dir: epath.Path, paths: Collection[str]
 ) -> list[ListedFile]:
     """Continues the list of data.unlabeled by the files `paths`, or begins it.
 
@@ -134,7 +130,7 @@ def admit_files(
         list has some.
       StorageError: the list cannot be read or written.
     """
-    part, kept = parts(data, index_folder)[-1]
+    part, kept = parts(data, index_dir)[-1]
     name = part.splits[part.learned_from]
     path = file_list.list_path(kept, name)
     lines = _read(part, path) if files.exists(path) else []
@@ -152,11 +148,11 @@ def admit_files(
     return [x for x in continued if x.path in paths or x.state == OVERWRITTEN]
 
 
-def _grow(data: DataConfig, index_folder: epath.Path) -> str:
+def _grow(data: DataConfig, index_dir: epath.Path) -> str:
     images = layout_of(data).images
     setting = data.learned_from
     name = splits.named_splits(data, images, setting)[0]
-    path = file_list.list_path(index_folder, name)
+    path = file_list.list_path(index_dir, name)
     if not files.exists(path):
         raise DataError(
             f"{path} must list the files of {setting} that have soft targets, got no "

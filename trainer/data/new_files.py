@@ -15,8 +15,8 @@ from trainer.data.unlabeled import parts
 from trainer.storage import files
 
 
-def find_new_files(data: DataConfig, index_folder: epath.Path) -> dict[str, Signature]:
-    """The images of data.unlabeled that its list in `index_folder` lacks, by path.
+def find_new_files(data: DataConfig, index_dir: epath.Path) -> dict[str, Signature]:
+    """The images of data.unlabeled that its list in `index_dir` lacks, by path.
 
     None are in a folder that is not there yet.
 
@@ -24,7 +24,7 @@ def find_new_files(data: DataConfig, index_folder: epath.Path) -> dict[str, Sign
       DataError: the folder cannot be read, its images lie at different depths, or it is
         beside the config file and not where the config says.
     """
-    part, kept = parts(data, index_folder)[-1]
+    part, kept = parts(data, index_dir)[-1]
     root = part.path
     if not is_folder(root) and not places.beside_config(root):
         return {}

@@ -41,12 +41,11 @@ def training_batches(
 ) -> Batches:
     """The endless dataset of training batches from `first_step` on.
 
-    More than one of `steps_per_execution` are an element with one more dimension before
-    all others.
-    Each batch is {"input": [B, ...], "label": int32 [B], "id": int64 [B],
-    "batch_position": int32 [B]}, where batch_position is that in the global batch, and
-    the `auxiliary` features of the views. `augment` (trainer.data.augmentation) shows
-    the example as `views` say; `seed` is that of the order.
+    More than one of `steps_per_execution` are an element with one more dimension. Each
+    batch is {"input": [B, ...], "label": int32 [B], "id": int64 [B], "batch_position":
+    int32 [B]}, where batch_position is that in the global batch, and the `auxiliary`
+    features of the views. `augment` (trainer.data.augmentation) shows the example as
+    `views` say; `seed` is that of the order.
 
     Raises:
       DataError: auxiliary features have to be streamed, and the examples are not.

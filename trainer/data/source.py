@@ -64,11 +64,11 @@ class Source(Protocol):
 
 
 def open_source(
-    data: DataConfig, index_folder: epath.Path, *, may_write: bool = True
+    data: DataConfig, index_dir: epath.Path, *, may_write: bool = True
 ) -> Source:
     """Opens `data.dataset`, and checks its splits and features.
 
-    A folder's lists of files are kept in `index_folder`, and hold when it is opened
+    A folder's lists of files are kept in `index_dir`, and hold when it is opened
     again, unless it belongs to another process to write there.
 
     Raises:
@@ -76,7 +76,7 @@ def open_source(
     """
     source: Source
     if data.is_folder:
-        source = open_folder(data, index_folder, may_write=may_write)
+        source = open_folder(data, index_dir, may_write=may_write)
     elif data.is_table:
         source = open_table(data)
     else:

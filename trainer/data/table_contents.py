@@ -9,15 +9,15 @@ from trainer.storage import files, seal
 from trainer.storage.workdir import TABLES
 
 
-def hold_contents(source: Source, index_folder: epath.Path, *, may_write: bool) -> None:
-    """Compares the tables in use with those kept in `index_folder`, and keeps new ones.
+def hold_contents(source: Source, index_dir: epath.Path, *, may_write: bool) -> None:
+    """Compares the tables in use with those kept in `index_dir`, and keeps new ones.
 
     Raises:
       DataError: one has other rows than it had, or the file is damaged.
     """
     if not isinstance(source, TableSource):
         return
-    kept_in = index_folder / TABLES
+    kept_in = index_dir / TABLES
     kept = _read(kept_in) if files.exists(kept_in) else {}
     found = {
         name: source.fingerprint(name, num_ids=len(table))

@@ -91,15 +91,15 @@ def note(data: DataConfig) -> str:
     return f"images with transparent pixels, which lie on {data.background_name}"
 
 
-def kept_background(index_folder: epath.Path) -> str:
+def kept_background(index_dir: epath.Path) -> str:
     """Reads the background in a folder's lists; "" without transparent pixels.
 
     Raises:
       StorageError: one cannot be read.
       DataError: one says something else.
     """
-    with files.wrap_read_errors(index_folder):
-        for path in files.list_folder(index_folder):
+    with files.wrap_read_errors(index_dir):
+        for path in files.list_folder(index_dir):
             if path.suffix == ".jsonl":
                 text = path.read_text(encoding="utf-8")
                 # Not line by line, of which there may be a million. Within a text the

@@ -27,7 +27,7 @@ _LISTS = "unlabeled"  # among the lists of a run
 
 
 def open_sources(
-    data: DataConfig, index_folder: epath.Path, *, may_write: bool = True
+    data: DataConfig, index_dir: epath.Path, *, may_write: bool = True
 ) -> tuple[Source, ...]:
     """Opens `data.dataset`, and after it `data.unlabeled` where there is one.
 
@@ -35,10 +35,10 @@ def open_sources(
       DataError: as open_source does; or images of the two are not of one shape, are
         the same, or are too many for memory and not all in folders.
     """
-    labeled = open_source(data, index_folder, may_write=may_write)
+    labeled = open_source(data, index_dir, may_write=may_write)
     if data.unlabeled is None:
         return (labeled,)
-    _, (view, own_lists) = parts(data, index_folder)
+    _, (view, own_lists) = parts(data, index_dir)
     unlabeled = _open(view, own_lists, labeled.input_shape, may_write)
     _check_apart(data, labeled, unlabeled, data.unlabeled.split)
     num_bytes = labeled.num_bytes + unlabeled.num_bytes
@@ -55,13 +55,13 @@ def open_sources(
 
 
 def parts(
-    data: DataConfig, index_folder: epath.Path
+    data: DataConfig, index_dir: epath.Path
 ) -> list[tuple[DataConfig, epath.Path]]:
     """The section and where its lists are, and the same of data.unlabeled."""
-    found: list[tuple[DataConfig, epath.Path]] = [(data, index_folder)]
+    found: list[tuple[DataConfig, epath.Path]] = [(data, index_dir)]
     if data.unlabeled:
         view = UnlabeledData(**(vars(data) | {"dataset": data.unlabeled.dataset}))
-        found.append((view, index_folder / _LISTS))
+        found.append((view, index_dir / _LISTS))
     return found
 
 
@@ -86,7 +86,7 @@ def concatenate(labeled: Examples, unlabeled: Examples) -> Examples:
 
 
 def _open(
-    data: DataConfig, index_folder: epath.Path, shape: tuple[int, ...], may_write: bool
+    data: DataConfig, index_dir: epath.Path, shape: tuple[int, ...], may_write: bool
 ) -> Source:
     """The source of images of `shape`."""
     height, width, channels = shape
@@ -95,7 +95,7 @@ def _open(
         if height != width or channels not in (1, 3):
             raise _other_shape(data, shape, "squares of 3 colours or in grey")
         data = dataclasses.replace(data, image_size=height)
-        source = open_folder(data, index_folder, channels=channels, may_write=may_write)
+        source = open_folder(data, index_dir, channels=channels, may_write=may_write)
     else:
         source = open_tfds(data)
     if source.input_shape != shape:

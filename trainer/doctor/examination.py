@@ -40,12 +40,7 @@ class Examination:
     _pipeline_rate: float  # examples a second
 
     def __init__(
-        self,
-        config: Config,
-        path: epath.Path,
-        scratch: epath.Path,
-        *,
-        num_workers: int,
+        self, config: Config, path: epath.Path, scratch: epath.Path, *, num_workers: int
     ) -> None:
         self._config = config
         self._seed = config.seeds[0]
@@ -154,7 +149,7 @@ class Examination:
         for source in self._session.datasets.sources:
             yield source.description
         yield from suspicions.other_backgrounds(
-            self._config, self._session.lock_folder, self._session.datasets.sources
+            self._config, self._session.lock_dir, self._session.datasets.sources
         )
 
     def _splits(self) -> Iterator[str]:
@@ -250,9 +245,8 @@ class Examination:
         is_in_memory = self._building.is_in_memory
         blank = DummyTargets([kept] * len(self._teachers), is_in_memory=is_in_memory)
         signals = blank.signals(temperature=self._config.distill.temperature)
-        return distillation(
-            networks, self._student, signals, self._seed, auxiliary=blank
-        )
+        student, seed = self._student, self._seed
+        return distillation(networks, student, signals, seed, auxiliary=blank)
 
     def _baseline_step(self) -> Iterator[str]:
         yield from self._try_out(

@@ -93,8 +93,8 @@ def _of_file(
 def _of_the_run(settings: Config | NoRun, path: epath.Path) -> Any:
     """The background in the images that the run in the workdir `path` learned from."""
     # A run of another config may have been refused in its workdir since.
-    index_folder = path / workdir.LISTS
-    kept = data.kept_background(index_folder) or data.begun_background(index_folder)
+    index_dir = path / workdir.LISTS
+    kept = data.kept_background(index_dir) or data.begun_background(index_dir)
     if kept or not isinstance(settings, Config):
         return kept or DataConfig.background
     return settings.data.background

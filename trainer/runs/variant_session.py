@@ -38,11 +38,9 @@ def open_variant(session: Session, cell: Variant) -> Session:
     """
     if session.devices.workers.is_chief:
         # Files that come meanwhile are no part of later cells either.
-        index_folder = cell.path / workdir.LISTS
-        data.take_over(
-            cell.config.data, session.index_folder, index_folder, are_own=True
-        )
-        registry.share_lock(session.config, session.lock_folder, cell.config, cell.path)
+        index_dir = cell.path / workdir.LISTS
+        data.take_over(cell.config.data, session.index_dir, index_dir, are_own=True)
+        registry.share_lock(session.config, session.lock_dir, cell.config, cell.path)
     return session.beside(cell.config, cell.path)
 
 

@@ -23,9 +23,7 @@ class Datasets:
     config: Config
     path: epath.Path  # the workdir
     devices: Devices
-    index_folder: (
-        epath.Path
-    )  # the folder of the lists of files that give them their ids
+    index_dir: epath.Path  # the folder of the lists of files that give them their ids
     begun: epath.Path | None  # the run's workdir, where `path` stands for it
 
     @functools.cached_property
@@ -37,18 +35,18 @@ class Datasets:
                 # The ids of a cache are lines of its own lists.
                 caches = workdir.soft_targets_folder(self.path, self.config)
                 kept = caches / workdir.LISTS
-                data.take_over(self.config.data, kept, self.index_folder, are_own=False)
+                data.take_over(self.config.data, kept, self.index_dir, are_own=False)
             section, may_write = self.config.data, self._may_write
-            sources = data.open_sources(section, self.index_folder, may_write=may_write)
+            sources = data.open_sources(section, self.index_dir, may_write=may_write)
             if self.devices.workers.is_chief:  # with which the others are compared
-                data.hold_contents(sources[0], self.index_folder, may_write=may_write)
+                data.hold_contents(sources[0], self.index_dir, may_write=may_write)
             has_begun = bool(workdir.kept_files(self.begun or self.path))
             return tuple(
                 data.as_begun(
-                    source, index_folder, has_begun=has_begun, may_write=may_write
+                    source, index_dir, has_begun=has_begun, may_write=may_write
                 )
-                for source, (_, index_folder) in zip(
-                    sources, data.parts(section, self.index_folder), strict=True
+                for source, (_, index_dir) in zip(
+                    sources, data.parts(section, self.index_dir), strict=True
                 )
             )
 

@@ -16,12 +16,10 @@ _SHOWN = 5  # names of classes in a message
 class NamedModels:
     """The files of models from elsewhere, each compared once with the data."""
 
-    def __init__(
-        self, config: Config, lock_folder: epath.Path, workers: Workers
-    ) -> None:
+    def __init__(self, config: Config, lock_dir: epath.Path, workers: Workers) -> None:
         self._config = config
         self._pins = (
-            lock_folder  # the folder that says which registered ones a run began with
+            lock_dir  # the folder that says which registered ones a run began with
         )
         self._workers = workers
         self._compared: set[tuple[str, str]] = set()

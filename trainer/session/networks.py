@@ -31,9 +31,7 @@ class Networks:
 
     config: Config
     path: epath.Path  # the workdir
-    lock_folder: (
-        epath.Path
-    )  # the folder that says which registered models it began with
+    lock_dir: epath.Path  # the folder that says which registered models it began with
     devices: Devices
     datasets: Datasets
     qualified: set[str] = dataclasses.field(init=False, default_factory=set)  # roles
@@ -50,7 +48,7 @@ class Networks:
 
     @functools.cached_property
     def _models(self) -> NamedModels:
-        return NamedModels(self.config, self.lock_folder, self.devices.workers)
+        return NamedModels(self.config, self.lock_dir, self.devices.workers)
 
     @functools.cached_property
     def teachers(self) -> list[keras.Model]:

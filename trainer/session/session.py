@@ -19,24 +19,22 @@ class Session:
     config: Config
     path: epath.Path  # the workdir
     devices: Devices
-    index_folder: (
+    index_dir: (
         epath.Path
     )  # the folder of the lists of files that give examples their ids
-    lock_folder: (
-        epath.Path
-    )  # the folder that says which registered models it began with
+    lock_dir: epath.Path  # the folder that says which registered models it began with
     begun: epath.Path | None = None  # the run's workdir, where `path` stands for it
 
     @classmethod
     def of(cls, config: Config, path: epath.Path, devices: Devices) -> "Session":
         """The session of a run that is nobody's variant, in its workdir `path`."""
-        index_folder = path / workdir.LISTS
+        index_dir = path / workdir.LISTS
         return cls(
             config=config,
             path=path,
             devices=devices,
-            index_folder=index_folder,
-            lock_folder=path,
+            index_dir=index_dir,
+            lock_dir=path,
         )
 
     @functools.cached_property
@@ -46,7 +44,7 @@ class Session:
             config=self.config,
             path=self.path,
             devices=self.devices,
-            index_folder=self.index_folder,
+            index_dir=self.index_dir,
             begun=self.begun,
         )
 
@@ -56,7 +54,7 @@ class Session:
         return Networks(
             config=self.config,
             path=self.path,
-            lock_folder=self.lock_folder,
+            lock_dir=self.lock_dir,
             devices=self.devices,
             datasets=self.datasets,
         )
@@ -76,6 +74,6 @@ class Session:
             config=config,
             path=path,
             devices=dataclasses.replace(self.devices, runtime=config.runtime),
-            index_folder=path / workdir.LISTS,
-            lock_folder=path,
+            index_dir=path / workdir.LISTS,
+            lock_dir=path,
         )

@@ -25,14 +25,14 @@ def duplicates(config: Config, datasets: Datasets, test: data.Examples) -> str:
 
 
 def other_backgrounds(
-    config: Config, lock_folder: epath.Path, sources: Sequence[data.Source]
+    config: Config, lock_dir: epath.Path, sources: Sequence[data.Source]
 ) -> Iterator[str]:
     """A line on each registered model that learned with another background."""
     shown = sum(source.num_transparent for source in sources)
     own = config.data.background_name
     references = config.references if shown else ()
     # Not with the other workers: the chief alone tells.
-    known = registry.locked_models(config, lock_folder) if references else {}
+    known = registry.locked_models(config, lock_dir) if references else {}
     for reference in references:
         model = epath.Path(known[str(reference)])
         before = background_name(colour_of(registry.background_of(model)))

@@ -82,7 +82,6 @@ class TrainState:
 def prepare(networks: Networks, spec: TrainSpec) -> TrainState:
     """Puts the model where its training starts or goes on; takes no step yet."""
     config, devices = networks.config, networks.devices
-    model = spec.model
     folder = spec.folder / CHECKPOINTS
     # Before the batches are made: they start at the restored step. The chief chooses,
     # because a disk that machines share may show them different files for a while.
@@ -92,7 +91,7 @@ def prepare(networks: Networks, spec: TrainSpec) -> TrainState:
     role, seed = spec.role, spec.seed
     checkpoints = Checkpoints(
         folder,
-        state={"model": model.variables, **update.state},
+        state={"model": spec.model.variables, **update.state},
         run=run_name(config, role, seed),
         is_earlier=lambda name: is_earlier_name(name, config, role, seed),
         keep=config.runtime.keep_checkpoints,
@@ -103,23 +102,18 @@ def prepare(networks: Networks, spec: TrainSpec) -> TrainState:
     progress = checkpoints.restore(latest) if latest else Progress()
     if progress.step and devices.workers.is_chief:
         console.log(f"{spec.title} goes on from step {progress.step}")
-    steps_per_execution = config.runtime.steps_per_execution
+    together = config.runtime.steps_per_execution
     compiled = step.compile_step(
         spec.objective,
-        model=model,
+        model=spec.model,
         update=update,
         schedule=spec.schedule,
-        batches=batches(
-            networks.datasets,
-            spec,
-            progress.step,
-            steps_per_execution=steps_per_execution,
-        ),
+        batches=batches(networks.datasets, spec, progress.step, together),
         accumulate=spec.section.accumulate,
         stop=devices.stop,
         strategy=devices.strategy,
         xla=devices.xla,
-        in_programs=steps_per_execution > 1,
+        in_programs=together > 1,
     )
     return TrainState(
         update=update, checkpoints=checkpoints, progress=progress, compiled=compiled
@@ -146,11 +140,7 @@ def _update(
 
 
 def batches(
-    datasets: Datasets,
-    spec: TrainSpec,
-    first_step: int,
-    *,
-    steps_per_execution: int = 1,
+    datasets: Datasets, spec: TrainSpec, first_step: int, steps_per_execution: int = 1
 ) -> data.Batches:
     """The endless batches of a training from `first_step` on, so many together."""
     return data.training_batches(

@@ -71,11 +71,7 @@ def save_model(
 
 
 def _save_judged(
-    devices: Devices,
-    datasets: Datasets,
-    spec: TrainSpec,
-    state: TrainState,
-    name: str,
+    devices: Devices, datasets: Datasets, spec: TrainSpec, state: TrainState, name: str
 ) -> None:
     with state.update.averaged():
         save_model(devices, datasets, spec.model, spec.folder / name)
@@ -102,10 +98,7 @@ def _profile(
 
 
 def _run_loop(
-    session: Session,
-    spec: TrainSpec,
-    state: TrainState,
-    run_steps: profiler.RunSteps,
+    session: Session, spec: TrainSpec, state: TrainState, run_steps: profiler.RunSteps
 ) -> None:
     progress = state.progress
     runtime = session.config.runtime

@@ -27,7 +27,7 @@ def load(networks: Networks, model: keras.Model, name: str, *, setting: str) -> 
         return
     found = folders.checksum(files.path_of(path, setting=setting))
     # Each worker reads its own file.
-    kept = networks.lock_folder / WEIGHTS
+    kept = networks.lock_dir / WEIGHTS
     known = networks.devices.workers.broadcast(
         functools.partial(_keep, kept, setting, found)
     )

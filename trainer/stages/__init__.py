@@ -146,7 +146,7 @@ def _describe_data(session: "Session") -> None:
     sources = session.datasets.sources
     if not session.devices.workers.is_chief:
         return
-    learned = suspicions.other_backgrounds(session.config, session.lock_folder, sources)
+    learned = suspicions.other_backgrounds(session.config, session.lock_dir, sources)
     described = (source.description for source in sources)
     for line in (*described, data.duplicates(sources), *learned):
         if line:

@@ -181,10 +181,7 @@ class Checkpoints:
         }
 
     def _check(
-        self,
-        step: int,
-        found: Checkpoint,
-        variables: dict[str, keras.Variable],
+        self, step: int, found: Checkpoint, variables: dict[str, keras.Variable]
     ) -> None:
         path, arrays = path_of(self._folder, step), found.arrays
         if found.run != self._run and not self._is_earlier(found.run):

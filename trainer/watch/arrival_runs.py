@@ -103,10 +103,10 @@ def _finish(session: Session, config: Config, batch: Arrival) -> None:
     path = session.path
     console.log(f"batch {batch.number}: {batch.num_images} new images")
     cell = arrivals.cell(config, path, batch)
-    index_folder = _lists(config, path)
+    index_dir = _lists(config, path)
     counted = restart_budget.count_start(
         cell.path,
-        soft_targets=index_folder.parent,
+        soft_targets=index_dir.parent,
         max_restarts=config.runtime.max_restarts,
     )
     with (
@@ -114,10 +114,10 @@ def _finish(session: Session, config: Config, batch: Arrival) -> None:
         counted,
         _left_open(batch),
     ):
-        batch = _admitted(config, index_folder, path, batch)
+        batch = _admitted(config, index_dir, path, batch)
         arrivals.replace(path, batch)
         try:
-            batch = _trained(session, cell, index_folder, batch)
+            batch = _trained(session, cell, index_dir, batch)
         except SoftTargetsError:
             raise  # later batches could not be trained either
         except (FloatingPointError, data.DataError) as error:
@@ -144,15 +144,15 @@ def _left_open(batch: Arrival) -> Iterator[None]:
 
 
 def _admitted(
-    config: Config, index_folder: epath.Path, path: epath.Path, batch: Arrival
+    config: Config, index_dir: epath.Path, path: epath.Path, batch: Arrival
 ) -> Arrival:
     """Gives the images of a batch their ids, or sets them aside.
 
     So are earlier ones that were overwritten, of which no batch has told before.
     """
     names = set(arrivals.images(path, batch))
-    with soft_targets.alone(index_folder):
-        lines = data.admit_files(config.data, index_folder, names)
+    with soft_targets.alone(index_dir):
+        lines = data.admit_files(config.data, index_dir, names)
     before = arrivals.read(path)[: batch.number - 1]
     told = {name for each in before for name in each.set_aside} - names
     states = dict.fromkeys(sorted(names), data.GONE)
@@ -164,7 +164,7 @@ def _admitted(
 
 
 def _trained(
-    session: Session, cell: Variant, index_folder: epath.Path, batch: Arrival
+    session: Session, cell: Variant, index_dir: epath.Path, batch: Arrival
 ) -> Arrival:
     """The batch after its student has learned from all images, and was judged.
 
@@ -176,13 +176,11 @@ def _trained(
         return _refused(batch, "no image of it can be decoded")
     workdir.claim(cell.path, cell.config)
     # Labelled images that come meanwhile are no part of later batches either.
-    data.take_over(
-        session.config.data, session.index_folder, index_folder, are_own=True
-    )
+    data.take_over(session.config.data, session.index_dir, index_dir, are_own=True)
     # All were compared when the batch was admitted.
     own_lists = cell.path / workdir.LISTS
-    data.take_over(cell.config.data, index_folder, own_lists, are_own=True)
-    data.check_taken_over(cell.config.data, index_folder, own_lists)
+    data.take_over(cell.config.data, index_dir, own_lists, are_own=True)
+    data.check_taken_over(cell.config.data, index_dir, own_lists)
     own = variant_session.open_variant(session, cell)
     stages.run(own, ("teacher",), whole=False)
     answer_new(own)

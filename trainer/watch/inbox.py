@@ -14,10 +14,10 @@ class NewFiles:
     Ages are of this process's own, which no clock that is set changes.
     """
 
-    def __init__(self, section: DataConfig, index_folder: epath.Path) -> None:
-        """`index_folder` has the lists of the images that are known already."""
+    def __init__(self, section: DataConfig, index_dir: epath.Path) -> None:
+        """`index_dir` has the lists of the images that are known already."""
         self._section = section
-        self._index_folder = index_folder
+        self._index_dir = index_dir
         self._seen: dict[str, tuple[data.Signature, float]] = {}
 
     def look(self) -> None:
@@ -29,7 +29,7 @@ class NewFiles:
         now, before = time.monotonic(), self._seen
         self._seen = {}
         for path, signature in data.find_new_files(
-            self._section, self._index_folder
+            self._section, self._index_dir
         ).items():
             known, since = before.get(path, (None, now))
             self._seen[path] = (signature, since if known == signature else now)

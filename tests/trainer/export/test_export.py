@@ -193,8 +193,8 @@ def test_a_registered_model_serves_without_this_package_and_teaches(finished, tm
         copied = whole_run.weights(tmp_path / name / "teacher" / "model.keras")
         for own_weights, its in zip(model.weights, copied, strict=True):
             np.testing.assert_array_equal(own_weights.numpy(), its)
-    lock_folder = seal.parse((tmp_path / "weights" / "registered.json").read_bytes())
-    assert lock_folder == {"teacher.weights": "small@1"}
+    lock_dir = seal.parse((tmp_path / "weights" / "registered.json").read_bytes())
+    assert lock_dir == {"teacher.weights": "small@1"}
 
 
 @pytest.mark.slow

@@ -37,7 +37,7 @@ def test_a_run_beside_keeps_files_and_models_of_its_own(session, tmp_path):
     path = epath.Path(tmp_path / "other")
     other = session.beside(session.config, path)
     assert other.networks.folder("student", 3) == path / "student" / "seed-3"
-    assert (other.index_folder, other.lock_folder) == (path / "files", path)
+    assert (other.index_dir, other.lock_dir) == (path / "files", path)
     assert other.datasets is not session.datasets
     assert other.networks is not session.networks
     assert other.networks.datasets is other.datasets

@@ -42,8 +42,8 @@ def build(session: Session) -> None:
     fill(session.networks, begin)
     if session.devices.workers.is_chief:
         # Ids are lines of these: a run that shares the caches needs the same.
-        kept = caches.index_folder(session.config, session.path)
-        data.take_over(session.config.data, session.index_folder, kept, are_own=True)
+        kept = caches.index_dir(session.config, session.path)
+        data.take_over(session.config.data, session.index_dir, kept, are_own=True)
 
 
 def fill(networks: Networks, claim: Claim) -> None:

@@ -60,7 +60,7 @@ def root(config: Config, path: epath.Path) -> epath.Path:
     return workdir.soft_targets_folder(path, config)
 
 
-def index_folder(config: Config, path: epath.Path) -> epath.Path:
+def index_dir(config: Config, path: epath.Path) -> epath.Path:
     """The folder of the lists of files that the caches' ids are lines of."""
     return root(config, path) / workdir.LISTS
 
@@ -141,11 +141,7 @@ def cached_views(config: Config) -> data.Views:
 
 
 def manifest(
-    networks: Networks,
-    teacher: int,
-    transfer: TransferSet,
-    *,
-    weights: str,
+    networks: Networks, teacher: int, transfer: TransferSet, *, weights: str
 ) -> Manifest:
     """The manifest that a teacher's cache must have for this run, without its shards.
 

@@ -29,11 +29,11 @@ def extend(session: Session) -> None:
     for role, section in session.config.teachers.items():
         path = session.networks.folder(role, section.seed) / FINISHED
         session.networks.check_left(path, stage="teacher")
-    index_folder = caches.index_folder(session.config, session.path)
+    index_dir = caches.index_dir(session.config, session.path)
     if session.devices.workers.is_chief:
         # Two that append at a time would give an id to two files.
-        with soft_targets.alone(index_folder):
-            for line in data.extend_lists(session.config.data, index_folder):
+        with soft_targets.alone(index_dir):
+            for line in data.extend_lists(session.config.data, index_dir):
                 console.log(line)
     session.devices.workers.barrier()
     answer_new(session)
@@ -49,8 +49,8 @@ def answer_new(session: Session) -> None:
         teacher's answer is no finite number.
       StorageError: the disk is full; what was there before is intact.
     """
-    index_folder = caches.index_folder(session.config, session.path)
-    fill(dataclasses.replace(session, index_folder=index_folder).networks, _continue)
+    index_dir = caches.index_dir(session.config, session.path)
+    fill(dataclasses.replace(session, index_dir=index_dir).networks, _continue)
 
 
 def _continue(folder: epath.Path, transfer: TransferSet, wanted: Manifest) -> None:
