@@ -34,7 +34,6 @@ class FolderSource:
     """
 
     data: DataConfig
-    root: str
     listed: Mapping[str, list[ListedFile]]  # of the whole splits in use
     num_new: int  # files that came after the lists and are no part of this run
     num_others: int  # files in class folders that are no images by their extension
@@ -142,7 +141,8 @@ class FolderSource:
 
     def paths(self, split: str) -> list[str]:
         """The files of the examples of `split`."""
-        return [os.path.join(self.root, line.path) for _, line in self._chosen(split)]
+        chosen = self._chosen(split)
+        return [os.path.join(self.data.path, line.path) for _, line in chosen]
 
     def lines(self, split: str) -> list[ListedFile]:
         """The lines of the lists, one for each example of `split`."""
@@ -185,11 +185,11 @@ def open_folder(
         classes that differ between splits, damaged images unless data.skip_corrupt, or
         a listed file that is no longer as it was.
     """
-    root, layout = data.path, layout_of(data)
-    _check_others(data, root, layout)
+    layout = layout_of(data)
+    _check_others(data, layout)
     kept, new = _kept_and_new(data, layout.images, index_dir, may_write)
     listed = kept | new
-    check_damaged(data, root, listed)
+    check_damaged(data, listed)
     class_names: tuple[str, ...] = ()
     if data.is_labeled:
         _check_classes(data, listed)
@@ -197,7 +197,6 @@ def open_folder(
         class_names = order(_classes(next(iter(listed.values()))))
     source = FolderSource(
         data=data,
-        root=root,
         listed=listed,
         num_new=sum(_num_new(layout.images[k], lines) for k, lines in kept.items()),
         num_others=len(layout.others),
@@ -246,10 +245,10 @@ def _num_new(found: Mapping[str, str], lines: list[ListedFile]) -> int:
     return len(found.keys() - {line.path for line in lines})
 
 
-def _check_others(data: DataConfig, root: str, layout: Layout) -> None:
+def _check_others(data: DataConfig, layout: Layout) -> None:
     if layout.others and not data.skip_corrupt:
         raise DataError(
-            f"{os.path.join(root, layout.others[0])} lies in a class folder and must "
+            f"{os.path.join(data.path, layout.others[0])} lies in a class folder and must "
             f"be an image ({', '.join(EXTENSIONS)}), got another extension "
             f"({len(layout.others)} such files); remove or convert it, or set "
             "data.skip_corrupt = true to leave such files out"

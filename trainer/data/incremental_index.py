@@ -167,7 +167,7 @@ def _grow(data: DataConfig, index_dir: epath.Path) -> str:
     new = file_list.new_list(
         data.path, came, split=name, background=data.background_name
     )
-    check_damaged(data, data.path, {name: new})
+    check_damaged(data, {name: new})
     now = [_as_found(line, found) for line in lines]
     continued = _continue(path, lines, [*now, *new])
     num_gone = sum(a != b for a, b in zip(lines, continued, strict=False))
