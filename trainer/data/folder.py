@@ -176,9 +176,8 @@ def open_folder(
 ) -> FolderSource:
     """Finds the images of a folder, or those of the lists kept under `index_dir`.
 
-    Without lists every file of the splits in use is read once, and lists are written.
-    Only who may write keeps them: other workers may have copies. Class folders are only
-    folders where the config asks for no labels.
+    Without lists every file of the splits in use is read once, and who may write keeps
+    its lists. Class folders are only folders where the config asks for no labels.
 
     Raises:
       DataError: no such folder, another layout, unknown, empty or overlapping splits,
@@ -248,8 +247,8 @@ def _num_new(found: Mapping[str, str], lines: list[ListedFile]) -> int:
 def _check_others(data: DataConfig, layout: Layout) -> None:
     if layout.others and not data.skip_corrupt:
         raise DataError(
-            f"{os.path.join(data.path, layout.others[0])} lies in a class folder and must "
-            f"be an image ({', '.join(EXTENSIONS)}), got another extension "
+            f"{os.path.join(data.path, layout.others[0])} lies in a class folder and "
+            f"must be an image ({', '.join(EXTENSIONS)}), got another extension "
             f"({len(layout.others)} such files); remove or convert it, or set "
             "data.skip_corrupt = true to leave such files out"
         )
