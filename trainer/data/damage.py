@@ -14,6 +14,6 @@ def check_damaged(data: DataConfig, listed: Mapping[str, list[ListedFile]]) -> N
     if damaged and not data.skip_corrupt:
         raise DataError(
             f"{os.path.join(data.path, damaged[0].path)} must be a JPEG, PNG or WebP "
-            f"image, got {damaged[0].state} ({len(damaged)} such files); mend or remove "
-            "it, or set data.skip_corrupt = true to leave such files out"
+            f"image, got {damaged[0].state} ({len(damaged)} such files); mend or "
+            "remove it, or set data.skip_corrupt = true to leave such files out"
         )
