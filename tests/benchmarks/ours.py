@@ -80,7 +80,7 @@ def _num_exchanged(learning: train_state.TrainState, training: TrainSpec) -> int
     """Floats of a step's all-reduce."""
     exchanged = [*training.model.trainable_variables, *learning.update.moving]
     # As in trainer/train/step.py metrics, examples and the wish to stop go along.
-    more = len(learning.compiled.core.metrics) + 2
+    more = len(learning.compiled.objective.metrics) + 2
     return sum(math.prod(variable.shape) for variable in exchanged) + more
 
 

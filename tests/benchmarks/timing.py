@@ -75,7 +75,7 @@ def steps(session: Session) -> Timer:
         "global_batch_size": training.section.global_batch_size,
         # As in trainer/train/step.py metrics, examples and the wish to stop go along.
         "floats": sum(math.prod(variable.shape) for variable in exchanged)
-        + len(learning.compiled.core.metrics)
+        + len(learning.compiled.objective.metrics)
         + 2,
     }
     return Timer(session, learning.compiled.run, facts)

@@ -125,7 +125,7 @@ class Run:
                 per_replica_batch_size=train.global_batch_size // num_replicas,
                 first_step=0,
                 strategy=self.strategy,
-                together=steps_per_execution,
+                steps_per_execution=steps_per_execution,
             ),
             accumulate=train.accumulate,
             stop=self.stop,

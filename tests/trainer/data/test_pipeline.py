@@ -71,7 +71,7 @@ def training(
         per_replica_batch_size=batch_size // num_replicas,
         first_step=first_step,
         strategy=strategy,
-        together=together,
+        steps_per_execution=together,
     )
     return strategy, batches
 

@@ -6,6 +6,7 @@ import pytest
 import tensorflow as tf
 
 from tests.helpers import whole_run
+from tests.helpers.messages import refused
 from trainer import main, models
 from trainer.config import CnnOptions, ConfigError, ConvMlpOptions, MlpOptions
 from trainer.models.resize import Resize, ToUint8, resize_matrix
@@ -133,13 +134,13 @@ def test_an_own_model_of_another_size_gets_whole_numbers(tmp_path, monkeypatch):
 
 
 def test_a_size_that_leaves_nothing_of_the_image_is_refused():
-    with pytest.raises(ConfigError, match=r"student\.image_size"):
+    with refused(ConfigError, "student.image_size", 2):
         build(2, model="conv_mlp", options=ConvMlpOptions(hidden_sizes=(3,)))
 
 
 def test_a_table_is_not_resized():
     row = np.ones(3, np.float32)
-    with pytest.raises(ConfigError, match=r"student\.image_size must be 0 for a table"):
+    with refused(ConfigError, "student.image_size", 0, "table"):
         models.build(
             "mlp",
             MlpOptions(hidden_sizes=(4,)),

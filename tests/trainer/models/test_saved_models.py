@@ -12,6 +12,7 @@ import pytest
 import tensorflow as tf
 
 from tests.helpers.devices import strategy_of
+from tests.helpers.messages import refused
 from tests.helpers.repository import REPOSITORY
 from tests.helpers.saved_models import NUM_CLASSES, SIDE, build, network, write
 from trainer import models
@@ -161,14 +162,10 @@ def test_what_the_teacher_stage_writes_loads_into_a_rebuilt_model(kind, tmp_path
 # What cannot be used.
 
 
-def refused(message, path, **options):
-    with pytest.raises(ConfigError, match=rf"^teacher\.options\.{message}"):
-        build(path, **options)
-
-
 @pytest.mark.parametrize("name", ["none.keras", "folder"])
 def test_a_missing_file_is_refused(name, tmp_path):
-    refused("path.*no such file", tmp_path / name)
+    with refused(ConfigError, "teacher.options.path", tmp_path / name):
+        build(tmp_path / name)
 
 
 def test_a_damaged_file_is_refused(tmp_path):
@@ -176,7 +173,8 @@ def test_a_damaged_file_is_refused(tmp_path):
     content = path.read_bytes()
     for share in (0, 0.5, 0.99):
         path.write_bytes(content[: int(share * len(content))])
-        refused("path.*file.keras.*save it again", path)
+        with refused(ConfigError, "teacher.options.path", path, "save it again"):
+            build(path)
 
 
 @pytest.mark.parametrize("name", ["saved_model.pb", "variables/variables.index"])
@@ -184,48 +182,59 @@ def test_a_damaged_file_is_refused(tmp_path):
 def test_a_damaged_folder_is_refused(name, content, tmp_path):
     path = pathlib.Path(write(network(), tmp_path, "saved"))
     (path / name).write_bytes(content)
-    refused("path.*save it again", path)
+    with refused(ConfigError, "teacher.options.path", path, "save it again"):
+        build(path)
 
 
 def test_a_folder_of_something_else_is_refused(tmp_path):
     (tmp_path / "photo.png").write_bytes(b"")
-    refused("path.*SavedModel.*save it again", tmp_path)
+    with refused(
+        ConfigError, "teacher.options.path", tmp_path, "SavedModel", "save it again"
+    ):
+        build(tmp_path)
 
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_another_number_of_classes_is_refused(kind, tmp_path):
     path = write(network(classes=7), tmp_path, kind)
-    refused(r"path.*5 classes.*\(7,\)", path)
+    with refused(ConfigError, "teacher.options.path", "5 classes", (7,)):
+        build(path)
 
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_model_of_rows_is_refused(kind, tmp_path):
     row = keras.Input((4,))
     path = write(keras.Model(row, keras.layers.Dense(5)(row)), tmp_path, kind)
-    refused(r"path must name a model of images.*\(None, 4\)", path)
+    with refused(ConfigError, "teacher.options.path", "images", (None, 4)):
+        build(path)
 
 
 def test_a_model_of_other_channels_is_refused(tmp_path):
     path = write(network(channels=2), tmp_path, "file.keras")
-    refused("path.*with 3 channels.*with 2", path)
+    with refused(ConfigError, "teacher.options.path", "3 channels", 2):
+        build(path)
 
 
 def test_another_size_than_the_files_is_refused(tmp_path):
     path = write(network(), tmp_path, "file.keras")
-    refused("path.*image_size = 9.*12 x 12", path, image_size=9)
+    with refused(ConfigError, "teacher.options.path", "image_size = 9", "12 x 12"):
+        build(path, image_size=9)
 
 
 def test_two_inputs_are_refused(tmp_path):
     one, two = (keras.Input((SIDE, SIDE, 3)) for _ in range(2))
     pixels = keras.layers.Flatten()(keras.layers.Add()([one, two]))
     model = keras.Model([one, two], keras.layers.Dense(NUM_CLASSES)(pixels))
-    refused("path.*inputs", write(model, tmp_path, "file.keras"))
+    path = write(model, tmp_path, "file.keras")
+    with refused(ConfigError, "teacher.options.path", path, "inputs"):
+        build(path)
 
 
 @pytest.mark.parametrize("output", ["logits", "probabilities"])
 def test_what_the_outputs_are_is_checked(output, tmp_path):
     path = write(network(softmax=output == "logits"), tmp_path, "file.keras")
-    refused(f"output must say what.*'{output}'", path, output=output)
+    with refused(ConfigError, "teacher.options.output", repr(output)):
+        build(path, output=output)
 
 
 CONFIG = """
@@ -272,19 +281,19 @@ def test_the_file_may_move_and_the_run_is_the_same(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("settings", "message"),
+    ("settings", "facts"),
     [
-        (["teacher.train={global_batch_size=2,steps=1}"], r"teacher\.options\.path"),
+        (["teacher.train={global_batch_size=2,steps=1}"], ["teacher.options.path"]),
         (
             ["student.model='saved'", "student.options={path='f',input='zero_to_one'}"],
-            r"student\.options\.path.*inference",
+            ["student.options.path", "inference"],
         ),
-        (["teacher.weights='a.keras'"], r"teacher\.weights must be empty"),
-        (["student.weights='imagenet'"], r"student\.weights = 'imagenet' needs a mod"),
+        (["teacher.weights='a.keras'"], ["teacher.weights", "empty", "'a.keras'"]),
+        (["student.weights='imagenet'"], ["student.weights = 'imagenet'"]),
     ],
 )
-def test_what_a_saved_model_cannot_be_used_for_is_refused(settings, message, tmp_path):
-    with pytest.raises(ConfigError, match=message):
+def test_what_a_saved_model_cannot_be_used_for_is_refused(settings, facts, tmp_path):
+    with refused(ConfigError, *facts):
         load(config(tmp_path, "folder"), settings)
 
 
@@ -322,7 +331,7 @@ def test_outputs_in_a_list_are_counted(tmp_path):
     for name, outputs in (("one", [one]), ("two", [one, two])):
         keras.Model(image, outputs).save(tmp_path / f"{name}.keras")
     assert build(tmp_path / "one.keras").output_shape == (None, NUM_CLASSES)
-    with pytest.raises(ConfigError, match=r"outputs of shapes \[\(5,\), \(5,\)\]"):
+    with refused(ConfigError, "teacher.options.path", [(5,), (5,)]):
         build(tmp_path / "two.keras")
 
 
@@ -330,5 +339,5 @@ def test_logits_that_are_not_finite_are_refused(tmp_path):
     model = network()
     model.weights[-1].assign([np.nan] * NUM_CLASSES)
     model.save(tmp_path / "nan.keras")
-    with pytest.raises(ConfigError, match="must give finite logits, got nan"):
+    with refused(ConfigError, "finite", "nan"):
         build(tmp_path / "nan.keras")

@@ -1,5 +1,6 @@
 """Checkpoints restore everything or refuse with a reason."""
 
+import errno
 import os
 
 import keras
@@ -7,6 +8,7 @@ import numpy as np
 import pytest
 
 from tests.helpers.checkpoints import build, fill, open_in
+from tests.helpers.messages import refused
 from trainer.storage.files import StorageError
 from trainer.train.checkpoint import Checkpoints, latest_progress, newest_whole
 from trainer.train.checkpoint_file import CheckpointError, Progress, steps_of
@@ -84,10 +86,7 @@ def test_a_truncated_file_is_named_with_the_way_out(tmp_path, share):
     checkpoints, path, *_ = saved_file(tmp_path)
     content = path.read_bytes()
     path.write_bytes(content[: int(len(content) * share)])
-    message = (
-        rf"{path} is damaged: .*delete step-00000020.npz there to go on from step 10"
-    )
-    with pytest.raises(CheckpointError, match=message):
+    with refused(CheckpointError, path, "damaged", "step-00000020.npz", "step 10"):
         restore_latest(tmp_path, checkpoints)
 
 
@@ -99,7 +98,7 @@ def test_a_flipped_bit_in_a_variable_is_found(tmp_path):
         kernel = file["model/0000"].tobytes()
     content[content.index(kernel) + 5] ^= 4
     path.write_bytes(bytes(content))
-    with pytest.raises(CheckpointError, match="damaged"):
+    with refused(CheckpointError, path, "damaged"):
         restore_latest(tmp_path, checkpoints)
     np.testing.assert_array_equal(model.variables[0].numpy(), before[0])
 
@@ -107,15 +106,14 @@ def test_a_flipped_bit_in_a_variable_is_found(tmp_path):
 def test_a_file_that_is_no_checkpoint_is_refused(tmp_path):
     checkpoints, path, *_ = saved_file(tmp_path)
     path.write_text("hello")
-    with pytest.raises(CheckpointError, match="damaged"):
+    with refused(CheckpointError, path, "damaged"):
         restore_latest(tmp_path, checkpoints)
 
 
 def test_a_checkpoint_of_another_run_is_refused(tmp_path):
     _, path, model, optimizer = saved_file(tmp_path)
     other = open_in(tmp_path, model, optimizer, run="student/seed-1")
-    message = rf"{path} must be of this run \(student/seed-1\), got one of run;"
-    with pytest.raises(CheckpointError, match=message):
+    with refused(CheckpointError, path, "student/seed-1", "run"):
         restore_latest(tmp_path, other)
 
 
@@ -123,8 +121,7 @@ def test_another_shape_is_refused_and_nothing_is_changed(tmp_path):
     saved_file(tmp_path)
     model, optimizer = build(units=5)
     before = fill(model, optimizer, seed=3)
-    message = r"must hold .*kernel in shape \(3, 5\), got \(3, 4\)"
-    with pytest.raises(CheckpointError, match=message):
+    with refused(CheckpointError, "kernel", (3, 5), (3, 4)):
         restore_latest(tmp_path, open_in(tmp_path, model, optimizer))
     np.testing.assert_array_equal(model.variables[0].numpy(), before[0])
 
@@ -134,7 +131,7 @@ def test_another_number_of_variables_is_refused(tmp_path):
     model = keras.Sequential([keras.Input((3,)), keras.layers.Dense(4)])
     optimizer = keras.optimizers.Adam()
     optimizer.build(model.trainable_variables)
-    with pytest.raises(CheckpointError, match=r"must hold 8 variables, got 22"):
+    with refused(CheckpointError, 8, 22):
         restore_latest(tmp_path, open_in(tmp_path, model, optimizer))
 
 
@@ -145,7 +142,7 @@ def test_a_full_disk_keeps_the_older_checkpoints(small_disk):
     # One free page: less than a checkpoint.
     free = os.statvfs(small_disk).f_bavail - 1
     (small_disk / "other").write_bytes(bytes(free * 4096))
-    with pytest.raises(StorageError, match="No space left"):
+    with refused(StorageError, os.strerror(errno.ENOSPC)):
         checkpoints.save(Progress(step=20))
     assert restore_latest(small_disk, checkpoints).step == 10
     assert not list(small_disk.glob(".writing-*"))
@@ -208,7 +205,7 @@ def test_the_only_checkpoint_is_not_set_aside(tmp_path):
     open_in(tmp_path, model, optimizer).save(Progress(step=10, best_step=10))
     path = tmp_path / "step-00000010.npz"
     spoil(path)
-    with pytest.raises(CheckpointError, match=rf"{path} is damaged: .* start anew"):
+    with refused(CheckpointError, path, "damaged", "start anew"):
         newest_whole(tmp_path)
     assert [each.name for each in tmp_path.iterdir()] == [path.name]
 

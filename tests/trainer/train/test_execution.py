@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from tests.helpers.devices import numpy_of
+from tests.helpers.messages import refused
 from tests.helpers.students import ADAM, SGD, Run, batch_norm_model
 from trainer.config import ConfigError, RuntimeConfig
 from trainer.devices import distribution
@@ -95,7 +96,7 @@ def test_a_wish_to_stop_is_seen_in_programs():
     ],
 )
 def test_programs_are_for_one_replica_with_xla(runtime, num_replicas, wrong):
-    with pytest.raises(ConfigError, match=f"must be 1 with {wrong}, got 5; "):
+    with refused(ConfigError, "runtime.steps_per_execution", 1, wrong, 5):
         distribution.check_execution(runtime, num_replicas)
 
 

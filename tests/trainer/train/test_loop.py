@@ -2,6 +2,7 @@
 
 import pytest
 
+from tests.helpers.messages import assert_states, refused
 from trainer.cluster.termination import StoppedError
 from trainer.exit_codes import of_error
 from trainer.train import loop
@@ -183,7 +184,7 @@ def test_evaluation_is_part_of_the_step_s_one_line():
 @pytest.mark.parametrize("value", [float("nan"), float("inf"), float("-inf")])
 def test_divergence_names_the_steps_and_nothing_of_them_is_kept(value):
     recorder = Recorder(losses={40: value})
-    with pytest.raises(loop.DivergedError, match=r"step 31 and step 40: loss"):
+    with refused(loop.DivergedError, 31, 40, "loss"):
         recorder.train(last_step=80)
     assert recorder.steps_of("log") == [10, 20, 30]
     assert recorder.steps_of("save") == []
@@ -191,8 +192,8 @@ def test_divergence_names_the_steps_and_nothing_of_them_is_kept(value):
 
 def test_weights_lost_by_the_last_update_are_seen_by_the_evaluation():
     recorder = Recorder(accuracy=float("nan"))
-    message = r"step 20 and step 20: eval/accuracy.*teacher\.train\.learning_rate"
-    with pytest.raises(loop.DivergedError, match=message):
+    facts = ("step 20", "eval/accuracy", "teacher.train.learning_rate")
+    with refused(loop.DivergedError, *facts):
         recorder.train(last_step=80)
     assert recorder.steps_of("log") == [10]
     assert recorder.steps_of("save") == []
@@ -208,9 +209,9 @@ def test_a_stop_saves_the_step_and_the_next_start_does_what_it_left(
     whole, second = Recorder(), Recorder()
     first = Recorder(stops={stopped_after}, wish=wish)
     whole.train(last_step=60)
-    message = f"after step {stopped_after}, which is"
-    with pytest.raises(StoppedError, match=message) as stop:
+    with pytest.raises(StoppedError) as stop:
         first.train(last_step=60)
+    assert_states(str(stop.value), f"step {stopped_after}")
     assert of_error(stop.value) == code
     assert first.calls[-3:] == [
         ("run", 10),
