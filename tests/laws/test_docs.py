@@ -100,6 +100,26 @@ def test_the_map_names_every_file_and_folder_of_the_package():
             assert f"{path.name}/" in text, path
 
 
+@pytest.mark.parametrize(
+    ("page", "root"),
+    [
+        ("README.md", "."),
+        ("BUILD.md", "."),
+        ("trainer/README.md", "trainer"),
+        ("tests/README.md", "tests"),
+    ],
+)
+def test_the_files_that_a_page_names_are_there(page, root):
+    text = (REPOSITORY / page).read_text()
+    # Folders too where the page is a map of them.
+    pattern = r"`((?:[\w.-]+/)*[\w-]+\.py" + (r"|(?:[\w-]+/)+" * (root != ".")) + ")`"
+    named = re.findall(pattern, text)
+    folders = [REPOSITORY, REPOSITORY / root, *(REPOSITORY / root).rglob("*/")]
+    missing = [name for name in named if not any((f / name).exists() for f in folders)]
+    assert named
+    assert not missing
+
+
 def test_the_pinned_ranges_are_those_promised():
     project = tomllib.loads((REPOSITORY / "pyproject.toml").read_text())["project"]
     assert "tensorflow>=2.21,<2.22" in project["dependencies"]
