@@ -24,7 +24,7 @@ def open_sweep(
     return trials.opened(
         config,
         epath.Path(workdir or folder / "workdir"),
-        lambda cell: flatten(resolve(load(str(path), overrides, cell=cell))),
+        lambda cell: flatten(resolve(load(str(path), overrides, variant=cell))),
         lambda name, cell: None,
     )
 

@@ -193,7 +193,7 @@ def test_cells_of_an_earlier_study_are_known(file, grow):
         golden = GOLDEN["study"]["cells"][cell.name]
         shared = grow(
             share_teacher(
-                grow(load(str(file), cell=cell.settings)),
+                grow(load(str(file), variant=cell.settings)),
                 grow(study),
                 epath.Path("study"),
             )

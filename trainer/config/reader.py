@@ -36,25 +36,27 @@ _TYPE_NAMES = {
 
 
 def load(
-    path: str, overrides: Iterable[str] = (), *, cell: Settings | None = None
+    path: str, overrides: Iterable[str] = (), *, variant: Settings | None = None
 ) -> Config:
     """Reads `path`, applies each "section.field=value", checks, and builds the Config.
 
-    With the settings of a `cell` it is that one run of the study or of the sweep.
+    With the settings of a `variant` it is that one run of the study or of the sweep.
 
     Raises:
       ConfigError: the file is missing or no TOML, or a setting breaks a rule.
     """
-    settings = read_settings(path, overrides, cell=cell)
+    settings = read_settings(path, overrides, variant=variant)
     try:
         config = typing.cast(Config, _build(Config, settings, ""))
         if config.study:
-            for name, of_cell in config.study.cells.items():
-                _check_cell(settings, name, of_cell)
+            for name, of_variant in config.study.variants.items():
+                _check_variant(settings, name, of_variant)
             config.study.check_shared()
         if config.sweep:
             config.sweep.axes(
-                lambda cell: flatten(resolve(_as_cell(settings, cell, "sweep.space")))
+                lambda variant: flatten(
+                    resolve(_as_variant(settings, variant, "sweep.space"))
+                )
             )
     except ConfigError as error:
         raise ConfigError(f"{path}: {error}") from None
@@ -62,11 +64,11 @@ def load(
 
 
 def read_settings(
-    path: str, overrides: Iterable[str] = (), *, cell: Settings | None = None
+    path: str, overrides: Iterable[str] = (), *, variant: Settings | None = None
 ) -> dict[str, Any]:
     """The settings that `path` and the overrides write down, as TOML has them.
 
-    With the settings of a `cell` they are those of that one run.
+    With the settings of a `variant` they are those of that one run.
 
     Raises:
       ConfigError: the file is missing or no TOML, or a setting cannot be put into it.
@@ -74,31 +76,33 @@ def read_settings(
     settings = _read_toml(path)
     for override in overrides:
         _override(settings, override)
-    if cell is None:
+    if variant is None:
         return settings
     section = "sweep.space" if "sweep" in settings else "study.grid"
     try:
-        return _of_cell(settings, cell, section)
+        return _of_variant(settings, variant, section)
     except ConfigError as error:
         raise ConfigError(f"{path}: {error}") from None
 
 
-def _check_cell(settings: Settings, name: str, cell: Settings) -> None:
+def _check_variant(settings: Settings, name: str, variant: Settings) -> None:
     try:
-        _as_cell(settings, cell, "study.grid")
+        _as_variant(settings, variant, "study.grid")
     except ConfigError as error:
         raise ConfigError(f"study.grid, cell {name}: {error}") from None
 
 
-def _as_cell(settings: Settings, cell: Settings, section: str) -> Config:
-    return typing.cast(Config, _build(Config, _of_cell(settings, cell, section), ""))
+def _as_variant(settings: Settings, variant: Settings, section: str) -> Config:
+    return typing.cast(
+        Config, _build(Config, _of_variant(settings, variant, section), "")
+    )
 
 
-def _of_cell(settings: Settings, cell: Settings, section: str) -> dict[str, Any]:
-    """The settings of a file as a cell of its study or its sweep has them."""
+def _of_variant(settings: Settings, variant: Settings, section: str) -> dict[str, Any]:
+    """The settings of a file as a variant of its study or its sweep has them."""
     others = ("study", "sweep")
     own = copy.deepcopy({k: v for k, v in settings.items() if k not in others})
-    for path, value in cell.items():
+    for path, value in variant.items():
         _put(own, path.split("."), value, given=f"{section} {path!r}")
     return own
 

@@ -17,7 +17,7 @@ OF_STUDENTS = (
     *("data.exclude_labels", "data.transfer_split", "data.unlabeled"),
 )
 _MOST_CELLS = 1000
-_MAX_CHARACTERS = 100  # of a cell's name; file systems take 255 bytes
+_MAX_CHARACTERS = 100  # of a variant's name; file systems take 255 bytes
 _HASH_CHARACTERS = 8
 
 Settings = Mapping[str, Any]  # {"section.field": value}
@@ -25,7 +25,7 @@ Settings = Mapping[str, Any]  # {"section.field": value}
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class StudyConfig:
-    """A cell for each combination of the values that some settings take in turn."""
+    """A variant for each combination of the values that some settings take in turn."""
 
     grid: dict[str, tuple[Any, ...]]  # of each setting, by its path: its values
 
@@ -35,8 +35,8 @@ class StudyConfig:
         return {path: label_of(path, list(self.grid)) for path in self.grid}
 
     @property
-    def cells(self) -> dict[str, Settings]:
-        """The settings of each cell by its name, which can be that of a folder.
+    def variants(self) -> dict[str, Settings]:
+        """The settings of each variant by its name, which can be that of a folder.
 
         The last axis varies fastest.
         """
@@ -44,15 +44,15 @@ class StudyConfig:
             [(path, text, value) for text, value in _texts(values).items()]
             for path, values in self.grid.items()
         ]
-        cells: dict[str, Settings] = {}
+        variants: dict[str, Settings] = {}
         for combination in itertools.product(*named):
             parts = [f"{self.labels[path]}={text}" for path, text, _ in combination]
             settings = {path: value for path, _, value in combination}
-            cells[_shorten(",".join(parts), settings)] = settings
-        return cells
+            variants[_shorten(",".join(parts), settings)] = settings
+        return variants
 
     def check_shared(self) -> None:
-        """Refuses axes along which the cells could not share a teacher and a test.
+        """Refuses axes along which the variants could not share a teacher and a test.
 
         Raises:
           ConfigError: it names the first of them.
@@ -60,7 +60,7 @@ class StudyConfig:
         check_shared("study.grid", self.grid, OF_STUDENTS)
 
     def __post_init__(self) -> None:
-        """Checks that the grid has cells, and none twice."""
+        """Checks that the grid has variants, and none twice."""
         if not self.grid:
             raise ConfigError(
                 "study.grid must have a setting and its values, got none; for example "
@@ -68,11 +68,12 @@ class StudyConfig:
             )
         for path, values in self.grid.items():
             check_values("study.grid", path, values)
-        num_cells = math.prod(map(len, self.grid.values()))
-        if num_cells > _MOST_CELLS:
+        num_variants = math.prod(map(len, self.grid.values()))
+        if num_variants > _MOST_CELLS:
             raise ConfigError(
-                f"study.grid must have at most {_MOST_CELLS} cells, got {num_cells}; "
-                "give fewer values, or let the sweep command draw some of them"
+                f"study.grid must have at most {_MOST_CELLS} cells, got "
+                f"{num_variants}; give fewer values, or let the sweep command draw "
+                "some of them"
             )
 
 

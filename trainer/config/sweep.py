@@ -119,10 +119,10 @@ class SweepConfig:
         """Whether more of the metric is better."""
         return METRICS[self.metric]
 
-    def axes(self, of_cell: Callable[[Settings], Settings]) -> dict[str, Axis]:
+    def axes(self, of_variant: Callable[[Settings], Settings]) -> dict[str, Axis]:
         """Each setting with its values, by its path.
 
-        `of_cell` gives all settings of a run, by their paths, of those of a trial.
+        `of_variant` gives all settings of a run, by their paths, of those of a trial.
 
         Raises:
           ConfigError: the run refuses a choice or an end of a range, or the sampler
@@ -133,7 +133,8 @@ class SweepConfig:
         for path, values in self.space.items():
             try:
                 taken = [
-                    of_cell(first | {path: value}).get(path) for value in _ends(values)
+                    of_variant(first | {path: value}).get(path)
+                    for value in _ends(values)
                 ]
             except ConfigError as error:
                 raise ConfigError(f"sweep.space: {error}") from None

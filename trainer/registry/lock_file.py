@@ -35,18 +35,18 @@ def locked_models(config: Config, folder: epath.Path) -> dict[str, str]:
 
 
 def share_lock(
-    whole: Config, folder: epath.Path, cell: Config, cell_folder: epath.Path
+    whole: Config, folder: epath.Path, variant: Config, variant_folder: epath.Path
 ) -> None:
-    """Has a cell begin with what the `whole` run or another cell found by that name.
+    """Has a variant begin with the models that the `whole` run or another one found.
 
-    `folder` is that of the whole run and of its cells together, `cell_folder` the
-    cell's own. Cells may name several models for one setting.
+    `folder` is that of the whole run and of its variants together, `variant_folder` the
+    variant's own. Variants may name several models for one setting.
 
     Raises:
       ConfigError: there is no such model, or a file of these is damaged.
     """
-    own = _read(cell_folder / PINS)
-    new = [each for each in cell.references if each.setting not in own]
+    own = _read(variant_folder / PINS)
+    new = [each for each in variant.references if each.setting not in own]
     if not new:
         return
     kept = _read(folder / PINS)
@@ -54,7 +54,7 @@ def share_lock(
     for reference in whole.references:
         if reference.setting in kept:
             now[str(reference)] = kept[reference.setting]
-    root = root_of(cell.registry)
+    root = root_of(variant.registry)
     for reference in new:
         if str(reference) not in now:
             number = versions.number_of(root, reference)
@@ -62,7 +62,7 @@ def share_lock(
         own[reference.setting] = now[str(reference)]
     if now != kept:
         files.write_json(folder / PINS, seal.add_checksum(now))
-    files.write_json(cell_folder / PINS, seal.add_checksum(own))
+    files.write_json(variant_folder / PINS, seal.add_checksum(own))
 
 
 def _number(root: epath.Path, reference: Reference, kept: str | None) -> int:

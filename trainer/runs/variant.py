@@ -1,4 +1,4 @@
-"""A cell, and what it has from the run that it is a variant of."""
+"""A variant, and what it has from the run that it is a variant of."""
 
 import dataclasses
 import hashlib

@@ -1,4 +1,4 @@
-"""Cells, one after another in one process; importing this loads TensorFlow."""
+"""Variants, one after another in one process; importing this loads TensorFlow."""
 
 import contextlib
 import dataclasses
@@ -18,9 +18,9 @@ from trainer.storage import workdir
 
 
 def train_teacher(session: Session) -> None:
-    """Trains the teacher that cells share, where it is trained at all.
+    """Trains the teacher that variants share, where it is trained at all.
 
-    `session` is that of the run whose cells they are.
+    `session` is that of the run whose variants they are.
     """
     if any(network.train for network in session.config.teachers.values()):
         # Of its own, so that what it loads is not kept.
@@ -28,25 +28,27 @@ def train_teacher(session: Session) -> None:
         stages.run(whole, ("teacher",), whole=False)
 
 
-def open_variant(session: Session, cell: Variant) -> Session:
-    """The session of a cell of the run that `session` is of.
+def open_variant(session: Session, variant: Variant) -> Session:
+    """The session of a variant of the run that `session` is of.
 
-    Its images and registered models are those that the run and other cells found.
+    Its images and registered models are those that the run and other variants found.
 
     Raises:
       ConfigError: there is no such registered model.
     """
     if session.devices.workers.is_chief:
-        # Files that come meanwhile are no part of later cells either.
-        index_dir = cell.path / workdir.LISTS
-        data.take_over(cell.config.data, session.index_dir, index_dir, are_own=True)
-        registry.share_lock(session.config, session.lock_dir, cell.config, cell.path)
-    return session.beside(cell.config, cell.path)
+        # Files that come meanwhile are no part of later variants either.
+        index_dir = variant.path / workdir.LISTS
+        data.take_over(variant.config.data, session.index_dir, index_dir, are_own=True)
+        registry.share_lock(
+            session.config, session.lock_dir, variant.config, variant.path
+        )
+    return session.beside(variant.config, variant.path)
 
 
 @contextlib.contextmanager
-def hold_variant(session: Session, cell: Variant) -> Iterator[Session]:
-    """Holds the folder of a cell: in the body only the session given trains there.
+def hold_variant(session: Session, variant: Variant) -> Iterator[Session]:
+    """Holds the folder of a variant: in the body only the session given trains there.
 
     Raises:
       HeldError, LostError: another process does.
@@ -55,23 +57,23 @@ def hold_variant(session: Session, cell: Variant) -> Iterator[Session]:
         yield session
         return
     with hold.hold_folder(
-        cell.path, session.devices.termination, within=session.devices.hold
+        variant.path, session.devices.termination, within=session.devices.hold
     ) as own:
         devices = dataclasses.replace(session.devices, hold=own)
         yield dataclasses.replace(session, devices=devices)
 
 
-def check(session: Session, cell: Variant) -> None:
-    """Looks whether a cell can be run, before any time is spent on it.
+def check(session: Session, variant: Variant) -> None:
+    """Looks whether a variant can be run, before any time is spent on it.
 
     Raises:
       ConfigError, DataError: it cannot.
     """
     forget_models()
     try:
-        check_run(open_variant(session, cell))
+        check_run(open_variant(session, variant))
     except (ConfigError, data.DataError) as error:
-        raise type(error)(f"cell {cell.name}: {error}") from error
+        raise type(error)(f"cell {variant.name}: {error}") from error
 
 
 def forget_models() -> None:

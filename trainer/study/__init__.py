@@ -18,66 +18,68 @@ from trainer.study.variants import variants_of
 
 
 def run(
-    cells: Sequence[Variant],
+    variants: Sequence[Variant],
     study: Config,
     path: epath.Path,
     own: tf_config.Cluster | None,
 ) -> None:
-    """Finishes the cells of `study` in the workdir `path`, and draws its page.
+    """Finishes the variants of `study` in the workdir `path`, and draws its page.
 
     Raises:
-      ConfigError: the workdir holds something else, or a cell cannot be run.
+      ConfigError: the workdir holds something else, or a variant cannot be run.
     """
     is_chief = own is None or own.is_chief
     with start.begun(study, path, holds=is_chief) as begun:
         if is_chief:
-            _claim(path, study, cells)
-        if own and all(cell.is_evaluated or cell.is_diverged for cell in cells):
+            _claim(path, study, variants)
+        if own and all(
+            variant.is_evaluated or variant.is_diverged for variant in variants
+        ):
             # Others may have ended already, and are not needed.
             if not is_chief:
                 return
             own = None
-        if not all(cell.is_over for cell in cells):
+        if not all(variant.is_over for variant in variants):
             with begun.session("study", own) as session:
                 # Loads TensorFlow.
                 from trainer.study import variant_runs
 
-                variant_runs.run(session, cells)
+                variant_runs.run(session, variants)
     if is_chief:
         _draw(path)
 
 
 def redraw(path: epath.Path) -> None:
-    """Writes the pages of the study in the workdir `path` and of its cells anew."""
-    for cell in report.read_study(path)["cells"]:
-        if cell["status"] == "finished" and report.is_drawable():
-            report.write(path / workdir.CELLS / cell["name"])
+    """Writes the pages of the study in the workdir `path` and of its variants anew."""
+    for variant in report.read_study(path)["cells"]:
+        if variant["status"] == "finished" and report.is_drawable():
+            report.write(path / workdir.CELLS / variant["name"])
     _draw(path)
 
 
-def check_converged(cells: Sequence[Variant]) -> None:
-    """Looks for cells that came to nothing.
+def check_converged(variants: Sequence[Variant]) -> None:
+    """Looks for variants that came to nothing.
 
     Raises:
       FloatingPointError: it names them.
     """
-    diverged = [cell for cell in cells if cell.is_diverged]
+    diverged = [variant for variant in variants if variant.is_diverged]
     if diverged:
-        names = " and ".join(cell.name for cell in diverged)
+        names = " and ".join(variant.name for variant in diverged)
         raise FloatingPointError(
-            f"{len(diverged)} of {len(cells)} cells diverged: {names}; "
+            f"{len(diverged)} of {len(variants)} cells diverged: {names}; "
             f"{diverged[0].path / workdir.DIVERGED} says where; delete the folder of a "
             "cell to train it again, or give the study another grid"
         )
 
 
-def _claim(path: epath.Path, study: Config, cells: Sequence[Variant]) -> None:
-    """Makes the workdir `path` this study's, with one in it for each cell."""
+def _claim(path: epath.Path, study: Config, variants: Sequence[Variant]) -> None:
+    """Makes the workdir `path` this study's, with one in it for each variant."""
     workdir.check_kind(path, workdir.STUDY, owner="a study")
     workdir.claim(path, study)
-    for cell in cells:
-        workdir.claim(cell.path, cell.config)
-    results.write(path, study, cells)
+    for variant in variants:
+        workdir.claim(variant.path, variant.config)
+    results.write(path, study, variants)
 
 
 def _draw(path: epath.Path) -> None:

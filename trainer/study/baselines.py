@@ -1,4 +1,4 @@
-"""A baseline that an earlier cell has trained serves the cells where it is the same."""
+"""A baseline that an earlier variant has trained serves others where it is the same."""
 
 from collections.abc import Sequence
 
@@ -10,12 +10,12 @@ from trainer.storage import files, workdir
 from trainer.study.variants import baseline_identity
 
 
-def take_over(cell: Variant, others: Sequence[Variant]) -> None:
-    """Copies to `cell` the baselines that it would train as one of `others` did."""
-    identity = baseline_identity(cell.config)
+def take_over(variant: Variant, others: Sequence[Variant]) -> None:
+    """Copies to `variant` the baselines that it would train as one of `others` did."""
+    identity = baseline_identity(variant.config)
     same = [other for other in others if baseline_identity(other.config) == identity]
-    for seed in cell.config.seeds:
-        folder = workdir.training_folder(cell.path, "baseline", seed)
+    for seed in variant.config.seeds:
+        folder = workdir.training_folder(variant.path, "baseline", seed)
         if files.exists(folder / workdir.FINISHED):
             continue
         for other in same:
@@ -29,7 +29,7 @@ def take_over(cell: Variant, others: Sequence[Variant]) -> None:
 def _copy(source: epath.Path, folder: epath.Path) -> None:
     with files.wrap_write_errors(folder):
         if folder.exists():
-            folder.rmtree()  # begun by this cell, or a copy that was not finished
+            folder.rmtree()  # begun by this variant, or a copy that was not finished
     # The model last: it says that the training has ended.
     found = sorted(files.walk(source), key=lambda path: path.name == workdir.FINISHED)
     for path in found:

@@ -11,8 +11,8 @@ from trainer.runs.variant import Variant
 from trainer.storage import files, seal, workdir
 
 
-def write(path: epath.Path, study: Config, cells: Sequence[Variant]) -> None:
-    """Replaces study.json in the workdir `path`; the same cells give the same bytes."""
+def write(path: epath.Path, study: Config, variants: Sequence[Variant]) -> None:
+    """Replaces study.json in the workdir `path`; equal variants give equal bytes."""
     grid = study.study.grid if study.study else {}
     files.write_json(
         path / workdir.STUDY,
@@ -20,18 +20,18 @@ def write(path: epath.Path, study: Config, cells: Sequence[Variant]) -> None:
             {
                 "name": study.name,
                 "grid": {setting: list(values) for setting, values in grid.items()},
-                "cells": [_entry(cell) for cell in cells],
+                "cells": [_entry(variant) for variant in variants],
             }
         ),
     )
 
 
-def _entry(cell: Variant) -> dict[str, Any]:
-    entry: dict[str, Any] = {"name": cell.name, "settings": dict(cell.settings)}
-    if not cell.is_evaluated:
-        status = "diverged" if cell.is_diverged else "waiting"
+def _entry(variant: Variant) -> dict[str, Any]:
+    entry: dict[str, Any] = {"name": variant.name, "settings": dict(variant.settings)}
+    if not variant.is_evaluated:
+        status = "diverged" if variant.is_diverged else "waiting"
         return entry | {"status": status, "models": {}, "gain": None}
-    results = report.read_results(cell.path)
+    results = report.read_results(variant.path)
     models = {
         role: {
             "mean": model["mean"],

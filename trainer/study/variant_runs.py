@@ -1,4 +1,4 @@
-"""The cells of a study, one after another in one process."""
+"""The variants of a study, one after another in one process."""
 
 from collections.abc import Sequence
 
@@ -12,50 +12,52 @@ from trainer.storage import files, workdir
 from trainer.study import baselines, results
 
 
-def run(session: Session, cells: Sequence[Variant]) -> None:
-    """Trains the teacher, then each cell that is not over; `session` is the study's.
+def run(session: Session, variants: Sequence[Variant]) -> None:
+    """Trains the teacher, then each variant that is not over; `session` is the study's.
 
-    A cell that diverges says so in its workdir, and the others go on.
+    A variant that diverges says so in its workdir, and the others go on.
 
     Raises:
-      ConfigError, DataError: a cell cannot be run; none is trained then.
+      ConfigError, DataError: a variant cannot be run; none is trained then.
     """
     workers, path = session.devices.workers, session.path
-    over = workers.broadcast(lambda: [cell.is_over for cell in cells])
-    waiting = [cell for cell, is_over in zip(cells, over, strict=True) if not is_over]
-    # All cells are looked at before the first one spends hours. The session is one of
-    # their own, so that what they load is not kept.
+    over = workers.broadcast(lambda: [variant.is_over for variant in variants])
+    waiting = [
+        variant for variant, is_over in zip(variants, over, strict=True) if not is_over
+    ]
+    # All variants are looked at before the first one spends hours. The session is one
+    # of their own, so that what they load is not kept.
     whole = session.beside(session.config, path)
     check(whole)
-    for cell in waiting:
-        variant_session.check(whole, cell)
+    for variant in waiting:
+        variant_session.check(whole, variant)
     del whole
     variant_session.train_teacher(session)
-    for cell in waiting:
+    for variant in waiting:
         variant_session.forget_models()
         if workers.is_chief:
-            number = cells.index(cell) + 1
-            console.log(f"cell {number} of {len(cells)}: {cell.name}")
-        with variant_session.hold_variant(session, cell) as holder:
-            _finish(holder.beside(cell.config, cell.path), cell, cells)
+            number = variants.index(variant) + 1
+            console.log(f"cell {number} of {len(variants)}: {variant.name}")
+        with variant_session.hold_variant(session, variant) as holder:
+            _finish(holder.beside(variant.config, variant.path), variant, variants)
         if workers.is_chief:
-            results.write(path, session.config, cells)
+            results.write(path, session.config, variants)
     variant_session.forget_models()
 
 
-def _finish(session: Session, cell: Variant, cells: Sequence[Variant]) -> None:
+def _finish(session: Session, variant: Variant, variants: Sequence[Variant]) -> None:
     def is_evaluated() -> bool:
-        if not cell.is_evaluated:
+        if not variant.is_evaluated:
             session.devices.hold.check()
-            baselines.take_over(cell, cells)
-        return cell.is_evaluated
+            baselines.take_over(variant, variants)
+        return variant.is_evaluated
 
     if session.devices.workers.broadcast(is_evaluated):
         report(session)
         return
     try:
-        stages.run(session, stages.asked_for(cell.config), whole=True)
+        stages.run(session, stages.asked_for(variant.config), whole=True)
     except FloatingPointError as error:
         if session.devices.workers.is_chief:
-            console.log(f"cell {cell.name}: {error}")
-            files.write_json(cell.path / workdir.DIVERGED, {"reason": str(error)})
+            console.log(f"cell {variant.name}: {error}")
+            files.write_json(variant.path / workdir.DIVERGED, {"reason": str(error)})

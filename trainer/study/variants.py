@@ -1,4 +1,4 @@
-"""The cells of a study: one for each combination of settings of its grid."""
+"""The variants of a study: one for each combination of settings of its grid."""
 
 from collections.abc import Iterable
 from typing import Any
@@ -13,7 +13,7 @@ from trainer.storage import workdir
 def variants_of(
     file: str, overrides: Iterable[str], study: Config, path: epath.Path
 ) -> list[Variant]:
-    """The cells of the config `study`, which is `file` with its `overrides`.
+    """The variants of the config `study`, which is `file` with its `overrides`.
 
     They share the teacher and the soft targets in the workdir `path`.
 
@@ -30,15 +30,15 @@ def variants_of(
         Variant(
             name=name,
             settings=settings,
-            config=share_teacher(load(file, overrides, cell=settings), study, path),
+            config=share_teacher(load(file, overrides, variant=settings), study, path),
             path=path / workdir.CELLS / name,
         )
-        for name, settings in study.study.cells.items()
+        for name, settings in study.study.variants.items()
     ]
 
 
 def baseline_identity(config: Config) -> dict[str, Any]:
-    """The settings that the baseline of a seed depends on, among cells of one study.
+    """The settings that the baseline of a seed depends on, among variants of one study.
 
     It learns from the labels alone, so that the loss of distillation is nothing to it;
     but it sees the views that the student sees.

@@ -1,8 +1,8 @@
 """Trials of a run whose settings Optuna chooses: `python -m trainer sweep`.
 
-A trial is a cell of the workdir, trained and judged on the validation split. Processes
-that share the workdir share the trials. `running` loads TensorFlow, `storage`,
-`pruners` and `trials` Optuna.
+A trial is a variant in the workdir, trained and judged on the validation split.
+Processes that share the workdir share the trials. `trial_runs` loads TensorFlow,
+`storage`, `pruners` and `trials` Optuna.
 """
 
 import contextlib
@@ -43,8 +43,8 @@ def run(file: str, overrides: Iterable[str], settings: Config, path: epath.Path)
     _check(file, settings, path)
     from trainer.sweep import results, trials
 
-    def cell_of(name: str, chosen: Settings) -> Variant:
-        config = load(file, overrides, cell=chosen)
+    def variant_of(name: str, chosen: Settings) -> Variant:
+        config = load(file, overrides, variant=chosen)
         return Variant(
             name=name,
             settings=chosen,
@@ -53,9 +53,9 @@ def run(file: str, overrides: Iterable[str], settings: Config, path: epath.Path)
         )
 
     def all_settings(chosen: Settings) -> Settings:
-        return flatten(resolve(load(file, overrides, cell=chosen)))
+        return flatten(resolve(load(file, overrides, variant=chosen)))
 
-    sweep = trials.opened(settings, path, all_settings, cell_of)
+    sweep = trials.opened(settings, path, all_settings, variant_of)
     if not trials.is_over(sweep):
         with _session(settings, path) as session:
             # Loads TensorFlow.

@@ -83,8 +83,8 @@ def write(path: epath.Path, config: Config, study: optuna.Study) -> None:
     )
 
 
-def cell_name(trial: FrozenTrial) -> str:
-    """The cell of a trial, which those that repeat it go on with."""
+def variant_name(trial: FrozenTrial) -> str:
+    """The variant of a trial, which those that repeat it go on with."""
     return f"trial-{trial.user_attrs.get(FIRST, trial.number):03d}"
 
 
@@ -103,7 +103,7 @@ def write_best(
     metric: str,
 ) -> None:
     """Writes best.toml: what `file` and its overrides say, with the best settings."""
-    settings = read_settings(file, overrides, cell=trial.user_attrs[SETTINGS])
+    settings = read_settings(file, overrides, variant=trial.user_attrs[SETTINGS])
     files.write_text(
         path / workdir.BEST,
         f"# The best trial of a sweep, number {trial.number}: {metric} = "
@@ -140,7 +140,7 @@ def entry(trial: FrozenTrial) -> dict[str, Any]:
     steps = trial.intermediate_values
     return {
         "number": trial.number,
-        "cell": cell_name(trial),
+        "cell": variant_name(trial),
         "settings": trial.user_attrs.get(SETTINGS, {}),
         "status": status,
         "value": trial.value if status == "complete" else None,

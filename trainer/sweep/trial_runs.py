@@ -69,9 +69,9 @@ def _finish(session: Session, sweep: Sweep, claimed: Claim) -> None:
     )
     console.log(f"trial {claimed.trial.number}: {text}")
     try:
-        cell = sweep.cell_of(claimed.name, claimed.settings)
-        with variant_session.hold_variant(session, cell) as holder:
-            value = _trained(holder, sweep, claimed, cell)
+        variant = sweep.variant_of(claimed.name, claimed.settings)
+        with variant_session.hold_variant(session, variant) as holder:
+            value = _trained(holder, sweep, claimed, variant)
     except optuna.TrialPruned as error:
         console.log(f"trial {claimed.trial.number}: {error}")
         trials.end(sweep, claimed, TrialState.PRUNED)
@@ -90,26 +90,26 @@ def _finish(session: Session, sweep: Sweep, claimed: Claim) -> None:
         trials.end(sweep, claimed, TrialState.COMPLETE, value=value)
 
 
-def _trained(session: Session, sweep: Sweep, claimed: Claim, cell: Variant) -> float:
+def _trained(session: Session, sweep: Sweep, claimed: Claim, variant: Variant) -> float:
     """The metric of a trial, whose students are trained first.
 
     Raises:
       optuna.TrialPruned: it is not worth going on with.
       FloatingPointError, ConfigError: it diverged, or cannot be run.
     """
-    workdir.claim(cell.path, cell.config)
-    asked = stages.asked_for(cell.config)
+    workdir.claim(variant.path, variant.config)
+    asked = stages.asked_for(variant.config)
     with _sharing(sweep):
-        own = variant_session.open_variant(session, cell)
+        own = variant_session.open_variant(session, variant)
         stages.run(own, asked[: asked.index("student")], whole=False)
-    _tell_again(sweep, claimed, cell)
+    _tell_again(sweep, claimed, variant)
     last_step = optimizers.num_steps(
-        cell.config.student.train, num_examples=len(own.datasets.transfer)
+        variant.config.student.train, num_examples=len(own.datasets.transfer)
     )
     follow = functools.partial(_follow, sweep, claimed.trial, last_step)
     student(own, follow=follow)
     return statistics.fmean(
-        _selected(cell, seed, sweep.settings.metric) for seed in cell.config.seeds
+        _selected(variant, seed, sweep.settings.metric) for seed in variant.config.seeds
     )
 
 
@@ -130,9 +130,9 @@ def _follow(
         raise optuna.TrialPruned(f"pruned after step {step} of {last_step}")
 
 
-def _tell_again(sweep: Sweep, claimed: Claim, cell: Variant) -> None:
+def _tell_again(sweep: Sweep, claimed: Claim, variant: Variant) -> None:
     """Reports what was evaluated before the trial was begun again."""
-    folder = workdir.training_folder(cell.path, "student", cell.config.seeds[0])
+    folder = workdir.training_folder(variant.path, "student", variant.config.seeds[0])
     newest_whole(folder / workdir.CHECKPOINTS)  # as the training will do
     position = latest_progress(folder / workdir.CHECKPOINTS)
     kept = position.step if position.is_closed else position.step - 1
@@ -142,9 +142,9 @@ def _tell_again(sweep: Sweep, claimed: Claim, cell: Variant) -> None:
                 claimed.trial.report(line[sweep.settings.metric], line["step"])
 
 
-def _selected(cell: Variant, seed: int, metric: str) -> float:
+def _selected(variant: Variant, seed: int, metric: str) -> float:
     """The metric of the student of a seed at the step that was selected."""
-    folder = workdir.training_folder(cell.path, "student", seed)
+    folder = workdir.training_folder(variant.path, "student", seed)
     best_step = steps(folder)["best"]
     lines = read_metrics(folder / workdir.METRICS)
     return float(next(line[metric] for line in lines if line["step"] == best_step))
@@ -158,11 +158,11 @@ def _test(session: Session, sweep: Sweep, file: str, overrides: Sequence[str]) -
     settings, metric = best.user_attrs[results.SETTINGS], sweep.settings.metric
     with _sharing(sweep):
         results.write_best(sweep.path, file, overrides, best, metric=metric)
-        cell = sweep.cell_of(results.cell_name(best), settings)
-        if not cell.is_evaluated:
-            with variant_session.hold_variant(session, cell) as holder:
-                own = variant_session.open_variant(holder, cell)
-                stages.run(own, stages.asked_for(cell.config), whole=True)
+        variant = sweep.variant_of(results.variant_name(best), settings)
+        if not variant.is_evaluated:
+            with variant_session.hold_variant(session, variant) as holder:
+                own = variant_session.open_variant(holder, variant)
+                stages.run(own, stages.asked_for(variant.config), whole=True)
     _write(session.config, sweep)
 
 

@@ -36,7 +36,7 @@ class Sweep:
     path: epath.Path  # the workdir
     axes: dict[str, Axis]
     study: Any  # Optuna's
-    cell_of: Callable[[str, Settings], Variant]
+    variant_of: Callable[[str, Settings], Variant]
 
     def reached(self) -> contextlib.AbstractContextManager[None]:
         """In the body what goes wrong in the storage is said to the user."""
@@ -68,7 +68,7 @@ class Claim:
     """A trial that this process is to train."""
 
     trial: optuna.Trial
-    name: str  # of its cell
+    name: str  # of its variant
     settings: Settings
     lock: IO[bytes]
 
@@ -77,7 +77,7 @@ def opened(
     config: Config,
     path: epath.Path,
     all_settings: Callable[[Settings], Settings],
-    cell_of: Callable[[str, Settings], Variant],
+    variant_of: Callable[[str, Settings], Variant],
 ) -> Sweep:
     """The sweep of `config` in the workdir `path`, begun or gone on with.
 
@@ -96,7 +96,7 @@ def opened(
             path=path,
             axes=settings.axes(all_settings),
             study=_study(config, settings, path),
-            cell_of=cell_of,
+            variant_of=variant_of,
         )
         with sweep.reached():
             results.write(path, config, sweep.study)
@@ -135,7 +135,7 @@ def claim(sweep: Sweep) -> Claim | None:
         # By its number, so that neither processes nor starts repeat each other.
         sweep.study.sampler = _sampler(sweep.settings, len(trials))
         trial = sweep.study.ask()
-        name = results.cell_name(trial)
+        name = results.variant_name(trial)
         lock = locks.try_lock(_lock(sweep, name))
         if lock is None:
             raise RuntimeError(f"{name} is running already")
@@ -180,8 +180,8 @@ def is_over(sweep: Sweep) -> bool:
         best = results.best(sweep.study)
     if best is None:
         return True
-    cell = sweep.cell_of(results.cell_name(best), best.user_attrs[SETTINGS])
-    return cell.is_evaluated and (sweep.path / workdir.BEST).exists()
+    variant = sweep.variant_of(results.variant_name(best), best.user_attrs[SETTINGS])
+    return variant.is_evaluated and (sweep.path / workdir.BEST).exists()
 
 
 def _lock(sweep: Sweep, name: str) -> epath.Path:
@@ -191,7 +191,7 @@ def _lock(sweep: Sweep, name: str) -> epath.Path:
 def _repeat_killed(sweep: Sweep, trials: list[FrozenTrial]) -> None:
     for trial in trials:
         if trial.state == TrialState.RUNNING:
-            lock = locks.try_lock(_lock(sweep, results.cell_name(trial)))
+            lock = locks.try_lock(_lock(sweep, results.variant_name(trial)))
             if lock:
                 with lock:
                     _repeat(sweep, trial, kills=1)

@@ -102,22 +102,22 @@ def _finish(session: Session, config: Config, batch: Arrival) -> None:
     """
     path = session.path
     console.log(f"batch {batch.number}: {batch.num_images} new images")
-    cell = arrivals.cell(config, path, batch)
+    variant = arrivals.variant(config, path, batch)
     index_dir = _lists(config, path)
     counted = restart_budget.count_start(
-        cell.path,
+        variant.path,
         soft_targets=index_dir.parent,
         max_restarts=config.runtime.max_restarts,
     )
     with (
-        variant_session.hold_variant(session, cell) as session,
+        variant_session.hold_variant(session, variant) as session,
         counted,
         _left_open(batch),
     ):
         batch = _admitted(config, index_dir, path, batch)
         arrivals.replace(path, batch)
         try:
-            batch = _trained(session, cell, index_dir, batch)
+            batch = _trained(session, variant, index_dir, batch)
         except SoftTargetsError:
             raise  # later batches could not be trained either
         except (FloatingPointError, data.DataError) as error:
@@ -164,7 +164,7 @@ def _admitted(
 
 
 def _trained(
-    session: Session, cell: Variant, index_dir: epath.Path, batch: Arrival
+    session: Session, variant: Variant, index_dir: epath.Path, batch: Arrival
 ) -> Arrival:
     """The batch after its student has learned from all images, and was judged.
 
@@ -174,17 +174,17 @@ def _trained(
     """
     if not batch.num_images:
         return _refused(batch, "no image of it can be decoded")
-    workdir.claim(cell.path, cell.config)
+    workdir.claim(variant.path, variant.config)
     # Labelled images that come meanwhile are no part of later batches either.
     data.take_over(session.config.data, session.index_dir, index_dir, are_own=True)
     # All were compared when the batch was admitted.
-    own_lists = cell.path / workdir.LISTS
-    data.take_over(cell.config.data, index_dir, own_lists, are_own=True)
-    data.check_taken_over(cell.config.data, index_dir, own_lists)
-    own = variant_session.open_variant(session, cell)
+    own_lists = variant.path / workdir.LISTS
+    data.take_over(variant.config.data, index_dir, own_lists, are_own=True)
+    data.check_taken_over(variant.config.data, index_dir, own_lists)
+    own = variant_session.open_variant(session, variant)
     stages.run(own, ("teacher",), whole=False)
     answer_new(own)
-    stages.run(own, stages.asked_for(cell.config), whole=True)
+    stages.run(own, stages.asked_for(variant.config), whole=True)
     return _registered(own, batch)
 
 

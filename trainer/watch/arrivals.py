@@ -31,7 +31,7 @@ class Arrival:
 
     @property
     def name(self) -> str:
-        """The name of its cell."""
+        """The name of its variant."""
         return f"batch-{self.number:04d}"
 
 
@@ -94,7 +94,7 @@ def images(path: epath.Path, batch: Arrival) -> list[str]:
         ) from error
 
 
-def cell(settings: Config, path: epath.Path, batch: Arrival) -> Variant:
+def variant(settings: Config, path: epath.Path, batch: Arrival) -> Variant:
     """The run of a batch in the workdir `path`."""
     config = share_teacher(settings, settings, path)
     student = config.student
@@ -120,8 +120,8 @@ def _last_student(settings: Config, path: epath.Path, batch: Arrival) -> str:
     seed = section.seed if section.seed != -1 else settings.seeds[0]
     for before in reversed(read(path)[: batch.number - 1]):
         if before.status == "registered":
-            cell = path / CELLS / before.name
-            return str(training_folder(cell, section.role, seed) / FINISHED)
+            variant = path / CELLS / before.name
+            return str(training_folder(variant, section.role, seed) / FINISHED)
     return ""
 
 

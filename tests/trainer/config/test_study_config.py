@@ -30,7 +30,7 @@ def write(tmp_path):
 
 def test_cells_are_the_product_of_the_axes_in_the_order_written(write):
     path = write(GRID)
-    cells = load(path).study.cells
+    cells = load(path).study.variants
     assert list(cells) == [
         "hidden_sizes=800-800,temperature=1",
         "hidden_sizes=800-800,temperature=2.5",
@@ -42,7 +42,7 @@ def test_cells_are_the_product_of_the_axes_in_the_order_written(write):
         "student.options.hidden_sizes": [30, 30],
         "distill.temperature": 2.5,
     }
-    config = load(path, ["distill.alpha=0.5"], cell=last)
+    config = load(path, ["distill.alpha=0.5"], variant=last)
     assert config.student.options.hidden_sizes == (30, 30)
     assert (config.distill.temperature, config.distill.alpha) == (2.5, 0.5)
     assert config.study is None
@@ -52,12 +52,12 @@ def test_an_axis_may_be_written_without_quotes_and_on_the_command_line(write):
     path = write("[study.grid]\nstudent.train.epochs = [1, 2]\n")
     assert load(path).study.grid == {"student.train.epochs": (1, 2)}
     more = load(path, ["study.grid.distill.alpha=[0.5, 1]"])
-    assert list(more.study.cells)[-1] == "epochs=2,alpha=1"
+    assert list(more.study.variants)[-1] == "epochs=2,alpha=1"
 
 
 def test_an_axis_of_steps_takes_the_place_of_epochs(write):
     path = write("[study.grid]\nstudent.train.steps = [7, 9]\n")
-    train = load(path, cell={"student.train.steps": 7}).student.train
+    train = load(path, variant={"student.train.steps": 7}).student.train
     assert (train.steps, train.epochs) == (7, 0)
 
 
@@ -78,7 +78,7 @@ def test_names_are_unique_and_safe_as_folders():
             "student.train.weight_decay_exclude": (["x" * 80], ["x" * 80 + "y"]),
         }
     )
-    names = list(study.cells)
+    names = list(study.variants)
     assert len({name.lower() for name in names}) == 3 * 2 * 2 * 2
     for name in names:
         assert re.fullmatch(r"[A-Za-z0-9.+_=,-]{1,100}", name)
@@ -86,7 +86,7 @@ def test_names_are_unique_and_safe_as_folders():
         "transfer_split=train_3,train.learning_rate=0.0001,finetune.learning_rate="
     )
     short = dataclasses.replace(study, grid={"data.exclude_labels": ([], [3, 4])})
-    assert list(short.cells) == ["exclude_labels=none", "exclude_labels=3-4"]
+    assert list(short.variants) == ["exclude_labels=none", "exclude_labels=3-4"]
 
 
 REFUSED = {
@@ -152,4 +152,4 @@ def test_cells_share_their_teacher_and_their_test(write, path):
     "axis", ["data.exclude_labels = [[], [3]]", "seeds = [[0], [1, 2]]"]
 )
 def test_students_may_learn_from_other_data(write, axis):
-    assert len(load(write(f"[study.grid]\n{axis}\n")).study.cells) == 2
+    assert len(load(write(f"[study.grid]\n{axis}\n")).study.variants) == 2

@@ -35,7 +35,7 @@ def write(tmp_path):
 
 def axes_of(path: str, *overrides: str):
     return load(path, overrides).sweep.axes(
-        lambda cell: flatten(resolve(load(path, overrides, cell=cell)))
+        lambda cell: flatten(resolve(load(path, overrides, variant=cell)))
     )
 
 
@@ -52,7 +52,7 @@ def test_a_setting_says_whether_its_range_is_of_whole_numbers(write):
 
 def test_a_trial_is_the_run_with_its_settings_and_without_the_sweep(write):
     cell = {"distill.alpha": 0.25, "student.options.hidden_sizes": [7]}
-    trial = load(write(SPACE), cell=cell)
+    trial = load(write(SPACE), variant=cell)
     assert (trial.distill.alpha, trial.student.options.hidden_sizes) == (0.25, (7,))
     assert trial.sweep is None
 
@@ -141,5 +141,5 @@ def test_settings_read_the_same_again_as_the_text_of_a_file(write, tmp_path):
     path = write(SPACE, run=run)
     cell = {"distill.alpha": 1e-05, "student.options.hidden_sizes": [32, 32]}
     again = tmp_path / "again.toml"
-    again.write_text(toml_text(read_settings(path, cell=cell)))
-    assert resolve(load(str(again))) == resolve(load(path, cell=cell))
+    again.write_text(toml_text(read_settings(path, variant=cell)))
+    assert resolve(load(str(again))) == resolve(load(path, variant=cell))

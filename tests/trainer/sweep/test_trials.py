@@ -93,7 +93,7 @@ def test_what_a_killed_process_left_fails_and_is_repeated_within_the_budget(tmp_
     found = sweep.study.get_trials()
     assert [t.state.name for t in found] == ["FAIL", "FAIL", "COMPLETE", "COMPLETE"]
     assert found[1].user_attrs["repeats"] == 0
-    assert {results.cell_name(t) for t in found[:2]} == {"trial-000"}
+    assert {results.variant_name(t) for t in found[:2]} == {"trial-000"}
     results.write(sweep.path, load(str(tmp_path / "sweep.toml")), sweep.study)
     table = report.render_sweep(report.read_sweep(sweep.path)).splitlines()
     assert table[3].split()[-3:] == ["failed,", "repeats", "0"]
