@@ -79,7 +79,8 @@ def test_keras_refuses_a_pixel_less_than_the_smallest_image(name):
 
 
 def test_a_smaller_image_is_refused():
-    with refused(ConfigError, "'Xception'", "71 x 71", "data.image_size to 71"):
+    facts = ("'Xception'", "71 x 71", "70 x 70", "data.image_size")
+    with refused(ConfigError, *facts):
         build("Xception", size=70)
 
 
@@ -145,7 +146,7 @@ def test_grey_is_three_equal_colours():
 
 
 def test_two_channels_are_refused():
-    with refused(ConfigError, 1, 3, 2):
+    with refused(ConfigError, "'MobileNetV3Small'", "1 or 3 channels", 2):
         build("MobileNetV3Small", channels=2)
 
 
@@ -286,8 +287,9 @@ def test_weights_that_keras_saved_fit(name, tmp_path):
 @pytest.mark.slow
 def test_weights_for_images_normalised_otherwise_are_refused(tmp_path):
     original("EfficientNetB0").save_weights(tmp_path / "keras.weights.h5")
-    with refused(ConfigError, "teacher.weights", "normalised otherwise"):
-        load(build("EfficientNetB0"), tmp_path / "keras.weights.h5")
+    path = tmp_path / "keras.weights.h5"
+    with refused(ConfigError, "teacher.weights", repr(str(path)), "normalised"):
+        load(build("EfficientNetB0"), path)
 
 
 @pytest.mark.slow
@@ -296,7 +298,8 @@ def test_weights_of_another_class_count_are_refused_with_both_counts(suffix, tmp
     path = tmp_path / f"seven{suffix}"
     model = build("MobileNetV3Small", num_classes=7)
     model.save(path) if suffix == ".keras" else model.save_weights(path)
-    with refused(ConfigError, "teacher.weights", "5 classes", path, "7 classes"):
+    facts = ("teacher.weights", "5 classes", repr(str(path)), "7 classes")
+    with refused(ConfigError, *facts):
         load(built("MobileNetV3Small"), path)
 
 
@@ -318,7 +321,7 @@ def test_the_backbone_alone_is_copied_where_classes_differ():
 @pytest.mark.slow
 def test_layers_of_another_shape_are_not_copied():
     big = keras.applications.VGG16(weights=None, input_shape=(64, 64, 3), classes=5)
-    with pytest.raises(ValueError, match="layer 'fc1' has shapes"):
+    with refused(ValueError, "'fc1'", "shapes"):
         copy_weights(big, build("VGG16"))
 
 
@@ -331,5 +334,6 @@ def test_a_failed_download_asks_for_a_path(name, monkeypatch):
     monkeypatch.delenv("no_proxy", raising=False)
     monkeypatch.delenv("NO_PROXY", raising=False)
     model = built(name)
-    with refused(ConfigError, "teacher.weights", "download", "path"):
+    facts = ("teacher.weights", "'imagenet'", "download", ".keras", ".weights.h5")
+    with refused(ConfigError, *facts):
         load(model, "imagenet")
