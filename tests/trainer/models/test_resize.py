@@ -134,13 +134,13 @@ def test_an_own_model_of_another_size_gets_whole_numbers(tmp_path, monkeypatch):
 
 
 def test_a_size_that_leaves_nothing_of_the_image_is_refused():
-    with refused(ConfigError, "student.image_size", 2):
+    with refused(ConfigError, "student.image_size", "'conv_mlp'", (2, 2, 1)):
         build(2, model="conv_mlp", options=ConvMlpOptions(hidden_sizes=(3,)))
 
 
 def test_a_table_is_not_resized():
     row = np.ones(3, np.float32)
-    with refused(ConfigError, "student.image_size", 0, "table"):
+    with refused(ConfigError, "student.image_size", 0, "table", 6):
         models.build(
             "mlp",
             MlpOptions(hidden_sizes=(4,)),
