@@ -162,10 +162,14 @@ def test_what_the_teacher_stage_writes_loads_into_a_rebuilt_model(kind, tmp_path
 # What cannot be used.
 
 
+def assert_refused(path, *facts, **options):
+    with refused(ConfigError, "teacher.options.path", repr(str(path)), *facts):
+        build(path, **options)
+
+
 @pytest.mark.parametrize("name", ["none.keras", "folder"])
 def test_a_missing_file_is_refused(name, tmp_path):
-    with refused(ConfigError, "teacher.options.path", tmp_path / name):
-        build(tmp_path / name)
+    assert_refused(tmp_path / name, "no such file")
 
 
 def test_a_damaged_file_is_refused(tmp_path):
@@ -173,8 +177,7 @@ def test_a_damaged_file_is_refused(tmp_path):
     content = path.read_bytes()
     for share in (0, 0.5, 0.99):
         path.write_bytes(content[: int(share * len(content))])
-        with refused(ConfigError, "teacher.options.path", path, "save it again"):
-            build(path)
+        assert_refused(path, "save it again")
 
 
 @pytest.mark.parametrize("name", ["saved_model.pb", "variables/variables.index"])
@@ -182,58 +185,50 @@ def test_a_damaged_file_is_refused(tmp_path):
 def test_a_damaged_folder_is_refused(name, content, tmp_path):
     path = pathlib.Path(write(network(), tmp_path, "saved"))
     (path / name).write_bytes(content)
-    with refused(ConfigError, "teacher.options.path", path, "save it again"):
-        build(path)
+    assert_refused(path, "save it again")
 
 
 def test_a_folder_of_something_else_is_refused(tmp_path):
     (tmp_path / "photo.png").write_bytes(b"")
-    with refused(
-        ConfigError, "teacher.options.path", tmp_path, "SavedModel", "save it again"
-    ):
-        build(tmp_path)
+    assert_refused(tmp_path, "SavedModel", "save it again")
 
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_another_number_of_classes_is_refused(kind, tmp_path):
     path = write(network(classes=7), tmp_path, kind)
-    with refused(ConfigError, "teacher.options.path", "5 classes", (7,)):
-        build(path)
+    assert_refused(path, "5 classes", (7,))
 
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_model_of_rows_is_refused(kind, tmp_path):
     row = keras.Input((4,))
     path = write(keras.Model(row, keras.layers.Dense(5)(row)), tmp_path, kind)
-    with refused(ConfigError, "teacher.options.path", "images", (None, 4)):
-        build(path)
+    assert_refused(path, "images", (None, 4))
 
 
 def test_a_model_of_other_channels_is_refused(tmp_path):
     path = write(network(channels=2), tmp_path, "file.keras")
-    with refused(ConfigError, "teacher.options.path", "3 channels", 2):
-        build(path)
+    assert_refused(path, "3 channels", 2)
 
 
 def test_another_size_than_the_files_is_refused(tmp_path):
     path = write(network(), tmp_path, "file.keras")
-    with refused(ConfigError, "teacher.options.path", "image_size = 9", "12 x 12"):
-        build(path, image_size=9)
+    assert_refused(path, "image_size = 9", "12 x 12", "image_size = 0", image_size=9)
 
 
 def test_two_inputs_are_refused(tmp_path):
     one, two = (keras.Input((SIDE, SIDE, 3)) for _ in range(2))
     pixels = keras.layers.Flatten()(keras.layers.Add()([one, two]))
     model = keras.Model([one, two], keras.layers.Dense(NUM_CLASSES)(pixels))
-    path = write(model, tmp_path, "file.keras")
-    with refused(ConfigError, "teacher.options.path", path, "inputs"):
-        build(path)
+    assert_refused(write(model, tmp_path, "file.keras"), "2 inputs")
 
 
 @pytest.mark.parametrize("output", ["logits", "probabilities"])
 def test_what_the_outputs_are_is_checked(output, tmp_path):
     path = write(network(softmax=output == "logits"), tmp_path, "file.keras")
-    with refused(ConfigError, "teacher.options.output", repr(output)):
+    other = {"logits": "probabilities", "probabilities": "logits"}[output]
+    facts = ("teacher.options.output", repr(path), repr(output), other)
+    with refused(ConfigError, *facts):
         build(path, output=output)
 
 
@@ -280,16 +275,21 @@ def test_the_file_may_move_and_the_run_is_the_same(tmp_path):
     assert differences(before, after) == []
 
 
+TRAINED = ("teacher.options.path", ".keras", "'folder'", "inference")
+WEIGHTS = ("teacher.weights", "'a.keras'", "'saved'", "teacher.options.path")
+IMAGENET = ("student.weights", "'imagenet'", "student.model", "'mlp'")
+
+
 @pytest.mark.parametrize(
     ("settings", "facts"),
     [
-        (["teacher.train={global_batch_size=2,steps=1}"], ["teacher.options.path"]),
+        (["teacher.train={global_batch_size=2,steps=1}"], TRAINED),
         (
             ["student.model='saved'", "student.options={path='f',input='zero_to_one'}"],
-            ["student.options.path", "inference"],
+            ["student.options.path", ".keras", "'f'", "inference"],
         ),
-        (["teacher.weights='a.keras'"], ["teacher.weights", "empty", "'a.keras'"]),
-        (["student.weights='imagenet'"], ["student.weights = 'imagenet'"]),
+        (["teacher.weights='a.keras'"], WEIGHTS),
+        (["student.weights='imagenet'"], IMAGENET),
     ],
 )
 def test_what_a_saved_model_cannot_be_used_for_is_refused(settings, facts, tmp_path):
@@ -331,13 +331,12 @@ def test_outputs_in_a_list_are_counted(tmp_path):
     for name, outputs in (("one", [one]), ("two", [one, two])):
         keras.Model(image, outputs).save(tmp_path / f"{name}.keras")
     assert build(tmp_path / "one.keras").output_shape == (None, NUM_CLASSES)
-    with refused(ConfigError, "teacher.options.path", [(5,), (5,)]):
-        build(tmp_path / "two.keras")
+    assert_refused(tmp_path / "two.keras", [(5,), (5,)])
 
 
 def test_logits_that_are_not_finite_are_refused(tmp_path):
     model = network()
     model.weights[-1].assign([np.nan] * NUM_CLASSES)
     model.save(tmp_path / "nan.keras")
-    with refused(ConfigError, "finite", "nan"):
+    with refused(ConfigError, "teacher.model 'saved'", "finite", "nan"):
         build(tmp_path / "nan.keras")
