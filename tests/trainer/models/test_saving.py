@@ -196,6 +196,7 @@ def test_what_does_not_is_refused_with_the_class_and_a_way_out(own, function, re
     del own
     message = refusal(lambda: saved(function), ConfigError)
     assert_states(message, "student.model", *reason, "get_config")
+    assert_states(message, "@keras.saving.register_keras_serializable()")
     assert len(message) < 600
 
 
