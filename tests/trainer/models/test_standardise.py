@@ -119,7 +119,7 @@ def test_a_feature_in_any_unit_is_standardised_as_numpy_does(tmp_path, unit):
 
 def test_a_spread_that_float64_does_not_hold_is_refused(tmp_path):
     source = opened(written(tmp_path / "rows.npz", normal(1) * 1e-200))
-    with refused(data.DataError, "column 'x[0]'", "variance"):
+    with refused(data.DataError, tmp_path / "rows.npz", "'x[0]'", "variance"):
         _ = source.mean_and_variance
 
 
