@@ -54,7 +54,7 @@ def test_weights_are_those_of_the_saved_model(suffix, tmp_path):
 @pytest.mark.parametrize("suffix", SUFFIXES)
 def test_a_missing_file_is_refused(suffix, tmp_path):
     path = str(tmp_path / f"model{suffix}")
-    with refused(ConfigError, "teacher.weights", path):
+    with refused(ConfigError, "teacher.weights", path, "no such file"):
         load(small_mlp(), path)
 
 
@@ -70,7 +70,7 @@ def test_another_suffix_is_refused(name, tmp_path):
 def test_weights_for_other_classes_are_refused(suffix, tmp_path):
     path = str(tmp_path / f"model{suffix}")
     save(small_mlp(num_classes=7), path)
-    with refused(ConfigError, "teacher.weights", "10 classes", "7 classes"):
+    with refused(ConfigError, "teacher.weights", "10 classes", path, "7 classes"):
         load(small_mlp(), path)
 
 
