@@ -109,7 +109,7 @@ def test_steps_count_from_the_end_of_the_warm_up():
 def test_a_warm_up_as_long_as_the_training_is_refused(warmup_steps):
     options = ConstantOptions(warmup_steps=warmup_steps)
     setting = "student.train.schedule_options.warmup_steps"
-    with refused(ConfigError, setting, 10, warmup_steps):
+    with refused(ConfigError, setting, "10 steps", warmup_steps):
         schedule_of("constant", options, num_steps=10)
 
 
