@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from tests.helpers.checkpoints import build, fill, open_in
-from tests.helpers.messages import refused
+from tests.helpers.messages import assert_states, refused
 from trainer.storage.files import StorageError
 from trainer.train.checkpoint import Checkpoints, latest_progress, newest_whole
 from trainer.train.checkpoint_file import CheckpointError, Progress, steps_of
@@ -86,7 +86,8 @@ def test_a_truncated_file_is_named_with_the_way_out(tmp_path, share):
     checkpoints, path, *_ = saved_file(tmp_path)
     content = path.read_bytes()
     path.write_bytes(content[: int(len(content) * share)])
-    with refused(CheckpointError, path, "damaged", "step-00000020.npz", "step 10"):
+    facts = (path, "damaged", "delete step-00000020.npz", "step 10")
+    with refused(CheckpointError, *facts):
         restore_latest(tmp_path, checkpoints)
 
 
@@ -113,25 +114,26 @@ def test_a_file_that_is_no_checkpoint_is_refused(tmp_path):
 def test_a_checkpoint_of_another_run_is_refused(tmp_path):
     _, path, model, optimizer = saved_file(tmp_path)
     other = open_in(tmp_path, model, optimizer, run="student/seed-1")
-    with refused(CheckpointError, path, "student/seed-1", "run"):
+    with refused(CheckpointError, path, "student/seed-1", "of run", "--workdir"):
         restore_latest(tmp_path, other)
 
 
 def test_another_shape_is_refused_and_nothing_is_changed(tmp_path):
-    saved_file(tmp_path)
+    _, path, *_ = saved_file(tmp_path)
     model, optimizer = build(units=5)
     before = fill(model, optimizer, seed=3)
-    with refused(CheckpointError, "kernel", (3, 5), (3, 4)):
+    facts = (path, model.variables[0].path, (3, 5), (3, 4), "--workdir")
+    with refused(CheckpointError, *facts):
         restore_latest(tmp_path, open_in(tmp_path, model, optimizer))
     np.testing.assert_array_equal(model.variables[0].numpy(), before[0])
 
 
 def test_another_number_of_variables_is_refused(tmp_path):
-    saved_file(tmp_path)
+    _, path, *_ = saved_file(tmp_path)
     model = keras.Sequential([keras.Input((3,)), keras.layers.Dense(4)])
     optimizer = keras.optimizers.Adam()
     optimizer.build(model.trainable_variables)
-    with refused(CheckpointError, 8, 22):
+    with refused(CheckpointError, path, "8 variables", 22, "--workdir"):
         restore_latest(tmp_path, open_in(tmp_path, model, optimizer))
 
 
@@ -142,7 +144,8 @@ def test_a_full_disk_keeps_the_older_checkpoints(small_disk):
     # One free page: less than a checkpoint.
     free = os.statvfs(small_disk).f_bavail - 1
     (small_disk / "other").write_bytes(bytes(free * 4096))
-    with refused(StorageError, os.strerror(errno.ENOSPC)):
+    path = small_disk / "step-00000020.npz"
+    with refused(StorageError, path, os.strerror(errno.ENOSPC)):
         checkpoints.save(Progress(step=20))
     assert restore_latest(small_disk, checkpoints).step == 10
     assert not list(small_disk.glob(".writing-*"))
@@ -194,7 +197,7 @@ def test_a_training_goes_on_from_the_newest_that_is_whole(
     assert sorted(path.name for path in tmp_path.iterdir()) == aside + kept
     told = capsys.readouterr().err
     assert bool(told) == bool(aside)
-    assert all(name in told for name in aside)
+    assert_states(told, *aside)
     # What comes next is kept, although what was set aside was of later steps.
     checkpoints.save(Progress(step=goes_on + 5, best_step=goes_on))
     assert newest_whole(tmp_path) == goes_on + 5
@@ -205,7 +208,7 @@ def test_the_only_checkpoint_is_not_set_aside(tmp_path):
     open_in(tmp_path, model, optimizer).save(Progress(step=10, best_step=10))
     path = tmp_path / "step-00000010.npz"
     spoil(path)
-    with refused(CheckpointError, path, "damaged", "start anew"):
+    with refused(CheckpointError, path, "damaged", f"delete {path.name}", "anew"):
         newest_whole(tmp_path)
     assert [each.name for each in tmp_path.iterdir()] == [path.name]
 
