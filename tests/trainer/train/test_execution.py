@@ -96,7 +96,8 @@ def test_a_wish_to_stop_is_seen_in_programs():
     ],
 )
 def test_programs_are_for_one_replica_with_xla(runtime, num_replicas, wrong):
-    with refused(ConfigError, "runtime.steps_per_execution", 1, wrong, 5):
+    facts = ("runtime.steps_per_execution", 1, wrong, 5, "runtime.xla = 'on'")
+    with refused(ConfigError, *facts):
         distribution.check_execution(runtime, num_replicas)
 
 
