@@ -1,9 +1,9 @@
 """TF_CONFIG out of what Slurm and JobSet tell a process."""
 
+import errno
 import json
 import os
 import pathlib
-import re
 import shutil
 import subprocess
 import sys
@@ -13,6 +13,7 @@ import pytest
 from launch.environment import slurm
 from launch.environment.process import environment
 from launch.errors import LaunchError
+from tests.helpers.messages import refused
 from tests.helpers.repository import REPOSITORY
 
 SCRIPT = REPOSITORY / "launch" / "environment" / "distill.sbatch"
@@ -92,27 +93,27 @@ def test_one_task_is_no_cluster(cluster_path):
 
 
 @pytest.mark.parametrize(
-    ("changed", "said"),
+    ("changed", "facts"),
     [
-        ({"SLURM_STEP_NODELIST": None}, "start it by srun"),
-        ({"SLURM_JOB_ID": None}, "SLURM_JOB_ID must be set"),
-        ({"SLURM_STEP_TASKS_PER_NODE": "4"}, "each of the 2 hosts, got 4"),
-        ({"SLURM_STEP_NODELIST": "n["}, "got: Invalid hostlist: n["),
+        ({"SLURM_STEP_NODELIST": None}, ("SLURM_STEP_NODELIST", "srun")),
+        ({"SLURM_JOB_ID": None}, ("SLURM_JOB_ID", "set")),
+        ({"SLURM_STEP_TASKS_PER_NODE": "4"}, ("2 hosts", 4)),
+        ({"SLURM_STEP_NODELIST": "n["}, ("Invalid hostlist: n[",)),
         # As --distribution=cyclic places ranks 0, 1, 2, 3 of two hosts.
-        ({"SLURM_NODEID": "0", "SLURM_LOCALID": "1"}, "--distribution=block"),
-        ({"PATH": "/nowhere"}, "got: No such file or directory; it must be on PATH"),
-        ({"SLURM_PROCID": "x"}, "SLURM_PROCID must be a number as srun sets it"),
-        ({"SLURM_PROCID": "-1"}, "SLURM_PROCID must be a number as srun sets it"),
-        ({"SLURM_PROCID": "4"}, "SLURM_PROCID must be below the 4 tasks"),
-        ({"SLURM_JOB_ID": ""}, "SLURM_JOB_ID must be a number as srun sets it, got ''"),
+        ({"SLURM_NODEID": "0", "SLURM_LOCALID": "1"}, ("--distribution=block",)),
+        ({"PATH": "/nowhere"}, (os.strerror(errno.ENOENT), "PATH")),
+        ({"SLURM_PROCID": "x"}, ("SLURM_PROCID", "number", "'x'")),
+        ({"SLURM_PROCID": "-1"}, ("SLURM_PROCID", "number", "'-1'")),
+        ({"SLURM_PROCID": "4"}, ("SLURM_PROCID", "4 tasks")),
+        ({"SLURM_JOB_ID": ""}, ("SLURM_JOB_ID", "number", "got ''")),
     ],
 )
 def test_a_step_that_cannot_be_read_is_refused(
-    cluster_path, changed, said, monkeypatch
+    cluster_path, changed, facts, monkeypatch
 ):
     monkeypatch.setenv("PATH", changed.get("PATH", cluster_path))
     variables = {n: text for n, text in (TASK | changed).items() if text is not None}
-    with pytest.raises(LaunchError, match=re.escape(said)):
+    with refused(LaunchError, *facts):
         environment(variables, num_workers=None)
 
 
@@ -152,31 +153,34 @@ def test_one_pod_is_no_cluster():
 
 
 @pytest.mark.parametrize(
-    ("variables", "said"),
+    ("variables", "facts"),
     [
-        (DEMO | {"JOB_COMPLETION_INDEX": "2"}, "above JOB_COMPLETION_INDEX=2, got 2"),
+        (
+            DEMO | {"JOB_COMPLETION_INDEX": "2"},
+            ("ALAMBIC_WORKERS", "JOB_COMPLETION_INDEX=2", "got 2"),
+        ),
         (
             DEMO | {"JOB_COMPLETION_INDEX": "x"},
-            "must be a number as Kubernetes sets it",
+            ("JOB_COMPLETION_INDEX", "number", "'x'"),
         ),
-        (DEMO | {"ALAMBIC_WORKERS": "two"}, "must be the number of the job's pods"),
-        (DEMO | {"ALAMBIC_HOST": "demo"}, "demo-node-0-{index}.demo"),
-        (JOBSET, "got none: a pod is not told how many there are"),
+        (DEMO | {"ALAMBIC_WORKERS": "two"}, ("ALAMBIC_WORKERS", "got two")),
+        (DEMO | {"ALAMBIC_HOST": "demo"}, ("ALAMBIC_HOST", "demo-node-0-{index}.demo")),
+        (JOBSET, ("--workers", "got none")),
         (
             JOBSET | {"REPLICATED_JOB_NAME": "", "ALAMBIC_WORKERS": "2"},
-            "jobset.sigs.k8s.io/replicatedjob-name",
+            ("jobset.sigs.k8s.io/replicatedjob-name",),
         ),
         (
             {"JOB_COMPLETION_INDEX": "0"},
-            "ALAMBIC_HOST or JOBSET_NAME, got none of them",
+            ("ALAMBIC_HOST", "JOBSET_NAME", "none"),
         ),
-        ({}, "TF_CONFIG, SLURM_PROCID, or JOB_COMPLETION_INDEX"),
-        ({"TF_CONFIG": "{"}, "TF_CONFIG must be a JSON object, got '{'"),
+        ({}, ("TF_CONFIG", "SLURM_PROCID", "JOB_COMPLETION_INDEX")),
+        ({"TF_CONFIG": "{"}, ("TF_CONFIG", "JSON", "'{'")),
     ],
 )
-def test_an_environment_with_a_gap_is_refused(variables, said):
+def test_an_environment_with_a_gap_is_refused(variables, facts):
     """A process that went on alone would write into its peers' folder."""
-    with pytest.raises(LaunchError, match=re.escape(said)):
+    with refused(LaunchError, *facts):
         environment(variables, num_workers=None)
 
 
