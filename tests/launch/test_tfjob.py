@@ -18,6 +18,7 @@ from tests.helpers.manifests import (
     pod_of,
     printed,
 )
+from tests.helpers.messages import assert_states
 from tests.helpers.repository import REPOSITORY
 
 GOLDEN = REPOSITORY / "tests" / "golden"
@@ -200,137 +201,183 @@ MEMBERS = (
 
 
 @pytest.mark.parametrize(
-    ("words", "message"),
+    ("words", "facts"),
     [
-        ([], "--name must be given, got none"),
+        (
+            [],
+            ("--name", "got none"),
+        ),
         (
             [*JOB, "--worker=3"],
-            "Unknown command line flag 'worker'. Did you mean: workers",
+            ("Unknown command line flag", "'worker'"),
         ),
         (
             [*JOB, "--workers=0", "--", *COMMAND],
-            "--workers=0: 0 is not a positive integer",
+            ("--workers=0", "positive"),
         ),
         (
             [*JOB],
-            "COMMAND must have one --config=FILE, the TOML file of the run, got 0",
+            ("COMMAND", "--config=FILE", "TOML", "got 0"),
         ),
-        ([*JOB, "--", "python", "train.py"], "COMMAND must have one --config=FILE"),
-        ([*JOB, "--", CONFIG, CONFIG], "got 2"),
-        ([*JOB, "--", CONFIG, "--workdir=x"], "COMMAND must not have --workdir"),
-        ([*JOB, "--", CONFIG, "--workdir", "x"], "COMMAND must not have --workdir"),
-        ([*JOB, "--", "--config=absent.toml"], "'absent.toml': No such file"),
-        ([*JOB, "--", CONFIG, "--set=seed=[0]"], "did you mean 'seeds'?"),
-        ([*JOB, "--", CONFIG, "--set", "seeds=[]"], "seeds must be"),
-        ([*JOB, "--workdir=/mnt/runs", "--", CONFIG], "--workdir must be pvc://CLAIM"),
-        ([*JOB, "--workdir=pvc://a/../b", "--", CONFIG], "--workdir must be pvc://"),
-        ([*JOB, "--workdir=pvc://A_b/c", "--", CONFIG], "--workdir must be pvc://"),
-        ([*JOB, "--data-dir=data", "--", CONFIG], "--data-dir must be pvc://CLAIM"),
+        (
+            [*JOB, "--", "python", "train.py"],
+            ("COMMAND", "--config=FILE"),
+        ),
+        ([*JOB, "--", CONFIG, CONFIG], ("got 2",)),
+        (
+            [*JOB, "--", CONFIG, "--workdir=x"],
+            ("COMMAND", "--workdir"),
+        ),
+        (
+            [*JOB, "--", CONFIG, "--workdir", "x"],
+            ("COMMAND", "--workdir"),
+        ),
+        ([*JOB, "--", "--config=absent.toml"], ("'absent.toml'",)),
+        ([*JOB, "--", CONFIG, "--set=seed=[0]"], ("'seeds'",)),
+        ([*JOB, "--", CONFIG, "--set", "seeds=[]"], ("seeds",)),
+        (
+            [*JOB, "--workdir=/mnt/runs", "--", CONFIG],
+            ("--workdir", "pvc://CLAIM"),
+        ),
+        (
+            [*JOB, "--workdir=pvc://a/../b", "--", CONFIG],
+            ("--workdir", "pvc://"),
+        ),
+        (
+            [*JOB, "--workdir=pvc://A_b/c", "--", CONFIG],
+            ("--workdir", "pvc://"),
+        ),
+        (
+            [*JOB, "--data-dir=data", "--", CONFIG],
+            ("--data-dir", "pvc://CLAIM"),
+        ),
         (
             [*JOB, "--data-dir=gs://b/t", "--", CONFIG, "--set=data.data_dir='/d'"],
-            "data.data_dir must be empty where --data-dir",
+            ("data.data_dir", "--data-dir"),
         ),
-        ([*JOB, "--node-selector=gpu", "--", CONFIG], "must be KEY=VALUE, got 'gpu'"),
-        ([*JOB, "--cron=daily", "--", CONFIG], "--cron must be five fields"),
+        (
+            [*JOB, "--node-selector=gpu", "--", CONFIG],
+            ("KEY=VALUE", "'gpu'"),
+        ),
+        ([*JOB, "--cron=daily", "--", CONFIG], ("--cron",)),
         (
             [*JOB, "--cron=@daily", "--kind=trainjob", "--", CONFIG],
-            "--cron creates TFJobs, got --kind=trainjob",
+            ("--cron", "got --kind"),
         ),
         (
             [*JOB, "--cron=@daily", "--", "-m", "trainer", "watch", CONFIG],
-            "watch must have --once with --cron",
+            ("--once", "--cron"),
         ),
-        ([*JOB, "--name=Demo", "--", CONFIG], "name must have at most 50 characters"),
+        ([*JOB, "--name=Demo", "--", CONFIG], ("50",)),
         (
             [*JOB, f"--name={'x' * 45}", "--cron=@daily", "--", CONFIG],
-            "name must have at most 44 characters, of a-z, 0-9 and -, and begin with a "
-            f"letter, got '{'x' * 45}' (45)",
+            ("name", 44, "letter", f"'{'x' * 45}'", 45),
         ),
         pytest.param(
             [*JOB, "--grace-secs=30", "--", CONFIG],
-            "terminationGracePeriodSeconds (--grace-secs) must be at least 40",
+            ("terminationGracePeriodSeconds", "--grace-secs", "40"),
             marks=pytest.mark.slow,
         ),
-        ([*JOB, "--", "sh", "-c", "x", CONFIG], "command must be the program itself"),
+        ([*JOB, "--", "sh", "-c", "x", CONFIG], ("command", "'sh -c'")),
         pytest.param(
             [*JOB, "--workers=5", "--", CONFIG],
-            "teacher.train.global_batch_size must be a multiple of 20",
+            ("teacher.train.global_batch_size", "20"),
             marks=pytest.mark.slow,
         ),
         pytest.param(
             [*JOB, "--workers=5", "--", CONFIG, f"--set=teacher={{members={MEMBERS}}}"],
-            "teacher.members[1].train.global_batch_size must be a multiple of 20",
+            ("teacher.members[1].train.global_batch_size", "20"),
             marks=pytest.mark.slow,
         ),
         pytest.param(
             [*JOB, "--workers=5", "--", CONFIG, "--set=finetune=" + FINETUNE],
-            "finetune.global_batch_size must be a multiple of 20",
+            ("finetune.global_batch_size", "20"),
             marks=pytest.mark.slow,
         ),
         pytest.param(
             [*JOB, "--", CONFIG, "--set=runtime.strategy='mirrored'"],
-            "runtime.strategy must be 'auto' or 'multi_worker' for 2 workers",
+            ("runtime.strategy", "'auto'", "'multi_worker'", "2"),
             marks=pytest.mark.slow,
         ),
         (
             [*JOB, "--", CONFIG, "--set=runtime.min_gpus=8"],
-            "runtime.min_gpus must be at most the 4 GPUs of a worker",
+            ("runtime.min_gpus", "4"),
         ),
-        (["validate"], "takes one FILE, - for standard input, got none"),
-        (["status", "--nam=demo"], "Unknown command line flag 'nam'"),
-        (["status"], "--name must be given"),
-        (["logs", "demo", "--name=demo"], "got demo besides"),
-        ([*JOB, "--memory=16GB", "--", CONFIG], "memory (--memory) must be a quantity"),
-        ([*JOB, "--namespace=ML", "--", CONFIG], "the namespace (--namespace) must"),
-        ([*JOB, "--image=", "--", CONFIG], "--image must be given, got none"),
-        (["stauts", *JOB], "must be validate, status or logs, or a flag such as"),
+        (
+            ["validate"],
+            ("FILE", "got none"),
+        ),
+        (
+            ["status", "--nam=demo"],
+            ("Unknown command line flag", "'nam'"),
+        ),
+        (["status"], ("--name",)),
+        (["logs", "demo", "--name=demo"], ("got demo",)),
+        ([*JOB, "--memory=16GB", "--", CONFIG], ("--memory", "quantity", "'16GB'")),
+        ([*JOB, "--namespace=ML", "--", CONFIG], ("--namespace", "'ML'")),
+        (
+            [*JOB, "--image=", "--", CONFIG],
+            ("--image", "got none"),
+        ),
+        (["stauts", *JOB], ("validate", "status", "logs")),
         (
             [*JOB, *COMMAND],
-            "takes flags before -- and the command after it, got python -m trainer run",
+            ("--", "python -m trainer run"),
         ),
         (
             [*JOB, "--", *COMMAND, "--submit"],
-            "COMMAND must not have --submit, a flag of the launcher: it would go to "
-            "the program; write it before the --",
+            ("COMMAND", "--submit"),
         ),
-        ([*JOB, "--", *COMMAND, "-image", "x"], "COMMAND must not have -image, a flag"),
-        ([*JOB, "--", *COMMAND, "--nosubmit"], "COMMAND must not have --nosubmit"),
-        ([*JOB, "--", *COMMAND, "--node-selector=a=b"], "must not have --node-sel"),
-        ([*JOB, "--", *COMMAND, "--workers=3"], "COMMAND must not have --workers=3"),
+        (
+            [*JOB, "--", *COMMAND, "-image", "x"],
+            ("COMMAND", "-image"),
+        ),
+        (
+            [*JOB, "--", *COMMAND, "--nosubmit"],
+            ("COMMAND", "--nosubmit"),
+        ),
+        ([*JOB, "--", *COMMAND, "--node-selector=a=b"], ("--node-selector=a=b",)),
+        (
+            [*JOB, "--", *COMMAND, "--workers=3"],
+            ("COMMAND", "--workers=3"),
+        ),
         (
             [*JOB, "--", *COMMAND[:3], "rnu", CONFIG],
-            "what follows -m trainer must be one of run, teacher, soft-targets, "
-            "student, baseline, finetune, evaluate, report, crossval, doctor, study, ",
+            ("-m trainer", "run, teacher, soft-targets, student", "rnu"),
         ),
-        ([*JOB, "--", *COMMAND[:3], "--config", "run"], "predict PATH, got none"),
-        ([*JOB, "--", *COMMAND[:3], "predict", CONFIG], "predict PATH, got predict"),
+        ([*JOB, "--", *COMMAND[:3], "--config", "run"], ("predict PATH", "got none")),
+        (
+            [*JOB, "--", *COMMAND[:3], "predict", CONFIG],
+            ("predict PATH", "got predict"),
+        ),
         (
             [*JOB, "--", *COMMAND[:3], CONFIG, "sweep"],
-            "--workers must be 1 for python -m trainer sweep, got 2, whose trials are",
+            ("--workers", 1, "trainer sweep", 2),
         ),
         (
             [*JOB, "--", *COMMAND[:3], CONFIG, "watch"],
-            "--workers must be 1 for python -m trainer watch, got 2, where one process",
+            ("--workers", 1, "trainer watch", 2),
         ),
-        ([*JOB, "--workers=two"], "--workers must be a number, got 'two'; see"),
-        ([*JOB, "--kind=job", "--", CONFIG], "--kind=job: value should be one of"),
+        (
+            [*JOB, "--workers=two"],
+            ("--workers", "'two'"),
+        ),
+        ([*JOB, "--kind=job", "--", CONFIG], ("--kind=job",)),
     ],
 )
-def test_a_wrong_command_line_ends_with_its_reason_and_2(words, message, capsys):
+def test_a_wrong_command_line_ends_with_its_reason_and_2(words, facts, capsys):
     assert launch(*words) == 2
     out, err = capsys.readouterr()
     assert out == ""
     assert err.startswith("launch: ")
-    assert message in err
+    assert_states(err, *facts)
     assert "Traceback" not in err
 
 
 def test_a_file_name_that_no_config_map_takes_is_refused(tmp_path, capsys):
     (tmp_path / "a b.toml").write_text(MNIST_MINI)
     assert launch(*JOB, "--", f"--config={tmp_path}/a b.toml") == 2
-    assert (
-        "which can be a key of a ConfigMap, got 'a b.toml'" in capsys.readouterr().err
-    )
+    assert_states(capsys.readouterr().err, "ConfigMap", "'a b.toml'")
 
 
 def test_without_pyyaml_the_extra_is_named(tmp_path):

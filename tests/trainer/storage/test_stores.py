@@ -12,6 +12,7 @@ from etils import epath
 
 from tests.helpers import configs, drawn_images, stores, whole_run
 from tests.helpers.checkpoints import build, fill, open_in
+from tests.helpers.messages import refused
 from trainer import data, main, models
 from trainer.cluster import hold
 from trainer.config import DataConfig
@@ -78,20 +79,17 @@ def test_a_failed_write_leaves_the_old_object(store):
 def test_what_a_store_refuses_is_told_as_of_a_disk():
     # TensorFlow has no such store, and says so when it is used.
     path = epath.Path("s3://bucket/run/config.json")
-    with pytest.raises(
-        files.StorageError,
-        match=r"^s3://bucket/run/config\.json cannot be written: .*s3",
-    ):
+    with refused(files.StorageError, path, "written"):
         files.write_text(path, "{}")
-    with pytest.raises(files.StorageError, match=r"^s3://.* cannot be read: .*s3"):
+    with refused(files.StorageError, path, "read"):
         files.exists(path)
 
 
 def test_a_store_that_does_not_answer_is_not_taken_for_an_empty_one():
     silent = epath.Path("s3://bucket/run")
-    with pytest.raises(files.StorageError, match="cannot be read"):
+    with refused(files.StorageError, silent, "read"):
         latest_progress(silent / "teacher" / "checkpoints")
-    with pytest.raises(files.StorageError, match="cannot be read"):
+    with refused(files.StorageError, silent, "read"):
         list(files.walk(silent))
 
 
@@ -142,13 +140,9 @@ def test_a_truncated_checkpoint_is_named_with_the_way_out(store, share):
     path = store / "step-00000002.npz"
     whole = stores.contents(str(path))
     path.write_bytes(whole[: int(share * len(whole))])
-    with pytest.raises(
-        CheckpointError,
-        match=r"^checkpoint ram://bucket/run/step-00000002\.npz is damaged.*"
-        r"delete step-00000002\.npz there to go on from step 1",
-    ):
+    with refused(CheckpointError, path, "damaged", "step-00000002.npz", "step 1"):
         checkpoints.restore(steps_of(store)[-1])
-    with pytest.raises(CheckpointError, match=r"ram://bucket/run/.* is missing"):
+    with refused(CheckpointError, store / "step-00000007.npz", "missing"):
         checkpoints.restore(7)
 
 
@@ -161,9 +155,9 @@ def test_weights_and_whole_models_are_read_from_a_store(store):
     models.load_weights(other, path, setting="student.weights")
     for mine, its in zip(model.get_weights(), other.get_weights(), strict=True):
         np.testing.assert_array_equal(mine, its)
-    with pytest.raises(ValueError, match=f"'{path}'.*"):
+    with refused(ValueError, path):
         models.load_weights(build(units=5)[0], path, setting="student.weights")
-    with pytest.raises(ValueError, match=r"ram://bucket/no\.keras': no such file"):
+    with refused(ValueError, "'ram://bucket/no.keras'", "no such file"):
         models.load_weights(other, "ram://bucket/no.keras", setting="student.weights")
 
 
