@@ -145,7 +145,7 @@ def test_sources_are_found():
         ("trainer/losses/soft.py", "from . import hard", False),
         ("trainer/__main__.py", "from trainer import main", False),
         ("trainer/train/step.py", "import os, trainer.session.training", True),
-        ("trainer/train/step.py", "from trainer.train import core", False),
+        ("trainer/train/step.py", "from trainer.train import objective", False),
         ("trainer/train/step.py", "def f():\n  from trainer.session import g", True),
         ("trainer/train/step.py", "from trainer import evaluation", True),
         ("trainer/train/step.py", "from ..report import g", True),

@@ -34,7 +34,7 @@ socket.gethostname = lambda: name
 from trainer.cluster import hold, termination
 hold.LEASE_SECS, hold._RENEW_SECS, hold._LOOK_SECS = {SECS}, 0.1, 0.02
 end = termination.Termination(grace_secs=5, watchdog_secs=60)
-holding = hold.held(epath.Path(folder), end, within=hold.FREE)
+holding = hold.hold_folder(epath.Path(folder), end, within=hold.FREE)
 with termination.sigterm_blocked(), end.listening(), holding as own:
     begun = time.monotonic()
     while time.monotonic() < begun + float(secs):

@@ -169,7 +169,7 @@ def test_an_image_that_goes_costs_its_batch_alone_and_an_overwritten_one_none(
         (root / "inbox" / "101.png").unlink(missing_ok=True)
         return found
 
-    monkeypatch.setattr(data, "admit", and_gone)
+    monkeypatch.setattr(data, "admit_files", and_gone)
     draw(root / "inbox", range(100, 104))
     assert once(root) == exit_codes.DONE
     [batch] = told(root)
@@ -208,7 +208,7 @@ def test_a_storage_that_does_not_answer_leaves_the_batch_open(
 
     draw(root / "inbox", range(100, 104))
     with monkeypatch.context() as patched:
-        patched.setattr(data, "admit", and_away)
+        patched.setattr(data, "admit_files", and_away)
         assert once(root) == exit_codes.UNUSABLE
     assert_a_line_states(capsys.readouterr().err, image, "batch 1", "open")
     assert [batch["status"] for batch in told(root)] == ["open"]
