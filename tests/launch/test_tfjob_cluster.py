@@ -10,6 +10,7 @@ import pytest
 from launch.kubernetes import status
 from tests.helpers.fake_cluster import FakeCluster, serving
 from tests.helpers.manifests import COMMAND, JOB
+from tests.helpers.messages import assert_states
 from tests.helpers.repository import REPOSITORY
 
 WHERE = ("--name=demo", "--namespace=ml")
@@ -116,12 +117,9 @@ def test_a_job_is_submitted_once(launch, cluster):
     again = launch(*words)
     assert again.returncode == 2
     assert len(again.stderr.splitlines()) == 1
-    assert 'tfjobs "demo" already exists' in again.stderr
-    assert "choose another --name, or delete what is there: kubectl delete" in (
-        again.stderr
-    )
     names = "configmap/demo-config networkpolicy/demo tfjob/demo"
-    assert f"--namespace=ml {names}" in again.stderr
+    facts = ('tfjobs "demo" already exists', "--name", "kubectl delete")
+    assert_states(again.stderr, *facts, f"--namespace=ml {names}")
     assert len(cluster.created) == 3
 
 
@@ -130,7 +128,7 @@ def test_a_cluster_without_the_operator_is_told_with_what_was_created(launch, cl
     done = launch(*JOB, "--submit", "--", *COMMAND)
     assert done.returncode == 2
     created = "configmap/demo-config, networkpolicy.networking.k8s.io/demo"
-    assert f"created: {created};" in done.stderr
+    assert_states(done.stderr, created)
 
 
 def test_status_says_what_each_pod_does_and_why(launch, cluster):
@@ -157,15 +155,12 @@ def test_status_says_what_each_pod_does_and_why(launch, cluster):
     }
     done = launch("status", *WHERE)
     assert done.returncode == 0, done.stderr
-    assert done.stdout.splitlines() == [
-        f"demo: Restarting since {SINCE}; a worker ended and its pod is made again; "
-        "the others follow it; the operator says: TFJob demo is restarting.",
-        "  2 of 2 pods: 1 Failed, 1 Pending",
-        "  demo-worker-0: pending: no node has so many free GPUs; the scheduler says: "
-        "0/3 nodes are available: 3 Insufficient nvidia.com/gpu.",
-        "  demo-worker-1: ended with 138 (a peer was lost or did not come, its pod is "
-        f"made again); it said: {said}",
-    ]
+    job, pods, first, second = done.stdout.splitlines()
+    assert_states(job, "demo", "Restarting", SINCE, "TFJob demo is restarting.")
+    assert_states(pods, "2 of 2 pods", "1 Failed", "1 Pending")
+    reason = "0/3 nodes are available: 3 Insufficient nvidia.com/gpu."
+    assert_states(first, "demo-worker-0", "pending", "free GPUs", reason)
+    assert_states(second, "demo-worker-1", 138, "made again", said)
     selector = "labelSelector=training.kubeflow.org/job-name=demo"
     assert any(selector in request for request in cluster.requests)
 
@@ -175,44 +170,41 @@ def lines_of(*pods):
 
 
 @pytest.mark.parametrize(
-    ("described", "line"),
+    ("described", "facts"),
     [
-        ({"phase": "Running"}, "runs on node-0"),
-        ({"phase": "Succeeded", "containerStatuses": ended(0)}, "ended with 0 (done)"),
+        ({"phase": "Running"}, ("runs", "node-0")),
+        ({"phase": "Succeeded", "containerStatuses": ended(0)}, ("0 (done)",)),
         (
             {"phase": "Failed", "containerStatuses": ended(2)},
-            "ended with 2 (unusable command line, configuration, data, storage or "
-            "TF_CONFIG, not tried again)",
+            (2, "unusable", "not tried again"),
         ),
         (
             {"phase": "Failed", "containerStatuses": ended(4)},
-            "ended with 4 (restart budget spent without progress, not tried again)",
+            (4, "restart budget", "not tried again"),
         ),
         (
             {"phase": "Failed", "containerStatuses": ended(143)},
-            "ended with 143 (stopped by SIGTERM, after a checkpoint where the program "
-            "saves one, its pod is made again)",
+            (143, "SIGTERM", "made again"),
         ),
         (
             {"phase": "Failed", "containerStatuses": ended(137, reason="OOMKilled")},
-            "ended with 137 (out of memory; raise --memory, its pod is made again)",
+            (137, "out of memory", "--memory", "made again"),
         ),
         (
             {"phase": "Failed", "containerStatuses": ended(137, reason="Error")},
-            "ended with 137 (SIGKILL, for instance where memory or the grace ran out, "
-            "its pod is made again)",
+            (137, "SIGKILL", "made again"),
         ),
         (
             {"phase": "Failed", "containerStatuses": ended(134)},
-            "ended with 134 (SIGABRT, its pod is made again)",
+            (134, "SIGABRT", "made again"),
         ),
         (
             {"phase": "Failed", "containerStatuses": ended(9)},
-            "ended with 9 (not a known code, not tried again)",
+            (9, "not a known code", "not tried again"),
         ),
         (
             {"phase": "Failed", "reason": "Evicted", "message": "low on memory"},
-            "failed before its program ended (Evicted: low on memory)",
+            ("failed", "Evicted: low on memory"),
         ),
         (
             {
@@ -229,23 +221,22 @@ def lines_of(*pods):
                     }
                 ],
             },
-            "waits: ImagePullBackOff no such image",
+            ("waits", "ImagePullBackOff no such image"),
         ),
         (
             pending("pod group is not ready, 1 Pending, 2 minAvailable"),
-            "pending: the gang waits until all workers fit at once; the scheduler "
-            "says: pod group is not ready, 1 Pending, 2 minAvailable",
+            ("pending", "gang", "pod group is not ready, 1 Pending, 2 minAvailable"),
         ),
         (
             pending("0/2 nodes: 2 node(s) didn't match Pod's node affinity/selector"),
-            "pending: no node has the labels of --node-selector; the scheduler says: "
-            "0/2 nodes: 2 node(s) didn't match Pod's node affinity/selector",
+            ("pending", "--node-selector", "0/2 nodes: 2 node(s) didn't match Pod's"),
         ),
-        ({"phase": "Pending"}, "pending: the scheduler has not looked at it yet"),
+        ({"phase": "Pending"}, ("pending", "scheduler")),
     ],
 )
-def test_a_pod_s_state_in_words(described, line):
-    assert lines_of(pod(0, **described)) == [f"  demo-worker-0: {line}"]
+def test_a_pod_s_state_in_words(described, facts):
+    [line] = lines_of(pod(0, **described))
+    assert_states(line, "demo-worker-0", *facts)
 
 
 @pytest.mark.parametrize(
@@ -270,7 +261,8 @@ def test_what_follows_an_exit_code_depends_on_the_policy(policy, code, fate):
 def test_nothing_is_tried_again_once_the_job_has_failed():
     job = tfjob(("Failed", "True", "worker 1 failed"))
     text = status.describe(job, [pod(0, phase="Failed", containerStatuses=ended(138))])
-    assert text.endswith("ended with 138 (a peer was lost or did not come)")
+    assert_states(text, "ended with 138")
+    assert "again" not in text
 
 
 def test_an_earlier_end_of_a_running_container_is_told_too():
@@ -293,8 +285,7 @@ def test_a_job_that_no_operator_has_seen_is_said(launch, cluster):
     cluster.answers[TFJOB_PATH] = tfjob()
     cluster.answers[PODS_PATH] = {"apiVersion": "v1", "kind": "PodList", "items": []}
     done = launch("status", *WHERE)
-    assert "is the Training Operator installed?" in done.stdout
-    assert "0 of 2 pods" in done.stdout
+    assert_states(done.stdout, "Training Operator", "0 of 2 pods")
 
 
 def test_logs_of_all_workers_are_prefixed_by_their_pods(launch, cluster):
@@ -318,8 +309,9 @@ def test_logs_of_all_workers_are_prefixed_by_their_pods(launch, cluster):
 def test_a_job_that_is_not_there_is_kubectl_s_sentence(launch):
     done = launch("status", "--name=absent", "--namespace=ml")
     assert done.returncode == 2
-    assert done.stderr.startswith("launch: kubectl get tfjobs.kubeflow.org: Error from")
-    assert "'absent' not found" in done.stderr
+    assert done.stderr.startswith("launch: ")
+    facts = ("kubectl get tfjobs.kubeflow.org", "Error from server", "'absent'")
+    assert_states(done.stderr, *facts)
     assert len(done.stderr.splitlines()) == 1
 
 
@@ -345,9 +337,9 @@ def test_a_cluster_that_does_not_answer_is_told_as_that(words, cluster, tmp_path
         check=False,
     )
     assert done.returncode == 2
-    assert done.stderr.startswith("launch: no cluster answers: ")
-    assert "refused" in done.stderr
-    assert done.stderr.endswith("; see kubectl config current-context\n")
+    assert done.stderr.startswith("launch: ")
+    facts = ("no cluster answers", "refused", "kubectl config current-context")
+    assert_states(done.stderr, *facts)
     assert "--validate=false" not in done.stderr
     assert "delete" not in done.stderr
     assert "Unhandled Error" not in done.stderr
@@ -363,7 +355,8 @@ def test_a_server_that_names_another_one_that_does_not_answer_has_answered(
     monkeypatch.setattr(cluster, "create", lambda path, item: (500, failure))
     done = launch(*JOB, "--submit", "--", *COMMAND)
     assert done.returncode == 2
-    assert done.stderr.startswith("launch: the cluster refused the job: Error from")
+    assert done.stderr.startswith("launch: ")
+    assert_states(done.stderr, "the cluster refused", "Error from server")
 
 
 @pytest.mark.parametrize("words", [["status"], ["logs"]], ids=lambda words: words[0])
@@ -377,4 +370,5 @@ def test_without_kubectl_its_absence_is_said(words, tmp_path):
         check=False,
     )
     assert done.returncode == 2
-    assert done.stderr.startswith("launch: kubectl is not on PATH; install it")
+    assert done.stderr.startswith("launch: ")
+    assert_states(done.stderr, "kubectl", "PATH")
