@@ -1,6 +1,5 @@
 """Two logical CPU devices for every test, set before TensorFlow looks for devices."""
 
-import gc
 import os
 import pathlib
 import subprocess
@@ -15,6 +14,7 @@ import tensorflow as tf
 from etils import epath
 
 from tests.helpers import stores
+from trainer.runs.variant_session import forget_models
 
 _CPU = tf.config.list_physical_devices("CPU")[0]
 tf.config.set_logical_device_configuration(
@@ -28,9 +28,12 @@ _EXIT_STATUS = pytest.StashKey[int]()
 
 @pytest.fixture(autouse=True, scope="module")
 def _collected() -> Iterator[None]:
-    """Iterators of datasets go young: old ones keep a collection waiting."""
+    """Models and iterators of datasets go with their file, not with the process.
+
+    Old iterators keep a collection waiting, and old graphs fill the memory.
+    """
     yield
-    gc.collect()
+    forget_models()
 
 
 @pytest.fixture(scope="session")

@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 
 from tests.helpers import configs, groups, strangers, whole_run
+from tests.helpers.messages import assert_states
 from trainer.cluster import tf_config
 
 LONG = (
@@ -297,11 +298,11 @@ def test_workers_must_share_the_workdir(config, tmp_path, monkeypatch, is_given)
         assert group.codes(150) == {0: 138, 1: 2 if is_given else 138}
     told = group.err(1).splitlines()[-1]
     if is_given:
-        assert "must be on a disk, or in a store, that all workers share" in told
+        assert_states(told, "--workdir", "all workers share")
         assert not (workdir / "rendezvous.token").exists()
     else:
-        assert f"{workdir}/rendezvous.token, which the chief makes, is not" in told
-        assert "the workers may see different workdirs" in told
+        facts = (f"{workdir}/rendezvous.token", "chief", "different workdirs")
+        assert_states(told, *facts)
 
 
 @pytest.mark.slow
