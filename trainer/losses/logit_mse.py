@@ -9,7 +9,7 @@ def logit_mse_loss(
     """The mean over classes of the squared difference: [B, C], [B, C] -> [B].
 
     Where `centered`, each model's mean logit is taken off first, since softmax does not
-    see it: that is 2 / C times the limit of T**2 KL for T to infinity (Ba and Caruana
+    see it: that is twice the limit of T**2 KL for T to infinity (Ba and Caruana
     2014, Do Deep Nets Really Need to Be Deep?; Kim et al. 2021, Comparing
     Kullback-Leibler Divergence and Mean Squared Error Loss). No gradient reaches the
     teacher.
