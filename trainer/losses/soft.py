@@ -2,6 +2,8 @@
 
 import tensorflow as tf
 
+from trainer.losses.log_probs import kl_divergence, log_probs
+
 
 def soft_loss(
     student_logits: tf.Tensor, teacher_logits: tf.Tensor, *, temperature: float
@@ -13,9 +15,6 @@ def soft_loss(
     when T changes (Hinton, Vinyals and Dean, 2015, section 2). No gradient reaches
     the teacher.
     """
-    teacher_logits = tf.cast(tf.stop_gradient(teacher_logits), tf.float32)
-    student_logits = tf.cast(student_logits, tf.float32)
-    teacher_log_probs = tf.nn.log_softmax(teacher_logits / temperature)
-    student_log_probs = tf.nn.log_softmax(student_logits / temperature)
-    divergence = tf.exp(teacher_log_probs) * (teacher_log_probs - student_log_probs)
-    return temperature**2 * tf.reduce_sum(divergence, axis=-1)
+    teacher = log_probs(tf.stop_gradient(teacher_logits), temperature)
+    student = log_probs(student_logits, temperature)
+    return temperature**2 * kl_divergence(teacher, student)

@@ -1,0 +1,33 @@
+"""Distillation by correlations. Shapes: B = examples, C = classes, G = of a group."""
+
+import tensorflow as tf
+
+from trainer.losses.correlation import pearson
+
+
+def dist_loss(
+    student_logits: tf.Tensor,
+    teacher_logits: tf.Tensor,
+    *,
+    temperature: float,
+    example_weight: float,
+    class_weight: float,
+    group_size: int,
+) -> tf.Tensor:
+    """Distances of correlation between both models' probabilities: [B, C] -> [B].
+
+    For each example T**2 (example_weight (1 - rho of its row) + class_weight times the
+    mean over classes of 1 - rho in its group of `group_size` neighbours). rho is
+    Pearson's, of probabilities at T (Huang et al. 2022, Knowledge Distillation from a
+    Stronger Teacher, section 3). B is a multiple of G. No gradient reaches the teacher.
+    """
+    student, teacher = (
+        tf.nn.softmax(tf.cast(logits, tf.float32) / temperature)
+        for logits in (student_logits, tf.stop_gradient(teacher_logits))
+    )
+    by_example = 1.0 - pearson(student, teacher, axis=-1)
+    shape = [-1, group_size, student.shape[-1]]
+    groups = (tf.reshape(probs, shape) for probs in (student, teacher))
+    by_class = tf.reduce_mean(1.0 - pearson(*groups, axis=1), axis=-1)
+    spread = tf.repeat(by_class, group_size)
+    return temperature**2 * (example_weight * by_example + class_weight * spread)
