@@ -26,7 +26,7 @@ _OF_ANY = {
 _MEANINGS = _OF_TRAINER | _OF_ANY
 
 
-def of_status(status: int) -> int:
+def from_status(status: int) -> int:
     """The exit code of a `Popen.returncode`, where -n stands for signal n."""
     return status if status >= 0 else FIRST_OF_SIGNALS - status
 

@@ -74,7 +74,7 @@ EXIT_CODES: Mapping[int, ExitCode] = {
 _OF_ERRORS = {name: code for code, row in EXIT_CODES.items() for name in row.errors}
 
 
-def of_error(error: BaseException) -> int:
+def from_error(error: BaseException) -> int:
     """The code that a command ends with after `error`; BUG where none is said to."""
     names = (f"{kind.__module__}:{kind.__qualname__}" for kind in type(error).__mro__)
     return next((_OF_ERRORS[name] for name in names if name in _OF_ERRORS), BUG)

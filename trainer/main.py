@@ -16,7 +16,7 @@ def main(argv: list[str]) -> int:
         try:
             return commands.run(argv)
         except (Exception, KeyboardInterrupt) as error:
-            code = exit_codes.of_error(error)
+            code = exit_codes.from_error(error)
             if code == exit_codes.BUG:
                 traceback.print_exc()
             termination.report_end(console.shorten(_reason(error, code)), code)

@@ -32,7 +32,7 @@ def members(environment: Mapping[str, str]) -> tuple[list[str], int]:
             "process is the job's script; start it by srun, once on each host"
         )
     hosts = _hosts(environment["SLURM_STEP_NODELIST"])
-    counts = task_counts(_needed(environment, "SLURM_STEP_TASKS_PER_NODE"))
+    counts = task_counts(_require(environment, "SLURM_STEP_TASKS_PER_NODE"))
     if len(hosts) != len(counts):
         raise LaunchError(
             "SLURM_STEP_TASKS_PER_NODE must count the tasks of each of the "
@@ -75,14 +75,14 @@ def _require_place(environment: Mapping[str, str], place: tuple[int, int]) -> No
         )
 
 
-def _needed(environment: Mapping[str, str], name: str) -> str:
+def _require(environment: Mapping[str, str], name: str) -> str:
     if name not in environment:
         raise LaunchError(f"{name} must be set as srun does, but is not; start by srun")
     return environment[name]
 
 
 def _number(environment: Mapping[str, str], name: str) -> int:
-    text = _needed(environment, name)
+    text = _require(environment, name)
     if not text.isdecimal():
         raise LaunchError(
             f"{name} must be a number as srun sets it, got {text!r}; start by srun"

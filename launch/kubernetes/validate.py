@@ -44,7 +44,7 @@ def findings(
     Raises:
       LaunchError: there is no job, or one would run settings that the trainer refuses.
     """
-    documents = [*documents, *_nested(documents)]
+    documents = [*documents, *_cronjob_documents(documents)]
     workloads = [
         workload
         for document in documents
@@ -80,7 +80,7 @@ def _findings_of(
         yield from settings_rules.check_gpus(least, pods, where=where)
 
 
-def _nested(documents: Sequence[Document]) -> Iterator[Document]:
+def _cronjob_documents(documents: Sequence[Document]) -> Iterator[Document]:
     """The documents in the ConfigMap from which a CronJob creates its jobs."""
     for document in documents:
         if document.get("kind") == "ConfigMap":

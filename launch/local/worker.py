@@ -74,8 +74,8 @@ class Worker:
         if not data:
             del self._streams[descriptor]
             os.close(descriptor)
-            return self._kept(stream, cutter.finish())
-        return self._kept(stream, cutter.feed(data))
+            return self._select_lines(stream, cutter.finish())
+        return self._select_lines(stream, cutter.feed(data))
 
     def send(self, number: int) -> None:
         """Sends a signal to the process and all in its group.
@@ -96,17 +96,17 @@ class Worker:
         off, where a process has left the group, and is not waited for.
         """
         self.send(signal.SIGKILL)
-        self.code = exit_codes.of_status(self._process.wait())
+        self.code = exit_codes.from_status(self._process.wait())
         self.is_running = False
         lines = []
         for descriptor, (stream, cutter) in self._streams.items():
             while data := _ready(descriptor):
-                lines += self._kept(stream, cutter.feed(data))
-            lines += self._kept(stream, cutter.finish())
+                lines += self._select_lines(stream, cutter.feed(data))
+            lines += self._select_lines(stream, cutter.finish())
         self._close()
         return lines
 
-    def _kept(self, stream: int, lines: list[str]) -> list[Line]:
+    def _select_lines(self, stream: int, lines: list[str]) -> list[Line]:
         self.last_lines += (line for line in lines if not _TENSORFLOW.match(line))
         if self._log:
             for line in lines:

@@ -21,7 +21,7 @@ def open_sweep(
     path = folder / "sweep.toml"
     path.write_text(configs.SWEEP.replace("SAMPLER", sampler))
     config = load(str(path), overrides)
-    return trials.opened(
+    return trials.open_sweep(
         config,
         epath.Path(workdir or folder / "workdir"),
         lambda cell: flatten(resolve(load(str(path), overrides, variant=cell))),

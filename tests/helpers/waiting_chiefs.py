@@ -24,8 +24,8 @@ def cluster_at(port: int, rank: int) -> Cluster:
 
 
 def main(workdir: str, secs: float, ports: list[int]) -> None:
-    secret = rendezvous.Secret.of(epath.Path(workdir))
-    secret.made()
+    secret = rendezvous.Secret.of_workdir(epath.Path(workdir))
+    secret.read_or_create()
 
     def code(port: int) -> int:
         try:

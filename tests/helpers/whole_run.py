@@ -69,7 +69,7 @@ def session(settings, workdir: pathlib.Path, strategy) -> Session:
             grace_secs=runtime.grace_secs, watchdog_secs=runtime.watchdog_secs
         ),
     )
-    return Session.of(settings, epath.Path(workdir), devices)
+    return Session.of_run(settings, epath.Path(workdir), devices)
 
 
 def finish(process: subprocess.Popen) -> tuple[int, str, str]:

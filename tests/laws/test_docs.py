@@ -55,7 +55,7 @@ def test_each_taught_command_exists(line):
     if words[2] != "trainer":
         return
     values = commands.define_flags()
-    _, others = commands.found(values(["trainer", *words[3:]])[1:])
+    _, others = commands.find_command(values(["trainer", *words[3:]])[1:])
     if values.config:
         config.load(str(REPOSITORY / values.config), values.set)
     else:  # of finished runs, or of registered models

@@ -22,18 +22,18 @@ def test_each_error_ends_with_the_code_that_names_it(code):
     for name in EXIT_CODES[code].errors:
         kind = pkgutil.resolve_name(name)
         assert f"{kind.__module__}:{kind.__qualname__}" == name
-        assert exit_codes.of_error(kind.__new__(kind)) == code
+        assert exit_codes.from_error(kind.__new__(kind)) == code
 
 
 def test_kinds_of_an_error_end_as_it_does_and_others_are_bugs():
     class Held(exit_codes.CheckFailedError):
         pass
 
-    assert exit_codes.of_error(Held()) == 5
-    assert exit_codes.of_error(KeyError("x")) == 1
+    assert exit_codes.from_error(Held()) == 5
+    assert exit_codes.from_error(KeyError("x")) == 1
     full = tf.errors.ResourceExhaustedError(None, None, "x")
-    assert exit_codes.of_error(full) == 2
-    assert exit_codes.of_error(tf.errors.InternalError(None, None, "x")) == 1
+    assert exit_codes.from_error(full) == 2
+    assert exit_codes.from_error(tf.errors.InternalError(None, None, "x")) == 1
 
 
 def test_every_error_of_the_package_ends_with_a_code_or_is_caught():
@@ -43,7 +43,7 @@ def test_every_error_of_the_package_ends_with_a_code_or_is_caught():
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
             if isinstance(node, ast.ClassDef) and node.name.endswith("Error"):
                 kind = pkgutil.resolve_name(f"{module}:{node.name}")
-                if exit_codes.of_error(kind.__new__(kind)) == exit_codes.BUG:
+                if exit_codes.from_error(kind.__new__(kind)) == exit_codes.BUG:
                     left.add(node.name)
     assert left == CAUGHT
 

@@ -73,7 +73,7 @@ def world(tmp_path_factory) -> World:
     settings = config.load(str(root / "pets.toml"), [])
     session = whole_run.session(settings, root / "workdir", strategy_of(1))
     workdir.claim(session.path, settings)
-    stages.run(session, stages.asked_for(settings), whole=False)
+    stages.run(session, stages.select_stages(settings), whole=False)
     student = session.networks.build("student", 0)
     student.save_weights(root / "student.weights.h5")
     weight_files.load(
@@ -339,7 +339,7 @@ def test_damage_is_found_or_harmless(world, kind, tmp_path):
         shutil.rmtree(path.parent)
         shutil.copytree(tmp_path / "whole", path.parent)
         if refused:
-            assert exit_codes.of_error(refused) in (2, 5), f"{kind}: {refused!r}"
+            assert exit_codes.from_error(refused) in (2, 5), f"{kind}: {refused!r}"
             assert len(str(refused)) < 1000
             tally["refused"] += 1
         elif isinstance(found, str) and found == SET_ASIDE:
@@ -409,7 +409,7 @@ def test_another_model_than_the_evaluated_one_is_not_registered(world, tmp_path)
     session = whole_run.session(settings, world.root / "workdir", strategy_of(1))
     refused, _ = outcome(lambda: register.publish(session))
     path.write_bytes(whole)
-    assert exit_codes.of_error(refused) == 2
+    assert exit_codes.from_error(refused) == 2
     assert_states(str(refused), path)
     assert not versions.complete(epath.Path(tmp_path / "r" / "grown"))
 

@@ -99,7 +99,7 @@ def test_help_of_a_command_shows_its_own_flags_and_an_example_that_parses(name, 
     program, module, package, *words = shlex.split(example)
     assert (program, module, package) == ("python", "-m", "trainer")
     values = commands.define_flags()
-    assert commands.found(values(["trainer", *words])[1:])[0] is command
+    assert commands.find_command(values(["trainer", *words])[1:])[0] is command
     if values.config:
         config.load(str(REPOSITORY / values.config), values.set)
     assert all(not values[flag].value for flag in set(values) - set(command.flags))
@@ -166,7 +166,7 @@ def test_a_setting_without_set_is_told_with_it(words, setting):
 
 @pytest.mark.parametrize("path", ["lr=0.1", "runs/distill.temperature=4", "a.b=c.png"])
 def test_a_path_may_look_like_a_setting(path):
-    command, words = commands.found(["predict", path, "data=old"])
+    command, words = commands.find_command(["predict", path, "data=old"])
     assert command is commands.COMMANDS["predict"]
     assert words == [path, "data=old"]
 

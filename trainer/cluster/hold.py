@@ -101,13 +101,13 @@ class _Holder:
         try:
             self._lease.take(at_once=self._lock is not None)
         except TakenError as error:
-            raise self._lost(error.found) from None
+            raise self._loss(error.found) from None
 
     def check(self) -> None:
         try:
             self._lease.check()
         except TakenError as error:
-            raise self._lost(error.found) from None
+            raise self._loss(error.found) from None
 
     @contextlib.contextmanager
     def keep_renewing(self, end: Termination) -> Iterator[None]:
@@ -129,7 +129,7 @@ class _Holder:
                 self._lease.renew()
                 self._try_lock()
             except TakenError as error:
-                end.leave(str(self._lost(error.found)), PEER_LOST)
+                end.leave(str(self._loss(error.found)), PEER_LOST)
             except files.StorageError:
                 continue  # which the next checkpoint tells, or it is mended by then
 
@@ -177,13 +177,13 @@ class _Holder:
         """
         end = time.monotonic() + _WRITING_SECS
         while True:
-            found = self._lease.found()
+            found = self._lease.find()
             is_here = found is not None and self._lease.is_of_this_host(found)
             if self._lock or not self._has_locks or not (is_here or found is None):
                 break
             # Who has the lock may be about to write the lease, or to end.
             if is_here or time.monotonic() > end:
-                raise self._refused(found)
+                raise self._refusal(found)
             time.sleep(_WRITING_SECS / 20)
             self._try_lock()
         # The lock of a process of this host has gone with it.
@@ -206,18 +206,18 @@ class _Holder:
         begun = time.monotonic()
         while True:
             looked = time.monotonic()
-            now = self._lease.found()
+            now = self._lease.find()
             if now is None:
                 return
             if now != found:
-                raise self._lost(now)
+                raise self._loss(now)
             if looked - begun >= LEASE_SECS:
                 self.gone.add(found["owner"])
                 console.log(f"takes {self._folder} over from {who(found)}")
                 return
             time.sleep(_LOOK_SECS)
 
-    def _refused(self, found: Found | None) -> HeldError:
+    def _refusal(self, found: Found | None) -> HeldError:
         by = f" ({who(found)})" if found else ""
         return HeldError(
             f"--workdir must have one process that trains in it, got {self._folder}, "
@@ -225,7 +225,7 @@ class _Holder:
             "choose another --workdir"
         )
 
-    def _lost(self, found: Found) -> LostError:
+    def _loss(self, found: Found) -> LostError:
         by = who(found) if found else f"nobody: {self._lease.path} is gone"
         return LostError(
             f"--workdir must have one process that trains in it, got {self._folder}, "

@@ -134,7 +134,7 @@ class Termination:
             raise KeyboardInterrupt
 
     @contextlib.contextmanager
-    def answered_by(self, answer: Answer) -> Iterator[None]:
+    def handle_with(self, answer: Answer) -> Iterator[None]:
         """Has SIGTERM or Ctrl-C call `answer`; the body ends in its own time.
 
         Elsewhere nothing would be lost by ending at once, and so the process does.
@@ -168,7 +168,7 @@ class Termination:
                 actions.remove(action)
 
     @contextlib.contextmanager
-    def watched(self, action: str) -> Iterator[None]:
+    def watchdog(self, action: str) -> Iterator[None]:
         """The process ends with a dump of all its threads if the body takes too long.
 
         A lost GPU or network may leave the main thread in an operation for ever.
@@ -198,7 +198,7 @@ class Termination:
 
     def _leave_stopped(self, how: str) -> None:
         end = stop_error(self._asked, how)
-        self.leave(str(end), exit_codes.of_error(end))
+        self.leave(str(end), exit_codes.from_error(end))
 
     def leave(self, reason: str, code: int) -> NoReturn:
         """Ends the process from any thread, after what is to be done at last."""

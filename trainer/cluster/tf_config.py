@@ -126,7 +126,7 @@ def _parse(text: str) -> tuple[dict[str, list[str]], str, int]:
         settings: dict[str, Any] = dict(json_text.parse(text))
         cluster = dict(settings.get("cluster") or {})
         task = dict(settings.get("task") or {})
-        jobs = {_renamed(job): tasks for job, tasks in cluster.items() if tasks}
+        jobs = {_modern_name(job): tasks for job, tasks in cluster.items() if tasks}
     except (ValueError, TypeError) as error:
         raise ClusterError(
             f'{_VARIABLE} must be JSON such as {{"cluster": {{"worker": ["host:port", '
@@ -145,10 +145,10 @@ def _parse(text: str) -> tuple[dict[str, list[str]], str, int]:
             f"{_VARIABLE}'s task.index must be an integer, got {index!r:.100}; "
             "it counts the addresses of the task's type from 0"
         )
-    return jobs, _renamed(task.get("type", "")), index
+    return jobs, _modern_name(task.get("type", "")), index
 
 
-def _renamed(job: object) -> str:
+def _modern_name(job: object) -> str:
     """TensorFlow 1 said master where TensorFlow 2 says chief."""
     return "chief" if job == "master" else str(job)
 

@@ -192,13 +192,13 @@ def _losses_told(cluster: Cluster | None) -> Iterator[None]:
         told = told.rpartition("Collective ops is aborted by:")[2]
         told = " ".join(told.partition("The error could be from")[0].split())
         raise PeerLostError(
-            f"{_lost(cluster, told)} was lost; all workers have to be started again, "
-            "and go on from the last checkpoint "
+            f"{_silent_workers(cluster, told)} was lost; all workers have to be "
+            "started again, and go on from the last checkpoint "
             f"({cluster.name} was told: {told[:300]})"
         ) from error
 
 
-def _lost(cluster: Cluster, told: str) -> str:
+def _silent_workers(cluster: Cluster, told: str) -> str:
     """Who does not answer, or who TensorFlow says has been silent."""
     silent = {
         f"{job}-{index}"

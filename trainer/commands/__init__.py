@@ -39,12 +39,12 @@ def run(argv: Sequence[str]) -> int:
         if line.flags.help:
             print(_help(line.words), end="")
             return DONE
-        command, words = found(line.words)
+        command, words = find_command(line.words)
         _check_flags(line, command)
         return command.run(dataclasses.replace(line, words=words))
 
 
-def found(words: Sequence[str]) -> tuple[Command, Sequence[str]]:
+def find_command(words: Sequence[str]) -> tuple[Command, Sequence[str]]:
     """The command that the first of the `words` name, and the words that follow.
 
     Raises:
@@ -56,7 +56,7 @@ def found(words: Sequence[str]) -> tuple[Command, Sequence[str]]:
     for word in others:
         refuse_setting(word, is_among_paths=bool(command and command.words))
     if command is None or (others and not command.words):
-        raise _unknown(words)
+        raise _unknown_command(words)
     if not command.takes(len(others)):
         raise UsageError(
             f"{name} must come with {command.words}, got {' '.join(others) or 'none'}; "
@@ -72,7 +72,7 @@ def _help(words: Sequence[str]) -> str:
     if not name and words[0] in FAMILIES:
         return usage.family_page(words[0])
     if not name:
-        raise _unknown(words)
+        raise _unknown_command(words)
     return usage.command_page(name)
 
 
@@ -86,7 +86,7 @@ def _check_flags(line: CommandLine, command: Command) -> None:
             )
 
 
-def _unknown(words: Sequence[str]) -> UsageError:
+def _unknown_command(words: Sequence[str]) -> UsageError:
     # What follows may be long paths, which no name is near to.
     names = [word for word in words[:_LONGEST] if re.fullmatch(r"[\w-]+", word)]
     return UsageError(

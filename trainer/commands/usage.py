@@ -13,7 +13,7 @@ _PROGRAM = "python -m trainer"
 
 def page() -> str:
     """The page of the program: a line for each command, flag and exit code."""
-    return _joined(
+    return _join_blocks(
         [f"usage: {_PROGRAM} COMMAND [FLAG ...]"],
         ["commands:", *_rows(_overview())],
         ["flags, before or after the words:", *_flags(FLAGS, is_of_all=True)],
@@ -24,7 +24,9 @@ def page() -> str:
 
 def family_page(family: str) -> str:
     """The page of all commands whose names begin with a word."""
-    return _joined([f"usage: {_PROGRAM} {family} ACTION [FLAG ...]"], _actions(family))
+    return _join_blocks(
+        [f"usage: {_PROGRAM} {family} ACTION [FLAG ...]"], _actions(family)
+    )
 
 
 def command_page(name: str) -> str:
@@ -34,7 +36,7 @@ def command_page(name: str) -> str:
     failed = f"exit code {CHECK_FAILED}: {EXIT_CODES[CHECK_FAILED].meaning}: "
     # A quoted value has spaces.
     example = re.findall(r"(?:'[^']*'|\S)+", command.example)
-    return _joined(
+    return _join_blocks(
         [f"usage: {_PROGRAM} {_with_words(name)} [FLAG ...]"],
         [summary],
         ["flags:", *_flags(command.flags)],
@@ -44,7 +46,7 @@ def command_page(name: str) -> str:
     )
 
 
-def _joined(*blocks: Sequence[str]) -> str:
+def _join_blocks(*blocks: Sequence[str]) -> str:
     return "\n\n".join("\n".join(block) for block in blocks if block) + "\n"
 
 

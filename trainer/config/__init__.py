@@ -28,7 +28,7 @@ from trainer.config.identity import (
     differences,
     flatten,
     identity,
-    recorded,
+    recorded_settings,
     resolve,
 )
 from trainer.config.kept import NoRun, from_resolved, without_run
@@ -134,7 +134,7 @@ __all__ = [
     "load",
     "options_without_later",
     "read_settings",
-    "recorded",
+    "recorded_settings",
     "reference",
     "resolve",
     "run_name",

@@ -4,7 +4,7 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
-from trainer.config.errors import broken, join, no_section
+from trainer.config.errors import join, no_section, rule_error
 
 
 def axes(value: object, path: str) -> dict[str, Any]:
@@ -25,7 +25,7 @@ def axes(value: object, path: str) -> dict[str, Any]:
         else:
             found = {name: item}
         for axis in given.keys() & found.keys():
-            raise broken(join(path, axis), "written once", value)
+            raise rule_error(join(path, axis), "written once", value)
         given |= found
     return given
 
@@ -43,10 +43,10 @@ def check_plain(value: object, path: str) -> None:
         for i, item in enumerate(value):
             check_plain(item, f"{path}[{i}]")
     elif type(value) is int and not -(2**63) <= value < 2**63:
-        raise broken(path, "a whole number of 64 bits", value)
+        raise rule_error(path, "a whole number of 64 bits", value)
     elif isinstance(value, str) and "\0" in value:
-        raise broken(path, "text without the character NUL", value)
+        raise rule_error(path, "text without the character NUL", value)
     elif type(value) not in (str, int, bool) and not (
         type(value) is float and math.isfinite(value)
     ):
-        raise broken(path, "text, a finite number, true or false", value)
+        raise rule_error(path, "text, a finite number, true or false", value)

@@ -58,7 +58,7 @@ def show_value(value: object) -> str:
     return f"{text[:_CHARACTERS]}... ({len(text)} characters)"
 
 
-def broken(path: str, rule: str, value: object) -> ConfigError:
+def rule_error(path: str, rule: str, value: object) -> ConfigError:
     """Says that the setting `path` "must be" + `rule`, and is not: it is `value`."""
     return ConfigError(
         f"{path} must be {rule}, got {show_value(value)}; "

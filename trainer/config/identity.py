@@ -32,7 +32,7 @@ def resolve(config: Config) -> dict[str, Any]:
     return plain
 
 
-def recorded(config: Config) -> dict[str, Any]:
+def recorded_settings(config: Config) -> dict[str, Any]:
     """Every setting of a run that files keep.
 
     That is without the sweep, the address of whose storage may hold a password.
@@ -76,7 +76,7 @@ def named_identity(
         files = [f"{path}.weights"]
         if flat[f"{path}.model"] == "saved":
             files.append(f"{path}.options.path")
-        flat |= {file: _of_a_file(flat.get(file)) for file in files}
+        flat |= {file: _file_identity(flat.get(file)) for file in files}
     return {
         path: value
         for path, value in flat.items()
@@ -97,7 +97,7 @@ def differences(
     if _begins_with(new["seeds"], old["seeds"]):
         del old["seeds"], new["seeds"]
     return [
-        f"{path}: {_shown(path, old)} -> {_shown(path, new)}"
+        f"{path}: {_describe(path, old)} -> {_describe(path, new)}"
         for path in sorted(old.keys() | new.keys())
         if old.get(path) != new.get(path)
     ]
@@ -109,13 +109,13 @@ def _begins_with(values: object, first: object) -> bool:
     return values[: len(first)] == first
 
 
-def _shown(path: str, settings: dict[str, Any]) -> str:
+def _describe(path: str, settings: dict[str, Any]) -> str:
     """The value of a setting, or what is done without it."""
     (value,) = value_before(path) or ("absent",)
     return repr(settings.get(path, value))
 
 
-def _of_a_file(value: object) -> object:
+def _file_identity(value: object) -> object:
     """A file may move, but starting from one or from none makes another run."""
     return value if value == "imagenet" else bool(value)
 

@@ -15,10 +15,10 @@ from trainer.config import places
 from trainer.config.axes import axes, check_plain
 from trainer.config.errors import (
     ConfigError,
-    broken,
     join,
     nearest,
     no_section,
+    rule_error,
     settable,
     show_value,
 )
@@ -80,7 +80,7 @@ def read_settings(
         return settings
     section = "sweep.space" if "sweep" in settings else "study.grid"
     try:
-        return _of_variant(settings, variant, section)
+        return _variant_settings(settings, variant, section)
     except ConfigError as error:
         raise ConfigError(f"{path}: {error}") from None
 
@@ -94,11 +94,13 @@ def _check_variant(settings: Settings, name: str, variant: Settings) -> None:
 
 def _as_variant(settings: Settings, variant: Settings, section: str) -> Config:
     return typing.cast(
-        Config, _build(Config, _of_variant(settings, variant, section), "")
+        Config, _build(Config, _variant_settings(settings, variant, section), "")
     )
 
 
-def _of_variant(settings: Settings, variant: Settings, section: str) -> dict[str, Any]:
+def _variant_settings(
+    settings: Settings, variant: Settings, section: str
+) -> dict[str, Any]:
     """The settings of a file as a variant of its study or its sweep has them."""
     others = ("study", "sweep")
     own = copy.deepcopy({k: v for k, v in settings.items() if k not in others})
@@ -231,15 +233,15 @@ def _value(hint: Any, value: object, path: str) -> Any:
     """`value` checked against a type hint, lists as tuples, whole numbers as floats."""
     origin = typing.get_origin(hint)
     if origin is Annotated:
-        return _ruled(typing.get_args(hint), value, path)
+        return _check_rules(typing.get_args(hint), value, path)
     if origin is Literal:
         choices = typing.get_args(hint)
         if value not in choices:
-            raise broken(path, "one of " + ", ".join(map(repr, choices)), value)
+            raise rule_error(path, "one of " + ", ".join(map(repr, choices)), value)
         return value
     if origin is tuple:
         if not isinstance(value, list):
-            raise broken(path, "a list", value)
+            raise rule_error(path, "a list", value)
         item = typing.get_args(hint)[0]
         return tuple(_value(item, v, f"{path}[{i}]") for i, v in enumerate(value))
     if origin is dict:
@@ -258,12 +260,12 @@ def _value(hint: Any, value: object, path: str) -> Any:
     if hint is float and type(value) is int and abs(value) <= sys.float_info.max:
         return float(value)
     if type(value) is not hint or (type(value) is float and not math.isfinite(value)):
-        raise broken(path, _TYPE_NAMES[hint], value)
+        raise rule_error(path, _TYPE_NAMES[hint], value)
     check_plain(value, path)
     return value
 
 
-def _ruled(args: Sequence[Any], value: object, path: str) -> Any:
+def _check_rules(args: Sequence[Any], value: object, path: str) -> Any:
     """`value` checked against a type hint and the rules behind it."""
     inner, *rules = args
     checked = _value(inner, value, path)
@@ -271,7 +273,7 @@ def _ruled(args: Sequence[Any], value: object, path: str) -> Any:
         if isinstance(rule, Reading):
             checked = rule.read(checked)
         elif not rule.holds(checked):
-            raise broken(path, rule.text, value)
+            raise rule_error(path, rule.text, value)
     return checked
 
 
@@ -281,7 +283,9 @@ def _one_of(sections: tuple[type, ...], value: object, path: str) -> type:
     if typing.get_origin(other) is tuple and not isinstance(value, Mapping):
         if isinstance(value, list):
             return other
-        raise broken(path, "a list, or a range {low = NUMBER, high = NUMBER}", value)
+        raise rule_error(
+            path, "a list, or a range {low = NUMBER, high = NUMBER}", value
+        )
     is_ensemble = isinstance(value, Mapping) and "members" in value
     if other is not EnsembleConfig or not is_ensemble:
         return first

@@ -36,7 +36,7 @@ from trainer.data.signature import Signature
 from trainer.data.source import Source, open_source
 from trainer.data.splits import whole_names
 from trainer.data.table_contents import hold_contents
-from trainer.data.transparency import kept_background
+from trainer.data.transparency import read_background
 from trainer.data.unlabeled import UNLABELED_FROM, concatenate, open_sources, parts
 
 __all__ = [
@@ -73,12 +73,12 @@ __all__ = [
     "is_image",
     "is_passing",
     "is_visible",
-    "kept_background",
     "num_evaluation_steps",
     "open_source",
     "open_sources",
     "parts",
     "pipeline_options",
+    "read_background",
     "reading",
     "reason",
     "take_over",

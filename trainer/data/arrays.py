@@ -79,7 +79,7 @@ class ArrayExamples:
         firsts = tf.data.Dataset.counter(
             first_step * shard.local_replicas, at_once, dtype=tf.int64
         )
-        return _mapped(firsts, batches_of).unbatch()
+        return _map_batches(firsts, batches_of).unbatch()
 
     def evaluation(self, shard: InputShard) -> tf.data.Dataset:
         """Batches in order; the last step is filled up with copies of row 0."""
@@ -95,7 +95,7 @@ class ArrayExamples:
             }
 
         num_elements = num_evaluation_steps(len(self), shard) * shard.local_replicas
-        return _mapped(tf.data.Dataset.range(num_elements), batch_of)
+        return _map_batches(tf.data.Dataset.range(num_elements), batch_of)
 
 
 def steps_and_positions(
@@ -117,7 +117,7 @@ def _batches_at_once(batch_bytes: int) -> int:
     return max(1, min(_GATHER_BATCHES, _GATHER_BYTES // batch_bytes))
 
 
-def _mapped(
+def _map_batches(
     elements: tf.data.Dataset, batch_of: Callable[[tf.Tensor], Batch]
 ) -> tf.data.Dataset:
     return elements.map(

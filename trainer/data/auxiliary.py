@@ -18,7 +18,7 @@ class Views:
     seed: int
     count: int | None  # epoch e shows view e modulo count; None: every epoch a new one
 
-    def of(self, epochs: tf.Tensor) -> tf.Tensor:
+    def at_epochs(self, epochs: tf.Tensor) -> tf.Tensor:
         """The number of the view that each epoch shows: int64 [B] -> int64 [B]."""
         return epochs if self.count is None else epochs % self.count
 
@@ -30,15 +30,15 @@ class AuxiliaryFeatures(Protocol):
     def is_in_memory(self) -> bool:
         """Whether they are gathered from memory, or else streamed from files."""
 
-    def gathered(self, ids: tf.Tensor, views: tf.Tensor) -> Batch:
+    def gather(self, ids: tf.Tensor, views: tf.Tensor) -> Batch:
         """From memory those of some examples: int64 [B], int64 [B] -> [B, ...] each."""
 
-    def streamed(
+    def stream(
         self, view: tf.Tensor, first: tf.Tensor, last: tf.Tensor
     ) -> tf.data.Dataset:
         """From files the raw records of consecutive ids, from `first` to `last` - 1."""
 
-    def decoded(self, records: tf.Tensor, ids: tf.Tensor, views: tf.Tensor) -> Batch:
+    def decode(self, records: tf.Tensor, ids: tf.Tensor, views: tf.Tensor) -> Batch:
         """Decodes raw records: string [B] -> [B, ...] each.
 
         The records say whose they are, which has to be `ids` and `views`, int64 [B].

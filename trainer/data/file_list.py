@@ -185,7 +185,7 @@ def read(path: epath.Path) -> list[ListedFile]:
     texts = text.removesuffix("\n").split("\n")
     for line in texts:
         try:
-            listed.append(_listed(json_text.parse(line)))
+            listed.append(_parse_line(json_text.parse(line)))
         except (ValueError, KeyError, TypeError) as error:
             raise DataError(
                 f"{path}, line {len(listed) + 1}, must be a file of the dataset, got "
@@ -264,7 +264,7 @@ def _text(line: ListedFile) -> str:
     return json.dumps(fields, ensure_ascii=False)
 
 
-def _listed(fields: dict[str, Any]) -> ListedFile:
+def _parse_line(fields: dict[str, Any]) -> ListedFile:
     return ListedFile(
         path=str(fields["path"]),
         num_bytes=int(fields["bytes"]),

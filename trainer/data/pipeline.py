@@ -54,10 +54,10 @@ def training_batches(
         examples = _stream_with(examples, auxiliary, views)
 
     def map_fn(batch: Batch) -> Batch:
-        shown = views.of(batch.pop("epoch"))
+        shown = views.at_epochs(batch.pop("epoch"))
         keys = prng.key(views.seed, shown, batch["id"])
         if auxiliary and auxiliary.is_in_memory:
-            batch |= auxiliary.gathered(batch["id"], shown)
+            batch |= auxiliary.gather(batch["id"], shown)
         return batch | {"input": augment(batch["input"], keys)}
 
     def elements(shard: InputShard) -> tf.data.Dataset:

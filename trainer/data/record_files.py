@@ -34,7 +34,7 @@ class RecordFormat(Protocol):
     def check_labels(self, labels: np.ndarray) -> None:
         """Refuses labels outside the classes with a DataError."""
 
-    def damaged(self, error: Exception) -> DataError:
+    def damage_error(self, error: Exception) -> DataError:
         """The error to raise when reading ends in `error`."""
 
 
@@ -62,7 +62,7 @@ class RecordFiles:
         try:
             found = np.concatenate(list(labels.prefetch(1).as_numpy_iterator()))
         except tf.errors.OpError as error:
-            raise self.format.damaged(error) from error
+            raise self.format.damage_error(error) from error
         self.format.check_labels(found)
         return found.astype(np.int32)
 

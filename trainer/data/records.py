@@ -78,7 +78,7 @@ class RecordExamples:
             for i, value in enumerate(decoded.as_numpy_iterator()):
                 inputs[i] = value
         except tf.errors.OpError as error:
-            raise self.files.format.damaged(error) from error
+            raise self.files.format.damage_error(error) from error
         selected: np.ndarray = inputs[places]
         return selected
 
@@ -102,7 +102,7 @@ class RecordExamples:
         )
         examples = _parallel(
             windows.prefetch(1).unbatch(),
-            functools.partial(self._decoded, shard, on_host(self.files.ids)),
+            functools.partial(self._decode, shard, on_host(self.files.ids)),
         )
         batches = examples.batch(shard.per_replica_batch_size, drop_remainder=True)
         return batches.map(
@@ -139,7 +139,7 @@ class RecordExamples:
             shard.per_replica_batch_size, drop_remainder=True
         )
 
-    def _decoded(self, shard: InputShard, ids: tf.Tensor, raw: Batch) -> Batch:
+    def _decode(self, shard: InputShard, ids: tf.Tensor, raw: Batch) -> Batch:
         example = self.files.format.decode(raw.pop("record"))
         row, position = raw.pop("row"), raw.pop("position")
         return raw | {
@@ -153,10 +153,8 @@ class RecordExamples:
     def _with_auxiliary(self, batch: Batch) -> Batch:
         if not (self.auxiliary and self.views):
             return batch
-        views = self.views.of(batch["epoch"])
-        return batch | self.auxiliary.decoded(
-            batch.pop("auxiliary"), batch["id"], views
-        )
+        views = self.views.at_epochs(batch["epoch"])
+        return batch | self.auxiliary.decode(batch.pop("auxiliary"), batch["id"], views)
 
     def _input(self, row: tf.Tensor, record: tf.Tensor) -> tf.Tensor:
         del row
@@ -207,7 +205,7 @@ class RecordExamples:
         """A function from consecutive ids, first and one past the last, to features."""
         if not (self.auxiliary and self.views):
             return None
-        return functools.partial(self.auxiliary.streamed, self.views.of(epoch))
+        return functools.partial(self.auxiliary.stream, self.views.at_epochs(epoch))
 
 
 def _is_of(shard: InputShard, positions: tf.Tensor) -> tf.Tensor:

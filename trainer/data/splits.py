@@ -100,10 +100,10 @@ def check(data: DataConfig, whole_splits: Whole) -> None:
     found: dict[str, list[Part]] = {}
     for name, split in data.splits.items():
         parts = _known_parts(data, whole_splits, name)
-        if _shared_within(parts):
+        if _count_shared(parts):
             raise DataError(
                 f"{name} must hold each example once, got {split!r}, which holds "
-                f"{_shared_within(parts)} of them again; carve its parts apart"
+                f"{_count_shared(parts)} of them again; carve its parts apart"
             )
         for other, other_parts in found.items():
             if data.may_overlap(name, other):
@@ -157,5 +157,5 @@ def num_shared(a: list[Part], b: list[Part]) -> int:
     )
 
 
-def _shared_within(parts: list[Part]) -> int:
+def _count_shared(parts: list[Part]) -> int:
     return sum(num_shared([a], [b]) for a, b in itertools.combinations(parts, 2))

@@ -207,7 +207,7 @@ def _feature_columns(
         if set(names) - set(columns)
     ]
     if unknown:
-        told = "; ".join([*unknown, *problems.told(path)])
+        told = "; ".join([*unknown, *problems.sentences(path)])
         raise DataError(f"{told}; known: {known}")
     if not others:
         raise DataError(

@@ -33,7 +33,7 @@ class Problems:
     def __bool__(self) -> bool:
         return bool(self._counts)
 
-    def told(self, path: str) -> list[str]:
+    def sentences(self, path: str) -> list[str]:
         """A sentence for each rule that the file at `path` breaks."""
         return [f"{path}, {self._sentence(rule)}" for rule in self._counts]
 

@@ -164,7 +164,11 @@ def open_table(data: DataConfig) -> TableSource:
 
 def _check_cells(data: DataConfig, tables: Mapping[str, Table]) -> None:
     """Refuses columns and cells of all files at once."""
-    found = [x for table in tables.values() for x in table.problems.told(table.path)]
+    found = [
+        sentence
+        for table in tables.values()
+        for sentence in table.problems.sentences(table.path)
+    ]
     labels = [label for table in tables.values() for label in table.labels]
     if found := found + label_problems(labels, data):
         raise refusal(found)

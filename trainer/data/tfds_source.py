@@ -138,15 +138,15 @@ def _read(source: TfdsSource, split: str) -> ArrayExamples:
     labels = np.empty(len(ids), np.int64)
     done = 0
     try:
-        for batch in _decoded(source, split):
+        for batch in _decode(source, split):
             count = len(batch["label"])
             inputs[done : done + count] = batch["input"]
             labels[done : done + count] = batch["label"]
             done += count
     except (tf.errors.OpError, ValueError) as error:
-        raise _damaged(source, split, reason(error)) from error
+        raise _damage_error(source, split, reason(error)) from error
     if done != len(ids):
-        raise _damaged(source, split, f"{done} of {len(ids)} examples are there")
+        raise _damage_error(source, split, f"{done} of {len(ids)} examples are there")
     if source.label_key:
         _check_labels(source, split, labels)
     return ArrayExamples(inputs=inputs, labels=labels.astype(np.int32), ids=ids)
@@ -241,8 +241,8 @@ class _TfdsFormat:
     def check_labels(self, labels: np.ndarray) -> None:
         _check_labels(self.source, self.split, labels)
 
-    def damaged(self, error: Exception) -> DataError:
-        return _damaged(self.source, self.split, reason(error))
+    def damage_error(self, error: Exception) -> DataError:
+        return _damage_error(self.source, self.split, reason(error))
 
     def _features(self, *keys: str) -> tfds.features.FeaturesDict:
         """Some features alone, so that no other is decoded."""
@@ -262,7 +262,7 @@ def _example(source: TfdsSource, features: dict[str, tf.Tensor]) -> Batch:
     return {"input": image, "label": label}
 
 
-def _decoded(source: TfdsSource, split: str) -> Any:
+def _decode(source: TfdsSource, split: str) -> Any:
     # One file at a time, so that the order is that of the ids.
     order = tfds.ReadConfig(interleave_cycle_length=1, try_autocache=False)
     dataset = source.builder.as_dataset(
@@ -288,7 +288,7 @@ def _check_labels(source: TfdsSource, split: str, labels: np.ndarray) -> None:
         )
 
 
-def _damaged(source: TfdsSource, split: str, reason: str) -> DataError:
+def _damage_error(source: TfdsSource, split: str, reason: str) -> DataError:
     return DataError(
         f"split {split!r} of {source.data.dataset!r} in {source.builder.data_dir} is "
         f"damaged: {reason}; delete that folder and run again to prepare it anew"

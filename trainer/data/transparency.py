@@ -91,7 +91,7 @@ def note(data: DataConfig) -> str:
     return f"images with transparent pixels, which lie on {data.background_name}"
 
 
-def kept_background(index_dir: epath.Path) -> str:
+def read_background(index_dir: epath.Path) -> str:
     """Reads the background in a folder's lists; "" without transparent pixels.
 
     Raises:

@@ -47,7 +47,7 @@ class PeakMeter:
         self._gpus = [
             f"GPU:{i}" for i in range(len(tf.config.list_logical_devices("GPU")))
         ]
-        self._held = {gpu: _allocated(gpu)["current"] for gpu in self._gpus}
+        self._held = {gpu: _allocated_bytes(gpu)["current"] for gpu in self._gpus}
         for gpu in self._gpus:
             tf.config.experimental.reset_memory_stats(gpu)
         self._restarted = not self._gpus and _restart_resident_peak()
@@ -57,8 +57,8 @@ class PeakMeter:
         """One line for each place that was measured."""
         if self._gpus:
             return [
-                f"peak {text(_allocated(gpu)['peak'])} allocated on {gpu}, which held "
-                f"{text(held)} before"
+                f"peak {text(_allocated_bytes(gpu)['peak'])} allocated on {gpu}, "
+                f"which held {text(held)} before"
                 for gpu, held in self._held.items()
             ]
         # Linux takes note of a peak when pages are given back, and counts roughly.
@@ -74,7 +74,7 @@ class PeakMeter:
         ]
 
 
-def _allocated(gpu: str) -> dict[str, int]:
+def _allocated_bytes(gpu: str) -> dict[str, int]:
     """Bytes, "current" and "peak"."""
     info: dict[str, int] = tf.config.experimental.get_memory_info(gpu)
     return info

@@ -40,7 +40,7 @@ class CompileOptions:
             f"--set=runtime.steps_per_execution={self.steps_per_execution}"
         )
 
-    def of(self, runtime: RuntimeConfig) -> RuntimeConfig:
+    def apply_to(self, runtime: RuntimeConfig) -> RuntimeConfig:
         """The section with this way in it."""
         return dataclasses.replace(
             runtime, xla=self.xla, steps_per_execution=self.steps_per_execution
@@ -58,7 +58,7 @@ def compare(
     """
     found: dict[CompileOptions, DryRun] = {}
     for way in _all_options(session.config, training, num_replicas):
-        tuned = session.with_runtime(way.of(session.config.runtime))
+        tuned = session.with_runtime(way.apply_to(session.config.runtime))
         gc.collect()  # of the way before
         try:
             tried = dry_run.dry_run(tuned, training)

@@ -47,7 +47,7 @@ def run(checks: Iterable[Check]) -> tuple[str, ...]:
 
 def _is_failure(error: Exception) -> bool:
     """Whether a run would end with the error, and not by a fault of this program."""
-    code = exit_codes.of_error(error)
+    code = exit_codes.from_error(error)
     known = code in (exit_codes.UNUSABLE, exit_codes.DIVERGED)
     return known or isinstance(error, tf.errors.OpError)
 

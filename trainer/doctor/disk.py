@@ -61,15 +61,15 @@ def _trained_bytes(
     Checkpoints are the newest, the best and one in the making. A teacher is saved with
     and without a training.
     """
-    needed = sum(_saved(footprint(model, {})) for model in teachers.values())
+    needed = sum(_saved_bytes(footprint(model, {})) for model in teachers.values())
     for role, tried in trainings.trials.items():
         each = (keep_checkpoints + 2) * tried.footprint.state
         if role not in teachers:
-            each += _saved(tried.footprint)
+            each += _saved_bytes(tried.footprint)
         needed += trainings.counts[role] * each
     return needed
 
 
-def _saved(model: Footprint) -> int:
+def _saved_bytes(model: Footprint) -> int:
     """Bytes of the last and of the best model."""
     return 2 * model.weights

@@ -38,7 +38,7 @@ def checks(own: Cluster | None, workdir: epath.Path) -> tuple[Check, ...]:
             Check("peer ports", functools.partial(_ports, own), ("peers",), "note"),
         ]
     if _SHARED_MEMORY.exists():
-        look = functools.partial(_shared_memory, own.size if own else 1)
+        look = functools.partial(_check_shared_memory, own.size if own else 1)
         found.append(Check("shared memory", look, mark="note"))
     if not files.is_remote(workdir):
         # The dates of a store are not compared with this machine's.
@@ -52,7 +52,7 @@ def _peers(own: Cluster) -> Iterator[str]:
         if rank == own.rank:
             continue
         try:
-            found = ", ".join(_resolved(own.addresses[rank]))
+            found = ", ".join(_resolve(own.addresses[rank]))
         except OSError as error:
             unknown.append(f"{own.titles([rank])}: {error.strerror}")
         else:
@@ -76,7 +76,7 @@ def _ports(own: Cluster) -> Iterator[str]:
 def _own_address(own: Cluster) -> Iterator[str]:
     title = own.titles([own.rank])
     try:
-        found = _resolved(own.addresses[own.rank])
+        found = _resolve(own.addresses[own.rank])
     except OSError as error:
         yield f"{title} does not resolve here: {error.strerror}"
         return
@@ -89,7 +89,7 @@ def _own_address(own: Cluster) -> Iterator[str]:
         )
 
 
-def _resolved(address: str) -> list[str]:
+def _resolve(address: str) -> list[str]:
     """The numbers behind "host:port"; an OSError says why there are none."""
     host, _, port = address.rpartition(":")
     try:
@@ -110,7 +110,7 @@ def _is_of_this_machine(number: str) -> bool:
     return True
 
 
-def _shared_memory(num_workers: int) -> Iterator[str]:
+def _check_shared_memory(num_workers: int) -> Iterator[str]:
     num_gpus = len(tf.config.list_physical_devices("GPU"))
     yield _free_shared_memory(_SHARED_MEMORY, num_replicas=num_gpus * num_workers)
 

@@ -169,7 +169,7 @@ class Examination:
         for role, teacher in self._config.teachers.items():
             model = self._session.networks.build(role, teacher.seed)
             self._teachers[role] = model
-            yield self._of_member(role, _parameters(teacher.model, model))
+            yield self._name_member(role, _parameters(teacher.model, model))
 
     def _soft_targets(self) -> Iterator[str]:
         teachers = self._teachers.values()
@@ -178,7 +178,7 @@ class Examination:
     def _teacher_step(self) -> Iterator[str]:
         for role in self._teachers:
             for line in self._one_teacher_step(role):
-                yield self._of_member(role, line)
+                yield self._name_member(role, line)
 
     def _one_teacher_step(self, role: str) -> Iterator[str]:
         section, model = self._config.teachers[role], self._teachers[role]
@@ -200,7 +200,7 @@ class Examination:
         yield f"none: {found.text}"
         yield from filter(None, [accuracy_warning(found, self._config.teachers[role])])
 
-    def _of_member(self, role: str, line: str) -> str:
+    def _name_member(self, role: str, line: str) -> str:
         """The finding `line`, with the name of the member where there are several."""
         return f"{role}: {line}" if len(self._config.teachers) > 1 else line
 

@@ -15,22 +15,20 @@ def standardize(logits: tf.Tensor) -> tf.Tensor:
     without a gradient.
     """
     logits = tf.cast(logits, tf.float32)
-    centered, norm, varies = _centered(logits, axis=-1)
+    centered, norm, varies = _center(logits, axis=-1)
     deviation = norm / float(max(logits.shape[-1] - 1, 1)) ** 0.5
     return tf.where(varies, centered / (deviation + _SMALLEST), 0.0)
 
 
 def pearson(first: tf.Tensor, second: tf.Tensor, *, axis: int) -> tf.Tensor:
     """Pearson's correlation along an axis; 0 without a gradient for constant values."""
-    one, norm, varies = _centered(first, axis=axis)
-    other, other_norm, other_varies = _centered(second, axis=axis)
+    one, norm, varies = _center(first, axis=axis)
+    other, other_norm, other_varies = _center(second, axis=axis)
     product = tf.reduce_sum((one / norm) * (other / other_norm), axis=axis)
     return tf.where(tf.squeeze(varies & other_varies, axis), product, 0.0)
 
 
-def _centered(
-    values: tf.Tensor, *, axis: int
-) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
+def _center(values: tf.Tensor, *, axis: int) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
     """Values less their mean, the norm of these, and whether it is more than rounding.
 
     Where it is not, the norm given is 1: a root has no gradient at 0.

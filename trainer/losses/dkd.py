@@ -3,9 +3,9 @@
 import tensorflow as tf
 
 from trainer.losses.log_probs import (
+    at_label,
     kl_divergence,
     log_probs,
-    of_label,
     without_label,
 )
 
@@ -45,4 +45,4 @@ def _label_or_not(
     """Log-probabilities of the label and of all others together: [B, C] -> [B, 2]."""
     scaled = tf.cast(logits, tf.float32) / temperature
     others = tf.reduce_logsumexp(without_label(scaled, labels), axis=-1)
-    return tf.nn.log_softmax(tf.stack([of_label(scaled, labels), others], axis=-1))
+    return tf.nn.log_softmax(tf.stack([at_label(scaled, labels), others], axis=-1))

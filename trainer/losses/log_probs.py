@@ -16,7 +16,7 @@ def kl_divergence(first: tf.Tensor, second: tf.Tensor) -> tf.Tensor:
     return tf.reduce_sum(tf.exp(first) * (first - second), axis=-1)
 
 
-def of_label(values: tf.Tensor, labels: tf.Tensor) -> tf.Tensor:
+def at_label(values: tf.Tensor, labels: tf.Tensor) -> tf.Tensor:
     """The value of each example's label: [B, C], integers [B] -> [B]; 0 without one."""
     one_hot = tf.one_hot(labels, values.shape[-1], dtype=tf.float32)
     return tf.reduce_sum(one_hot * values, axis=-1)

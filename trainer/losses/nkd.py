@@ -2,7 +2,7 @@
 
 import tensorflow as tf
 
-from trainer.losses.log_probs import log_probs, of_label, without_label
+from trainer.losses.log_probs import at_label, log_probs, without_label
 
 
 def nkd_loss(
@@ -22,8 +22,8 @@ def nkd_loss(
     agree, its gradient is not 0. No gradient reaches the teacher.
     """
     teacher_logits = tf.stop_gradient(teacher_logits)
-    confidence = of_label(tf.exp(log_probs(teacher_logits, 1.0)), labels)
-    target = confidence * of_label(log_probs(student_logits, 1.0), labels)
+    confidence = at_label(tf.exp(log_probs(teacher_logits, 1.0)), labels)
+    target = confidence * at_label(log_probs(student_logits, 1.0), labels)
     teacher = log_probs(without_label(teacher_logits, labels), temperature)
     student = log_probs(without_label(student_logits, labels), temperature)
     others = tf.reduce_sum(tf.exp(teacher) * student, axis=-1)

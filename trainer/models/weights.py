@@ -107,7 +107,7 @@ def _reason(model: keras.Model, path: str, local: str, error: Exception) -> str:
     # A subclassed model does not know the shape of its output.
     classes = getattr(model, "output_shape", ("its number of",))[-1]
     try:
-        wanted = [tuple(variable.shape) for variable in _stored(model)]
+        wanted = [tuple(variable.shape) for variable in _stored_variables(model)]
         found = _other_classes(wanted, _shapes(local))
     except DAMAGE:
         found = None
@@ -135,7 +135,7 @@ def _load_exactly(model: keras.Model, path: str) -> None:
     if path.endswith(".keras"):
         check_archive(pathlib.Path(path))
     # Keras leaves in the file, without a word, what the model has no place for.
-    surplus = len(_shapes(path)) - len(_stored(model))
+    surplus = len(_shapes(path)) - len(_stored_variables(model))
     if surplus > 0:
         raise ValueError(f"the file has {surplus} arrays more than the model")
     before = _normalisation(model)
@@ -162,7 +162,7 @@ def _normalisation(model: keras.Model) -> np.ndarray:
     return np.concatenate([np.empty(0), *values])
 
 
-def _stored(model: keras.Model) -> list[keras.Variable]:
+def _stored_variables(model: keras.Model) -> list[keras.Variable]:
     """The variables that files hold: all but the random state of Keras's dropout."""
     return [v for v in model.variables if "seed_generator" not in v.path]
 

@@ -62,7 +62,7 @@ class OptimizerUpdate:
         # Read now: the variable may have another value when the tensor is used.
         return tf.convert_to_tensor(self.loss_scale.value.value)
 
-    def averaged(self) -> contextlib.AbstractContextManager[None]:
+    def averaged_weights(self) -> contextlib.AbstractContextManager[None]:
         """The model has the weights it is judged by in the body: averages, if any."""
         return self._averages.in_place() if self._averages else contextlib.nullcontext()
 

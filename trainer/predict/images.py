@@ -48,12 +48,12 @@ def batches(
             begun.append(batch)
             ahead.append([pool.submit(read, path) for path in batch])
             if len(ahead) > 1:
-                yield _done(begun.popleft(), ahead.popleft())
+                yield _results(begun.popleft(), ahead.popleft())
         while ahead:
-            yield _done(begun.popleft(), ahead.popleft())
+            yield _results(begun.popleft(), ahead.popleft())
 
 
-def _done(
+def _results(
     paths: Sequence[str], futures: Sequence[concurrent.futures.Future[Read]]
 ) -> list[tuple[str, Read]]:
     return [

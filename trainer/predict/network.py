@@ -45,27 +45,27 @@ def open_network(settings: Config | NoRun, path: epath.Path | None) -> Network:
     """
     model = settings.predict.model
     if is_reference(model):
-        return _of_registry(settings)
+        return _registered_network(settings)
     if model:
-        behind = _of_the_run(settings, path) if path else DataConfig.background
-        return _of_file(settings.predict, settings.predict.saved, path, behind)
+        behind = _run_background(settings, path) if path else DataConfig.background
+        return _file_network(settings.predict, settings.predict.saved, path, behind)
     if path is None or not isinstance(settings, Config):
         raise ConfigError(
             "--workdir must name the folder of a finished run, or predict.model a "
             ".keras file, got neither; for example --workdir=runs/mine"
         )
-    return _of_run(settings, path)
+    return _run_network(settings, path)
 
 
-def _of_registry(settings: Config | NoRun) -> Network:
+def _registered_network(settings: Config | NoRun) -> Network:
     named = reference(settings.predict.model, setting="predict.model")
     root = registry.root_of(settings.registry)
     file = registry.model_of(root, named)
     options = dataclasses.replace(settings.predict.saved, path=str(file))
-    return _of_file(settings.predict, options, None, registry.background_of(file))
+    return _file_network(settings.predict, options, None, registry.background_of(file))
 
 
-def _of_file(
+def _file_network(
     section: PredictConfig, options: SavedOptions, run: epath.Path | None, behind: Any
 ) -> Network:
     model = models.alone(options, setting="predict.model")
@@ -90,17 +90,17 @@ def _of_file(
     )
 
 
-def _of_the_run(settings: Config | NoRun, path: epath.Path) -> Any:
+def _run_background(settings: Config | NoRun, path: epath.Path) -> Any:
     """The background in the images that the run in the workdir `path` learned from."""
     # A run of another config may have been refused in its workdir since.
     index_dir = path / workdir.LISTS
-    kept = data.kept_background(index_dir) or data.begun_background(index_dir)
+    kept = data.read_background(index_dir) or data.begun_background(index_dir)
     if kept or not isinstance(settings, Config):
         return kept or DataConfig.background
     return settings.data.background
 
 
-def _of_run(config: Config, path: epath.Path) -> Network:
+def _run_network(config: Config, path: epath.Path) -> Network:
     """Builds and loads the network as the run did to evaluate it."""
     names, shape = report.read_classes(path)
     height, width, channels = _image_shape(config, path, shape)
@@ -129,7 +129,9 @@ def _of_run(config: Config, path: epath.Path) -> Network:
         model=model,
         class_names=tuple(names),
         input_shape=(height, width, channels),
-        background=colour_of(config.predict.background or _of_the_run(config, path)),
+        background=colour_of(
+            config.predict.background or _run_background(config, path)
+        ),
     )
 
 

@@ -90,7 +90,7 @@ def _rename(staging: pathlib.Path, source: pathlib.Path, own: Card) -> int:
 
 @contextlib.contextmanager
 def _in_store(folder: epath.Path) -> Iterator[Publish]:
-    with version_lease.held(folder) as keep:
+    with version_lease.hold(folder) as keep:
         yield functools.partial(_upload, folder, keep)
 
 

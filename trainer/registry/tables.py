@@ -25,14 +25,14 @@ def listing(root: epath.Path) -> tuple[str, list[str]]:
     ]
     for name in versions.names(root):
         folder, promoted = root / name, None
-        with _told(unread):
+        with _collect_errors(unread):
             promoted = versions.promoted_version(folder)
         known = versions.complete(folder)
         for number in versions.numbers(folder):
             mark, row = "not complete", tuple("----")
             if number in known:
                 mark = "unreadable"
-                with _told(unread):
+                with _collect_errors(unread):
                     row = _row(card.read(folder / str(number)))
                     mark = "promoted" if number == promoted else ""
             rows.append((name, str(number), mark, *row))
@@ -88,7 +88,7 @@ def compare(root: epath.Path, references: Iterable[Reference]) -> str:
 
 
 @contextlib.contextmanager
-def _told(unread: list[str]) -> Iterator[None]:
+def _collect_errors(unread: list[str]) -> Iterator[None]:
     """Adds to `unread` what the body cannot read, and goes on."""
     try:
         yield

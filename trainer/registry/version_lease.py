@@ -14,7 +14,7 @@ _SECS = 600  # that a writer may be silent for
 
 
 @contextlib.contextmanager
-def held(folder: epath.Path) -> Iterator[Callable[[], None]]:
+def hold(folder: epath.Path) -> Iterator[Callable[[], None]]:
     """The body alone writes to `folder`; it calls what it gets before each file.
 
     On a disk there is nothing to hold: what is written there is renamed at once.
@@ -32,15 +32,15 @@ def held(folder: epath.Path) -> Iterator[Callable[[], None]]:
             if own.check()["until"] - time.time() < _SECS / 2:
                 own.renew()
         except TakenError as error:
-            raise _taken(own, error.found) from None
+            raise _taken_error(own, error.found) from None
 
-    found = own.found()
+    found = own.find()
     if found and found["until"] > time.time():
-        raise _taken(own, found)
+        raise _taken_error(own, found)
     try:
         own.take()
     except TakenError as error:
-        raise _taken(own, error.found) from None
+        raise _taken_error(own, error.found) from None
     try:
         yield keep
     finally:
@@ -49,7 +49,7 @@ def held(folder: epath.Path) -> Iterator[Callable[[], None]]:
             own.give_back()
 
 
-def _taken(own: Lease, found: Found) -> files.StorageError:
+def _taken_error(own: Lease, found: Found) -> files.StorageError:
     until = datetime.datetime.fromtimestamp(found.get("until", 0), datetime.UTC)
     return files.StorageError(
         f"{own.path.parent} must have one writer at a time, got {who(found)}, whose "

@@ -104,19 +104,19 @@ def number_of(root: epath.Path, reference: Reference) -> int:
         problem = f"no such model in {root}"
         if not files.exists(root):
             problem += f", which is not there ({places.way_to(str(root))})"
-        raise _unknown(reference, problem, ", ".join(names(root)) or "none")
+        raise _unknown_error(reference, problem, ", ".join(names(root)) or "none")
     number = reference.number
     if reference.version == LATEST:
         number = known[-1]
     elif reference.version == PROMOTED:
         number = promoted_version(folder)
     if number is None:
-        raise _unknown(reference, "no version is promoted", _listed(known))
+        raise _unknown_error(reference, "no version is promoted", _join_versions(known))
     if number not in known:
         problem = "no such version"
         if number in numbers(folder):
             problem = f"version {number} has no card, so its writer did not end"
-        raise _unknown(reference, problem, _listed(known))
+        raise _unknown_error(reference, problem, _join_versions(known))
     return number
 
 
@@ -197,7 +197,7 @@ def promote(root: epath.Path, reference: Reference) -> int:
         check_file(version, name)
     path = folder / _PROMOTED
     with (
-        version_lease.held(folder),
+        version_lease.hold(folder),
         files.atomic_path(path, hint="choose another registry.root") as temporary,
     ):
         text = json.dumps(seal.add_checksum({"version": number}))
@@ -205,12 +205,12 @@ def promote(root: epath.Path, reference: Reference) -> int:
     return number
 
 
-def _unknown(reference: Reference, problem: str, known: str) -> ConfigError:
+def _unknown_error(reference: Reference, problem: str, known: str) -> ConfigError:
     return ConfigError(
         f"{reference.setting} must name a registered model, got '{reference}': "
         f"{problem}; known: {known}"
     )
 
 
-def _listed(known: list[int]) -> str:
+def _join_versions(known: list[int]) -> str:
     return ", ".join(map(str, known))

@@ -18,8 +18,8 @@ def summary(results: dict[str, Any]) -> str:
     return (
         f"The student ({_size(models)}) makes {_errors(models['student'])} on "
         f"{examples} test examples; the same network trained without the teacher makes "
-        f"{_errors(models['baseline'])}. {_finetuned(models)}{_corrected(models)}"
-        f"{_verdict(results)}"
+        f"{_errors(models['baseline'])}. {_finetuning_sentence(models)}"
+        f"{_class_bias_sentence(models)}{_verdict(results)}"
     )
 
 
@@ -35,7 +35,7 @@ def _size(models: dict[str, Any]) -> str:
     return f"{size}, no fewer than the teacher's {teacher:,}"
 
 
-def _finetuned(models: dict[str, Any]) -> str:
+def _finetuning_sentence(models: dict[str, Any]) -> str:
     """A sentence and a space, where the student went on without its teacher."""
     if "finetune" not in models:
         return ""
@@ -45,7 +45,7 @@ def _finetuned(models: dict[str, Any]) -> str:
     )
 
 
-def _corrected(models: dict[str, Any]) -> str:
+def _class_bias_sentence(models: dict[str, Any]) -> str:
     """A sentence and a space, where the classes not shown were given a bias."""
     if "student_class_bias" not in models:
         return ""

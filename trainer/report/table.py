@@ -54,7 +54,12 @@ def comparison(results: dict[str, Any]) -> Comparison:
     header = ("model", "parameters", *(column for _, column, _, _ in columns))
     rows = [_row(name, models[name], columns) for name in model_names(results)]
     notes = (
-        *(_validated(results), _spreads(models), _excluded(models), _biases(models)),
+        *(
+            _validation_line(results),
+            _spreads(models),
+            _excluded_line(models),
+            _biases(models),
+        ),
         *(*_times(models), str(results.get("duplicates", ""))),
     )
     return Comparison(
@@ -75,7 +80,7 @@ def render(results: dict[str, Any]) -> str:
 def align(rows: Sequence[tuple[str, ...]]) -> list[str]:
     """Lines of text of a header and the rows below it; the first cells are names."""
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    text = [_aligned(row, widths) for row in rows]
+    text = [_align(row, widths) for row in rows]
     text.insert(1, "  ".join("-" * width for width in widths))
     return text
 
@@ -102,7 +107,7 @@ def value(
     return f"{factor * mean:.{digits}f}"
 
 
-def _validated(results: dict[str, Any]) -> str:
+def _validation_line(results: dict[str, Any]) -> str:
     return "; ".join(
         f"{each['role']} is used as it is: {100 * each['accuracy']:.2f} % accuracy on "
         f"{each['examples']:,} validation examples"
@@ -119,7 +124,7 @@ def _spreads(models: dict[str, Any]) -> str:
     return f"mean +- standard deviation over {over}" if over else ""
 
 
-def _excluded(models: dict[str, Any]) -> str:
+def _excluded_line(models: dict[str, Any]) -> str:
     counts = {
         int(model["mean"]["excluded_examples"])
         for model in models.values()
@@ -170,7 +175,7 @@ def _row(name: str, model: dict[str, Any], columns: Columns) -> tuple[str, ...]:
     )
 
 
-def _aligned(cells: tuple[str, ...], widths: list[int]) -> str:
+def _align(cells: tuple[str, ...], widths: list[int]) -> str:
     name, *numbers = cells
     columns = [
         number.rjust(width) for number, width in zip(numbers, widths[1:], strict=True)

@@ -61,7 +61,7 @@ class Start:
         """
         with contextlib.ExitStack() as stack:
             if is_counted and (own is None or own.is_chief):
-                stack.enter_context(_counted(self.config, self.path))
+                stack.enter_context(_count_start(self.config, self.path))
             # TensorFlow takes seconds to load, which wrong settings and a finished run
             # do not cost.
             from trainer.session import open_session
@@ -93,7 +93,7 @@ def begun(config: Config, path: epath.Path, *, holds: bool) -> Iterator[Start]:
         yield Start(config=config, path=path, termination=end, hold=own)
 
 
-def _counted(
+def _count_start(
     settings: Config, path: epath.Path
 ) -> contextlib.AbstractContextManager[None]:
     return restart_budget.count_start(

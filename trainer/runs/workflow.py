@@ -64,7 +64,7 @@ def _run_what_is_left(
             return
         own = None
     with begun.session(" ".join(names), own, is_counted=is_training) as session:
-        asked = stages.asked_for(begun.config) if whole else names
+        asked = stages.select_stages(begun.config) if whole else names
         stages.run(session, asked, whole=whole)
 
 

@@ -50,7 +50,7 @@ def open_session(
     distribution.check_execution(runtime, num_replicas * num_workers)
     if cluster:
         own = {"command": command, "number of replicas": num_replicas}
-        secret = rendezvous.Secret.of(path)
+        secret = rendezvous.Secret.of_workdir(path)
         _meet(config, cluster, own | _statement(config, path, cluster), secret)
     with joining(cluster):
         strategy = distribution.strategy(runtime, num_workers=num_workers)
@@ -63,7 +63,7 @@ def open_session(
         termination=termination,
         hold=hold,
     )
-    return Session.of(config, path, devices)
+    return Session.of_run(config, path, devices)
 
 
 def _meet(

@@ -56,7 +56,7 @@ class Devices:
             examples,
             batch_size=self.runtime.eval_batch_size,
             stop=self.stop,
-            watched=self.termination.watched,
+            watched=self.termination.watchdog,
             strategy=self.strategy,
             xla=self.xla,
         )

@@ -26,7 +26,7 @@ class Session:
     begun: epath.Path | None = None  # the run's workdir, where `path` stands for it
 
     @classmethod
-    def of(cls, config: Config, path: epath.Path, devices: Devices) -> "Session":
+    def of_run(cls, config: Config, path: epath.Path, devices: Devices) -> "Session":
         """The session of a run that is nobody's variant, in its workdir `path`."""
         index_dir = path / workdir.LISTS
         return cls(

@@ -40,7 +40,7 @@ def train(session: Session, spec: TrainSpec) -> None:
     """
     state = prepare(session.networks, spec)
     with (
-        session.devices.termination.answered_by(session.devices.stop.assign_add),
+        session.devices.termination.handle_with(session.devices.stop.assign_add),
         _profile(session.config, session.devices, spec, state) as run_steps,
     ):
         _run_loop(session, spec, state, run_steps)
@@ -73,7 +73,7 @@ def save_model(
 def _save_judged(
     devices: Devices, datasets: Datasets, spec: TrainSpec, state: TrainState, name: str
 ) -> None:
-    with state.update.averaged():
+    with state.update.averaged_weights():
         save_model(devices, datasets, spec.model, spec.folder / name)
 
 
@@ -81,7 +81,7 @@ def _profile(
     config: Config, devices: Devices, spec: TrainSpec, state: TrainState
 ) -> AbstractContextManager[profiler.RunSteps]:
     def run_steps(num_steps: int) -> loop.Metrics:
-        with devices.termination.watched(f"{spec.title}: {num_steps} steps"):
+        with devices.termination.watchdog(f"{spec.title}: {num_steps} steps"):
             try:
                 return state.compiled.run(num_steps)
             except data.DataError as error:
@@ -152,7 +152,7 @@ class _Callbacks:
 
     def evaluate(self, step: int) -> loop.Metrics:
         # Infinite logits give metrics that are NaN, which the loop tells of.
-        with self._update.averaged(), np.errstate(invalid="ignore"):
+        with self._update.averaged_weights(), np.errstate(invalid="ignore"):
             metrics = self._spec.validate(self._predict())
         self._early_stopping.update(step, metrics["accuracy"])
         return {f"eval/{name}": value for name, value in metrics.items()}

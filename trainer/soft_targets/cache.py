@@ -94,7 +94,7 @@ class Cache:
                         "gone when they were built: start anew in another --workdir"
                     )
 
-    def streamed(
+    def stream(
         self, view: tf.Tensor, first: tf.Tensor, last: tf.Tensor
     ) -> tf.data.Dataset:
         """Raw records of the ids from `first` to `last` - 1, none of them left out."""

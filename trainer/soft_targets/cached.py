@@ -45,22 +45,22 @@ class CachedTargets:
         """Whether they are gathered from memory, or else streamed from files."""
         return bool(self._memory)
 
-    def gathered(self, ids: tf.Tensor, views: tf.Tensor) -> Batch:
+    def gather(self, ids: tf.Tensor, views: tf.Tensor) -> Batch:
         """From memory those of some examples: int64 [B], int64 [B] -> [B, ...] each."""
         return {
             field_name(i, field): values
             for i, memory in enumerate(self._memory)
-            for field, values in memory.gathered(ids, views).items()
+            for field, values in memory.gather(ids, views).items()
         }
 
-    def streamed(
+    def stream(
         self, view: tf.Tensor, first: tf.Tensor, last: tf.Tensor
     ) -> tf.data.Dataset:
         """Raw records of consecutive ids: a string for each teacher, [teachers]."""
-        columns = [cache.streamed(view, first, last) for (cache,) in self._teachers]
+        columns = [cache.stream(view, first, last) for (cache,) in self._teachers]
         return tf.data.Dataset.zip(*columns).map(lambda *raw: tf.stack(raw))
 
-    def decoded(self, records: tf.Tensor, ids: tf.Tensor, views: tf.Tensor) -> Batch:
+    def decode(self, records: tf.Tensor, ids: tf.Tensor, views: tf.Tensor) -> Batch:
         """Decodes raw records: string [B, teachers], int64 [B] -> [B, ...] each."""
         return {
             field_name(i, field): value
@@ -120,7 +120,7 @@ class _Memory:
             begin += len(records)
         self._fields = {name: host_memory.on_host(x) for name, x in fields.items()}
 
-    def gathered(self, ids: tf.Tensor, views: tf.Tensor) -> Batch:
+    def gather(self, ids: tf.Tensor, views: tf.Tensor) -> Batch:
         """The fields of some examples: int64 [B], int64 [B] -> [B, ...] each."""
         unlabeled = ids - UNLABELED_FROM + self._num_labeled
         places = tf.where(ids < UNLABELED_FROM, ids, unlabeled)

@@ -21,7 +21,7 @@ _Place = tuple[int, int]  # a shard, and a view of it
 
 def are_known(manifest: Manifest) -> bool:
     """Whether the manifest has the checksum of each file."""
-    return not _unknown(manifest)
+    return not _unverified_places(manifest)
 
 
 def forget_missing(folder: epath.Path) -> None:
@@ -41,7 +41,7 @@ def keep(folder: epath.Path) -> None:
     missing = shards.missing(folder, manifest)
     places = [
         (shard, view)
-        for shard, view in _unknown(manifest)
+        for shard, view in _unverified_places(manifest)
         if view not in missing.get(shard, ())
     ]
     paths = [shards.shard_path(folder, view, shard) for shard, view in places]
@@ -50,7 +50,7 @@ def keep(folder: epath.Path) -> None:
     _write(folder, manifest, found)
 
 
-def _unknown(manifest: Manifest) -> list[_Place]:
+def _unverified_places(manifest: Manifest) -> list[_Place]:
     return [
         (shard, view)
         for shard in range(len(manifest.shards))

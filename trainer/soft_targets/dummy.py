@@ -25,7 +25,7 @@ class DummyTargets:
                 form.encode(tf.zeros([1, form.num_classes])) for form in formats
             ]
 
-    def gathered(self, ids: tf.Tensor, views: tf.Tensor) -> Batch:
+    def gather(self, ids: tf.Tensor, views: tf.Tensor) -> Batch:
         """The answer to any example in any view: int64 [B], int64 [B] -> [B, ...]."""
         del views
         rows = tf.zeros_like(ids)
@@ -35,17 +35,17 @@ class DummyTargets:
             for field, values in fields.items()
         }
 
-    def streamed(
+    def stream(
         self, view: tf.Tensor, first: tf.Tensor, last: tf.Tensor
     ) -> tf.data.Dataset:
         """A record without content for each of consecutive ids."""
         del view
         return tf.data.Dataset.range(first, last).map(lambda _: tf.constant(b""))
 
-    def decoded(self, records: tf.Tensor, ids: tf.Tensor, views: tf.Tensor) -> Batch:
+    def decode(self, records: tf.Tensor, ids: tf.Tensor, views: tf.Tensor) -> Batch:
         """The answer in the place of each record: string [B], int64 [B] -> [B, ...]."""
         del records
-        return self.gathered(ids, views)
+        return self.gather(ids, views)
 
     def signals(self, *, temperature: float) -> list[Callable[[Batch], SoftTargets]]:
         """The signal of each teacher, from what batches bring."""

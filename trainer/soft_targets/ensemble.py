@@ -31,7 +31,7 @@ def ensemble(
 
     def targets(batch: Batch) -> SoftTargets:
         members = [signal(batch) for signal in signals]
-        classes = _listed_by_all(members)
+        classes = _common_classes(members)
         weighted = [
             log_weight
             + tf.nn.log_softmax(_logits(member, classes, temperature) / temperature)
@@ -44,7 +44,7 @@ def ensemble(
     return targets
 
 
-def _listed_by_all(members: Sequence[SoftTargets]) -> tf.Tensor | None:
+def _common_classes(members: Sequence[SoftTargets]) -> tf.Tensor | None:
     """The classes that no member has in its rest, -1 for others: int32 [B, L].
 
     None where each member knows all classes.

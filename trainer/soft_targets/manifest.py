@@ -211,7 +211,7 @@ def check(folder: epath.Path, found: Manifest, wanted: Manifest) -> None:
     if missing:
         raise SoftTargetsError(
             f"{folder} must hold the tail of the top {found.top_k} at temperature "
-            f"{missing[0]:g}, got {_listed(found.temperatures)}; it cannot be derived "
+            f"{missing[0]:g}, got {_join(found.temperatures)}; it cannot be derived "
             "from these: set distill.temperature to one of them, or build in another "
             "distill.soft_targets_dir with distill.tail_temperatures"
         )
@@ -242,17 +242,17 @@ def _check_field(folder: epath.Path, field: str, found: Any, wanted: Any) -> Non
         order = " (in another order: earlier versions had folders by text)" * same
         raise SoftTargetsError(
             f"{folder} must hold the soft targets of this run, got another {field}: "
-            f"{_shown(found)} there, {_shown(wanted)} here{order}; set the config "
+            f"{_format(found)} there, {_format(wanted)} here{order}; set the config "
             "back, or build in another distill.soft_targets_dir"
         )
 
 
-def _shown(value: Any) -> str:
+def _format(value: Any) -> str:
     text = repr(list(value) if isinstance(value, tuple) else value)
     return text if len(text) <= 200 else f"{text[:200]}..."
 
 
-def _listed(values: Sequence[float]) -> str:
+def _join(values: Sequence[float]) -> str:
     return ", ".join(f"{value:g}" for value in values) or "none"
 
 

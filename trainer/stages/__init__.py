@@ -115,7 +115,7 @@ OTHERS = {
 ALL = STAGES | OTHERS
 
 
-def asked_for(config: Config) -> tuple[str, ...]:
+def select_stages(config: Config) -> tuple[str, ...]:
     """The stages of a whole run."""
     asked = {
         "soft-targets": config.distill.is_cached,

@@ -14,7 +14,13 @@ from etils import epath
 
 import trainer
 from trainer import console, data, export, models, registry, report
-from trainer.config import Config, ConfigError, SavedOptions, check_name, recorded
+from trainer.config import (
+    Config,
+    ConfigError,
+    SavedOptions,
+    check_name,
+    recorded_settings,
+)
 from trainer.evaluation import inference_times
 from trainer.exit_codes import CheckFailedError
 from trainer.registry import Card
@@ -169,7 +175,7 @@ def _card(networks: Networks, found: SelectedModel, name: str) -> Card:
             ),
         },
         "code": _code(),
-        "config": recorded(config),
+        "config": recorded_settings(config),
     }
 
 

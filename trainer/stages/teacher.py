@@ -39,7 +39,7 @@ def supervised(
     weights: str,
 ) -> TrainSpec:
     """The teacher `model` learns from the labels, from the file `weights` on."""
-    return _from_labels(
+    return _spec(
         networks,
         model,
         section,
@@ -55,7 +55,7 @@ def head_alone(
 ) -> TrainSpec:
     """The last layer of the teacher `model` learns; others are frozen by the caller."""
     network = networks.config.teachers[role]
-    return _from_labels(
+    return _spec(
         networks,
         model,
         section,
@@ -106,7 +106,7 @@ def _train_head(session: Session, role: str, section: TrainConfig) -> str:
     return str(folder / FINISHED)
 
 
-def _from_labels(
+def _spec(
     networks: Networks,
     model: keras.Model,
     section: TrainConfig,

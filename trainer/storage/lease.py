@@ -55,7 +55,7 @@ class Lease:
             "process": os.getpid(),
         }
 
-    def found(self) -> Found | None:
+    def find(self) -> Found | None:
         """Reads the lease; None where there is no file.
 
         Raises:
@@ -104,7 +104,7 @@ class Lease:
         Raises:
           TakenError: it is not.
         """
-        found = self.found()
+        found = self.find()
         if found is None or found["owner"] != self.owner:
             raise TakenError(found or {})
         return found
@@ -126,7 +126,7 @@ class Lease:
         """Removes the file where it is its own."""
         with self._lock:
             self._is_over = True
-            found = self.found()
+            found = self.find()
             if found and found["owner"] == self.owner:
                 with files.wrap_write_errors(self.path):
                     self.path.unlink()

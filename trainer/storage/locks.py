@@ -51,7 +51,7 @@ def try_lock(path: epath.Path) -> IO[bytes] | None:
 
 
 @contextlib.contextmanager
-def held(
+def hold(
     path: epath.Path, *, on_waiting: Callable[[], None] = lambda: None
 ) -> Iterator[None]:
     """Nobody else has the lock `path` in the body; the others are waited for.

@@ -14,7 +14,7 @@ from trainer.config import (
     ConfigError,
     EvaluateConfig,
     differences,
-    recorded,
+    recorded_settings,
     resolve,
     value_before,
 )
@@ -155,7 +155,7 @@ def claim(workdir: epath.Path, config: Config) -> None:
             (workdir / WEIGHTS).unlink(missing_ok=True)
             (workdir / LISTS).rmtree()
     # Written again: devices and paths may have changed.
-    files.write_json(workdir / CONFIG, seal.add_checksum(recorded(config)))
+    files.write_json(workdir / CONFIG, seal.add_checksum(recorded_settings(config)))
 
 
 def check(workdir: epath.Path, config: Config) -> None:

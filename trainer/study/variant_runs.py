@@ -56,7 +56,7 @@ def _finish(session: Session, variant: Variant, variants: Sequence[Variant]) -> 
         report(session)
         return
     try:
-        stages.run(session, stages.asked_for(variant.config), whole=True)
+        stages.run(session, stages.select_stages(variant.config), whole=True)
     except FloatingPointError as error:
         if session.devices.workers.is_chief:
             console.log(f"cell {variant.name}: {error}")

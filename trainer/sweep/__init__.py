@@ -55,7 +55,7 @@ def run(file: str, overrides: Iterable[str], settings: Config, path: epath.Path)
     def all_settings(chosen: Settings) -> Settings:
         return flatten(resolve(load(file, overrides, variant=chosen)))
 
-    sweep = trials.opened(settings, path, all_settings, variant_of)
+    sweep = trials.open_sweep(settings, path, all_settings, variant_of)
     if not trials.is_over(sweep):
         with _session(settings, path) as session:
             # Loads TensorFlow.
@@ -135,7 +135,7 @@ def _check(file: str, settings: Config, path: epath.Path) -> None:
 def _draw(path: epath.Path) -> None:
     if report.is_drawable():
         # Processes that end at the same time draw one after another.
-        with locks.held(path / _DRAWING):
+        with locks.hold(path / _DRAWING):
             report.write_sweep(path)
     else:
         report.tell_undrawn()

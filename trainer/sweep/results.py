@@ -53,7 +53,7 @@ def begun(path: epath.Path, config: Config) -> str:
         )
     sweep = report.read_sweep(path)
     storage.check(path, sweep.get("journal"))
-    for name, value in _searched(config).items():
+    for name, value in _search_settings(config).items():
         if sweep[name] != value:
             raise ConfigError(
                 f"sweep.{name} must be that of the sweep in {path}, "
@@ -73,11 +73,11 @@ def write(path: epath.Path, config: Config, study: optuna.Study) -> None:
             {
                 "name": config.name,
                 "study": study.study_name,
-                **_searched(config),
+                **_search_settings(config),
                 "trials": [entry(trial) for trial in trials],
                 "best": entry(found) if found else None,
                 "importance": _importance(study),
-                "journal": storage.written(path),
+                "journal": storage.read_journal(path),
             }
         ),
     )
@@ -150,7 +150,7 @@ def entry(trial: FrozenTrial) -> dict[str, Any]:
     }
 
 
-def _searched(config: Config) -> dict[str, Any]:
+def _search_settings(config: Config) -> dict[str, Any]:
     """The part of the config that stays the same while a sweep goes on, as JSON."""
     if config.sweep is None:
         raise ValueError("no sweep")

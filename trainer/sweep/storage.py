@@ -46,7 +46,7 @@ class _Lock:
           OSError: the journal is gone, of which Optuna would begin another.
         """
         with contextlib.ExitStack() as stack:
-            stack.enter_context(locks.held(self._file.with_name(f"{JOURNAL}.lock")))
+            stack.enter_context(locks.hold(self._file.with_name(f"{JOURNAL}.lock")))
             _cut_to_lines(self._file)
             self._stack = stack.pop_all()
         return True
@@ -57,7 +57,7 @@ class _Lock:
 
 
 @contextlib.contextmanager
-def reached(url: str, path: epath.Path) -> Iterator[None]:
+def wrap_storage_errors(url: str, path: epath.Path) -> Iterator[None]:
     """Turns what goes wrong in the storage into a sentence for the user.
 
     Raises:
@@ -77,7 +77,7 @@ def reached(url: str, path: epath.Path) -> Iterator[None]:
         ) from error
 
 
-def opened(url: str, path: epath.Path, *, begun: bool) -> Any:
+def open_storage(url: str, path: epath.Path, *, begun: bool) -> Any:
     """The storage of the sweep in the workdir `path`, which may be `begun` in it.
 
     Raises:
@@ -85,17 +85,17 @@ def opened(url: str, path: epath.Path, *, begun: bool) -> Any:
       StorageError: the storage cannot be used.
     """
     optuna.logging.set_verbosity(optuna.logging.WARNING)
-    with reached(url, path):
+    with wrap_storage_errors(url, path):
         if url:
             return optuna.storages.RDBStorage(url)
         file = path / JOURNAL
         if begun and not file.exists():
-            raise gone(url, path)
+            raise gone_error(url, path)
         backend = journal.JournalFileBackend(str(file), lock_obj=_Lock(file))
         return journal.JournalStorage(backend)
 
 
-def written(path: epath.Path) -> dict[str, Any] | None:
+def read_journal(path: epath.Path) -> dict[str, Any] | None:
     """The whole lines of the journal in the workdir `path`; None where there is none.
 
     Their number of bytes, and their checksum.
@@ -134,7 +134,7 @@ def new_study(storage: Any, name: str, *, is_maximized: bool) -> str:
     return name
 
 
-def gone(url: str, path: epath.Path) -> ConfigError:
+def gone_error(url: str, path: epath.Path) -> ConfigError:
     """Says that the storage does not hold the sweep that was begun in `path`."""
     return ConfigError(
         f"{_title(url, path)} must hold the trials of the sweep that {path} began, got "

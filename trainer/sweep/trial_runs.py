@@ -52,7 +52,7 @@ def run(session: Session, sweep: Sweep, file: str, overrides: Sequence[str]) -> 
 
 def _sharing(sweep: Sweep) -> contextlib.AbstractContextManager[None]:
     """In the body no other process trains the teacher or has it answer."""
-    return locks.held(
+    return locks.hold(
         sweep.path / _SHARED,
         on_waiting=lambda: console.log(
             "another process is at what the trials share; this one waits for it"
@@ -71,7 +71,7 @@ def _finish(session: Session, sweep: Sweep, claimed: Claim) -> None:
     try:
         variant = sweep.variant_of(claimed.name, claimed.settings)
         with variant_session.hold_variant(session, variant) as holder:
-            value = _trained(holder, sweep, claimed, variant)
+            value = _run_trial(holder, sweep, claimed, variant)
     except optuna.TrialPruned as error:
         console.log(f"trial {claimed.trial.number}: {error}")
         trials.end(sweep, claimed, TrialState.PRUNED)
@@ -90,7 +90,9 @@ def _finish(session: Session, sweep: Sweep, claimed: Claim) -> None:
         trials.end(sweep, claimed, TrialState.COMPLETE, value=value)
 
 
-def _trained(session: Session, sweep: Sweep, claimed: Claim, variant: Variant) -> float:
+def _run_trial(
+    session: Session, sweep: Sweep, claimed: Claim, variant: Variant
+) -> float:
     """The metric of a trial, whose students are trained first.
 
     Raises:
@@ -98,7 +100,7 @@ def _trained(session: Session, sweep: Sweep, claimed: Claim, variant: Variant) -
       FloatingPointError, ConfigError: it diverged, or cannot be run.
     """
     workdir.claim(variant.path, variant.config)
-    asked = stages.asked_for(variant.config)
+    asked = stages.select_stages(variant.config)
     with _sharing(sweep):
         own = variant_session.open_variant(session, variant)
         stages.run(own, asked[: asked.index("student")], whole=False)
@@ -109,7 +111,8 @@ def _trained(session: Session, sweep: Sweep, claimed: Claim, variant: Variant) -
     follow = functools.partial(_follow, sweep, claimed.trial, last_step)
     student(own, follow=follow)
     return statistics.fmean(
-        _selected(variant, seed, sweep.settings.metric) for seed in variant.config.seeds
+        _selected_metric(variant, seed, sweep.settings.metric)
+        for seed in variant.config.seeds
     )
 
 
@@ -123,7 +126,7 @@ def _follow(
     """Reports an evaluation of the first seed, after which the trial may end."""
     if sweep.settings.metric not in metrics:
         return
-    with sweep.reached():
+    with sweep.wrap_storage_errors():
         trial.report(metrics[sweep.settings.metric], step)
         is_over = step < last_step and trial.should_prune()
     if is_over:
@@ -136,13 +139,13 @@ def _tell_again(sweep: Sweep, claimed: Claim, variant: Variant) -> None:
     newest_whole(folder / workdir.CHECKPOINTS)  # as the training will do
     position = latest_progress(folder / workdir.CHECKPOINTS)
     kept = position.step if position.is_closed else position.step - 1
-    with sweep.reached():
+    with sweep.wrap_storage_errors():
         for line in read_metrics(folder / workdir.METRICS):
             if line["step"] <= kept and sweep.settings.metric in line:
                 claimed.trial.report(line[sweep.settings.metric], line["step"])
 
 
-def _selected(variant: Variant, seed: int, metric: str) -> float:
+def _selected_metric(variant: Variant, seed: int, metric: str) -> float:
     """The metric of the student of a seed at the step that was selected."""
     folder = workdir.training_folder(variant.path, "student", seed)
     best_step = steps(folder)["best"]
@@ -162,7 +165,7 @@ def _test(session: Session, sweep: Sweep, file: str, overrides: Sequence[str]) -
         if not variant.is_evaluated:
             with variant_session.hold_variant(session, variant) as holder:
                 own = variant_session.open_variant(holder, variant)
-                stages.run(own, stages.asked_for(variant.config), whole=True)
+                stages.run(own, stages.select_stages(variant.config), whole=True)
     _write(session.config, sweep)
 
 

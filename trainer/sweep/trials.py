@@ -38,14 +38,14 @@ class Sweep:
     study: Any  # Optuna's
     variant_of: Callable[[str, Settings], Variant]
 
-    def reached(self) -> contextlib.AbstractContextManager[None]:
+    def wrap_storage_errors(self) -> contextlib.AbstractContextManager[None]:
         """In the body what goes wrong in the storage is said to the user."""
-        return storage.reached(self.settings.storage, self.path)
+        return storage.wrap_storage_errors(self.settings.storage, self.path)
 
     @contextlib.contextmanager
     def deciding(self) -> Iterator[list[FrozenTrial]]:
         """Gives all trials, which no other process changes in the body."""
-        with locks.held(self.path / _DECIDING), self.reached():
+        with locks.hold(self.path / _DECIDING), self.wrap_storage_errors():
             yield self.study.get_trials(deepcopy=False)
 
     @property
@@ -73,7 +73,7 @@ class Claim:
     lock: IO[bytes]
 
 
-def opened(
+def open_sweep(
     config: Config,
     path: epath.Path,
     all_settings: Callable[[Settings], Settings],
@@ -90,7 +90,7 @@ def opened(
     settings = config.sweep
     if settings is None:
         raise ValueError("no sweep")
-    with locks.held(path / _DECIDING):
+    with locks.hold(path / _DECIDING):
         sweep = Sweep(
             settings=settings,
             path=path,
@@ -98,15 +98,15 @@ def opened(
             study=_study(config, settings, path),
             variant_of=variant_of,
         )
-        with sweep.reached():
+        with sweep.wrap_storage_errors():
             results.write(path, config, sweep.study)
     return sweep
 
 
 def _study(config: Config, settings: SweepConfig, path: epath.Path) -> optuna.Study:
     name = results.begun(path, config)
-    found = storage.opened(settings.storage, path, begun=bool(name))
-    with storage.reached(settings.storage, path):
+    found = storage.open_storage(settings.storage, path, begun=bool(name))
+    with storage.wrap_storage_errors(settings.storage, path):
         if not name:
             workdir.claim(path, config)
             name = storage.new_study(
@@ -117,7 +117,7 @@ def _study(config: Config, settings: SweepConfig, path: epath.Path) -> optuna.St
                 study_name=name, storage=found, pruner=pruner(settings)
             )
         except KeyError:
-            raise storage.gone(settings.storage, path) from None
+            raise storage.gone_error(settings.storage, path) from None
 
 
 def claim(sweep: Sweep) -> Claim | None:

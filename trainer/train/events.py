@@ -54,7 +54,7 @@ class MetricsFile:
         line = json.dumps({"step": step, **metrics}) + "\n"
         # The checkpoint of the step may follow, and must not outlive its line.
         files.append(self._path, line.encode(), durable=True)
-        self._digest.update(_told({"step": step, **metrics}))
+        self._digest.update(_encode({"step": step, **metrics}))
         self._copy(step, metrics)
 
     @property
@@ -118,11 +118,11 @@ def checksum(lines: Iterable[dict[str, Any]]) -> str:
 def _digest(lines: Iterable[dict[str, Any]]) -> Any:
     digest = hashlib.sha256()
     for line in lines:
-        digest.update(_told(line))
+        digest.update(_encode(line))
     return digest
 
 
-def _told(line: dict[str, Any]) -> bytes:
+def _encode(line: dict[str, Any]) -> bytes:
     kept = {k: v for k, v in line.items() if not k.startswith("perf/")}
     return json.dumps(kept).encode() + b"\n"
 

@@ -61,7 +61,7 @@ class _Profile:
 
     def run_steps(self, num_steps: int) -> dict[str, float]:
         if self._start == self._finished < self._end:
-            with _explained(self._folder):
+            with _wrap_errors(self._folder):
                 tf.profiler.experimental.start(str(self._folder))
             self._is_running = True
         metrics = self._run_steps(num_steps)
@@ -74,12 +74,12 @@ class _Profile:
         """Writes the profile that is being taken, if there is one."""
         if self._is_running:
             self._is_running = False
-            with _explained(self._folder):
+            with _wrap_errors(self._folder):
                 tf.profiler.experimental.stop()
 
 
 @contextlib.contextmanager
-def _explained(folder: epath.Path) -> Iterator[None]:
+def _wrap_errors(folder: epath.Path) -> Iterator[None]:
     with files.wrap_write_errors(folder):
         try:
             yield

@@ -36,7 +36,7 @@ def run(session: Session, *, is_once: bool) -> None:
     config, path = session.config, session.path
     if config.watch is None:
         raise ValueError("no watch")
-    session = session.beside(_labeled(config), path)
+    session = session.beside(_without_unlabeled(config), path)
     check(session)
     register.place(session.config)  # refuses a wrong name before hours of training
     variant_session.train_teacher(session)
@@ -61,7 +61,7 @@ def run(session: Session, *, is_once: bool) -> None:
             return
 
 
-def _labeled(config: Config) -> Config:
+def _without_unlabeled(config: Config) -> Config:
     """The run without the images that come, from which its teacher does not learn."""
     section = dataclasses.replace(
         config.data,
@@ -82,7 +82,7 @@ def _next(
     if is_once and len(inbox) >= watch.min_new:
         time.sleep(watch.settle_secs)
         inbox.look()
-    settled = inbox.settled(watch.settle_secs)
+    settled = inbox.settled_files(watch.settle_secs)
     if len(settled) >= watch.min_new:
         return arrivals.begin(path, settled)
     if is_once:
@@ -112,25 +112,25 @@ def _finish(session: Session, config: Config, batch: Arrival) -> None:
     with (
         variant_session.hold_variant(session, variant) as session,
         counted,
-        _left_open(batch),
+        _wrap_errors(batch),
     ):
-        batch = _admitted(config, index_dir, path, batch)
+        batch = _admit(config, index_dir, path, batch)
         arrivals.replace(path, batch)
         try:
-            batch = _trained(session, variant, index_dir, batch)
+            batch = _train(session, variant, index_dir, batch)
         except SoftTargetsError:
             raise  # later batches could not be trained either
         except (FloatingPointError, data.DataError) as error:
             if data.is_passing(error):
                 raise
             # Its images are among those of the next batch.
-            batch = _refused(batch, str(error))
+            batch = _refuse(batch, str(error))
     arrivals.replace(path, batch)
     console.log(arrivals.render([batch]))
 
 
 @contextlib.contextmanager
-def _left_open(batch: Arrival) -> Iterator[None]:
+def _wrap_errors(batch: Arrival) -> Iterator[None]:
     """Says what becomes of a batch whose images a storage does not give just now."""
     try:
         yield
@@ -143,7 +143,7 @@ def _left_open(batch: Arrival) -> Iterator[None]:
         ) from error.__cause__
 
 
-def _admitted(
+def _admit(
     config: Config, index_dir: epath.Path, path: epath.Path, batch: Arrival
 ) -> Arrival:
     """Gives the images of a batch their ids, or sets them aside.
@@ -163,7 +163,7 @@ def _admitted(
     )
 
 
-def _trained(
+def _train(
     session: Session, variant: Variant, index_dir: epath.Path, batch: Arrival
 ) -> Arrival:
     """The batch after its student has learned from all images, and was judged.
@@ -173,7 +173,7 @@ def _trained(
       DataError: an image is gone or another since it was listed.
     """
     if not batch.num_images:
-        return _refused(batch, "no image of it can be decoded")
+        return _refuse(batch, "no image of it can be decoded")
     workdir.claim(variant.path, variant.config)
     # Labelled images that come meanwhile are no part of later batches either.
     data.take_over(session.config.data, session.index_dir, index_dir, are_own=True)
@@ -184,11 +184,11 @@ def _trained(
     own = variant_session.open_variant(session, variant)
     stages.run(own, ("teacher",), whole=False)
     answer_new(own)
-    stages.run(own, stages.asked_for(variant.config), whole=True)
-    return _registered(own, batch)
+    stages.run(own, stages.select_stages(variant.config), whole=True)
+    return _register(own, batch)
 
 
-def _registered(session: Session, batch: Arrival) -> Arrival:
+def _register(session: Session, batch: Arrival) -> Arrival:
     """Registers the student of a batch unless it is worse than the version before."""
     candidate = register.candidate(session.networks)
     accuracy = candidate.validation["accuracy"]
@@ -206,17 +206,17 @@ def _registered(session: Session, batch: Arrival) -> Arrival:
                 f"{name}@{number} has other classes or inputs, so that the two cannot "
                 "be compared; choose another registry.name"
             )
-            return _refused(batch, reason)
+            return _refuse(batch, reason)
         if accuracy < best:
             reason = (
                 f"{name}@{number} has a validation accuracy of {100 * best:.2f} %, "
                 "which is better"
             )
-            return _refused(batch, reason)
+            return _refuse(batch, reason)
     return _as_version(batch, name, register.publish(session))
 
 
-def _refused(batch: Arrival, reason: str) -> Arrival:
+def _refuse(batch: Arrival, reason: str) -> Arrival:
     return dataclasses.replace(batch, status="refused", reason=reason)
 
 

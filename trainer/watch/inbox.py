@@ -38,7 +38,7 @@ class NewFiles:
         """New images, those that are still written too."""
         return len(self._seen)
 
-    def settled(self, secs: float) -> list[str]:
+    def settled_files(self, secs: float) -> list[str]:
         """Those that have been the same for `secs`, over two looks at least."""
         now = time.monotonic()
         return sorted(

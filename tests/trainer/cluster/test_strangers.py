@@ -44,7 +44,7 @@ def port():
 
 @pytest.fixture
 def secret(tmp_path):
-    return Secret.of(epath.Path(tmp_path))
+    return Secret.of_workdir(epath.Path(tmp_path))
 
 
 def meet(port, rank, secret, *, timeout_secs=20.0, said=None, **statement):
@@ -86,7 +86,7 @@ def test_strangers_cost_the_workers_nothing(tmp_path, comes):
             wait_for(port)
             visit(port, stack)
         if comes:
-            secret = Secret.of(epath.Path(tmp_path))
+            secret = Secret.of_workdir(epath.Path(tmp_path))
             secs = in_parallel(*(lambda p=p: meet(p, 1, secret) for p in ports))
             assert all(each < 5 for each in secs), secs
         codes = json.loads(chiefs.stdout.readline())
@@ -136,7 +136,7 @@ def test_a_refused_stranger_is_told_nothing_about_the_run(port, secret):
     ],
 )
 def test_a_live_worker_keeps_its_place(port, secret, host, told, words):
-    known = secret.made()
+    known = secret.read_or_create()
 
     def meet_of_three(rank):
         names = ("worker-0", "worker-1", "worker-2")
@@ -169,7 +169,7 @@ def test_a_live_worker_keeps_its_place(port, secret, host, told, words):
 
 @pytest.mark.parametrize("told", ["refused", "lost"])
 def test_a_worker_whose_place_is_taken_ends_with_2_or_138(port, secret, told):
-    known = secret.made()
+    known = secret.read_or_create()
 
     def chief():
         with socket.create_server(("127.0.0.1", port)) as listener:
@@ -189,7 +189,7 @@ def test_a_worker_whose_place_is_taken_ends_with_2_or_138(port, secret, told):
 
 @pytest.mark.slow
 def test_a_worker_whose_connection_is_half_dead_is_replaced(port, secret):
-    known = secret.made()
+    known = secret.read_or_create()
 
     def visit():
         first = Puppet(port, known, rank=1, host=HERE, statement={"x": 2})
@@ -204,7 +204,7 @@ def test_a_worker_whose_connection_is_half_dead_is_replaced(port, secret):
 
 @pytest.mark.parametrize("rank", [0, -1, 2, 10**30])
 def test_a_rank_that_the_cluster_does_not_have_is_refused_alone(port, secret, rank):
-    known = secret.made()
+    known = secret.read_or_create()
 
     def visit():
         guest = Puppet(port, known, rank=rank, host=HERE, statement=STATEMENT)
@@ -223,7 +223,7 @@ def test_a_rank_that_the_cluster_does_not_have_is_refused_alone(port, secret, ra
 
 @pytest.mark.parametrize("rank", [True, 1.0, float("inf"), "1", None, [1]])
 def test_what_is_no_rank_is_no_worker_even_with_the_secret(port, secret, rank):
-    known = secret.made()
+    known = secret.read_or_create()
 
     def visit():
         guest = Puppet(port, known, rank=rank, host=HERE, statement=STATEMENT)
@@ -263,8 +263,8 @@ def test_a_worker_waits_for_a_secret_and_reads_it_again(port, tmp_path, secret):
 
 
 def test_workers_that_see_different_workdirs_are_told_so(port, tmp_path):
-    ours, theirs = (Secret.of(epath.Path(tmp_path / name)) for name in "ab")
-    theirs.made()
+    ours, theirs = (Secret.of_workdir(epath.Path(tmp_path / name)) for name in "ab")
+    theirs.read_or_create()
     # The end of a worker's patience is ten seconds after the chief's.
     chief, told = in_parallel(
         lambda: meet(port, 0, ours, timeout_secs=0.6),
@@ -282,7 +282,7 @@ def test_a_stranger_in_the_chief_s_place_ends_no_worker(port, secret):
         b"alambic " + b"0" * 64 + b'\n{"refused": "x"}\n',
         b"alambic " + b"0" * 64 + b"\n" + b"x" * 2**20,
     )
-    secret.made()
+    secret.read_or_create()
 
     def deceive():
         with socket.create_server(("127.0.0.1", port)) as listener:
@@ -316,48 +316,50 @@ def test_the_secret_is_made_once_for_its_owner_and_who_may_read_the_workdir(tmp_
         folder.mkdir()
         folder.chmod(mode)
         os.chown(folder, -1, os.getgid())
-        secret = Secret.of(epath.Path(folder))
-        known = secret.made()
+        secret = Secret.of_workdir(epath.Path(folder))
+        known = secret.read_or_create()
         file = folder / "rendezvous.token"
         assert file.stat().st_mode & 0o777 == expected
         assert len(set(known)) > 5
         assert len(known) == 64
-        assert secret.made() == Secret.of(epath.Path(folder)).read() == known
+        assert secret.read_or_create() == known
+        assert Secret.of_workdir(epath.Path(folder)).read() == known
         assert [path.name for path in folder.iterdir()] == ["rendezvous.token"]
 
 
 def test_those_who_make_the_secret_at_once_have_one(tmp_path):
     for i in range(10):
         folder = tmp_path / str(i)
-        secrets = [Secret.of(epath.Path(folder)) for _ in range(8)]
-        assert len(set(in_parallel(*(secret.made for secret in secrets)))) == 1
+        secrets = [Secret.of_workdir(epath.Path(folder)) for _ in range(8)]
+        known = in_parallel(*(secret.read_or_create for secret in secrets))
+        assert len(set(known)) == 1
         assert [path.name for path in folder.iterdir()] == ["rendezvous.token"]
 
 
 def test_a_store_keeps_the_secret_too(store):
-    known = Secret.of(store).made()
+    known = Secret.of_workdir(store).read_or_create()
     assert stores.contents(f"{store}/rendezvous.token").strip() == known
-    assert Secret.of(store).read() == known
-    assert Secret.of(store).made() == known
+    assert Secret.of_workdir(store).read() == known
+    assert Secret.of_workdir(store).read_or_create() == known
 
 
 def test_a_given_file_stands_in_place_of_the_workdir_s(tmp_path, monkeypatch):
     given = tmp_path / "given"
     monkeypatch.setenv(tf_config.TOKEN_FILE, str(given))
-    secret = Secret.of(epath.Path(tmp_path / "workdir"))
+    secret = Secret.of_workdir(epath.Path(tmp_path / "workdir"))
     with refused(files.StorageError, given, tf_config.TOKEN_FILE):
-        secret.made()
+        secret.read_or_create()
     for text in ("", " \n", "short\n", "x" * 5000):
         given.write_text(text)
         with refused(files.StorageError, given, 16):
-            secret.made()
+            secret.read_or_create()
     given.write_text("sixteen bytes or more\n")
-    assert secret.made() == secret.read() == b"sixteen bytes or more"
+    assert secret.read_or_create() == secret.read() == b"sixteen bytes or more"
     assert not (tmp_path / "workdir").exists()
 
 
 def test_a_secret_that_cannot_be_read_is_told_at_once_with_the_variable(tmp_path, port):
-    secret = Secret.of(epath.Path(tmp_path))
+    secret = Secret.of_workdir(epath.Path(tmp_path))
     (tmp_path / "rendezvous.token").mkdir()  # not even root reads that
     with refused(SecretError, tf_config.TOKEN_FILE):
         secret.read()
@@ -366,7 +368,7 @@ def test_a_secret_that_cannot_be_read_is_told_at_once_with_the_variable(tmp_path
         meet(port, 1, secret, timeout_secs=-9.5, said=said)
     assert sum(f"{secret.path} cannot be read" in each for each in said[:1]) == 1
     with refused(files.StorageError, secret.path, os.strerror(errno.EISDIR)):
-        secret.made()
+        secret.read_or_create()
 
 
 @pytest.mark.parametrize(

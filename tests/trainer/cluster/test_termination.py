@@ -15,7 +15,7 @@ from tests.helpers import groups, whole_run
 from tests.helpers.messages import assert_a_line_states, assert_states
 from tests.helpers.repository import REPOSITORY
 from trainer.cluster.termination import stop_error as stopped_by
-from trainer.exit_codes import of_error
+from trainer.exit_codes import from_error
 
 BEGIN = """
 import time
@@ -92,7 +92,7 @@ def test_where_somebody_answers_the_work_ends_in_its_own_time(number):
     process = program(
         """
         asked = []
-        with end.answered_by(asked.append):
+        with end.handle_with(asked.append):
             print("ready", flush=True)
             while not asked:
                 time.sleep(0.05)
@@ -110,7 +110,7 @@ def test_work_that_ends_before_it_could_answer_is_not_followed_by_more(number):
     process = program(
         """
         try:
-            with end.answered_by(lambda wish: None):
+            with end.handle_with(lambda wish: None):
                 print("ready", flush=True)
                 time.sleep(1)
             print("went on", flush=True)
@@ -128,7 +128,7 @@ def test_work_that_ends_before_it_could_answer_is_not_followed_by_more(number):
 def test_the_deadline_holds_whatever_the_main_thread_does(number):
     process = program(
         """
-        with end.answered_by(lambda wish: None):
+        with end.handle_with(lambda wish: None):
             print("ready", flush=True)
             time.sleep(60)
         """,
@@ -144,7 +144,7 @@ def test_a_second_ctrl_c_ends_at_once_after_what_is_done_at_last():
         """
         with (
             end.leaving(lambda: print("given back", flush=True)),
-            end.answered_by(lambda wish: print("asked", flush=True)),
+            end.handle_with(lambda wish: print("asked", flush=True)),
         ):
             print("ready", flush=True)
             time.sleep(60)
@@ -162,7 +162,7 @@ def test_a_second_ctrl_c_ends_at_once_after_what_is_done_at_last():
 def test_ctrl_c_that_a_shell_keeps_from_its_background_is_nothing():
     process = program(
         """
-        with end.answered_by(lambda wish: print("asked", flush=True)):
+        with end.handle_with(lambda wish: print("asked", flush=True)):
             print("ready", flush=True)
             time.sleep(0.5)
         """,
@@ -175,10 +175,10 @@ def test_ctrl_c_that_a_shell_keeps_from_its_background_is_nothing():
 
 def test_one_ctrl_c_is_seen_among_all_steps_of_all_workers():
     terminated = 1.0 * 4096 * 1_000_000  # each worker, in each step of a loop
-    assert of_error(stopped_by(terminated, " here")) == 143
+    assert from_error(stopped_by(terminated, " here")) == 143
     assert_states(str(stopped_by(terminated, " here")), "SIGTERM", "here")
     for wish in (2.0**40, 2.0**40 + terminated, 2.0**40 * 4096 * 1_000_000):
-        assert of_error(stopped_by(wish, "")) == 130
+        assert from_error(stopped_by(wish, "")) == 130
 
 
 def test_a_process_that_is_not_stopped_ends_as_ever():
@@ -193,7 +193,7 @@ def test_a_hung_action_ends_the_process_and_shows_where_it_hangs():
         def collective_that_never_ends():
             time.sleep(60)
 
-        with end.watched("teacher seed 0: 50 steps"):
+        with end.watchdog("teacher seed 0: 50 steps"):
             collective_that_never_ends()
         """,
         watchdog=1,
@@ -210,7 +210,7 @@ def test_an_action_in_time_is_not_hung():
     process = program(
         """
         for _ in range(3):
-            with end.watched("an action"):
+            with end.watchdog("an action"):
                 time.sleep(0.4)
         time.sleep(1.5)
         """,

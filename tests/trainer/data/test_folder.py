@@ -14,7 +14,7 @@ from PIL import Image
 from tests.helpers.configs import OF_DATASET
 from tests.helpers.messages import assert_states, refused
 from trainer import data
-from trainer.config import ConfigError, DataConfig, load, recorded
+from trainer.config import ConfigError, DataConfig, load, recorded_settings
 from trainer.data.folder import FolderSource, open_folder
 from trainer.storage import files, workdir
 
@@ -223,7 +223,7 @@ def test_a_run_that_misses_its_folder_of_classes_is_told_so(tmp_path):
     path = tmp_path / "workdir"
     (path / "teacher").mkdir(parents=True)
     (path / "teacher" / "model.keras").write_text("")
-    files.write_json(path / "config.json", recorded(config))
+    files.write_json(path / "config.json", recorded_settings(config))
     workdir.check(path, load(str(file), size))
     (tmp_path / "pets").rename(tmp_path / "away")
     with refused(ConfigError, f"{tmp_path}/pets", "data.test_split", "splits"):

@@ -12,7 +12,7 @@ from trainer.config import (
     DataConfig,
     is_earlier_name,
     load,
-    recorded,
+    recorded_settings,
     run_name,
 )
 from trainer.data.unlabeled import open_sources
@@ -76,7 +76,7 @@ def test_a_begun_run_knows_its_table_by_what_it_keeps_of_it(tmp_path):
     path = tmp_path / "workdir"
     (path / "student" / "seed-0").mkdir(parents=True)
     (path / "student" / "seed-0" / "model.keras").write_text("")
-    (path / "config.json").write_text(json.dumps(recorded(before)))
+    (path / "config.json").write_text(json.dumps(recorded_settings(before)))
     after = config_at(tmp_path, "csv:elsewhere/a.csv")
     workdir.check(path, before)
     moved = "'csv:rows/a.csv' -> 'csv:elsewhere/a.csv'"

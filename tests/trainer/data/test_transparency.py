@@ -27,7 +27,7 @@ from trainer.config import (
 from trainer.data import DataError
 from trainer.data.examples import InputShard
 from trainer.data.folder import FolderSource, open_folder
-from trainer.data.transparency import kept_background
+from trainer.data.transparency import read_background
 from trainer.session import suspicions
 
 COLOURS = {"white": (255, 255, 255), "black": (0, 0, 0), "[9, 200, 77]": (9, 200, 77)}
@@ -154,7 +154,7 @@ def test_a_list_of_an_earlier_version_means_that_alpha_was_dropped(root, lists):
     made_by_an_earlier_version(lists)
     with refused(DataError, 'data.background = "ignore"'):
         opened(root, lists)
-    assert kept_background(lists) == "ignore"
+    assert read_background(lists) == "ignore"
     made_by_an_earlier_version(lists)
     after = inputs(opened(root, lists, background="ignore"))
     np.testing.assert_array_equal(after, before)
@@ -171,7 +171,7 @@ def test_without_transparent_pixels_all_backgrounds_are_one(tmp_path, lists):
             "train", num_ids=12
         )
         np.testing.assert_array_equal(inputs(now), inputs(before))
-    assert kept_background(lists) == ""
+    assert read_background(lists) == ""
 
 
 def test_the_background_is_part_of_what_a_cache_answered(root, tmp_path):
@@ -335,7 +335,7 @@ def test_what_a_run_lies_on_is_read_or_refused_with_the_file(lists, said, is_rig
     (lists / "train.jsonl").write_text(json.dumps({"background": said}) + "\n")
     for read, name in (
         (data.begun_background, "dataset.json"),
-        (data.kept_background, "train.jsonl"),
+        (data.read_background, "train.jsonl"),
     ):
         if is_right:
             assert read(lists) == said

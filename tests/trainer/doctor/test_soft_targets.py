@@ -339,7 +339,7 @@ def test_blank_targets_are_of_the_form_of_records(top_k, dtype):
     )
     blank = DummyTargets([form, form], is_in_memory=True)
     ids = tf.constant([5, 0, 7], tf.int64)
-    batch = blank.gathered(ids, tf.zeros_like(ids))
+    batch = blank.gather(ids, tf.zeros_like(ids))
     raw = tf.constant([record.tobytes() for record in np.zeros(3, form.record)])
     _, fields = form.decode(raw)
     assert set(batch) == {f"teacher_{i}_{name}" for i in (0, 1) for name in fields}

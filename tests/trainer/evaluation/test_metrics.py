@@ -12,7 +12,7 @@ from trainer.cluster.termination import StoppedError
 from trainer.devices import distribution
 from trainer.evaluation import metrics
 from trainer.evaluation.predictor import predictor
-from trainer.exit_codes import of_error
+from trainer.exit_codes import from_error
 
 # Two examples of class 0, one of class 1, one of class 2; probabilities are given.
 PROBS = np.array([[0.7, 0.2, 0.1], [0.4, 0.5, 0.1], [0.1, 0.8, 0.1], [0.3, 0.1, 0.6]])
@@ -150,4 +150,4 @@ def test_every_image_is_answered_once_and_in_order(num_replicas, num_images):
         stop.assign(wish)
         with pytest.raises(StoppedError, match="evaluation") as stopped:
             predict()
-        assert of_error(stopped.value) == code
+        assert from_error(stopped.value) == code

@@ -224,7 +224,7 @@ def test_averages_follow_weights_and_moving_statistics(build, num_replicas, xla)
             for average, weight in zip(expected, run.weights(), strict=True)
         ]
     own = run.weights()
-    with run.update.averaged():
+    with run.update.averaged_weights():
         assert_close(run.weights(), expected)
     for weight, before in zip(run.weights(), own, strict=True):
         np.testing.assert_array_equal(weight, before)
@@ -234,7 +234,7 @@ def test_without_averages_a_model_is_judged_by_its_weights():
     run = Run(train=SGD, options=SMALL)
     run.compiled.run(3)
     own = run.weights()
-    with run.update.averaged():
+    with run.update.averaged_weights():
         for weight, before in zip(run.weights(), own, strict=True):
             np.testing.assert_array_equal(weight, before)
 
@@ -250,7 +250,7 @@ def test_averages_do_not_change_the_training():
 def test_an_average_starts_from_the_weights_given_and_not_from_zero():
     run = Run(train=plus(SGD, ema=0.9), options=SMALL)
     first = run.weights()
-    with run.update.averaged():
+    with run.update.averaged_weights():
         for weight, before in zip(run.weights(), first, strict=True):
             np.testing.assert_array_equal(weight, before)
 
@@ -446,7 +446,7 @@ def test_all_of_it_together_is_the_same_on_any_devices(num_replicas, xla):
     )
     assert other.losses(20) == pytest.approx(one.losses(20), rel=1e-5)
     assert_close(other.weights(), one.weights(), atol=1e-5)
-    with one.update.averaged(), other.update.averaged():
+    with one.update.averaged_weights(), other.update.averaged_weights():
         assert_close(other.weights(), one.weights(), atol=1e-5)
 
 

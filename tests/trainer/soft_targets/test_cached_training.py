@@ -155,9 +155,7 @@ def test_streamed_answers_are_those_in_memory(world, shifted, tmp_path):
     found = batches(streamed, taught(streamed), 20, first_step=90)
     for i, batch in enumerate(found):
         ids = tf.constant(batch["id"])
-        gathered = in_memory.gathered(
-            ids, tf.fill([20], tf.constant(i // 10, tf.int64))
-        )
+        gathered = in_memory.gather(ids, tf.fill([20], tf.constant(i // 10, tf.int64)))
         np.testing.assert_array_equal(
             batch["teacher_0_logits"], gathered["teacher_0_logits"]
         )

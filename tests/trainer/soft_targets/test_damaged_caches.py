@@ -379,7 +379,7 @@ def test_a_cache_of_an_earlier_version_teaches_the_same(
     ids = tf.range(1000, 3000, dtype=tf.int64)
     for view in (0, 1):
         views = tf.fill([2000], tf.constant(view, tf.int64))
-        expected, found = (x.gathered(ids, views) for x in (now, before))
+        expected, found = (x.gather(ids, views) for x in (now, before))
         np.testing.assert_array_equal(*expected.values(), *found.values())
 
 

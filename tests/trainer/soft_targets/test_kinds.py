@@ -225,11 +225,13 @@ def test_images_without_labels_are_taught_as_live(world, tmp_path, settings):
 
 def test_an_epoch_shows_its_number_modulo_the_number_of_views():
     epochs = tf.range(7, dtype=tf.int64)
-    assert data.Views(seed=0, count=3).of(epochs).numpy().tolist() == [
+    assert data.Views(seed=0, count=3).at_epochs(epochs).numpy().tolist() == [
         *(0, 1, 2, 0, 1, 2, 0)
     ]
-    assert data.Views(seed=0, count=1).of(epochs).numpy().tolist() == [0] * 7
-    assert data.Views(seed=0, count=None).of(epochs).numpy().tolist() == [*range(7)]
+    assert data.Views(seed=0, count=1).at_epochs(epochs).numpy().tolist() == [0] * 7
+    assert data.Views(seed=0, count=None).at_epochs(epochs).numpy().tolist() == [
+        *range(7)
+    ]
 
 
 def test_several_views_of_images_as_they_are_are_refused(world):

@@ -79,12 +79,12 @@ def test_a_run_has_a_finetune_where_the_config_has_the_section(config):
     settings = reader.load(str(config), ["finetune.schedule='cosine'"])
     assert settings.finetune.steps == 20
     assert list(settings.trainings) == ["student.train", "finetune"]
-    assert stages.asked_for(settings) == (*STAGES, "report")
+    assert stages.select_stages(settings) == (*STAGES, "report")
     without = config.parent / "without.toml"
     without.write_text(config.read_text().replace(SECTION, ""))
     settings = reader.load(str(without))
     assert settings.finetune is None
-    assert stages.asked_for(settings) == (
+    assert stages.select_stages(settings) == (
         *("teacher", "student", "baseline", "evaluate", "report"),
     )
 

@@ -178,7 +178,7 @@ def test_a_storage_that_goes_while_a_trial_runs_is_said_and_not_begun_anew(
 
 def test_what_is_no_error_of_the_storage_is_not_said_to_be_one(tmp_path):
     sweep = open_sweep(tmp_path)
-    with pytest.raises(KeyError), sweep.reached():
+    with pytest.raises(KeyError), sweep.wrap_storage_errors():
         raise KeyError("of something else")
     # Optuna raises a KeyError too, of a line that is none of its own.
     with open(tmp_path / "workdir/sweep.journal", "a") as journal:

@@ -6,7 +6,7 @@ import pytest
 
 from tests.helpers.messages import assert_states, refusal, refused
 from trainer.cluster.termination import StoppedError
-from trainer.exit_codes import of_error
+from trainer.exit_codes import from_error
 from trainer.train import loop
 
 
@@ -214,7 +214,7 @@ def test_a_stop_saves_the_step_and_the_next_start_does_what_it_left(
     with pytest.raises(StoppedError) as stop:
         first.train(last_step=60)
     assert_states(str(stop.value), f"step {stopped_after}", "saved")
-    assert of_error(stop.value) == code
+    assert from_error(stop.value) == code
     assert first.calls[-3:] == [
         ("run", 10),
         ("advance", stopped_after),

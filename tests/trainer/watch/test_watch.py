@@ -283,14 +283,14 @@ def test_a_file_settles_once_nobody_writes_it(root, tmp_path):
     growing.write_bytes(b"half")
     seen.look()
     assert len(seen) == 2
-    assert seen.settled(0.05) == []
+    assert seen.settled_files(0.05) == []
     time.sleep(0.1)
     growing.write_bytes(b"half, and more")
     seen.look()
-    assert seen.settled(0.05) == ["100.png"]
+    assert seen.settled_files(0.05) == ["100.png"]
     time.sleep(0.1)
     seen.look()
-    assert seen.settled(0.05) == ["100.png", "growing.png"]
+    assert seen.settled_files(0.05) == ["100.png", "growing.png"]
 
 
 @pytest.mark.parametrize("stamp", [0, 2**33], ids=["long ago", "to come"])
@@ -302,7 +302,7 @@ def test_a_clock_that_jumps_settles_nothing(root, tmp_path, stamp):
     time.sleep(0.1)
     seen.look()
     # The stamp is another, as it is when somebody writes.
-    assert seen.settled(0.05) == []
+    assert seen.settled_files(0.05) == []
 
 
 def test_what_is_gone_or_damaged_is_set_aside(root, tmp_path):
@@ -362,7 +362,7 @@ def test_a_section_that_cannot_be_used_is_refused(root, setting, facts):
 
 def test_two_processes_do_not_watch_in_one_workdir(root, capsys):
     (root / "workdir").mkdir()
-    with locks.held(epath.Path(root / "workdir") / "watch.lock"):
+    with locks.hold(epath.Path(root / "workdir") / "watch.lock"):
         assert watch(root) == exit_codes.UNUSABLE
         assert once(root) == exit_codes.DONE
     first, second = capsys.readouterr().err.splitlines()

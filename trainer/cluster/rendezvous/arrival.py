@@ -49,13 +49,13 @@ class Arrival:
             except (StrangerError, SecretError) as error:
                 # It may be the chief, and the secret another in a new workdir.
                 known, pause = b"", _READ_AGAIN_SECS
-                reason = self._explained(error)
+                reason = self._reason(error)
                 # The chief ends a little earlier, which is not the reason then.
                 doubt = f"; before, {reason}"
             self._patience.spend(f"{self._chief}: {reason}")
             time.sleep(pause)
 
-    def _explained(self, error: StrangerError | SecretError) -> str:
+    def _reason(self, error: StrangerError | SecretError) -> str:
         """Why the workers do not share a secret; said at once if it is to be mended."""
         if isinstance(error, StrangerError):
             return f"it does not know {self._place} ({error}); {_SEE}"

@@ -37,7 +37,8 @@ def meet(
     spare_secs = 0.0 if cluster.is_chief else peers.ANSWER_SECS
     patience = Patience(timeout_secs, spare_secs, report_every_secs, say)
     if cluster.is_chief:
-        reception = Reception(cluster, patience, secret.made() if secret else b"")
+        known = secret.read_or_create() if secret else b""
+        reception = Reception(cluster, patience, known)
         reception.run(bound(statement))
     else:
         Arrival(cluster, patience, secret).run(bound(statement))

@@ -174,9 +174,9 @@ class Reception:
             # All are heard once more before they go.
             self._changed = time.monotonic()
         elif holder is not guest and holder.heard > guest.came:
-            self._dismiss(guest, self._taken(holder, guest))
+            self._dismiss(guest, self._duplicate_rank(holder, guest))
 
-    def _taken(self, holder: Guest, guest: Guest) -> dict[str, str]:
+    def _duplicate_rank(self, holder: Guest, guest: Guest) -> dict[str, str]:
         """The answer to a second worker that comes with a rank already taken."""
         title = self._cluster.titles([guest.rank])
         if holder.host == guest.host:
@@ -213,7 +213,7 @@ class Reception:
             if holder is guest:
                 self._dismiss(guest, message)
             elif holder and not guest.is_dismissed:
-                self._dismiss(guest, self._taken(holder, guest))
+                self._dismiss(guest, self._duplicate_rank(holder, guest))
             elif not guest.is_dismissed:
                 self._drop(guest)
         while self._guests:

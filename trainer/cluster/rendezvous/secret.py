@@ -38,7 +38,7 @@ class Secret:
         self._is_given = is_given
 
     @classmethod
-    def of(cls, workdir: epath.Path) -> "Secret":
+    def of_workdir(cls, workdir: epath.Path) -> "Secret":
         """That of the run in `workdir`.
 
         Raises:
@@ -78,7 +78,7 @@ class Secret:
             )
         return found
 
-    def made(self) -> bytes:
+    def read_or_create(self) -> bytes:
         """The secret in the file, which the chief writes unless there is one.
 
         Raises:

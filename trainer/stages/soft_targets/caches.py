@@ -48,7 +48,7 @@ class TransferSet:
         is_example[self.examples.ids] = True
         return soft_targets.shards_of(is_example[first:].tolist(), first=first)
 
-    def counted(self, shard: Shard) -> Shard:
+    def recount(self, shard: Shard) -> Shard:
         """The shard with as many examples as its ids have now."""
         ids = self.examples.ids
         count = int(((ids >= shard.first) & (ids < shard.last)).sum())

@@ -79,5 +79,5 @@ def _without_gone(
     shards = list(found.shards)
     for place, views in missing.items():
         if len(views) == found.views:
-            shards[place] = transfer.counted(shards[place])
+            shards[place] = transfer.recount(shards[place])
     return dataclasses.replace(found, shards=tuple(shards))

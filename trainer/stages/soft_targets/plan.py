@@ -87,13 +87,13 @@ def costs(
     """
     sets = caches.transfer_sets(networks.config, networks.datasets)
     planned = [
-        [_planned(networks, teacher, transfer) for transfer in sets]
+        [_plan_cache(networks, teacher, transfer) for transfer in sets]
         for teacher in range(len(networks.config.teachers))
     ]
     total_secs = 0.0
     for of_teacher, model in zip(planned, models, strict=True):
         for cache in of_teacher:
-            yield from _of_cache(cache)
+            yield from _cache_lines(cache)
             rate = _rate(networks, model, cache)
             secs = cache.num_answers / rate
             total_secs += secs
@@ -103,11 +103,13 @@ def costs(
                 f"on this machine (median of {_NUM_TIMED} passes)"
             )
     building = _building(networks.config, itertools.chain(*planned), total_secs)
-    yield from _of_all(networks.config, networks.datasets, building)
+    yield from _total_lines(networks.config, networks.datasets, building)
     return building
 
 
-def _planned(networks: Networks, teacher: int, transfer: TransferSet) -> PlannedCache:
+def _plan_cache(
+    networks: Networks, teacher: int, transfer: TransferSet
+) -> PlannedCache:
     folder = caches.folder(networks.config, networks.path, teacher, transfer)
     manifest = caches.planned_manifest(networks, teacher, transfer)
     return PlannedCache(
@@ -119,7 +121,7 @@ def _planned(networks: Networks, teacher: int, transfer: TransferSet) -> Planned
     )
 
 
-def _of_cache(cache: PlannedCache) -> Iterator[str]:
+def _cache_lines(cache: PlannedCache) -> Iterator[str]:
     manifest = cache.manifest
     kept = (
         f"the {manifest.top_k} largest of {len(manifest.class_names)} logits"
@@ -162,7 +164,9 @@ def _building(config: Config, planned: Iterable[PlannedCache], secs: float) -> B
     )
 
 
-def _of_all(config: Config, datasets: Datasets, building: Building) -> Iterator[str]:
+def _total_lines(
+    config: Config, datasets: Datasets, building: Building
+) -> Iterator[str]:
     section, seeds = config.student.train, config.seeds
     num_steps = optimizers.num_steps(section, num_examples=len(datasets.transfer))
     online = num_steps * section.global_batch_size * len(seeds)

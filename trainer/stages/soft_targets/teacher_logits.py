@@ -45,7 +45,7 @@ class TeacherLogits:
         self._batch_size = networks.config.runtime.teacher_batch_size
         self._step = self._compile(networks.fold(teacher))
 
-    def of_shard(
+    def shard_records(
         self, shard: Shard, views: Sequence[int], advance: Callable[[int], object]
     ) -> dict[int, np.ndarray]:
         """The records of some views of a shard, in the order of the ids: [M] each.
@@ -99,11 +99,11 @@ class TeacherLogits:
         self, examples: data.Examples, views: Sequence[int]
     ) -> Iterator[dict[str, np.ndarray]]:
         """The answers of each batch to each of the views."""
-        inputs = iter(self._shown(examples, views))
+        inputs = iter(self._view_batches(examples, views))
         num_steps = data.num_evaluation_steps(len(examples), self._share) * len(views)
         computed: list[Batch] = []
         for i in range(num_steps + 1):
-            with self._devices.termination.watched("a pass of the teacher"):
+            with self._devices.termination.watchdog("a pass of the teacher"):
                 # One is computed while the one before it is looked at.
                 if i < num_steps:
                     with data.reading():
@@ -126,7 +126,9 @@ class TeacherLogits:
             local_replicas=self._num_replicas,
         )
 
-    def _shown(self, examples: data.Examples, views: Sequence[int]) -> tf.data.Dataset:
+    def _view_batches(
+        self, examples: data.Examples, views: Sequence[int]
+    ) -> tf.data.Dataset:
         """Every view of each batch, in turn: [B, ...]; the last is filled up."""
         num_batches = (
             data.num_evaluation_steps(len(examples), self._share) * self._num_replicas

@@ -97,14 +97,14 @@ def differences(
     folder = caches.folder(networks.config, networks.path, teacher, transfer)
     answers = TeacherLogits(networks, model, transfer, manifest)
     errors, hits, largest = [], [], 0.0
-    for place, view in _sample(manifest):
-        kept = _sampled(folder, transfer, manifest, place, view)
+    for place, view in _choose_stretches(manifest):
+        kept = _read_stretch(folder, transfer, manifest, place, view)
         if not len(kept):
             continue
         first = manifest.shards[place].first
         count = int(kept["id"][-1]) + 1 - first
         stretch = Shard(first=first, num_ids=count, count=len(kept))
-        again = answers.of_shard(stretch, [view], lambda count: None)[view]
+        again = answers.shard_records(stretch, [view], lambda count: None)[view]
         before, now = (_logits(records, manifest) for records in (kept, again))
         errors.append(np.abs(before - now))
         hits.append(_first(before, manifest) == _first(now, manifest))
@@ -124,7 +124,7 @@ def differences(
     )
 
 
-def _sampled(
+def _read_stretch(
     folder: epath.Path,
     transfer: TransferSet,
     manifest: Manifest,
@@ -136,7 +136,7 @@ def _sampled(
     return records[np.isin(records["id"], transfer.examples.ids)][:_STRETCH]
 
 
-def _sample(manifest: Manifest) -> list[tuple[int, int]]:
+def _choose_stretches(manifest: Manifest) -> list[tuple[int, int]]:
     """Pairs of a shard and a view: each view, and shards from the first to the last."""
     count = max(_NUM_STRETCHES, manifest.views)
     shards = np.linspace(0, len(manifest.shards) - 1, count).astype(int)
