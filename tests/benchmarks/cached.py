@@ -69,9 +69,8 @@ def _turns(session: Callable[..., Session], folder: pathlib.Path) -> None:
             soft_targets.build(run)
         model = run.networks.build("student", 0)
         auxiliary = caches.open_caches(run.networks) if name == "cached" else None
-        temperature = run.config.distill.temperature
         signals = (
-            auxiliary.signals(temperature=temperature)
+            auxiliary.signals()
             if auxiliary
             else online(run.networks, run.networks.teachers)
         )

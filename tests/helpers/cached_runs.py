@@ -133,7 +133,7 @@ def taught(opened: Session, seed: int = 0) -> train_state.TrainSpec:
             seed,
         )
     targets = caches.open_caches(opened.networks)
-    signals = targets.signals(temperature=opened.config.distill.temperature)
+    signals = targets.signals()
     return distillation(opened.networks, model, signals, seed, auxiliary=targets)
 
 

@@ -1,20 +1,25 @@
 """A small student in training beside its teacher, on any number of replicas."""
 
-from collections.abc import Callable
+import dataclasses
+from collections.abc import Callable, Sequence
 
 import keras
 import numpy as np
 
 from tests.helpers.devices import numpy_of, strategy_of
-from trainer import data, models, optimizers, soft_targets
+from trainer import data, losses, models, optimizers, soft_targets
 from trainer.config import (
     AdamOptions,
+    DistillConfig,
     MlpOptions,
     SgdOptions,
+    TermConfig,
     TrainConfig,
 )
 from trainer.devices import distribution
 from trainer.train import objective, step
+from trainer.train.distillation_loss import DistillationLoss
+from trainer.train.terms import Term, build_term
 
 IMAGE_SHAPE = (6, 6, 1)
 NUM_CLASSES = 5
@@ -59,6 +64,41 @@ ADAM = TrainConfig(
 DROPOUT = MlpOptions(hidden_sizes=(16, 16), input_dropout=0.1, dropout=0.5)
 
 
+def signal_of(*teachers: keras.Model, weights=(1.0,)) -> objective.TeacherSignal:
+    signals = [soft_targets.online(teacher) for teacher in teachers]
+    return lambda batch: losses.TeacherPredictions(
+        members=[signal(batch) for signal in signals], weights=weights
+    )
+
+
+def built_terms(
+    terms: Sequence[TermConfig],
+    *,
+    num_steps: int = 100,
+    steps_per_epoch: float = 10.0,
+    group_size: int = 0,
+) -> list[Term]:
+    return [
+        build_term(
+            term,
+            name=f"{term.loss}[{i}]",
+            setting=f"distill.terms[{i}]",
+            num_steps=num_steps,
+            steps_per_epoch=steps_per_epoch,
+            group_size=group_size,
+            logs_weight=False,
+        )
+        for i, term in enumerate(terms)
+    ]
+
+
+def kl_term(alpha: float, temperature: float) -> Term:
+    """The term of the short form."""
+    config = DistillConfig(alpha=alpha, temperature=temperature)
+    (term,) = built_terms(config.terms)
+    return dataclasses.replace(term, name="soft_loss")
+
+
 class Run:
     """A student in training beside its teacher, on any number of replicas."""
 
@@ -75,6 +115,9 @@ class Run:
         precision: str = "float32",
         alpha: float = 0.7,
         temperature: float = 3.0,
+        terms: Sequence[TermConfig] = (),  # in place of alpha and temperature
+        hard_weight: float = 1.0,
+        group_size: int = 0,
         mixup: float = 0.0,
         distil: bool = True,
         images: data.ArrayExamples | None = None,
@@ -96,10 +139,15 @@ class Run:
         computed = (
             objective.distillation(
                 self.student,
-                soft_targets.online(self.teacher),
-                alpha=alpha,
-                temperature=temperature,
-                label_smoothing=train.label_smoothing,
+                signal_of(self.teacher),
+                DistillationLoss(
+                    terms=(
+                        built_terms(terms, num_steps=train.steps, group_size=group_size)
+                        or [kl_term(alpha, temperature)]
+                    ),
+                    hard_weight=hard_weight if terms else 1.0 - alpha,
+                    label_smoothing=train.label_smoothing,
+                ),
                 mixup=mixup,
                 seed=SEED,
             )

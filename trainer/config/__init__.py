@@ -15,7 +15,7 @@ from trainer.config.data import (
     background_name,
     colour_of,
 )
-from trainer.config.distill import DistillConfig
+from trainer.config.distill import DistillConfig, DistillTermsConfig, TermConfig
 from trainer.config.earlier import (
     options_without_later,
     value_before,
@@ -94,6 +94,7 @@ __all__ = [
     "CrossvalConfig",
     "DataConfig",
     "DistillConfig",
+    "DistillTermsConfig",
     "EnsembleConfig",
     "EvaluateConfig",
     "ExportConfig",
@@ -117,6 +118,7 @@ __all__ = [
     "StudyConfig",
     "SweepConfig",
     "TeacherConfig",
+    "TermConfig",
     "TrainConfig",
     "UnlabeledConfig",
     "UnlabeledData",

@@ -13,6 +13,7 @@ LATER: Mapping[str, Any] = {
     "data.background": "ignore",
     "data.transfer_split": "",
     "predict.background": "",
+    "runtime.term_gradients": False,
     "teacher.members[].min_accuracy": 0.0,
     "teacher.min_accuracy": 0.0,
 }

@@ -29,6 +29,8 @@ _NETWORK = re.compile(r"(?P<path>teacher|teacher\.members\[\d+\]|student)\.model
 def resolve(config: Config) -> dict[str, Any]:
     """Every setting with its value, in JSON's types."""
     plain: dict[str, Any] = json.loads(json.dumps(dataclasses.asdict(config)))
+    if "group_size" in plain["distill"]:
+        plain["distill"]["group_size"] = config.group_size
     return plain
 
 

@@ -9,6 +9,7 @@ from trainer.config import reader
 from trainer.config.earlier import with_earlier
 from trainer.config.errors import ConfigError
 from trainer.config.identity import flatten, resolve
+from trainer.config.overrides import apply_override
 from trainer.config.predict import PredictConfig
 from trainer.config.registry import RegistryConfig
 from trainer.config.runtime import RuntimeConfig
@@ -40,7 +41,7 @@ def from_resolved(
             with_earlier(given, flatten(dict(settings)), flatten(today))
         )
         for override in overrides:
-            reader._override(given, override)
+            apply_override(given, override)
         return typing.cast(Config, reader._build(Config, given, ""))
     except ConfigError as error:
         raise ConfigError(f"{kept_in}: {error}") from None
@@ -54,7 +55,7 @@ def without_run(overrides: Iterable[str]) -> NoRun:
     """
     given: dict[str, Any] = {}
     for override in overrides:
-        reader._override(given, override)
+        apply_override(given, override)
     return typing.cast(NoRun, reader._build(NoRun, given, ""))
 
 

@@ -13,6 +13,7 @@ from typing import Annotated, Any, Literal
 
 from trainer.config import places
 from trainer.config.axes import axes, check_plain
+from trainer.config.distill import DistillTermsConfig
 from trainer.config.errors import (
     ConfigError,
     join,
@@ -20,11 +21,11 @@ from trainer.config.errors import (
     no_section,
     rule_error,
     settable,
-    show_value,
 )
 from trainer.config.identity import flatten, resolve
+from trainer.config.overrides import apply_override, put
 from trainer.config.rules import OptionsOf, Reading
-from trainer.config.schema import Config, EnsembleConfig, TeacherConfig
+from trainer.config.schema import Config, EnsembleConfig
 from trainer.config.study import Settings
 
 _TYPE_NAMES = {
@@ -32,6 +33,13 @@ _TYPE_NAMES = {
     int: "a whole number",
     float: "a finite number",
     bool: "true or false",
+}
+
+
+# Sections that are written in two forms, by the list that only the long one has.
+_LONG_FORMS: Mapping[type, str] = {
+    EnsembleConfig: "members",
+    DistillTermsConfig: "terms",
 }
 
 
@@ -75,7 +83,7 @@ def read_settings(
     """
     settings = _read_toml(path)
     for override in overrides:
-        _override(settings, override)
+        apply_override(settings, override)
     if variant is None:
         return settings
     section = "sweep.space" if "sweep" in settings else "study.grid"
@@ -105,7 +113,7 @@ def _variant_settings(
     others = ("study", "sweep")
     own = copy.deepcopy({k: v for k, v in settings.items() if k not in others})
     for path, value in variant.items():
-        _put(own, path.split("."), value, given=f"{section} {path!r}")
+        put(own, path.split("."), value, given=f"{section} {path!r}")
     return own
 
 
@@ -121,50 +129,6 @@ def _read_toml(path: str) -> dict[str, Any]:
     # ValueError: no TOML, no UTF-8, or a number of thousands of digits.
     except (ValueError, RecursionError) as error:
         raise ConfigError(f"{path} must be a TOML file in UTF-8: {error}") from None
-
-
-def _override(settings: dict[str, Any], override: str) -> None:
-    path, equals, text = override.partition("=")
-    names = path.strip().split(".")
-    if not equals or not all(names):
-        raise ConfigError(
-            f"--set must read section.field=value, got {override!r}; "
-            "for example --set=distill.temperature=4.0"
-        )
-    _put(settings, names, _toml_value(path, text), given=f"--set={override}")
-
-
-def _put(
-    settings: dict[str, Any], names: Sequence[str], value: Any, *, given: str
-) -> None:
-    """Sets the setting with the path `names`; messages say where it was `given`."""
-    table = settings
-    for i, name in enumerate(names[:-1], start=1):
-        table = table.setdefault(name, {})
-        if not isinstance(table, dict):
-            owner = ".".join(names[:i])
-            raise ConfigError(
-                f"{owner} must be a section for {given}, got {show_value(table)}; "
-                f"change it in the file or with --set={owner}=VALUE"
-            )
-    table[names[-1]] = value
-    # Length has two units; the one given last on the command line holds.
-    other = {"steps": "epochs", "epochs": "steps"}.get(names[-1])
-    if other and names[-2:-1] in (["train"], ["head"], ["finetune"]):
-        table.pop(other, None)
-
-
-def _toml_value(path: str, text: str) -> Any:
-    try:
-        table = tomllib.loads(f"value = {text}")
-    except (ValueError, RecursionError):
-        table = {}
-    if table.keys() != {"value"}:  # no TOML, or more than one value
-        raise ConfigError(
-            f"--set={path} must have a TOML value, got {text!r}; "
-            f"a string needs its quotes: --set='{path}=\"{text}\"'"
-        )
-    return table["value"]
 
 
 def _build(cls: type, settings: object, path: str, owner: str = "") -> Any:
@@ -217,12 +181,12 @@ def _build_options(
     options = join(path, name)
     if owner in rule.table:
         return _build(rule.table[owner], settings, options, f"{rule.field} {owner!r}")
-    if rule.field == "model" and ":" in owner:
+    if rule.own and ":" in owner:
         if not isinstance(settings, Mapping):
             raise no_section(options, settings)
         check_plain(settings, options)
-        return dict(settings)  # a user's own model checks its own keyword arguments
-    owned = " or package.module:function" if rule.field == "model" else ""
+        return dict(settings)  # a user's own function checks its keyword arguments
+    owned = " or package.module:function" if rule.own else ""
     raise ConfigError(
         f"{join(path, rule.field)} must be a known name{owned}, got {owner!r}; "
         f"{nearest(owner, rule.table)}"
@@ -286,16 +250,18 @@ def _one_of(sections: tuple[type, ...], value: object, path: str) -> type:
         raise rule_error(
             path, "a list, or a range {low = NUMBER, high = NUMBER}", value
         )
-    is_ensemble = isinstance(value, Mapping) and "members" in value
-    if other is not EnsembleConfig or not is_ensemble:
+    key = _LONG_FORMS.get(other)
+    if key is None or not isinstance(value, Mapping):
         return first
-    fields = [field.name for field in dataclasses.fields(TeacherConfig)]
-    beside = [name for name in fields if name in typing.cast(Mapping, value)]
-    if beside:
+    long, short = ({f.name for f in dataclasses.fields(c)} for c in (other, first))
+    if not value.keys() & long - short:
+        return first
+    beside = [name for name in value if name in short - long]
+    if key in value and beside:
         names = ", ".join(f"{path}.{name}" for name in beside)
         raise ConfigError(
-            f"{path} must have either [[{path}.members]] or the settings of one "
-            f"network, got {path}.members and {names}; write each network's settings "
-            "into its member"
+            f"{path} must have either [[{path}.{key}]] or its short form, got "
+            f"{path}.{key} and {names}; write these into each of [[{path}.{key}]], or "
+            "remove one of both"
         )
     return other

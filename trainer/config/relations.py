@@ -7,7 +7,7 @@ from typing import Any
 
 from trainer.config import places
 from trainer.config.data import DataConfig
-from trainer.config.distill import DistillConfig
+from trainer.config.distill import Distill
 from trainer.config.errors import ConfigError, header
 from trainer.config.models import APPLICATIONS, SavedOptions
 from trainer.config.runtime import RuntimeConfig
@@ -95,21 +95,6 @@ def _check_table(data: DataConfig, trainings: Mapping[str, TrainConfig]) -> None
                 f"{path}.augment must be 'none' for the table {data.dataset!r}, got "
                 f"{section.augment!r}, which moves the pixels of images; remove it"
             )
-
-
-def check_mixup(distill: DistillConfig) -> None:
-    """Refuses what mixed images have not: a label, or soft targets known before."""
-    if distill.mixup and distill.alpha < 1:
-        raise ConfigError(
-            "distill.mixup needs distill.alpha = 1, because mixed images have no "
-            f"label, got {distill.alpha}; set distill.alpha = 1.0, or distill.mixup = 0"
-        )
-    if distill.mixup and distill.soft_targets != "online":
-        raise ConfigError(
-            "distill.mixup needs distill.soft_targets = 'online', because other images "
-            f"are mixed in each step, got {distill.soft_targets!r}; set it, or "
-            "distill.mixup = 0"
-        )
 
 
 def check_train(path: str, train: TrainConfig, runtime: RuntimeConfig) -> None:
@@ -238,16 +223,8 @@ def check_members(members: Sequence[Any]) -> None:
             )
 
 
-def check_caches(
-    distill: DistillConfig, data: DataConfig, student: TrainConfig
-) -> None:
-    """Refuses views that would all be the same, and tails where there are none."""
-    if distill.tail_temperatures and not distill.top_k:
-        raise ConfigError(
-            "distill.tail_temperatures must be empty where distill.top_k is 0, got "
-            f"{list(distill.tail_temperatures)}; a cache of all logits serves at any "
-            "temperature"
-        )
+def check_caches(distill: Distill, data: DataConfig, student: TrainConfig) -> None:
+    """Refuses views that would all be the same."""
     augment = data.augment if student.augment == "inherit" else student.augment
     if distill.is_cached and distill.views > 1 and augment == "none":
         raise ConfigError(

@@ -19,11 +19,13 @@ class Rule:
 class OptionsOf:
     """The field holds the options of what a sibling field names.
 
-    `table` maps each known name to the dataclass of its options.
+    `table` maps each known name to the dataclass of its options. A user's own, where
+    it may be `own`, is named package.module:function and has any options.
     """
 
     field: str
     table: Mapping[str, type]
+    own: bool = False
 
 
 def above(low: float, *, most: float) -> Rule:

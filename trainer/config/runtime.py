@@ -24,6 +24,8 @@ class RuntimeConfig:
     eval_batch_size: Count = 500  # examples per evaluation step, rounded to replicas
     teacher_batch_size: Count = 256  # examples a replica answers for a cache
     keep_checkpoints: Count = 2  # newest ones kept, beside the best
+    # Logs the norm of the gradient of each part of the loss to the student's logits.
+    term_gradients: bool = False
     # [a, b]: each training profiles its steps after step a up to step b.
     profile_steps: tuple[CountOrNone, ...] = ()
     rendezvous_secs: Count = 1200  # until all workers have to be there

@@ -6,10 +6,18 @@ Defaults live here and nowhere else; each field says its unit or meaning.
 import dataclasses
 from typing import Annotated, Any, Literal
 
-from trainer.config import evaluation, export, registry, relations, watch
+from trainer.config import (
+    distill,
+    evaluation,
+    export,
+    groups,
+    registry,
+    relations,
+    watch,
+)
 from trainer.config.crossval import CrossvalConfig
 from trainer.config.data import DataConfig
-from trainer.config.distill import DistillConfig
+from trainer.config.distill import DistillConfig, DistillTermsConfig
 from trainer.config.evaluation import EvaluateConfig
 from trainer.config.export import ExportConfig
 from trainer.config.models import MODELS
@@ -32,7 +40,7 @@ class TeacherConfig:
     """The large network: trained here, or loaded from `weights` and used as it is."""
 
     model: Annotated[str, FILLED]  # a known name, or package.module:function
-    options: Annotated[Any, OptionsOf("model", MODELS)]
+    options: Annotated[Any, OptionsOf("model", MODELS, own=True)]
     # A .keras or .weights.h5 file to start from, or registry:NAME@VERSION; "imagenet"
     # for keras.applications.
     weights: Place = ""
@@ -70,7 +78,7 @@ class StudentConfig:
     """The small network; the baseline is the same, trained without the teacher."""
 
     model: Annotated[str, FILLED]  # a known name, or package.module:function
-    options: Annotated[Any, OptionsOf("model", MODELS)]
+    options: Annotated[Any, OptionsOf("model", MODELS, own=True)]
     # A .keras or .weights.h5 file to start from, or registry:NAME@VERSION; "imagenet"
     # for keras.applications.
     weights: Place = ""
@@ -88,7 +96,7 @@ class Config:
     data: DataConfig
     teacher: TeacherConfig | EnsembleConfig
     student: StudentConfig
-    distill: DistillConfig = DistillConfig()
+    distill: DistillConfig | DistillTermsConfig = DistillConfig()
     # Of the distilled student, on labels alone; absent: it stays as it is.
     finetune: TrainConfig | None = None
     evaluate: EvaluateConfig = EvaluateConfig()
@@ -115,6 +123,11 @@ class Config:
         return {**self.teachers, "student": self.student}
 
     @property
+    def group_size(self) -> int:
+        """Examples that losses between examples see together; 0: there are none."""
+        return groups.group_size(self.distill, self.student.train)
+
+    @property
     def references(self) -> tuple[Reference, ...]:
         """The models of the registry that settings name."""
         return registry.references(self.networks)
@@ -136,7 +149,8 @@ class Config:
         relations.check_unique("data.exclude_labels", self.data.exclude_labels)
         relations.check_splits(self.data)
         relations.check_kind(self.data, self.trainings)
-        relations.check_mixup(self.distill)
+        distill.check(self.distill)
+        groups.check(self.distill, self.student.train)
         evaluation.check(self.evaluate, self.data)
         finetuned = ["finetune"] if self.finetune else []
         roles = [*self.networks, "baseline", *finetuned]

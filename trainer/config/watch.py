@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 
 from trainer.config import places
 from trainer.config.data import DataConfig, UnlabeledConfig
-from trainer.config.distill import DistillConfig
+from trainer.config.distill import Distill
 from trainer.config.errors import ConfigError
 from trainer.config.export import ExportConfig
 from trainer.config.registry import RegistryConfig
@@ -30,7 +30,7 @@ class WatchConfig:
 
 def check(
     data: DataConfig,
-    distill: DistillConfig,
+    distill: Distill,
     export: ExportConfig,
     registry: RegistryConfig,
 ) -> None:

@@ -50,9 +50,7 @@ class FolderSource:
     @functools.cached_property
     def num_examples(self) -> tuple[int, ...]:
         """The number of examples in each split of the config."""
-        return tuple(
-            len(self._split_files(split)) for split in self.data.splits.values()
-        )
+        return tuple(len(self._files(split)) for split in self.data.splits.values())
 
     @property
     def num_bytes(self) -> int:
@@ -114,7 +112,7 @@ class FolderSource:
         Raises:
           DataError: a file is gone or damaged since it was listed.
         """
-        chosen = self._split_files(split)
+        chosen = self._files(split)
         labels = {name: i for i, name in enumerate(self.class_names)}
         # Earlier lists have names as they were found, in either form.
         labels = {in_one_form(name): i for name, i in labels.items()} | labels
@@ -143,19 +141,19 @@ class FolderSource:
 
     def paths(self, split: str) -> list[str]:
         """The files of the examples of `split`."""
-        chosen = self._split_files(split)
+        chosen = self._files(split)
         return [os.path.join(self.data.path, line.path) for _, line in chosen]
 
     def lines(self, split: str) -> list[ListedFile]:
         """The lines of the lists, one for each example of `split`."""
-        return [line for _, line in self._split_files(split)]
+        return [line for _, line in self._files(split)]
 
     def in_files(self) -> "FolderSource":
         """The same, with no examples in memory."""
         data = dataclasses.replace(self.data, memory_budget_bytes=0)
         return dataclasses.replace(self, data=data)
 
-    def _split_files(self, split: str) -> list[tuple[int, ListedFile]]:
+    def _files(self, split: str) -> list[tuple[int, ListedFile]]:
         """Ids and lines of the examples of a split."""
         return [
             (i, self.listed[name][i])

@@ -244,7 +244,7 @@ class Examination:
         kept = caches.answer_format(networks.config, networks.datasets)
         is_in_memory = self._building.is_in_memory
         blank = DummyTargets([kept] * len(self._teachers), is_in_memory=is_in_memory)
-        signals = blank.signals(temperature=self._config.distill.temperature)
+        signals = blank.signals()
         student, seed = self._student, self._seed
         return distillation(networks, student, signals, seed, auxiliary=blank)
 

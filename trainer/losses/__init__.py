@@ -8,14 +8,17 @@ from trainer.losses.hard_targets import hard_target_loss
 from trainer.losses.jensen_shannon import jensen_shannon_loss
 from trainer.losses.logit_mse import logit_mse_loss
 from trainer.losses.nkd import nkd_loss
+from trainer.losses.predictions import Member, TeacherPredictions
 from trainer.losses.reverse_kl import reverse_kl_loss
 from trainer.losses.soft import soft_loss
-from trainer.losses.targets import SoftTargets, to_buckets
-from trainer.losses.total import total_loss
+from trainer.losses.targets import Scalar, SoftTargets, to_buckets
 from trainer.losses.wsl import wsl_loss
 
 __all__ = [
+    "Member",
+    "Scalar",
     "SoftTargets",
+    "TeacherPredictions",
     "dist_loss",
     "dkd_loss",
     "hard_loss",
@@ -27,6 +30,5 @@ __all__ = [
     "soft_loss",
     "standardize",
     "to_buckets",
-    "total_loss",
     "wsl_loss",
 ]

@@ -3,13 +3,14 @@
 import tensorflow as tf
 
 from trainer.losses.correlation import pearson
+from trainer.losses.targets import Scalar
 
 
 def dist_loss(
     student_logits: tf.Tensor,
     teacher_logits: tf.Tensor,
     *,
-    temperature: float,
+    temperature: Scalar,
     example_weight: float,
     class_weight: float,
     group_size: int,

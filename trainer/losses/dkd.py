@@ -8,6 +8,7 @@ from trainer.losses.log_probs import (
     log_probs,
     without_label,
 )
+from trainer.losses.targets import Scalar
 
 
 def dkd_loss(
@@ -15,7 +16,7 @@ def dkd_loss(
     teacher_logits: tf.Tensor,
     labels: tf.Tensor,
     *,
-    temperature: float,
+    temperature: Scalar,
     target_weight: float,
     other_weight: float,
 ) -> tf.Tensor:
@@ -40,7 +41,7 @@ def dkd_loss(
 
 
 def _label_or_not(
-    logits: tf.Tensor, labels: tf.Tensor, temperature: float
+    logits: tf.Tensor, labels: tf.Tensor, temperature: Scalar
 ) -> tf.Tensor:
     """Log-probabilities of the label and of all others together: [B, C] -> [B, 2]."""
     scaled = tf.cast(logits, tf.float32) / temperature

@@ -5,13 +5,14 @@ import math
 import tensorflow as tf
 
 from trainer.losses.log_probs import kl_divergence, log_probs
+from trainer.losses.targets import Scalar
 
 
 def jensen_shannon_loss(
     student_logits: tf.Tensor,
     teacher_logits: tf.Tensor,
     *,
-    temperature: float,
+    temperature: Scalar,
     beta: float,
 ) -> tf.Tensor:
     """T**2 JSD_beta(teacher, student) per example: [B, C], [B, C] -> [B], in nats.

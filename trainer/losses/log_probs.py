@@ -2,11 +2,13 @@
 
 import tensorflow as tf
 
+from trainer.losses.targets import Scalar
+
 # In the place of minus infinity, which would make gradients that stop at it NaN.
 _NEVER = -1e30
 
 
-def log_probs(logits: tf.Tensor, temperature: float) -> tf.Tensor:
+def log_probs(logits: tf.Tensor, temperature: Scalar) -> tf.Tensor:
     """The logarithms of softmax(logits / T): [B, C] -> float32 [B, C]."""
     return tf.nn.log_softmax(tf.cast(logits, tf.float32) / temperature)
 

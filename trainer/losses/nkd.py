@@ -3,6 +3,7 @@
 import tensorflow as tf
 
 from trainer.losses.log_probs import at_label, log_probs, without_label
+from trainer.losses.targets import Scalar
 
 
 def nkd_loss(
@@ -10,7 +11,7 @@ def nkd_loss(
     teacher_logits: tf.Tensor,
     labels: tf.Tensor,
     *,
-    temperature: float,
+    temperature: Scalar,
     gamma: float,
 ) -> tf.Tensor:
     """Cross-entropies of the label, weighted by the teacher, and of other classes.

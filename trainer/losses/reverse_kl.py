@@ -3,10 +3,11 @@
 import tensorflow as tf
 
 from trainer.losses.log_probs import kl_divergence, log_probs
+from trainer.losses.targets import Scalar
 
 
 def reverse_kl_loss(
-    student_logits: tf.Tensor, teacher_logits: tf.Tensor, *, temperature: float
+    student_logits: tf.Tensor, teacher_logits: tf.Tensor, *, temperature: Scalar
 ) -> tf.Tensor:
     """T**2 KL(student || teacher) per example: [B, C], [B, C] -> [B], in nats.
 

@@ -3,10 +3,11 @@
 import tensorflow as tf
 
 from trainer.losses.log_probs import kl_divergence, log_probs
+from trainer.losses.targets import Scalar
 
 
 def soft_loss(
-    student_logits: tf.Tensor, teacher_logits: tf.Tensor, *, temperature: float
+    student_logits: tf.Tensor, teacher_logits: tf.Tensor, *, temperature: Scalar
 ) -> tf.Tensor:
     """T**2 KL(teacher || student) per example: [B, C], [B, C] -> [B], in nats.
 

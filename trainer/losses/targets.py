@@ -1,8 +1,12 @@
 """Soft targets of a batch. B = examples, C = classes, K = buckets."""
 
 import dataclasses
+from typing import TypeAlias
 
 import tensorflow as tf
+
+# A number, or a tensor that changes from step to step: float32 [].
+Scalar: TypeAlias = float | tf.Tensor
 
 # Of what has no probability. Infinity would make the gradients that stop at it NaN.
 _NOTHING = -1e30
@@ -10,7 +14,7 @@ _NOTHING = -1e30
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class SoftTargets:
-    """The teacher's answers at one temperature T, whatever gave them.
+    """The teacher's predictions at one temperature T, whatever gave them.
 
     softmax(logits / T) are its probabilities of K buckets. Without `classes` each class
     is a bucket. With them bucket i holds the class classes[b, i], or none where that is
@@ -20,7 +24,7 @@ class SoftTargets:
     logits: tf.Tensor  # float32 [B, K]
     classes: tf.Tensor | None = None  # int32 [B, K - 1], no class twice
 
-    def buckets_of(self, logits: tf.Tensor, *, temperature: float) -> tf.Tensor:
+    def buckets_of(self, logits: tf.Tensor, *, temperature: Scalar) -> tf.Tensor:
         """Another model's logits of the same buckets at T: [B, C] -> [B, K]."""
         if self.classes is None:
             return logits
@@ -36,7 +40,7 @@ class SoftTargets:
 
 
 def to_buckets(
-    logits: tf.Tensor, classes: tf.Tensor, *, temperature: float
+    logits: tf.Tensor, classes: tf.Tensor, *, temperature: Scalar
 ) -> tf.Tensor:
     """Some classes by themselves, the others together: [B, C], [B, K - 1] -> [B, K].
 

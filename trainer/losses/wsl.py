@@ -3,6 +3,7 @@
 import tensorflow as tf
 
 from trainer.losses.log_probs import at_label, log_probs
+from trainer.losses.targets import Scalar
 
 _SMALLEST = 1e-7  # of a teacher's cross-entropy, which may round to 0
 
@@ -12,7 +13,7 @@ def wsl_loss(
     teacher_logits: tf.Tensor,
     labels: tf.Tensor,
     *,
-    temperature: float,
+    temperature: Scalar,
 ) -> tf.Tensor:
     """T**2 w CE(teacher, student) per example: [B, C], [B, C], integers [B] -> [B].
 

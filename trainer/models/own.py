@@ -1,12 +1,11 @@
 """Models of a user's own package."""
 
-import importlib
-from collections.abc import Callable
 from typing import Any
 
 import keras
 
 from trainer.config import ConfigError
+from trainer.config.functions import import_function
 from trainer.models.inputs import Inputs, model_input, to_uint8
 
 
@@ -26,7 +25,7 @@ def build_own(
     Raises:
       ConfigError: there is no such function, or it gives no model.
     """
-    function = _import(name, setting)
+    function = import_function(name, setting=f"{setting}.model")
     try:
         model = function(inputs.model_shape, num_classes, **options)
     except TypeError as error:
@@ -45,17 +44,3 @@ def build_own(
     result = model(to_uint8(start) if inputs.is_image else start)
     [source] = keras.utils.get_source_inputs(start)
     return keras.Model(source, result, name="own")
-
-
-def _import(name: str, setting: str) -> Callable[..., Any]:
-    module_name, _, function_name = name.partition(":")
-    try:
-        function: Callable[..., Any] = getattr(
-            importlib.import_module(module_name), function_name
-        )
-    except (ImportError, AttributeError, TypeError, ValueError) as error:
-        raise ConfigError(
-            f"{setting}.model must name an importable function, got {name!r}: {error}; "
-            "put its package on PYTHONPATH"
-        ) from error
-    return function

@@ -5,6 +5,7 @@ import dataclasses
 from collections.abc import Iterator
 from typing import Protocol
 
+import tensorflow as tf
 from etils import epath
 
 from trainer.session.run_devices import Devices
@@ -71,6 +72,7 @@ class _ChiefLogger:
     ) -> None:
         self._check_held = devices.hold.check
         self._schedule = spec.schedule
+        self._weights = spec.objective.weights
         self._checkpoints = state.checkpoints
         self._lines = lines
         self._bar = bar
@@ -81,7 +83,11 @@ class _ChiefLogger:
     def log(self, step: int, metrics: loop.Metrics) -> None:
         self._check_held()
         applied = float(self._schedule(step - 1))
-        self._lines.write(step, metrics | {"train/learning_rate": applied})
+        weights = {
+            f"train/{name}_weight": float(weight(tf.constant(step - 1)))
+            for name, weight in self._weights.items()
+        }
+        self._lines.write(step, metrics | weights | {"train/learning_rate": applied})
         self._bar.show(step, metrics)
 
     def save(self, progress: Progress) -> None:

@@ -8,7 +8,6 @@ from trainer.soft_targets.cache import Cache
 from trainer.soft_targets.cached import CachedTargets
 from trainer.soft_targets.checksums import are_known, forget_missing, keep
 from trainer.soft_targets.dummy import DummyTargets
-from trainer.soft_targets.ensemble import ensemble
 from trainer.soft_targets.errors import SoftTargetsError
 from trainer.soft_targets.lock import alone
 from trainer.soft_targets.manifest import (
@@ -49,7 +48,6 @@ __all__ = [
     "check",
     "check_ids",
     "damage",
-    "ensemble",
     "forget_missing",
     "keep",
     "mark",

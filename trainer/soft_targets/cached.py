@@ -6,14 +6,14 @@ from collections.abc import Callable, Sequence
 import tensorflow as tf
 
 from trainer.data import UNLABELED_FROM, Batch, host_memory
-from trainer.losses import SoftTargets
+from trainer.losses import Member
 from trainer.soft_targets.cache import Cache
 from trainer.soft_targets.errors import SoftTargetsError
 from trainer.soft_targets.record_format import LogitsFormat
 
 
 class CachedTargets:
-    """The teachers' answers from disk, which batches bring: as auxiliary features.
+    """The teachers' predictions from disk, which batches bring: as auxiliary features.
 
     `teachers` has the caches of each teacher: that of the labelled examples, and that
     of the unlabelled ones where there are any.
@@ -68,10 +68,9 @@ class CachedTargets:
             for field, value in cache.parse(records[:, i], ids, views).items()
         }
 
-    def signals(self, *, temperature: float) -> list[Callable[[Batch], SoftTargets]]:
+    def signals(self) -> list[Callable[[Batch], Member]]:
         """The signal of each teacher, from what batches bring."""
-        formats = [caches[0].format for caches in self._teachers]
-        return signals_of(formats, temperature=temperature)
+        return signals_of([caches[0].format for caches in self._teachers])
 
     def damage(self) -> str:
         """Describes the first shard that cannot be read; "" where all can."""
@@ -79,15 +78,12 @@ class CachedTargets:
         return next(filter(None, (cache.damage() for cache in every)), "")
 
 
-def signals_of(
-    formats: Sequence[LogitsFormat], *, temperature: float
-) -> list[Callable[[Batch], SoftTargets]]:
+def signals_of(formats: Sequence[LogitsFormat]) -> list[Callable[[Batch], Member]]:
     """The signal of each teacher, from the fields of its format in a batch."""
 
-    def signal(i: int, form: LogitsFormat) -> Callable[[Batch], SoftTargets]:
+    def signal(i: int, form: LogitsFormat) -> Callable[[Batch], Member]:
         return lambda batch: form.targets(
-            {field: batch[field_name(i, field)] for field in form.fields},
-            temperature=temperature,
+            {field: batch[field_name(i, field)] for field in form.fields}
         )
 
     return [signal(i, form) for i, form in enumerate(formats)]

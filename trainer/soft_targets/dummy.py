@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 import tensorflow as tf
 
 from trainer.data import Batch
-from trainer.losses import SoftTargets
+from trainer.losses import Member
 from trainer.soft_targets.cached import field_name, signals_of
 from trainer.soft_targets.record_format import LogitsFormat
 
@@ -47,9 +47,9 @@ class DummyTargets:
         del records
         return self.gather(ids, views)
 
-    def signals(self, *, temperature: float) -> list[Callable[[Batch], SoftTargets]]:
+    def signals(self) -> list[Callable[[Batch], Member]]:
         """The signal of each teacher, from what batches bring."""
-        return signals_of(self._formats, temperature=temperature)
+        return signals_of(self._formats)
 
     def damage(self) -> str:
         """Nothing, where there are no files."""

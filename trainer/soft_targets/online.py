@@ -6,18 +6,20 @@ import keras
 import tensorflow as tf
 
 from trainer.data import Batch
-from trainer.losses import SoftTargets
+from trainer.losses import Member, SoftTargets
 
 
-def online(teacher: keras.Model) -> Callable[[Batch], SoftTargets]:
+def online(teacher: keras.Model) -> Callable[[Batch], Member]:
     """A forward pass of the frozen teacher on the student's own images.
 
-    The signal maps a batch with "input" [B, ...] to soft targets [B, C]. The teacher
-    runs in inference mode: no dropout, and its moving statistics stay as they are.
+    The signal maps a batch with "input" [B, ...] to soft targets [B, C], whose logits
+    are the same at each temperature. The teacher runs in inference mode: no dropout,
+    and its moving statistics stay as they are.
     """
 
-    def targets(batch: Batch) -> SoftTargets:
+    def predict(batch: Batch) -> Member:
         logits = teacher(batch["input"], training=False)
-        return SoftTargets(logits=tf.stop_gradient(tf.cast(logits, tf.float32)))
+        targets = SoftTargets(logits=tf.stop_gradient(tf.cast(logits, tf.float32)))
+        return lambda temperature: targets
 
-    return targets
+    return predict

@@ -16,7 +16,7 @@ import numpy as np
 import tensorflow as tf
 
 from trainer.data import Batch
-from trainer.losses import SoftTargets, to_buckets
+from trainer.losses import Member, Scalar, SoftTargets, to_buckets
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -82,13 +82,17 @@ class LogitsFormat:
             fields[name] = tf.bitcast(part, scalar.newbyteorder("="))
         return fields.pop("id"), fields
 
-    def targets(self, fields: Batch, *, temperature: float) -> SoftTargets:
-        """The soft targets of records' fields; `temperature` is one of the tails'."""
+    def targets(self, fields: Batch) -> Member:
+        """The predictions in records' fields, at any of the temperatures kept there."""
         logits = tf.cast(fields["logits"], tf.float32)
-        if not self.top_k:
-            return SoftTargets(logits=logits)
-        place = self.temperatures.index(temperature)
-        tail = fields["tails"][:, place : place + 1]
-        return SoftTargets(
-            logits=tf.concat([logits, tail], axis=1), classes=fields["classes"]
-        )
+
+        def at(temperature: Scalar) -> SoftTargets:
+            if not self.top_k:
+                return SoftTargets(logits=logits)
+            place = self.temperatures.index(temperature)
+            tail = fields["tails"][:, place : place + 1]
+            return SoftTargets(
+                logits=tf.concat([logits, tail], axis=1), classes=fields["classes"]
+            )
+
+        return at

@@ -7,9 +7,10 @@ from collections.abc import Callable, Sequence
 import keras
 import numpy as np
 
-from trainer import data, soft_targets
-from trainer.config import Config, EnsembleConfig
+from trainer import data, optimizers, soft_targets
+from trainer.config import Config, DistillTermsConfig, EnsembleConfig
 from trainer.evaluation import metrics
+from trainer.losses import Member, TeacherPredictions
 from trainer.session import Session, training
 from trainer.session.networks import Networks
 from trainer.session.qualification import qualify
@@ -17,6 +18,8 @@ from trainer.session.train_state import Follow, TrainSpec
 from trainer.stages.check import check_pairs
 from trainer.stages.soft_targets import caches
 from trainer.train import objective
+from trainer.train.distillation_loss import DistillationLoss
+from trainer.train.terms import Term, build_term
 
 
 def student(session: Session, *, follow: Follow = lambda step, metrics: None) -> None:
@@ -62,8 +65,7 @@ def trainings(session: Session) -> Callable[[int], TrainSpec]:
     def taught(seed: int) -> TrainSpec:
         model = session.networks.build("student", seed)
         if taught_by:
-            temperature = session.config.distill.temperature
-            signals = taught_by.signals(temperature=temperature)
+            signals = taught_by.signals()
         else:
             signals = online(session.networks, session.networks.teachers)
         return distillation(session.networks, model, signals, seed, auxiliary=taught_by)
@@ -73,7 +75,7 @@ def trainings(session: Session) -> Callable[[int], TrainSpec]:
 
 def online(
     networks: Networks, teachers: Sequence[keras.Model]
-) -> list[objective.TeacherSignal]:
+) -> list[Callable[[data.Batch], Member]]:
     """The signals of frozen teachers that run in each step."""
     return [soft_targets.online(networks.fold(teacher)) for teacher in teachers]
 
@@ -81,7 +83,7 @@ def online(
 def distillation(
     networks: Networks,
     model: keras.Model,
-    signals: Sequence[objective.TeacherSignal],
+    signals: Sequence[Callable[[data.Batch], Member]],
     seed: int,
     *,
     auxiliary: data.AuxiliaryFeatures | None = None,
@@ -103,11 +105,14 @@ def distillation(
         objective=objective.distillation(
             model,
             combine_signals(networks.config, signals),
-            alpha=distill.alpha,
-            temperature=distill.temperature,
-            label_smoothing=section.train.label_smoothing,
+            DistillationLoss(
+                terms=terms(networks.config, len(networks.datasets.transfer)),
+                hard_weight=distill.hard_weight,
+                label_smoothing=section.train.label_smoothing,
+            ),
             mixup=distill.mixup,
             seed=seed,
+            term_gradients=networks.config.runtime.term_gradients,
         ),
         examples=networks.datasets.transfer,
         validate=functools.partial(validate, networks),
@@ -123,16 +128,36 @@ def validate(networks: Networks, logits: np.ndarray) -> dict[str, float]:
     )
 
 
-def combine_signals(
-    config: Config, signals: Sequence[objective.TeacherSignal]
-) -> objective.TeacherSignal:
-    """Combines the signals of the teacher's networks."""
-    teacher = config.teacher
-    if isinstance(teacher, EnsembleConfig):
-        return soft_targets.ensemble(
-            signals,
-            weights=teacher.weights,
-            temperature=config.distill.temperature,
+def terms(config: Config, num_examples: int) -> list[Term]:
+    """The terms of the loss of a student that learns from that many examples.
+
+    Raises:
+      ConfigError: a user's own loss cannot be used, or a warm-up is too long.
+    """
+    section, distill = config.student.train, config.distill
+    return [
+        build_term(
+            term,
+            name=name,
+            setting=f"distill.terms[{i}]",
+            num_steps=optimizers.num_steps(section, num_examples=num_examples),
+            steps_per_epoch=num_examples / section.global_batch_size,
+            group_size=config.group_size,
+            logs_weight=isinstance(distill, DistillTermsConfig),
         )
-    (only,) = signals
-    return only
+        for i, (term, name) in enumerate(
+            zip(distill.terms, distill.term_names, strict=True)
+        )
+    ]
+
+
+def combine_signals(
+    config: Config, signals: Sequence[Callable[[data.Batch], Member]]
+) -> objective.TeacherSignal:
+    """The predictions of all of the teacher's networks, by their weights."""
+    weights: tuple[float, ...] = (1.0,)
+    if isinstance(config.teacher, EnsembleConfig):
+        weights = config.teacher.weights
+    return lambda batch: TeacherPredictions(
+        members=[signal(batch) for signal in signals], weights=weights
+    )

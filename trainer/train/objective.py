@@ -4,7 +4,7 @@ Shapes: B = examples on this replica, C = classes, K = metrics.
 """
 
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 import keras
 import tensorflow as tf
@@ -12,11 +12,14 @@ import tensorflow as tf
 from trainer import losses, models, prng
 from trainer.data import Batch
 from trainer.data.mixup import mix
+from trainer.losses import TeacherPredictions
+from trainer.train.distillation_loss import DistillationLoss
+from trainer.train.terms import Schedule
 
-LABELED = "labeled"
+NUM_LABELED = "labeled"
 
-# What a teacher says of a batch; see trainer.soft_targets.
-TeacherSignal = Callable[[Batch], losses.SoftTargets]
+# From a batch to what the teacher predicts of it; see trainer.soft_targets.
+TeacherSignal = Callable[[Batch], TeacherPredictions]
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -24,30 +27,31 @@ class Objective:
     """The part of one step that a replica computes, before anything is communicated.
 
     `run(batch, step, scale)` gives the gradients of the summed loss times `scale`, and
-    the sums [K] of the per-example metrics named by `metrics`. Where LABELED is one of
-    them, it counts the examples that have a label, of which alone are the sums in
-    `of_labeled`.
+    the sums [K] of the per-example metrics named by `metrics`. Where NUM_LABELED is one
+    of them, it counts the examples that have a label, and the sums of `labeled_metrics`
+    are over these alone.
     """
 
     run: Callable[[Batch, tf.Tensor, tf.Tensor], tuple[list[tf.Tensor], tf.Tensor]]
     metrics: tuple[str, ...]
-    of_labeled: tuple[str, ...] = ()
+    labeled_metrics: tuple[str, ...] = ()
+    # Of the terms of the loss that change from step to step, to be logged.
+    weights: Mapping[str, Schedule] = dataclasses.field(default_factory=dict)
 
 
 def distillation(
     student: keras.Model,
     teacher_signal: TeacherSignal,
+    loss: DistillationLoss,
     *,
-    alpha: float,
-    temperature: float,
-    label_smoothing: float,
     mixup: float,
     seed: int,
+    term_gradients: bool = False,
 ) -> Objective:
-    """The student learns from the teacher's soft targets and from the labels.
+    """The student learns from the teacher's predictions and from the labels.
 
-    What has no label, -1, has no hard loss. With `mixup`, the share of pairs that are
-    mixed, no example has a label.
+    An example's loss is `loss` plus the student's regularizers. With `mixup`, the share of pairs that are mixed, no example has a label. With
+    `term_gradients` the norm of the gradient of each part of the loss is a metric too.
     """
 
     def run(
@@ -55,21 +59,29 @@ def distillation(
     ) -> tuple[list[tf.Tensor], tf.Tensor]:
         if mixup:
             batch = _mix(batch, step, share=mixup, seed=seed)
-        targets = teacher_signal(batch)
+        predictions, labels = teacher_signal(batch), batch["label"]
         with tf.GradientTape() as tape:
             logits = _training_logits(student, batch, step, seed)
-            soft = _soft_loss(logits, targets, temperature)
-            hard = _hard_loss(logits, batch["label"], label_smoothing)
-            loss = losses.total_loss(soft, hard, alpha=alpha) + _penalty(student)
-            scaled = scale * loss
+            parts = loss.parts(logits, predictions, labels, step)
+            total = loss.total(parts, step) + _regularization_loss(student)
+            scaled = scale * total
         gradients = tape.gradient(scaled, student.trainable_variables)
-        agreement = _hits(logits, targets.predicted)
-        accuracy = _hits(logits, batch["label"])
-        labeled = tf.cast(batch["label"] >= 0, tf.float32)
-        return gradients, _sums(loss, soft, hard, accuracy, agreement, labeled)
+        hits = [labels, loss.predicted(predictions, step)]
+        values = [total, *parts, *(_is_correct(logits, classes) for classes in hits)]
+        values.append(tf.cast(labels >= 0, tf.float32))
+        if term_gradients:
+            values += loss.gradient_norms(logits, predictions, labels, step)
+        return gradients, _sums(*values)
 
-    metrics = ("loss", "soft_loss", "hard_loss", "accuracy", "agreement", LABELED)
-    return Objective(run=run, metrics=metrics, of_labeled=("hard_loss", "accuracy"))
+    metrics = ["loss", *loss.names, "accuracy", "agreement", NUM_LABELED]
+    if term_gradients:
+        metrics += [f"{name}_gradient" for name in loss.names]
+    return Objective(
+        run=run,
+        metrics=tuple(metrics),
+        labeled_metrics=(*loss.labeled_names, "accuracy"),
+        weights=loss.logged_weights,
+    )
 
 
 def supervised(model: keras.Model, *, label_smoothing: float, seed: int) -> Objective:
@@ -80,12 +92,12 @@ def supervised(model: keras.Model, *, label_smoothing: float, seed: int) -> Obje
     ) -> tuple[list[tf.Tensor], tf.Tensor]:
         with tf.GradientTape() as tape:
             logits = _training_logits(model, batch, step, seed)
-            loss = _penalty(model) + losses.hard_loss(
+            loss = _regularization_loss(model) + losses.hard_loss(
                 logits, batch["label"], label_smoothing=label_smoothing
             )
             scaled = scale * loss
         gradients = tape.gradient(scaled, model.trainable_variables)
-        return gradients, _sums(loss, _hits(logits, batch["label"]))
+        return gradients, _sums(loss, _is_correct(logits, batch["label"]))
 
     return Objective(run=run, metrics=("loss", "accuracy"))
 
@@ -96,21 +108,6 @@ def _mix(batch: Batch, step: tf.Tensor, *, share: float, seed: int) -> Batch:
     return batch | {"input": inputs, "label": tf.fill(tf.shape(batch["label"]), -1)}
 
 
-def _soft_loss(
-    logits: tf.Tensor, targets: losses.SoftTargets, temperature: float
-) -> tf.Tensor:
-    buckets = targets.buckets_of(logits, temperature=temperature)
-    return losses.soft_loss(buckets, targets.logits, temperature=temperature)
-
-
-def _hard_loss(
-    logits: tf.Tensor, labels: tf.Tensor, label_smoothing: float
-) -> tf.Tensor:
-    """The loss against the labels; 0 where there is none."""
-    hard = losses.hard_loss(logits, labels, label_smoothing=label_smoothing)
-    return tf.where(labels < 0, 0.0, hard)
-
-
 def _training_logits(
     model: keras.Model, batch: Batch, step: tf.Tensor, seed: int
 ) -> tf.Tensor:
@@ -118,12 +115,12 @@ def _training_logits(
         return tf.cast(model(batch["input"], training=True), tf.float32)
 
 
-def _penalty(model: keras.Model) -> tf.Tensor | float:
+def _regularization_loss(model: keras.Model) -> tf.Tensor | float:
     """The losses of the model's own regularizers, added to each example's loss."""
     return sum((tf.cast(loss, tf.float32) for loss in model.losses), 0.0)
 
 
-def _hits(logits: tf.Tensor, classes: tf.Tensor) -> tf.Tensor:
+def _is_correct(logits: tf.Tensor, classes: tf.Tensor) -> tf.Tensor:
     predicted = tf.argmax(logits, axis=-1, output_type=tf.int32)
     return tf.cast(predicted == tf.cast(classes, tf.int32), tf.float32)
 

@@ -29,7 +29,7 @@ from trainer.train.execution import (
     repeat_in_programs,
     repeat_steps,
 )
-from trainer.train.objective import LABELED, Objective
+from trainer.train.objective import NUM_LABELED, Objective
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -68,9 +68,9 @@ class Step:
 
     def _means(self, sums: dict[str, float], count: float) -> dict[str, float]:
         """Over the examples of each metric, of which there may be none."""
-        num_labeled = sums.pop(LABELED, count)
+        num_labeled = sums.pop(NUM_LABELED, count)
         counts = dict.fromkeys(sums, count)
-        counts |= dict.fromkeys(self.objective.of_labeled, num_labeled)
+        counts |= dict.fromkeys(self.objective.labeled_metrics, num_labeled)
         return {n: total / counts[n] for n, total in sums.items() if counts[n]}
 
 

@@ -115,7 +115,7 @@ def test_work_that_ends_before_it_could_answer_is_not_followed_by_more(number):
                 time.sleep(1)
             print("went on", flush=True)
         except StoppedError as error:
-            raise SystemExit(exit_codes.of_error(error))
+            raise SystemExit(exit_codes.from_error(error))
         """
     )
     assert process.stdout.readline() == "ready\n"

@@ -37,6 +37,7 @@ dataset = "mnist_mini"
 [study.grid]
 "distill.alpha" = [0.1, 0.2]
 """
+LONG_FORM = ("distill.terms", "distill.hard_weight", "distill.group_size")
 SWEEP = """
 [sweep]
 sampler = "{sampler}"
@@ -65,12 +66,14 @@ def _numbers_of(hint, path: str):
     for part in typing.get_args(hint):
         if isinstance(part, OptionsOf):
             for owner, options in part.table.items():
-                sibling = path.replace("_options", "").replace(".options", ".model")
+                sibling = f"{path.rpartition('.')[0]}.{part.field}"
                 for inner, kind, _ in numbers(options, path):
                     yield inner, kind, f"{sibling}='{owner}'"
             return
     if hint in (int, float):
         yield path, hint, ""
+    elif path == "distill.terms" and typing.get_origin(hint) is tuple:
+        yield from numbers(typing.get_args(hint)[0], f"{path}[0]")
     elif typing.get_origin(hint) not in (tuple, dict):
         for part in typing.get_args(hint):
             yield from _numbers_of(part, path)
@@ -89,6 +92,7 @@ def test_all_kinds_of_numbers_are_found():
         *("distill.temperature", "runtime.watchdog_secs", "finetune.learning_rate"),
         *("student.options.dropout", "teacher.head.optimizer_options.beta_1"),
         *("watch.settle_secs", "sweep.trials", "crossval.folds"),
+        *("distill.terms[0].final_weight", "distill.terms[0].options.gamma"),
     } <= paths
 
 
@@ -99,6 +103,8 @@ def test_every_number_has_an_upper_bound_and_a_lower_one(tmp_path):
             continue  # these stand in the place of other sections
         for value in ("1e308", "-1e308") if kind is float else (2**62, -(2**62)):
             owners = [owner] if owner else []
+            if name.startswith(LONG_FORM):
+                owners = ["distill={terms = [{loss = 'dist'}]}", *owners]
             try:
                 load(path, [*owners, f"{name}={value}"])
             except ConfigError as error:

@@ -16,12 +16,14 @@ from tests.helpers.students import (
     SGD,
     Run,
     examples,
+    kl_term,
 )
 from trainer import losses, prng
 from trainer.config import ConfigError, TrainConfig
 from trainer.data.mixup import mix
 from trainer.devices import distribution
 from trainer.train import objective
+from trainer.train.distillation_loss import DistillationLoss
 
 STEP = 7
 
@@ -159,14 +161,15 @@ def test_teacher_and_student_see_the_same_pixels():
 
     def signal(batch):
         shown.append(batch)
-        return losses.SoftTargets(logits=tf.zeros([BATCH, NUM_CLASSES]))
+        targets = losses.SoftTargets(logits=tf.zeros([BATCH, NUM_CLASSES]))
+        return losses.TeacherPredictions(members=[lambda temperature: targets])
 
     computed = objective.distillation(
         student,
         signal,
-        alpha=1.0,
-        temperature=1.0,
-        label_smoothing=0.0,
+        DistillationLoss(
+            terms=[kl_term(1.0, 1.0)], hard_weight=0.0, label_smoothing=0.0
+        ),
         mixup=1.0,
         seed=SEED,
     )

@@ -188,7 +188,9 @@ def test_an_example_without_a_label_has_a_finite_loss_and_gradient(name):
     assert np.isfinite(tape.gradient(loss, variable)).all()
 
 
-@pytest.mark.parametrize("name", CASES.keys() - {"nkd_loss", "hard_target_loss"})
+@pytest.mark.parametrize(
+    "name", sorted(CASES.keys() - {"nkd_loss", "hard_target_loss"})
+)
 def test_a_student_like_its_teacher_has_no_gradient(name):
     _, teacher, labels = drawn(6)
     variable = tf.Variable(teacher, dtype=tf.float32)

@@ -118,13 +118,6 @@ def test_smoothed_labels_leave_a_share_to_every_class():
     np.testing.assert_allclose(actual, expected, rtol=1e-5)
 
 
-def test_alpha_weighs_the_soft_loss():
-    soft, hard = tf.constant([1.0, 2.0]), tf.constant([10.0, 20.0])
-    np.testing.assert_allclose(
-        losses.total_loss(soft, hard, alpha=0.9), [1.9, 3.8], rtol=1e-6
-    )
-
-
 def test_bfloat16_logits_are_taken_to_float32_before_the_softmax():
     rounded = tf.cast(tf.constant(STUDENT, tf.float32), tf.bfloat16)
     soft = losses.soft_loss(rounded, tf.constant(TEACHER, tf.float32), temperature=4.0)

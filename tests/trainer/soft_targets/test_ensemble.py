@@ -5,7 +5,7 @@ import pytest
 import tensorflow as tf
 
 from tests.helpers.oracle import bucket_probs, kl_of_probs, log_sum_exp, softmax
-from trainer import losses, soft_targets
+from trainer import losses
 from trainer.evaluation import metrics
 from trainer.losses import SoftTargets
 
@@ -44,9 +44,11 @@ def top(logits, k, temperature):
 
 def ask(members, weights, temperature):
     """What an ensemble of these answers says of one batch."""
-    signals = [lambda batch, member=member: member for member in members]
-    signal = soft_targets.ensemble(signals, weights=weights, temperature=temperature)
-    return signal({})
+    predictions = losses.TeacherPredictions(
+        members=[lambda temperature, member=member: member for member in members],
+        weights=weights,
+    )
+    return predictions.at(temperature)
 
 
 @pytest.mark.parametrize("temperature", [1.0, 4.0])

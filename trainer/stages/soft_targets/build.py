@@ -158,9 +158,7 @@ def _write_missing(networks: Networks, teacher: int, transfer: TransferSet) -> N
     ) as progress:
         done, told_at = 0, time.monotonic()
         for shard, views in missing.items():
-            records = answers.shard_records(
-                manifest.shards[shard], views, progress.update
-            )
+            records = answers.records(manifest.shards[shard], views, progress.update)
             for view, written in records.items():
                 path = soft_targets.shard_path(folder, view, shard)
                 soft_targets.write_shard(path, written)

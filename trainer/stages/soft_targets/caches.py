@@ -116,7 +116,8 @@ def answer_format(config: Config, datasets: Datasets) -> LogitsFormat:
             f"distill.top_k must be below the {num_classes} classes, got "
             f"{distill.top_k}; lower it, or set it to 0 to keep all logits"
         )
-    temperatures = {distill.temperature, *distill.tail_temperatures}
+    temperatures = {term.temperature for term in distill.terms}
+    temperatures.update(distill.tail_temperatures)
     return LogitsFormat(
         num_classes=num_classes,
         dtype=distill.soft_targets_dtype,

@@ -45,7 +45,7 @@ class TeacherLogits:
         self._batch_size = networks.config.runtime.teacher_batch_size
         self._step = self._compile(networks.fold(teacher))
 
-    def shard_records(
+    def records(
         self, shard: Shard, views: Sequence[int], advance: Callable[[int], object]
     ) -> dict[int, np.ndarray]:
         """The records of some views of a shard, in the order of the ids: [M] each.

@@ -104,7 +104,7 @@ def differences(
         first = manifest.shards[place].first
         count = int(kept["id"][-1]) + 1 - first
         stretch = Shard(first=first, num_ids=count, count=len(kept))
-        again = answers.shard_records(stretch, [view], lambda count: None)[view]
+        again = answers.records(stretch, [view], lambda count: None)[view]
         before, now = (_logits(records, manifest) for records in (kept, again))
         errors.append(np.abs(before - now))
         hits.append(_first(before, manifest) == _first(now, manifest))

@@ -1,47 +1,39 @@
-"""The signal of several teachers together.
+"""Predictions of several teachers together.
 
 Shapes: B = examples on this replica, K = buckets, L = K - 1 classes that have their
 own.
 """
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import tensorflow as tf
 
-from trainer.data import Batch
-from trainer.losses import SoftTargets, to_buckets
-
-_Signal = Callable[[Batch], SoftTargets]
+from trainer.losses.targets import Scalar, SoftTargets, to_buckets
 
 
-def ensemble(
-    signals: Sequence[_Signal], *, weights: Sequence[float], temperature: float
-) -> _Signal:
+def average(
+    members: Sequence[SoftTargets], *, weights: Sequence[float], temperature: Scalar
+) -> SoftTargets:
     """The average of the members' probabilities at the temperature T in use.
 
     The members' `weights` say how much each counts beside the others. Averaging logits
     would be another thing: one member that rules a class out would do so for all.
 
-    Members may know classes, or buckets of them. The answer is over the buckets that
+    Members may know classes, or buckets of them. The result is over the buckets that
     all can tell apart: the classes that each lists, in the order of the first that
     lists any, and the rest.
     """
     log_weights = [math.log(weight) for weight in weights]
-
-    def targets(batch: Batch) -> SoftTargets:
-        members = [signal(batch) for signal in signals]
-        classes = _common_classes(members)
-        weighted = [
-            log_weight
-            + tf.nn.log_softmax(_logits(member, classes, temperature) / temperature)
-            for log_weight, member in zip(log_weights, members, strict=True)
-        ]
-        # The softmax at T divides by the sum of the weights.
-        total = tf.reduce_logsumexp(tf.stack(weighted), axis=0)
-        return SoftTargets(logits=temperature * total, classes=classes)
-
-    return targets
+    classes = _common_classes(members)
+    weighted = [
+        log_weight
+        + tf.nn.log_softmax(_logits(member, classes, temperature) / temperature)
+        for log_weight, member in zip(log_weights, members, strict=True)
+    ]
+    # The softmax at T divides by the sum of the weights.
+    total = tf.reduce_logsumexp(tf.stack(weighted), axis=0)
+    return SoftTargets(logits=temperature * total, classes=classes)
 
 
 def _common_classes(members: Sequence[SoftTargets]) -> tf.Tensor | None:
@@ -59,9 +51,9 @@ def _common_classes(members: Sequence[SoftTargets]) -> tf.Tensor | None:
 
 
 def _logits(
-    member: SoftTargets, classes: tf.Tensor | None, temperature: float
+    member: SoftTargets, classes: tf.Tensor | None, temperature: Scalar
 ) -> tf.Tensor:
-    """A member's answer at T over the buckets of `classes`, each class without them."""
+    """A member's logits at T over the buckets of `classes`, each class without them."""
     if classes is None:
         return member.logits
     # What it lists and others do not, joins its rest.

@@ -1,0 +1,61 @@
+"""Groups: neighbours of the global batch that a loss between examples sees together."""
+
+from trainer.config.distill import Distill
+from trainer.config.errors import ConfigError
+from trainer.config.training import TrainConfig
+
+_MOST = 64  # of a default group
+_LEAST = 8  # of one that eight replicas share
+_REPLICAS = 8
+_SMALLEST = 3  # two values have a correlation of 1 or -1
+
+
+def group_size(distill: Distill, train: TrainConfig) -> int:
+    """Examples of a group, the set size or else the default one; 0: no groups.
+
+    The default is the largest even divisor up to 64 of the share of one replica in
+    eight, or of the whole micro-batch where that is below 8: it depends on the config
+    alone, and so does the loss.
+    """
+    if distill.group_size or not _needs_groups(distill):
+        return distill.group_size
+    for replicas in (_REPLICAS, 1):
+        parts = replicas * train.accumulate
+        share = train.global_batch_size // parts
+        sizes = range(2, min(share, _MOST) + 1, 2)
+        size = max((size for size in sizes if share % size == 0), default=0)
+        is_whole = train.global_batch_size % parts == 0
+        if is_whole and (size >= _LEAST or (replicas == 1 and size >= _SMALLEST)):
+            return size
+    raise ConfigError(
+        "student.train.global_batch_size must have an even divisor above 2 in each "
+        f"micro-batch for losses between examples, got {train.global_batch_size} and "
+        f"student.train.accumulate = {train.accumulate}; set a multiple of 8, or "
+        "distill.group_size"
+    )
+
+
+def check(distill: Distill, train: TrainConfig) -> None:
+    """Refuses a group size that nobody needs, or that cuts a micro-batch."""
+    size = group_size(distill, train)
+    if not size:
+        return
+    if not (_needs_groups(distill) or any(term.is_own for term in distill.terms)):
+        raise ConfigError(
+            "distill.group_size needs a term between examples, such as 'dist', got "
+            f"{size} and {', '.join(term.loss for term in distill.terms)}; remove it"
+        )
+    share, rest = divmod(train.global_batch_size, train.accumulate)
+    if size < _SMALLEST or rest or share % size or (distill.mixup and size % 2):
+        fits = [n for n in range(_SMALLEST, share + 1) if share % n == 0]
+        fits = [n for n in fits if n % 2 == 0] or fits
+        even = "even, because distill.mixup mixes pairs, " if distill.mixup else ""
+        raise ConfigError(
+            f"distill.group_size must be {even}at least {_SMALLEST} and a divisor of "
+            f"student.train.global_batch_size / accumulate ({share}), got {size}; "
+            f"these fit: {', '.join(map(str, fits[-8:])) or 'none'}"
+        )
+
+
+def _needs_groups(distill: Distill) -> bool:
+    return any(term.row.needs_groups for term in distill.terms)

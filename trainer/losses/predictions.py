@@ -1,0 +1,60 @@
+"""Predictions of the teacher for one batch, at any temperature.
+
+Shapes: B = examples on this replica, C = classes.
+"""
+
+import dataclasses
+from collections.abc import Callable, Sequence
+from typing import TypeAlias
+
+import tensorflow as tf
+
+from trainer.losses.correlation import standardize
+from trainer.losses.ensemble import average
+from trainer.losses.targets import Scalar, SoftTargets
+
+# One network's predictions at a temperature.
+Member: TypeAlias = Callable[[Scalar], SoftTargets]
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class TeacherPredictions:
+    """Predictions of each of the teacher's networks, which each loss combines.
+
+    One network stands for itself. Of an ensemble the `weights` say how much each of the
+    members counts beside the others.
+    """
+
+    members: Sequence[Member]
+    weights: Sequence[float] = (1.0,)
+
+    def at(self, temperature: Scalar, *, standardized: bool = False) -> SoftTargets:
+        """The soft targets at T; an ensemble's probabilities are averaged there.
+
+        Where `standardized`, each member's logits are standardised first; they must be
+        those of all classes.
+        """
+        members = [member(temperature) for member in self.members]
+        if standardized:
+            members = [SoftTargets(logits=standardize(m.logits)) for m in members]
+        if len(members) == 1:
+            return members[0]
+        return average(members, weights=self.weights, temperature=temperature)
+
+    def logits(self, *, standardized: bool = False) -> tf.Tensor:
+        """The logits of all classes: [B, C].
+
+        Those of an ensemble are the average of the members' logits less their mean,
+        because the mean is of no meaning and differs between networks. Where
+        `standardized`, each member's logits are standardised first.
+        """
+        members = [member(1.0).logits for member in self.members]
+        if standardized:
+            members = [standardize(logits) for logits in members]
+        if len(members) == 1:
+            return members[0]
+        total = sum(
+            weight * (logits - tf.reduce_mean(logits, axis=-1, keepdims=True))
+            for weight, logits in zip(self.weights, members, strict=True)
+        )
+        return total / sum(self.weights)
