@@ -4,7 +4,7 @@ import dataclasses
 from collections.abc import Mapping
 
 DONE, BUG, UNUSABLE, DIVERGED, BUDGET_SPENT, CHECK_FAILED = range(6)
-# Those above 128 tell who started the process to start it again, all but the first.
+# After 138 and 143 a supervisor should start the process again, after 130 not.
 INTERRUPTED, PEER_LOST = 130, 138
 STOPPED = 143  # 128 + SIGTERM, as if the signal had ended the process
 
@@ -18,7 +18,9 @@ class ExitCode:
     """One way for a command to end."""
 
     meaning: str  # for people; its details after a semicolon
-    is_restarted: bool = False  # the same command may succeed when it is started again
+    is_restartable: bool = (
+        False  # the same command may succeed when it is started again
+    )
     # Each as module:class, for most of the modules load TensorFlow.
     errors: tuple[str, ...] = ()
 
@@ -60,14 +62,16 @@ EXIT_CODES: Mapping[int, ExitCode] = {
             "trainer.cluster.termination:InterruptError",
         ),
     ),
+    # Also without an error, by Termination.leave: a step took longer than
+    # runtime.watchdog_secs, or another host took the lease (cluster/hold.py).
     PEER_LOST: ExitCode(
         meaning="a peer was lost or did not come",
-        is_restarted=True,
+        is_restartable=True,
         errors=("trainer.cluster.rendezvous.patience:PeerLostError",),
     ),
     STOPPED: ExitCode(
         meaning="stopped by SIGTERM, after a checkpoint where the program saves one",
-        is_restarted=True,
+        is_restartable=True,
         errors=("trainer.cluster.termination:StoppedError",),
     ),
 }

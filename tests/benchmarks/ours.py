@@ -16,7 +16,7 @@ from trainer.data.host_memory import empty
 from trainer.doctor.compile_options import CompileOptions
 from trainer.session import Session, train_state
 from trainer.session.train_state import TrainSpec
-from trainer.stages.student import distillation, online, trainings
+from trainer.stages.student import distillation, make_specs, online
 
 
 def distilling(session: Session, workload: Workload, *, turn_secs: float) -> Ready:
@@ -90,7 +90,7 @@ def _training(
     """The student's, and the teacher where it is online."""
     seed = session.config.seeds[0]
     if workload.cached:
-        return trainings(session)(seed), None
+        return make_specs(session)(seed), None
     # With the weights that it begins with, so that it need not be trained.
     (section,) = session.config.teachers.values()
     teacher = session.networks.build("teacher", section.seed)

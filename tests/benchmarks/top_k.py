@@ -155,7 +155,7 @@ def _loss_and_gradient(
     with tf.GradientTape() as tape:
         tape.watch(logits)
         soft = losses.soft_loss(
-            targets.buckets_of(logits, temperature=temperature),
+            targets.to_buckets(logits, temperature=temperature),
             targets.logits,
             temperature=temperature,
         )

@@ -53,7 +53,7 @@ def test_the_launcher_knows_the_same_codes():
     assert meanings == {code: row.meaning for code, row in EXIT_CODES.items()}
     assert of_launch._MEANINGS.keys() - EXIT_CODES.keys() == OF_SYSTEM
     for code, row in EXIT_CODES.items():
-        assert of_launch.is_worth_a_restart(code) == row.is_restarted
+        assert of_launch.is_worth_a_restart(code) == row.is_restartable
 
 
 def test_the_readme_tells_every_code():

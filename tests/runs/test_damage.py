@@ -158,7 +158,7 @@ def named(text: str) -> Any:
 def checkpoints(world: World, path: pathlib.Path) -> object:
     """What the training goes on from, and whether it is what was saved there."""
     folder = epath.Path(path.parent)
-    step = checkpoint.newest_whole(folder)
+    step = checkpoint.newest_intact(folder)
     # Those that are not damaged here are read by NumPy alone.
     with np.load(path.with_name("step-00000006.npz")) as arrays:
         kept = {name: arrays[name] for name in arrays if name != "header"}

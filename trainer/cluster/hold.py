@@ -30,11 +30,11 @@ _WRITING_SECS = 2.0  # from a holder's lock to its lease
 _LOCK = "training.lock"
 
 
-class HeldError(files.StorageError):
+class FolderInUseError(files.StorageError):
     """Another process of this host trains in the folder."""
 
 
-class LostError(PeerLostError):
+class LeaseLostError(PeerLostError):
     """Another process, maybe of another host, trains in the folder."""
 
 
@@ -59,7 +59,7 @@ def hold_folder(
     One that is stopped for so long that another takes over ends when it goes on.
 
     Raises:
-      HeldError: another process of this host does.
+      FolderInUseError: another process of this host does.
       LostError: one of another host does, or has taken over meanwhile.
       StorageError: the folder cannot be written.
     """
@@ -173,7 +173,7 @@ class _Holder:
         """Who may be writing there still, for all that this process knows.
 
         Raises:
-          HeldError: it is on this host, and is.
+          FolderInUseError: it is on this host, and is.
         """
         end = time.monotonic() + _WRITING_SECS
         while True:
@@ -217,17 +217,17 @@ class _Holder:
                 return
             time.sleep(_LOOK_SECS)
 
-    def _refusal(self, found: Found | None) -> HeldError:
+    def _refusal(self, found: Found | None) -> FolderInUseError:
         by = f" ({who(found)})" if found else ""
-        return HeldError(
+        return FolderInUseError(
             f"--workdir must have one process that trains in it, got {self._folder}, "
             f"where another process trains already{by}; wait for it or stop it, or "
             "choose another --workdir"
         )
 
-    def _loss(self, found: Found) -> LostError:
+    def _loss(self, found: Found) -> LeaseLostError:
         by = who(found) if found else f"nobody: {self._lease.path} is gone"
-        return LostError(
+        return LeaseLostError(
             f"--workdir must have one process that trains in it, got {self._folder}, "
             f"which is held by {by}; this process writes nothing more there: stop the "
             "other one, or choose another --workdir"

@@ -25,9 +25,9 @@ from trainer.exit_codes import INTERRUPTED, PEER_LOST
 # Where Kubernetes reads why a container has ended; it makes the file beforehand.
 LOG = pathlib.Path("/dev/termination-log")
 
-# Each signal that asks for the end has a number. Workers add these up at each step, and
-# however many were sent a SIGTERM, one Ctrl-C is seen in the sum.
-_WISHES = {signal.SIGTERM: 1.0, signal.SIGINT: 2.0**40}
+# Each signal that asks for the end has a number; each step adds up those of all the
+# workers. That of Ctrl-C is so large that one outweighs any number of SIGTERMs.
+_STOP_VALUES = {signal.SIGTERM: 1.0, signal.SIGINT: 2.0**40}
 
 _SIGTERM = {signal.SIGTERM}
 _LAST_SECS = 5.0  # for what is done at last, which may hang with everything else
@@ -41,12 +41,12 @@ class StoppedError(Exception):
 
 
 class InterruptError(StoppedError):
-    """A person did, by Ctrl-C, who will not be surprised that nothing starts again."""
+    """The same, asked for by Ctrl-C: nothing should start it again."""
 
 
 def stop_error(wish: float, where: str) -> StoppedError:
     """The end that was asked for, of `wish` in sum, such as " after step 5"."""
-    if wish >= _WISHES[signal.SIGINT]:
+    if wish >= _STOP_VALUES[signal.SIGINT]:
         return InterruptError(f"interrupted{where}")
     return StoppedError(f"stopped by SIGTERM{where}")
 
@@ -60,7 +60,7 @@ class Termination:
         self._watchdog_secs = watchdog_secs
         self._lock = threading.Lock()
         self._answers: list[Answer] = []
-        self._lasts: list[Callable[[], None]] = []
+        self._exit_hooks: list[Callable[[], None]] = []
         self._asked = 0.0  # the wishes so far
         self._is_over = threading.Event()  # listening, because the work is
         self._is_main_interrupted = False
@@ -155,7 +155,7 @@ class Termination:
         self, action: Callable[[], None]
     ) -> contextlib.AbstractContextManager[None]:
         """Has `action` done before a signal ends the process within the body."""
-        return self._among(self._lasts, action)
+        return self._among(self._exit_hooks, action)
 
     @contextlib.contextmanager
     def _among(self, actions: list[Action], action: Action) -> Iterator[None]:
@@ -183,10 +183,10 @@ class Termination:
 
     def _end(self, number: signal.Signals) -> None:
         with self._lock:
-            self._asked += _WISHES[number]
+            self._asked += _STOP_VALUES[number]
             answers = list(self._answers)
             for answer in answers:
-                answer(_WISHES[number])
+                answer(_STOP_VALUES[number])
         if not answers:
             self._leave_stopped("; start the same command again to go on")
         if not self._is_over.wait(self._grace_secs):
@@ -202,7 +202,7 @@ class Termination:
 
     def leave(self, reason: str, code: int) -> NoReturn:
         """Ends the process from any thread, after what is to be done at last."""
-        for last in list(self._lasts):
+        for last in list(self._exit_hooks):
             thread = threading.Thread(target=last, daemon=True)
             thread.start()
             thread.join(_LAST_SECS)

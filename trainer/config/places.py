@@ -1,4 +1,4 @@
-"""Files and folders as users name them: in their home, or beside the config file."""
+"""Paths as users write them, and the prefixes that tell the kinds of datasets."""
 
 import contextvars
 import os
@@ -20,7 +20,7 @@ def expand_home(name: str) -> str:
 
 
 def remember(config_file: str) -> None:
-    """Keeps where the config file lies, for what `way_to` says."""
+    """Keeps where the config file lies, for what `path_hint` says."""
     _CONFIG_FOLDER.set(os.path.dirname(os.path.abspath(config_file)))
 
 
@@ -32,7 +32,7 @@ def beside_config(path: str) -> str:
     return os.path.relpath(beside) if is_relative and os.path.exists(beside) else ""
 
 
-def way_to(path: str) -> str:
+def path_hint(path: str) -> str:
     """The end of a sentence on a `path` that is not there: where it may be instead."""
     rule = "a relative path starts at the working directory"
     beside = beside_config(path)

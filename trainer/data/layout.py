@@ -44,7 +44,7 @@ def layout_of(data: DataConfig, *, may_be_empty: bool = False) -> Layout:
     if not is_folder(root):
         raise DataError(
             f"{setting} must name a folder after 'folder:', got {root!r}, which is "
-            f"not there; {places.way_to(root)}"
+            f"not there; {places.path_hint(root)}"
         )
     folders, files = _walk(root)
     images = sorted(path for path in files if is_image(path[-1]))

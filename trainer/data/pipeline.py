@@ -41,7 +41,7 @@ def training_batches(
 ) -> Batches:
     """The endless dataset of training batches from `first_step` on.
 
-    More than one of `steps_per_execution` are an element with one more dimension. Each
+    Where `steps_per_execution` N is above 1, batches are stacked: [N, B, ...]. Each
     batch is {"input": [B, ...], "label": int32 [B], "id": int64 [B], "batch_position":
     int32 [B]}, where batch_position is that in the global batch, and the `auxiliary`
     features of the views. `augment` (trainer.data.augmentation) shows the example as
@@ -54,22 +54,24 @@ def training_batches(
         examples = _stream_with(examples, auxiliary, views)
 
     def map_fn(batch: Batch) -> Batch:
-        shown = views.at_epochs(batch.pop("epoch"))
-        keys = prng.key(views.seed, shown, batch["id"])
+        view = views.at_epochs(batch.pop("epoch"))
+        keys = prng.key(views.seed, view, batch["id"])
         if auxiliary and auxiliary.is_in_memory:
-            batch |= auxiliary.gather(batch["id"], shown)
+            batch |= auxiliary.gather(batch["id"], view)
         return batch | {"input": augment(batch["input"], keys)}
 
     def elements(shard: InputShard) -> tf.data.Dataset:
-        shown = examples.training(
+        batches = examples.training(
             shard, seed=seed, first_step=first_step, map_fn=map_fn
         )
-        return _join(shown, steps_per_execution) if steps_per_execution > 1 else shown
+        return _stack(batches, steps_per_execution)
 
     return _distribute(elements, per_replica_batch_size, strategy)
 
 
-def _join(batches: tf.data.Dataset, count: int) -> tf.data.Dataset:
+def _stack(batches: tf.data.Dataset, count: int) -> tf.data.Dataset:
+    if count == 1:
+        return batches
     return batches.batch(count, drop_remainder=True).prefetch(_ELEMENTS_AHEAD)
 
 

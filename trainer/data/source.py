@@ -68,6 +68,11 @@ def open_source(
 ) -> Source:
     """Opens `data.dataset`, and checks its splits and features.
 
+    A new kind of dataset is a `Source` in a file beside this one and a branch here. Its
+    prefix stands in `trainer/config/places.py`, a property that tells it in
+    DataConfig (`trainer/config/data.py`), its checks in `relations.py` there, and
+    whether it may move between starts in `identity.py`.
+
     A folder's lists of files are kept in `index_dir`, and hold when it is opened
     again, unless it belongs to another process to write there.
 

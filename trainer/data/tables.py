@@ -216,7 +216,7 @@ def _files(path: str, kind: str) -> dict[str, str]:
     except tf.errors.OpError as error:
         raise DataError(
             f"data.dataset must name a file or a folder after '{kind}:', got {path!r}: "
-            f"{reason(error)}; {places.way_to(path)}"
+            f"{reason(error)}; {places.path_hint(path)}"
         ) from error
     if not is_folder:
         return {"train": path}

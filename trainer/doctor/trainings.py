@@ -50,7 +50,7 @@ class Trainings:
                 predictions.steps(folder)  # as the evaluation will do
                 begun.append(f"{role} seed {seed} finished")
                 continue
-            progress, problem = checkpoint.find_whole(folder / workdir.CHECKPOINTS)
+            progress, problem = checkpoint.find_intact(folder / workdir.CHECKPOINTS)
             step = progress.step
             if problem:
                 yield f"{problem}; a run sets it aside and goes on from step {step}"

@@ -2,7 +2,7 @@
 
 import tensorflow as tf
 
-from trainer.losses.log_probs import at_label, log_probs, without_label
+from trainer.losses.log_probs import gather_label, log_probs, mask_label
 from trainer.losses.targets import Scalar
 
 
@@ -23,9 +23,9 @@ def nkd_loss(
     agree, its gradient is not 0. No gradient reaches the teacher.
     """
     teacher_logits = tf.stop_gradient(teacher_logits)
-    confidence = at_label(tf.exp(log_probs(teacher_logits, 1.0)), labels)
-    target = confidence * at_label(log_probs(student_logits, 1.0), labels)
-    teacher = log_probs(without_label(teacher_logits, labels), temperature)
-    student = log_probs(without_label(student_logits, labels), temperature)
+    confidence = gather_label(tf.exp(log_probs(teacher_logits, 1.0)), labels)
+    target = confidence * gather_label(log_probs(student_logits, 1.0), labels)
+    teacher = log_probs(mask_label(teacher_logits, labels), temperature)
+    student = log_probs(mask_label(student_logits, labels), temperature)
     others = tf.reduce_sum(tf.exp(teacher) * student, axis=-1)
     return -target - gamma * temperature**2 * others

@@ -9,7 +9,7 @@ import tensorflow as tf
 Scalar: TypeAlias = float | tf.Tensor
 
 # Of what has no probability. Infinity would make the gradients that stop at it NaN.
-_NOTHING = -1e30
+_MASKED_LOGIT = -1e30
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -24,8 +24,8 @@ class SoftTargets:
     logits: tf.Tensor  # float32 [B, K]
     classes: tf.Tensor | None = None  # int32 [B, K - 1], no class twice
 
-    def buckets_of(self, logits: tf.Tensor, *, temperature: Scalar) -> tf.Tensor:
-        """Another model's logits of the same buckets at T: [B, C] -> [B, K]."""
+    def to_buckets(self, logits: tf.Tensor, *, temperature: Scalar) -> tf.Tensor:
+        """Projects another model's logits onto the buckets at T: [B, C] -> [B, K]."""
         if self.classes is None:
             return logits
         return to_buckets(logits, self.classes, temperature=temperature)
@@ -50,7 +50,7 @@ def to_buckets(
     """
     logits = tf.cast(logits, tf.float32)
     alone = tf.gather(logits, tf.maximum(classes, 0), batch_dims=1)
-    alone = tf.where(classes < 0, _NOTHING, alone)
+    alone = tf.where(classes < 0, _MASKED_LOGIT, alone)
     rest = temperature * tf.reduce_logsumexp(
         _without(logits, classes) / temperature, axis=-1, keepdims=True
     )
@@ -60,11 +60,11 @@ def to_buckets(
 def _without(logits: tf.Tensor, classes: tf.Tensor) -> tf.Tensor:
     """Nothing in the place of `classes`: [B, C], [B, K - 1] -> [B, C + 1]."""
     # One column more, for what is no class to go to.
-    wider = tf.pad(logits, [[0, 0], [0, 1]], constant_values=_NOTHING)
+    wider = tf.pad(logits, [[0, 0], [0, 1]], constant_values=_MASKED_LOGIT)
     columns = tf.where(classes < 0, logits.shape[-1], classes)
     rows = tf.zeros_like(classes) + tf.range(tf.shape(classes)[0])[:, tf.newaxis]
     return tf.tensor_scatter_nd_update(
         wider,
         tf.stack([rows, columns], axis=-1),
-        tf.fill(tf.shape(classes), _NOTHING),
+        tf.fill(tf.shape(classes), _MASKED_LOGIT),
     )

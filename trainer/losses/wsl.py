@@ -2,7 +2,7 @@
 
 import tensorflow as tf
 
-from trainer.losses.log_probs import at_label, log_probs
+from trainer.losses.log_probs import gather_label, log_probs
 from trainer.losses.targets import Scalar
 
 _SMALLEST = 1e-7  # of a teacher's cross-entropy, which may round to 0
@@ -26,7 +26,7 @@ def wsl_loss(
     teacher = log_probs(teacher_logits, temperature)
     student = log_probs(student_logits, temperature)
     cross_entropy = -tf.reduce_sum(tf.exp(teacher) * student, axis=-1)
-    of_student = -at_label(log_probs(tf.stop_gradient(student_logits), 1.0), labels)
-    of_teacher = -at_label(log_probs(teacher_logits, 1.0), labels)
+    of_student = -gather_label(log_probs(tf.stop_gradient(student_logits), 1.0), labels)
+    of_teacher = -gather_label(log_probs(teacher_logits, 1.0), labels)
     weight = 1.0 - tf.exp(-of_student / (of_teacher + _SMALLEST))
     return temperature**2 * weight * cross_entropy

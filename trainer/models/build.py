@@ -1,4 +1,12 @@
-"""From a model's name to a checked Keras model."""
+"""From a model's name to a checked Keras model.
+
+A new architecture is a function (x, num_classes, options) -> logits in a file beside
+this one, and a row of ARCHITECTURES; its options are a dataclass and a row of MODELS in
+`trainer/config/models.py`, exported by `trainer/config/__init__.py`. Its last layer is
+named "logits" and is float32; its dropout is trainer.models.dropout.Dropout, which
+draws the same on any number of replicas. The smallest image that it takes is in
+_MIN_IMAGE_SIZE.
+"""
 
 import contextlib
 from collections.abc import Callable, Iterator
@@ -18,7 +26,7 @@ from trainer.models.saved import build_saved
 from trainer.models.squeezenet import squeezenet
 
 
-class _Given(TypedDict):
+class _Arguments(TypedDict):
     inputs: Inputs
     num_classes: int
     setting: str
@@ -34,7 +42,7 @@ ARCHITECTURES: dict[str, Architecture] = {
     "squeezenet": squeezenet,
 }
 # Pixels a side below which nothing is left before the logits.
-_SMALLEST = {"squeezenet": 31, **APPLICATIONS}
+_MIN_IMAGE_SIZE = {"squeezenet": 31, **APPLICATIONS}
 
 
 def build(
@@ -61,7 +69,7 @@ def build(
     _check_inputs(name, inputs, setting)
     # Seeds every initializer of the model, a user's own included.
     keras.utils.set_random_seed(seed)
-    given: _Given = {"inputs": inputs, "num_classes": num_classes, "setting": setting}
+    given = _Arguments(inputs=inputs, num_classes=num_classes, setting=setting)
     try:
         with _default_precision(precision):
             return _model(name, options, given)
@@ -77,7 +85,7 @@ def build(
         ) from error
 
 
-def _model(name: str, options: Any, given: _Given) -> keras.Model:
+def _model(name: str, options: Any, given: _Arguments) -> keras.Model:
     inputs, num_classes = given["inputs"], given["num_classes"]
     if name in ARCHITECTURES:
         start = model_input(inputs)
@@ -107,7 +115,7 @@ def _check_inputs(name: str, inputs: Inputs, setting: str) -> None:
                 "takes images; use 'mlp' or package.module:function"
             )
         return
-    smallest = _SMALLEST.get(name, 1)
+    smallest = _MIN_IMAGE_SIZE.get(name, 1)
     height, width, _ = inputs.model_shape
     if min(height, width) < smallest:
         raise ConfigError(

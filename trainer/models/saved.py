@@ -98,7 +98,7 @@ def _load(options: SavedOptions, wrong: str) -> tuple[Saved, tf.TensorSpec]:
     if not files.exists(path):
         raise ConfigError(
             f"{wrong}, got {options.path!r}: no such file; "
-            f"{places.way_to(options.path)}"
+            f"{places.path_hint(options.path)}"
         )
     check_told(path, setting=f"{wrong},")
     try:

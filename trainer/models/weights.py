@@ -56,7 +56,7 @@ def load_weights(
     if not files.exists(file):
         raise ConfigError(
             f"{setting} must name a file, got {path!r}: no such file; "
-            f"{places.way_to(path)}"
+            f"{places.path_hint(path)}"
         )
     check_told(file, setting=setting)
     with files.local_copy(file) as local:

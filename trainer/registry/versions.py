@@ -103,7 +103,7 @@ def number_of(root: epath.Path, reference: Reference) -> int:
     if not known:
         problem = f"no such model in {root}"
         if not files.exists(root):
-            problem += f", which is not there ({places.way_to(str(root))})"
+            problem += f", which is not there ({places.path_hint(str(root))})"
         raise _unknown_error(reference, problem, ", ".join(names(root)) or "none")
     number = reference.number
     if reference.version == LATEST:

@@ -42,7 +42,7 @@ class Start:
             return
         # A training may begin at this moment.
         with (
-            contextlib.suppress(hold.HeldError, hold.LostError),
+            contextlib.suppress(hold.FolderInUseError, hold.LeaseLostError),
             hold.hold_folder(self.path, self.termination, within=hold.FREE),
         ):
             workdir.claim(self.path, self.config)
@@ -79,7 +79,7 @@ def begun(config: Config, path: epath.Path, *, holds: bool) -> Iterator[Start]:
     """A start in the workdir `path`, in which nobody else trains if it `holds` it.
 
     Raises:
-      HeldError, LostError: another process trains there.
+      FolderInUseError, LostError: another process trains there.
     """
     end = Termination(
         grace_secs=config.runtime.grace_secs,

@@ -51,7 +51,7 @@ def hold_variant(session: Session, variant: Variant) -> Iterator[Session]:
     """Holds the folder of a variant: in the body only the session given trains there.
 
     Raises:
-      HeldError, LostError: another process does.
+      FolderInUseError, LostError: another process does.
     """
     if not session.devices.workers.is_chief:
         yield session

@@ -151,7 +151,7 @@ def _steps_told_before(folder: epath.Path) -> dict[str, int | None]:
     that they are not of.
     """
     try:
-        progress, problem = checkpoint.find_whole(folder / CHECKPOINTS)
+        progress, problem = checkpoint.find_intact(folder / CHECKPOINTS)
     except checkpoint_file.CheckpointError:
         return {}
     last = checkpoint_file.steps_of(folder / CHECKPOINTS)[-1]

@@ -18,7 +18,7 @@ from trainer.session.networks import Networks
 from trainer.session.savable_models import check_saving
 from trainer.storage.workdir import CHECKPOINTS
 from trainer.train import objective, step
-from trainer.train.checkpoint import Checkpoints, newest_whole
+from trainer.train.checkpoint import Checkpoints, newest_intact
 from trainer.train.checkpoint_file import Progress
 
 # Is told of the evaluation after a step, once it is written; may end the training.
@@ -85,7 +85,7 @@ def prepare(networks: Networks, spec: TrainSpec) -> TrainState:
     folder = spec.folder / CHECKPOINTS
     # Before the batches are made: they start at the restored step. The chief chooses,
     # because a disk that machines share may show them different files for a while.
-    find = functools.partial(newest_whole, folder, check_held=devices.hold.check)
+    find = functools.partial(newest_intact, folder, check_held=devices.hold.check)
     latest = devices.workers.broadcast(find)
     update = _update(networks, spec, is_new=not latest)
     role, seed = spec.role, spec.seed

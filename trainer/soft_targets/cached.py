@@ -13,7 +13,12 @@ from trainer.soft_targets.record_format import LogitsFormat
 
 
 class CachedTargets:
-    """The teachers' predictions from disk, which batches bring: as auxiliary features.
+    """The teachers' predictions from disk, as auxiliary features of batches.
+
+    `gather` and `decode` put the fields, such as "teacher_0_logits", into a batch
+    (trainer.data.pipeline). Inside the step the `signals` read them there, and the
+    objective (trainer.train.objective) gives them to the loss; trainer.stages.student
+    connects the two.
 
     `teachers` has the caches of each teacher: that of the labelled examples, and that
     of the unlabelled ones where there are any.

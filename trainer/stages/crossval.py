@@ -22,7 +22,7 @@ from trainer.session.networks import Networks
 from trainer.session.run_devices import Devices
 from trainer.stages import soft_targets
 from trainer.stages.check import check, check_training
-from trainer.stages.student import trainings
+from trainer.stages.student import make_specs
 from trainer.stages.teacher import teacher
 from trainer.storage import files, seal
 from trainer.storage.workdir import CROSSVAL, CROSSVAL_RESULTS, FINISHED
@@ -132,7 +132,7 @@ def _train(session: Session, folds: np.ndarray, num_folds: int) -> None:
     ]
     if not waiting:
         return
-    taught = trainings(session)
+    taught = make_specs(session)
     for fold in waiting:
         planned = dataclasses.replace(
             taught(session.config.seeds[0]),

@@ -36,18 +36,18 @@ def student(session: Session, *, follow: Follow = lambda step, metrics: None) ->
     ]
     if not waiting:
         return
-    taught = trainings(session)
+    make_spec = make_specs(session)
     for seed in waiting:
-        planned = taught(seed)
+        spec = make_spec(seed)
         if seed == session.config.seeds[0]:
-            planned = dataclasses.replace(planned, follow=follow)
-        training.train(session, planned)
+            spec = dataclasses.replace(spec, follow=follow)
+        training.train(session, spec)
 
 
-def trainings(session: Session) -> Callable[[int], TrainSpec]:
-    """A function to the training of a new student of a seed.
+def make_specs(session: Session) -> Callable[[int], TrainSpec]:
+    """A function from a seed to the specification of its student's training.
 
-    The teachers are live or have answered on disk, as the config says.
+    The teachers are live, or their predictions are on disk, as the config says.
 
     Raises:
       ConfigError: the teachers are not there, or know too little, or mixed pairs are
@@ -56,21 +56,21 @@ def trainings(session: Session) -> Callable[[int], TrainSpec]:
     """
     check_pairs(session.config, session.devices)
     qualify(session.networks)
-    taught_by = (
+    cached = (
         caches.open_caches(session.networks)
         if session.config.distill.is_cached
         else None
     )
 
-    def taught(seed: int) -> TrainSpec:
+    def make_spec(seed: int) -> TrainSpec:
         model = session.networks.build("student", seed)
-        if taught_by:
-            signals = taught_by.signals()
+        if cached:
+            signals = cached.signals()
         else:
             signals = online(session.networks, session.networks.teachers)
-        return distillation(session.networks, model, signals, seed, auxiliary=taught_by)
+        return distillation(session.networks, model, signals, seed, auxiliary=cached)
 
-    return taught
+    return make_spec
 
 
 def online(

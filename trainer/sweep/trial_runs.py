@@ -20,7 +20,7 @@ from trainer.stages.student import student
 from trainer.storage import files, locks, workdir
 from trainer.sweep import results, trials
 from trainer.sweep.trials import Claim, Sweep
-from trainer.train.checkpoint import latest_progress, newest_whole
+from trainer.train.checkpoint import latest_progress, newest_intact
 from trainer.train.events import read_metrics
 
 _SHARED = "sharing.lock"  # of what all trials have from the teacher
@@ -136,7 +136,7 @@ def _follow(
 def _tell_again(sweep: Sweep, claimed: Claim, variant: Variant) -> None:
     """Reports what was evaluated before the trial was begun again."""
     folder = workdir.training_folder(variant.path, "student", variant.config.seeds[0])
-    newest_whole(folder / workdir.CHECKPOINTS)  # as the training will do
+    newest_intact(folder / workdir.CHECKPOINTS)  # as the training will do
     position = latest_progress(folder / workdir.CHECKPOINTS)
     kept = position.step if position.is_closed else position.step - 1
     with sweep.wrap_storage_errors():

@@ -41,26 +41,26 @@ def latest_progress(folder: epath.Path) -> Progress:
     return read_progress(folder, steps[-1]) if steps else Progress()
 
 
-def newest_whole(
+def newest_intact(
     folder: epath.Path, *, check_held: Callable[[], None] = lambda: None
 ) -> int:
-    """The step of `find_whole`; sets newer files aside, unless `check_held` raises.
+    """The step of `find_intact`; sets newer files aside, unless `check_held` raises.
 
     Raises:
       CheckpointError: there are files, and none of them will do.
     """
-    progress, problem = find_whole(folder)
+    progress, problem = find_intact(folder)
     if problem:
         check_held()
         _set_aside(folder, progress.step, problem)
     return progress.step
 
 
-def find_whole(folder: epath.Path) -> tuple[Progress, str]:
+def find_intact(folder: epath.Path) -> tuple[Progress, str]:
     """Finds the step from which a training can go on; step 0 without checkpoints.
 
-    All of that file, and of the one that it knows as the best, can be read. With the
-    problem of the newest, where that is another file. Changes nothing.
+    All of that file, and of the one that it knows as the best, can be read. Also gives
+    the reason why the newest file was skipped, or "". Changes nothing.
 
     Raises:
       CheckpointError: there are files, and none of them will do.

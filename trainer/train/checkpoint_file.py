@@ -19,7 +19,7 @@ from trainer.storage import files, json_text
 
 _HEADER = "header"  # the array that holds run and progress, as JSON
 
-# A damaged head of an archive asks for what there is not, such as a password.
+# A damaged header of an archive can raise any of these, even ask for a password.
 _DAMAGE = (
     *(zipfile.BadZipFile, zlib.error, struct.error, tf.errors.OpError),
     *(ValueError, KeyError, TypeError, AttributeError, EOFError, OSError),
@@ -38,10 +38,9 @@ class Progress:
     step: int = 0  # finished steps
     best_step: int = 0
     best_accuracy: float = -1.0
-    is_closed: bool = True  # whether the step has the line and evaluation that it needs
-    window: Mapping[str, Any] = dataclasses.field(
-        default_factory=dict
-    )  # not yet logged
+    is_closed: bool = True  # whether all the step needs is done: line, evaluation
+    # Sums of the metrics since the last line; see trainer.train.loop.
+    window: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     lines: str = ""  # checksum of the logged lines; "" in files of earlier versions
 
 

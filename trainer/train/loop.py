@@ -16,7 +16,7 @@ class DivergedError(FloatingPointError):
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Cadence:
-    """The steps between two logs, evaluations and checkpoints; the last has each."""
+    """The steps between two logs, evaluations and checkpoints; the last has all."""
 
     steps_per_loop: int
     log_every_steps: int
@@ -67,7 +67,7 @@ class LoopState:
     """The state of the loop between two iterations."""
 
     step: int  # finished steps
-    is_closed: bool  # whether the step has the line and evaluation that it needs
+    is_closed: bool  # whether all that the step needs is done: its line, its evaluation
     unlogged: MetricAccumulator  # of the steps since the last line
 
 

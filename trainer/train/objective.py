@@ -5,6 +5,7 @@ Shapes: B = examples on this replica, C = classes, K = metrics.
 
 import dataclasses
 from collections.abc import Callable, Mapping
+from typing import TypeAlias
 
 import keras
 import tensorflow as tf
@@ -17,9 +18,13 @@ from trainer.train.distillation_loss import DistillationLoss
 from trainer.train.terms import Schedule
 
 NUM_LABELED = "labeled"
+_OF_LOGITS = ("accuracy", "agreement", NUM_LABELED)
 
 # From a batch to what the teacher predicts of it; see trainer.soft_targets.
-TeacherSignal = Callable[[Batch], TeacherPredictions]
+TeacherSignal: TypeAlias = Callable[[Batch], TeacherPredictions]
+
+# The gradient of each trainable variable, and the sums of the metrics: float32 [K].
+Sums: TypeAlias = tuple[list[tf.Tensor], tf.Tensor]
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -32,7 +37,7 @@ class Objective:
     are over these alone.
     """
 
-    run: Callable[[Batch, tf.Tensor, tf.Tensor], tuple[list[tf.Tensor], tf.Tensor]]
+    run: Callable[[Batch, tf.Tensor, tf.Tensor], Sums]
     metrics: tuple[str, ...]
     labeled_metrics: tuple[str, ...] = ()
     # Of the terms of the loss that change from step to step, to be logged.
@@ -41,44 +46,40 @@ class Objective:
 
 def distillation(
     student: keras.Model,
-    teacher_signal: TeacherSignal,
+    signal: TeacherSignal,
     loss: DistillationLoss,
     *,
     mixup: float,
     seed: int,
     term_gradients: bool = False,
 ) -> Objective:
-    """The student learns from the teacher's predictions and from the labels.
+    """The student learns by `loss` and by its own regularizers.
 
-    An example's loss is `loss` plus the student's regularizers. With `mixup`, the share of pairs that are mixed, no example has a label. With
-    `term_gradients` the norm of the gradient of each part of the loss is a metric too.
+    With `mixup`, the share of mixed pairs, no example has a label. With
+    `term_gradients` the norm of each part's gradient is a metric.
     """
 
-    def run(
-        batch: Batch, step: tf.Tensor, scale: tf.Tensor
-    ) -> tuple[list[tf.Tensor], tf.Tensor]:
+    def run(batch: Batch, step: tf.Tensor, scale: tf.Tensor) -> Sums:
         if mixup:
             batch = _mix(batch, step, share=mixup, seed=seed)
-        predictions, labels = teacher_signal(batch), batch["label"]
+        predictions, labels = signal(batch), batch["label"]
         with tf.GradientTape() as tape:
             logits = _training_logits(student, batch, step, seed)
             parts = loss.parts(logits, predictions, labels, step)
             total = loss.total(parts, step) + _regularization_loss(student)
             scaled = scale * total
         gradients = tape.gradient(scaled, student.trainable_variables)
-        hits = [labels, loss.predicted(predictions, step)]
-        values = [total, *parts, *(_is_correct(logits, classes) for classes in hits)]
-        values.append(tf.cast(labels >= 0, tf.float32))
+        accuracy = _is_correct(logits, labels)
+        agreement = _is_correct(logits, loss.predicted(predictions, step))
+        values = [total, *parts, accuracy, agreement, tf.cast(labels >= 0, tf.float32)]
         if term_gradients:
             values += loss.gradient_norms(logits, predictions, labels, step)
         return gradients, _sums(*values)
 
-    metrics = ["loss", *loss.names, "accuracy", "agreement", NUM_LABELED]
-    if term_gradients:
-        metrics += [f"{name}_gradient" for name in loss.names]
+    names = [f"{name}_gradient" for name in loss.names if term_gradients]
     return Objective(
         run=run,
-        metrics=tuple(metrics),
+        metrics=("loss", *loss.names, *_OF_LOGITS, *names),
         labeled_metrics=(*loss.labeled_names, "accuracy"),
         weights=loss.logged_weights,
     )
@@ -87,9 +88,7 @@ def distillation(
 def supervised(model: keras.Model, *, label_smoothing: float, seed: int) -> Objective:
     """The model learns from the labels alone: a teacher, or a student's baseline."""
 
-    def run(
-        batch: Batch, step: tf.Tensor, scale: tf.Tensor
-    ) -> tuple[list[tf.Tensor], tf.Tensor]:
+    def run(batch: Batch, step: tf.Tensor, scale: tf.Tensor) -> Sums:
         with tf.GradientTape() as tape:
             logits = _training_logits(model, batch, step, seed)
             loss = _regularization_loss(model) + losses.hard_loss(

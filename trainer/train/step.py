@@ -37,16 +37,19 @@ class Step:
     """A compiled training step that repeats over endless batches."""
 
     objective: Objective
-    scaled: bool  # whether a loss scale may leave updates out
+    scaled: bool  # whether a loss scale may skip updates
     compute: Compiled  # one replica's part before the all-reduce: one trace a replica
-    multi_step: MultiStep  # int32 [] steps to float64 [K + 5] sums
+    # From int32 [] steps to float64 [K + 5] sums: of the metrics, the examples, the
+    # gradient norm, the updates, the loss scale and the stop flag.
+    multi_step: MultiStep
 
     def run(self, num_steps: int) -> dict[str, float]:
         """Takes `num_steps` steps; gives each metric's mean over their examples.
 
-        A mean is not finite as soon as one of its values is not. Steps whose gradients
-        overflowed under a loss scale count in `overflow` alone, their share; a mean of
-        no example is left out. `stop` is above 0 where a worker was asked to stop.
+        A mean is not finite as soon as one of its values is not, and is left out where
+        there is no example. Steps that a loss scale skipped, since their gradients
+        overflowed, are in no mean; `overflow` is their share. `stop` is above 0 where a
+        worker was asked to stop.
 
         Raises:
           DataError: the examples can no longer be read.
@@ -102,7 +105,7 @@ def compile_step(
     )
     if in_programs:
         (device,) = strategy.extended.worker_devices
-        train_step = _alone(compute, apply, update, schedule)
+        train_step = _on_one_replica(compute, apply, update, schedule)
         multi_step = functools.partial(repeat_in_programs, device=device)
     return Step(
         objective=objective,
@@ -138,7 +141,7 @@ def _on_replicas(
     return train_step
 
 
-def _alone(
+def _on_one_replica(
     compute: Compiled, apply: Compiled, update: OptimizerUpdate, schedule: Schedule
 ) -> TrainStep:
     """A step of the only replica, all of which XLA may compile."""
@@ -164,14 +167,14 @@ def _compile_compute(
     """From a replica's share of the batch to its flat vector [P].
 
     The vector holds the sums of gradients, metrics and examples, the moving statistics,
-    and the wish to stop.
+    and the stop flag.
     """
 
     def sums_of(batch: Batch, step: tf.Tensor) -> list[tf.Tensor]:
         gradients, sums = objective.run(batch, step, update.scale)
         _check_gradients(gradients, model)
         count = tf.cast(tf.size(batch["label"]), tf.float32)
-        # Of an embedding only some rows have come, which cannot be added up as such.
+        # The gradient of an embedding is sparse, and only dense ones can be added up.
         return [*map(tf.convert_to_tensor, gradients), sums, count]
 
     @tf.function(jit_compile=xla, autograph=False)
@@ -220,7 +223,7 @@ def _compile_update(
     """From the vector summed over replicas to new variables on this one.
 
     Gives the metric sums [K] and the example count, the norm of the mean gradient and 1
-    for the update - all 0 where there was none -, the loss scale and the wish to stop.
+    for the update - all 0 where there was none -, the loss scale and the stop flag.
     """
     size = sum(math.prod(variable.shape) for variable in model.trainable_variables)
     statistics = [tuple(variable.shape) for variable in update.moving]
@@ -228,6 +231,7 @@ def _compile_update(
 
     @tf.function(jit_compile=xla, autograph=False)
     def apply(flat: tf.Tensor, learning_rate: tf.Tensor) -> tf.Tensor:
+        # `count` has all examples of the global batch, those without a label too.
         gradient, sums, count, *statistics, stop = unflatten(flat, shapes)
         scale = update.scale
         norm, updated = update.apply(
@@ -236,7 +240,7 @@ def _compile_update(
             learning_rate,
         )
         counted = flatten([sums, count, norm, tf.ones([])])
-        # Not a product with 0, which leaves what is not finite.
+        # No product: 0 times NaN is NaN.
         counted = tf.where(updated, counted, tf.zeros_like(counted))
         return flatten([counted, scale, stop])
 

@@ -108,7 +108,7 @@ def _loss(
     targets = predictions.at(temperature, standardized=config.standardize)
     if kind == "class":
         return function(logits, tf.one_hot(targets.predicted, logits.shape[-1]))
-    student = targets.buckets_of(logits, temperature=temperature)
+    student = targets.to_buckets(logits, temperature=temperature)
     given = (labels,) if needs_labels else ()
     return function(student, targets.logits, *given, temperature=temperature)
 

@@ -16,7 +16,7 @@ from tests.helpers.checkpoints import build
 from tests.helpers.repository import REPOSITORY
 from trainer import main
 from trainer.cluster import hold, restart_budget
-from trainer.cluster.hold import FREE, HeldError, LostError
+from trainer.cluster.hold import FREE, FolderInUseError, LeaseLostError
 from trainer.cluster.termination import Termination
 from trainer.soft_targets import alone
 from trainer.storage import files, lease, locks, workdir
@@ -130,7 +130,7 @@ def test_a_second_process_of_the_host_is_told_who_holds_it_at_once(tmp_path, nam
     process = holder(tmp_path)
     begun = time.monotonic()
     message = rf"process {process.pid} on here since 20\d\d-\d\d-\d\d .* UTC"
-    with pytest.raises(HeldError, match=message), held(tmp_path):
+    with pytest.raises(FolderInUseError, match=message), held(tmp_path):
         pytest.fail("two hold it")
     assert time.monotonic() - begun < SECS / 2
     kill(process)
@@ -138,7 +138,7 @@ def test_a_second_process_of_the_host_is_told_who_holds_it_at_once(tmp_path, nam
     begun = time.monotonic()
     with held(tmp_path):
         assert time.monotonic() - begun < SECS / 2
-        with pytest.raises(HeldError, match=f"process {os.getpid()} on here"):
+        with pytest.raises(FolderInUseError, match=f"process {os.getpid()} on here"):
             held(tmp_path).__enter__()
 
 
@@ -146,7 +146,7 @@ def test_a_live_process_of_another_host_is_waited_for_in_vain(tmp_path, name, ca
     name("there")
     process = holder(tmp_path, host="here")
     who = f"process {process.pid} on here since 20"
-    with pytest.raises(LostError, match=who), held(tmp_path):
+    with pytest.raises(LeaseLostError, match=who), held(tmp_path):
         pytest.fail("two hold it")
     assert f"is held by {who}" in capsys.readouterr().err
     assert process.poll() is None
@@ -196,7 +196,7 @@ def test_what_a_killed_run_held_within_its_workdir_is_not_waited_for_twice(
             assert time.monotonic() - begun < SECS / 2
             inner.check()
             (folder / lease.FILE).unlink()
-            with pytest.raises(LostError, match=r"lease\.json is gone"):
+            with pytest.raises(LeaseLostError, match=r"lease\.json is gone"):
                 inner.check()
 
 
@@ -217,7 +217,7 @@ def test_the_clocks_of_hosts_may_differ_by_a_day(store, name, monkeypatch, secs)
         name("there")
         with monkeypatch.context() as patch:
             patch.setattr(time, "time", lambda real=time.time: real() + secs)
-            with pytest.raises(LostError), held(folder):
+            with pytest.raises(LeaseLostError), held(folder):
                 pytest.fail("two hold it")
             dead = killed(folder / "w")
     name("here")
@@ -239,7 +239,7 @@ def test_a_process_that_was_stopped_and_taken_over_from_writes_nothing(tmp_path,
         assert (tmp_path / "lines").read_text() == lines
         # Now that it is gone its lock keeps others of this host out.
         time.sleep(0.3)
-        with pytest.raises(HeldError), held(tmp_path):
+        with pytest.raises(FolderInUseError), held(tmp_path):
             pytest.fail("two hold it")
 
 
@@ -255,7 +255,7 @@ def test_no_checkpoint_is_written_without_the_hold(folder, unattended):
         )
         kept.save(checkpoint_file.Progress(step=1))
         killed(folder)  # another one has taken over
-        with pytest.raises(LostError):
+        with pytest.raises(LeaseLostError):
             kept.save(checkpoint_file.Progress(step=2))
     assert listing(folder / "c") == ["step-00000001.npz"]
     # Nor is the hold of the other one given back.
@@ -273,7 +273,7 @@ def test_a_disk_without_locks_is_told_of_once(tmp_path, monkeypatch, capsys, cod
     with held(path) as own, alone(path / "cache"):
         own.check()
         time.sleep(0.3)  # renewals
-        with pytest.raises(LostError), held(path):
+        with pytest.raises(LeaseLostError), held(path):
             pytest.fail("two hold it")
     told = capsys.readouterr().err
     assert told.count("warning") == 2  # by each of the two

@@ -154,7 +154,7 @@ def test_the_soft_loss_compiled_by_xla_is_that_of_the_average(logits, k):
     def loss(student_logits):
         targets = ask(members, (1.0, 3.0), temperature)
         return losses.soft_loss(
-            targets.buckets_of(student_logits, temperature=temperature),
+            targets.to_buckets(student_logits, temperature=temperature),
             targets.logits,
             temperature=temperature,
         )

@@ -47,7 +47,7 @@ def loss_and_gradient(
     with tf.GradientTape() as tape:
         tape.watch(student)
         loss = losses.soft_loss(
-            said.buckets_of(student, temperature=temperature),
+            said.to_buckets(student, temperature=temperature),
             said.logits,
             temperature=temperature,
         )

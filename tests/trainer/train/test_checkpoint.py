@@ -10,7 +10,7 @@ import pytest
 from tests.helpers.checkpoints import build, fill, open_in
 from tests.helpers.messages import assert_states, refused
 from trainer.storage.files import StorageError
-from trainer.train.checkpoint import Checkpoints, latest_progress, newest_whole
+from trainer.train.checkpoint import Checkpoints, latest_progress, newest_intact
 from trainer.train.checkpoint_file import CheckpointError, Progress, steps_of
 
 
@@ -187,7 +187,7 @@ def test_a_training_goes_on_from_the_newest_that_is_whole(
     checkpoints, values, variables = three_files(tmp_path, best=best)
     for step in damaged:
         spoil(tmp_path / f"step-{step:08d}.npz")
-    assert newest_whole(tmp_path) == goes_on
+    assert newest_intact(tmp_path) == goes_on
     position = checkpoints.restore(goes_on)
     for variable, value in zip(variables, values[goes_on], strict=True):
         np.testing.assert_array_equal(variable.numpy(), value)
@@ -200,7 +200,7 @@ def test_a_training_goes_on_from_the_newest_that_is_whole(
     assert_states(told, *aside)
     # What comes next is kept, although what was set aside was of later steps.
     checkpoints.save(Progress(step=goes_on + 5, best_step=goes_on))
-    assert newest_whole(tmp_path) == goes_on + 5
+    assert newest_intact(tmp_path) == goes_on + 5
 
 
 def test_the_only_checkpoint_is_not_set_aside(tmp_path):
@@ -209,9 +209,9 @@ def test_the_only_checkpoint_is_not_set_aside(tmp_path):
     path = tmp_path / "step-00000010.npz"
     spoil(path)
     with refused(CheckpointError, path, "damaged", f"delete {path.name}", "anew"):
-        newest_whole(tmp_path)
+        newest_intact(tmp_path)
     assert [each.name for each in tmp_path.iterdir()] == [path.name]
 
 
 def test_without_a_checkpoint_there_is_nothing_to_go_on_from(tmp_path):
-    assert newest_whole(tmp_path / "none") == 0
+    assert newest_intact(tmp_path / "none") == 0
