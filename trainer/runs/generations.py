@@ -20,7 +20,14 @@ from trainer.config import (
     from_resolved,
     run_model_setting,
 )
-from trainer.storage import files, folders, run_model, weight_checksums, workdir
+from trainer.storage import (
+    files,
+    folders,
+    lease,
+    run_model,
+    weight_checksums,
+    workdir,
+)
 
 Network = TypeVar("Network", bound=TeacherConfig)
 
@@ -63,7 +70,8 @@ def _with_model(network: Network, role: str, path: epath.Path | None) -> Network
     if not hold.is_free(found.folder):
         raise ConfigError(
             f"{setting} must name a finished run, got {text!r}, in which a process "
-            "trains at this moment; start this one when that has ended"
+            f"trains or was killed; go on when that run has ended (until then there is "
+            f"{found.folder / lease.FILE})"
         )
     if begun and path:
         known = weight_checksums.read(path).get(setting)
