@@ -128,7 +128,7 @@ def _training(part: str, config: Config, wrong: str) -> tuple[str, int]:
 
 
 def _entry(models: dict[str, Any], role: str, seed: int, wrong: str) -> dict[str, Any]:
-    """What the results say of one model."""
+    """The entry of one model in the results."""
     kind, _, member = role.partition(".members[")
     entries = models.get("member" if member else kind, {"seeds": []})["seeds"]
     if member:
