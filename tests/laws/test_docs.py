@@ -15,6 +15,7 @@ from trainer.config import data, models, training
 PAGES = (
     *("README.md", "BUILD.md", "configs/README.md", "launch/README.md"),
     *("trainer/README.md", "tests/README.md", "configs/caltech_squeezenet.md"),
+    "docs/generations.md",
 )
 CONFIGS = sorted((REPOSITORY / "configs").glob("*.toml"))
 

@@ -16,8 +16,10 @@ from trainer.optimizers import keras_optimizers, schedules
 
 
 def test_models():
+    # A run's model is known by its architecture before anything is built.
+    known = models_config.MODELS.keys() - {models_config.RUN}
     built = {*ARCHITECTURES, *models_config.APPLICATIONS, "saved"}
-    assert built == models_config.MODELS.keys()
+    assert built == known
 
 
 def test_optimizers():

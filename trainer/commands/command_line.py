@@ -8,6 +8,7 @@ from etils import epath
 
 from trainer import config
 from trainer.config import errors
+from trainer.runs.generations import take_over
 from trainer.storage import files
 
 HELP = "see python -m trainer --help"
@@ -58,10 +59,12 @@ class CommandLine:
         Raises:
           UsageError: no file is named.
           ConfigError: a setting cannot be used.
+          StorageError: the run that a teacher comes from cannot be read.
         """
         if not self.flags.config:
             raise UsageError("--config must name the TOML file of the run, got none")
-        return config.load(self.flags.config, self.flags.set)
+        path = self.workdir() if self.flags.workdir else None
+        return take_over(config.load(self.flags.config, self.flags.set), path)
 
     def workdir(self) -> epath.Path:
         """The folder of --workdir.

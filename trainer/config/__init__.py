@@ -34,10 +34,12 @@ from trainer.config.identity import (
 from trainer.config.kept import NoRun, from_resolved, without_run
 from trainer.config.models import (
     APPLICATIONS,
+    RUN,
     ApplicationOptions,
     CnnOptions,
     ConvMlpOptions,
     MlpOptions,
+    RunOptions,
     SavedOptions,
     SqueezenetOptions,
 )
@@ -52,6 +54,7 @@ from trainer.config.registry import (
     is_reference,
     reference,
 )
+from trainer.config.run_model import SCHEME, is_run_model, run_model_setting
 from trainer.config.run_names import is_earlier_name, run_name
 from trainer.config.runtime import RuntimeConfig
 from trainer.config.schema import (
@@ -78,6 +81,8 @@ __all__ = [
     "IGNORE",
     "LATEST",
     "PROMOTED",
+    "RUN",
+    "SCHEME",
     "SPLITS_OF_CLASS_FOLDERS",
     "AdamOptions",
     "ApplicationOptions",
@@ -107,6 +112,7 @@ __all__ = [
     "PredictConfig",
     "Reference",
     "RegistryConfig",
+    "RunOptions",
     "RuntimeConfig",
     "SavedOptions",
     "Settings",
@@ -132,6 +138,7 @@ __all__ = [
     "identity",
     "is_earlier_name",
     "is_reference",
+    "is_run_model",
     "label_of",
     "load",
     "options_without_later",
@@ -139,6 +146,7 @@ __all__ = [
     "recorded_settings",
     "reference",
     "resolve",
+    "run_model_setting",
     "run_name",
     "value_before",
     "value_text",

@@ -61,7 +61,8 @@ class ApplicationOptions:
 class SavedOptions:
     """A whole model from a file."""
 
-    # A .keras file, the folder of a SavedModel, or registry:NAME@VERSION.
+    # A .keras file, the folder of a SavedModel, registry:NAME@VERSION, or of a teacher
+    # run:DIR.
     path: Annotated[Place, FILLED]
     # What it expects of the values of an image.
     input: Literal[
@@ -78,8 +79,15 @@ class SavedOptions:
     @property
     def is_keras_file(self) -> bool:
         """Whether it can be trained; a SavedModel holds inference alone."""
-        # Of the registry a run takes model.keras.
-        return self.path.endswith(".keras") or self.path.startswith("registry:")
+        # Of the registry, and of another run, a run takes model.keras.
+        return self.path.endswith(".keras") or self.path.startswith(
+            ("registry:", "run:")
+        )
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class RunOptions:
+    """No options: the finished run that `weights` name knows the architecture."""
 
 
 # The classifiers of keras.applications, with the smallest image they take, in pixels
@@ -127,10 +135,14 @@ APPLICATIONS: Mapping[str, int] = {
     "Xception": 71,
 }
 
+# The model of a teacher until the run that its weights name is read.
+RUN = "run"
+
 MODELS: Mapping[str, type] = {
     "cnn": CnnOptions,
     "conv_mlp": ConvMlpOptions,
     "mlp": MlpOptions,
+    RUN: RunOptions,
     "saved": SavedOptions,
     "squeezenet": SqueezenetOptions,
     **dict.fromkeys(APPLICATIONS, ApplicationOptions),

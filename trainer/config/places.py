@@ -6,7 +6,7 @@ import os
 # Prefixes that may stand before the path in a setting.
 FOLDER = "folder:"
 TABLES = ("csv:", "npz:")
-_SCHEMES = (FOLDER, *TABLES, "sqlite:///")
+_SCHEMES = (FOLDER, *TABLES, "run:", "sqlite:///")
 
 _CONFIG_FOLDER: contextvars.ContextVar[str] = contextvars.ContextVar(
     "config_folder", default=""

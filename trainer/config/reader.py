@@ -25,6 +25,7 @@ from trainer.config.errors import (
 from trainer.config.identity import flatten, resolve
 from trainer.config.overrides import apply_override, put
 from trainer.config.rules import OptionsOf, Reading
+from trainer.config.run_model import without_architectures
 from trainer.config.schema import Config, EnsembleConfig
 from trainer.config.study import Settings
 
@@ -53,7 +54,7 @@ def load(
     Raises:
       ConfigError: the file is missing or no TOML, or a setting breaks a rule.
     """
-    settings = read_settings(path, overrides, variant=variant)
+    settings = without_architectures(read_settings(path, overrides, variant=variant))
     try:
         config = typing.cast(Config, _build(Config, settings, ""))
         if config.study:

@@ -13,6 +13,7 @@ from trainer.config import (
     groups,
     registry,
     relations,
+    run_model,
     watch,
 )
 from trainer.config.crossval import CrossvalConfig
@@ -39,10 +40,11 @@ Precision = Literal["inherit", "float32", "mixed_bfloat16", "mixed_float16"]
 class TeacherConfig:
     """The large network: trained here, or loaded from `weights` and used as it is."""
 
-    model: Annotated[str, FILLED]  # a known name, or package.module:function
+    # A known name, or package.module:function; a finished run in `weights` brings its.
+    model: Annotated[str, FILLED]
     options: Annotated[Any, OptionsOf("model", MODELS, own=True)]
-    # A .keras or .weights.h5 file to start from, or registry:NAME@VERSION; "imagenet"
-    # for keras.applications.
+    # A .keras or .weights.h5 file to start from, registry:NAME@VERSION, or run:DIR, the
+    # student of a finished run; "imagenet" for keras.applications.
     weights: Place = ""
     image_size: Pixels = 0  # pixels a side, resized in the model
     precision: Precision = "inherit"
@@ -156,6 +158,7 @@ class Config:
         roles = [*self.networks, "baseline", *finetuned]
         export.check(self.export, roles=roles, seeds=self.seeds)
         registry.check(self.registry, self.references)
+        run_model.check(self.networks)
         if self.watch:
             watch.check(self.data, self.distill, self.export, self.registry)
         for path, section in self.trainings.items():

@@ -57,17 +57,17 @@ def share_teacher(config: Config, shared: Config, path: epath.Path) -> Config:
     It shares that run's soft targets too where they would be the same.
     """
     teacher: TeacherConfig | EnsembleConfig
-    if isinstance(config.teacher, EnsembleConfig):
+    if isinstance(shared.teacher, EnsembleConfig):
         members = [
             _as_trained(member, workdir.training_folder(path, role, member.seed))
             for role, member in zip(
-                config.teachers, config.teacher.members, strict=True
+                shared.teachers, shared.teacher.members, strict=True
             )
         ]
         teacher = EnsembleConfig(members=tuple(members))
     else:
         teacher = _as_trained(
-            config.teacher, workdir.training_folder(path, "teacher", 0)
+            shared.teacher, workdir.training_folder(path, "teacher", 0)
         )
     distill = config.distill
     if distill.is_cached:

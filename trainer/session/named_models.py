@@ -5,10 +5,10 @@ from collections.abc import Collection, Sequence
 
 from etils import epath
 
-from trainer import console, registry
+from trainer import console, registry, report
 from trainer.cluster.workers import Workers
-from trainer.config import Config, ConfigError, is_reference
-from trainer.storage import files
+from trainer.config import Config, ConfigError, is_reference, is_run_model
+from trainer.storage import files, run_model
 
 _SHOWN = 5  # names of classes in a message
 
@@ -24,17 +24,35 @@ class NamedModels:
         self._workers = workers
         self._compared: set[tuple[str, str]] = set()
 
-    def file(self, name: str, class_names: Sequence[str], *, setting: str) -> str:
-        """The path of the model that `setting` calls `name`, also of a registered one.
+    def file(
+        self,
+        name: str,
+        class_names: Sequence[str],
+        input_shape: tuple[int, ...],
+        *,
+        setting: str,
+    ) -> str:
+        """The path of the model that `setting` calls `name`.
+
+        Of a name in the registry, and of another run too.
 
         Raises:
-          ConfigError: it is of other classes than `class_names`, or in another order.
+          ConfigError: it is of other classes than `class_names`, or in another order,
+            or its run has inputs of another shape than `input_shape`.
+          ReportError: its run has tested no model, or what says so is damaged.
           StorageError: the file that says its classes is damaged.
         """
-        path = self._registered[name] if is_reference(name) else name
+        path, run = name, None
+        if is_reference(name):
+            path = self._registered[name]
+        elif is_run_model(name):
+            found = run_model.find(name, setting=setting)
+            path, run = str(found.file), found.folder
         if path != "imagenet" and (setting, path) not in self._compared:
+            if run:
+                _compare_inputs(name, run, input_shape, setting)
+            self._compare(path, run, class_names, setting)
             self._compared.add((setting, path))
-            self._compare(path, class_names, setting)
         return path
 
     @functools.cached_property
@@ -43,8 +61,16 @@ class NamedModels:
         find = functools.partial(registry.locked_models, self._config, self._pins)
         return dict(self._workers.broadcast(find))
 
-    def _compare(self, path: str, class_names: Sequence[str], setting: str) -> None:
+    def _compare(
+        self,
+        path: str,
+        run: epath.Path | None,
+        class_names: Sequence[str],
+        setting: str,
+    ) -> None:
         own = registry.names_of_file(files.path_of(path, setting=setting))
+        if own is None and run:
+            own = report.read_classes(run)[0]
         if own is None and self._workers.is_chief:
             console.log(
                 f"{setting} {path!r} does not say the names of its classes; they are "
@@ -75,6 +101,22 @@ class NamedModels:
         """Whether the model that `setting` names learns this data's classes here."""
         owner = setting.removesuffix(".weights").removesuffix(".options.path")
         return self._config.networks[owner].train is not None
+
+
+def _compare_inputs(
+    name: str, run: epath.Path, input_shape: tuple[int, ...], setting: str
+) -> None:
+    """Finds that the run's images have the shape of the data's.
+
+    Of a table the run keeps no shape; its weights have one.
+    """
+    shape = tuple(report.read_classes(run)[1])
+    if len(input_shape) == 3 and shape != input_shape:
+        raise ConfigError(
+            f"{setting} must name a model of inputs of the data's shape "
+            f"{list(input_shape)}, got {name!r}, whose run has {list(shape)}; set "
+            "data.image_size or data.dataset to that run's, or name another"
+        )
 
 
 def _text(names: Collection[str]) -> str:

@@ -42,8 +42,9 @@ class Networks:
 
     def file(self, name: str, *, setting: str) -> str:
         """The path of a model of the data's classes that `setting` names."""
+        source = self.datasets.source
         return self._models.file(
-            name, self.datasets.source.class_names, setting=setting
+            name, source.class_names, source.input_shape, setting=setting
         )
 
     @functools.cached_property

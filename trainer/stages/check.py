@@ -1,7 +1,9 @@
 """Checks of all that later stages need, before the first one spends hours."""
 
+import functools
+
 from trainer import optimizers
-from trainer.config import Config, TrainConfig
+from trainer.config import Config, TrainConfig, is_run_model
 from trainer.devices import distribution
 from trainer.session import Session, weight_files
 from trainer.session.datasets import Datasets
@@ -9,6 +11,7 @@ from trainer.session.run_devices import Devices
 from trainer.session.savable_models import check_saving
 from trainer.session.train_state import augmentation
 from trainer.stages.soft_targets import caches
+from trainer.storage import workdir
 
 
 def check(session: Session) -> None:
@@ -20,8 +23,15 @@ def check(session: Session) -> None:
       DataError: the dataset, a split or the students' share of it cannot be used.
     """
     config = session.config
+    has_begun = session.devices.workers.broadcast(
+        functools.partial(workdir.holds_training, session.path)
+    )
     for role, teacher in config.teachers.items():
-        session.networks.build(role, teacher.seed)
+        model = session.networks.build(role, teacher.seed)
+        # Not again: a teacher that has begun is a copy, whose run may be gone.
+        if is_run_model(teacher.weights) and not has_begun:
+            setting = f"{role}.weights"
+            weight_files.load(session.networks, model, teacher.weights, setting=setting)
     for network in config.networks:
         check_saving(session.networks, network)
     student = session.networks.build("student", config.seeds[0])

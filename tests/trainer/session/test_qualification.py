@@ -30,7 +30,7 @@ def compared(path, names, *, is_trained=False):
     section = f'weights = "{path}"\n{TRAIN if is_trained else ""}'
     config.write_text(RUN.replace(TRAIN, section, 1))
     return NamedModels(load(str(config)), None, Workers(None)).file(
-        str(path), names, setting="teacher.weights"
+        str(path), names, (28, 28, 1), setting="teacher.weights"
     )
 
 
@@ -69,7 +69,9 @@ def test_a_model_that_is_trained_here_may_have_known_other_classes(tmp_path, cap
 def test_a_model_without_names_is_read_and_told_of_once(tmp_path, capsys):
     models = NamedModels(None, None, Workers(None))
     for _ in range(2):
-        path = models.file(str(tmp_path / "old.keras"), PETS, setting="teacher.weights")
+        path = models.file(
+            str(tmp_path / "old.keras"), PETS, (8, 8, 3), setting="teacher.weights"
+        )
         assert path == str(tmp_path / "old.keras")
     told = capsys.readouterr().err
     assert told.count(str(tmp_path / "old.keras")) == 1
