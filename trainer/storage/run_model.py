@@ -82,7 +82,7 @@ def _run_of(place: epath.Path, wrong: str) -> epath.Path:
     else:
         raise ConfigError(
             f"{wrong}: no run there, for it has no {workdir.CONFIG}; "
-            f"{places.way_to(str(place))}"
+            f"{places.path_hint(str(place))}"
         )
     for name, what in workdir.KINDS.items():
         if name != workdir.RESULTS and files.exists(folder / name):
