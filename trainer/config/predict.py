@@ -1,4 +1,4 @@
-"""The predict section: which model answers, and what is told of each image."""
+"""The predict section: which model predicts, and what is told of each image."""
 
 import dataclasses
 from typing import Annotated, Any, Literal

@@ -22,7 +22,7 @@ class RuntimeConfig:
     eval_every_steps: Count = 200  # a multiple of log_every_steps
     save_every_steps: Count = 200  # a multiple of log_every_steps
     eval_batch_size: Count = 500  # examples per evaluation step, rounded to replicas
-    teacher_batch_size: Count = 256  # examples a replica answers for a cache
+    teacher_batch_size: Count = 256  # examples a replica predicts for a cache
     keep_checkpoints: Count = 2  # newest ones kept, beside the best
     # Logs the norm of the gradient of each part of the loss to the student's logits.
     term_gradients: bool = False

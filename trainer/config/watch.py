@@ -34,7 +34,7 @@ def check(
     export: ExportConfig,
     registry: RegistryConfig,
 ) -> None:
-    """Refuses what leaves new images, their answers or the models without a place.
+    """Refuses what leaves new images, their predictions or the models without a place.
 
     Raises:
       ConfigError: it names the setting.
@@ -56,7 +56,7 @@ def check(
     _need(
         distill.is_cached,
         f"distill.soft_targets = 'cached', got {distill.soft_targets!r}; set it, so "
-        "that the teacher answers new images alone",
+        "that the teacher predicts new images alone",
     )
     _need(bool(registry.root), "registry.root, got none; name the folder for models")
     _need(

@@ -241,7 +241,7 @@ class Examination:
         if not self._building:
             signals = online(networks, [*self._teachers.values()])
             return distillation(networks, self._student, signals, self._seed)
-        kept = caches.answer_format(networks.config, networks.datasets)
+        kept = caches.logits_format(networks.config, networks.datasets)
         is_in_memory = self._building.is_in_memory
         blank = DummyTargets([kept] * len(self._teachers), is_in_memory=is_in_memory)
         signals = blank.signals()

@@ -80,14 +80,16 @@ class Trainings:
             waited = tried.global_batch_size / pipeline_rate
             total += num_steps * max(tried.step_secs, waited)
             parts.append(f"{role} {num_trainings} x {tried.num_steps:,}")
-        answers = ""
+        predictions = ""
         if building:
             total += building.secs
-            answers = f" and {building.num_answers:,} answers of the teacher"
+            predictions = (
+                f" and {building.num_predictions:,} predictions of the teacher"
+            )
         return (
             f"about {total / 60:.1f} minutes for the steps of a whole run "
-            f"({', '.join(parts)}){answers}; validation, saving and the report come on "
-            "top"
+            f"({', '.join(parts)}){predictions}; validation, saving and the report "
+            "come on top"
         )
 
     def _folders(self) -> Iterator[tuple[str, int, epath.Path]]:

@@ -36,9 +36,9 @@ def measure(
     device: str,
     xla: bool,
 ) -> dict[str, Times]:
-    """The forward passes of each role, whose networks answer one after the other.
+    """The forward passes of each role, whose networks predict one after the other.
 
-    In each round every role answers one batch, so that whatever slows the machine for a
+    In each round every role predicts one batch: whatever slows the machine for a
     while slows all of them. A time is that from the call to the logits being back; the
     batch lies on the `device` already. It begins again with the first of the
     `examples` where there are fewer than a batch.
@@ -63,8 +63,8 @@ def _compile(
 
     @tf.function(jit_compile=xla, autograph=False)
     def forward(inputs: tf.Tensor) -> tf.Tensor:
-        answers = [model(inputs, training=False) for model in models]
-        return tf.stack([tf.cast(logits, tf.float32) for logits in answers])
+        predictions = [model(inputs, training=False) for model in models]
+        return tf.stack([tf.cast(logits, tf.float32) for logits in predictions])
 
     compiled: Callable[[tf.Tensor], tf.Tensor] = forward
     return compiled

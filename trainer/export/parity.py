@@ -12,7 +12,7 @@ import numpy as np
 
 from trainer import data
 from trainer.config import ExportConfig
-from trainer.export.saved_model import Answer
+from trainer.export.saved_model import Predict
 
 EXACT = 1e-5  # of a probability, where the numbers are the same float32
 _BATCH_SIZE = 256
@@ -32,21 +32,21 @@ class Measured:
 
 
 def measure(
-    reference: Answer,
-    formats: Mapping[str, tuple[Answer, int]],
+    reference: Predict,
+    formats: Mapping[str, tuple[Predict, int]],
     examples: data.Examples,
 ) -> dict[str, Measured]:
-    """Each of the formats, by name its answers and bytes, beside the `reference`."""
+    """Compares formats, each with its function and bytes, with the `reference`."""
     own: list[np.ndarray] = []
     found: dict[str, list[np.ndarray]] = {name: [] for name in formats}
     for first in range(0, len(examples), _BATCH_SIZE):
         last = min(first + _BATCH_SIZE, len(examples))
         inputs = examples.read(np.arange(first, last))
         own.append(reference(inputs))
-        for name, (answer, _) in formats.items():
-            found[name].append(answer(inputs))
+        for name, (predict, _) in formats.items():
+            found[name].append(predict(inputs))
     times = _latencies(
-        {name: answer for name, (answer, _) in formats.items()},
+        {name: predict for name, (predict, _) in formats.items()},
         examples.read(np.arange(1)),
     )
     right = np.concatenate(own)
@@ -87,16 +87,18 @@ def find_problems(found: Mapping[str, Measured], *, section: ExportConfig) -> li
     return problems
 
 
-def _latencies(answers: Mapping[str, Answer], example: np.ndarray) -> dict[str, float]:
-    """Milliseconds; in each round every format answers, so that all share the load."""
-    for answer in answers.values():
-        answer(example)
-    secs: dict[str, list[float]] = {name: [] for name in answers}
+def _latencies(
+    functions: Mapping[str, Predict], example: np.ndarray
+) -> dict[str, float]:
+    """Milliseconds; in each round every format predicts, so that all share the load."""
+    for predict in functions.values():
+        predict(example)
+    secs: dict[str, list[float]] = {name: [] for name in functions}
     begun = time.monotonic()
     for _ in range(_ROUNDS):
-        for name, answer in answers.items():
+        for name, predict in functions.items():
             started = time.perf_counter()
-            answer(example)
+            predict(example)
             secs[name].append(time.perf_counter() - started)
         if time.monotonic() - begun > _ENOUGH_SECS:
             break

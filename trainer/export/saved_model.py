@@ -1,4 +1,4 @@
-"""The SavedModel that a server loads: inputs as the data has them, answers to people.
+"""The SavedModel that a server loads: inputs as the data has them, classes by name.
 
 Shapes: B = examples, C = classes.
 """
@@ -13,28 +13,28 @@ import tensorflow as tf
 SIGNATURE = "serving_default"
 PROBABILITIES, CLASS_NAMES = "probabilities", "class_names"
 
-Answer = Callable[[np.ndarray], np.ndarray]  # inputs [B, ...] -> float32 [B, C]
+Predict = Callable[[np.ndarray], np.ndarray]  # inputs [B, ...] -> float32 [B, C]
 
 
 def probabilities(model: keras.Model) -> tf.types.experimental.ConcreteFunction:
     """From inputs [B, ...] to the model's probabilities at T = 1: float32 [B, C]."""
 
     @tf.function(input_signature=[_spec(model)], autograph=False)
-    def answer(inputs: tf.Tensor) -> dict[str, tf.Tensor]:
+    def predict(inputs: tf.Tensor) -> dict[str, tf.Tensor]:
         return {PROBABILITIES: tf.nn.softmax(model(inputs, training=False))}
 
-    return answer.get_concrete_function()
+    return predict.get_concrete_function()
 
 
-def answers(model: keras.Model) -> Answer:
-    """The answers of a model in this process."""
+def predict_function(model: keras.Model) -> Predict:
+    """The predictions of a model in this process."""
     compiled = probabilities(model)
 
-    def answer(inputs: np.ndarray) -> np.ndarray:
+    def predict(inputs: np.ndarray) -> np.ndarray:
         found: np.ndarray = compiled(tf.constant(inputs))[PROBABILITIES].numpy()
         return found
 
-    return answer
+    return predict
 
 
 def save(model: keras.Model, class_names: Sequence[str], folder: pathlib.Path) -> None:
@@ -44,11 +44,11 @@ def save(model: keras.Model, class_names: Sequence[str], folder: pathlib.Path) -
     them, the name of the class that each is of: servers want a row for each example.
     """
     names = tf.constant(list(class_names))
-    answer = probabilities(model)
+    predict = probabilities(model)
 
     @tf.function(input_signature=[_spec(model)], autograph=False)
     def serve(inputs: tf.Tensor) -> dict[str, tf.Tensor]:
-        found = answer(inputs)[PROBABILITIES]
+        found = predict(inputs)[PROBABILITIES]
         return {
             PROBABILITIES: found,
             CLASS_NAMES: tf.broadcast_to(names, tf.shape(found)),
@@ -60,18 +60,18 @@ def save(model: keras.Model, class_names: Sequence[str], folder: pathlib.Path) -
     tf.saved_model.save(module, str(folder), signatures={SIGNATURE: serve})
 
 
-def load(folder: pathlib.Path) -> Answer:
-    """The answers of the SavedModel in the local `folder`."""
+def load(folder: pathlib.Path) -> Predict:
+    """The predictions of the SavedModel in the local `folder`."""
     signature = tf.saved_model.load(str(folder)).signatures[SIGNATURE]
     [name] = signature.structured_input_signature[1]
 
-    def answer(inputs: np.ndarray) -> np.ndarray:
+    def predict(inputs: np.ndarray) -> np.ndarray:
         found: np.ndarray = signature(**{name: tf.constant(inputs)})[
             PROBABILITIES
         ].numpy()
         return found
 
-    return answer
+    return predict
 
 
 def _spec(model: keras.Model) -> tf.TensorSpec:

@@ -9,7 +9,7 @@ import numpy as np
 import tensorflow as tf
 from tensorflow.python.framework import convert_to_constants
 
-from trainer.export.saved_model import Answer, probabilities
+from trainer.export.saved_model import Predict, probabilities
 
 
 def is_installed() -> bool:
@@ -47,8 +47,8 @@ def convert(model: keras.Model, kind: str, *, calibration: np.ndarray) -> bytes:
     return content
 
 
-def interpreter(content: bytes) -> Answer:
-    """The answers of a TFLite file, as a phone would compute them."""
+def interpreter(content: bytes) -> Predict:
+    """The predictions of a TFLite file, as a phone would compute them."""
     from ai_edge_litert.interpreter import Interpreter
 
     interpreter = Interpreter(model_content=content)
@@ -57,7 +57,7 @@ def interpreter(content: bytes) -> Answer:
         interpreter.get_output_details(),
     )
 
-    def answer(inputs: np.ndarray) -> np.ndarray:
+    def predict(inputs: np.ndarray) -> np.ndarray:
         shape = interpreter.get_input_details()[0]["shape"]
         if tuple(shape) != inputs.shape:
             interpreter.resize_tensor_input(source["index"], inputs.shape)
@@ -68,4 +68,4 @@ def interpreter(content: bytes) -> Answer:
         return found
 
     interpreter.allocate_tensors()
-    return answer
+    return predict

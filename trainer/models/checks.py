@@ -10,7 +10,7 @@ from absl import logging
 from trainer.config import ConfigError
 from trainer.models.inputs import Inputs
 
-# Each class has its own answer from 0 to 1, and they need not sum to 1.
+# Each class has its own prediction from 0 to 1, and they need not sum to 1.
 SIGMOIDS = ("sigmoid", "hard_sigmoid", "hardsigmoid")
 
 
@@ -22,7 +22,7 @@ def check(
     Raises:
       ConfigError: the model gives no logit a class, or its replicas would have to talk.
     """
-    output = answers(model, inputs.examples())
+    output = predict(model, inputs.examples())
     _check_output(output, name, num_classes, setting)
     if last_activation(model) in SIGMOIDS:
         raise ConfigError(
@@ -32,7 +32,7 @@ def check(
     _check_layers(model, name, setting)
 
 
-def answers(model: keras.Model, examples: np.ndarray) -> np.ndarray:
+def predict(model: keras.Model, examples: np.ndarray) -> np.ndarray:
     """The model's outputs for examples [4, ...] in inference."""
     strategy = tf.distribute.get_strategy()
     # On a replica: a SavedModel's functions know no other place.

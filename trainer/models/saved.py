@@ -12,10 +12,10 @@ from google.protobuf.message import DecodeError
 from trainer.config import ConfigError, SavedOptions, places
 from trainer.models.checks import (
     SIGMOIDS,
-    answers,
     is_probabilities,
     is_sigmoids,
     last_activation,
+    predict,
 )
 from trainer.models.inputs import Inputs, resize, to_uint8
 from trainer.models.preprocessing import PREPROCESSING, three_channels
@@ -26,7 +26,7 @@ _ENDPOINT = "serving_default"
 # What Keras and TensorFlow raise for files that are damaged or of another kind.
 _UNREADABLE = (*DAMAGE, DecodeError)
 
-_PROBES = 16  # examples whose answers tell what a file gives
+_PROBES = 16  # examples whose predictions tell what a file gives
 _TINY = float(np.finfo(np.float32).tiny)
 
 Saved = Callable[[keras.KerasTensor], keras.KerasTensor]
@@ -190,7 +190,7 @@ def _check_output(
     inputs: Inputs,
     output_setting: str,
 ) -> None:
-    output = answers(model, inputs.examples(_PROBES))
+    output = predict(model, inputs.examples(_PROBES))
     logarithms = options.output == "probabilities"
     given = np.exp(output) if logarithms else output
     last = last_activation(saved) if isinstance(saved, keras.Model) else ""

@@ -22,9 +22,9 @@ def run(
 ) -> None:
     """Answers each image that `words` name, alone or by its folder.
 
-    The answers of the run in the workdir `path`, if there is one, go to the file
+    The predictions of the run in the workdir `path`, if there is one, go to the file
     `output`, which appears when it is complete, or to standard output if that is "". Of
-    several workers the chief answers.
+    several workers the chief predicts.
 
     Raises:
       ConfigError, ReportError: model or output cannot be used.

@@ -1,4 +1,4 @@
-"""From images to answers, a batch after the other. B = images of one, C = classes."""
+"""Classifying images, a batch after the other. B = images of one, C = classes."""
 
 import contextlib
 import sys
@@ -49,7 +49,7 @@ def run(
             settings.predict,
             is_json=_is_json(settings.predict, output),
         )
-        num_unread = _answer(
+        num_unread = _classify(
             opened,
             listed,
             table,
@@ -62,13 +62,13 @@ def run(
     num_skipped = num_unread + len(skipped)
     if num_skipped:
         raise CheckFailedError(
-            f"{answered} are answered; files and folders that cannot be read, as said "
-            f"above: {num_skipped:,}; mend or remove them, and start the same command "
-            "again"
+            f"{answered} are classified; files and folders that cannot be read, as "
+            f"said above: {num_skipped:,}; mend or remove them, and start the same "
+            "command again"
         )
 
 
-def _answer(
+def _classify(
     opened: network.Network,
     listed: Sequence[str],
     table: prediction_lines.Answers,
@@ -76,7 +76,7 @@ def _answer(
     batch_size: int,
     xla: bool,
 ) -> int:
-    """Writes the answers to the files; how many of them could not be read."""
+    """Writes the predictions for the files; how many of them could not be read."""
     predict = _compile(opened, batch_size=batch_size, xla=xla)
     num_unread = num_transparent = 0
     with _bar(len(listed)) as bar:

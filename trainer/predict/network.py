@@ -1,4 +1,4 @@
-"""The model that answers, and the names of its classes. C = classes."""
+"""The model that predicts, and the names of its classes. C = classes."""
 
 import dataclasses
 from typing import Any
@@ -147,5 +147,5 @@ def _image_shape(
         return shape
     raise ConfigError(
         f"predict takes images, got --workdir={path}, whose models take {takes}; its "
-        "predictions.npz holds the answers to the test split"
+        "predictions.npz holds the predictions for the test split"
     )

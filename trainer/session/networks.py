@@ -65,7 +65,7 @@ class Networks:
 
     @functools.cached_property
     def teacher_validation_logits(self) -> np.ndarray:
-        """The teacher's answers to the validation images: float32 [M, C]."""
+        """The teacher's predictions for the validation images: float32 [M, C]."""
         return self.combine_logits(self.teachers_validation_logits)
 
     @functools.cached_property
@@ -128,7 +128,7 @@ class Networks:
         )
 
     def fold(self, teacher: keras.Model) -> keras.Model:
-        """A network that answers as a frozen teacher does, with fewer operations.
+        """A network that predicts as a frozen teacher does, with fewer operations.
 
         The same each time: the layers that both share would keep each in memory.
         """

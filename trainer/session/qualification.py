@@ -70,10 +70,10 @@ def qualifications(networks: Networks) -> list[Qualification]:
     roles = networks.config.teachers
     if all(_is_trained(section) for section in roles.values()):
         return []
-    answers = networks.teachers_validation_logits
+    predictions = networks.teachers_validation_logits
     return [
         measure(role, logits, networks.datasets.validation.labels)
-        for (role, section), logits in zip(roles.items(), answers, strict=True)
+        for (role, section), logits in zip(roles.items(), predictions, strict=True)
         if not _is_trained(section)
     ]
 

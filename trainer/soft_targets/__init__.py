@@ -1,4 +1,4 @@
-"""Teacher signals: where the teacher's answers to a batch come from.
+"""Teacher signals: where the teacher's predictions for a batch come from.
 
 A signal is a function of the batch, called inside the compiled step; the losses do not
 know which kind they are given.

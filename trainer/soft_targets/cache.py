@@ -15,7 +15,7 @@ from trainer.soft_targets.record_format import LogitsFormat
 
 
 class Cache:
-    """One teacher's answers to the examples of one split, whose files are all there."""
+    """One teacher's predictions for one split; all of its files are there."""
 
     def __init__(self, folder: epath.Path, wanted: Manifest) -> None:
         """Opens the cache in `folder`, which has to hold what is `wanted`.

@@ -11,7 +11,7 @@ from trainer.soft_targets.record_format import LogitsFormat
 
 
 class DummyTargets:
-    """Dummy teachers that answer 0 for each class, in the place of a cache.
+    """Dummy teachers that predict 0 for each class, in the place of a cache.
 
     In the shapes and types of a cache, and read in the same ways.
     """
@@ -26,7 +26,7 @@ class DummyTargets:
             ]
 
     def gather(self, ids: tf.Tensor, views: tf.Tensor) -> Batch:
-        """The answer to any example in any view: int64 [B], int64 [B] -> [B, ...]."""
+        """The same for each example and view: int64 [B], int64 [B] -> [B, ...]."""
         del views
         rows = tf.zeros_like(ids)
         return {
@@ -43,7 +43,7 @@ class DummyTargets:
         return tf.data.Dataset.range(first, last).map(lambda _: tf.constant(b""))
 
     def decode(self, records: tf.Tensor, ids: tf.Tensor, views: tf.Tensor) -> Batch:
-        """The answer in the place of each record: string [B], int64 [B] -> [B, ...]."""
+        """The same for each record: string [B], int64 [B] -> [B, ...] each."""
         del records
         return self.gather(ids, views)
 

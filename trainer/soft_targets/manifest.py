@@ -39,7 +39,7 @@ class Shard:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Manifest:
-    """The teacher of a cache, the views and examples that it answers, and the format.
+    """The teacher of a cache, the views and examples that it predicts, and the format.
 
     The dataset is identified as it was each time that it grew: {"num_ids": how many
     ids its split had, "fingerprint": of what they are}.
@@ -191,7 +191,7 @@ def read(folder: epath.Path) -> Manifest | None:
 
 
 def check(folder: epath.Path, found: Manifest, wanted: Manifest) -> None:
-    """Refuses a cache of other answers than the `wanted` ones.
+    """Refuses a cache of other predictions than the `wanted` ones.
 
     It may hold more: views, temperatures, and ids that came later.
 

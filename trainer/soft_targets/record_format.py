@@ -1,4 +1,4 @@
-"""The teacher's answer to one view of one example, as a record of fixed length.
+"""The teacher's prediction for one view of one example, as a record of fixed length.
 
 Little-endian, without padding: an int64 of whose lower 40 bits are the example's id and
 the others a tag of the view and the cache (0 in those of earlier versions), then either

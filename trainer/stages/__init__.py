@@ -42,7 +42,7 @@ STAGES = {
     ),
     "soft-targets": Stage(
         function="soft_targets:build",
-        summary="have the teacher answer each image once, and keep its logits",
+        summary="have the teacher predict each image once, and keep its logits",
     ),
     "student": Stage(
         function="student:student", summary="distil a student for each seed"
@@ -78,7 +78,7 @@ OTHERS = {
         function="soft_targets:verify",
         summary="ask the teacher again about a sample of a cache",
         is_training=False,
-        check="a cache is not what its teacher answers",
+        check="a cache is not what its teacher predicts",
     ),
     # Where files are gone, a folder can only be opened after its list was continued.
     "soft-targets extend": Stage(
@@ -107,7 +107,7 @@ OTHERS = {
         function="register:register",
         summary="make a finished model the next version",
         is_training=False,
-        check="the SavedModel answers otherwise than the model",
+        check="the SavedModel predicts otherwise than the model",
         example=f"{EXAMPLE} --set='registry.root=\"runs/registry\"'",
     ),
 }

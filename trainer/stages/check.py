@@ -46,7 +46,7 @@ def check(session: Session) -> None:
             examples = session.datasets.labeled
         check_training(session.datasets, setting, section, len(examples))
     if session.config.distill.is_cached:
-        caches.answer_format(session.config, session.datasets)
+        caches.logits_format(session.config, session.datasets)
         caches.transfer_sets(session.config, session.datasets)
     check_pairs(session.config, session.devices)
 

@@ -35,7 +35,7 @@ Metrics = dict[str, Any]
 def crossval(session: Session) -> None:
     """Writes crossval.json, unless it is there, and prints it.
 
-    Teachers are trained and their answers cached first, as the config says. What
+    Teachers are trained and their predictions cached first, as the config says. What
     students have learned already is kept; the test split is not read.
 
     Raises:
@@ -152,11 +152,11 @@ def _measure_fold(networks: Networks, fold: int, is_held_out: np.ndarray) -> Met
     model = networks.build("student", networks.config.seeds[0])
     networks.load(model, _folder(networks.path, fold) / FINISHED, stage="crossval")
     examples = networks.datasets.transfer.select(is_held_out)
-    logits, *answers = [
+    logits, *predictions = [
         networks.devices.predictor(network, examples)()
         for network in (model, *networks.teachers)
     ]
-    together = networks.combine_logits(answers)
+    together = networks.combine_logits(predictions)
     measured = metrics.classification_metrics(logits, examples.labels)
     of_teacher = metrics.classification_metrics(together, examples.labels)
     return {

@@ -30,7 +30,7 @@ def export(session: Session) -> None:
 
     Raises:
       ConfigError: the model is not trained yet, or nothing here runs it in a format.
-      CheckFailedError: a format's answers are too far from the model's.
+      CheckFailedError: a format's predictions are too far from the model's.
     """
     section = session.config.export
     _check_lite(session.config, session.datasets, section.formats)
@@ -39,7 +39,7 @@ def export(session: Session) -> None:
     with files.wrap_write_errors(folder):
         if files.exists(folder):
             folder.rmtree()
-    own = formats.answers(found.model)
+    own = formats.predict_function(found.model)
     written = {"model": (own, 0)}
     for name in section.formats:
         written[name] = _write(
@@ -82,8 +82,8 @@ def _check_lite(config: Config, datasets: Datasets, names: Sequence[str]) -> Non
 
 def _write(
     config: Config, datasets: Datasets, model: keras.Model, name: str, path: epath.Path
-) -> tuple[formats.Answer, int]:
-    """Writes one format, and gives the answers of what was read back, and its bytes."""
+) -> tuple[formats.Predict, int]:
+    """Writes one format; gives what was read back, as a function, and its bytes."""
     model_classes.write(path, datasets.source.class_names)
     if name == "saved_model":
         return _saved_model(datasets, model, path)
@@ -92,7 +92,7 @@ def _write(
             model.save(temporary)
         with files.local_copy(path) as local:
             again = keras.models.load_model(str(local), compile=False)
-        return formats.answers(again), files.num_bytes(path)
+        return formats.predict_function(again), files.num_bytes(path)
     calibration = (
         _calibration(config, datasets) if name == "tflite_int8" else np.empty(0)
     )
@@ -113,7 +113,7 @@ def _path(name: str, folder: epath.Path) -> epath.Path:
 
 def _saved_model(
     datasets: Datasets, model: keras.Model, target: epath.Path
-) -> tuple[formats.Answer, int]:
+) -> tuple[formats.Predict, int]:
     # Written elsewhere first: what TensorFlow says of a full disk is about memory.
     with tempfile.TemporaryDirectory(prefix="alambic-") as temporary:
         local = pathlib.Path(temporary)

@@ -33,7 +33,7 @@ from trainer.stages.student import validate
 from trainer.storage import workdir
 
 _BATCH = 256
-_CHECKED = 256  # examples of the validation split that the SavedModel answers
+_CHECKED = 256  # examples of the validation split that the SavedModel predicts
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -112,7 +112,7 @@ def publish(session: Session) -> int:
     Raises:
       ConfigError: the registry has no root, or the run is not evaluated yet.
       StorageError: the registry cannot be written, or another writer is at work.
-      CheckFailedError: the SavedModel's answers are not the model's.
+      CheckFailedError: the SavedModel's predictions are not the model's.
     """
     root, name = place(session.config)
     session.networks.check_left(session.path / workdir.RESULTS, stage="evaluate")
@@ -133,7 +133,7 @@ def _check_answers(
 ) -> None:
     rows = np.arange(min(_CHECKED, len(datasets.validation)))
     inputs = datasets.validation.read(rows)
-    own = export.answers(model)(inputs)
+    own = export.predict_function(model)(inputs)
     difference = float(np.abs(export.load(folder)(inputs) - own).max())
     if not difference <= export.EXACT:
         raise CheckFailedError(
@@ -210,10 +210,10 @@ def _network(architecture: str, model: keras.Model) -> dict[str, Any]:
 
 def _validation(networks: Networks, model: keras.Model) -> dict[str, float]:
     # In this process alone, on the device that the model is on.
-    answer, examples = export.answers(model), networks.datasets.validation
+    predict, examples = export.predict_function(model), networks.datasets.validation
     probabilities = np.concatenate(
         [
-            answer(examples.read(np.arange(first, min(first + _BATCH, len(examples)))))
+            predict(examples.read(np.arange(first, min(first + _BATCH, len(examples)))))
             for first in range(0, len(examples), _BATCH)
         ]
     )

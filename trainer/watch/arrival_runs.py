@@ -16,7 +16,7 @@ from trainer.session import Session
 from trainer.soft_targets import SoftTargetsError
 from trainer.stages import register
 from trainer.stages.check import check
-from trainer.stages.soft_targets import answer_new
+from trainer.stages.soft_targets import predict_new
 from trainer.storage import files, workdir
 from trainer.watch import arrivals
 from trainer.watch.arrivals import Arrival
@@ -183,7 +183,7 @@ def _train(
     data.check_taken_over(variant.config.data, index_dir, own_lists)
     own = variant_session.open_variant(session, variant)
     stages.run(own, ("teacher",), whole=False)
-    answer_new(own)
+    predict_new(own)
     stages.run(own, stages.select_stages(variant.config), whole=True)
     return _register(own, batch)
 

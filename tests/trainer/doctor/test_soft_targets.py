@@ -166,9 +166,9 @@ def test_a_cache_is_told_before_it_is_built(before, workdir):
     )
     size = f"{2 * 40 * (ANSWER + FRAMING) / 1e3:.1f} kB"
     assert_states(before[1], f"{ANSWER + FRAMING} bytes", size, "2 files")
-    assert_states(before[2], "80 of 80 answers")
+    assert_states(before[2], "80 of 80 predictions")
     # Of one seed.
-    assert_states(before[3], "all", "80 answers", "1 x 6 steps", 24)
+    assert_states(before[3], "all", "80 predictions", "1 x 6 steps", 24)
     in_memory = f"{2 * 40 * ANSWER / 1e3:.1f} kB"
     assert_states(before[4], size, "in memory", in_memory)
 
@@ -193,7 +193,7 @@ def test_what_is_told_is_what_is_built(before, config, workdir):
     lines = [text for _, text in found["soft targets"]]
     assert lines[:2] == before[:2]
     assert_states(lines[2], "1 of 2 files")
-    assert_states(lines[3], "40 of 80 answers")
+    assert_states(lines[3], "40 of 80 predictions")
     plan = [line.strip() for line in planned(config, workdir)]
     assert without_times(lines) == without_times(plan)
 
@@ -285,7 +285,7 @@ def test_each_member_and_each_set_of_images_has_its_cache(config, tmp_path):
                 lines, folder / name, "'train'", f"{examples} examples", "2 views"
             )
     num_answers = 2 * 2 * 52
-    assert_a_line_states(lines, "all", f"{num_answers} answers")
+    assert_a_line_states(lines, "all", f"{num_answers} predictions")
     # They are together in memory, or none is.
     for budget, where in (
         (num_answers * ANSWER, "in memory"),
@@ -297,7 +297,7 @@ def test_each_member_and_each_set_of_images_has_its_cache(config, tmp_path):
 
 
 BUILDING = Building(
-    num_answers=700,
+    num_predictions=700,
     secs=120.0,
     num_bytes=3_000_000,
     missing_bytes=2_000_000,
@@ -325,7 +325,7 @@ def test_soft_targets_in_the_workdir_need_room(config, tmp_path):
 def test_the_estimate_has_the_building(config, tmp_path):
     trainings = Trainings(configs.load(str(config)), epath.Path(tmp_path))
     text = trainings.estimate(pipeline_rate=1.0, building=BUILDING)
-    assert_states(text, "2.0 minutes", "700 answers")
+    assert_states(text, "2.0 minutes", "700 predictions")
 
 
 @pytest.mark.parametrize("top_k", [0, 3])
@@ -391,7 +391,7 @@ def test_passes_of_the_teacher_are_timed_and_estimated(of_a_slow_teacher):
     (whole,) = re.findall(r"about ([\d.]+) minutes", found.text("estimate"))
     # The steps take a second or two.
     assert minutes[0] - 0.05 <= float(whole) <= minutes[0] + 0.15
-    assert_states(found.text("estimate"), "4,000 answers")
+    assert_states(found.text("estimate"), "4,000 predictions")
 
 
 @pytest.mark.slow

@@ -36,7 +36,7 @@ def test_a_plan_tells_the_bytes_that_are_written_then_and_writes_none(
     )
     assert_a_line_states(plan, "64 bytes", "640.0 kB", "5 files")
     assert_a_line_states(plan, "640.0 kB", "in memory")
-    assert_a_line_states(plan, "10,000 of 10,000 answers")
+    assert_a_line_states(plan, "10,000 of 10,000 predictions")
     # 20 steps of 24 images.
     assert_a_line_states(plan, "1 x 20 steps", 480)
 
@@ -44,10 +44,10 @@ def test_a_plan_tells_the_bytes_that_are_written_then_and_writes_none(
 @pytest.mark.slow
 def test_a_plan_counts_what_is_there(config, copy, capsys):
     assert act("plan", config, copy) == 0
-    assert_states(capsys.readouterr().out, "0 of 10,000 answers")
+    assert_states(capsys.readouterr().out, "0 of 10,000 predictions")
     shard(copy, 4).unlink()
     assert act("plan", config, copy) == 0
-    assert_states(capsys.readouterr().out, "1,808 of 10,000 answers")
+    assert_states(capsys.readouterr().out, "1,808 of 10,000 predictions")
 
 
 @pytest.mark.slow
@@ -61,7 +61,7 @@ def test_a_plan_counts_views_and_what_is_kept(config, tmp_path, capsys):
     assert_a_line_states(
         plan, f"{each} bytes", f"{each * 30_000 / 1e6:.1f} MB", "15 files"
     )
-    assert_a_line_states(plan, "30,000 of 30,000 answers")
+    assert_a_line_states(plan, "30,000 of 30,000 predictions")
 
 
 def test_a_plan_refuses_what_building_would(config, copy, capsys):

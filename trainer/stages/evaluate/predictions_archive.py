@@ -13,7 +13,7 @@ _NUM_PICTURED = 4  # test images kept for the report
 def write(
     datasets: Datasets, test: data.Examples, logits: dict[str, np.ndarray]
 ) -> None:
-    """The selected models' answers, and some images on which the teacher hesitates."""
+    """The selected models' predictions, and images of which the teacher is unsure."""
     rows = np.zeros(0, np.int64)
     if len(datasets.source.input_shape) == 3:  # an image, and no row of a table
         rows = _telling_rows(logits["teacher"], test.labels)

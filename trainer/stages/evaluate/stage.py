@@ -34,7 +34,7 @@ def evaluate(session: Session) -> None:
     models: dict[str, Metrics] = {}
     logits: dict[str, np.ndarray] = {}
     for name, came_to in predictions(session.networks, test):
-        # The teacher comes first, and the others are compared with its answers.
+        # The teacher comes first, and the others are compared with its predictions.
         models[name] = entry(
             came_to,
             test.labels,
@@ -47,7 +47,7 @@ def evaluate(session: Session) -> None:
         timed = functools.partial(_inference_times, session.networks, test)
         for role, times in session.devices.workers.broadcast(timed).items():
             models[role] |= times
-    # All workers take part in these answers.
+    # All workers take part in these predictions.
     as_they_are = _as_they_are(session.networks)
     if session.devices.workers.is_chief:
         _write(session, test, models, logits, as_they_are | duplicates)

@@ -1,4 +1,4 @@
-"""The soft-targets stage: the teachers answer every view of every example, once.
+"""The soft-targets stage: the teachers predict every view of every example, once.
 
 Workers share the shards and need nothing of each other meanwhile. A shard is computed
 from its first example in batches of one size, so that its bytes depend neither on who
@@ -36,7 +36,7 @@ def build(session: Session) -> None:
 
     Raises:
       SoftTargetsError: a cache there is not of this run, another process builds it, or
-        a teacher's answer is no finite number.
+        a teacher's prediction is no finite number.
       StorageError: the disk is full; the shards before are intact.
     """
     fill(session.networks, begin)
@@ -147,8 +147,8 @@ def _write_missing(networks: Networks, teacher: int, transfer: TransferSet) -> N
     total = sum(manifest.shards[i].count * len(views) for i, views in missing.items())
     if not missing:
         return
-    console.log(f"{folder}: {total:,} answers of the teacher to be computed")
-    answers = TeacherLogits(networks, networks.teachers[teacher], transfer, manifest)
+    console.log(f"{folder}: {total:,} predictions of the teacher to be computed")
+    logits = TeacherLogits(networks, networks.teachers[teacher], transfer, manifest)
     with tqdm.tqdm(
         desc=f"soft targets of {transfer.name}",
         total=total,
@@ -158,11 +158,11 @@ def _write_missing(networks: Networks, teacher: int, transfer: TransferSet) -> N
     ) as progress:
         done, told_at = 0, time.monotonic()
         for shard, views in missing.items():
-            records = answers.records(manifest.shards[shard], views, progress.update)
+            records = logits.records(manifest.shards[shard], views, progress.update)
             for view, written in records.items():
                 path = soft_targets.shard_path(folder, view, shard)
                 soft_targets.write_shard(path, written)
                 done += len(written)
             if progress.disable and time.monotonic() - told_at > _TELL_SECS:
-                console.log(f"{folder}: {done:,} of {total:,} answers are kept")
+                console.log(f"{folder}: {done:,} of {total:,} predictions are kept")
                 told_at = time.monotonic()

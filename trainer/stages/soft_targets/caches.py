@@ -101,7 +101,7 @@ def transfer_sets(config: Config, datasets: Datasets) -> list[TransferSet]:
     ]
 
 
-def answer_format(config: Config, datasets: Datasets) -> LogitsFormat:
+def logits_format(config: Config, datasets: Datasets) -> LogitsFormat:
     """The part of a teacher's logits that a record keeps.
 
     Raises:
@@ -148,7 +148,7 @@ def manifest(
 
     `weights` is the fingerprint of the teacher.
     """
-    form = answer_format(networks.config, networks.datasets)
+    form = logits_format(networks.config, networks.datasets)
     distill = networks.config.distill
     section = networks.config.student.train
     name, options = chosen_augmentation(networks.config, section)

@@ -14,14 +14,14 @@ from trainer.storage.workdir import FINISHED
 
 
 def extend(session: Session) -> None:
-    """Lists the new files of folders, and lets the teachers answer to them alone.
+    """Lists the new files of folders, and lets the teachers predict them alone.
 
     Files that are gone keep their ids and are no examples any more. A run that has
     begun keeps its own lists; one in another workdir begins with these.
 
     Raises:
       SoftTargetsError: there is no cache of this run, another process builds it, or a
-        teacher's answer is no finite number.
+        teacher's prediction is no finite number.
       DataError: no images are in a folder, or a new one is damaged.
       StorageError: the disk is full; what was there before is intact.
     """
@@ -36,17 +36,17 @@ def extend(session: Session) -> None:
             for line in data.extend_lists(session.config.data, index_dir):
                 console.log(line)
     session.devices.workers.barrier()
-    answer_new(session)
+    predict_new(session)
 
 
-def answer_new(session: Session) -> None:
-    """Lets the teachers answer what the lists of the caches have and these have not.
+def predict_new(session: Session) -> None:
+    """Lets the teachers predict what the lists of the caches have and these have not.
 
     Caches that are not there are begun.
 
     Raises:
       SoftTargetsError: a cache is not of this run, another process builds it, or a
-        teacher's answer is no finite number.
+        teacher's prediction is no finite number.
       StorageError: the disk is full; what was there before is intact.
     """
     index_dir = caches.index_dir(session.config, session.path)
@@ -74,7 +74,7 @@ def _continue(folder: epath.Path, transfer: TransferSet, wanted: Manifest) -> No
 def _without_gone(
     folder: epath.Path, transfer: TransferSet, found: Manifest
 ) -> Manifest:
-    """Plans shards again of which nothing is answered: images may be gone since."""
+    """Plans shards again of which nothing is predicted: images may be gone since."""
     missing = soft_targets.missing(folder, found)
     shards = list(found.shards)
     for place, views in missing.items():

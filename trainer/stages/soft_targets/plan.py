@@ -26,7 +26,7 @@ _NUM_TIMED = 5  # passes, after the first
 class Building:
     """The cost of all caches of a run."""
 
-    num_answers: int  # that are not there yet
+    num_predictions: int  # that are not there yet
     secs: float  # to compute these on this machine
     num_bytes: int  # of all files
     missing_bytes: int  # of those that are not there yet
@@ -50,16 +50,16 @@ class PlannedCache:
     missing: dict[int, list[int]]  # views of each shard
 
     @property
-    def num_answers(self) -> int:
-        """The number of answers to compute."""
+    def num_missing(self) -> int:
+        """The number of predictions for compute."""
         return sum(
             self.manifest.shards[shard].count * len(views)
             for shard, views in self.missing.items()
         )
 
     @property
-    def answer_bytes(self) -> int:
-        """The size of one answer in a file."""
+    def record_bytes(self) -> int:
+        """The size of one prediction in a file."""
         return self.manifest.format.record.itemsize + soft_targets.FRAMING_BYTES
 
 
@@ -81,7 +81,7 @@ def costs(
     `models` are the teachers, with any weights.
 
     Raises:
-      ConfigError: the students' examples, or what is kept of the answers to them, are
+      ConfigError: the students' examples, or what is kept of them, are
         not for a cache.
       SoftTargetsError: a cache is there and is not for this run.
     """
@@ -95,12 +95,12 @@ def costs(
         for cache in of_teacher:
             yield from _cache_lines(cache)
             rate = _rate(networks, model, cache)
-            secs = cache.num_answers / rate
+            secs = cache.num_missing / rate
             total_secs += secs
             yield (
-                f"  {cache.num_answers:,} of {cache.manifest.num_records:,} answers "
-                f"are to be computed: about {_minutes(secs)} at {rate:,.0f} a second "
-                f"on this machine (median of {_NUM_TIMED} passes)"
+                f"  {cache.num_missing:,} of {cache.manifest.num_records:,} "
+                f"predictions are to be computed: about {_minutes(secs)} at "
+                f"{rate:,.0f} a second on this machine (median of {_NUM_TIMED} passes)"
             )
     building = _building(networks.config, itertools.chain(*planned), total_secs)
     yield from _total_lines(networks.config, networks.datasets, building)
@@ -134,7 +134,7 @@ def _cache_lines(cache: PlannedCache) -> Iterator[str]:
         f"{soft_targets.views_text(manifest.views)}, {kept} in {manifest.dtype}"
     )
     yield (
-        f"  {cache.answer_bytes} bytes each, {memory.text(manifest.num_bytes)} in "
+        f"  {cache.record_bytes} bytes each, {memory.text(manifest.num_bytes)} in "
         f"{manifest.num_files} files"
     )
     if cache.is_begun:
@@ -147,18 +147,18 @@ def _cache_lines(cache: PlannedCache) -> Iterator[str]:
 
 def _rate(networks: Networks, model: keras.Model, cache: PlannedCache) -> float:
     """Answers a second; their number does not depend on the weights."""
-    answers = TeacherLogits(networks, model, cache.transfer, cache.manifest)
-    secs = statistics.median(answers.secs_of_passes(_NUM_TIMED))
-    return answers.num_a_pass / secs
+    teacher = TeacherLogits(networks, model, cache.transfer, cache.manifest)
+    secs = statistics.median(teacher.secs_of_passes(_NUM_TIMED))
+    return teacher.num_a_pass / secs
 
 
 def _building(config: Config, planned: Iterable[PlannedCache], secs: float) -> Building:
     every, views = list(planned), config.distill.views
     return Building(
-        num_answers=sum(cache.num_answers for cache in every),
+        num_predictions=sum(cache.num_missing for cache in every),
         secs=secs,
         num_bytes=sum(cache.manifest.num_bytes for cache in every),
-        missing_bytes=sum(cache.num_answers * cache.answer_bytes for cache in every),
+        missing_bytes=sum(cache.num_missing * cache.record_bytes for cache in every),
         memory_bytes=sum(cache.manifest.memory_bytes(views=views) for cache in every),
         memory_budget=config.data.memory_budget_bytes,
     )
@@ -171,9 +171,9 @@ def _total_lines(
     num_steps = optimizers.num_steps(section, num_examples=len(datasets.transfer))
     online = num_steps * section.global_batch_size * len(seeds)
     yield (
-        f"all: {building.num_answers:,} answers, about {_minutes(building.secs)}; "
-        f"without a cache the students' {len(seeds)} x {num_steps:,} steps ask for "
-        f"{online:,}"
+        f"all: {building.num_predictions:,} predictions, about "
+        f"{_minutes(building.secs)}; without a cache the students' "
+        f"{len(seeds)} x {num_steps:,} steps ask for {online:,}"
     )
     where = "in memory" if building.is_in_memory else "streamed"
     yield (

@@ -22,7 +22,7 @@ _BATCHES_AHEAD = 4  # ready when a pass asks for them
 
 
 class TeacherLogits:
-    """The teacher's answers to a transfer set, computed by this worker's replicas."""
+    """The teacher's logits of a transfer set, computed by this worker's replicas."""
 
     def __init__(
         self,
@@ -50,7 +50,7 @@ class TeacherLogits:
     ) -> dict[int, np.ndarray]:
         """The records of some views of a shard, in the order of the ids: [M] each.
 
-        `advance` hears of every so many answers.
+        `advance` hears of every so many predictions.
 
         Raises:
           SoftTargetsError: one is no finite number, or an example is gone.
@@ -62,20 +62,20 @@ class TeacherLogits:
             return {view: np.zeros(0, self._format.record) for view in views}
         examples = every.select(within)
         ids = examples.ids
-        answered = {view: np.zeros(len(ids), self._format.record) for view in views}
-        for view, records in answered.items():
+        by_view = {view: np.zeros(len(ids), self._format.record) for view in views}
+        for view, records in by_view.items():
             records["id"] = ids + self._tag(view)
         # A batch of each view, then the next batch; elements are consecutive replicas.
-        for i, answers in enumerate(self._compute(examples, views)):
+        for i, predictions in enumerate(self._compute(examples, views)):
             batch, place = divmod(i, len(views))
             rows = slice(batch * self._batch_size, (batch + 1) * self._batch_size)
             count = len(ids[rows])
-            self._check(ids[rows], answers)
+            self._check(ids[rows], predictions)
             for name in self._format.fields:
-                answered[views[place]][name][rows] = answers[name][:count]
+                by_view[views[place]][name][rows] = predictions[name][:count]
             advance(count)
         order = np.argsort(ids)
-        return {view: records[order] for view, records in answered.items()}
+        return {view: records[order] for view, records in by_view.items()}
 
     def secs_of_passes(self, count: int) -> list[float]:
         """Times each of the first `count` passes, after one to begin with."""
@@ -92,13 +92,13 @@ class TeacherLogits:
 
     @property
     def num_a_pass(self) -> int:
-        """Examples that all replicas of this worker answer at a time."""
+        """Examples that all replicas of this worker predict at a time."""
         return self._batch_size * self._num_replicas
 
     def _compute(
         self, examples: data.Examples, views: Sequence[int]
     ) -> Iterator[dict[str, np.ndarray]]:
-        """The answers of each batch to each of the views."""
+        """The predictions for each batch in each of the views."""
         inputs = iter(self._view_batches(examples, views))
         num_steps = data.num_evaluation_steps(len(examples), self._share) * len(views)
         computed: list[Batch] = []
@@ -178,7 +178,7 @@ class TeacherLogits:
         strategy, xla = self._devices.strategy, self._devices.xla
 
         @tf.function(jit_compile=xla, autograph=False)
-        def answers(inputs: tf.Tensor) -> Batch:
+        def predict(inputs: tf.Tensor) -> Batch:
             logits = tf.cast(teacher(inputs, training=False), tf.float32)
             kept = self._format.encode(logits)
             return kept | {
@@ -187,7 +187,7 @@ class TeacherLogits:
             }
 
         def on_replica(inputs: tf.Tensor) -> Batch:
-            result: Batch = answers(inputs)
+            result: Batch = predict(inputs)
             return result
 
         def step(inputs: tf.Tensor) -> Batch:
@@ -206,7 +206,7 @@ class TeacherLogits:
                 "all soft targets anew in another distill.soft_targets_dir"
             )
 
-    def _check(self, ids: np.ndarray, answers: dict[str, np.ndarray]) -> None:
+    def _check(self, ids: np.ndarray, predictions: dict[str, np.ndarray]) -> None:
         for name, what, way in (
             ("is_finite", "NaN or infinity", "mend the teacher, or leave it out"),
             (
@@ -215,7 +215,7 @@ class TeacherLogits:
                 "set distill.soft_targets_dtype = 'float32'",
             ),
         ):
-            broken = ids[~answers[name][: len(ids)]]
+            broken = ids[~predictions[name][: len(ids)]]
             if len(broken):
                 raise SoftTargetsError(
                     "the teacher's logits must be finite numbers, got "

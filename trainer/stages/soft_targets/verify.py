@@ -1,4 +1,4 @@
-"""Whether a cache holds what the teacher answers: files whole, a sample asked again."""
+"""Checks a cache: its files are whole, and the teacher predicts a sample as before."""
 
 import dataclasses
 
@@ -29,10 +29,10 @@ _MIXED_TOLERANCE = 2**-4
 class Differences:
     """Between the logits of a cache and those that the teacher gives now."""
 
-    num_answers: int
+    num_predictions: int
     largest: float  # absolute error of a logit
     mean: float
-    same_top: float  # share of answers with the same largest logit
+    same_top: float  # share of predictions with the same largest logit
     tolerance: float  # of the largest error
 
     @property
@@ -45,7 +45,7 @@ def verify(session: Session) -> None:
     """Prints how each cache compares with its teacher.
 
     Raises:
-      CheckFailedError: a shard is damaged, or answers differ.
+      CheckFailedError: a shard is damaged, or predictions differ.
       SoftTargetsError: a cache is not there, or not for this run.
     """
     failed = []
@@ -67,7 +67,7 @@ def verify(session: Session) -> None:
             found = differences(session.networks, teacher, model, transfer, manifest)
             print(
                 f"{folder}: {manifest.num_records:,} records whole; of "
-                f"{found.num_answers} asked again the largest error of a logit is "
+                f"{found.num_predictions} asked again the largest error of a logit is "
                 f"{found.largest:.3g} (at most {found.tolerance:.3g} is rounding), the "
                 f"mean {found.mean:.3g}, the same class comes first in "
                 f"{100 * found.same_top:.2f} %"
@@ -77,7 +77,7 @@ def verify(session: Session) -> None:
     if failed:
         raise CheckFailedError(
             f"the soft targets in {', '.join(failed)} are not what the teacher "
-            "answers; remove what is damaged, or the folder, and run `python -m "
+            "predictions; remove what is damaged, or the folder, and run `python -m "
             "trainer soft-targets build`"
         )
 
@@ -92,10 +92,10 @@ def differences(
     """Asks the teacher again about some stretches of ids.
 
     Raises:
-      SoftTargetsError: a shard is damaged, or an answer is no finite number.
+      SoftTargetsError: a shard is damaged, or a prediction is no finite number.
     """
     folder = caches.folder(networks.config, networks.path, teacher, transfer)
-    answers = TeacherLogits(networks, model, transfer, manifest)
+    logits = TeacherLogits(networks, model, transfer, manifest)
     errors, hits, largest = [], [], 0.0
     for place, view in _choose_stretches(manifest):
         kept = _read_stretch(folder, transfer, manifest, place, view)
@@ -104,19 +104,19 @@ def differences(
         first = manifest.shards[place].first
         count = int(kept["id"][-1]) + 1 - first
         stretch = Shard(first=first, num_ids=count, count=len(kept))
-        again = answers.records(stretch, [view], lambda count: None)[view]
+        again = logits.records(stretch, [view], lambda count: None)[view]
         before, now = (_logits(records, manifest) for records in (kept, again))
         errors.append(np.abs(before - now))
         hits.append(_first(before, manifest) == _first(now, manifest))
         largest = max(largest, float(np.abs(before).max()))
     if not errors:
         raise SoftTargetsError(
-            f"the split {transfer.split!r} must have images that were answered, got "
+            f"the split {transfer.split!r} must have images with predictions, got "
             "none that is still there; build anew in another distill.soft_targets_dir"
         )
     every = np.concatenate(errors)
     return Differences(
-        num_answers=len(every),
+        num_predictions=len(every),
         largest=float(every.max()),
         mean=float(every.mean()),
         same_top=float(np.concatenate(hits).mean()),
