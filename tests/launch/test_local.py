@@ -93,10 +93,10 @@ def test_gpus_that_cannot_be_shared_equally_are_refused():
         "--workers=2", script="print(1)", CUDA_VISIBLE_DEVICES="0,1,2"
     )
     assert (code, out) == (2, "")
-    assert err == (
-        "launch: --workers must divide the 3 GPUs (0,1,2), got 2; choose some by "
-        "CUDA_VISIBLE_DEVICES=0,1,... or none by CUDA_VISIBLE_DEVICES=-1\n"
-    )
+    [line] = err.splitlines()
+    assert line.startswith("launch: ")
+    assert_states(line, "--workers", "3 GPUs", "0,1,2", "got 2")
+    assert_states(line, "CUDA_VISIBLE_DEVICES=0,1,...", "CUDA_VISIBLE_DEVICES=-1")
 
 
 def test_no_proxy_stands_between_the_workers():
@@ -185,8 +185,9 @@ def test_a_log_that_finds_no_room_does_not_end_the_run(small_disk):
     )
     assert code == 0
     assert out.endswith("[worker-0] end\n")
-    path = small_disk / "worker-0.log"
-    assert err == f"launch: {path} ends here: No space left on device\n"
+    [line] = err.splitlines()
+    assert line.startswith("launch: ")
+    assert_states(line, small_disk / "worker-0.log", os.strerror(errno.ENOSPC))
 
 
 def test_floods_on_both_streams_of_all_workers_arrive_whole():
@@ -290,7 +291,7 @@ def test_help_tells_every_flag(capsys):
         ),
         (
             "--workers=1 --steps=3 -- true",
-            ("Unknown command line flag", "'steps'"),
+            ("flag", "'steps'"),
         ),
         ("--workers=1", ("program", "--", "got none")),
         ("--workers=1 --", ("program", "--", "got none")),

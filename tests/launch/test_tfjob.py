@@ -209,7 +209,7 @@ MEMBERS = (
         ),
         (
             [*JOB, "--worker=3"],
-            ("Unknown command line flag", "'worker'"),
+            ("flag", "'worker'"),
         ),
         (
             [*JOB, "--workers=0", "--", *COMMAND],
@@ -309,7 +309,7 @@ MEMBERS = (
         ),
         (
             ["status", "--nam=demo"],
-            ("Unknown command line flag", "'nam'"),
+            ("flag", "'nam'"),
         ),
         (["status"], ("--name",)),
         (["logs", "demo", "--name=demo"], ("got demo",)),

@@ -63,7 +63,8 @@ def test_a_command_ends_with_the_reader_of_what_it_prints(words):
     )
     os.close(writing)
     assert done.returncode == 2
-    assert done.stderr.startswith("trainer: standard output was closed")
+    assert done.stderr.startswith("trainer: ")
+    assert_states(done.stderr, "standard output")
     assert len(done.stderr.splitlines()) == 1
 
 

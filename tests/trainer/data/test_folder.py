@@ -231,7 +231,7 @@ def test_a_run_that_misses_its_folder_of_classes_is_told_so(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("folder", "found"), [("train/cat", "without class folders"), ("one", "cat")]
+    ("folder", "found"), [("train/cat", "class folders"), ("one", "cat")]
 )
 def test_a_run_needs_two_classes(root, lists, folder, found):
     write_classes(root / "one", {"cat": 12})
@@ -545,9 +545,7 @@ def test_a_name_that_is_no_text_is_refused(root, lists):
 # Memory.
 
 
-@pytest.mark.parametrize(
-    ("missing", "place"), [(0, "in memory"), (1, "decoded from files")]
-)
+@pytest.mark.parametrize(("missing", "place"), [(0, "in memory"), (1, "decoded")])
 def test_a_source_describes_itself(root, lists, missing, place):
     needed = 26 * SIZE * SIZE * 3
     settings = config(root, memory_budget_bytes=needed - missing)

@@ -216,7 +216,7 @@ def test_a_file_that_is_damaged_after_the_listing_is_named(tmp_path):
     examples = examples_of(tmp_path, budget=0)
     path = pathlib.Path(examples.paths[4])
     path.write_bytes(path.read_bytes()[:-100])
-    with refused(data.DataError, path, "put it back"):
+    with refused(data.DataError, path):
         examples.read(np.arange(len(examples)))
 
 

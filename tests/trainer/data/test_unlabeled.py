@@ -277,17 +277,15 @@ def test_a_damaged_image_is_refused_or_set_aside(root):
     assert len(both) == 12 + 11
 
 
-@pytest.mark.parametrize(
-    ("split", "fact"), [("tset", "a split of"), ("train[:0]", "empty in")]
-)
+@pytest.mark.parametrize(("split", "more"), [("tset", ()), ("train[:0]", ("empty",))])
 def test_an_unknown_or_empty_split_is_refused_by_its_setting(
-    root, tfds_sets, split, fact
+    root, tfds_sets, split, more
 ):
     for config, dataset in (
         (folders(root, split=split), f"'folder:{root}/wild'"),
         (tiny(tfds_sets, "sketches", split), "'sketches'"),
     ):
-        facts = ("data.unlabeled.split", repr(split), f"{fact} {dataset}")
+        facts = ("data.unlabeled.split", repr(split), dataset, *more)
         with refused(data.DataError, *facts, "known: train"):
             data.open_sources(config, root / "lists")
 

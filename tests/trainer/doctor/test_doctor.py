@@ -359,7 +359,7 @@ def test_gpus_that_are_not_there_fail_and_the_rest_is_told(lacking):
     hints = findings.text("GPU hints")
     for word in ("/dev/nvidia0", "nvidia-smi", "driver", "CUDA_VISIBLE_DEVICES"):
         assert word in hints
-    assert re.search(r"TensorFlow is built (for CUDA|without)", hints)
+    assert re.search(r"built (for CUDA|without)", hints)
     assert "extra `gpu`" in hints
     assert set(TOPICS) <= set(findings)
 
@@ -455,7 +455,7 @@ def test_a_read_only_disk_fails(config, small_disk):
     subprocess.run(["mount", "-o", "remount,ro", str(small_disk)], check=True)
     code, findings = quick(config, small_disk / "workdir")
     assert code == 5
-    assert "Read-only file system" in dict(findings["workdir"])["FAILED"]
+    assert os.strerror(errno.EROFS) in dict(findings["workdir"])["FAILED"]
 
 
 def test_a_run_of_another_config_fails(config, trained):
@@ -566,6 +566,6 @@ def test_the_disk_holds_what_was_foretold(config, tmp_path):
         for kind in kinds
         for path in (workdir / role).rglob(kind)
     )
-    told = re.search(r"about ([\d.]+) MB for checkpoints", before.text("disk"))
+    told = re.search(r"([\d.]+) MB for checkpoints", before.text("disk"))
     # One checkpoint a training less, of two, once all are finished.
     assert written / 1e6 < float(told[1]) < 2 * written / 1e6

@@ -66,8 +66,8 @@ def test_a_missing_driver_is_a_hint(monkeypatch):
 
 
 def test_the_hints_say_what_hides_gpus():
-    assert "CUDA_VISIBLE_DEVICES is not set" in hardware.gpu_hints(None)[-1]
-    assert "CUDA_VISIBLE_DEVICES is '-1'" in hardware.gpu_hints("-1")[-1]
+    assert_states(hardware.gpu_hints(None)[-1], "CUDA_VISIBLE_DEVICES", "not set")
+    assert_states(hardware.gpu_hints("-1")[-1], "CUDA_VISIBLE_DEVICES", "'-1'")
 
 
 def test_the_extra_is_installed_with_its_last_package(monkeypatch):

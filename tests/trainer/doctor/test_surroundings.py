@@ -55,13 +55,10 @@ def test_peers_are_told_with_their_numbers_and_who_answers(
     assert re.fullmatch(rf"worker-1 \(localhost:{port}\) is at .*", first[1])
     assert "127.0.0.1" in first[1]
     assert second == ("ok", f"worker-2 ({silent}) is at 127.0.0.1")
-    assert told["peer ports"] == [
-        (
-            "note",
-            f"1 of 2 peers answer; not worker-2 ({silent}), as before a peer has "
-            "started",
-        )
-    ]
+    [(mark, ports)] = told["peer ports"]
+    assert mark == "note"
+    assert_states(ports, "1 of 2", f"worker-2 ({silent})")
+    assert "worker-1" not in ports
 
 
 def test_where_all_answer_nobody_is_named(capsys, tmp_path, listener):

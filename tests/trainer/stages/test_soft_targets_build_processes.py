@@ -124,7 +124,7 @@ def test_a_second_builder_is_refused_until_the_first_is_dead(
     process = begin(config, tmp_path / "first", there)
     assert build(config, tmp_path / "second", *LONG, there) == 2
     told = " ".join(capsys.readouterr().err.split())
-    assert_states(told, tmp_path / "shared/train", "one", "at a time")
+    assert_states(told, tmp_path / "shared/train", "one")
     assert process.poll() is None
     # It may be looked at meanwhile.
     assert act("info", config, tmp_path / "second", *LONG, there) == 0

@@ -37,7 +37,7 @@ def test_the_checksum_is_that_of_the_sorted_keys():
 def test_a_change_is_found(before, after):
     text = json.dumps(seal.add_checksum(SAID))
     assert before in text
-    with pytest.raises(ValueError, match="its checksum is another"):
+    with pytest.raises(ValueError, match="checksum"):
         seal.parse(text.replace(before, after, 1).encode())
 
 

@@ -12,7 +12,7 @@ from etils import epath
 
 from tests.helpers import configs, drawn_images, stores, whole_run
 from tests.helpers.checkpoints import build, fill, open_in
-from tests.helpers.messages import refused
+from tests.helpers.messages import assert_a_line_states, refused
 from trainer import data, main, models
 from trainer.cluster import hold
 from trainer.config import DataConfig
@@ -228,7 +228,7 @@ def test_a_run_in_a_store_leaves_what_a_run_on_a_disk_does(
     config.write_text(CONFIG.format(tfds_dir=tfds_dir))
     code, told = run("doctor", config, store)
     assert code == 0, told
-    assert f"{store}: 1.0 MB written and removed" in told
+    assert_a_line_states(told, store, "1.0 MB")
     assert "free" not in told
     assert not tf.io.gfile.exists(str(store))
     disk = tmp_path / "disk"
@@ -267,7 +267,7 @@ def go_on_after_a_loss(
     assert latest_progress(student / "checkpoints").step == 20
     code, told = run("doctor", config, store)
     assert code == 0, told
-    assert "student seed 0 at step 20" in told
+    assert_a_line_states(told, "student seed 0", 20)
     assert run("run", config, store)[0] == 0
     found = json.loads(stores.contents(f"{store}/results.json"))
     assert without_speed(found) == without_speed(results)
@@ -287,9 +287,10 @@ def test_a_damaged_run_in_a_store_says_what_to_delete(
     whole = stores.contents(str(path))
     path.write_bytes(whole[:-1000])
     assert run("teacher", config, store)[0] == 0
-    assert f"checkpoint {path} is damaged" in capsys.readouterr().err
+    assert_a_line_states(capsys.readouterr().err, path, "damaged")
     aside = path.with_name("set-aside-step-00000040.npz")
     assert stores.contents(str(aside)) == whole[:-1000]
     config.write_text(config.read_text().replace("steps = 40", "steps = 41"))
     assert run("teacher", config, store)[0] == 2
-    assert f"--workdir {store} holds a run with another" in capsys.readouterr().err
+    facts = ("--workdir", store, "teacher.train.steps")
+    assert_a_line_states(capsys.readouterr().err, *facts)

@@ -288,7 +288,7 @@ def test_a_journal_that_was_cut_is_told(tmp_path, capsys):
     path.write_bytes(path.read_bytes()[:-20])
     claimed = trials.claim(open_sweep(tmp_path, "sweep.trials=3"))
     claimed.lock.close()
-    assert_states(capsys.readouterr().err, path, "half a line")
+    assert_states(capsys.readouterr().err, path, "half")
     whole = path.read_bytes()
     written = json.loads((tmp_path / "workdir" / "sweep.json").read_text())["journal"]
     # What was written down is not lost in silence, nor is another in its place.
