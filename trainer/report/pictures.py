@@ -75,9 +75,9 @@ def _dark_knowledge(found: inputs.Inputs) -> Picture:
         "Dark knowledge",
         f"What the {teacher} predicts for test images, at rising temperature T. A "
         "row's classes stay in the same order; the true one is the dark bar. At T = 1 "
-        "the first choices hide the rest; a higher T lifts the small probabilities that "
-        "tell which classes resemble each other, and they are what the student learns "
-        "beside the label; far too high, all classes look alike."
+        "the first choices hide the rest; a higher T lifts the small probabilities "
+        "that tell which classes resemble each other, and they are what the student "
+        "learns beside the label; far too high, all classes look alike."
         + (_OF_MEMBERS if "member" in predictions.logits else ""),
         dark_knowledge(
             predictions.example_images[:MAX_EXAMPLES],
