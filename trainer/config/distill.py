@@ -152,6 +152,13 @@ class DistillTermsConfig(_TeacherSignal, _LongForm):
 Distill = DistillConfig | DistillTermsConfig
 
 
+def temperatures(distill: Distill) -> tuple[float, ...]:
+    """The temperatures of the loss, from the lowest to the highest."""
+    found = {term.temperature for term in distill.terms}
+    last = (term.final_temperature for term in distill.terms)
+    return tuple(sorted(found.union(t for t in last if t is not None)))
+
+
 def check(distill: Distill) -> None:
     """Refuses terms that contradict themselves, each other, or the cache."""
     if not any([distill.hard_weight, *(t.largest_weight for t in distill.terms)]):

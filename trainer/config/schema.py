@@ -125,6 +125,11 @@ class Config:
         return {**self.teachers, "student": self.student}
 
     @property
+    def temperatures(self) -> tuple[float, ...]:
+        """The temperatures of the student's loss, from the lowest to the highest."""
+        return distill.temperatures(self.distill)
+
+    @property
     def group_size(self) -> int:
         """Examples that losses between examples see together; 0: there are none."""
         return groups.group_size(self.distill, self.student.train)

@@ -118,23 +118,34 @@ def per_replica_batch_size(
     return int(train.global_batch_size // num_replicas)
 
 
-def check_pairs(train: TrainConfig, num_replicas: int, *, setting: str) -> None:
-    """Finds both partners of each mixed pair in one micro-batch of one replica.
+def check_groups(
+    train: TrainConfig, num_replicas: int, *, size: int, why: str, setting: str
+) -> None:
+    """Finds whole groups of `size` neighbours in each micro-batch of one replica.
+
+    `why` says in a message what the groups are for.
 
     Raises:
-      ConfigError: the micro-batches of the section `setting` hold an odd number.
+      ConfigError: the micro-batches of the section `setting` cut a group.
     """
     parts = num_replicas * train.accumulate
     share = per_replica_batch_size(train, num_replicas, setting=setting)
     share //= train.accumulate
-    if share % 2:
-        nearest = max(1, round(train.global_batch_size / (2 * parts))) * 2 * parts
-        raise ConfigError(
-            f"{setting}.global_batch_size must be a multiple of 2 times the "
-            f"{num_replicas} replicas times {setting}.accumulate ({train.accumulate}), "
-            f"because distill.mixup mixes pairs of images, got "
-            f"{train.global_batch_size}, {share} at a time; nearest: {nearest}"
-        )
+    if share % size == 0:
+        return
+    batch = train.global_batch_size
+    nearest = max(1, round(batch / (size * parts))) * size * parts
+    replicas = [
+        str(n)
+        for n in range(1, batch // train.accumulate + 1)
+        if batch % (n * train.accumulate * size) == 0
+    ]
+    raise ConfigError(
+        f"{setting}.global_batch_size must be a multiple of {size} times the "
+        f"{num_replicas} replicas times {setting}.accumulate ({train.accumulate}), "
+        f"because {why}, got {batch}, {share} at a time; nearest: {nearest}, or keep "
+        f"it and use {', '.join(replicas) or 'no such number of'} replicas"
+    )
 
 
 def check_execution(runtime: RuntimeConfig, num_replicas: int) -> None:

@@ -62,6 +62,17 @@ def teacher_metrics(
     }
 
 
+def mean_kl(
+    student_logits: np.ndarray, teacher_logits: np.ndarray, temperature: float
+) -> float:
+    """The mean KL(teacher || student) at T, in nats: [M, C], [M, C] -> []."""
+    student, teacher = (
+        _log_softmax(logits / temperature)
+        for logits in (student_logits, teacher_logits)
+    )
+    return float((np.exp(teacher) * (teacher - student)).sum(axis=1).mean())
+
+
 def excluded_metrics(
     logits: np.ndarray, labels: np.ndarray, *, excluded: Sequence[int]
 ) -> dict[str, int]:
@@ -75,19 +86,19 @@ def excluded_metrics(
 
 
 def ensemble_logits(
-    logits: Sequence[np.ndarray], *, weights: Sequence[float]
+    logits: Sequence[np.ndarray], *, weights: Sequence[float], temperature: float = 1.0
 ) -> np.ndarray:
-    """Logits of the average of the members' probabilities at T = 1: float32 [M, C].
+    """Logits of the average of the members' probabilities at T: float32 [M, C].
 
     `logits` [M, C] are each member's, `weights` how much it counts beside the others.
     """
     log_shares = np.log(np.array(weights) / sum(weights))
     weighted = [
-        log_share + _log_softmax(values)
+        log_share + _log_softmax(values / temperature)
         for log_share, values in zip(log_shares, logits, strict=True)
     ]
     average: np.ndarray = functools.reduce(np.logaddexp, weighted)
-    return average.astype(np.float32)
+    return (temperature * average).astype(np.float32)
 
 
 def class_metrics(logits: np.ndarray, labels: np.ndarray) -> dict[str, Any]:

@@ -5,6 +5,7 @@ from typing import Any
 
 from trainer.report.compared import Run, note
 from trainer.report.inputs import setting, teacher
+from trainer.report.loss_settings import temperature, weights
 from trainer.report.table import TIMES, align, value
 
 _ROLES = ("student", "baseline")
@@ -35,8 +36,8 @@ def row(run: Run, runs: Sequence[Run]) -> tuple[str, ...]:
         _text(setting(run.config, "data", "dataset")),
         _text(teacher(run.config)),
         _text(setting(run.config, "student", "model")),
-        _number(setting(run.config, "distill", "temperature")),
-        _number(setting(run.config, "distill", "alpha")),
+        _value(temperature(run.config)),
+        _value(weights(run.config)),
         f"{student['parameters']:,}" if student else "-",
         _measurements(run, "teacher", "errors", 1, 1),
         *measured,
@@ -89,6 +90,11 @@ def _measurements(run: Run, role: str, metric: str, factor: float, digits: int) 
 
 def _number(number: float | None) -> str:
     return "-" if number is None else f"{number:.4g}"
+
+
+def _value(value: Any) -> str:
+    """A number, or the text of several."""
+    return _text(value) if isinstance(value, str) else _number(value)
 
 
 def _text(text: Any) -> str:

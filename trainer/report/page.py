@@ -14,6 +14,7 @@ from trainer.report import (
     exported,
     figures,
     inputs,
+    loss_settings,
     markup,
     pictures,
     table,
@@ -60,8 +61,10 @@ def _head(found: inputs.Inputs) -> str:
         "data": inputs.setting(config, "data", "dataset"),
         "teacher": inputs.teacher(config),
         "student": inputs.setting(config, "student", "model"),
-        "alpha": inputs.setting(config, "distill", "alpha"),
-        "temperature": inputs.setting(config, "distill", "temperature"),
+        "weights" if loss_settings.terms(config) else "alpha": (
+            loss_settings.weights(config)
+        ),
+        "temperature": loss_settings.temperature(config),
         "seeds": ", ".join(map(str, seeds)) if isinstance(seeds, list) else None,
     }
     items = [

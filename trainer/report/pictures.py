@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from trainer.report import figures, inputs
+from trainer.report import figures, inputs, loss_settings
 from trainer.report.dark_knowledge import dark_knowledge
 from trainer.report.markup import Picture
 
@@ -84,6 +84,9 @@ def _dark_knowledge(found: inputs.Inputs) -> Picture:
             logits[rows],
             predictions.labels[rows],
             predictions.class_names,
-            temperature=inputs.setting(found.config, "distill", "temperature"),
+            temperature=next(
+                (term["temperature"] for term in loss_settings.terms(found.config)),
+                inputs.setting(found.config, "distill", "temperature"),
+            ),
         ),
     )

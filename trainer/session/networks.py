@@ -76,11 +76,21 @@ class Networks:
             for model in self.teachers
         ]
 
-    def combine_logits(self, logits: Sequence[np.ndarray]) -> np.ndarray:
-        """Combines logits [M, C] of each of the teacher's networks at T = 1: [M, C]."""
+    @functools.cached_property
+    def teacher_validation_nll(self) -> float:
+        """The teacher's mean cross-entropy with the validation labels, in nats."""
+        found = self.datasets.validate(self.teacher_validation_logits)
+        return float(found["nll"])
+
+    def combine_logits(
+        self, logits: Sequence[np.ndarray], *, temperature: float = 1.0
+    ) -> np.ndarray:
+        """Combines logits [M, C] of each of the teacher's networks at T: [M, C]."""
         teacher = self.config.teacher
         if isinstance(teacher, EnsembleConfig):
-            return metrics.ensemble_logits(logits, weights=teacher.weights)
+            return metrics.ensemble_logits(
+                logits, weights=teacher.weights, temperature=temperature
+            )
         (only,) = logits
         return only
 

@@ -3,11 +3,11 @@
 import functools
 
 from trainer import optimizers
-from trainer.config import Config, TrainConfig, is_run_model
+from trainer.config import TrainConfig, is_run_model
 from trainer.devices import distribution
 from trainer.session import Session, weight_files
 from trainer.session.datasets import Datasets
-from trainer.session.run_devices import Devices
+from trainer.session.loss import check_groups, check_loss
 from trainer.session.savable_models import check_saving
 from trainer.session.train_state import augmentation
 from trainer.stages.soft_targets import caches
@@ -19,7 +19,7 @@ def check(session: Session) -> None:
 
     Raises:
       ConfigError: a model, what is saved of it, its weights, its batch size, its
-        schedule, how it sees the data or what is to be cached cannot be used.
+        schedule, its loss, how it sees the data or what is to be cached cannot be used.
       DataError: the dataset, a split or the students' share of it cannot be used.
     """
     config = session.config
@@ -48,21 +48,8 @@ def check(session: Session) -> None:
     if session.config.distill.is_cached:
         caches.logits_format(session.config, session.datasets)
         caches.transfer_sets(session.config, session.datasets)
-    check_pairs(session.config, session.devices)
-
-
-def check_pairs(config: Config, devices: Devices) -> None:
-    """Looks whether replicas see whole pairs of images where these are mixed.
-
-    Raises:
-      ConfigError: they do not.
-    """
-    if config.distill.mixup:
-        distribution.check_pairs(
-            config.student.train,
-            devices.num_replicas,
-            setting="student.train",
-        )
+    check_groups(session.config, session.devices)
+    check_loss(session.datasets)
 
 
 def check_training(

@@ -7,19 +7,17 @@ from collections.abc import Callable, Sequence
 import keras
 import numpy as np
 
-from trainer import data, optimizers, soft_targets
-from trainer.config import Config, DistillTermsConfig, EnsembleConfig
+from trainer import data, soft_targets
+from trainer.config import Config, EnsembleConfig
 from trainer.evaluation import metrics
 from trainer.losses import Member, TeacherPredictions
 from trainer.session import Session, training
+from trainer.session.loss import check_groups, student_loss
 from trainer.session.networks import Networks
 from trainer.session.qualification import qualify
 from trainer.session.train_state import Follow, TrainSpec
-from trainer.stages.check import check_pairs
 from trainer.stages.soft_targets import caches
 from trainer.train import objective
-from trainer.train.distillation_loss import DistillationLoss
-from trainer.train.terms import Term, build_term
 
 
 def student(session: Session, *, follow: Follow = lambda step, metrics: None) -> None:
@@ -54,7 +52,7 @@ def make_specs(session: Session) -> Callable[[int], TrainSpec]:
         split.
       SoftTargetsError: a cache is not there, or not for this run, or damaged.
     """
-    check_pairs(session.config, session.devices)
+    check_groups(session.config, session.devices)
     qualify(session.networks)
     cached = (
         caches.open_caches(session.networks)
@@ -105,11 +103,7 @@ def distillation(
         objective=objective.distillation(
             model,
             combine_signals(networks.config, signals),
-            DistillationLoss(
-                terms=terms(networks.config, len(networks.datasets.transfer)),
-                hard_weight=distill.hard_weight,
-                label_smoothing=section.train.label_smoothing,
-            ),
+            student_loss(networks.config, len(networks.datasets.transfer)),
             mixup=distill.mixup,
             seed=seed,
             term_gradients=networks.config.runtime.term_gradients,
@@ -122,33 +116,20 @@ def distillation(
 
 
 def validate(networks: Networks, logits: np.ndarray) -> dict[str, float]:
-    """Metrics of validation logits [M, C] against the labels and the teacher."""
-    return networks.datasets.validate(logits) | metrics.teacher_metrics(
+    """Metrics of validation logits [M, C] against the labels and the teacher.
+
+    Beside those at T = 1 they are the divergence at each temperature of the loss, and
+    the teacher's own cross-entropy with the labels of the same examples.
+    """
+    found = networks.datasets.validate(logits) | metrics.teacher_metrics(
         logits, networks.teacher_validation_logits
     )
-
-
-def terms(config: Config, num_examples: int) -> list[Term]:
-    """The terms of the loss of a student that learns from that many examples.
-
-    Raises:
-      ConfigError: a user's own loss cannot be used, or a warm-up is too long.
-    """
-    section, distill = config.student.train, config.distill
-    return [
-        build_term(
-            term,
-            name=name,
-            setting=f"distill.terms[{i}]",
-            num_steps=optimizers.num_steps(section, num_examples=num_examples),
-            steps_per_epoch=num_examples / section.global_batch_size,
-            group_size=config.group_size,
-            logs_weight=isinstance(distill, DistillTermsConfig),
+    for temperature in networks.config.temperatures:
+        teacher = networks.combine_logits(
+            networks.teachers_validation_logits, temperature=temperature
         )
-        for i, (term, name) in enumerate(
-            zip(distill.terms, distill.term_names, strict=True)
-        )
-    ]
+        found[f"kl_at_{temperature:g}"] = metrics.mean_kl(logits, teacher, temperature)
+    return found | {"teacher_nll": networks.teacher_validation_nll}
 
 
 def combine_signals(

@@ -236,6 +236,12 @@ def test_mixing_is_another_training(reference):
     assert alone.losses(1)[0] != pytest.approx(reference[0][0], rel=1e-3)
 
 
+def check_pairs(train: TrainConfig, num_replicas: int) -> None:
+    distribution.check_groups(
+        train, num_replicas, size=2, why="distill.mixup", setting="student.train"
+    )
+
+
 @pytest.mark.parametrize(
     ("batch", "num_replicas", "accumulate", "nearest"),
     [(15, 1, 1, 16), (18, 2, 1, 16), (12, 1, 4, 16), (3, 3, 1, 6)],
@@ -251,6 +257,6 @@ def test_an_odd_share_is_refused_with_the_nearest(
     )
     facts = ("student.train.global_batch_size", *factors, f"got {batch}", nearest)
     with refused(ConfigError, "distill.mixup", *facts):
-        distribution.check_pairs(train, num_replicas, setting="student.train")
+        check_pairs(train, num_replicas)
     train = dataclasses.replace(train, global_batch_size=nearest)
-    distribution.check_pairs(train, num_replicas, setting="student.train")
+    check_pairs(train, num_replicas)

@@ -1,0 +1,106 @@
+"""The loss of a run's student, from its config."""
+
+from trainer import console, optimizers
+from trainer.config import Config, ConfigError, DistillTermsConfig
+from trainer.devices import distribution
+from trainer.session.datasets import Datasets
+from trainer.session.run_devices import Devices
+from trainer.train.distillation_loss import DistillationLoss
+from trainer.train.own_loss import check_own_loss
+from trainer.train.terms import build_term
+
+_LEAST_CLASSES = 3  # of logits whose standard scores are not always the same
+
+
+def student_loss(config: Config, num_examples: int) -> DistillationLoss:
+    """The loss of a student that learns from that many examples.
+
+    Raises:
+      ConfigError: a user's own loss cannot be used, or a warm-up is too long.
+    """
+    section, distill = config.student.train, config.distill
+    num_steps = optimizers.num_steps(section, num_examples=num_examples)
+    terms = [
+        build_term(
+            term,
+            name=name,
+            setting=f"distill.terms[{i}]",
+            num_steps=num_steps,
+            steps_per_epoch=num_examples / section.global_batch_size,
+            group_size=config.group_size,
+            logs_weight=isinstance(distill, DistillTermsConfig),
+        )
+        for i, (term, name) in enumerate(
+            zip(distill.terms, distill.term_names, strict=True)
+        )
+    ]
+    return DistillationLoss(
+        terms=terms,
+        hard_weight=distill.hard_weight,
+        label_smoothing=section.label_smoothing,
+    )
+
+
+def check_loss(datasets: Datasets) -> None:
+    """Looks whether the loss can be computed of these data, before anything trains.
+
+    Raises:
+      ConfigError: a term needs more classes, or a user's own loss cannot be used.
+    """
+    config, num_classes = datasets.config, len(datasets.source.class_names)
+    for i, term in enumerate(config.distill.terms):
+        _check_classes(f"distill.terms[{i}]", term.loss, term.row.min_classes, datasets)
+        if term.standardize:
+            _check_classes(
+                f"distill.terms[{i}]", "standardize", _LEAST_CLASSES, datasets
+            )
+        is_told = datasets.devices.workers.is_chief and num_classes == 2
+        if term.row.zero_part and is_told:
+            console.log(
+                f"distill.terms[{i}], loss {term.loss!r}: {term.row.zero_part} is 0 "
+                "where there are two classes"
+            )
+    terms = student_loss(config, len(datasets.transfer)).terms
+    for i, term in enumerate(config.distill.terms):
+        if term.is_own:
+            check_own_loss(
+                terms[i],
+                name=term.loss,
+                setting=f"distill.terms[{i}].loss",
+                num_classes=num_classes,
+                group_size=config.group_size,
+            )
+
+
+def _check_classes(setting: str, what: str, least: int, datasets: Datasets) -> None:
+    num_classes = len(datasets.source.class_names)
+    if num_classes < least:
+        raise ConfigError(
+            f"{setting}, {what!r}, needs at least {least} classes, got {num_classes}: "
+            "standard scores and correlations of two numbers are always the same; "
+            "use 'kl' without standardize"
+        )
+
+
+def check_groups(config: Config, devices: Devices) -> None:
+    """Looks whether replicas see whole groups: those of losses, and mixed pairs.
+
+    Raises:
+      ConfigError: they do not.
+    """
+    groups = {
+        2: ("distill.mixup mixes pairs of images", bool(config.distill.mixup)),
+        config.group_size: (
+            "losses between examples see groups of distill.group_size",
+            bool(config.group_size),
+        ),
+    }
+    for size, (why, is_needed) in groups.items():
+        if is_needed:
+            distribution.check_groups(
+                config.student.train,
+                devices.num_replicas,
+                size=size,
+                why=why,
+                setting="student.train",
+            )
