@@ -318,3 +318,17 @@ eval_batch_size = 32
 "student.options.hidden_sizes" = [[4], [6, 6]]
 "distill.temperature" = [1, 20]
 """
+
+# A value of [distill] with every loss, each of which moves the student.
+ALL_TERMS = """{{ hard_weight = 0.5, group_size = {group_size}, terms = [
+    {{loss = "kl", weight = 0.5, warmup_steps = 5}},
+    {{loss = "kl", standardize = true, temperature = 2.0}},
+    {{loss = "reverse_kl", weight = 0.5, schedule = "cosine", final_temperature = 1.0}},
+    {{loss = "jensen_shannon", options.beta = 0.3}},
+    {{loss = "dkd", weight = 0.5, options.other_weight = 2.0}},
+    {{loss = "dist", weight = 2.0, schedule = "linear", final_weight = 1.0}},
+    {{loss = "nkd", weight = 0.5, temperature = 1.0}},
+    {{loss = "wsl", weight = 0.5, temperature = 2.0}},
+    {{loss = "hard_targets", weight = 0.1}},
+    {{loss = "logit_mse", weight = 0.1, options.centered = false}},
+] }}""".replace("\n", " ")

@@ -88,6 +88,24 @@ def test_two_workers_train_like_one_process(config, alone, tmp_path):
     assert (group.out(1), "step" in group.err(1)) == ("", False)
 
 
+# Groups of 4 in the share of one replica of 2, 3 or 4.
+TERMS = (
+    "--set=student.train.global_batch_size=48",
+    f"--set=distill={configs.ALL_TERMS.format(group_size=4)}",
+)
+
+
+@pytest.fixture(scope="module")
+def alone_with_terms(config, tmp_path_factory):
+    """The workdir of a run with every loss in one process."""
+    workdir = tmp_path_factory.mktemp("alone-with-terms") / "workdir"
+    code, _, err = whole_run.finish(
+        whole_run.start("run", config, workdir, *groups.SMALL, *TERMS)
+    )
+    assert code == 0, err
+    return workdir
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("num_workers", "more"),
@@ -100,16 +118,18 @@ def test_two_workers_train_like_one_process(config, alone, tmp_path):
     ids=["mirrored 2", "mirrored 4", "3 workers", "2 workers with XLA"],
 )
 def test_any_number_of_replicas_trains_alike(
-    config, alone, tmp_path, num_workers, more
+    config, alone_with_terms, tmp_path, num_workers, more
 ):
     workdir = tmp_path / "workdir"
-    more = (*groups.SMALL, *more)
+    more = (*groups.SMALL, *TERMS, *more)
     group = groups.finish(tmp_path, num_workers, "run", config, workdir, *more)
     num_replicas = (
         3 if num_workers == 3 else int(more[-1][-1]) if num_workers == 1 else 2
     )
     assert f"{num_replicas} replicas on" in group.err(0)
-    assert_same_training(workdir, alone)
+    assert_same_training(workdir, alone_with_terms)
+    losses = [line["train/loss"] for line in lines(workdir, "student/seed-0")]
+    assert losses[-1] < 0.99 * losses[0]
     # The chief measures them alone.
     is_timed = "--set=evaluate.inference_times=true" in more
     assert ("inference, batch 256: teacher" in group.out(0)) == is_timed

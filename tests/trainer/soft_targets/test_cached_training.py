@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from tests.helpers import configs, whole_run
 from tests.helpers.cached_runs import (
     CACHED,
     SHIFTED,
@@ -38,6 +39,28 @@ def shifted(world) -> str:
 
 
 # Cached is online.
+
+
+TERMS = (
+    f"distill={configs.ALL_TERMS.format(group_size=4)}",
+    "student.train.steps=40",
+    "runtime.steps_per_loop=4",
+    "runtime.log_every_steps=4",
+    "seeds=[0, 1, 2]",
+)
+
+
+def test_every_loss_is_that_of_a_live_teacher(world, plain, tmp_path):
+    online = session(world, tmp_path / "online", *TERMS)
+    cached = session(world, tmp_path / "cached", *TERMS, CACHED, plain)
+    assert_same_trainings(trained(cached), trained(online))
+    for seed in (1, 2):
+        ours, theirs = (
+            whole_run.weights(opened.networks.folder("student", seed) / "last.keras")
+            for opened in (cached, online)
+        )
+        for a, b in zip(ours, theirs, strict=True):
+            np.testing.assert_array_equal(a, b)
 
 
 @pytest.mark.slow
@@ -104,7 +127,7 @@ def test_two_replicas_learn_as_from_a_live_teacher(world, shifted, tmp_path, set
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("settings", [(), STREAMED])
+@pytest.mark.parametrize("settings", [(), STREAMED, TERMS[:1]])
 def test_a_resumed_run_is_an_uninterrupted_one(world, shifted, tmp_path, settings):
     sets = (
         *(CACHED, shifted, SHIFTED, "distill.views=2", *settings),

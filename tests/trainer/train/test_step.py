@@ -28,8 +28,10 @@ from trainer.config import (
     ConfigError,
     MlpOptions,
     SgdOptions,
+    TermConfig,
     TrainConfig,
 )
+from trainer.config.losses import LOSSES
 
 
 @functools.cache
@@ -61,6 +63,80 @@ def test_devices_and_xla_do_not_change_the_training(train, num_replicas, xla):
     np.testing.assert_allclose(run.losses(20), losses, rtol=1e-5)
     for actual, expected in zip(run.weights(), weights, strict=True):
         np.testing.assert_allclose(actual, expected, rtol=0, atol=1e-5)
+
+
+ALL_TERMS = tuple(
+    TermConfig(
+        loss=name,
+        options=row.options(),
+        weight=0.5,
+        temperature=2.0,  # at 4 some would hardly move
+        standardize=standardize,
+        warmup_steps=3,
+    )
+    for name, row in LOSSES.items()
+    for standardize in (False, True)
+)
+
+
+# Eighteen losses at once: at a high rate, or with correlations over few examples,
+# rounding errors would grow.
+GENTLE = dataclasses.replace(SGD, learning_rate=0.005, global_batch_size=24)
+GROUP_SIZE = 6  # in a micro-batch of one replica of two
+
+
+def run_terms(**settings) -> tuple[list[dict[str, float]], list[np.ndarray]]:
+    """Twenty steps with every loss, each on logits as they are and standardised."""
+    train = settings.pop("train", GENTLE)
+    run = Run(
+        train=train, terms=ALL_TERMS, hard_weight=0.5, group_size=GROUP_SIZE, **settings
+    )
+    names = [name for name in run.compiled.objective.metrics if "[" in name]
+    found = [run.compiled.run(1) for _ in range(20)]
+    measured = [step for step in found if "loss" in step]  # float16 may skip some
+    return [{name: step[name] for name in ("loss", *names)} for step in measured], (
+        run.weights()
+    )
+
+
+@functools.cache
+def terms_reference():
+    return run_terms()
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"num_replicas": 2},
+        {"train": dataclasses.replace(GENTLE, accumulate=4)},
+        pytest.param({"xla": True}, marks=pytest.mark.slow),
+        pytest.param({"num_replicas": 2, "xla": True}, marks=pytest.mark.slow),
+        pytest.param(
+            {"num_replicas": 2, "train": dataclasses.replace(GENTLE, accumulate=2)},
+            marks=pytest.mark.slow,
+        ),
+    ],
+    ids=lambda settings: ", ".join(settings),
+)
+def test_devices_and_micro_batches_change_no_loss(settings):
+    losses, weights = terms_reference()
+    for name, warm in losses[3].items():
+        moves = [abs(step[name] / warm - 1.0) for step in losses[4:]]
+        assert max(moves) > 0.01, name
+    found, found_weights = run_terms(**settings)
+    for ours, theirs in zip(found, losses, strict=True):
+        assert ours == pytest.approx(theirs, rel=1e-5, abs=1e-5)
+    for actual, expected in zip(found_weights, weights, strict=True):
+        np.testing.assert_allclose(actual, expected, rtol=0, atol=1e-5)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("precision", ["mixed_bfloat16", "mixed_float16"])
+def test_every_loss_is_float32_in_mixed_precision(precision):
+    (first, *_), _ = terms_reference()
+    found, _ = run_terms(precision=precision)
+    assert found[0] == pytest.approx(first, rel=0.05, abs=0.01)
+    assert np.isfinite([*found[-1].values()]).all()
 
 
 def wide(options: MlpOptions, precision: str = "float32") -> keras.Model:
