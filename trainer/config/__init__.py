@@ -64,6 +64,7 @@ from trainer.config.schema import (
     StudentConfig,
     TeacherConfig,
 )
+from trainer.config.soft_targets import describe_rule, why_online
 from trainer.config.study import Settings, StudyConfig, label_of, value_text
 from trainer.config.sweep import Axis, BanditOptions, MedianOptions, SweepConfig
 from trainer.config.training import (
@@ -132,6 +133,7 @@ __all__ = [
     "background_name",
     "check_name",
     "colour_of",
+    "describe_rule",
     "differences",
     "flatten",
     "from_resolved",
@@ -150,6 +152,7 @@ __all__ = [
     "run_name",
     "value_before",
     "value_text",
+    "why_online",
     "without_later",
     "without_run",
 ]

@@ -70,8 +70,9 @@ class _TeacherSignal:
 
     # Share of the pairs of images that are mixed, for teacher and student alike.
     mixup: Annotated[float, between(0, 1)] = 0.0
-    # "online": the teacher runs in each step; "cached": once, before the students.
-    soft_targets: Literal["online", "cached"] = "online"
+    # "online": the teacher runs in each step; "cached": once, before the students;
+    # "auto": the first start chooses, see trainer.config.soft_targets.
+    soft_targets: Literal["auto", "online", "cached"] = "auto"
     soft_targets_dir: Place = (
         ""  # of the cache, which runs may share; "": in the workdir
     )
@@ -83,7 +84,7 @@ class _TeacherSignal:
 
     @property
     def is_cached(self) -> bool:
-        """Whether students learn from caches."""
+        """Whether students learn from caches; False while "auto" is undecided."""
         return self.soft_targets == "cached"
 
 
@@ -167,6 +168,7 @@ def check(distill: Distill) -> None:
             "distill.hard_weight, got 0 everywhere; raise one of them"
         )
     _check_mixup(distill)
+    _check_auto(distill)
     for i, term in enumerate(distill.terms):
         _check_schedule(f"distill.terms[{i}]", term)
         if distill.top_k and distill.is_cached and not term.serves_top_k:
@@ -206,12 +208,27 @@ def _check_mixup(distill: Distill) -> None:
                 f"example, which mixed images do not have, got distill.mixup = "
                 f"{distill.mixup}; set it to 0, or remove the term"
             )
-    if distill.soft_targets != "online":
+    if distill.is_cached:
         raise ConfigError(
             "distill.mixup needs distill.soft_targets = 'online', because other images "
             f"are mixed in each step, got {distill.soft_targets!r}; set it, or "
             "distill.mixup = 0"
         )
+
+
+def _check_auto(distill: Distill) -> None:
+    """Refuses settings of a cache where nobody asks for one."""
+    if distill.soft_targets != "auto":
+        return
+    plain = DistillConfig()
+    for name in ("soft_targets_dir", "soft_targets_dtype", "top_k", "views"):
+        value = getattr(distill, name)
+        if value != getattr(plain, name):
+            raise ConfigError(
+                f"distill.{name} = {value!r} needs distill.soft_targets = 'cached', "
+                f"got 'auto', which keeps one view of all logits in float32 in the "
+                f"workdir; set it, or remove distill.{name}"
+            )
 
 
 def _check_schedule(path: str, term: TermConfig) -> None:

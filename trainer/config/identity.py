@@ -20,6 +20,8 @@ _MOVABLE = (
     "data.background",
 )
 
+_CHOSEN = "distill.soft_targets"
+
 # The accuracy that is asked of a teacher changes nothing of what it teaches.
 _JUDGED = re.compile(r"teacher(\.members\[\d+\])?\.min_accuracy")
 
@@ -95,6 +97,9 @@ def differences(
         identity(settings, tables_may_move=tables_may_move)
         for settings in (before, after)
     )
+    if new.get(_CHOSEN) == "auto":
+        del new[_CHOSEN]  # it stays with what the first start chose
+        old.pop(_CHOSEN, None)
     old["seeds"], new["seeds"] = before.get("seeds"), after.get("seeds")
     if _begins_with(new["seeds"], old["seeds"]):
         del old["seeds"], new["seeds"]

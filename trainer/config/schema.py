@@ -125,6 +125,19 @@ class Config:
         return {**self.teachers, "student": self.student}
 
     @property
+    def student_augment(self) -> tuple[str, str]:
+        """The setting that augments the student's images, and its value."""
+        own = self.student.train.augment
+        if own == "inherit":
+            return "data.augment", self.data.augment
+        return "student.train.augment", own
+
+    def with_soft_targets(self, choice: Literal["online", "cached"]) -> "Config":
+        """The same run with soft targets from there."""
+        distill = dataclasses.replace(self.distill, soft_targets=choice)
+        return dataclasses.replace(self, distill=distill)
+
+    @property
     def temperatures(self) -> tuple[float, ...]:
         """The temperatures of the student's loss, from the lowest to the highest."""
         return distill.temperatures(self.distill)
@@ -186,6 +199,6 @@ class Config:
                 head=teacher.head,
                 train=teacher.train,
             )
-        relations.check_caches(self.distill, self.data, self.student.train)
+        relations.check_caches(self.distill, self.student_augment)
         relations.check_cadence(self.runtime)
         relations.check_profile(self.runtime)

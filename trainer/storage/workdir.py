@@ -6,6 +6,7 @@ import fnmatch
 import os
 import secrets
 import shutil
+from typing import Literal
 
 from etils import epath
 
@@ -14,6 +15,7 @@ from trainer.config import (
     ConfigError,
     EvaluateConfig,
     differences,
+    flatten,
     recorded_settings,
     resolve,
     value_before,
@@ -154,8 +156,27 @@ def claim(workdir: epath.Path, config: Config) -> None:
             (workdir / PINS).unlink(missing_ok=True)
             (workdir / WEIGHTS).unlink(missing_ok=True)
             (workdir / LISTS).rmtree()
-    # Written again: devices and paths may have changed.
+    choice = chosen_soft_targets(workdir)
+    if choice and config.distill.soft_targets == "auto":
+        config = config.with_soft_targets(choice)
+    record(workdir, config)
+
+
+def record(workdir: epath.Path, config: Config) -> None:
+    """Writes the config there, again where devices and paths may have changed."""
     files.write_json(workdir / CONFIG, seal.add_checksum(recorded_settings(config)))
+
+
+def chosen_soft_targets(workdir: epath.Path) -> Literal["online", "cached"] | None:
+    """The source of soft targets that the trainings there have begun with.
+
+    None where nothing has trained: it can still be chosen.
+    """
+    with files.wrap_read_errors(workdir):
+        if not (holds_training(workdir) and (workdir / CONFIG).exists()):
+            return None
+    kept = flatten(_read(workdir / CONFIG)).get("distill.soft_targets")
+    return kept if kept in ("online", "cached") else None
 
 
 def check(workdir: epath.Path, config: Config) -> None:

@@ -1,13 +1,16 @@
 """The variants of a study, one after another in one process."""
 
+import itertools
 from collections.abc import Sequence
 
 from trainer import console, stages
+from trainer.config import why_online
 from trainer.runs import variant_session
-from trainer.runs.variant import Variant
+from trainer.runs.variant import Variant, settle
 from trainer.session import Session
 from trainer.stages.check import check
 from trainer.stages.report import report
+from trainer.stages.soft_targets import choice
 from trainer.storage import files, workdir
 from trainer.study import baselines, results
 
@@ -21,6 +24,7 @@ def run(session: Session, variants: Sequence[Variant]) -> None:
       ConfigError, DataError: a variant cannot be run; none is trained then.
     """
     workers, path = session.devices.workers, session.path
+    session, variants = _settle_soft_targets(session, variants)
     over = workers.broadcast(lambda: [variant.is_over for variant in variants])
     waiting = [
         variant for variant, is_over in zip(variants, over, strict=True) if not is_over
@@ -45,6 +49,30 @@ def run(session: Session, variants: Sequence[Variant]) -> None:
     variant_session.forget_models()
 
 
+def _settle_soft_targets(
+    session: Session, variants: Sequence[Variant]
+) -> tuple[Session, list[Variant]]:
+    """The study and its variants with one choice for all that leave it open."""
+    is_open = [v.config.distill.soft_targets == "auto" for v in variants]
+    if session.config.distill.soft_targets != "auto":
+        return session, list(variants)
+    if not any(is_open):  # no student learns as the study's own config says
+        online = session.config.with_soft_targets("online")
+        return session.beside(online, session.path), list(variants)
+    cacheable = [
+        variant.config
+        for variant in itertools.compress(variants, is_open)
+        if not why_online(variant.config)
+    ]
+    students = [config for config in cacheable for _ in config.seeds]
+    session = choice.settle(session, students)
+    settled = [settle(v, session.config, session.path) for v in variants]
+    if session.devices.workers.is_chief:
+        for variant in itertools.compress(settled, is_open):
+            workdir.record(variant.path, variant.config)
+    return session, settled
+
+
 def _finish(session: Session, variant: Variant, variants: Sequence[Variant]) -> None:
     def is_evaluated() -> bool:
         if not variant.is_evaluated:
@@ -56,7 +84,7 @@ def _finish(session: Session, variant: Variant, variants: Sequence[Variant]) -> 
         report(session)
         return
     try:
-        stages.run(session, stages.select_stages(variant.config), whole=True)
+        stages.run(session, whole=True)
     except FloatingPointError as error:
         if session.devices.workers.is_chief:
             console.log(f"cell {variant.name}: {error}")

@@ -1,6 +1,7 @@
 """The trials of a sweep that this process takes, one after another."""
 
 import contextlib
+import dataclasses
 import functools
 import statistics
 from collections.abc import Sequence
@@ -10,12 +11,13 @@ from optuna.trial import TrialState
 
 from trainer import console, optimizers, report, stages
 from trainer.cluster.termination import StoppedError
-from trainer.config import Config, ConfigError, label_of
+from trainer.config import Config, ConfigError, Settings, label_of
 from trainer.runs import variant_session
-from trainer.runs.variant import Variant
+from trainer.runs.variant import Variant, settle
 from trainer.session import Session
 from trainer.session.predictions import steps
 from trainer.stages.check import check
+from trainer.stages.soft_targets import choice
 from trainer.stages.student import student
 from trainer.storage import files, locks, workdir
 from trainer.sweep import results, trials
@@ -36,6 +38,7 @@ def run(session: Session, sweep: Sweep, file: str, overrides: Sequence[str]) -> 
       StoppedError: the trial that was being trained is left to be begun again.
     """
     with _sharing(sweep):
+        session, sweep = _settle_soft_targets(session, sweep)
         check(session.beside(session.config, session.path))
         variant_session.train_teacher(session)
     while claimed := trials.claim(sweep):
@@ -48,6 +51,21 @@ def run(session: Session, sweep: Sweep, file: str, overrides: Sequence[str]) -> 
         console.log(f"{left} trials run in other processes; the last tests the best")
         return
     _test(session, sweep, file, overrides)
+
+
+def _settle_soft_targets(session: Session, sweep: Sweep) -> tuple[Session, Sweep]:
+    """The sweep with one choice for all trials, where its config leaves it open."""
+    config = session.config
+    if config.distill.soft_targets != "auto":
+        return session, sweep
+    students = [config] * (sweep.num_trials * len(config.seeds))
+    session = choice.settle(session, students)
+
+    def variant_of(name: str, settings: Settings) -> Variant:
+        variant = sweep.variant_of(name, settings)
+        return settle(variant, session.config, session.path)
+
+    return session, dataclasses.replace(sweep, variant_of=variant_of)
 
 
 def _sharing(sweep: Sweep) -> contextlib.AbstractContextManager[None]:
@@ -165,7 +183,7 @@ def _test(session: Session, sweep: Sweep, file: str, overrides: Sequence[str]) -
         if not variant.is_evaluated:
             with variant_session.hold_variant(session, variant) as holder:
                 own = variant_session.open_variant(holder, variant)
-                stages.run(own, stages.select_stages(variant.config), whole=True)
+                stages.run(own, whole=True)
     _write(session.config, sweep)
 
 

@@ -27,6 +27,9 @@ def run(settings: Config, path: epath.Path, *, is_once: bool) -> None:
       BudgetSpentError: too many starts of a batch in a row were for nothing.
     """
     _check(settings, path)
+    if settings.distill.soft_targets == "auto":
+        # So that the teacher predicts new images alone.
+        settings = settings.with_soft_targets("cached")
     lock = locks.try_lock(path / _LOCK)
     if lock is None:
         if is_once:

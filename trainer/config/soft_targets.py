@@ -1,0 +1,31 @@
+"""The rule by which distill.soft_targets = "auto" is "cached" or "online".
+
+This file holds what the config alone decides. The rest needs the data and the devices;
+see trainer.stages.soft_targets.choice.
+"""
+
+from trainer.config.schema import Config
+
+_RULE = (
+    "cached if the students see more examples than a cache needs predictions for, "
+    "and it fits data.memory_budget_bytes and the disk; else online. The first start "
+    "decides, and the workdir keeps it"
+)
+
+
+def why_online(config: Config) -> str:
+    """The reason why the teacher's predictions change from epoch to epoch, or ""."""
+    setting, augment = config.student_augment
+    if augment != "none":
+        return f"{setting} = {augment!r} shows other images in each epoch"
+    if config.distill.mixup:
+        return f"distill.mixup = {config.distill.mixup:g} mixes images anew each step"
+    return ""
+
+
+def describe_rule(config: Config) -> str:
+    """A sentence on what "auto" comes to, as far as the config tells."""
+    reason = why_online(config)
+    return "distill.soft_targets = 'auto': " + (
+        f"online, because {reason}" if reason else _RULE
+    )
