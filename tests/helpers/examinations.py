@@ -21,6 +21,7 @@ TOPICS = (
     "dataset",
     "splits",
     "teacher model",
+    "soft targets",
     "teacher step",
     "student model",
     "pipeline",

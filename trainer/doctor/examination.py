@@ -11,10 +11,10 @@ from etils import epath
 from trainer import models
 from trainer.cluster.termination import Termination
 from trainer.config import Config, ConfigError, RuntimeConfig
-from trainer.config.distill import Distill
 from trainer.devices import distribution, memory
 from trainer.doctor import compile_options, disk, dry_run, machine
 from trainer.doctor.diagnostics import Check
+from trainer.doctor.soft_target_source import settle, with_caches_of_run
 from trainer.doctor.trainings import Trainings
 from trainer.session import Session, suspicions
 from trainer.session.opening import open_session
@@ -24,11 +24,10 @@ from trainer.soft_targets import DummyTargets
 from trainer.stages.baseline import baseline_training
 from trainer.stages.finetune import finetune_training
 from trainer.stages.soft_targets import caches
-from trainer.stages.soft_targets.choice import choose, kept_choice
 from trainer.stages.soft_targets.plan import Building, costs
 from trainer.stages.student import distillation, online
 from trainer.stages.teacher import head_alone, supervised, take_weights
-from trainer.storage import workdir
+from trainer.storage import disk_space, workdir
 
 _WRITTEN_BYTES = 2**20  # by the test of the disk
 
@@ -116,7 +115,7 @@ class Examination:
 
     def _open_session(self, runtime: RuntimeConfig) -> None:
         """Opens a session of this process alone, whatever cluster it is in."""
-        config = dataclasses.replace(self._config, distill=self._distill(self._config))
+        config = with_caches_of_run(self._config, self._path)
         session = open_session(
             dataclasses.replace(config, runtime=runtime),
             self._scratch,
@@ -128,23 +127,12 @@ class Examination:
         )
         self._session = dataclasses.replace(session, begun=self._path)
 
-    def _distill(self, config: Config) -> Distill:
-        """The section of `config`, with its caches where those of the run are.
-
-        What trainings write goes elsewhere.
-        """
-        distill = config.distill
-        if distill.soft_targets_dir or not distill.is_cached:
-            return distill
-        caches_folder = str(self._path / workdir.SOFT_TARGETS)
-        return dataclasses.replace(distill, soft_targets_dir=caches_folder)
-
     @property
     def _strategy(self) -> str:
         return distribution.describe_devices(self._session.devices.strategy)
 
     def _workdir(self) -> Iterator[str]:
-        self._free = workdir.try_writing(self._path, num_bytes=_WRITTEN_BYTES)
+        self._free = disk_space.try_writing(self._path, num_bytes=_WRITTEN_BYTES)
         if self._free is None:
             yield f"{self._path}: {memory.text(_WRITTEN_BYTES)} written and removed"
             return
@@ -185,13 +173,8 @@ class Examination:
 
     def _soft_targets(self) -> Iterator[str]:
         if self._config.distill.soft_targets == "auto":
-            students = [self._config] * len(self._config.seeds)
-            found = kept_choice(self._path) or choose(
-                self._session, students, self._path
-            )
-            yield found.text
-            chosen = self._config.with_soft_targets(found.soft_targets)
-            self._session = self._session.with_distill(self._distill(chosen))
+            self._session, line = settle(self._session, self._config, self._path)
+            yield line
         if not self._session.config.distill.is_cached:
             return
         teachers = self._teachers.values()

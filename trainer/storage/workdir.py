@@ -3,9 +3,6 @@
 import contextlib
 import dataclasses
 import fnmatch
-import os
-import secrets
-import shutil
 from typing import Literal
 
 from etils import epath
@@ -252,38 +249,6 @@ def _teacher_kept(workdir: epath.Path, config: Config, changed: list[str]) -> st
         f"; another --workdir gets its teacher with {' and '.join(kept)}, and without "
         "its head and train"
     )
-
-
-def try_writing(workdir: epath.Path, *, num_bytes: int) -> int | None:
-    """Writes and removes a file, and folders that are not there; gives bytes free.
-
-    A store does not tell how much it has room for: None.
-
-    Raises:
-      StorageError: the folder cannot be written.
-    """
-    remote = files.is_remote(workdir)
-    folders = [workdir, *workdir.parents]
-    if remote:
-        # Its scheme and its bucket are no folders.
-        folders = [folder for folder in folders if len(folder.parts) > 3]
-    with files.wrap_write_errors(workdir):
-        made = [folder for folder in folders if not folder.exists()]
-    # Of this process alone: all workers may try it at once.
-    file = workdir / f"write-test-{secrets.token_hex(4)}"
-    try:
-        with files.atomic_path(file) as temporary:
-            temporary.write_bytes(bytes(num_bytes))
-        with files.wrap_write_errors(file):
-            file.unlink()
-        return None if remote else shutil.disk_usage(workdir).free
-    finally:
-        for folder in made:
-            with (
-                contextlib.suppress(OSError, ValueError),
-                files.wrap_write_errors(folder),
-            ):
-                folder.rmdir() if remote else os.rmdir(folder)
 
 
 def kept_files(workdir: epath.Path) -> list[str]:

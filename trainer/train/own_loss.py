@@ -39,17 +39,7 @@ def check_own_loss(
             "teacher_logits[, labels], *, temperature, **options) on float32 "
             f"[{2 * half}, {num_classes}], got {type(error).__name__}: {error}"
         ) from error
-    if values.shape != (2 * half,):
-        raise ConfigError(
-            f"{setting} {name!r} must return the loss of each example, shape "
-            f"[{2 * half}], got {list(values.shape)}; do not reduce over the batch"
-        )
-    if gradient is None or not np.isfinite([*values, *gradient.ravel()]).all():
-        got = "no gradient" if gradient is None else "what is not finite"
-        raise ConfigError(
-            f"{setting} {name!r} must have finite values and a finite gradient to the "
-            f"student's logits, got {got} for logits drawn around 0"
-        )
+    _check_values(values, gradient, name=f"{setting} {name!r}", count=2 * half)
     apart = np.abs(np.concatenate(halves) - values).max()
     if apart > _TOLERANCE * max(1.0, float(np.abs(values).max())):
         raise ConfigError(
@@ -58,6 +48,23 @@ def check_own_loss(
             f"between a batch of {2 * half} and its halves; a loss between examples "
             "takes the keyword group_size, with distill.group_size set, and computes "
             "inside groups of so many neighbours"
+        )
+
+
+def _check_values(
+    values: np.ndarray, gradient: np.ndarray | None, *, name: str, count: int
+) -> None:
+    """Refuses values of another shape than [B] for B = `count`, or no finite ones."""
+    if values.shape != (count,):
+        raise ConfigError(
+            f"{name} must return the loss of each example, shape "
+            f"[{count}], got {list(values.shape)}; do not reduce over the batch"
+        )
+    if gradient is None or not np.isfinite([*values, *gradient.ravel()]).all():
+        got = "no gradient" if gradient is None else "what is not finite"
+        raise ConfigError(
+            f"{name} must have finite values and a finite gradient to the "
+            f"student's logits, got {got} for logits drawn around 0"
         )
 
 

@@ -64,6 +64,7 @@ def test_settings_that_name_files_have_the_home_folder(home):
         "sweep.storage": "sqlite:///~/trials.db",
     }
     more = [f"{path}='{value}'" for path, value in settings.items()]
+    more += ["distill.soft_targets='cached'"]
     more += ["sweep.space={'distill.alpha'=[0.1, 0.9]}", "sweep.trials=2"]
     config = config_of(home, "folder:~/images", "data.image_size=8", *more)
     assert config.data.dataset == f"folder:{home}/images"

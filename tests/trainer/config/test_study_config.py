@@ -145,7 +145,7 @@ def test_cells_share_their_teacher_and_their_test(write, path):
     if path == "data.augment":
         facts += ("student.train.augment",)
     with refused(ConfigError, "study.grid", *facts):
-        load(write(axis))
+        load(write(axis), ["distill.soft_targets='cached'"])
 
 
 @pytest.mark.parametrize(

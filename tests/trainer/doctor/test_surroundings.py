@@ -15,7 +15,7 @@ from tests.helpers.messages import assert_states, refused
 from trainer.cluster.tf_config import Cluster
 from trainer.config import ConfigError
 from trainer.doctor import diagnostics, environment
-from trainer.storage import workdir
+from trainer.storage import disk_space
 
 
 def examine(capsys, folder, *addresses: str, rank: int = 0):
@@ -144,7 +144,7 @@ def test_a_store_is_not_asked_for_the_time(capsys, store):
 def test_workers_may_try_to_write_to_their_workdir_at_once(tmp_path):
     def try_often(_) -> None:
         for _ in range(30):
-            workdir.try_writing(epath.Path(tmp_path), num_bytes=1)
+            disk_space.try_writing(epath.Path(tmp_path), num_bytes=1)
 
     with concurrent.futures.ThreadPoolExecutor(4) as pool:
         list(pool.map(try_often, range(4)))

@@ -302,7 +302,8 @@ def test_what_cannot_be_cross_validated_leaves_nothing(
     world, tmp_path, settings, facts
 ):
     with refused(ConfigError, *facts):
-        crossvalidated(opened(world, tmp_path, *settings))
+        online = "distill.soft_targets='online'"
+        crossvalidated(opened(world, tmp_path, online, *settings))
     assert list(tmp_path.iterdir()) == []
 
 

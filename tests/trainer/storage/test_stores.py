@@ -16,7 +16,7 @@ from tests.helpers.messages import assert_a_line_states, refused
 from trainer import data, main, models
 from trainer.cluster import hold
 from trainer.config import DataConfig
-from trainer.storage import files, workdir
+from trainer.storage import disk_space, files, workdir
 from trainer.storage.lease import Lease
 from trainer.train import events
 from trainer.train.checkpoint import latest_progress
@@ -179,7 +179,7 @@ def test_the_lists_of_a_folder_hold_when_it_is_opened_again(store, tmp_path):
 
 
 def test_a_test_of_writing_leaves_nothing_and_knows_no_free_bytes(store):
-    assert workdir.try_writing(store / "a" / "b", num_bytes=10) is None
+    assert disk_space.try_writing(store / "a" / "b", num_bytes=10) is None
     assert not tf.io.gfile.exists(str(store))
 
 

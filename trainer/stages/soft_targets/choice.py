@@ -1,7 +1,6 @@
 """The choice between a live teacher and its cache, where the config leaves it open."""
 
 import dataclasses
-import shutil
 from collections.abc import Sequence
 from typing import Any, Literal
 
@@ -14,7 +13,7 @@ from trainer.devices import memory
 from trainer.session import Session
 from trainer.session.networks import Networks
 from trainer.stages.soft_targets import caches
-from trainer.storage import files, workdir
+from trainer.storage import disk_space, workdir
 
 _ASKED_TWICE = 8  # examples that tell whether a teacher predicts alike each time
 
@@ -132,7 +131,7 @@ def _unserved(session: Session, students: Sequence[Config], path: epath.Path) ->
             f"allows {memory.text(budget)}"
         )
     in_files = len(config.teachers) * needed * (record + soft_targets.FRAMING_BYTES)
-    free = _free_bytes(path)
+    free = disk_space.free_bytes(path)
     if free is not None and in_files > free:
         return (
             f"all logits take {memory.text(in_files)} in files, and {path} has "
@@ -155,14 +154,6 @@ def _num_asked(session: Session, students: Sequence[Config]) -> int:
         * optimizers.num_steps(config.student.train, num_examples=num_examples)
         for config in students
     )
-
-
-def _free_bytes(path: epath.Path) -> int | None:
-    """The room on the disk of a folder that may not be there yet; None of a store."""
-    if files.is_remote(path):
-        return None
-    there = next(folder for folder in (path, *path.parents) if folder.exists())
-    return shutil.disk_usage(there).free
 
 
 def _noise(networks: Networks) -> str:
