@@ -52,7 +52,7 @@ def _prepare(session: Session, workload: Workload, folder: pathlib.Path) -> None
     if workload.cached:
         stages.STAGES["teacher"](session)
         stages.STAGES["soft-targets"](session)
-        gathered = caches.open_caches(session.networks).gathered(
+        gathered = caches.open_caches(session.networks).gather(
             examples.ids, 0 * examples.ids
         )
         (logits,) = gathered.values()

@@ -118,8 +118,8 @@ def test_table_and_page_show_the_average_and_the_mean_member(finished):
 def test_the_student_is_taught_by_the_average_at_the_temperature(session, monkeypatch):
     seen = {}
 
-    def record(model, signal, **settings):
-        seen.update(settings, signal=signal)
+    def record(model, signal, loss, **settings):
+        seen.update(signal=signal, loss=loss)
 
     monkeypatch.setattr("trainer.train.objective.distillation", record)
     student = session.networks.build("student", 0)
@@ -130,9 +130,10 @@ def test_the_student_is_taught_by_the_average_at_the_temperature(session, monkey
         0,
     )
     rows = session.datasets.validation.read(np.arange(8))
-    targets = seen["signal"]({"input": rows})
-    temperature = seen["temperature"]
+    (term,) = seen["loss"].terms
+    temperature = float(term.temperature(0))
     assert temperature == 4.0
+    targets = seen["signal"]({"input": rows}).at(temperature)
     first, second = (
         softmax(np.array(model(rows, training=False), np.float64) / temperature)
         for model in session.networks.teachers

@@ -18,7 +18,7 @@ pytestmark = pytest.mark.slow
 NUM_SHARDS, NUM_VIEWS = 5, 30
 # Long enough to be caught five times.
 LONG = (SHIFTED, f"--set=distill.views={NUM_VIEWS}")
-STARTED = "answers of the teacher"
+STARTED = "predictions of the teacher"
 
 
 @pytest.fixture(scope="module")
