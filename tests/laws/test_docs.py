@@ -16,6 +16,7 @@ PAGES = (
     *("README.md", "BUILD.md", "configs/README.md", "launch/README.md"),
     *("trainer/README.md", "tests/README.md", "configs/caltech_squeezenet.md"),
     "docs/generations.md",
+    "docs/losses.md",
 )
 CONFIGS = sorted((REPOSITORY / "configs").glob("*.toml"))
 
