@@ -9,7 +9,7 @@ PYTEST := $(BIN)/python -m pytest -n 2 --dist worksteal
 
 # Trains a teacher, distils a student, compares it with the same student alone.
 demo: $(VENV)/installed-report
-	$(BIN)/python -m trainer run --config=configs/mnist_mini.toml --workdir=runs/mnist_mini
+	$(BIN)/python -m trainer run --config=configs/demo.toml --workdir=runs/demo
 
 # Everything but kills and other long runs.
 test: $(VENV)/installed-dev

@@ -304,9 +304,6 @@ options = {{hidden_sizes = [4], dropout = 0.1}}
 global_batch_size = 16
 steps = 20
 
-[distill]
-soft_targets = "cached"
-
 [runtime]
 steps_per_loop = 2
 log_every_steps = 2

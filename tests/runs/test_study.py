@@ -44,6 +44,11 @@ def results(workdir: pathlib.Path) -> dict:
     return found
 
 
+def source_of_soft_targets(workdir: pathlib.Path) -> str:
+    config = seal.parse((workdir / "config.json").read_bytes())
+    return config["distill"]["soft_targets"]
+
+
 def test_one_teacher_and_one_cache_serve_all_cells(finished):
     _, workdir, out = finished
     assert sorted(path.name for path in workdir.iterdir()) == [
@@ -51,8 +56,11 @@ def test_one_teacher_and_one_cache_serve_all_cells(finished):
         "teacher",
     ]
     assert [path.name for path in workdir.rglob("manifest.json")] == ["manifest.json"]
+    # The config leaves it open: 4 x 320 examples are seen, and 300 rows predicted.
+    assert source_of_soft_targets(workdir) == "cached"
     for name in CELLS:
         cell = workdir / "cells" / name
+        assert source_of_soft_targets(cell) == "cached"
         assert not (cell / "teacher" / "metrics.jsonl").exists()
         assert (cell / "report" / "index.html").exists()
         for one, other in zip(

@@ -39,9 +39,6 @@ model = "mlp"
 options.hidden_sizes = [8]
 train = {{global_batch_size = 20, steps = 30, learning_rate = 0.01}}
 
-[distill]
-soft_targets = "cached"
-
 [runtime]
 steps_per_loop = 5
 log_every_steps = 5

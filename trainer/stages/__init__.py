@@ -127,7 +127,8 @@ def select_stages(config: Config) -> tuple[str, ...]:
 def run(session: "Session", names: tuple[str, ...] = (), *, whole: bool) -> None:
     """Does the stages `names`, or those of a `whole` run, of which it checks all first.
 
-    Where the config leaves the source of soft targets open, it is chosen here.
+    Where the config leaves the source of soft targets open, it is chosen here, and a
+    cache that was chosen is built before the students learn from it.
     """
     from trainer.stages.check import check
 
@@ -136,8 +137,11 @@ def run(session: "Session", names: tuple[str, ...] = (), *, whole: bool) -> None
     wanted = [ALL[name] for name in names]
     if whole or any(stage.has_data for stage in wanted):
         _describe_data(session)
-        if whole or any(stage.is_training for stage in wanted):
+        is_open = session.config.distill.soft_targets == "auto"
+        if is_open and (whole or any(stage.is_training for stage in wanted)):
             session = _settle_soft_targets(session, names)
+            if names == ("student",) and session.config.distill.is_cached:
+                wanted = [ALL["soft-targets"], *wanted]
     if whole:
         check(session)
         wanted = [ALL[name] for name in select_stages(session.config)]
@@ -150,8 +154,6 @@ def _settle_soft_targets(session: "Session", names: tuple[str, ...]) -> "Session
     from trainer.stages.soft_targets import choice
 
     config = session.config
-    if config.distill.soft_targets != "auto":
-        return session
     num_students = len(config.seeds)
     if "crossval" in names and config.crossval:
         num_students = config.crossval.folds

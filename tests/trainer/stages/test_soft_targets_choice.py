@@ -202,6 +202,13 @@ def test_no_cache_is_built_where_a_live_teacher_was_chosen(world, tmp_path):
     assert caches.open_caches(paying.networks)
 
 
+def test_the_student_stage_builds_the_cache_that_was_chosen(world, tmp_path):
+    for stage in ("teacher", "student"):
+        stages.run(opened(world, tmp_path, PAYS), (stage,), whole=False)
+    assert (tmp_path / "student" / "seed-0" / "model.keras").exists()
+    assert (tmp_path / "soft_targets" / "train" / "manifest.json").exists()
+
+
 @pytest.mark.parametrize(
     ("setting", "value"),
     [
