@@ -67,9 +67,10 @@ class Termination:
 
     @contextlib.contextmanager
     def listening(self) -> Iterator[None]:
-        """Has threads take SIGINT, and SIGTERM, which must be blocked, in the body.
+        """Has threads take SIGINT and SIGTERM in the body.
 
-        Only the main thread may enter it.
+        Only the main thread may enter it. Threads that began before, without SIGTERM
+        blocked, would take it as any process does.
         """
 
         def listen() -> None:
@@ -78,14 +79,15 @@ class Termination:
                 self._end(signal.SIGTERM)
 
         thread = threading.Thread(target=listen, name="SIGTERM", daemon=True)
-        thread.start()
-        try:
-            with self._listening_to_keyboard():
-                yield
-        finally:
-            self._is_over.set()
-            signal.pthread_kill(thread.ident or 0, signal.SIGTERM)
-            thread.join()
+        with sigterm_blocked():  # also in the thread, which inherits it
+            thread.start()
+            try:
+                with self._listening_to_keyboard():
+                    yield
+            finally:
+                self._is_over.set()
+                signal.pthread_kill(thread.ident or 0, signal.SIGTERM)
+                thread.join()
 
     @contextlib.contextmanager
     def _listening_to_keyboard(self) -> Iterator[None]:

@@ -136,9 +136,13 @@ def label_of(path: str, paths: Sequence[str]) -> str:
 
 
 def value_text(value: Any) -> str:
-    """A value as people write it in a table: 2.5, relu, 800-800."""
+    """A value as people write it in a table: 2.5, relu, 800-800, kl weight 3."""
     if isinstance(value, list):
-        return "-".join(map(value_text, value)) or "none"
+        is_of_tables = any(isinstance(one, dict) for one in value)
+        return (" + " if is_of_tables else "-").join(map(value_text, value)) or "none"
+    if isinstance(value, dict):
+        named = [f"{name} {value_text(one)}" for name, one in value.items()]
+        return " ".join(named).removeprefix("loss ")
     if isinstance(value, float):
         return repr(value).removesuffix(".0")
     return str(value).lower() if isinstance(value, bool) else str(value)

@@ -1,6 +1,7 @@
 """The classifiers of keras.applications, against Keras."""
 
 import functools
+import gc
 import inspect
 
 import keras
@@ -20,6 +21,13 @@ from tests.helpers.messages import refused
 from trainer import models, prng
 from trainer.config import APPLICATIONS, ApplicationOptions, ConfigError
 from trainer.models.imagenet import copy_weights
+
+
+@pytest.fixture
+def collected():
+    """Large models go with their test: their cycles would wait for one another."""
+    yield
+    gc.collect()
 
 
 @functools.cache
@@ -118,12 +126,14 @@ def test_a_small_one_is_keras_own_on_preprocessed_images(name):
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("collected")
 @pytest.mark.parametrize("name", SMALLEST_OF_THEIR_KIND)
 def test_the_smallest_of_a_kind_is_keras_own_on_preprocessed_images(name):
     check(name)
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("collected")
 @pytest.mark.parametrize(
     "name", sorted(APPLICATIONS.keys() - {*SMALL, *SMALLEST_OF_THEIR_KIND})
 )

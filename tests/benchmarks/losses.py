@@ -1,0 +1,128 @@
+"""The time of a student's step with each loss, beside that with `kl`.
+
+    python -m tests.benchmarks.losses [mini] [classes]
+
+`mini` is the pair of configs/mnist_mini.toml, `classes` a perceptron on rows of 1,000
+classes; students learn from logits on disk, as by default. All steps are compiled
+and warm in one process and take turns; the ratio is of the turns of one round.
+"""
+
+import pathlib
+import statistics
+import sys
+import tempfile
+import time
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+from tests.helpers import whole_run
+from trainer import config
+from trainer.config.losses import LOSSES
+from trainer.devices import distribution
+from trainer.session import train_state
+from trainer.soft_targets import DummyTargets
+from trainer.stages.soft_targets import caches
+from trainer.stages.student import distillation
+from trainer.train.step import Step
+
+_ROUNDS = 15
+_TURN_STEPS = 200
+_ROWS, _CLASSES, _FEATURES = 10_000, 1_000, 64
+
+_TABLE = """
+name = "classes"
+
+[data]
+dataset = "npz:{folder}/rows.npz"
+train_split = "train[:80%]"
+validation_split = "train[80%:90%]"
+test_split = "train[90%:]"
+
+[teacher]
+model = "mlp"
+options.hidden_sizes = [512]
+train = {{global_batch_size = 96, epochs = 1}}
+
+[student]
+model = "mlp"
+options.hidden_sizes = [128]
+train = {{global_batch_size = 96, epochs = 30}}
+"""
+
+# Those of the table, and standardised logits.
+_TERMS = {name: f"{{loss='{name}'}}" for name in LOSSES} | {
+    "kl, standardised": "{loss='kl', standardize=true}"
+}
+
+
+def main(names: Sequence[str]) -> None:
+    """Prints the pairs that are named, or both."""
+    with tempfile.TemporaryDirectory(prefix="alambic-") as folder:
+        path = pathlib.Path(folder)
+        pairs = {
+            "mini": pathlib.Path("configs/mnist_mini.toml"),
+            "classes": _table(path),
+        }
+        for name, file in pairs.items():
+            if name in (names or pairs):
+                print(f"{file.name}:")
+                _compare(_steps(file, path / name))
+
+
+def _table(folder: pathlib.Path) -> pathlib.Path:
+    """The path of a config of rows with 1,000 classes."""
+    rng = np.random.default_rng(0)
+    labels = np.arange(_ROWS) % _CLASSES
+    rows = rng.normal(size=(_ROWS, _FEATURES)).astype(np.float32)
+    np.savez(folder / "rows.npz", features=rows, label=labels)
+    file = folder / "1,000 classes.toml"
+    file.write_text(_TABLE.format(folder=folder))
+    return file
+
+
+def _steps(file: pathlib.Path, folder: pathlib.Path) -> dict[str, Step]:
+    """A compiled step with each loss, after its first turn."""
+    steps = {}
+    strategy = distribution.strategy(config.load(str(file), []).runtime, num_workers=1)
+    for name, term in _TERMS.items():
+        given = config.load(
+            str(file),
+            [f"distill={{terms=[{term}]}}", "distill.soft_targets='cached'"],
+        )
+        run = whole_run.session(given, folder / name, strategy)
+        kept = DummyTargets(
+            [caches.logits_format(given, run.datasets)], is_in_memory=True
+        )
+        student = run.networks.build("student", 0)
+        spec = distillation(run.networks, student, kept.signals(), 0, auxiliary=kept)
+        steps[name] = train_state.prepare(run.networks, spec).compiled
+        steps[name].run(_TURN_STEPS)
+    return steps
+
+
+def _compare(steps: Mapping[str, Step]) -> None:
+    rounds = [
+        {name: _secs(step) for name, step in steps.items()} for _ in range(_ROUNDS)
+    ]
+    each = statistics.median(turns["kl"] for turns in rounds) / _TURN_STEPS
+    print(f"  kl: {1000 * each:.2f} ms a step")
+    for name in steps:
+        if name == "kl":
+            continue
+        ratios = sorted(turns[name] / turns["kl"] for turns in rounds)
+        print(
+            f"  {name}: {statistics.median(ratios):.2f} times kl "
+            f"({ratios[0]:.2f} - {ratios[-1]:.2f}, {_ROUNDS} rounds of {_TURN_STEPS} "
+            "steps)"
+        )
+
+
+def _secs(step: Step) -> float:
+    started = time.perf_counter()
+    step.run(_TURN_STEPS)
+    return time.perf_counter() - started
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

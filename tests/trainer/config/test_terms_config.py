@@ -1,0 +1,245 @@
+"""Terms of the loss in a file and on the command line, and what is refused of them."""
+
+import json
+import tomllib
+
+import pytest
+
+from tests.helpers import configs
+from tests.helpers.configs import ALL_TERMS
+from tests.helpers.messages import assert_states, refused
+from trainer import main
+from trainer.config import ConfigError, from_resolved, load, resolve
+from trainer.config.losses import LOSSES
+from trainer.config.toml_text import toml_text
+
+BATCH = 48
+
+
+@pytest.fixture
+def read(tmp_path):
+    """A function from settings, and the text of [distill], to the config."""
+
+    def loaded(*overrides: str, distill: str = ""):
+        file = tmp_path / "small.toml"
+        file.write_text(configs.RUN + distill)
+        batch = f"student.train.global_batch_size={BATCH}"
+        return load(str(file), [batch, *overrides])
+
+    return loaded
+
+
+def of_terms(*terms: str, more: str = "") -> str:
+    return f"distill={{terms=[{', '.join('{' + term + '}' for term in terms)}]{more}}}"
+
+
+def test_a_file_lists_terms(read):
+    distill = read(
+        distill="""
+[distill]
+hard_weight = 0.5
+
+[[distill.terms]]
+loss = "dkd"
+options.other_weight = 2.0
+warmup_epochs = 1.5
+
+[[distill.terms]]
+loss = "kl"
+weight = 3
+standardize = true
+schedule = "cosine"
+final_weight = 0
+"""
+    ).distill
+    assert distill.hard_weight == 0.5
+    first, second = distill.terms
+    assert (first.loss, first.weight, first.temperature) == ("dkd", 1.0, 4.0)
+    assert (first.options.target_weight, first.options.other_weight) == (1.0, 2.0)
+    assert first.warmup_epochs == 1.5
+    assert (second.weight, second.standardize, second.final_weight) == (3.0, True, 0.0)
+    assert distill.term_names == ("dkd", "kl")
+    assert not hasattr(distill, "alpha")
+
+
+def test_the_short_form_is_one_term(read):
+    distill = read("distill.alpha=0.25", "distill.temperature=7").distill
+    (term,) = distill.terms
+    assert (term.loss, term.weight, term.temperature) == ("kl", 0.25, 7.0)
+    assert (distill.hard_weight, distill.term_names) == (0.75, ("soft_loss",))
+
+
+def test_the_second_of_a_kind_has_a_number(read):
+    distill = read(of_terms(*["loss='kl'"] * 3, "loss='wsl'")).distill
+    assert distill.term_names == ("kl", "kl[1]", "kl[2]", "wsl")
+
+
+@pytest.mark.parametrize("form", ["short", "long"])
+def test_what_config_prints_is_accepted_again(read, tmp_path, form):
+    terms = (
+        ["distill.alpha=0.3"]
+        if form == "short"
+        else [f"distill={ALL_TERMS.format(group_size=4)}"]
+    )
+    config = read(*terms)
+    printed = resolve(config)
+    assert ("alpha" in printed["distill"]) == (form == "short")
+    assert ("terms" in printed["distill"]) == (form == "long")
+    assert from_resolved(printed, [], kept_in="here") == config
+    # As best.toml of a sweep is written.
+    given = _without_nulls(printed)
+    again = tmp_path / "again.toml"
+    again.write_text(toml_text(given))
+    assert load(str(again), []) == config
+    assert tomllib.loads(again.read_text())["distill"] == given["distill"]
+
+
+def _without_nulls(value):
+    if isinstance(value, dict):
+        return {k: _without_nulls(v) for k, v in value.items() if v is not None}
+    return [_without_nulls(v) for v in value] if isinstance(value, list) else value
+
+
+def test_a_term_is_set_by_its_number(read):
+    terms = of_terms("loss='kl'", "loss='jensen_shannon'")
+    config = read(
+        terms, "distill.terms[1].weight=0.5", "distill.terms[1].options.beta=0.2"
+    )
+    assert config.distill.terms[1].weight == 0.5
+    assert config.distill.terms[1].options.beta == 0.2
+    assert config.distill.terms[0].weight == 1.0
+
+
+def test_grids_and_searches_vary_terms(read):
+    terms = of_terms("loss='kl'")
+    grid = "study.grid={'distill.terms[0].weight'=[1, 3]}"
+    assert list(read(terms, grid).study.variants) == ["weight=1", "weight=3"]
+    lists = "[[{loss='kl', weight=3}], [{loss='dist'}, {loss='wsl', temperature=2}]]"
+    study = read(terms, f"study.grid={{'distill.terms'={lists}}}").study
+    assert list(study.variants) == [
+        "terms=kl_weight_3",
+        "terms=dist_+_wsl_temperature_2",
+    ]
+    space = "{'distill.terms[0].temperature'={low=1, high=20, log=true}}"
+    searched = read(terms, f"sweep={{trials=2, space={space}}}")
+    assert "distill.terms[0].temperature" in searched.sweep.space
+
+
+KL = "loss='kl'"
+REFUSED = {
+    of_terms("loss='dkdd'"): ("distill.terms[0].loss", "'dkdd'", "'dkd'"),
+    of_terms(KL, "loss='dkd', options={beta=1}"): (
+        *("distill.terms[1].options.beta", "'dkd'", "other_weight"),
+    ),
+    of_terms("loss='kl', options={gamma=1}"): (
+        "distill.terms[0].options.gamma",
+        "'kl'",
+    ),
+    of_terms("loss='kl', wieght=1"): ("distill.terms[0].wieght", "weight"),
+    of_terms("loss='kl', weight=-0.5"): ("distill.terms[0].weight", 0, -0.5),
+    of_terms("loss='kl', weight=nan"): ("distill.terms[0].weight", "nan"),
+    of_terms("loss='kl', temperature=0"): ("distill.terms[0].temperature", 0.001, 0),
+    of_terms("loss='jensen_shannon', options={beta=1.5}"): (
+        *("distill.terms[0].options.beta", 0, 1, 1.5),
+    ),
+    of_terms(): ("distill.terms",),
+    of_terms("loss='kl', weight=0", more=", hard_weight=0"): ("distill.hard_weight", 0),
+    of_terms(KL, more=", hard_weight=-1"): ("distill.hard_weight", 0, -1),
+    of_terms(KL, more=", alpha=0.5"): ("distill.terms", "distill.alpha"),
+    of_terms(KL, more=", temperature=2"): ("distill.terms", "distill.temperature"),
+    of_terms("loss='kl', final_weight=2"): (
+        *("distill.terms[0].final_weight", "distill.terms[0].schedule", 2.0),
+        "'constant'",
+    ),
+    of_terms("loss='kl', schedule='cosine'"): (
+        *("distill.terms[0].schedule", "'cosine'", "distill.terms[0].final_weight"),
+    ),
+    of_terms("loss='kl', warmup_steps=3, warmup_epochs=1"): (
+        *("distill.terms[0]", "warmup_steps", 3, "warmup_epochs", 1.0),
+    ),
+    # A group that cuts the batch, or that nobody needs.
+    of_terms("loss='dist'", more=", group_size=5"): (
+        *("distill.group_size", BATCH, 5, 24),
+    ),
+    of_terms(KL, more=", group_size=4"): ("distill.group_size", "'dist'", 4, "kl"),
+    of_terms("loss='dist'", more=", group_size=2"): ("distill.group_size", 3, 2),
+    # Images without a label.
+    of_terms("loss='nkd'", more=", hard_weight=0, mixup=0.5"): (
+        *("distill.terms[0]", "'nkd'", "distill.mixup", 0.5),
+    ),
+    of_terms(KL, more=", mixup=0.5"): ("distill.mixup", "distill.hard_weight", 1.0),
+}
+
+
+@pytest.mark.parametrize("override", REFUSED)
+def test_terms_that_contradict_themselves_are_refused(read, override):
+    with refused(ConfigError, *REFUSED[override]):
+        read(override)
+
+
+@pytest.mark.parametrize("name", LOSSES)
+@pytest.mark.parametrize(
+    "change", ["", ", standardize=true", ", schedule='linear', final_temperature=1.0"]
+)
+def test_a_cache_of_the_top_k_serves_what_its_row_says(read, name, change):
+    more = ", soft_targets='cached', top_k=3"
+    terms = of_terms(KL, f"loss='{name}'{change}", more=more)
+    if LOSSES[name].serves_top_k and not change:
+        assert read(terms).distill.top_k == 3
+        return
+    with refused(ConfigError, "distill.terms[1]", f"'{name}'", "distill.top_k", 3):
+        read(terms)
+
+
+@pytest.mark.parametrize(
+    ("batch", "accumulate", "size"),
+    [
+        (1024, 1, 64),  # 128 a replica of eight
+        (96, 1, 12),
+        (64, 1, 8),
+        (48, 1, 48),  # 6 a replica of eight are too few
+        (512, 4, 16),
+        (36, 1, 36),
+        (34, 1, 34),
+    ],
+)
+def test_a_group_is_what_one_to_eight_replicas_share(read, batch, accumulate, size):
+    train = [
+        f"student.train.global_batch_size={batch}",
+        f"student.train.accumulate={accumulate}",
+    ]
+    config = read(of_terms("loss='dist'"), *train)
+    assert config.group_size == size
+    # The workdir keeps the number, which a later version may choose otherwise.
+    assert resolve(config)["distill"]["group_size"] == size
+    assert read(of_terms(KL), *train).group_size == 0
+
+
+def test_a_batch_without_even_groups_is_told(read):
+    with refused(ConfigError, "student.train.global_batch_size", 35):
+        read(of_terms("loss='dist'"), "student.train.global_batch_size=35")
+    odd = of_terms("loss='dist'", more=", group_size=5")
+    assert read(odd, "student.train.global_batch_size=35").group_size == 5
+
+
+def test_mixed_pairs_lie_inside_a_group(read):
+    more = ", hard_weight=0, mixup=0.5, group_size="
+    assert read(of_terms("loss='dist'", more=f"{more}4")).group_size == 4
+    with refused(ConfigError, "distill.group_size", "even", 3):
+        read(of_terms("loss='dist'", more=f"{more}3"))
+
+
+def test_a_nonsense_loss_ends_with_2_before_tensorflow_is_loaded(tmp_path, capsys):
+    file = tmp_path / "small.toml"
+    file.write_text(configs.RUN)
+    flags = [f"--config={file}", f"--workdir={tmp_path}/workdir"]
+    wrong = "--set=" + of_terms("loss='dkdd'")
+    assert main.main(["trainer", "run", *flags, wrong]) == 2
+    assert_states(capsys.readouterr().err, "distill.terms[0].loss", "'dkdd'")
+    assert not (tmp_path / "workdir").exists()
+
+
+def test_an_own_loss_needs_no_row(read):
+    (term,) = read(of_terms("loss='losses:mine', options={power=3}")).distill.terms
+    assert (term.is_own, term.options) == (True, {"power": 3})
+    assert json.dumps(dict(term.options)) == '{"power": 3}'
