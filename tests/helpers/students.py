@@ -1,6 +1,7 @@
 """A small student in training beside its teacher, on any number of replicas."""
 
 import dataclasses
+import itertools
 from collections.abc import Callable, Sequence
 
 import keras
@@ -17,6 +18,7 @@ from trainer.config import (
     TrainConfig,
 )
 from trainer.devices import distribution
+from trainer.runs.variant_session import forget_models
 from trainer.train import objective, step
 from trainer.train.distillation_loss import DistillationLoss
 from trainer.train.terms import Term, build_term
@@ -25,6 +27,7 @@ IMAGE_SHAPE = (6, 6, 1)
 NUM_CLASSES = 5
 BATCH = 12
 SEED = 3
+_COLLECTED = 2  # runs, of which the unused ones are collected
 
 
 def examples(num: int = 50) -> data.ArrayExamples:
@@ -100,7 +103,13 @@ def kl_term(alpha: float, temperature: float) -> Term:
 
 
 class Run:
-    """A student in training beside its teacher, on any number of replicas."""
+    """A student in training beside its teacher, on any number of replicas.
+
+    Those that nobody needs any more are collected now and then: the threads of many
+    old iterators wait for one another when all are collected at once.
+    """
+
+    _numbers = itertools.count(1)
 
     def __init__(
         self,
@@ -118,6 +127,7 @@ class Run:
         terms: Sequence[TermConfig] = (),  # in place of alpha and temperature
         hard_weight: float = 1.0,
         group_size: int = 0,
+        term_gradients: bool = False,
         mixup: float = 0.0,
         distil: bool = True,
         images: data.ArrayExamples | None = None,
@@ -125,6 +135,8 @@ class Run:
             [objective.Objective], objective.Objective
         ] = lambda unchanged: unchanged,
     ) -> None:
+        if next(self._numbers) % _COLLECTED == 0:
+            forget_models()
         self.strategy = strategy_of(num_replicas)
         self.stop = distribution.stop_flag()
         with self.strategy.scope():
@@ -150,6 +162,7 @@ class Run:
                 ),
                 mixup=mixup,
                 seed=SEED,
+                term_gradients=term_gradients,
             )
             if distil
             else objective.supervised(

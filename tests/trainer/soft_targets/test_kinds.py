@@ -214,7 +214,8 @@ def test_images_without_labels_have_the_answers_to_their_views(world, tmp_path):
 @pytest.mark.slow
 @pytest.mark.parametrize("settings", [(), (SHIFTED, "distill.views=2")])
 def test_images_without_labels_are_taught_as_live(world, tmp_path, settings):
-    online = session(world, tmp_path / "online", *UNLABELED, *settings)
+    live = "distill.soft_targets='online'"
+    online = session(world, tmp_path / "online", live, *UNLABELED, *settings)
     cached = cached_session(world, tmp_path / "cached", *UNLABELED, *settings)
     assert len(online.datasets.transfer) == 1000
     assert_same_trainings(trained(cached), trained(online))

@@ -89,7 +89,12 @@ def run_terms(**settings) -> tuple[list[dict[str, float]], list[np.ndarray]]:
     """Twenty steps with every loss, each on logits as they are and standardised."""
     train = settings.pop("train", GENTLE)
     run = Run(
-        train=train, terms=ALL_TERMS, hard_weight=0.5, group_size=GROUP_SIZE, **settings
+        train=train,
+        terms=ALL_TERMS,
+        hard_weight=0.5,
+        group_size=GROUP_SIZE,
+        term_gradients=True,  # which add over replicas
+        **settings,
     )
     names = [name for name in run.compiled.objective.metrics if "[" in name]
     found = [run.compiled.run(1) for _ in range(20)]
