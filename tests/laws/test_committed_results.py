@@ -7,6 +7,7 @@ import pytest
 from tests.helpers.repository import REPOSITORY
 from tests.tools import committed_results
 from trainer import config
+from trainer.storage import seal
 
 FOLDERS = sorted(path for path in committed_results.KEPT.iterdir() if path.is_dir())
 
@@ -23,7 +24,7 @@ def test_each_config_has_results():
 
 @pytest.mark.parametrize("folder", FOLDERS, ids=lambda path: path.name)
 def test_results_belong_to_the_config_beside_them(folder):
-    made_with = committed_results.read(folder / "config.json")
+    made_with = seal.parse((folder / "config.json").read_bytes())
     now = config.resolve(committed_results.settings(folder))
     assert not config.differences(made_with, now)
     # Which may be changed later, with more results.

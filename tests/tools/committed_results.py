@@ -1,14 +1,16 @@
 """What configs/results/ keeps of a finished run or study, and where it is shown.
 
     python -m tests.tools.committed_results NAME --workdir=DIR --minutes=M \
-        [--note=TEXT] [--set=KEY=VALUE ...]
+        [--note=TEXT] [--set=KEY=VALUE ...] [--trials=FILE]
 
 keeps results, resolved config and main figures of the workdir of configs/NAME.toml in
 configs/results/NAME/, whose page it writes, and prints the rows of README's table.
-`--minutes` is the processor time of the command, `--set` what it was given.
+`--minutes` is the processor time of the command, `--set` what it was given, `--trials`
+what tests.tools.tune_losses left, for a study of losses.
 """
 
 import argparse
+import dataclasses
 import json
 import pathlib
 import shlex
@@ -17,15 +19,16 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from tests.helpers.repository import REPOSITORY
+from tests.tools import loss_comparison
 from trainer import config, report
 from trainer.report import crossval_table, study_table, table
 from trainer.storage import files
 from trainer.storage.workdir import CONFIG, CROSSVAL_RESULTS, RESULTS, STUDY
 
 KEPT = REPOSITORY / "configs" / "results"
-RUN, PAGE = "run.json", "README.md"
+RUN, PAGE, TRIALS = "run.json", "README.md", "trials.json"
 MAX_CELLS = 4  # in README's table; of a larger study its config's own settings
-_FIGURES = ("learning_curves.png", "confusion_matrices.png", "study.png")
+_FIGURES = ("learning_curves.png", "confusion_matrices.png", "study.png", "losses.png")
 
 Json = dict[str, Any]
 
@@ -36,7 +39,9 @@ def read(path: pathlib.Path) -> Json:
     return content
 
 
-def keep(name: str, workdir: pathlib.Path, run: Json) -> pathlib.Path:
+def keep(
+    name: str, workdir: pathlib.Path, run: Json, trials: pathlib.Path | None = None
+) -> pathlib.Path:
     """Replaces configs/results/NAME/ by what the workdir holds; returns the folder."""
     folder = KEPT / name
     shutil.rmtree(folder, ignore_errors=True)
@@ -47,6 +52,11 @@ def keep(name: str, workdir: pathlib.Path, run: Json) -> pathlib.Path:
     for figure in _FIGURES:
         if (workdir / "report" / figure).exists():
             shutil.copyfile(workdir / "report" / figure, folder / figure)
+    if trials:
+        shutil.copyfile(trials, folder / TRIALS)
+        drawing = loss_comparison.figure(read(folder / STUDY))
+        drawing.savefig(folder / "losses.png", dpi=100)
+        (folder / "study.png").unlink(missing_ok=True)  # of which it says more
     files.write_json(folder / RUN, run)
     (folder / PAGE).write_text(page(folder), encoding="utf-8")
     return folder
@@ -56,6 +66,11 @@ def settings(folder: pathlib.Path) -> config.Config:
     """The config beside the results, as their command loads it."""
     path = REPOSITORY / "configs" / f"{folder.name}.toml"
     return config.load(str(path), read(folder / RUN)["set"])
+
+
+def _variant(folder: pathlib.Path, cell: Json) -> config.Config:
+    path = REPOSITORY / "configs" / f"{folder.name}.toml"
+    return config.load(str(path), read(folder / RUN)["set"], variant=cell["settings"])
 
 
 def command(folder: pathlib.Path) -> str:
@@ -91,6 +106,11 @@ def page(folder: pathlib.Path) -> str:
         *_printed(folder),
         "```",
     ]
+    if (folder / TRIALS).exists():
+        lines += [
+            "",
+            *loss_comparison.lines(read(folder / STUDY), read(folder / TRIALS)),
+        ]
     for figure in _FIGURES:
         if (folder / figure).exists():
             lines += ["", f"![{figure.partition('.')[0].replace('_', ' ')}]({figure})"]
@@ -108,8 +128,8 @@ def rows(folder: pathlib.Path) -> Iterator[str]:
     study = read(folder / STUDY)
     cells, names = study["cells"], study_table.labels(study)
     if len(cells) > MAX_CELLS:
-        own = config.flatten(config.resolve(settings(folder)))
-        cells = [cell for cell in cells if cell["settings"].items() <= own.items()]
+        own = dataclasses.replace(settings(folder), study=None)
+        cells = [cell for cell in cells if _variant(folder, cell) == own]
     for cell in cells:
         told = [
             f"{names[setting]} {config.value_text(value)}"
@@ -148,9 +168,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--minutes", type=int, required=True)
     parser.add_argument("--note", default="", help="what a reader has to know")
     parser.add_argument("--set", action="append", default=[])
+    parser.add_argument("--trials", type=pathlib.Path)
     given = parser.parse_args(arguments)
     run = {"minutes": given.minutes, "note": given.note, "set": given.set}
-    print(*rows(keep(given.name, given.workdir, run)), sep="\n")
+    print(*rows(keep(given.name, given.workdir, run, given.trials)), sep="\n")
 
 
 if __name__ == "__main__":

@@ -1,6 +1,7 @@
 """The loss is checked against data and devices before anything trains."""
 
 import pytest
+import tensorflow as tf
 
 from tests.helpers import point_study, whole_run
 from tests.helpers.cached_runs import session
@@ -10,7 +11,13 @@ from trainer import config, stages
 from trainer.config import ConfigError
 from trainer.session.loss import check_groups, check_loss
 
-OF_EXAMPLES = "tests.trainer.train.test_terms:centered_in_the_batch"
+OF_EXAMPLES = f"{__name__}:centered_in_the_batch"
+
+
+def centered_in_the_batch(student_logits, teacher_logits):
+    """A loss of an example that changes with the others beside it."""
+    apart = tf.reduce_sum((student_logits - teacher_logits) ** 2, axis=1)
+    return apart - tf.reduce_mean(apart)
 
 
 @pytest.fixture
