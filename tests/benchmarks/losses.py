@@ -2,7 +2,7 @@
 
     python -m tests.benchmarks.losses [mini] [classes]
 
-`mini` is the pair of configs/mnist_mini.toml, `classes` a perceptron on rows of 1,000
+`mini` is the pair of configs/mnist_mini.toml, `classes` a larger one on rows of 1,000
 classes; students learn from logits on disk, as by default. All steps are compiled
 and warm in one process and take turns; the ratio is of the turns of one round.
 """
@@ -46,7 +46,7 @@ train = {{global_batch_size = 96, epochs = 1}}
 
 [student]
 model = "mlp"
-options.hidden_sizes = [128]
+options.hidden_sizes = [1024, 1024]
 train = {{global_batch_size = 96, epochs = 30}}
 """
 

@@ -1,19 +1,19 @@
 """Weights and temperatures of losses, chosen on the validation split.
 
     python -m tests.tools.tune_losses configs/NAME.toml --workdir=DIR \
-        [--seeds=10,11] [--steps=N]
+        [--seeds=10,11] [--learning_rates=0.001,...]
 
-First the baseline takes each learning rate of LEARNING_RATES. With the best of them
-students learn by each loss at each point of its grid. Every loss has as many trials as
-the baseline. Nothing reads the test split. DIR/trials.json keeps what was measured, and
-the lines of [study.grid] with the best settings are printed. Finished trials are kept.
+First the baseline takes each of the learning rates, by default LEARNING_RATES. With the
+best of them students learn by each loss at as many points of its grid, evenly chosen.
+Nothing reads the test split. DIR/trials.json keeps what was measured, and the lines of
+[study.grid] with the best settings are printed. Finished trials are kept.
 """
 
 import argparse
 import itertools
 import json
 import pathlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from etils import epath
@@ -46,12 +46,19 @@ GRIDS: Sequence[tuple[Term, Sequence[float], Sequence[float]]] = (
 
 
 def points(
-    term: Term, weights: Sequence[float], temperatures: Sequence[float]
-) -> Iterator[Term]:
-    """The term at each point of its grid."""
+    term: Term, weights: Sequence[float], temperatures: Sequence[float], *, count: int
+) -> list[Term]:
+    """The term at `count` points of its grid: the last of each so many."""
+    found = []
     for weight, temperature in itertools.product(weights, temperatures or [None]):
         point = {**term, "weight": weight}
-        yield point if temperature is None else point | {"temperature": temperature}
+        found.append(
+            point if temperature is None else point | {"temperature": temperature}
+        )
+    every, rest = divmod(len(found), count)
+    if rest:
+        raise ValueError(f"{len(found)} points cannot be {count} even steps")
+    return found[every - 1 :: every]
 
 
 def validation(path: epath.Path, role: str, seeds: Sequence[int]) -> tuple[float, ...]:
@@ -75,14 +82,12 @@ class Tuning:
     """The trials of a config in a folder."""
 
     def __init__(
-        self, file: pathlib.Path, folder: epath.Path, seeds: Sequence[int], steps: int
+        self, file: pathlib.Path, folder: epath.Path, seeds: Sequence[int]
     ) -> None:
         self._file, self._folder, self._seeds = str(file), folder, seeds
         self._common = [f"seeds={list(seeds)}"]
         self._common.append("distill.soft_targets='cached'")
         self._common.append(f"distill.soft_targets_dir='{folder / 'soft_targets'}'")
-        if steps:
-            self._common.append(f"student.train.steps={steps}")
 
     def measure(self, role: str, name: str, *overrides: str) -> tuple[float, ...]:
         """The validation metrics of a trial, which is trained if it is not yet."""
@@ -100,13 +105,13 @@ class Tuning:
             forget_models()
         return validation(path, role, self._seeds)
 
-    def baseline(self) -> dict[float, tuple[float, ...]]:
+    def baseline(self, rates: Sequence[float]) -> dict[float, tuple[float, ...]]:
         """The metrics of the baseline at each learning rate."""
         return {
             rate: self.measure(
                 "baseline", f"baseline-{rate:g}", f"student.train.learning_rate={rate}"
             )
-            for rate in LEARNING_RATES
+            for rate in rates
         }
 
     def loss(self, rate: float, term: Term) -> tuple[float, ...]:
@@ -127,11 +132,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("config", type=pathlib.Path)
     parser.add_argument("--workdir", type=epath.Path, required=True)
     parser.add_argument("--seeds", default="10,11")
-    parser.add_argument("--steps", type=int, default=0, help="instead of the config's")
+    usual = ",".join(map(str, LEARNING_RATES))
+    parser.add_argument("--learning_rates", default=usual)
     given = parser.parse_args(arguments)
     seeds = [int(seed) for seed in given.seeds.split(",")]
-    tuning = Tuning(given.config, given.workdir, seeds, given.steps)
-    rates = tuning.baseline()
+    tuning = Tuning(given.config, given.workdir, seeds)
+    rates = tuning.baseline([float(one) for one in given.learning_rates.split(",")])
     rate = min(rates, key=lambda rate: rates[rate])
     trials: dict[str, Any] = {
         "seeds": seeds,
@@ -139,10 +145,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
         "losses": [],
     }
     best = []
-    for term, weights, temperatures in GRIDS:
-        found = [
-            (tuning.loss(rate, at), at) for at in points(term, weights, temperatures)
-        ]
+    for grid in GRIDS:
+        found = [(tuning.loss(rate, at), at) for at in points(*grid, count=len(rates))]
         trials["losses"].append([{**at, "error": error} for (error, _), at in found])
         best.append(min(found, key=lambda one: one[0])[1])
     files.write_json(given.workdir / "trials.json", trials)

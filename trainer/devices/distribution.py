@@ -119,11 +119,18 @@ def per_replica_batch_size(
 
 
 def check_groups(
-    train: TrainConfig, num_replicas: int, *, size: int, why: str, setting: str
+    train: TrainConfig,
+    num_replicas: int,
+    *,
+    size: int,
+    why: str,
+    setting: str,
+    sizes: str = "",
 ) -> None:
     """Finds whole groups of `size` neighbours in each micro-batch of one replica.
 
-    `why` says in a message what the groups are for.
+    `why` says in a message what the groups are for, and `sizes` names the setting of
+    their size where it can still be changed.
 
     Raises:
       ConfigError: the micro-batches of the section `setting` cut a group.
@@ -145,7 +152,14 @@ def check_groups(
         f"{num_replicas} replicas times {setting}.accumulate ({train.accumulate}), "
         f"because {why}, got {batch}, {share} at a time; nearest: {nearest}, or keep "
         f"it and use {', '.join(replicas) or 'no such number of'} replicas"
+        f"{_fitting_sizes(sizes, share)}"
     )
+
+
+def _fitting_sizes(setting: str, share: int) -> str:
+    """The end of a sentence with the sizes of groups that a share can be cut into."""
+    fits = [str(n) for n in range(4, share + 1, 2) if share % n == 0]
+    return f", or set {setting} to {' or '.join(fits)}" if setting and fits else ""
 
 
 def check_execution(runtime: RuntimeConfig, num_replicas: int) -> None:

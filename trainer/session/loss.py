@@ -82,12 +82,15 @@ def _check_classes(setting: str, what: str, least: int, datasets: Datasets) -> N
         )
 
 
-def check_groups(config: Config, devices: Devices) -> None:
+def check_groups(config: Config, devices: Devices, *, has_begun: bool) -> None:
     """Looks whether replicas see whole groups: those of losses, and mixed pairs.
+
+    A run that `has_begun` keeps to its groups; another one is told sizes that fit.
 
     Raises:
       ConfigError: they do not.
     """
+    section = config.student.train
     groups = {
         2: ("distill.mixup mixes pairs of images", bool(config.distill.mixup)),
         config.group_size: (
@@ -97,10 +100,12 @@ def check_groups(config: Config, devices: Devices) -> None:
     }
     for size, (why, is_needed) in groups.items():
         if is_needed:
+            is_free = size == config.group_size and not has_begun
             distribution.check_groups(
-                config.student.train,
+                section,
                 devices.num_replicas,
                 size=size,
                 why=why,
                 setting="student.train",
+                sizes="distill.group_size" if is_free else "",
             )

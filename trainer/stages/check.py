@@ -48,7 +48,7 @@ def check(session: Session) -> None:
     if session.config.distill.is_cached:
         caches.logits_format(session.config, session.datasets)
         caches.transfer_sets(session.config, session.datasets)
-    check_groups(session.config, session.devices)
+    check_groups(session.config, session.devices, has_begun=has_begun)
     check_loss(session.datasets)
 
 

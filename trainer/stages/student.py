@@ -52,7 +52,7 @@ def make_specs(session: Session) -> Callable[[int], TrainSpec]:
         split.
       SoftTargetsError: a cache is not there, or not for this run, or damaged.
     """
-    check_groups(session.config, session.devices)
+    check_groups(session.config, session.devices, has_begun=True)
     qualify(session.networks)
     cached = (
         caches.open_caches(session.networks)

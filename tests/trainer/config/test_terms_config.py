@@ -9,7 +9,7 @@ from tests.helpers import configs
 from tests.helpers.configs import ALL_TERMS
 from tests.helpers.messages import assert_states, refused
 from trainer import main
-from trainer.config import ConfigError, from_resolved, load, resolve
+from trainer.config import ConfigError, from_resolved, load, read_settings, resolve
 from trainer.config.losses import LOSSES
 from trainer.config.toml_text import toml_text
 
@@ -92,6 +92,17 @@ def test_what_config_prints_is_accepted_again(read, tmp_path, form):
     again.write_text(toml_text(given))
     assert load(str(again), []) == config
     assert tomllib.loads(again.read_text())["distill"] == given["distill"]
+
+
+def test_what_a_sweep_writes_of_its_best_trial_is_accepted_again(read, tmp_path):
+    read(of_terms("loss='kl'", "loss='dist', temperature=2.0"))  # writes the file
+    batch = f"student.train.global_batch_size={BATCH}"
+    given = ([batch, of_terms("loss='kl'", "loss='dist', temperature=2.0")],)
+    trial = {"distill.terms[1].temperature": 3.0, "distill.terms[0].weight": 0.25}
+    settings = read_settings(str(tmp_path / "small.toml"), *given, variant=trial)
+    (tmp_path / "best.toml").write_text(toml_text(settings))
+    first, second = load(str(tmp_path / "best.toml"), []).distill.terms
+    assert (first.weight, second.temperature) == (0.25, 3.0)
 
 
 def _without_nulls(value):

@@ -6,7 +6,7 @@ import tensorflow as tf
 from tests.helpers import point_study, whole_run
 from tests.helpers.cached_runs import session
 from tests.helpers.devices import strategy_of
-from tests.helpers.messages import assert_states, refused
+from tests.helpers.messages import assert_states, refusal, refused
 from trainer import config, stages
 from trainer.config import ConfigError
 from trainer.session.loss import check_groups, check_loss
@@ -75,11 +75,18 @@ def test_replicas_see_whole_groups(world, tmp_path):
             world, tmp_path / str(num_replicas), *settings, num_replicas=num_replicas
         )
         if fits:
-            check_groups(run.config, run.devices)
+            check_groups(run.config, run.devices, has_begun=False)
             continue
         facts = ("student.train.global_batch_size", 24, "distill.group_size", 8, 2)
-        with refused(ConfigError, *facts):
-            check_groups(run.config, run.devices)
+        # A share of 12 can be cut into groups of 4, 6 and 12; 8 need 1 replica or 3.
+        with refused(ConfigError, *facts, "4 or 6 or 12", "1, 3 replicas"):
+            check_groups(run.config, run.devices, has_begun=False)
+        text = refusal(
+            lambda run=run: check_groups(run.config, run.devices, has_begun=True),
+            ConfigError,
+        )
+        assert_states(text, *facts, "1, 3 replicas")
+        assert "4 or 6" not in text
 
 
 @pytest.mark.parametrize(
