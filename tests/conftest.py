@@ -23,17 +23,32 @@ tf.config.set_logical_device_configuration(
 
 stores.register()
 
+# What files of tests may leave until it is collected.
+_MORE_MB, _MORE_THREADS = 100, 16
+_after = [0, 0]  # megabytes and threads since the last collection
+
 _EXIT_STATUS = pytest.StashKey[int]()
 
 
 @pytest.fixture(autouse=True, scope="module")
 def _collected() -> Iterator[None]:
-    """Models and iterators of datasets go with their file, not with the process.
+    """Models and iterators of datasets go with a file once they have become many.
 
-    Old iterators keep a collection waiting, and old graphs fill the memory.
+    Old iterators keep a collection waiting, and old graphs fill the memory; a
+    collection takes half a second.
     """
     yield
-    forget_models()
+    kept, threads = _usage()
+    if kept > _after[0] + _MORE_MB or threads > _after[1] + _MORE_THREADS:
+        forget_models()
+        _after[:] = _usage()
+
+
+def _usage() -> tuple[int, int]:
+    """Megabytes and threads of this process."""
+    status = pathlib.Path("/proc/self/status").read_text()
+    found = dict(line.split(":", 1) for line in status.splitlines())
+    return int(found["VmRSS"].split()[0]) // 1000, int(found["Threads"])
 
 
 @pytest.fixture(scope="session")
