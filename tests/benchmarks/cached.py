@@ -1,12 +1,13 @@
-"""What a student saves when its teacher's answers are on disk: steps, and a whole run.
+"""The time that a student saves by a cache of soft targets: steps, and a whole run.
 
-    TFDS_DATA_DIR=DIR python -m tests.benchmarks.cached [turns] [whole]
+    TFDS_DATA_DIR=DIR python -m tests.benchmarks.cached [FILE.toml] [turns] [whole]
 
-prints those parts, or both, for configs/keras_mnist_cnn.toml in float32 on the CPU,
-without XLA. `turns`: both kinds of student step, compiled and warm in one process, take
-turns; their ratio is of each pair of turns. `whole`: 10 epochs of distillation from the
-first line to the last model, validation and checkpoints included, once each way. The
-teacher has the weights that it begins with: how long it takes does not depend on them.
+prints those parts, or both, for configs/keras_mnist_cnn.toml or another config, in
+float32 on the CPU, without XLA. `turns`: both kinds of student step, compiled and warm in
+one process, take turns; their ratio is of each pair of turns. `whole`: 10 epochs of
+distillation from the first line to the last model, validation and checkpoints included,
+once each way. The teacher has the weights that it begins with: how long it takes does not
+depend on them.
 """
 
 import pathlib
@@ -18,7 +19,6 @@ from collections.abc import Callable, Sequence
 
 from tests.helpers import whole_run
 from trainer import config, stages
-from trainer.config import Config
 from trainer.devices import distribution
 from trainer.session import Session, train_state
 from trainer.stages import soft_targets
@@ -43,24 +43,25 @@ _TURN_STEPS = 50
 def main(names: Sequence[str]) -> None:
     """Prints the parts that are named, or both."""
     parts = {"turns": _turns, "whole": _whole}
-    strategy = distribution.strategy(_loaded(_ONLINE).runtime, num_workers=1)
+    files = [name for name in names if name.endswith(".toml")]
+    file = files[0] if files else _CONFIG
+    asked = [name for name in names if name not in files]
+    runtime = config.load(file, [*_SETTINGS, _ONLINE]).runtime
+    strategy = distribution.strategy(runtime, num_workers=1)
 
-    def session(settings: Config, folder: pathlib.Path) -> Session:
+    def session(soft_targets: str, folder: pathlib.Path) -> Session:
+        settings = config.load(file, [*_SETTINGS, soft_targets])
         return whole_run.session(settings, folder, strategy)
 
     for name, part in parts.items():
-        if name in (names or parts):
+        if name in (asked or parts):
             with tempfile.TemporaryDirectory(prefix="alambic-") as folder:
                 part(session, pathlib.Path(folder))
 
 
-def _loaded(soft_targets: str) -> Config:
-    return config.load(_CONFIG, [*_SETTINGS, soft_targets])
-
-
 def _turns(session: Callable[..., Session], folder: pathlib.Path) -> None:
-    live = session(_loaded(_ONLINE), folder / "online")
-    stored = session(_loaded(_CACHED), folder / "cached")
+    live = session(_ONLINE, folder / "online")
+    stored = session(_CACHED, folder / "cached")
     runs = {"online": live, "cached": stored}
     steps = {}
     for name, run in runs.items():
@@ -102,7 +103,7 @@ def _turns(session: Callable[..., Session], folder: pathlib.Path) -> None:
 def _whole(session: Callable[..., Session], folder: pathlib.Path) -> None:
     secs = {}
     for name, signal in (("cached", _CACHED), ("online", _ONLINE)):
-        run = session(_loaded(signal), folder / name)
+        run = session(signal, folder / name)
         stages.STAGES["teacher"](run)
         needed = ["student"] if name == "online" else ["soft-targets", "student"]
         secs[name] = sum(
