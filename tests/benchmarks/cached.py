@@ -3,11 +3,11 @@
     TFDS_DATA_DIR=DIR python -m tests.benchmarks.cached [FILE.toml] [turns] [whole]
 
 prints those parts, or both, for configs/keras_mnist_cnn.toml or another config, in
-float32 on the CPU, without XLA. `turns`: both kinds of student step, compiled and warm in
-one process, take turns; their ratio is of each pair of turns. `whole`: 10 epochs of
+float32 on the CPU, without XLA. `turns`: both kinds of student step, compiled and warm
+in one process, take turns; their ratio is of each pair of turns. `whole`: 10 epochs of
 distillation from the first line to the last model, validation and checkpoints included,
-once each way. The teacher has the weights that it begins with: how long it takes does not
-depend on them.
+once each way. The teacher has the weights that it begins with: how long it takes does
+not depend on them.
 """
 
 import pathlib
