@@ -182,9 +182,6 @@ dataset = "folder:{{folder}}/inbox"
 steps = {{steps}}
 learning_rate = 1e-2
 
-[distill]
-soft_targets = "cached"
-
 [registry]
 root = "{{folder}}/registry"
 

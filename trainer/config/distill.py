@@ -227,7 +227,8 @@ def _check_auto(distill: Distill) -> None:
             raise ConfigError(
                 f"distill.{name} = {value!r} needs distill.soft_targets = 'cached', "
                 f"got 'auto', which keeps one view of all logits in float32 in the "
-                f"workdir; set it, or remove distill.{name}"
+                f"workdir; set it, or 'online' for a run that began so, or remove "
+                f"distill.{name}"
             )
 
 

@@ -97,9 +97,10 @@ def differences(
         identity(settings, tables_may_move=tables_may_move)
         for settings in (before, after)
     )
-    if new.get(_CHOSEN) == "auto":
-        del new[_CHOSEN]  # it stays with what the first start chose
-        old.pop(_CHOSEN, None)
+    if "auto" in (old.get(_CHOSEN), new.get(_CHOSEN)):
+        # It stays with what the first start chose, if anything was to be chosen.
+        for settings in (old, new):
+            settings.pop(_CHOSEN, None)
     old["seeds"], new["seeds"] = before.get("seeds"), after.get("seeds")
     if _begins_with(new["seeds"], old["seeds"]):
         del old["seeds"], new["seeds"]

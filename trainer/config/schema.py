@@ -178,7 +178,7 @@ class Config:
         registry.check(self.registry, self.references)
         run_model.check(self.networks)
         if self.watch:
-            watch.check(self.data, self.distill, self.export, self.registry)
+            watch.check(self.data, self.export, self.registry)
         for path, section in self.trainings.items():
             relations.check_train(path, section, self.runtime)
         if isinstance(self.teacher, EnsembleConfig):

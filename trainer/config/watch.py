@@ -5,7 +5,6 @@ from typing import Annotated, Literal
 
 from trainer.config import places
 from trainer.config.data import DataConfig, UnlabeledConfig
-from trainer.config.distill import Distill
 from trainer.config.errors import ConfigError
 from trainer.config.export import ExportConfig
 from trainer.config.registry import RegistryConfig
@@ -30,11 +29,10 @@ class WatchConfig:
 
 def check(
     data: DataConfig,
-    distill: Distill,
     export: ExportConfig,
     registry: RegistryConfig,
 ) -> None:
-    """Refuses what leaves new images, their predictions or the models without a place.
+    """Refuses what leaves new images or the models without a place.
 
     Raises:
       ConfigError: it names the setting.
@@ -52,11 +50,6 @@ def check(
     _need(
         data.skip_corrupt,
         "data.skip_corrupt = true, got false; it sets aside what cannot be decoded",
-    )
-    _need(
-        distill.soft_targets != "online",  # "auto" is "cached" here
-        f"distill.soft_targets = 'cached', got {distill.soft_targets!r}; set it, so "
-        "that the teacher predicts new images alone",
     )
     _need(bool(registry.root), "registry.root, got none; name the folder for models")
     _need(

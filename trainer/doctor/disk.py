@@ -10,7 +10,7 @@ from trainer.devices import memory
 from trainer.doctor.dry_run import Footprint, footprint
 from trainer.doctor.trainings import Trainings
 from trainer.stages.soft_targets.plan import Building
-from trainer.storage import files
+from trainer.storage import files, workdir
 
 
 def room(
@@ -24,8 +24,7 @@ def room(
 ) -> str:
     """Lists what a whole run keeps in the workdir `path`, and what of it is there.
 
-    `building` is that of soft targets in the workdir; None of `free` bytes where no one
-    knows.
+    `building` is that of soft targets, if any; None of `free` bytes where no one knows.
 
     Raises:
       StorageError: less is free than is missing.
@@ -34,7 +33,7 @@ def room(
     needed = _trained_bytes(trainings, teachers, keep_checkpoints=keep_checkpoints)
     there = trainings.num_bytes_there()
     what, hint = "checkpoints and models", ""
-    if building:
+    if building and workdir.soft_targets_folder(path, config).is_relative_to(path):
         needed += building.num_bytes
         there += building.num_bytes - building.missing_bytes
         what = "checkpoints, models and soft targets"

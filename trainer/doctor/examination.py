@@ -66,7 +66,7 @@ class Examination:
             "cached": ("soft targets",),
             "auto": ("soft targets", "teacher step"),
         }[source]
-        cached = [Check("soft targets", self._soft_targets, built)]
+        soft_targets = Check("soft targets", self._soft_targets, built)
         measured = Check("measure", self._ways, needs=("student step",), mark="note")
         return (
             Check("machine", machine.parts),
@@ -79,7 +79,7 @@ class Examination:
             Check("dataset", self._dataset),
             Check("splits", self._splits, needs=("dataset",)),
             Check("teacher model", self._build_teacher, needs=("dataset",)),
-            *(cached if source != "online" else []),
+            *([soft_targets] if source != "online" else []),
             Check("teacher step", self._teacher_step, built),
             Check("student model", self._build_student, needs=("dataset",)),
             Check("pipeline", self._pipeline, ("splits", "student model")),
@@ -173,12 +173,13 @@ class Examination:
 
     def _soft_targets(self) -> Iterator[str]:
         if self._config.distill.soft_targets == "auto":
-            self._session, line = settle(self._session, self._config, self._path)
+            self._session, line = settle(
+                self._session, self._config, self._path, self._num_replicas
+            )
             yield line
-        if not self._session.config.distill.is_cached:
-            return
-        teachers = self._teachers.values()
-        self._building = yield from costs(self._session.networks, teachers)
+        if self._session.config.distill.is_cached:
+            teachers = self._teachers.values()
+            self._building = yield from costs(self._session.networks, teachers)
 
     def _teacher_step(self) -> Iterator[str]:
         for role in self._teachers:
@@ -280,15 +281,9 @@ class Examination:
             self._config,
             self._trainings,
             self._teachers,
-            building=self._building if self._holds_caches else None,
+            building=self._building,
             free=self._free,
         )
-
-    @property
-    def _holds_caches(self) -> bool:
-        """Whether the workdir is where caches would be."""
-        folder = workdir.soft_targets_folder(self._path, self._config)
-        return folder.is_relative_to(self._path)
 
     def _estimate(self) -> Iterator[str]:
         yield self._trainings.estimate(

@@ -6,7 +6,7 @@ from etils import epath
 
 from trainer.config import Config
 from trainer.session import Session
-from trainer.stages.soft_targets.choice import choose, kept_choice
+from trainer.stages.soft_targets.choice import choose, demand, kept_choice
 from trainer.storage import workdir
 
 
@@ -24,11 +24,14 @@ def with_caches_of_run(config: Config, path: epath.Path) -> Config:
     return dataclasses.replace(config, distill=distill)
 
 
-def settle(session: Session, config: Config, path: epath.Path) -> tuple[Session, str]:
+def settle(
+    session: Session, config: Config, path: epath.Path, num_replicas: int
+) -> tuple[Session, str]:
     """The session with what "auto" is in the run's workdir `path`, and a line on it."""
     choice = kept_choice(path)
     if choice is None:
-        choice = choose(session, [config] * len(config.seeds), path)
+        asked = demand(session, len(config.seeds), num_replicas=num_replicas)
+        choice = choose(session, [asked], path)
     chosen = config.with_soft_targets(choice.soft_targets)
     distill = with_caches_of_run(chosen, path).distill
     return session.with_distill(distill), choice.text

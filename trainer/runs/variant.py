@@ -16,7 +16,6 @@ from trainer.config import (
     flatten,
     options_without_later,
     resolve,
-    why_online,
     without_later,
 )
 from trainer.storage import workdir
@@ -57,7 +56,7 @@ def share_teacher(config: Config, shared: Config, path: epath.Path) -> Config:
 
     It shares that run's soft targets too where they would be the same.
     """
-    distill = _share_soft_targets(config, shared, path).distill
+    distill = share_soft_targets(config, shared, path).distill
     teacher: TeacherConfig | EnsembleConfig
     if isinstance(shared.teacher, EnsembleConfig):
         members = [
@@ -74,22 +73,8 @@ def share_teacher(config: Config, shared: Config, path: epath.Path) -> Config:
     return dataclasses.replace(config, teacher=teacher, distill=distill)
 
 
-def settle(variant: Variant, shared: Config, path: epath.Path) -> Variant:
-    """`variant` with soft targets from where the run `shared` has chosen them.
-
-    That is where its own config leaves the choice open.
-    """
-    if variant.config.distill.soft_targets != "auto":
-        return variant
-    config = _share_soft_targets(variant.config, shared, path)
-    return dataclasses.replace(variant, config=config)
-
-
-def _share_soft_targets(config: Config, shared: Config, path: epath.Path) -> Config:
+def share_soft_targets(config: Config, shared: Config, path: epath.Path) -> Config:
     """`config` with the soft targets of the run `shared` in the workdir `path`."""
-    choice = shared.distill.soft_targets
-    if config.distill.soft_targets == "auto" and choice != "auto":
-        config = config.with_soft_targets("online" if why_online(config) else choice)
     if not config.distill.is_cached:
         return config
     folder = workdir.soft_targets_folder(path, config)

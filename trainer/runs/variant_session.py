@@ -11,9 +11,10 @@ from tensorflow.python.framework import ops
 from trainer import data, registry, stages
 from trainer.cluster import hold
 from trainer.config import ConfigError
-from trainer.runs.variant import Variant
+from trainer.runs.variant import Variant, share_soft_targets
 from trainer.session import Session
 from trainer.stages.check import check as check_run
+from trainer.stages.soft_targets import choice
 from trainer.storage import workdir
 
 
@@ -44,6 +45,29 @@ def open_variant(session: Session, variant: Variant) -> Session:
             session.config, session.lock_dir, variant.config, variant.path
         )
     return session.beside(variant.config, variant.path)
+
+
+def settle(session: Session, variant: Variant) -> Variant:
+    """`variant` with soft targets from where the run `session` is of has chosen them.
+
+    That is where its own config leaves the choice open. What no cache can serve has a
+    live teacher, and what has begun goes on as it began.
+    """
+    if variant.config.distill.soft_targets != "auto":
+        return variant
+
+    def find() -> str:
+        return workdir.chosen_soft_targets(variant.path) or ""
+
+    chosen = session.devices.workers.broadcast(find)
+    if not chosen:
+        is_cached = session.config.distill.is_cached
+        if is_cached and choice.demand(open_variant(session, variant), 1).reason:
+            is_cached = False
+        chosen = "cached" if is_cached else "online"
+    config = variant.config.with_soft_targets(chosen)
+    config = share_soft_targets(config, session.config, session.path)
+    return dataclasses.replace(variant, config=config)
 
 
 @contextlib.contextmanager

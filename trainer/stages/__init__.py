@@ -137,11 +137,11 @@ def run(session: "Session", names: tuple[str, ...] = (), *, whole: bool) -> None
     wanted = [ALL[name] for name in names]
     if whole or any(stage.has_data for stage in wanted):
         _describe_data(session)
-        is_open = session.config.distill.soft_targets == "auto"
-        if is_open and (whole or any(stage.is_training for stage in wanted)):
-            session = _settle_soft_targets(session, names)
-            if names == ("student",) and session.config.distill.is_cached:
-                wanted = [ALL["soft-targets"], *wanted]
+    if session.config.distill.soft_targets == "auto":
+        is_training = any(stage.is_training and stage.has_data for stage in wanted)
+        session = _settle_soft_targets(session, names, chooses=whole or is_training)
+        if names == ("student",) and session.config.distill.is_cached:
+            wanted = [ALL["soft-targets"], *wanted]
     if whole:
         check(session)
         wanted = [ALL[name] for name in select_stages(session.config)]
@@ -149,16 +149,25 @@ def run(session: "Session", names: tuple[str, ...] = (), *, whole: bool) -> None
         stage(session)
 
 
-def _settle_soft_targets(session: "Session", names: tuple[str, ...]) -> "Session":
-    """The session with the source of soft targets that its config leaves open."""
+def _settle_soft_targets(
+    session: "Session", names: tuple[str, ...], *, chooses: bool
+) -> "Session":
+    """The session with the source of soft targets that its config leaves open.
+
+    Without a choice in its workdir it `chooses`, or leaves it open.
+    """
     from trainer.stages.soft_targets import choice
 
+    if not chooses:
+        return choice.recall(session)
     config = session.config
     num_students = len(config.seeds)
     if "crossval" in names and config.crossval:
         num_students = config.crossval.folds
     return choice.settle(
-        session, [config] * num_students, needs_cache="soft-targets" in names
+        session,
+        lambda: [choice.demand(session, num_students)],
+        needs_cache="soft-targets" in names,
     )
 
 

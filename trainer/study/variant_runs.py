@@ -4,9 +4,8 @@ import itertools
 from collections.abc import Sequence
 
 from trainer import console, stages
-from trainer.config import why_online
 from trainer.runs import variant_session
-from trainer.runs.variant import Variant, settle
+from trainer.runs.variant import Variant
 from trainer.session import Session
 from trainer.stages.check import check
 from trainer.stages.report import report
@@ -53,24 +52,30 @@ def _settle_soft_targets(
     session: Session, variants: Sequence[Variant]
 ) -> tuple[Session, list[Variant]]:
     """The study and its variants with one choice for all that leave it open."""
-    is_open = [v.config.distill.soft_targets == "auto" for v in variants]
-    if session.config.distill.soft_targets != "auto":
+    config, path = session.config, session.path
+    if config.distill.soft_targets != "auto":
         return session, list(variants)
+    is_open = [v.config.distill.soft_targets == "auto" for v in variants]
     if not any(is_open):  # no student learns as the study's own config says
-        online = session.config.with_soft_targets("online")
-        return session.beside(online, session.path), list(variants)
-    cacheable = [
-        variant.config
-        for variant in itertools.compress(variants, is_open)
-        if not why_online(variant.config)
-    ]
-    students = [config for config in cacheable for _ in config.seeds]
-    session = choice.settle(session, students)
-    settled = [settle(v, session.config, session.path) for v in variants]
+        return session.beside(config.with_soft_targets("online"), path), list(variants)
+    # A session of its own, so that what it loads is not kept.
+    whole = session.beside(config, path)
+    _ = whole.datasets.sources  # whose lists the variants take over
+
+    def find_demands() -> list[choice.Demand]:
+        return [
+            choice.demand(
+                variant_session.open_variant(whole, variant), len(variant.config.seeds)
+            )
+            for variant in itertools.compress(variants, is_open)
+        ]
+
+    whole = choice.settle(whole, find_demands)
+    settled = [variant_session.settle(whole, variant) for variant in variants]
     if session.devices.workers.is_chief:
         for variant in itertools.compress(settled, is_open):
             workdir.record(variant.path, variant.config)
-    return session, settled
+    return session.beside(whole.config, path), settled
 
 
 def _finish(session: Session, variant: Variant, variants: Sequence[Variant]) -> None:

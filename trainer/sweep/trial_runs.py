@@ -13,7 +13,7 @@ from trainer import console, optimizers, report, stages
 from trainer.cluster.termination import StoppedError
 from trainer.config import Config, ConfigError, Settings, label_of
 from trainer.runs import variant_session
-from trainer.runs.variant import Variant, settle
+from trainer.runs.variant import Variant
 from trainer.session import Session
 from trainer.session.predictions import steps
 from trainer.stages.check import check
@@ -55,15 +55,17 @@ def run(session: Session, sweep: Sweep, file: str, overrides: Sequence[str]) -> 
 
 def _settle_soft_targets(session: Session, sweep: Sweep) -> tuple[Session, Sweep]:
     """The sweep with one choice for all trials, where its config leaves it open."""
-    config = session.config
+    config, path = session.config, session.path
     if config.distill.soft_targets != "auto":
         return session, sweep
-    students = [config] * (sweep.num_trials * len(config.seeds))
-    session = choice.settle(session, students)
+    num_students = sweep.num_trials * len(config.seeds)
+    # A session of its own, so that what it loads is not kept.
+    whole = session.beside(config, path)
+    whole = choice.settle(whole, lambda: [choice.demand(whole, num_students)])
+    session = session.beside(whole.config, path)
 
     def variant_of(name: str, settings: Settings) -> Variant:
-        variant = sweep.variant_of(name, settings)
-        return settle(variant, session.config, session.path)
+        return variant_session.settle(session, sweep.variant_of(name, settings))
 
     return session, dataclasses.replace(sweep, variant_of=variant_of)
 

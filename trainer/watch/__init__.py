@@ -78,6 +78,11 @@ def _check(settings: Config, path: epath.Path) -> None:
             f"--workdir must be on a disk for watch, got {path}, where two watchers "
             "cannot keep apart; choose a folder on a disk, which machines may share"
         )
+    if settings.distill.soft_targets == "online":
+        raise ConfigError(
+            "[watch] needs distill.soft_targets = 'cached', got 'online'; set it, so "
+            "that the teacher predicts new images alone"
+        )
     workdir.check_kind(path, workdir.WATCH, owner="a watcher")
 
 

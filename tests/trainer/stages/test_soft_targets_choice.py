@@ -18,7 +18,7 @@ from trainer.config import ConfigError
 from trainer.session import Session, train_state
 from trainer.soft_targets import DummyTargets
 from trainer.stages.soft_targets import caches
-from trainer.stages.soft_targets.choice import choose, settle
+from trainer.stages.soft_targets.choice import choose, demand, recall, settle
 from trainer.stages.student import distillation, online
 from trainer.storage import workdir
 
@@ -108,6 +108,16 @@ def in_batch_norm(shape, num_classes: int) -> keras.Model:
             ["student.train.global_batch_size", 20, "rounding"],
         ),
         ([PAYS, "student.train.accumulate=10"], "cached", []),
+        (
+            [PAYS, "runtime.teacher_batch_size=1"],
+            "online",
+            ["runtime.teacher_batch_size", 1, "rounding"],
+        ),
+        (
+            [PAYS, "data.unlabeled={dataset='dots', split='train[5:9]+test[5:9]'}"],
+            "online",
+            ["data.unlabeled.split", "'train[5:9]+test[5:9]'"],
+        ),
         ([PAYS, *NOISY], "online", ["teacher", "otherwise each time"]),
         ([PAYS, "student.precision='mixed_bfloat16'"], "cached", ["to rounding"]),
         # Every loss can be served, also at temperatures that change.
@@ -126,7 +136,7 @@ def test_a_cache_is_chosen_where_it_is_a_live_teacher_and_pays(
     world, tmp_path, settings, expected, facts
 ):
     run = opened(world, tmp_path, *settings)
-    choice = choose(run, [run.config] * len(run.config.seeds), run.path)
+    choice = choose(run, [demand(run, len(run.config.seeds))], run.path)
     assert choice.soft_targets == expected
     assert_states(choice.text, f"soft targets: {expected}", *facts)
     assert kept_choice(tmp_path) == "auto"  # nothing is recorded
@@ -136,21 +146,38 @@ def test_a_replica_that_sees_one_example_asks_a_live_teacher(world, tmp_path):
     run = opened(
         world, tmp_path, "student.train.global_batch_size=2", "student.train.steps=3000"
     )
-    assert choose(run, [run.config], run.path).soft_targets == "cached"
+    assert choose(run, [demand(run, 1)], run.path).soft_targets == "cached"
     on_two = opened(
         world,
         tmp_path / "two",
         *("student.train.global_batch_size=2", "student.train.steps=3000"),
         num_replicas=2,
     )
-    assert choose(on_two, [on_two.config], on_two.path).soft_targets == "online"
+    assert choose(on_two, [demand(on_two, 1)], on_two.path).soft_targets == "online"
+
+
+def test_runs_that_share_a_cache_pay_for_it_together(world, tmp_path):
+    """A cell that no cache can serve neither counts nor stands in the way."""
+    half = "student.train.steps=126"
+    cells = [
+        demand(opened(world, tmp_path / str(i), half, *settings), 1)
+        for i, settings in enumerate(
+            [(), ("data.transfer_split='train[:9]'",), ("data.augment='shift'",)]
+        )
+    ]
+    assert [cell.num_asked for cell in cells] == [2520, 2520, 0]
+    run = opened(world, tmp_path / "study")
+    for found, expected in ((cells, "cached"), (cells[:1], "online")):
+        assert choose(run, found, run.path).soft_targets == expected
+    choice = choose(run, cells[2:], run.path)
+    assert_states(choice.text, "online", "data.augment", "'shift'")
 
 
 def test_a_disk_without_room_has_no_cache(world, small_disk):
     run = opened(world, small_disk, PAYS)
-    assert choose(run, [run.config], run.path).soft_targets == "cached"
+    assert choose(run, [demand(run, 1)], run.path).soft_targets == "cached"
     (small_disk / "full").write_bytes(bytes(800_000))
-    choice = choose(run, [run.config], run.path)
+    choice = choose(run, [demand(run, 1)], run.path)
     # 64 bytes of each record in a file.
     assert_states(choice.text, "soft targets: online", "320.0 kB", small_disk)
 
@@ -163,9 +190,9 @@ def test_the_choice_is_kept_once_something_has_trained(world, tmp_path, capsys):
     assert_states(capsys.readouterr().err, "soft targets: online", "5,000")
     # With another seed it would be another choice, which is not made again.
     more = opened(world, tmp_path, half, "seeds=[0, 1]")
-    assert choose(more, [more.config] * 2, more.path).soft_targets == "cached"
+    assert choose(more, [demand(more, 2)], more.path).soft_targets == "cached"
     assert kept_choice(tmp_path) == "online"
-    settled = settle(more, [more.config] * 2)
+    settled = settle(more, lambda: [demand(more, 2)])
     assert settled.config.distill.soft_targets == "online"
     assert settled.datasets is more.datasets
     assert_states(capsys.readouterr().err, "soft targets: online", tmp_path)
@@ -177,11 +204,11 @@ def test_the_choice_is_kept_once_something_has_trained(world, tmp_path, capsys):
 
 def test_the_choice_is_made_again_while_nothing_has_trained(world, tmp_path):
     run = opened(world, tmp_path, PAYS)
-    assert settle(run, [run.config]).config.distill.is_cached
+    assert settle(run, lambda: [demand(run, 1)]).config.distill.is_cached
     assert kept_choice(tmp_path) == "cached"
     run = opened(world, tmp_path)
     assert kept_choice(tmp_path) == "auto"
-    assert not settle(run, [run.config]).config.distill.is_cached
+    assert not settle(run, lambda: [demand(run, 1)]).config.distill.is_cached
     assert kept_choice(tmp_path) == "online"
 
 
@@ -189,7 +216,10 @@ def test_a_run_that_began_with_a_live_teacher_goes_on_with_it(world, tmp_path):
     run = opened(world, tmp_path, PAYS, "distill.soft_targets='online'")
     stages.run(run, ("teacher",), whole=False)
     later = opened(world, tmp_path, PAYS)
-    assert settle(later, [later.config]).config.distill.soft_targets == "online"
+    assert (
+        settle(later, lambda: [demand(later, 1)]).config.distill.soft_targets
+        == "online"
+    )
     assert kept_choice(tmp_path) == "online"
 
 
@@ -268,7 +298,7 @@ def test_the_default_learns_as_from_a_live_teacher(world, tmp_path, settings):
         stages.run(run, ("teacher",), whole=False)
         names = ("student",)
         if source == "auto":
-            run = settle(run, [])  # as the first start chose
+            run = recall(run)  # as the first start chose
             assert run.config.distill.is_cached
             names = ("soft-targets", "student")
         stages.run(run, names, whole=False)
@@ -300,7 +330,7 @@ def test_students_of_the_demo_have_no_teacher_in_their_graph(tmp_path, tfds_dir)
         str(REPOSITORY / "configs" / "mnist_mini.toml"), [f"data.data_dir='{tfds_dir}'"]
     )
     run = whole_run.session(chosen, tmp_path, strategy_of(1))
-    run = settle(run, [chosen] * len(chosen.seeds))
+    run = settle(run, lambda: [demand(run, len(chosen.seeds))])
     assert run.config.distill.is_cached
     networks, seed = run.networks, 0
     student = networks.build("student", seed)

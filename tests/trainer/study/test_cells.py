@@ -10,7 +10,6 @@ from tests.helpers import whole_run
 from tests.helpers.messages import assert_states, refused
 from trainer import main, report
 from trainer.config import SavedOptions, load
-from trainer.runs.variant import settle
 from trainer.storage import workdir
 from trainer.study.variants import baseline_identity, variants_of
 
@@ -118,22 +117,6 @@ def test_a_cache_of_the_top_k_has_the_temperatures_of_all_terms(cells):
     assert len(set(folders(temperatures))) == 2
     weights = cells("'distill.terms[1].weight' = [1, 2]", *top)
     assert folders(weights) == ["/w/soft_targets"] * 2
-
-
-@pytest.mark.parametrize("choice", ["online", "cached"])
-def test_cells_that_leave_it_open_take_the_choice_of_the_study(cells, choice):
-    shared = cells("distill.temperature = [1]")[0].config.with_soft_targets(choice)
-    grid = "student.train.augment = ['none', 'shift']"
-    plain, augmented = (
-        settle(cell, shared, epath.Path("/w")).config.distill for cell in cells(grid)
-    )
-    is_cached = choice == "cached"
-    assert plain.is_cached == is_cached
-    assert plain.soft_targets_dir == ("/w/soft_targets" if is_cached else "")
-    # A cache cannot serve images that are other ones in each epoch.
-    assert augmented.soft_targets == "online"
-    (said,) = cells("distill.temperature = [1]", "distill.soft_targets='online'")
-    assert settle(said, shared, epath.Path("/w")) == said
 
 
 SAME = (

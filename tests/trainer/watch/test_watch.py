@@ -335,10 +335,6 @@ def test_what_is_gone_or_damaged_is_set_aside(root, tmp_path):
     ("setting", "facts"),
     [
         ("data.skip_corrupt=false", ["[watch]", "data.skip_corrupt = true", "false"]),
-        (
-            'distill.soft_targets="online"',
-            ["[watch]", "distill.soft_targets = 'cached'", "'online'"],
-        ),
         ('registry.root=""', ["[watch]", "registry.root", "none"]),
         (
             'export.role="baseline"',
@@ -358,6 +354,13 @@ def test_what_is_gone_or_damaged_is_set_aside(root, tmp_path):
 def test_a_section_that_cannot_be_used_is_refused(root, setting, facts):
     with refused(ConfigError, *facts):
         config.load(str(root / "pets.toml"), [setting])
+
+
+def test_a_live_teacher_is_refused(root, capsys):
+    assert once(root, '--set=distill.soft_targets="online"') == exit_codes.UNUSABLE
+    told = capsys.readouterr().err
+    assert_states(told, "[watch]", "distill.soft_targets = 'cached'", "'online'")
+    assert not (root / "workdir").exists()
 
 
 def test_two_processes_do_not_watch_in_one_workdir(root, capsys):

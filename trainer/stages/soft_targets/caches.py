@@ -3,6 +3,7 @@
 import dataclasses
 import functools
 import json
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -81,13 +82,7 @@ def transfer_sets(config: Config, datasets: Datasets) -> list[TransferSet]:
     Raises:
       ConfigError: the labelled ones come from several whole splits.
     """
-    section, ids = config.data, datasets.transfer.ids
-    setting = section.learned_from
-    parts = [("train", datasets.source, setting, section.splits[setting], 0)]
-    if section.unlabeled:
-        setting, split = "data.unlabeled.split", section.unlabeled.split
-        first = data.UNLABELED_FROM
-        parts.append(("unlabeled", datasets.sources[1], setting, split, first))
+    ids = datasets.transfer.ids
     return [
         TransferSet(
             name=name,
@@ -97,8 +92,28 @@ def transfer_sets(config: Config, datasets: Datasets) -> list[TransferSet]:
             used=ids[ids // data.UNLABELED_FROM == first // data.UNLABELED_FROM]
             - first,
         )
-        for name, source, setting, split, first in parts
+        for name, source, setting, split, first in _parts(config, datasets)
     ]
+
+
+def several_splits(config: Config, datasets: Datasets) -> str:
+    """A clause on parts of several whole splits, which have no cache; or ""."""
+    for _, source, setting, split, _ in _parts(config, datasets):
+        if len(data.whole_names(source.whole_splits, split)) > 1:
+            return f"{setting} = {split!r} is of several whole splits"
+    return ""
+
+
+def _parts(
+    config: Config, datasets: Datasets
+) -> Iterator[tuple[str, data.Source, str, str, int]]:
+    """Name, source, setting, split and first id of what students learn from."""
+    section = config.data
+    setting = section.learned_from
+    yield "train", datasets.source, setting, section.splits[setting], 0
+    if section.unlabeled:
+        setting, split = "data.unlabeled.split", section.unlabeled.split
+        yield "unlabeled", datasets.sources[1], setting, split, data.UNLABELED_FROM
 
 
 def logits_format(config: Config, datasets: Datasets) -> LogitsFormat:
