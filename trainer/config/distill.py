@@ -88,6 +88,8 @@ class _TeacherSignal:
         return self.soft_targets == "cached"
 
 
+# A base of its own, so that its fields come before those of the signal: earlier
+# versions named checkpoints by the settings in their order.
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class _ShortForm:
     alpha: Annotated[float, between(0, 1)] = 0.9  # weight of the soft loss

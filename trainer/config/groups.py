@@ -7,6 +7,7 @@ from trainer.config.training import TrainConfig
 _MOST = 64  # of a default group
 _LEAST = 8  # of one that eight replicas share
 _REPLICAS = 8
+_TOLD = 8  # sizes in a message
 _SMALLEST = 3  # two values have a correlation of 1 or -1
 
 
@@ -19,14 +20,11 @@ def group_size(distill: Distill, train: TrainConfig) -> int:
     """
     if distill.group_size or not _needs_groups(distill):
         return distill.group_size
-    for replicas in (_REPLICAS, 1):
-        parts = replicas * train.accumulate
-        share = train.global_batch_size // parts
-        sizes = range(2, min(share, _MOST) + 1, 2)
-        size = max((size for size in sizes if share % size == 0), default=0)
-        is_whole = train.global_batch_size % parts == 0
-        if is_whole and (size >= _LEAST or (replicas == 1 and size >= _SMALLEST)):
-            return size
+    for replicas, least in ((_REPLICAS, _LEAST), (1, _SMALLEST)):
+        share, rest = divmod(train.global_batch_size, replicas * train.accumulate)
+        sizes = [n for n in _even_sizes(share) if least <= n <= _MOST]
+        if sizes and not rest:
+            return sizes[-1]
     raise ConfigError(
         "student.train.global_batch_size must have an even divisor above 2 in each "
         f"micro-batch for losses between examples, got {train.global_batch_size} and "
@@ -47,14 +45,22 @@ def check(distill: Distill, train: TrainConfig) -> None:
         )
     share, rest = divmod(train.global_batch_size, train.accumulate)
     if size < _SMALLEST or rest or share % size or (distill.mixup and size % 2):
-        fits = [n for n in range(_SMALLEST, share + 1) if share % n == 0]
-        fits = [n for n in fits if n % 2 == 0] or fits
         even = "even, because distill.mixup mixes pairs, " if distill.mixup else ""
         raise ConfigError(
             f"distill.group_size must be {even}at least {_SMALLEST} and a divisor of "
             f"student.train.global_batch_size / accumulate ({share}), got {size}; "
-            f"these fit: {', '.join(map(str, fits[-8:])) or 'none'}"
+            f"these fit: {fitting_sizes(share) or 'none'}"
         )
+
+
+def fitting_sizes(share: int) -> str:
+    """Sizes of groups that a micro-batch can be cut into, even ones if possible."""
+    odd = [n for n in range(_SMALLEST, share + 1, 2) if share % n == 0]
+    return ", ".join(map(str, (_even_sizes(share) or odd)[-_TOLD:]))
+
+
+def _even_sizes(share: int) -> list[int]:
+    return [n for n in range(_SMALLEST + 1, share + 1, 2) if share % n == 0]
 
 
 def _needs_groups(distill: Distill) -> bool:

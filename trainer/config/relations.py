@@ -223,9 +223,9 @@ def check_members(members: Sequence[Any]) -> None:
             )
 
 
-def check_caches(distill: Distill, augment: tuple[str, str]) -> None:
+def check_views(distill: Distill, *, augment: str) -> None:
     """Refuses views that would all be the same."""
-    if distill.is_cached and distill.views > 1 and augment[1] == "none":
+    if distill.is_cached and distill.views > 1 and augment == "none":
         raise ConfigError(
             "distill.views must be 1 where student.train.augment is 'none', got "
             f"{distill.views}; all views would be the same"

@@ -124,13 +124,13 @@ class Config:
         """The sections of the teachers and of the student, by their names."""
         return {**self.teachers, "student": self.student}
 
-    @property
-    def student_augment(self) -> tuple[str, str]:
-        """The setting that augments the student's images, and its value."""
-        own = self.student.train.augment
-        if own == "inherit":
-            return "data.augment", self.data.augment
-        return "student.train.augment", own
+    def augmenting_section(
+        self, setting: str, section: TrainConfig
+    ) -> tuple[str, DataConfig | TrainConfig]:
+        """The section that augments the images of the training `setting`; its name."""
+        if section.augment == "inherit":
+            return "data", self.data
+        return setting, section
 
     def with_soft_targets(self, choice: Literal["online", "cached"]) -> "Config":
         """The same run with soft targets from there."""
@@ -199,6 +199,7 @@ class Config:
                 head=teacher.head,
                 train=teacher.train,
             )
-        relations.check_caches(self.distill, self.student_augment)
+        _, chosen = self.augmenting_section("student.train", self.student.train)
+        relations.check_views(self.distill, augment=chosen.augment)
         relations.check_cadence(self.runtime)
         relations.check_profile(self.runtime)

@@ -15,9 +15,9 @@ _RULE = (
 
 def why_online(config: Config) -> str:
     """The reason why the teacher's predictions change from epoch to epoch, or ""."""
-    setting, augment = config.student_augment
-    if augment != "none":
-        return f"{setting} = {augment!r} shows other images in each epoch"
+    name, chosen = config.augmenting_section("student.train", config.student.train)
+    if chosen.augment != "none":
+        return f"{name}.augment = {chosen.augment!r} shows other images in each epoch"
     if config.distill.mixup:
         return f"distill.mixup = {config.distill.mixup:g} mixes images anew each step"
     return ""

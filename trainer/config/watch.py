@@ -15,7 +15,7 @@ _ROLES = ("student", "finetune")
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class WatchConfig:
-    """When data.unlabeled has so many new images, a student learns from all of them."""
+    """A student learns from all images once data.unlabeled has so many new ones."""
 
     min_new: Count = 100  # settled images that begin a batch
     # How long a file must have been the same, so that nobody writes it any more.

@@ -125,12 +125,11 @@ def check_groups(
     size: int,
     why: str,
     setting: str,
-    sizes: str = "",
+    more: str = "",
 ) -> None:
     """Finds whole groups of `size` neighbours in each micro-batch of one replica.
 
-    `why` says in a message what the groups are for, and `sizes` names the setting of
-    their size where it can still be changed.
+    `why` says in a message what the groups are for, and `more` ends it.
 
     Raises:
       ConfigError: the micro-batches of the section `setting` cut a group.
@@ -152,14 +151,8 @@ def check_groups(
         f"{num_replicas} replicas times {setting}.accumulate ({train.accumulate}), "
         f"because {why}, got {batch}, {share} at a time; nearest: {nearest}, or keep "
         f"it and use {', '.join(replicas) or 'no such number of'} replicas"
-        f"{_fitting_sizes(sizes, share)}"
+        f"{more}"
     )
-
-
-def _fitting_sizes(setting: str, share: int) -> str:
-    """The end of a sentence with the sizes of groups that a share can be cut into."""
-    fits = [str(n) for n in range(4, share + 1, 2) if share % n == 0]
-    return f", or set {setting} to {' or '.join(fits)}" if setting and fits else ""
 
 
 def check_execution(runtime: RuntimeConfig, num_replicas: int) -> None:
@@ -224,7 +217,7 @@ def _automatic_precision(compute_capabilities: list[tuple[int, int] | None]) -> 
 
 
 def precision_reason(wanted: str, runtime: RuntimeConfig, *, setting: str) -> str:
-    """Why the model of the section `setting`, which asks for `wanted`, has its one."""
+    """The reason for the precision of a model, whose section `setting` has `wanted`."""
     if wanted != "inherit":
         return f"set by {setting}.precision"
     if runtime.precision != "auto":
@@ -237,7 +230,7 @@ def precision_reason(wanted: str, runtime: RuntimeConfig, *, setting: str) -> st
 
 
 def xla_reason(runtime: RuntimeConfig) -> str:
-    """Why XLA is on or off."""
+    """The reason why XLA is on or off."""
     if runtime.xla != "auto":
         return "set by runtime.xla"
     if compiles_with_xla(runtime):

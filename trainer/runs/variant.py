@@ -105,14 +105,14 @@ def _cache_identity(config: Config) -> dict[str, Any]:
     """
     settings = without_later(flatten(resolve(config)))
     names = ["distill.soft_targets_dtype", "distill.top_k"]
-    if config.distill.top_k:
-        names.append("distill.tail_temperatures")
     names += [name for name in settings if name.startswith("data.unlabeled")]
     identity = {name: settings[name] for name in names}
-    transfer = str(settings.get("data.transfer_split", ""))
     if config.distill.top_k:
+        # One temperature is written as before there were terms.
         first, *more = config.temperatures
-        identity |= {"distill.temperature": [first, *more] if more else first}
+        identity["distill.temperature"] = [first, *more] if more else first
+        identity["distill.tail_temperatures"] = settings["distill.tail_temperatures"]
+    transfer = str(settings.get("data.transfer_split", ""))
     return identity | {
         "whole split": transfer.partition("[")[0],
         **view_settings(config),
@@ -121,11 +121,9 @@ def _cache_identity(config: Config) -> dict[str, Any]:
 
 def view_settings(config: Config) -> dict[str, Any]:
     """The settings that cached views depend on; none where all views are the same."""
-    section = config.student.train
-    chosen = config.data if section.augment == "inherit" else section
+    name, chosen = config.augmenting_section("student.train", config.student.train)
     if chosen.augment == "none":
         return {}
-    name = "data" if chosen is config.data else "student.train"
     options = dataclasses.asdict(chosen.augment_options)
     return {
         "seed": config.seeds[0],

@@ -3,7 +3,7 @@
 import contextlib
 import dataclasses
 import gc
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import keras
 from tensorflow.python.framework import ops
@@ -47,11 +47,18 @@ def open_variant(session: Session, variant: Variant) -> Session:
     return session.beside(variant.config, variant.path)
 
 
-def settle(session: Session, variant: Variant) -> Variant:
+def demand(session: Session, variant: Variant) -> choice.Demand:
+    """The demand of the students of a variant of the run that `session` is of."""
+    return choice.demand(open_variant(session, variant), len(variant.config.seeds))
+
+
+def settle(
+    session: Session, variant: Variant, find_demand: Callable[[], choice.Demand]
+) -> Variant:
     """`variant` with soft targets from where the run `session` is of has chosen them.
 
-    That is where its own config leaves the choice open. What no cache can serve has a
-    live teacher, and what has begun goes on as it began.
+    That is where its own config leaves the choice open. What no cache can serve, by its
+    demand, has a live teacher, and what has begun goes on as it began.
     """
     if variant.config.distill.soft_targets != "auto":
         return variant
@@ -61,9 +68,7 @@ def settle(session: Session, variant: Variant) -> Variant:
 
     chosen = session.devices.workers.broadcast(find)
     if not chosen:
-        is_cached = session.config.distill.is_cached
-        if is_cached and choice.demand(open_variant(session, variant), 1).reason:
-            is_cached = False
+        is_cached = session.config.distill.is_cached and not find_demand().reason
         chosen = "cached" if is_cached else "online"
     config = variant.config.with_soft_targets(chosen)
     config = share_soft_targets(config, session.config, session.path)

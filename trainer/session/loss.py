@@ -1,7 +1,7 @@
 """The loss of a run's student, from its config."""
 
 from trainer import console, optimizers
-from trainer.config import Config, ConfigError, DistillTermsConfig
+from trainer.config import Config, ConfigError, DistillTermsConfig, groups
 from trainer.devices import distribution
 from trainer.session.datasets import Datasets
 from trainer.session.run_devices import Devices
@@ -90,22 +90,23 @@ def check_groups(config: Config, devices: Devices, *, has_begun: bool) -> None:
     Raises:
       ConfigError: they do not.
     """
-    section = config.student.train
-    groups = {
-        2: ("distill.mixup mixes pairs of images", bool(config.distill.mixup)),
-        config.group_size: (
-            "losses between examples see groups of distill.group_size",
-            bool(config.group_size),
-        ),
-    }
-    for size, (why, is_needed) in groups.items():
-        if is_needed:
-            is_free = size == config.group_size and not has_begun
-            distribution.check_groups(
-                section,
-                devices.num_replicas,
-                size=size,
-                why=why,
-                setting="student.train",
-                sizes="distill.group_size" if is_free else "",
-            )
+    section, num_replicas = config.student.train, devices.num_replicas
+    if config.distill.mixup:
+        distribution.check_groups(
+            section,
+            num_replicas,
+            size=2,
+            why="distill.mixup mixes pairs of images",
+            setting="student.train",
+        )
+    if config.group_size:
+        share = section.global_batch_size // (num_replicas * section.accumulate)
+        sizes = "" if has_begun else groups.fitting_sizes(share)
+        distribution.check_groups(
+            section,
+            num_replicas,
+            size=config.group_size,
+            why="losses between examples see groups of distill.group_size",
+            setting="student.train",
+            more=f"; these sizes of distill.group_size fit: {sizes}" if sizes else "",
+        )

@@ -3,14 +3,13 @@
 import dataclasses
 import functools
 from collections.abc import Callable
-from typing import Any
 
 import keras
 import numpy as np
 from etils import epath
 
 from trainer import console, data, optimizers
-from trainer.config import Config, DataConfig, TrainConfig, is_earlier_name, run_name
+from trainer.config import TrainConfig, is_earlier_name, run_name
 from trainer.devices import distribution
 from trainer.session import weight_files
 from trainer.session.datasets import Datasets
@@ -168,18 +167,10 @@ def augmentation(
     Raises:
       ConfigError: the examples cannot be shown so.
     """
-    name, options = chosen_augmentation(datasets.config, section)
+    name, chosen = datasets.config.augmenting_section(setting, section)
     return data.augmentation(
-        name,
-        options,
+        chosen.augment,
+        chosen.augment_options,
         input_shape=datasets.source.input_shape,
-        setting="data" if section.augment == "inherit" else setting,
+        setting=name,
     )
-
-
-def chosen_augmentation(config: Config, section: TrainConfig) -> tuple[str, Any]:
-    """Its name and its options, which may be those of [data]."""
-    chosen: TrainConfig | DataConfig = section
-    if section.augment == "inherit":
-        chosen = config.data
-    return chosen.augment, chosen.augment_options

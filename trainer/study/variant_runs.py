@@ -1,5 +1,6 @@
 """The variants of a study, one after another in one process."""
 
+import functools
 import itertools
 from collections.abc import Sequence
 
@@ -62,20 +63,20 @@ def _settle_soft_targets(
     whole = session.beside(config, path)
     _ = whole.datasets.sources  # whose lists the variants take over
 
-    def find_demands() -> list[choice.Demand]:
-        return [
-            choice.demand(
-                variant_session.open_variant(whole, variant), len(variant.config.seeds)
-            )
-            for variant in itertools.compress(variants, is_open)
-        ]
+    @functools.cache
+    def find_demand(i: int) -> choice.Demand:
+        return variant_session.demand(whole, variants[i])
 
-    whole = choice.settle(whole, find_demands)
-    settled = [variant_session.settle(whole, variant) for variant in variants]
+    numbers = list(itertools.compress(range(len(variants)), is_open))
+    chosen = choice.settle(whole, lambda: [find_demand(i) for i in numbers])
+    settled = [
+        variant_session.settle(chosen, variant, functools.partial(find_demand, i))
+        for i, variant in enumerate(variants)
+    ]
     if session.devices.workers.is_chief:
         for variant in itertools.compress(settled, is_open):
             workdir.record(variant.path, variant.config)
-    return session.beside(whole.config, path), settled
+    return session.beside(chosen.config, path), settled
 
 
 def _finish(session: Session, variant: Variant, variants: Sequence[Variant]) -> None:

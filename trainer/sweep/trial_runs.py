@@ -65,13 +65,15 @@ def _settle_soft_targets(session: Session, sweep: Sweep) -> tuple[Session, Sweep
     session = session.beside(whole.config, path)
 
     def variant_of(name: str, settings: Settings) -> Variant:
-        return variant_session.settle(session, sweep.variant_of(name, settings))
+        variant = sweep.variant_of(name, settings)
+        find_demand = functools.partial(variant_session.demand, session, variant)
+        return variant_session.settle(session, variant, find_demand)
 
     return session, dataclasses.replace(sweep, variant_of=variant_of)
 
 
 def _sharing(sweep: Sweep) -> contextlib.AbstractContextManager[None]:
-    """In the body no other process trains the teacher or has it answer."""
+    """In the body no other process trains the teacher or has it predict."""
     return locks.hold(
         sweep.path / _SHARED,
         on_waiting=lambda: console.log(

@@ -13,7 +13,6 @@ from trainer import console, data, models, soft_targets
 from trainer.config import Config, ConfigError, TeacherConfig, options_without_later
 from trainer.session.datasets import Datasets
 from trainer.session.networks import Networks
-from trainer.session.train_state import chosen_augmentation
 from trainer.soft_targets import CachedTargets, LogitsFormat, Manifest, Shard
 from trainer.storage import workdir
 
@@ -165,9 +164,9 @@ def manifest(
     """
     form = logits_format(networks.config, networks.datasets)
     distill = networks.config.distill
-    section = networks.config.student.train
-    name, options = chosen_augmentation(networks.config, section)
-    shown = "data" if section.augment == "inherit" else "student.train"
+    name, chosen = networks.config.augmenting_section(
+        "student.train", networks.config.student.train
+    )
     role = list(networks.config.teachers)[teacher]
     return Manifest(
         teacher=_identity(role, networks.config.teachers[role], weights),
@@ -179,11 +178,11 @@ def manifest(
         precision=networks.precision(role),
         class_names=networks.datasets.source.class_names,
         augment={"name": "none"}
-        if name == "none"
+        if chosen.augment == "none"
         else {
-            "name": name,
+            "name": chosen.augment,
             "seed": cached_views(networks.config).seed,
-            **_plain(options, f"{shown}.augment_options"),
+            **_plain(chosen.augment_options, f"{name}.augment_options"),
         },
         views=distill.views,
         dtype=form.dtype,

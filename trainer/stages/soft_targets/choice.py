@@ -104,10 +104,13 @@ def choose(session: Session, demands: Sequence[Demand], path: epath.Path) -> Cho
     asked = sum(demand.num_asked for demand in able)
     sizes = {name: size for demand in able for name, size in demand.caches.items()}
     needed = sum(sizes.values())
-    reason = f"the students see {asked:,} examples, and a cache needs predictions for "
-    reason = "" if asked > needed else f"{reason}{needed:,}"
-    reason = reason or _lack_of_room(session, needed, path) or _noise(session)
-    if reason:
+    if asked <= needed:
+        return Choice(
+            soft_targets="online",
+            reason=f"the students see {asked:,} examples, and a cache needs "
+            f"predictions for {needed:,}",
+        )
+    if reason := _lack_of_room(session, needed, path) or _noise(session):
         return Choice(soft_targets="online", reason=reason)
     return Choice(
         soft_targets="cached",
