@@ -34,7 +34,7 @@ def documents(job: Job, *, schedule: str, kubectl_image: str) -> list[Document]:
 
 
 def _account(job: Job, metadata: Document) -> list[Document]:
-    """Who creates the jobs, and what it may do besides: see them."""
+    """The account that creates the jobs, and its rights: to create and see them."""
     rbac = "rbac.authorization.k8s.io"
     may = {
         "apiGroups": ["kubeflow.org"],

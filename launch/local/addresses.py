@@ -13,7 +13,7 @@ _PORTS = range(20000, 32768)
 
 
 def free(count: int) -> list[str]:
-    """That many different addresses "host:port" at which nobody listens."""
+    """Different addresses "host:port" at which nobody listens, `count` of them."""
     addresses: list[str] = []
     with contextlib.ExitStack() as held:
         for port in random.sample(_PORTS, len(_PORTS)):

@@ -50,7 +50,7 @@ def parse(text: str, *, num_workers: int) -> Fault:
 
 
 class Faults:
-    """Those that have not happened yet: each happens once a job."""
+    """The faults of a job that have not happened yet; each happens once."""
 
     def __init__(self, faults: Iterable[Fault]) -> None:
         self._to_come = list(faults)
@@ -61,7 +61,7 @@ class Faults:
         return tuple(self._to_come)
 
     def next_secs(self) -> int | None:
-        """When the earliest is due that waits for a time; None where none does."""
+        """The seconds after which the earliest timed fault is due; None without any."""
         times = [fault.threshold for fault in self._to_come if fault.unit == "secs"]
         return min(times, default=None)
 

@@ -174,7 +174,7 @@ def _summarise(outcome: Outcome, job: _Job, screen: Screen) -> None:
 
 
 def _hung(outcome: Outcome) -> str:
-    """Who is to blame where a victim is the cause, as far as that is known."""
+    """The workers that likely hung, where the cause is a victim of theirs; or ""."""
     if not outcome.unresponsive or outcome.signals:
         return ""
     if outcome.cause is None or outcome.cause.code != exit_codes.PEER_LOST:

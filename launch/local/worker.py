@@ -62,7 +62,7 @@ class Worker:
 
     @property
     def descriptors(self) -> tuple[int, ...]:
-        """Those that may bring output."""
+        """File descriptors that may bring output."""
         return tuple(self._streams)
 
     def read(self, descriptor: int) -> list[Line]:

@@ -4,7 +4,10 @@ import ast
 
 from tests.helpers.repository import REPOSITORY
 
-QUESTIONS = ("What", "Of", "Whose", "How", "Which", "Where")
+QUESTIONS = (
+    *("What", "Of", "Whose", "How", "Which", "Where", "Who", "Why", "When"),
+    *("That", "Those", "These", "This", "It", "They", "As"),  # without a noun before
+)
 
 
 def questions(source: str) -> list[str]:

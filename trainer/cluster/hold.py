@@ -170,7 +170,7 @@ class _Holder:
             )
 
     def _other(self) -> Found | None:
-        """Who may be writing there still, for all that this process knows.
+        """The process that may still be writing there, for all that is known here.
 
         Raises:
           FolderInUseError: it is on this host, and is.

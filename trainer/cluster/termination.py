@@ -32,7 +32,7 @@ _STOP_VALUES = {signal.SIGTERM: 1.0, signal.SIGINT: 2.0**40}
 _SIGTERM = {signal.SIGTERM}
 _LAST_SECS = 5.0  # for what is done at last, which may hang with everything else
 
-Answer = Callable[[float], object]  # takes the wish
+Handler = Callable[[float], object]  # takes the wish
 Action = TypeVar("Action")
 
 
@@ -52,14 +52,14 @@ def stop_error(wish: float, where: str) -> StoppedError:
 
 
 class Termination:
-    """Who asks this process to end, and how it does without its main thread."""
+    """The end of this process on a signal, without the help of its main thread."""
 
     def __init__(self, *, grace_secs: float, watchdog_secs: float) -> None:
         """Nobody asks, until `listening` is entered."""
         self._grace_secs = grace_secs
         self._watchdog_secs = watchdog_secs
         self._lock = threading.Lock()
-        self._answers: list[Answer] = []
+        self._handlers: list[Handler] = []
         self._exit_hooks: list[Callable[[], None]] = []
         self._asked = 0.0  # the wishes so far
         self._is_over = threading.Event()  # listening, because the work is
@@ -120,7 +120,7 @@ class Termination:
             if is_repeated:
                 self.leave("interrupted again: nothing more is saved", INTERRUPTED)
             is_repeated = True
-            if self._answers:
+            if self._handlers:
                 console.log("interrupted: saves what is done; once more ends at once")
                 # The next one is to be heard meanwhile.
                 threading.Thread(
@@ -136,22 +136,22 @@ class Termination:
             raise KeyboardInterrupt
 
     @contextlib.contextmanager
-    def handle_with(self, answer: Answer) -> Iterator[None]:
-        """Has SIGTERM or Ctrl-C call `answer`; the body ends in its own time.
+    def handle_with(self, handler: Handler) -> Iterator[None]:
+        """Has SIGTERM or Ctrl-C call `handler`; the body ends in its own time.
 
         Elsewhere nothing would be lost by ending at once, and so the process does.
 
         Raises:
           StoppedError: the body ended for another reason after it was asked.
         """
-        with self._among(self._answers, answer):
+        with self._among(self._handlers, handler):
             yield
         if self._asked:
             raise stop_error(self._asked, " after the last step, which is saved")
 
     def ending(self) -> contextlib.AbstractContextManager[None]:
         """Ignores SIGTERM in the body, since the process ends anyway."""
-        return self._among(self._answers, lambda wish: None)
+        return self._among(self._handlers, lambda wish: None)
 
     def leaving(
         self, action: Callable[[], None]
@@ -186,10 +186,10 @@ class Termination:
     def _end(self, number: signal.Signals) -> None:
         with self._lock:
             self._asked += _STOP_VALUES[number]
-            answers = list(self._answers)
-            for answer in answers:
-                answer(_STOP_VALUES[number])
-        if not answers:
+            handlers = list(self._handlers)
+            for handler in handlers:
+                handler(_STOP_VALUES[number])
+        if not handlers:
             self._leave_stopped("; start the same command again to go on")
         if not self._is_over.wait(self._grace_secs):
             self._leave_stopped(

@@ -199,7 +199,7 @@ def _losses_told(cluster: Cluster | None) -> Iterator[None]:
 
 
 def _silent_workers(cluster: Cluster, told: str) -> str:
-    """Who does not answer, or who TensorFlow says has been silent."""
+    """The workers that do not answer, or that TensorFlow calls silent."""
     silent = {
         f"{job}-{index}"
         for job, index in re.findall(r"/job:(\w+)/replica:0/task:(\d+)", told)

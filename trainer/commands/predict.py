@@ -5,7 +5,7 @@ from trainer.exit_codes import DONE
 
 
 def run(line: CommandLine) -> int:
-    """Answers the images that the words name."""
+    """Classifies the images that the words name."""
     from trainer import predict
 
     path = line.workdir() if line.flags.workdir else None

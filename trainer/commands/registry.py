@@ -15,7 +15,7 @@ def manage(action: str, line: CommandLine) -> int:
         section = line.settings().registry
     else:
         section = config.without_run(line.flags.set).registry
-    found, unread = registry.answer(action, line.words, section)
+    found, unread = registry.run_action(action, line.words, section)
     print(found)
     for problem in unread:
         console.log(problem)

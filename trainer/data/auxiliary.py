@@ -24,7 +24,7 @@ class Views:
 
 
 class AuxiliaryFeatures(Protocol):
-    """Tensors by example and view, such as the teacher's answers."""
+    """Tensors by example and view, such as the teacher's logits."""
 
     @property
     def is_in_memory(self) -> bool:

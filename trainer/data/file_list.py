@@ -29,7 +29,7 @@ from trainer.data.signature import signature
 from trainer.storage import files, json_text, seal
 
 # The states of a file that can be trained on, of one that was there once, of one that
-# has another content than the one that was listed and answered, and of one that cannot
+# has another content than the one that was listed and predicted, and of one that cannot
 # be decoded and says why.
 EXAMPLE = "example"
 GONE = "gone"

@@ -26,7 +26,7 @@ def whole(num_examples: Mapping[str, int]) -> Whole:
 
 
 def used_splits(data: DataConfig, known: Iterable[str]) -> list[str]:
-    """Those of the `known` whole splits that the config takes examples from.
+    """The `known` whole splits that the config takes examples from.
 
     Those of the first setting come first.
 
@@ -42,7 +42,7 @@ def used_splits(data: DataConfig, known: Iterable[str]) -> list[str]:
 
 
 def named_splits(data: DataConfig, known: Iterable[str], setting: str) -> list[str]:
-    """Those of the `known` whole splits that one setting names.
+    """The `known` whole splits that one setting names.
 
     Raises:
       DataError: it names another.

@@ -27,7 +27,7 @@ class CompileOptions:
 
     @property
     def text(self) -> str:
-        """As people say it."""
+        """The options in words."""
         if self.steps_per_execution == 1:
             return f"XLA {self.xla}"
         return f"XLA {self.xla}, {self.steps_per_execution} steps a program"

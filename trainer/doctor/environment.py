@@ -26,7 +26,7 @@ _MOST_CLOCK_SECS = 5.0
 
 
 def checks(own: Cluster | None, workdir: epath.Path) -> tuple[Check, ...]:
-    """Those that apply to a process of the cluster `own`, or of none.
+    """The checks of a process of the cluster `own`, or of none.
 
     That of the clock needs a check "workdir" before it.
     """

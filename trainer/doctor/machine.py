@@ -18,7 +18,7 @@ def parts() -> Iterator[str]:
 
 
 def gpu_hints(runtime: RuntimeConfig) -> Iterator[str]:
-    """Why fewer GPUs are seen than are wanted, or than the driver shows."""
+    """Reasons why fewer GPUs are seen than are wanted, or than the driver shows."""
     num_seen = len(tf.config.list_physical_devices("GPU"))
     wanted = max(runtime.min_gpus, hardware.num_driver_gpus())
     if num_seen < wanted:

@@ -14,7 +14,7 @@ from trainer.train import checkpoint
 
 
 class Trainings:
-    """Those that a config asks for, each with its folder in the workdir `path`."""
+    """The trainings of a config, each with its folder in the workdir `path`."""
 
     def __init__(self, config: Config, path: epath.Path) -> None:
         self.trials: dict[str, DryRun] = {}  # of the roles that were tried

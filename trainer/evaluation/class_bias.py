@@ -1,7 +1,7 @@
 """One number that raises, or lowers, the logits of a group of classes, in NumPy.
 
 A student that was not shown some classes still learns of them from its teacher's
-answers, and gives them too rarely: raising their bias corrects it (Hinton, Vinyals,
+predictions, and gives them too rarely: raising their bias corrects it (Hinton, Vinyals,
 Dean, Distilling the Knowledge in a Neural Network, 2015, section 3). Lowering the bias
 of the shown classes by as much is the same correction.
 Shapes: M = examples, C = classes.

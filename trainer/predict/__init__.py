@@ -20,7 +20,7 @@ def run(
     *,
     output: str,
 ) -> None:
-    """Answers each image that `words` name, alone or by its folder.
+    """Classifies each image that `words` name, alone or by its folder.
 
     The predictions of the run in the workdir `path`, if there is one, go to the file
     `output`, which appears when it is complete, or to standard output if that is "". Of

@@ -43,7 +43,7 @@ def run(
     for one in skipped:
         _tell(one)
     with _open(output) as file:
-        table = prediction_lines.Answers(
+        table = prediction_lines.PredictionWriter(
             file,
             opened.class_names,
             settings.predict,
@@ -56,13 +56,13 @@ def run(
             batch_size=settings.runtime.eval_batch_size,
             xla=distribution.compiles_with_xla(alone),
         )
-    answered = f"{len(listed) - num_unread:,} of {len(listed):,} images"
+    told = f"{len(listed) - num_unread:,} of {len(listed):,} images"
     if output:
-        print(f"predictions: {output} ({answered})")
+        print(f"predictions: {output} ({told})")
     num_skipped = num_unread + len(skipped)
     if num_skipped:
         raise CheckFailedError(
-            f"{answered} are classified; files and folders that cannot be read, as "
+            f"{told} are classified; files and folders that cannot be read, as "
             f"said above: {num_skipped:,}; mend or remove them, and start the same "
             "command again"
         )
@@ -71,7 +71,7 @@ def run(
 def _classify(
     opened: network.Network,
     listed: Sequence[str],
-    table: prediction_lines.Answers,
+    table: prediction_lines.PredictionWriter,
     *,
     batch_size: int,
     xla: bool,

@@ -1,4 +1,4 @@
-"""Answers as lines of CSV or JSON. M = images, C = classes."""
+"""Predictions as lines of CSV or JSON. M = images, C = classes."""
 
 import csv
 import json
@@ -17,8 +17,8 @@ _FORMULA = re.compile(r"[\s\ufeff]*[=+\-@\uff1d\uff0b\uff0d\uff20]|[\t\r\n]")
 _NUMBER = re.compile(r"[+-]?[0-9]+\.?[0-9]*")
 
 
-class Answers:
-    """A line for each image: its path, its classes, how probable they are."""
+class PredictionWriter:
+    """Writes a line for each image: its path, its classes, how probable they are."""
 
     def __init__(
         self,

@@ -5,7 +5,7 @@ beside it model.keras, and a card that says what the model is and the checksum o
 file. Importing this loads no TensorFlow.
 """
 
-from trainer.registry.actions import ACTIONS, answer, root_of
+from trainer.registry.actions import ACTIONS, root_of, run_action
 from trainer.registry.card import Card
 from trainer.registry.lock_file import locked_models, share_lock
 from trainer.registry.publishing import publishing
@@ -23,7 +23,6 @@ __all__ = [
     "ACTIONS",
     "MODEL",
     "Card",
-    "answer",
     "background_of",
     "check_file",
     "locked_models",
@@ -33,5 +32,6 @@ __all__ = [
     "publishing",
     "revision",
     "root_of",
+    "run_action",
     "share_lock",
 ]

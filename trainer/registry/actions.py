@@ -10,7 +10,7 @@ from trainer.registry import tables, versions
 from trainer.storage import files
 
 # What to print, and why each file that it should tell of cannot be read.
-Answer = tuple[str, list[str]]
+Result = tuple[str, list[str]]
 
 
 def root_of(section: RegistryConfig) -> epath.Path:
@@ -28,7 +28,7 @@ def root_of(section: RegistryConfig) -> epath.Path:
     return files.path_of(section.root, setting="registry.root")
 
 
-def answer(action: str, words: Sequence[str], section: RegistryConfig) -> Answer:
+def run_action(action: str, words: Sequence[str], section: RegistryConfig) -> Result:
     """Does `action` with the models that `words` name.
 
     Raises:
@@ -40,20 +40,20 @@ def answer(action: str, words: Sequence[str], section: RegistryConfig) -> Answer
     return ACTIONS[action].run(root, given)
 
 
-def _list(root: epath.Path, _: Sequence[Reference]) -> Answer:
+def _list(root: epath.Path, _: Sequence[Reference]) -> Result:
     return tables.listing(root)
 
 
-def _show(root: epath.Path, given: Sequence[Reference]) -> Answer:
+def _show(root: epath.Path, given: Sequence[Reference]) -> Result:
     return tables.show(root, given[0]), []
 
 
-def _promote(root: epath.Path, given: Sequence[Reference]) -> Answer:
+def _promote(root: epath.Path, given: Sequence[Reference]) -> Result:
     number = versions.promote(root, given[0])
     return f"promoted: registry:{given[0].name}@{number}", []
 
 
-def _compare(root: epath.Path, given: Sequence[Reference]) -> Answer:
+def _compare(root: epath.Path, given: Sequence[Reference]) -> Result:
     return tables.compare(root, given), []
 
 
@@ -61,7 +61,7 @@ def _compare(root: epath.Path, given: Sequence[Reference]) -> Answer:
 class Action:
     """One of these commands."""
 
-    run: Callable[[epath.Path, Sequence[Reference]], Answer]
+    run: Callable[[epath.Path, Sequence[Reference]], Result]
     summary: str  # for people, in a line
     words: str = ""  # that follow its name: see trainer.commands.table.Command
 

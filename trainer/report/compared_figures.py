@@ -80,7 +80,7 @@ def pareto(runs: Sequence[Run]) -> Figure:
 
 
 def front(points: Sequence[Point]) -> list[Point]:
-    """Those of (cost, accuracy) that no other beats in both, by their costs."""
+    """The points (cost, accuracy) that no other beats in both, by their costs."""
     best: list[Point] = []
     for cost, accuracy in sorted(points, key=lambda point: (point[0], -point[1])):
         if not best or accuracy > best[-1][1]:

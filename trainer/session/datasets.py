@@ -70,7 +70,7 @@ class Datasets:
 
     @functools.cached_property
     def labeled(self) -> data.Examples:
-        """Those of the students' training examples that have labels.
+        """The students' training examples that have labels.
 
         They are without data.exclude_labels.
         """

@@ -128,7 +128,7 @@ def _past(ids: Iterable[int], shard: Shard) -> bool:
 
 
 def _problem(path: epath.Path, manifest: Manifest, shard: int) -> str:
-    """Why the file at `path` is no such shard; "" where it may be one."""
+    """The reason why the file at `path` is no such shard; "" where it may be one."""
     if not files.exists(path):
         return "no such file"
     size = manifest.format.record.itemsize + FRAMING_BYTES

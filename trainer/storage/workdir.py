@@ -96,27 +96,27 @@ def soft_targets_folder(workdir: epath.Path, config: Config) -> epath.Path:
 def is_finished(workdir: epath.Path, config: Config) -> bool:
     """Whether a whole run has ended there: the report is drawn last."""
     is_there = (workdir / RESULTS).exists() and (workdir / REPORT).exists()
-    return is_there and _answers(workdir / RESULTS, config)
+    return is_there and _are_complete(workdir / RESULTS, config)
 
 
 def is_evaluated(workdir: epath.Path, config: Config) -> bool:
     """Whether nothing but the report may be missing."""
     is_there = all((workdir / name).exists() for name in (PREDICTIONS, RESULTS))
-    return is_there and _answers(workdir / RESULTS, config)
+    return is_there and _are_complete(workdir / RESULTS, config)
 
 
-def _answers(results: epath.Path, config: Config) -> bool:
+def _are_complete(results: epath.Path, config: Config) -> bool:
     """Whether the results are of all seeds, and what the evaluate section asks for."""
     asked = dataclasses.asdict(config.evaluate)
     # Results of a version without the section are those that its defaults ask for.
-    answered = dataclasses.asdict(EvaluateConfig())
+    tested = dataclasses.asdict(EvaluateConfig())
     for name in asked:
         for value in value_before(f"evaluate.{name}"):
-            answered[name] = value
+            tested[name] = value
     try:
         found = seal.parse(results.read_bytes())
-        answered |= found.get("evaluate", {})
-        if answered != asked:
+        tested |= found.get("evaluate", {})
+        if tested != asked:
             return False
         seeds = [entry["seed"] for entry in found["models"]["student"]["seeds"]]
     except (AttributeError, KeyError, TypeError, ValueError):

@@ -33,7 +33,7 @@ _STORAGES = str(pathlib.Path(optuna.storages.__file__).parent)
 
 
 class _Lock:
-    """Who appends to the journal; Optuna's own locks outlive a killed process."""
+    """A lock of the journal; Optuna's own locks outlive a killed process."""
 
     def __init__(self, file: epath.Path) -> None:
         self._file = file

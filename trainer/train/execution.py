@@ -56,7 +56,7 @@ def repeat_in_programs(
     num_sums: int,
     device: str,
 ) -> MultiStep:
-    """As `repeat_steps`, where batches come N together and XLA may compile a step.
+    """Repeats steps whose batches come N together; XLA may compile such a program.
 
     The programs run on `device`, and read `stop` before they begin. Batches that are
     left over wait for the next call.

@@ -39,7 +39,7 @@ class NewFiles:
         return len(self._seen)
 
     def settled_files(self, secs: float) -> list[str]:
-        """Those that have been the same for `secs`, over two looks at least."""
+        """New files that have been the same for `secs`, over two looks at least."""
         now = time.monotonic()
         return sorted(
             path for path, (_, since) in self._seen.items() if now - since >= secs

@@ -132,7 +132,7 @@ def test_no_text_of_a_csv_is_a_formula_to_a_spreadsheet(tmp_path):
     section = config.PredictConfig(top_k=1, all_probabilities=True)
     for is_json in (False, True):
         file = io.StringIO()
-        lines = prediction_lines.Answers(file, names, section, is_json=is_json)
+        lines = prediction_lines.PredictionWriter(file, names, section, is_json=is_json)
         lines.write(list(names), np.eye(len(names), dtype=np.float32))
         if is_json:
             found = [json.loads(line) for line in file.getvalue().splitlines()]

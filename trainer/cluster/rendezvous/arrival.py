@@ -56,7 +56,7 @@ class Arrival:
             time.sleep(pause)
 
     def _reason(self, error: StrangerError | SecretError) -> str:
-        """Why the workers do not share a secret; said at once if it is to be mended."""
+        """The reason why workers share no secret; told at once if users can mend it."""
         if isinstance(error, StrangerError):
             return f"it does not know {self._place} ({error}); {_SEE}"
         if not self._said and not isinstance(error, AbsentError):

@@ -58,7 +58,7 @@ class Guest:
         return heard
 
     def become(self, rank: int, host: str, statement: Statement) -> None:
-        """It is the worker `rank`, about to do what it states."""
+        """Makes the guest the worker `rank`, about to do what it states."""
         self.rank, self.host, self.statement = rank, host, statement
         self._until = time.monotonic() + _SILENCE_SECS
 

@@ -76,7 +76,7 @@ class Reception:
             time.sleep(RETRY_SECS)
 
     def _missing(self) -> str:
-        """Who has not come, or not been heard since the last one came; "" for none."""
+        """The workers not here, or not heard since the last one came; "" for none."""
         ranks = [
             rank
             for rank in range(1, self._cluster.size)

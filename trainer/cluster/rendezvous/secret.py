@@ -39,7 +39,7 @@ class Secret:
 
     @classmethod
     def of_workdir(cls, workdir: epath.Path) -> "Secret":
-        """That of the run in `workdir`.
+        """The secret of the run in `workdir`.
 
         Raises:
           StorageError: the user names one in a store that cannot be reached from here.

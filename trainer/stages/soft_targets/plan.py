@@ -51,7 +51,7 @@ class PlannedCache:
 
     @property
     def num_missing(self) -> int:
-        """The number of predictions for compute."""
+        """The number of predictions to compute."""
         return sum(
             self.manifest.shards[shard].count * len(views)
             for shard, views in self.missing.items()
@@ -146,7 +146,7 @@ def _cache_lines(cache: PlannedCache) -> Iterator[str]:
 
 
 def _rate(networks: Networks, model: keras.Model, cache: PlannedCache) -> float:
-    """Answers a second; their number does not depend on the weights."""
+    """Predictions a second; the rate does not depend on the weights."""
     teacher = TeacherLogits(networks, model, cache.transfer, cache.manifest)
     secs = statistics.median(teacher.secs_of_passes(_NUM_TIMED))
     return teacher.num_a_pass / secs
