@@ -21,6 +21,6 @@ def import_function(name: str, *, setting: str) -> Callable[..., Any]:
     except (ImportError, AttributeError, TypeError, ValueError) as error:
         raise ConfigError(
             f"{setting} must name an importable function, got {name!r}: {error}; "
-            "put its package on PYTHONPATH"
+            "name one that its module has, or put its package on PYTHONPATH"
         ) from error
     return function

@@ -255,14 +255,14 @@ def _one_of(sections: tuple[type, ...], value: object, path: str) -> type:
     if key is None or not isinstance(value, Mapping):
         return first
     long, short = ({f.name for f in dataclasses.fields(c)} for c in (other, first))
-    if not value.keys() & long - short:
-        return first
-    beside = [name for name in value if name in short - long]
-    if key in value and beside:
-        names = ", ".join(f"{path}.{name}" for name in beside)
+    of_long, of_short = (
+        [f"{path}.{name}" for name in value if name in names]
+        for names in (long - short, short - long)
+    )
+    if of_long and of_short:
         raise ConfigError(
             f"{path} must have either [[{path}.{key}]] or its short form, got "
-            f"{path}.{key} and {names}; write these into each of [[{path}.{key}]], or "
-            "remove one of both"
+            f"{', '.join(of_long)} and {', '.join(of_short)}; remove one of both, or "
+            f"set the whole section, as in --set='{path}={{{key}=[...]}}'"
         )
-    return other
+    return other if of_long else first

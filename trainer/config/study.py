@@ -115,7 +115,8 @@ def check_values(section: str, path: str, values: Sequence[Any]) -> None:
         if isinstance(value, dict):
             raise ConfigError(
                 f"{section} must have values of one setting for {path!r}, got the "
-                f"section {value!r}; name each of its settings, as in '{path}.FIELD'"
+                f"section {value!r}; name each of its settings, as in '{path}.FIELD', "
+                "or write a list of sections in brackets of its own, as in [[{...}]]"
             )
         if value in values[:i]:
             raise ConfigError(
