@@ -2,8 +2,8 @@
 
 import tensorflow as tf
 
-# A deviation below this share of the values' size is their rounding.
-_CONSTANT = 1e-6
+from trainer.losses.vectors import ROUNDING
+
 _SMALLEST = 1e-7  # beside a standard deviation, as in the paper
 
 
@@ -36,5 +36,5 @@ def _center(values: tf.Tensor, *, axis: int) -> tuple[tf.Tensor, tf.Tensor, tf.T
     centered = values - tf.reduce_mean(values, axis=axis, keepdims=True)
     square = tf.reduce_sum(tf.square(centered), axis=axis, keepdims=True)
     size = tf.reduce_sum(tf.square(values), axis=axis, keepdims=True)
-    varies = square > tf.stop_gradient(_CONSTANT**2 * size)
+    varies = square > tf.stop_gradient(ROUNDING**2 * size)
     return centered, tf.sqrt(tf.where(varies, square, 1.0)), varies

@@ -3,6 +3,7 @@
 import tensorflow as tf
 
 from trainer.losses.correlation import pearson
+from trainer.losses.groups import spread, to_groups
 from trainer.losses.targets import Scalar
 
 
@@ -27,8 +28,7 @@ def dist_loss(
         for logits in (student_logits, tf.stop_gradient(teacher_logits))
     )
     by_example = 1.0 - pearson(student, teacher, axis=-1)
-    shape = [-1, group_size, student.shape[-1]]
-    groups = (tf.reshape(probs, shape) for probs in (student, teacher))
+    groups = (to_groups(probs, group_size=group_size) for probs in (student, teacher))
     by_class = tf.reduce_mean(1.0 - pearson(*groups, axis=1), axis=-1)
-    spread = tf.repeat(by_class, group_size)
-    return temperature**2 * (example_weight * by_example + class_weight * spread)
+    by_group = spread(by_class, group_size=group_size)
+    return temperature**2 * (example_weight * by_example + class_weight * by_group)

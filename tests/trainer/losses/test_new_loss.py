@@ -25,10 +25,10 @@ from trainer.config import load
 from trainer.losses import SoftTargets, TeacherPredictions
 from trainer.train.terms import build_term
 
-terms = 'distill={terms=[{loss="cosine", temperature=2.0}]}'
+terms = 'distill={terms=[{loss="hellinger", temperature=2.0}]}'
 (term,) = load(sys.argv[1], [terms]).distill.terms
 built = build_term(
-    term, name="cosine", setting="distill.terms[0]", num_steps=9, steps_per_epoch=3.0,
+    term, name="hellinger", setting="distill.terms[0]", num_steps=9, steps_per_epoch=3.0,
     group_size=0, logs_weight=False,
 )
 student, teacher = json.loads(sys.argv[2])
@@ -78,7 +78,7 @@ def test_the_page_tells_what_each_loss_needs(column, has):
 def test_a_new_loss_is_one_file_and_one_row(tmp_path):
     shutil.copytree(REPOSITORY / "trainer", tmp_path / "trainer")
     file, row = blocks("python")[1:]
-    (tmp_path / "trainer" / "losses" / "cosine.py").write_text(file)
+    (tmp_path / "trainer" / "losses" / "hellinger.py").write_text(file)
     table = tmp_path / "trainer" / "config" / "losses.py"
     first = '    "kl": Loss('
     assert first in table.read_text()
@@ -101,7 +101,5 @@ def test_a_new_loss_is_one_file_and_one_row(tmp_path):
             [[3.0, 1.0, 0.0], [2.0, 0.0, 1.0]],
         )
     )
-    cosine = (student * teacher).sum(axis=1) / (
-        np.linalg.norm(student, axis=1) * np.linalg.norm(teacher, axis=1)
-    )
-    np.testing.assert_allclose(json.loads(run.stdout), 1 - cosine, rtol=1e-5)
+    expected = np.square(np.sqrt(student) - np.sqrt(teacher)).sum(axis=1) / 2
+    np.testing.assert_allclose(json.loads(run.stdout), expected, rtol=1e-5)
