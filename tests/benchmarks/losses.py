@@ -22,7 +22,7 @@ from trainer.config.losses import LOSSES
 from trainer.devices import distribution
 from trainer.session import train_state
 from trainer.soft_targets import DummyTargets
-from trainer.stages.soft_targets import caches
+from trainer.stages.soft_targets import formats
 from trainer.stages.student import distillation
 from trainer.train.step import Step
 
@@ -92,7 +92,7 @@ def _steps(file: pathlib.Path, folder: pathlib.Path) -> dict[str, Step]:
         )
         run = whole_run.session(given, folder / name, strategy)
         kept = DummyTargets(
-            [caches.logits_format(given, run.datasets)], is_in_memory=True
+            [formats.logits_format(given, run.datasets)], is_in_memory=True
         )
         student = run.networks.build("student", 0)
         spec = distillation(run.networks, student, kept.signals(), 0, auxiliary=kept)

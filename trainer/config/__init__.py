@@ -15,7 +15,7 @@ from trainer.config.data import (
     background_name,
     colour_of,
 )
-from trainer.config.distill import DistillConfig, DistillTermsConfig, TermConfig
+from trainer.config.distill import DistillConfig, DistillTermsConfig
 from trainer.config.earlier import (
     options_without_later,
     value_before,
@@ -67,6 +67,7 @@ from trainer.config.schema import (
 from trainer.config.soft_targets import describe_rule, why_online
 from trainer.config.study import Settings, StudyConfig, label_of, value_text
 from trainer.config.sweep import Axis, BanditOptions, MedianOptions, SweepConfig
+from trainer.config.terms import EMBEDDING, TermConfig
 from trainer.config.training import (
     AdamOptions,
     ConstantOptions,
@@ -79,6 +80,7 @@ from trainer.config.watch import WatchConfig
 
 __all__ = [
     "APPLICATIONS",
+    "EMBEDDING",
     "IGNORE",
     "LATEST",
     "PROMOTED",

@@ -5,63 +5,12 @@ labels; the long one is a list of terms with free weights.
 """
 
 import dataclasses
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 from trainer.config.errors import ConfigError
-from trainer.config.losses import LOSSES, OPTIONS, OWN, Loss, NoLossOptions
-from trainer.config.rules import (
-    FILLED,
-    Count,
-    CountOrNone,
-    NotNegative,
-    OptionsOf,
-    Place,
-    between,
-)
-
-# Its square is a factor of the loss, and it divides logits: float32 holds both.
-Temperature = Annotated[float, between(1e-3, 1e6)]
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class TermConfig:
-    """One loss against the teacher: weight * loss, averaged over the examples."""
-
-    loss: Annotated[str, FILLED]  # a name of LOSSES, or package.module:function
-    options: Annotated[Any, OptionsOf("loss", OPTIONS, own=True)]
-    weight: NotNegative = 1.0  # free: weights need not add up to 1
-    temperature: Temperature = 4.0  # divides both models' logits
-    # Subtracts each example's mean from both models' logits and divides by their
-    # standard deviation first.
-    standardize: bool = False
-    # The weight rises linearly from 0 over one of these; 0: it does not.
-    warmup_steps: CountOrNone = 0
-    warmup_epochs: NotNegative = 0.0
-    # From the first step to the last, to the two values below.
-    schedule: Literal["constant", "linear", "cosine"] = "constant"
-    final_weight: NotNegative | None = None  # absent: the weight stays
-    final_temperature: Temperature | None = None  # absent: the temperature stays
-
-    @property
-    def is_own(self) -> bool:
-        """Whether the loss is a user's own function."""
-        return OWN in self.loss
-
-    @property
-    def row(self) -> Loss:
-        """The needs of the loss; of a user's own only what can be known unseen."""
-        return Loss(function=self.loss) if self.is_own else LOSSES[self.loss]
-
-    @property
-    def serves_top_k(self) -> bool:
-        """Whether a cache of the k largest logits is enough."""
-        is_fixed = self.final_temperature is None
-        return self.row.serves_top_k and is_fixed and not self.standardize
-
-    @property
-    def largest_weight(self) -> float:
-        """The weight at its highest."""
-        return max(self.weight, self.final_weight or 0.0)
+from trainer.config.losses import LOSSES, NoLossOptions
+from trainer.config.rules import FILLED, Count, CountOrNone, NotNegative, Place, between
+from trainer.config.terms import EMBEDDING, Temperature, TermConfig, check_term
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -78,6 +27,10 @@ class _TeacherSignal:
     )
     soft_targets_dtype: Literal["float16", "float32"] = "float32"  # of cached logits
     top_k: CountOrNone = 0  # largest logits that are cached; 0: all
+    # Whether the cache keeps the input of the teacher's last Dense layer too, for
+    # losses between layers whose teacher_layer is "embedding"; and its type.
+    cache_embedding: bool = False
+    cache_embedding_dtype: Literal["float16", "float32"] = "float32"
     # At which a cache of the top k can be used, beside those of the terms.
     tail_temperatures: tuple[Temperature, ...] = ()
     views: Count = 1  # of each augmented image; epoch e shows view e modulo views
@@ -156,10 +109,14 @@ Distill = DistillConfig | DistillTermsConfig
 
 
 def temperatures(distill: Distill) -> tuple[float, ...]:
-    """The temperatures of the loss, from the lowest to the highest."""
-    found = {term.temperature for term in distill.terms}
-    last = (term.final_temperature for term in distill.terms)
-    return tuple(sorted(found.union(t for t in last if t is not None)))
+    """The temperatures of the loss, from the lowest to the highest.
+
+    1 where no term is of logits: the models are compared as they predict.
+    """
+    terms = [term for term in distill.terms if not term.is_of_features]
+    found = {term.temperature for term in terms}
+    found.update(t for term in terms if (t := term.final_temperature) is not None)
+    return tuple(sorted(found)) or (1.0,)
 
 
 def check(distill: Distill) -> None:
@@ -172,20 +129,34 @@ def check(distill: Distill) -> None:
     _check_mixup(distill)
     _check_auto(distill)
     for i, term in enumerate(distill.terms):
-        _check_schedule(f"distill.terms[{i}]", term)
-        if distill.top_k and distill.is_cached and not term.serves_top_k:
-            raise ConfigError(
-                f"distill.terms[{i}], loss {term.loss!r}, needs all of the teacher's "
-                f"logits at one temperature or at all, got distill.top_k = "
-                f"{distill.top_k}; set distill.top_k = 0. From the top k serve "
-                f"{', '.join(name for name, row in LOSSES.items() if row.serves_top_k)}"
-                ", not standardised and at a fixed temperature"
-            )
+        path = f"distill.terms[{i}]"
+        check_term(path, term)
+        if distill.is_cached:
+            _check_cached(path, term, distill)
     if distill.tail_temperatures and not distill.top_k:
         raise ConfigError(
             "distill.tail_temperatures must be empty where distill.top_k is 0, got "
             f"{list(distill.tail_temperatures)}; a cache of all logits serves at any "
             "temperature"
+        )
+
+
+def _check_cached(path: str, term: TermConfig, distill: Distill) -> None:
+    """Refuses a term that needs more of the teacher than a cache keeps."""
+    if distill.top_k and not term.serves_top_k:
+        raise ConfigError(
+            f"{path}, loss {term.loss!r}, needs all of the teacher's logits, whatever "
+            f"the temperature, got distill.top_k = {distill.top_k}; set distill.top_k "
+            "= 0. From the top k serve "
+            f"{', '.join(name for name, row in LOSSES.items() if row.serves_top_k)}"
+            ", not standardised and at a fixed temperature"
+        )
+    kept = {EMBEDDING} if distill.cache_embedding else set()
+    if missing := sorted(set(term.teacher_layers) - kept):
+        raise ConfigError(
+            f"{path}.teacher_layer must be {EMBEDDING!r}, with distill.cache_embedding "
+            f"= true, where distill.soft_targets is 'cached', got {missing[0]!r}, "
+            "which no cache keeps; set these, or 'online'"
         )
 
 
@@ -220,10 +191,25 @@ def _check_mixup(distill: Distill) -> None:
 
 def _check_auto(distill: Distill) -> None:
     """Refuses settings of a cache where nobody asks for one."""
+    plain = DistillConfig()
+    if distill.cache_embedding and distill.soft_targets == "online":
+        raise ConfigError(
+            "distill.cache_embedding = true needs distill.soft_targets = 'cached', got "
+            "'online'; set it, or remove distill.cache_embedding"
+        )
+    if distill.cache_embedding_dtype != plain.cache_embedding_dtype and not (
+        distill.cache_embedding
+    ):
+        raise ConfigError(
+            "distill.cache_embedding_dtype needs distill.cache_embedding = true, got "
+            f"{distill.cache_embedding_dtype!r}; set it, or remove the type"
+        )
     if distill.soft_targets != "auto":
         return
-    plain = DistillConfig()
-    for name in ("soft_targets_dir", "soft_targets_dtype", "top_k", "views"):
+    for name in (
+        *("soft_targets_dir", "soft_targets_dtype", "top_k", "views"),
+        "cache_embedding",
+    ):
         value = getattr(distill, name)
         if value != getattr(plain, name):
             raise ConfigError(
@@ -232,27 +218,3 @@ def _check_auto(distill: Distill) -> None:
                 f"workdir; set it, or 'online' for a run that began so, or remove "
                 f"distill.{name}"
             )
-
-
-def _check_schedule(path: str, term: TermConfig) -> None:
-    finals = {
-        name: value
-        for name in ("final_weight", "final_temperature")
-        if (value := getattr(term, name)) is not None
-    }
-    if finals and term.schedule == "constant":
-        name, value = next(iter(finals.items()))
-        raise ConfigError(
-            f"{path}.{name} needs {path}.schedule = 'linear' or 'cosine', got {value} "
-            "and 'constant'; set the schedule, or remove the final value"
-        )
-    if term.schedule != "constant" and not finals:
-        raise ConfigError(
-            f"{path}.schedule = {term.schedule!r} needs {path}.final_weight or "
-            f"{path}.final_temperature, got neither; set one, or 'constant'"
-        )
-    if term.warmup_steps and term.warmup_epochs:
-        raise ConfigError(
-            f"{path} must have at most one of warmup_steps and warmup_epochs, got "
-            f"{term.warmup_steps} and {term.warmup_epochs}; remove one"
-        )

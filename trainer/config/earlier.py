@@ -12,6 +12,11 @@ from typing import Any
 LATER: Mapping[str, Any] = {
     "data.background": "ignore",
     "data.transfer_split": "",
+    "distill.cache_embedding": False,
+    "distill.cache_embedding_dtype": "float32",
+    "distill.terms[].student_layer": "",
+    "distill.terms[].teacher": "",
+    "distill.terms[].teacher_layer": "",
     "predict.background": "",
     "runtime.term_gradients": False,
     "teacher.members[].min_accuracy": 0.0,

@@ -1,4 +1,4 @@
-"""Losses on logits: the options of each, and what it needs.
+"""Losses against a teacher: the options of each, and what it needs.
 
 A new loss is a file in `trainer/losses/` and a row of LOSSES.
 """
@@ -57,11 +57,43 @@ class LogitMseOptions:
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Loss:
-    """A loss on logits, and what it needs."""
+class AdapterOptions:
+    """A loss between layers, and the trained layer that makes channels equal."""
 
-    function: str  # module:function, of [B, C] logits to [B]
+    # "linear": a 1x1 convolution or Dense layer on the student's side, which no saved
+    # student has; "none": both layers have the same number of channels.
+    adapter: Literal["linear", "none"] = "linear"
+    batch_norm: bool = False  # BatchNormalization after it
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class RkdOptions:
+    """Relational knowledge distillation."""
+
+    distance_weight: NotNegative = 25.0  # of the distances of pairs
+    angle_weight: NotNegative = 50.0  # of the angles of triples
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class ContrastiveOptions(AdapterOptions):
+    """The contrastive loss."""
+
+    tau: Annotated[float, between(1e-3, 1e3)] = 0.1  # divides the cosines
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Loss:
+    """A loss against the teacher, and what it needs."""
+
+    function: str  # module:function, of logits [B, C] or of features, to [B]
     options: type = NoLossOptions
+    # What it sees of a layer of each model; "": it is of logits. "places": values at
+    # the same places, or of none; "maps": those alone that have places; "vector": the
+    # average over all places; "any": the values as they are, of any shape.
+    features: Literal["", "places", "maps", "vector", "any"] = ""
+    # What it is given besides: the variance that its adapter has, or the classes that
+    # the teacher's last layer makes of the student's values.
+    beside: Literal["", "variance", "classifier"] = ""
     # What it is given of the teacher: probabilities at T, as logits that an ensemble
     # averages; the most probable class; or logits as they are.
     teacher: Literal["probabilities", "class", "logits"] = "probabilities"
@@ -70,6 +102,11 @@ class Loss:
     serves_top_k: bool = False  # a cache of the k largest logits is enough
     min_classes: int = 2
     zero_part: str = ""  # the part of it that is 0 where there are two classes
+
+    @property
+    def has_adapter(self) -> bool:
+        """Whether its options are about an adapter."""
+        return issubclass(self.options, AdapterOptions)
 
 
 LOSSES: Mapping[str, Loss] = {
@@ -107,6 +144,60 @@ LOSSES: Mapping[str, Loss] = {
         function="trainer.losses:logit_mse_loss",
         options=LogitMseOptions,
         teacher="logits",
+    ),
+    "hint": Loss(
+        function="trainer.losses:hint_loss",
+        options=AdapterOptions,
+        features="places",
+        serves_top_k=True,
+    ),
+    "attention": Loss(
+        function="trainer.losses:attention_loss", features="maps", serves_top_k=True
+    ),
+    "similarity": Loss(
+        function="trainer.losses:similarity_loss",
+        features="any",
+        needs_groups=True,
+        serves_top_k=True,
+    ),
+    "rkd": Loss(
+        function="trainer.losses:rkd_loss",
+        options=RkdOptions,
+        features="vector",
+        needs_groups=True,
+        serves_top_k=True,
+    ),
+    "pkt": Loss(
+        function="trainer.losses:pkt_loss",
+        features="vector",
+        needs_groups=True,
+        serves_top_k=True,
+    ),
+    "contrastive": Loss(
+        function="trainer.losses:contrastive_loss",
+        options=ContrastiveOptions,
+        features="vector",
+        needs_groups=True,
+        serves_top_k=True,
+    ),
+    "vid": Loss(
+        function="trainer.losses:vid_loss",
+        options=AdapterOptions,
+        features="places",
+        beside="variance",
+        serves_top_k=True,
+    ),
+    "cosine": Loss(
+        function="trainer.losses:cosine_loss",
+        options=AdapterOptions,
+        features="places",
+        serves_top_k=True,
+    ),
+    "srrl": Loss(
+        function="trainer.losses:srrl_loss",
+        options=AdapterOptions,
+        features="vector",
+        beside="classifier",
     ),
 }
 

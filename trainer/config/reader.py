@@ -248,6 +248,8 @@ def _one_of(sections: tuple[type, ...], value: object, path: str) -> type:
     if typing.get_origin(other) is tuple and not isinstance(value, Mapping):
         if isinstance(value, list):
             return other
+        if first is str:
+            return first
         raise rule_error(
             path, "a list, or a range {low = NUMBER, high = NUMBER}", value
         )

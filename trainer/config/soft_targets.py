@@ -14,12 +14,18 @@ _RULE = (
 
 
 def why_online(config: Config) -> str:
-    """The reason why the teacher's predictions change from epoch to epoch, or ""."""
+    """The reason why a cache cannot serve the students, as the config tells; or ""."""
     name, chosen = config.augmenting_section("student.train", config.student.train)
     if chosen.augment != "none":
         return f"{name}.augment = {chosen.augment!r} shows other images in each epoch"
     if config.distill.mixup:
         return f"distill.mixup = {config.distill.mixup:g} mixes images anew each step"
+    for i, term in enumerate(config.distill.terms):
+        if term.is_of_features:
+            return (
+                f"distill.terms[{i}], loss {term.loss!r}, compares layers, which a "
+                "cache does not keep unless distill.cache_embedding asks for it"
+            )
     return ""
 
 

@@ -23,7 +23,7 @@ from trainer.session.train_state import TrainSpec
 from trainer.soft_targets import DummyTargets
 from trainer.stages.baseline import baseline_training
 from trainer.stages.finetune import finetune_training
-from trainer.stages.soft_targets import caches
+from trainer.stages.soft_targets import formats
 from trainer.stages.soft_targets.plan import Building, costs
 from trainer.stages.student import distillation, online
 from trainer.stages.teacher import head_alone, supervised, take_weights
@@ -243,16 +243,22 @@ class Examination:
 
     def _distillation(self) -> TrainSpec:
         """The student's training, by live teachers or by dummy targets."""
-        networks = self._session.networks
-        if not self._building:
-            signals = online(networks, [*self._teachers.values()])
-            return distillation(networks, self._student, signals, self._seed)
-        kept = caches.logits_format(networks.config, networks.datasets)
-        is_in_memory = self._building.is_in_memory
-        blank = DummyTargets([kept] * len(self._teachers), is_in_memory=is_in_memory)
-        signals = blank.signals()
+        networks, teachers = self._session.networks, [*self._teachers.values()]
         student, seed = self._student, self._seed
-        return distillation(networks, student, signals, seed, auxiliary=blank)
+        if not self._building:
+            signals = online(networks, teachers)
+            return distillation(networks, student, signals, seed, teachers=teachers)
+        is_in_memory = self._building.is_in_memory
+        kept = formats.record_formats(networks)
+        blank = DummyTargets(kept, is_in_memory=is_in_memory)
+        return distillation(
+            networks,
+            student,
+            blank.signals(),
+            seed,
+            teachers=teachers,
+            auxiliary=blank,
+        )
 
     def _baseline_step(self) -> Iterator[str]:
         yield from self._try_out(

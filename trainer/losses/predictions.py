@@ -4,8 +4,7 @@ Shapes: B = examples on this replica, C = classes.
 """
 
 import dataclasses
-from collections.abc import Callable, Sequence
-from typing import TypeAlias
+from collections.abc import Callable, Mapping, Sequence
 
 import tensorflow as tf
 
@@ -13,8 +12,14 @@ from trainer.losses.correlation import standardize
 from trainer.losses.ensemble import average
 from trainer.losses.targets import Scalar, SoftTargets
 
-# One network's predictions at a temperature.
-Member: TypeAlias = Callable[[Scalar], SoftTargets]
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Member:
+    """One network's predictions for a batch."""
+
+    at: Callable[[Scalar], SoftTargets]  # its soft targets at a temperature
+    # Values inside of it, by the layers that terms name: [B, ...] each.
+    features: Mapping[str, tf.Tensor] = dataclasses.field(default_factory=dict)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -28,13 +33,19 @@ class TeacherPredictions:
     members: Sequence[Member]
     weights: Sequence[float] = (1.0,)
 
+    def of(self, member: int | None) -> "TeacherPredictions":
+        """Those of one network of an ensemble alone; of all for None."""
+        if member is None:
+            return self
+        return TeacherPredictions(members=[self.members[member]])
+
     def at(self, temperature: Scalar, *, standardized: bool = False) -> SoftTargets:
         """The soft targets at T; an ensemble's probabilities are averaged there.
 
         Where `standardized`, each member's logits are standardised first; they must be
         those of all classes.
         """
-        members = [member(temperature) for member in self.members]
+        members = [member.at(temperature) for member in self.members]
         if standardized:
             members = [SoftTargets(logits=standardize(m.logits)) for m in members]
         if len(members) == 1:
@@ -48,7 +59,7 @@ class TeacherPredictions:
         because the mean is of no meaning and differs between networks. Where
         `standardized`, each member's logits are standardised first.
         """
-        members = [member(1.0).logits for member in self.members]
+        members = [member.at(1.0).logits for member in self.members]
         if standardized:
             members = [standardize(logits) for logits in members]
         if len(members) == 1:

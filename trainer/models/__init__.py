@@ -1,6 +1,7 @@
 """Architectures: images or rows in, float32 logits out, normalisation inside."""
 
-from trainer.models.batch_norm_folding import fold_batch_norm
+from trainer.models.adapters import Adapter
+from trainer.models.batch_norm_folding import fold_batch_norm, folded_path
 from trainer.models.build import build
 from trainer.models.dropout import Dropout, dropout_keys
 from trainer.models.fingerprint import fingerprint
@@ -8,18 +9,36 @@ from trainer.models.head import head, head_alone
 from trainer.models.inputs import Inputs
 from trainer.models.saved import alone
 from trainer.models.saving import check_saving
+from trainer.models.taps import (
+    Tap,
+    TapError,
+    call_tapped,
+    embedding_layer,
+    find_taps,
+    recordable,
+    shapes_of,
+)
 from trainer.models.weights import load_weights
 
 __all__ = [
+    "Adapter",
     "Dropout",
     "Inputs",
+    "Tap",
+    "TapError",
     "alone",
     "build",
+    "call_tapped",
     "check_saving",
     "dropout_keys",
+    "embedding_layer",
+    "find_taps",
     "fingerprint",
     "fold_batch_norm",
+    "folded_path",
     "head",
     "head_alone",
     "load_weights",
+    "recordable",
+    "shapes_of",
 ]

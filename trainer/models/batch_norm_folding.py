@@ -8,7 +8,7 @@ again.
 """
 
 import collections
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 
 import keras
 import numpy as np
@@ -22,20 +22,20 @@ _NUM_KERNELS = {
 }
 
 
-def fold_batch_norm(model: keras.Model) -> keras.Model:
+def fold_batch_norm(model: keras.Model, *, tapped: Collection[str] = ()) -> keras.Model:
     """The same function in inference, but for rounding; `model` stays as it is.
 
     The other layers are the model's own, whose weights are not in memory twice. A model
     that is no graph of layers, or has nothing to fold, is itself the result. To be
     called once the weights are set, in the scope that the model was built in.
+
+    The outputs of the layers whose paths are `tapped` (trainer.models.taps) are in the
+    result too: see `folded_path`.
     """
-    graph = model
-    if type(model) is keras.Sequential:
-        # None where a layer cannot say the shape of its result.
-        graph = model._functional or model
-    if not _is_graph(graph):
+    graph = _graph_of(model)
+    if graph is None:
         return model
-    normalisations = _foldable(graph)
+    normalisations = _foldable(graph, tapped)
     has_networks = any(isinstance(layer, keras.Model) for layer in graph.layers)
     if not normalisations and not has_networks:
         return model
@@ -43,7 +43,7 @@ def fold_batch_norm(model: keras.Model) -> keras.Model:
 
     def copy(layer: keras.Operation) -> keras.Operation:
         if isinstance(layer, keras.Model):
-            return fold_batch_norm(layer)
+            return fold_batch_norm(layer, tapped=_inside(tapped, layer.name))
         if layer.name not in normalisations:
             return layer
         return _with_bias(layer)
@@ -58,6 +58,40 @@ def fold_batch_norm(model: keras.Model) -> keras.Model:
     return result
 
 
+def folded_path(model: keras.Model, path: str, *, tapped: Collection[str]) -> str:
+    """The path in the folded `model` of the layer that gives what `path` did.
+
+    It is another one for a normalisation that became part of the layer before it.
+    """
+    graph = _graph_of(model)
+    if graph is None:
+        return path
+    outer, _, inner = path.partition("/")
+    if inner:
+        network = graph.get_layer(outer)
+        if not isinstance(network, keras.Model):
+            return path
+        within = folded_path(network, inner, tapped=_inside(tapped, outer))
+        return f"{outer}/{within}"
+    normalisations = _foldable(graph, tapped)
+    return next((name for name, n in normalisations.items() if n.name == path), path)
+
+
+def _inside(tapped: Collection[str], network: str) -> set[str]:
+    """The paths inside of a network, from there."""
+    begin = f"{network}/"
+    return {path.removeprefix(begin) for path in tapped if path.startswith(begin)}
+
+
+def _graph_of(model: keras.Model) -> keras.Model | None:
+    """The graph of layers that `model` is; None where layers do not say it all."""
+    graph = model
+    if type(model) is keras.Sequential:
+        # None where a layer cannot say the shape of its result.
+        graph = model._functional or model
+    return graph if _is_graph(graph) else None
+
+
 def _is_graph(model: keras.Model) -> bool:
     """Whether its layers alone say what it computes."""
     a = keras.Input(())
@@ -65,9 +99,12 @@ def _is_graph(model: keras.Model) -> bool:
 
 
 def _foldable(
-    model: keras.Model,
+    model: keras.Model, tapped: Collection[str]
 ) -> Mapping[str, keras.layers.BatchNormalization]:
-    """Finds normalisations that alone follow a layer, by that layer's name."""
+    """Finds normalisations that alone follow a layer, by that layer's name.
+
+    What a tapped layer gives is needed by itself.
+    """
     nodes = [node for nodes in model._nodes_by_depth.values() for node in nodes]
     calls = collections.Counter(node.operation.name for node in nodes)
     uses = collections.Counter(id(x) for node in nodes for x in node.input_tensors)
@@ -84,6 +121,7 @@ def _foldable(
         layer = sources[id(x)]
         if (
             uses[id(x)] == calls[layer.name] == calls[normalisation.name] == 1
+            and layer.name not in tapped
             and not node.arguments.kwargs.get("training")
             and not normalisation.renorm
             and _is_linear(layer)

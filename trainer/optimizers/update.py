@@ -1,6 +1,7 @@
-"""Updates a model by reduced gradients, the same on every replica."""
+"""Updates a model and its adapters by reduced gradients, the same on every replica."""
 
 import contextlib
+from collections.abc import Sequence
 
 import keras
 import tensorflow as tf
@@ -20,21 +21,27 @@ class OptimizerUpdate:
     """
 
     def __init__(
-        self, model: keras.Model, train: TrainConfig, *, float16: bool
+        self,
+        model: keras.Model,
+        train: TrainConfig,
+        *,
+        float16: bool,
+        adapters: Sequence[keras.layers.Layer] = (),
     ) -> None:
         """Makes optimizer slots and all other state; call it in the strategy's scope.
 
-        The averages of `train.ema` start from the weights that `model` has now.
+        `adapters` are trained beside `model`. The averages of `train.ema` start from
+        the weights that they and `model` have now.
         """
         self._train = train
-        self._trained = model.trainable_variables
-        self.moving = _moving_statistics(model)
+        self.trained = trained_variables(model, adapters)
+        self.moving = [v for x in (model, *adapters) for v in _moving_statistics(x)]
         self._optimizer = build_optimizer(train)
-        self._optimizer.build(self._trained)
+        self._optimizer.build(self.trained)
         self.loss_scale = (
             LossScale(global_batch_size=train.global_batch_size) if float16 else None
         )
-        averaged = [*self._trained, *self.moving]
+        averaged = [*self.trained, *self.moving]
         self._averages = (
             ExponentialMovingAverage(averaged, decay=train.ema) if train.ema else None
         )
@@ -104,9 +111,9 @@ class OptimizerUpdate:
         clip_norm = self._train.clip_norm
         if clip_norm:
             gradient *= clip_norm / tf.maximum(norm, clip_norm)
-        shapes = [tuple(variable.shape) for variable in self._trained]
+        shapes = [tuple(variable.shape) for variable in self.trained]
         own = unflatten(gradient, shapes)
-        for part, variable in zip(own, self._trained, strict=True):
+        for part, variable in zip(own, self.trained, strict=True):
             if self._decays(variable):
                 lost = learning_rate * self._train.weight_decay
                 variable.assign(variable.value * (1.0 - lost))
@@ -124,7 +131,14 @@ class OptimizerUpdate:
         return self._train.weight_decay > 0 and variable.name not in excluded
 
 
-def _moving_statistics(model: keras.Model) -> list[keras.Variable]:
+def trained_variables(
+    model: keras.Model, adapters: Sequence[keras.layers.Layer]
+) -> list[keras.Variable]:
+    """The variables that one training moves, in the order of its flat gradient."""
+    return [v for network in (model, *adapters) for v in network.trainable_variables]
+
+
+def _moving_statistics(model: keras.layers.Layer) -> list[keras.Variable]:
     """BatchNorm's averages, which Keras keeps on each replica for itself.
 
     Those of frozen layers stand still, and stay as they are bit for bit.

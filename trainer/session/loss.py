@@ -1,43 +1,55 @@
 """The loss of a run's student, from its config."""
 
+from collections.abc import Sequence
+
 from trainer import console, optimizers
 from trainer.config import Config, ConfigError, DistillTermsConfig, groups
 from trainer.devices import distribution
 from trainer.session.datasets import Datasets
 from trainer.session.run_devices import Devices
 from trainer.train.distillation_loss import DistillationLoss
+from trainer.train.feature_loss import Connection
 from trainer.train.own_loss import check_own_loss
-from trainer.train.terms import build_term
+from trainer.train.terms import Term, build_term
 
 _LEAST_CLASSES = 3  # of logits whose standard scores are not always the same
 
 
-def student_loss(config: Config, num_examples: int) -> DistillationLoss:
+def student_loss(
+    config: Config, num_examples: int, connections: Sequence[Connection | None]
+) -> DistillationLoss:
     """The loss of a student that learns from that many examples.
+
+    Of the `connections` each term between layers has one.
 
     Raises:
       ConfigError: a user's own loss cannot be used, or a warm-up is too long.
     """
     section, distill = config.student.train, config.distill
-    num_steps = optimizers.num_steps(section, num_examples=num_examples)
-    terms = [
-        build_term(
-            term,
-            name=name,
-            setting=f"distill.terms[{i}]",
-            num_steps=num_steps,
-            steps_per_epoch=num_examples / section.global_batch_size,
-            group_size=config.group_size,
-            logs_weight=isinstance(distill, DistillTermsConfig),
-        )
-        for i, (term, name) in enumerate(
-            zip(distill.terms, distill.term_names, strict=True)
-        )
-    ]
     return DistillationLoss(
-        terms=terms,
+        terms=[
+            _term(config, i, num_examples, connection)
+            for i, connection in enumerate(connections)
+        ],
         hard_weight=distill.hard_weight,
         label_smoothing=section.label_smoothing,
+    )
+
+
+def _term(
+    config: Config, i: int, num_examples: int, connection: Connection | None
+) -> Term:
+    """The term of distill.terms[i]."""
+    section, distill = config.student.train, config.distill
+    return build_term(
+        distill.terms[i],
+        name=distill.term_names[i],
+        setting=f"distill.terms[{i}]",
+        num_steps=optimizers.num_steps(section, num_examples=num_examples),
+        steps_per_epoch=num_examples / section.global_batch_size,
+        group_size=config.group_size,
+        logs_weight=isinstance(distill, DistillTermsConfig),
+        connection=connection,
     )
 
 
@@ -60,11 +72,12 @@ def check_loss(datasets: Datasets) -> None:
                 f"distill.terms[{i}], loss {term.loss!r}: {term.row.zero_part} is 0 "
                 "where there are two classes"
             )
-    terms = student_loss(config, len(datasets.transfer)).terms
     for i, term in enumerate(config.distill.terms):
+        # Its warm-up is looked at too.
+        built = _term(config, i, len(datasets.transfer), None)
         if term.is_own:
             check_own_loss(
-                terms[i],
+                built,
                 name=term.loss,
                 setting=f"distill.terms[{i}].loss",
                 num_classes=num_classes,

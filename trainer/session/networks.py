@@ -6,10 +6,12 @@ from collections.abc import Sequence
 
 import keras
 import numpy as np
+import tensorflow as tf
 from etils import epath
 
 from trainer import models
 from trainer.config import (
+    EMBEDDING,
     Config,
     ConfigError,
     EnsembleConfig,
@@ -22,6 +24,7 @@ from trainer.evaluation import metrics
 from trainer.session.datasets import Datasets
 from trainer.session.named_models import NamedModels
 from trainer.session.run_devices import Devices
+from trainer.soft_targets import EmbeddingFormat
 from trainer.storage import workdir
 
 
@@ -36,7 +39,7 @@ class Networks:
     datasets: Datasets
     qualified: set[str] = dataclasses.field(init=False, default_factory=set)  # roles
     savable: set[str] = dataclasses.field(init=False, default_factory=set)  # sections
-    _folded: dict[keras.Model, keras.Model] = dataclasses.field(
+    _folded: dict[tuple[keras.Model, frozenset[str]], keras.Model] = dataclasses.field(
         init=False, default_factory=dict
     )
 
@@ -62,6 +65,35 @@ class Networks:
             model.trainable = False
             found.append(model)
         return found
+
+    @functools.cached_property
+    def embeddings(self) -> list[EmbeddingFormat]:
+        """The embedding of the teacher, or of each member in order, as caches keep it.
+
+        Raises:
+          ConfigError: a teacher has none that is one vector.
+        """
+        return [self._embedding(role) for role in self.config.teachers]
+
+    def _embedding(self, role: str) -> EmbeddingFormat:
+        model = self.build_alone(role, self.config.teachers[role].seed)
+        setting = f"distill.cache_embedding of {role}"
+        taps = models.find_taps(model, [EMBEDDING], setting=setting)
+        example = self.inputs(role).examples()
+        try:
+            shapes = models.shapes_of(model, taps, tf.TensorSpec.from_tensor(example))
+        except models.TapError as error:
+            raise ConfigError(f"{setting}: {error}") from error
+        if len(shapes[EMBEDDING]) != 1:
+            raise ConfigError(
+                f"{setting} needs a last Dense layer of one vector an example, got "
+                f"{taps[EMBEDDING].path!r} of {list(shapes[EMBEDDING])}; learn online"
+            )
+        return EmbeddingFormat(
+            layer=taps[EMBEDDING].path,
+            size=shapes[EMBEDDING][0],
+            dtype=self.config.distill.cache_embedding_dtype,
+        )
 
     @functools.cached_property
     def teacher_validation_logits(self) -> np.ndarray:
@@ -137,15 +169,19 @@ class Networks:
             image_size=self._section(role).image_size,
         )
 
-    def fold(self, teacher: keras.Model) -> keras.Model:
+    def fold(
+        self, teacher: keras.Model, tapped: frozenset[str] = frozenset()
+    ) -> keras.Model:
         """A network that predicts as a frozen teacher does, with fewer operations.
 
-        The same each time: the layers that both share would keep each in memory.
+        The outputs of the layers at the paths `tapped` are in it. The same each time:
+        the layers that both share would keep each in memory.
         """
-        if teacher not in self._folded:
+        if (teacher, tapped) not in self._folded:
             with self.devices.strategy.scope():
-                self._folded[teacher] = models.fold_batch_norm(teacher)
-        return self._folded[teacher]
+                folded = models.fold_batch_norm(teacher, tapped=tapped)
+            self._folded[teacher, tapped] = folded
+        return self._folded[teacher, tapped]
 
     def precision(self, role: str) -> str:
         """The Keras dtype policy of the model in a role."""

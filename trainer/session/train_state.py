@@ -90,7 +90,7 @@ def prepare(networks: Networks, spec: TrainSpec) -> TrainState:
     role, seed = spec.role, spec.seed
     checkpoints = Checkpoints(
         folder,
-        state={"model": spec.model.variables, **update.state},
+        state={**_networks_state(spec), **update.state},
         run=run_name(config, role, seed),
         is_earlier=lambda name: is_earlier_name(name, config, role, seed),
         keep=config.runtime.keep_checkpoints,
@@ -135,7 +135,15 @@ def _update(
                 layer.compute_dtype == "float16"
                 for layer in spec.model._flatten_layers(include_self=False)
             ),
+            adapters=spec.objective.adapters,
         )
+
+
+def _networks_state(spec: TrainSpec) -> dict[str, list[keras.Variable]]:
+    """The variables of the networks that are trained, as checkpoints keep them."""
+    state = {"model": spec.model.variables}
+    adapters = [v for x in spec.objective.adapters for v in x.variables]
+    return state | ({"adapters": adapters} if adapters else {})
 
 
 def batches(

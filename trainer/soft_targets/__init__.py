@@ -7,6 +7,7 @@ know which kind they are given.
 from trainer.soft_targets.cache import Cache
 from trainer.soft_targets.cached import CachedTargets
 from trainer.soft_targets.checksums import are_known, forget_missing, keep
+from trainer.soft_targets.comparison import check, check_ids
 from trainer.soft_targets.dummy import DummyTargets
 from trainer.soft_targets.errors import SoftTargetsError
 from trainer.soft_targets.lock import alone
@@ -15,8 +16,6 @@ from trainer.soft_targets.manifest import (
     MANIFEST,
     Manifest,
     Shard,
-    check,
-    check_ids,
     mark,
     read,
     shards_of,
@@ -24,7 +23,7 @@ from trainer.soft_targets.manifest import (
     write,
 )
 from trainer.soft_targets.online import online
-from trainer.soft_targets.record_format import LogitsFormat
+from trainer.soft_targets.record_format import EmbeddingFormat, LogitsFormat
 from trainer.soft_targets.shards import (
     damage,
     missing,
@@ -39,6 +38,7 @@ __all__ = [
     "Cache",
     "CachedTargets",
     "DummyTargets",
+    "EmbeddingFormat",
     "LogitsFormat",
     "Manifest",
     "Shard",

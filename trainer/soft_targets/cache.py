@@ -7,8 +7,8 @@ import tensorflow as tf
 from etils import epath
 
 from trainer.data import Batch
+from trainer.soft_targets import comparison, shards
 from trainer.soft_targets import manifest as manifests
-from trainer.soft_targets import shards
 from trainer.soft_targets.errors import SoftTargetsError
 from trainer.soft_targets.manifest import Manifest
 from trainer.soft_targets.record_format import LogitsFormat
@@ -29,8 +29,8 @@ class Cache:
                 f"{folder} must hold soft targets, got none; run `python -m trainer "
                 "soft-targets build` with the same --config and --workdir"
             )
-        manifests.check(folder, found, wanted)
-        manifests.check_ids(folder, found, wanted)
+        comparison.check(folder, found, wanted)
+        comparison.check_ids(folder, found, wanted)
         _check_views(folder, found, wanted)
         # A run that began before the cache grew has no use for the rest.
         self.manifest = found.until(wanted.num_ids)

@@ -4,6 +4,7 @@ from collections.abc import Callable, Sequence
 
 import tensorflow as tf
 
+from trainer.config import EMBEDDING
 from trainer.data import Batch
 from trainer.losses import Member
 from trainer.soft_targets.cached import field_name, signals_of
@@ -21,9 +22,7 @@ class DummyTargets:
         self.is_in_memory = is_in_memory
         self._formats = formats
         with tf.device("/cpu:0"):
-            self._answers = [
-                form.encode(tf.zeros([1, form.num_classes])) for form in formats
-            ]
+            self._predictions = [_zeros(form) for form in formats]
 
     def gather(self, ids: tf.Tensor, views: tf.Tensor) -> Batch:
         """The same for each example and view: int64 [B], int64 [B] -> [B, ...]."""
@@ -31,7 +30,7 @@ class DummyTargets:
         rows = tf.zeros_like(ids)
         return {
             field_name(i, field): tf.gather(values, rows)
-            for i, fields in enumerate(self._answers)
+            for i, fields in enumerate(self._predictions)
             for field, values in fields.items()
         }
 
@@ -54,3 +53,10 @@ class DummyTargets:
     def damage(self) -> str:
         """Nothing, where there are no files."""
         return ""
+
+
+def _zeros(form: LogitsFormat) -> Batch:
+    size = form.embedding.size if form.embedding else 0
+    return form.encode(
+        tf.zeros([1, form.num_classes]), {EMBEDDING: tf.zeros([1, size])}
+    )

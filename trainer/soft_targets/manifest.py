@@ -13,7 +13,7 @@ from typing import Any
 from etils import epath
 
 from trainer.soft_targets.errors import SoftTargetsError
-from trainer.soft_targets.record_format import LogitsFormat
+from trainer.soft_targets.record_format import EmbeddingFormat, LogitsFormat
 from trainer.storage import files, json_text, seal
 
 MANIFEST = "manifest.json"
@@ -57,6 +57,7 @@ class Manifest:
     temperatures: tuple[float, ...]
     shards: tuple[Shard, ...]
     mark: int = 0  # what tags in records are made of; 0: there are none
+    embedding: EmbeddingFormat | None = None  # that is kept too
 
     @property
     def num_ids(self) -> int:
@@ -103,6 +104,7 @@ class Manifest:
             dtype=self.dtype,
             top_k=self.top_k,
             temperatures=self.temperatures,
+            embedding=self.embedding,
         )
 
     def tag(self, view: int) -> int:
@@ -140,7 +142,10 @@ def mark(manifest: Manifest) -> Manifest:
         *("teacher", "dataset", "class_names", "augment", "dtype", "top_k"),
         *("temperatures", "growth"),
     )
-    text = json.dumps({name: getattr(manifest, name) for name in names}, sort_keys=True)
+    identity = {name: getattr(manifest, name) for name in names}
+    if manifest.embedding:
+        identity["embedding"] = dataclasses.asdict(manifest.embedding)
+    text = json.dumps(identity, sort_keys=True)
     digest = hashlib.sha256(text.encode()).digest()
     return dataclasses.replace(manifest, mark=int.from_bytes(digest[:4], "little") or 1)
 
@@ -152,9 +157,11 @@ def views_text(count: int) -> str:
 
 def write(folder: epath.Path, manifest: Manifest) -> None:
     """Replaces the manifest in `folder`."""
+    fields = dataclasses.asdict(manifest)
+    if manifest.embedding is None:
+        del fields["embedding"]  # as in earlier versions
     files.write_json(
-        folder / MANIFEST,
-        seal.add_checksum({"version": VERSION, **dataclasses.asdict(manifest)}),
+        folder / MANIFEST, seal.add_checksum({"version": VERSION, **fields})
     )
 
 
@@ -190,72 +197,6 @@ def read(folder: epath.Path) -> Manifest | None:
         ) from error
 
 
-def check(folder: epath.Path, found: Manifest, wanted: Manifest) -> None:
-    """Refuses a cache of other predictions than the `wanted` ones.
-
-    It may hold more: views, temperatures, and ids that came later.
-
-    Raises:
-      SoftTargetsError: it names the field that differs.
-    """
-    for field in ("teacher", "dataset", "class_names", "augment", "dtype", "top_k"):
-        _check_field(folder, field, getattr(found, field), getattr(wanted, field))
-    sizes = {stage["num_ids"]: stage["fingerprint"] for stage in found.growth}
-    stage = wanted.growth[-1]
-    if wanted.num_ids in sizes:
-        known = {"num_ids": wanted.num_ids, "fingerprint": sizes[wanted.num_ids]}
-        _check_field(folder, "dataset", known, stage)
-    elif wanted.num_ids < found.num_ids:
-        _check_field(folder, "dataset", found.growth[-1], stage)
-    missing = sorted(set(wanted.temperatures) - set(found.temperatures))
-    if missing:
-        raise SoftTargetsError(
-            f"{folder} must hold the tail of the top {found.top_k} at temperature "
-            f"{missing[0]:g}, got {_join(found.temperatures)}; it cannot be derived "
-            "from these: set distill.temperature to one of them, or build in another "
-            "distill.soft_targets_dir with distill.tail_temperatures"
-        )
-
-
-def check_ids(folder: epath.Path, found: Manifest, wanted: Manifest) -> None:
-    """Looks whether a cache has all ids of the `wanted` one.
-
-    Raises:
-      SoftTargetsError: it has fewer.
-    """
-    if found.num_ids < wanted.num_ids:
-        raise SoftTargetsError(
-            f"{folder} must hold {wanted.num_ids} ids, got {found.num_ids}; run "
-            "`python -m trainer soft-targets extend`, which adds the others"
-        )
-
-
-def _check_field(folder: epath.Path, field: str, found: Any, wanted: Any) -> None:
-    if isinstance(found, dict) and isinstance(wanted, dict):
-        # In their order, in which the kind of an augmentation is before its options.
-        for name in [*wanted, *(found.keys() - wanted.keys())]:
-            inner = f"{field}.{name}"
-            _check_field(folder, inner, found.get(name), wanted.get(name))
-        return
-    if found != wanted:
-        same = field == "class_names" and sorted(found) == sorted(wanted)
-        order = " (in another order: earlier versions had folders by text)" * same
-        raise SoftTargetsError(
-            f"{folder} must hold the soft targets of this run, got another {field}: "
-            f"{_format(found)} there, {_format(wanted)} here{order}; set the config "
-            "back, or build in another distill.soft_targets_dir"
-        )
-
-
-def _format(value: Any) -> str:
-    text = repr(list(value) if isinstance(value, tuple) else value)
-    return text if len(text) <= 200 else f"{text[:200]}..."
-
-
-def _join(values: Sequence[float]) -> str:
-    return ", ".join(f"{value:g}" for value in values) or "none"
-
-
 def _manifest(fields: dict[str, Any]) -> Manifest:
     return Manifest(
         teacher=dict(fields["teacher"]),
@@ -276,6 +217,13 @@ def _manifest(fields: dict[str, Any]) -> Manifest:
         temperatures=tuple(map(float, fields["temperatures"])),
         shards=tuple(_shard(**shard) for shard in fields["shards"]),
         mark=int(fields.get("mark", 0)),
+        embedding=EmbeddingFormat(
+            layer=str(fields["embedding"]["layer"]),
+            size=int(fields["embedding"]["size"]),
+            dtype=str(fields["embedding"]["dtype"]),
+        )
+        if "embedding" in fields
+        else None,
     )
 
 

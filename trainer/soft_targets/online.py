@@ -1,25 +1,35 @@
 """The signal of a live teacher. Shapes: B = examples on this replica, C = classes."""
 
-from collections.abc import Callable
+import types
+from collections.abc import Callable, Mapping
 
 import keras
 import tensorflow as tf
 
 from trainer.data import Batch
 from trainer.losses import Member, SoftTargets
+from trainer.models import Tap, call_tapped
 
 
-def online(teacher: keras.Model) -> Callable[[Batch], Member]:
+def online(
+    teacher: keras.Model,
+    taps: Mapping[str, Tap] = types.MappingProxyType({}),
+) -> Callable[[Batch], Member]:
     """A forward pass of the frozen teacher on the student's own images.
 
     The signal maps a batch with "input" [B, ...] to soft targets [B, C], whose logits
-    are the same at each temperature. The teacher runs in inference mode: no dropout,
-    and its moving statistics stay as they are.
+    are the same at each temperature, and to the values at `taps`. The teacher runs in
+    inference mode: no dropout, and its moving statistics stay as they are.
     """
 
     def predict(batch: Batch) -> Member:
-        logits = teacher(batch["input"], training=False)
+        logits, features = call_tapped(
+            teacher, batch["input"], training=False, taps=taps
+        )
         targets = SoftTargets(logits=tf.stop_gradient(tf.cast(logits, tf.float32)))
-        return lambda temperature: targets
+        return Member(
+            at=lambda temperature: targets,
+            features={name: tf.stop_gradient(x) for name, x in features.items()},
+        )
 
     return predict

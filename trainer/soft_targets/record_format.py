@@ -5,51 +5,82 @@ the others a tag of the view and the cache (0 in those of earlier versions), the
 all logits, or
 the k largest: their classes as int32, the logits, and for each temperature T of the
 cache, as float32, what the other classes have together, T * log(sum(exp(logit / T))).
-That cannot be derived from one temperature for another.
+That cannot be derived from one temperature for another. A cache of embeddings has the
+teacher's after these.
 
-Shapes: B = examples, C = classes, T = temperatures.
+Shapes: B = examples, C = classes, T = temperatures, D = values of an embedding.
 """
 
 import dataclasses
+from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
 
+from trainer.config import EMBEDDING
 from trainer.data import Batch
 from trainer.losses import Member, Scalar, SoftTargets, to_buckets
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
+class EmbeddingFormat:
+    """The embedding in a record: the input of the teacher's last Dense layer."""
+
+    layer: str  # the path of that layer
+    size: int
+    dtype: str  # "float16" or "float32"
+
+    @property
+    def text(self) -> str:
+        """A clause for people."""
+        return f"the embedding, {self.size} values into {self.layer!r} in {self.dtype}"
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
 class LogitsFormat:
-    """The part of the teacher's logits that a record keeps."""
+    """The part of the teacher's logits that a record keeps, and its embedding."""
 
     num_classes: int
     dtype: str  # of the logits, "float16" or "float32"
     top_k: int  # 0: all
     temperatures: tuple[float, ...]  # of the tail of the top k; none where all are kept
+    embedding: EmbeddingFormat | None = None  # None: it is not kept
 
     @property
     def record(self) -> np.dtype:
         """A record as NumPy reads and writes it."""
         logits = np.dtype(self.dtype).newbyteorder("<")
-        if not self.top_k:
-            return np.dtype([("id", "<i8"), ("logits", logits, (self.num_classes,))])
-        return np.dtype(
-            [
-                ("id", "<i8"),
+        fields: list[tuple[str, Any, tuple[int, ...]]] = [
+            ("logits", logits, (self.num_classes,))
+        ]
+        if self.top_k:
+            fields = [
                 ("classes", "<i4", (self.top_k,)),
                 ("logits", logits, (self.top_k,)),
                 ("tails", "<f4", (len(self.temperatures),)),
             ]
-        )
+        if self.embedding:
+            kind = np.dtype(self.embedding.dtype).newbyteorder("<")
+            fields.append((EMBEDDING, kind, (self.embedding.size,)))
+        return np.dtype([("id", "<i8"), *fields])
 
     @property
     def fields(self) -> list[str]:
         """The names of what a record holds beside the id."""
         return [name for name in self.record.names or () if name != "id"]
 
-    def encode(self, logits: tf.Tensor) -> Batch:
-        """The fields of records but the id, from float32 logits [B, C]."""
+    def encode(self, logits: tf.Tensor, features: Mapping[str, tf.Tensor]) -> Batch:
+        """The fields of records but the id, from float32 logits [B, C].
+
+        `features` have the embedding [B, D] where the record keeps it.
+        """
+        fields = self._encode_logits(logits)
+        if self.embedding:
+            fields[EMBEDDING] = tf.cast(features[EMBEDDING], self.embedding.dtype)
+        return fields
+
+    def _encode_logits(self, logits: tf.Tensor) -> Batch:
         if not self.top_k:
             return {"logits": tf.cast(logits, self.dtype)}
         largest, classes = tf.math.top_k(logits, self.top_k)
@@ -95,4 +126,5 @@ class LogitsFormat:
                 logits=tf.concat([logits, tail], axis=1), classes=fields["classes"]
             )
 
-        return at
+        features = {EMBEDDING: fields[EMBEDDING]} if self.embedding else {}
+        return Member(at=at, features=features)

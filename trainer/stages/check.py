@@ -2,15 +2,16 @@
 
 import functools
 
-from trainer import optimizers
+from trainer import console, optimizers
 from trainer.config import TrainConfig, is_run_model
 from trainer.devices import distribution
 from trainer.session import Session, weight_files
 from trainer.session.datasets import Datasets
+from trainer.session.features import connections
 from trainer.session.loss import check_groups, check_loss
 from trainer.session.savable_models import check_saving
 from trainer.session.train_state import augmentation
-from trainer.stages.soft_targets import caches
+from trainer.stages.soft_targets import caches, formats
 from trainer.storage import workdir
 
 
@@ -26,8 +27,10 @@ def check(session: Session) -> None:
     has_begun = session.devices.workers.broadcast(
         functools.partial(workdir.holds_training, session.path)
     )
+    teachers = []
     for role, teacher in config.teachers.items():
         model = session.networks.build(role, teacher.seed)
+        teachers.append(model)
         # Not again: a teacher that has begun is a copy, whose run may be gone.
         if is_run_model(teacher.weights) and not has_begun:
             setting = f"{role}.weights"
@@ -46,10 +49,21 @@ def check(session: Session) -> None:
             examples = session.datasets.labeled
         check_training(session.datasets, setting, section, len(examples))
     if session.config.distill.is_cached:
-        caches.logits_format(session.config, session.datasets)
+        formats.record_formats(session.networks)
         caches.transfer_sets(session.config, session.datasets)
     check_groups(session.config, session.devices, has_begun=has_begun)
     check_loss(session.datasets)
+    between = connections(session.networks, student, teachers, seed=config.seeds[0])
+    num_parameters = sum(
+        adapter.count_params()
+        for connection in filter(None, between)
+        for adapter in filter(None, connection.adapters)
+    )
+    if num_parameters and session.devices.workers.is_chief:
+        console.log(
+            f"adapters between layers have {num_parameters:,} parameters, which are "
+            "trained with the student and are no part of it"
+        )
 
 
 def check_training(

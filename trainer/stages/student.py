@@ -12,6 +12,7 @@ from trainer.config import Config, EnsembleConfig
 from trainer.evaluation import metrics
 from trainer.losses import Member, TeacherPredictions
 from trainer.session import Session, training
+from trainer.session.features import connections, fold_tapped, teacher_taps
 from trainer.session.loss import check_groups, student_loss
 from trainer.session.networks import Networks
 from trainer.session.qualification import qualify
@@ -66,7 +67,14 @@ def make_specs(session: Session) -> Callable[[int], TrainSpec]:
             signals = cached.signals()
         else:
             signals = online(session.networks, session.networks.teachers)
-        return distillation(session.networks, model, signals, seed, auxiliary=cached)
+        return distillation(
+            session.networks,
+            model,
+            signals,
+            seed,
+            teachers=session.networks.teachers,
+            auxiliary=cached,
+        )
 
     return make_spec
 
@@ -75,7 +83,13 @@ def online(
     networks: Networks, teachers: Sequence[keras.Model]
 ) -> list[Callable[[data.Batch], Member]]:
     """The signals of frozen teachers that run in each step."""
-    return [soft_targets.online(networks.fold(teacher)) for teacher in teachers]
+    taps = [
+        teacher_taps(networks.config, i, teacher) for i, teacher in enumerate(teachers)
+    ]
+    return [
+        soft_targets.online(*fold_tapped(networks, teacher, tapped))
+        for teacher, tapped in zip(teachers, taps, strict=True)
+    ]
 
 
 def distillation(
@@ -84,14 +98,16 @@ def distillation(
     signals: Sequence[Callable[[data.Batch], Member]],
     seed: int,
     *,
+    teachers: Sequence[keras.Model],
     auxiliary: data.AuxiliaryFeatures | None = None,
 ) -> TrainSpec:
-    """The student `model` learns from the teachers' `signals` and from the labels.
+    """The student `model` learns from the `signals` of `teachers` and from the labels.
 
     They may need what batches bring `auxiliary` the images.
     """
     section = networks.config.student
     distill = networks.config.distill
+    between = connections(networks, model, teachers, seed=seed)
     return TrainSpec(
         role="student",
         seed=seed,
@@ -103,7 +119,7 @@ def distillation(
         objective=objective.distillation(
             model,
             combine_signals(networks.config, signals),
-            student_loss(networks.config, len(networks.datasets.transfer)),
+            student_loss(networks.config, len(networks.datasets.transfer), between),
             mixup=distill.mixup,
             seed=seed,
             term_gradients=networks.config.runtime.term_gradients,

@@ -12,6 +12,8 @@ import tensorflow as tf
 
 from trainer import losses
 from trainer.losses import Scalar, TeacherPredictions
+from trainer.models import Adapter
+from trainer.train.feature_loss import StudentOutputs
 from trainer.train.terms import Schedule, Term
 
 
@@ -37,20 +39,33 @@ class DistillationLoss:
         return (*(t.name for t in self.terms if t.needs_labels), "hard_loss")
 
     @property
+    def student_layers(self) -> tuple[str, ...]:
+        """The layers of the student that terms compare, each once."""
+        every = (layer for term in self.terms for layer in term.student_layers)
+        return tuple(dict.fromkeys(every))
+
+    @property
+    def adapters(self) -> tuple[Adapter, ...]:
+        """The networks beside the student that are trained with it."""
+        return tuple(adapter for term in self.terms for adapter in term.adapters)
+
+    @property
     def logged_weights(self) -> Mapping[str, Schedule]:
         """The weights of terms that are metrics too, by the names of the terms."""
         return {term.name: term.weight for term in self.terms if term.logs_weight}
 
     def parts(
         self,
-        logits: tf.Tensor,
+        outputs: StudentOutputs,
         predictions: TeacherPredictions,
         labels: tf.Tensor,
         step: tf.Tensor,
     ) -> list[tf.Tensor]:
-        """Each part, without its weight: [B, C], ..., integers [B] -> [B] each."""
-        soft = [term.run(logits, predictions, labels, step) for term in self.terms]
-        hard = losses.hard_loss(logits, labels, label_smoothing=self.label_smoothing)
+        """Each part, without its weight, for integer labels [B]: [B] each."""
+        soft = [term.run(outputs, predictions, labels, step) for term in self.terms]
+        hard = losses.hard_loss(
+            outputs.logits, labels, label_smoothing=self.label_smoothing
+        )
         return [*soft, tf.where(labels < 0, 0.0, hard)]
 
     def total(self, parts: Sequence[tf.Tensor], step: tf.Tensor) -> tf.Tensor:
@@ -60,21 +75,31 @@ class DistillationLoss:
 
     def gradient_norms(
         self,
-        logits: tf.Tensor,
+        outputs: StudentOutputs,
         predictions: TeacherPredictions,
         labels: tf.Tensor,
         step: tf.Tensor,
     ) -> list[tf.Tensor]:
-        """Norms of each weighted part's gradients to an example's logits: [B] each."""
+        """Norms of each weighted part's gradients, example by example: [B] each.
+
+        They are to the student's logits, of terms between layers to what these layers
+        give.
+        """
+        sources = [term.sources(outputs) for term in self.terms] + [[outputs.logits]]
         with tf.GradientTape(persistent=True) as tape:
-            tape.watch(logits)
-            parts = self.parts(logits, predictions, labels, step)
-        norms = [tf.norm(tape.gradient(part, logits), axis=-1) for part in parts]
+            tape.watch([outputs.logits, *outputs.features.values()])
+            parts = self.parts(outputs, predictions, labels, step)
+        norms = [
+            _norm(tape.gradient(part, of_part))
+            for part, of_part in zip(parts, sources, strict=True)
+        ]
         return self._weighted(norms, step)
 
     def predicted(self, predictions: TeacherPredictions, step: tf.Tensor) -> tf.Tensor:
-        """The teacher's class, by the first term's temperature: integers [B]."""
-        return predictions.at(self.terms[0].temperature(step)).predicted
+        """The teacher's class, by the first temperature: integers [B]."""
+        of_logits = (term for term in self.terms if not term.student_layers)
+        first = next(of_logits, None)
+        return predictions.at(first.temperature(step) if first else 1.0).predicted
 
     def _weighted(
         self, values: Sequence[tf.Tensor], step: tf.Tensor
@@ -82,3 +107,11 @@ class DistillationLoss:
         weights: list[Scalar] = [*(t.weight(step) for t in self.terms)]
         weights.append(self.hard_weight)
         return [w * value for w, value in zip(weights, values, strict=True)]
+
+
+def _norm(gradients: Sequence[tf.Tensor]) -> tf.Tensor:
+    """The norm of all values of an example together: [B, ...] each -> [B]."""
+    if len(gradients) == 1 and gradients[0].shape.rank == 2:
+        return tf.norm(gradients[0], axis=-1)
+    flat = [tf.reshape(tf.cast(g, tf.float32), [tf.shape(g)[0], -1]) for g in gradients]
+    return tf.norm(tf.concat(flat, axis=-1), axis=-1)

@@ -14,7 +14,9 @@ from trainer import losses, models, prng
 from trainer.data import Batch
 from trainer.data.mixup import mix
 from trainer.losses import TeacherPredictions
+from trainer.optimizers import trained_variables
 from trainer.train.distillation_loss import DistillationLoss
+from trainer.train.feature_loss import StudentOutputs
 from trainer.train.terms import Schedule
 
 NUM_LABELED = "labeled"
@@ -42,6 +44,7 @@ class Objective:
     labeled_metrics: tuple[str, ...] = ()
     # Of the terms of the loss that change from step to step, to be logged.
     weights: Mapping[str, Schedule] = dataclasses.field(default_factory=dict)
+    adapters: tuple[models.Adapter, ...] = ()  # which are trained beside the model
 
 
 def distillation(
@@ -57,23 +60,30 @@ def distillation(
 
     With `mixup`, the share of mixed pairs, no example has a label. With
     `term_gradients` the norm of each part's gradient is a metric.
+
+    Raises:
+      ConfigError: the student has not the layers that the loss compares.
     """
+    taps = models.find_taps(
+        student, loss.student_layers, setting="distill.terms' student_layer"
+    )
 
     def run(batch: Batch, step: tf.Tensor, scale: tf.Tensor) -> Sums:
         if mixup:
             batch = _mix(batch, step, share=mixup, seed=seed)
         predictions, labels = signal(batch), batch["label"]
         with tf.GradientTape() as tape:
-            logits = _training_logits(student, batch, step, seed)
-            parts = loss.parts(logits, predictions, labels, step)
+            outputs = _training_outputs(student, batch, step, seed, taps)
+            parts = loss.parts(outputs, predictions, labels, step)
             total = loss.total(parts, step) + _regularization_loss(student)
             scaled = scale * total
-        gradients = tape.gradient(scaled, student.trainable_variables)
+        logits = outputs.logits
+        gradients = tape.gradient(scaled, trained_variables(student, loss.adapters))
         accuracy = _is_correct(logits, labels)
         agreement = _is_correct(logits, loss.predicted(predictions, step))
         values = [total, *parts, accuracy, agreement, tf.cast(labels >= 0, tf.float32)]
         if term_gradients:
-            values += loss.gradient_norms(logits, predictions, labels, step)
+            values += loss.gradient_norms(outputs, predictions, labels, step)
         return gradients, _sums(*values)
 
     names = [f"{name}_gradient" for name in loss.names if term_gradients]
@@ -82,6 +92,7 @@ def distillation(
         metrics=("loss", *loss.names, *_OF_LOGITS, *names),
         labeled_metrics=(*loss.labeled_names, "accuracy"),
         weights=loss.logged_weights,
+        adapters=loss.adapters,
     )
 
 
@@ -90,7 +101,7 @@ def supervised(model: keras.Model, *, label_smoothing: float, seed: int) -> Obje
 
     def run(batch: Batch, step: tf.Tensor, scale: tf.Tensor) -> Sums:
         with tf.GradientTape() as tape:
-            logits = _training_logits(model, batch, step, seed)
+            logits = _training_outputs(model, batch, step, seed, {}).logits
             loss = _regularization_loss(model) + losses.hard_loss(
                 logits, batch["label"], label_smoothing=label_smoothing
             )
@@ -107,11 +118,18 @@ def _mix(batch: Batch, step: tf.Tensor, *, share: float, seed: int) -> Batch:
     return batch | {"input": inputs, "label": tf.fill(tf.shape(batch["label"]), -1)}
 
 
-def _training_logits(
-    model: keras.Model, batch: Batch, step: tf.Tensor, seed: int
-) -> tf.Tensor:
+def _training_outputs(
+    model: keras.Model,
+    batch: Batch,
+    step: tf.Tensor,
+    seed: int,
+    taps: Mapping[str, models.Tap],
+) -> StudentOutputs:
     with models.dropout_keys(prng.key(seed, step, batch["batch_position"])):
-        return tf.cast(model(batch["input"], training=True), tf.float32)
+        logits, features = models.call_tapped(
+            model, batch["input"], training=True, taps=taps
+        )
+    return StudentOutputs(logits=tf.cast(logits, tf.float32), features=features)
 
 
 def _regularization_loss(model: keras.Model) -> tf.Tensor | float:

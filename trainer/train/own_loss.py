@@ -7,7 +7,8 @@ import numpy as np
 import tensorflow as tf
 
 from trainer.config import ConfigError
-from trainer.losses import SoftTargets, TeacherPredictions
+from trainer.losses import Member, SoftTargets, TeacherPredictions
+from trainer.train.feature_loss import StudentOutputs
 from trainer.train.terms import Term
 
 _COUNT = 8  # examples of half a batch where there are no groups
@@ -77,8 +78,8 @@ def _call(
     with tf.GradientTape() as tape:
         tape.watch(logits)
         values = term.loss(
-            logits,
-            TeacherPredictions(members=[lambda temperature: targets]),
+            StudentOutputs(logits=logits),
+            TeacherPredictions(members=[Member(at=lambda temperature: targets)]),
             tf.constant(labels),
             term.temperature(step),
         )

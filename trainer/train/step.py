@@ -98,7 +98,7 @@ def compile_step(
     not reach the loss.
     """
     compute = _compile_compute(objective, model, update, accumulate=accumulate, xla=xla)
-    apply = _compile_update(objective, model, update, strategy, xla=xla)
+    apply = _compile_update(objective, update, strategy, xla=xla)
     train_step, multi_step = (
         _on_replicas(compute, apply, update, schedule, strategy),
         repeat_steps,
@@ -172,7 +172,7 @@ def _compile_compute(
 
     def sums_of(batch: Batch, step: tf.Tensor) -> list[tf.Tensor]:
         gradients, sums = objective.run(batch, step, update.scale)
-        _check_gradients(gradients, model)
+        _check_gradients(gradients, update.trained, model.name)
         count = tf.cast(tf.size(batch["label"]), tf.float32)
         # The gradient of an embedding is sparse, and only dense ones can be added up.
         return [*map(tf.convert_to_tensor, gradients), sums, count]
@@ -214,7 +214,6 @@ def _accumulate(
 
 def _compile_update(
     objective: Objective,
-    model: keras.Model,
     update: OptimizerUpdate,
     strategy: tf.distribute.Strategy,
     *,
@@ -225,7 +224,7 @@ def _compile_update(
     Gives the metric sums [K] and the example count, the norm of the mean gradient and 1
     for the update - all 0 where there was none -, the loss scale and the stop flag.
     """
-    size = sum(math.prod(variable.shape) for variable in model.trainable_variables)
+    size = sum(math.prod(variable.shape) for variable in update.trained)
     statistics = [tuple(variable.shape) for variable in update.moving]
     shapes = [(size,), (len(objective.metrics),), (1,), *statistics, (1,)]
 
@@ -247,14 +246,16 @@ def _compile_update(
     return apply
 
 
-def _check_gradients(gradients: list[tf.Tensor | None], model: keras.Model) -> None:
+def _check_gradients(
+    gradients: list[tf.Tensor | None], trained: list[keras.Variable], name: str
+) -> None:
     unused = [
         variable.path
-        for gradient, variable in zip(gradients, model.trainable_variables, strict=True)
+        for gradient, variable in zip(gradients, trained, strict=True)
         if gradient is None
     ]
     if unused:
         raise ConfigError(
-            f"every trainable variable of model {model.name!r} must reach its logits, "
+            f"every trainable variable of model {name!r} must reach its logits, "
             f"got none from {', '.join(unused)}; remove them or make them not trainable"
         )

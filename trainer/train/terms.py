@@ -16,6 +16,8 @@ from trainer import losses
 from trainer.config import ConfigError, TermConfig
 from trainer.config.functions import import_function
 from trainer.losses import Scalar, TeacherPredictions
+from trainer.models import Adapter
+from trainer.train.feature_loss import Connection, StudentOutputs, feature_loss
 
 # A value at the step that follows so many finished ones.
 Schedule = Callable[[tf.Tensor], Scalar]
@@ -30,23 +32,31 @@ class Term:
     temperature: Schedule
     needs_labels: bool
     logs_weight: bool  # whether it is a metric too
-    # From the student's logits [B, C], what the teacher predicts, labels [B] and the
+    # From the student's outputs, what the teacher predicts, labels [B] and the
     # temperature to the loss of each example [B].
-    loss: Callable[[tf.Tensor, TeacherPredictions, tf.Tensor, Scalar], tf.Tensor]
+    loss: Callable[[StudentOutputs, TeacherPredictions, tf.Tensor, Scalar], tf.Tensor]
+    student_layers: tuple[str, ...] = ()  # which it compares; none: it is of logits
+    adapters: tuple[Adapter, ...] = ()  # which it trains
 
     def run(
         self,
-        logits: tf.Tensor,
+        outputs: StudentOutputs,
         predictions: TeacherPredictions,
         labels: tf.Tensor,
         step: tf.Tensor,
     ) -> tf.Tensor:
-        """The loss of each example, without the weight: [B, C], ..., [B] -> [B].
+        """The loss of each example, without the weight: [B].
 
         It is 0 for an example without a label, -1, where the loss needs one.
         """
-        values = self.loss(logits, predictions, labels, self.temperature(step))
+        values = self.loss(outputs, predictions, labels, self.temperature(step))
         return tf.where(labels < 0, 0.0, values) if self.needs_labels else values
+
+    def sources(self, outputs: StudentOutputs) -> list[tf.Tensor]:
+        """The student's outputs that it depends on: [B, ...] each."""
+        if not self.student_layers:
+            return [outputs.logits]
+        return [outputs.features[layer] for layer in self.student_layers]
 
 
 def build_term(
@@ -58,8 +68,11 @@ def build_term(
     steps_per_epoch: float,
     group_size: int,
     logs_weight: bool,
+    connection: Connection | None = None,
 ) -> Term:
     """The term of a section `setting`, for a training of so many steps.
+
+    One between layers needs a `connection` to be run.
 
     Raises:
       ConfigError: a user's own function cannot be used, or the warm-up is as long as
@@ -69,6 +82,11 @@ def build_term(
         config, setting=setting, num_steps=num_steps, steps_per_epoch=steps_per_epoch
     )
     function, needs_labels = _function(config, setting=setting, group_size=group_size)
+    loss = functools.partial(_loss, config, function, needs_labels)
+    adapters: tuple[Adapter, ...] = ()
+    if connection:
+        loss = functools.partial(_between_layers, config, function, connection)
+        adapters = tuple(filter(None, connection.adapters))
     return Term(
         name=name,
         weight=_schedule(
@@ -86,21 +104,37 @@ def build_term(
         ),
         needs_labels=needs_labels,
         logs_weight=logs_weight,
-        loss=functools.partial(_loss, config, function, needs_labels),
+        loss=loss,
+        student_layers=config.student_layers,
+        adapters=adapters,
     )
+
+
+def _between_layers(
+    config: TermConfig,
+    function: Callable[..., tf.Tensor],
+    connection: Connection,
+    outputs: StudentOutputs,
+    predictions: TeacherPredictions,
+    labels: tf.Tensor,
+    temperature: Scalar,
+) -> tf.Tensor:
+    del labels, temperature  # which are of losses of logits
+    return feature_loss(config, function, connection, outputs, predictions)
 
 
 def _loss(
     config: TermConfig,
     function: Callable[..., tf.Tensor],
     needs_labels: bool,
-    logits: tf.Tensor,
+    outputs: StudentOutputs,
     predictions: TeacherPredictions,
     labels: tf.Tensor,
     temperature: Scalar,
 ) -> tf.Tensor:
     """Gives a loss what its row of the table says that it needs of the teacher."""
     kind = config.row.teacher
+    logits, predictions = outputs.logits, predictions.of(config.member)
     if config.standardize:
         logits = losses.standardize(logits)
     if kind == "logits":

@@ -17,7 +17,7 @@ from trainer import config, main, stages
 from trainer.config import ConfigError
 from trainer.session import Session, train_state
 from trainer.soft_targets import DummyTargets
-from trainer.stages.soft_targets import caches
+from trainer.stages.soft_targets import caches, formats
 from trainer.stages.soft_targets.choice import choose, demand, recall, settle
 from trainer.stages.student import distillation, online
 from trainer.storage import workdir
@@ -335,7 +335,7 @@ def test_students_of_the_demo_have_no_teacher_in_their_graph(tmp_path, tfds_dir)
     networks, seed = run.networks, 0
     student = networks.build("student", seed)
     kept = DummyTargets(
-        [caches.logits_format(run.config, run.datasets)], is_in_memory=True
+        [formats.logits_format(run.config, run.datasets)], is_in_memory=True
     )
     live = online(networks, [networks.build("teacher", seed)])
     cached = distillation(networks, student, kept.signals(), seed, auxiliary=kept)

@@ -13,7 +13,8 @@ from trainer import console, data, models, soft_targets
 from trainer.config import Config, ConfigError, TeacherConfig, options_without_later
 from trainer.session.datasets import Datasets
 from trainer.session.networks import Networks
-from trainer.soft_targets import CachedTargets, LogitsFormat, Manifest, Shard
+from trainer.soft_targets import CachedTargets, Manifest, Shard
+from trainer.stages.soft_targets import formats
 from trainer.storage import workdir
 
 
@@ -115,31 +116,6 @@ def _parts(
         yield "unlabeled", datasets.sources[1], setting, split, data.UNLABELED_FROM
 
 
-def logits_format(config: Config, datasets: Datasets) -> LogitsFormat:
-    """The part of a teacher's logits that a record keeps.
-
-    Raises:
-      ConfigError: `top_k` would leave nothing to the tail.
-    """
-    distill, num_classes = (
-        config.distill,
-        len(datasets.source.class_names),
-    )
-    if distill.top_k >= num_classes:
-        raise ConfigError(
-            f"distill.top_k must be below the {num_classes} classes, got "
-            f"{distill.top_k}; lower it, or set it to 0 to keep all logits"
-        )
-    temperatures = {term.temperature for term in distill.terms}
-    temperatures.update(distill.tail_temperatures)
-    return LogitsFormat(
-        num_classes=num_classes,
-        dtype=distill.soft_targets_dtype,
-        top_k=distill.top_k,
-        temperatures=tuple(sorted(temperatures)) if distill.top_k else (),
-    )
-
-
 def views(config: Config, seed: int) -> data.Views:
     """The views of the transfer set that the student and baseline of a seed see.
 
@@ -162,7 +138,7 @@ def manifest(
 
     `weights` is the fingerprint of the teacher.
     """
-    form = logits_format(networks.config, networks.datasets)
+    form = formats.record_formats(networks)[teacher]
     distill = networks.config.distill
     name, chosen = networks.config.augmenting_section(
         "student.train", networks.config.student.train
@@ -189,6 +165,7 @@ def manifest(
         top_k=form.top_k,
         temperatures=form.temperatures,
         shards=(),
+        embedding=form.embedding,
     )
 
 

@@ -14,7 +14,7 @@ from trainer import console, optimizers, soft_targets
 from trainer.config import Config, ConfigError, why_online
 from trainer.devices import memory
 from trainer.session import Session
-from trainer.stages.soft_targets import caches
+from trainer.stages.soft_targets import caches, formats
 from trainer.storage import disk_space, workdir
 
 _ASKED_TWICE = 8  # examples that tell whether a teacher predicts alike each time
@@ -177,7 +177,7 @@ def _single_examples(config: Config, num_replicas: int) -> str:
 
 def _num_bytes(session: Session) -> int:
     """The size of all teachers' logits for one example."""
-    form = caches.logits_format(session.config, session.datasets)
+    form = formats.logits_format(session.config, session.datasets)
     return len(session.config.teachers) * form.record.itemsize
 
 

@@ -38,6 +38,9 @@ def _lines(folder: epath.Path, manifest: Manifest) -> list[str]:
     if manifest.top_k:
         temperatures = ", ".join(f"{value:g}" for value in manifest.temperatures)
         kept = f"the top {manifest.top_k} logits, and the tail at T = {temperatures}"
+    more = []
+    if manifest.embedding:
+        more.append(f"  with {manifest.embedding.text}")
     augment = manifest.augment
     options = ", ".join(f"{k} {v}" for k, v in augment.items() if k != "name")
     return [
@@ -50,4 +53,5 @@ def _lines(folder: epath.Path, manifest: Manifest) -> list[str]:
         f"{f' ({options})' if options else ''}",
         f"  {kept} in {manifest.dtype}: {memory.text(manifest.num_bytes)} in "
         f"{manifest.num_files} files",
+        *more,
     ]

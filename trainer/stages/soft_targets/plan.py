@@ -133,6 +133,8 @@ def _cache_lines(cache: PlannedCache) -> Iterator[str]:
         f"{manifest.num_examples:,} examples x "
         f"{soft_targets.views_text(manifest.views)}, {kept} in {manifest.dtype}"
     )
+    if manifest.embedding:
+        yield f"  with {manifest.embedding.text}"
     yield (
         f"  {cache.record_bytes} bytes each, {memory.text(manifest.num_bytes)} in "
         f"{manifest.num_files} files"

@@ -1,4 +1,4 @@
-"""Logits of a teacher for the views of a stretch of examples.
+"""Logits of a teacher for the views of a stretch of examples, and its embedding.
 
 Shapes: B = examples of one pass on one replica, M = examples of the stretch.
 """
@@ -10,7 +10,8 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from trainer import data, prng
+from trainer import data, models, prng
+from trainer.config import EMBEDDING
 from trainer.data import Batch
 from trainer.session.networks import Networks
 from trainer.session.train_state import augmentation
@@ -176,15 +177,25 @@ class TeacherLogits:
 
     def _compile(self, teacher: keras.Model) -> Callable[[tf.Tensor], Batch]:
         strategy, xla = self._devices.strategy, self._devices.xla
+        embedding = self._format.embedding
+        # A folded layer has the input that it had.
+        taps = (
+            {EMBEDDING: models.Tap(path=embedding.layer, is_input=True)}
+            if embedding
+            else {}
+        )
 
         @tf.function(jit_compile=xla, autograph=False)
         def predict(inputs: tf.Tensor) -> Batch:
-            logits = tf.cast(teacher(inputs, training=False), tf.float32)
-            kept = self._format.encode(logits)
-            return kept | {
-                "is_finite": tf.reduce_all(tf.math.is_finite(logits), axis=1),
-                "fits": tf.reduce_all(tf.math.is_finite(kept["logits"]), axis=1),
-            }
+            logits, features = models.call_tapped(
+                teacher, inputs, training=False, taps=taps
+            )
+            logits = tf.cast(logits, tf.float32)
+            kept = self._format.encode(logits, features)
+            for name, values in {"logits": logits, **features}.items():
+                kept[f"{name} finite"] = _are_finite(values)
+                kept[f"{name} fit"] = _are_finite(kept[name])
+            return kept
 
         def on_replica(inputs: tf.Tensor) -> Batch:
             result: Batch = predict(inputs)
@@ -207,18 +218,24 @@ class TeacherLogits:
             )
 
     def _check(self, ids: np.ndarray, predictions: dict[str, np.ndarray]) -> None:
-        for name, what, way in (
-            ("is_finite", "NaN or infinity", "mend the teacher, or leave it out"),
-            (
-                "fits",
-                f"one beyond {self._format.dtype}",
-                "set distill.soft_targets_dtype = 'float32'",
-            ),
-        ):
-            broken = ids[~predictions[name][: len(ids)]]
-            if len(broken):
-                raise SoftTargetsError(
-                    "the teacher's logits must be finite numbers, got "
-                    f"{what} for the example with id {broken[0]} of split "
-                    f"{self._transfer.split!r} ({self._transfer.name}); {way}"
-                )
+        form = self._format
+        kinds = {"logits": (form.dtype, "soft_targets_dtype")}
+        if form.embedding:
+            kinds[EMBEDDING] = (form.embedding.dtype, "cache_embedding_dtype")
+        for name, (dtype, setting) in kinds.items():
+            for test, what, way in (
+                ("finite", "NaN or infinity", "mend the teacher, or leave it out"),
+                ("fit", f"one beyond {dtype}", f"set distill.{setting} = 'float32'"),
+            ):
+                broken = ids[~predictions[f"{name} {test}"][: len(ids)]]
+                if len(broken):
+                    raise SoftTargetsError(
+                        f"the teacher's {name} must be finite numbers, got {what} for "
+                        f"the example with id {broken[0]} of split "
+                        f"{self._transfer.split!r} ({self._transfer.name}); {way}"
+                    )
+
+
+def _are_finite(values: tf.Tensor) -> tf.Tensor:
+    """Whether all values of an example are: [B, ...] -> bool [B]."""
+    return tf.reduce_all(tf.math.is_finite(values), axis=1)

@@ -7,6 +7,7 @@ import numpy as np
 from etils import epath
 
 from trainer import models, soft_targets
+from trainer.config import EMBEDDING
 from trainer.exit_codes import CheckFailedError
 from trainer.session import Session
 from trainer.session.networks import Networks
@@ -27,18 +28,23 @@ _MIXED_TOLERANCE = 2**-4
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Differences:
-    """Between the logits of a cache and those that the teacher gives now."""
+    """Between the predictions of a cache and those that the teacher gives now."""
 
     num_predictions: int
     largest: float  # absolute error of a logit
     mean: float
     same_top: float  # share of predictions with the same largest logit
     tolerance: float  # of the largest error
+    largest_embedding: float  # absolute error of a value of an embedding; 0: none there
+    embedding_tolerance: float
 
     @property
     def are_small(self) -> bool:
         """Whether rounding explains them."""
-        return self.largest <= self.tolerance
+        return (
+            self.largest <= self.tolerance
+            and self.largest_embedding <= self.embedding_tolerance
+        )
 
 
 def verify(session: Session) -> None:
@@ -65,19 +71,25 @@ def verify(session: Session) -> None:
                 failed.append(str(folder))
                 continue
             found = differences(session.networks, teacher, model, transfer, manifest)
+            embedding = ""
+            if manifest.embedding:
+                embedding = (
+                    f"; of a value of the embedding it is {found.largest_embedding:.3g}"
+                    f" (at most {found.embedding_tolerance:.3g})"
+                )
             print(
                 f"{folder}: {manifest.num_records:,} records whole; of "
                 f"{found.num_predictions} asked again the largest error of a logit is "
                 f"{found.largest:.3g} (at most {found.tolerance:.3g} is rounding), the "
                 f"mean {found.mean:.3g}, the same class comes first in "
-                f"{100 * found.same_top:.2f} %"
+                f"{100 * found.same_top:.2f} %{embedding}"
             )
             if not found.are_small:
                 failed.append(str(folder))
     if failed:
         raise CheckFailedError(
             f"the soft targets in {', '.join(failed)} are not what the teacher "
-            "predictions; remove what is damaged, or the folder, and run `python -m "
+            "predicts; remove what is damaged, or the folder, and run `python -m "
             "trainer soft-targets build`"
         )
 
@@ -97,6 +109,7 @@ def differences(
     folder = caches.folder(networks.config, networks.path, teacher, transfer)
     logits = TeacherLogits(networks, model, transfer, manifest)
     errors, hits, largest = [], [], 0.0
+    embedding_error, largest_value = 0.0, 0.0
     for place, view in _choose_stretches(manifest):
         kept = _read_stretch(folder, transfer, manifest, place, view)
         if not len(kept):
@@ -109,18 +122,25 @@ def differences(
         errors.append(np.abs(before - now))
         hits.append(_first(before, manifest) == _first(now, manifest))
         largest = max(largest, float(np.abs(before).max()))
+        if manifest.embedding:
+            values, anew = (x[EMBEDDING].astype(np.float64) for x in (kept, again))
+            embedding_error = max(embedding_error, float(np.abs(values - anew).max()))
+            largest_value = max(largest_value, float(np.abs(values).max()))
     if not errors:
         raise SoftTargetsError(
             f"the split {transfer.split!r} must have images with predictions, got "
             "none that is still there; build anew in another distill.soft_targets_dir"
         )
     every = np.concatenate(errors)
+    tolerance = _tolerance(networks, teacher, manifest)
     return Differences(
         num_predictions=len(every),
         largest=float(every.max()),
         mean=float(every.mean()),
         same_top=float(np.concatenate(hits).mean()),
-        tolerance=_tolerance(networks, teacher, manifest) * max(1.0, largest),
+        tolerance=tolerance * max(1.0, largest),
+        largest_embedding=embedding_error,
+        embedding_tolerance=tolerance * max(1.0, largest_value),
     )
 
 
