@@ -33,6 +33,6 @@ def pkt_loss(student: tf.Tensor, teacher: tf.Tensor, *, group_size: int) -> tf.T
 
 def _neighbor_probs(embeddings: tf.Tensor) -> tf.Tensor:
     """Each row sums to 1: [N, G, D] -> [N, G, G]."""
-    # A cosine may be below -1 by its rounding.
+    # Tensor cores round cosines to below -1.
     shares = tf.maximum((cosines(embeddings, embeddings) + 1.0) / 2.0, 0.0)
     return shares / tf.reduce_sum(shares, axis=-1, keepdims=True)

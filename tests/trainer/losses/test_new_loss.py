@@ -28,8 +28,8 @@ from trainer.train.terms import build_term
 terms = 'distill={terms=[{loss="hellinger", temperature=2.0}]}'
 (term,) = load(sys.argv[1], [terms]).distill.terms
 built = build_term(
-    term, name="hellinger", setting="distill.terms[0]", num_steps=9, steps_per_epoch=3.0,
-    group_size=0, logs_weight=False,
+    term, name="hellinger", setting="distill.terms[0]", num_steps=9,
+    steps_per_epoch=3.0, group_size=0, logs_weight=False,
 )
 student, teacher = json.loads(sys.argv[2])
 targets = SoftTargets(logits=tf.constant(teacher))
