@@ -2,7 +2,8 @@
 
 import dataclasses
 import itertools
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from types import MappingProxyType
 
 import keras
 import numpy as np
@@ -20,7 +21,9 @@ from trainer.config import (
 from trainer.devices import distribution
 from trainer.runs.variant_session import forget_models
 from trainer.train import objective, step
+from trainer.train.connecting import connect
 from trainer.train.distillation_loss import DistillationLoss
+from trainer.train.feature_loss import Connection
 from trainer.train.terms import Term, build_term
 
 IMAGE_SHAPE = (6, 6, 1)
@@ -67,8 +70,38 @@ ADAM = TrainConfig(
 DROPOUT = MlpOptions(hidden_sizes=(16, 16), input_dropout=0.1, dropout=0.5)
 
 
-def signal_of(*teachers: keras.Model, weights=(1.0,)) -> objective.TeacherSignal:
-    signals = [soft_targets.online(teacher) for teacher in teachers]
+def connected(
+    terms: Sequence[TermConfig],
+    student: keras.Model,
+    teacher: keras.Model,
+    *,
+    precision: str = "float32",
+) -> dict[int, Connection]:
+    """The networks of the terms between layers, in the scope of a strategy."""
+    inputs = np.array(examples(4).inputs)
+    return {
+        i: connect(
+            term,
+            student=student,
+            teacher=teacher,
+            student_examples=inputs,
+            teacher_examples=inputs,
+            key=(SEED, i),
+            precision=precision,
+            setting=f"distill.terms[{i}]",
+        )
+        for i, term in enumerate(terms)
+        if term.is_of_features
+    }
+
+
+def signal_of(
+    *teachers: keras.Model, weights=(1.0,), layers: Sequence[str] = ()
+) -> objective.TeacherSignal:
+    signals = [
+        soft_targets.online(teacher, models.find_taps(teacher, layers, setting="layer"))
+        for teacher in teachers
+    ]
     return lambda batch: losses.TeacherPredictions(
         members=[signal(batch) for signal in signals], weights=weights
     )
@@ -80,6 +113,7 @@ def built_terms(
     num_steps: int = 100,
     steps_per_epoch: float = 10.0,
     group_size: int = 0,
+    connections: Mapping[int, Connection] = MappingProxyType({}),
 ) -> list[Term]:
     return [
         build_term(
@@ -90,6 +124,7 @@ def built_terms(
             steps_per_epoch=steps_per_epoch,
             group_size=group_size,
             logs_weight=False,
+            connection=connections.get(i),
         )
         for i, term in enumerate(terms)
     ]
@@ -143,18 +178,37 @@ class Run:
             self.teacher = build_teacher(
                 MlpOptions(hidden_sizes=(24,), dropout=0.5), seed=9
             )
+            self.teacher.trainable = False
             self.student = build(options, precision=precision)
-            self.update = optimizers.OptimizerUpdate(
-                self.student, train, float16=precision == "mixed_float16"
+            self.connections = connected(
+                terms, self.student, self.teacher, precision=precision
             )
-        self.teacher.trainable = False
+            self.adapters = [
+                adapter
+                for connection in self.connections.values()
+                for adapter in filter(None, connection.adapters)
+            ]
+            self.update = optimizers.OptimizerUpdate(
+                self.student,
+                train,
+                float16=precision == "mixed_float16",
+                adapters=self.adapters,
+            )
         computed = (
             objective.distillation(
                 self.student,
-                signal_of(self.teacher),
+                signal_of(
+                    self.teacher,
+                    layers=[x for term in terms for x in term.teacher_layers],
+                ),
                 DistillationLoss(
                     terms=(
-                        built_terms(terms, num_steps=train.steps, group_size=group_size)
+                        built_terms(
+                            terms,
+                            num_steps=train.steps,
+                            group_size=group_size,
+                            connections=self.connections,
+                        )
                         or [kl_term(alpha, temperature)]
                     ),
                     hard_weight=hard_weight if terms else 1.0 - alpha,
@@ -199,7 +253,8 @@ class Run:
         return [self.compiled.run(1)["loss"] for _ in range(num_steps)]
 
     def weights(self) -> list[np.ndarray]:
-        return [numpy_of(v) for v in self.student.variables]
+        networks = (self.student, *self.adapters)
+        return [numpy_of(v) for network in networks for v in network.variables]
 
 
 def batch_norm_model(

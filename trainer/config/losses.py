@@ -5,7 +5,7 @@ A new loss is a file in `trainer/losses/` and a row of LOSSES.
 
 import dataclasses
 from collections.abc import Mapping
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from trainer.config.rules import NotNegative, between
 
@@ -103,10 +103,13 @@ class Loss:
     min_classes: int = 2
     zero_part: str = ""  # the part of it that is 0 where there are two classes
 
-    @property
-    def has_adapter(self) -> bool:
-        """Whether its options are about an adapter."""
-        return issubclass(self.options, AdapterOptions)
+    def arguments(self, options: Any) -> dict[str, Any]:
+        """The `options` that its function takes: those that are of no adapter."""
+        given = dataclasses.asdict(options)
+        if isinstance(options, AdapterOptions):
+            for field in dataclasses.fields(AdapterOptions):
+                del given[field.name]
+        return given
 
 
 LOSSES: Mapping[str, Loss] = {

@@ -14,6 +14,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import keras
+import numpy as np
 import tensorflow as tf
 
 from trainer.config import EMBEDDING, ConfigError
@@ -53,8 +54,9 @@ def find_taps(
     Raises:
       ConfigError: there is no such layer, or it cannot be recorded.
     """
-    layers = layers_by_path(model)
-    found = {}
+    if not names:
+        return {}
+    layers, found = layers_by_path(model), {}
     for name in names:
         tap = _embedding(layers, setting) if name == EMBEDDING else Tap(path=name)
         same = layers.get(tap.path, [])
@@ -69,8 +71,7 @@ def find_taps(
                 f"which {len(same)} layers are called; give them names of their own"
             )
         found[name] = tap
-    if found:
-        _check_model(model, setting)
+    _check_model(model, setting)
     return found
 
 
@@ -99,9 +100,11 @@ def call_tapped(
 
 
 def shapes_of(
-    model: keras.Model, taps: Mapping[str, Tap], inputs: tf.TensorSpec
+    model: keras.Model, taps: Mapping[str, Tap], examples: np.ndarray
 ) -> dict[str, tuple[int, ...]]:
-    """The shape of one example's values at each tap; nothing is computed.
+    """The shape of one example's values at each tap, of a few `examples`.
+
+    Nothing is computed.
 
     Raises:
       TapError: a layer is called more than once or not at all, or gives no tensor of
@@ -111,7 +114,8 @@ def shapes_of(
     def call(inputs: tf.Tensor) -> dict[str, tf.Tensor]:
         return call_tapped(model, inputs, training=False, taps=taps)[1]
 
-    values = tf.function(call, autograph=False).get_concrete_function(inputs)
+    spec = tf.TensorSpec(examples.shape, examples.dtype)
+    values = tf.function(call, autograph=False).get_concrete_function(spec)
     shapes = {}
     for name, value in values.structured_outputs.items():
         if value.shape.rank is None or None in value.shape[1:] or value.shape.rank < 2:
@@ -124,9 +128,12 @@ def shapes_of(
 
 
 def recordable(
-    model: keras.Model, inputs: tf.TensorSpec
+    model: keras.Model, examples: np.ndarray
 ) -> dict[str, tuple[int | None, ...]]:
-    """The shape of one example's output of each layer that can be recorded."""
+    """The shape of one example's output of each layer that can be recorded.
+
+    Nothing of the `examples` is computed.
+    """
     layers = {p: same[0] for p, same in layers_by_path(model).items() if len(same) == 1}
     shapes = {}
 
@@ -139,7 +146,8 @@ def recordable(
                 shapes[path] = tuple(value.shape[1:])
         return output
 
-    tf.function(call, autograph=False).get_concrete_function(inputs)
+    spec = tf.TensorSpec(examples.shape, examples.dtype)
+    tf.function(call, autograph=False).get_concrete_function(spec)
     return shapes
 
 

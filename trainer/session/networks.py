@@ -6,7 +6,6 @@ from collections.abc import Sequence
 
 import keras
 import numpy as np
-import tensorflow as tf
 from etils import epath
 
 from trainer import models
@@ -79,9 +78,9 @@ class Networks:
         model = self.build_alone(role, self.config.teachers[role].seed)
         setting = f"distill.cache_embedding of {role}"
         taps = models.find_taps(model, [EMBEDDING], setting=setting)
-        example = self.inputs(role).examples()
+        examples = self.inputs(role).examples()
         try:
-            shapes = models.shapes_of(model, taps, tf.TensorSpec.from_tensor(example))
+            shapes = models.shapes_of(model, taps, examples)
         except models.TapError as error:
             raise ConfigError(f"{setting}: {error}") from error
         if len(shapes[EMBEDDING]) != 1:

@@ -98,12 +98,13 @@ def distillation(
     signals: Sequence[Callable[[data.Batch], Member]],
     seed: int,
     *,
-    teachers: Sequence[keras.Model],
+    teachers: Sequence[keras.Model] = (),
     auxiliary: data.AuxiliaryFeatures | None = None,
 ) -> TrainSpec:
-    """The student `model` learns from the `signals` of `teachers` and from the labels.
+    """The student `model` learns from the teachers' `signals` and from the labels.
 
-    They may need what batches bring `auxiliary` the images.
+    They may need what batches bring `auxiliary` the images. The `teachers` themselves
+    are needed where terms are between layers.
     """
     section = networks.config.student
     distill = networks.config.distill

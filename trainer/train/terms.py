@@ -154,7 +154,7 @@ def _function(
     options: Mapping[str, Any]
     if not config.is_own:
         function = import_function(config.row.function, setting=f"{setting}.loss")
-        options = dataclasses.asdict(config.options)
+        options = config.row.arguments(config.options)
         if config.row.needs_groups:
             options["group_size"] = group_size
         return functools.partial(function, **options), config.row.needs_labels

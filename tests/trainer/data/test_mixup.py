@@ -162,7 +162,9 @@ def test_teacher_and_student_see_the_same_pixels():
     def signal(batch):
         shown.append(batch)
         targets = losses.SoftTargets(logits=tf.zeros([BATCH, NUM_CLASSES]))
-        return losses.TeacherPredictions(members=[lambda temperature: targets])
+        return losses.TeacherPredictions(
+            members=[losses.Member(at=lambda temperature: targets)]
+        )
 
     computed = objective.distillation(
         student,

@@ -346,7 +346,7 @@ def test_blank_targets_are_of_the_form_of_records(top_k, dtype):
     for name, field in fields.items():
         found = batch[f"teacher_1_{name}"]
         assert (found.shape, found.dtype) == (field.shape, field.dtype)
-    answer = blank.signals()[1](batch)(4.0)
+    answer = blank.signals()[1](batch).at(4.0)
     # Ten classes are equally likely, and seven of them are the tail of the top three.
     probs = [0.1] * 3 + [0.7] if top_k else [0.1] * 10
     np.testing.assert_allclose(

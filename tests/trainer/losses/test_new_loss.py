@@ -22,7 +22,8 @@ SCRIPT = """
 import json, sys
 import tensorflow as tf
 from trainer.config import load
-from trainer.losses import SoftTargets, TeacherPredictions
+from trainer.losses import Member, SoftTargets, TeacherPredictions
+from trainer.train.feature_loss import StudentOutputs
 from trainer.train.terms import build_term
 
 terms = 'distill={terms=[{loss="hellinger", temperature=2.0}]}'
@@ -34,8 +35,8 @@ built = build_term(
 student, teacher = json.loads(sys.argv[2])
 targets = SoftTargets(logits=tf.constant(teacher))
 values = built.run(
-    tf.constant(student),
-    TeacherPredictions(members=[lambda temperature: targets]),
+    StudentOutputs(logits=tf.constant(student)),
+    TeacherPredictions(members=[Member(at=lambda temperature: targets)]),
     tf.constant([0, -1]),
     tf.constant(0),
 )

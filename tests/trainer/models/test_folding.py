@@ -288,7 +288,7 @@ def test_every_replica_has_the_folded_teacher(num_replicas):
     x = images()
 
     def on_replica():
-        return signal({"input": tf.constant(x)})(1.0).logits
+        return signal({"input": tf.constant(x)}).at(1.0).logits
 
     results = strategy.experimental_local_results(
         tf.function(lambda: strategy.run(on_replica))()

@@ -45,7 +45,10 @@ def top(logits, k, temperature):
 def ask(members, weights, temperature):
     """What an ensemble of these answers says of one batch."""
     predictions = losses.TeacherPredictions(
-        members=[lambda temperature, member=member: member for member in members],
+        members=[
+            losses.Member(at=lambda temperature, member=member: member)
+            for member in members
+        ],
         weights=weights,
     )
     return predictions.at(temperature)

@@ -1,0 +1,154 @@
+"""Connecting the layers that a term compares: whether it can, and by which adapters."""
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from trainer import models
+from trainer.config import EMBEDDING, ConfigError, TermConfig
+from trainer.config.losses import AdapterOptions
+from trainer.train.feature_loss import Connection, bring_together
+
+_TOLERANCE = 1e-2  # of the largest logit
+
+Shape = tuple[int, ...]
+
+
+def connect(
+    term: TermConfig,
+    *,
+    student: keras.Model,
+    teacher: keras.Model,
+    student_examples: np.ndarray,
+    teacher_examples: np.ndarray,
+    key: tuple[int, ...],
+    precision: str,
+    setting: str,
+) -> Connection:
+    """The networks between a student and a teacher, of which a few inputs are given.
+
+    Call it in the strategy's scope. Adapters start from the numbers `key`, and compute
+    in `precision`, a Keras dtype policy; `setting` names the term in messages.
+
+    Raises:
+      ConfigError: there is no such layer, or the loss cannot compare what they give.
+    """
+    name = f"{setting}.student_layer"
+    ours = _shapes(student, term.student_layers, student_examples, name)
+    name = f"{setting}.teacher_layer"
+    theirs = _shapes(teacher, term.teacher_layers, teacher_examples, name)
+    adapters = []
+    for i, (our_layer, their_layer) in enumerate(
+        zip(term.student_layers, term.teacher_layers, strict=True)
+    ):
+        what = f"{setting}, layers {our_layer!r} and {their_layer!r},"
+        pair = _comparable(term, ours[our_layer], theirs[their_layer], what)
+        adapters.append(_adapter(term, *pair, key=(*key, i), precision=precision))
+    classify = None
+    if term.row.beside == "classifier":
+        classify = _classifier(teacher, teacher_examples, setting=name)
+    return Connection(adapters=adapters, classify=classify)
+
+
+def _shapes(
+    model: keras.Model, layers: tuple[str, ...], examples: np.ndarray, setting: str
+) -> dict[str, Shape]:
+    """The shape of what each layer gives for one example."""
+    taps = models.find_taps(model, layers, setting=setting)
+    try:
+        return models.shapes_of(model, taps, examples)
+    except models.TapError as error:
+        raise ConfigError(f"{setting}: {error}") from error
+
+
+def _comparable(
+    term: TermConfig, student: Shape, teacher: Shape, what: str
+) -> tuple[Shape, Shape]:
+    """The shapes of both layers as the loss sees them, or the reason why it cannot."""
+    kind, has_vector = term.row.features, 1 in (len(student), len(teacher))
+    got = f"got {_text(student)} and {_text(teacher)}"
+    if kind == "maps" and has_vector:
+        raise ConfigError(
+            f"{what} must give maps for loss {term.loss!r}, which compares places, "
+            f"{got}; name layers before the pooling"
+        )
+    if kind in ("maps", "places") and not has_vector and len(student) != len(teacher):
+        raise ConfigError(
+            f"{what} must have as many axes for loss {term.loss!r}, {got}; name layers "
+            "of one kind, or 'embedding'"
+        )
+    ours, theirs = (tf.zeros((1, *shape)) for shape in (student, teacher))
+    ours, theirs = bring_together(ours, theirs, kind=kind)
+    pair = tuple(ours.shape[1:]), tuple(theirs.shape[1:])
+    options = term.options
+    if isinstance(options, AdapterOptions) and options.adapter == "none":
+        if pair[0][-1] != pair[1][-1]:
+            raise ConfigError(
+                f"{what} must have as many channels for loss {term.loss!r} with "
+                f"options.adapter = 'none', got {pair[0][-1]} and {pair[1][-1]}; set "
+                "'linear'"
+            )
+        if options.batch_norm:
+            raise ConfigError(
+                f"{what} must have options.adapter = 'linear' for options.batch_norm "
+                "= true, got 'none'; set one of them"
+            )
+    return pair
+
+
+def _adapter(
+    term: TermConfig,
+    student: Shape,
+    teacher: Shape,
+    *,
+    key: tuple[int, ...],
+    precision: str,
+) -> models.Adapter | None:
+    options, has_variance = term.options, term.row.beside == "variance"
+    if not isinstance(options, AdapterOptions):
+        return None
+    if options.adapter == "none" and not has_variance:
+        return None
+    return models.Adapter(
+        options,
+        student=student,
+        teacher=teacher,
+        has_variance=has_variance,
+        key=key,
+        precision=precision,
+        name="_".join(map(str, ("adapter", *key[1:]))),
+    )
+
+
+def _classifier(
+    teacher: keras.Model, examples: np.ndarray, *, setting: str
+) -> keras.layers.Layer:
+    """The last layer of the teacher, which makes logits of its embedding.
+
+    Raises:
+      ConfigError: something follows it.
+    """
+    layer = models.embedding_layer(teacher, setting=setting)
+    taps = models.find_taps(teacher, [EMBEDDING], setting=setting)
+
+    def predict(inputs: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        logits, values = models.call_tapped(teacher, inputs, training=False, taps=taps)
+        return logits, layer(values[EMBEDDING])
+
+    strategy = tf.distribute.get_strategy()
+    both = strategy.run(predict, args=(tf.constant(examples),))
+    logits, own = (
+        np.asarray(strategy.experimental_local_results(x)[0], np.float32) for x in both
+    )
+    tolerance = _TOLERANCE * max(1.0, float(np.abs(logits).max()))
+    if own.shape != logits.shape or np.abs(own - logits).max() > tolerance:
+        raise ConfigError(
+            f"{setting} must be of a teacher whose last Dense layer gives its logits, "
+            f"got {layer.name!r} in model {teacher.name!r}, which something follows; "
+            "use loss 'hint'"
+        )
+    return layer
+
+
+def _text(shape: Shape) -> str:
+    return "x".join(map(str, shape))
