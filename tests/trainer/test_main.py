@@ -173,7 +173,11 @@ def test_a_path_may_look_like_a_setting(path):
 
 
 def test_jobs_take_every_command_that_works_on_a_run():
-    told_at_once = {"config", *(f"registry {action}" for action in registry.ACTIONS)}
+    told_at_once = {
+        "config",
+        "layers",
+        *(f"registry {action}" for action in registry.ACTIONS),
+    }
     taken = {*trainer_command._COMMANDS, *trainer_command._WITH_PATHS}
     assert taken == commands.COMMANDS.keys() - told_at_once
     flags = commands.define_flags()

@@ -9,6 +9,7 @@ from trainer import stages as work
 from trainer.commands import (
     config,
     doctor,
+    layers,
     predict,
     registry,
     report,
@@ -80,6 +81,12 @@ COMMANDS: dict[str, Command] = {
         summary="print every setting with its value, as JSON",
         flags=("config", "set"),
         example="--config=configs/mnist_mini.toml --set=distill.temperature=8.0",
+    ),
+    "layers": Command(
+        run=layers.show,
+        summary="print the layers that losses between layers can name, and pairs",
+        flags=("config", "set"),
+        example="--config=configs/mnist_mini.toml",
     ),
     "doctor": Command(
         run=doctor.examine,

@@ -10,7 +10,13 @@ from typing import Annotated, Literal
 from trainer.config.errors import ConfigError
 from trainer.config.losses import LOSSES, NoLossOptions
 from trainer.config.rules import FILLED, Count, CountOrNone, NotNegative, Place, between
-from trainer.config.terms import EMBEDDING, Temperature, TermConfig, check_term
+from trainer.config.terms import (
+    EMBEDDING,
+    Temperature,
+    TermConfig,
+    check_member,
+    check_term,
+)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -119,8 +125,11 @@ def temperatures(distill: Distill) -> tuple[float, ...]:
     return tuple(sorted(found)) or (1.0,)
 
 
-def check(distill: Distill) -> None:
-    """Refuses terms that contradict themselves, each other, or the cache."""
+def check(distill: Distill, *, num_teachers: int) -> None:
+    """Refuses terms that contradict themselves, each other, the cache or the teachers.
+
+    Several teachers are an ensemble.
+    """
     if not any([distill.hard_weight, *(t.largest_weight for t in distill.terms)]):
         raise ConfigError(
             "distill must have a weight above 0 in one of its terms or in "
@@ -131,6 +140,7 @@ def check(distill: Distill) -> None:
     for i, term in enumerate(distill.terms):
         path = f"distill.terms[{i}]"
         check_term(path, term)
+        check_member(path, term, num_teachers)
         if distill.is_cached:
             _check_cached(path, term, distill)
     if distill.tail_temperatures and not distill.top_k:

@@ -14,7 +14,6 @@ from trainer.config import (
     registry,
     relations,
     run_model,
-    terms,
     watch,
 )
 from trainer.config.crossval import CrossvalConfig
@@ -170,10 +169,7 @@ class Config:
         relations.check_unique("data.exclude_labels", self.data.exclude_labels)
         relations.check_splits(self.data)
         relations.check_kind(self.data, self.trainings)
-        distill.check(self.distill)
-        num_members = len(self.teachers) if len(self.teachers) > 1 else 0
-        for i, term in enumerate(self.distill.terms):
-            terms.check_member(f"distill.terms[{i}]", term, num_members)
+        distill.check(self.distill, num_teachers=len(self.teachers))
         groups.check(self.distill, self.student.train)
         evaluation.check(self.evaluate, self.data)
         finetuned = ["finetune"] if self.finetune else []

@@ -98,19 +98,19 @@ def check_term(path: str, term: TermConfig) -> None:
     _check_schedule(path, term)
 
 
-def check_member(path: str, term: TermConfig, num_members: int) -> None:
-    """Looks whether the term at `path` names one of so many teachers; 0: no ensemble.
+def check_member(path: str, term: TermConfig, num_teachers: int) -> None:
+    """Looks whether the term at `path` names one of several teachers, or none of one.
 
     A loss between layers cannot be against several at once.
     """
-    if not num_members:
+    if num_teachers == 1:
         if term.teacher:
             raise ConfigError(
                 f"{path}.teacher must be '' where there is one [teacher], got "
                 f"{term.teacher!r}; remove it"
             )
         return
-    names = [f"members[{i}]" for i in range(num_members)]
+    names = [f"members[{i}]" for i in range(num_teachers)]
     wanted = [*names, *([] if term.is_of_features else [""])]
     if term.teacher not in wanted:
         raise ConfigError(

@@ -248,9 +248,8 @@ class Examination:
         if not self._building:
             signals = online(networks, teachers)
             return distillation(networks, student, signals, seed, teachers=teachers)
-        is_in_memory = self._building.is_in_memory
-        kept = formats.record_formats(networks)
-        blank = DummyTargets(kept, is_in_memory=is_in_memory)
+        in_memory = self._building.is_in_memory
+        blank = DummyTargets(formats.record_formats(networks), is_in_memory=in_memory)
         return distillation(
             networks,
             student,

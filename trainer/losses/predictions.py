@@ -34,7 +34,7 @@ class TeacherPredictions:
     weights: Sequence[float] = (1.0,)
 
     def of(self, member: int | None) -> "TeacherPredictions":
-        """Those of one network of an ensemble alone; of all for None."""
+        """The predictions of one network of an ensemble; of all for None."""
         if member is None:
             return self
         return TeacherPredictions(members=[self.members[member]])

@@ -11,10 +11,10 @@ from trainer.models.saved import alone
 from trainer.models.saving import check_saving
 from trainer.models.taps import (
     Tap,
-    TapError,
     call_tapped,
     embedding_layer,
     find_taps,
+    layers_by_path,
     recordable,
     shapes_of,
 )
@@ -25,7 +25,6 @@ __all__ = [
     "Dropout",
     "Inputs",
     "Tap",
-    "TapError",
     "alone",
     "build",
     "call_tapped",
@@ -38,6 +37,7 @@ __all__ = [
     "folded_path",
     "head",
     "head_alone",
+    "layers_by_path",
     "load_weights",
     "recordable",
     "shapes_of",

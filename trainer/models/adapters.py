@@ -43,17 +43,7 @@ class Adapter(keras.layers.Layer):
         channels = teacher[-1]
         self._layers_in_order: list[keras.layers.Layer] = []
         if options.adapter == "linear":
-            seed = int(np.random.SeedSequence(key).generate_state(1)[0]) % 2**31
-            initial = keras.initializers.GlorotUniform(seed=seed)
-            linear = (
-                keras.layers.Conv2D(
-                    channels, 1, kernel_initializer=initial, dtype=precision
-                )
-                if len(student) == 3
-                else keras.layers.Dense(
-                    channels, kernel_initializer=initial, dtype=precision
-                )
-            )
+            linear = _linear(channels, len(student), key=key, precision=precision)
             self._layers_in_order.append(linear)
             if options.batch_norm:
                 normalisation = keras.layers.BatchNormalization(dtype=precision)
@@ -70,8 +60,7 @@ class Adapter(keras.layers.Layer):
                 shape=(channels,),
                 initializer=keras.initializers.Constant(raw),
                 dtype="float32",
-                # As biases, it does not decay.
-                name="bias",
+                name="bias",  # as biases, it does not decay
             )
         self.built = True
 
@@ -86,3 +75,16 @@ class Adapter(keras.layers.Layer):
         """The variance of each of the teacher's channels: float32 [C]."""
         raw = tf.convert_to_tensor(self._raw_variance)
         return tf.nn.softplus(raw) + _LEAST_VARIANCE
+
+
+def _linear(
+    channels: int, rank: int, *, key: tuple[int, ...], precision: str
+) -> keras.layers.Layer:
+    """The linear map of an example's values of `rank` axes."""
+    seed = int(np.random.SeedSequence(key).generate_state(1)[0]) % 2**31
+    initial = keras.initializers.GlorotUniform(seed=seed)
+    if rank == 3:
+        return keras.layers.Conv2D(
+            channels, 1, kernel_initializer=initial, dtype=precision
+        )
+    return keras.layers.Dense(channels, kernel_initializer=initial, dtype=precision)

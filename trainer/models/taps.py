@@ -40,10 +40,6 @@ class _Call:
     output: Any
 
 
-class TapError(ValueError):
-    """The values at a place of a model cannot be recorded."""
-
-
 def find_taps(
     model: keras.Model, names: Sequence[str], *, setting: str
 ) -> dict[str, Tap]:
@@ -85,7 +81,7 @@ def call_tapped(
     """The outputs of one forward pass, and the values at `taps` by their names.
 
     Raises:
-      TapError: a layer is called more than once or not at all, or gives no tensor.
+      ConfigError: a layer is called more than once or not at all, or gives no tensor.
     """
     if not taps:
         return model(inputs, training=training), {}
@@ -107,7 +103,7 @@ def shapes_of(
     Nothing is computed.
 
     Raises:
-      TapError: a layer is called more than once or not at all, or gives no tensor of
+      ConfigError: a layer is called more than once or not at all, or gives no tensor of
         one shape.
     """
 
@@ -119,7 +115,7 @@ def shapes_of(
     shapes = {}
     for name, value in values.structured_outputs.items():
         if value.shape.rank is None or None in value.shape[1:] or value.shape.rank < 2:
-            raise TapError(
+            raise ConfigError(
                 f"layer {name!r} of model {model.name!r} must give values of one shape "
                 f"[batch, ..., channels], got {value.shape}; name another layer"
             )
@@ -141,7 +137,7 @@ def recordable(
         with _recorded(list(layers.values())) as calls:
             output = model(inputs, training=False)
         for path, layer in layers.items():
-            with contextlib.suppress(TapError):
+            with contextlib.suppress(ConfigError):
                 value = _value(calls[id(layer)], Tap(path=path), model)
                 shapes[path] = tuple(value.shape[1:])
         return output
@@ -261,19 +257,19 @@ def _value(calls: Sequence[_Call], tap: Tap, model: keras.Model) -> tf.Tensor:
     name = f"layer {tap.path!r} of model {model.name!r}"
     if len(calls) != 1:
         times = f"{len(calls)} times" if calls else "not at all"
-        raise TapError(
+        raise ConfigError(
             f"{name} must be called once in a forward pass, got {times}; name another "
             "layer"
         )
     (call,) = calls
     value = call.input if tap.is_input else call.output
     if not isinstance(value, tf.Tensor):
-        raise TapError(
+        raise ConfigError(
             f"{name} must give one tensor, got {type(value).__name__}; name a layer "
             "inside of it, or after it"
         )
     if not tf.executing_eagerly() and value.graph is not _graph():
-        raise TapError(
+        raise ConfigError(
             f"{name} must be called in the forward pass itself, got a call inside of a "
             "loop or a condition; name the layer around it"
         )

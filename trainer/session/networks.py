@@ -81,7 +81,7 @@ class Networks:
         examples = self.inputs(role).examples()
         try:
             shapes = models.shapes_of(model, taps, examples)
-        except models.TapError as error:
+        except ConfigError as error:
             raise ConfigError(f"{setting}: {error}") from error
         if len(shapes[EMBEDDING]) != 1:
             raise ConfigError(

@@ -1,6 +1,9 @@
 """Checks of all that later stages need, before the first one spends hours."""
 
 import functools
+from collections.abc import Sequence
+
+import keras
 
 from trainer import console, optimizers
 from trainer.config import TrainConfig, is_run_model
@@ -27,14 +30,7 @@ def check(session: Session) -> None:
     has_begun = session.devices.workers.broadcast(
         functools.partial(workdir.holds_training, session.path)
     )
-    teachers = []
-    for role, teacher in config.teachers.items():
-        model = session.networks.build(role, teacher.seed)
-        teachers.append(model)
-        # Not again: a teacher that has begun is a copy, whose run may be gone.
-        if is_run_model(teacher.weights) and not has_begun:
-            setting = f"{role}.weights"
-            weight_files.load(session.networks, model, teacher.weights, setting=setting)
+    teachers = _build_teachers(session, has_begun=has_begun)
     for network in config.networks:
         check_saving(session.networks, network)
     student = session.networks.build("student", config.seeds[0])
@@ -53,17 +49,7 @@ def check(session: Session) -> None:
         caches.transfer_sets(session.config, session.datasets)
     check_groups(session.config, session.devices, has_begun=has_begun)
     check_loss(session.datasets)
-    between = connections(session.networks, student, teachers, seed=config.seeds[0])
-    num_parameters = sum(
-        adapter.count_params()
-        for connection in filter(None, between)
-        for adapter in filter(None, connection.adapters)
-    )
-    if num_parameters and session.devices.workers.is_chief:
-        console.log(
-            f"adapters between layers have {num_parameters:,} parameters, which are "
-            "trained with the student and are no part of it"
-        )
+    _check_layers(session, student, teachers)
 
 
 def check_training(
@@ -80,3 +66,36 @@ def check_training(
     num_steps = optimizers.num_steps(train, num_examples=num_examples)
     optimizers.schedule(train, num_steps=num_steps, setting=setting)
     augmentation(datasets, train, setting=setting)
+
+
+def _build_teachers(session: Session, *, has_begun: bool) -> list[keras.Model]:
+    """The teachers before their training."""
+    models = []
+    for role, teacher in session.config.teachers.items():
+        model = session.networks.build(role, teacher.seed)
+        # Not again: a teacher that has begun is a copy, whose run may be gone.
+        if is_run_model(teacher.weights) and not has_begun:
+            setting = f"{role}.weights"
+            weight_files.load(session.networks, model, teacher.weights, setting=setting)
+        models.append(model)
+    return models
+
+
+def _check_layers(
+    session: Session, student: keras.Model, teachers: Sequence[keras.Model]
+) -> None:
+    """Connects the layers that terms compare, and tells what is trained for that."""
+    between = connections(
+        session.networks, student, teachers, seed=session.config.seeds[0]
+    )
+    adapters = [
+        adapter
+        for connection in filter(None, between)
+        for adapter in filter(None, connection.adapters)
+    ]
+    if adapters and session.devices.workers.is_chief:
+        num_parameters = sum(adapter.count_params() for adapter in adapters)
+        console.log(
+            f"adapters between layers have {num_parameters:,} parameters, which are "
+            "trained with the student and are no part of it"
+        )

@@ -57,7 +57,7 @@ def _shapes(
     taps = models.find_taps(model, layers, setting=setting)
     try:
         return models.shapes_of(model, taps, examples)
-    except models.TapError as error:
+    except ConfigError as error:
         raise ConfigError(f"{setting}: {error}") from error
 
 

@@ -56,17 +56,12 @@ def distillation(
     seed: int,
     term_gradients: bool = False,
 ) -> Objective:
-    """The student learns by `loss` and by its own regularizers.
+    """The student, with the loss's adapters, learns by `loss` and its own regularizers.
 
     With `mixup`, the share of mixed pairs, no example has a label. With
     `term_gradients` the norm of each part's gradient is a metric.
-
-    Raises:
-      ConfigError: the student has not the layers that the loss compares.
     """
-    taps = models.find_taps(
-        student, loss.student_layers, setting="distill.terms' student_layer"
-    )
+    taps = models.find_taps(student, loss.student_layers, setting="student_layer")
 
     def run(batch: Batch, step: tf.Tensor, scale: tf.Tensor) -> Sums:
         if mixup:
@@ -77,19 +72,17 @@ def distillation(
             parts = loss.parts(outputs, predictions, labels, step)
             total = loss.total(parts, step) + _regularization_loss(student)
             scaled = scale * total
-        logits = outputs.logits
         gradients = tape.gradient(scaled, trained_variables(student, loss.adapters))
-        accuracy = _is_correct(logits, labels)
-        agreement = _is_correct(logits, loss.predicted(predictions, step))
-        values = [total, *parts, accuracy, agreement, tf.cast(labels >= 0, tf.float32)]
+        predicted = loss.predicted(predictions, step)
+        values = [total, *parts, *_of_logits(outputs.logits, labels, predicted)]
         if term_gradients:
             values += loss.gradient_norms(outputs, predictions, labels, step)
         return gradients, _sums(*values)
 
-    names = [f"{name}_gradient" for name in loss.names if term_gradients]
+    norms = [f"{name}_gradient" for name in loss.names] if term_gradients else []
     return Objective(
         run=run,
-        metrics=("loss", *loss.names, *_OF_LOGITS, *names),
+        metrics=("loss", *loss.names, *_OF_LOGITS, *norms),
         labeled_metrics=(*loss.labeled_names, "accuracy"),
         weights=loss.logged_weights,
         adapters=loss.adapters,
@@ -135,6 +128,14 @@ def _training_outputs(
 def _regularization_loss(model: keras.Model) -> tf.Tensor | float:
     """The losses of the model's own regularizers, added to each example's loss."""
     return sum((tf.cast(loss, tf.float32) for loss in model.losses), 0.0)
+
+
+def _of_logits(
+    logits: tf.Tensor, labels: tf.Tensor, predicted: tf.Tensor
+) -> list[tf.Tensor]:
+    """The metrics _OF_LOGITS against labels and the teacher's classes: [B] each."""
+    correct = [_is_correct(logits, classes) for classes in (labels, predicted)]
+    return [*correct, tf.cast(labels >= 0, tf.float32)]
 
 
 def _is_correct(logits: tf.Tensor, classes: tf.Tensor) -> tf.Tensor:

@@ -83,30 +83,18 @@ def build_term(
     )
     function, needs_labels = _function(config, setting=setting, group_size=group_size)
     loss = functools.partial(_loss, config, function, needs_labels)
-    adapters: tuple[Adapter, ...] = ()
     if connection:
         loss = functools.partial(_between_layers, config, function, connection)
-        adapters = tuple(filter(None, connection.adapters))
+    schedule = functools.partial(_schedule, config, num_steps=num_steps)
     return Term(
         name=name,
-        weight=_schedule(
-            config,
-            config.weight,
-            config.final_weight,
-            num_steps=num_steps,
-            warmup_steps=warmup,
-        ),
-        temperature=_schedule(
-            config,
-            config.temperature,
-            config.final_temperature,
-            num_steps=num_steps,
-        ),
+        weight=schedule(config.weight, config.final_weight, warmup_steps=warmup),
+        temperature=schedule(config.temperature, config.final_temperature),
         needs_labels=needs_labels,
         logs_weight=logs_weight,
         loss=loss,
         student_layers=config.student_layers,
-        adapters=adapters,
+        adapters=tuple(filter(None, connection.adapters)) if connection else (),
     )
 
 

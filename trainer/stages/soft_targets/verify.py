@@ -1,6 +1,7 @@
 """Checks a cache: its files are whole, and the teacher predicts a sample as before."""
 
 import dataclasses
+from collections.abc import Iterator
 
 import keras
 import numpy as np
@@ -46,6 +47,22 @@ class Differences:
             and self.largest_embedding <= self.embedding_tolerance
         )
 
+    @property
+    def text(self) -> str:
+        """Both of them and what is tolerated, as people read them."""
+        embedding = ""
+        if self.embedding_tolerance:
+            embedding = (
+                f"; of a value of the embedding it is {self.largest_embedding:.3g} (at "
+                f"most {self.embedding_tolerance:.3g})"
+            )
+        return (
+            f"of {self.num_predictions} asked again the largest error of a logit is "
+            f"{self.largest:.3g} (at most {self.tolerance:.3g} is rounding), the mean "
+            f"{self.mean:.3g}, the same class comes first in "
+            f"{100 * self.same_top:.2f} %{embedding}"
+        )
+
 
 def verify(session: Session) -> None:
     """Prints how each cache compares with its teacher.
@@ -71,19 +88,7 @@ def verify(session: Session) -> None:
                 failed.append(str(folder))
                 continue
             found = differences(session.networks, teacher, model, transfer, manifest)
-            embedding = ""
-            if manifest.embedding:
-                embedding = (
-                    f"; of a value of the embedding it is {found.largest_embedding:.3g}"
-                    f" (at most {found.embedding_tolerance:.3g})"
-                )
-            print(
-                f"{folder}: {manifest.num_records:,} records whole; of "
-                f"{found.num_predictions} asked again the largest error of a logit is "
-                f"{found.largest:.3g} (at most {found.tolerance:.3g} is rounding), the "
-                f"mean {found.mean:.3g}, the same class comes first in "
-                f"{100 * found.same_top:.2f} %{embedding}"
-            )
+            print(f"{folder}: {manifest.num_records:,} records whole; {found.text}")
             if not found.are_small:
                 failed.append(str(folder))
     if failed:
@@ -106,10 +111,42 @@ def differences(
     Raises:
       SoftTargetsError: a shard is damaged, or a prediction is no finite number.
     """
+    pairs = [*_ask_again(networks, teacher, model, transfer, manifest)]
+    if not pairs:
+        raise SoftTargetsError(
+            f"the split {transfer.split!r} must have images with predictions, got "
+            "none that is still there; build anew in another distill.soft_targets_dir"
+        )
+    kept, again = (np.concatenate(side) for side in zip(*pairs, strict=True))
+    before, now = (_logits(records, manifest) for records in (kept, again))
+    errors = np.abs(before - now)
+    tolerance = _tolerance(networks, teacher, manifest)
+    embedding_error, largest_value = 0.0, 0.0
+    if manifest.embedding:
+        values, anew = (x[EMBEDDING].astype(np.float64) for x in (kept, again))
+        embedding_error = float(np.abs(values - anew).max())
+        largest_value = max(1.0, float(np.abs(values).max()))
+    return Differences(
+        num_predictions=len(errors),
+        largest=float(errors.max()),
+        mean=float(errors.mean()),
+        same_top=float((_first(before, manifest) == _first(now, manifest)).mean()),
+        tolerance=tolerance * max(1.0, float(np.abs(before).max())),
+        largest_embedding=embedding_error,
+        embedding_tolerance=tolerance * largest_value,
+    )
+
+
+def _ask_again(
+    networks: Networks,
+    teacher: int,
+    model: keras.Model,
+    transfer: TransferSet,
+    manifest: Manifest,
+) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """Some stretches of records: those of the cache, and those of now."""
     folder = caches.folder(networks.config, networks.path, teacher, transfer)
     logits = TeacherLogits(networks, model, transfer, manifest)
-    errors, hits, largest = [], [], 0.0
-    embedding_error, largest_value = 0.0, 0.0
     for place, view in _choose_stretches(manifest):
         kept = _read_stretch(folder, transfer, manifest, place, view)
         if not len(kept):
@@ -117,31 +154,7 @@ def differences(
         first = manifest.shards[place].first
         count = int(kept["id"][-1]) + 1 - first
         stretch = Shard(first=first, num_ids=count, count=len(kept))
-        again = logits.records(stretch, [view], lambda count: None)[view]
-        before, now = (_logits(records, manifest) for records in (kept, again))
-        errors.append(np.abs(before - now))
-        hits.append(_first(before, manifest) == _first(now, manifest))
-        largest = max(largest, float(np.abs(before).max()))
-        if manifest.embedding:
-            values, anew = (x[EMBEDDING].astype(np.float64) for x in (kept, again))
-            embedding_error = max(embedding_error, float(np.abs(values - anew).max()))
-            largest_value = max(largest_value, float(np.abs(values).max()))
-    if not errors:
-        raise SoftTargetsError(
-            f"the split {transfer.split!r} must have images with predictions, got "
-            "none that is still there; build anew in another distill.soft_targets_dir"
-        )
-    every = np.concatenate(errors)
-    tolerance = _tolerance(networks, teacher, manifest)
-    return Differences(
-        num_predictions=len(every),
-        largest=float(every.max()),
-        mean=float(every.mean()),
-        same_top=float(np.concatenate(hits).mean()),
-        tolerance=tolerance * max(1.0, largest),
-        largest_embedding=embedding_error,
-        embedding_tolerance=tolerance * max(1.0, largest_value),
-    )
+        yield kept, logits.records(stretch, [view], lambda count: None)[view]
 
 
 def _read_stretch(
