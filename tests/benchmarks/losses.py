@@ -50,9 +50,17 @@ options.hidden_sizes = [1024, 1024]
 train = {{global_batch_size = 96, epochs = 30}}
 """
 
-# Those of the table, and standardised logits.
-_TERMS = {name: f"{{loss='{name}'}}" for name in LOSSES} | {
-    "kl, standardised": "{loss='kl', standardize=true}"
+# Those of the table, and standardised logits; embeddings come from disk too.
+_LAYERS = "student_layer='embedding', teacher_layer='embedding'"
+_TERMS = {
+    name: f"{{loss='{name}'}}" for name, row in LOSSES.items() if not row.features
+} | {
+    "kl, standardised": "{loss='kl', standardize=true}",
+    **{
+        f"kl and {name}": f"{{loss='kl'}}, {{loss='{name}', {_LAYERS}}}"
+        for name, row in LOSSES.items()
+        if row.features and row.features != "maps"
+    },
 }
 
 
@@ -86,16 +94,20 @@ def _steps(file: pathlib.Path, folder: pathlib.Path) -> dict[str, Step]:
     steps = {}
     strategy = distribution.strategy(config.load(str(file), []).runtime, num_workers=1)
     for name, term in _TERMS.items():
-        given = config.load(
-            str(file),
-            [f"distill={{terms=[{term}]}}", "distill.soft_targets='cached'"],
-        )
+        settings = [f"distill={{terms=[{term}]}}", "distill.soft_targets='cached'"]
+        if "teacher_layer" in term:
+            settings.append("distill.cache_embedding=true")
+        given = config.load(str(file), settings)
         run = whole_run.session(given, folder / name, strategy)
-        kept = DummyTargets(
-            [formats.logits_format(given, run.datasets)], is_in_memory=True
+        kept = DummyTargets(formats.record_formats(run.networks), is_in_memory=True)
+        spec = distillation(
+            run.networks,
+            run.networks.build("student", 0),
+            kept.signals(),
+            0,
+            teachers=[run.networks.build("teacher", 0)],
+            auxiliary=kept,
         )
-        student = run.networks.build("student", 0)
-        spec = distillation(run.networks, student, kept.signals(), 0, auxiliary=kept)
         steps[name] = train_state.prepare(run.networks, spec).compiled
     return steps
 

@@ -60,7 +60,7 @@ def _trained_bytes(
     Checkpoints are the newest, the best and one in the making. A teacher is saved with
     and without a training.
     """
-    needed = sum(_saved_bytes(footprint(model, {})) for model in teachers.values())
+    needed = sum(_saved_bytes(footprint([model], {})) for model in teachers.values())
     for role, tried in trainings.trials.items():
         each = (keep_checkpoints + 2) * tried.footprint.state
         if role not in teachers:

@@ -11,6 +11,7 @@ import tensorflow as tf
 from trainer.devices import memory
 from trainer.session import Session, train_state
 from trainer.session.datasets import Datasets
+from trainer.session.features import fold_tapped, teacher_taps
 from trainer.session.networks import Networks
 from trainer.session.train_state import TrainSpec
 from trainer.train import loop
@@ -106,26 +107,35 @@ def dry_run(session: Session, attempt: TrainSpec) -> DryRun:
         first_secs=first_secs,
         step_secs=statistics.median(loops) / length,
         loop_steps=length,
-        footprint=footprint(attempt.model, state.update.state),
+        footprint=footprint(
+            [attempt.model, *attempt.objective.adapters], state.update.state
+        ),
         peak=meter.lines(),
     )
 
 
 def footprint(
-    model: keras.Model, update_state: Mapping[str, Sequence[keras.Variable]]
+    networks: Sequence[keras.layers.Layer],
+    update_state: Mapping[str, Sequence[keras.Variable]],
 ) -> Footprint:
-    """The footprint of a model and its optimizer, which a frozen model lacks."""
+    """The footprint of a model with its adapters, and of their optimizer, if any."""
+    weights = [v for network in networks for v in network.variables]
+    trained = [v for network in networks for v in network.trainable_variables]
     return Footprint(
-        weights=memory.num_bytes(model.variables),
-        gradients=memory.num_bytes(model.trainable_variables),
+        weights=memory.num_bytes(weights),
+        gradients=memory.num_bytes(trained),
         slots=memory.num_bytes(update_state.get("optimizer", ())),
         averages=memory.num_bytes(update_state.get("averages", ())),
     )
 
 
-def frozen_footprint(networks: Networks, teacher: keras.Model) -> Footprint:
+def frozen_footprint(
+    networks: Networks, member: int, teacher: keras.Model
+) -> Footprint:
     """The footprint of a frozen teacher and of the folded network beside it."""
-    variables = [*teacher.variables, *networks.fold(teacher).variables]
+    taps = teacher_taps(networks.config, member, teacher)
+    folded, _ = fold_tapped(networks, teacher, taps)
+    variables = [*teacher.variables, *folded.variables]
     weights = memory.num_bytes({id(v): v for v in variables}.values())
     return Footprint(weights=weights, gradients=0, slots=0, averages=0)
 

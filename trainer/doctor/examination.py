@@ -226,9 +226,9 @@ class Examination:
         for model in self._teachers.values():
             model.trainable = False
         yield from self._try_out(self._distillation())
-        for role, model in self._teachers.items():
+        for i, (role, model) in enumerate(self._teachers.items()):
             name = role if len(self._teachers) > 1 else "the teacher"
-            kept = dry_run.frozen_footprint(self._session.networks, model)
+            kept = dry_run.frozen_footprint(self._session.networks, i, model)
             yield f"of {name} a replica keeps {kept.text}"
         if self._config.finetune:
             networks = self._session.networks
