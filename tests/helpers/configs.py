@@ -326,3 +326,16 @@ ALL_TERMS = """{{ hard_weight = 0.5, group_size = {group_size}, terms = [
     {{loss = "hard_targets", weight = 0.1}},
     {{loss = "logit_mse", weight = 0.1, options.centered = false}},
 ] }}""".replace("\n", " ")
+
+# The same with losses between layers, in a run from WHOLE.
+WITH_LAYERS = ALL_TERMS.replace(
+    "] }}",
+    """\
+    {{loss = "hint", student_layer = "embedding", teacher_layer = "embedding"}},
+    {{loss = "vid", student_layer = "embedding", teacher_layer = "embedding"}},
+    {{loss = "rkd", weight = 0.1, student_layer = "embedding",
+      teacher_layer = "embedding", options.angle_weight = 20.0}},
+    {{loss = "hint", student_layer = ["embedding", "embedding"], weight = 0.5,
+      teacher_layer = ["embedding", "embedding"], options.batch_norm = true}},
+] }}""".replace("\n", " "),
+)

@@ -52,6 +52,8 @@ def fold_batch_norm(model: keras.Model, *, tapped: Collection[str] = ()) -> kera
         return args[0] if id(layer) in gone else layer(*args, **kwargs)
 
     result = keras.models.clone_model(graph, clone_function=copy, call_function=call)
+    # The graph of a Sequential has another, by which no path would find it.
+    result.name = model.name
     for name, normalisation in normalisations.items():
         weights = _weights(graph.get_layer(name), normalisation)
         result.get_layer(name).set_weights(weights)

@@ -10,6 +10,7 @@ import contextvars
 import dataclasses
 import difflib
 import functools
+import itertools
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
@@ -193,8 +194,9 @@ def _embedding(layers: Mapping[str, Sequence[keras.layers.Layer]], setting: str)
     return Tap(path=dense[-1], is_input=True)
 
 
-def _offer(name: str, layers: Mapping[str, object]) -> str:
-    if not layers:
+def _offer(name: str, layers: Mapping[str, Sequence[keras.layers.Layer]]) -> str:
+    every = itertools.chain.from_iterable(layers.values())
+    if any(isinstance(layer, keras.layers.TFSMLayer) for layer in every):
         return "a SavedModel has no layers to be named: give a .keras file"
     last = name.rpartition("/")[2]
     near = [path for path in layers if path.rpartition("/")[2] == last]
@@ -205,7 +207,7 @@ def _offer(name: str, layers: Mapping[str, object]) -> str:
 
 def _check_model(model: keras.Model, setting: str) -> None:
     """Refuses models whose recorded values would be of other axes or no gradient."""
-    for layer in model._flatten_layers(include_self=False):
+    for layer in model._flatten_layers():
         if getattr(layer, "data_format", None) == "channels_first":
             raise ConfigError(
                 f"{setting} must be of a model with channels last, got channels first "

@@ -85,9 +85,12 @@ class DistillationLoss:
         They are to the student's logits, of terms between layers to what these layers
         give.
         """
+        # Half precision would lose the small ones, and cannot be a metric.
+        features = {k: tf.cast(x, tf.float32) for k, x in outputs.features.items()}
+        outputs = StudentOutputs(logits=outputs.logits, features=features)
         sources = [term.sources(outputs) for term in self.terms] + [[outputs.logits]]
         with tf.GradientTape(persistent=True) as tape:
-            tape.watch([outputs.logits, *outputs.features.values()])
+            tape.watch([outputs.logits, *features.values()])
             parts = self.parts(outputs, predictions, labels, step)
         norms = [
             _norm(tape.gradient(part, of_part))
@@ -113,5 +116,5 @@ def _norm(gradients: Sequence[tf.Tensor]) -> tf.Tensor:
     """The norm of all values of an example together: [B, ...] each -> [B]."""
     if len(gradients) == 1 and gradients[0].shape.rank == 2:
         return tf.norm(gradients[0], axis=-1)
-    flat = [tf.reshape(tf.cast(g, tf.float32), [tf.shape(g)[0], -1]) for g in gradients]
+    flat = [tf.reshape(g, [tf.shape(g)[0], -1]) for g in gradients]
     return tf.norm(tf.concat(flat, axis=-1), axis=-1)

@@ -6,11 +6,20 @@ import tomllib
 import pytest
 
 from tests.helpers import configs
-from tests.helpers.configs import ALL_TERMS
+from tests.helpers.configs import WITH_LAYERS
 from tests.helpers.messages import assert_states, refused
 from trainer import main
-from trainer.config import ConfigError, from_resolved, load, read_settings, resolve
+from trainer.config import (
+    ConfigError,
+    differences,
+    from_resolved,
+    load,
+    read_settings,
+    resolve,
+    run_name,
+)
 from trainer.config.losses import LOSSES
+from trainer.config.soft_targets import describe_rule, why_online
 from trainer.config.toml_text import toml_text
 
 BATCH = 48
@@ -79,7 +88,7 @@ def test_what_config_prints_is_accepted_again(read, tmp_path, form):
     terms = (
         ["distill.alpha=0.3"]
         if form == "short"
-        else [f"distill={ALL_TERMS.format(group_size=4)}"]
+        else [f"distill={WITH_LAYERS.format(group_size=4)}"]
     )
     config = read(*terms)
     printed = resolve(config)
@@ -254,3 +263,230 @@ def test_an_own_loss_needs_no_row(read):
     (term,) = read(of_terms("loss='losses:mine', options={power=3}")).distill.terms
     assert (term.is_own, term.options) == (True, {"power": 3})
     assert json.dumps(dict(term.options)) == '{"power": 3}'
+
+
+BETWEEN = {name: row for name, row in LOSSES.items() if row.features}
+LAYERS = "student_layer='a/b', teacher_layer='embedding'"
+HINT = f"loss='hint', {LAYERS}"
+KEPT = ", soft_targets='cached', cache_embedding=true"
+MEMBERS = """teacher={members=[
+    {model='mlp', weights='a.keras'}, {model='mlp', weights='b.keras'}
+]}""".replace("\n", "")
+
+
+def test_terms_name_layers_by_path_one_or_several_in_pairs(read):
+    terms = read(
+        distill="""
+[[distill.terms]]
+loss = "hint"
+student_layer = ["backbone/block_1", "pool"]
+teacher_layer = ["conv4_block6_out", "embedding"]
+options.batch_norm = true
+
+[[distill.terms]]
+loss = "rkd"
+student_layer = "embedding"
+teacher_layer = "embedding"
+
+[[distill.terms]]
+loss = "kl"
+"""
+    ).distill.terms
+    assert [term.student_layers for term in terms] == [
+        ("backbone/block_1", "pool"),
+        ("embedding",),
+        (),
+    ]
+    assert [term.teacher_layers for term in terms] == [
+        ("conv4_block6_out", "embedding"),
+        ("embedding",),
+        (),
+    ]
+    assert [term.is_of_features for term in terms] == [True, True, False]
+    assert (terms[0].options.adapter, terms[0].options.batch_norm) == ("linear", True)
+    assert (terms[1].options.distance_weight, terms[1].options.angle_weight) == (25, 50)
+
+
+@pytest.mark.parametrize("name", BETWEEN)
+@pytest.mark.parametrize("absent", ["student_layer", "teacher_layer"])
+def test_a_loss_between_layers_needs_both(read, name, absent):
+    given = {"student_layer", "teacher_layer"} - {absent}
+    layers = ", ".join(f"{layer}='embedding'" for layer in given)
+    facts = (f"distill.terms[1].{absent}", f"'{name}'", "'embedding'", "trainer layers")
+    with refused(ConfigError, *facts):
+        read(of_terms(KL, f"loss='{name}', {layers}"))
+
+
+@pytest.mark.parametrize("name", BETWEEN)
+def test_temperatures_and_standard_scores_are_of_logits_alone(read, name):
+    loss = f"loss='{name}', student_layer='a', teacher_layer='embedding'"
+    assert read(of_terms(f"{loss}, temperature=4.0")).distill.term_names == (name,)
+    for setting, value in (
+        ("temperature", 2.0),
+        ("standardize", "True"),
+        ("final_temperature", 1.0),
+    ):
+        more = f"{setting}={str(value).lower()}"
+        if setting.startswith("final"):
+            more += ", schedule='linear'"
+        with refused(
+            ConfigError, f"distill.terms[0].{setting}", f"'{name}'", "logits", value
+        ):
+            read(of_terms(f"{loss}, {more}"))
+
+
+def test_validation_is_at_the_temperatures_of_logits(read):
+    terms = of_terms(HINT, "loss='kl', temperature=3.0")
+    assert read(terms).temperatures == (3.0,)
+    assert read(of_terms(HINT)).temperatures == (1.0,)
+
+
+REFUSED_LAYERS = {
+    of_terms("loss='kl', student_layer='a'"): (
+        *("distill.terms[0].student_layer", "'kl'", "logits", "'a'", "hint"),
+    ),
+    of_terms("loss='wsl', teacher_layer=['a', 'b']"): (
+        *("distill.terms[0].teacher_layer", "'wsl'", "a", "b"),
+    ),
+    of_terms("loss='hint', student_layer=['a', 'b'], teacher_layer='c'"): (
+        *("distill.terms[0]", "student_layer", 2, "a, b", 1, "c"),
+    ),
+    of_terms("loss='hint', student_layer=[], teacher_layer=[]"): (
+        *("distill.terms[0].student_layer", "'hint'"),
+    ),
+    of_terms("loss='hint', student_layer=[''], teacher_layer=['a']"): (
+        "distill.terms[0].student_layer[0]",
+    ),
+    of_terms("loss='hint', student_layer=3, teacher_layer='a'"): (
+        *("distill.terms[0].student_layer", 3),
+    ),
+    of_terms("loss='srrl', student_layer='a', teacher_layer='pool'"): (
+        *("distill.terms[0].teacher_layer", "'embedding'", "'srrl'", "'pool'"),
+    ),
+    of_terms(f"{HINT}, options={{adapter='conv'}}"): (
+        *("distill.terms[0].options.adapter", "'linear'", "'none'", "'conv'"),
+    ),
+    of_terms(f"loss='attention', {LAYERS}, options={{batch_norm=true}}"): (
+        *("distill.terms[0].options.batch_norm", "'attention'"),
+    ),
+    of_terms(f"loss='contrastive', {LAYERS}, options={{tau=0}}"): (
+        *("distill.terms[0].options.tau", 0.001, 0),
+    ),
+    of_terms(f"loss='rkd', {LAYERS}, options={{angle_weight=-1}}"): (
+        *("distill.terms[0].options.angle_weight", 0, -1),
+    ),
+    of_terms(HINT, more=", group_size=4"): ("distill.group_size", 4, "hint"),
+    of_terms(f"{HINT}, teacher='members[0]'"): (
+        *("distill.terms[0].teacher", "''", "[teacher]", "'members[0]'"),
+    ),
+    # A cache keeps the embedding, and only where it is asked for.
+    of_terms(KL, HINT, more=", soft_targets='cached'"): (
+        *("distill.terms[1].teacher_layer", "'embedding'", "distill.cache_embedding"),
+        *("distill.soft_targets", "'cached'", "'online'"),
+    ),
+    of_terms("loss='hint', student_layer='a', teacher_layer='pool'", more=KEPT): (
+        *("distill.terms[0].teacher_layer", "'embedding'", "'pool'", "'online'"),
+    ),
+    of_terms(
+        "loss='hint', student_layer=['a', 'b'], teacher_layer=['embedding', 'c']",
+        more=KEPT,
+    ): ("distill.terms[0].teacher_layer", "'embedding'", "'c'"),
+    of_terms(f"loss='srrl', {LAYERS}", more=f"{KEPT}, top_k=3"): (
+        *("distill.terms[0]", "'srrl'", "distill.top_k", 3),
+    ),
+    of_terms(HINT, more=", soft_targets='online', cache_embedding=true"): (
+        *("distill.cache_embedding", "distill.soft_targets", "'cached'", "'online'"),
+    ),
+    of_terms(HINT, more=", cache_embedding=true"): (
+        *("distill.cache_embedding", "distill.soft_targets", "'cached'", "'auto'"),
+    ),
+    "distill.cache_embedding=true": ("distill.cache_embedding", "'cached'", "'auto'"),
+    of_terms(HINT, more=", cache_embedding_dtype='float16'"): (
+        *("distill.cache_embedding_dtype", "distill.cache_embedding", "'float16'"),
+    ),
+}
+
+
+@pytest.mark.parametrize("override", REFUSED_LAYERS)
+def test_layers_that_contradict_their_loss_or_the_cache_are_refused(read, override):
+    with refused(ConfigError, *REFUSED_LAYERS[override]):
+        read(override)
+
+
+@pytest.mark.parametrize("name", BETWEEN)
+def test_what_learns_from_the_embedding_learns_from_a_cache(read, name):
+    top_k = "" if name == "srrl" else ", top_k=3"
+    terms = of_terms(f"loss='{name}', {LAYERS}", more=KEPT + top_k)
+    assert read(terms).distill.cache_embedding
+
+
+@pytest.mark.parametrize("name", BETWEEN)
+def test_images_that_are_mixed_have_every_loss_between_layers(read, name):
+    more = ", hard_weight=0, mixup=0.5"
+    assert read(of_terms(f"loss='{name}', {LAYERS}", more=more)).distill.mixup == 0.5
+
+
+def test_groups_are_of_losses_between_examples_alone(read):
+    for name, row in BETWEEN.items():
+        size = read(of_terms(f"loss='{name}', {LAYERS}")).group_size
+        assert (size > 0) == (name in ("similarity", "rkd", "pkt", "contrastive"))
+        assert row.needs_groups == (size > 0)
+
+
+def test_a_term_names_the_member_that_it_is_against(read):
+    terms = of_terms(
+        KL, "loss='kl', teacher='members[1]'", f"{HINT}, teacher='members[0]'"
+    )
+    assert [term.member for term in read(MEMBERS, terms).distill.terms] == [None, 1, 0]
+    both = ("'members[0]'", "'members[1]'")
+    for term, facts in (
+        (HINT, (*both, "'hint'", "''")),
+        (f"{HINT}, teacher='members[2]'", (*both, "'members[2]'")),
+        ("loss='kl', teacher='members[2]'", (*both, "''", "'members[2]'")),
+        ("loss='kl', teacher='first'", (*both, "'first'")),
+    ):
+        with refused(ConfigError, "distill.terms[1].teacher", *facts):
+            read(MEMBERS, of_terms(KL, term))
+
+
+def test_auto_is_online_where_layers_are_compared_and_says_why(read):
+    config = read(of_terms(KL, HINT))
+    for reason in (why_online(config), describe_rule(config)):
+        assert_states(reason, "distill.terms[1]", "'hint'", "distill.cache_embedding")
+    assert describe_rule(config).startswith("distill.soft_targets = 'auto': online")
+    assert why_online(read(of_terms(KL))) == ""
+
+
+# The names that checkpoints had of these settings before there were layers to name.
+NAMES = {
+    "": "student/seed-0/439e9f9aaa555438",
+    of_terms(KL, "loss='dist', weight=2.0"): "student/seed-0/eaffea4df2952031",
+}
+DEFAULTS = ", student_layer='', teacher_layer='', teacher=''"
+OF_CACHE = "distill.cache_embedding=false", "distill.cache_embedding_dtype='float32'"
+
+
+@pytest.mark.parametrize("terms", NAMES)
+def test_settings_that_came_later_make_no_other_run(read, terms):
+    given = [terms] if terms else []
+    plain = read(*given)
+    assert run_name(plain, "student", 0) == NAMES[terms]
+    explicit = [text.replace("'kl'", f"'kl'{DEFAULTS}") for text in given]
+    explicit = read(*explicit, *OF_CACHE)
+    assert run_name(explicit, "student", 0) == NAMES[terms]
+    # As a workdir of then keeps them.
+    kept = resolve(plain)
+    del kept["distill"]["cache_embedding"], kept["distill"]["cache_embedding_dtype"]
+    for term in kept["distill"].get("terms", []):
+        del term["student_layer"], term["teacher_layer"], term["teacher"]
+    assert differences(kept, resolve(explicit)) == []
+    assert resolve(from_resolved(kept, [], kept_in="here")) == resolve(plain)
+
+
+def test_other_layers_make_another_run(read):
+    names = {
+        run_name(read(of_terms(f"{HINT}{more}")), "student", 0)
+        for more in ("", ", options={batch_norm=true}", ", weight=2")
+    }
+    other = "loss='hint', student_layer='b', teacher_layer='embedding'"
+    assert len(names | {run_name(read(of_terms(other)), "student", 0)}) == 4

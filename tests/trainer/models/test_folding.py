@@ -10,6 +10,7 @@ from tests.helpers.applications import SMALL, SMALLEST_OF_THEIR_KIND, build, ran
 from tests.helpers.devices import strategy_of
 from tests.helpers.small_models import num_normalisations
 from trainer import config, models, soft_targets
+from trainer.session.features import fold_tapped
 
 # What is left of a network's normalisations: those after a sum or a concatenation.
 LEFT = {
@@ -267,9 +268,13 @@ def test_the_model_stays_as_it_is(tmp_path):
     assert not result.layers[1].trainable
 
 
-def test_the_students_of_a_run_share_the_folded_teacher(tmp_path):
+@pytest.fixture(scope="module")
+def session(tmp_path_factory):
     settings = config.load("configs/mnist_mini.toml", [])
-    session = whole_run.session(settings, tmp_path, strategy_of(1))
+    return whole_run.session(settings, tmp_path_factory.mktemp("run"), strategy_of(1))
+
+
+def test_the_students_of_a_run_share_the_folded_teacher(session):
     teacher = graph(image(), keras.layers.Conv2D(5, 3), BatchNormalization())
     assert num_normalisations(session.networks.fold(teacher)) == 0
     # Layers keep all graphs that they are in: another would stay in memory too.
@@ -296,3 +301,80 @@ def test_every_replica_has_the_folded_teacher(num_replicas):
     assert len(results) == num_replicas
     for result in results:
         assert_near(result, answers(teacher, x))
+
+
+def nested_teacher():
+    """A convolution, its normalisation and a ReLU, outside and in a network."""
+    keras.utils.set_random_seed(4)
+    inside = keras.Sequential(
+        [
+            keras.Input((9, 8, 4)),
+            keras.layers.Conv2D(5, 3, name="conv"),
+            BatchNormalization(name="norm"),
+            keras.layers.ReLU(name="relu"),
+        ],
+        name="inside",
+    )
+    return graph(
+        image(),
+        keras.layers.Conv2D(4, 3, padding="same", name="conv"),
+        BatchNormalization(name="norm"),
+        keras.layers.ReLU(name="relu"),
+        inside,
+        keras.layers.GlobalAveragePooling2D(name="pool"),
+        keras.layers.Dense(6, name="hidden"),
+        BatchNormalization(name="hidden_norm"),
+        keras.layers.Dense(3, name="last"),
+    )
+
+
+@pytest.mark.parametrize(
+    ("names", "left"),  # normalisations that are not folded, of three
+    [
+        (["conv"], 1),
+        (["norm"], 0),
+        (["relu"], 0),
+        (["conv", "norm", "relu"], 1),
+        (["inside/conv"], 1),
+        (["inside/norm"], 0),
+        (["inside/conv", "inside/norm", "norm"], 1),
+        (["conv", "inside/conv", "hidden"], 3),
+        (["inside", "inside/relu", "pool"], 0),
+        (["hidden_norm", "embedding"], 0),
+        (["hidden"], 1),
+    ],
+    ids=str,
+)
+def test_what_is_tapped_is_that_of_the_model_that_is_not_folded(session, names, left):
+    model = nested_teacher()
+    taps = models.find_taps(model, names, setting="teacher_layer")
+    # Values before a ReLU below 0 too, or a wrong place would look right.
+    x = 5 * images()
+    expected = models.call_tapped(model, x, training=False, taps=taps)
+    folded, moved = fold_tapped(session.networks, model, taps)
+    assert num_normalisations(folded) == left
+    assert moved.keys() == taps.keys()
+    found = models.call_tapped(folded, x, training=False, taps=moved)
+    assert_near(found[0], expected[0])
+    for name in names:
+        assert_near(found[1][name], expected[1][name])
+
+
+def test_a_tapped_layer_without_its_fold_would_be_another_value():
+    model = nested_teacher()
+    taps = models.find_taps(model, ["conv"], setting="teacher_layer")
+    expected, wrong = (
+        models.call_tapped(network, images(), training=False, taps=taps)[1]["conv"]
+        for network in (model, models.fold_batch_norm(model))
+    )
+    assert np.abs(expected - wrong).max() > 0.1 * np.abs(expected).max()
+
+
+def test_one_fold_is_kept_for_each_set_of_taps(session):
+    model = nested_teacher()
+    kept = {}
+    for names in (["conv"], ["norm"], ["inside/conv", "conv"], ["relu"], ["conv"]):
+        taps = models.find_taps(model, names, setting="teacher_layer")
+        folded, _ = fold_tapped(session.networks, model, taps)
+        assert kept.setdefault(tuple(names), folded) is folded
+    assert len({id(folded) for folded in kept.values()}) == len(kept)
