@@ -109,7 +109,7 @@ def differences(
     folder = caches.folder(networks.config, networks.path, teacher, transfer)
     logits = TeacherLogits(networks, model, transfer, manifest)
     errors, hits, largest = [], [], 0.0
-    embedding_error, largest_value = 0.0, 0.0
+    embedding_errors, largest_value = [0.0], 0.0
     for place, view in _choose_stretches(manifest):
         kept = _read_stretch(folder, transfer, manifest, place, view)
         if not len(kept):
@@ -124,7 +124,7 @@ def differences(
         largest = max(largest, float(np.abs(before).max()))
         if manifest.embedding:
             values, anew = (x[EMBEDDING].astype(np.float64) for x in (kept, again))
-            embedding_error = max(embedding_error, float(np.abs(values - anew).max()))
+            embedding_errors.append(float(np.abs(values - anew).max()))
             largest_value = max(largest_value, float(np.abs(values).max()))
     if not errors:
         raise SoftTargetsError(
@@ -139,7 +139,7 @@ def differences(
         mean=float(every.mean()),
         same_top=float(np.concatenate(hits).mean()),
         tolerance=tolerance * max(1.0, largest),
-        largest_embedding=embedding_error,
+        largest_embedding=float(np.max(embedding_errors)),  # NaN is no rounding
         embedding_tolerance=tolerance * max(1.0, largest_value),
     )
 
