@@ -165,8 +165,10 @@ def _check_cached(path: str, term: TermConfig, distill: Distill) -> None:
     if missing := sorted(set(term.teacher_layers) - kept):
         raise ConfigError(
             f"{path}.teacher_layer must be {EMBEDDING!r}, with distill.cache_embedding "
-            f"= true, where distill.soft_targets is 'cached', got {missing[0]!r}, "
-            "which no cache keeps; set these, or 'online'"
+            "= true, where distill.soft_targets is 'cached', because a cache keeps no "
+            f"other layer, got {missing[0]!r} and distill.cache_embedding = "
+            f"{str(distill.cache_embedding).lower()}; set these, or "
+            "distill.soft_targets = 'online'"
         )
 
 

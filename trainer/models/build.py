@@ -8,11 +8,13 @@ draws the same on any number of replicas. The smallest image that it takes is in
 _MIN_IMAGE_SIZE.
 """
 
+import collections
 import contextlib
 from collections.abc import Callable, Iterator
 from typing import Any, TypedDict
 
 import keras
+from keras.src.backend.common import global_state
 
 from trainer.config import APPLICATIONS, ConfigError
 from trainer.models import checks
@@ -71,7 +73,7 @@ def build(
     keras.utils.set_random_seed(seed)
     given = _Arguments(inputs=inputs, num_classes=num_classes, setting=setting)
     try:
-        with _default_precision(precision):
+        with _default_precision(precision), _names_of_its_own():
             return _model(name, options, given)
     except ConfigError:
         raise
@@ -133,3 +135,21 @@ def _default_precision(policy: str) -> Iterator[None]:
         yield
     finally:
         keras.config.set_dtype_policy(before)
+
+
+@contextlib.contextmanager
+def _names_of_its_own() -> Iterator[None]:
+    """Layers that nobody names are numbered from the first, in each model alike.
+
+    Keras counts on over all models of a process, and settings and caches name layers.
+    There is no public way to begin anew.
+    """
+    counts = "object_name_uids"
+    before = collections.Counter(global_state.get_global_attribute(counts) or {})
+    global_state.set_global_attribute(counts, collections.Counter())
+    try:
+        yield
+    finally:
+        # What is put around the model has no name that is inside of it: the larger.
+        own = global_state.get_global_attribute(counts)
+        global_state.set_global_attribute(counts, before | own)

@@ -105,7 +105,8 @@ def _cache_identity(config: Config) -> dict[str, Any]:
     """
     settings = without_later(flatten(resolve(config)))
     names = ["distill.soft_targets_dtype", "distill.top_k"]
-    names += [name for name in settings if name.startswith("data.unlabeled")]
+    later = ("data.unlabeled", "distill.cache_embedding")  # where they are set
+    names += [name for name in settings if name.startswith(later)]
     identity = {name: settings[name] for name in names}
     if config.distill.top_k:
         # One temperature is written as before there were terms.

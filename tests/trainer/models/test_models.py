@@ -272,6 +272,21 @@ def test_an_own_model_starts_from_its_seed(own):
     )
 
 
+def test_layers_that_nobody_names_have_the_same_names_in_each_model(own):
+    """Settings and caches name them, whatever this process has built before."""
+    first, second = (
+        [
+            layer.name
+            for layer in own("batch_norm", synchronized=False)._flatten_layers()
+        ]
+        for _ in range(2)
+    )
+    assert first == second
+    assert "dense" in first
+    # What is put around a model has a name of its own.
+    assert keras.layers.Dense(3).name not in first
+
+
 def test_an_own_model_gets_its_precision(own):
     del own  # makes own_models importable
     model = build("own_models:linear", {}, precision="mixed_bfloat16")

@@ -130,6 +130,15 @@ def in_batch_norm(shape, num_classes: int) -> keras.Model:
             "cached",
             [],
         ),
+        (
+            [
+                PAYS,
+                "distill={terms=[{loss='kl'}, {loss='hint', "
+                "student_layer='embedding', teacher_layer='embedding'}]}",
+            ],
+            "online",
+            ["distill.terms[1]", "'hint'", "distill.cache_embedding"],
+        ),
     ],
 )
 def test_a_cache_is_chosen_where_it_is_a_live_teacher_and_pays(
@@ -246,10 +255,12 @@ def test_the_student_stage_builds_the_cache_that_was_chosen(world, tmp_path):
         ("soft_targets_dtype", "'float16'"),
         ("top_k", 3),
         ("views", 2),
+        ("cache_embedding", True),
     ],
 )
 def test_settings_of_a_cache_ask_for_one(world, setting, value):
-    given = [f"distill.{setting}={value}", "student.train.augment='shift'"]
+    shown = str(value).lower() if isinstance(value, bool) else value
+    given = [f"distill.{setting}={shown}", "student.train.augment='shift'"]
     facts = [f"distill.{setting}", value, "distill.soft_targets", "'cached'", "'auto'"]
     with refused(ConfigError, *facts):
         config.load(str(world / "one.toml"), given)

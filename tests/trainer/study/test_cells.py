@@ -119,6 +119,21 @@ def test_a_cache_of_the_top_k_has_the_temperatures_of_all_terms(cells):
     assert folders(weights) == ["/w/soft_targets"] * 2
 
 
+def test_a_cache_of_embeddings_is_no_other_s(cells):
+    kept = "distill.cache_embedding=true"
+    varied = "distill.cache_embedding = [false, true]"
+    for study, grid in (((), varied), ((kept,), varied)):
+        found = folders(cells(grid, CACHED, *study))
+        # The one that the study itself builds, and one beside it.
+        assert found.index("/w/soft_targets") == len(study)
+        assert len(set(found)) == 2
+    types = "distill.cache_embedding_dtype = ['float32', 'float16']"
+    first, second = folders(cells(types, CACHED, kept))
+    assert first == "/w/soft_targets" != second
+    weights = folders(cells("distill.alpha = [0.5, 1]", CACHED, kept))
+    assert weights == ["/w/soft_targets"] * 2
+
+
 SAME = (
     "distill.alpha = [0.5, 1]",
     "distill.temperature = [1, 20]",
