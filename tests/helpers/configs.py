@@ -327,15 +327,17 @@ ALL_TERMS = """{{ hard_weight = 0.5, group_size = {group_size}, terms = [
     {{loss = "logit_mse", weight = 0.1, options.centered = false}},
 ] }}""".replace("\n", " ")
 
-# The same with losses between layers, in a run from WHOLE.
+# The same with losses between layers, of a student and a teacher as in WHOLE.
 WITH_LAYERS = ALL_TERMS.replace(
     "] }}",
     """\
-    {{loss = "hint", student_layer = "embedding", teacher_layer = "embedding"}},
-    {{loss = "vid", student_layer = "embedding", teacher_layer = "embedding"}},
-    {{loss = "rkd", weight = 0.1, student_layer = "embedding",
+    {{loss = "hint", weight = 0.5, student_layer = ["hidden_1", "embedding"],
+      teacher_layer = ["convolution_2", "embedding"]}},
+    {{loss = "vid", student_layer = "hidden_1", teacher_layer = "convolution_2"}},
+    {{loss = "rkd", weight = 0.02, student_layer = "embedding",
       teacher_layer = "embedding", options.angle_weight = 20.0}},
-    {{loss = "hint", student_layer = ["embedding", "embedding"], weight = 0.5,
-      teacher_layer = ["embedding", "embedding"], options.batch_norm = true}},
+    {{loss = "contrastive", student_layer = "embedding", teacher_layer = "flatten"}},
+    {{loss = "srrl", weight = 0.1, student_layer = "embedding",
+      teacher_layer = "embedding"}},
 ] }}""".replace("\n", " "),
 )

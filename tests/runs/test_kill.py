@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from tests.helpers import whole_run
+from tests.helpers.kills import kill_between_two_saves
 from tests.helpers.messages import assert_a_line_states, assert_states
 from trainer.storage import seal
 from trainer.train.events import read_metrics
@@ -43,21 +44,6 @@ def uninterrupted(tmp_path_factory, tfds_dir) -> tuple[pathlib.Path, pathlib.Pat
     )
     assert code == 0, err
     return config, folder / "workdir"
-
-
-def kill_between_two_saves(process, folder: pathlib.Path) -> int:
-    """Sends SIGKILL at a logged step that is no save; gives the last logged step."""
-    path = folder / "metrics.jsonl"
-    deadline = time.monotonic() + 240
-    while time.monotonic() < deadline:
-        assert process.poll() is None, process.communicate()[1]
-        lines = read_metrics(path)
-        if lines and lines[-1]["step"] > 100 and 20 < lines[-1]["step"] % 100 < 70:
-            process.send_signal(signal.SIGKILL)
-            process.communicate()
-            return read_metrics(path)[-1]["step"]
-        time.sleep(0.01)
-    raise TimeoutError(folder)
 
 
 def without_rates(path: pathlib.Path) -> list[dict]:
