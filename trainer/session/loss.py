@@ -80,6 +80,7 @@ def check_loss(datasets: Datasets) -> None:
                 built,
                 name=term.loss,
                 setting=f"distill.terms[{i}].loss",
+                num_teachers=len(config.teachers),
                 num_classes=num_classes,
                 group_size=config.group_size,
             )

@@ -3,6 +3,8 @@
 Shapes: B = examples, C = classes.
 """
 
+import functools
+
 import numpy as np
 import tensorflow as tf
 
@@ -16,9 +18,17 @@ _TOLERANCE = 1e-5  # relative, of float32
 
 
 def check_own_loss(
-    term: Term, *, name: str, setting: str, num_classes: int, group_size: int
+    term: Term,
+    *,
+    name: str,
+    setting: str,
+    num_teachers: int,
+    num_classes: int,
+    group_size: int,
 ) -> None:
     """Calls the loss on a drawn batch and on its halves.
+
+    All of the teachers predict the same.
 
     Raises:
       ConfigError: it cannot be called, gives another shape or what is not finite, does
@@ -28,10 +38,11 @@ def check_own_loss(
     rng = np.random.default_rng(0)
     student, teacher = rng.normal(0, 3, (2, 2 * half, num_classes)).astype(np.float32)
     labels = rng.integers(num_classes, size=2 * half, dtype=np.int32)
+    call = functools.partial(_call, term, num_teachers)
     try:
-        values, gradient = _call(term, student, teacher, labels)
+        values, gradient = call(student, teacher, labels)
         halves = [
-            _call(term, student[rows], teacher[rows], labels[rows])[0]
+            call(student[rows], teacher[rows], labels[rows])[0]
             for rows in (slice(half), slice(half, None))
         ]
     except Exception as error:  # whatever a user's function may raise
@@ -70,16 +81,23 @@ def _check_values(
 
 
 def _call(
-    term: Term, student: np.ndarray, teacher: np.ndarray, labels: np.ndarray
+    term: Term,
+    num_teachers: int,
+    student: np.ndarray,
+    teacher: np.ndarray,
+    labels: np.ndarray,
 ) -> tuple[np.ndarray, np.ndarray | None]:
     """The values, and their gradient to the student's logits."""
     targets = SoftTargets(logits=tf.constant(teacher))
+    member = Member(at=lambda temperature: targets)
     logits, step = tf.constant(student), tf.constant(0)
     with tf.GradientTape() as tape:
         tape.watch(logits)
         values = term.loss(
             StudentOutputs(logits=logits),
-            TeacherPredictions(members=[Member(at=lambda temperature: targets)]),
+            TeacherPredictions(
+                members=[member] * num_teachers, weights=[1.0] * num_teachers
+            ),
             tf.constant(labels),
             term.temperature(step),
         )

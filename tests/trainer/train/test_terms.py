@@ -267,13 +267,16 @@ def of_the_teacher_alone(student_logits, teacher_logits):
     return tf.reduce_sum(teacher_logits, axis=-1)
 
 
-def check(name: str, *, group_size: int = 0, options=None) -> None:
-    config = own(name, options=options or {})
+def check(
+    name: str, *, group_size: int = 0, num_teachers: int = 1, **settings
+) -> None:
+    config = own(name, **settings)
     (built,) = built_terms([config], group_size=group_size)
     check_own_loss(
         built,
         name=config.loss,
         setting="distill.terms[0].loss",
+        num_teachers=num_teachers,
         num_classes=NUM_CLASSES,
         group_size=group_size,
     )
@@ -292,6 +295,16 @@ def test_a_users_own_loss_is_given_labels_where_it_takes_them():
     found = values(own("of_the_label"), TEACHER, labels=np.maximum(labels, 0))
     np.testing.assert_allclose(found[1::2], expected[1::2], rtol=1e-5)
     check("of_the_label")
+
+
+def test_a_term_of_one_member_leaves_the_others_out():
+    found = values(term("kl", teacher="members[1]"), TEACHER, OTHER, weights=(1.0, 3.0))
+    np.testing.assert_array_equal(found, values(term("kl"), OTHER))
+    config = own("squares", teacher="members[1]", options={"power": 3.0})
+    found = values(config, TEACHER, OTHER, weights=(1.0, 3.0))
+    expected = (np.abs(STUDENT - OTHER) ** 3).mean(axis=1) / 64
+    np.testing.assert_allclose(found, expected, rtol=1e-5)
+    check("squares", teacher="members[1]", options={"power": 3.0}, num_teachers=2)
 
 
 def test_a_users_own_loss_in_groups_is_taken():
