@@ -115,13 +115,21 @@ def shapes_of(
     values = tf.function(call, autograph=False).get_concrete_function(spec)
     shapes = {}
     for name, value in values.structured_outputs.items():
-        if value.shape.rank is None or None in value.shape[1:] or value.shape.rank < 2:
+        if not _is_by_example(value, len(examples)):
             raise ConfigError(
-                f"layer {name!r} of model {model.name!r} must give values of one shape "
-                f"[batch, ..., channels], got {value.shape}; name another layer"
+                f"layer {name!r} of model {model.name!r} must give floats of one shape "
+                f"[batch, ..., channels], got {value.dtype.name} of shape "
+                f"{value.shape} for a batch of {len(examples)}; name another layer"
             )
         shapes[name] = tuple(value.shape[1:])
     return shapes
+
+
+def _is_by_example(value: tf.TensorSpec, count: int) -> bool:
+    """Whether it is so many examples' values, each of one shape."""
+    if value.shape.rank is None or value.shape.rank < 2 or None in value.shape[1:]:
+        return False
+    return value.dtype.is_floating and value.shape[0] in (None, count)
 
 
 def recordable(

@@ -278,7 +278,7 @@ def traced_error(model, name) -> str:
         return tapped(model, [name], x)
 
     x = np.ones((2, 6), np.float32)
-    return refusal(lambda: call.get_concrete_function(x), models.TapError)
+    return refusal(lambda: call.get_concrete_function(x), ConfigError)
 
 
 @pytest.mark.parametrize(
@@ -296,7 +296,7 @@ def test_what_is_not_one_tensor_of_one_call_is_refused(made, name, facts):
     model = made()
     text = traced_error(model, name)
     assert_states(text, f"'{name}'", f"'{model.name}'", *facts)
-    with refused(models.TapError, f"'{name}'", *facts):
+    with refused(ConfigError, f"'{name}'", *facts):
         taps = models.find_taps(model, [name], setting=SETTING)
         models.shapes_of(model, taps, np.ones((2, 6), np.float32))
     recorded = models.recordable(model, np.ones((2, 6), np.float32))
@@ -474,3 +474,24 @@ def test_a_tapped_model_is_called_and_saved_as_before(tmp_path):
     cloned = keras.models.clone_model(model)
     cloned.set_weights(model.get_weights())
     np.testing.assert_array_equal(cloned(images()), expected)
+
+
+class Windows(keras.layers.Layer):
+    """Cuts images into rows of which each becomes an example of its own."""
+
+    def call(self, images):
+        return keras.ops.reshape(images, (-1, images.shape[2], images.shape[3]))
+
+
+def test_what_is_not_an_examples_own_is_refused():
+    image = keras.Input((4, 6, 3))
+    rows = Windows(name="rows")(image)
+    whole = keras.layers.Reshape((6, 3), name="again")(rows)
+    whole = keras.ops.reshape(whole, (-1, 4 * 6 * 3))
+    numbers = keras.layers.Lambda(lambda x: keras.ops.cast(x, "int32"), name="numbers")
+    model = keras.Model(image, [whole, numbers(image)])
+    batch = np.zeros((5, 4, 6, 3), np.float32)
+    for name, facts in {"rows": ("(20, 6, 3)",), "numbers": ("int32",)}.items():
+        taps = models.find_taps(model, [name], setting="student_layer")
+        with refused(ConfigError, f"'{name}'", *facts, 5):
+            models.shapes_of(model, taps, batch)

@@ -267,9 +267,7 @@ def of_the_teacher_alone(student_logits, teacher_logits):
     return tf.reduce_sum(teacher_logits, axis=-1)
 
 
-def check(
-    name: str, *, group_size: int = 0, num_teachers: int = 1, **settings
-) -> None:
+def check(name: str, *, group_size: int = 0, num_teachers: int = 1, **settings) -> None:
     config = own(name, **settings)
     (built,) = built_terms([config], group_size=group_size)
     check_own_loss(
