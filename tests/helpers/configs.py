@@ -331,13 +331,15 @@ ALL_TERMS = """{{ hard_weight = 0.5, group_size = {group_size}, terms = [
 WITH_LAYERS = ALL_TERMS.replace(
     "] }}",
     """\
-    {{loss = "hint", weight = 0.5, student_layer = ["hidden_1", "embedding"],
+    {{loss = "hint", weight = 0.1, student_layer = ["hidden_1", "embedding"],
       teacher_layer = ["convolution_2", "embedding"]}},
-    {{loss = "vid", student_layer = "hidden_1", teacher_layer = "convolution_2"}},
-    {{loss = "rkd", weight = 0.02, student_layer = "embedding",
+    {{loss = "vid", weight = 0.2, student_layer = "hidden_1",
+      teacher_layer = "convolution_2"}},
+    {{loss = "rkd", weight = 0.005, student_layer = "embedding",
       teacher_layer = "embedding", options.angle_weight = 20.0}},
-    {{loss = "contrastive", student_layer = "embedding", teacher_layer = "flatten"}},
-    {{loss = "srrl", weight = 0.1, student_layer = "embedding",
+    {{loss = "contrastive", weight = 0.1, student_layer = "embedding",
+      teacher_layer = "flatten"}},
+    {{loss = "srrl", weight = 0.02, student_layer = "embedding",
       teacher_layer = "embedding"}},
 ] }}""".replace("\n", " "),
 )

@@ -7,7 +7,7 @@ import keras
 import numpy as np
 import pytest
 
-from tests.helpers import cached_runs, whole_run
+from tests.helpers import cached_runs, groups, whole_run
 from tests.helpers.kills import kill_between_two_saves
 from tests.helpers.messages import assert_a_line_states
 from trainer import main
@@ -153,6 +153,41 @@ def test_an_export_and_a_version_have_no_adapter(config, finished, tmp_path):
         assert sum(sizes) == NUM_PARAMETERS, folder
     (file,) = (tmp_path / "registry").rglob("model.keras")
     assert sum(w.size for w in whole_run.weights(file)) == NUM_PARAMETERS
+
+
+# Small weights: what Adam keeps of gradients is compared to 1e-5.
+SHARED = (
+    *SETTINGS[:2],
+    "--set=student.train.steps=20",
+    "--set=student.train.global_batch_size=48",
+    """--set=distill={group_size=8, hard_weight=0.1, terms=[
+        {loss='kl', weight=0.1},
+        {loss='hint', weight=0.02, student_layer=['hidden_1', 'embedding'],
+         teacher_layer=['convolution_2', 'embedding']},
+        {loss='vid', weight=0.05, student_layer='hidden_1',
+         teacher_layer='convolution_2'},
+        {loss='contrastive', weight=0.02, student_layer='embedding',
+         teacher_layer='flatten'},
+        {loss='rkd', weight=0.001, student_layer='embedding',
+         teacher_layer='embedding'},
+        {loss='srrl', weight=0.005, student_layer='embedding',
+         teacher_layer='embedding'},
+    ]}""".replace("\n", " "),
+)
+
+
+def test_two_workers_train_adapters_like_one_process(config, finished, tmp_path):
+    alone, together = (tmp_path / name / "workdir" for name in ("alone", "together"))
+    for workdir in (alone, together):
+        shutil.copytree(finished / "teacher", workdir / "teacher")
+    assert main.main(whole_run.command("student", config, alone, *SHARED)) == 0
+    groups.finish(tmp_path, 2, "student", config, together, *SHARED)
+    ours, theirs = (saved(x / "student" / "seed-0", 20) for x in (together, alone))
+    assert ours.keys() == theirs.keys()
+    # Five linear maps, and a variance.
+    assert sum(name.startswith("adapters/") for name in ours) == 2 * 5 + 1
+    for name, value in theirs.items():
+        np.testing.assert_allclose(ours[name], value, rtol=0, atol=1e-5, err_msg=name)
 
 
 HINT = "loss='hint', student_layer='embedding', teacher_layer='hidden_1'"

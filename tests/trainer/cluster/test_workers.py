@@ -91,7 +91,7 @@ def test_two_workers_train_like_one_process(config, alone, tmp_path):
 # Groups of 4 in the share of one replica of 2, 3 or 4.
 TERMS = (
     "--set=student.train.global_batch_size=48",
-    f"--set=distill={configs.WITH_LAYERS.format(group_size=4)}",
+    f"--set=distill={configs.ALL_TERMS.format(group_size=4)}",
 )
 
 
