@@ -471,6 +471,11 @@ def test_a_tapped_model_is_called_and_saved_as_before(tmp_path):
     _, ours = tapped(loaded, ["nested/block/second"])
     _, theirs = tapped(model, ["nested/block/second"])
     np.testing.assert_array_equal(*ours.values(), *theirs.values())
+    exported = tmp_path / "exported"
+    model.export(exported, verbose=False)
+    served = tf.saved_model.load(exported)
+    found = served.serve(tf.constant(images()))
+    np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-6)
     cloned = keras.models.clone_model(model)
     cloned.set_weights(model.get_weights())
     np.testing.assert_array_equal(cloned(images()), expected)

@@ -105,6 +105,18 @@ def test_replicas_see_whole_groups(world, tmp_path):
             ["distill.terms[0].warmup_epochs", 2.5, 20],
         ),
         (["loss='no.such:loss'"], ["distill.terms[0].loss", "'no.such:loss'"]),
+        (
+            ["loss='kl'", "loss='hint', student_layer='hidden', teacher_layer='a'"],
+            ["distill.terms[1].student_layer", "'hidden'", "'hidden_1'"],
+        ),
+        (
+            ["loss='hint', student_layer='embedding', teacher_layer='hidden_2'"],
+            ["distill.terms[0].teacher_layer", "'hidden_2'", "'hidden_1'"],
+        ),
+        (
+            ["loss='attention', student_layer='hidden_1', teacher_layer='embedding'"],
+            ["distill.terms[0]", "'attention'", "'hidden_1'", 4, 32],
+        ),
     ],
 )
 def test_a_run_refuses_its_loss_before_the_teacher_trains(in_or_out, terms, facts):

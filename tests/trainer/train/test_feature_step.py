@@ -177,6 +177,8 @@ def reference():
             {"train": dataclasses.replace(GENTLE, accumulate=4)}, marks=pytest.mark.slow
         ),
         pytest.param({"xla": True}, marks=pytest.mark.slow),
+        # Programs of several steps, and of one.
+        pytest.param({"xla": True, "steps_per_execution": 4}, marks=pytest.mark.slow),
         pytest.param(
             {
                 "num_replicas": 2,
