@@ -11,6 +11,7 @@ from tests.helpers.devices import strategy_of
 from tests.helpers.small_models import num_normalisations
 from trainer import config, models, soft_targets
 from trainer.session.features import fold_tapped
+from trainer.stages.student import online
 
 # What is left of a network's normalisations: those after a sum or a concatenation.
 LEFT = {
@@ -378,3 +379,28 @@ def test_one_fold_is_kept_for_each_set_of_taps(session):
         folded, _ = fold_tapped(session.networks, model, taps)
         assert kept.setdefault(tuple(names), folded) is folded
     assert len({id(folded) for folded in kept.values()}) == len(kept)
+
+
+def test_the_signal_of_each_live_teacher_has_what_terms_compare(tmp_path):
+    members = "{model='cnn', weights='a.keras'}, {model='cnn', weights='b.keras'}"
+    compared = (["conv", "inside/norm"], ["norm", "embedding"])
+    terms = ", ".join(
+        f"{{loss='hint', teacher='members[{i}]', student_layer=['a', 'b'], "
+        f"teacher_layer={names}}}"
+        for i, names in enumerate(compared)
+    )
+    settings = config.load(
+        "configs/mnist_mini.toml",
+        [f"teacher={{members=[{members}]}}", f"distill={{terms=[{terms}]}}"],
+    )
+    run = whole_run.session(settings, tmp_path, strategy_of(1))
+    teachers = [nested_teacher(), nested_teacher()]
+    signals = online(run.networks, teachers)
+    for names, teacher, signal in zip(compared, teachers, signals, strict=True):
+        member = signal({"input": tf.constant(images())})
+        assert member.features.keys() == set(names)
+        assert_near(member.at(1.0).logits, answers(teacher, images()))
+        taps = models.find_taps(teacher, names, setting="teacher_layer")
+        _, expected = models.call_tapped(teacher, images(), training=False, taps=taps)
+        for name, value in expected.items():
+            assert_near(member.features[name], value)
