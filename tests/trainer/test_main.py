@@ -182,6 +182,7 @@ def test_a_path_may_look_like_a_setting(path):
 def test_jobs_take_every_command_that_works_on_a_run():
     told_at_once = {
         "config",
+        "init",
         "layers",
         *(f"registry {action}" for action in registry.ACTIONS),
     }
