@@ -78,7 +78,7 @@ def _has(names: Sequence[str], ending: str) -> bool:
 
 
 def _given(overrides: Sequence[str]) -> dict[str, Any]:
-    """The settings of [data] that hold for the look, checked as far as it reads them."""
+    """The settings of [data] that hold for the look, with the kinds that it needs."""
     settings: dict[str, Any] = {}
     for override in overrides:
         apply_override(settings, override)

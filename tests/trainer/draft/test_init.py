@@ -207,7 +207,10 @@ def test_doctor_passes_what_is_written(folder, tfds_dir):
         (["rows.csv", "--set=student"], ["--set", "'student'"]),
         (["rows.csv", "--set=data=5"], ["data", "section", 5]),
         (["rows.csv", "--set=data.label_column=5"], ["data.label_column", 5]),
-        (["rows.csv", "--set=data.feature_columns=['a']"], ["feature_columns", "'a'"]),
+        (
+            ["rows.csv", "--set=data.feature_columns=['a']"],
+            ["data.feature_columns", "'a'"],
+        ),
         ([], ["DATASET", "none", "init --help"]),
         (["rows.csv", "more"], ["DATASET"]),
     ],
