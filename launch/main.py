@@ -3,7 +3,7 @@
 import sys
 from collections.abc import Callable
 
-from launch import environment, exit_codes, kubernetes, local
+from launch import environment, exit_codes, installed, kubernetes, local
 from launch.errors import LaunchError
 
 COMMANDS: dict[str, Callable[[list[str]], int]] = {
@@ -28,7 +28,7 @@ def main(argv: list[str]) -> int:
     """Runs one command; returns the exit code."""
     name = argv[1] if len(argv) > 1 else "none"
     if name in ("--help", "-h", "help"):
-        print(_USAGE, end="")
+        print(installed.as_started(_USAGE), end="")
         return 0
     try:
         if name not in COMMANDS:
@@ -40,5 +40,7 @@ def main(argv: list[str]) -> int:
     except KeyboardInterrupt:
         return exit_codes.INTERRUPTED
     except LaunchError as error:
-        print(f"launch: {error}", file=sys.stderr, flush=True)
+        print(
+            f"launch: {installed.as_started(str(error))}", file=sys.stderr, flush=True
+        )
         return exit_codes.UNUSABLE

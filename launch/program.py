@@ -1,16 +1,16 @@
 """The program to start, and the flags that stand before it."""
 
 import itertools
+import pathlib
 import re
-import sys
 from collections.abc import Sequence
 
 from absl import flags
 
+from launch import installed
 from launch.errors import LaunchError
 
 _NO_NUMBER = re.compile(r"flag --(\S+?)=(.*): (?:invalid literal|could not convert)")
-_INTERPRETERS = ("python", "python3")
 TRAINER_FLAGS = ("config", "set", "workdir", "output")  # each with a value
 
 
@@ -20,7 +20,8 @@ def parse(
     """Reads the words before `--` into `values`; returns the program after it.
 
     A program named `python` or `python3` becomes the interpreter that runs this one,
-    so that it finds the same packages whether or not their environment is activated.
+    and `alambic` the one beside it, so that they find the same packages whether or not
+    their environment is activated.
 
     Returns:
       The words of the program; None once --help has been answered.
@@ -37,7 +38,7 @@ def parse(
     except flags.Error as error:
         raise unusable_flag(error, command=command) from None
     if values.help:
-        print(usage, end="")
+        print(installed.as_started(usage), end="")
         return None
     if stray:
         raise LaunchError(
@@ -50,19 +51,27 @@ def parse(
             f"python -m launch {command} needs a program after --, got none; for "
             f"instance: python -m launch {command} ... -- python -m trainer run ..."
         )
-    return [sys.executable, *words[1:]] if words[0] in _INTERPRETERS else words
+    return installed.runnable(words)
 
 
 def is_trainer(words: Sequence[str]) -> bool:
-    """Whether the program is `python -m trainer`, whose exit codes are known."""
-    return ("-m", "trainer") in itertools.pairwise(words)
+    """Whether the program is the trainer, whose exit codes are known."""
+    return _num_trainer_words(words) > 0
+
+
+def _num_trainer_words(words: Sequence[str]) -> int:
+    """The number of words before those to the trainer; 0 where it is another."""
+    if words[:1] and pathlib.PurePath(words[0]).name == installed.TRAINER:
+        return 1
+    is_module = ("-m", "trainer") in itertools.pairwise(words)
+    return words.index("trainer") + 1 if is_module else 0
 
 
 def trainer_words(words: Sequence[str]) -> list[str]:
-    """The words after `python -m trainer` that are no flags and no flags' values."""
+    """The words to the trainer that are no flags and no flags' values."""
     found = []
     before = ""
-    for word in words[words.index("trainer") + 1 :]:
+    for word in words[_num_trainer_words(words) :]:
         is_value = re.fullmatch(rf"--?({'|'.join(TRAINER_FLAGS)})", before)
         if not is_value and not word.startswith("-"):
             found.append(word)

@@ -44,6 +44,17 @@ def shorten(sentence: str) -> str:
     return f"{sentence[:600]} [...] {sentence[-300:]}"
 
 
+def as_started(text: str) -> str:
+    """The text with the commands that it tells of as those of the installed package.
+
+    Where this is not the installed `alambic` they stay as they are.
+    """
+    if os.path.basename(sys.argv[0]) != "alambic":
+        return text
+    text = text.replace("python -m trainer", "alambic")
+    return text.replace("python -m launch", "alambic-launch")
+
+
 def log(sentence: str) -> None:
     """One line for the person or the log that follows the run."""
-    print(f"trainer: {sentence}", file=sys.stderr, flush=True)
+    print(f"trainer: {as_started(sentence)}", file=sys.stderr, flush=True)

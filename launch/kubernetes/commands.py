@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 from absl import flags as absl_flags
 
-from launch import exit_codes, program
+from launch import exit_codes, installed, program
 from launch.errors import LaunchError
 from launch.kubernetes import (
     assemble,
@@ -48,7 +48,7 @@ def _print(argv: list[str]) -> int:
     flags = job_flags.parse(argv[:end])
     if flags is None:
         return _DONE
-    words = argv[end + 1 :]
+    words = installed.command(argv[end + 1 :])
     _check_cron(flags, words)
     trainer_command.check(words, launcher_flags=job_flags.NAMES)
     program.check_for_group(words, num_workers=flags.workers)
@@ -89,7 +89,8 @@ def _documents(flags: JobFlags, job: Job) -> list[Document]:
 
 def _heading(argv: Sequence[str]) -> str:
     """The comment above a manifest: the command that printed it."""
-    return f"# python -m launch tfjob {' '.join(shlex.join(argv).splitlines())}\n"
+    words = " ".join(shlex.join(argv).splitlines())
+    return f"# {' '.join(installed.launcher())} tfjob {words}\n"
 
 
 def _report(found: Sequence[Finding]) -> int:

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 from absl import flags
 
-from launch import program
+from launch import installed, program
 from launch.errors import LaunchError
 from launch.kubernetes.settings_rules import GRACE_MARGIN_SECS
 
@@ -21,11 +21,11 @@ usage: python -m launch tfjob FLAG ... -- COMMAND
        python -m launch tfjob status --name=NAME [--namespace=NAMESPACE]
        python -m launch tfjob logs --name=NAME [--namespace=NAMESPACE] [--follow]
 
-Prints the Kubernetes manifest of a job whose workers run COMMAND, such as python -m
-trainer run --config=FILE. The config is checked here and travels in a ConfigMap;
---workdir is added to the command, and --set=runtime.min_gpus, so that no worker trains
-on its CPU unseen. validate says what is wrong with a manifest, status what a TFJob and
-its pods do.
+Prints the Kubernetes manifest of a job whose workers run COMMAND, such as
+python -m trainer run --config=FILE. The config is checked here and travels in a
+ConfigMap; --workdir is added to the command, and --set=runtime.min_gpus, so that no
+worker trains on its CPU unseen. validate says what is wrong with a manifest, status
+what a TFJob and its pods do.
 
 flags:
   --name=NAME             of the job; 50 characters, 44 with --cron
@@ -152,7 +152,7 @@ def read(values: flags.FlagValues, words: Sequence[str]) -> list[str] | None:
     except flags.Error as error:
         raise program.unusable_flag(error, command="tfjob") from None
     if values.help:
-        print(USAGE, end="")
+        print(installed.as_started(USAGE), end="")
         return None
     return others
 

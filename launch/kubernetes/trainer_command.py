@@ -45,6 +45,6 @@ def _check_name(names: Sequence[str]) -> None:
     if " ".join(names) not in _COMMANDS:
         with_paths = ", ".join(f"{command} PATH" for command in _WITH_PATHS)
         raise LaunchError(
-            f"what follows -m trainer must be one of {', '.join(_COMMANDS)}, "
-            f"{with_paths}, got {' '.join(names) or 'none'}"
+            "what follows -m trainer or alambic must be one of "
+            f"{', '.join(_COMMANDS)}, {with_paths}, got {' '.join(names) or 'none'}"
         )

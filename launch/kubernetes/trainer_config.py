@@ -5,13 +5,16 @@ import os
 import pathlib
 import re
 import subprocess
-import sys
 from collections.abc import Sequence
 from typing import Any
 
+from launch import installed
 from launch.errors import LaunchError
 
 Settings = dict[str, Any]
+
+# Configs that the trainer knows by their names.
+_BUNDLED = pathlib.Path(__file__).parents[2] / "trainer" / "bundled"
 
 
 def flag_values(words: Sequence[str], flag: str) -> list[str]:
@@ -45,7 +48,10 @@ def config_file(words: Sequence[str]) -> pathlib.Path:
             "--config=configs/mnist_mini.toml"
         )
     # As the trainer does; a shell leaves the ~ of --config=~/run.toml.
-    return pathlib.Path(os.path.expanduser(found[0]))
+    path = pathlib.Path(os.path.expanduser(found[0]))
+    own = _BUNDLED / f"{path.name}.toml"
+    is_name = not path.is_file() and path.name == found[0] and own.is_file()
+    return own if is_name else path
 
 
 def with_config(words: Sequence[str], path: str) -> tuple[str, ...]:
@@ -64,7 +70,7 @@ def resolve(path: pathlib.Path, words: Sequence[str]) -> Settings:
     """
     overrides = [f"--set={value}" for value in flag_values(words, "set")]
     child = subprocess.run(
-        [sys.executable, "-m", "trainer", "config", f"--config={path}", *overrides],
+        [*installed.trainer(), "config", f"--config={path}", *overrides],
         capture_output=True,
         text=True,
         check=False,

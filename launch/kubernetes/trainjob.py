@@ -4,7 +4,7 @@ The operator of v2 knows no TensorFlow, so each pod makes its TF_CONFIG itself w
 `python -m launch env`. Below it stands a JobSet, which restarts all workers together.
 """
 
-from launch import exit_codes
+from launch import exit_codes, installed
 from launch.kubernetes import config_map, network_policy, pod
 from launch.kubernetes.job import Job
 from launch.kubernetes.yaml_stream import Document
@@ -50,7 +50,7 @@ def _runtime(job: Job) -> Document:
         ],
     )
     [container] = template["spec"]["containers"]
-    container["command"] = ["python", "-m", "launch", "env", "--", *job.command]
+    container["command"] = [*installed.launcher(), "env", "--", *job.command]
     template["spec"]["restartPolicy"] = "Never"
     worker_job = {
         # One failed pod fails the job, and with it the whole gang starts again.

@@ -4,6 +4,7 @@ import dataclasses
 import os
 import pathlib
 import signal
+import sys
 from collections.abc import Sequence
 
 from absl import flags
@@ -60,13 +61,7 @@ def command(argv: list[str]) -> int:
     words = program.parse(values, argv, command="local", usage=_USAGE)
     if words is None:
         return 0
-    for name, least in (("workers", 1), ("max-restarts", 0), ("grace-secs", 0)):
-        value = values[name].value
-        if value is None or not value >= least:  # so that nan is refused
-            raise LaunchError(
-                f"--{name} must be at least {least}, "
-                f"got {'none' if value is None else value}"
-            )
+    _check(values)
     num_workers = values.workers
     program.check_for_group(words, num_workers=num_workers)
     to_come = faults.Faults(
@@ -86,6 +81,21 @@ def command(argv: list[str]) -> int:
             return _run(job, screen, signals, to_come)
     finally:
         screen.flush()
+
+
+def _check(values: flags.FlagValues) -> None:
+    if sys.platform != "linux":
+        raise LaunchError(
+            f"local must run on Linux, got {sys.platform}; run the program itself, "
+            "which uses all devices of this machine"
+        )
+    for name, least in (("workers", 1), ("max-restarts", 0), ("grace-secs", 0)):
+        value = values[name].value
+        if value is None or not value >= least:  # so that nan is refused
+            raise LaunchError(
+                f"--{name} must be at least {least}, "
+                f"got {'none' if value is None else value}"
+            )
 
 
 def _define_flags() -> flags.FlagValues:

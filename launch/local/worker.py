@@ -20,7 +20,6 @@ _CHUNK_BYTES = 1 << 16
 _NUM_LAST_LINES = 20
 # What TensorFlow's compiled parts tell, which is seldom why a program ended.
 _TENSORFLOW = re.compile(r"[IWE]\d{4} |WARNING: All log messages before absl")
-_prctl = ctypes.CDLL(None).prctl
 
 
 class Worker:
@@ -125,9 +124,10 @@ def _start(
     words: Sequence[str], environment: Mapping[str, str], *, stdout: int, stderr: int
 ) -> subprocess.Popen[bytes]:
     launcher = os.getpid()
+    prctl = ctypes.CDLL(None).prctl
 
     def die_with_the_launcher() -> None:
-        _prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+        prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
         # It may have ended before that call.
         if os.getppid() != launcher:
             os._exit(1)

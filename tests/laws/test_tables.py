@@ -35,7 +35,7 @@ def test_augmentations():
 
 
 def test_tables_of_numbers():
-    assert tuple(f"{kind}:" for kind in tables._READERS) == places.TABLES
+    assert tuple(f"{kind}:" for kind in tables.READERS) == places.TABLES
 
 
 @pytest.mark.parametrize("name", stages.ALL)

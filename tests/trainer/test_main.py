@@ -113,6 +113,13 @@ def test_help_of_the_word_that_commands_begin_with_shows_them_all(capsys):
     assert "  verify" in shown(capsys, "soft-targets", "--help")
 
 
+def test_pages_and_messages_name_the_installed_command(capsys, monkeypatch):
+    monkeypatch.setattr(sys, "argv", ["/opt/bin/alambic"])
+    assert shown(capsys, "run", "--help").startswith("usage: alambic run ")
+    assert main.main(["", "studnt"]) == 2
+    assert_states(capsys.readouterr().err, "studnt", "alambic --help")
+
+
 def test_what_is_told_of_the_program_loads_no_tensorflow():
     program = """
 import sys
@@ -175,6 +182,7 @@ def test_a_path_may_look_like_a_setting(path):
 def test_jobs_take_every_command_that_works_on_a_run():
     told_at_once = {
         "config",
+        "init",
         "layers",
         *(f"registry {action}" for action in registry.ACTIONS),
     }

@@ -4,7 +4,7 @@ import dataclasses
 import re
 from collections.abc import Sequence
 
-from trainer import __version__
+from trainer import __version__, console
 from trainer.commands import usage
 from trainer.commands.command_line import (
     HELP,
@@ -37,7 +37,7 @@ def run(argv: Sequence[str]) -> int:
             print(f"alambic {__version__}")
             return DONE
         if line.flags.help:
-            print(_help(line.words), end="")
+            print(console.as_started(_help(line.words)), end="")
             return DONE
         command, words = find_command(line.words)
         _check_flags(line, command)

@@ -9,6 +9,7 @@ from trainer import stages as work
 from trainer.commands import (
     config,
     doctor,
+    init,
     layers,
     predict,
     registry,
@@ -72,6 +73,12 @@ def _registry(name: str) -> Command:
 
 
 COMMANDS: dict[str, Command] = {
+    "init": Command(
+        run=init.write,
+        summary="write a first config for images, a table or a TFDS name",
+        words="DATASET",
+        example="photos/",
+    ),
     "run": Command(
         run=functools.partial(stages.run, tuple(work.STAGES)),
         summary="run every stage that the config asks for",

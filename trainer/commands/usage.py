@@ -18,7 +18,6 @@ def page() -> str:
         ["commands:", *_rows(_overview())],
         ["flags, before or after the words:", *_flags(FLAGS, is_of_all=True)],
         ["exit codes:", *_codes()],
-        [f"{_PROGRAM} COMMAND --help tells more of a command."],
     )
 
 

@@ -11,7 +11,7 @@ import typing
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Annotated, Any, Literal
 
-from trainer.config import places
+from trainer.config import bundled, places
 from trainer.config.axes import axes, check_plain
 from trainer.config.distill import DistillTermsConfig
 from trainer.config.errors import (
@@ -119,17 +119,25 @@ def _variant_settings(
 
 
 def _read_toml(path: str) -> dict[str, Any]:
-    file = places.expand_home(path)
+    own = bundled.file_of(path)
+    file = str(own) if own else places.expand_home(path)
     places.remember(file)
     try:
-        return tomllib.loads(pathlib.Path(file).read_text(encoding="utf-8"))
+        settings = tomllib.loads(pathlib.Path(file).read_text(encoding="utf-8"))
     except OSError as error:
+        is_absent = isinstance(error, FileNotFoundError)
+        known = nearest(pathlib.PurePath(path).stem, bundled.names())
+        way_out = f"; of those that come with Alambic: {known}" if is_absent else ""
         raise ConfigError(
-            f"--config must name a readable TOML file, got {path!r}: {error.strerror}"
+            "--config must name a readable TOML file, or a config that comes with "
+            f"Alambic, got {path!r}: {error.strerror}{way_out}"
         ) from None
     # ValueError: no TOML, no UTF-8, or a number of thousands of digits.
     except (ValueError, RecursionError) as error:
         raise ConfigError(f"{path} must be a TOML file in UTF-8: {error}") from None
+    if own:
+        bundled.point_to_data(settings)
+    return settings
 
 
 def _build(cls: type, settings: object, path: str, owner: str = "") -> Any:

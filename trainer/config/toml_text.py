@@ -17,7 +17,7 @@ def _lines(table: Mapping[str, Any], path: str) -> Iterator[str]:
     inner = {name: value for name, value in table.items() if _is_inner(value)}
     for name, value in table.items():
         if name not in inner:
-            yield f"{_key(name)} = {_value(value)}"
+            yield f"{_key(name)} = {value_text(value)}"
     for name, value in inner.items():
         header = f"{path}.{_key(name)}" if path else _key(name)
         is_list = isinstance(value, list)
@@ -34,12 +34,13 @@ def _is_inner(value: object) -> bool:
     return isinstance(value, Mapping)
 
 
-def _value(value: Any) -> str:
+def value_text(value: Any) -> str:
+    """One value, a table as an inline one."""
     if isinstance(value, Mapping):
-        parts = [f"{_key(name)} = {_value(item)}" for name, item in value.items()]
+        parts = [f"{_key(name)} = {value_text(item)}" for name, item in value.items()]
         return f"{{{', '.join(parts)}}}"
     if isinstance(value, list | tuple):
-        return f"[{', '.join(map(_value, value))}]"
+        return f"[{', '.join(map(value_text, value))}]"
     if isinstance(value, str):
         # JSON would write what is beyond its 16 bits in a way that TOML refuses.
         return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
@@ -47,4 +48,4 @@ def _value(value: Any) -> str:
 
 
 def _key(name: str) -> str:
-    return name if _BARE.fullmatch(name) else _value(name)
+    return name if _BARE.fullmatch(name) else value_text(name)

@@ -22,7 +22,7 @@ from trainer.data.table_problems import Problems, check_numbers, number_rule, sh
 # Of a file that is damaged, of another kind, or holds Python objects.
 _NPZ_ERRORS = (ValueError, OSError, EOFError, zipfile.BadZipFile, zlib.error)
 
-_NAMELESS = re.compile(r"(Unnamed: [0-9]+)?")  # as pandas writes and reads them
+NAMELESS = re.compile(r"(Unnamed: [0-9]+)?")  # as pandas writes and reads them
 
 
 @dataclasses.dataclass(frozen=True)
@@ -46,7 +46,7 @@ def read_csv(path: str, data: DataConfig) -> Table:
       DataError: it is no such file, or a column that is asked for is missing.
     """
     problems = Problems()
-    rows = _csv_rows(path)
+    rows = csv_rows(path)
     _, columns = next(rows)
     names = _feature_columns(path, columns, data, problems)
     places = [columns.index(name) for name in names]
@@ -77,7 +77,7 @@ def read_npz(path: str, data: DataConfig) -> Table:
       DataError: it is no such file, an array is missing, or the labels are no list.
     """
     problems = Problems()
-    stored = _npz_arrays(path)
+    stored = npz_arrays(path)
     names = [name.strip() for name in stored]
     chosen = _feature_columns(path, names, data, problems)
     arrays = dict(zip(names, stored.values(), strict=True))
@@ -116,8 +116,12 @@ def _check(table: Table, data: DataConfig, *, place: Callable[[int], str]) -> Ta
     return table
 
 
-def _csv_rows(path: str) -> Iterator[tuple[int, list[str]]]:
-    """The line and the cells of each row; the first ones are the columns' names."""
+def csv_rows(path: str) -> Iterator[tuple[int, list[str]]]:
+    """The line and the cells of each row; the first ones are the columns' names.
+
+    Raises:
+      DataError: it is no such file.
+    """
     reader = csv.reader(io.StringIO(_text(path), newline=""), strict=True)
     try:
         columns = [name.strip() for name in next(reader, [])]
@@ -141,7 +145,12 @@ def _text(path: str) -> str:
         ) from error
 
 
-def _npz_arrays(path: str) -> dict[str, np.ndarray]:
+def npz_arrays(path: str) -> dict[str, np.ndarray]:
+    """The arrays of a file by their names.
+
+    Raises:
+      DataError: it is no such file.
+    """
     try:
         # Not numpy.load, which takes a file of one array as well.
         with np.lib.npyio.NpzFile(io.BytesIO(_contents(path))) as file:
@@ -195,7 +204,7 @@ def _feature_columns(
             rule = f"must have a name for each column, got {name!r} again"
             problems.add(rule, f"{count} such columns")
     for i, name in enumerate([] if chosen else columns):
-        if _NAMELESS.fullmatch(name) and name != data.label_column:
+        if NAMELESS.fullmatch(name) and name != data.label_column:
             rule = f"column {i + 1}, must have a name where it is a feature"
             problems.add(rule, f"{name!r}, as tables have it that number their rows")
     asked = {"label_column": [data.label_column], "feature_columns": list(chosen)}

@@ -81,7 +81,7 @@ def check_numbers(
     for column, values in features.items():
         for row in np.flatnonzero(~np.isfinite(values)).tolist():
             problems.add(number_rule(column), show_cell(values[row]), place(row))
-        if not may_count and _counts_rows(values):
+        if not may_count and counts_rows(values):
             problems.add(
                 f"column {column!r}, must be a feature",
                 f"{len(values)} numbers from {values.min():.10g} to "
@@ -94,7 +94,8 @@ def number_rule(column: str) -> str:
     return f"column {column!r}, must be a finite number"
 
 
-def _counts_rows(values: np.ndarray) -> bool:
+def counts_rows(values: np.ndarray) -> bool:
+    """Whether a column just numbers the rows, in any order: [M]."""
     count = len(values)
     if count < _FEWEST_COUNTED or not np.isfinite(values).all():
         return False

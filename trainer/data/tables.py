@@ -25,7 +25,7 @@ from trainer.data.table_problems import label_problems, refusal
 _SMALLEST_DEVIATION, _LARGEST_DEVIATION, _LOST = 1e-7, 1e18, 1e-3
 _SMALLEST_VARIANCE = 1e-290  # below it float64 loses digits
 
-_READERS = {"csv": read_csv, "npz": read_npz}
+READERS = {"csv": read_csv, "npz": read_npz}
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -141,9 +141,9 @@ def open_table(data: DataConfig) -> TableSource:
         budget.
     """
     kind, _, path = data.dataset.partition(":")
-    files = _files(path, kind)
+    files = files_of(path, kind)
     tables = {
-        name: _READERS[kind](files[name], data)
+        name: READERS[kind](files[name], data)
         for name in splits.used_splits(data, files)
     }
     _check_cells(data, tables)
@@ -209,7 +209,7 @@ def _check_variance(
         )
 
 
-def _files(path: str, kind: str) -> dict[str, str]:
+def files_of(path: str, kind: str) -> dict[str, str]:
     """The file of each whole split."""
     try:
         is_folder = tf.io.gfile.stat(path).is_directory

@@ -1,0 +1,126 @@
+"""First configs for data of a user's own: `python -m trainer init`."""
+
+import dataclasses
+import os
+import pathlib
+import re
+import tempfile
+from collections.abc import Sequence
+from typing import Any
+
+from trainer import config
+from trainer.config import places
+from trainer.config.errors import no_section, rule_error
+from trainer.config.overrides import apply_override
+from trainer.data.examples import DataError
+from trainer.draft import choices, folders, tables, tfds_sets
+from trainer.draft.findings import Findings
+from trainer.draft.text import commented
+
+_NAMED = 8  # classes in a sentence
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Draft:
+    """A first config: its text, and what it is for in a sentence."""
+
+    text: str
+    summary: str
+
+
+def draft(dataset: str, overrides: Sequence[str], *, name: str) -> Draft:
+    """The config that a look at `dataset` suggests, with the `overrides` put into it.
+
+    Raises:
+      ConfigError: the overrides break a rule.
+      DataError: the dataset cannot be used; the message says how to mend it.
+    """
+    found = _look(dataset, _given(overrides))
+    if len(found.class_names) < 2:
+        raise DataError(
+            f"{dataset!r} must have two classes or more, got "
+            f"{', '.join(found.class_names)}; a run needs labels that tell examples "
+            "apart"
+        )
+    settings, comments = choices.choose(found, name)
+    for override in overrides:
+        apply_override(settings, override)
+    summary = _summary(found)
+    top = (
+        f"{summary} A first config, made by looking at them: nothing was trained. What "
+        "else can be set, and each default: python -m trainer config --config=FILE."
+    )
+    text = commented(settings, comments, top=top)
+    _check(text)
+    return Draft(text=text, summary=summary)
+
+
+def dataset_of(word: str) -> str:
+    """The dataset that a user means: a path alone is told by what is there."""
+    path = places.expand_home(word)
+    if os.path.isdir(path):
+        names = os.listdir(path)
+        table = next((s for s in ("csv", "npz") if _has(names, f".{s}")), "")
+        return f"{table or 'folder'}:{word.rstrip('/') or word}"
+    kind = word.rpartition(".")[2].lower()
+    return f"{kind}:{word}" if os.path.isfile(path) and kind in ("csv", "npz") else word
+
+
+def name_of(dataset: str) -> str:
+    """A name for runs and files, made of the dataset's."""
+    path = dataset.partition(":")[2].rstrip("/") or dataset
+    stem = re.sub(r"\.(csv|npz)$", "", os.path.basename(os.path.abspath(path)))
+    return re.sub(r"[^A-Za-z0-9._-]+", "_", stem).strip("._-") or "mine"
+
+
+def _has(names: Sequence[str], ending: str) -> bool:
+    return any(name.endswith(ending) for name in names)
+
+
+def _given(overrides: Sequence[str]) -> dict[str, Any]:
+    """The settings of [data] that hold for the look, with the kinds that it needs."""
+    settings: dict[str, Any] = {}
+    for override in overrides:
+        apply_override(settings, override)
+    given: dict[str, Any] = settings.get("data", {})
+    if not isinstance(given, dict):
+        raise no_section("data", given)
+    kinds = {
+        "image_size": (int, "a whole number"),
+        "data_dir": (str, "a string"),
+        "label_column": (str, "a string"),
+        "feature_columns": (list, "a list"),
+    }
+    for name, (kind, rule) in kinds.items():
+        if not isinstance(given.get(name, kind()), kind):
+            raise rule_error(f"data.{name}", rule, given[name])
+    return given
+
+
+def _look(dataset: str, given: dict[str, Any]) -> Findings:
+    if dataset.startswith(places.FOLDER):
+        return folders.look(places.expand_home(dataset), given)
+    if dataset.startswith(places.TABLES):
+        return tables.look(places.expand_home(dataset), given)
+    return tfds_sets.look(dataset, given)
+
+
+def _summary(found: Findings) -> str:
+    names = ", ".join(found.class_names[:_NAMED])
+    more = len(found.class_names) - _NAMED
+    told = f"{names} and {more} more" if more > 0 else names
+    return (
+        f"{found.num_examples:,} {found.examples} in {len(found.class_names)} classes: "
+        f"{told}."
+    )
+
+
+def _check(text: str) -> None:
+    """Has the reader of configs look at the text."""
+    with tempfile.TemporaryDirectory(prefix="alambic-") as folder:
+        file = pathlib.Path(folder, "draft.toml")
+        file.write_text(text, encoding="utf-8")
+        try:
+            config.load(str(file))
+        except config.ConfigError as error:
+            raise config.ConfigError(str(error).removeprefix(f"{file}: ")) from None
