@@ -51,15 +51,21 @@ def check_own_loss(
             "teacher_logits[, labels], *, temperature, **options) on float32 "
             f"[{2 * half}, {num_classes}], got {type(error).__name__}: {error}"
         ) from error
-    _check_values(values, gradient, name=f"{setting} {name!r}", count=2 * half)
-    apart = np.abs(np.concatenate(halves) - values).max()
+    told = f"{setting} {name!r}"
+    _check_values(values, gradient, name=told, count=2 * half)
+    _check_groups(values, np.concatenate(halves), name=told)
+
+
+def _check_groups(values: np.ndarray, halves: np.ndarray, *, name: str) -> None:
+    """Refuses values of a batch that are not those of its halves."""
+    apart = np.abs(halves - values).max()
     if apart > _TOLERANCE * max(1.0, float(np.abs(values).max())):
         raise ConfigError(
-            f"{setting} {name!r} must give an example of one group the same loss "
-            f"whatever others are in the batch, got a difference of {apart:.3g} "
-            f"between a batch of {2 * half} and its halves; a loss between examples "
-            "takes the keyword group_size, with distill.group_size set, and computes "
-            "inside groups of so many neighbours"
+            f"{name} must give an example of one group the same loss whatever others "
+            f"are in the batch, got a difference of {apart:.3g} between a batch of "
+            f"{len(values)} and its halves; a loss between examples takes the keyword "
+            "group_size, with distill.group_size set, and computes inside groups of so "
+            "many neighbours"
         )
 
 
