@@ -1,5 +1,6 @@
 """The loss is checked against data and devices before anything trains."""
 
+import numpy as np
 import pytest
 import tensorflow as tf
 
@@ -9,6 +10,7 @@ from tests.helpers.devices import strategy_of
 from tests.helpers.messages import assert_states, refusal, refused
 from trainer import config, stages
 from trainer.config import ConfigError
+from trainer.session.features import connections
 from trainer.session.loss import check_groups, check_loss
 
 OF_EXAMPLES = f"{__name__}:centered_in_the_batch"
@@ -124,3 +126,21 @@ def test_a_run_refuses_its_loss_before_the_teacher_trains(in_or_out, terms, fact
     with refused(ConfigError, *facts):
         stages.run(run, whole=True)
     assert not (run.path / "teacher").exists()
+
+
+def test_adapters_start_from_the_student_s_seed_and_their_term(in_or_out):
+    hint = "loss='hint', student_layer='hidden_1', teacher_layer='embedding'"
+    run = in_or_out(hint, "loss='kl'", hint)
+    networks = run.networks
+    student, teacher = networks.build("student", 0), networks.build("teacher", 0)
+
+    def kernels(seed: int):
+        found = connections(networks, student, [teacher], seed=seed)
+        assert [connection is None for connection in found] == [False, True, False]
+        return [found[i].adapters[0].weights[0].numpy() for i in (0, 2)]
+
+    first, again, other = kernels(0), kernels(0), kernels(1)
+    for ours, same, changed in zip(first, again, other, strict=True):
+        np.testing.assert_array_equal(ours, same)
+        assert np.abs(ours - changed).max() > 0.1
+    assert np.abs(first[0] - first[1]).max() > 0.1
