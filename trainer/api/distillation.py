@@ -40,51 +40,27 @@ def distill(
 ) -> Result:
     """Distils the teacher into a student for each seed, beside its baseline.
 
-    Args:
-      teacher: a keras.Model in memory, whose weights are final unless the config has
-        teacher.train; the path of a model; run:DIR or registry:NAME@VERSION; the name
-        of an architecture; or a function (input_shape, num_classes) -> model.
-      student: such a function or name, or a keras.Model, which is cloned for each seed
-        and its baseline, with weights drawn anew.
-      train: examples to learn from, or the name of a dataset as data.dataset has it.
-      validation: those that select a checkpoint.
-      test: those that are measured at the end.
-      epochs: passes over the training examples.
-      batch_size: examples a step, of all replicas together.
-      learning_rate: the peak of the schedule.
-      temperature: divides the logits of both in the soft loss.
-      alpha: the weight of the soft loss; labels have 1 - alpha.
-      seeds: one student and one baseline each.
-      workdir: the folder of the run's files, by which the same call goes on after it
-        was stopped; without one it is a temporary folder.
-      config: settings by their sections, as in a config file. They win.
-      callbacks: Keras callbacks that follow the students, and only read.
+    `teacher` and `student` are Keras models in memory, functions (input_shape,
+    num_classes) -> model, names of architectures or paths. A teacher's weights are
+    final unless `config` has teacher.train; a student's are drawn anew for each seed.
+    The loss is alpha * soft loss at the temperature + (1 - alpha) * cross-entropy.
+    `workdir` is the folder by which the same call goes on, `config` the sections of a
+    config file, which win; `callbacks` only read.
 
     Raises:
-      ConfigError, DataError: an argument or a setting cannot be used.
-      KeyboardInterrupt: after a checkpoint; the same call goes on.
-      StorageError, DivergedError, StoppedError: as of `trainer.run`.
+      What `run` raises.
     """
-    settings: dict[str, Any] = {
+    length = {"global_batch_size": batch_size, "epochs": epochs}
+    settings = {
         "name": "distill",
-        "seeds": plain(list(seeds)),
-        "student": {
-            "train": {
-                "global_batch_size": batch_size,
-                "epochs": epochs,
-                "learning_rate": learning_rate,
-            }
-        },
+        "seeds": list(seeds),
+        "student": {"train": {**length, "learning_rate": learning_rate}},
         "distill": {"temperature": temperature, "alpha": alpha},
         "data": {"dataset": train},
     }
-    return _run(
-        merged(plain(settings), plain(config or {})),
-        "trainer.distill",
-        workdir,
-        {"teacher": teacher, "student": student},
-        callbacks,
-    )
+    settings = merged(plain(settings), plain(config or {}))
+    sources = {"teacher": teacher, "student": student}
+    return _run(settings, "trainer.distill", workdir, sources, callbacks)
 
 
 def run(

@@ -30,8 +30,8 @@ def run_stages(
 
     A Python program that calls it has `given` what its config cannot say.
 
-    In a cluster, TF_CONFIG says which of its processes this is, and all of them call
-    it with the same arguments.
+    In a cluster, TF_CONFIG says which of its processes this is, and all of them call it
+    with the same arguments.
 
     Returns:
       The table of results, where the last stage is one that has it; "" on workers
@@ -48,12 +48,8 @@ def run_stages(
     is_training = _is_training(names)
     if "evaluate" in names:
         workdir.check_kind(path, workdir.RESULTS, owner="one run")
-    with start.begun(
-        config,
-        path,
-        holds=is_chief and is_training,
-        is_guest=given is not None,
-    ) as begun:
+    holds, is_guest = is_chief and is_training, given is not None
+    with start.begun(config, path, holds=holds, is_guest=is_guest) as begun:
         if is_chief:
             begun.claim()
         _run_what_is_left(begun, names, own, given)

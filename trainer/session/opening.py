@@ -46,8 +46,7 @@ def open_session(
       StorageError: the secret by which workers know each other cannot be had.
       PeerLostError: a worker did not come.
     """
-    num_workers = cluster.size if cluster else 1
-    runtime = config.runtime
+    num_workers, runtime = cluster.size if cluster else 1, config.runtime
     num_replicas = distribution.num_local_replicas(runtime, num_workers=num_workers)
     distribution.check_execution(runtime, num_replicas * num_workers)
     if cluster:
