@@ -18,7 +18,7 @@ FLOORS = (
     {"session/"},
     {"stages/"},
     {"runs/"},
-    {"doctor/", "draft/", "predict/", "study/", "sweep/", "watch/"},
+    {"api/", "doctor/", "draft/", "predict/", "study/", "sweep/", "watch/"},
     {"commands/"},
     {"main.py", "__main__.py"},
 )

@@ -130,6 +130,7 @@ class _Holder:
                 self._try_lock()
             except TakenError as error:
                 end.leave(str(self._loss(error.found)), PEER_LOST)
+                return  # the next checkpoint tells it to who goes on
             except files.StorageError:
                 continue  # which the next checkpoint tells, or it is mended by then
 

@@ -17,10 +17,10 @@ import sys
 import threading
 from collections.abc import Callable, Iterator
 from types import FrameType
-from typing import NoReturn, TypeVar
+from typing import TypeVar
 
 from trainer import console, exit_codes
-from trainer.exit_codes import INTERRUPTED, PEER_LOST
+from trainer.exit_codes import INTERRUPTED, PEER_LOST, STOPPED
 
 # Where Kubernetes reads why a container has ended; it makes the file beforehand.
 LOG = pathlib.Path("/dev/termination-log")
@@ -54,10 +54,17 @@ def stop_error(wish: float, where: str) -> StoppedError:
 class Termination:
     """The end of this process on a signal, without the help of its main thread."""
 
-    def __init__(self, *, grace_secs: float, watchdog_secs: float) -> None:
-        """Nobody asks, until `listening` is entered."""
+    def __init__(
+        self, *, grace_secs: float, watchdog_secs: float, is_guest: bool = False
+    ) -> None:
+        """Nobody asks, until `listening` is entered.
+
+        In a process that is somebody else's, such as a notebook's, it `is_guest`: it
+        ends that on SIGTERM alone.
+        """
         self._grace_secs = grace_secs
         self._watchdog_secs = watchdog_secs
+        self._is_guest = is_guest
         self._lock = threading.Lock()
         self._handlers: list[Handler] = []
         self._exit_hooks: list[Callable[[], None]] = []
@@ -69,9 +76,13 @@ class Termination:
     def listening(self) -> Iterator[None]:
         """Has threads take SIGINT and SIGTERM in the body.
 
-        Only the main thread may enter it. Threads that began before, without SIGTERM
-        blocked, would take it as any process does.
+        Threads that began before, without SIGTERM blocked, would take it as any process
+        does. Only the main thread hears of signals: a guest in another leaves them to
+        it.
         """
+        if self._is_guest and threading.current_thread() is not threading.main_thread():
+            yield
+            return
 
         def listen() -> None:
             signal.sigwait(_SIGTERM)
@@ -103,9 +114,15 @@ class Termination:
         thread.start()
         wakeup_before = signal.set_wakeup_fd(writer, warn_on_full_buffer=False)
         signal.signal(signal.SIGINT, self._interrupt_main)
+        terminate_before = signal.getsignal(signal.SIGTERM)
+        if self._is_guest:
+            # Threads of the program's TensorFlow do not block it, and may take it.
+            signal.signal(signal.SIGTERM, lambda number, frame: None)
         try:
             yield
         finally:
+            if self._is_guest:
+                signal.signal(signal.SIGTERM, terminate_before or signal.SIG_DFL)
             signal.signal(signal.SIGINT, before)
             signal.set_wakeup_fd(wakeup_before)
             os.close(writer)
@@ -115,21 +132,24 @@ class Termination:
     def _listen_to_keyboard(self, reader: int) -> None:
         is_repeated = False
         while number := os.read(reader, 1):
+            if number[0] == signal.SIGTERM:
+                self._end_meanwhile(signal.SIGTERM)
             if number[0] != signal.SIGINT:
                 continue
-            if is_repeated:
+            if is_repeated and not self._is_guest:
                 self.leave("interrupted again: nothing more is saved", INTERRUPTED)
-            is_repeated = True
-            if self._handlers:
+            if self._handlers and not is_repeated:
                 console.log("interrupted: saves what is done; once more ends at once")
-                # The next one is to be heard meanwhile.
-                threading.Thread(
-                    target=self._end, args=(signal.SIGINT,), daemon=True
-                ).start()
+                self._end_meanwhile(signal.SIGINT)
             else:
                 self._is_main_interrupted = True
                 signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGINT)
                 os.read(reader, 1)  # which is that one
+            is_repeated = True
+
+    def _end_meanwhile(self, number: signal.Signals) -> None:
+        # The next signal is to be heard meanwhile.
+        threading.Thread(target=self._end, args=(number,), daemon=True).start()
 
     def _interrupt_main(self, number: int, frame: FrameType | None) -> None:
         if self._is_main_interrupted:
@@ -202,8 +222,14 @@ class Termination:
         end = stop_error(self._asked, how)
         self.leave(str(end), exit_codes.from_error(end))
 
-    def leave(self, reason: str, code: int) -> NoReturn:
-        """Ends the process from any thread, after what is to be done at last."""
+    def leave(self, reason: str, code: int) -> None:
+        """Ends the process from any thread, after what is to be done at last.
+
+        That of a program goes on unless it is terminated: its user may interrupt it.
+        """
+        if self._is_guest and code != STOPPED:
+            console.log(reason)
+            return
         for last in list(self._exit_hooks):
             thread = threading.Thread(target=last, daemon=True)
             thread.start()

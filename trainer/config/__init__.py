@@ -34,17 +34,19 @@ from trainer.config.identity import (
 from trainer.config.kept import NoRun, from_resolved, without_run
 from trainer.config.models import (
     APPLICATIONS,
+    MEMORY,
     RUN,
     ApplicationOptions,
     CnnOptions,
     ConvMlpOptions,
+    MemoryOptions,
     MlpOptions,
     RunOptions,
     SavedOptions,
     SqueezenetOptions,
 )
 from trainer.config.predict import PredictConfig
-from trainer.config.reader import load, read_settings
+from trainer.config.reader import load, of_settings, read_settings
 from trainer.config.registry import (
     LATEST,
     PROMOTED,
@@ -83,6 +85,7 @@ __all__ = [
     "EMBEDDING",
     "IGNORE",
     "LATEST",
+    "MEMORY",
     "PROMOTED",
     "RUN",
     "SCHEME",
@@ -109,6 +112,7 @@ __all__ = [
     "InceptionCropOptions",
     "MedianOptions",
     "MemberConfig",
+    "MemoryOptions",
     "MlpOptions",
     "NoAugmentOptions",
     "NoRun",
@@ -145,6 +149,7 @@ __all__ = [
     "is_run_model",
     "label_of",
     "load",
+    "of_settings",
     "options_without_later",
     "read_settings",
     "recorded_settings",

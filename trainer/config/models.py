@@ -86,6 +86,19 @@ class SavedOptions:
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
+class MemoryOptions:
+    """The identity of a model, or of a function to one, of a Python program.
+
+    The program gives it beside the config.
+    """
+
+    name: Annotated[str, FILLED]  # the class of a model, or package.module:function
+    architecture: str = ""  # SHA-256 of a model's configuration; "": a function
+    weights: str = ""  # SHA-256 of the weights that a teacher brings; "": drawn here
+    output: Literal["logits", "probabilities"] = "logits"  # as of a saved model
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
 class RunOptions:
     """No options: the finished run that `weights` name knows the architecture."""
 
@@ -135,12 +148,16 @@ APPLICATIONS: Mapping[str, int] = {
     "Xception": 71,
 }
 
+# The model that a Python program gives.
+MEMORY = "memory"
+
 # The model of a teacher until the run that its weights name is read.
 RUN = "run"
 
 MODELS: Mapping[str, type] = {
     "cnn": CnnOptions,
     "conv_mlp": ConvMlpOptions,
+    MEMORY: MemoryOptions,
     "mlp": MlpOptions,
     RUN: RunOptions,
     "saved": SavedOptions,

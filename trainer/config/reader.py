@@ -54,7 +54,16 @@ def load(
     Raises:
       ConfigError: the file is missing or no TOML, or a setting breaks a rule.
     """
-    settings = without_architectures(read_settings(path, overrides, variant=variant))
+    return of_settings(read_settings(path, overrides, variant=variant), origin=path)
+
+
+def of_settings(settings: Settings, *, origin: str) -> Config:
+    """Checks settings as TOML has them, and builds the Config.
+
+    Raises:
+      ConfigError: a setting breaks a rule; the message begins with their `origin`.
+    """
+    settings = without_architectures(settings)
     try:
         config = typing.cast(Config, _build(Config, settings, ""))
         if config.study:
@@ -68,7 +77,7 @@ def load(
                 )
             )
     except ConfigError as error:
-        raise ConfigError(f"{path}: {error}") from None
+        raise ConfigError(f"{origin}: {error}") from None
     return config
 
 

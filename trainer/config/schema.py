@@ -11,6 +11,7 @@ from trainer.config import (
     evaluation,
     export,
     groups,
+    memory,
     registry,
     relations,
     run_model,
@@ -177,6 +178,7 @@ class Config:
         export.check(self.export, roles=roles, seeds=self.seeds)
         registry.check(self.registry, self.references)
         run_model.check(self.networks)
+        memory.check(self.networks)
         if self.watch:
             watch.check(self.data, self.export, self.registry)
         for path, section in self.trainings.items():
@@ -195,7 +197,9 @@ class Config:
         for path, teacher in self.teachers.items():
             relations.check_teacher(
                 path,
-                has_weights=bool(teacher.weights) or teacher.model == "saved",
+                has_weights=bool(teacher.weights)
+                or teacher.model == "saved"
+                or memory.brings_weights(teacher),
                 head=teacher.head,
                 train=teacher.train,
             )

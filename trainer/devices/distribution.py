@@ -1,5 +1,6 @@
 """Devices, precision and compilation, decided once from the runtime section."""
 
+import contextlib
 import os
 
 import keras
@@ -87,14 +88,24 @@ def _devices(runtime: RuntimeConfig) -> list[str]:
             "(CUDA_VISIBLE_DEVICES), or set runtime.min_gpus = 0"
         )
     for gpu in gpus:
-        # The default takes all memory at once, and leaves none to another program.
-        tf.config.experimental.set_memory_growth(gpu, True)
+        # The default takes all memory at once, and leaves none to another program. In
+        # a program that has used TensorFlow already it has taken it.
+        with contextlib.suppress(RuntimeError):
+            tf.config.experimental.set_memory_growth(gpu, True)
     if gpus:
         return [f"/gpu:{i}" for i in range(len(gpus))]
     cpu = tf.config.list_physical_devices("CPU")[0]
     wanted = [tf.config.LogicalDeviceConfiguration()] * runtime.logical_cpus
     if len(tf.config.get_logical_device_configuration(cpu) or [None]) < len(wanted):
-        tf.config.set_logical_device_configuration(cpu, wanted)
+        try:
+            tf.config.set_logical_device_configuration(cpu, wanted)
+        except RuntimeError as error:
+            raise ConfigError(
+                f"runtime.logical_cpus must be set before TensorFlow computes, got "
+                f"{runtime.logical_cpus} in a program with a model in memory; call "
+                "tf.config.set_logical_device_configuration before it builds one, or "
+                "give functions instead of models"
+            ) from error
     return [f"/cpu:{i}" for i in range(runtime.logical_cpus)]
 
 

@@ -4,7 +4,12 @@ from trainer.models.adapters import Adapter
 from trainer.models.batch_norm_folding import fold_batch_norm, folded_path
 from trainer.models.build import build
 from trainer.models.dropout import Dropout, dropout_keys
-from trainer.models.fingerprint import fingerprint
+from trainer.models.fingerprint import (
+    architecture_fingerprint,
+    fingerprint,
+    weights_fingerprint,
+)
+from trainer.models.given import GivenModel, check_apart, find_problem, save_weights
 from trainer.models.head import head, head_alone
 from trainer.models.inputs import Inputs
 from trainer.models.saved import alone
@@ -18,19 +23,24 @@ from trainer.models.taps import (
     recordable,
     shapes_of,
 )
-from trainer.models.weights import load_weights
+from trainer.models.weights import check_archive, load_weights
 
 __all__ = [
     "Adapter",
     "Dropout",
+    "GivenModel",
     "Inputs",
     "Tap",
     "alone",
+    "architecture_fingerprint",
     "build",
     "call_tapped",
+    "check_apart",
+    "check_archive",
     "check_saving",
     "dropout_keys",
     "embedding_layer",
+    "find_problem",
     "find_taps",
     "fingerprint",
     "fold_batch_norm",
@@ -40,5 +50,7 @@ __all__ = [
     "layers_by_path",
     "load_weights",
     "recordable",
+    "save_weights",
     "shapes_of",
+    "weights_fingerprint",
 ]

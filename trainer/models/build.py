@@ -16,11 +16,12 @@ from typing import Any, TypedDict
 import keras
 from keras.src.backend.common import global_state
 
-from trainer.config import APPLICATIONS, ConfigError
+from trainer.config import APPLICATIONS, MEMORY, ConfigError
 from trainer.models import checks
 from trainer.models.applications import application
 from trainer.models.cnn import cnn
 from trainer.models.conv_mlp import conv_mlp
+from trainer.models.given import GivenModel
 from trainer.models.inputs import Inputs, model_input
 from trainer.models.mlp import mlp
 from trainer.models.own import build_own
@@ -56,13 +57,15 @@ def build(
     seed: int,
     precision: str,
     setting: str,
+    given: GivenModel | None = None,
 ) -> keras.Model:
     """A model of uint8 images [B, H, W, channels] or rows [B, D] to logits [B, C].
 
-    Call it in the strategy's scope. `name` is a known architecture, "saved" or
-    package.module:function; initial weights are those of `seed`. `precision` is a Keras
-    dtype policy, which a saved model brings itself; `setting` names the section in
-    messages. Resizing, standardisation and normalisation are layers of the model.
+    Call it in the strategy's scope. `name` is a known architecture, "saved", "memory",
+    which is `given`, or package.module:function; initial weights are those of `seed`.
+    `precision` is a Keras dtype policy, which saved and given models bring themselves;
+    `setting` names the section in messages. Resizing, standardisation and normalisation
+    are layers of the model.
 
     Raises:
       ConfigError: there is no such function or file, it does not take such inputs, or
@@ -71,10 +74,10 @@ def build(
     _check_inputs(name, inputs, setting)
     # Seeds every initializer of the model, a user's own included.
     keras.utils.set_random_seed(seed)
-    given = _Arguments(inputs=inputs, num_classes=num_classes, setting=setting)
+    arguments = _Arguments(inputs=inputs, num_classes=num_classes, setting=setting)
     try:
         with _default_precision(precision), _names_of_its_own():
-            return _model(name, options, given)
+            return _model(name, options, arguments, given)
     except ConfigError:
         raise
     except ValueError as error:
@@ -87,8 +90,10 @@ def build(
         ) from error
 
 
-def _model(name: str, options: Any, given: _Arguments) -> keras.Model:
-    inputs, num_classes = given["inputs"], given["num_classes"]
+def _model(
+    name: str, options: Any, arguments: _Arguments, given: GivenModel | None
+) -> keras.Model:
+    inputs, num_classes = arguments["inputs"], arguments["num_classes"]
     if name in ARCHITECTURES:
         start = model_input(inputs)
         logits = ARCHITECTURES[name](start, num_classes, options)
@@ -97,11 +102,27 @@ def _model(name: str, options: Any, given: _Arguments) -> keras.Model:
     if name in APPLICATIONS:
         return application(name, options, inputs=inputs, num_classes=num_classes)
     if name == "saved":
-        model = build_saved(options, **given)
+        model = build_saved(options, **arguments)
+    elif name == MEMORY:
+        model = _given_model(options, arguments, given)
+        name = options.name
     else:
-        model = build_own(name, options, **given)
-    checks.check(model, name, **given)
+        model = build_own(name, options, **arguments)
+    checks.check(model, name, **arguments)
     return model
+
+
+def _given_model(
+    options: Any, arguments: _Arguments, given: GivenModel | None
+) -> keras.Model:
+    if given is None:
+        setting = arguments["setting"]
+        raise ConfigError(
+            f"{setting}.model {MEMORY!r} must be given by a Python program, got no "
+            f"{options.name}; call trainer.run(config, {setting}=MODEL, ...), or name "
+            "package.module:function"
+        )
+    return given.build(options, **arguments)
 
 
 def _check_inputs(name: str, inputs: Inputs, setting: str) -> None:
@@ -111,7 +132,7 @@ def _check_inputs(name: str, inputs: Inputs, setting: str) -> None:
                 f"{setting}.image_size must be 0 for a table, got {inputs.image_size}; "
                 "remove it"
             )
-        if name != "mlp" and ":" not in name:
+        if name not in ("mlp", MEMORY) and ":" not in name:
             raise ConfigError(
                 f"{setting}.model must take the rows of a table, got {name!r}, which "
                 "takes images; use 'mlp' or package.module:function"

@@ -30,6 +30,11 @@ class Inputs:
         return self.mean_and_variance is None
 
     @property
+    def dtype(self) -> str:
+        """The type of the values of an example, as the data yield them."""
+        return "uint8" if self.is_image else self.row_dtype
+
+    @property
     def model_shape(self) -> tuple[int, ...]:
         """The input shape of the architecture: `shape`, resized."""
         if self.image_size:

@@ -1,5 +1,6 @@
 """Models of a user's own package."""
 
+from collections.abc import Callable
 from typing import Any
 
 import keras
@@ -25,7 +26,30 @@ def build_own(
     Raises:
       ConfigError: there is no such function, or it gives no model.
     """
-    function = import_function(name, setting=f"{setting}.model")
+    return call_function(
+        import_function(name, setting=f"{setting}.model"),
+        name,
+        options,
+        inputs=inputs,
+        num_classes=num_classes,
+        setting=setting,
+    )
+
+
+def call_function(
+    function: Callable[..., Any],
+    name: str,
+    options: dict[str, Any],
+    *,
+    inputs: Inputs,
+    num_classes: int,
+    setting: str,
+) -> keras.Model:
+    """The same of a `function` that is at hand; `name` is its in messages.
+
+    Raises:
+      ConfigError: it gives no model.
+    """
     try:
         model = function(inputs.model_shape, num_classes, **options)
     except TypeError as error:

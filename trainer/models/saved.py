@@ -176,11 +176,16 @@ def _as(dtype: tf.DType, x: keras.KerasTensor) -> keras.KerasTensor:
 
 
 def _logits(result: keras.KerasTensor, output: str) -> keras.KerasTensor:
-    logits = keras.ops.cast(result, "float32")
-    if output == "logits":
-        return logits
+    if output == "probabilities":
+        return logarithms(result)
+    return keras.ops.cast(result, "float32")
+
+
+def logarithms(probabilities: keras.KerasTensor) -> keras.KerasTensor:
+    """Logarithms of probabilities in float32, which are logits."""
+    x = keras.ops.cast(probabilities, "float32")
     # The smallest there is for what was rounded to 0, whose logarithm is infinite.
-    return keras.ops.log(keras.ops.maximum(logits, _TINY))
+    return keras.ops.log(keras.ops.maximum(x, _TINY))
 
 
 def _check_output(

@@ -12,6 +12,7 @@ from trainer.config import (
     Config,
     ConfigError,
     DataConfig,
+    MemoryOptions,
     NoRun,
     PredictConfig,
     SavedOptions,
@@ -104,13 +105,18 @@ def _run_network(config: Config, path: epath.Path) -> Network:
     """Builds and loads the network as the run did to evaluate it."""
     names, shape = report.read_classes(path)
     height, width, channels = _image_shape(config, path, shape)
-    options = config.student.options
-    if isinstance(options, SavedOptions) and is_reference(options.path):
+    name, options = config.student.model, config.student.options
+    folder = workdir.training_folder(path, "student", config.seeds[0])
+    if isinstance(options, MemoryOptions):
+        # The program that had it may be gone, and its file is whole.
+        file = str(folder / workdir.FINISHED)
+        name, options = "saved", SavedOptions(path=file, input="zero_to_255")
+    elif isinstance(options, SavedOptions) and is_reference(options.path):
         file = registry.locked_models(config, path)[options.path]
         options = dataclasses.replace(options, path=file)
     inputs = models.Inputs(shape=shape, image_size=config.student.image_size)
     model = models.build(
-        config.student.model,
+        name,
         options,
         inputs=inputs,
         num_classes=len(names),
@@ -118,7 +124,6 @@ def _run_network(config: Config, path: epath.Path) -> Network:
         precision=distribution.precision(config.student.precision, config.runtime),
         setting="student",
     )
-    folder = workdir.training_folder(path, "student", config.seeds[0])
     models.load_weights(
         model,
         str(folder / workdir.FINISHED),

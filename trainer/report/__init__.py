@@ -15,7 +15,7 @@ from trainer.report.conclusion import summary
 from trainer.report.inputs import ReportError, read_classes, read_results
 from trainer.report.study_table import read_study, render_study
 from trainer.report.sweep_table import read_sweep, render_sweep, text_of
-from trainer.report.table import Comparison, comparison, render
+from trainer.report.table import Comparison, comparison, format_count, render
 from trainer.storage import files
 from trainer.storage.workdir import REPORT
 
@@ -24,6 +24,7 @@ __all__ = [
     "ReportError",
     "compare",
     "comparison",
+    "format_count",
     "is_drawable",
     "outcome",
     "read_classes",

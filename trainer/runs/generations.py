@@ -14,6 +14,7 @@ from trainer.config import (
     Config,
     ConfigError,
     EnsembleConfig,
+    MemoryOptions,
     RunOptions,
     SavedOptions,
     TeacherConfig,
@@ -97,10 +98,10 @@ def _agreed(network: Network, of_run: Any, role: str, text: str) -> Network:
     if isinstance(network.options, SavedOptions):
         return network
     own = {name: getattr(of_run, name) for name in _UNSTATED}
-    if isinstance(of_run.options, SavedOptions):
+    if isinstance(of_run.options, SavedOptions | MemoryOptions):
         # What a run saves takes the images of the data, and gives logits.
         saved = SavedOptions(path=text, input="zero_to_255")
-        own |= {"options": saved, "image_size": 0, "weights": ""}
+        own |= {"model": "saved", "options": saved, "image_size": 0, "weights": ""}
     for name, unstated in _UNSTATED.items():
         stated = getattr(network, name)
         if stated not in (unstated, own[name]):

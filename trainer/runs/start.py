@@ -14,6 +14,7 @@ from trainer.storage import workdir
 
 if TYPE_CHECKING:
     from trainer.session import Session
+    from trainer.session.given import Given
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -49,7 +50,12 @@ class Start:
 
     @contextlib.contextmanager
     def session(
-        self, command: str, own: tf_config.Cluster | None, *, is_counted: bool = True
+        self,
+        command: str,
+        own: tf_config.Cluster | None,
+        *,
+        is_counted: bool = True,
+        given: "Given | None" = None,
     ) -> Iterator["Session"]:
         """The session of `command`; workers leave it together.
 
@@ -68,15 +74,25 @@ class Start:
 
             end = self.termination
             session = open_session(
-                self.config, self.path, own, end, command=command, hold=self.hold
+                self.config,
+                self.path,
+                own,
+                end,
+                command=command,
+                hold=self.hold,
+                given=given,
             )
             stack.enter_context(session.devices.workers.leaving_together(end))
             yield session
 
 
 @contextlib.contextmanager
-def begun(config: Config, path: epath.Path, *, holds: bool) -> Iterator[Start]:
+def begun(
+    config: Config, path: epath.Path, *, holds: bool, is_guest: bool = False
+) -> Iterator[Start]:
     """A start in the workdir `path`, in which nobody else trains if it `holds` it.
+
+    One that `is_guest` in a program leaves that running when it ends.
 
     Raises:
       FolderInUseError, LostError: another process trains there.
@@ -84,6 +100,7 @@ def begun(config: Config, path: epath.Path, *, holds: bool) -> Iterator[Start]:
     end = Termination(
         grace_secs=config.runtime.grace_secs,
         watchdog_secs=config.runtime.watchdog_secs,
+        is_guest=is_guest,
     )
     with contextlib.ExitStack() as stack:
         stack.enter_context(end.listening())

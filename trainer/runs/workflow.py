@@ -3,6 +3,8 @@
 Importing this loads no TensorFlow.
 """
 
+from typing import TYPE_CHECKING
+
 from etils import epath
 
 from trainer import stages
@@ -11,16 +13,25 @@ from trainer.config import Config
 from trainer.runs import start
 from trainer.storage import workdir
 
+if TYPE_CHECKING:
+    from trainer.session.given import Given
+
 WHOLE_RUN = tuple(stages.STAGES)
 
 
 def run_stages(
-    config: Config, path: epath.Path, names: tuple[str, ...] = WHOLE_RUN
+    config: Config,
+    path: epath.Path,
+    names: tuple[str, ...] = WHOLE_RUN,
+    *,
+    given: "Given | None" = None,
 ) -> str:
     """Runs the stages `names` in the workdir `path`; of all those that it asks for.
 
-    In a cluster, TF_CONFIG says which of its processes this is, and all of them call
-    it with the same arguments.
+    A Python program that calls it has `given` what its config cannot say.
+
+    In a cluster, TF_CONFIG says which of its processes this is, and all of them call it
+    with the same arguments.
 
     Returns:
       The table of results, where the last stage is one that has it; "" on workers
@@ -37,10 +48,11 @@ def run_stages(
     is_training = _is_training(names)
     if "evaluate" in names:
         workdir.check_kind(path, workdir.RESULTS, owner="one run")
-    with start.begun(config, path, holds=is_chief and is_training) as begun:
+    holds, is_guest = is_chief and is_training, given is not None
+    with start.begun(config, path, holds=holds, is_guest=is_guest) as begun:
         if is_chief:
             begun.claim()
-        _run_what_is_left(begun, names, own)
+        _run_what_is_left(begun, names, own, given)
     if not is_chief or names[-1] not in ("evaluate", "report"):
         return ""
     # Loads NumPy.
@@ -50,7 +62,10 @@ def run_stages(
 
 
 def _run_what_is_left(
-    begun: start.Start, names: tuple[str, ...], own: tf_config.Cluster | None
+    begun: start.Start,
+    names: tuple[str, ...],
+    own: tf_config.Cluster | None,
+    given: "Given | None",
 ) -> None:
     whole = names == WHOLE_RUN
     if whole and workdir.is_finished(begun.path, begun.config):
@@ -63,7 +78,9 @@ def _run_what_is_left(
         if not own.is_chief:
             return
         own = None
-    with begun.session(" ".join(names), own, is_counted=is_training) as session:
+    with begun.session(
+        " ".join(names), own, is_counted=is_training, given=given
+    ) as session:
         stages.run(session, () if whole else names, whole=whole)
 
 

@@ -21,6 +21,7 @@ from trainer.config import (
 from trainer.devices import distribution
 from trainer.evaluation import metrics
 from trainer.session.datasets import Datasets
+from trainer.session.given import Given
 from trainer.session.named_models import NamedModels
 from trainer.session.run_devices import Devices
 from trainer.soft_targets import EmbeddingFormat
@@ -36,6 +37,7 @@ class Networks:
     lock_dir: epath.Path  # the folder that says which registered models it began with
     devices: Devices
     datasets: Datasets
+    given: Given = dataclasses.field(default_factory=Given)
     qualified: set[str] = dataclasses.field(init=False, default_factory=set)  # roles
     savable: set[str] = dataclasses.field(init=False, default_factory=set)  # sections
     _folded: dict[tuple[keras.Model, frozenset[str]], keras.Model] = dataclasses.field(
@@ -149,7 +151,7 @@ class Networks:
             options = dataclasses.replace(
                 options, path=self.file(options.path, setting=f"{setting}.options.path")
             )
-        return models.build(
+        model = models.build(
             section.model,
             options,
             inputs=self.inputs(role),
@@ -157,7 +159,12 @@ class Networks:
             seed=seed,
             precision=precision or self.precision(role),
             setting=setting,
+            given=self.given.models.get(setting),
         )
+        teacher = self.given.models.get("teacher")
+        if setting == "student" and teacher and isinstance(teacher.source, keras.Model):
+            models.check_apart(model, teacher.source, setting="student.model")
+        return model
 
     def inputs(self, role: str) -> models.Inputs:
         """The shape and the statistics of the inputs of the model in a role."""

@@ -16,6 +16,7 @@ from trainer.cluster.tf_config import Cluster
 from trainer.cluster.workers import Workers, joining
 from trainer.config import Config, ConfigError, flatten, resolve
 from trainer.devices import distribution
+from trainer.session.given import Given
 from trainer.session.run_devices import Devices
 from trainer.session.session import Session
 from trainer.storage import files, workdir
@@ -32,6 +33,7 @@ def open_session(
     *,
     command: str,
     hold: Hold = FREE,
+    given: Given | None = None,
 ) -> Session:
     """Finds the devices, and the other workers, for `command` in the workdir `path`.
 
@@ -44,8 +46,7 @@ def open_session(
       StorageError: the secret by which workers know each other cannot be had.
       PeerLostError: a worker did not come.
     """
-    num_workers = cluster.size if cluster else 1
-    runtime = config.runtime
+    num_workers, runtime = cluster.size if cluster else 1, config.runtime
     num_replicas = distribution.num_local_replicas(runtime, num_workers=num_workers)
     distribution.check_execution(runtime, num_replicas * num_workers)
     if cluster:
@@ -63,7 +64,7 @@ def open_session(
         termination=termination,
         hold=hold,
     )
-    return Session.of_run(config, path, devices)
+    return Session.of_run(config, path, devices, given)
 
 
 def _meet(

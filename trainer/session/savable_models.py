@@ -3,7 +3,13 @@
 import functools
 
 from trainer import models
-from trainer.config import ConfigError, SavedOptions, StudentConfig, TeacherConfig
+from trainer.config import (
+    MEMORY,
+    ConfigError,
+    SavedOptions,
+    StudentConfig,
+    TeacherConfig,
+)
 from trainer.session.networks import Networks
 from trainer.storage import workdir
 
@@ -20,6 +26,8 @@ def check_saving(networks: Networks, network: str) -> None:
     section = networks.config.networks[network]
     if network in networks.savable or not _is_users_own(section):
         return
+    if networks.given.is_live(network):
+        return  # its file has weights alone
     problem = networks.devices.workers.broadcast(
         functools.partial(_problem, networks, network, section)
     )
@@ -32,7 +40,7 @@ def _is_users_own(section: TeacherConfig | StudentConfig) -> bool:
     options = section.options
     if isinstance(options, SavedOptions):
         return options.is_keras_file
-    return ":" in section.model
+    return section.model == MEMORY or ":" in section.model
 
 
 def _problem(

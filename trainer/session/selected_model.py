@@ -38,4 +38,17 @@ def select_model(networks: Networks) -> SelectedModel:
     networks.check_left(path, stage=stage)
     model = networks.build_alone(role, seed, precision="float32")
     networks.load(model, path, stage=stage)
+    model = _of_dtype(model, networks.inputs(role).dtype)
     return SelectedModel(role=role, seed=seed, model=model)
+
+
+def _of_dtype(model: keras.Model, dtype: str) -> keras.Model:
+    """The model as it takes what the data yield, where it was built for other numbers.
+
+    Who calls it in this process has Keras convert them; what leaves the run has not.
+    """
+    [own] = model.inputs
+    if own.dtype == dtype:
+        return model
+    start = keras.Input(own.shape[1:], dtype=dtype, name=own.name)
+    return keras.Model(start, model(start), name=model.name)

@@ -8,6 +8,7 @@ from etils import epath
 from trainer.config import Config, RuntimeConfig
 from trainer.config.distill import Distill
 from trainer.session.datasets import Datasets
+from trainer.session.given import Given
 from trainer.session.networks import Networks
 from trainer.session.run_devices import Devices
 from trainer.storage import workdir
@@ -25,9 +26,16 @@ class Session:
     )  # the folder of the lists of files that give examples their ids
     lock_dir: epath.Path  # the folder that says which registered models it began with
     begun: epath.Path | None = None  # the run's workdir, where `path` stands for it
+    given: Given = dataclasses.field(default_factory=Given)  # by a Python program
 
     @classmethod
-    def of_run(cls, config: Config, path: epath.Path, devices: Devices) -> "Session":
+    def of_run(
+        cls,
+        config: Config,
+        path: epath.Path,
+        devices: Devices,
+        given: Given | None = None,
+    ) -> "Session":
         """The session of a run that is nobody's variant, in its workdir `path`."""
         index_dir = path / workdir.LISTS
         return cls(
@@ -36,6 +44,7 @@ class Session:
             devices=devices,
             index_dir=index_dir,
             lock_dir=path,
+            given=given or Given(),
         )
 
     @functools.cached_property
@@ -58,6 +67,7 @@ class Session:
             lock_dir=self.lock_dir,
             devices=self.devices,
             datasets=self.datasets,
+            given=self.given,
         )
 
     def with_distill(self, distill: Distill) -> "Session":

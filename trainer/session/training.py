@@ -1,6 +1,7 @@
 """One training from its first step, or the one after its checkpoint, to the model."""
 
 import dataclasses
+import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 
@@ -8,10 +9,11 @@ import keras
 import numpy as np
 from etils import epath
 
-from trainer import data
+from trainer import data, models
 from trainer.config import Config
 from trainer.session.datasets import Datasets
 from trainer.session.logger import Logger, open_logger
+from trainer.session.observer import Observer
 from trainer.session.run_devices import Devices
 from trainer.session.session import Session
 from trainer.session.train_state import TrainSpec, TrainState, prepare
@@ -59,14 +61,25 @@ def train(session: Session, spec: TrainSpec) -> None:
 
 
 def save_model(
-    devices: Devices, datasets: Datasets, model: keras.Model, path: epath.Path
+    devices: Devices,
+    datasets: Datasets,
+    model: keras.Model,
+    path: epath.Path,
+    *,
+    is_whole: bool = True,
 ) -> None:
-    """Writes `model` in Keras's format, and beside it the names of its classes."""
+    """Writes `model` in Keras's format, and beside it the names of its classes.
+
+    Of one that is not `is_whole` the file has weights alone.
+    """
     devices.hold.check()
     # First: the model is what says that a training has ended.
     model_classes.write(path, datasets.source.class_names)
     with files.atomic_path(path) as temporary:
-        model.save(temporary)
+        if is_whole:
+            model.save(temporary)
+        else:
+            models.save_weights(model, temporary)
         devices.hold.check()
 
 
@@ -104,9 +117,15 @@ def _run_loop(
     runtime = session.config.runtime
     # Before the logger: where validation examples cannot be read, nothing is written.
     predict = session.devices.predictor(spec.model, session.datasets.validation)
+    # Those of the program follow its students, where the chief has them.
+    follows = spec.role == "student" and session.devices.workers.is_chief
+    observer = Observer(
+        session.given.callbacks if follows else (), spec, first_step=progress.step
+    )
+    observer.begin()
     with open_logger(session.devices, spec, state) as logger:
         loop.Loop(
-            callbacks=_Callbacks(spec, state, run_steps, predict, logger),
+            callbacks=_Callbacks(spec, state, run_steps, predict, logger, observer),
             cadence=loop.Cadence(
                 steps_per_loop=runtime.steps_per_loop,
                 log_every_steps=runtime.log_every_steps,
@@ -123,6 +142,7 @@ def _run_loop(
                 unlogged=loop.MetricAccumulator(**progress.window),
             )
         )
+    observer.end()
 
 
 class _Callbacks:
@@ -135,8 +155,11 @@ class _Callbacks:
         run_steps: profiler.RunSteps,
         predict: Callable[[], np.ndarray],
         logger: Logger,
+        observer: Observer,
     ) -> None:
         self._spec = spec
+        self._observer = observer
+        self._run_steps = run_steps
         self._update = state.update
         self._logger = logger
         self._predict = predict
@@ -145,17 +168,27 @@ class _Callbacks:
             best_accuracy=state.progress.best_accuracy,
             patience_steps=spec.section.patience_steps,
         )
-        self.train_steps = run_steps
         self.advance = logger.advance
         self.is_best = self._early_stopping.is_best
         self.stops_early = self._early_stopping.stops
 
+    def train_steps(self, num_steps: int) -> loop.Metrics:
+        # All of the steps before is saved where that was due.
+        self._observer.tell_epochs()
+        started = time.monotonic()
+        metrics = self._run_steps(num_steps)
+        self._observer.add_steps(num_steps, metrics, secs=time.monotonic() - started)
+        return metrics
+
     def evaluate(self, step: int) -> loop.Metrics:
+        self._observer.begin_evaluation()
         # Infinite logits give metrics that are NaN, which the loop tells of.
         with self._update.averaged_weights(), np.errstate(invalid="ignore"):
             metrics = self._spec.validate(self._predict())
         self._early_stopping.update(step, metrics["accuracy"])
-        return {f"eval/{name}": value for name, value in metrics.items()}
+        told = {f"eval/{name}": value for name, value in metrics.items()}
+        self._observer.end_evaluation(told)
+        return told
 
     def log(self, step: int, metrics: loop.Metrics) -> None:
         self._logger.log(step, metrics)

@@ -90,7 +90,13 @@ def _finish(session: Session, role: str) -> bool:
     take_weights(session.networks, role, model)
     if session.devices.workers.is_chief:
         for name in (LAST, FINISHED):
-            training.save_model(session.devices, session.datasets, model, folder / name)
+            training.save_model(
+                session.devices,
+                session.datasets,
+                model,
+                folder / name,
+                is_whole=not session.given.is_live(role),
+            )
     session.devices.workers.barrier()
     return not section.head
 

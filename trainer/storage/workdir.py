@@ -13,6 +13,7 @@ from trainer.config import (
     EvaluateConfig,
     differences,
     flatten,
+    memory,
     recorded_settings,
     resolve,
     value_before,
@@ -229,6 +230,7 @@ def check_same(workdir: epath.Path, config: Config) -> None:
             f"--workdir {workdir} holds a run with another config "
             f"({'; '.join(changed)}); choose another --workdir, or set these back{why}"
             f"{_teacher_kept(workdir, config, changed)}"
+            f"{memory.way_out(config.teachers, changed)}"
         )
 
 

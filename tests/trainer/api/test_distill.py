@@ -1,0 +1,257 @@
+"""A run from Python: models in memory, what comes of them, and the same call again."""
+
+import json
+import os
+import signal
+
+import keras
+import numpy as np
+import pytest
+
+import trainer
+from tests.helpers import python_runs
+from tests.helpers.messages import assert_states, refused
+from tests.helpers.python_runs import SETTINGS, distill, same
+from trainer.config import ConfigError
+
+
+class Recorder(keras.callbacks.Callback):
+    def __init__(self):
+        super().__init__()
+        self.events = []
+
+    def on_train_begin(self, logs=None):
+        self.events.append(("begin", self.model.name, self.params["epochs"]))
+
+    def on_train_end(self, logs=None):
+        self.events.append(("end", None, None))
+
+    def on_epoch_end(self, epoch, logs=None):
+        self.events.append(("epoch", epoch, dict(logs)))
+
+    def on_test_end(self, logs=None):
+        self.events.append(("test", None, dict(logs)))
+
+    def of(self, kind):
+        return [(where, what) for name, where, what in self.events if name == kind]
+
+
+@pytest.fixture(scope="module")
+def digits(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("lists")
+    return {
+        name: python_runs.digits(split, folder)
+        for name, split in (("train", "train[:600]"), ("test", "test[:500]"))
+    }
+
+
+@pytest.fixture(scope="module")
+def teacher(digits):
+    model = python_runs.new_teacher()
+    model.fit(*digits["train"], epochs=3, verbose=0)
+    return model
+
+
+@pytest.fixture(scope="module")
+def student():
+    return python_runs.build_student((28, 28, 1), 10)
+
+
+@pytest.fixture(scope="module")
+def recorder():
+    return Recorder()
+
+
+@pytest.fixture(scope="module")
+def workdir(tmp_path_factory):
+    return tmp_path_factory.mktemp("run")
+
+
+@pytest.fixture(scope="module")
+def before(teacher):
+    return python_runs.weights(teacher)
+
+
+@pytest.fixture(scope="module")
+def result(teacher, student, recorder, workdir, before):
+    return distill(teacher, student, workdir=workdir, callbacks=[recorder])
+
+
+def errors(model, digits):
+    images, labels = digits["test"]
+    return int((np.asarray(model(images)).argmax(axis=1) != labels).sum())
+
+
+def test_the_table_and_the_gain_are_those_of_the_models(result, digits):
+    student, baseline = (
+        [errors(result.model(role, seed), digits) for seed in (0, 1)]
+        for role in ("student", "baseline")
+    )
+    saved = np.subtract(baseline, student)
+    assert result.gain.per_seed == tuple(saved)
+    assert result.gain.mean == saved.mean()
+    assert result.gain.standard_error == saved.std(ddof=1) / 2**0.5
+    assert result.metrics["models"]["teacher"]["mean"]["errors"] == errors(
+        result.teacher, digits
+    )
+    assert_states(result.table, f"{result.gain.mean:.1f}", "teacher", "baseline")
+    assert str(result).startswith(result.table)
+
+
+def test_a_teacher_with_a_softmax_teaches_by_logarithms(result, teacher, digits):
+    images = digits["test"][0]
+    logarithms = np.log(teacher.predict(images, verbose=0))
+    np.testing.assert_allclose(result.teacher(images), logarithms, atol=1e-5)
+
+
+def test_the_models_of_the_program_stay_as_they_are(result, teacher, before):
+    assert all(map(np.array_equal, before, python_runs.weights(teacher)))
+    assert teacher.trainable
+    assert teacher.optimizer is not None
+
+
+def test_each_seed_begins_with_weights_of_its_own(result, student):
+    first, second = (result.model("student", seed) for seed in (0, 1))
+    assert not same(first, second)
+    assert not same(first, student)
+
+
+def test_callbacks_hear_of_epochs_and_evaluations_of_each_student(result, recorder):
+    assert [epochs for _, epochs in recorder.of("begin")] == [3, 3]
+    assert len(recorder.of("end")) == 2
+    assert [epoch for epoch, _ in recorder.of("epoch")] == [0, 1, 2] * 2
+    lines = [
+        json.loads(line)
+        for seed in (0, 1)
+        for line in (result.workdir / f"student/seed-{seed}/metrics.jsonl")
+        .read_text()
+        .splitlines()
+    ]
+    evaluated = [line for line in lines if "eval/accuracy" in line]
+    told = [logs for _, logs in recorder.of("test")]
+    assert [logs["accuracy"] for logs in told] == [
+        line["eval/accuracy"] for line in evaluated
+    ]
+    # An epoch is 20 steps, and every tenth is evaluated.
+    by_step = [logs for _, logs in recorder.of("epoch")]
+    assert [logs["val_accuracy"] for logs in by_step] == [
+        line["eval/accuracy"] for line in evaluated if line["step"] % 20 == 0
+    ]
+    losses = [line["train/loss"] for line in lines]
+    np.testing.assert_allclose(
+        [logs["loss"] for logs in by_step], np.reshape(losses, (-1, 4)).mean(axis=1)
+    )
+
+
+def test_the_page_shows_itself_in_a_notebook(result):
+    shown = result.report._repr_html_()
+    assert shown.startswith("<iframe srcdoc=")
+    assert "&lt;table" in shown
+    assert "baseline" in result._repr_html_()
+
+
+def test_the_same_call_gives_the_same_run_back(result, teacher, student, workdir):
+    # As a second process has them: from a file, and built again.
+    teacher.save(workdir.parent / "teacher.keras")
+    again = distill(
+        keras.models.load_model(workdir.parent / "teacher.keras"),
+        python_runs.build_student((28, 28, 1), 10),
+        workdir=workdir,
+        callbacks=[silent := Recorder()],
+    )
+    assert silent.events == []
+    assert again.metrics == result.metrics
+
+
+@pytest.mark.slow
+def test_an_interrupted_call_goes_on_bit_for_bit(result, teacher, student, tmp_path):
+    def interrupt(epoch, logs):
+        if epoch == 1 and not interrupted:
+            interrupted.append(epoch)
+            os.kill(os.getpid(), signal.SIGINT)
+
+    interrupted = []
+    callback = keras.callbacks.LambdaCallback(on_epoch_end=interrupt)
+    begin = lambda: distill(  # noqa: E731
+        teacher, student, workdir=tmp_path, seeds=(0,), callbacks=[callback]
+    )
+    with pytest.raises(KeyboardInterrupt) as caught:
+        begin()
+    assert_states(str(caught.value), str(tmp_path), "step")
+    assert not (tmp_path / "student/seed-0/model.keras").exists()
+    again = begin()
+    assert same(again.student, result.student)
+    assert same(again.baseline, result.baseline)
+
+
+def test_another_teacher_is_to_be_saved_and_loaded(result, student, workdir):
+    with refused(ConfigError, "teacher.options.weights", "save", "load", str(workdir)):
+        distill(python_runs.new_teacher(seed=8), student, workdir=workdir)
+
+
+def test_other_settings_are_another_run(result, teacher, student, workdir):
+    with refused(ConfigError, "distill.temperature", "4.0", "8.0", str(workdir)):
+        distill(teacher, student, workdir=workdir, temperature=8.0)
+    with refused(ConfigError, "student.options.architecture"):
+        distill(
+            teacher,
+            python_runs.build_student((28, 28, 1), 10, units=9),
+            workdir=workdir,
+        )
+
+
+def test_a_finished_run_exports_its_student(result, digits):
+    folder = result.export(["keras"], seed=1)
+    images = digits["test"][0]
+    exported = keras.models.load_model(folder / "model.keras", compile=False)
+    np.testing.assert_array_equal(exported(images), result.model("student", 1)(images))
+    with refused(ConfigError, "export.formats", "onnx"):
+        result.export(["onnx"])
+
+
+def test_a_file_and_a_function_of_a_package_give_the_same_students(
+    result, teacher, workdir, tmp_path
+):
+    file = tmp_path / "teacher.keras"
+    teacher.save(file)
+    toml = tmp_path / "run.toml"
+    toml.write_text(
+        f"""
+        name = "toml"
+        seeds = [0]
+        data = {{dataset = "mnist_mini", train_split = "train[:600]",
+            validation_split = "train[9500:]", test_split = "test[:500]"}}
+        distill = {{temperature = 4.0, alpha = 0.9}}
+        runtime = {{steps_per_loop = 5, log_every_steps = 5, eval_every_steps = 10,
+            save_every_steps = 10}}
+        [teacher]
+        model = "saved"
+        options = {{path = "{file}", input = "zero_to_255", output = "probabilities"}}
+        [student]
+        model = "tests.helpers.python_runs:build_student"
+        [student.train]
+        global_batch_size = 30
+        epochs = 3
+        """.replace(",\n", ",").replace("\n            ", " ")
+    )
+    of_file = trainer.run(toml, tmp_path / "run")
+    assert same(of_file.student, result.student)
+    assert same(of_file.baseline, result.baseline)
+
+
+@pytest.mark.slow
+def test_two_replicas_learn_as_one(result, teacher, student, tmp_path):
+    mirrored = distill(
+        teacher,
+        student,
+        workdir=tmp_path,
+        seeds=(0,),
+        config=SETTINGS | {"runtime": SETTINGS["runtime"] | {"logical_cpus": 2}},
+    )
+    pairs = zip(
+        python_runs.weights(mirrored.student),
+        python_runs.weights(result.student),
+        strict=True,
+    )
+    for mine, its in pairs:
+        np.testing.assert_allclose(mine, its, atol=1e-4)

@@ -1,0 +1,154 @@
+"""Distillation from Python: a run of the same stages as the command line's."""
+
+import os
+import tempfile
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from etils import epath
+
+from trainer import console
+from trainer.api import networks
+from trainer.api.job import Job
+from trainer.api.result import Result
+from trainer.api.settings import merged, plain, section
+from trainer.config import ConfigError, read_settings
+from trainer.storage import files
+
+if TYPE_CHECKING:
+    import keras
+
+Settings = Mapping[str, Any]
+
+
+def distill(
+    teacher: Any,
+    student: Any,
+    train: Any,
+    validation: Any = None,
+    test: Any = None,
+    *,
+    epochs: float,
+    batch_size: int = 64,
+    learning_rate: float = 1e-3,
+    temperature: float = 4.0,
+    alpha: float = 0.9,
+    seeds: Sequence[int] = (0,),
+    workdir: str | os.PathLike[str] | None = None,
+    config: Settings | None = None,
+    callbacks: "Sequence[keras.callbacks.Callback]" = (),
+) -> Result:
+    """Distils the teacher into a student for each seed, beside its baseline.
+
+    `teacher` and `student` are Keras models in memory, functions (input_shape,
+    num_classes) -> model, names of architectures or paths. A teacher's weights are
+    final unless `config` has teacher.train; a student's are drawn anew for each seed.
+    The loss is alpha * soft loss at the temperature + (1 - alpha) * cross-entropy.
+    `workdir` is the folder by which the same call goes on, `config` the sections of a
+    config file, which win; `callbacks` only read.
+
+    Raises:
+      What `run` raises.
+    """
+    length = {"global_batch_size": batch_size, "epochs": epochs}
+    settings = {
+        "name": "distill",
+        "seeds": list(seeds),
+        "student": {"train": {**length, "learning_rate": learning_rate}},
+        "distill": {"temperature": temperature, "alpha": alpha},
+        "data": {"dataset": train},
+    }
+    settings = merged(plain(settings), plain(config or {}))
+    sources = {"teacher": teacher, "student": student}
+    return _run(settings, "trainer.distill", workdir, sources, callbacks)
+
+
+def run(
+    config: Settings | str | os.PathLike[str],
+    workdir: str | os.PathLike[str] | None = None,
+    *,
+    teacher: Any = None,
+    student: Any = None,
+    data: Any = None,
+    callbacks: "Sequence[keras.callbacks.Callback]" = (),
+) -> Result:
+    """Runs a config from its first stage to its table, or goes on with it.
+
+    Args:
+      config: the path of a config file, or a dict of its sections.
+      workdir: the folder of the run's files; without one it is a temporary folder.
+      teacher: the teacher in place of the config's, as `distill` takes it.
+      student: the student, likewise.
+      data: the dataset, likewise.
+      callbacks: Keras callbacks that follow the students, and only read.
+
+    Raises:
+      ConfigError, DataError: an argument or a setting cannot be used.
+      StorageError: the workdir cannot be used, or another process trains in it.
+      DivergedError: the loss is no longer a finite number.
+      KeyboardInterrupt: after a checkpoint; the same call goes on.
+      StoppedError: likewise, after a SIGTERM.
+    """
+    if isinstance(config, Mapping):
+        settings, origin = plain(config), "trainer.run"
+    elif isinstance(config, str | os.PathLike):
+        origin = os.fspath(config)
+        settings = read_settings(origin)
+    else:
+        raise ConfigError(
+            "config must be the path of a TOML file or a dict of its sections, got a "
+            f"{type(config).__name__}; see configs/README.md"
+        )
+    sources = {"teacher": teacher, "student": student}
+    given = {role: source for role, source in sources.items() if source is not None}
+    return _run(settings, origin, workdir, given, callbacks)
+
+
+def _run(
+    settings: dict[str, Any],
+    origin: str,
+    workdir: str | os.PathLike[str] | None,
+    sources: Mapping[str, Any],
+    callbacks: "Sequence[keras.callbacks.Callback]",
+) -> Result:
+    if callbacks:
+        # Loads TensorFlow, as whoever made them has.
+        from trainer.session.callback_rules import check_callbacks
+
+        check_callbacks(callbacks)
+    _check_apart(sources)
+    models = {}
+    for role, source in sources.items():
+        network = networks.describe(role, source)
+        settings[role] = networks.place(section(settings, role), role, network)
+        if network.given is not None:
+            models[role] = network.given
+    if any(model.problem is not None for model in models.values()):
+        settings["runtime"] = {"strategy": "one_device", **section(settings, "runtime")}
+    job = Job(
+        settings=settings,
+        origin=origin,
+        path=_folder(workdir),
+        models=models,
+        callbacks=callbacks,
+    )
+    job.do()
+    return Result(job=job)
+
+
+def _check_apart(sources: Mapping[str, Any]) -> None:
+    if len(sources) == 2 and all(map(networks.is_model, sources.values())):
+        from trainer import models
+
+        models.check_apart(sources["student"], sources["teacher"], setting="student")
+
+
+def _folder(name: str | os.PathLike[str] | None) -> epath.Path:
+    if name is not None:
+        return files.path_of(os.fspath(name), setting="workdir")
+    path = tempfile.mkdtemp(prefix="alambic-")
+    console.log(
+        f"the files of the run are in {path}, which the system may remove; give a "
+        "workdir to keep them, and to go on after a stop"
+    )
+    return epath.Path(path)

@@ -1,0 +1,152 @@
+"""Results of a run, as a Python program gets them."""
+
+import dataclasses
+import functools
+import html
+import pathlib
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from etils import epath
+
+from trainer import report as reports
+from trainer.api.job import Job
+from trainer.api.settings import merged, plain
+from trainer.config import EnsembleConfig
+from trainer.storage import files, workdir
+
+if TYPE_CHECKING:
+    import keras
+
+_HEIGHT = 600  # pixels of a page in a notebook
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Gain:
+    """The test errors that the teacher saved its student, over the seeds."""
+
+    mean: float
+    standard_error: float | None  # None of one seed
+    per_seed: tuple[float, ...]
+
+    def __str__(self) -> str:
+        return reports.format_count(self.mean, self.standard_error)
+
+
+class Page(type(pathlib.Path())):  # type: ignore[misc]
+    """The path of an HTML page, which a notebook shows."""
+
+    def _repr_html_(self) -> str:
+        content = html.escape(self.read_text(encoding="utf-8"))
+        return (
+            f'<iframe srcdoc="{content}" width="100%" height="{_HEIGHT}" '
+            'style="border: 0"></iframe>'
+        )
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Result:
+    """A finished run: its models, its numbers and its page."""
+
+    job: Job = dataclasses.field(repr=False)
+
+    @property
+    def workdir(self) -> epath.Path:
+        """The folder of the run's files."""
+        return self.job.path
+
+    @functools.cached_property
+    def student(self) -> "keras.Model":
+        """The distilled student of the first seed."""
+        return self.model("student")
+
+    @functools.cached_property
+    def baseline(self) -> "keras.Model":
+        """The same network of the first seed, trained without the teacher."""
+        return self.model("baseline")
+
+    @functools.cached_property
+    def teacher(self) -> Any:
+        """The teacher's model; of an ensemble, a list of its members'."""
+        roles = list(self.job.config.teachers)
+        is_one = not isinstance(self.job.config.teacher, EnsembleConfig)
+        found = [self.model(role) for role in roles]
+        return found[0] if is_one else found
+
+    def model(self, role: str, seed: int | None = None) -> "keras.Model":
+        """The model of a role, "student" say, that was best on the validation split.
+
+        Without a `seed` it is that of the first.
+        """
+        config = self.job.config
+        given = self.job.models.get(role)
+        if given is not None and given.problem is not None:
+            return given.source
+        # Loads TensorFlow, and the layers that its file may name.
+        import keras
+
+        from trainer import models
+
+        own = config.seeds[0] if seed is None else seed
+        folder = workdir.training_folder(self.workdir, role, own)
+        with (
+            files.local_copy(folder / workdir.FINISHED) as local,
+            self.job.known_classes(),
+        ):
+            models.check_archive(local)
+            return keras.models.load_model(str(local), compile=False)
+
+    @functools.cached_property
+    def metrics(self) -> dict[str, Any]:
+        """All numbers of the models on the test split: the content of results.json."""
+        return reports.read_results(self.workdir)
+
+    @property
+    def table(self) -> str:
+        """The models beside each other, as text."""
+        return reports.render(self.metrics)
+
+    @property
+    def gain(self) -> Gain:
+        """The errors that distillation saved, against the baseline."""
+        found = self.metrics["gain"]["errors"]
+        return Gain(
+            mean=found["mean"],
+            standard_error=found["standard_error"],
+            per_seed=tuple(found["per_seed"]),
+        )
+
+    @property
+    def report(self) -> Page | None:
+        """The page of the run; None where matplotlib is not installed."""
+        page = self.workdir / workdir.REPORT
+        return Page(page) if files.exists(page) else None
+
+    def export(
+        self,
+        formats: Sequence[str] | None = None,
+        *,
+        role: str = "student",
+        seed: int | None = None,
+    ) -> epath.Path:
+        """Writes a model in other formats, and compares each with it.
+
+        They are those of `export.formats`: "saved_model", "keras", "tflite_float32",
+        "tflite_float16" and "tflite_int8"; the folder that they are in is given back.
+
+        Raises:
+          ConfigError: there is no such format or model, or nothing here runs it.
+          CheckFailedError: a format's predictions are too far from the model's.
+        """
+        section: dict[str, Any] = {"role": role, "seed": -1 if seed is None else seed}
+        if formats is not None:
+            section["formats"] = plain(list(formats))
+        settings = merged(self.job.settings, {"export": section})
+        dataclasses.replace(self.job, settings=settings, callbacks=()).do(("export",))
+        return self.workdir / workdir.EXPORT
+
+    def __str__(self) -> str:
+        return reports.outcome(self.workdir)
+
+    def _repr_html_(self) -> str:
+        return f"<pre>{html.escape(str(self))}</pre>"
