@@ -15,6 +15,7 @@ from trainer.config.data import (
     background_name,
     colour_of,
 )
+from trainer.config.datasets import TfrecordOptions
 from trainer.config.distill import DistillConfig, DistillTermsConfig
 from trainer.config.earlier import (
     options_without_later,
@@ -38,6 +39,7 @@ from trainer.config.models import (
     ApplicationOptions,
     CnnOptions,
     ConvMlpOptions,
+    ImageOptions,
     MlpOptions,
     RunOptions,
     SavedOptions,
@@ -106,6 +108,7 @@ __all__ = [
     "EnsembleConfig",
     "EvaluateConfig",
     "ExportConfig",
+    "ImageOptions",
     "InceptionCropOptions",
     "MedianOptions",
     "MemberConfig",
@@ -128,6 +131,7 @@ __all__ = [
     "SweepConfig",
     "TeacherConfig",
     "TermConfig",
+    "TfrecordOptions",
     "TrainConfig",
     "UnlabeledConfig",
     "UnlabeledData",
