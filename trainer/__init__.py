@@ -18,6 +18,7 @@ _NAMES = {
     "ConfigError": "trainer.config:ConfigError",
     "DataError": "trainer.data:DataError",
     "DivergedError": "trainer.train.loop:DivergedError",
+    "GivenData": "trainer.data:GivenData",
     "FolderInUseError": "trainer.cluster.hold:FolderInUseError",
     "PeerLostError": "trainer.cluster.rendezvous:PeerLostError",
     "ReportError": "trainer.report:ReportError",

@@ -8,6 +8,7 @@ from trainer.cluster.termination import StoppedError as StoppedError
 from trainer.cluster.tf_config import ClusterError as ClusterError
 from trainer.config import ConfigError as ConfigError
 from trainer.data import DataError as DataError
+from trainer.data import GivenData as GivenData
 from trainer.exit_codes import CheckFailedError as CheckFailedError
 from trainer.report import ReportError as ReportError
 from trainer.soft_targets import SoftTargetsError as SoftTargetsError

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from etils import epath
 
 from trainer import console
-from trainer.api import networks
+from trainer.api import datasets, networks
 from trainer.api.job import Job
 from trainer.api.result import Result
 from trainer.api.settings import merged, plain, section
@@ -37,8 +37,13 @@ def distill(
     workdir: str | os.PathLike[str] | None = None,
     config: Settings | None = None,
     callbacks: "Sequence[keras.callbacks.Callback]" = (),
+    columns: Sequence[str] | None = None,
 ) -> Result:
     """Distils the teacher into a student for each seed, beside its baseline.
+
+    `train`, and `validation` and `test` unless 10 % of train are to be carved for each,
+    are arrays (x, y), a tf.data.Dataset of known length, or what has items; of items
+    that are dicts `columns` name input and label. Or `train` names a dataset.
 
     `teacher` and `student` are Keras models in memory, functions (input_shape,
     num_classes) -> model, names of architectures or paths. A teacher's weights are
@@ -56,11 +61,11 @@ def distill(
         "seeds": list(seeds),
         "student": {"train": {**length, "learning_rate": learning_rate}},
         "distill": {"temperature": temperature, "alpha": alpha},
-        "data": {"dataset": train},
     }
     settings = merged(plain(settings), plain(config or {}))
     sources = {"teacher": teacher, "student": student}
-    return _run(settings, "trainer.distill", workdir, sources, callbacks)
+    data = datasets.describe(train, validation, test, columns)
+    return _run(settings, "trainer.distill", workdir, sources, data, callbacks)
 
 
 def run(
@@ -79,7 +84,7 @@ def run(
       workdir: the folder of the run's files; without one it is a temporary folder.
       teacher: the teacher in place of the config's, as `distill` takes it.
       student: the student, likewise.
-      data: the dataset, likewise.
+      data: the dataset, trainer.GivenData or its train, likewise.
       callbacks: Keras callbacks that follow the students, and only read.
 
     Raises:
@@ -101,7 +106,8 @@ def run(
         )
     sources = {"teacher": teacher, "student": student}
     given = {role: source for role, source in sources.items() if source is not None}
-    return _run(settings, origin, workdir, given, callbacks)
+    dataset = None if data is None else datasets.describe(data, None, None, None)
+    return _run(settings, origin, workdir, given, dataset, callbacks)
 
 
 def _run(
@@ -109,6 +115,7 @@ def _run(
     origin: str,
     workdir: str | os.PathLike[str] | None,
     sources: Mapping[str, Any],
+    data: datasets.Dataset | None,
     callbacks: "Sequence[keras.callbacks.Callback]",
 ) -> Result:
     if callbacks:
@@ -125,11 +132,14 @@ def _run(
             models[role] = network.given
     if any(model.problem is not None for model in models.values()):
         settings["runtime"] = {"strategy": "one_device", **section(settings, "runtime")}
+    if data:
+        settings["data"] = datasets.place(section(settings, "data"), data)
     job = Job(
         settings=settings,
         origin=origin,
         path=_folder(workdir),
         models=models,
+        data=data.given if data else None,
         callbacks=callbacks,
     )
     job.do()

@@ -17,6 +17,7 @@ from trainer.runs.generations import take_over
 if TYPE_CHECKING:
     import keras
 
+    from trainer.data import GivenData
     from trainer.models import GivenModel
 
 
@@ -28,6 +29,7 @@ class Job:
     origin: str  # of the settings, for messages
     path: epath.Path  # the workdir
     models: Mapping[str, "GivenModel"]
+    data: "GivenData | None" = None
     callbacks: Sequence["keras.callbacks.Callback"] = ()
 
     @functools.cached_property
@@ -51,7 +53,7 @@ class Job:
         # Loads TensorFlow.
         from trainer.session.given import Given
 
-        given = Given(models=self.models, callbacks=self.callbacks)
+        given = Given(models=self.models, data=self.data, callbacks=self.callbacks)
         config = self.config
         try:
             with self.known_classes(), self._untouched():
@@ -89,9 +91,10 @@ class Job:
 
     def _check_alone(self) -> None:
         cluster = tf_config.read()
-        if self.models and cluster and cluster.size > 1:
+        objects = [*self.models, *(["data"] if self.data else [])]
+        if objects and cluster and cluster.size > 1:
             raise ConfigError(
-                f"{' and '.join(self.models)} must be known by name to the "
+                f"{' and '.join(objects)} must be known by name to the "
                 f"{cluster.size} workers of TF_CONFIG, got what is in this one's "
                 "memory; name a function as package.module:function, or a file"
             )

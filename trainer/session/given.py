@@ -5,13 +5,15 @@ from collections.abc import Mapping, Sequence
 
 import keras
 
+from trainer.data import GivenData
 from trainer.models import GivenModel
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Given:
-    """The models of a program, and its callbacks that follow the students."""
+    """The models and data of a program, and its callbacks that follow the students."""
 
+    data: GivenData | None = None
     models: Mapping[str, GivenModel] = dataclasses.field(default_factory=dict)
     callbacks: Sequence[keras.callbacks.Callback] = ()
 

@@ -56,6 +56,7 @@ class Session:
             devices=self.devices,
             index_dir=self.index_dir,
             begun=self.begun,
+            given=self.given.data,
         )
 
     @functools.cached_property
