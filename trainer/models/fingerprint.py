@@ -53,10 +53,21 @@ def architecture_fingerprint(model: keras.Model) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
 
 
+def _is_input(config: Any) -> bool:
+    """Whether it is a layer for inputs, which calling a model may add to it."""
+    return isinstance(config, dict) and config.get("class_name") == "InputLayer"
+
+
 def _collect_names(config: Any, names: dict[str, str]) -> None:
+    if _is_input(config):
+        name = config["config"]["name"]
+        num_inputs = sum(found.startswith("input") for found in names.values())
+        names.setdefault(name, f"input {num_inputs}")
+        return
     if isinstance(config, dict):
         if isinstance(name := config.get("name"), str):
-            names.setdefault(name, f"layer {len(names)}")
+            num_layers = sum(found.startswith("layer") for found in names.values())
+            names.setdefault(name, f"layer {num_layers}")
         config = list(config.values())
     if isinstance(config, list | tuple):
         for part in config:
@@ -71,7 +82,7 @@ def _renamed(config: Any, names: dict[str, str]) -> Any:
             if key not in _PASSING
         }
     if isinstance(config, list | tuple):
-        return [_renamed(part, names) for part in config]
+        return [_renamed(part, names) for part in config if not _is_input(part)]
     return names.get(config, config) if isinstance(config, str) else config
 
 

@@ -136,11 +136,25 @@ def rebuild(model: keras.Model) -> keras.Model:
     """A model of the same configuration, whose weights its initializers draw."""
     classes = _own_classes(model._flatten_layers(include_self=True))
     with keras.saving.custom_object_scope(classes):
-        again: keras.Model = type(model).from_config(model.get_config())
+        config = _of_any_batch(model.get_config())
+        again: keras.Model = type(model).from_config(config)
         build_config = model.get_build_config()
         if not again.built and build_config:
             again.build_from_config(build_config)
     return again
+
+
+def _of_any_batch(config: Any) -> Any:
+    """The configuration without the batch size of a call that built a Sequential."""
+    if isinstance(config, list):
+        return [_of_any_batch(part) for part in config]
+    if not isinstance(config, dict):
+        return config
+    found = {name: _of_any_batch(part) for name, part in config.items()}
+    for name in ("batch_shape", "build_input_shape"):
+        if isinstance(shape := found.get(name), list | tuple) and shape:
+            found[name] = [None, *shape[1:]]
+    return found
 
 
 def find_problem(model: keras.Model) -> str | None:

@@ -52,9 +52,9 @@ class Observer:
                 {"epochs": self._num_epochs, "steps": steps, "verbose": 0}
             )
             callback.set_model(self._model)
-        self._call("on_train_begin")
+        self._call("on_train_begin", {})
         if self._told < self._num_epochs:
-            self._call("on_epoch_begin", self._told)
+            self._call("on_epoch_begin", self._told, {})
 
     def add_steps(self, num_steps: int, metrics: Metrics, *, secs: float) -> None:
         """Takes the means of the metrics of the next steps."""
@@ -64,7 +64,7 @@ class Observer:
 
     def begin_evaluation(self) -> None:
         """Tells that the validation split is predicted."""
-        self._call("on_test_begin")
+        self._call("on_test_begin", {})
 
     def end_evaluation(self, metrics: Metrics) -> None:
         """Tells what came out."""
@@ -81,13 +81,13 @@ class Observer:
         for epoch in range(self._told, ended):
             self._call("on_epoch_end", epoch, logs)
             if epoch + 1 < self._num_epochs:
-                self._call("on_epoch_begin", epoch + 1)
+                self._call("on_epoch_begin", epoch + 1, {})
         self._told, self._training, self._evaluation = ended, MetricAccumulator(), {}
 
     def end(self) -> None:
         """Tells that the training has ended."""
         self.tell_epochs()
-        self._call("on_train_end")
+        self._call("on_train_end", {})
 
     def _ended(self) -> int:
         if self._step >= self._num_steps:

@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import textwrap
+import threading
 import time
 
 import pytest
@@ -14,6 +15,7 @@ import pytest
 from tests.helpers import groups, whole_run
 from tests.helpers.messages import assert_a_line_states, assert_states
 from tests.helpers.repository import REPOSITORY
+from trainer.cluster.termination import Termination
 from trainer.cluster.termination import stop_error as stopped_by
 from trainer.exit_codes import from_error
 
@@ -22,7 +24,7 @@ import time
 from trainer import exit_codes
 from trainer.cluster.termination import StoppedError, Termination, sigterm_blocked
 
-end = Termination(grace_secs={grace}, watchdog_secs={watchdog})
+end = Termination(grace_secs={grace}, watchdog_secs={watchdog}, is_guest={is_guest})
 with sigterm_blocked(), end.listening():
 """
 
@@ -33,9 +35,10 @@ def program(
     grace: float = 20,
     watchdog: float = 60,
     at_interrupt: signal.Handlers = signal.SIG_DFL,
+    is_guest: bool = False,
 ):
     """A process that listens in `body`; a shell may have it ignore Ctrl-C."""
-    code = BEGIN.format(grace=grace, watchdog=watchdog)
+    code = BEGIN.format(grace=grace, watchdog=watchdog, is_guest=is_guest)
     code += textwrap.indent(textwrap.dedent(body), "    ")
     before = signal.signal(signal.SIGINT, at_interrupt)
     try:
@@ -157,6 +160,76 @@ def test_a_second_ctrl_c_ends_at_once_after_what_is_done_at_last():
     out, err = process.communicate(timeout=5)
     assert (process.returncode, out) == (130, "given back\n")
     assert_states(err.splitlines()[-1], "interrupted again", "nothing")
+
+
+def test_a_program_that_has_a_guest_goes_on_after_ctrl_c():
+    process = program(
+        """
+        try:
+            with end.handle_with(lambda wish: print("asked", flush=True)):
+                print("ready", flush=True)
+                time.sleep(60)
+        except KeyboardInterrupt:
+            pass
+        with end.watchdog("a step"):
+            time.sleep(2)
+        print("goes on", flush=True)
+        """,
+        is_guest=True,
+        watchdog=1,
+        grace=0.1,
+    )
+    assert process.stdout.readline() == "ready\n"
+    process.send_signal(signal.SIGINT)
+    assert process.stdout.readline() == "asked\n"
+    time.sleep(0.5)  # longer than what is given
+    process.send_signal(signal.SIGINT)
+    out, err = process.communicate(timeout=20)
+    assert (process.returncode, out) == (0, "goes on\n")
+    assert_a_line_states(err, "a step", "runtime.watchdog_secs = 1")
+
+
+def test_a_guest_hears_sigterm_also_where_threads_came_before_it():
+    code = """
+import threading, time
+from trainer.cluster.termination import StoppedError, Termination
+threading.Thread(target=lambda: time.sleep(60), daemon=True).start()
+end = Termination(grace_secs=20, watchdog_secs=60, is_guest=True)
+asked = []
+try:
+    with end.listening(), end.handle_with(asked.append):
+        print("ready", flush=True)
+        while not asked:
+            time.sleep(0.05)
+except StoppedError as error:
+    print("saved", flush=True)
+"""
+    process = subprocess.Popen(
+        [sys.executable, "-c", code],
+        cwd=REPOSITORY,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stdout.readline() == "ready\n"
+    process.send_signal(signal.SIGTERM)
+    out, err = process.communicate(timeout=20)
+    assert (process.returncode, out, err) == (0, "saved\n", "")
+
+
+def test_a_guest_in_another_thread_leaves_signals_alone():
+    end = Termination(grace_secs=20, watchdog_secs=60, is_guest=True)
+    before = signal.getsignal(signal.SIGINT)
+    heard = []
+
+    def listen():
+        with end.listening():
+            heard.append(signal.getsignal(signal.SIGINT))
+
+    thread = threading.Thread(target=listen)
+    thread.start()
+    thread.join()
+    assert heard == [before]
 
 
 def test_ctrl_c_that_a_shell_keeps_from_its_background_is_nothing():
