@@ -11,6 +11,7 @@ import pytest
 import tensorflow as tf
 
 from tests.helpers.devices import numpy_of
+from tests.helpers.feature_loss_oracle import ORACLES, pool
 from tests.helpers.oracle import softmax
 from tests.helpers.students import (
     BATCH,
@@ -169,6 +170,63 @@ def reference():
     return run_terms()
 
 
+@pytest.fixture(scope="module")
+def whole():
+    """All terms between a student and a teacher, and their losses before a step."""
+    run, images = made(), examples(24)
+    return run, images, measured(run, images)
+
+
+def inside(model: keras.Model, layer: str, images: np.ndarray) -> np.ndarray:
+    """What a layer gives, by a network that ends there."""
+    end = model.get_layer("last").input
+    if layer != "embedding":
+        end = model.get_layer(layer).output
+    return np.asarray(keras.Model(model.input, end)(images), np.float64)
+
+
+def brought_together(loss: str, ours, theirs):
+    """The means over places, maps pooled to the fewer places, or all as it is."""
+    if loss == "similarity":
+        return ours, theirs
+    is_of_vectors = loss in ("rkd", "pkt", "contrastive", "srrl")
+    if is_of_vectors or 2 in (ours.ndim, theirs.ndim):
+        return [x.mean(axis=tuple(range(1, x.ndim - 1))) for x in (ours, theirs)]
+    sizes = np.minimum(ours.shape[1:-1], theirs.shape[1:-1])
+    return pool(ours, tuple(sizes)), pool(theirs, tuple(sizes))
+
+
+@pytest.mark.parametrize("number", range(len(TERMS) - 1))
+def test_a_term_is_the_formula_of_what_is_inside_both_models(whole, number):
+    run, images, found = whole
+    term = TERMS[number]
+    pairs = zip(
+        *(term.student_layers, term.teacher_layers, run.connections[number].adapters),
+        strict=True,
+    )
+    expected = 0.0
+    for student_layer, teacher_layer, adapter in pairs:
+        ours, theirs = brought_together(
+            term.loss,
+            inside(run.student, student_layer, images.inputs),
+            inside(run.teacher, teacher_layer, images.inputs),
+        )
+        more = []
+        if adapter:
+            kernel, bias = (numpy_of(v) for v in adapter.weights[-2:])
+            ours = ours @ kernel.reshape(-1, len(bias)) + bias
+        options = LOSSES[term.loss].arguments(term.options)
+        if term.loss == "vid":
+            options["variance"] = np.full(theirs.shape[-1], 5.0)
+        if LOSSES[term.loss].needs_groups:
+            options["group_size"] = GROUP_SIZE
+        if term.loss == "srrl":
+            kernel, bias = (numpy_of(v) for v in run.teacher.get_layer("last").weights)
+            more = [x @ kernel + bias for x in (ours, theirs)]
+        expected += ORACLES[f"{term.loss}_loss"](ours, theirs, *more, **options).mean()
+    assert found[f"{term.loss}[{number}]"] == pytest.approx(expected, rel=1e-4)
+
+
 @pytest.mark.parametrize(
     "settings",
     [
@@ -308,8 +366,7 @@ def test_evaluating_and_looking_at_shapes_move_no_statistic():
     # And once in a step: half of the batch's mean, from 0.
     images = examples(BATCH)
     run = made(build=with_batch_norm, terms=TERMS[:1], images=images, train=SGD)
-    part = keras.Model(run.student.input, run.student.get_layer("a").output)
-    expected = np.mean(part(images.inputs), axis=(0, 1, 2)) / 2
+    expected = inside(run.student, "a", images.inputs).mean(axis=(0, 1, 2)) / 2
     run.compiled.run(1)
     moved = numpy_of(run.student.get_layer("norm").moving_mean)
     np.testing.assert_allclose(moved, expected, rtol=1e-4, atol=1e-6)
@@ -351,8 +408,7 @@ def test_one_sgd_step_with_a_hint_is_the_textbook_gradient(num_replicas, clip_no
         hard_weight=hard_weight,
         term_gradients=True,
     )
-    hidden = keras.Model(run.teacher.input, run.teacher.get_layer("hidden").output)
-    target = np.asarray(hidden(batch.inputs, training=False), np.float64)
+    target = inside(run.teacher, "hidden", batch.inputs)
     before = run.weights()
     kernel, bias, last, offset, adapter, shift = (w.astype(np.float64) for w in before)
     assert adapter.shape == (3, 8)
@@ -397,12 +453,9 @@ def hidden_run():
     )
 
 
-def hint_of(run: Run, inputs) -> float:
+def hint_of(run: Run, images: np.ndarray) -> float:
     """The loss between the hidden layers of both models for these images."""
-    code, target = (
-        np.asarray(keras.Model(model.input, model.get_layer("hidden").output)(inputs))
-        for model in (run.student, run.teacher)
-    )
+    code, target = (inside(x, "hidden", images) for x in (run.student, run.teacher))
     kernel, bias = (numpy_of(v) for v in run.adapters[0].variables)
     return np.square(code @ kernel + bias - target).mean()
 
