@@ -29,7 +29,7 @@ from tests.helpers.versions import publish as publish_version
 from trainer import config, exit_codes, models, report, soft_targets, stages
 from trainer.cluster import restart_budget
 from trainer.config import reference
-from trainer.data import begun, file_list, table_contents
+from trainer.data import begun, contents, file_list
 from trainer.registry import lock_file, versions
 from trainer.report import crossval_table, exported, inputs
 from trainer.session import Session, weight_files
@@ -281,7 +281,7 @@ READERS: dict[str, tuple[str, Callable[[World, pathlib.Path], object]]] = {
     "sweep.json": ("sweep/workdir/sweep.json", sweep),
     "sweep.journal": ("sweep/workdir/sweep.journal", sweep),
     "dataset.json": ("workdir/files/dataset.json", lambda _, path: begun._read(path)),
-    "tables.json": ("told/tables.json", lambda _, path: table_contents._read(path)),
+    "tables.json": ("told/tables.json", lambda _, path: contents._read(path)),
     "classes": (
         f"{STUDENT}/classes.{FINISHED}.json",
         lambda _, path: model_classes.read(epath.Path(path.with_name(FINISHED))),

@@ -15,6 +15,7 @@ from trainer.config.data import (
     background_name,
     colour_of,
 )
+from trainer.config.datasets import TfrecordOptions
 from trainer.config.distill import DistillConfig, DistillTermsConfig
 from trainer.config.earlier import (
     options_without_later,
@@ -39,6 +40,7 @@ from trainer.config.models import (
     ApplicationOptions,
     CnnOptions,
     ConvMlpOptions,
+    ImageOptions,
     MemoryOptions,
     MlpOptions,
     RunOptions,
@@ -109,6 +111,7 @@ __all__ = [
     "EnsembleConfig",
     "EvaluateConfig",
     "ExportConfig",
+    "ImageOptions",
     "InceptionCropOptions",
     "MedianOptions",
     "MemberConfig",
@@ -132,6 +135,7 @@ __all__ = [
     "SweepConfig",
     "TeacherConfig",
     "TermConfig",
+    "TfrecordOptions",
     "TrainConfig",
     "UnlabeledConfig",
     "UnlabeledData",

@@ -2,10 +2,12 @@
 
 import dataclasses
 import json
+import os
 from collections.abc import Mapping
 from typing import Annotated, Any
 
 from trainer.config import class_folders, places
+from trainer.config.datasets import DATASETS, NO_OPTIONS
 from trainer.config.rules import (
     FILLED,
     MOST_PIXELS,
@@ -106,7 +108,8 @@ SPLITS: Mapping[str, str] = {
     "validation_split": "train[90%:]",
     "test_split": "test",
 }
-# And where the images of a folder are not in splits.
+# And where there is one part alone: the images of a folder are not in splits, or a
+# list, a pattern or an object names no other.
 SPLITS_OF_CLASS_FOLDERS: Mapping[str, str] = {
     "train_split": "train[:80%]",
     "validation_split": "train[80%:90%]",
@@ -118,9 +121,14 @@ SPLITS_OF_CLASS_FOLDERS: Mapping[str, str] = {
 class DataConfig:
     """The examples that train, select and test, and how they are shown."""
 
-    # A TFDS name, the bundled "mnist_mini", or files: "folder:", "csv:" or "npz:" and
-    # a path.
+    # A TFDS name, the bundled "mnist_mini", "folder:", "list:", "csv:", "npz:", "tfds:"
+    # or "tfrecord:" and a path, or package.module:function, which gives
+    # trainer.data.GivenData; "memory:" is what a Python session gave.
     dataset: Annotated[Place, FILLED]
+    # Keyword arguments of the function, or the features of "tfrecord:".
+    options: Annotated[
+        Any, OptionsOf("dataset", DATASETS, own=True, kind=places.kind_of)
+    ] = NO_OPTIONS
     data_dir: Place = ""  # where TFDS keeps prepared data; "": its own choice
     # Splits are written in TFDS's syntax; those that are not set are in SPLITS.
     train_split: Annotated[str, FILLED] = ""
@@ -148,10 +156,22 @@ class DataConfig:
         """Names the splits that are not set."""
         given = (self.train_split, self.validation_split, self.test_split)
         splits = SPLITS
-        if self.is_folder and not any(given) and class_folders.are_in(self.path):
+        if not any(given) and self._is_one_part:
             splits = SPLITS_OF_CLASS_FOLDERS
         for name, split in splits.items():
             object.__setattr__(self, name, getattr(self, name) or split)
+
+    @property
+    def _is_one_part(self) -> bool:
+        if self.kind == "folder":
+            return class_folders.are_in(self.path)
+        is_pattern = self.kind == "tfrecord" and places.SPLIT not in self.dataset
+        return self.kind == "list" or is_pattern or self.is_given
+
+    @property
+    def kind(self) -> str:
+        """The kind of the dataset: its prefix, "function", or "name" of one of TFDS."""
+        return places.kind_of(self.dataset)
 
     @property
     def background_colour(self) -> Colour | None:
@@ -166,12 +186,18 @@ class DataConfig:
     @property
     def is_folder(self) -> bool:
         """Whether the examples are image files."""
-        return self.dataset.startswith(places.FOLDER)
+        return self.kind in ("folder", "list")
+
+    @property
+    def is_given(self) -> bool:
+        """Whether the examples are of Python objects: GivenData."""
+        return self.kind in ("memory", "function")
 
     @property
     def path(self) -> str:
-        """The file or folder of a dataset that is kept in files."""
-        return self.dataset.partition(":")[2].rstrip("/")
+        """The file or folder that the dataset is kept in; of a list its folder."""
+        path = self.dataset.partition(":")[2].rstrip("/")
+        return (os.path.dirname(path) or ".") if self.kind == "list" else path
 
     @property
     def is_table(self) -> bool:

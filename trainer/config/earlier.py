@@ -19,8 +19,11 @@ LATER: Mapping[str, Any] = {
     "distill.terms[].teacher_layer": "",
     "predict.background": "",
     "runtime.term_gradients": False,
+    "student.options.input": "",
     "teacher.members[].min_accuracy": 0.0,
+    "teacher.members[].options.input": "",
     "teacher.min_accuracy": 0.0,
+    "teacher.options.input": "",
 }
 
 

@@ -65,15 +65,16 @@ def named_identity(
     flat = without_later(flatten(settings))
     dataset = str(flat.get("data.dataset", ""))
     movable = list(_MOVABLE)
-    if dataset.startswith((places.FOLDER, *places.TABLES)):
+    if dataset.startswith((places.FOLDER, places.LIST, *places.TABLES)):
         # Files give the same batches from memory and from disk.
         movable += ["data.memory_budget_bytes", "data.shuffle_window"]
     for path in ("data.dataset", "data.unlabeled.dataset"):
         if str(flat.get(path)).startswith(places.FOLDER):
             # It may move too: the run keeps a list of what is in it.
             flat[path] = places.FOLDER
-    if dataset.startswith(places.TABLES) and tables_may_move:
-        # And a table, of which a run keeps the SHA-256.
+    may_move = places.TABLES if tables_may_move else ()
+    if dataset.startswith((places.LIST, places.TFDS, places.TFRECORD, *may_move)):
+        # And a table, and what else a run keeps the SHA-256 of.
         flat["data.dataset"] = dataset.partition(":")[0] + ":"
     for network in filter(None, map(_NETWORK.fullmatch, list(flat))):
         path = network["path"]

@@ -13,9 +13,26 @@ from trainer.config.rules import (
     Units,
 )
 
+Values = Literal[
+    "zero_to_255",
+    "zero_to_one",
+    "minus_one_to_one",
+    "imagenet_torch",
+    "imagenet_caffe",
+]
+
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class MlpOptions:
+class ImageOptions:
+    """The options of an architecture that normalises images itself."""
+
+    # The values that float32 images of Python objects have, which nobody guesses;
+    # "": images are uint8, from 0 to 255.
+    input: Literal["", Values] = ""
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class MlpOptions(ImageOptions):
     """Fully connected layers on the flattened image."""
 
     hidden_sizes: Annotated[tuple[Units, ...], LAYERS] = (800, 800)
@@ -26,14 +43,14 @@ class MlpOptions:
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class CnnOptions:
+class CnnOptions(ImageOptions):
     """Stride-2 3x3 convolutions; leaky ReLU and max-pool after all but the last."""
 
     filters: Annotated[tuple[Units, ...], LAYERS] = (256, 512)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class ConvMlpOptions:
+class ConvMlpOptions(ImageOptions):
     """One valid 3x3 convolution, then hidden layers with dropout."""
 
     filters: Units = 32
@@ -42,14 +59,14 @@ class ConvMlpOptions:
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class SqueezenetOptions:
+class SqueezenetOptions(ImageOptions):
     """SqueezeNet v1.1."""
 
     dropout: Annotated[float, FRACTION] = 0.5  # share of what conv10 sees dropped
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class ApplicationOptions:
+class ApplicationOptions(ImageOptions):
     """A classifier of keras.applications."""
 
     # Share that the moving statistics keep of themselves each step. Keras has 0.99 to
@@ -64,14 +81,9 @@ class SavedOptions:
     # A .keras file, the folder of a SavedModel, registry:NAME@VERSION, or of a teacher
     # run:DIR.
     path: Annotated[Place, FILLED]
-    # What it expects of the values of an image.
-    input: Literal[
-        "zero_to_255",
-        "zero_to_one",
-        "minus_one_to_one",
-        "imagenet_torch",
-        "imagenet_caffe",
-    ]
+    # What it expects of the values of an image: 8 bits are brought to it, and float32
+    # images of Python objects must have it.
+    input: Values
     # Probabilities become their logarithms, which are logits: softmax gives the same
     # at every temperature, for it does not see what all classes share.
     output: Literal["logits", "probabilities"] = "logits"

@@ -2,11 +2,23 @@
 
 import contextvars
 import os
+import re
 
 # Prefixes that may stand before the path in a setting.
 FOLDER = "folder:"
+LIST = "list:"
 TABLES = ("csv:", "npz:")
-_SCHEMES = (FOLDER, *TABLES, "run:", "sqlite:///")
+TFDS = "tfds:"
+TFRECORD = "tfrecord:"
+SPLIT = "{split}"  # stands in its pattern for the names of splits
+# Objects of a Python session, which have no name.
+MEMORY = "memory:"
+_DATASETS = (FOLDER, LIST, *TABLES, TFDS, TFRECORD, MEMORY)
+_SCHEMES = (*_DATASETS, "run:", "sqlite:///")
+
+# A dataset of a user's own code; a version of a TFDS name starts with a digit.
+_FUNCTION = re.compile(r"[^\W\d]\w*(\.[^\W\d]\w*)*:[^\W\d]\w*")
+_COMMUNITIES = ("huggingface:", "kaggle:")  # of TFDS
 
 _CONFIG_FOLDER: contextvars.ContextVar[str] = contextvars.ContextVar(
     "config_folder", default=""
@@ -17,6 +29,16 @@ def expand_home(name: str) -> str:
     """The name with the home folder in the place of a "~" that begins its path."""
     scheme = next(filter(name.startswith, _SCHEMES), "")
     return scheme + os.path.expanduser(name.removeprefix(scheme))
+
+
+def kind_of(dataset: str) -> str:
+    """The kind of a dataset: its prefix, "function", or "name" of one of TFDS."""
+    scheme = next(filter(dataset.startswith, _DATASETS), "")
+    if scheme:
+        return scheme.removesuffix(":")
+    is_function = _FUNCTION.fullmatch(dataset)
+    is_own = is_function and not dataset.startswith(_COMMUNITIES)
+    return "function" if is_own else "name"
 
 
 def remember(config_file: str) -> None:

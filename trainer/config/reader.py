@@ -197,8 +197,9 @@ def _build_options(
     rule: OptionsOf, owner: str, settings: object, path: str, name: str
 ) -> Any:
     options = join(path, name)
-    if owner in rule.table:
-        return _build(rule.table[owner], settings, options, f"{rule.field} {owner!r}")
+    kind = rule.kind(owner)
+    if kind in rule.table:
+        return _build(rule.table[kind], settings, options, f"{rule.field} {owner!r}")
     if rule.own and ":" in owner:
         if not isinstance(settings, Mapping):
             raise no_section(options, settings)

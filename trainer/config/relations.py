@@ -1,19 +1,14 @@
 """Checks of settings against one another, section by section."""
 
 import dataclasses
-import itertools
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
-from trainer.config import places
-from trainer.config.data import DataConfig
 from trainer.config.distill import Distill
 from trainer.config.errors import ConfigError, header
 from trainer.config.models import APPLICATIONS, SavedOptions
 from trainer.config.runtime import RuntimeConfig
 from trainer.config.training import SgdOptions, StepOptions, TrainConfig
-
-_MOST_PARTS = 100  # of a split
 
 
 def check_unique(path: str, values: tuple[int, ...]) -> None:
@@ -23,78 +18,6 @@ def check_unique(path: str, values: tuple[int, ...]) -> None:
             f"{path} must name each value once, got {list(values)}; "
             f"for example --set='{path}={sorted(set(values))}'"
         )
-
-
-def check_splits(data: DataConfig) -> None:
-    """Refuses one split in two roles, and one of more parts than can be read."""
-    named = dict(data.splits)
-    if data.unlabeled:
-        named["data.unlabeled.split"] = data.unlabeled.split
-    for name, split in named.items():
-        num_parts = split.count("+") + 1
-        if num_parts > _MOST_PARTS:
-            raise ConfigError(
-                f"{name} must have at most {_MOST_PARTS} parts, got {num_parts}; "
-                "join those that follow each other"
-            )
-    for (other, split), (name, same) in itertools.combinations(data.splits.items(), 2):
-        if split == same and not data.may_overlap(name, other):
-            raise ConfigError(
-                f"{name} must differ from {other}, got {split!r} in both"
-                "; carve them, as in 'train[:90%]' and 'train[90%:]'"
-            )
-
-
-def check_kind(data: DataConfig, trainings: Mapping[str, TrainConfig]) -> None:
-    """Refuses settings of another kind of dataset, which would have no effect."""
-    if data.is_folder and not data.image_size:
-        raise ConfigError(
-            f"data.image_size must be set for {data.dataset!r}, whose images may have "
-            "any size; for example data.image_size = 96"
-        )
-    if data.unlabeled:
-        _check_unlabeled(data, data.unlabeled.dataset)
-    sets = [data.dataset, data.unlabeled.dataset if data.unlabeled else ""]
-    if data.skip_corrupt and not any(name.startswith(places.FOLDER) for name in sets):
-        raise ConfigError(
-            f"data.skip_corrupt must be false for {data.dataset!r}, got true; it "
-            "leaves damaged files out of a 'folder:PATH'"
-        )
-    if data.feature_columns and not data.is_table:
-        raise ConfigError(
-            f"data.feature_columns must be empty for {data.dataset!r}, got "
-            f"{list(data.feature_columns)}; only a table has columns"
-        )
-    if data.is_table:
-        _check_table(data, trainings)
-
-
-def _check_unlabeled(data: DataConfig, unlabeled: str) -> None:
-    if data.is_table:
-        raise ConfigError(
-            f"[data.unlabeled] must be absent for the table {data.dataset!r}, got "
-            f"{unlabeled!r}; only images are joined by images without labels"
-        )
-    if unlabeled.startswith(places.TABLES):
-        raise ConfigError(
-            "data.unlabeled.dataset must be a TensorFlow Datasets name or "
-            f"'folder:PATH', got the table {unlabeled!r}; make it a folder of images"
-        )
-
-
-def _check_table(data: DataConfig, trainings: Mapping[str, TrainConfig]) -> None:
-    if data.image_size:
-        raise ConfigError(
-            f"data.image_size must be 0 for the table {data.dataset!r}, got "
-            f"{data.image_size}; remove it"
-        )
-    sections: dict[str, DataConfig | TrainConfig] = {"data": data, **trainings}
-    for path, section in sections.items():
-        if section.augment not in ("none", "inherit"):
-            raise ConfigError(
-                f"{path}.augment must be 'none' for the table {data.dataset!r}, got "
-                f"{section.augment!r}, which moves the pixels of images; remove it"
-            )
 
 
 def check_train(path: str, train: TrainConfig, runtime: RuntimeConfig) -> None:

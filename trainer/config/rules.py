@@ -20,12 +20,14 @@ class OptionsOf:
     """The field holds the options of what a sibling field names.
 
     `table` maps each known name to the dataclass of its options. A user's own, where
-    it may be `own`, is named package.module:function and has any options.
+    it may be `own`, is named package.module:function and has any options. Where many
+    names share options, `kind` gives the row of the table.
     """
 
     field: str
     table: Mapping[str, type]
     own: bool = False
+    kind: Callable[[str], str] = str
 
 
 def above(low: float, *, most: float) -> Rule:

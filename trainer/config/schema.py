@@ -7,6 +7,7 @@ import dataclasses
 from typing import Annotated, Any, Literal
 
 from trainer.config import (
+    data_relations,
     distill,
     evaluation,
     export,
@@ -168,8 +169,8 @@ class Config:
         """Checks the relations between settings."""
         relations.check_unique("seeds", self.seeds)
         relations.check_unique("data.exclude_labels", self.data.exclude_labels)
-        relations.check_splits(self.data)
-        relations.check_kind(self.data, self.trainings)
+        data_relations.check_splits(self.data)
+        data_relations.check_kind(self.data, self.trainings)
         distill.check(self.distill, num_teachers=len(self.teachers))
         groups.check(self.distill, self.student.train)
         evaluation.check(self.evaluate, self.data)

@@ -5,6 +5,7 @@ from trainer.data.arrays import ArrayExamples
 from trainer.data.augment import Augment, augmentation
 from trainer.data.auxiliary import AuxiliaryFeatures, Views
 from trainer.data.begun import as_begun, begun_background
+from trainer.data.contents import hold_contents
 from trainer.data.decode import decode_with_alpha, fit, reason
 from trainer.data.duplicates import duplicates
 from trainer.data.examples import (
@@ -17,6 +18,7 @@ from trainer.data.examples import (
     without_labels,
 )
 from trainer.data.file_list import EXAMPLE, GONE, OVERWRITTEN
+from trainer.data.given import GivenData
 from trainer.data.image_files import FileExamples
 from trainer.data.incremental_index import (
     admit_files,
@@ -35,7 +37,6 @@ from trainer.data.pipeline import (
 from trainer.data.signature import Signature
 from trainer.data.source import Source, open_source
 from trainer.data.splits import whole_names
-from trainer.data.table_contents import hold_contents
 from trainer.data.transparency import read_background
 from trainer.data.unlabeled import UNLABELED_FROM, concatenate, open_sources, parts
 
@@ -53,6 +54,7 @@ __all__ = [
     "DataError",
     "Examples",
     "FileExamples",
+    "GivenData",
     "InputShard",
     "Signature",
     "Source",

@@ -18,7 +18,7 @@ from trainer.config import (
     ShiftOptions,
 )
 
-# Images [B, H, W, channels] and uint32 keys [B] to images; both uint8.
+# Images [B, H, W, channels] and uint32 keys [B] to images of the same type.
 Augment = Callable[[tf.Tensor, tf.Tensor], tf.Tensor]
 
 
@@ -61,7 +61,7 @@ def inception_crop(
 
     The part's area is uniform between min_area and 1 of the image's, its sides are
     between 3:4 and 4:3, it lies anywhere inside the image, and it is mirrored or not by
-    chance (Szegedy et al., 2015, section 6). Bilinear, rounded to whole numbers.
+    chance (Szegedy et al., 2015, section 6). Bilinear; 8 bits are rounded.
     """
     height, width = images.shape[1:3]
     draws = prng.uniforms(keys, 5)
@@ -103,19 +103,21 @@ def inception_boxes(
 def enlarge(images: tf.Tensor, boxes: tf.Tensor, *, mirrored: tf.Tensor) -> tf.Tensor:
     """The boxes of inception_boxes at full size: [B, H, W, channels] -> as images."""
     *size, channels = images.shape[1:]
+    dtype = tf.as_dtype(images.dtype)
 
     def of_one(one: tuple[tf.Tensor, tf.Tensor, tf.Tensor]) -> tf.Tensor:
         image, box, direction = one
         top, left, height, width = tf.unstack(box)
         part = image[top : top + height, left : left + width][:, ::direction]
         part = tf.ensure_shape(part, (None, None, channels))
-        return tf.cast(tf.round(tf.image.resize(part, size)), tf.uint8)
+        resized = tf.image.resize(part, size)
+        return tf.cast(tf.round(resized) if dtype.is_integer else resized, dtype)
 
     # One by one: eight times as fast as gathers from the whole batch.
     return tf.map_fn(
         of_one,
         (images, boxes, tf.where(mirrored, -1, 1)),
-        fn_output_signature=tf.TensorSpec(images.shape[1:], tf.uint8),
+        fn_output_signature=tf.TensorSpec(images.shape[1:], dtype),
         parallel_iterations=10,
     )
 
@@ -148,8 +150,9 @@ def augmentation(
       ConfigError: examples of `input_shape` cannot be shown so.
     """
     if name != "none" and len(input_shape) != 3:
+        what = "a table" if len(input_shape) == 1 else f"examples of {input_shape}"
         raise ConfigError(
-            f"{setting}.augment must be 'none' for a table, got {name!r}, which is for "
+            f"{setting}.augment must be 'none' for {what}, got {name!r}, which is for "
             "images"
         )
     if name in _DISTANCES:

@@ -25,4 +25,4 @@ def describe(
         pipeline,
         *notes,
     )
-    return f"{data.dataset}: {', '.join(facts)}"
+    return f"{data.dataset.removesuffix(':')}: {', '.join(facts)}"

@@ -10,7 +10,6 @@ import numpy as np
 from etils import epath
 
 from trainer.config import DataConfig
-from trainer.config.class_folders import EXTENSIONS
 from trainer.data import file_list, splits, transparency
 from trainer.data.arrays import ArrayExamples
 from trainer.data.class_names import order
@@ -18,11 +17,16 @@ from trainer.data.damage import check_damaged
 from trainer.data.description import describe
 from trainer.data.examples import DataError
 from trainer.data.file_list import EXAMPLE, ListedFile
+from trainer.data.folder_classes import (
+    check_classes,
+    check_every_class,
+    check_others,
+    class_names_in,
+    names_of,
+)
 from trainer.data.image_files import FileExamples
-from trainer.data.layout import Layout, in_one_form, layout_of
+from trainer.data.layout import in_one_form, layout_of
 from trainer.data.small_classes import FEW, small_classes
-
-_NAMED = 5  # classes in a message
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -41,6 +45,7 @@ class FolderSource:
     channels: int  # 3 colours, or 1 for grey
     mean_and_variance: None = None  # images are normalised without the data's help
     input_dtype: str = "uint8"
+    value_range: None = None  # all that 8 bits have
 
     @property
     def input_shape(self) -> tuple[int, int, int]:
@@ -75,7 +80,7 @@ class FolderSource:
             (self.num_set_aside, "damaged files set aside"),
             (self.num_others, "files of other kinds set aside"),
             (self.num_new, "files newer than the run left out"),
-            (len(small), f"classes below {FEW} images: {_names(small)}"),
+            (len(small), f"classes below {FEW} images: {names_of(small)}"),
             (self.num_transparent, transparency.note(self.data)),
         )
         return describe(
@@ -92,6 +97,11 @@ class FolderSource:
     def whole_splits(self) -> splits.Whole:
         """The lists, and how many lines each has."""
         return _whole(self.listed)
+
+    @property
+    def contents(self) -> Mapping[str, str]:
+        """None, as the lists tell."""
+        return {}
 
     def fingerprint(self, split: str, *, num_ids: int) -> str:
         """SHA-256 of paths, classes and contents, of files that are gone too.
@@ -185,15 +195,15 @@ def open_folder(
         a listed file that is no longer as it was.
     """
     layout = layout_of(data)
-    _check_others(data, layout)
+    check_others(data, layout)
     kept, new = _lists(data, layout.images, index_dir, may_write)
     listed = kept | new
     check_damaged(data, listed)
     class_names: tuple[str, ...] = ()
     if data.is_labeled:
-        _check_classes(data, listed)
-        _check_every_class(data, listed)
-        class_names = order(_classes(next(iter(listed.values()))))
+        check_classes(data, listed)
+        check_every_class(data, listed)
+        class_names = order(class_names_in(next(iter(listed.values()))))
     source = FolderSource(
         data=data,
         listed=listed,
@@ -244,28 +254,6 @@ def _num_new(found: Mapping[str, str], lines: list[ListedFile]) -> int:
     return len(found.keys() - {line.path for line in lines})
 
 
-def _check_others(data: DataConfig, layout: Layout) -> None:
-    if layout.others and not data.skip_corrupt:
-        raise DataError(
-            f"{os.path.join(data.path, layout.others[0])} lies in a class folder and "
-            f"must be an image ({', '.join(EXTENSIONS)}), got another extension "
-            f"({len(layout.others)} such files); remove or convert it, or set "
-            "data.skip_corrupt = true to leave such files out"
-        )
-
-
-def _check_classes(data: DataConfig, listed: Mapping[str, list[ListedFile]]) -> None:
-    first, *others = listed
-    for other in others:
-        a, b = (set(map(in_one_form, _classes(listed[k]))) for k in (first, other))
-        if a != b:
-            raise DataError(
-                f"the splits {first} and {other} of {data.dataset!r} must have the "
-                f"same classes, got only in {first}: {_names(a - b)}; only in {other}: "
-                f"{_names(b - a)}; rename, add or remove class folders"
-            )
-
-
 def _check_filled(source: FolderSource) -> None:
     """Refuses a split that nothing is left of."""
     pairs = zip(source.data.splits.values(), source.num_examples, strict=True)
@@ -275,26 +263,3 @@ def _check_filled(source: FolderSource) -> None:
                 f"split {split!r} of {source.data.dataset!r} must hold an image that "
                 "can be decoded, got damaged files only; mend them"
             )
-
-
-def _check_every_class(
-    data: DataConfig, listed: Mapping[str, list[ListedFile]]
-) -> None:
-    every = [line for lines in listed.values() for line in lines]
-    filled = _classes([line for line in every if line.state == EXAMPLE])
-    empty = {*map(in_one_form, _classes(every))} - {*map(in_one_form, filled)}
-    if empty:
-        raise DataError(
-            f"every class of {data.dataset!r} must have an image that can be decoded, "
-            f"got only damaged ones in {_names(empty)}; mend them, or remove the folder"
-        )
-
-
-def _classes(lines: list[ListedFile]) -> set[str]:
-    return {line.class_name for line in lines} - {""}
-
-
-def _names(classes: set[str]) -> str:
-    shown = ", ".join(sorted(classes)[:_NAMED]) or "none"
-    more = len(classes) - _NAMED
-    return f"{shown} and {more} more" if more > 0 else shown

@@ -1,5 +1,6 @@
 """Datasets by name: what the splits of one share, and where to read them."""
 
+from collections.abc import Mapping
 from typing import Protocol
 
 import numpy as np
@@ -9,6 +10,8 @@ from trainer.config import DataConfig
 from trainer.data import splits
 from trainer.data.examples import DataError, Examples
 from trainer.data.folder import open_folder
+from trainer.data.given import GivenData
+from trainer.data.given_source import open_given
 from trainer.data.tables import open_table
 from trainer.data.tfds_source import open_tfds
 
@@ -26,7 +29,14 @@ class Source(Protocol):
 
     @property
     def input_dtype(self) -> str:
-        """The type of an example: "uint8" of images, "float32" or "float64" of rows."""
+        """The type of an example: "uint8" of images, "float32" or "float64" of rows.
+
+        Of Python objects images and others may be float32.
+        """
+
+    @property
+    def value_range(self) -> tuple[float, float] | None:
+        """The smallest and the largest value where no type and no statistics tell."""
 
     @property
     def class_names(self) -> tuple[str, ...]:
@@ -52,6 +62,10 @@ class Source(Protocol):
     def num_transparent(self) -> int:
         """Images with transparent pixels that lie on data.background."""
 
+    @property
+    def contents(self) -> Mapping[str, str]:
+        """A summary of each part, which a run keeps; none where its lists tell."""
+
     def fingerprint(self, split: str, *, num_ids: int) -> str:
         """SHA-256 of what the first `num_ids` examples of a whole split are."""
 
@@ -64,9 +78,13 @@ class Source(Protocol):
 
 
 def open_source(
-    data: DataConfig, index_dir: epath.Path, *, may_write: bool = True
+    data: DataConfig,
+    index_dir: epath.Path,
+    *,
+    may_write: bool = True,
+    given: GivenData | None = None,
 ) -> Source:
-    """Opens `data.dataset`, and checks its splits and features.
+    """Opens `data.dataset`, or what is `given` for it, and checks splits and features.
 
     A new kind of dataset is a `Source` in a file beside this one and a branch here. Its
     prefix stands in `trainer/config/places.py`, a property that tells it in
@@ -84,6 +102,8 @@ def open_source(
         source = open_folder(data, index_dir, may_write=may_write)
     elif data.is_table:
         source = open_table(data)
+    elif data.is_given:
+        source = open_given(data, given, index_dir, may_write=may_write)
     else:
         source = open_tfds(data)
     _check_classes(data, source)

@@ -4,7 +4,7 @@ import dataclasses
 import functools
 import hashlib
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 import numpy as np
 import tensorflow as tf
@@ -40,6 +40,7 @@ class TableSource:
     tables: Mapping[str, Table]  # of the whole splits in use
     class_names: tuple[str, ...]
     num_transparent: int = 0  # rows are no images
+    value_range: None = None  # models standardise rows, whatever their values
 
     @property
     def input_shape(self) -> tuple[int]:
@@ -58,7 +59,12 @@ class TableSource:
         mean = features.mean(axis=0, dtype=np.float64)
         variance = features.var(axis=0, dtype=np.float64)
         if self.input_dtype == "float64":
-            _check_variance(self, features, variance)
+            table = next(iter(self.tables.values()))
+            check_variance(
+                features,
+                variance,
+                lambda i: f"{table.path}, column {table.feature_names[i]!r}",
+            )
         return mean.astype(features.dtype), variance.astype(features.dtype)
 
     @property
@@ -95,6 +101,14 @@ class TableSource:
         """The files, and how many rows each has."""
         return _whole(self.tables)
 
+    @property
+    def contents(self) -> Mapping[str, str]:
+        """The SHA-256 of each table in use, as a run keeps it."""
+        return {
+            name: self.fingerprint(name, num_ids=len(table))
+            for name, table in self.tables.items()
+        }
+
     def fingerprint(self, split: str, *, num_ids: int) -> str:
         """SHA-256 of the names and values of rows."""
         table = self.tables[split]
@@ -127,7 +141,7 @@ class TableSource:
     def _parts(self, split: str) -> list[tuple[Table, np.ndarray]]:
         """Stretches of whole splits, as rows of their files."""
         return [
-            (self.tables[name], _order(len(self.tables[name]))[first:last])
+            (self.tables[name], mixed_order(len(self.tables[name]))[first:last])
             for name, first, last in splits.parts_of(_whole(self.tables), split)
         ]
 
@@ -151,7 +165,7 @@ def open_table(data: DataConfig) -> TableSource:
     first = next(iter(tables.values()))
     tables = {name: _align(table, first) for name, table in tables.items()}
     source = TableSource(data=data, tables=tables, class_names=order(first.labels))
-    if all(map(_fits_float32, tables.values())):
+    if all(fits_float32(table.features) for table in tables.values()):
         source = source.as_type("float32")
     if source.num_bytes > data.memory_budget_bytes:
         raise DataError(
@@ -174,17 +188,17 @@ def _check_cells(data: DataConfig, tables: Mapping[str, Table]) -> None:
         raise refusal(found)
 
 
-def _fits_float32(table: Table) -> bool:
+def fits_float32(features: np.ndarray) -> bool:
     """Whether float32 tells the values of each feature apart, and has their variance.
 
     Of seconds since 1970 it tells those in two minutes, and ids near 1e8 it rounds to
     multiples of 8.
     """
     with np.errstate(over="ignore", invalid="ignore"):
-        rounded = table.features.astype(np.float32)
-        lost = np.abs(rounded - table.features).max(axis=0)
-        deviation = table.features.std(axis=0)
-        is_constant = table.features.max(axis=0) == table.features.min(axis=0)
+        rounded = features.astype(np.float32)
+        lost = np.abs(rounded - features).max(axis=0)
+        deviation = features.std(axis=0)
+        is_constant = features.max(axis=0) == features.min(axis=0)
         fits = (is_constant & np.isfinite(rounded).all(axis=0)) | (
             (deviation > _SMALLEST_DEVIATION)
             & (deviation < _LARGEST_DEVIATION)
@@ -193,19 +207,21 @@ def _fits_float32(table: Table) -> bool:
     return bool(fits.all())
 
 
-def _check_variance(
-    source: TableSource, features: np.ndarray, variance: np.ndarray
+def check_variance(
+    features: np.ndarray, variance: np.ndarray, name: Callable[[int], str]
 ) -> None:
-    """Refuses features whose variance float64 does not hold."""
+    """Refuses features whose variance float64 does not hold; `name` gives theirs.
+
+    Raises:
+      DataError: it names the feature and its values.
+    """
     varies = features.min(axis=0) < features.max(axis=0)
     known = np.isfinite(variance) & ((variance >= _SMALLEST_VARIANCE) | ~varies)
     for place in np.flatnonzero(~known)[:1]:
-        table = next(iter(source.tables.values()))
         low, high = features[:, place].min(), features[:, place].max()
         raise DataError(
-            f"{table.path}, column {table.feature_names[place]!r}, must have a "
-            f"variance that float64 holds, got values from {low:g} to {high:g}; give "
-            "it in another unit"
+            f"{name(place)}, must have a variance that float64 holds, got values from "
+            f"{low:g} to {high:g}; give it in another unit"
         )
 
 
@@ -229,7 +245,7 @@ def files_of(path: str, kind: str) -> dict[str, str]:
     return {name.removesuffix(f".{kind}"): os.path.join(path, name) for name in names}
 
 
-def _order(num_rows: int) -> np.ndarray:
+def mixed_order(num_rows: int) -> np.ndarray:
     """Rows by a hash of their number, so that any stretch is a fair sample: int64 [M].
 
     The hash is the finaliser of SplitMix64 (Steele, Lea and Flood, 2014).

@@ -3,6 +3,7 @@
 import contextlib
 import sys
 
+import numpy as np
 import tensorflow as tf
 import tensorflow_datasets as tfds
 from google.protobuf import json_format
@@ -52,3 +53,28 @@ def prepare(data: DataConfig) -> tfds.core.DatasetBuilder:
             "names no splits; delete that folder and run again to prepare it anew"
         )
     return builder
+
+
+def feature_keys(
+    data: DataConfig, builder: tfds.core.DatasetBuilder
+) -> tuple[str, str]:
+    """The names of the image and of the label, which is "" where none is read.
+
+    Raises:
+      DataError: the set has no image of 8 bits, or no label where one is read.
+    """
+    features = dict(builder.info.features)
+    keys = builder.info.supervised_keys or ("image", "label")
+    found = [features.get(key) for key in keys]
+    is_image = isinstance(found[0], tfds.features.Image)
+    has_image = is_image and features[keys[0]].np_dtype == np.uint8
+    if has_image and not data.is_labeled:
+        return keys[0], ""
+    has_label = len(found) == 2 and isinstance(found[1], tfds.features.ClassLabel)
+    if not (has_image and has_label):
+        label = " and a class label" if data.is_labeled else ""
+        raise DataError(
+            f"{data.setting} {data.dataset!r} must have an 8-bit image{label}, got the "
+            f"features {', '.join(features)}; choose a set for classification"
+        )
+    return keys

@@ -3,6 +3,7 @@
 import dataclasses
 import functools
 import hashlib
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -21,7 +22,7 @@ from trainer.data.host_memory import empty
 from trainer.data.record_files import RecordFiles
 from trainer.data.records import RecordExamples
 from trainer.data.tfds_alpha import NUM_LOOKED_AT
-from trainer.data.tfds_builder import prepare
+from trainer.data.tfds_builder import feature_keys, prepare
 
 _READ_BATCH = 1024  # examples decoded at a time
 _FINGERPRINTED = 16  # examples; a prepared set does not change under its version
@@ -39,6 +40,7 @@ class TfdsSource:
     class_names: tuple[str, ...]
     mean_and_variance: None = None  # images are normalised without the data's help
     input_dtype: str = "uint8"
+    value_range: None = None  # all that 8 bits have
     num_transparent: int = 0  # of those that were looked at
 
     @functools.cached_property
@@ -85,6 +87,16 @@ class TfdsSource:
         known: splits.Whole = self.builder.info.splits
         return known
 
+    @property
+    def contents(self) -> Mapping[str, str]:
+        """Fingerprints of a folder, whose name says nothing of what is in it."""
+        if self.data.kind != "tfds":
+            return {}
+        return {
+            name: self.fingerprint(name, num_ids=self.whole_splits[name].num_examples)
+            for name in splits.used_splits(self.data, self.whole_splits)
+        }
+
     def fingerprint(self, split: str, *, num_ids: int) -> str:
         """SHA-256 of the set's name and version, its files, and its first examples."""
         info = self.builder.info.splits[split]
@@ -117,7 +129,7 @@ def open_tfds(data: DataConfig) -> TfdsSource:
     """
     builder = prepare(data)
     splits.check(data, builder.info.splits)
-    image_key, label_key = _feature_keys(data, builder)
+    image_key, label_key = feature_keys(data, builder)
     source = TfdsSource(
         builder=builder,
         data=data,
@@ -150,26 +162,6 @@ def _read(source: TfdsSource, split: str) -> ArrayExamples:
     if source.label_key:
         _check_labels(source, split, labels)
     return ArrayExamples(inputs=inputs, labels=labels.astype(np.int32), ids=ids)
-
-
-def _feature_keys(
-    data: DataConfig, builder: tfds.core.DatasetBuilder
-) -> tuple[str, str]:
-    features = dict(builder.info.features)
-    keys = builder.info.supervised_keys or ("image", "label")
-    found = [features.get(key) for key in keys]
-    is_image = isinstance(found[0], tfds.features.Image)
-    has_image = is_image and features[keys[0]].np_dtype == np.uint8
-    if has_image and not data.is_labeled:
-        return keys[0], ""
-    has_label = len(found) == 2 and isinstance(found[1], tfds.features.ClassLabel)
-    if not (has_image and has_label):
-        label = " and a class label" if data.is_labeled else ""
-        raise DataError(
-            f"{data.setting} {data.dataset!r} must have an 8-bit image{label}, got the "
-            f"features {', '.join(features)}; choose a set for classification"
-        )
-    return keys
 
 
 def _input_shape(

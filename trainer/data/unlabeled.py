@@ -14,6 +14,7 @@ from trainer.data import splits
 from trainer.data.arrays import ArrayExamples
 from trainer.data.examples import DataError, Examples
 from trainer.data.folder import FolderSource, open_folder
+from trainer.data.given import GivenData
 from trainer.data.host_memory import empty
 from trainer.data.image_files import FileExamples
 from trainer.data.source import Source, open_source
@@ -27,7 +28,11 @@ _LISTS = "unlabeled"  # among the lists of a run
 
 
 def open_sources(
-    data: DataConfig, index_dir: epath.Path, *, may_write: bool = True
+    data: DataConfig,
+    index_dir: epath.Path,
+    *,
+    may_write: bool = True,
+    given: GivenData | None = None,
 ) -> tuple[Source, ...]:
     """Opens `data.dataset`, and after it `data.unlabeled` where there is one.
 
@@ -35,7 +40,7 @@ def open_sources(
       DataError: as open_source does; or images of the two are not of one shape, are
         the same, or are too many for memory and not all in folders.
     """
-    labeled = open_source(data, index_dir, may_write=may_write)
+    labeled = open_source(data, index_dir, may_write=may_write, given=given)
     if data.unlabeled is None:
         return (labeled,)
     _, (view, own_lists) = parts(data, index_dir)

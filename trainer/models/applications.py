@@ -12,6 +12,7 @@ from trainer.models.inputs import Inputs, model_input
 from trainer.models.preprocessing import (
     DEVIATION,
     MEAN,
+    PIXEL_VALUES,
     PREPROCESSING,
     three_channels,
 )
@@ -43,7 +44,9 @@ def application(
     """
     function = getattr(keras.applications, name)
     module = function.__module__.rpartition(".")[2]
-    image = three_channels(model_input(inputs))
+    start = model_input(inputs)
+    pixels = PIXEL_VALUES[options.input](start) if options.input else start
+    image = three_channels(pixels)
     original = function(
         weights=None,
         input_shape=image.shape[1:],

@@ -25,8 +25,10 @@ from trainer.models.given import GivenModel
 from trainer.models.inputs import Inputs, model_input
 from trainer.models.mlp import mlp
 from trainer.models.own import build_own
+from trainer.models.preprocessing import PIXEL_VALUES
 from trainer.models.saved import build_saved
 from trainer.models.squeezenet import squeezenet
+from trainer.models.value_ranges import check_values
 
 
 class _Arguments(TypedDict):
@@ -59,7 +61,7 @@ def build(
     setting: str,
     given: GivenModel | None = None,
 ) -> keras.Model:
-    """A model of uint8 images [B, H, W, channels] or rows [B, D] to logits [B, C].
+    """A model of images [B, H, W, channels], rows [B, D] or others to logits [B, C].
 
     Call it in the strategy's scope. `name` is a known architecture, "saved", "memory",
     which is `given`, or package.module:function; initial weights are those of `seed`.
@@ -72,6 +74,7 @@ def build(
         its model gives no logit a class.
     """
     _check_inputs(name, inputs, setting)
+    check_values(name, options, inputs, setting)
     # Seeds every initializer of the model, a user's own included.
     keras.utils.set_random_seed(seed)
     arguments = _Arguments(inputs=inputs, num_classes=num_classes, setting=setting)
@@ -96,7 +99,8 @@ def _model(
     inputs, num_classes = arguments["inputs"], arguments["num_classes"]
     if name in ARCHITECTURES:
         start = model_input(inputs)
-        logits = ARCHITECTURES[name](start, num_classes, options)
+        pixels = PIXEL_VALUES[options.input](start) if options.input else start
+        logits = ARCHITECTURES[name](pixels, num_classes, options)
         [source] = keras.utils.get_source_inputs(start)
         return keras.Model(source, logits, name=name)
     if name in APPLICATIONS:
@@ -126,16 +130,26 @@ def _given_model(
 
 
 def _check_inputs(name: str, inputs: Inputs, setting: str) -> None:
-    if not inputs.is_image:
-        if inputs.image_size:
-            raise ConfigError(
-                f"{setting}.image_size must be 0 for a table, got {inputs.image_size}; "
-                "remove it"
-            )
+    if inputs.image_size and not inputs.is_image:
+        what = "a table" if inputs.is_row else f"examples of shape {inputs.shape}"
+        raise ConfigError(
+            f"{setting}.image_size must be 0 for {what}, got {inputs.image_size}; "
+            "remove it"
+        )
+    if inputs.is_row:
         if name not in ("mlp", MEMORY) and ":" not in name:
             raise ConfigError(
                 f"{setting}.model must take the rows of a table, got {name!r}, which "
                 "takes images; use 'mlp' or package.module:function"
+            )
+        return
+    if not inputs.is_image:
+        if name in ARCHITECTURES or name in APPLICATIONS:
+            raise ConfigError(
+                f"{setting}.model must take examples of shape {list(inputs.shape)}, "
+                f"got {name!r}, which takes images [height, width, channels] or rows; "
+                "use a model of your own, or, for images in grey, add the channel, as "
+                "in x[..., None]"
             )
         return
     smallest = _MIN_IMAGE_SIZE.get(name, 1)

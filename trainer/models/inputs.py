@@ -1,4 +1,7 @@
-"""Inputs of a model, and its first layers, which resize and standardise them."""
+"""Inputs of a model, and its first layers, which resize and standardise them.
+
+Shapes: B = examples.
+"""
 
 import dataclasses
 
@@ -16,18 +19,25 @@ _CONSTANT_FLOAT64 = 1e-12
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Inputs:
-    """The inputs of one example: an image, or the row of a table."""
+    """The inputs of one example: an image, a row of features, or anything else."""
 
-    shape: tuple[int, ...]  # (H, W, channels) of uint8, or (features,)
-    # Of each feature over the training split; None for images.
+    shape: tuple[int, ...]  # (H, W, channels), (features,), or another
+    # Of each feature over the training split; None of all but rows.
     mean_and_variance: tuple[np.ndarray, np.ndarray] | None = None
-    row_dtype: str = "float32"  # of the rows of a table, or "float64"
+    dtype: str = "uint8"  # or "float32"; of rows also "float64"
+    # The smallest and the largest value of the data; None where it is not known.
+    value_range: tuple[float, float] | None = None
     image_size: int = 0  # pixels a side that the model works at; 0: as in `shape`
 
     @property
+    def is_row(self) -> bool:
+        """Whether an example is a row of features, which models standardise."""
+        return self.mean_and_variance is not None
+
+    @property
     def is_image(self) -> bool:
-        """Whether an example is an image and not the row of a table."""
-        return self.mean_and_variance is None
+        """Whether an example is an image."""
+        return len(self.shape) == 3
 
     @property
     def dtype(self) -> str:
@@ -44,26 +54,28 @@ class Inputs:
     def examples(self, count: int = 4) -> np.ndarray:
         """Some examples that differ as much as those of the data: [count, ...]."""
         if self.mean_and_variance is None:
-            shades = np.linspace(0, 255, count * int(np.prod(self.shape)))
-            return shades.astype(np.uint8).reshape(count, *self.shape)
+            low, high = self.value_range or (0, 255)
+            shades = np.linspace(low, high, count * int(np.prod(self.shape)))
+            return shades.astype(self.dtype).reshape(count, *self.shape)
         mean, variance = self.mean_and_variance
         deviations = np.linspace(-2, 2, count * mean.size).reshape(count, mean.size)
         rows: np.ndarray = mean + deviations * np.sqrt(variance)
-        return rows.astype(self.row_dtype)
+        return rows.astype(self.dtype)
 
 
 def model_input(inputs: Inputs) -> keras.KerasTensor:
     """The tensor that an architecture starts from, made of the data's own input.
 
-    An image has values from 0 to 255: uint8 as the data has it, or float32 once
-    resized. The row of a table becomes float32, its features with mean 0 and variance
-    1.
+    An image is as the data has it, or float32 once resized. A row becomes float32, its
+    features with mean 0 and variance 1. All else is as the data has it.
     """
     if inputs.mean_and_variance is None:
-        return resize(inputs.shape, inputs.model_shape[:2])
-    row = keras.Input(inputs.shape, dtype=inputs.row_dtype, name="row")
+        if inputs.is_image:
+            return resize(inputs, inputs.model_shape[:2])
+        return keras.Input(inputs.shape, dtype=inputs.dtype, name="example")
+    row = keras.Input(inputs.shape, dtype=inputs.dtype, name="row")
     mean, variance = (np.asarray(part, np.float64) for part in inputs.mean_and_variance)
-    if inputs.row_dtype == "float64":
+    if inputs.dtype == "float64":
         deviation = np.sqrt(variance)
         constant = deviation <= _CONSTANT_FLOAT64 * np.abs(mean)
         size = np.where(mean == 0, 1, np.abs(mean))
@@ -81,14 +93,15 @@ def model_input(inputs: Inputs) -> keras.KerasTensor:
     )(row)
 
 
-def resize(shape: tuple[int, ...], size: tuple[int, ...]) -> keras.KerasTensor:
-    """Images of `shape` in `size` (H, W): the data's own where they have it."""
-    image = keras.Input(shape, dtype="uint8", name="image")
-    if shape[:2] == tuple(size):
+def resize(inputs: Inputs, size: tuple[int, ...]) -> keras.KerasTensor:
+    """Images in `size` (H, W): the data's own where they have it."""
+    image = keras.Input(inputs.shape, dtype=inputs.dtype, name="image")
+    if inputs.shape[:2] == tuple(size):
         return image
     return Resize(*size, dtype="float32", name="resize")(image)
 
 
-def to_uint8(image: keras.KerasTensor) -> keras.KerasTensor:
-    """Rounded, for a model that takes images as files have them."""
-    return image if image.dtype == "uint8" else ToUint8(name="to_uint8")(image)
+def as_stored(inputs: Inputs, start: keras.KerasTensor) -> keras.KerasTensor:
+    """Images of the data's own type, rounded, for a model that takes them as such."""
+    is_rounded = inputs.dtype == "uint8" and start.dtype != "uint8" and inputs.is_image
+    return ToUint8(name="to_uint8")(start) if is_rounded else start

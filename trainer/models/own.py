@@ -7,7 +7,7 @@ import keras
 
 from trainer.config import ConfigError
 from trainer.config.functions import import_function
-from trainer.models.inputs import Inputs, model_input, to_uint8
+from trainer.models.inputs import Inputs, as_stored, model_input
 
 
 def build_own(
@@ -20,8 +20,8 @@ def build_own(
 ) -> keras.Model:
     """The model that package.module:function gives for (shape, classes, **options).
 
-    It is given uint8 images, also where it is built for another size than the data's,
-    or standardised rows.
+    It is given what the data has, such as uint8 images, also where it is built for
+    another size than theirs, or standardised rows.
 
     Raises:
       ConfigError: there is no such function, or it gives no model.
@@ -63,8 +63,9 @@ def call_function(
             f"got {type(model).__name__}; return the model itself"
         )
     start = model_input(inputs)
-    if start.dtype == "uint8":
+    # It starts from the data itself.
+    if not inputs.is_row and start.shape[1:] == inputs.shape:
         return model
-    result = model(to_uint8(start) if inputs.is_image else start)
+    result = model(as_stored(inputs, start))
     [source] = keras.utils.get_source_inputs(start)
     return keras.Model(source, result, name="own")

@@ -59,6 +59,39 @@ PREPROCESSING: Mapping[str, Callable[[keras.KerasTensor], keras.KerasTensor]] = 
 }
 
 
+# And back: images that have such values, to values from 0 to 255.
+def _restored(scale: Any, offset: Any = 0.0) -> keras.layers.Layer:
+    return keras.layers.Rescaling(scale, offset, dtype="float32", name="pixel_values")
+
+
+def _from_imagenet_torch(image: keras.KerasTensor) -> keras.KerasTensor:
+    scale = [255 * deviation for deviation in DEVIATION]
+    return _restored(scale, [255 * mean for mean in MEAN])(image)
+
+
+def _from_imagenet_caffe(image: keras.KerasTensor) -> keras.KerasTensor:
+    reverse = ReverseChannels(dtype="float32", name="reverse_channels")
+    return reverse(_restored(1.0, list(_CAFFE_MEAN))(image))
+
+
+PIXEL_VALUES: Mapping[str, Callable[[keras.KerasTensor], keras.KerasTensor]] = {
+    "zero_to_255": _identity,
+    "zero_to_one": lambda image: _restored(255.0)(image),
+    "minus_one_to_one": lambda image: _restored(127.5, 127.5)(image),
+    "imagenet_torch": _from_imagenet_torch,
+    "imagenet_caffe": _from_imagenet_caffe,
+}
+
+# The smallest and the largest value of each.
+RANGES: Mapping[str, tuple[float, float]] = {
+    "zero_to_255": (0, 255),
+    "zero_to_one": (0, 1),
+    "minus_one_to_one": (-1, 1),
+    "imagenet_torch": (-2.118, 2.64),
+    "imagenet_caffe": (-123.68, 151.061),
+}
+
+
 def three_channels(image: keras.KerasTensor) -> keras.KerasTensor:
     """Colours as they are; shades of grey as three equal colours.
 

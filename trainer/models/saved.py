@@ -17,7 +17,7 @@ from trainer.models.checks import (
     last_activation,
     predict,
 )
-from trainer.models.inputs import Inputs, resize, to_uint8
+from trainer.models.inputs import Inputs, as_stored, model_input, resize
 from trainer.models.preprocessing import PREPROCESSING, three_channels
 from trainer.models.weights import DAMAGE, check_archive, check_told
 from trainer.storage import files
@@ -42,8 +42,11 @@ def build_saved(
     """
     wrong = f"{setting}.options.path must name a model"
     saved, spec = _load(options, wrong)
-    start = _start(spec.shape, inputs, wrong, options)
-    result = saved(_as(spec.dtype, PREPROCESSING[options.input](start)))
+    start = _start(spec, inputs, wrong, options)
+    # What is no image of 8 bits has the values that the model expects.
+    is_brought = inputs.is_image and inputs.dtype == "uint8"
+    values = PREPROCESSING[options.input](start) if is_brought else start
+    result = saved(_as(spec.dtype, values, inputs))
     # Endpoints of a SavedModel give their results by name, other models as they like.
     results = keras.tree.flatten(result)
     shapes = [tuple(part.shape[1:]) for part in results]
@@ -70,6 +73,7 @@ def alone(options: SavedOptions, *, setting: str) -> keras.Model:
     """
     wrong = f"{setting} must name a model"
     saved, spec = _load(options, wrong)
+    _check_images(spec, wrong, options)
     shape = tuple(spec.shape[1:])
     if None in shape or shape[-1] not in (1, 3):
         raise ConfigError(
@@ -79,7 +83,7 @@ def alone(options: SavedOptions, *, setting: str) -> keras.Model:
     inputs = Inputs(shape=shape)
     image = keras.Input(shape, dtype="uint8", name="image")
     results = keras.tree.flatten(
-        saved(_as(spec.dtype, PREPROCESSING[options.input](image)))
+        saved(_as(spec.dtype, PREPROCESSING[options.input](image), inputs))
     )
     if len(results) != 1 or len(results[0].shape) != 2:
         raise ConfigError(
@@ -114,12 +118,15 @@ def _load(options: SavedOptions, wrong: str) -> tuple[Saved, tf.TensorSpec]:
             f"{wrong} in Keras's .keras format or the folder of a SavedModel, got "
             f"{options.path!r}: {reason}; save it again"
         ) from error
+    return saved, spec
+
+
+def _check_images(spec: tf.TensorSpec, wrong: str, options: SavedOptions) -> None:
     if spec.shape.rank != 4:
         raise ConfigError(
             f"{wrong} of images [batch, height, width, channels], got "
             f"{options.path!r} of inputs {spec.shape}; give another file"
         )
-    return saved, spec
 
 
 def _keras_file(path: epath.Path) -> tuple[Saved, tf.TensorSpec]:
@@ -146,9 +153,22 @@ def _only(inputs: list[tf.TensorSpec]) -> tf.TensorSpec:
 
 
 def _start(
-    expected: tf.TensorShape, inputs: Inputs, wrong: str, options: SavedOptions
+    spec: tf.TensorSpec, inputs: Inputs, wrong: str, options: SavedOptions
 ) -> keras.KerasTensor:
-    """The data's images in the size and with the channels that the model takes."""
+    """The data's examples; images in the size and with the channels that it takes."""
+    expected = spec.shape
+    is_other = not inputs.is_image and not expected.is_compatible_with(
+        [None, *inputs.shape]
+    )
+    if is_other or (spec.dtype == tf.uint8) > (inputs.dtype == "uint8"):
+        raise ConfigError(
+            f"{wrong} of examples of {inputs.dtype} {list(inputs.shape)} as the "
+            f"data's, got {options.path!r} of {spec.dtype.name} {expected}; give "
+            "another file"
+        )
+    if not inputs.is_image:
+        return model_input(inputs)
+    _check_images(spec, wrong, options)
     size = [
         side or own
         for side, own in zip(expected[1:3], inputs.model_shape[:2], strict=True)
@@ -158,7 +178,7 @@ def _start(
             f"{wrong} of images of image_size = {inputs.image_size}, got "
             f"{options.path!r} of {size[0]} x {size[1]} pixels; set image_size = 0"
         )
-    image = resize(inputs.shape, tuple(size))
+    image = resize(inputs, tuple(size))
     if expected[3] == 3:
         image = three_channels(image)
     if expected[3] not in (None, image.shape[-1]):
@@ -169,10 +189,9 @@ def _start(
     return image
 
 
-def _as(dtype: tf.DType, x: keras.KerasTensor) -> keras.KerasTensor:
-    if x.dtype == dtype.name:
-        return x
-    return to_uint8(x) if dtype == tf.uint8 else keras.ops.cast(x, dtype.name)
+def _as(dtype: tf.DType, x: keras.KerasTensor, inputs: Inputs) -> keras.KerasTensor:
+    x = as_stored(inputs, x) if dtype == tf.uint8 else x
+    return x if x.dtype == dtype.name else keras.ops.cast(x, dtype.name)
 
 
 def _logits(result: keras.KerasTensor, output: str) -> keras.KerasTensor:

@@ -25,6 +25,7 @@ class Datasets:
     devices: Devices
     index_dir: epath.Path  # the folder of the lists of files that give them their ids
     begun: epath.Path | None  # the run's workdir, where `path` stands for it
+    given: data.GivenData | None = None  # the objects of a dataset in memory
 
     @functools.cached_property
     def sources(self) -> tuple[data.Source, ...]:
@@ -37,7 +38,9 @@ class Datasets:
                 kept = caches / workdir.LISTS
                 data.take_over(self.config.data, kept, self.index_dir, are_own=False)
             section, may_write = self.config.data, self._may_write
-            sources = data.open_sources(section, self.index_dir, may_write=may_write)
+            sources = data.open_sources(
+                section, self.index_dir, may_write=may_write, given=self.given
+            )
             if self.devices.workers.is_chief:  # with which the others are compared
                 data.hold_contents(sources[0], self.index_dir, may_write=may_write)
             has_begun = bool(workdir.kept_files(self.begun or self.path))
@@ -109,6 +112,8 @@ class Datasets:
         digest = hashlib.sha256(repr(source.class_names).encode())
         for array in (examples.ids, examples.labels):
             digest.update(np.ascontiguousarray(array).tobytes())
+        if source.data.is_given:
+            digest.update(repr(source.contents).encode())
         if source.data.is_table:
             digest.update(examples.read(np.arange(len(examples))).tobytes())
         disagreement = data.DataError(

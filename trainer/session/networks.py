@@ -171,7 +171,8 @@ class Networks:
         return models.Inputs(
             shape=self.datasets.source.input_shape,
             mean_and_variance=self.datasets.source.mean_and_variance,
-            row_dtype=self.datasets.source.input_dtype,
+            dtype=self.datasets.source.input_dtype,
+            value_range=self.datasets.source.value_range,
             image_size=self._section(role).image_size,
         )
 

@@ -44,8 +44,8 @@ def _check_tested(
     Raises:
       ConfigError: it has not.
     """
-    is_image = networks.datasets.source.mean_and_variance is None
-    if is_image and any(
+    is_row = networks.datasets.source.mean_and_variance is not None
+    if not is_row and any(
         isinstance(layer, keras.layers.Normalization)
         for layer in model._flatten_layers(include_self=False)
     ):
@@ -53,7 +53,7 @@ def _check_tested(
     found = run_model.find(name, setting=setting)
     if found.fingerprint and found.fingerprint != models.fingerprint(model):
         cause = "its weights are others"
-        if not is_image:
+        if is_row:
             cause += ", or the rows of this data.train_split are standardised otherwise"
         raise ConfigError(
             f"{setting} must be the model that the run in {found.folder} has tested, "

@@ -31,6 +31,8 @@ REPORT = "report/index.html"
 
 LISTS = "files"  # of the images of a folder
 TABLES = "tables.json"  # among them, the contents of tables
+CONTENTS = "contents.json"  # and of what else is known by its contents
+RECORDS = "records"  # of examples of Python objects that are too large for memory
 WEIGHTS = "weights.json"  # checksums of the files of weights that it began with
 PINS = "registered.json"  # the versions that references to the registry stand for
 SOFT_TARGETS = "soft_targets"

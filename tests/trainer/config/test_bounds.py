@@ -67,8 +67,9 @@ def _numbers_of(hint, path: str):
         if isinstance(part, OptionsOf):
             for owner, options in part.table.items():
                 sibling = f"{path.rpartition('.')[0]}.{part.field}"
+                name = owner if part.kind is str else f"{owner}:a"
                 for inner, kind, _ in numbers(options, path):
-                    yield inner, kind, f"{sibling}='{owner}'"
+                    yield inner, kind, f"{sibling}='{name}'"
             return
     if hint in (int, float):
         yield path, hint, ""

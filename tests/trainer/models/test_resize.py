@@ -145,7 +145,10 @@ def test_a_table_is_not_resized():
             "mlp",
             MlpOptions(hidden_sizes=(4,)),
             inputs=models.Inputs(
-                shape=(3,), mean_and_variance=(row, row), image_size=6
+                shape=(3,),
+                mean_and_variance=(row, row),
+                dtype="float32",
+                image_size=6,
             ),
             num_classes=5,
             seed=0,

@@ -74,7 +74,7 @@ def model_of(source):
         inputs=models.Inputs(
             shape=source.input_shape,
             mean_and_variance=source.mean_and_variance,
-            row_dtype=source.input_dtype,
+            dtype=source.input_dtype,
         ),
         num_classes=2,
         seed=0,

@@ -25,7 +25,9 @@ def build(name="mlp", options=None, *, mean=MEAN, variance=VARIANCE, **more):
     return models.build(
         name,
         MlpOptions(hidden_sizes=(6,)) if options is None else options,
-        inputs=models.Inputs(shape=mean.shape, mean_and_variance=(mean, variance)),
+        inputs=models.Inputs(
+            shape=mean.shape, mean_and_variance=(mean, variance), dtype="float32"
+        ),
         num_classes=3,
         seed=0,
         precision=more.get("precision", "float32"),

@@ -32,8 +32,14 @@ def write(
 
 
 def _pictures(images: np.ndarray) -> np.ndarray:
-    """The channels that can be shown: the colours, or the first one."""
-    return images[..., :3] if images.shape[-1] >= 3 else images[..., :1]
+    """The channels that can be shown: the colours, or the first one, as 8 bits."""
+    shown = images[..., :3] if images.shape[-1] >= 3 else images[..., :1]
+    if images.dtype == np.uint8 or not len(images):
+        return shown
+    low, high = shown.min(), shown.max()
+    bright = (shown - low) / max(high - low, np.finfo(np.float32).tiny)
+    pixels: np.ndarray = np.round(255 * bright).astype(np.uint8)
+    return pixels
 
 
 def _telling_rows(logits: np.ndarray, labels: np.ndarray) -> np.ndarray:

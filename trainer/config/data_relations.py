@@ -1,0 +1,115 @@
+"""Checks of the data section against itself and the trainings."""
+
+import itertools
+from collections.abc import Mapping
+
+from trainer.config import places
+from trainer.config.data import DataConfig
+from trainer.config.datasets import TfrecordOptions
+from trainer.config.errors import ConfigError
+from trainer.config.training import TrainConfig
+
+_MOST_PARTS = 100  # of a split
+_IMAGES = ("name", "tfds", "folder", "list")  # kinds that others may join
+_CHANNELS = ((), (1,), (3,))
+
+
+def check_splits(data: DataConfig) -> None:
+    """Refuses one split in two roles, and one of more parts than can be read."""
+    named = dict(data.splits)
+    if data.unlabeled:
+        named["data.unlabeled.split"] = data.unlabeled.split
+    for name, split in named.items():
+        num_parts = split.count("+") + 1
+        if num_parts > _MOST_PARTS:
+            raise ConfigError(
+                f"{name} must have at most {_MOST_PARTS} parts, got {num_parts}; "
+                "join those that follow each other"
+            )
+    for (other, split), (name, same) in itertools.combinations(data.splits.items(), 2):
+        if split == same and not data.may_overlap(name, other):
+            raise ConfigError(
+                f"{name} must differ from {other}, got {split!r} in both"
+                "; carve them, as in 'train[:90%]' and 'train[90%:]'"
+            )
+
+
+def check_kind(data: DataConfig, trainings: Mapping[str, TrainConfig]) -> None:
+    """Refuses settings of another kind of dataset, which would have no effect."""
+    if data.is_folder and not data.image_size:
+        raise ConfigError(
+            f"data.image_size must be set for {data.dataset!r}, whose images may have "
+            "any size; for example data.image_size = 96"
+        )
+    if data.unlabeled:
+        _check_unlabeled(data, data.unlabeled.dataset)
+    sets = [data.dataset, data.unlabeled.dataset if data.unlabeled else ""]
+    files = (places.FOLDER, places.LIST)
+    if data.skip_corrupt and not any(name.startswith(files) for name in sets):
+        raise ConfigError(
+            f"data.skip_corrupt must be false for {data.dataset!r}, got true; it "
+            "leaves damaged files out of a 'folder:PATH' or a 'list:FILE.csv'"
+        )
+    if data.feature_columns and not data.is_table:
+        raise ConfigError(
+            f"data.feature_columns must be empty for {data.dataset!r}, got "
+            f"{list(data.feature_columns)}; only a table has columns"
+        )
+    if data.is_table:
+        _check_table(data, trainings)
+    if isinstance(data.options, TfrecordOptions):
+        _check_features(data, data.options)
+
+
+def _check_unlabeled(data: DataConfig, unlabeled: str) -> None:
+    if data.kind not in _IMAGES:
+        what = "the table " if data.is_table else ""
+        raise ConfigError(
+            f"[data.unlabeled] must be absent for {what}{data.dataset!r}, got "
+            f"{unlabeled!r}; only images in files, and of TensorFlow Datasets, are "
+            "joined by images without labels"
+        )
+    if places.kind_of(unlabeled) not in _IMAGES:
+        table = "the table " if unlabeled.startswith(places.TABLES) else ""
+        raise ConfigError(
+            "data.unlabeled.dataset must be a TensorFlow Datasets name or "
+            f"'folder:PATH', got {table}{unlabeled!r}; make it a folder of images"
+        )
+
+
+def _check_features(data: DataConfig, options: TfrecordOptions) -> None:
+    if options.encoding != "image" and not options.shape:
+        raise ConfigError(
+            f"data.options.shape must be set for data.options.encoding = "
+            f"{options.encoding!r}, got []; for example [28, 28, 1], or [12] of rows"
+        )
+    if options.encoding == "image" and tuple(options.shape[-1:]) not in _CHANNELS:
+        raise ConfigError(
+            "data.options.shape must end in 1 or 3 channels for encoded images, got "
+            f"{list(options.shape)}; for example [3]"
+        )
+    if data.image_size and options.encoding != "image":
+        raise ConfigError(
+            f"data.image_size must be 0 for data.options.encoding = "
+            f"{options.encoding!r}, got {data.image_size}; only encoded images resize"
+        )
+    if not data.image_size and options.encoding == "image" and len(options.shape) < 3:
+        raise ConfigError(
+            f"data.image_size must be set for {data.dataset!r}, whose images may have "
+            "any size; for example data.image_size = 96, or all of data.options.shape"
+        )
+
+
+def _check_table(data: DataConfig, trainings: Mapping[str, TrainConfig]) -> None:
+    if data.image_size:
+        raise ConfigError(
+            f"data.image_size must be 0 for the table {data.dataset!r}, got "
+            f"{data.image_size}; remove it"
+        )
+    sections: dict[str, DataConfig | TrainConfig] = {"data": data, **trainings}
+    for path, section in sections.items():
+        if section.augment not in ("none", "inherit"):
+            raise ConfigError(
+                f"{path}.augment must be 'none' for the table {data.dataset!r}, got "
+                f"{section.augment!r}, which moves the pixels of images; remove it"
+            )

@@ -1,0 +1,287 @@
+"""Parts of a dataset of Python objects: read into memory, or written to records.
+
+M = examples of a part.
+"""
+
+import dataclasses
+import hashlib
+from collections.abc import Iterator, Mapping
+
+import numpy as np
+from etils import epath
+
+from trainer.config import DataConfig
+from trainer.data import given_records
+from trainer.data.examples import DataError
+from trainer.data.given import GivenData
+from trainer.data.given_form import Form, labels_of
+from trainer.data.given_items import Block, Items, items_of
+from trainer.data.given_records import Written
+from trainer.data.host_memory import empty
+from trainer.data.record_files import RecordFiles
+from trainer.storage import files
+from trainer.storage.workdir import CONTENTS
+
+_COMPARED = 256  # examples that tell a part from others before it is read
+_COMPARED_BYTES = 2**26  # of them, at most
+_HASHED_BYTES = 2**30  # of a part in memory; of larger ones each so many-th example
+
+Names = tuple[str, ...] | None  # of the classes, where they are given
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, eq=False)
+class Part:
+    """A part that is read."""
+
+    contents: str  # what a run keeps of it, to know it again
+    compared: str  # how much of it that tells; "" for all
+    label_counts: np.ndarray  # int64: the examples of each class
+    value_range: tuple[float, float]
+
+    def __len__(self) -> int:
+        return int(self.label_counts.sum())
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, eq=False)
+class ArrayPart(Part):
+    """A part in memory."""
+
+    inputs: np.ndarray  # [M, ...]
+    labels: np.ndarray  # int32 [M]
+    where = "in memory"
+
+    def as_type(self, dtype: np.dtype) -> "ArrayPart":
+        """The same with inputs of another type."""
+        if self.inputs.dtype == dtype:
+            return self
+        inputs = empty(self.inputs.shape, dtype)
+        inputs[:] = self.inputs
+        return dataclasses.replace(self, inputs=inputs)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, eq=False)
+class RecordPart(Part):
+    """A part in record files of a folder."""
+
+    name: str
+    folder: epath.Path
+    written: Written
+
+    @property
+    def where(self) -> str:
+        """The place that batches are made from."""
+        return f"streamed from {self.folder}"
+
+    def files(self, form: Form, num_classes: int) -> RecordFiles:
+        """Its files, as they are streamed."""
+        return given_records.record_files(
+            self.folder, self.name, self.written, form=form, num_classes=num_classes
+        )
+
+
+def open_items(data: DataConfig, given: GivenData) -> dict[str, Items]:
+    """The examples of each part.
+
+    Raises:
+      DataError: a part is of no kind that can be read, empty or endless.
+    """
+    if "train" not in given.parts:
+        raise DataError(f"{_title('train', data)} must be given, got none")
+    return {
+        name: items_of(part, given.columns, title=_title(name, data))
+        for name, part in given.parts.items()
+    }
+
+
+def first_input(opened: Mapping[str, Items]) -> object:
+    """The first input of all."""
+    items = next(iter(opened.values()))
+    inputs, _ = next(iter(items.take(items.places(1))))
+    return inputs[0]
+
+
+def in_memory(
+    opened: Mapping[str, Items], form: Form, data: DataConfig, names: Names
+) -> dict[str, ArrayPart]:
+    """Reads each part.
+
+    Raises:
+      DataError: an example or a label cannot be used, or is another at each reading.
+    """
+    return {
+        name: _read(_Reading(items, form, _title(name, data), names))
+        for name, items in opened.items()
+    }
+
+
+def in_records(
+    opened: Mapping[str, Items],
+    form: Form,
+    data: DataConfig,
+    names: Names,
+    folder: epath.Path,
+    index_dir: epath.Path,
+    *,
+    may_write: bool,
+) -> dict[str, RecordPart]:
+    """Writes each part to `folder` where it is not there yet.
+
+    Raises:
+      DataError: as `in_memory`; or who may not write finds another part there, or the
+        run whose lists are in `index_dir` has begun with another one.
+      StorageError: the folder cannot be written.
+    """
+    may_replace = may_write and not files.exists(index_dir / CONTENTS)
+    held = {}
+    for name, items in opened.items():
+        reading = _Reading(items, form, _title(name, data), names)
+        sample = list(reading.sample())
+        identity = given_records.sample_identity(form, items.most, iter(sample))
+        written = given_records.read_kept(folder, name)
+        if written and written.identity != identity:
+            if not may_replace:
+                raise _other_records(reading.title, folder, identity, written.identity)
+            written = None
+        if not (written and written.is_whole):
+            if not may_write:
+                raise _no_records(reading.title, folder)
+            written = given_records.write(
+                folder,
+                name,
+                reading.rows(sample),
+                form=form,
+                begun=written or Written(identity=identity),
+            )
+        held[name] = _written_part(folder, name, written, form)
+    return held
+
+
+def _no_records(title: str, folder: epath.Path) -> DataError:
+    return DataError(
+        f"{title} must be in {folder}, written by the process that trains there, got "
+        "nothing; start again when it is"
+    )
+
+
+def _other_records(
+    title: str, folder: epath.Path, identity: str, written: str
+) -> DataError:
+    return DataError(
+        f"{title} must hold the examples that {folder} was written of, got others, or "
+        f"in another order (SHA-256 {identity} of some of them, and not {written}); "
+        "give the same, without shuffling, or start anew in another --workdir"
+    )
+
+
+@dataclasses.dataclass(frozen=True)
+class _Reading:
+    """The examples of a part in their form."""
+
+    items: Items
+    form: Form
+    title: str
+    names: Names
+
+    def sample(self) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+        """Some examples, which are compared with what is read later."""
+        yield from self._converted(self.items.take(self.places))
+
+    @property
+    def places(self) -> np.ndarray:
+        """The numbers of these examples."""
+        most = max(1, _COMPARED_BYTES // self.form.num_bytes)
+        return self.items.places(min(_COMPARED, most))
+
+    def rows(
+        self, sample: list[tuple[np.ndarray, np.ndarray]]
+    ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+        """All examples; those of the sample must be the same again."""
+        wanted = np.concatenate([inputs for inputs, _ in sample])
+        places = self.places[: len(wanted)]
+        labels = np.concatenate([labels for _, labels in sample])
+        first = 0
+        for inputs, found in self._converted(self.items.blocks()):
+            here = (places >= first) & (places < first + len(found))
+            rows = places[here] - first
+            if not (
+                np.array_equal(inputs[rows], wanted[here])
+                and np.array_equal(found[rows], labels[here])
+            ):
+                raise DataError(
+                    f"{self.title} must give the same examples at each reading, got "
+                    f"others among {first} to {first + len(found) - 1} the second "
+                    "time, so that a run could not be resumed; leave shuffle() and "
+                    "random augmentation out (data.augment has its own), or set "
+                    "reshuffle_each_iteration=False and a seed"
+                )
+            yield inputs, found
+            first += len(found)
+
+    def _converted(
+        self, blocks: Iterator[Block]
+    ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+        first = 0
+        for x, y in blocks:
+            yield (
+                self.form.inputs(x, first=first, title=self.title),
+                labels_of(y, first=first, title=self.title, names=self.names),
+            )
+            first += len(y)
+
+
+def _read(reading: _Reading) -> ArrayPart:
+    form, most = reading.form, reading.items.most
+    inputs = empty((most, *form.shape), form.dtype)
+    labels = np.empty(most, np.int32)
+    done = 0
+    for x, y in reading.rows(list(reading.sample())):
+        if done + len(y) > most:
+            raise DataError(
+                f"{reading.title} must hold at most {most} examples as its first batch "
+                "and its length say, got more; give batches of one size"
+            )
+        inputs[done : done + len(y)], labels[done : done + len(y)] = x, y
+        done += len(y)
+    inputs, labels = inputs[:done], labels[:done]
+    step = -(-inputs.nbytes // _HASHED_BYTES)
+    digest = hashlib.sha256()
+    for first in range(0, done, step * 1024):
+        rows = slice(first, first + step * 1024, step)
+        digest.update(np.ascontiguousarray(inputs[rows]).tobytes())
+    digest.update(labels.tobytes())
+    compared = f"compared by each {step}th example" if step > 1 else ""
+    return ArrayPart(
+        contents=_contents(done, form, digest.hexdigest(), compared),
+        compared=compared,
+        label_counts=np.bincount(labels),
+        value_range=(float(inputs.min()), float(inputs.max())),
+        inputs=inputs,
+        labels=labels,
+    )
+
+
+def _written_part(
+    folder: epath.Path, name: str, written: Written, form: Form
+) -> RecordPart:
+    counts = np.array(written.labels, np.int64)
+    compared = f"compared by at most {_COMPARED} examples of each part"
+    total = int(counts.sum())
+    return RecordPart(
+        name=name,
+        contents=_contents(total, form, written.identity, compared),
+        compared=compared,
+        label_counts=counts,
+        value_range=(written.low, written.high),
+        folder=folder,
+        written=written,
+    )
+
+
+def _contents(count: int, form: Form, sha256: str, compared: str) -> str:
+    shape = " x ".join(map(str, form.shape))
+    told = f" ({compared})" if compared else ""
+    return f"{count} examples of {form.dtype} {shape}, SHA-256 {sha256}{told}"
+
+
+def _title(name: str, data: DataConfig) -> str:
+    return f"{name} of data.dataset {data.dataset!r}"
