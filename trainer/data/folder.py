@@ -10,7 +10,7 @@ import numpy as np
 from etils import epath
 
 from trainer.config import DataConfig
-from trainer.data import file_list, splits, transparency
+from trainer.data import file_list, image_list, splits, transparency
 from trainer.data.arrays import ArrayExamples
 from trainer.data.class_names import order
 from trainer.data.damage import check_damaged
@@ -231,6 +231,8 @@ def _lists(
     # Before files are read, which may take hours.
     splits.check(data, _whole({name: kept.get(name, found[name]) for name in names}))
     for name, lines in kept.items():
+        if data.kind == "list":
+            image_list.check_kept(data, found[name], lines)
         now = file_list.check_unchanged(data.path, lines, kept_in=paths[name])
         if now != lines and may_write:
             file_list.write(paths[name], now)

@@ -15,7 +15,7 @@ from trainer.config import Colour, DataConfig
 from trainer.data.decode import blend, resize
 from trainer.data.examples import DataError
 
-_MOST_CLASSES = 10**5  # without names
+MOST_CLASSES = 10**5  # without names
 _GREY_MODES = ("1", "L", "LA", "I;16")  # of PIL
 _CHANNELS = (1, 3, 4)
 
@@ -170,7 +170,7 @@ def labels_of(
             f"labels of {title} must be numbers of classes, got {labels.dtype}; number "
             "them from 0 on, and give their names in class_names"
         )
-    most = len(names) - 1 if names else _MOST_CLASSES
+    most = len(names) - 1 if names else MOST_CLASSES
     # NaN is not equal to itself.
     is_known = (labels >= 0) & (labels <= most) & (labels == np.floor(labels))
     if not is_known.all():

@@ -4,6 +4,7 @@ M = examples of a part.
 """
 
 import dataclasses
+import functools
 import hashlib
 from collections.abc import Iterator, Mapping
 
@@ -18,7 +19,7 @@ from trainer.data.given_form import Form, labels_of
 from trainer.data.given_items import Block, Items, items_of
 from trainer.data.given_records import Written
 from trainer.data.host_memory import empty
-from trainer.data.record_files import RecordFiles
+from trainer.data.parts import ArrayPart, RecordPart, text_of_contents
 from trainer.storage import files
 from trainer.storage.workdir import CONTENTS
 
@@ -27,56 +28,6 @@ _COMPARED_BYTES = 2**26  # of them, at most
 _HASHED_BYTES = 2**30  # of a part in memory; of larger ones each so many-th example
 
 Names = tuple[str, ...] | None  # of the classes, where they are given
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True, eq=False)
-class Part:
-    """A part that is read."""
-
-    contents: str  # what a run keeps of it, to know it again
-    compared: str  # how much of it that tells; "" for all
-    label_counts: np.ndarray  # int64: the examples of each class
-    value_range: tuple[float, float]
-
-    def __len__(self) -> int:
-        return int(self.label_counts.sum())
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True, eq=False)
-class ArrayPart(Part):
-    """A part in memory."""
-
-    inputs: np.ndarray  # [M, ...]
-    labels: np.ndarray  # int32 [M]
-    where = "in memory"
-
-    def as_type(self, dtype: np.dtype) -> "ArrayPart":
-        """The same with inputs of another type."""
-        if self.inputs.dtype == dtype:
-            return self
-        inputs = empty(self.inputs.shape, dtype)
-        inputs[:] = self.inputs
-        return dataclasses.replace(self, inputs=inputs)
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True, eq=False)
-class RecordPart(Part):
-    """A part in record files of a folder."""
-
-    name: str
-    folder: epath.Path
-    written: Written
-
-    @property
-    def where(self) -> str:
-        """The place that batches are made from."""
-        return f"streamed from {self.folder}"
-
-    def files(self, form: Form, num_classes: int) -> RecordFiles:
-        """Its files, as they are streamed."""
-        return given_records.record_files(
-            self.folder, self.name, self.written, form=form, num_classes=num_classes
-        )
 
 
 def open_items(data: DataConfig, given: GivenData) -> dict[str, Items]:
@@ -251,7 +202,7 @@ def _read(reading: _Reading) -> ArrayPart:
     digest.update(labels.tobytes())
     compared = f"compared by each {step}th example" if step > 1 else ""
     return ArrayPart(
-        contents=_contents(done, form, digest.hexdigest(), compared),
+        contents=text_of_contents(done, form, digest.hexdigest(), compared),
         compared=compared,
         label_counts=np.bincount(labels),
         value_range=(float(inputs.min()), float(inputs.max())),
@@ -267,20 +218,13 @@ def _written_part(
     compared = f"compared by at most {_COMPARED} examples of each part"
     total = int(counts.sum())
     return RecordPart(
-        name=name,
-        contents=_contents(total, form, written.identity, compared),
+        contents=text_of_contents(total, form, written.identity, compared),
         compared=compared,
         label_counts=counts,
         value_range=(written.low, written.high),
-        folder=folder,
-        written=written,
+        where=f"streamed from {folder}",
+        files=functools.partial(given_records.record_files, folder, name, written),
     )
-
-
-def _contents(count: int, form: Form, sha256: str, compared: str) -> str:
-    shape = " x ".join(map(str, form.shape))
-    told = f" ({compared})" if compared else ""
-    return f"{count} examples of {form.dtype} {shape}, SHA-256 {sha256}{told}"
 
 
 def _title(name: str, data: DataConfig) -> str:

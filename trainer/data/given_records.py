@@ -116,7 +116,7 @@ def read_kept(folder: epath.Path, name: str) -> Written | None:
 
 
 def record_files(
-    folder: epath.Path, name: str, written: Written, *, form: Form, num_classes: int
+    folder: epath.Path, name: str, written: Written, form: Form, num_classes: int
 ) -> RecordFiles:
     """The files of a part that is written, as they are streamed."""
     count = len(written.counts)

@@ -12,7 +12,7 @@ import tensorflow as tf
 
 from trainer.config import DataConfig, places
 from trainer.config.class_folders import EXTENSIONS, is_image, is_visible, like_splits
-from trainer.data import splits
+from trainer.data import image_list, splits
 from trainer.data.decode import reason
 from trainer.data.examples import DataError
 
@@ -40,6 +40,8 @@ def layout_of(data: DataConfig, *, may_be_empty: bool = False) -> Layout:
       DataError: there is no such folder, no image in it or in a class, or images lie at
         different depths, or beside each other in splits although they have labels.
     """
+    if data.kind == "list":
+        return Layout(images=image_list.images_of(data), others=[])
     root, setting = data.path, data.setting
     if not is_folder(root):
         raise DataError(

@@ -14,6 +14,7 @@ from trainer.data.given import GivenData
 from trainer.data.given_source import open_given
 from trainer.data.tables import open_table
 from trainer.data.tfds_source import open_tfds
+from trainer.data.tfrecord_source import open_tfrecord
 
 
 class Source(Protocol):
@@ -104,6 +105,8 @@ def open_source(
         source = open_table(data)
     elif data.is_given:
         source = open_given(data, given, index_dir, may_write=may_write)
+    elif data.kind == "tfrecord":
+        source = open_tfrecord(data, index_dir, may_write=may_write)
     else:
         source = open_tfds(data)
     _check_classes(data, source)

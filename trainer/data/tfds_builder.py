@@ -10,7 +10,7 @@ from google.protobuf import json_format
 
 # Importing the bundled set makes TFDS know its name.
 import trainer.data.mnist_mini  # noqa: F401
-from trainer.config import DataConfig
+from trainer.config import DataConfig, places
 from trainer.data.decode import reason
 from trainer.data.examples import DataError
 
@@ -29,6 +29,16 @@ def prepare(data: DataConfig) -> tfds.core.DatasetBuilder:
     Raises:
       DataError: no such set, a failed download, or a damaged description.
     """
+    builder = _prepared(data) if data.kind == "tfds" else _by_name(data)
+    if not builder.info.splits:
+        raise DataError(
+            f"{data.dataset!r} in {builder.data_dir} is damaged: dataset_info.json "
+            "names no splits; delete that folder and run again to prepare it anew"
+        )
+    return builder
+
+
+def _by_name(data: DataConfig) -> tfds.core.DatasetBuilder:
     try:
         builder = tfds.builder(data.dataset, data_dir=data.data_dir or None)
     except _OPEN_ERRORS as error:
@@ -47,12 +57,19 @@ def prepare(data: DataConfig) -> tfds.core.DatasetBuilder:
             "a folder that holds it, or to one that can be written on a machine with a "
             "network"
         ) from error
-    if not builder.info.splits:
-        raise DataError(
-            f"{data.dataset!r} in {builder.data_dir} is damaged: dataset_info.json "
-            "names no splits; delete that folder and run again to prepare it anew"
-        )
     return builder
+
+
+def _prepared(data: DataConfig) -> tfds.core.DatasetBuilder:
+    """The set in a folder that TFDS or a user's own code has prepared."""
+    try:
+        return tfds.builder_from_directory(data.path)
+    except (*_OPEN_ERRORS, KeyError) as error:
+        raise DataError(
+            f"{data.setting} must name a prepared folder with dataset_info.json after "
+            f"'tfds:', got {data.path!r}: {reason(error)}; name the folder of its "
+            f"version, such as {data.path}/1.0.0 ({places.path_hint(data.path)})"
+        ) from error
 
 
 def feature_keys(

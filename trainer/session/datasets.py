@@ -112,8 +112,7 @@ class Datasets:
         digest = hashlib.sha256(repr(source.class_names).encode())
         for array in (examples.ids, examples.labels):
             digest.update(np.ascontiguousarray(array).tobytes())
-        if source.data.is_given:
-            digest.update(repr(source.contents).encode())
+        digest.update(repr(sorted(source.contents.items())).encode())
         if source.data.is_table:
             digest.update(examples.read(np.arange(len(examples))).tobytes())
         disagreement = data.DataError(

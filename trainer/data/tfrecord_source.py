@@ -1,0 +1,134 @@
+"""Datasets of record files of a user's own, in memory or streamed."""
+
+import dataclasses
+import functools
+import hashlib
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+from etils import epath
+
+from trainer.config import DataConfig, TfrecordOptions
+from trainer.data import splits, tfrecord_files
+from trainer.data.examples import DataError
+from trainer.data.given_form import Form
+from trainer.data.host_memory import empty
+from trainer.data.part_source import PartSource
+from trainer.data.parts import ArrayPart, RecordPart, text_of_contents
+from trainer.data.records import RecordExamples
+from trainer.data.tfrecord_files import TfrecordFormat
+
+_FEWEST_CHANNELS = 3  # of images whose shape does not say
+
+
+def open_tfrecord(
+    data: DataConfig, index_dir: epath.Path, *, may_write: bool
+) -> PartSource:
+    """Finds the files of the splits in use, and counts their records once.
+
+    Raises:
+      DataError: there are none, a split is unknown, empty or overlaps another, or a
+        record is not as data.options describes it.
+    """
+    options = data.options
+    if not isinstance(options, TfrecordOptions):
+        raise TypeError(f"{data.dataset!r} must have TfrecordOptions, got {options!r}")
+    form = _form(data, options)
+    title = f"data.dataset {data.dataset!r}"
+    known = TfrecordFormat(
+        options=options,
+        form=form,
+        background=data.background_colour,
+        title=title,
+        num_classes=options.num_classes,
+    )
+    found = tfrecord_files.find(data)
+    names = splits.used_splits(data, found)
+    parts = {
+        name: _part(name, found[name], known, index_dir, may_write) for name in names
+    }
+    held: Mapping[str, ArrayPart | RecordPart] = parts
+    total = sum(map(len, parts.values())) * form.num_bytes
+    largest = max(len(part.label_counts) for part in parts.values())
+    num_classes = options.num_classes or largest
+    splits.check(data, splits.whole({name: len(part) for name, part in parts.items()}))
+    if total <= data.memory_budget_bytes:
+        held = {name: _read(part, form, num_classes) for name, part in parts.items()}
+    elif form.is_row:
+        raise DataError(
+            f"data.memory_budget_bytes must cover the rows of {title}, {total} bytes, "
+            f"got {data.memory_budget_bytes}; raise it, or take fewer"
+        )
+    return PartSource(
+        data=data,
+        form=form,
+        held=held,
+        class_names=tuple(map(str, range(num_classes))),
+    )
+
+
+def _form(data: DataConfig, options: TfrecordOptions) -> Form:
+    shape, size = tuple(options.shape), data.image_size
+    if options.encoding == "image":
+        channels = shape[-1] if shape else _FEWEST_CHANNELS
+        shape = (size, size, channels) if size else shape
+    dtype = np.dtype("uint8" if options.encoding == "image" else options.dtype)
+    if len(shape) == 1:
+        dtype = np.dtype("float32")  # models standardise rows
+    return Form(
+        found=shape,
+        found_dtype=dtype,
+        shape=shape,
+        dtype=dtype,
+        notes=(),
+        image_size=size,
+        background=data.background_colour,
+    )
+
+
+def _part(
+    name: str,
+    paths: Sequence[str],
+    known: TfrecordFormat,
+    index_dir: epath.Path,
+    may_write: bool,
+) -> RecordPart:
+    counted = tfrecord_files.count(paths, known, index_dir, may_write=may_write)
+    paths = [path for path, one in zip(paths, counted, strict=True) if sum(one.labels)]
+    counted = [one for one in counted if sum(one.labels)]
+    if not counted:
+        raise DataError(
+            f"{name} of {known.title} must hold records, got empty files; fill them"
+        )
+    totals = np.zeros(max(len(one.labels) for one in counted), np.int64)
+    for one in counted:
+        totals[: len(one.labels)] += one.labels
+    digest = hashlib.sha256("".join(one.sha256 for one in counted).encode())
+    return RecordPart(
+        contents=text_of_contents(
+            int(totals.sum()), known.form, digest.hexdigest(), ""
+        ),
+        compared="",
+        label_counts=totals,
+        value_range=(min(x.low for x in counted), max(x.high for x in counted)),
+        where="streamed",
+        files=functools.partial(
+            tfrecord_files.record_files,
+            paths,
+            [sum(one.labels) for one in counted],
+            known,
+        ),
+    )
+
+
+def _read(part: RecordPart, form: Form, num_classes: int) -> ArrayPart:
+    files = part.files(form, num_classes=num_classes)
+    examples = RecordExamples(files=files, rows=np.arange(len(part)), window=1)
+    inputs = empty((len(part), *form.shape), form.dtype)
+    inputs[:] = examples.read(np.arange(len(part)))
+    common = {
+        field.name: getattr(part, field.name)
+        for field in dataclasses.fields(part)
+        if field.name not in ("where", "files")
+    }
+    return ArrayPart(**common, inputs=inputs, labels=examples.labels)
