@@ -13,7 +13,7 @@ from trainer.data.given import GivenData, call_function
 from trainer.data.given_form import Form, form_of
 from trainer.data.given_items import Items
 from trainer.data.given_parts import Names
-from trainer.data.part_source import PartSource
+from trainer.data.part_source import PartSource, rows_too_large
 from trainer.data.parts import ArrayPart, RecordPart
 from trainer.data.tables import fits_float32
 from trainer.storage.workdir import RECORDS
@@ -47,7 +47,7 @@ def open_given(
     if total <= data.memory_budget_bytes:
         held, form = _in_memory(opened, form, data, names)
     elif form.is_row:
-        raise _rows_too_large(data, total)
+        raise rows_too_large(data, total)
     else:
         folder = index_dir.parent / RECORDS
         held = given_parts.in_records(
@@ -77,13 +77,6 @@ def _not_given(data: DataConfig) -> DataError:
     return DataError(
         f"{_title(data)} must be given its objects in Python, got none; call "
         "trainer.distill or trainer.run with them, or name package.module:function"
-    )
-
-
-def _rows_too_large(data: DataConfig, num_bytes: int) -> DataError:
-    return DataError(
-        f"data.memory_budget_bytes must cover the rows of {_title(data)}, {num_bytes} "
-        f"bytes, got {data.memory_budget_bytes}; raise it, or take fewer"
     )
 
 

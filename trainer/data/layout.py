@@ -12,9 +12,10 @@ import tensorflow as tf
 
 from trainer.config import DataConfig, places
 from trainer.config.class_folders import EXTENSIONS, is_image, is_visible, like_splits
-from trainer.data import image_list, splits
+from trainer.data import splits
 from trainer.data.decode import reason
 from trainer.data.examples import DataError
+from trainer.data.image_list import images_of
 
 Path = tuple[str, ...]
 
@@ -33,21 +34,20 @@ def layout_of(data: DataConfig, *, may_be_empty: bool = False) -> Layout:
 
     They lie in SPLIT/CLASS/, or in CLASS/ or beside each other, which is a split named
     train; without labels they may lie in SPLIT/. What lies outside the class folders
-    besides is no matter. One that images are still to come to `may_be_empty`. The
-    names of splits and classes are in Unicode's form NFC.
+    besides is no matter. One that images are still to come to `may_be_empty`. Names are
+    in Unicode's form NFC. A list names its images itself.
 
     Raises:
       DataError: there is no such folder, no image in it or in a class, or images lie at
         different depths, or beside each other in splits although they have labels.
     """
     if data.kind == "list":
-        return Layout(images=image_list.images_of(data), others=[])
+        return Layout(images=images_of(data), others=[])
     root, setting = data.path, data.setting
     if not is_folder(root):
-        raise DataError(
-            f"{setting} must name a folder after 'folder:', got {root!r}, which is "
-            f"not there; {places.path_hint(root)}"
-        )
+        hint = places.path_hint(root)
+        wrong = f"{setting} must name a folder after 'folder:', got {root!r}"
+        raise DataError(f"{wrong}, which is not there; {hint}")
     folders, files = _walk(root)
     images = sorted(path for path in files if is_image(path[-1]))
     if may_be_empty and not images:

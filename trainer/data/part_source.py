@@ -11,7 +11,7 @@ from trainer.config import DataConfig
 from trainer.data import splits
 from trainer.data.arrays import ArrayExamples
 from trainer.data.description import describe
-from trainer.data.examples import Examples
+from trainer.data.examples import DataError, Examples
 from trainer.data.given_form import Form
 from trainer.data.host_memory import empty
 from trainer.data.parts import ArrayPart, RecordPart
@@ -172,3 +172,12 @@ class PartSource:
         return RecordExamples(
             files=joined, rows=np.concatenate(rows), window=self.data.shuffle_window
         )
+
+
+def rows_too_large(data: DataConfig, num_bytes: int) -> DataError:
+    """The error to raise where rows, which have to be in memory, take `num_bytes`."""
+    return DataError(
+        f"data.memory_budget_bytes must cover the rows of data.dataset "
+        f"{data.dataset!r}, {num_bytes} bytes, got {data.memory_budget_bytes}; raise "
+        "it, or take fewer"
+    )

@@ -13,7 +13,7 @@ from trainer.data import splits, tfrecord_files
 from trainer.data.examples import DataError
 from trainer.data.given_form import Form
 from trainer.data.host_memory import empty
-from trainer.data.part_source import PartSource
+from trainer.data.part_source import PartSource, rows_too_large
 from trainer.data.parts import ArrayPart, RecordPart, text_of_contents
 from trainer.data.records import RecordExamples
 from trainer.data.tfrecord_files import TfrecordFormat
@@ -34,12 +34,11 @@ def open_tfrecord(
     if not isinstance(options, TfrecordOptions):
         raise TypeError(f"{data.dataset!r} must have TfrecordOptions, got {options!r}")
     form = _form(data, options)
-    title = f"data.dataset {data.dataset!r}"
     known = TfrecordFormat(
         options=options,
         form=form,
         background=data.background_colour,
-        title=title,
+        title=f"data.dataset {data.dataset!r}",
         num_classes=options.num_classes,
     )
     found = tfrecord_files.find(data)
@@ -55,10 +54,7 @@ def open_tfrecord(
     if total <= data.memory_budget_bytes:
         held = {name: _read(part, form, num_classes) for name, part in parts.items()}
     elif form.is_row:
-        raise DataError(
-            f"data.memory_budget_bytes must cover the rows of {title}, {total} bytes, "
-            f"got {data.memory_budget_bytes}; raise it, or take fewer"
-        )
+        raise rows_too_large(data, total)
     return PartSource(
         data=data,
         form=form,
