@@ -21,6 +21,7 @@ from tests.helpers.repository import REPOSITORY
 from trainer import config, main
 from trainer.config import (
     ConfigError,
+    MemoryOptions,
     ShiftOptions,
     differences,
     earlier,
@@ -31,6 +32,7 @@ from trainer.config import (
     resolve,
     run_name,
 )
+from trainer.config.datasets import TfrecordOptions
 from trainer.config.distill import DistillTermsConfig
 from trainer.config.schema import Config
 from trainer.runs.variant import share_teacher
@@ -102,6 +104,8 @@ def paths_of(section: type, prefix: str = "") -> typing.Iterator[str]:
     for name, hint in hints.items():
         path = prefix + name
         rule = reader._options_rule(hint)
+        if typing.get_origin(hint) is typing.Annotated:
+            hint = typing.get_args(hint)[0]
         parts = [hint, *typing.get_args(hint)]
         below = list(rule.table.values()) if rule else []
         below = below or [part for part in parts if is_section(part)]
@@ -117,8 +121,12 @@ def test_each_setting_that_came_later_says_what_was_done_without_it():
     before = set(" ".join(GOLDEN["settings"]).split())
     today = set(paths_of(Config))
     # A kept config has the long form of the loss whole, or not at all.
-    long_form = set(paths_of(DistillTermsConfig, "distill."))
-    assert sorted(today - before - long_form - earlier.LATER.keys()) == []
+    whole = set(paths_of(DistillTermsConfig, "distill."))
+    # And so the options of a kind of dataset or network that came later.
+    whole |= set(paths_of(TfrecordOptions, "data.options."))
+    for network in ("student", "teacher", "teacher.members[]"):
+        whole |= set(paths_of(MemoryOptions, f"{network}.options."))
+    assert sorted(today - before - whole - earlier.LATER.keys()) == []
     # Of what there never was nothing is said.
     assert earlier.LATER.keys() - today == set()
 
@@ -236,7 +244,7 @@ def test_a_run_may_get_another_name_and_more_seeds_and_nothing_else(file, grow):
 
 
 def test_a_later_setting_with_another_value_makes_another_run(file, monkeypatch):
-    monkeypatch.setattr(earlier, "LATER", {"data.transfer_split": "", "distill.x": 3})
+    monkeypatch.setattr(earlier, "LATER", {**earlier.LATER, "distill.x": 3})
     now = resolve(load(str(file)))
     now["distill"]["x"] = 4
     assert differences(GOLDEN["run"]["config"], now) == ["distill.x: 3 -> 4"]

@@ -41,19 +41,14 @@ def distill(
 ) -> Result:
     """Distils the teacher into a student for each seed, beside its baseline.
 
-    `train`, and `validation` and `test` unless 10 % of train are to be carved for each,
-    are arrays (x, y), a tf.data.Dataset of known length, or what has items; of items
-    that are dicts `columns` name input and label. Or `train` names a dataset.
-
-    `teacher` and `student` are Keras models in memory, functions (input_shape,
-    num_classes) -> model, names of architectures or paths. A teacher's weights are
-    final unless `config` has teacher.train; a student's are drawn anew for each seed.
-    The loss is alpha * soft loss at the temperature + (1 - alpha) * cross-entropy.
-    `workdir` is the folder by which the same call goes on, `config` the sections of a
-    config file, which win; `callbacks` only read.
-
-    Raises:
-      What `run` raises.
+    `train` is arrays (x, y), a tf.data.Dataset of known length, what has items (where
+    these are dicts, `columns` name input and label), or the name of a dataset; without
+    `validation` or `test` 10 % of it are carved for each. `teacher` and `student` are
+    Keras models, functions (input_shape, num_classes) -> model, names of architectures
+    or paths. A teacher's weights are final unless `config` has teacher.train; a
+    student's are drawn anew for each seed. The loss is alpha * soft loss at the
+    temperature + (1 - alpha) * cross-entropy. In `workdir` the same call goes on;
+    `config` has sections of a config file, which win. Errors are those of `run`.
     """
     length = {"global_batch_size": batch_size, "epochs": epochs}
     settings = {

@@ -168,9 +168,7 @@ class Config:
     def __post_init__(self) -> None:
         """Checks the relations between settings."""
         relations.check_unique("seeds", self.seeds)
-        relations.check_unique("data.exclude_labels", self.data.exclude_labels)
-        data_relations.check_splits(self.data)
-        data_relations.check_kind(self.data, self.trainings)
+        data_relations.check(self.data, self.trainings)
         distill.check(self.distill, num_teachers=len(self.teachers))
         groups.check(self.distill, self.student.train)
         evaluation.check(self.evaluate, self.data)
@@ -196,11 +194,10 @@ class Config:
                 is_trained=network.train is not None,
             )
         for path, teacher in self.teachers.items():
+            is_whole = teacher.model == "saved" or memory.brings_weights(teacher)
             relations.check_teacher(
                 path,
-                has_weights=bool(teacher.weights)
-                or teacher.model == "saved"
-                or memory.brings_weights(teacher),
+                has_weights=bool(teacher.weights) or is_whole,
                 head=teacher.head,
                 train=teacher.train,
             )

@@ -66,8 +66,7 @@ def build(
     Call it in the strategy's scope. `name` is a known architecture, "saved", "memory",
     which is `given`, or package.module:function; initial weights are those of `seed`.
     `precision` is a Keras dtype policy, which saved and given models bring themselves;
-    `setting` names the section in messages. Resizing, standardisation and normalisation
-    are layers of the model.
+    `setting` names the section in messages. Normalisation is a layer of the model.
 
     Raises:
       ConfigError: there is no such function or file, it does not take such inputs, or
