@@ -60,8 +60,9 @@ def dataset_of(word: str) -> str:
     path = places.expand_home(word)
     if os.path.isdir(path):
         names = os.listdir(path)
-        table = next((s for s in ("csv", "npz") if _has(names, f".{s}")), "")
-        return f"{table or 'folder'}:{word.rstrip('/') or word}"
+        table = next((s for s in ("csv", "npz") if _has(names, f".{s}")), "folder")
+        kind = "tfds" if "dataset_info.json" in names else table
+        return f"{kind}:{word.rstrip('/') or word}"
     kind = word.rpartition(".")[2].lower()
     return f"{kind}:{word}" if os.path.isfile(path) and kind in ("csv", "npz") else word
 
@@ -98,11 +99,19 @@ def _given(overrides: Sequence[str]) -> dict[str, Any]:
 
 
 def _look(dataset: str, given: dict[str, Any]) -> Findings:
-    if dataset.startswith(places.FOLDER):
-        return folders.look(places.expand_home(dataset), given)
-    if dataset.startswith(places.TABLES):
-        return tables.look(places.expand_home(dataset), given)
-    return tfds_sets.look(dataset, given)
+    looks = {
+        "folder": folders.look,
+        **dict.fromkeys(("csv", "npz"), tables.look),
+        **dict.fromkeys(("name", "tfds"), tfds_sets.look),
+    }
+    look = looks.get(places.kind_of(dataset))
+    if look is None:
+        raise DataError(
+            "a first config must be for a folder of images, a .csv or .npz table, a "
+            f"TFDS name or tfds:PATH, got {dataset!r}; write it by hand, as "
+            "configs/README.md says"
+        )
+    return look(places.expand_home(dataset), given)
 
 
 def _summary(found: Findings) -> str:

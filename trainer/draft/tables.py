@@ -34,6 +34,12 @@ def look(dataset: str, given: Mapping[str, Any]) -> Findings:
     label = given.get("label_column") or _label_column(dataset, columns)
     names = tuple(given.get("feature_columns", ()))
     left_out = {} if names else _no_numbers(columns, label)
+    if len(left_out) + 1 == len(columns):
+        raise DataError(
+            f"{dataset!r} must have a column of numbers beside {label!r}, got "
+            f"{', '.join(map(repr, left_out)) or 'none'}; a list of image files is a "
+            "dataset as list:FILE.csv"
+        )
     data = DataConfig(
         dataset=dataset,
         label_column=label,

@@ -124,6 +124,12 @@ def test_arrays_are_features_as_they_are(folder):
     assert "feature_columns" not in settings
 
 
+def test_a_table_of_texts_alone_gets_none(folder, capsys):
+    (folder / "files.csv").write_text("path,label\na.png,cat\nb.png,dog\n")
+    assert init("files.csv") == 2
+    assert_states(capsys.readouterr().err, "'csv:files.csv'", "'path'", "list:FILE.csv")
+
+
 @pytest.mark.parametrize(
     ("more", "facts"),
     [
@@ -184,6 +190,9 @@ def test_a_set_without_labels_in_a_split_and_of_mixed_sizes(folder):
     assert data.image_size == 32
     text = (folder / "mixed.toml").read_text()
     assert_states(text, "Without labels: test", "36 to 37 pixels high")
+    assert init("sets/mixed/1.0.0", "--config=prepared.toml") == 0
+    data = config.load("prepared.toml", []).data
+    assert (data.dataset, data.image_size) == ("tfds:sets/mixed/1.0.0", 32)
 
 
 @pytest.mark.slow
@@ -202,6 +211,8 @@ def test_doctor_passes_what_is_written(folder, tfds_dir):
     [
         (["absent_set"], ["data.dataset", "'absent_set'"]),
         (["folder:absent"], ["'absent'", "not there"]),
+        (["list:rows.csv"], ["'list:rows.csv'", "TFDS name"]),
+        (["mine.data:digits"], ["'mine.data:digits'", "TFDS name"]),
         (["rows.csv", "--set=student.widht=1"], ["student.widht", "'weights'"]),
         (["rows.csv", "--config=rows.csv"], ["--config", "'rows.csv'", "there"]),
         (["rows.csv", "--set=student"], ["--set", "'student'"]),
