@@ -1,0 +1,86 @@
+"""The script of docs/python.md: what it prints, and what a kill changes of it."""
+
+import re
+import signal
+import subprocess
+import sys
+
+import keras
+import numpy as np
+import pytest
+
+from tests.helpers.python_runs import digits, same
+from tests.helpers.repository import REPOSITORY
+
+PAGE = (REPOSITORY / "docs" / "python.md").read_text()
+(SCRIPT,) = re.findall(r"```python\n(.*?)```", PAGE, flags=re.DOTALL)
+# Dies in the second student, between two checkpoints.
+KILL = """
+import os, signal
+def _die(epoch, logs):
+    _die.epochs = getattr(_die, "epochs", 0) + 1
+    if _die.epochs == 8:
+        os.kill(os.getpid(), signal.SIGKILL)
+"""
+CADENCE = (
+    'config={"runtime": {"steps_per_loop": 3, "log_every_steps": 3, '
+    '"eval_every_steps": 3, "save_every_steps": 9}}'
+)
+
+
+def test_it_is_short():
+    assert len([line for line in SCRIPT.splitlines() if line]) <= 12
+
+
+def run(folder, script: str) -> subprocess.CompletedProcess:
+    return subprocess.run(
+        [sys.executable, "-c", script],
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+@pytest.mark.slow
+def test_it_prints_the_table_and_goes_on_bit_for_bit(tmp_path):
+    images, labels = digits("train[:900]", tmp_path / "lists")
+    np.savez(tmp_path / "digits.npz", x=images, y=labels)
+    keras.utils.set_random_seed(0)
+    teacher = keras.Sequential(
+        [
+            keras.Input((28, 28, 1)),
+            keras.layers.Rescaling(1 / 255),
+            keras.layers.Flatten(),
+            keras.layers.Dense(32, "relu"),
+            keras.layers.Dense(10),
+        ]
+    )
+    loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+    teacher.compile("adam", loss)
+    teacher.fit(images, labels, epochs=5, verbose=0)
+    teacher.save(tmp_path / "teacher.keras")
+    often = SCRIPT.replace("epochs=5", f"epochs=5, {CADENCE}")
+    whole = run(tmp_path, often)
+    assert whole.returncode == 0, whole.stderr
+    told = whole.stdout.splitlines()
+    assert [line.split()[0] for line in told[2:5]] == ["teacher", "student", "baseline"]
+    assert any(line.startswith("gain over baseline: ") for line in told)
+
+    killed = often.replace('workdir="run"', 'workdir="killed"')
+    callback = "callbacks=[keras.callbacks.LambdaCallback(on_epoch_end=_die)], seeds"
+    died = run(tmp_path, KILL + killed.replace("seeds", callback, 1))
+    assert died.returncode == -signal.SIGKILL
+    assert not (tmp_path / "killed/student/seed-1/model.keras").exists()
+    assert list((tmp_path / "killed/student/seed-1/checkpoints").glob("*.npz"))
+    again = run(tmp_path, killed)
+    assert again.returncode == 0, again.stderr
+    for role in ("student", "baseline"):
+        for seed in (0, 1):
+            first, second = (
+                keras.models.load_model(
+                    tmp_path / name / f"{role}/seed-{seed}/model.keras"
+                )
+                for name in ("run", "killed")
+            )
+            assert same(first, second)
