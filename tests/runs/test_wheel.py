@@ -102,6 +102,7 @@ def test_the_wheel_is_typed_and_knows_its_configs(installed):
     [packages] = installed.parent.glob("lib/python*/site-packages")
     for package in ("trainer", "launch"):
         assert (packages / package / "py.typed").is_file()
+    assert (packages / "trainer" / "__init__.pyi").is_file()
     configs = {path.name for path in (REPOSITORY / "configs").glob("*.toml")}
     assert {p.name for p in packages.glob("trainer/bundled/*.toml")} == configs
     assert output(installed / "alambic", "--version", cwd=installed).startswith(

@@ -33,13 +33,7 @@ def look(dataset: str, given: Mapping[str, Any]) -> Findings:
     columns = _columns(kind, files.get("train") or next(iter(files.values())))
     label = given.get("label_column") or _label_column(dataset, columns)
     names = tuple(given.get("feature_columns", ()))
-    left_out = {} if names else _no_numbers(columns, label)
-    if len(left_out) + 1 == len(columns):
-        raise DataError(
-            f"{dataset!r} must have a column of numbers beside {label!r}, got "
-            f"{', '.join(map(repr, left_out)) or 'none'}; a list of image files is a "
-            "dataset as list:FILE.csv"
-        )
+    left_out = {} if names else _no_numbers(dataset, columns, label)
     data = DataConfig(
         dataset=dataset,
         label_column=label,
@@ -73,19 +67,30 @@ def _columns(kind: str, path: str) -> dict[str, Cells]:
     """The first cells of each column, by its name."""
     if kind == "npz":
         stored = npz_arrays(path)
-        return {name.strip(): stored[name][:_LOOKED_AT] for name in stored}
+        return {
+            name.strip(): np.atleast_1d(stored[name])[:_LOOKED_AT] for name in stored
+        }
     (_, names), *rows = itertools.islice(csv_rows(path), _LOOKED_AT + 1)
     cells = itertools.zip_longest(*(row for _, row in rows), fillvalue="")
     return dict(zip(names, cells, strict=False))
 
 
-def _no_numbers(columns: Mapping[str, Cells], label: str) -> dict[str, str]:
+def _no_numbers(
+    dataset: str, columns: Mapping[str, Cells], label: str
+) -> dict[str, str]:
     """The columns that are no features, with the reason."""
     texts = {name: "texts" for name, cells in columns.items() if _is_text(cells)}
     found = texts | {
         name: "without a name" for name in columns if NAMELESS.fullmatch(name)
     }
-    return {name: why for name, why in found.items() if name != label}
+    left_out = {name: why for name, why in found.items() if name != label}
+    if len(left_out) + 1 == len(columns):
+        raise DataError(
+            f"{dataset!r} must have a column of numbers beside {label!r}, got "
+            f"{', '.join(map(repr, left_out)) or 'none'}; a list of image files is a "
+            "dataset as list:FILE.csv"
+        )
+    return left_out
 
 
 def _row_numbers(table: Table) -> dict[str, str]:

@@ -114,14 +114,14 @@ def test_arrays_are_features_as_they_are(folder):
     (folder / "rows").mkdir()
     for split, count in {"train": 60, "test": 20}.items():
         x, label = rng.normal(size=(count, 3)), np.arange(count) % 4
-        np.savez(folder / "rows" / f"{split}.npz", x=x, Class=label)
+        np.savez(folder / "rows" / f"{split}.npz", x=x, Class=label, unit="mm")
     assert init("rows") == 0
     text = (folder / "rows.toml").read_text()
     settings = tomllib.loads(text)["data"]
     assert settings["dataset"] == "npz:rows"
     assert settings["label_column"] == "Class"
     assert settings["test_split"] == "test"
-    assert "feature_columns" not in settings
+    assert settings["feature_columns"] == ["x"]
 
 
 def test_a_table_of_texts_alone_gets_none(folder, capsys):
