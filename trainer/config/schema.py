@@ -57,6 +57,12 @@ class TeacherConfig:
     # absent: more than the largest class's, by three standard errors.
     min_accuracy: Annotated[float, between(0, 1)] | None = None
 
+    @property
+    def has_weights(self) -> bool:
+        """Whether it brings weights, of a file or of a model in memory."""
+        is_whole = self.model == "saved" or memory.brings_weights(self)
+        return is_whole or bool(self.weights)
+
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class MemberConfig(TeacherConfig):
@@ -174,8 +180,7 @@ class Config:
         distill.check(self.distill, num_teachers=len(self.teachers))
         groups.check(self.distill, self.student.train)
         evaluation.check(self.evaluate, self.data)
-        finetuned = ["finetune"] if self.finetune else []
-        roles = [*self.networks, "baseline", *finetuned]
+        roles = [*self.networks, "baseline", *(["finetune"] if self.finetune else [])]
         export.check(self.export, roles=roles, seeds=self.seeds)
         registry.check(self.registry, self.references)
         run_model.check(self.networks)
@@ -198,9 +203,7 @@ class Config:
         for path, teacher in self.teachers.items():
             relations.check_teacher(
                 path,
-                has_weights=bool(teacher.weights)
-                or teacher.model == "saved"
-                or memory.brings_weights(teacher),
+                has_weights=teacher.has_weights,
                 head=teacher.head,
                 train=teacher.train,
             )

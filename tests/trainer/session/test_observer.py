@@ -1,4 +1,4 @@
-"""Keras callbacks that follow a training: which epochs they hear of, what they break."""
+"""Keras callbacks that follow a training: what they hear of, and what they break."""
 
 import keras
 import numpy as np
