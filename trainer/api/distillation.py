@@ -41,14 +41,14 @@ def distill(
 ) -> Result:
     """Distils the teacher into a student for each seed, beside its baseline.
 
-    `train` is arrays (x, y), a tf.data.Dataset of known length, what has items (where
-    these are dicts, `columns` name input and label), or the name of a dataset; without
-    `validation` or `test` 10 % of it are carved for each. `teacher` and `student` are
-    Keras models, functions (input_shape, num_classes) -> model, names of architectures
-    or paths. A teacher's weights are final unless `config` has teacher.train; a
-    student's are drawn anew for each seed. The loss is alpha * soft loss at the
-    temperature + (1 - alpha) * cross-entropy. In `workdir` the same call goes on;
-    `config` has sections of a config file, which win. Errors are those of `run`.
+    `train`, `validation` and `test` are arrays (x, y), a tf.data.Dataset, or what has
+    items, which may be dicts with two `columns`; 10 % of train are carved for what is
+    left out. Or `train` names a dataset. `teacher` and `student` are Keras models in
+    memory, functions (input_shape, num_classes) -> model, names or paths; a student's
+    weights are drawn anew for each seed. The loss is alpha * soft loss at the
+    temperature + (1 - alpha) * cross-entropy. By its `workdir` the same call goes on;
+    `config` has sections of a config file, which win; `callbacks` only read. Errors are
+    those of `run`.
     """
     length = {"global_batch_size": batch_size, "epochs": epochs}
     settings = {
@@ -58,8 +58,8 @@ def distill(
         "distill": {"temperature": temperature, "alpha": alpha},
     }
     settings = merged(plain(settings), plain(config or {}))
-    sources = {"teacher": teacher, "student": student}
     data = datasets.describe(train, validation, test, columns)
+    sources = {"teacher": teacher, "student": student}
     return _run(settings, "trainer.distill", workdir, sources, data, callbacks)
 
 

@@ -57,6 +57,12 @@ class TeacherConfig:
     # absent: more than the largest class's, by three standard errors.
     min_accuracy: Annotated[float, between(0, 1)] | None = None
 
+    @property
+    def has_weights(self) -> bool:
+        """Whether it brings weights, of a file or of a model in memory."""
+        is_whole = self.model == "saved" or memory.brings_weights(self)
+        return is_whole or bool(self.weights)
+
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class MemberConfig(TeacherConfig):
@@ -172,8 +178,7 @@ class Config:
         distill.check(self.distill, num_teachers=len(self.teachers))
         groups.check(self.distill, self.student.train)
         evaluation.check(self.evaluate, self.data)
-        finetuned = ["finetune"] if self.finetune else []
-        roles = [*self.networks, "baseline", *finetuned]
+        roles = [*self.networks, "baseline", *(["finetune"] if self.finetune else [])]
         export.check(self.export, roles=roles, seeds=self.seeds)
         registry.check(self.registry, self.references)
         run_model.check(self.networks)
@@ -194,10 +199,9 @@ class Config:
                 is_trained=network.train is not None,
             )
         for path, teacher in self.teachers.items():
-            is_whole = teacher.model == "saved" or memory.brings_weights(teacher)
             relations.check_teacher(
                 path,
-                has_weights=bool(teacher.weights) or is_whole,
+                has_weights=teacher.has_weights,
                 head=teacher.head,
                 train=teacher.train,
             )

@@ -86,9 +86,8 @@ def build(
         reason = (str(error).strip() or type(error).__name__).splitlines()[0]
         raise ConfigError(
             f"{setting}.model {name!r} must be buildable for inputs of shape "
-            f"{inputs.model_shape} with options {options!r}, got an error: "
-            f"{reason}; change {setting}.options, "
-            f"{setting}.image_size or data.image_size"
+            f"{inputs.model_shape} with options {options!r}, got an error: {reason}; "
+            f"change {setting}.options, {setting}.image_size or data.image_size"
         ) from error
 
 
