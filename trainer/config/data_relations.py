@@ -7,6 +7,7 @@ from trainer.config import places
 from trainer.config.data import DataConfig
 from trainer.config.datasets import TfrecordOptions
 from trainer.config.errors import ConfigError
+from trainer.config.relations import check_unique
 from trainer.config.training import TrainConfig
 
 _MOST_PARTS = 100  # of a split
@@ -14,7 +15,14 @@ _IMAGES = ("name", "tfds", "folder", "list")  # kinds that others may join
 _CHANNELS = ((), (1,), (3,))
 
 
-def check_splits(data: DataConfig) -> None:
+def check(data: DataConfig, trainings: Mapping[str, TrainConfig]) -> None:
+    """Refuses a data section that contradicts itself, or a training section."""
+    check_unique("data.exclude_labels", data.exclude_labels)
+    _check_splits(data)
+    _check_kind(data, trainings)
+
+
+def _check_splits(data: DataConfig) -> None:
     """Refuses one split in two roles, and one of more parts than can be read."""
     named = dict(data.splits)
     if data.unlabeled:
@@ -34,7 +42,7 @@ def check_splits(data: DataConfig) -> None:
             )
 
 
-def check_kind(data: DataConfig, trainings: Mapping[str, TrainConfig]) -> None:
+def _check_kind(data: DataConfig, trainings: Mapping[str, TrainConfig]) -> None:
     """Refuses settings of another kind of dataset, which would have no effect."""
     if data.is_folder and not data.image_size:
         raise ConfigError(

@@ -168,14 +168,11 @@ class Config:
     def __post_init__(self) -> None:
         """Checks the relations between settings."""
         relations.check_unique("seeds", self.seeds)
-        relations.check_unique("data.exclude_labels", self.data.exclude_labels)
-        data_relations.check_splits(self.data)
-        data_relations.check_kind(self.data, self.trainings)
+        data_relations.check(self.data, self.trainings)
         distill.check(self.distill, num_teachers=len(self.teachers))
         groups.check(self.distill, self.student.train)
         evaluation.check(self.evaluate, self.data)
-        finetuned = ["finetune"] if self.finetune else []
-        roles = [*self.networks, "baseline", *finetuned]
+        roles = [*self.networks, "baseline", *(["finetune"] if self.finetune else [])]
         export.check(self.export, roles=roles, seeds=self.seeds)
         registry.check(self.registry, self.references)
         run_model.check(self.networks)
