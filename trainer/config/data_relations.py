@@ -3,10 +3,11 @@
 import itertools
 from collections.abc import Mapping
 
-from trainer.config import places, relations
+from trainer.config import places
 from trainer.config.data import DataConfig
 from trainer.config.datasets import TfrecordOptions
 from trainer.config.errors import ConfigError
+from trainer.config.relations import check_unique
 from trainer.config.training import TrainConfig
 
 _MOST_PARTS = 100  # of a split
@@ -15,8 +16,8 @@ _CHANNELS = ((), (1,), (3,))
 
 
 def check(data: DataConfig, trainings: Mapping[str, TrainConfig]) -> None:
-    """Refuses what contradicts itself in the section, or the trainings."""
-    relations.check_unique("data.exclude_labels", data.exclude_labels)
+    """Refuses a data section that contradicts itself, or a training section."""
+    check_unique("data.exclude_labels", data.exclude_labels)
     _check_splits(data)
     _check_kind(data, trainings)
 

@@ -153,7 +153,7 @@ def augmentation(
         what = "a table" if len(input_shape) == 1 else f"examples of {input_shape}"
         raise ConfigError(
             f"{setting}.augment must be 'none' for {what}, got {name!r}, which is for "
-            "images"
+            "images [height, width, channels], as x[..., None] makes them of grey ones"
         )
     if name in _DISTANCES:
         distance, side = getattr(options, _DISTANCES[name]), min(input_shape[:2])

@@ -100,11 +100,11 @@ def form_of(first: Any, data: DataConfig, *, title: str) -> Form:
     background, notes = data.background_colour, []
     one = as_array(first, background)
     _check_numbers(one, title)
-    is_grey = one.ndim == 2 and one.dtype.kind in "ui"
-    shape = (*one.shape, 1) if is_grey else one.shape
-    if is_grey:
-        notes.append("images in grey have got a channel")
+    shape = one.shape
     if data.image_size:
+        if len(shape) == 2 and one.dtype.kind in "ui":
+            shape = (*shape, 1)
+            notes.append("images in grey have got a channel")
         if len(shape) != 3:
             raise DataError(
                 f"data.image_size must be 0 for {title}, whose examples have the shape "
@@ -145,7 +145,9 @@ def as_array(value: Any, background: Colour | None) -> np.ndarray:
     if has_alpha and background is not None:
         image = tf.constant(np.asarray(value.convert("RGBA")))
         return np.asarray(blend(image, background))
-    return np.asarray(value.convert("L" if value.mode in _GREY_MODES else "RGB"))
+    if value.mode in _GREY_MODES:
+        return np.asarray(value.convert("L"))[..., np.newaxis]
+    return np.asarray(value.convert("RGB"))
 
 
 def labels_of(

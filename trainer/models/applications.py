@@ -8,7 +8,7 @@ import keras
 from trainer.config import ApplicationOptions
 from trainer.models.dropout import Dropout
 from trainer.models.head import head
-from trainer.models.inputs import Inputs, model_input
+from trainer.models.inputs import Inputs, architecture_input
 from trainer.models.preprocessing import (
     DEVIATION,
     MEAN,
@@ -44,7 +44,7 @@ def application(
     """
     function = getattr(keras.applications, name)
     module = function.__module__.rpartition(".")[2]
-    start = model_input(inputs)
+    start = architecture_input(inputs)
     pixels = PIXEL_VALUES[options.input](start) if options.input else start
     image = three_channels(pixels)
     original = function(

@@ -22,7 +22,7 @@ from trainer.models.applications import application
 from trainer.models.cnn import cnn
 from trainer.models.conv_mlp import conv_mlp
 from trainer.models.given import GivenModel
-from trainer.models.inputs import Inputs, model_input
+from trainer.models.inputs import Inputs, architecture_input
 from trainer.models.mlp import mlp
 from trainer.models.own import build_own
 from trainer.models.preprocessing import PIXEL_VALUES
@@ -72,8 +72,7 @@ def build(
       ConfigError: there is no such function or file, it does not take such inputs, or
         its model gives no logit a class.
     """
-    _check_inputs(name, inputs, setting)
-    check_values(name, options, inputs, setting)
+    _check_inputs(name, options, inputs, setting)
     # Seeds every initializer of the model, a user's own included.
     keras.utils.set_random_seed(seed)
     arguments = _Arguments(inputs=inputs, num_classes=num_classes, setting=setting)
@@ -96,7 +95,7 @@ def _model(
 ) -> keras.Model:
     inputs, num_classes = arguments["inputs"], arguments["num_classes"]
     if name in ARCHITECTURES:
-        start = model_input(inputs)
+        start = architecture_input(inputs)
         pixels = PIXEL_VALUES[options.input](start) if options.input else start
         logits = ARCHITECTURES[name](pixels, num_classes, options)
         [source] = keras.utils.get_source_inputs(start)
@@ -127,7 +126,8 @@ def _given_model(
     return given.build(options, **arguments)
 
 
-def _check_inputs(name: str, inputs: Inputs, setting: str) -> None:
+def _check_inputs(name: str, options: Any, inputs: Inputs, setting: str) -> None:
+    check_values(name, options, inputs, setting)
     if inputs.image_size and not inputs.is_image:
         what = "a table" if inputs.is_row else f"examples of shape {inputs.shape}"
         raise ConfigError(
@@ -141,7 +141,7 @@ def _check_inputs(name: str, inputs: Inputs, setting: str) -> None:
                 "takes images; use 'mlp' or package.module:function"
             )
         return
-    if not inputs.is_image:
+    if not (inputs.is_image or inputs.is_grey):
         if name in ARCHITECTURES or name in APPLICATIONS:
             raise ConfigError(
                 f"{setting}.model must take examples of shape {list(inputs.shape)}, "
@@ -151,7 +151,7 @@ def _check_inputs(name: str, inputs: Inputs, setting: str) -> None:
             )
         return
     smallest = _MIN_IMAGE_SIZE.get(name, 1)
-    height, width, _ = inputs.model_shape
+    height, width, *_ = inputs.model_shape
     if min(height, width) < smallest:
         raise ConfigError(
             f"{setting}.model {name!r} must have images of at least {smallest} x "

@@ -40,6 +40,11 @@ class Inputs:
         return len(self.shape) == 3
 
     @property
+    def is_grey(self) -> bool:
+        """Whether an example is an image without channels, which floats may not be."""
+        return len(self.shape) == 2 and self.dtype == "uint8"
+
+    @property
     def model_shape(self) -> tuple[int, ...]:
         """The input shape of the architecture: `shape`, resized."""
         if self.image_size:
@@ -86,6 +91,12 @@ def model_input(inputs: Inputs) -> keras.KerasTensor:
         dtype="float32",
         name="standardisation",
     )(row)
+
+
+def architecture_input(inputs: Inputs) -> keras.KerasTensor:
+    """The same for an architecture of images: those in grey have got a channel."""
+    start = model_input(inputs)
+    return keras.ops.expand_dims(start, -1) if inputs.is_grey else start
 
 
 def resize(inputs: Inputs, size: tuple[int, ...]) -> keras.KerasTensor:

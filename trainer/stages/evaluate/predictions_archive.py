@@ -15,7 +15,7 @@ def write(
 ) -> None:
     """The selected models' predictions, and images of which the teacher is unsure."""
     rows = np.zeros(0, np.int64)
-    if len(datasets.source.input_shape) == 3:  # an image, and no row of a table
+    if len(datasets.source.input_shape) in (2, 3):  # an image, and no row of a table
         rows = _telling_rows(logits["teacher"], test.labels)
     path = datasets.path / PREDICTIONS
     with files.atomic_path(path) as temporary, open(temporary, "wb") as file:
@@ -33,6 +33,7 @@ def write(
 
 def _pictures(images: np.ndarray) -> np.ndarray:
     """The channels that can be shown: the colours, or the first one, as 8 bits."""
+    images = images[..., np.newaxis] if images.ndim == 3 else images
     shown = images[..., :3] if images.shape[-1] >= 3 else images[..., :1]
     if images.dtype == np.uint8 or not len(images):
         return shown
