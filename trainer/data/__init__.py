@@ -4,7 +4,7 @@ from trainer.config.class_folders import EXTENSIONS, is_image, is_visible
 from trainer.data.arrays import ArrayExamples
 from trainer.data.augment import Augment, augmentation
 from trainer.data.auxiliary import AuxiliaryFeatures, Views
-from trainer.data.begun import as_begun, begun_background
+from trainer.data.begun import as_begun, begun_background, begun_dtype
 from trainer.data.contents import hold_contents
 from trainer.data.decode import decode_with_alpha, fit, reason
 from trainer.data.duplicates import duplicates
@@ -63,6 +63,7 @@ __all__ = [
     "as_begun",
     "augmentation",
     "begun_background",
+    "begun_dtype",
     "check_taken_over",
     "concatenate",
     "decode_with_alpha",

@@ -62,6 +62,18 @@ def as_begun(
     return source
 
 
+def begun_dtype(index_dir: epath.Path) -> str:
+    """Reads the type of the inputs that the run of the lists began with.
+
+    It is "" where it is not told, as of the images of a set of TensorFlow Datasets.
+
+    Raises:
+      DataError: the file that tells it is damaged.
+    """
+    path = index_dir / KEPT
+    return _read(path).input_dtype if files.exists(path) else ""
+
+
 def begun_background(index_dir: epath.Path) -> str:
     """Reads the background that the run of the lists began with; "" if it is not told.
 

@@ -66,11 +66,14 @@ def _in_memory(
 ) -> tuple[Mapping[str, ArrayPart], Form]:
     """The parts; rows in float32 where that tells their values apart."""
     held = given_parts.in_memory(opened, form, data, names)
-    if not form.is_row or not all(fits_float32(part.inputs) for part in held.values()):
+    if not form.is_row:
         return held, form
-    dtype = np.dtype(np.float32)
-    held = {name: part.as_type(dtype) for name, part in held.items()}
-    return held, dataclasses.replace(form, dtype=dtype)
+    if all(fits_float32(part.inputs) for part in held.values()):
+        form = dataclasses.replace(form, dtype=np.dtype(np.float32))
+        held = {name: part.as_type(form.dtype) for name, part in held.items()}
+    if form.dtype != form.found_dtype:
+        form = dataclasses.replace(form, notes=(f"converted from {form.found_dtype}",))
+    return held, form
 
 
 def _not_given(data: DataConfig) -> DataError:

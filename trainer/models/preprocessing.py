@@ -70,7 +70,7 @@ def _from_imagenet_torch(image: keras.KerasTensor) -> keras.KerasTensor:
 
 
 def _from_imagenet_caffe(image: keras.KerasTensor) -> keras.KerasTensor:
-    reverse = ReverseChannels(dtype="float32", name="reverse_channels")
+    reverse = ReverseChannels(dtype="float32", name="channels_of_pixels")
     return reverse(_restored(1.0, list(_CAFFE_MEAN))(image))
 
 

@@ -144,8 +144,11 @@ def _image_shape(
     config: Config, path: epath.Path, shape: tuple[int, ...]
 ) -> tuple[int, ...]:
     """The shape that a run's models take, which must be that of an image."""
-    if config.data.is_table or len(shape) != 3:
+    dtype = data.begun_dtype(path / workdir.LISTS)
+    if config.data.is_table:
         takes = f"the rows of the table {config.data.dataset!r}"
+    elif len(shape) != 3 or dtype not in ("", "uint8"):
+        takes = f"{dtype or 'uint8'} of shape {list(shape)}"
     elif shape[-1] not in (1, 3):
         takes = f"images of {shape[-1]} channels"
     else:

@@ -276,7 +276,7 @@ FLOATS = IMAGES.astype(np.float32) / 255
         (FLOATS[..., 0], FLOATS[..., 0], ""),
         (FLOATS[:, None], FLOATS[:, None], ""),
         (IMAGES.transpose(0, 3, 1, 2), IMAGES.transpose(0, 3, 1, 2), "come first"),
-        (IMAGES[:, 0, :, 0], IMAGES[:, 0, :, 0].astype(np.float32), ""),
+        (IMAGES[:, 0, :, 0], IMAGES[:, 0, :, 0].astype(np.float32), "from uint8"),
     ],
 )
 def test_what_can_be_kept_is_converted_and_said(inputs, expected, note):
