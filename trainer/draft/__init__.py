@@ -8,7 +8,7 @@ import tempfile
 from collections.abc import Sequence
 from typing import Any
 
-from trainer import config
+from trainer import config, console
 from trainer.config import places
 from trainer.config.errors import no_section, rule_error
 from trainer.config.overrides import apply_override
@@ -50,7 +50,7 @@ def draft(dataset: str, overrides: Sequence[str], *, name: str) -> Draft:
         f"{summary} A first config, made by looking at them: nothing was trained. What "
         "else can be set, and each default: python -m trainer config --config=FILE."
     )
-    text = commented(settings, comments, top=top)
+    text = commented(settings, comments, top=console.as_started(top))
     _check(text)
     return Draft(text=text, summary=summary)
 

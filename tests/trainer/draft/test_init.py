@@ -3,6 +3,7 @@
 import csv
 import pathlib
 import re
+import sys
 import tomllib
 
 import numpy as np
@@ -59,6 +60,16 @@ def test_a_folder_gets_a_config_and_is_told_what_to_run(folder, capsys):
     text = (folder / "pets.toml").read_text()
     assert_states(text, "train (40)", "20 x 24 pixels", "40 images")
     assert max(map(len, text.splitlines())) <= 88
+
+
+def test_the_installed_command_writes_of_itself(folder, monkeypatch, capsys):
+    monkeypatch.setattr(sys, "argv", ["/opt/bin/alambic"])
+    write_rows("flowers.csv")
+    assert init("flowers.csv") == 0
+    told = capsys.readouterr().out + (folder / "flowers.toml").read_text()
+    assert "alambic run --config=flowers.toml" in told
+    assert "alambic config --config=FILE" in told.replace("\n# ", " ")
+    assert "python -m" not in told.replace("\n# ", " ")
 
 
 def test_the_splits_of_a_folder_and_files_that_stop_a_run_are_told(folder):
