@@ -124,17 +124,21 @@ def cached_session(
 
 def taught(opened: Session, seed: int = 0) -> train_state.TrainSpec:
     """The training of the student of a seed, as its stage plans it."""
-    model = opened.networks.build("student", seed)
-    if not opened.config.distill.is_cached:
-        return distillation(
-            opened.networks,
-            model,
-            online(opened.networks, opened.networks.teachers),
-            seed,
-        )
-    targets = caches.open_caches(opened.networks)
-    signals = targets.signals()
-    return distillation(opened.networks, model, signals, seed, auxiliary=targets)
+    networks, auxiliary = opened.networks, None
+    model = networks.build("student", seed)
+    if opened.config.distill.is_cached:
+        auxiliary = caches.open_caches(networks)
+        signals = auxiliary.signals()
+    else:
+        signals = online(networks, networks.teachers)
+    return distillation(
+        networks,
+        model,
+        signals,
+        seed,
+        teachers=networks.teachers,
+        auxiliary=auxiliary,
+    )
 
 
 def batches(
