@@ -82,10 +82,6 @@ def same(model: keras.Model, other: keras.Model) -> bool:
     return all(np.array_equal(mine, its) for mine, its in pairs)
 
 
-def load(path) -> keras.Model:
-    return keras.models.load_model(path, compile=False)
-
-
 def dataset(path: str) -> tuple[np.ndarray, np.ndarray]:
     """The images and labels of an archive, as a function that a config names."""
     found = np.load(path)
