@@ -1,8 +1,10 @@
 """Lines on the terminal besides the progress of a run."""
 
+import contextlib
 import logging as standard_logging
 import os
 import sys
+from collections.abc import Iterator
 
 from absl import logging
 
@@ -20,6 +22,21 @@ def prepare() -> None:
     logging.use_absl_handler()
     logging.set_verbosity(logging.WARNING)
     standard_logging.getLogger("tensorflow").setLevel(standard_logging.ERROR)
+
+
+@contextlib.contextmanager
+def quiet_tracing() -> Iterator[None]:
+    """In the body TensorFlow's Python part tells errors alone, as in a process of ours.
+
+    It would warn of functions of one name that are traced for each model.
+    """
+    logger = standard_logging.getLogger("tensorflow")
+    before = logger.level
+    logger.setLevel(standard_logging.ERROR)
+    try:
+        yield
+    finally:
+        logger.setLevel(before)
 
 
 def is_open() -> bool:

@@ -9,6 +9,7 @@ import keras
 import numpy as np
 import pytest
 
+import trainer
 from tests.helpers.python_runs import digits, same
 from tests.helpers.repository import REPOSITORY
 
@@ -26,6 +27,31 @@ CADENCE = (
     'config={"runtime": {"steps_per_loop": 3, "log_every_steps": 3, '
     '"eval_every_steps": 3, "save_every_steps": 9}}'
 )
+# The same run as a config file.
+TOML = """
+name = "same"
+seeds = [0, 1]
+[data]
+dataset = "tests.helpers.python_runs:dataset"
+options.path = "{folder}/digits.npz"
+[teacher]
+model = "saved"
+options = {{path = "{folder}/teacher.keras", input = "as_given"}}
+[student]
+model = "tests.helpers.python_runs:build_student"
+options.units = 32
+[student.train]
+global_batch_size = 64
+epochs = 5
+[distill]
+temperature = 4.0
+alpha = 0.9
+[runtime]
+steps_per_loop = 3
+log_every_steps = 3
+eval_every_steps = 3
+save_every_steps = 9
+"""
 
 
 def test_it_is_short():
@@ -43,7 +69,7 @@ def run(folder, script: str) -> subprocess.CompletedProcess:
 
 
 @pytest.mark.slow
-def test_it_prints_the_table_and_goes_on_bit_for_bit(tmp_path):
+def test_it_prints_the_table_and_goes_on_bit_for_bit_as_a_config_file_does(tmp_path):
     images, labels = digits("train[:900]", tmp_path / "lists")
     np.savez(tmp_path / "digits.npz", x=images, y=labels)
     keras.utils.set_random_seed(0)
@@ -75,12 +101,11 @@ def test_it_prints_the_table_and_goes_on_bit_for_bit(tmp_path):
     assert list((tmp_path / "killed/student/seed-1/checkpoints").glob("*.npz"))
     again = run(tmp_path, killed)
     assert again.returncode == 0, again.stderr
+    (tmp_path / "same.toml").write_text(TOML.format(folder=tmp_path))
+    of_file = trainer.run(tmp_path / "same.toml", tmp_path / "of_file")
     for role in ("student", "baseline"):
         for seed in (0, 1):
-            first, second = (
-                keras.models.load_model(
-                    tmp_path / name / f"{role}/seed-{seed}/model.keras"
-                )
-                for name in ("run", "killed")
-            )
-            assert same(first, second)
+            expected = of_file.model(role, seed)
+            for name in ("run", "killed"):
+                path = tmp_path / name / f"{role}/seed-{seed}/model.keras"
+                assert same(keras.models.load_model(path), expected)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from etils import epath
 
+from trainer import console
 from trainer.cluster import tf_config
 from trainer.cluster.termination import InterruptError
 from trainer.config import Config, ConfigError, of_settings
@@ -56,7 +57,7 @@ class Job:
         given = Given(models=self.models, data=self.data, callbacks=self.callbacks)
         config = self.config
         try:
-            with self.known_classes(), self._untouched():
+            with self.known_classes(), self._untouched(), console.quiet_tracing():
                 return workflow.run_stages(config, self.path, names, given=given)
         except InterruptError as error:
             raise KeyboardInterrupt(

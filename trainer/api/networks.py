@@ -57,7 +57,7 @@ def _named(text: str) -> dict[str, Any]:
     is_file = text.endswith(".keras") or os.path.isdir(os.path.expanduser(text))
     if text not in MODELS and (is_file or is_reference(text)):
         # As a model in memory it gets what the data yield.
-        return {"model": "saved", "options": {"path": text, "input": "zero_to_255"}}
+        return {"model": "saved", "options": {"path": text, "input": "as_given"}}
     return {"model": text}
 
 

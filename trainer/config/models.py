@@ -83,7 +83,8 @@ class SavedOptions:
     path: Annotated[Place, FILLED]
     # What it expects of the values of an image: 8 bits are brought to it, and float32
     # images of Python objects must have it.
-    input: Values
+    # "as_given" takes them as the data yield them, whatever they are.
+    input: Literal[Values, "as_given"]
     # Probabilities become their logarithms, which are logits: softmax gives the same
     # at every temperature, for it does not see what all classes share.
     output: Literal["logits", "probabilities"] = "logits"

@@ -21,6 +21,7 @@ from trainer.models.inputs import Inputs
 from trainer.models.own import call_function
 from trainer.models.saved import logarithms
 
+_REASON_CHARACTERS = 200
 _MEMBER = "model.weights.h5"  # of a .keras file
 
 Function = Callable[[tuple[int, ...], int], keras.Model]
@@ -165,7 +166,8 @@ def find_problem(model: keras.Model) -> str | None:
         if model.built:
             _copy_weights(model, again, everything=True)
     except Exception as error:
-        return (" ".join(str(error).split()) or type(error).__name__)[:200]
+        text = " ".join(str(error).split()) or type(error).__name__
+        return text.partition(". ")[0][:_REASON_CHARACTERS]
     return None
 
 

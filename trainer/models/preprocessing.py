@@ -56,6 +56,7 @@ PREPROCESSING: Mapping[str, Callable[[keras.KerasTensor], keras.KerasTensor]] = 
     "minus_one_to_one": _minus_one_to_one,
     "imagenet_torch": _imagenet_torch,
     "imagenet_caffe": _imagenet_caffe,
+    "as_given": _identity,
 }
 
 

@@ -67,14 +67,14 @@ def clone_of(model):
             "teacher.keras",
             {
                 "model": "saved",
-                "options": {"path": "teacher.keras", "input": "zero_to_255"},
+                "options": {"path": "teacher.keras", "input": "as_given"},
             },
         ),
         (
             "registry:digits@2",
             {
                 "model": "saved",
-                "options": {"path": "registry:digits@2", "input": "zero_to_255"},
+                "options": {"path": "registry:digits@2", "input": "as_given"},
             },
         ),
         (

@@ -63,9 +63,9 @@ def test_a_file_of_uint8_images_gets_whole_numbers(tmp_path):
 
 
 def numpy_preprocessed(kind, given):
-    """As keras.applications does it, and the two that it has no name for."""
+    """As keras.applications does it, and those that it has no name for."""
     given = given.astype(np.float32)
-    if kind in ("zero_to_255", "zero_to_one"):
+    if kind in ("zero_to_255", "zero_to_one", "as_given"):
         return given / (255 if kind == "zero_to_one" else 1)
     mode = {"minus_one_to_one": "tf"}.get(kind, kind.removeprefix("imagenet_"))
     return keras.applications.imagenet_utils.preprocess_input(given, mode=mode)
