@@ -1,13 +1,12 @@
 """Runs on datasets that a user's own functions give."""
 
 import json
-import signal
-import time
 
 import numpy as np
 import pytest
 
-from tests.helpers import given_sets, whole_run
+from tests.helpers import given_sets, groups, whole_run
+from tests.helpers.kills import kill_between_two_saves
 from tests.helpers.messages import assert_states
 from trainer import main
 from trainer.storage import seal
@@ -91,14 +90,24 @@ def test_killed_it_ends_bit_for_bit_the_same(tmp_path, function, budget):
             np.testing.assert_array_equal(mine, its)
 
 
-def kill_between_two_saves(process, folder) -> None:
-    deadline = time.monotonic() + 240
-    while time.monotonic() < deadline:
-        assert process.poll() is None, process.communicate()[1]
-        lines = read_metrics(folder / "metrics.jsonl")
-        if lines and lines[-1]["step"] > 100 and 20 < lines[-1]["step"] % 100 < 70:
-            process.send_signal(signal.SIGKILL)
-            process.communicate()
-            return
-        time.sleep(0.01)
-    raise TimeoutError(folder)
+@pytest.mark.slow
+def test_two_workers_stream_what_each_gets_from_the_function(tmp_path):
+    config = write_config(tmp_path, "stream", budget=0, steps=20)
+    workdirs = (tmp_path / "two", tmp_path / "one")
+    groups.finish(tmp_path / "group", 2, "teacher", config, workdirs[0])
+    assert main.main(whole_run.command("teacher", config, workdirs[1])) == 0
+    two, one = (
+        [
+            line["train/loss"]
+            for line in read_metrics(workdir / "teacher" / "metrics.jsonl")
+        ]
+        for workdir in workdirs
+    )
+    np.testing.assert_allclose(two, one, rtol=1e-4)
+    write_config(tmp_path, "of_worker", steps=20)
+    arguments = (tmp_path / "apart", 2, "teacher", config, tmp_path / "three")
+    with groups.running(*arguments) as group:
+        assert set(group.codes().values()) == {2}
+        for rank in (0, 1):
+            facts = ("all workers", "tests.helpers.given_sets:of_worker")
+            assert_states(group.err(rank), *facts)

@@ -33,8 +33,8 @@ def as_begun(
       DataError: the run has begun with another order of classes, with others, or with
         something else behind transparent pixels.
     """
-    if isinstance(source, TfdsSource) and not source.num_transparent:
-        return source  # a set of TensorFlow Datasets says itself what its labels are
+    if _is_known_by_name(source):
+        return source
     path = index_dir / KEPT
     now = _Meaning(
         classes=source.class_names,
@@ -99,6 +99,12 @@ class _Meaning:
     classes: tuple[str, ...]  # by their labels
     input_dtype: str
     background: str  # what transparent pixels lie on, where there are any
+
+
+def _is_known_by_name(source: Source) -> bool:
+    """Whether it is a set of TensorFlow Datasets, whose name says what labels mean."""
+    is_named = isinstance(source, TfdsSource) and source.data.kind == "name"
+    return is_named and not source.num_transparent
 
 
 def _check_background(data: DataConfig, before: str) -> None:

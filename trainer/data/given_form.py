@@ -129,7 +129,7 @@ def form_of(first: Any, data: DataConfig, *, title: str) -> Form:
 
 def _check_numbers(one: np.ndarray, title: str) -> None:
     is_number = one.dtype.kind in "buif" or one.dtype == tf.bfloat16.as_numpy_dtype
-    if not is_number or not one.ndim:
+    if not is_number or not one.ndim or not one.size:
         raise DataError(
             f"inputs of {title} must be arrays of numbers, [H, W, C], [H, W], "
             f"[features] or others, got {one.dtype} of shape {list(one.shape)}; "

@@ -1,10 +1,10 @@
 """Examples of Python objects as they come, one block after another. K = of a block."""
 
 import dataclasses
-import itertools
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Protocol
 
+import keras
 import numpy as np
 import tensorflow as tf
 
@@ -55,8 +55,12 @@ def items_of(part: Any, columns: Sequence[str] | None, *, title: str) -> Items:
             f"{title} must be a pair of arrays (x, y), a tf.data.Dataset, or have "
             f"__len__ and __getitem__, got {_kind(part)}; give one of these"
         )
-    _check_length(len(part), title)
-    if not len(part):
+    if isinstance(part, keras.utils.PyDataset):
+        raise DataError(
+            f"{title} must give one example for each number, got a {_kind(part)}, "
+            "whose items are batches; give the arrays in it, or a tf.data.Dataset"
+        )
+    if not _num_items(part, title):
         raise _empty(title)
     return _Indexed(part=part, columns=columns, title=title)
 
@@ -245,9 +249,14 @@ def _open_dataset(
     return _Dataset(pairs=chosen, is_batched=is_batched, most=most, title=title)
 
 
-def _check_length(length: int, title: str) -> None:
+def _num_items(part: Any, title: str) -> int:
+    try:
+        length = len(part)
+    except (ValueError, TypeError, OverflowError) as error:
+        raise _endless(title, f"an error: {error}") from error
     if length > _MOST:
         raise _endless(title, f"{length}; leave repeat() out")
+    return length
 
 
 def _endless(title: str, got: str) -> DataError:
@@ -267,10 +276,3 @@ def _kind(value: Any) -> str:
     shape = getattr(value, "shape", None)
     of = f" of shape {list(shape)}" if isinstance(shape, tuple) else ""
     return f"{type(value).__name__}{of}"
-
-
-def rows_of(blocks: Iterator[Block]) -> Iterator[Block]:
-    """The same examples, each in a block of its own."""
-    return itertools.chain.from_iterable(
-        zip(([one] for one in x), ([one] for one in y), strict=True) for x, y in blocks
-    )

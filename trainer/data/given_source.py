@@ -13,7 +13,7 @@ from trainer.data.given import GivenData, call_function
 from trainer.data.given_form import Form, form_of
 from trainer.data.given_items import Items
 from trainer.data.given_parts import Names
-from trainer.data.part_source import PartSource, rows_too_large
+from trainer.data.part_source import PartSource, numbered_classes, rows_too_large
 from trainer.data.parts import ArrayPart, RecordPart
 from trainer.data.tables import fits_float32
 from trainer.storage.workdir import RECORDS
@@ -54,8 +54,7 @@ def open_given(
             opened, form, data, names, folder, index_dir, may_write=may_write
         )
     if names is None:
-        largest = max(len(part.label_counts) for part in held.values())
-        names = tuple(map(str, range(largest)))
+        names = numbered_classes(data, held)
     source = PartSource(data=data, form=form, held=held, class_names=names)
     splits.check(data, source.whole_splits)
     return source

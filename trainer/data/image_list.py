@@ -10,7 +10,7 @@ import tensorflow as tf
 from trainer.config import DataConfig, places
 from trainer.data.decode import reason
 from trainer.data.examples import DataError
-from trainer.data.file_list import ListedFile
+from trainer.data.file_list import EXAMPLE, ListedFile
 
 _PATH, _SPLIT = "path", "split"
 
@@ -51,7 +51,8 @@ def check_kept(
     """
     for line in lines:
         now = found.get(line.path)
-        if line.path not in found or (now != line.class_name and data.is_labeled):
+        is_same = line.path in found and (now == line.class_name or not data.is_labeled)
+        if line.state == EXAMPLE and not is_same:
             raise DataError(
                 f"{data.dataset!r} must have {line.path!r} of class "
                 f"{line.class_name!r}, with which this run began, got "

@@ -181,3 +181,27 @@ def rows_too_large(data: DataConfig, num_bytes: int) -> DataError:
         f"{data.dataset!r}, {num_bytes} bytes, got {data.memory_budget_bytes}; raise "
         "it, or take fewer"
     )
+
+
+def numbered_classes(
+    data: DataConfig, held: Mapping[str, ArrayPart | RecordPart], told: int = 0
+) -> tuple[str, ...]:
+    """The names of classes that nobody named: "0" and so on to the largest label.
+
+    Or of as many as are `told`.
+
+    Raises:
+      DataError: most of them have no example, as where labels are numbers of another
+        kind.
+    """
+    if told:
+        return tuple(map(str, range(told)))
+    labels = set().union(*(np.flatnonzero(x.label_counts) for x in held.values()))
+    count = int(max(labels)) + 1
+    if count > 2 * len(labels):
+        raise DataError(
+            f"labels of data.dataset {data.dataset!r} must number its classes from 0 "
+            f"on, got {len(labels)} of them, up to {count - 1}; number them so, or "
+            "tell how many there are, by class_names or data.options.num_classes"
+        )
+    return tuple(map(str, range(count)))

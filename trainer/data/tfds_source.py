@@ -18,6 +18,7 @@ from trainer.data.arrays import ArrayExamples
 from trainer.data.decode import reason, resize
 from trainer.data.description import describe
 from trainer.data.examples import Batch, DataError, Examples
+from trainer.data.file_contents import summarise
 from trainer.data.host_memory import empty
 from trainer.data.record_files import RecordFiles
 from trainer.data.records import RecordExamples
@@ -87,13 +88,16 @@ class TfdsSource:
         known: splits.Whole = self.builder.info.splits
         return known
 
-    @property
+    @functools.cached_property
     def contents(self) -> Mapping[str, str]:
-        """Fingerprints of a folder, whose name says nothing of what is in it."""
+        """A summary of the files of a folder, whose name says nothing of them."""
         if self.data.kind != "tfds":
             return {}
         return {
-            name: self.fingerprint(name, num_ids=self.whole_splits[name].num_examples)
+            name: summarise(
+                str(stretch.filename)
+                for stretch in self.builder.info.splits[name].file_instructions
+            )
             for name in splits.used_splits(self.data, self.whole_splits)
         }
 

@@ -13,7 +13,7 @@ from trainer.data import splits, tfrecord_files
 from trainer.data.examples import DataError
 from trainer.data.given_form import Form
 from trainer.data.host_memory import empty
-from trainer.data.part_source import PartSource, rows_too_large
+from trainer.data.part_source import PartSource, numbered_classes, rows_too_large
 from trainer.data.parts import ArrayPart, RecordPart, text_of_contents
 from trainer.data.records import RecordExamples
 from trainer.data.tfrecord_files import TfrecordFormat
@@ -48,19 +48,15 @@ def open_tfrecord(
     }
     held: Mapping[str, ArrayPart | RecordPart] = parts
     total = sum(map(len, parts.values())) * form.num_bytes
-    largest = max(len(part.label_counts) for part in parts.values())
-    num_classes = options.num_classes or largest
+    class_names = numbered_classes(data, parts, options.num_classes)
     splits.check(data, splits.whole({name: len(part) for name, part in parts.items()}))
     if total <= data.memory_budget_bytes:
-        held = {name: _read(part, form, num_classes) for name, part in parts.items()}
+        held = {
+            name: _read(part, form, len(class_names)) for name, part in parts.items()
+        }
     elif form.is_row:
         raise rows_too_large(data, total)
-    return PartSource(
-        data=data,
-        form=form,
-        held=held,
-        class_names=tuple(map(str, range(num_classes))),
-    )
+    return PartSource(data=data, form=form, held=held, class_names=class_names)
 
 
 def _form(data: DataConfig, options: TfrecordOptions) -> Form:
