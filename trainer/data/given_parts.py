@@ -173,10 +173,15 @@ class _Reading:
     ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
         first = 0
         for x, y in blocks:
-            yield (
-                self.form.inputs(x, first=first, title=self.title),
-                labels_of(y, first=first, title=self.title, names=self.names),
-            )
+            if len(x) != len(y):
+                raise DataError(
+                    f"a batch of {self.title} must have a label for each input, got "
+                    f"{len(x)} inputs and {len(y)} labels from example {first} on; of "
+                    "one-hot labels take argmax(axis=-1)"
+                )
+            # First, as what is no single example shows in its label.
+            labels = labels_of(y, first=first, title=self.title, names=self.names)
+            yield self.form.inputs(x, first=first, title=self.title), labels
             first += len(y)
 
 

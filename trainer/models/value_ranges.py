@@ -20,7 +20,7 @@ def check_values(name: str, options: Any, inputs: Inputs, setting: str) -> None:
         return  # a model that takes whatever the data yield
     path, told = f"{setting}.options.input", options.input
     if inputs.is_row:
-        if told:
+        if told and isinstance(options, ImageOptions):
             raise ConfigError(
                 f"{path} must be absent for rows, got {told!r}; models standardise "
                 "them by their statistics"

@@ -96,9 +96,10 @@ def accuracy_here(networks: Networks, folder: epath.Path, card: Card) -> float |
     if is_same:
         return float(card["metrics"]["validation"]["accuracy"])
     source = networks.datasets.source
-    if card["classes"] != list(source.class_names) or card["input"]["shape"] != list(
-        source.input_shape
-    ):
+    is_other = card["classes"] != list(source.class_names)
+    is_other |= card["input"]["shape"] != list(source.input_shape)
+    # Of floats that say nothing of their range a file cannot be asked.
+    if is_other or source.value_range is not None:
         return None
     console.log(f"{folder} was validated on other examples; now it is on this run's")
     file = registry.check_file(folder, registry.MODEL)

@@ -157,19 +157,23 @@ def test_streamed_batches_are_of_the_same_examples(tmp_path):
         opened(tensors(), tmp_path / str(budget), memory_budget_bytes=budget)
         for budget in (2**30, 0)
     )
-    for split in ("train", "train[:70%]"):
-        kept, read = memory.read(split), streamed.read(split)
-        for ours, theirs in zip(
-            read.evaluation(shard).as_numpy_iterator(),
-            kept.evaluation(shard).as_numpy_iterator(),
-            strict=True,
-        ):
-            np.testing.assert_array_equal(ours["weight"], theirs["weight"])
-            np.testing.assert_array_equal(ours["input"], theirs["input"])
-        batches = read.training(shard, seed=1, first_step=3, map_fn=dict).take(20)
-        for batch in batches.as_numpy_iterator():
-            np.testing.assert_array_equal(batch["input"], IMAGES[batch["id"]])
-            np.testing.assert_array_equal(batch["label"], LABELS[batch["id"]])
+    kept, read = memory.read("train[:70%]"), streamed.read("train[:70%]")
+    for ours, theirs in zip(
+        read.evaluation(shard).as_numpy_iterator(),
+        kept.evaluation(shard).as_numpy_iterator(),
+        strict=True,
+    ):
+        np.testing.assert_array_equal(ours["weight"], theirs["weight"])
+        np.testing.assert_array_equal(ours["input"], theirs["input"])
+    whole, resumed = (
+        list(read.training(shard, seed=1, first_step=step, map_fn=dict).take(20))
+        for step in (0, 3)
+    )
+    for batch, again in zip(whole[3:], resumed, strict=False):
+        np.testing.assert_array_equal(batch["input"], IMAGES[batch["id"]])
+        np.testing.assert_array_equal(batch["label"], LABELS[batch["id"]])
+        for name, values in batch.items():
+            np.testing.assert_array_equal(again[name], values)
 
 
 def test_records_are_written_once_and_gone_on_with(tmp_path, monkeypatch):
@@ -208,6 +212,17 @@ def test_records_are_written_once_and_gone_on_with(tmp_path, monkeypatch):
     source = opened(Items(IMAGES, LABELS), tmp_path, memory_budget_bytes=0)
     assert_are(all_of(source), IMAGES)
     assert path.read_bytes() == whole
+
+
+def test_who_may_not_write_reads_what_is_there(tmp_path):
+    config = DataConfig(dataset="memory:", memory_budget_bytes=0)
+    given, lists = data.GivenData(train=tensors()), epath.Path(tmp_path / "files")
+    with refused(data.DataError, tmp_path / "records", "nothing"):
+        open_sources(config, lists, given=given, may_write=False)
+    assert not list(tmp_path.iterdir())
+    opened(tensors(), tmp_path, memory_budget_bytes=0)
+    (source,) = open_sources(config, lists, given=given, may_write=False)
+    assert_are(all_of(source), IMAGES)
 
 
 def changed(array, place, value):
@@ -375,6 +390,8 @@ def test_images_of_pil_are_colours_or_grey(mode, background, expected):
         ({"x": IMAGES}, ("dict",)),
         ((IMAGES, LABELS, LABELS), ("(x, y)",)),
         (Items(IMAGES, [None] * COUNT), ("object",)),
+        (Items([IMAGES[:8]] * 20, [LABELS[:8]] * 20), ("[8]", "argmax(axis=-1)")),
+        (tensors().batch(10).map(lambda x, y: (x, y[:7])), (10, 7)),
         (tf.data.Dataset.from_tensor_slices(IMAGES), ("(x, y)",)),
         (tensors().map(lambda x, y: (x, y, y)), ("3 values",)),
         (tensors().map(lambda x, y: (tf.sparse.from_dense(x), y)), ("dense",)),

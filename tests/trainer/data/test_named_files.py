@@ -216,10 +216,15 @@ def test_records_are_the_examples_in_them(tmp_path, encoding):
         # A stretch of files that are sorted by class is a fair sample.
         assert set(all_of(source, "train[90%:]")[1]) == {0, 1, 2}
         examples = source.read("train[:80%]")
-        batches = examples.training(shard, seed=1, first_step=2, map_fn=dict).take(9)
-        for batch in batches.as_numpy_iterator():
+        whole, resumed = (
+            list(examples.training(shard, seed=1, first_step=step, map_fn=dict).take(9))
+            for step in (0, 2)
+        )
+        for batch, again in zip(whole[2:], resumed, strict=False):
             np.testing.assert_array_equal(batch["input"], expected[batch["id"]])
             np.testing.assert_array_equal(batch["label"], LABELS[batch["id"]])
+            for name, values in batch.items():
+                np.testing.assert_array_equal(again[name], values)
     ends = (expected.min(), expected.max()) if encoding == "float" else None
     assert source.value_range == ends
 
