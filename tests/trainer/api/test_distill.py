@@ -14,6 +14,8 @@ from tests.helpers.messages import assert_states, refused
 from tests.helpers.python_runs import SETTINGS, distill, same
 from trainer.config import ConfigError
 
+TRAINED = SETTINGS | {"teacher": {"train": {"global_batch_size": 30, "steps": 1}}}
+
 
 class Recorder(keras.callbacks.Callback):
     def __init__(self):
@@ -73,8 +75,20 @@ def before(teacher):
 
 
 @pytest.fixture(scope="module")
-def result(teacher, student, recorder, workdir, before):
-    return distill(teacher, student, workdir=workdir, callbacks=[recorder])
+def refusals():
+    """What a call says that comes to the workdir while another one trains in it."""
+    return []
+
+
+@pytest.fixture(scope="module")
+def result(teacher, student, recorder, workdir, before, refusals):
+    def intrude(logs):
+        with pytest.raises(trainer.FolderInUseError) as caught:
+            distill("cnn", "mlp", workdir=workdir, config=TRAINED)
+        refusals.append(str(caught.value))
+
+    intruder = keras.callbacks.LambdaCallback(on_train_begin=intrude)
+    return distill(teacher, student, workdir=workdir, callbacks=[recorder, intruder])
 
 
 def errors(model, digits):
@@ -143,6 +157,11 @@ def test_callbacks_hear_of_epochs_and_evaluations_of_each_student(result, record
     )
 
 
+def test_two_calls_at_once_in_a_workdir_are_one_too_many(result, refusals, workdir):
+    assert len(refusals) == 2
+    assert_states(refusals[0], str(workdir), os.getpid())
+
+
 def test_the_page_shows_itself_in_a_notebook(result):
     shown = result.report._repr_html_()
     assert shown.startswith("<iframe srcdoc=")
@@ -209,6 +228,7 @@ def test_a_finished_run_exports_its_student(result, digits):
         result.export(["onnx"])
 
 
+@pytest.mark.slow
 def test_a_file_and_a_function_of_a_package_give_the_same_students(
     result, teacher, workdir, tmp_path
 ):
