@@ -41,7 +41,10 @@ def describe(
 
     others = {"validation": validation, "test": test, "columns": columns}
     is_name = isinstance(train, str | os.PathLike)
-    if is_name or isinstance(train, GivenData) or _is_whole(train):
+    is_dict = isinstance(train, Mapping) and "train" in train
+    if is_dict and columns is not None:  # as of the splits of Hugging Face
+        train, others = {"columns": columns, **train}, {**others, "columns": None}
+    if is_name or is_dict or isinstance(train, GivenData):
         for name, value in others.items():
             if value is not None:
                 what = os.fspath(train) if is_name else "a whole dataset"
@@ -52,7 +55,7 @@ def describe(
                 )
         if is_name:
             return Dataset(section={"dataset": os.fspath(train)})
-        given = GivenData(**train) if isinstance(train, Mapping) else train
+        given = _of_dict(train) if is_dict else train
     else:
         given = GivenData(
             train=train, validation=validation, test=test, columns=columns
@@ -86,5 +89,13 @@ def place(settings: Mapping[str, Any], dataset: Dataset) -> dict[str, Any]:
     return merged
 
 
-def _is_whole(train: Any) -> bool:
-    return isinstance(train, Mapping) and "train" in train
+def _of_dict(parts: Mapping[str, Any]) -> "GivenData":
+    from trainer.data import GivenData
+
+    fields = [field.name for field in dataclasses.fields(GivenData)]
+    if unknown := [name for name in parts if name not in fields]:
+        raise ConfigError(
+            f"the data must be a dict of {', '.join(fields)}, got {unknown[0]!r} among "
+            "them; leave it out"
+        )
+    return GivenData(**parts)

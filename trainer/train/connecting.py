@@ -136,7 +136,13 @@ def _classifier(
         return logits, layer(values[EMBEDDING])
 
     strategy = tf.distribute.get_strategy()
-    both = strategy.run(predict, args=(tf.constant(examples),))
+
+    @tf.function(autograph=False)
+    def on_replicas(inputs: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        both: tuple[tf.Tensor, tf.Tensor] = strategy.run(predict, args=(inputs,))
+        return both
+
+    both = on_replicas(tf.constant(examples))
     logits, own = (
         np.asarray(strategy.experimental_local_results(x)[0], np.float32) for x in both
     )

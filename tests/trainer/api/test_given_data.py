@@ -53,6 +53,8 @@ def test_a_name_and_a_whole_dataset_stand_alone():
     assert found.section["test_split"] == "test"
     of_dict = datasets.describe({"train": PAIR, "test": PAIR}, None, None, None)
     assert of_dict.given == trainer.GivenData(train=PAIR, test=PAIR)
+    of_items = datasets.describe({"train": PAIR}, None, None, ("x", "y"))
+    assert of_items.given == trainer.GivenData(train=PAIR, columns=("x", "y"))
 
 
 @pytest.mark.parametrize(
@@ -60,7 +62,11 @@ def test_a_name_and_a_whole_dataset_stand_alone():
     [
         (("csv:rows.csv", PAIR, None, None), ("validation", "csv:rows.csv")),
         ((trainer.GivenData(train=PAIR), None, PAIR, None), ("test", "whole dataset")),
-        (({"train": PAIR}, None, None, ("x", "y")), ("columns", "whole dataset")),
+        (({"train": PAIR}, PAIR, None, None), ("validation", "whole dataset")),
+        (
+            ({"train": PAIR, "extra": PAIR}, None, None, None),
+            ("'extra'", "class_names"),
+        ),
     ],
 )
 def test_parts_beside_a_whole_dataset_are_refused(arguments, facts):

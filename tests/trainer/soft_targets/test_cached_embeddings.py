@@ -4,6 +4,7 @@ In float32 on a CPU without XLA both are equal bit for bit, else to rounding.
 """
 
 import dataclasses
+import json
 
 import keras
 import numpy as np
@@ -25,6 +26,7 @@ from tests.helpers.cached_runs import (
 )
 from tests.helpers.devices import strategy_of
 from tests.helpers.messages import assert_states, refused
+from tests.helpers.repository import REPOSITORY
 from trainer import config, soft_targets, stages
 from trainer.config import ConfigError
 from trainer.exit_codes import CheckFailedError
@@ -35,7 +37,6 @@ from trainer.stages.soft_targets import build, verify
 
 KEPT = (CACHED, "distill.cache_embedding=true")
 HALF = "distill.cache_embedding_dtype='float16'"
-MIXED = "runtime.precision='mixed_bfloat16'"
 
 LAYERS = "student_layer='embedding', teacher_layer='embedding'"
 WITHOUT_LOGITS = (
@@ -217,6 +218,14 @@ def test_a_cache_without_one_is_as_before(world, tmp_path):
     assert shard.stat().length == 2048 * (8 + 4 * 10 + 16)
 
 
+def test_an_earlier_manifest_is_written_again_as_it_was(tmp_path):
+    (path,) = (REPOSITORY / "tests" / "golden" / "begun").rglob("manifest.json")
+    soft_targets.write(epath.Path(tmp_path), soft_targets.read(epath.Path(path.parent)))
+    assert json.loads((tmp_path / "manifest.json").read_text()) == json.loads(
+        path.read_text()
+    )
+
+
 @pytest.mark.parametrize(
     "settings", [(CACHED,), (*KEPT, HALF)], ids=["without", "another type"]
 )
@@ -248,26 +257,38 @@ def test_what_float16_cannot_hold_is_refused(world, tmp_path):
     assert not list(folder_of(opened).glob("*/*.tfrecord"))
 
 
+def of_teacher(world, folder, network: str) -> Session:
+    train = "train={global_batch_size=20, steps=1}"
+    teacher = f"teacher={{{network}, {train}}}"
+    chosen = config.load(str(world / "one.toml"), [teacher, *KEPT])
+    return whole_run.session(chosen, folder, strategy_of(1))
+
+
+def test_the_embedding_of_a_convolutional_teacher_is_flat(world, tmp_path):
+    opened = of_teacher(world, tmp_path, "model='cnn', options={filters=[4]}")
+    # One convolution of 4 filters with stride 2 leaves 3 x 3 places.
+    (form,) = opened.networks.embeddings
+    assert (form.layer, form.size) == ("logits", 3 * 3 * 4)
+
+
+def pixelwise(input_shape, num_classes):
+    """Classes of each pixel, averaged: the last Dense layer takes a map."""
+    image = keras.Input(input_shape)
+    each = keras.layers.Dense(num_classes)(keras.layers.Rescaling(1 / 255)(image))
+    return keras.Model(image, keras.layers.GlobalAveragePooling2D()(each))
+
+
 @pytest.mark.parametrize(
     ("network", "facts"),
     [
-        ("{model='cnn', options={filters=[4]}, min_accuracy=0.0", ()),
-        ("{model='squeezenet', image_size=32", ("distill.cache_embedding", "Dense")),
+        ("model='squeezenet', image_size=32", ("Dense",)),
+        (f"model='{__name__}:pixelwise'", ("vector", "[6, 6, 1]")),
     ],
-    ids=["flat", "squeezenet"],
+    ids=["without Dense", "of a map"],
 )
 def test_a_teacher_without_an_embedding_is_refused(world, tmp_path, network, facts):
-    train = "train={global_batch_size=20, steps=1}}"
-    chosen = config.load(
-        str(world / "one.toml"), [f"teacher={network}, {train}", *KEPT]
-    )
-    opened = whole_run.session(chosen, tmp_path, strategy_of(1))
-    if not facts:
-        # One convolution of 4 filters with stride 2 leaves 3 x 3 places.
-        (form,) = opened.networks.embeddings
-        assert (form.layer, form.size) == ("logits", 3 * 3 * 4)
-        return
-    with refused(ConfigError, *facts):
+    opened = of_teacher(world, tmp_path, network)
+    with refused(ConfigError, "distill.cache_embedding", *facts):
         check(opened)
 
 

@@ -17,7 +17,10 @@ pytestmark = pytest.mark.slow
 
 NUM_SHARDS, NUM_VIEWS = 5, 30
 # Long enough to be caught five times.
-LONG = (SHIFTED, f"--set=distill.views={NUM_VIEWS}")
+LONG = (
+    *(SHIFTED, f"--set=distill.views={NUM_VIEWS}"),
+    "--set=distill.cache_embedding=true",
+)
 STARTED = "predictions of the teacher"
 
 
