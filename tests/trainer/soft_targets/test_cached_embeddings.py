@@ -26,7 +26,6 @@ from tests.helpers.cached_runs import (
 )
 from tests.helpers.devices import strategy_of
 from tests.helpers.messages import assert_states, refused
-from tests.helpers.repository import REPOSITORY
 from trainer import config, soft_targets, stages
 from trainer.config import ConfigError
 from trainer.exit_codes import CheckFailedError
@@ -60,6 +59,12 @@ RUN = (
     *("runtime.steps_per_loop=4", "runtime.log_every_steps=4"),
     *("runtime.eval_every_steps=20", "runtime.save_every_steps=20"),
 )
+# What the version before embeddings gave.
+EARLIER_MARK = 2929314389
+EARLIER_NAMES = {
+    *("augment", "checksum", "class_names", "dataset", "dtype", "growth", "mark"),
+    *("precision", "shards", "teacher", "temperatures", "top_k", "version", "views"),
+}
 VIEWS = (SHIFTED, "distill.views=2")
 
 
@@ -218,12 +223,26 @@ def test_a_cache_without_one_is_as_before(world, tmp_path):
     assert shard.stat().length == 2048 * (8 + 4 * 10 + 16)
 
 
-def test_an_earlier_manifest_is_written_again_as_it_was(tmp_path):
-    (path,) = (REPOSITORY / "tests" / "golden" / "begun").rglob("manifest.json")
-    soft_targets.write(epath.Path(tmp_path), soft_targets.read(epath.Path(path.parent)))
-    assert json.loads((tmp_path / "manifest.json").read_text()) == json.loads(
-        path.read_text()
+def test_an_earlier_manifest_is_marked_and_written_as_it_was(tmp_path):
+    manifest = soft_targets.Manifest(
+        teacher={"model": "mlp", "weights": "ab"},
+        dataset={"split": "train", "input_shape": [6, 6, 1]},
+        growth=({"num_ids": 3, "fingerprint": "cd"},),
+        precision="float32",
+        class_names=("a", "b"),
+        augment={"name": "none"},
+        views=1,
+        dtype="float32",
+        top_k=0,
+        temperatures=(),
+        shards=(soft_targets.Shard(first=0, num_ids=3, count=3),),
     )
+    marked = soft_targets.mark(manifest)
+    assert marked.mark == EARLIER_MARK
+    soft_targets.write(epath.Path(tmp_path), marked)
+    names = json.loads((tmp_path / "manifest.json").read_text()).keys()
+    assert set(names) == EARLIER_NAMES
+    assert soft_targets.read(epath.Path(tmp_path)) == marked
 
 
 @pytest.mark.parametrize(
