@@ -18,6 +18,12 @@ def examples(count: int = COUNT) -> tuple[np.ndarray, np.ndarray]:
     return images.astype(np.float32), labels
 
 
+def bytes_of_images() -> tuple[np.ndarray, np.ndarray]:
+    """The same images in uint8."""
+    images, labels = examples()
+    return (255 * images).astype(np.uint8), labels
+
+
 def stream(count: int = COUNT, batch: int = 32) -> tf.data.Dataset:
     """The same as a batched tf.data.Dataset."""
     return tf.data.Dataset.from_tensor_slices(examples(count)).batch(batch)

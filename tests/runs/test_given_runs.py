@@ -4,6 +4,7 @@ import json
 
 import numpy as np
 import pytest
+import tensorflow as tf
 
 from tests.helpers import given_sets, groups, whole_run
 from tests.helpers.kills import kill_between_two_saves
@@ -75,6 +76,11 @@ def test_a_run_of_a_function_ends_in_a_table_and_refuses_other_data(tmp_path, ca
 @pytest.mark.parametrize(("function", "budget"), [("stream", 0), ("Items", 2**30)])
 def test_killed_it_ends_bit_for_bit_the_same(tmp_path, function, budget):
     config = write_config(tmp_path, function, budget=budget, steps=900)
+    assert_killed_is_whole(tmp_path, config)
+
+
+def assert_killed_is_whole(tmp_path, config) -> None:
+    """A teacher whose training is killed and goes on is one that was not."""
     code, _, err = whole_run.finish(whole_run.start("teacher", config, tmp_path / "a"))
     assert code == 0, err
     process = whole_run.start("teacher", config, tmp_path / "b")
@@ -88,6 +94,63 @@ def test_killed_it_ends_bit_for_bit_the_same(tmp_path, function, budget):
         )
         for mine, its in zip(ours, theirs, strict=True):
             np.testing.assert_array_equal(mine, its)
+
+
+def write_list(folder) -> dict[str, str]:
+    images, labels = given_sets.bytes_of_images()
+    rows = ["path,label"]
+    for i, (image, label) in enumerate(zip(images, labels, strict=True)):
+        (folder / f"{i}.png").write_bytes(tf.io.encode_png(image).numpy())
+        rows.append(f"{i}.png,{'abcd'[label]}")
+    (folder / "images.csv").write_text("\n".join(rows) + "\n")
+    return {"dataset": f'"list:{folder}/images.csv"', "image_size": "8"}
+
+
+def write_records(folder) -> dict[str, str]:
+    images, labels = given_sets.bytes_of_images()
+    with tf.io.TFRecordWriter(str(folder / "a.tfrecord")) as writer:
+        for image, label in zip(images, labels, strict=True):
+            values = tf.train.BytesList(value=[image.tobytes()])
+            number = tf.train.Int64List(value=[label])
+            features = {
+                "image": tf.train.Feature(bytes_list=values),
+                "label": tf.train.Feature(int64_list=number),
+            }
+            example = tf.train.Example(features=tf.train.Features(feature=features))
+            writer.write(example.SerializeToString())
+    options = "{encoding = 'raw', shape = [8, 8, 1]}"
+    return {
+        "dataset": f'"tfrecord:{folder}/a.tfrecord"',
+        "options": options,
+        "memory_budget_bytes": "0",
+    }
+
+
+def named(folder, kind: str, world) -> dict[str, str]:
+    """The data section of images in files of a kind, which it writes."""
+    if kind == "list":
+        return write_list(folder)
+    if kind == "tfrecord":
+        return write_records(folder)
+    splits = {
+        "train_split": '"train[:240]"',
+        "validation_split": '"train[240:270]"',
+        "test_split": '"train[270:300]"',
+    }
+    return {"dataset": f'"tfds:{world}/dots/1.0.0"', **splits}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", ["list", "tfds", "tfrecord"])
+def test_killed_on_files_it_ends_bit_for_bit_the_same(tmp_path, kind, world):
+    (tmp_path / "data").mkdir()
+    section = named(tmp_path / "data", kind, world)
+    config = write_config(tmp_path, "stream", steps=600)
+    text = config.read_text().replace(', input = "zero_to_one"', "")
+    before = text[text.index("dataset =") : text.index("[teacher]")]
+    lines = "\n".join(f"{name} = {value}" for name, value in section.items())
+    config.write_text(text.replace(before, lines + "\n"))
+    assert_killed_is_whole(tmp_path, config)
 
 
 @pytest.mark.slow
