@@ -89,6 +89,14 @@ class SavedOptions:
     # at every temperature, for it does not see what all classes share.
     output: Literal["logits", "probabilities"] = "logits"
 
+    def of_saved(self, path: str) -> "SavedOptions":
+        """The options of a model that is trained from this one, and saved at `path`."""
+        # It takes the images of the data, and gives logits.
+        is_as_given = self.input == "as_given"
+        return SavedOptions(
+            path=path, input="as_given" if is_as_given else "zero_to_255"
+        )
+
     @property
     def is_keras_file(self) -> bool:
         """Whether it can be trained; a SavedModel holds inference alone."""

@@ -135,10 +135,12 @@ def _check_inputs(name: str, options: Any, inputs: Inputs, setting: str) -> None
             "remove it"
         )
     if inputs.is_row:
-        if name not in ("mlp", MEMORY) and ":" not in name:
+        is_as_given = name == "saved" and options.input == "as_given"
+        if name not in ("mlp", MEMORY) and ":" not in name and not is_as_given:
             raise ConfigError(
                 f"{setting}.model must take the rows of a table, got {name!r}, which "
-                "takes images; use 'mlp' or package.module:function"
+                "takes images; use 'mlp', package.module:function, or 'saved' with "
+                "options.input = 'as_given'"
             )
         return
     if not (inputs.is_image or inputs.is_grey):

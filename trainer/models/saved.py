@@ -17,7 +17,7 @@ from trainer.models.checks import (
     last_activation,
     predict,
 )
-from trainer.models.inputs import Inputs, as_stored, model_input, resize
+from trainer.models.inputs import Inputs, as_stored, resize
 from trainer.models.preprocessing import PREPROCESSING, three_channels
 from trainer.models.weights import DAMAGE, check_archive, check_told
 from trainer.storage import files
@@ -167,7 +167,7 @@ def _start(
             "another file"
         )
     if not inputs.is_image:
-        return model_input(inputs)
+        return keras.Input(inputs.shape, dtype=inputs.dtype, name="example")
     _check_images(spec, wrong, options)
     size = [
         side or own

@@ -4,7 +4,7 @@ Importing this loads no TensorFlow.
 """
 
 import dataclasses
-from typing import Any, Literal, TypeVar
+from typing import Any, TypeVar
 
 from etils import epath
 
@@ -99,11 +99,9 @@ def _agreed(network: Network, of_run: Any, role: str, text: str) -> Network:
         return network
     own = {name: getattr(of_run, name) for name in _UNSTATED}
     if isinstance(of_run.options, SavedOptions | MemoryOptions):
-        # What a run saves takes the images of the data, and gives logits.
-        values: Literal["zero_to_255", "as_given"] = "zero_to_255"
-        if getattr(of_run.options, "input", "as_given") == "as_given":
-            values = "as_given"
-        saved = SavedOptions(path=text, input=values)
+        saved = SavedOptions(path=text, input="as_given")
+        if isinstance(of_run.options, SavedOptions):
+            saved = of_run.options.of_saved(text)
         own |= {"model": "saved", "options": saved, "image_size": 0, "weights": ""}
     for name, unstated in _UNSTATED.items():
         stated = getattr(network, name)

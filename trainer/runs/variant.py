@@ -93,8 +93,7 @@ def _as_trained(network: Network, folder: epath.Path) -> Network:
     file, options = str(folder / workdir.FINISHED), network.options
     if not isinstance(options, SavedOptions):
         return dataclasses.replace(network, weights=file, **_TRAINED)
-    # What the study saves takes the images of the data, and gives logits.
-    saved = SavedOptions(path=file, input="zero_to_255")
+    saved = options.of_saved(file)
     return dataclasses.replace(network, options=saved, image_size=0, **_TRAINED)
 
 

@@ -11,6 +11,7 @@ from trainer.config import (
     Config,
     ConfigError,
     EvaluateConfig,
+    SavedOptions,
     differences,
     flatten,
     memory,
@@ -243,8 +244,9 @@ def _teacher_kept(workdir: epath.Path, config: Config, changed: list[str]) -> st
         file = training_folder(workdir, role, teacher.seed) / FINISHED
         if teacher.train is None or not file.exists():
             return ""
-        if teacher.model == "saved":
-            kept.append(f'{role}.options = {{path = "{file}", input = "zero_to_255"}}')
+        if isinstance(teacher.options, SavedOptions):
+            name = teacher.options.of_saved(str(file)).input
+            kept.append(f'{role}.options = {{path = "{file}", input = "{name}"}}')
         else:
             kept.append(f'{role}.weights = "{file}"')
     if any(path.startswith("teacher") for path in changed):
