@@ -40,7 +40,7 @@ def match_places(student: tf.Tensor, teacher: tf.Tensor) -> tuple[tf.Tensor, tf.
 def _pool(features: tf.Tensor, *, axis: int, size: int) -> tf.Tensor:
     if features.shape[axis] == size:
         return features
-    axes = "abcd"[: features.shape.rank]
+    axes = "abcdefgh"[: features.shape.rank]
     pooled = axes.replace(axes[axis], "p")
     bins = tf.constant(_bins(features.shape[axis], size), tf.float32)
     return tf.einsum(f"{axes},p{axes[axis]}->{pooled}", features, bins)

@@ -17,7 +17,7 @@ from trainer.models.saving import check_saving
 from trainer.models.taps import (
     Tap,
     call_tapped,
-    embedding_layer,
+    embedding_path,
     find_taps,
     layers_by_path,
     recordable,
@@ -39,7 +39,7 @@ __all__ = [
     "check_archive",
     "check_saving",
     "dropout_keys",
-    "embedding_layer",
+    "embedding_path",
     "find_problem",
     "find_taps",
     "fingerprint",

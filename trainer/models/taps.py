@@ -6,25 +6,17 @@ Dense layer.
 """
 
 import contextlib
-import contextvars
 import dataclasses
 import difflib
-import functools
 import itertools
-from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from collections.abc import Mapping, Sequence
 
 import keras
 import numpy as np
 import tensorflow as tf
 
 from trainer.config import EMBEDDING, ConfigError
-
-# The calls of one call of a model, by the layers that are recorded. Each replica traces
-# in a thread with its own, and models that share layers are called one by one.
-_calls: contextvars.ContextVar[dict[int, list["_Call"]] | None] = (
-    contextvars.ContextVar("recorded_calls", default=None)
-)
+from trainer.models.recording import Recording, record
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -35,10 +27,8 @@ class Tap:
     is_input: bool = False  # its input, and not its output
 
 
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class _Call:
-    input: Any
-    output: Any
+# The Dense layer that a forward pass calls last, which only the call itself tells.
+_LAST_DENSE = Tap(path="", is_input=True)
 
 
 def find_taps(
@@ -55,8 +45,11 @@ def find_taps(
         return {}
     layers, found = layers_by_path(model), {}
     for name in names:
-        tap = _embedding(layers, setting) if name == EMBEDDING else Tap(path=name)
-        same = layers.get(tap.path, [])
+        if name == EMBEDDING:
+            _check_dense(layers, setting)
+            found[name] = _LAST_DENSE
+            continue
+        same = layers.get(name, [])
         if not same:
             raise ConfigError(
                 f"{setting} must name a layer of model {model.name!r}, got {name!r}; "
@@ -67,7 +60,7 @@ def find_taps(
                 f"{setting} must name one layer of model {model.name!r}, got {name!r}, "
                 f"which {len(same)} layers are called; give them names of their own"
             )
-        found[name] = tap
+        found[name] = Tap(path=name)
     _check_model(model, setting)
     return found
 
@@ -87,13 +80,23 @@ def call_tapped(
     if not taps:
         return model(inputs, training=training), {}
     layers = layers_by_path(model)
-    tapped = {name: layers[tap.path][0] for name, tap in taps.items()}
-    with _recorded(list(tapped.values())) as calls:
+    tapped = {name: layers[tap.path][0] for name, tap in taps.items() if tap.path}
+    dense = _dense_layers(layers) if len(tapped) < len(taps) else {}
+    with record([*tapped.values(), *dense.values()]) as recording:
         output = model(inputs, training=training)
-    return output, {
-        name: _value(calls[id(layer)], taps[name], model)
+    values = {
+        name: recording.value(
+            layer,
+            is_input=taps[name].is_input,
+            name=_title(taps[name].path, model),
+        )
         for name, layer in tapped.items()
     }
+    for name in taps.keys() - tapped.keys():
+        path = _last_dense(recording, dense, output, model)
+        title = _title(path, model)
+        values[name] = recording.value(dense[path], is_input=True, name=title)
+    return output, values
 
 
 def shapes_of(
@@ -137,17 +140,20 @@ def recordable(
 ) -> dict[str, tuple[int | None, ...]]:
     """The shape of one example's output of each layer that can be recorded.
 
+    They are in the order in which a forward pass ends them.
     Nothing of the `examples` is computed.
     """
     layers = {p: same[0] for p, same in layers_by_path(model).items() if len(same) == 1}
     shapes = {}
 
     def call(inputs: tf.Tensor) -> tf.Tensor:
-        with _recorded(list(layers.values())) as calls:
+        with record(list(layers.values())) as recording:
             output = model(inputs, training=False)
-        for path, layer in layers.items():
+        paths = {id(layer): path for path, layer in layers.items()}
+        for path in dict.fromkeys(paths[key] for key, _ in recording.calls):
             with contextlib.suppress(ConfigError):
-                value = _value(calls[id(layer)], Tap(path=path), model)
+                title = _title(path, model)
+                value = recording.value(layers[path], is_input=False, name=title)
                 shapes[path] = tuple(value.shape[1:])
         return output
 
@@ -172,34 +178,73 @@ def layers_by_path(model: keras.Model) -> dict[str, list[keras.layers.Layer]]:
     return found
 
 
-def embedding_layer(model: keras.Model, *, setting: str) -> keras.layers.Dense:
-    """The last Dense layer, whose input the name "embedding" means.
+def embedding_path(model: keras.Model, examples: np.ndarray) -> str:
+    """The path of the Dense layer whose input the name "embedding" means.
+
+    Nothing of the `examples` is computed.
 
     Raises:
-      ConfigError: there is none.
+      ConfigError: it gives no logits.
     """
-    layers = layers_by_path(model)
-    (layer,) = layers[_embedding(layers, setting).path]
-    return layer
+    dense = _dense_layers(layers_by_path(model))
+    found = []
+
+    def call(inputs: tf.Tensor) -> tf.Tensor:
+        with record(list(dense.values())) as recording:
+            output = model(inputs, training=False)
+        found.append(_last_dense(recording, dense, output, model))
+        return output
+
+    spec = tf.TensorSpec(examples.shape, examples.dtype)
+    tf.function(call, autograph=False).get_concrete_function(spec)
+    return found[0]
 
 
-def _embedding(layers: Mapping[str, Sequence[keras.layers.Layer]], setting: str) -> Tap:
+def _dense_layers(
+    layers: Mapping[str, Sequence[keras.layers.Layer]],
+) -> dict[str, keras.layers.Dense]:
+    """The Dense layers by their paths."""
+    return {
+        path: same[0]
+        for path, same in layers.items()
+        if len(same) == 1 and isinstance(same[0], keras.layers.Dense)
+    }
+
+
+def _last_dense(
+    recording: Recording,
+    dense: Mapping[str, keras.layers.Dense],
+    logits: tf.Tensor,
+    model: keras.Model,
+) -> str:
+    """The path of the Dense layer that was called last, which gives as many logits."""
+    last = recording.last_dense()
+    path = next((path for path, layer in dense.items() if layer is last), "")
+    units = last.units if last else 0
+    if units != logits.shape[-1]:
+        raise ConfigError(
+            f"{EMBEDDING!r} of model {model.name!r} must be the input of a Dense layer "
+            f"that gives its {logits.shape[-1]} logits, got {path!r} of {units} as the "
+            "last one that is called; name another layer"
+        )
+    return path
+
+
+def _check_dense(
+    layers: Mapping[str, Sequence[keras.layers.Layer]], setting: str
+) -> None:
+    """Refuses a model in which "embedding" means nothing, or something else."""
     if EMBEDDING in layers:
         raise ConfigError(
             f"{setting} = {EMBEDDING!r} means the input of the last Dense layer, got a "
-            "model with a layer of that name; give that layer another name"
+            "model with a layer of that name; give that layer another name, or name "
+            "another layer"
         )
-    dense = [
-        path
-        for path, same in layers.items()
-        if len(same) == 1 and isinstance(same[0], keras.layers.Dense)
-    ]
-    if not dense:
+    if not _dense_layers(layers):
         raise ConfigError(
             f"{setting} = {EMBEDDING!r} must have a Dense layer, whose input it is, "
             f"got none in the model; {_offer(EMBEDDING, layers)}"
         )
-    return Tap(path=dense[-1], is_input=True)
 
 
 def _offer(name: str, layers: Mapping[str, Sequence[keras.layers.Layer]]) -> str:
@@ -229,63 +274,5 @@ def _check_model(model: keras.Model, setting: str) -> None:
             )
 
 
-@contextlib.contextmanager
-def _recorded(
-    layers: Sequence[keras.layers.Layer],
-) -> Iterator[dict[int, list[_Call]]]:
-    """The calls of `layers` in the body, by the layers' identities."""
-    for layer in layers:
-        _make_recordable(layer)
-    calls: dict[int, list[_Call]] = {id(layer): [] for layer in layers}
-    token = _calls.set(calls)
-    try:
-        yield calls
-    finally:
-        _calls.reset(token)
-
-
-def _make_recordable(layer: keras.layers.Layer) -> None:
-    """Has the layer tell of its calls, where they are being recorded."""
-    call = layer.call
-    if hasattr(call, "tells_of_calls"):
-        return
-
-    @functools.wraps(call)
-    def tell(*args: Any, **kwargs: Any) -> Any:
-        output = call(*args, **kwargs)
-        recorded = (_calls.get() or {}).get(id(layer))
-        if recorded is not None:
-            first = args[0] if args else next(iter(kwargs.values()))
-            recorded.append(_Call(input=first, output=output))
-        return output
-
-    tell.tells_of_calls = True  # type: ignore[attr-defined]
-    layer.call = tell
-
-
-def _value(calls: Sequence[_Call], tap: Tap, model: keras.Model) -> tf.Tensor:
-    name = f"layer {tap.path!r} of model {model.name!r}"
-    if len(calls) != 1:
-        times = f"{len(calls)} times" if calls else "not at all"
-        raise ConfigError(
-            f"{name} must be called once in a forward pass, got {times}; name another "
-            "layer"
-        )
-    (call,) = calls
-    value = call.input if tap.is_input else call.output
-    if not isinstance(value, tf.Tensor):
-        raise ConfigError(
-            f"{name} must give one tensor, got {type(value).__name__}; name a layer "
-            "inside of it, or after it"
-        )
-    if not tf.executing_eagerly() and value.graph is not _graph():
-        raise ConfigError(
-            f"{name} must be called in the forward pass itself, got a call inside of a "
-            "loop or a condition; name the layer around it"
-        )
-    return value
-
-
-def _graph() -> tf.Graph:
-    graph: tf.Graph = tf.compat.v1.get_default_graph()
-    return graph
+def _title(path: str, model: keras.Model) -> str:
+    return f"layer {path!r} of model {model.name!r}"

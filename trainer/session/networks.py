@@ -83,15 +83,16 @@ class Networks:
         examples = self.inputs(role).examples()
         try:
             shapes = models.shapes_of(model, taps, examples)
+            path = models.embedding_path(model, examples)
         except ConfigError as error:
             raise ConfigError(f"{setting}: {error}") from error
         if len(shapes[EMBEDDING]) != 1:
             raise ConfigError(
                 f"{setting} needs a last Dense layer of one vector an example, got "
-                f"{taps[EMBEDDING].path!r} of {list(shapes[EMBEDDING])}; learn online"
+                f"{path!r} of {list(shapes[EMBEDDING])}; learn online"
             )
         return EmbeddingFormat(
-            layer=taps[EMBEDDING].path,
+            layer=path,
             size=shapes[EMBEDDING][0],
             dtype=self.config.distill.cache_embedding_dtype,
         )

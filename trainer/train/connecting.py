@@ -35,6 +35,7 @@ def connect(
     """
     name = f"{setting}.student_layer"
     ours = _shapes(student, term.student_layers, student_examples, name)
+    _check_gradients(student, term.student_layers, student_examples, name)
     name = f"{setting}.teacher_layer"
     theirs = _shapes(teacher, term.teacher_layers, teacher_examples, name)
     adapters = []
@@ -59,6 +60,39 @@ def _shapes(
         return models.shapes_of(model, taps, examples)
     except ConfigError as error:
         raise ConfigError(f"{setting}: {error}") from error
+
+
+def _check_gradients(
+    model: keras.Model, layers: tuple[str, ...], examples: np.ndarray, setting: str
+) -> None:
+    """Refuses layers by which nothing of the model would be trained."""
+    taps = models.find_taps(model, layers, setting=setting)
+    learning: dict[str, bool] = {}
+
+    def find(inputs: tf.Tensor) -> tf.Tensor:
+        with tf.GradientTape(persistent=True) as tape:
+            logits, values = models.call_tapped(
+                model, inputs, training=False, taps=taps
+            )
+            sums = {name: tf.reduce_sum(value) for name, value in values.items()}
+        for name, total in sums.items():
+            gradients = tape.gradient(total, model.trainable_variables)
+            learning[name] = any(gradient is not None for gradient in gradients)
+        return logits
+
+    strategy = tf.distribute.get_strategy()
+    spec = tf.TensorSpec(examples.shape, examples.dtype)
+    tf.function(
+        lambda inputs: strategy.run(find, args=(inputs,)), autograph=False
+    ).get_concrete_function(spec)
+    for name, learns in learning.items():
+        if not learns:
+            raise ConfigError(
+                f"{setting} must name a layer whose values change with weights that "
+                f"are trained, got {name!r} of model {model.name!r}, from which no "
+                "gradient reaches one; name a layer that comes later, or the one "
+                "around it"
+            )
 
 
 def _comparable(
@@ -128,8 +162,9 @@ def _classifier(
     Raises:
       ConfigError: something follows it.
     """
-    layer = models.embedding_layer(teacher, setting=setting)
     taps = models.find_taps(teacher, [EMBEDDING], setting=setting)
+    path = models.embedding_path(teacher, examples)
+    (layer,) = models.layers_by_path(teacher)[path]
 
     def predict(inputs: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         logits, values = models.call_tapped(teacher, inputs, training=False, taps=taps)
@@ -150,8 +185,8 @@ def _classifier(
     if own.shape != logits.shape or np.abs(own - logits).max() > tolerance:
         raise ConfigError(
             f"{setting} must be of a teacher whose last Dense layer gives its logits, "
-            f"got {layer.name!r} in model {teacher.name!r}, which something follows; "
-            "use loss 'hint'"
+            f"got {layer.name!r} in model {teacher.name!r}, which an activation or "
+            "another layer follows; save it without, as logits, or use loss 'hint'"
         )
     return layer
 

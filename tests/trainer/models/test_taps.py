@@ -481,6 +481,39 @@ def test_a_tapped_model_is_called_and_saved_as_before(tmp_path):
     np.testing.assert_array_equal(cloned(images()), expected)
 
 
+class HeadFirst(keras.Model):
+    """Makes the layer first that it calls last."""
+
+    def __init__(self, units: int) -> None:
+        super().__init__(name="head_first")
+        self.head = layers.Dense(5, name="head")
+        self.hidden = layers.Dense(units, name="hidden")
+
+    def call(self, x, training=False):
+        return self.head(self.hidden(x))
+
+
+def test_the_embedding_is_of_the_dense_layer_that_is_called_last():
+    model, x = HeadFirst(7), np.ones((3, 6), np.float32)
+    model(x)
+    taps = models.find_taps(model, ["embedding"], setting=SETTING)
+    assert models.embedding_path(model, x) == "head"
+    logits, values = models.call_tapped(model, x, training=False, taps=taps)
+    np.testing.assert_allclose(values["embedding"], model.hidden(x), rtol=1e-6)
+    np.testing.assert_allclose(logits, model(x), rtol=1e-6)
+    assert list(models.recordable(model, x)) == ["hidden", "head"]
+
+
+def test_the_embedding_of_a_gate_is_refused():
+    pixels = layers.Conv2D(6, 1)(start := image())
+    gate = layers.Dense(6, activation="sigmoid", name="gate")(pixels)
+    x = layers.Conv2D(5, 1)(layers.Multiply()([pixels, gate]))
+    model = keras.Model(start, layers.GlobalAveragePooling2D()(x), name="gated")
+    taps = models.find_taps(model, ["embedding"], setting=SETTING)
+    with refused(ConfigError, "'embedding'", "'gated'", "5 logits", "'gate'", 6):
+        models.shapes_of(model, taps, images())
+
+
 class Windows(keras.layers.Layer):
     """Cuts images into rows of which each becomes an example of its own."""
 

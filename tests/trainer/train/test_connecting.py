@@ -189,18 +189,63 @@ def test_the_classifier_makes_the_teacher_s_logits_of_its_embedding(num_replicas
 
 
 @pytest.mark.parametrize(
-    "last",
+    ("last", "facts"),
     [
-        lambda: [layers.Rescaling(3.0)],
-        lambda: [layers.Softmax()],
-        lambda: [layers.Reshape((2, 2)), layers.GlobalAveragePooling1D()],
+        (lambda: [layers.Rescaling(3.0)], ("'hint'",)),
+        (lambda: [layers.Softmax()], ("'hint'",)),
+        # Four values, and two logits.
+        (
+            lambda: [layers.Reshape((2, 2)), layers.GlobalAveragePooling1D()],
+            ("2 logits", 4, "another layer"),
+        ),
     ],
 )
-def test_a_classifier_that_something_follows_is_refused(student, last):
-    facts = (f"{SETTING}.teacher_layer", "'last'", "'of_5'", "'hint'")
+def test_a_classifier_that_something_follows_is_refused(student, last, facts):
+    facts = (f"{SETTING}.teacher_layer", "'last'", "'of_5'", *facts)
     with refused(ConfigError, *facts):
         teacher = network(5, stride=2, last=last())
         connected("srrl", "pool", "embedding", student, teacher)
+
+
+class Recomputed(layers.Layer):
+    """Computes its layer once more in the backward pass."""
+
+    def __init__(self, **kwargs) -> None:
+        super().__init__(**kwargs)
+        self.inner = layers.Dense(4, name="inner")
+
+    def build(self, shape) -> None:
+        self.inner.build(shape)
+
+    def call(self, x):
+        return tf.recompute_grad(self.inner)(x)
+
+
+def test_layers_by_which_nothing_is_trained_are_refused(teacher):
+    image = keras.Input(SHAPE)
+    x = layers.Rescaling(0.5, name="rescaling")(image)
+    x = layers.Conv2D(3, 3, name="frozen", trainable=False)(x)
+    x = Recomputed(name="outer")(layers.Flatten()(x))
+    student = keras.Model(image, layers.Dense(4)(x), name="student")
+    for layer in ("rescaling", "frozen", "outer/inner"):
+        facts = (f"{SETTING}.student_layer", f"'{layer}'", "trained", "'student'")
+        with refused(ConfigError, *facts):
+            connected("similarity", layer, "pool", student, teacher)
+    assert connected("similarity", "outer", "pool", student, teacher).adapters == [None]
+
+
+def test_maps_of_more_axes_are_pooled(teacher):
+    def of_blocks(size: int) -> keras.Model:
+        x = layers.Conv2D(3, 1)(image := keras.Input(SHAPE))
+        x = layers.GlobalAveragePooling2D()(x)
+        x = layers.Dense(2 * size * 3 * 4)(x)
+        blocks = layers.Reshape((2, size, 3, 4), name="blocks")(x)
+        return keras.Model(image, layers.Dense(4)(layers.Flatten()(blocks)))
+
+    (adapter,) = connected(
+        "hint", "blocks", "blocks", of_blocks(4), of_blocks(2)
+    ).adapters
+    assert adapter.count_params() == 4 * 4 + 4
 
 
 def test_the_options_of_an_adapter_are_those_of_the_losses_with_one():
