@@ -82,7 +82,8 @@ def _stream_with(
         raise DataError(
             "cached soft targets must fit in data.memory_budget_bytes where the images "
             "are not streamed from record files, got more; raise the budget, lower "
-            "distill.views, or set distill.top_k or types of 16 bits"
+            "distill.views, or set distill.top_k, distill.soft_targets_dtype or "
+            "distill.cache_embedding_dtype"
         )
     return dataclasses.replace(examples, auxiliary=auxiliary, views=views)
 

@@ -60,7 +60,8 @@ def print_layers(config: Config) -> None:
     for layers in (*teachers, student):
         print("\n".join([layers.title, *_table(layers), ""]))
     for role, teacher in zip(config.teachers, teachers, strict=True):
-        print("\n".join([f"pairs of student and {role}:", *_pairs(student, teacher)]))
+        pairs = list(_pairs(student, teacher)) or ["  none of one size"]
+        print("\n".join([f"pairs of student and {role}:", *pairs]))
 
 
 def _layers(networks: Networks, role: str) -> _Layers:
@@ -90,6 +91,8 @@ def _embedding(networks: Networks, role: str, model: keras.Model) -> Shape:
 
 def _table(layers: _Layers) -> Iterator[str]:
     """A row a layer: its stage, 1 for the first maps, its shape and its path."""
+    if not layers.shapes:
+        return
     numbers = {stage: i for i, stage in enumerate(layers.stages, start=1)}
     yield f"  {'stage':5}  {'shape':>14}  layer"
     for path, shape in layers.shapes.items():

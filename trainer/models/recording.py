@@ -21,7 +21,7 @@ _current: contextvars.ContextVar["Recording | None"] = contextvars.ContextVar(
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Call:
-    """What one call of a layer was given first, and what it gave."""
+    """One call of a layer: its first argument, and its result."""
 
     input: Any
     output: Any
