@@ -1,5 +1,6 @@
 """Distillation from Python: a run of the same stages as the command line's."""
 
+import inspect
 import os
 import tempfile
 from collections.abc import Mapping, Sequence
@@ -11,7 +12,7 @@ from trainer import console
 from trainer.api import datasets, networks
 from trainer.api.job import Job
 from trainer.api.result import Result
-from trainer.api.settings import merged, plain, section
+from trainer.api.settings import listed, merged, plain, section
 from trainer.config import ConfigError, read_settings
 from trainer.storage import files
 
@@ -50,10 +51,11 @@ def distill(
     `config` has sections of a config file, which win; `callbacks` only read. Errors are
     those of `run`.
     """
+    _check_loss(config, temperature=temperature, alpha=alpha)
     length = {"global_batch_size": batch_size, "epochs": epochs}
     settings = {
         "name": "distill",
-        "seeds": list(seeds),
+        "seeds": listed("seeds", seeds, example="(0,)"),
         "student": {"train": {**length, "learning_rate": learning_rate}},
         "distill": {"temperature": temperature, "alpha": alpha},
     }
@@ -105,6 +107,20 @@ def run(
     return _run(settings, origin, workdir, given, dataset, callbacks)
 
 
+def _check_loss(config: Settings | None, **arguments: float) -> None:
+    """Refuses arguments that terms of the config would make void."""
+    if "terms" not in section(config or {}, "distill"):
+        return
+    defaults = inspect.signature(distill).parameters
+    for name, value in arguments.items():
+        if value != defaults[name].default:
+            raise ConfigError(
+                f"{name} must be left out where config['distill'] has terms, which "
+                f"have weights and temperatures of their own, got {value}; set them "
+                "there"
+            )
+
+
 def _run(
     settings: dict[str, Any],
     origin: str,
@@ -113,6 +129,7 @@ def _run(
     data: datasets.Dataset | None,
     callbacks: "Sequence[keras.callbacks.Callback]",
 ) -> Result:
+    callbacks = listed("callbacks", callbacks, example="[CALLBACK]")
     if callbacks:
         # Loads TensorFlow, as whoever made them has.
         from trainer.session.callback_rules import check_callbacks

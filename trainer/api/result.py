@@ -12,7 +12,7 @@ from etils import epath
 from trainer import report as reports
 from trainer.api.job import Job
 from trainer.api.settings import merged, plain
-from trainer.config import EnsembleConfig
+from trainer.config import ConfigError, EnsembleConfig
 from trainer.storage import files, workdir
 
 if TYPE_CHECKING:
@@ -79,6 +79,7 @@ class Result:
         Without a `seed` it is that of the first.
         """
         config = self.job.config
+        self._check(role, seed)
         given = self.job.models.get(role)
         if given is not None and given.problem is not None:
             return given.source
@@ -95,6 +96,22 @@ class Result:
         ):
             models.check_archive(local)
             return keras.models.load_model(str(local), compile=False)
+
+    def _check(self, role: str, seed: int | None) -> None:
+        config = self.job.config
+        students = ["student", "baseline", *(["finetune"] if config.finetune else [])]
+        roles = [*config.teachers, *students]
+        if role not in roles:
+            raise ConfigError(
+                f"role must be one of {', '.join(map(repr, roles))}, got {role!r}"
+            )
+        seeds = config.seeds
+        if role in config.teachers:
+            seeds = (config.teachers[role].seed,)
+        if seed is not None and seed not in seeds:
+            raise ConfigError(
+                f"seed of {role!r} must be one of {list(seeds)}, got {seed}"
+            )
 
     @functools.cached_property
     def metrics(self) -> dict[str, Any]:

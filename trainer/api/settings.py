@@ -22,12 +22,30 @@ def plain(value: Any) -> Any:
     return value
 
 
+def listed(name: str, value: Any, *, example: str) -> list[Any]:
+    """The items of the argument `name`.
+
+    Raises:
+      ConfigError: it is no list.
+    """
+    if isinstance(value, str | Mapping) or not hasattr(value, "__iter__"):
+        raise ConfigError(
+            f"{name} must be a list or a tuple, got {value!r}; write {name}={example}"
+        )
+    return list(value)
+
+
 def section(settings: Mapping[str, Any], name: str) -> dict[str, Any]:
     """The settings of a section; none where it is absent.
 
     Raises:
-      ConfigError: it is no section.
+      ConfigError: it is no section, or these are no sections.
     """
+    if not isinstance(settings, Mapping):
+        raise ConfigError(
+            "config must be a dict of the sections of a config file, got "
+            f"{settings!r}; a file goes to trainer.run"
+        )
     found = settings.get(name, {})
     if not isinstance(found, Mapping):
         raise ConfigError(

@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 import keras
+import numpy as np
 import tensorflow as tf
 
 from trainer.config import ConfigError, MemoryOptions
@@ -22,6 +23,7 @@ from trainer.models.own import call_function
 from trainer.models.saved import logarithms
 
 _REASON_CHARACTERS = 200
+_TOLERANCE = 1e-2  # of the largest output
 _MEMBER = "model.weights.h5"  # of a .keras file
 
 Function = Callable[[tuple[int, ...], int], keras.Model]
@@ -72,6 +74,7 @@ class GivenModel:
         _check_input(model, options.name, inputs, setting)
         result = model(start)  # which builds what was not built
         if self.problem is None:
+            _check_copy(self.source, model, options.name, inputs, setting)
             _copy_weights(self.source, model, everything=self.keeps_weights)
         if options.output == "logits":
             return model
@@ -169,6 +172,47 @@ def find_problem(model: keras.Model) -> str | None:
         text = " ".join(str(error).split()) or type(error).__name__
         return text.partition(". ")[0][:_REASON_CHARACTERS]
     return None
+
+
+def _check_copy(
+    model: keras.Model, again: keras.Model, name: str, inputs: Inputs, setting: str
+) -> None:
+    """Finds that a model that was built again computes what the program's does.
+
+    A configuration need not have all that a model of a user's own class depends on.
+    """
+    if not model.built:
+        return
+    drawn = [keras.ops.convert_to_numpy(variable) for variable in again.variables]
+    _copy_weights(model, again, everything=True)
+    examples = tf.constant(inputs.examples())
+    before, twice, after = (
+        _outputs(model, examples),
+        _outputs(model, examples),
+        _outputs(again, examples),
+    )
+    for variable, value in zip(again.variables, drawn, strict=True):
+        variable.assign(value)
+    largest = max(1.0, float(np.abs(before).max(initial=0)))
+    is_alike = before.shape == after.shape and np.allclose(
+        before, after, rtol=0, atol=_TOLERANCE * largest, equal_nan=True
+    )
+    # One that is drawn anew at each call tells nothing.
+    if not is_alike and np.array_equal(before, twice, equal_nan=True):
+        raise ConfigError(
+            f"{setting}.model {name!r} must be one whose configuration says what it "
+            "computes, got one that computes something else when it is built again "
+            "from it; give its class a get_config with all that it depends on, or give "
+            "a function (input_shape, num_classes) -> model"
+        )
+
+
+def _outputs(model: keras.Model, examples: tf.Tensor) -> np.ndarray:
+    """All outputs of one replica end to end, in float32."""
+    strategy = tf.distribute.get_strategy()
+    given = strategy.run(lambda x: model(x, training=False), args=(examples,))
+    parts = map(strategy.experimental_local_results, keras.tree.flatten(given))
+    return np.concatenate([np.ravel(np.asarray(x[0], np.float32)) for x in parts])
 
 
 def _reset_seeds(model: keras.Model) -> None:

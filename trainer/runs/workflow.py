@@ -69,6 +69,10 @@ def _run_what_is_left(
 ) -> None:
     whole = names == WHOLE_RUN
     if whole and workdir.is_finished(begun.path, begun.config):
+        if given and given.data:
+            # The same settings may come with other examples.
+            with begun.session("data", None, is_counted=False, given=given) as session:
+                session.datasets.open()
         return
     if whole and own and workdir.is_evaluated(begun.path, begun.config):
         # Other workers may have ended already, and the chief alone draws.

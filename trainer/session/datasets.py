@@ -55,6 +55,15 @@ class Datasets:
 
         return self.devices.workers.chief_first(open_sources)
 
+    def open(self) -> None:
+        """Looks whether the datasets are those that the run began with.
+
+        Raises:
+          DataError: they are not, or cannot be read.
+        """
+        for source in self.sources:
+            source.read(self.config.data.test_split)
+
     @property
     def _may_write(self) -> bool:
         """Whether no other process keeps what the workdir says of the data."""

@@ -84,6 +84,13 @@ def test_the_config_wins():
         ({"temperature": 0.0}, ["distill.temperature", 0.0]),
         ({"batch_size": 0}, ["student.train.global_batch_size", 0]),
         ({"seeds": ()}, ["seeds", "[]"]),
+        ({"seeds": 3}, ["seeds", 3, "(0,)"]),
+        ({"callbacks": keras.callbacks.Callback()}, ["callbacks", "[CALLBACK]"]),
+        ({"config": "a.toml"}, ["config", "'a.toml'", "trainer.run"]),
+        (
+            {"alpha": 0.1, "config": {"distill": {"terms": [{"loss": "kl"}]}}},
+            ["alpha", 0.1, "terms"],
+        ),
         ({"teacher": "squeezenet"}, ["teacher", "teacher.train"]),
         ({"teacher": "sqeezenet"}, ["teacher.model", "sqeezenet", "squeezenet"]),
     ],

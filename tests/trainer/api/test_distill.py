@@ -13,6 +13,7 @@ from tests.helpers import python_runs
 from tests.helpers.messages import assert_states, refused
 from tests.helpers.python_runs import SETTINGS, distill, same
 from trainer.config import ConfigError
+from trainer.data import DataError
 
 TRAINED = SETTINGS | {"teacher": {"train": {"global_batch_size": 30, "steps": 1}}}
 
@@ -206,6 +207,33 @@ def test_an_interrupted_call_goes_on_bit_for_bit(result, teacher, student, tmp_p
 def test_another_teacher_is_to_be_saved_and_loaded(result, student, workdir):
     with refused(ConfigError, "teacher.options.weights", "save", "load", str(workdir)):
         distill(python_runs.new_teacher(seed=8), student, workdir=workdir)
+
+
+def test_other_data_of_a_finished_run_are_refused(teacher, student, digits, tmp_path):
+    images, labels = (part[:100] for part in digits["train"])
+    test = tuple(part[:50] for part in digits["test"])
+
+    def call(images):
+        settings = {
+            "config": {"runtime": SETTINGS["runtime"]},
+            "epochs": 1,
+            "batch_size": 30,
+            "workdir": tmp_path,
+        }
+        parts = {"validation": test, "test": test}
+        return trainer.distill(teacher, student, (images, labels), **parts, **settings)
+
+    first = call(images)
+    assert call(images).metrics == first.metrics
+    with refused(DataError, "train", str(tmp_path)):
+        call(images[::-1].copy())
+
+
+def test_roles_and_seeds_that_there_are_not_are_told(result):
+    with refused(ConfigError, "role", "'studnt'", "'student'"):
+        result.model("studnt")
+    with refused(ConfigError, "seed", 5, "[0, 1]"):
+        result.model("student", 5)
 
 
 def test_other_settings_are_another_run(result, teacher, student, workdir):

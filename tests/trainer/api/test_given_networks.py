@@ -13,7 +13,7 @@ from tests.helpers.python_runs import build_student, new_teacher, weights
 from trainer import models
 from trainer.api import memory, networks
 from trainer.config import MEMORY, ConfigError, MemoryOptions
-from trainer.models import GivenModel
+from trainer.models import GivenModel, Inputs
 
 SHAPE = (28, 28, 1)
 
@@ -201,6 +201,41 @@ def test_a_model_that_cannot_be_built_again_is_used_itself(live, capsys, tmp_pat
         refused(ConfigError, "teacher.model", 2, "runtime.strategy"),
     ):
         build(given, **options)
+
+
+@keras.saving.register_keras_serializable(package="tests")
+class Forgetful(keras.Model):
+    """Depends on a number of which its configuration says nothing."""
+
+    def __init__(self, **kwargs) -> None:
+        super().__init__(**kwargs)
+        self.flatten = keras.layers.Flatten()
+        self.dense = keras.layers.Dense(10)
+        self.divisor = 255.0
+
+    def call(self, images):
+        return self.dense(
+            self.flatten(keras.ops.cast(images, "float32")) / self.divisor
+        )
+
+
+@pytest.mark.parametrize("role", ["teacher", "student"])
+def test_a_model_that_is_another_when_it_is_built_again_is_refused(role):
+    model = Forgetful(name="forgetful")
+    model(np.zeros((1, 28, 28, 1), np.uint8))
+    same = GivenModel(source=model, keeps_weights=role == "teacher")
+    options = MemoryOptions(name="Forgetful")
+    inputs = Inputs(shape=(28, 28, 1))
+    given = {"inputs": inputs, "num_classes": 10, "setting": role}
+    again = same.build(options, **given)
+    images = inputs.examples()
+    if role == "teacher":
+        np.testing.assert_allclose(again(images), model(images), rtol=1e-6)
+    else:
+        assert not np.allclose(again(images), model(images))
+    model.divisor = 25.5
+    with refused(ConfigError, f"{role}.model", "'Forgetful'", "get_config"):
+        same.build(options, **given)
 
 
 def test_a_student_that_cannot_be_built_again_is_refused(live):
