@@ -48,8 +48,7 @@ def distill(
     memory, functions (input_shape, num_classes) -> model, names or paths; a student's
     weights are drawn anew for each seed. The loss is alpha * soft loss at the
     temperature + (1 - alpha) * cross-entropy. By its `workdir` the same call goes on;
-    `config` has sections of a config file, which win; `callbacks` only read. Errors are
-    those of `run`.
+    `config` has sections of a config file, which win. Errors are those of `run`.
     """
     _check_loss(config, temperature=temperature, alpha=alpha)
     length = {"global_batch_size": batch_size, "epochs": epochs}
@@ -61,8 +60,8 @@ def distill(
     }
     settings = merged(plain(settings), plain(config or {}))
     data = datasets.describe(train, validation, test, columns)
-    sources = {"teacher": teacher, "student": student}
-    return _run(settings, "trainer.distill", workdir, sources, data, callbacks)
+    models = {"teacher": teacher, "student": student}
+    return _run(settings, "trainer.distill", workdir, models, data, callbacks)
 
 
 def run(
