@@ -158,7 +158,9 @@ class Result:
         section: dict[str, Any] = {"role": role, "seed": -1 if seed is None else seed}
         if formats is not None:
             section["formats"] = plain(list(formats))
-        settings = merged(self.job.settings, {"export": section})
+        # Another call may have added some.
+        seeds = workdir.read_config(self.workdir)["seeds"]
+        settings = merged(self.job.settings, {"seeds": seeds, "export": section})
         dataclasses.replace(self.job, settings=settings, callbacks=()).do(("export",))
         return self.workdir / workdir.EXPORT
 

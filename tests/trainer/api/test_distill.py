@@ -1,5 +1,6 @@
 """A run from Python: models in memory, what comes of them, and the same call again."""
 
+import dataclasses
 import json
 import os
 import signal
@@ -252,6 +253,10 @@ def test_a_finished_run_exports_its_student(result, digits):
     images = digits["test"][0]
     exported = keras.models.load_model(folder / "model.keras", compile=False)
     np.testing.assert_array_equal(exported(images), result.model("student", 1)(images))
+    # Of a call before the second seed was added.
+    before = dict(result.job.settings) | {"seeds": [0]}
+    earlier = dataclasses.replace(result.job, settings=before)
+    assert trainer.Result(job=earlier).export(["keras"]) == folder
     with refused(ConfigError, "export.formats", "onnx"):
         result.export(["onnx"])
 
