@@ -42,8 +42,8 @@ class Form:
         """The size of one example."""
         return int(np.prod(self.shape)) * self.dtype.itemsize
 
-    def inputs(self, block: Any, *, first: int, title: str) -> np.ndarray:
-        """A block of inputs, of which the first is example `first`: [K, *shape].
+    def inputs(self, block: Any, *, numbers: np.ndarray, title: str) -> np.ndarray:
+        """A block of inputs, of the examples with these `numbers`: [K, *shape].
 
         Raises:
           DataError: one has another shape or type, or a value that cannot be used.
@@ -56,11 +56,11 @@ class Form:
         ):
             arrays = [as_array(one, self.background) for one in block]
             for i, one in enumerate(arrays):
-                self._check(one, f"example {first + i} of {title}")
+                self._check(one, f"example {numbers[i]} of {title}")
             values = np.stack([self._resized(one) for one in arrays])
         with np.errstate(over="ignore"):  # which gives what is not finite
             converted: np.ndarray = values.astype(self.dtype, copy=False)
-        _check_values(values, converted, first=first, title=title)
+        _check_values(values, converted, numbers=numbers, title=title)
         return converted.reshape(-1, *self.shape)
 
     def _check(self, one: np.ndarray, where: str) -> None:
@@ -151,9 +151,9 @@ def as_array(value: Any, background: Colour | None) -> np.ndarray:
 
 
 def labels_of(
-    block: Any, *, first: int, title: str, names: Sequence[str] | None
+    block: Any, *, numbers: np.ndarray, title: str, names: Sequence[str] | None
 ) -> np.ndarray:
-    """A block of labels, of which the first is of example `first`: int32 [K].
+    """A block of labels, of the examples with these `numbers`: int32 [K].
 
     Raises:
       DataError: one is no number of a class.
@@ -177,10 +177,10 @@ def labels_of(
     is_known = (labels >= 0) & (labels <= most) & (labels == np.floor(labels))
     if not is_known.all():
         place = int(np.flatnonzero(~is_known)[0])
-        rule = f"0 to {most}" if names else "whole numbers from 0 on"
+        rule = f"0 to {most}" if names else f"whole numbers from 0 to {most}"
         raise DataError(
             f"labels of {title} must be {rule}, got {labels[place]} of example "
-            f"{first + place}; number the classes so"
+            f"{numbers[place]}; number the classes so"
             + (", or name all of them in class_names" if names else "")
         )
     return labels.astype(np.int32)
@@ -199,7 +199,7 @@ def _dtype(found: np.dtype, rank: int, title: str) -> np.dtype:
 
 
 def _check_values(
-    values: np.ndarray, converted: np.ndarray, *, first: int, title: str
+    values: np.ndarray, converted: np.ndarray, *, numbers: np.ndarray, title: str
 ) -> None:
     """Refuses numbers that are not finite, or that 8 bits do not hold."""
     if converted.dtype != np.uint8:
@@ -214,6 +214,6 @@ def _check_values(
         place = tuple(int(i[0]) for i in np.nonzero(~is_known))
         raise DataError(
             f"inputs of {title} must be {rule}, got {values[place]} in example "
-            f"{first + place[0]} at {list(place[1:])}; mend it, or convert them "
+            f"{numbers[place[0]]} at {list(place[1:])}; mend it, or convert them "
             "yourself, as in x.astype('float32')"
         )

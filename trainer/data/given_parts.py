@@ -135,7 +135,7 @@ class _Reading:
 
     def sample(self) -> Iterator[tuple[np.ndarray, np.ndarray]]:
         """Some examples, which are compared with what is read later."""
-        yield from self._converted(self.items.take(self.places))
+        yield from self._converted(self.items.take(self.places), self.places)
 
     @property
     def places(self) -> np.ndarray:
@@ -169,8 +169,9 @@ class _Reading:
             first += len(found)
 
     def _converted(
-        self, blocks: Iterator[Block]
+        self, blocks: Iterator[Block], places: np.ndarray | None = None
     ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+        """Blocks in the form; of the examples at `places`, or of all in order."""
         first = 0
         for x, y in blocks:
             if len(x) != len(y):
@@ -180,8 +181,10 @@ class _Reading:
                     "one-hot labels take argmax(axis=-1)"
                 )
             # First, as what is no single example shows in its label.
-            labels = labels_of(y, first=first, title=self.title, names=self.names)
-            yield self.form.inputs(x, first=first, title=self.title), labels
+            last = first + len(y)
+            numbers = np.arange(first, last) if places is None else places[first:last]
+            labels = labels_of(y, numbers=numbers, title=self.title, names=self.names)
+            yield self.form.inputs(x, numbers=numbers, title=self.title), labels
             first += len(y)
 
 
