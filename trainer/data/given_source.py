@@ -54,6 +54,7 @@ def open_given(
             opened, form, data, names, folder, index_dir, may_write=may_write
         )
     if names is None:
+        _check_labels(data, held)
         names = numbered_classes(data, held)
     source = PartSource(data=data, form=form, held=held, class_names=names)
     splits.check(data, source.whole_splits)
@@ -96,6 +97,22 @@ def _class_names(data: DataConfig, given: GivenData) -> tuple[str, ...] | None:
             f"{list(names)}; give the classes names of their own"
         )
     return names
+
+
+def _check_labels(data: DataConfig, held: Mapping[str, ArrayPart | RecordPart]) -> None:
+    """Refuses a class that only other parts than those that train have."""
+    whole = splits.whole({name: len(part) for name, part in held.items()})
+    trained = {name for name, _, _ in splits.parts_of(whole, data.train_split)}
+    # A part counts its labels up to the largest.
+    largest = max(len(held[name].label_counts) for name in trained) - 1
+    for name, part in held.items():
+        label = len(part.label_counts) - 1
+        if label > largest:
+            raise DataError(
+                f"labels of {name} of {_title(data)} must be 0 to {largest}, as those "
+                f"of {' and '.join(sorted(trained))} are, got {label}; mend the "
+                "labels, or name all classes in class_names"
+            )
 
 
 def _check_used(data: DataConfig, parts: Mapping[str, object]) -> None:

@@ -68,6 +68,19 @@ def test_labels_that_number_something_else_need_the_classes_named():
     assert len(opened((IMAGES, 2 * LABELS + 1)).class_names) == 6
 
 
+@pytest.mark.parametrize("part", ["validation", "test"])
+def test_a_class_that_train_has_no_example_of_needs_the_classes_named(part):
+    parts = {"validation": (IMAGES, LABELS), "test": (IMAGES, LABELS)}
+    parts[part] = (IMAGES, np.where(np.arange(COUNT) == 80, 3, LABELS))
+    facts = (f"labels of {part}", "of train", "0 to 2", "got 3", "class_names")
+    with refused(data.DataError, "'memory:'", *facts):
+        opened((IMAGES, LABELS), **parts)
+    names = ("a", "b", "c", "d")
+    source = opened((IMAGES, LABELS), class_names=names, **parts)
+    assert source.class_names == names
+    assert opened((IMAGES, LABELS + 1), **parts).class_names == ("0", "1", "2", "3")
+
+
 KINDS = {
     "arrays": lambda x, y: (x, y),
     "items": lambda x, y: Items(len(y), x, y),
