@@ -22,7 +22,9 @@ def check(
     Raises:
       ConfigError: the model gives no logit a class, or its replicas would have to talk.
     """
-    output = predict(model, inputs.examples())
+    result = _call(model, inputs.examples())
+    check_one_output(result, name, setting)
+    output = _on_first_replica(result)
     _check_output(output, name, num_classes, setting)
     if last_activation(model) in SIGMOIDS:
         raise ConfigError(
@@ -34,12 +36,34 @@ def check(
 
 def predict(model: keras.Model, examples: np.ndarray) -> np.ndarray:
     """The model's outputs for examples [4, ...] in inference."""
-    strategy = tf.distribute.get_strategy()
+    return _on_first_replica(_call(model, examples))
+
+
+def _call(model: keras.Model, examples: np.ndarray) -> Any:
     # On a replica: a SavedModel's functions know no other place.
-    results = strategy.run(
+    return tf.distribute.get_strategy().run(
         lambda x: model(x, training=False), args=(tf.constant(examples),)
     )
-    return np.asarray(strategy.experimental_local_results(results)[0])
+
+
+def _on_first_replica(result: Any) -> np.ndarray:
+    strategy = tf.distribute.get_strategy()
+    return np.asarray(strategy.experimental_local_results(result)[0])
+
+
+def check_one_output(result: Any, name: str, setting: str) -> None:
+    """Refuses a model whose call gives more than one tensor, or none.
+
+    Raises:
+      ConfigError: nobody says which of them are the logits.
+    """
+    count = len(keras.tree.flatten(result))
+    if count != 1:
+        raise ConfigError(
+            f"{setting}.model {name!r} must have one output, the logits, got {count}; "
+            "give a model of that one, as in keras.Model(model.inputs, "
+            "model.outputs[0])"
+        )
 
 
 def last_activation(model: keras.Model) -> str:

@@ -18,6 +18,7 @@ import numpy as np
 import tensorflow as tf
 
 from trainer.config import ConfigError, MemoryOptions
+from trainer.models.checks import check_one_output
 from trainer.models.inputs import Inputs
 from trainer.models.own import call_function
 from trainer.models.saved import logarithms
@@ -73,6 +74,7 @@ class GivenModel:
         start = keras.Input(inputs.shape, dtype=inputs.dtype, name="input")
         _check_input(model, options.name, inputs, setting)
         result = model(start)  # which builds what was not built
+        check_one_output(result, options.name, setting)
         if self.problem is None:
             _check_copy(self.source, model, options.name, inputs, setting)
             _copy_weights(self.source, model, everything=self.keeps_weights)

@@ -342,7 +342,8 @@ def test_a_wrong_number_of_classes_is_refused(own, function, shape):
 
 
 def test_two_outputs_are_refused(own):
-    with refused(ConfigError, "student.model", "10 logits", "Dense(10)"):
+    facts = ("student.model", "'own_models:two_outputs'", "one output", "got 2")
+    with refused(ConfigError, *facts):
         own("two_outputs")
 
 
