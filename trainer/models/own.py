@@ -48,7 +48,7 @@ def call_function(
     """The same of a `function` that is at hand; `name` is its in messages.
 
     Raises:
-      ConfigError: it gives no model.
+      ConfigError: its call fails, or gives no model.
     """
     try:
         model = function(inputs.model_shape, num_classes, **options)
@@ -57,6 +57,10 @@ def call_function(
             f"{setting}.model {name!r} must be callable as function(shape, "
             f"num_classes, **options) with options {options!r}: {error}"
         ) from error
+    except ConfigError:
+        raise
+    except ValueError as error:
+        raise _call_failed(error, name, options, inputs, setting) from error
     if not isinstance(model, keras.Model):
         raise ConfigError(
             f"{setting}.model {name!r} must return a keras.Model, "
@@ -69,3 +73,16 @@ def call_function(
     result = model(as_stored(inputs, start))
     [source] = keras.utils.get_source_inputs(start)
     return keras.Model(source, result, name="own")
+
+
+def _call_failed(
+    error: ValueError, name: str, options: dict[str, Any], inputs: Inputs, setting: str
+) -> ConfigError:
+    reason = (str(error).strip() or type(error).__name__).splitlines()[0]
+    own_options = f"{setting}.options, " if options else ""
+    return ConfigError(
+        f"{setting}.model {name!r} must give a model for inputs of shape "
+        f"{inputs.model_shape}, got an error in its call: {reason}; mend the function, "
+        f"which must make new layers at each call, or change {own_options}"
+        f"{setting}.image_size or data.image_size"
+    )

@@ -295,6 +295,36 @@ def test_a_model_that_is_not_for_these_data_is_refused(model, facts):
         build(clone_of(model))
 
 
+def test_a_function_whose_call_fails_is_told_so():
+    layer = keras.layers.Dense(10, name="dense")
+
+    def with_a_layer_of_another_model(input_shape, num_classes):
+        flat, own = keras.layers.Flatten(), keras.layers.Dense(num_classes)
+        return keras.Sequential([keras.Input(input_shape), flat, layer, own])
+
+    given = clone_of(with_a_layer_of_another_model)
+    facts = ("teacher.model", "'mine'", SHAPE, "in its call", "unique names")
+    with refused(ConfigError, *facts, "new layers at each call"):
+        build(given, name="mine")
+
+
+@pytest.mark.parametrize("output", ["logits", "probabilities"])
+@pytest.mark.parametrize("sizes", [(10, 3), (10, 10), (10, 10, 10)])
+def test_a_model_of_more_outputs_is_refused(sizes, output):
+    image = keras.Input(SHAPE)
+    flat = keras.layers.Flatten()(image)
+    model = keras.Model(image, [keras.layers.Dense(size)(flat) for size in sizes])
+    facts = (
+        "teacher.model",
+        "'Two'",
+        "one output",
+        f"got {len(sizes)}",
+        "model.outputs",
+    )
+    with refused(ConfigError, *facts):
+        build(clone_of(model), name="Two", output=output)
+
+
 def test_precision_and_size_are_the_models_own():
     teacher = python_runs.new_teacher()
     for name, value in (("precision", "mixed_bfloat16"), ("image_size", 32)):
