@@ -100,16 +100,16 @@ def _given(overrides: Sequence[str]) -> dict[str, Any]:
 
 def _look(dataset: str, given: dict[str, Any]) -> Findings:
     looks = {
-        "folder": folders.look,
+        **dict.fromkeys(("folder", "list"), folders.look),
         **dict.fromkeys(("csv", "npz"), tables.look),
         **dict.fromkeys(("name", "tfds"), tfds_sets.look),
     }
     look = looks.get(places.kind_of(dataset))
     if look is None:
         raise DataError(
-            "a first config must be for a folder of images, a .csv or .npz table, a "
-            f"TFDS name or tfds:PATH, got {dataset!r}; write it by hand, as "
-            "configs/README.md says"
+            "a first config must be for a folder of images, list:FILE.csv, a .csv or "
+            f".npz table, a TFDS name or tfds:PATH, got {dataset!r}; write it by "
+            "hand, as configs/README.md says"
         )
     return look(places.expand_home(dataset), given)
 

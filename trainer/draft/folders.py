@@ -1,4 +1,4 @@
-"""A look at a folder of images: its classes and splits, and the sizes of a sample."""
+"""A look at a folder or a list of images: its classes, splits and some sizes."""
 
 import collections
 import os
@@ -20,12 +20,14 @@ _LOOKED_AT = 48  # images whose size is read
 
 
 def look(dataset: str, given: Mapping[str, Any]) -> Findings:
-    """The findings on "folder:PATH"; settings that are `given` hold.
+    """The findings on "folder:PATH" or "list:FILE.csv"; settings `given` hold.
 
     Raises:
-      DataError: there is no such folder, or its images lie in no classes.
+      DataError: there is no such folder or file, or its images have no classes.
     """
-    data = DataConfig(dataset=dataset)
+    data = DataConfig(
+        dataset=dataset, label_column=given.get("label_column") or "label"
+    )
     layout = layout_of(data)
     _check_classes(data, layout)
     paths = [path for images in layout.images.values() for path in images]
@@ -67,6 +69,7 @@ def _classes(layout: Layout) -> Mapping[str, int]:
 def _check_classes(data: DataConfig, layout: Layout) -> None:
     by_split = {split: set(images.values()) for split, images in layout.images.items()}
     (first, ours), *others = by_split.items()
+    place = "labels" if data.kind == "list" else "class folders"
     for split, theirs in others:
         if ours != theirs:
             only = {first: sorted(ours - theirs), split: sorted(theirs - ours)}
@@ -77,7 +80,7 @@ def _check_classes(data: DataConfig, layout: Layout) -> None:
             )
             raise DataError(
                 f"the splits {first} and {split} of {data.dataset!r} must have the "
-                f"same classes, got {told}; rename, add or remove class folders"
+                f"same classes, got {told}; rename, add or remove {place}"
             )
     if ours == {""}:
         raise DataError(

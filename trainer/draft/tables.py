@@ -87,8 +87,8 @@ def _no_numbers(
     if len(left_out) + 1 == len(columns):
         raise DataError(
             f"{dataset!r} must have a column of numbers beside {label!r}, got "
-            f"{', '.join(map(repr, left_out)) or 'none'}; a list of image files is a "
-            "dataset as list:FILE.csv"
+            f"{', '.join(map(repr, left_out)) or 'none'}; a list of image files, "
+            "in the column path, is given as list:FILE.csv"
         )
     return left_out
 

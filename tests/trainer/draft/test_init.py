@@ -141,6 +141,20 @@ def test_a_table_of_texts_alone_gets_none(folder, capsys):
     assert_states(capsys.readouterr().err, "'csv:files.csv'", "'path'", "list:FILE.csv")
 
 
+def test_a_list_of_images_is_looked_at_as_their_folder_is(folder, capsys):
+    draw(folder / "pets", "cat", "dog", count=3, size=(40, 40))
+    paths = sorted((folder / "pets").rglob("*.*"))
+    rows = [f"{path.relative_to(folder)},{path.parent.name}" for path in paths]
+    (folder / "files.csv").write_text("\n".join(["path,kind", *rows]))
+    assert init("list:files.csv") == 2
+    assert_states(capsys.readouterr().err, "files.csv", "label", "data.label_column")
+    assert init("list:files.csv", "--set=data.label_column='kind'") == 0
+    assert_states(capsys.readouterr().out, "6 images in 2 classes", "cat, dog")
+    data = config.load("files.toml", []).data
+    assert (data.dataset, data.label_column) == ("list:files.csv", "kind")
+    assert data.image_size == 40
+
+
 @pytest.mark.parametrize(
     ("more", "facts"),
     [
@@ -222,7 +236,8 @@ def test_doctor_passes_what_is_written(folder, tfds_dir):
     [
         (["absent_set"], ["data.dataset", "'absent_set'"]),
         (["folder:absent"], ["'absent'", "not there"]),
-        (["list:rows.csv"], ["'list:rows.csv'", "TFDS name"]),
+        (["list:rows.csv"], ["rows.csv", "path and label", "'town'"]),
+        (["tfrecord:rows*"], ["'tfrecord:rows*'", "TFDS name", "list:FILE.csv"]),
         (["mine.data:digits"], ["'mine.data:digits'", "TFDS name"]),
         (["rows.csv", "--set=student.widht=1"], ["student.widht", "'weights'"]),
         (["rows.csv", "--config=rows.csv"], ["--config", "'rows.csv'", "there"]),
