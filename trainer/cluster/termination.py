@@ -103,7 +103,9 @@ class Termination:
     @contextlib.contextmanager
     def _listening_to_keyboard(self) -> Iterator[None]:
         before = signal.getsignal(signal.SIGINT)
-        if before is signal.SIG_IGN:  # as of what a shell has in its background
+        # Not in what a shell has in its background.
+        is_heard = before is not signal.SIG_IGN
+        if not (is_heard or self._is_guest):
             yield
             return
         reader, writer = os.pipe()
@@ -113,7 +115,8 @@ class Termination:
         )
         thread.start()
         wakeup_before = signal.set_wakeup_fd(writer, warn_on_full_buffer=False)
-        signal.signal(signal.SIGINT, self._interrupt_main)
+        if is_heard:
+            signal.signal(signal.SIGINT, self._interrupt_main)
         terminate_before = signal.getsignal(signal.SIGTERM)
         if self._is_guest:
             # Threads of the program's TensorFlow do not block it, and may take it.
@@ -123,7 +126,8 @@ class Termination:
         finally:
             if self._is_guest:
                 signal.signal(signal.SIGTERM, terminate_before or signal.SIG_DFL)
-            signal.signal(signal.SIGINT, before)
+            if is_heard:
+                signal.signal(signal.SIGINT, before)
             signal.set_wakeup_fd(wakeup_before)
             os.close(writer)
             thread.join()

@@ -1,6 +1,7 @@
 """Devices, precision and compilation, decided once from the runtime section."""
 
 import contextlib
+import functools
 import os
 
 import keras
@@ -44,13 +45,22 @@ def strategy(runtime: RuntimeConfig, *, num_workers: int) -> tf.distribute.Strat
     if runtime.strategy == "one_device":
         devices = devices[:1]
     if len(devices) > 1:
-        return tf.distribute.MirroredStrategy(devices)
+        return mirrored(tuple(devices))
     if runtime.strategy == "mirrored":
         raise ConfigError(
             "runtime.strategy = 'mirrored' needs two devices or more, got one "
             f"({devices[0]}); use 'auto', or set runtime.logical_cpus = 2 on a CPU"
         )
     return tf.distribute.OneDeviceStrategy(devices[0])
+
+
+@functools.cache
+def mirrored(devices: tuple[str, ...]) -> tf.distribute.MirroredStrategy:
+    """The strategy of these devices, one in a process whatever runs there.
+
+    Two would number their collectives alike, and break each other's.
+    """
+    return tf.distribute.MirroredStrategy(devices)
 
 
 def stop_flag() -> tf.Variable:

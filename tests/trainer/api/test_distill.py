@@ -196,8 +196,11 @@ def test_an_interrupted_call_goes_on_bit_for_bit(result, teacher, student, tmp_p
     begin = lambda: distill(  # noqa: E731
         teacher, student, workdir=tmp_path, seeds=(0,), callbacks=[callback]
     )
+    # A shell has its background ignore it.
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
     with pytest.raises(KeyboardInterrupt) as caught:
         begin()
+    signal.signal(signal.SIGINT, before)
     assert_states(str(caught.value), str(tmp_path), "step")
     assert not (tmp_path / "student/seed-0/model.keras").exists()
     again = begin()
