@@ -15,7 +15,7 @@ from trainer import main
 
 pytestmark = pytest.mark.slow
 
-NUM_SHARDS, NUM_VIEWS = 5, 30
+NUM_SHARDS, NUM_VIEWS = 5, 40
 # Long enough to be caught five times.
 LONG = (
     *(SHIFTED, f"--set=distill.views={NUM_VIEWS}"),
@@ -77,7 +77,7 @@ def test_killed_at_random_moments_it_ends_in_the_same_bytes(
             more = moments.randrange(1, NUM_VIEWS)
             wait_for_files(process, folder, num_files(folder) + more)
         else:
-            time.sleep(moments.uniform(0, 2))
+            time.sleep(moments.uniform(0, 0.5))
         kill(process)
         found.append(num_files(folder))
         assert contents(folder).items() - uninterrupted.items() == {
