@@ -6,7 +6,8 @@ from tests.helpers.repository import REPOSITORY
 
 QUESTIONS = (
     *("What", "Of", "Whose", "How", "Which", "Where", "Who", "Why", "When"),
-    *("That", "Those", "These", "This", "It", "They", "As"),  # without a noun before
+    # Without a noun before.
+    *("That", "Those", "These", "This", "It", "They", "As", "Such"),
 )
 
 

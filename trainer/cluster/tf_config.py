@@ -70,7 +70,7 @@ class Cluster:
         os.environ[_VARIABLE] = json.dumps({"cluster": jobs, "task": task})
 
     def titles(self, ranks: list[int]) -> str:
-        """Such as "worker-1 (10.0.0.2:2222), worker-2 (10.0.0.3:2222)"."""
+        """Names workers: "worker-1 (10.0.0.2:2222), worker-2 (10.0.0.3:2222)"."""
         return ", ".join(f"{self.names[i]} ({self.addresses[i]})" for i in ranks)
 
 

@@ -15,7 +15,10 @@ def describe(
     pipeline: str,  # where batches are made from
     notes: Sequence[str] = (),
 ) -> str:
-    """Such as "mnist_mini: 9000 + 1000 + 2000 examples of 10 classes, 28 x 28 x 1"."""
+    """One line on a dataset.
+
+    Such as "mnist_mini: 9000 + 1000 + 2000 examples of 10 classes, 28 x 28 x 1".
+    """
     shape = " x ".join(map(str, input_shape))
     labels = f"of {num_classes} classes" if num_classes else "without labels"
     facts = (

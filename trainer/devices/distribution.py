@@ -265,7 +265,7 @@ def visible_gpus() -> str | None:
 
 
 def describe_devices(strategy: tf.distribute.Strategy) -> str:
-    """Such as "MirroredStrategy, 2 replicas on GPU:0, GPU:1"."""
+    """Names strategy and devices: "MirroredStrategy, 2 replicas on GPU:0, GPU:1"."""
     count = strategy.num_replicas_in_sync
     names = [name.split("device:")[-1] for name in strategy.extended.worker_devices]
     num_workers = count // len(names)

@@ -199,6 +199,6 @@ def _gain_line(results: dict[str, Any]) -> str:
 
 
 def format_count(mean: float, spread: float | None = None) -> str:
-    """Such as "83.2 +- 2.1 errors"."""
+    """Formats a number of errors, such as "83.2 +- 2.1 errors"."""
     text = value(mean, spread, digits=1)
     return f"{text} error" if text == "1" else f"{text} errors"

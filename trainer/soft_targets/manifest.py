@@ -151,7 +151,7 @@ def mark(manifest: Manifest) -> Manifest:
 
 
 def views_text(count: int) -> str:
-    """Such as "1 view"."""
+    """Formats a number of views, such as "1 view"."""
     return f"{count} view" if count == 1 else f"{count} views"
 
 
