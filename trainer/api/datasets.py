@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from trainer import console
 from trainer.config import ConfigError
+from trainer.config.data import SPLITS, SPLITS_OF_CLASS_FOLDERS
 from trainer.config.places import MEMORY
 
 if TYPE_CHECKING:
@@ -15,9 +16,9 @@ if TYPE_CHECKING:
 # Of the parts that are there, by whether validation and test are among them.
 _SPLITS = {
     (True, True): ("train", "validation", "test"),
-    (False, True): ("train[:90%]", "train[90%:]", "test"),
+    (False, True): tuple(SPLITS.values()),
     (True, False): ("train[:90%]", "validation", "train[90%:]"),
-    (False, False): ("train[:80%]", "train[80%:90%]", "train[90%:]"),
+    (False, False): tuple(SPLITS_OF_CLASS_FOLDERS.values()),
 }
 
 
@@ -61,9 +62,8 @@ def describe(
             train=train, validation=validation, test=test, columns=columns
         )
     splits = _SPLITS["validation" in given.parts, "test" in given.parts]
-    names = ("train_split", "validation_split", "test_split")
     return Dataset(
-        section={"dataset": MEMORY, **dict(zip(names, splits, strict=True))},
+        section={"dataset": MEMORY, **dict(zip(SPLITS, splits, strict=True))},
         given=given,
     )
 

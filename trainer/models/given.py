@@ -18,7 +18,7 @@ import numpy as np
 import tensorflow as tf
 
 from trainer.config import ConfigError, MemoryOptions
-from trainer.models.checks import check_one_output
+from trainer.models.checks import check_one_output, predict
 from trainer.models.inputs import Inputs
 from trainer.models.own import call_function
 from trainer.models.saved import logarithms
@@ -187,11 +187,9 @@ def _check_copy(
         return
     drawn = [keras.ops.convert_to_numpy(variable) for variable in again.variables]
     _copy_weights(model, again, everything=True)
-    examples = tf.constant(inputs.examples())
     before, twice, after = (
-        _outputs(model, examples),
-        _outputs(model, examples),
-        _outputs(again, examples),
+        predict(each, inputs.examples()).astype(np.float32)
+        for each in (model, model, again)
     )
     for variable, value in zip(again.variables, drawn, strict=True):
         variable.assign(value)
@@ -207,14 +205,6 @@ def _check_copy(
             "from it; give its class a get_config with all that it depends on, or give "
             "a function (input_shape, num_classes) -> model"
         )
-
-
-def _outputs(model: keras.Model, examples: tf.Tensor) -> np.ndarray:
-    """All outputs of one replica end to end, in float32."""
-    strategy = tf.distribute.get_strategy()
-    given = strategy.run(lambda x: model(x, training=False), args=(examples,))
-    parts = map(strategy.experimental_local_results, keras.tree.flatten(given))
-    return np.concatenate([np.ravel(np.asarray(x[0], np.float32)) for x in parts])
 
 
 def _reset_seeds(model: keras.Model) -> None:
