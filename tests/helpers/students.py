@@ -7,6 +7,7 @@ from types import MappingProxyType
 
 import keras
 import numpy as np
+import pytest
 
 from tests.helpers.devices import numpy_of, strategy_of
 from trainer import data, losses, models, optimizers, soft_targets
@@ -135,6 +136,10 @@ def kl_term(alpha: float, temperature: float) -> Term:
     config = DistillConfig(alpha=alpha, temperature=temperature)
     (term,) = built_terms(config.terms)
     return dataclasses.replace(term, name="soft_loss")
+
+
+# The metrics of each step, and the weights at the end.
+Measured = tuple[list[dict[str, float]], list[np.ndarray]]
 
 
 class Run:
@@ -272,3 +277,15 @@ def batch_norm_model(
             keras.layers.Dense(NUM_CLASSES),
         ]
     )
+
+
+def assert_same_and_moving(found: Measured, reference: Measured) -> None:
+    """Two trainings are the same to rounding, and each loss of them really moves."""
+    losses, weights = reference
+    for name, warm in losses[3].items():
+        moves = [abs(step[name] / warm - 1.0) for step in losses[4:]]
+        assert max(moves) > 0.01, name
+    for ours, theirs in zip(found[0], losses, strict=True):
+        assert ours == pytest.approx(theirs, rel=1e-5, abs=1e-5)
+    for actual, expected in zip(found[1], weights, strict=True):
+        np.testing.assert_allclose(actual, expected, rtol=0, atol=1e-5)
