@@ -201,7 +201,7 @@ def open_folder(
     check_damaged(data, listed)
     class_names: tuple[str, ...] = ()
     if data.is_labeled:
-        check_classes(data, listed)
+        check_classes(data, {k: class_names_in(x) for k, x in listed.items()})
         check_every_class(data, listed)
         class_names = order(class_names_in(next(iter(listed.values()))))
     source = FolderSource(

@@ -23,18 +23,17 @@ def check_others(data: DataConfig, layout: Layout) -> None:
         )
 
 
-def check_classes(data: DataConfig, listed: Mapping[str, list[ListedFile]]) -> None:
-    """Refuses splits of other classes."""
-    first, *others = listed
+def check_classes(data: DataConfig, classes: Mapping[str, set[str]]) -> None:
+    """Refuses splits of other classes, of which `classes` has the names of each."""
+    first, *others = classes
+    place = "labels" if data.kind == "list" else "class folders"
     for other in others:
-        a, b = (
-            set(map(in_one_form, class_names_in(listed[k]))) for k in (first, other)
-        )
+        a, b = (set(map(in_one_form, classes[split])) for split in (first, other))
         if a != b:
             raise DataError(
                 f"the splits {first} and {other} of {data.dataset!r} must have the "
                 f"same classes, got only in {first}: {names_of(a - b)}; only in "
-                f"{other}: {names_of(b - a)}; rename, add or remove class folders"
+                f"{other}: {names_of(b - a)}; rename, add or remove {place}"
             )
 
 

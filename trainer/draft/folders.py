@@ -11,6 +11,7 @@ from trainer.config import DataConfig
 from trainer.data.class_names import order
 from trainer.data.decode import decode_with_alpha
 from trainer.data.examples import DataError
+from trainer.data.folder_classes import check_classes
 from trainer.data.layout import Layout, layout_of
 from trainer.data.small_classes import FEW
 from trainer.draft import image_sizes
@@ -68,21 +69,8 @@ def _classes(layout: Layout) -> Mapping[str, int]:
 
 def _check_classes(data: DataConfig, layout: Layout) -> None:
     by_split = {split: set(images.values()) for split, images in layout.images.items()}
-    (first, ours), *others = by_split.items()
-    place = "labels" if data.kind == "list" else "class folders"
-    for split, theirs in others:
-        if ours != theirs:
-            only = {first: sorted(ours - theirs), split: sorted(theirs - ours)}
-            told = "; ".join(
-                f"only in {name}: {', '.join(names[:5])}"
-                for name, names in only.items()
-                if names
-            )
-            raise DataError(
-                f"the splits {first} and {split} of {data.dataset!r} must have the "
-                f"same classes, got {told}; rename, add or remove {place}"
-            )
-    if ours == {""}:
+    check_classes(data, by_split)
+    if next(iter(by_split.values())) == {""}:
         raise DataError(
             f"{data.dataset!r} must have class folders, PATH/CLASS/ or "
             "PATH/SPLIT/CLASS/, got images beside each other; sort them by their class"

@@ -58,6 +58,8 @@ class Observer:
 
     def add_steps(self, num_steps: int, metrics: Metrics, *, secs: float) -> None:
         """Takes the means of the metrics of the next steps."""
+        if not self._callbacks:
+            return
         self._step += num_steps
         kept = {name: value for name, value in metrics.items() if name != "stop"}
         self._training = self._training.add(kept, num_steps=num_steps, secs=secs)
