@@ -1,16 +1,14 @@
 """Images whose paths and classes are in a CSV file."""
 
-import csv
-import io
 import unicodedata
 from collections.abc import Iterator, Mapping, Sequence
 
 import tensorflow as tf
 
 from trainer.config import DataConfig, places
-from trainer.data.decode import reason
 from trainer.data.examples import DataError
 from trainer.data.file_list import EXAMPLE, ListedFile
+from trainer.data.table_files import csv_rows
 
 _PATH, _SPLIT = "path", "split"
 
@@ -63,37 +61,23 @@ def check_kept(
 
 def _rows(data: DataConfig, file: str) -> Iterator[tuple[int, dict[str, str]]]:
     """The number of each line and what is in its columns."""
-    rows = csv.reader(io.StringIO(_text(data, file), newline=""), strict=True)
-    try:
-        columns = [name.strip() for name in next(rows, [])]
-        _check_columns(data, file, columns)
-        wanted = [name for name in columns if name in _wanted(data)]
-        for cells in rows:
-            row = dict(zip(columns, map(str.strip, cells), strict=False))
-            if len(cells) != len(columns) or not all(row[name] for name in wanted):
-                raise DataError(
-                    f"{file}, line {rows.line_num}, must have {len(columns)} cells, "
-                    f"those of {', '.join(wanted)} not empty, got {cells}; mend it"
-                )
-            yield rows.line_num, row
-    except csv.Error as error:
-        raise DataError(
-            f"{file}, line {rows.line_num}, must hold comma-separated values, got an "
-            f"error: {error}; mend the line"
-        ) from error
-
-
-def _text(data: DataConfig, file: str) -> str:
-    try:
-        with tf.io.gfile.GFile(file, "rb") as opened:
-            # Excel starts a file with a byte order mark.
-            text: str = opened.read().decode("utf-8-sig")
-    except (tf.errors.OpError, UnicodeDecodeError) as error:
+    if not tf.io.gfile.exists(file):
         raise DataError(
             f"{data.setting} must name a CSV file in UTF-8 after 'list:', got "
-            f"{file!r}: {reason(error)}; {places.path_hint(file)}"
-        ) from error
-    return text
+            f"{file!r}, which is not there; {places.path_hint(file)}"
+        )
+    rows = csv_rows(file)
+    _, columns = next(rows)
+    _check_columns(data, file, columns)
+    wanted = [name for name in columns if name in _wanted(data)]
+    for line, cells in rows:
+        row = dict(zip(columns, map(str.strip, cells), strict=False))
+        if len(cells) != len(columns) or not all(row[name] for name in wanted):
+            raise DataError(
+                f"{file}, line {line}, must have {len(columns)} cells, those of "
+                f"{', '.join(wanted)} not empty, got {cells}; mend it"
+            )
+        yield line, row
 
 
 def _wanted(data: DataConfig) -> list[str]:
