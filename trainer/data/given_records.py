@@ -119,20 +119,15 @@ def record_files(
     folder: epath.Path, name: str, written: Written, form: Form, num_classes: int
 ) -> RecordFiles:
     """The files of a part that is written, as they are streamed."""
-    count = len(written.counts)
-    return RecordFiles(
-        paths=tuple(str(_file(folder, name, i)) for i in range(count)),
-        skips=np.zeros(count, np.int64),
-        takes=np.array(written.counts, np.int64),
-        ids=np.arange(sum(written.counts)),
-        format=_Format(
-            folder=str(folder),
-            name=name,
-            shape=form.shape,
-            dtype=form.dtype,
-            num_classes=num_classes,
-        ),
+    paths = [str(_file(folder, name, i)) for i in range(len(written.counts))]
+    described = _Format(
+        folder=str(folder),
+        name=name,
+        shape=form.shape,
+        dtype=form.dtype,
+        num_classes=num_classes,
     )
+    return RecordFiles.whole(paths, written.counts, described)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -5,7 +5,7 @@ Shapes: S = stretches of files, R = records of the split, M = records that are r
 
 import dataclasses
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Protocol
 
 import numpy as np
@@ -47,6 +47,19 @@ class RecordFiles:
     takes: np.ndarray  # int64 [S]: records of the stretch
     ids: np.ndarray  # int64 [R]
     format: RecordFormat
+
+    @classmethod
+    def whole(
+        cls, paths: Sequence[str], counts: Sequence[int], form: RecordFormat
+    ) -> "RecordFiles":
+        """Files that are read whole, of so many records each."""
+        return cls(
+            paths=tuple(paths),
+            skips=np.zeros(len(paths), np.int64),
+            takes=np.array(counts, np.int64),
+            ids=np.arange(sum(counts)),
+            format=form,
+        )
 
     @functools.cached_property
     def labels(self) -> np.ndarray:

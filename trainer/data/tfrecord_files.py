@@ -192,13 +192,8 @@ def record_files(
     num_classes: int,
 ) -> RecordFiles:
     """The files of a split as they are streamed."""
-    return RecordFiles(
-        paths=tuple(paths),
-        skips=np.zeros(len(paths), np.int64),
-        takes=np.array(counts, np.int64),
-        ids=np.arange(sum(counts)),
-        format=dataclasses.replace(format_of, form=form, num_classes=num_classes),
-    )
+    described = dataclasses.replace(format_of, form=form, num_classes=num_classes)
+    return RecordFiles.whole(paths, counts, described)
 
 
 def _count(path: str, now: tuple[int, ...], form: TfrecordFormat) -> Counted:
