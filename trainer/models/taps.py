@@ -116,23 +116,29 @@ def shapes_of(
 
     spec = tf.TensorSpec(examples.shape, examples.dtype)
     values = tf.function(call, autograph=False).get_concrete_function(spec)
-    shapes = {}
-    for name, value in values.structured_outputs.items():
-        if not _is_by_example(value, len(examples)):
-            raise ConfigError(
-                f"layer {name!r} of model {model.name!r} must give floats of one shape "
-                f"[batch, ..., channels], got {value.dtype.name} of shape "
-                f"{value.shape} for a batch of {len(examples)}; name another layer"
-            )
-        shapes[name] = tuple(value.shape[1:])
-    return shapes
+    return {
+        name: example_shape(value, name=name, model=model, count=len(examples))
+        for name, value in values.structured_outputs.items()
+    }
 
 
-def _is_by_example(value: tf.TensorSpec, count: int) -> bool:
-    """Whether it is so many examples' values, each of one shape."""
-    if value.shape.rank is None or value.shape.rank < 2 or None in value.shape[1:]:
-        return False
-    return value.dtype.is_floating and value.shape[0] in (None, count)
+def example_shape(
+    value: tf.Tensor | tf.TensorSpec, *, name: str, model: keras.Model, count: int
+) -> tuple[int, ...]:
+    """The shape of one example's values at the layer `name`, in a batch of `count`.
+
+    Raises:
+      ConfigError: they are not of one shape, no floats, or not of an example each.
+    """
+    shape = value.shape
+    is_sized = shape.rank is not None and shape.rank > 1 and None not in shape[1:]
+    if not (is_sized and value.dtype.is_floating and shape[0] in (None, count)):
+        raise ConfigError(
+            f"layer {name!r} of model {model.name!r} must give floats of one shape "
+            f"[batch, ..., channels], got {value.dtype.name} of shape {shape} for a "
+            f"batch of {count}; name another layer"
+        )
+    return tuple(shape[1:])
 
 
 def recordable(

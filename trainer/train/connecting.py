@@ -1,5 +1,8 @@
 """Connecting the layers that a term compares: whether it can, and by which adapters."""
 
+import contextlib
+from collections.abc import Iterator
+
 import keras
 import numpy as np
 import tensorflow as tf
@@ -34,10 +37,9 @@ def connect(
       ConfigError: there is no such layer, or the loss cannot compare what they give.
     """
     name = f"{setting}.student_layer"
-    ours = _shapes(student, term.student_layers, student_examples, name)
-    _check_gradients(student, term.student_layers, student_examples, name)
+    ours = _student_shapes(student, term.student_layers, student_examples, name)
     name = f"{setting}.teacher_layer"
-    theirs = _shapes(teacher, term.teacher_layers, teacher_examples, name)
+    theirs = _teacher_shapes(teacher, term.teacher_layers, teacher_examples, name)
     adapters = []
     for i, (our_layer, their_layer) in enumerate(
         zip(term.student_layers, term.teacher_layers, strict=True)
@@ -51,22 +53,21 @@ def connect(
     return Connection(adapters=adapters, classify=classify)
 
 
-def _shapes(
+def _teacher_shapes(
     model: keras.Model, layers: tuple[str, ...], examples: np.ndarray, setting: str
 ) -> dict[str, Shape]:
     """The shape of what each layer gives for one example."""
     taps = models.find_taps(model, layers, setting=setting)
-    try:
+    with _told_with(setting):
         return models.shapes_of(model, taps, examples)
-    except ConfigError as error:
-        raise ConfigError(f"{setting}: {error}") from error
 
 
-def _check_gradients(
+def _student_shapes(
     model: keras.Model, layers: tuple[str, ...], examples: np.ndarray, setting: str
-) -> None:
-    """Refuses layers by which nothing of the model would be trained."""
+) -> dict[str, Shape]:
+    """The same of layers by which something of the model is trained; else refuses."""
     taps = models.find_taps(model, layers, setting=setting)
+    shapes: dict[str, Shape] = {}
     learning: dict[str, bool] = {}
 
     def find(inputs: tf.Tensor) -> tf.Tensor:
@@ -74,6 +75,10 @@ def _check_gradients(
             logits, values = models.call_tapped(
                 model, inputs, training=False, taps=taps
             )
+            for name, value in values.items():
+                shapes[name] = models.example_shape(
+                    value, name=name, model=model, count=len(examples)
+                )
             sums = {name: tf.reduce_sum(value) for name, value in values.items()}
         for name, total in sums.items():
             gradients = tape.gradient(total, model.trainable_variables)
@@ -82,9 +87,10 @@ def _check_gradients(
 
     strategy = tf.distribute.get_strategy()
     spec = tf.TensorSpec(examples.shape, examples.dtype)
-    tf.function(
-        lambda inputs: strategy.run(find, args=(inputs,)), autograph=False
-    ).get_concrete_function(spec)
+    with _told_with(setting):
+        tf.function(
+            lambda inputs: strategy.run(find, args=(inputs,)), autograph=False
+        ).get_concrete_function(spec)
     for name, learns in learning.items():
         if not learns:
             raise ConfigError(
@@ -93,6 +99,16 @@ def _check_gradients(
                 "gradient reaches one; name a layer that comes later, or the one "
                 "around it"
             )
+    return shapes
+
+
+@contextlib.contextmanager
+def _told_with(setting: str) -> Iterator[None]:
+    """In the body errors are told with the setting that they come of."""
+    try:
+        yield
+    except ConfigError as error:
+        raise ConfigError(f"{setting}: {error}") from error
 
 
 def _comparable(
