@@ -3,8 +3,9 @@
 Shapes: B = examples, H W = image.
 """
 
+import dataclasses
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import tensorflow as tf
@@ -19,7 +20,29 @@ from trainer.config import (
 )
 
 # Images [B, H, W, channels] and uint32 keys [B] to images of the same type.
-Augment = Callable[[tf.Tensor, tf.Tensor], tf.Tensor]
+Operation = Callable[[tf.Tensor, tf.Tensor], tf.Tensor]
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Augment:
+    """The random views of a training: operations on images, one after another."""
+
+    operations: Sequence[Operation]
+    # Of the first operation, where it is a crop, which may be cut out of an image file
+    # before it is resized.
+    crop: InceptionCropOptions | None
+
+    def __call__(self, images: tf.Tensor, keys: tf.Tensor) -> tf.Tensor:
+        """Shows images of one size: [B, H, W, channels], keys [B] -> as images."""
+        for operation in self.operations:
+            images = operation(images, keys)
+        return images
+
+    def after_crop(self, images: tf.Tensor, keys: tf.Tensor) -> tf.Tensor:
+        """Shows what the crop, the first operation, has been cut out of already."""
+        for operation in self.operations[1:]:
+            images = operation(images, keys)
+        return images
 
 
 def no_augment(
@@ -163,7 +186,10 @@ def augmentation(
                 f"shorter side of the images, {side} pixels, got {distance}; lower it, "
                 "or raise data.image_size"
             )
-    return functools.partial(_AUGMENTATIONS[name], options=options)
+    return Augment(
+        operations=[functools.partial(_AUGMENTATIONS[name], options=options)],
+        crop=options if isinstance(options, InceptionCropOptions) else None,
+    )
 
 
 _AUGMENTATIONS: dict[str, Callable[..., tf.Tensor]] = {
