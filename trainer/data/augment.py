@@ -5,7 +5,7 @@ Shapes: B = examples, H W = image.
 
 import dataclasses
 import functools
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any
 
 import tensorflow as tf
@@ -27,7 +27,7 @@ Operation = Callable[[tf.Tensor, tf.Tensor], tf.Tensor]
 class Augment:
     """The random views of a training: operations on images, one after another."""
 
-    operations: Sequence[Operation]
+    operations: tuple[Operation, ...]
     # Of the first operation, where it is a crop, which may be cut out of an image file
     # before it is resized.
     crop: InceptionCropOptions | None
@@ -187,7 +187,7 @@ def augmentation(
                 "or raise data.image_size"
             )
     return Augment(
-        operations=[functools.partial(_AUGMENTATIONS[name], options=options)],
+        operations=(functools.partial(_AUGMENTATIONS[name], options=options),),
         crop=options if isinstance(options, InceptionCropOptions) else None,
     )
 
