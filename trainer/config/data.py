@@ -4,7 +4,7 @@ import dataclasses
 import json
 import os
 from collections.abc import Mapping
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from trainer.config import class_folders, places
 from trainer.config.datasets import DATASETS, NO_OPTIONS
@@ -151,6 +151,19 @@ class DataConfig:
     # when asked for.
     memory_budget_bytes: Annotated[int, between(0, 2**60)] = 4 * 2**30
     shuffle_window: Count = 8192  # records of a set read when asked for, in memory
+    # How images are fitted to their size where no random crop is: the whole image,
+    # or its central square of `center_crop` of the shorter side.
+    evaluate_view: Literal["squash", "center_crop"] = "squash"
+    center_crop: Annotated[float, above(0, most=1)] = 0.875
+    # Images in memory: fitted, or as the bytes of their files, of which crops are made.
+    # "auto": files where a training begins with a random crop, or pixels do not fit.
+    keep: Literal["auto", "pixels", "files"] = "auto"
+    num_threads: CountOrNone = 0  # that decode images; 0: the processors it may use
+    # How files are looked at when they are listed: decoded, or their first and last
+    # bytes. "auto": decoded where a split has up to a GiB of them.
+    verify: Literal["auto", "decode", "ends"] = "auto"
+    # Bounds the window of shuffled records too, by their mean size.
+    shuffle_window_bytes: Annotated[int, between(1, 2**60)] = 512 * 2**20
 
     def __post_init__(self) -> None:
         """Names the splits that are not set."""
@@ -187,6 +200,12 @@ class DataConfig:
     def is_folder(self) -> bool:
         """Whether the examples are image files."""
         return self.kind in ("folder", "list")
+
+    @property
+    def is_fitted(self) -> bool:
+        """Whether images are brought to a size, if only those without labels."""
+        joined = places.kind_of(self.unlabeled.dataset) if self.unlabeled else ""
+        return bool(self.image_size) or joined in ("folder", "list")
 
     @property
     def is_given(self) -> bool:

@@ -51,13 +51,8 @@ def _check_kind(data: DataConfig, trainings: Mapping[str, TrainConfig]) -> None:
         )
     if data.unlabeled:
         _check_unlabeled(data, data.unlabeled.dataset)
-    sets = [data.dataset, data.unlabeled.dataset if data.unlabeled else ""]
-    files = (places.FOLDER, places.LIST)
-    if data.skip_corrupt and not any(name.startswith(files) for name in sets):
-        raise ConfigError(
-            f"data.skip_corrupt must be false for {data.dataset!r}, got true; it "
-            "leaves damaged files out of a 'folder:PATH' or a 'list:FILE.csv'"
-        )
+    _check_files(data)
+    _check_fitted(data)
     if data.feature_columns and not data.is_table:
         raise ConfigError(
             f"data.feature_columns must be empty for {data.dataset!r}, got "
@@ -67,6 +62,44 @@ def _check_kind(data: DataConfig, trainings: Mapping[str, TrainConfig]) -> None:
         _check_table(data, trainings)
     if isinstance(data.options, TfrecordOptions):
         _check_features(data, data.options)
+
+
+def _check_files(data: DataConfig) -> None:
+    """Refuses settings of image files where there are none."""
+    sets = [data.dataset, data.unlabeled.dataset if data.unlabeled else ""]
+    if any(name.startswith((places.FOLDER, places.LIST)) for name in sets):
+        return
+    if data.skip_corrupt:
+        raise ConfigError(
+            f"data.skip_corrupt must be false for {data.dataset!r}, got true; it "
+            "leaves damaged files out of a 'folder:PATH' or a 'list:FILE.csv'"
+        )
+    if data.verify != "auto":
+        raise ConfigError(
+            f"data.verify must be 'auto' for {data.dataset!r}, got {data.verify!r}; "
+            "it is of the files of a 'folder:PATH' or a 'list:FILE.csv'"
+        )
+
+
+def _check_fitted(data: DataConfig) -> None:
+    """Refuses settings of how images get their size where they keep their own."""
+    squash, whole = "squash", DataConfig.center_crop
+    if data.evaluate_view == squash and data.center_crop != whole:
+        raise ConfigError(
+            f"data.center_crop must be {whole} for data.evaluate_view = {squash!r}, "
+            f"which shows all of an image, got {data.center_crop}; set "
+            "data.evaluate_view = 'center_crop'"
+        )
+    if data.is_fitted:
+        return
+    for name, default in {"evaluate_view": squash, "keep": "auto"}.items():
+        value = getattr(data, name)
+        if value != default:
+            way = "remove it" if data.is_table else "set data.image_size"
+            raise ConfigError(
+                f"data.{name} must be {default!r} for {data.dataset!r}, whose examples "
+                f"are not brought to another size, got {value!r}; {way}"
+            )
 
 
 def _check_unlabeled(data: DataConfig, unlabeled: str) -> None:

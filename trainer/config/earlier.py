@@ -11,7 +11,14 @@ from typing import Any
 
 LATER: Mapping[str, Any] = {
     "data.background": "ignore",
+    "data.center_crop": 0.875,
+    "data.evaluate_view": "squash",
+    "data.keep": "auto",
+    "data.num_threads": 0,
+    # Windows had no such bound; a run keeps the one that it began with.
+    "data.shuffle_window_bytes": 512 * 2**20,
     "data.transfer_split": "",
+    "data.verify": "auto",
     "distill.cache_embedding": False,
     "distill.cache_embedding_dtype": "float32",
     "distill.terms[].student_layer": "",

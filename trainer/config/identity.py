@@ -16,6 +16,7 @@ _MOVABLE = (
     *("runtime", "evaluate", "predict", "crossval", "study", "sweep", "export"),
     *("registry", "watch"),
     *("data.data_dir", "distill.soft_targets_dir"),
+    *("data.num_threads", "data.verify"),
     # It says nothing of opaque images. The lists of files know which are not.
     "data.background",
 )
@@ -67,7 +68,8 @@ def named_identity(
     movable = list(_MOVABLE)
     if dataset.startswith((places.FOLDER, places.LIST, *places.TABLES)):
         # Files give the same batches from memory and from disk.
-        movable += ["data.memory_budget_bytes", "data.shuffle_window"]
+        movable.append("data.memory_budget_bytes")
+        movable += ["data.shuffle_window", "data.shuffle_window_bytes"]
     for path in ("data.dataset", "data.unlabeled.dataset"):
         if str(flat.get(path)).startswith(places.FOLDER):
             # It may move too: the run keeps a list of what is in it.

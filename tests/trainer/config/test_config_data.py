@@ -22,6 +22,21 @@ def loaded(folder, dataset, *overrides):
         ("npz:a", ("teacher.train.augment='none'",)),
         ("folder:a", ("data.image_size=96", "data.memory_budget_bytes=0")),
         ("mnist_mini", ("data.unlabeled.dataset='mnist'",)),
+        ("mnist_mini", ("data.image_size=32", "data.evaluate_view='center_crop'")),
+        (
+            "list:a.csv",
+            (
+                *("data.image_size=96", "data.verify='ends'", "data.keep='files'"),
+                *("data.evaluate_view='center_crop'", "data.center_crop=1.0"),
+            ),
+        ),
+        (
+            "mnist_mini",
+            (
+                *("data.unlabeled.dataset='folder:a'", "data.verify='decode'"),
+                *("data.keep='pixels'", "data.evaluate_view='center_crop'"),
+            ),
+        ),
         (
             "mnist_mini",
             ("data.unlabeled.dataset='folder:a'", "data.skip_corrupt=true"),
@@ -58,6 +73,16 @@ def test_settings_of_the_kind_of_dataset_are_accepted(tmp_path, dataset, overrid
         ("npz:a", "teacher.train.augment='shift'", ("'npz:a'", "'none'", "'shift'")),
         ("csv:a", "data.skip_corrupt=true", ("'csv:a'", "false", "true")),
         ("mnist_mini", "data.skip_corrupt=true", ("'mnist_mini'", "false", "true")),
+        ("mnist_mini", "data.verify='ends'", ("'mnist_mini'", "'auto'", "'ends'")),
+        ("mnist_mini", "data.keep='files'", ("data.image_size", "'auto'", "'files'")),
+        ("csv:a", "data.keep='pixels'", ("'csv:a'", "'auto'", "'pixels'")),
+        (
+            *("mnist_mini", "data.evaluate_view='center_crop'"),
+            ("data.image_size", "'squash'", "'center_crop'"),
+        ),
+        ("csv:a", "data.evaluate_view='center_crop'", ("'csv:a'", "'squash'")),
+        ("csv:a", "data.center_crop=0.5", ("data.evaluate_view", 0.875, 0.5)),
+        ("csv:a", "data.center_crop=0.0", ("above 0", 0.0)),
         ("mnist_mini", "data.feature_columns=['a']", ("'mnist_mini'", ["a"])),
         ("mnist_mini", "data.unlabeled.dataset='npz:a'", ("'folder:PATH'", "'npz:a'")),
         ("mnist_mini", "data.unlabeled='a'", ("section", "'a'", "[data.unlabeled]")),
