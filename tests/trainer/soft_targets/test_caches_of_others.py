@@ -72,6 +72,7 @@ min_accuracy = 0.0
     return path
 
 
+@pytest.mark.slow
 def test_shards_without_a_manifest_may_be_another_teachers(config, tmp_path, capsys):
     def build() -> int:
         return main.main(whole_run.command("soft-targets", config, workdir, "build"))

@@ -305,6 +305,7 @@ def test_an_answer_beyond_float16_is_refused_with_the_way_out(
     assert build(config, tmp_path / "whole", weights) == 0
 
 
+@pytest.mark.slow
 def test_a_full_disk_leaves_whole_shards_alone_and_with_room_it_goes_on(
     config, built, small_disk, tmp_path, capsys
 ):

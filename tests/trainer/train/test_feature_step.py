@@ -231,7 +231,7 @@ def test_a_term_is_the_formula_of_what_is_inside_both_models(whole, number):
 @pytest.mark.parametrize(
     "settings",
     [
-        {"num_replicas": 2},
+        pytest.param({"num_replicas": 2}, marks=pytest.mark.slow),
         pytest.param(
             {"train": dataclasses.replace(GENTLE, accumulate=4)}, marks=pytest.mark.slow
         ),
