@@ -10,7 +10,7 @@ import pytest
 from launch import main as launcher
 from tests.helpers.repository import REPOSITORY
 from trainer import commands, config
-from trainer.config import data, models, training
+from trainer.config import augmentations, models, training
 
 PAGES = (
     *("README.md", "BUILD.md", "configs/README.md", "launch/README.md"),
@@ -76,7 +76,7 @@ def test_the_page_on_settings_names_what_can_be_chosen():
         *(models.MODELS.keys() - models.APPLICATIONS.keys()),
         *training.OPTIMIZERS,
         *training.SCHEDULES,
-        *data.AUGMENTATIONS,
+        *augmentations.AUGMENTATIONS,
         *("folder:PATH", "csv:PATH", "npz:PATH", "keras.applications", "imagenet"),
     }
     pattern = r"[`\"]{}[`\"]"

@@ -6,9 +6,8 @@ import pkgutil
 import pytest
 
 from trainer import stages
-from trainer.config import data as data_config
+from trainer.config import augmentations, places
 from trainer.config import models as models_config
-from trainer.config import places
 from trainer.config import training as training_config
 from trainer.data import augment, tables
 from trainer.models.build import ARCHITECTURES
@@ -32,7 +31,7 @@ def test_schedules():
 
 
 def test_augmentations():
-    assert augment._AUGMENTATIONS.keys() == data_config.AUGMENTATIONS.keys()
+    assert augment._AUGMENTATIONS.keys() == augmentations.AUGMENTATIONS.keys()
 
 
 def test_tables_of_numbers():

@@ -1,15 +1,17 @@
 """The configuration of a run; importing it loads no TensorFlow."""
 
+from trainer.config.augmentations import (
+    CropFlipOptions,
+    InceptionCropOptions,
+    NoAugmentOptions,
+    ShiftOptions,
+)
 from trainer.config.crossval import CrossvalConfig
 from trainer.config.data import (
     IGNORE,
     SPLITS_OF_CLASS_FOLDERS,
     Colour,
-    CropFlipOptions,
     DataConfig,
-    InceptionCropOptions,
-    NoAugmentOptions,
-    ShiftOptions,
     UnlabeledConfig,
     UnlabeledData,
     background_name,

@@ -7,10 +7,10 @@ from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
 from trainer.config import class_folders, places
+from trainer.config.augmentations import AUGMENTATIONS, NO_AUGMENT
 from trainer.config.datasets import DATASETS, NO_OPTIONS
 from trainer.config.rules import (
     FILLED,
-    MOST_PIXELS,
     Count,
     CountOrNone,
     OptionsOf,
@@ -57,44 +57,6 @@ BACKGROUND = Rule(
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class NoAugmentOptions:
-    """Images are used as stored."""
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class ShiftOptions:
-    """Images move by whole pixels, drawn anew for each example and epoch."""
-
-    # Largest shift along each axis; the border fills with 0.
-    max_pixels: Annotated[int, between(1, MOST_PIXELS)] = 2
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class CropFlipOptions:
-    """Images move by whole pixels, and half of them are mirrored."""
-
-    # Pixels of 0 around the image, of which a crop is taken.
-    padding: Annotated[int, between(1, MOST_PIXELS)] = 4
-    flip: bool = True  # left and right; off for digits and letters
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class InceptionCropOptions:
-    """A part of the image is enlarged to the whole, and half of them are mirrored."""
-
-    min_area: Annotated[float, above(0, most=1)] = 0.08  # of the image's area
-    flip: bool = True  # left and right; off for digits and letters
-
-
-AUGMENTATIONS: Mapping[str, type] = {
-    "none": NoAugmentOptions,
-    "shift": ShiftOptions,
-    "crop_flip": CropFlipOptions,
-    "inception_crop": InceptionCropOptions,
-}
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
 class UnlabeledConfig:
     """Images without labels, which join those that students learn from."""
 
@@ -137,9 +99,7 @@ class DataConfig:
     test_split: Annotated[str, FILLED] = ""  # read once, at the end
     image_size: Pixels = 0  # pixels a side; 0: as stored
     augment: str = "none"
-    augment_options: Annotated[Any, OptionsOf("augment", AUGMENTATIONS)] = (
-        NoAugmentOptions()
-    )
+    augment_options: Annotated[Any, OptionsOf("augment", AUGMENTATIONS)] = NO_AUGMENT
     exclude_labels: tuple[CountOrNone, ...] = ()  # not shown to students
     # The colour behind transparent pixels.
     background: Annotated[Any, BACKGROUND] = "white"

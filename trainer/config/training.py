@@ -4,7 +4,7 @@ import dataclasses
 from collections.abc import Mapping
 from typing import Annotated, Any
 
-from trainer.config.data import AUGMENTATIONS
+from trainer.config.augmentations import AUGMENTATIONS
 from trainer.config.rules import (
     FILLED,
     FRACTION,
