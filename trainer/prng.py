@@ -18,10 +18,14 @@ _GOLDEN = 0x9E3779B9
 def key(seed: int, *words: tf.Tensor | int) -> tf.Tensor:
     """Folds `words` into `seed`: integers that broadcast to [B] -> uint32 keys [B]."""
     # Twice, for a seed is no word: key(1, 2) and key(2, 1) are different keys.
-    folded = _mix(_mix(_word(seed)))
+    return fold(_mix(_mix(_word(seed))), *words)
+
+
+def fold(keys: tf.Tensor, *words: tf.Tensor | int) -> tf.Tensor:
+    """Folds `words` into keys: integers that broadcast to [B] -> uint32 keys [B]."""
     for word in words:
-        folded = _mix(tf.bitwise.bitwise_xor(folded, _mix(_word(word))))
-    return folded
+        keys = _mix(tf.bitwise.bitwise_xor(keys, _mix(_word(word))))
+    return keys
 
 
 def bits(keys: tf.Tensor, num_draws: int) -> tf.Tensor:

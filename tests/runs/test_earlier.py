@@ -28,6 +28,7 @@ from trainer.config import (
     from_resolved,
     is_earlier_name,
     load,
+    plain_options,
     reader,
     resolve,
     run_name,
@@ -225,7 +226,7 @@ def test_the_manifest_of_an_earlier_cache_is_that_of_today(file, grow):
     settings = grow(load(str(file)))
     teacher = caches._identity("teacher", settings.teacher, "")
     assert teacher == GOLDEN["manifest"]["teacher"] | {"weights": ""}
-    plain = caches._plain(grow(ShiftOptions()), "data.augment_options")
+    plain = plain_options(grow(ShiftOptions()), setting="data.augment_options")
     assert plain == dataclasses.asdict(ShiftOptions())
 
 

@@ -5,6 +5,8 @@ from trainer.config.augmentations import (
     InceptionCropOptions,
     NoAugmentOptions,
     ShiftOptions,
+    plain_options,
+    with_options,
 )
 from trainer.config.crossval import CrossvalConfig
 from trainer.config.data import (
@@ -157,6 +159,7 @@ __all__ = [
     "load",
     "of_settings",
     "options_without_later",
+    "plain_options",
     "read_settings",
     "recorded_settings",
     "reference",
@@ -166,6 +169,7 @@ __all__ = [
     "value_before",
     "value_text",
     "why_online",
+    "with_options",
     "without_later",
     "without_run",
 ]

@@ -2,9 +2,13 @@
 
 import dataclasses
 from collections.abc import Mapping
-from typing import Annotated
+from typing import Annotated, Any
 
+from trainer.config.earlier import options_without_later
 from trainer.config.rules import MOST_PIXELS, above, between
+
+# One, with its options, or several, one after another, with options by their names.
+Augment = str | tuple[str, ...]
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -46,3 +50,38 @@ AUGMENTATIONS: Mapping[str, type] = {
     "crop_flip": CropFlipOptions,
     "inception_crop": InceptionCropOptions,
 }
+
+# One of them may begin a list.
+CROPS = ("shift", "crop_flip", "inception_crop")
+
+
+def names(augment: Augment) -> tuple[str, ...]:
+    """Each augmentation, in their order."""
+    return (augment,) if isinstance(augment, str) else augment
+
+
+def text(augment: Augment) -> str:
+    """The setting as TOML has it: 'shift', or ['shift', 'rand_augment']."""
+    return repr(augment if isinstance(augment, str) else list(augment))
+
+
+def with_options(
+    augment: Augment, options: Any, *, setting: str
+) -> tuple[tuple[str, Any, str], ...]:
+    """Each augmentation, its options and the setting that these are, in their order."""
+    if isinstance(augment, str):
+        return ((augment, options, setting),)
+    return tuple((name, options[name], f"{setting}.{name}") for name in augment)
+
+
+def plain_options(options: Any, *, setting: str) -> dict[str, Any]:
+    """The options of one or several as plain values, by their names.
+
+    They are without those that came later and change nothing.
+    """
+    if isinstance(options, Mapping):
+        return {
+            name: plain_options(of_one, setting=f"{setting}.{name}")
+            for name, of_one in options.items()
+        }
+    return options_without_later(setting, dataclasses.asdict(options))

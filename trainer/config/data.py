@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
 from trainer.config import class_folders, places
-from trainer.config.augmentations import AUGMENTATIONS, NO_AUGMENT
+from trainer.config.augmentations import AUGMENTATIONS, NO_AUGMENT, Augment
 from trainer.config.datasets import DATASETS, NO_OPTIONS
 from trainer.config.rules import (
     FILLED,
@@ -98,7 +98,7 @@ class DataConfig:
     validation_split: Annotated[str, FILLED] = ""  # selects; never trains
     test_split: Annotated[str, FILLED] = ""  # read once, at the end
     image_size: Pixels = 0  # pixels a side; 0: as stored
-    augment: str = "none"
+    augment: Augment = "none"  # or a list of several, one after another
     augment_options: Annotated[Any, OptionsOf("augment", AUGMENTATIONS)] = NO_AUGMENT
     exclude_labels: tuple[CountOrNone, ...] = ()  # not shown to students
     # The colour behind transparent pixels.

@@ -4,6 +4,7 @@ import itertools
 from collections.abc import Mapping
 
 from trainer.config import places
+from trainer.config.augmentations import CROPS, Augment, names, text
 from trainer.config.data import DataConfig
 from trainer.config.datasets import TfrecordOptions
 from trainer.config.errors import ConfigError
@@ -20,6 +21,38 @@ def check(data: DataConfig, trainings: Mapping[str, TrainConfig]) -> None:
     check_unique("data.exclude_labels", data.exclude_labels)
     _check_splits(data)
     _check_kind(data, trainings)
+    for path, section in _augmenting(data, trainings).items():
+        _check_augment(f"{path}.augment", section.augment)
+
+
+def _augmenting(
+    data: DataConfig, trainings: Mapping[str, TrainConfig]
+) -> Mapping[str, DataConfig | TrainConfig]:
+    """The sections that say how images are augmented, by their names."""
+    return {"data": data, **trainings}
+
+
+def _check_augment(path: str, augment: Augment) -> None:
+    """Refuses lists of augmentations of which one makes another useless."""
+    chosen = names(augment)
+    if not chosen or len(set(chosen)) < len(chosen):
+        raise ConfigError(
+            f"{path} must name one augmentation or more, each once, got "
+            f"{text(augment)}; for example 'none', or "
+            f"{text(tuple(dict.fromkeys(chosen)) or CROPS[:1])}"
+        )
+    for name in chosen[1:]:
+        if name in CROPS:
+            raise ConfigError(
+                f"{path} must have at most one of {', '.join(CROPS)}, in the first "
+                f"place, got {text(augment)}; move or remove {name!r}"
+            )
+    for name in ("none", "inherit"):
+        if name in chosen and augment != name:
+            raise ConfigError(
+                f"{path} must have {name!r} by itself alone, got {text(augment)}; "
+                f"write {path} = {name!r}, or remove it from the list"
+            )
 
 
 def _check_splits(data: DataConfig) -> None:
@@ -147,10 +180,9 @@ def _check_table(data: DataConfig, trainings: Mapping[str, TrainConfig]) -> None
             f"data.image_size must be 0 for the table {data.dataset!r}, got "
             f"{data.image_size}; remove it"
         )
-    sections: dict[str, DataConfig | TrainConfig] = {"data": data, **trainings}
-    for path, section in sections.items():
+    for path, section in _augmenting(data, trainings).items():
         if section.augment not in ("none", "inherit"):
             raise ConfigError(
                 f"{path}.augment must be 'none' for the table {data.dataset!r}, got "
-                f"{section.augment!r}, which moves the pixels of images; remove it"
+                f"{text(section.augment)}, which moves the pixels of images; remove it"
             )

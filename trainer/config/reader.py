@@ -8,7 +8,7 @@ import sys
 import tomllib
 import types
 import typing
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Annotated, Any, Literal
 
 from trainer.config import bundled, places
@@ -35,7 +35,6 @@ _TYPE_NAMES = {
     float: "a finite number",
     bool: "true or false",
 }
-
 
 # Sections that are written in two forms, by the list that only the long one has.
 _LONG_FORMS: Mapping[type, str] = {
@@ -154,25 +153,16 @@ def _build(cls: type, settings: object, path: str, owner: str = "") -> Any:
 
     Options have an `owner`, as in "model 'mlp'", which messages name.
     """
-    if not isinstance(settings, Mapping):
-        raise no_section(path, settings)
     hints = typing.get_type_hints(cls, include_extras=True)
     fields = {field.name: field for field in dataclasses.fields(cls)}
-    for name in settings:
-        if name not in fields:
-            of = f" of {owner}" if owner else ""
-            raise ConfigError(
-                f"{join(path, name)} is not a setting{of}; {nearest(name, fields)}"
-            )
+    settings = _table(settings, path, fields, owner)
     values: dict[str, Any] = {}
     for name, field in fields.items():
-        options = _options_rule(hints[name])
-        if options:
+        rule = _options_rule(hints[name])
+        if rule:
             # The sibling that names the options comes first in the dataclass.
-            owner = values[options.field]
-            values[name] = _build_options(
-                options, owner, settings.get(name, {}), path, name
-            )
+            owner, given = values[rule.field], settings.get(name, {})
+            values[name] = _build_options(rule, owner, given, path, name)
         elif name in settings:
             values[name] = _value(hints[name], settings[name], join(path, name))
         elif field.default is not dataclasses.MISSING:
@@ -186,6 +176,21 @@ def _build(cls: type, settings: object, path: str, owner: str = "") -> Any:
     return cls(**values)
 
 
+def _table(
+    settings: object, path: str, known: Collection[str], owner: str
+) -> Mapping[str, Any]:
+    """`settings`, where they are a table of `known` names."""
+    if not isinstance(settings, Mapping):
+        raise no_section(path, settings)
+    for name in settings:
+        if name not in known:
+            what = f"a setting of {owner}" if owner else "a setting"
+            raise ConfigError(
+                f"{join(path, name)} is not {what}; {nearest(name, known)}"
+            )
+    return settings
+
+
 def _options_rule(hint: Any) -> OptionsOf | None:
     return next(
         (rule for rule in typing.get_args(hint)[1:] if isinstance(rule, OptionsOf)),
@@ -194,9 +199,15 @@ def _options_rule(hint: Any) -> OptionsOf | None:
 
 
 def _build_options(
-    rule: OptionsOf, owner: str, settings: object, path: str, name: str
+    rule: OptionsOf, owner: Any, settings: object, path: str, name: str
 ) -> Any:
     options = join(path, name)
+    if isinstance(owner, tuple):  # several names, each of which has options
+        table = _table(settings, options, owner, f"{rule.field} {list(owner)}")
+        return {
+            one: _build_options(rule, one, table.get(one, {}), path, f"{name}.{one}")
+            for one in owner
+        }
     kind = rule.kind(owner)
     if kind in rule.table:
         return _build(rule.table[kind], settings, options, f"{rule.field} {owner!r}")

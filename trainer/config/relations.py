@@ -4,6 +4,7 @@ import dataclasses
 from collections.abc import Sequence
 from typing import Any
 
+from trainer.config.augmentations import Augment
 from trainer.config.distill import Distill
 from trainer.config.errors import ConfigError, header
 from trainer.config.models import APPLICATIONS, SavedOptions
@@ -146,7 +147,7 @@ def check_members(members: Sequence[Any]) -> None:
             )
 
 
-def check_views(distill: Distill, *, augment: str) -> None:
+def check_views(distill: Distill, *, augment: Augment) -> None:
     """Refuses views that would all be the same."""
     if distill.is_cached and distill.views > 1 and augment == "none":
         raise ConfigError(

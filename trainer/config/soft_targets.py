@@ -4,6 +4,7 @@ This file holds what the config alone decides. The rest needs the data and the d
 see trainer.stages.soft_targets.choice.
 """
 
+from trainer.config import augmentations
 from trainer.config.schema import Config
 
 _RULE = (
@@ -17,7 +18,8 @@ def why_online(config: Config) -> str:
     """The reason why a cache cannot serve the students, as the config tells; or ""."""
     name, chosen = config.augmenting_section("student.train", config.student.train)
     if chosen.augment != "none":
-        return f"{name}.augment = {chosen.augment!r} shows other images in each epoch"
+        shown = augmentations.text(chosen.augment)
+        return f"{name}.augment = {shown} shows other images in each epoch"
     if config.distill.mixup:
         return f"distill.mixup = {config.distill.mixup:g} mixes images anew each step"
     for i, term in enumerate(config.distill.terms):

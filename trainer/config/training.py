@@ -4,7 +4,7 @@ import dataclasses
 from collections.abc import Mapping
 from typing import Annotated, Any
 
-from trainer.config.augmentations import AUGMENTATIONS
+from trainer.config.augmentations import AUGMENTATIONS, Augment
 from trainer.config.rules import (
     FILLED,
     FRACTION,
@@ -94,7 +94,7 @@ class TrainConfig:
     optimizer_options: Annotated[Any, OptionsOf("optimizer", OPTIMIZERS)] = (
         AdamOptions()
     )
-    augment: str = "inherit"  # of data.augment, or one of its own
+    augment: Augment = "inherit"  # of data.augment, or one of its own
     augment_options: Annotated[
         Any, OptionsOf("augment", {"inherit": InheritedAugmentOptions, **AUGMENTATIONS})
     ] = InheritedAugmentOptions()

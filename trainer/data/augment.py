@@ -17,6 +17,7 @@ from trainer.config import (
     InceptionCropOptions,
     NoAugmentOptions,
     ShiftOptions,
+    with_options,
 )
 
 # Images [B, H, W, channels] and uint32 keys [B] to images of the same type.
@@ -34,14 +35,15 @@ class Augment:
 
     def __call__(self, images: tf.Tensor, keys: tf.Tensor) -> tf.Tensor:
         """Shows images of one size: [B, H, W, channels], keys [B] -> as images."""
-        for operation in self.operations:
-            images = operation(images, keys)
-        return images
+        return self._show(images, keys, first=0)
 
     def after_crop(self, images: tf.Tensor, keys: tf.Tensor) -> tf.Tensor:
         """Shows what the crop, the first operation, has been cut out of already."""
-        for operation in self.operations[1:]:
-            images = operation(images, keys)
+        return self._show(images, keys, first=1)
+
+    def _show(self, images: tf.Tensor, keys: tf.Tensor, *, first: int) -> tf.Tensor:
+        for i, operation in enumerate(self.operations[first:], start=first):
+            images = operation(images, prng.fold(keys, i) if i else keys)
         return images
 
 
@@ -165,13 +167,34 @@ def _crop(
 
 
 def augmentation(
-    name: str, options: Any, *, input_shape: tuple[int, ...], setting: str
+    augment: str | tuple[str, ...],
+    options: Any,
+    *,
+    input_shape: tuple[int, ...],
+    setting: str,
 ) -> Augment:
-    """The augmentation of a name in the section `setting`, with its options.
+    """The augmentation that the section `setting` names, or several, with options.
 
     Raises:
       ConfigError: examples of `input_shape` cannot be shown so.
     """
+    chosen = with_options(augment, options, setting=f"{setting}.augment_options")
+    for name, of_name, path in chosen:
+        _check(name, of_name, input_shape=input_shape, setting=setting, path=path)
+    _, first, _ = chosen[0]
+    return Augment(
+        operations=tuple(
+            functools.partial(_AUGMENTATIONS[name], options=of_name)
+            for name, of_name, _ in chosen
+        ),
+        crop=first if isinstance(first, InceptionCropOptions) else None,
+    )
+
+
+def _check(
+    name: str, options: Any, *, input_shape: tuple[int, ...], setting: str, path: str
+) -> None:
+    """Refuses an augmentation, whose options are at `path`, of other examples."""
     if name != "none" and len(input_shape) != 3:
         what = "a table" if len(input_shape) == 1 else f"examples of {input_shape}"
         raise ConfigError(
@@ -182,14 +205,10 @@ def augmentation(
         distance, side = getattr(options, _DISTANCES[name]), min(input_shape[:2])
         if distance >= side:
             raise ConfigError(
-                f"{setting}.augment_options.{_DISTANCES[name]} must be below the "
-                f"shorter side of the images, {side} pixels, got {distance}; lower it, "
-                "or raise data.image_size"
+                f"{path}.{_DISTANCES[name]} must be below the shorter side of the "
+                f"images, {side} pixels, got {distance}; lower it, or raise "
+                "data.image_size"
             )
-    return Augment(
-        operations=(functools.partial(_AUGMENTATIONS[name], options=options),),
-        crop=options if isinstance(options, InceptionCropOptions) else None,
-    )
 
 
 _AUGMENTATIONS: dict[str, Callable[..., tf.Tensor]] = {

@@ -14,7 +14,7 @@ from trainer.config import (
     Settings,
     TeacherConfig,
     flatten,
-    options_without_later,
+    plain_options,
     resolve,
     without_later,
 )
@@ -124,9 +124,9 @@ def view_settings(config: Config) -> dict[str, Any]:
     name, chosen = config.augmenting_section("student.train", config.student.train)
     if chosen.augment == "none":
         return {}
-    options = dataclasses.asdict(chosen.augment_options)
+    setting = f"{name}.augment_options"
     return {
         "seed": config.seeds[0],
         "augment": chosen.augment,
-        "options": options_without_later(f"{name}.augment_options", options),
+        "options": plain_options(chosen.augment_options, setting=setting),
     }

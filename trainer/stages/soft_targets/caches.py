@@ -10,7 +10,13 @@ import numpy as np
 from etils import epath
 
 from trainer import console, data, models, soft_targets
-from trainer.config import Config, ConfigError, TeacherConfig, options_without_later
+from trainer.config import (
+    Config,
+    ConfigError,
+    TeacherConfig,
+    options_without_later,
+    plain_options,
+)
 from trainer.session.datasets import Datasets
 from trainer.session.networks import Networks
 from trainer.soft_targets import CachedTargets, Manifest, Shard
@@ -140,9 +146,6 @@ def manifest(
     """
     form = formats.record_formats(networks)[teacher]
     distill = networks.config.distill
-    name, chosen = networks.config.augmenting_section(
-        "student.train", networks.config.student.train
-    )
     role = list(networks.config.teachers)[teacher]
     return Manifest(
         teacher=_identity(role, networks.config.teachers[role], weights),
@@ -153,13 +156,7 @@ def manifest(
         growth=({"num_ids": transfer.num_ids, "fingerprint": transfer.fingerprint},),
         precision=networks.precision(role),
         class_names=networks.datasets.source.class_names,
-        augment={"name": "none"}
-        if chosen.augment == "none"
-        else {
-            "name": chosen.augment,
-            "seed": cached_views(networks.config).seed,
-            **_plain(chosen.augment_options, f"{name}.augment_options"),
-        },
+        augment=_augment(networks.config),
         views=distill.views,
         dtype=form.dtype,
         top_k=form.top_k,
@@ -253,8 +250,18 @@ def _identity(role: str, section: TeacherConfig, weights: str) -> dict[str, Any]
     }
 
 
+def _augment(config: Config) -> dict[str, Any]:
+    """The augmentation of the views, its seed and its options, in JSON's types."""
+    name, chosen = config.augmenting_section("student.train", config.student.train)
+    if chosen.augment == "none":
+        return {"name": "none"}
+    options = plain_options(chosen.augment_options, setting=f"{name}.augment_options")
+    shown = {"name": chosen.augment, "seed": cached_views(config).seed, **options}
+    return dict(json.loads(json.dumps(shown)))
+
+
 def _plain(options: Any, setting: str) -> dict[str, Any]:
-    """The options of a known model or augmentation, or of a user's, in JSON's types.
+    """The options of a known model, or of a user's, in JSON's types.
 
     They are without those that came later and change nothing.
     """

@@ -1,5 +1,8 @@
 """Descriptions of the caches of soft targets in a folder."""
 
+from collections.abc import Mapping
+from typing import Any
+
 from etils import epath
 
 from trainer import soft_targets
@@ -41,17 +44,28 @@ def _lines(folder: epath.Path, manifest: Manifest) -> list[str]:
     more = []
     if manifest.embedding:
         more.append(f"  with {manifest.embedding.text}")
-    augment = manifest.augment
-    options = ", ".join(f"{k} {v}" for k, v in augment.items() if k != "name")
+    augment = dict(manifest.augment)
+    name, options = augment.pop("name"), _options(augment)
     return [
         f"{folder}: {'complete' if not missing else f'{missing} files missing'}",
         f"  teacher {manifest.teacher['model']}, weights {manifest.teacher['weights']}",
         f"  split {manifest.dataset['split']}, {manifest.num_ids:,} ids, "
         f"{manifest.num_examples:,} examples, "
         f"{len(manifest.class_names)} classes",
-        f"  {soft_targets.views_text(manifest.views)}, augmentation {augment['name']}"
+        f"  {soft_targets.views_text(manifest.views)}, augmentation "
+        f"{name if isinstance(name, str) else ' + '.join(name)}"
         f"{f' ({options})' if options else ''}",
         f"  {kept} in {manifest.dtype}: {memory.text(manifest.num_bytes)} in "
         f"{manifest.num_files} files",
         *more,
     ]
+
+
+def _options(options: Mapping[str, Any]) -> str:
+    """As in "seed 0, shift (max_pixels 2)"."""
+    return ", ".join(
+        f"{name} ({_options(value)})"
+        if isinstance(value, Mapping)
+        else f"{name} {value}"
+        for name, value in options.items()
+    )
