@@ -12,7 +12,7 @@ import tensorflow as tf
 
 from trainer import losses, models, prng
 from trainer.data import Batch
-from trainer.data.mixup import mix
+from trainer.data.mixing import mix
 from trainer.losses import TeacherPredictions
 from trainer.optimizers import trained_variables
 from trainer.train.distillation_loss import DistillationLoss

@@ -27,7 +27,7 @@ from tests.helpers.students import (
 from trainer import data
 from trainer.config import MlpOptions, SgdOptions, TermConfig, TrainConfig
 from trainer.config.losses import LOSSES
-from trainer.data.mixup import mix
+from trainer.data.mixing import mix
 from trainer.evaluation.predictor import predictor
 
 layers = keras.layers

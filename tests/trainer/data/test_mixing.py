@@ -20,7 +20,7 @@ from tests.helpers.students import (
 )
 from trainer import losses, prng
 from trainer.config import ConfigError, TrainConfig
-from trainer.data.mixup import mix
+from trainer.data.mixing import mix
 from trainer.devices import distribution
 from trainer.train import objective
 from trainer.train.distillation_loss import DistillationLoss
