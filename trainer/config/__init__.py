@@ -33,6 +33,7 @@ from trainer.config.identity import (
     resolve,
 )
 from trainer.config.kept import NoRun, from_resolved, without_run
+from trainer.config.mixing import MixConfig
 from trainer.config.models import (
     APPLICATIONS,
     MEMORY,
@@ -116,6 +117,7 @@ __all__ = [
     "MedianOptions",
     "MemberConfig",
     "MemoryOptions",
+    "MixConfig",
     "MlpOptions",
     "NoAugmentOptions",
     "NoRun",

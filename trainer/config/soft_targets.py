@@ -18,8 +18,9 @@ def why_online(config: Config) -> str:
     name, chosen = config.augmenting_section("student.train", config.student.train)
     if chosen.augment != "none":
         return f"{name}.augment = {chosen.augment!r} shows other images in each epoch"
-    if config.distill.mixup:
-        return f"distill.mixup = {config.distill.mixup:g} mixes images anew each step"
+    name, mixing = config.mixing_section("student.train", config.student.train)
+    if mixing.mixes:
+        return f"{mixing.described(name)} mixes other pairs in each step"
     for i, term in enumerate(config.distill.terms):
         if term.is_of_features:
             return (
