@@ -15,7 +15,7 @@ class Labels:
     mixed_with: tuple[tf.Tensor, tf.Tensor] | None = None
 
     def mean(self, measure: Callable[[tf.Tensor], tf.Tensor]) -> tf.Tensor:
-        """What `measure`, [B] -> [B], gives for the classes, by their shares."""
+        """The values of `measure`, [B] -> [B], of all classes, by their shares."""
         if self.mixed_with is None:
             return measure(self.own)
         partner, share = self.mixed_with
