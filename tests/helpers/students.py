@@ -14,6 +14,7 @@ from trainer import data, losses, models, optimizers, soft_targets
 from trainer.config import (
     AdamOptions,
     DistillConfig,
+    MixConfig,
     MlpOptions,
     SgdOptions,
     TermConfig,
@@ -168,7 +169,7 @@ class Run:
         hard_weight: float = 1.0,
         group_size: int = 0,
         term_gradients: bool = False,
-        mixup: float = 0.0,
+        mixing: MixConfig | None = None,  # of [distill]; None: that of `train`
         distil: bool = True,
         images: data.ArrayExamples | None = None,
         change_core: Callable[
@@ -219,14 +220,12 @@ class Run:
                     hard_weight=hard_weight if terms else 1.0 - alpha,
                     label_smoothing=train.label_smoothing,
                 ),
-                mixup=mixup,
+                mixing=mixing or train,
                 seed=SEED,
                 term_gradients=term_gradients,
             )
             if distil
-            else objective.supervised(
-                self.student, label_smoothing=train.label_smoothing, seed=SEED
-            )
+            else objective.supervised(self.student, train, seed=SEED)
         )
         self.schedule = optimizers.schedule(
             train, num_steps=train.steps, setting="student.train"

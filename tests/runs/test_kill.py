@@ -22,6 +22,8 @@ pytestmark = pytest.mark.slow
 LONG = (
     "--set=seeds=[0]",
     "--set=teacher.train.steps=900",
+    "--set=teacher.train.mixup=0.4",
+    "--set=teacher.train.cutmix=0.4",
     "--set=student.train.steps=900",
     "--set=runtime.save_every_steps=100",
     "--set=runtime.eval_every_steps=300",
@@ -30,6 +32,7 @@ FINETUNE = """
 [finetune]
 global_batch_size = 24
 steps = 900
+cutmix = 1
 """
 TRAININGS = ("teacher", "student/seed-0", "baseline/seed-0", "finetune/seed-0")
 

@@ -37,6 +37,7 @@ from trainer.config.identity import (
     resolve,
 )
 from trainer.config.kept import NoRun, from_resolved, without_run
+from trainer.config.mixing import MixConfig
 from trainer.config.models import (
     APPLICATIONS,
     MEMORY,
@@ -120,6 +121,7 @@ __all__ = [
     "MedianOptions",
     "MemberConfig",
     "MemoryOptions",
+    "MixConfig",
     "MlpOptions",
     "NoAugmentOptions",
     "NoRun",

@@ -9,6 +9,7 @@ from typing import Annotated, Literal
 
 from trainer.config.errors import ConfigError
 from trainer.config.losses import LOSSES, NoLossOptions
+from trainer.config.mixing import MixConfig
 from trainer.config.rules import FILLED, Count, CountOrNone, NotNegative, Place, between
 from trainer.config.terms import (
     EMBEDDING,
@@ -20,11 +21,12 @@ from trainer.config.terms import (
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class _TeacherSignal:
-    """The settings of the teacher's predictions, which both forms have."""
+class _TeacherSignal(MixConfig):
+    """The settings of the teacher's predictions, which both forms have.
 
-    # Share of the pairs of images that are mixed, for teacher and student alike.
-    mixup: Annotated[float, between(0, 1)] = 0.0
+    It is asked, as the student, of mixed pairs, which have no label then.
+    """
+
     # "online": the teacher runs in each step; "cached": once, before the students;
     # "auto": the first start chooses, see trainer.config.soft_targets.
     soft_targets: Literal["auto", "online", "cached"] = "auto"
@@ -40,6 +42,11 @@ class _TeacherSignal:
     # At which a cache of the top k can be used, beside those of the terms.
     tail_temperatures: tuple[Temperature, ...] = ()
     views: Count = 1  # of each augmented image; epoch e shows view e modulo views
+
+    @property
+    def mixes_labels(self) -> bool:
+        """False: what the teacher is asked of between its images has no label."""
+        return False
 
     @property
     def is_cached(self) -> bool:
@@ -135,7 +142,6 @@ def check(distill: Distill, *, num_teachers: int) -> None:
             "distill must have a weight above 0 in one of its terms or in "
             "distill.hard_weight, got 0 everywhere; raise one of them"
         )
-    _check_mixup(distill)
     _check_auto(distill)
     for i, term in enumerate(distill.terms):
         path = f"distill.terms[{i}]"
@@ -169,35 +175,6 @@ def _check_cached(path: str, term: TermConfig, distill: Distill) -> None:
             f"other layer, got {missing[0]!r} and distill.cache_embedding = "
             f"{str(distill.cache_embedding).lower()}; set these, or "
             "distill.soft_targets = 'online'"
-        )
-
-
-def _check_mixup(distill: Distill) -> None:
-    """Refuses what mixed images have not: a label, or soft targets known before."""
-    if not distill.mixup:
-        return
-    if distill.hard_weight and isinstance(distill, DistillConfig):
-        raise ConfigError(
-            "distill.mixup needs distill.alpha = 1, because mixed images have no "
-            f"label, got {distill.alpha}; set distill.alpha = 1.0, or distill.mixup = 0"
-        )
-    if distill.hard_weight:
-        raise ConfigError(
-            "distill.mixup needs distill.hard_weight = 0, because mixed images have no "
-            f"label, got {distill.hard_weight}; set it, or distill.mixup = 0"
-        )
-    for i, term in enumerate(distill.terms):
-        if term.row.needs_labels:
-            raise ConfigError(
-                f"distill.terms[{i}], loss {term.loss!r}, needs the label of each "
-                f"example, which mixed images do not have, got distill.mixup = "
-                f"{distill.mixup}; set it to 0, or remove the term"
-            )
-    if distill.is_cached:
-        raise ConfigError(
-            "distill.mixup needs distill.soft_targets = 'online', because other images "
-            f"are mixed in each step, got {distill.soft_targets!r}; set it, or "
-            "distill.mixup = 0"
         )
 
 

@@ -9,6 +9,13 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
+_TRAININGS = (
+    *("teacher.head", "teacher.train"),
+    *("teacher.members[].head", "teacher.members[].train"),
+    *("student.train", "finetune"),
+)
+_MIXING = {"cutmix": 0.0, "cutmix_beta": 1.0, "mixup_beta": 1.0}
+
 LATER: Mapping[str, Any] = {
     "data.background": "ignore",
     "data.center_crop": 0.875,
@@ -31,6 +38,12 @@ LATER: Mapping[str, Any] = {
     "teacher.members[].options.input": "",
     "teacher.min_accuracy": 0.0,
     "teacher.options.input": "",
+    **{f"distill.{name}": value for name, value in _MIXING.items()},
+    **{
+        f"{training}.{name}": value
+        for training in _TRAININGS
+        for name, value in {"mixup": 0.0, **_MIXING}.items()
+    },
 }
 
 

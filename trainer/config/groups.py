@@ -44,8 +44,9 @@ def check(distill: Distill, train: TrainConfig) -> None:
             f"{size} and {', '.join(term.loss for term in distill.terms)}; remove it"
         )
     share, rest = divmod(train.global_batch_size, train.accumulate)
-    if size < _SMALLEST or rest or share % size or (distill.mixup and size % 2):
-        even = "even, because distill.mixup mixes pairs, " if distill.mixup else ""
+    mixes = distill.mixes or train.mixes
+    if size < _SMALLEST or rest or share % size or (mixes and size % 2):
+        even = "even, because pairs are mixed, " if mixes else ""
         raise ConfigError(
             f"distill.group_size must be {even}at least {_SMALLEST} and a divisor of "
             f"student.train.global_batch_size / accumulate ({share}), got {size}; "

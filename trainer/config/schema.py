@@ -13,6 +13,7 @@ from trainer.config import (
     export,
     groups,
     memory,
+    mixing_relations,
     registry,
     relations,
     run_model,
@@ -23,6 +24,7 @@ from trainer.config.data import DataConfig
 from trainer.config.distill import DistillConfig, DistillTermsConfig
 from trainer.config.evaluation import EvaluateConfig
 from trainer.config.export import ExportConfig
+from trainer.config.mixing import MixConfig
 from trainer.config.models import MODELS
 from trainer.config.predict import PredictConfig
 from trainer.config.registry import Reference, RegistryConfig
@@ -140,6 +142,17 @@ class Config:
             return "data", self.data
         return setting, section
 
+    def mixing_section(
+        self, setting: str, section: TrainConfig
+    ) -> tuple[str, MixConfig]:
+        """The section that mixes what the model of `setting` sees; its name.
+
+        A baseline is trained by student.train alone.
+        """
+        if setting == "student.train" and self.distill.mixes:
+            return "distill", self.distill
+        return setting, section
+
     def with_soft_targets(self, choice: Literal["online", "cached"]) -> "Config":
         """The same run with soft targets from there."""
         distill = dataclasses.replace(self.distill, soft_targets=choice)
@@ -176,6 +189,7 @@ class Config:
         relations.check_unique("seeds", self.seeds)
         data_relations.check(self.data, self.trainings)
         distill.check(self.distill, num_teachers=len(self.teachers))
+        mixing_relations.check(self.distill, self.trainings)
         groups.check(self.distill, self.student.train)
         evaluation.check(self.evaluate, self.data)
         roles = [*self.networks, "baseline", *(["finetune"] if self.finetune else [])]

@@ -20,8 +20,9 @@ def why_online(config: Config) -> str:
     if chosen.augment != "none":
         shown = augmentations.text(chosen.augment)
         return f"{name}.augment = {shown} shows other images in each epoch"
-    if config.distill.mixup:
-        return f"distill.mixup = {config.distill.mixup:g} mixes images anew each step"
+    name, mixing = config.mixing_section("student.train", config.student.train)
+    if mixing.mixes:
+        return f"{mixing.described(name)} mixes other pairs in each step"
     for i, term in enumerate(config.distill.terms):
         if term.is_of_features:
             return (

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from typing import Annotated, Any
 
 from trainer.config.augmentations import AUGMENTATIONS, Augment
+from trainer.config.mixing import MixConfig
 from trainer.config.rules import (
     FILLED,
     FRACTION,
@@ -81,10 +82,9 @@ class InheritedAugmentOptions:
     """The training sees the images as [data] says."""
 
 
+# A base, so that its settings come before those of mixed pairs.
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class TrainConfig:
-    """Settings of one model's training."""
-
+class _Training:
     global_batch_size: Count  # examples per step, all replicas together
     # Passes over the data; 0: see steps.
     epochs: Annotated[float, between(0, MOST)] = 0.0
@@ -111,3 +111,8 @@ class TrainConfig:
     ema: Annotated[float, FRACTION] = 0.0  # decay of averaged weights; 0: the last ones
     # Ends a training that has not become better on validation for so long; 0: never.
     patience_steps: CountOrNone = 0
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class TrainConfig(MixConfig, _Training):
+    """Settings of one model's training, which mixes the labels of mixed pairs too."""

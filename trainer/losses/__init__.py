@@ -11,6 +11,7 @@ from trainer.losses.hard import hard_loss
 from trainer.losses.hard_targets import hard_target_loss
 from trainer.losses.hint import hint_loss
 from trainer.losses.jensen_shannon import jensen_shannon_loss
+from trainer.losses.labels import Labels
 from trainer.losses.logit_mse import logit_mse_loss
 from trainer.losses.nkd import nkd_loss
 from trainer.losses.pkt import pkt_loss
@@ -25,6 +26,7 @@ from trainer.losses.vid import vid_loss
 from trainer.losses.wsl import wsl_loss
 
 __all__ = [
+    "Labels",
     "Member",
     "Scalar",
     "SoftTargets",

@@ -75,6 +75,8 @@ def check_loss(datasets: Datasets) -> None:
     for i, term in enumerate(config.distill.terms):
         # Its warm-up is looked at too.
         built = _term(config, i, len(datasets.transfer), None)
+        if built.needs_labels:
+            _check_labels(f"distill.terms[{i}].loss", term.loss, config)
         if term.is_own:
             check_own_loss(
                 built,
@@ -84,6 +86,16 @@ def check_loss(datasets: Datasets) -> None:
                 num_classes=num_classes,
                 group_size=config.group_size,
             )
+
+
+def _check_labels(setting: str, name: str, config: Config) -> None:
+    path, mixing = config.mixing_section("student.train", config.student.train)
+    if mixing.mixes:
+        raise ConfigError(
+            f"{setting} {name!r} takes the label of each example, which mixed ones do "
+            f"not have, got {mixing.described(path)}; set it to 0, or use a loss "
+            "without labels"
+        )
 
 
 def _check_classes(setting: str, what: str, least: int, datasets: Datasets) -> None:
@@ -97,7 +109,7 @@ def _check_classes(setting: str, what: str, least: int, datasets: Datasets) -> N
 
 
 def check_groups(config: Config, devices: Devices, *, has_begun: bool) -> None:
-    """Looks whether replicas see whole groups: those of losses, and mixed pairs.
+    """Looks whether replicas see whole groups, where losses need them.
 
     A run that `has_begun` keeps to its groups; another one is told sizes that fit.
 
@@ -105,14 +117,6 @@ def check_groups(config: Config, devices: Devices, *, has_begun: bool) -> None:
       ConfigError: they do not.
     """
     section, num_replicas = config.student.train, devices.num_replicas
-    if config.distill.mixup:
-        distribution.check_groups(
-            section,
-            num_replicas,
-            size=2,
-            why="distill.mixup mixes pairs of images",
-            setting="student.train",
-        )
     if config.group_size:
         share = section.global_batch_size // (num_replicas * section.accumulate)
         sizes = "" if has_begun else groups.fitting_sizes(share)

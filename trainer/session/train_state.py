@@ -13,6 +13,7 @@ from trainer.config import TrainConfig, is_earlier_name, run_name
 from trainer.devices import distribution
 from trainer.session import weight_files
 from trainer.session.datasets import Datasets
+from trainer.session.mixing import check_mixing
 from trainer.session.networks import Networks
 from trainer.session.savable_models import check_saving
 from trainer.storage.workdir import CHECKPOINTS
@@ -81,6 +82,7 @@ class TrainState:
 def prepare(networks: Networks, spec: TrainSpec) -> TrainState:
     """Puts the model where its training starts or goes on; takes no step yet."""
     config, devices = networks.config, networks.devices
+    check_mixing(networks.datasets, spec.setting, spec.section)
     folder = spec.folder / CHECKPOINTS
     # Before the batches are made: they start at the restored step. The chief chooses,
     # because a disk that machines share may show them different files for a while.

@@ -41,9 +41,7 @@ def baseline_training(networks: Networks, model: keras.Model, seed: int) -> Trai
         folder=networks.folder("baseline", seed),
         weights=section.weights,
         model=model,
-        objective=objective.supervised(
-            model, label_smoothing=section.train.label_smoothing, seed=seed
-        ),
+        objective=objective.supervised(model, section.train, seed=seed),
         examples=networks.datasets.labeled,
         validate=networks.datasets.validate,
         views=caches.views(networks.config, seed),

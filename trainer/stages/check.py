@@ -12,6 +12,7 @@ from trainer.session import Session, weight_files
 from trainer.session.datasets import Datasets
 from trainer.session.features import connections
 from trainer.session.loss import check_groups, check_loss
+from trainer.session.mixing import check_mixing
 from trainer.session.savable_models import check_saving
 from trainer.session.train_state import augmentation
 from trainer.stages.soft_targets import caches, formats
@@ -58,7 +59,8 @@ def check_training(
     """Looks whether the section `setting` can train on so many examples.
 
     Raises:
-      ConfigError: its batch size, its schedule or its augmentation is not for that.
+      ConfigError: its batch size, its schedule, its augmentation or its mixing is not
+        for that.
     """
     distribution.per_replica_batch_size(
         train, datasets.devices.num_replicas, setting=setting
@@ -66,6 +68,7 @@ def check_training(
     num_steps = optimizers.num_steps(train, num_examples=num_examples)
     optimizers.schedule(train, num_steps=num_steps, setting=setting)
     augmentation(datasets, train, setting=setting)
+    check_mixing(datasets, setting, train)
 
 
 def _build_teachers(session: Session, *, has_begun: bool) -> list[keras.Model]:

@@ -48,9 +48,7 @@ def finetune_training(networks: Networks, model: keras.Model, seed: int) -> Trai
         folder=networks.folder("finetune", seed),
         weights="",
         model=model,
-        objective=objective.supervised(
-            model, label_smoothing=section.label_smoothing, seed=seed
-        ),
+        objective=objective.supervised(model, section, seed=seed),
         examples=networks.datasets.labeled,
         validate=functools.partial(validate, networks),
         views=data.Views(seed=seed, count=None),

@@ -49,7 +49,7 @@ def make_specs(session: Session) -> Callable[[int], TrainSpec]:
     The teachers are live, or their predictions are on disk, as the config says.
 
     Raises:
-      ConfigError: the teachers are not there, or know too little, or mixed pairs are
+      ConfigError: the teachers are not there, or know too little, or groups are
         split.
       SoftTargetsError: a cache is not there, or not for this run, or damaged.
     """
@@ -107,7 +107,7 @@ def distillation(
     are needed where terms are between layers.
     """
     section = networks.config.student
-    distill = networks.config.distill
+    _, mixing = networks.config.mixing_section("student.train", section.train)
     between = connections(networks, model, teachers, seed=seed)
     return TrainSpec(
         role="student",
@@ -121,7 +121,7 @@ def distillation(
             model,
             combine_signals(networks.config, signals),
             student_loss(networks.config, len(networks.datasets.transfer), between),
-            mixup=distill.mixup,
+            mixing=mixing,
             seed=seed,
             term_gradients=networks.config.runtime.term_gradients,
         ),

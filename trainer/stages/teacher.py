@@ -130,9 +130,7 @@ def _spec(
         folder=networks.folder(role, seed),
         weights=weights,
         model=model,
-        objective=objective.supervised(
-            model, label_smoothing=section.label_smoothing, seed=seed
-        ),
+        objective=objective.supervised(model, section, seed=seed),
         examples=networks.datasets.training,
         validate=networks.datasets.validate,
         views=data.Views(seed=seed, count=None),

@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 import tensorflow as tf
 
 from trainer import losses
-from trainer.losses import Scalar, TeacherPredictions
+from trainer.losses import Labels, Scalar, TeacherPredictions
 from trainer.models import Adapter
 from trainer.train.feature_loss import StudentOutputs
 from trainer.train.terms import Schedule, Term
@@ -21,7 +21,8 @@ from trainer.train.terms import Schedule, Term
 class DistillationLoss:
     """The weighted sum of the terms and of the loss on the labels.
 
-    An example without a label, -1, has no part that needs one.
+    An example without a label has no part that needs one; one of a mixed pair has the
+    losses on both labels, by their shares.
     """
 
     terms: Sequence[Term]
@@ -58,15 +59,17 @@ class DistillationLoss:
         self,
         outputs: StudentOutputs,
         predictions: TeacherPredictions,
-        labels: tf.Tensor,
+        labels: Labels,
         step: tf.Tensor,
     ) -> list[tf.Tensor]:
-        """Each part, without its weight, for integer labels [B]: [B] each."""
-        soft = [term.run(outputs, predictions, labels, step) for term in self.terms]
-        hard = losses.hard_loss(
-            outputs.logits, labels, label_smoothing=self.label_smoothing
+        """Each part, without its weight: [B] each."""
+        soft = [term.run(outputs, predictions, labels.own, step) for term in self.terms]
+        hard = labels.mean(
+            lambda classes: losses.hard_loss(
+                outputs.logits, classes, label_smoothing=self.label_smoothing
+            )
         )
-        return [*soft, tf.where(labels < 0, 0.0, hard)]
+        return [*soft, tf.where(labels.own < 0, 0.0, hard)]
 
     def total(self, parts: Sequence[tf.Tensor], step: tf.Tensor) -> tf.Tensor:
         """The weighted sum of the parts: [B] each -> [B]."""
@@ -77,7 +80,7 @@ class DistillationLoss:
         self,
         outputs: StudentOutputs,
         predictions: TeacherPredictions,
-        labels: tf.Tensor,
+        labels: Labels,
         step: tf.Tensor,
     ) -> list[tf.Tensor]:
         """Norms of each weighted part's gradients, example by example: [B] each.

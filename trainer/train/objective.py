@@ -11,9 +11,10 @@ import keras
 import tensorflow as tf
 
 from trainer import losses, models, prng
+from trainer.config import MixConfig, TrainConfig
 from trainer.data import Batch
-from trainer.data.mixup import mix
-from trainer.losses import TeacherPredictions
+from trainer.data.mixing import mix, partners
+from trainer.losses import Labels, TeacherPredictions
 from trainer.optimizers import trained_variables
 from trainer.train.distillation_loss import DistillationLoss
 from trainer.train.feature_loss import StudentOutputs
@@ -52,21 +53,21 @@ def distillation(
     signal: TeacherSignal,
     loss: DistillationLoss,
     *,
-    mixup: float,
+    mixing: MixConfig,
     seed: int,
     term_gradients: bool = False,
 ) -> Objective:
     """The student, with the loss's adapters, learns by `loss` and its own regularizers.
 
-    With `mixup`, the share of mixed pairs, no example has a label. With
-    `term_gradients` the norm of each part's gradient is a metric.
+    The teacher is asked of the pairs that `mixing` mixes; what that does to labels is
+    the section's to say. With `term_gradients` the norm of each part's gradient is a
+    metric.
     """
     taps = models.find_taps(student, loss.student_layers, setting="student_layer")
 
     def run(batch: Batch, step: tf.Tensor, scale: tf.Tensor) -> Sums:
-        if mixup:
-            batch = _mix(batch, step, share=mixup, seed=seed)
-        predictions, labels = signal(batch), batch["label"]
+        batch, labels = _mix(batch, step, mixing, seed=seed)
+        predictions = signal(batch)
         with tf.GradientTape() as tape:
             outputs = _training_outputs(student, batch, step, seed, taps)
             parts = loss.parts(outputs, predictions, labels, step)
@@ -89,26 +90,47 @@ def distillation(
     )
 
 
-def supervised(model: keras.Model, *, label_smoothing: float, seed: int) -> Objective:
+def supervised(model: keras.Model, section: TrainConfig, *, seed: int) -> Objective:
     """The model learns from the labels alone: a teacher, or a student's baseline."""
 
     def run(batch: Batch, step: tf.Tensor, scale: tf.Tensor) -> Sums:
+        batch, labels = _mix(batch, step, section, seed=seed)
         with tf.GradientTape() as tape:
             logits = _training_outputs(model, batch, step, seed, {}).logits
-            loss = _regularization_loss(model) + losses.hard_loss(
-                logits, batch["label"], label_smoothing=label_smoothing
+            loss = _regularization_loss(model) + labels.mean(
+                lambda classes: losses.hard_loss(
+                    logits, classes, label_smoothing=section.label_smoothing
+                )
             )
             scaled = scale * loss
         gradients = tape.gradient(scaled, model.trainable_variables)
-        return gradients, _sums(loss, _is_correct(logits, batch["label"]))
+        return gradients, _sums(loss, _accuracy(logits, labels))
 
     return Objective(run=run, metrics=("loss", "accuracy"))
 
 
-def _mix(batch: Batch, step: tf.Tensor, *, share: float, seed: int) -> Batch:
-    """Mixes inputs in pairs, for teacher and student; mixed images have no label."""
-    inputs = mix(batch["input"], batch["batch_position"], step, share=share, seed=seed)
-    return batch | {"input": inputs, "label": tf.fill(tf.shape(batch["label"]), -1)}
+def _mix(
+    batch: Batch, step: tf.Tensor, mixing: MixConfig, *, seed: int
+) -> tuple[Batch, Labels]:
+    """Mixes the batch in pairs, where the section does, and gives its labels.
+
+    Where it mixes labels too, an example that is mixed with one without has none.
+    """
+    own = batch["label"]
+    if not mixing.mixes:
+        return batch, Labels(own=own)
+    inputs, share = mix(
+        batch["input"], batch["batch_position"], step, mixing=mixing, seed=seed
+    )
+    partner, none = partners(own), tf.fill(tf.shape(own), -1)
+    is_lost = (share < 1.0) & ((own < 0) | (partner < 0))
+    labels = Labels(own=none)
+    if mixing.mixes_labels:
+        labels = Labels(
+            own=tf.where(is_lost, none, own),
+            mixed_with=(tf.where(is_lost, none, partner), share),
+        )
+    return batch | {"input": inputs, "label": labels.own}, labels
 
 
 def _training_outputs(
@@ -131,11 +153,19 @@ def _regularization_loss(model: keras.Model) -> tf.Tensor | float:
 
 
 def _of_logits(
-    logits: tf.Tensor, labels: tf.Tensor, predicted: tf.Tensor
+    logits: tf.Tensor, labels: Labels, predicted: tf.Tensor
 ) -> list[tf.Tensor]:
     """The metrics _OF_LOGITS against labels and the teacher's classes: [B] each."""
-    correct = [_is_correct(logits, classes) for classes in (labels, predicted)]
-    return [*correct, tf.cast(labels >= 0, tf.float32)]
+    return [
+        _accuracy(logits, labels),
+        _is_correct(logits, predicted),
+        tf.cast(labels.own >= 0, tf.float32),
+    ]
+
+
+def _accuracy(logits: tf.Tensor, labels: Labels) -> tf.Tensor:
+    """Whether the class is the label, or the share of the label that it is: [B]."""
+    return labels.mean(lambda classes: _is_correct(logits, classes))
 
 
 def _is_correct(logits: tf.Tensor, classes: tf.Tensor) -> tf.Tensor:

@@ -25,9 +25,15 @@ from tests.helpers.students import (
     examples,
 )
 from trainer import data
-from trainer.config import MlpOptions, SgdOptions, TermConfig, TrainConfig
+from trainer.config import (
+    DistillConfig,
+    MlpOptions,
+    SgdOptions,
+    TermConfig,
+    TrainConfig,
+)
 from trainer.config.losses import LOSSES
-from trainer.data.mixup import mix
+from trainer.data.mixing import mix
 from trainer.evaluation.predictor import predictor
 
 layers = keras.layers
@@ -471,15 +477,20 @@ def test_examples_without_a_label_have_every_loss_between_layers(hidden_run):
 
 
 def test_mixed_images_are_compared_inside_both_models():
+    mixing = DistillConfig(mixup=1.0)
     run = made(
         terms=[term("hint", "hidden", "hidden")],
         hard_weight=0.0,
         group_size=0,
-        mixup=1.0,
+        mixing=mixing,
     )
     images = examples(12)
-    mixed = mix(
-        tf.constant(images.inputs), tf.range(12), tf.constant(0), share=1.0, seed=SEED
+    mixed, _ = mix(
+        tf.constant(images.inputs),
+        tf.range(12),
+        tf.constant(0),
+        mixing=mixing,
+        seed=SEED,
     )
     found = measured(run, images)
     assert found["hint[0]"] == pytest.approx(hint_of(run, mixed), rel=1e-5)

@@ -132,7 +132,7 @@ def test_two_terms_average_an_ensemble_each_at_its_own_temperature():
     parts = loss.parts(
         StudentOutputs(logits=tf.constant(STUDENT, tf.float32)),
         predictions(TEACHER, OTHER, weights=(1.0, 3.0)),
-        tf.constant(LABELS),
+        losses.Labels(own=tf.constant(LABELS)),
         STEP,
     )
     np.testing.assert_array_equal(parts[0], one)
@@ -344,7 +344,7 @@ def test_gradient_norms_are_those_of_the_weighted_parts():
     norms = loss.gradient_norms(
         StudentOutputs(logits=tf.constant(STUDENT, tf.float32)),
         predictions(TEACHER),
-        tf.constant(LABELS),
+        losses.Labels(own=tf.constant(LABELS)),
         STEP,
     )
     probs = softmax(STUDENT)

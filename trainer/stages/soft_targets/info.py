@@ -62,7 +62,7 @@ def _lines(folder: epath.Path, manifest: Manifest) -> list[str]:
 
 
 def _options(options: Mapping[str, Any]) -> str:
-    """As in "seed 0, shift (max_pixels 2)"."""
+    """Options as text: "seed 0, shift (max_pixels 2)"."""
     return ", ".join(
         f"{name} ({_options(value)})"
         if isinstance(value, Mapping)
