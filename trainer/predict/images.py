@@ -3,7 +3,6 @@
 import collections
 import concurrent.futures
 import dataclasses
-import os
 from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
@@ -11,9 +10,10 @@ import tensorflow as tf
 
 from trainer import data
 from trainer.config import Colour
+from trainer.devices import processors
 
-# Of a local disk as many as decode, of a bucket as many as hide its latency.
-_READERS = 4 * (os.cpu_count() or 1)
+# Threads: of a disk as many as decode, of a bucket as many as hide its latency.
+_READERS_A_PROCESSOR = 4
 
 
 @dataclasses.dataclass(frozen=True)
@@ -42,7 +42,8 @@ def batches(
     ahead: collections.deque[list[concurrent.futures.Future[Read]]]
     ahead = collections.deque()
     begun = collections.deque[Sequence[str]]()
-    with concurrent.futures.ThreadPoolExecutor(_READERS) as pool:
+    num_readers = _READERS_A_PROCESSOR * processors.count()
+    with concurrent.futures.ThreadPoolExecutor(num_readers) as pool:
         for first in range(0, len(paths), batch_size):
             batch = paths[first : first + batch_size]
             begun.append(batch)

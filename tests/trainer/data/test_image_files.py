@@ -29,7 +29,9 @@ def folder(tmp_path_factory) -> pathlib.Path:
     return folder
 
 
-def examples_of(folder: pathlib.Path, *, budget: int) -> data.Examples:
+def examples_of(
+    folder: pathlib.Path, *, budget: int, **settings: object
+) -> data.Examples:
     config = DataConfig(
         dataset=f"folder:{folder}/drawn",
         train_split=f"train[:{NUM_TRAIN}]",
@@ -37,6 +39,7 @@ def examples_of(folder: pathlib.Path, *, budget: int) -> data.Examples:
         test_split="train[33:]",
         image_size=SIZE,
         memory_budget_bytes=budget,
+        **settings,
     )
     examples = data.open_source(config, folder / "lists").read(config.train_split)
     # Rows are not ids where labels are excluded.
@@ -154,6 +157,12 @@ def test_starting_at_a_step_is_skipping_the_steps_before(
     topology = {"num_pipelines": num_pipelines, "replicas_each": replicas_each}
     resumed = trained_on(in_files, 3, first_step=first_step, **topology)
     assert_same(resumed, trained_on(in_memory, 3 + first_step)[first_step:])
+
+
+def test_the_number_of_threads_is_a_setting_and_changes_no_batch(folder, in_memory):
+    one = examples_of(folder, budget=0, num_threads=1)
+    assert one.num_threads == 1
+    assert_same(trained_on(one, 5), trained_on(in_memory, 5))
 
 
 def test_each_epoch_holds_every_id_once(in_files):
