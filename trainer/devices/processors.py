@@ -10,7 +10,7 @@ _MOUNT = pathlib.Path("/sys/fs/cgroup")
 
 
 def count() -> int:
-    """As many as the process's affinity and its control groups' quotas allow.
+    """Counts the processors that its affinity and its control groups' quotas allow.
 
     A part of a processor counts as one.
     """
