@@ -13,7 +13,7 @@ from trainer.session import Session, train_state
 from trainer.session.datasets import Datasets
 from trainer.session.features import fold_tapped, teacher_taps
 from trainer.session.networks import Networks
-from trainer.session.train_state import TrainSpec
+from trainer.session.train_state import TrainSpec, TrainState
 from trainer.train import loop
 
 _NUM_LOOPS = 5
@@ -95,17 +95,7 @@ def dry_run(session: Session, attempt: TrainSpec) -> DryRun:
     started = time.perf_counter()
     state = train_state.prepare(session.networks, attempt)
 
-    num_done = 0
-
-    def timed(num_steps: int) -> float:
-        nonlocal num_done
-        began = time.perf_counter()
-        metrics = state.compiled.run(num_steps)
-        first, num_done = num_done + 1, num_done + num_steps
-        setting = f"{attempt.setting}.learning_rate"
-        loop.check_finite(metrics, first, num_done, setting)
-        return time.perf_counter() - began
-
+    timed = _Clock(state, setting=f"{attempt.setting}.learning_rate").timed
     timed(1)
     first_secs = time.perf_counter() - started
     runtime = session.config.runtime
@@ -127,6 +117,24 @@ def dry_run(session: Session, attempt: TrainSpec) -> DryRun:
         ),
         peak=meter.lines(),
     )
+
+
+class _Clock:
+    """Takes the time of a training's next steps."""
+
+    def __init__(self, state: TrainState, *, setting: str) -> None:
+        self._state = state
+        self._setting = setting  # that a loss or gradient without bounds speaks of
+        self._num_done = 0
+
+    def timed(self, num_steps: int) -> float:
+        """Seconds of the next steps."""
+        began = time.perf_counter()
+        metrics = self._state.compiled.run(num_steps)
+        first, last = self._num_done + 1, self._num_done + num_steps
+        loop.check_finite(metrics, first, last, self._setting)
+        self._num_done = last
+        return time.perf_counter() - began
 
 
 def _ready_secs(
