@@ -27,6 +27,7 @@ from trainer.config.earlier import (
     without_later,
 )
 from trainer.config.errors import ConfigError
+from trainer.config.evaluate_view import EvaluateView
 from trainer.config.evaluation import EvaluateConfig
 from trainer.config.export import ExportConfig
 from trainer.config.identity import (
@@ -115,6 +116,7 @@ __all__ = [
     "DistillTermsConfig",
     "EnsembleConfig",
     "EvaluateConfig",
+    "EvaluateView",
     "ExportConfig",
     "ImageOptions",
     "InceptionCropOptions",

@@ -9,6 +9,7 @@ from typing import Annotated, Any, Literal
 from trainer.config import class_folders, places
 from trainer.config.augmentations import AUGMENTATIONS, NO_AUGMENT, Augment
 from trainer.config.datasets import DATASETS, NO_OPTIONS
+from trainer.config.evaluate_view import SHARE, EvaluateView
 from trainer.config.rules import (
     FILLED,
     Count,
@@ -114,7 +115,7 @@ class DataConfig:
     # How images are fitted to their size where no random crop is: the whole image,
     # or its central square of `center_crop` of the shorter side.
     evaluate_view: Literal["squash", "center_crop"] = "squash"
-    center_crop: Annotated[float, above(0, most=1)] = 0.875
+    center_crop: Annotated[float, SHARE] = EvaluateView.center_crop
     # Images in memory: fitted, or as the bytes of their files, of which crops are made.
     # "auto": files where a training begins with a random crop, or pixels do not fit.
     keep: Literal["auto", "pixels", "files"] = "auto"
@@ -166,6 +167,11 @@ class DataConfig:
         """Whether images are brought to a size, if only those without labels."""
         joined = places.kind_of(self.unlabeled.dataset) if self.unlabeled else ""
         return bool(self.image_size) or joined in ("folder", "list")
+
+    @property
+    def view(self) -> EvaluateView:
+        """The part of an image that is shown where no random crop is drawn."""
+        return EvaluateView(name=self.evaluate_view, center_crop=self.center_crop)
 
     @property
     def is_given(self) -> bool:

@@ -8,6 +8,7 @@ from trainer.config.augmentations import CROPS, Augment, names, text
 from trainer.config.data import DataConfig
 from trainer.config.datasets import TfrecordOptions
 from trainer.config.errors import ConfigError
+from trainer.config.evaluate_view import CENTER_CROP, SQUASH
 from trainer.config.relations import check_unique
 from trainer.config.training import TrainConfig
 
@@ -116,16 +117,15 @@ def _check_files(data: DataConfig) -> None:
 
 def _check_fitted(data: DataConfig) -> None:
     """Refuses settings of how images get their size where they keep their own."""
-    squash, whole = "squash", DataConfig.center_crop
-    if data.evaluate_view == squash and data.center_crop != whole:
+    if data.evaluate_view == SQUASH and data.center_crop != DataConfig.center_crop:
         raise ConfigError(
-            f"data.center_crop must be {whole} for data.evaluate_view = {squash!r}, "
-            f"which shows all of an image, got {data.center_crop}; set "
-            "data.evaluate_view = 'center_crop'"
+            f"data.center_crop must be {DataConfig.center_crop} for data.evaluate_view "
+            f"= {SQUASH!r}, which shows all of an image, got {data.center_crop}; set "
+            f"data.evaluate_view = {CENTER_CROP!r}"
         )
     if data.is_fitted:
         return
-    for name, default in {"evaluate_view": squash, "keep": "auto"}.items():
+    for name, default in {"evaluate_view": SQUASH, "keep": "auto"}.items():
         value = getattr(data, name)
         if value != default:
             way = "remove it" if data.is_table else "set data.image_size"

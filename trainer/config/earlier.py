@@ -32,6 +32,8 @@ LATER: Mapping[str, Any] = {
     "distill.terms[].teacher": "",
     "distill.terms[].teacher_layer": "",
     "predict.background": "",
+    "predict.center_crop": 0.0,
+    "predict.evaluate_view": "",
     "runtime.term_gradients": False,
     "student.options.input": "",
     "teacher.members[].min_accuracy": 0.0,

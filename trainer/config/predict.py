@@ -4,8 +4,10 @@ import dataclasses
 from typing import Annotated, Any, Literal
 
 from trainer.config.data import BACKGROUND
+from trainer.config.errors import ConfigError
+from trainer.config.evaluate_view import CENTER_CROP, SQUASH, EvaluateView
 from trainer.config.models import SavedOptions
-from trainer.config.rules import Count, Place, Rule
+from trainer.config.rules import Count, Place, Rule, between
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -33,6 +35,29 @@ class PredictConfig:
     top_k: Count = 1  # classes named for an image, the most probable first
     all_probabilities: bool = False  # those of all classes too, in their order
     format: Literal["auto", "csv", "jsonl"] = "auto"  # "auto": by --output, or csv
+
+    # How images are fitted to the model's size, as in data.evaluate_view; "", and 0:
+    # as the model learned to see them, or "squash" and 0.875 where it is not known.
+    evaluate_view: Literal["", "squash", "center_crop"] = ""
+    center_crop: Annotated[float, between(0, 1)] = 0.0
+
+    def view(self, known: EvaluateView) -> EvaluateView:
+        """The view of the images where the model's own is `known`.
+
+        Raises:
+          ConfigError: a share is set, and the view takes all of an image.
+        """
+        view = EvaluateView(
+            name=self.evaluate_view or known.name,
+            center_crop=self.center_crop or known.center_crop,
+        )
+        if view.name == SQUASH and self.center_crop:
+            raise ConfigError(
+                f"predict.center_crop must be 0 for the view {SQUASH!r} of the model, "
+                f"which shows all of an image, got {self.center_crop}; set "
+                f"predict.evaluate_view = {CENTER_CROP!r}"
+            )
+        return view
 
     @property
     def saved(self) -> SavedOptions:

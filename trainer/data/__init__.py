@@ -6,7 +6,7 @@ from trainer.data.augment import Augment, augmentation
 from trainer.data.auxiliary import AuxiliaryFeatures, Views
 from trainer.data.begun import as_begun, begun_background, begun_dtype
 from trainer.data.contents import hold_contents
-from trainer.data.decode import decode_with_alpha, fit, reason
+from trainer.data.decode import decode_with_alpha, reason
 from trainer.data.duplicates import duplicates
 from trainer.data.examples import (
     Batch,
@@ -19,6 +19,7 @@ from trainer.data.examples import (
 )
 from trainer.data.file_list import EXAMPLE, GONE, OVERWRITTEN
 from trainer.data.given import GivenData
+from trainer.data.image_box import decode_box, evaluation_box
 from trainer.data.image_files import FileExamples
 from trainer.data.incremental_index import (
     admit_files,
@@ -66,12 +67,13 @@ __all__ = [
     "begun_dtype",
     "check_taken_over",
     "concatenate",
+    "decode_box",
     "decode_with_alpha",
     "duplicates",
     "evaluation_batches",
+    "evaluation_box",
     "extend_lists",
     "find_new_files",
-    "fit",
     "hold_contents",
     "is_image",
     "is_passing",

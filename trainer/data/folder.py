@@ -140,6 +140,7 @@ class FolderSource:
             ids=np.array([i for i, _ in chosen], np.int64),
             has_alpha=np.array([transparency.is_blended(line) for _, line in chosen]),
             background=self.data.background_colour,
+            num_threads=self.data.num_threads,
         )
         if not self._fits_in_memory:
             return examples

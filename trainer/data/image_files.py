@@ -4,7 +4,6 @@ S = image_size, C = channels.
 """
 
 import dataclasses
-import os
 from collections.abc import Callable
 
 import numpy as np
@@ -13,12 +12,12 @@ import tensorflow as tf
 from trainer.config import Colour
 from trainer.data.arrays import steps_and_positions
 from trainer.data.decode import decode_to_shape, reason
+from trainer.data.decoders import BATCHES_IN_THE_MAKING, decoded
 from trainer.data.examples import Batch, DataError, InputShard, num_evaluation_steps
 from trainer.data.host_memory import empty, on_host
 from trainer.data.order import shuffle
 
-# Autotuning is off, see trainer.data.pipeline.
-_DECODERS = os.cpu_count() or 1
+_IMAGES_AHEAD = 8  # decoded before they are copied
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -35,6 +34,7 @@ class FileExamples:
     ids: np.ndarray  # int64 [M]
     has_alpha: np.ndarray  # bool [M]: of those that lie on the background
     background: Colour | None  # none is needed where no image has alpha
+    num_threads: int = 0  # that decode; 0: as many as there are processors to use
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -59,12 +59,14 @@ class FileExamples:
         shape = (len(paths), self.image_size, self.image_size, self.channels)
         images = empty(shape, np.uint8)
         files = (on_host(paths), on_host(self.has_alpha[rows]))
-        dataset = tf.data.Dataset.from_tensor_slices(files).map(
-            self._image, num_parallel_calls=_DECODERS, deterministic=True
+        dataset = decoded(
+            tf.data.Dataset.from_tensor_slices(files),
+            self._image,
+            num_threads=self.num_threads,
         )
         done = 0
         try:
-            for image in dataset.prefetch(_DECODERS).as_numpy_iterator():
+            for image in dataset.prefetch(_IMAGES_AHEAD).as_numpy_iterator():
                 images[done] = image
                 done += 1
         except tf.errors.OpError as error:
@@ -104,7 +106,9 @@ class FileExamples:
             first_step * shard.local_replicas, dtype=tf.int64
         )
         batches = self._decode(elements.map(rows_of), shard)
-        return batches.map(map_fn, num_parallel_calls=_DECODERS, deterministic=True)
+        return batches.map(
+            map_fn, num_parallel_calls=BATCHES_IN_THE_MAKING, deterministic=True
+        )
 
     def evaluation(self, shard: InputShard) -> tf.data.Dataset:
         """Batches in order; the last step is filled up with copies of row 0."""
@@ -132,9 +136,7 @@ class FileExamples:
 
         # Example by example, so that a batch is as quick as its mean file and not as
         # its slowest.
-        examples = batches.unbatch().map(
-            decode, num_parallel_calls=_DECODERS, deterministic=True
-        )
+        examples = decoded(batches.unbatch(), decode, num_threads=self.num_threads)
         return examples.batch(shard.per_replica_batch_size, drop_remainder=True)
 
     def _image(self, path: tf.Tensor, has_alpha: tf.Tensor) -> tf.Tensor:

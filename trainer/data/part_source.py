@@ -170,7 +170,10 @@ class PartSource:
         )
         rows = [rows + first for (_, rows), first in zip(chosen, firsts, strict=False)]
         return RecordExamples(
-            files=joined, rows=np.concatenate(rows), window=self.data.shuffle_window
+            files=joined,
+            rows=np.concatenate(rows),
+            window=self.data.shuffle_window,
+            num_threads=self.data.num_threads,
         )
 
 

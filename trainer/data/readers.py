@@ -2,15 +2,16 @@
 
 import concurrent.futures
 import itertools
-import os
 import sys
 from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
 import tqdm
 
+from trainer.devices import processors
+
 # Threads: for a disk as many as decode, for a bucket as many as hide its latency.
-_READERS = 4 * (os.cpu_count() or 1)
+_READERS_A_PROCESSOR = 4
 
 _BLOCK = 10_000  # files handed to the readers at a time
 
@@ -21,7 +22,8 @@ def for_each(
     action: Callable[[Any], Result], items: Sequence[Any], *, title: str
 ) -> list[Result]:
     """The results in order, made by several threads under a progress bar."""
-    with concurrent.futures.ThreadPoolExecutor(_READERS) as pool:
+    num_readers = _READERS_A_PROCESSOR * processors.count()
+    with concurrent.futures.ThreadPoolExecutor(num_readers) as pool:
         # In blocks, because a future of each of a million files would fill memory.
         blocks = range(0, len(items), _BLOCK)
         results = (pool.map(action, items[i : i + _BLOCK]) for i in blocks)

@@ -11,7 +11,6 @@ examples of one step on one replica.
 
 import dataclasses
 import functools
-import os
 from collections.abc import Callable
 
 import numpy as np
@@ -19,12 +18,11 @@ import tensorflow as tf
 
 from trainer import prng
 from trainer.data.auxiliary import AuxiliaryFeatures, Views
+from trainer.data.decoders import BATCHES_IN_THE_MAKING, decoded
 from trainer.data.examples import Batch, InputShard, num_evaluation_steps
 from trainer.data.host_memory import on_host
 from trainer.data.order import permute
 from trainer.data.record_files import OfIds, Reader, RecordFiles
-
-_BATCHES_IN_THE_MAKING = 4  # augmented while a step runs
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, eq=False)
@@ -40,6 +38,7 @@ class RecordExamples:
     window: int  # records shuffled together
     auxiliary: AuxiliaryFeatures | None = None  # streamed with the records
     views: Views | None = None  # which of them an epoch takes from there
+    num_threads: int = 0  # that decode; 0: as many as there are processors to use
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -71,11 +70,11 @@ class RecordExamples:
           DataError: a file is damaged.
         """
         wanted, places = np.unique(rows, return_inverse=True)
-        decoded = Reader(self.files, self.rows[wanted]).in_order().map(self._input)
-        spec = decoded.element_spec
+        values = Reader(self.files, self.rows[wanted]).in_order().map(self._input)
+        spec = values.element_spec
         inputs = np.empty((len(wanted), *spec.shape), spec.dtype.as_numpy_dtype)
         try:
-            for i, value in enumerate(decoded.as_numpy_iterator()):
+            for i, value in enumerate(values.as_numpy_iterator()):
                 inputs[i] = value
         except tf.errors.OpError as error:
             raise self.files.format.damage_error(error) from error
@@ -100,14 +99,15 @@ class RecordExamples:
         windows = tf.data.Dataset.counter(first // len(self), dtype=tf.int64).flat_map(
             lambda epoch: self._windows(reader, shard, epoch, seed=seed, first=first)
         )
-        examples = _parallel(
+        examples = decoded(
             windows.prefetch(1).unbatch(),
             functools.partial(self._decode, shard, on_host(self.files.ids)),
+            num_threads=self.num_threads,
         )
         batches = examples.batch(shard.per_replica_batch_size, drop_remainder=True)
         return batches.map(
             lambda batch: map_fn(self._with_auxiliary(batch)),
-            num_parallel_calls=_BATCHES_IN_THE_MAKING,
+            num_parallel_calls=BATCHES_IN_THE_MAKING,
             deterministic=True,
         )
 
@@ -125,7 +125,7 @@ class RecordExamples:
         )
         shown = reader.in_order().enumerate().concatenate(filling)
 
-        def decoded(place: tf.Tensor, raw: tuple[tf.Tensor, tf.Tensor]) -> Batch:
+        def decode(place: tf.Tensor, raw: tuple[tf.Tensor, tf.Tensor]) -> Batch:
             weight = tf.cast(place < len(self), tf.float32)
             return {"input": self._input(*raw), "weight": weight}
 
@@ -135,9 +135,8 @@ class RecordExamples:
         own = shown.batch(shard.global_batch_size).map(
             lambda places, raw: (places[begin:end], tuple(r[begin:end] for r in raw))
         )
-        return _parallel(own.unbatch(), decoded).batch(
-            shard.per_replica_batch_size, drop_remainder=True
-        )
+        examples = decoded(own.unbatch(), decode, num_threads=self.num_threads)
+        return examples.batch(shard.per_replica_batch_size, drop_remainder=True)
 
     def _decode(self, shard: InputShard, ids: tf.Tensor, raw: Batch) -> Batch:
         example = self.files.format.decode(raw.pop("record"))
@@ -220,7 +219,3 @@ def _permutation(indices: tf.Tensor, key: tf.Tensor) -> tf.Tensor:
     count = tf.size(indices)
     largest = tf.fill([count], tf.cast(count - 1, indices.dtype))
     return permute(indices, tf.fill([count], key), largest=largest)
-
-
-def _parallel(raw: tf.data.Dataset, decoded: Callable[..., Batch]) -> tf.data.Dataset:
-    return raw.map(decoded, num_parallel_calls=os.cpu_count() or 1, deterministic=True)

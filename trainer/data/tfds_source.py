@@ -206,7 +206,10 @@ def _stream(source: TfdsSource, split: str) -> RecordExamples:
         format=_TfdsFormat(source=source, split=split),
     )
     return RecordExamples(
-        files=files, rows=np.arange(len(ids)), window=source.data.shuffle_window
+        files=files,
+        rows=np.arange(len(ids)),
+        window=source.data.shuffle_window,
+        num_threads=source.data.num_threads,
     )
 
 

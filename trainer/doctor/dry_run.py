@@ -3,7 +3,7 @@
 import dataclasses
 import statistics
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import keras
 import tensorflow as tf
@@ -13,11 +13,14 @@ from trainer.session import Session, train_state
 from trainer.session.datasets import Datasets
 from trainer.session.features import fold_tapped, teacher_taps
 from trainer.session.networks import Networks
-from trainer.session.train_state import TrainSpec
+from trainer.session.train_state import TrainSpec, TrainState
 from trainer.train import loop
 
 _NUM_LOOPS = 5
 _LOOP_SECS = 0.5  # of as many steps as fit, one at least
+# Batches that are waited for, so that steps find them ready; and how long at most.
+_READY_BATCHES, _MOST_PAUSE_SECS = 4, 2.0
+_NUM_PAUSES = 2
 _PIPELINE_SECS = 1.0
 _PULLED_BATCHES = 8  # at a time
 # Of batches that were made while nobody asked, which say nothing about the speed.
@@ -59,6 +62,7 @@ class DryRun:
     global_batch_size: int
     first_secs: float  # until the first step is done: tracing, compiling, first batch
     step_secs: float  # of a later one; the median over the loops
+    ready_secs: float  # of one whose batch was ready before; the least that was seen
     loop_steps: int
     footprint: Footprint
     peak: list[str]  # a line for each place where memory was measured
@@ -70,8 +74,13 @@ class DryRun:
 
     @property
     def examples_per_sec(self) -> float:
-        """The examples a second of the steps alone."""
+        """The examples a second of the steps, as fast as their batches came."""
         return self.global_batch_size / self.step_secs
+
+    @property
+    def ready_rate(self) -> float:
+        """The examples a second of steps that wait for no batch."""
+        return self.global_batch_size / self.ready_secs
 
 
 def dry_run(session: Session, attempt: TrainSpec) -> DryRun:
@@ -86,32 +95,59 @@ def dry_run(session: Session, attempt: TrainSpec) -> DryRun:
     started = time.perf_counter()
     state = train_state.prepare(session.networks, attempt)
 
-    def timed(num_steps: int, first: int) -> float:
-        began = time.perf_counter()
-        metrics = state.compiled.run(num_steps)
-        setting = f"{attempt.setting}.learning_rate"
-        loop.check_finite(metrics, first, first + num_steps - 1, setting)
-        return time.perf_counter() - began
-
-    timed(1, first=1)
+    timed = _Clock(state, setting=f"{attempt.setting}.learning_rate").timed
+    timed(1)
     first_secs = time.perf_counter() - started
     runtime = session.config.runtime
     # To the end of the first program, so that loops begin with one.
     rest = max(1, runtime.steps_per_execution - 1)
-    fitting = int(_LOOP_SECS * rest / timed(rest, first=2))
+    fitting = int(_LOOP_SECS * rest / timed(rest))
     length = min(runtime.steps_per_loop, max(1, fitting))
-    loops = [timed(length, first=2 + rest + i * length) for i in range(_NUM_LOOPS)]
+    loops = [timed(length) for _ in range(_NUM_LOOPS)]
+    step_secs = statistics.median(loops) / length
     return DryRun(
         num_steps=attempt.num_steps,
         global_batch_size=attempt.section.global_batch_size,
         first_secs=first_secs,
-        step_secs=statistics.median(loops) / length,
+        step_secs=step_secs,
+        ready_secs=_ready_secs(timed, step_secs, runtime.steps_per_execution),
         loop_steps=length,
         footprint=footprint(
             [attempt.model, *attempt.objective.adapters], state.update.state
         ),
         peak=meter.lines(),
     )
+
+
+class _Clock:
+    """Takes the time of a training's next steps."""
+
+    def __init__(self, state: TrainState, *, setting: str) -> None:
+        self._state = state
+        self._setting = setting  # that a loss or gradient without bounds speaks of
+        self._num_done = 0
+
+    def timed(self, num_steps: int) -> float:
+        """Seconds of the next steps."""
+        began = time.perf_counter()
+        metrics = self._state.compiled.run(num_steps)
+        first, last = self._num_done + 1, self._num_done + num_steps
+        loop.check_finite(metrics, first, last, self._setting)
+        self._num_done = last
+        return time.perf_counter() - began
+
+
+def _ready_secs(
+    timed: Callable[[int], float], step_secs: float, together: int
+) -> float:
+    """Seconds of a step that finds its batch ready, of programs of so many steps."""
+    # Whole programs, and few, as there are few batches ready.
+    length = together if together > 1 else _READY_BATCHES // 2
+    found = []
+    for _ in range(_NUM_PAUSES):
+        time.sleep(min(_MOST_PAUSE_SECS, _READY_BATCHES * together * step_secs))
+        found.append(timed(length) / length)
+    return min(step_secs, *found)
 
 
 def footprint(

@@ -291,9 +291,9 @@ class Examination:
         )
 
     def _estimate(self) -> Iterator[str]:
-        yield self._trainings.estimate(
-            pipeline_rate=self._pipeline_rate, building=self._building
-        )
+        rate = self._pipeline_rate
+        yield self._trainings.estimate(pipeline_rate=rate, building=self._building)
+        yield self._trainings.bottleneck(pipeline_rate=rate)
 
 
 def _parameters(name: str, model: keras.Model) -> str:

@@ -12,7 +12,7 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from trainer.devices import memory
+from trainer.devices import memory, processors
 
 _DRIVER = "libcuda.so.1"
 _EXTRA = "and-cuda"  # of TensorFlow: CUDA's libraries, which the extra `gpu` brings
@@ -29,7 +29,9 @@ def versions() -> str:
 def host() -> str:
     """CPUs and memory of the machine."""
     total = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
-    return f"{os.cpu_count()} CPUs, {memory.text(total)} of memory"
+    usable, every = processors.count(), os.cpu_count()
+    part = "" if usable == every else f"{usable} of "
+    return f"{part}{every} CPUs, {memory.text(total)} of memory"
 
 
 def gpus() -> list[str]:

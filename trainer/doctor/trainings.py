@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from etils import epath
 
 from trainer.config import Config
+from trainer.devices import processors
 from trainer.doctor.dry_run import DryRun
 from trainer.session import predictions
 from trainer.stages.soft_targets.plan import Building
@@ -90,6 +91,22 @@ class Trainings:
             f"about {total / 60:.1f} minutes for the steps of a whole run "
             f"({', '.join(parts)}){predictions}; validation, saving and the report "
             "come on top"
+        )
+
+    def bottleneck(self, *, pipeline_rate: float) -> str:
+        """Names the slower of the input and the student's or baseline's steps."""
+        role = next(role for role in ("student", "baseline") if role in self.trials)
+        rate = self.trials[role].ready_rate
+        if pipeline_rate >= rate:
+            return (
+                f"the steps are the bottleneck: {rate:,.0f} examples/s of the {role}, "
+                f"of {pipeline_rate:,.0f} that the input makes"
+            )
+        return (
+            f"the input is the bottleneck: it makes {pipeline_rate:,.0f} examples/s on "
+            f"{processors.count()} processors, and steps of the {role} take "
+            f"{rate:,.0f} where batches are ready; give it more processors, or see "
+            "data.num_threads, data.keep and data.memory_budget_bytes"
         )
 
     def _folders(self) -> Iterator[tuple[str, int, epath.Path]]:

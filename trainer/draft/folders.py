@@ -39,6 +39,11 @@ def look(dataset: str, given: Mapping[str, Any]) -> Findings:
         "image_size": f"Images become such squares; those looked at are "
         f"{image_sizes.text(sizes)}.",
     }
+    if any(height != width for height, width in sizes):
+        notes["image_size"] += (
+            ' All of each image is in it; with evaluate_view = "center_crop" it is the '
+            "square in the middle, whose shapes keep their proportions."
+        )
     if layout.others or num_damaged:
         settings["skip_corrupt"] = True
         notes["skip_corrupt"] = (

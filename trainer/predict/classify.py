@@ -83,6 +83,7 @@ def _classify(
         for batch in images.batches(
             listed,
             shape=opened.input_shape,
+            view=opened.view,
             background=opened.background,
             batch_size=batch_size,
         ):

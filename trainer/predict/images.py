@@ -3,17 +3,17 @@
 import collections
 import concurrent.futures
 import dataclasses
-import os
 from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 import tensorflow as tf
 
 from trainer import data
-from trainer.config import Colour
+from trainer.config import Colour, EvaluateView
+from trainer.devices import processors
 
-# Of a local disk as many as decode, of a bucket as many as hide its latency.
-_READERS = 4 * (os.cpu_count() or 1)
+# Threads: of a disk as many as decode, of a bucket as many as hide its latency.
+_READERS_A_PROCESSOR = 4
 
 
 @dataclasses.dataclass(frozen=True)
@@ -31,6 +31,7 @@ def batches(
     paths: Sequence[str],
     *,
     shape: tuple[int, int, int],
+    view: EvaluateView,
     background: Colour | None,
     batch_size: int,
 ) -> Iterator[list[tuple[str, Read]]]:
@@ -38,11 +39,12 @@ def batches(
 
     In memory are two batches at a time.
     """
-    read = _reader(shape, background)
+    read = _reader(shape, view, background)
     ahead: collections.deque[list[concurrent.futures.Future[Read]]]
     ahead = collections.deque()
     begun = collections.deque[Sequence[str]]()
-    with concurrent.futures.ThreadPoolExecutor(_READERS) as pool:
+    num_readers = _READERS_A_PROCESSOR * processors.count()
+    with concurrent.futures.ThreadPoolExecutor(num_readers) as pool:
         for first in range(0, len(paths), batch_size):
             batch = paths[first : first + batch_size]
             begun.append(batch)
@@ -62,23 +64,32 @@ def _results(
 
 
 def _reader(
-    shape: tuple[int, int, int], background: Colour | None
+    shape: tuple[int, int, int], view: EvaluateView, background: Colour | None
 ) -> Callable[[str], Read]:
+    box_of = data.evaluation_box(view.name, center_crop=view.center_crop)
+
+    # As evaluation has it, of which a JPEG is decoded again: in part, or coarser.
+    def fit(contents: tf.Tensor, image: tf.Tensor) -> tf.Tensor:
+        return data.decode_box(contents, box_of, shape, whole=lambda _: image)
+
     # One call each: eager operations would take longer than the decoding. Traced here,
     # or each thread would.
     with tf.device("/cpu:0"):
-        fit = tf.function(
-            lambda image: data.fit(image, shape), autograph=False
-        ).get_concrete_function(tf.TensorSpec((None, None, 3), tf.uint8))
+        fitted = tf.function(fit, autograph=False).get_concrete_function(
+            tf.TensorSpec((), tf.string), tf.TensorSpec((None, None, 3), tf.uint8)
+        )
 
     def read(path: str) -> Read:
         try:
             with tf.io.gfile.GFile(path, "rb") as file:
-                image, is_transparent = data.decode_with_alpha(
-                    file.read(), background=background
-                )
+                contents = file.read()
+            # All of it, which finds what is damaged.
+            image, is_transparent = data.decode_with_alpha(
+                contents, background=background
+            )
+            pixels = fitted(tf.constant(contents), image).numpy()
         except tf.errors.OpError as error:
             return data.reason(error)
-        return Image(fit(image).numpy(), is_transparent)
+        return Image(pixels, is_transparent)
 
     return read

@@ -12,6 +12,7 @@ from trainer.config import (
     Config,
     ConfigError,
     DataConfig,
+    EvaluateView,
     MemoryOptions,
     NoRun,
     PredictConfig,
@@ -31,6 +32,7 @@ class Network:
     model: keras.Model
     class_names: tuple[str, ...]  # C
     input_shape: tuple[int, int, int]  # (H, W, channels) of an image
+    view: EvaluateView  # the part of an image that is brought to that size
     background: Colour | None  # behind transparent pixels; None drops alpha
 
 
@@ -49,7 +51,12 @@ def open_network(settings: Config | NoRun, path: epath.Path | None) -> Network:
         return _registered_network(settings)
     if model:
         behind = _run_background(settings, path) if path else DataConfig.background
-        return _file_network(settings.predict, settings.predict.saved, path, behind)
+        view = EvaluateView()
+        if path and isinstance(settings, Config):
+            view = settings.data.view
+        return _file_network(
+            settings.predict, settings.predict.saved, path, behind, view
+        )
     if path is None or not isinstance(settings, Config):
         raise ConfigError(
             "--workdir must name the folder of a finished run, or predict.model a "
@@ -63,15 +70,21 @@ def _registered_network(settings: Config | NoRun) -> Network:
     root = registry.root_of(settings.registry)
     file = registry.model_of(root, named)
     options = dataclasses.replace(settings.predict.saved, path=str(file))
-    return _file_network(settings.predict, options, None, registry.background_of(file))
+    behind = registry.background_of(file)
+    return _file_network(settings.predict, options, None, behind, EvaluateView())
 
 
 def _file_network(
-    section: PredictConfig, options: SavedOptions, run: epath.Path | None, behind: Any
+    section: PredictConfig,
+    options: SavedOptions,
+    run: epath.Path | None,
+    behind: Any,
+    view: EvaluateView,
 ) -> Network:
     model = models.alone(options, setting="predict.model")
     num_classes = model.output_shape[-1]
-    names = registry.names_of_file(files.path_of(options.path, setting="predict.model"))
+    file = files.path_of(options.path, setting="predict.model")
+    names, known = registry.names_of_file(file), registry.view_of_file(file)
     if names is None and run is not None:
         names = report.read_classes(run)[0]
     if names is None:
@@ -87,6 +100,7 @@ def _file_network(
         model=model,
         class_names=tuple(names),
         input_shape=model.input_shape[1:],
+        view=section.view(known or view),
         background=colour_of(section.background or behind),
     )
 
@@ -134,6 +148,7 @@ def _run_network(config: Config, path: epath.Path) -> Network:
         model=model,
         class_names=tuple(names),
         input_shape=(height, width, channels),
+        view=config.predict.view(config.data.view),
         background=colour_of(
             config.predict.background or _run_background(config, path)
         ),

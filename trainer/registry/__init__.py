@@ -17,6 +17,7 @@ from trainer.registry.versions import (
     model_of,
     names_of_file,
     newest,
+    view_of_file,
 )
 
 __all__ = [
@@ -34,4 +35,5 @@ __all__ = [
     "root_of",
     "run_action",
     "share_lock",
+    "view_of_file",
 ]

@@ -6,6 +6,7 @@ from typing import Any
 
 from etils import epath
 
+from trainer.config import EvaluateView
 from trainer.storage import files, json_text, seal
 
 CARD, PAGE = "card.json", "card.md"
@@ -69,8 +70,8 @@ def page(card: Card) -> str:
         "",
         f"{model['architecture']} with {model['parameters']:,} parameters, the "
         f"{card['role']} of the run {card['run']!r}, seed {card['seed']}. Takes "
-        f"{card['input']['dtype']} [{height}], gives the probabilities (T = 1) of "
-        f"{len(card['classes'])} classes.",
+        f"{card['input']['dtype']} [{height}]{_view(card)}, gives the probabilities "
+        f"(T = 1) of {len(card['classes'])} classes.",
         "",
         *_table(["split", *(label for _, label, _, _ in METRICS)], _rows(card)),
         "",
@@ -102,6 +103,13 @@ def number_text(value: object, *, factor: float = 1, digits: int = 0) -> str:
     if not isinstance(value, int | float):
         return "-"
     return f"{factor * value:,.{digits}f}"
+
+
+def _view(card: Card) -> str:
+    """The part of images of another size that the model takes, where it is told."""
+    if "evaluate_view" not in card["input"]:
+        return ""
+    return f" ({EvaluateView.of(card['input']).text} of other sizes)"
 
 
 def _rows(card: Card) -> list[list[str]]:

@@ -10,6 +10,7 @@ from trainer.config import (
     LATEST,
     PROMOTED,
     ConfigError,
+    EvaluateView,
     Reference,
     places,
     value_before,
@@ -146,10 +147,29 @@ def names_of_file(path: epath.Path) -> list[str] | None:
     beside = model_classes.read(path)
     if beside is not None:
         return beside
-    # A path to a version may name its folder, a SavedModel, or its model.keras.
+    own = _card_of_file(path)
+    return list(own["classes"]) if own else None
+
+
+def view_of_file(path: epath.Path) -> EvaluateView | None:
+    """The view of images that the model at `path` learned with; None if not told.
+
+    Raises:
+      StorageError: what tells it is damaged.
+    """
+    beside = model_classes.read_view(path)
+    if beside is not None:
+        return beside
+    own = _card_of_file(path)
+    return EvaluateView.of(own["config"].get("data") or {}) if own else None
+
+
+def _card_of_file(path: epath.Path) -> card.Card | None:
+    """The card of the version that a path is of; None where it is of none."""
+    # It may name the version's folder, a SavedModel, or its model.keras.
     for folder in (path, path.parent):
         if _is_number(folder.name) and files.exists(folder / card.CARD):
-            return list(card.read(folder)["classes"])
+            return card.read(folder)
     return None
 
 

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from etils import epath
 
+from trainer.config import EvaluateView
 from trainer.report import (
     conclusion,
     crossval_table,
@@ -59,6 +60,7 @@ def _head(found: inputs.Inputs) -> str:
     seeds = config.get("seeds")
     facts = {
         "data": inputs.setting(config, "data", "dataset"),
+        "view": _view(config),
         "teacher": inputs.teacher(config),
         "student": inputs.setting(config, "student", "model"),
         "weights" if loss_settings.terms(config) else "alpha": (
@@ -77,6 +79,16 @@ def _head(found: inputs.Inputs) -> str:
         f'<ul class="facts">{"".join(items)}</ul>\n'
         f'<p class="summary">{text(conclusion.summary(found.results))}</p>'
     )
+
+
+def _view(config: dict[str, Any]) -> str | None:
+    """The part of images that is evaluated, where it is not all of them."""
+    section = config.get("data")
+    try:
+        view = EvaluateView.of(section if isinstance(section, dict) else {})
+    except (TypeError, ValueError):
+        return None
+    return view.text if view != EvaluateView() else None
 
 
 def _comparison(results: dict[str, Any]) -> str:

@@ -7,7 +7,13 @@ from etils import epath
 
 from trainer import console, registry, report
 from trainer.cluster.workers import Workers
-from trainer.config import Config, ConfigError, is_reference, is_run_model
+from trainer.config import (
+    Config,
+    ConfigError,
+    EvaluateView,
+    is_reference,
+    is_run_model,
+)
 from trainer.storage import files, run_model
 
 _SHOWN = 5  # names of classes in a message
@@ -68,7 +74,9 @@ class NamedModels:
         class_names: Sequence[str],
         setting: str,
     ) -> None:
-        own = registry.names_of_file(files.path_of(path, setting=setting))
+        file = files.path_of(path, setting=setting)
+        self._tell_other_view(path, registry.view_of_file(file), setting)
+        own = registry.names_of_file(file)
         if own is None and run:
             own = report.read_classes(run)[0]
         if own is None and self._workers.is_chief:
@@ -96,6 +104,18 @@ class NamedModels:
             f"their order ({_text(class_names)}), got {found}; give another model, or "
             "train it on this data"
         )
+
+    def _tell_other_view(
+        self, path: str, before: EvaluateView | None, setting: str
+    ) -> None:
+        if before is None or not self._workers.is_chief:
+            return
+        section = self._config.data
+        if section.is_fitted and before != section.view:
+            console.log(
+                f"{setting} {path!r} learned to see {before.text}, and is shown "
+                f"{section.view.text} here (data.evaluate_view, data.center_crop)"
+            )
 
     def _is_trained(self, setting: str) -> bool:
         """Whether the model that `setting` names learns this data's classes here."""

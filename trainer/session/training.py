@@ -74,7 +74,8 @@ def save_model(
     """
     devices.hold.check()
     # First: the model is what says that a training has ended.
-    model_classes.write(path, datasets.source.class_names)
+    view = datasets.config.data.view
+    model_classes.write(path, datasets.source.class_names, view)
     with files.atomic_path(path) as temporary:
         if is_whole:
             model.save(temporary)

@@ -4,6 +4,7 @@ import dataclasses
 import pathlib
 import tempfile
 from collections.abc import Sequence
+from typing import Any
 
 import keras
 import numpy as np
@@ -16,7 +17,7 @@ from trainer.exit_codes import CheckFailedError
 from trainer.report import exported as tables
 from trainer.session import Session
 from trainer.session.datasets import Datasets
-from trainer.session.selected_model import select_model
+from trainer.session.selected_model import SelectedModel, select_model
 from trainer.stages.report import report
 from trainer.storage import files, folders, model_classes, seal, workdir
 
@@ -49,9 +50,7 @@ def export(session: Session) -> None:
     measured = formats.measure(own, written, test)
     problems = formats.find_problems(measured, section=section)
     told = {
-        "role": found.role,
-        "seed": found.seed,
-        "examples": len(test),
+        **_described(session.config, found, test),
         "formats": {
             name: dataclasses.asdict(values) for name, values in measured.items()
         },
@@ -63,6 +62,14 @@ def export(session: Session) -> None:
         report(session)
     if problems:
         raise CheckFailedError("; ".join(problems))
+
+
+def _described(
+    config: Config, found: SelectedModel, test: data.Examples
+) -> dict[str, Any]:
+    """The model, and the view of images that it takes where these get another size."""
+    view = {"input": config.data.view.settings} if config.data.is_fitted else {}
+    return {"role": found.role, "seed": found.seed, "examples": len(test), **view}
 
 
 def _check_lite(config: Config, datasets: Datasets, names: Sequence[str]) -> None:
@@ -84,7 +91,7 @@ def _write(
     config: Config, datasets: Datasets, model: keras.Model, name: str, path: epath.Path
 ) -> tuple[formats.Predict, int]:
     """Writes one format; gives what was read back, as a function, and its bytes."""
-    model_classes.write(path, datasets.source.class_names)
+    model_classes.write(path, datasets.source.class_names, config.data.view)
     if name == "saved_model":
         return _saved_model(datasets, model, path)
     if name == "keras":

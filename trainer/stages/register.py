@@ -17,6 +17,7 @@ from trainer import console, data, export, models, registry, report
 from trainer.config import (
     Config,
     ConfigError,
+    EvaluateView,
     SavedOptions,
     check_name,
     recorded_settings,
@@ -93,7 +94,8 @@ def accuracy_here(networks: Networks, folder: epath.Path, card: Card) -> float |
     is_same = known["splits"].get("data.validation_split") == split and all(
         known["fingerprints"].get(name) == found for name, found in own.items()
     )
-    if is_same:
+    seen = EvaluateView.of(card["config"].get("data") or {})
+    if is_same and seen == networks.config.data.view:
         return float(card["metrics"]["validation"]["accuracy"])
     source = networks.datasets.source
     is_other = card["classes"] != list(source.class_names)
@@ -162,6 +164,7 @@ def _card(networks: Networks, found: SelectedModel, name: str) -> Card:
         "input": {
             "shape": list(source.input_shape),
             "dtype": str(found.model.inputs[0].dtype),
+            **(config.data.view.settings if config.data.is_fitted else {}),
         },
         "metrics": {
             "validation": _validation(networks, found.model),

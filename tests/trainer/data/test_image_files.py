@@ -2,6 +2,7 @@
 
 import itertools
 import pathlib
+import time
 
 import numpy as np
 import pytest
@@ -13,6 +14,7 @@ from tests.helpers.messages import refused
 from trainer import data, prng
 from trainer.config import DataConfig, ShiftOptions
 from trainer.data.examples import InputShard
+from trainer.devices import processors
 
 NUM_TRAIN = 29  # of 37: batches straddle the ends of epochs
 BATCH = 8
@@ -29,7 +31,9 @@ def folder(tmp_path_factory) -> pathlib.Path:
     return folder
 
 
-def examples_of(folder: pathlib.Path, *, budget: int) -> data.Examples:
+def examples_of(
+    folder: pathlib.Path, *, budget: int, **settings: object
+) -> data.Examples:
     config = DataConfig(
         dataset=f"folder:{folder}/drawn",
         train_split=f"train[:{NUM_TRAIN}]",
@@ -37,6 +41,7 @@ def examples_of(folder: pathlib.Path, *, budget: int) -> data.Examples:
         test_split="train[33:]",
         image_size=SIZE,
         memory_budget_bytes=budget,
+        **settings,
     )
     examples = data.open_source(config, folder / "lists").read(config.train_split)
     # Rows are not ids where labels are excluded.
@@ -154,6 +159,33 @@ def test_starting_at_a_step_is_skipping_the_steps_before(
     topology = {"num_pipelines": num_pipelines, "replicas_each": replicas_each}
     resumed = trained_on(in_files, 3, first_step=first_step, **topology)
     assert_same(resumed, trained_on(in_memory, 3 + first_step)[first_step:])
+
+
+def test_the_number_of_threads_is_a_setting_and_changes_no_batch(folder, in_memory):
+    one = examples_of(folder, budget=0, num_threads=1)
+    assert one.num_threads == 1
+    assert_same(trained_on(one, 5), trained_on(in_memory, 5))
+
+
+def test_few_batches_are_in_the_making_on_many_processors(in_files, monkeypatch):
+    monkeypatch.setattr(processors, "count", lambda: 64)
+    made = []
+
+    def note(batch: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
+        tf.py_function(lambda: made.append(1), [], [])
+        return batch
+
+    (share,) = shares(1, 1)
+    batches = in_files.training(share, seed=SEED, first_step=0, map_fn=note)
+    next(reader := iter(batches.with_options(data.pipeline_options())))
+    for _ in range(50):
+        time.sleep(0.01)
+        if len(made) >= 5:
+            break
+    time.sleep(0.1)
+    # One was taken, and four are ready or being made.
+    assert len(made) == 5
+    del reader
 
 
 def test_each_epoch_holds_every_id_once(in_files):

@@ -193,6 +193,14 @@ def test_elements_are_those_of_the_set_in_memory(folder):
     assert streamed == kept
 
 
+def test_one_thread_makes_the_same_batches(folder):
+    examples = read(folder, shuffle_window=7, num_threads=1)
+    assert examples.num_threads == 1
+    assert_same(
+        trained_on(examples, 10), trained_on(read(folder, shuffle_window=7), 10)
+    )
+
+
 @pytest.mark.parametrize(
     ("num_pipelines", "local_replicas", "window"),
     [

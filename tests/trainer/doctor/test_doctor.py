@@ -184,7 +184,7 @@ def test_the_estimate_is_steps_times_their_time(examined):
     (told,) = re.findall(r"about ([\d.]+) minutes", findings.text("estimate"))
     assert float(told) == pytest.approx(minutes, abs=0.06)
     trained = ("teacher 1 x 60", "student 2 x 60", "baseline 2 x 60")
-    assert_states(findings.text("estimate"), *trained)
+    assert_states(findings.text("estimate"), *trained, "bottleneck", "student")
 
 
 @pytest.fixture(scope="module")
@@ -265,7 +265,13 @@ def test_a_finetune_is_tried_and_counted(config, tmp_path):
     assert next(bytes_of) - next(bytes_of) == pytest.approx(more, abs=1.1e5)
 
 
-def test_the_estimate_waits_for_a_slow_pipeline(config, tmp_path):
+@pytest.mark.parametrize(
+    ("pipeline_rate", "minutes", "slower"),
+    [(10, 4.0, "input"), (190, 0.2, "input"), (500, 0.2, "steps")],
+)
+def test_a_slow_pipeline_is_waited_for_and_named(
+    config, tmp_path, pipeline_rate, minutes, slower
+):
     trainings = Trainings(reader.load(str(config)), tmp_path)
     nothing = Footprint(weights=0, gradients=0, slots=0, averages=0)
     trainings.trials["student"] = DryRun(
@@ -273,13 +279,17 @@ def test_the_estimate_waits_for_a_slow_pipeline(config, tmp_path):
         global_batch_size=20,
         first_secs=1.0,
         step_secs=0.1,
+        ready_secs=0.08,
         loop_steps=5,
         footprint=nothing,
         peak=[],
     )
-    # Two seeds of 60 steps, which wait two seconds each for their 20 examples.
-    told = trainings.estimate(pipeline_rate=10.0, building=None)
-    assert_states(told, "4.0 minutes")
+    # Two seeds of 60 steps, of 20 examples each.
+    told = trainings.estimate(pipeline_rate=pipeline_rate, building=None)
+    assert_states(told, f"{minutes} minutes")
+    told = trainings.bottleneck(pipeline_rate=pipeline_rate)
+    assert_states(told, f"the {slower} ", "bottleneck", "student", 250, pipeline_rate)
+    assert ("data.num_threads" in told) == (slower == "input")
 
 
 @pytest.mark.slow

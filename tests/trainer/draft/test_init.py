@@ -104,6 +104,8 @@ def test_photos_get_a_pretrained_teacher(folder):
     assert init("pets") == 0
     settings = config.load("pets.toml", [])
     assert settings.data.image_size == 192
+    text = (folder / "pets.toml").read_text()
+    assert_states(text, "200 x 260 pixels", 'evaluate_view = "center_crop"')
     assert settings.teacher.weights == "imagenet"
     assert settings.student.model == "squeezenet"
 

@@ -338,9 +338,64 @@ def test_transparent_pixels_lie_on_what_is_on_the_card(
     assert answered(words, run, on, capsys) == background
 
 
+CENTRE = {"evaluate_view": "center_crop", "center_crop": 0.5}
+SAID = ("evaluate_view='center_crop'", "center_crop=0.5")
+
+
+@pytest.mark.parametrize(
+    ("kept", "said", "on_card"),
+    [
+        (CENTRE, (), False),
+        ({}, SAID, False),
+        (CENTRE | {"center_crop": 0.9}, SAID[1:], False),
+        (CENTRE, (), True),
+        ({}, SAID, True),
+    ],
+)
+def test_images_are_fitted_as_the_model_learned_to_see_them(
+    run, tmp_path, capsys, kept, said, on_card
+):
+    # In the middle of each lies an image of the model's size.
+    images = write_images(tmp_path, [f"{i}.png" for i in range(6)], size=24)
+    inner = {path: pixels[6:18, 6:18] for path, pixels in images.items()}
+    (tmp_path / "version").mkdir()
+    shutil.copy(run / "student/seed-0/model.keras", tmp_path / "version")
+    own = shutil.copytree(run, tmp_path / "own")
+    settings = json.loads((own / "config.json").read_text())
+    settings["data"] |= kept
+    (own / "config.json").write_text(json.dumps(settings))
+    words = [f"--workdir={own}"]
+    if on_card:
+        told = card() | {"classes": list(NAMES), "config": {"data": kept}}
+        with registry.publishing(epath.Path(tmp_path / "root"), "shapes") as publish:
+            publish(tmp_path / "version", told)
+        words = ['--set=predict.model="registry:shapes@1"']
+        words.append(f'--set=registry.root="{tmp_path / "root"}"')
+
+    def answers(*more):
+        assert main.main(["trainer", "predict", *images, *words, *more]) == 0
+        rows = csv.DictReader(io.StringIO(capsys.readouterr().out, newline=""))
+        return [float(row["probability"]) for row in rows]
+
+    centre = expected(run, inner).max(axis=1)
+    flags = [f"--set=predict.{setting}" for setting in said]
+    np.testing.assert_allclose(answers(*flags), centre, rtol=1e-5)
+    whole = answers("--set=predict.evaluate_view='squash'")
+    halves = {
+        path: np.asarray(Image.fromarray(pixels).resize((12, 12), Image.BILINEAR))
+        for path, pixels in images.items()
+    }
+    np.testing.assert_allclose(whole, expected(run, halves).max(axis=1), rtol=0.01)
+    assert not np.allclose(whole, centre, rtol=1e-3)
+
+
 @pytest.mark.parametrize(
     ("words", "facts"),
     [
+        (
+            ["predict", "--workdir=RUN", "x", "--set=predict.center_crop=0.5"],
+            ["predict.center_crop", "'squash'", "0.5", "predict.evaluate_view"],
+        ),
         (["predict"], ["predict", "PATH ...", "none"]),
         (["predict", "x.png"], ["--workdir", "predict.model"]),
         (["predict", "x.png", "--workdir=absent"], ["absent", "config.json"]),
@@ -394,10 +449,14 @@ def test_a_kept_config_reads_as_the_file_it_came_from():
 
 
 @pytest.mark.slow
-def test_a_run_predicts_its_own_files_as_it_was_evaluated(tmp_path, capsys):
+@pytest.mark.parametrize("view", ["squash", "center_crop"])
+def test_a_run_predicts_its_own_files_as_it_was_evaluated(tmp_path, capsys, view):
     drawn_images.write(tmp_path / "images", 96, size=20)
     settings = tmp_path / "shapes.toml"
-    settings.write_text(CONFIG.format(folder=tmp_path / "images"))
+    written = CONFIG.format(folder=tmp_path / "images")
+    settings.write_text(
+        written.replace("[teacher]", f'evaluate_view = "{view}"\n[teacher]')
+    )
     workdir = tmp_path / "workdir"
     assert main.main(whole_run.command("run", settings, workdir)) == 0
     with np.load(workdir / "predictions.npz") as arrays:
@@ -428,6 +487,26 @@ def test_a_run_predicts_its_own_files_as_it_was_evaluated(tmp_path, capsys):
     assert len(table) == 96
     chosen = {row["path"]: row["class"] for row in table}
     assert [chosen[path] for path in paths] == [answer["class"] for answer in answers]
+    # And what left the run, whose card tells how images are fitted.
+    root = f'--set=registry.root="{tmp_path}/root"'
+    formats = "--set=export.formats=['keras']"
+    for command in (("export", formats), ("registry", "register", root)):
+        words = (command[0], settings, workdir, *command[1:])
+        assert main.main(whole_run.command(*words)) == 0
+    (version,) = (tmp_path / "root").glob("*/1")
+    told = {"evaluate_view": view}
+    if view == "center_crop":
+        told["center_crop"] = 0.875
+        assert "87.5 %" in (version / "card.md").read_text()
+    assert json.loads((version / "card.json").read_text())["input"].items() >= (
+        told.items()
+    )
+    assert json.loads((workdir / "export" / "export.json").read_text())["input"] == told
+    for model in ("registry:shapes@1", f"{workdir}/export/model.keras"):
+        words = ("trainer", "predict", *paths, *more, f'--set=predict.model="{model}"')
+        assert main.main([*words, root]) == 0
+        again = [json.loads(line) for line in out.read_text().splitlines()]
+        assert [x["class"] for x in again] == [x["class"] for x in answers]
 
 
 @pytest.mark.slow

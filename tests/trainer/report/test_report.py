@@ -105,11 +105,12 @@ def test_page_escapes_what_comes_from_files(tmp_path):
     names = [hostile, "$\\frac{", "a & b", "\N{GREEK SMALL LETTER ALPHA}"]
     write_workdir(tmp_path, class_names=names)
     config = json.loads((tmp_path / "config.json").read_text())
-    config["data"]["dataset"] = hostile
+    config["data"] |= {"dataset": hostile, "evaluate_view": "center_crop"}
     (tmp_path / "config.json").write_text(json.dumps(config))
     found = Page(page.write(tmp_path).read_text(encoding="utf-8"))
     assert "script" not in found.tags
     assert hostile in found.words
+    assert any("87.5 %" in word for word in found.words)
     assert "toy <run>" in found.words
 
 

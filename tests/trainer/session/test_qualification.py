@@ -12,7 +12,13 @@ from tests.helpers.messages import assert_states, refused
 from tests.helpers.saved_models import NUM_CLASSES, SIDE, build, network, write
 from trainer import registry
 from trainer.cluster.workers import Workers
-from trainer.config import ConfigError, MlpOptions, TeacherConfig, load
+from trainer.config import (
+    ConfigError,
+    EvaluateView,
+    MlpOptions,
+    TeacherConfig,
+    load,
+)
 from trainer.config.identity import differences
 from trainer.session.named_models import NamedModels
 from trainer.session.qualification import accuracy_warning, measure
@@ -25,17 +31,20 @@ PETS = ["cat", "dog", "emu"]
 TRAIN = "train = {global_batch_size = 8, epochs = 1}\n"
 
 
-def compared(path, names, *, is_trained=False):
+def compared(path, names, *, is_trained=False, data=""):
     config = path.parent / "run.toml"
     section = f'weights = "{path}"\n{TRAIN if is_trained else ""}'
-    config.write_text(RUN.replace(TRAIN, section, 1))
+    written = RUN.replace(TRAIN, section, 1).replace("[data]\n", f"[data]\n{data}")
+    config.write_text(written)
     return NamedModels(load(str(config)), None, Workers(None)).file(
         str(path), names, (28, 28, 1), setting="teacher.weights"
     )
 
 
 def test_names_beside_a_model_come_back_in_their_order(tmp_path):
-    model_classes.write(epath.Path(tmp_path / "model.keras"), ["ü", "10", "2"])
+    model_classes.write(
+        epath.Path(tmp_path / "model.keras"), ["ü", "10", "2"], EvaluateView()
+    )
     assert registry.names_of_file(epath.Path(tmp_path / "model.keras")) == [
         "ü",
         "10",
@@ -54,14 +63,32 @@ def test_names_beside_a_model_come_back_in_their_order(tmp_path):
     ],
 )
 def test_a_model_of_other_classes_is_refused(names, facts, tmp_path):
-    model_classes.write(epath.Path(tmp_path / "model.keras"), PETS)
+    model_classes.write(epath.Path(tmp_path / "model.keras"), PETS, EvaluateView())
     with refused(ConfigError, "teacher.weights", *facts):
         compared(tmp_path / "model.keras", names)
     compared(tmp_path / "model.keras", PETS)
 
 
+def test_a_model_that_learned_another_view_is_told(tmp_path, capsys):
+    path = epath.Path(tmp_path / "model.keras")
+    view = EvaluateView(name="center_crop", center_crop=0.5)
+    model_classes.write(path, PETS, view)
+    assert registry.view_of_file(path) == view
+    assert registry.names_of_file(path) == PETS
+    compared(path, PETS)  # of images that keep their size
+    assert "evaluate_view" not in capsys.readouterr().err
+    compared(path, PETS, data="image_size = 8\n")
+    told = capsys.readouterr().err
+    assert_states(told, "teacher.weights", path, "50 %", "whole", "data.evaluate_view")
+    same = "image_size = 8\nevaluate_view = 'center_crop'\ncenter_crop = 0.5\n"
+    compared(path, PETS, data=same)
+    model_classes.write(path, PETS, EvaluateView())
+    compared(path, PETS, data="image_size = 8\n")
+    assert "evaluate_view" not in capsys.readouterr().err
+
+
 def test_a_model_that_is_trained_here_may_have_known_other_classes(tmp_path, capsys):
-    model_classes.write(epath.Path(tmp_path / "model.keras"), PETS)
+    model_classes.write(epath.Path(tmp_path / "model.keras"), PETS, EvaluateView())
     compared(tmp_path / "model.keras", ["ant", "cat", "dog"], is_trained=True)
     assert_states(capsys.readouterr().err, "teacher.weights", "emu")
 

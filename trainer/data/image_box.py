@@ -1,0 +1,103 @@
+"""Parts of encoded images at the size of a model.
+
+A box is its top, left, height and width, int32 [4], in the pixels of the file. H W C =
+what models take.
+"""
+
+import functools
+from collections.abc import Callable
+
+import numpy as np
+import tensorflow as tf
+
+from trainer.data.decode import pixels, resize_box, to_grey
+
+SQUASH, CENTER_CROP = "squash", "center_crop"
+
+# From the height and width of an image, int32 [..., 2], to a box of it, [..., 4].
+BoxOf = Callable[[tf.Tensor], tf.Tensor]
+Whole = Callable[[tf.Tensor], tf.Tensor]  # from a file to its image, uint8 [h, w, C]
+
+# What libjpeg can leave out while it decodes; 2 stands for every second pixel.
+_RATIOS = (1, 2, 4, 8)
+_SPARE = 2  # of as many pixels as asked for at least: 47 dB of the whole or better
+_JPEG = b"\xff\xd8\xff"
+
+
+def evaluation_box(view: str, *, center_crop: float) -> BoxOf:
+    """The part of an image that is shown where no crop is drawn.
+
+    That is all of it ("squash"), or the square in its middle that is `center_crop` of
+    its shorter side ("center_crop").
+    """
+
+    def whole(sizes: tf.Tensor) -> tf.Tensor:
+        return tf.concat([tf.zeros_like(sizes), sizes], axis=-1)
+
+    def square(sizes: tf.Tensor) -> tf.Tensor:
+        shorter = tf.cast(tf.reduce_min(sizes, axis=-1, keepdims=True), tf.float64)
+        side = tf.maximum(tf.cast(tf.round(center_crop * shorter), tf.int32), 1)
+        sides = tf.broadcast_to(side, tf.shape(sizes))
+        return tf.concat([(sizes - sides) // 2, sides], axis=-1)
+
+    return {SQUASH: whole, CENTER_CROP: square}[view]
+
+
+def decode_box(
+    contents: tf.Tensor,
+    box_of: BoxOf,
+    shape: tuple[int, int, int],
+    *,
+    whole: Whole = pixels,
+    channels: int = 3,
+) -> tf.Tensor:
+    """A part of an encoded image as models take it: bytes -> uint8 of `shape`.
+
+    It is resized once. Of a JPEG no more is decoded than the part, and no finer than is
+    asked for; `whole` decodes other images. Both give as many `channels`, of which 3
+    become grey where the shape has one.
+
+    Raises:
+      tf.errors.InvalidArgumentError: the file is damaged, no image, or too small.
+    """
+    height, width, wanted = shape
+
+    def of_jpeg() -> tuple[tf.Tensor, tf.Tensor]:
+        box = box_of(tf.io.extract_jpeg_shape(contents)[:2])
+        spare = tf.reduce_min(box[2:] // (_SPARE * np.array([height, width])))
+        index = sum(tf.cast(spare >= ratio, tf.int32) for ratio in _RATIOS[1:])
+        return tf.switch_case(
+            index,
+            [
+                functools.partial(_decode_jpeg, contents, box, ratio, channels)
+                for ratio in _RATIOS
+            ],
+        )
+
+    def of_others() -> tuple[tf.Tensor, tf.Tensor]:
+        image = whole(contents)
+        box = box_of(tf.shape(image)[:2])
+        top, left, height, width = tf.unstack(box)
+        part = image[top : top + height, left : left + width]
+        return part, tf.cast(box * [0, 0, 1, 1], tf.float32)
+
+    part, box = tf.cond(
+        tf.strings.substr(contents, 0, len(_JPEG)) == _JPEG, of_jpeg, of_others
+    )
+    part.set_shape((None, None, channels))
+    if wanted == 1 and channels == 3:
+        part = to_grey(part)
+    return resize_box(part, box, (height, width))
+
+
+def _decode_jpeg(
+    contents: tf.Tensor, box: tf.Tensor, ratio: int, channels: int
+) -> tuple[tf.Tensor, tf.Tensor]:
+    """The pixels that touch a box in a smaller image, and the box among them."""
+    first = box[:2] // ratio
+    count = -(-(box[:2] + box[2:]) // ratio) - first
+    part = tf.image.decode_and_crop_jpeg(
+        contents, tf.concat([first, count], 0), channels=channels, ratio=ratio
+    )
+    place = tf.concat([box[:2] - first * ratio, box[2:]], 0)
+    return part, tf.cast(place, tf.float32) / ratio
