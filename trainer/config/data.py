@@ -18,7 +18,6 @@ from trainer.config.rules import (
     Pixels,
     Place,
     Rule,
-    above,
     between,
 )
 
