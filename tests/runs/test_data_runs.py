@@ -221,20 +221,22 @@ def test_a_run_with_images_without_labels_and_mixed_pairs(tmp_path, tfds_dir, ca
 def test_two_workers_mix_images_without_labels_like_one_process(tmp_path, tfds_dir):
     text, overrides = unlabeled_run(tmp_path, tfds_dir)
     (tmp_path / "run.toml").write_text(text)
-    sets = [
-        f"--set={override}"
-        for override in (*overrides, "distill={alpha = 1, mixup = 0.7}")
-    ]
+    for training, cutmix in (("teacher", 0.7), ("student", 0.3)):
+        overrides.append(f"{training}.train.cutmix={cutmix}")
+    overrides.append("student.train.mixup=0.5")
+    sets = [f"--set={override}" for override in overrides]
     config, workdirs = tmp_path / "run.toml", (tmp_path / "two", tmp_path / "one")
     groups.finish(tmp_path / "group", 2, "run", config, workdirs[0], *sets)
     assert main.main(whole_run.command("run", config, workdirs[1], *sets)) == 0
     two, one = (
         [
-            [line["train/loss"] for line in read_metrics(workdir / path)]
+            line["train/loss"]
             for path in (
+                "teacher/metrics.jsonl",
                 "student/seed-0/metrics.jsonl",
                 "baseline/seed-0/metrics.jsonl",
             )
+            for line in read_metrics(workdir / path)
         ]
         for workdir in workdirs
     )

@@ -55,9 +55,9 @@ def _check_hard_weight(distill: Distill) -> None:
     if isinstance(distill, DistillConfig):
         got, name, value = distill.alpha, "distill.alpha", "1.0"
     raise ConfigError(
-        f"{distill.described('distill')} needs {name} = {value}, because it gives "
-        f"mixed images no label, got {got}; set {name} = {value}, or "
-        f"{_without('distill', distill)}; student.train.mixup mixes labels too"
+        f"pairs that distill mixes need {name} = {value}, because they have no label "
+        f"there, got {got} and {distill.described('distill')}; set {name} = {value}, "
+        f"or {_without('distill', distill)}; student.train.mixup mixes labels too"
     )
 
 
@@ -73,9 +73,9 @@ def _check_teaching(path: str, mixing: MixConfig, distill: Distill) -> None:
             )
     if distill.is_cached:
         raise ConfigError(
-            f"{told} needs distill.soft_targets = 'online', because other pairs are "
+            "mixed pairs need distill.soft_targets = 'online', because other ones are "
             "mixed in each step: a cache of them would be of one seed and save "
-            f"nothing, got {distill.soft_targets!r}; set it, or "
+            f"nothing, got {distill.soft_targets!r} and {told}; set it, or "
             f"{_without(path, mixing)}"
         )
 

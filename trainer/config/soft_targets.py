@@ -22,7 +22,7 @@ def why_online(config: Config) -> str:
         return f"{name}.augment = {shown} shows other images in each epoch"
     name, mixing = config.mixing_section("student.train", config.student.train)
     if mixing.mixes:
-        return f"{mixing.described(name)} mixes other pairs in each step"
+        return f"other pairs are mixed in each step ({mixing.described(name)})"
     for i, term in enumerate(config.distill.terms):
         if term.is_of_features:
             return (

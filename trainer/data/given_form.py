@@ -11,9 +11,10 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from trainer.config import Colour, DataConfig
+from trainer.config import Colour, DataConfig, EvaluateView
 from trainer.data.decode import blend, resize
 from trainer.data.examples import DataError
+from trainer.data.image_box import evaluation_box
 
 MOST_CLASSES = 10**5  # without names
 _GREY_MODES = ("1", "L", "LA", "I;16")  # of PIL
@@ -31,6 +32,7 @@ class Form:
     notes: tuple[str, ...]  # what is done to them, and what looks odd
     image_size: int
     background: Colour | None  # behind transparent pixels of images of PIL
+    view: EvaluateView  # the part of an image that is resized
 
     @property
     def is_row(self) -> bool:
@@ -81,6 +83,10 @@ class Form:
 
     def _resized(self, one: np.ndarray) -> np.ndarray:
         size = (self.image_size, self.image_size)
+        if self.image_size:
+            box_of = evaluation_box(self.view.name, center_crop=self.view.center_crop)
+            top, left, height, width = box_of(tf.constant(one.shape[:2])).numpy()
+            one = one[top : top + height, left : left + width]
         if not self.image_size or one.shape[:2] == size:
             return one
         image = one if one.ndim == 3 else one[..., np.newaxis]
@@ -124,6 +130,7 @@ def form_of(first: Any, data: DataConfig, *, title: str) -> Form:
         notes=tuple(notes),
         image_size=data.image_size,
         background=background,
+        view=data.view,
     )
 
 

@@ -75,6 +75,7 @@ def _form(data: DataConfig, options: TfrecordOptions) -> Form:
         notes=(),
         image_size=size,
         background=data.background_colour,
+        view=data.view,
     )
 
 

@@ -35,15 +35,7 @@ def look(dataset: str, given: Mapping[str, Any]) -> Findings:
     sizes, num_damaged = _sizes(data.path, paths[:: -(-len(paths) // _LOOKED_AT)])
     side = given.get("image_size") or image_sizes.side(sizes)
     settings = {"image_size": side}
-    notes = {
-        "image_size": f"Images become such squares; those looked at are "
-        f"{image_sizes.text(sizes)}.",
-    }
-    if any(height != width for height, width in sizes):
-        notes["image_size"] += (
-            ' All of each image is in it; with evaluate_view = "center_crop" it is the '
-            "square in the middle, whose shapes keep their proportions."
-        )
+    notes = {"image_size": _note_on_squares(sizes)}
     if layout.others or num_damaged:
         settings["skip_corrupt"] = True
         notes["skip_corrupt"] = (
@@ -63,6 +55,16 @@ def look(dataset: str, given: Mapping[str, Any]) -> Findings:
         examples="images",
         class_names=order(classes),
         side=side,
+    )
+
+
+def _note_on_squares(sizes: Sequence[image_sizes.Size]) -> str:
+    told = f"Images become such squares; those looked at are {image_sizes.text(sizes)}."
+    if all(height == width for height, width in sizes):
+        return told
+    return (
+        f'{told} All of each image is in it; with evaluate_view = "center_crop" it is '
+        "the square in the middle, whose shapes keep their proportions."
     )
 
 

@@ -8,6 +8,7 @@ from typing import Any
 
 from etils import epath
 
+from trainer.report import image_view
 from trainer.report.inputs import (
     History,
     ReportError,
@@ -41,7 +42,11 @@ class Run:
             setting(self.config, "data", key) for key in ("dataset", "test_split")
         )
         examples = int(next(iter(self.models.values()))["mean"]["examples"])
-        return f"{dataset}, {split} ({examples:,} examples)"
+        about = [
+            f"{examples:,} examples",
+            *filter(None, [image_view.text(self.config)]),
+        ]
+        return f"{dataset}, {split} ({', '.join(about)})"
 
 
 def read(paths: Sequence[epath.Path], out: epath.Path) -> list[Run]:

@@ -8,12 +8,12 @@ from typing import Any
 import numpy as np
 from etils import epath
 
-from trainer.config import EvaluateView
 from trainer.report import (
     conclusion,
     crossval_table,
     exported,
     figures,
+    image_view,
     inputs,
     loss_settings,
     markup,
@@ -60,7 +60,7 @@ def _head(found: inputs.Inputs) -> str:
     seeds = config.get("seeds")
     facts = {
         "data": inputs.setting(config, "data", "dataset"),
-        "view": _view(config),
+        "view": image_view.text(config) or None,
         "teacher": inputs.teacher(config),
         "student": inputs.setting(config, "student", "model"),
         "weights" if loss_settings.terms(config) else "alpha": (
@@ -79,16 +79,6 @@ def _head(found: inputs.Inputs) -> str:
         f'<ul class="facts">{"".join(items)}</ul>\n'
         f'<p class="summary">{text(conclusion.summary(found.results))}</p>'
     )
-
-
-def _view(config: dict[str, Any]) -> str | None:
-    """The part of images that is evaluated, where it is not all of them."""
-    section = config.get("data")
-    try:
-        view = EvaluateView.of(section if isinstance(section, dict) else {})
-    except (TypeError, ValueError):
-        return None
-    return view.text if view != EvaluateView() else None
 
 
 def _comparison(results: dict[str, Any]) -> str:

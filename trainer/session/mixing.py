@@ -25,6 +25,6 @@ def check_mixing(datasets: Datasets, setting: str, section: TrainConfig) -> None
         section,
         datasets.devices.num_replicas,
         size=2,
-        why=f"{mixing.described(name)} mixes pairs",
+        why=f"pairs are mixed ({mixing.described(name)})",
         setting=setting,
     )

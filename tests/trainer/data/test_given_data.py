@@ -350,6 +350,12 @@ def test_images_of_several_sizes_need_one(part):
     floats = all_of(opened((FLOATS, LABELS), image_size=4))[0]
     expected = tf.image.resize(FLOATS[5], (4, 4), antialias=True)
     np.testing.assert_allclose(floats[5], expected, atol=1e-6)
+    squares = all_of(
+        opened(
+            (IMAGES, LABELS), image_size=4, evaluate_view="center_crop", center_crop=0.8
+        )
+    )[0]
+    np.testing.assert_array_equal(squares, IMAGES[:, 1:5, :4])
     with refused(data.DataError, "data.image_size", 4, "[5]"):
         opened((FLOATS[:, 0, :, 0], LABELS), image_size=4)
 

@@ -1,5 +1,6 @@
 """Finished runs side by side: the table, the page, and what is not comparable."""
 
+import dataclasses
 import json
 import os
 import re
@@ -81,6 +82,11 @@ def test_a_sentence_says_that_runs_are_tested_on_different_data(tmp_path):
     text = compared_table.render_compared(runs)
     tested = ("digits, test (200 examples)", "letters, test (200 examples)")
     assert_states(text.splitlines()[-1], *tested, "not comparable")
+    # The same images seen in another way are other data too.
+    section = runs[0].config["data"] | {"evaluate_view": "center_crop"}
+    cropped = dataclasses.replace(runs[0], config={"data": section})
+    assert_states(compared.note([runs[0], cropped]), tested[0], "87.5 %")
+    assert compared.note([runs[0], runs[0]]) == ""
     # Nor is there a best of them: dots, and no line.
     assert [line.get_linestyle() for line in lines_of(runs)] == ["None", "None"]
 
