@@ -241,3 +241,30 @@ def test_two_workers_mix_images_without_labels_like_one_process(tmp_path, tfds_d
         for workdir in workdirs
     )
     np.testing.assert_allclose(two, one, rtol=1e-4)
+
+
+@pytest.mark.slow
+def test_two_workers_stream_parts_of_what_one_process_streams(tmp_path, tfds_dir):
+    text, overrides = unlabeled_run(tmp_path, tfds_dir)
+    (tmp_path / "run.toml").write_text(text)
+    overrides = [x for x in overrides if "unlabeled" not in x] + [
+        "data.memory_budget_bytes=0",
+        "data.shuffle_window=40",
+        "data.read_parts=3",
+        "data.exclude_labels=[3]",
+    ]
+    sets = [f"--set={override}" for override in overrides]
+    config, workdirs = tmp_path / "run.toml", (tmp_path / "two", tmp_path / "one")
+    groups.finish(tmp_path / "group", 2, "baseline", config, workdirs[0], *sets)
+    assert main.main(whole_run.command("baseline", config, workdirs[1], *sets)) == 0
+    two, one = (
+        [
+            line["train/loss"]
+            for line in read_metrics(workdir / "baseline/seed-0/metrics.jsonl")
+        ]
+        for workdir in workdirs
+    )
+    np.testing.assert_allclose(two, one, rtol=1e-4)
+    for workdir in workdirs:
+        # Those of the digits to train on, whose label is needed first, and to select.
+        assert len(list((workdir / "files").glob("labels-*.json"))) == 2

@@ -111,6 +111,9 @@ class DataConfig:
     # when asked for.
     memory_budget_bytes: Annotated[int, between(0, 2**60)] = 4 * 2**30
     shuffle_window: Count = 8192  # records of a set read when asked for, in memory
+    # In how many parts an epoch of them is read, each for its own places of a batch, so
+    # that of several workers each reads its own; 0: up to 8, of 4 files or more each.
+    read_parts: CountOrNone = 0
     # How images are fitted to their size where no random crop is: the whole image,
     # or its central square of `center_crop` of the shorter side.
     evaluate_view: Literal["squash", "center_crop"] = "squash"

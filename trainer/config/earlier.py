@@ -22,6 +22,7 @@ LATER: Mapping[str, Any] = {
     "data.evaluate_view": "squash",
     "data.keep": "auto",
     "data.num_threads": 0,
+    "data.read_parts": 0,
     # Windows had no such bound; a run keeps the one that it began with.
     "data.shuffle_window_bytes": 512 * 2**20,
     "data.transfer_split": "",

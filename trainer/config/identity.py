@@ -70,6 +70,7 @@ def named_identity(
         # Files give the same batches from memory and from disk.
         movable.append("data.memory_budget_bytes")
         movable += ["data.shuffle_window", "data.shuffle_window_bytes"]
+        movable.append("data.read_parts")
     for path in ("data.dataset", "data.unlabeled.dataset"):
         if str(flat.get(path)).startswith(places.FOLDER):
             # It may move too: the run keeps a list of what is in it.

@@ -35,9 +35,11 @@ from trainer.data.pipeline import (
     reading,
     training_batches,
 )
+from trainer.data.records import RecordExamples
 from trainer.data.signature import Signature
 from trainer.data.source import Source, open_source
 from trainer.data.splits import whole_names
+from trainer.data.streaming import Streaming, streaming
 from trainer.data.transparency import read_background
 from trainer.data.unlabeled import UNLABELED_FROM, concatenate, open_sources, parts
 
@@ -57,8 +59,10 @@ __all__ = [
     "FileExamples",
     "GivenData",
     "InputShard",
+    "RecordExamples",
     "Signature",
     "Source",
+    "Streaming",
     "Views",
     "admit_files",
     "as_begun",
@@ -86,6 +90,7 @@ __all__ = [
     "read_background",
     "reading",
     "reason",
+    "streaming",
     "take_over",
     "training_batches",
     "whole_names",

@@ -16,6 +16,7 @@ from trainer.data.damage import check_damaged
 from trainer.data.examples import DataError
 from trainer.data.file_list import EXAMPLE, GONE, OVERWRITTEN, ListedFile
 from trainer.data.layout import in_one_form, layout_of
+from trainer.data.streaming import STREAMED
 from trainer.data.unlabeled import parts
 from trainer.storage import files
 
@@ -31,9 +32,10 @@ def take_over(
       DataError: they list the files of another dataset, or a file has changed.
       StorageError: they cannot be read or written.
     """
-    begun = kept / KEPT
-    if are_own and files.exists(begun) and not files.exists(index_dir / KEPT):
-        files.write_text(index_dir / KEPT, begun.read_text(encoding="utf-8"))
+    for name in (KEPT, STREAMED) if are_own else ():
+        begun = kept / name
+        if files.exists(begun) and not files.exists(index_dir / name):
+            files.write_text(index_dir / name, begun.read_text(encoding="utf-8"))
     folders = zip(parts(data, kept), parts(data, index_dir), strict=True)
     for (part, source), (_, copies) in folders:
         with files.wrap_read_errors(source):

@@ -35,6 +35,11 @@ class PartSource:
     num_transparent: int = 0  # of images in memory nobody knows any more
 
     @property
+    def is_streamed(self) -> bool:
+        """Whether they are too many to be kept in memory."""
+        return any(isinstance(part, RecordPart) for part in self.held.values())
+
+    @property
     def input_shape(self) -> tuple[int, ...]:
         """The shape of one example."""
         return self.form.shape
@@ -167,6 +172,7 @@ class PartSource:
             skips=np.concatenate([part.skips for part in parts]),
             takes=np.concatenate([part.takes for part in parts]),
             ids=np.concatenate([part.ids for part in parts]),
+            identity=repr([part.contents for part, _ in chosen]),
         )
         rows = [rows + first for (_, rows), first in zip(chosen, firsts, strict=False)]
         return RecordExamples(

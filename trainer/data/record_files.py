@@ -5,6 +5,7 @@ Shapes: S = stretches of files, R = records of the split, M = records that are r
 
 import dataclasses
 import functools
+import hashlib
 from collections.abc import Callable, Sequence
 from typing import Protocol
 
@@ -13,6 +14,7 @@ import tensorflow as tf
 
 from trainer.data.examples import Batch, DataError
 from trainer.data.host_memory import on_host
+from trainer.data.kept_labels import KeptLabels
 
 _READ_BUFFER_BYTES = 2**20  # of a file
 _READ_BATCH = 1024  # labels handed over at a time
@@ -47,6 +49,8 @@ class RecordFiles:
     takes: np.ndarray  # int64 [S]: records of the stretch
     ids: np.ndarray  # int64 [R]
     format: RecordFormat
+    identity: str = ""  # of the set that they are of, which reads no record
+    kept_labels: KeptLabels | None = None
 
     @classmethod
     def whole(
@@ -62,12 +66,29 @@ class RecordFiles:
         )
 
     @functools.cached_property
+    def digest(self) -> str:
+        """SHA-256 of what tells these records from others, without reading one."""
+        told = (self.identity, self.skips.tolist(), self.takes.tolist())
+        digest = hashlib.sha256(repr(told).encode())
+        digest.update(np.ascontiguousarray(self.ids).tobytes())
+        return digest.hexdigest()
+
+    @functools.cached_property
     def labels(self) -> np.ndarray:
-        """The classes, int32 [R], from one pass over all files at the first use.
+        """The classes, int32 [R], as they are kept, or from one pass over all files.
 
         Raises:
           DataError: a file is damaged, or a label is outside the classes.
         """
+        if self.kept_labels is None:
+            return self._read_labels()
+        labels = self.kept_labels.read(self.digest)
+        if labels is None or len(labels) != len(self.ids):
+            labels = self._read_labels()
+            self.kept_labels.write(self.digest, labels)
+        return labels
+
+    def _read_labels(self) -> np.ndarray:
         records = Reader(self, np.arange(len(self.ids))).in_order()
         labels = records.batch(_READ_BATCH).map(
             lambda rows, records: self.format.decode_labels(records)
@@ -100,20 +121,24 @@ class Reader:
         self,
         order: tf.Tensor | None = None,
         *,
-        num_skipped: tf.Tensor | int = 0,
+        begin: tf.Tensor | int = 0,
+        end: tf.Tensor | None = None,
         auxiliary: OfIds | None = None,
     ) -> tf.data.Dataset:
         """Elements (row, record) of the stretches in `order`: a permutation, [S].
 
-        The first `num_skipped` elements are left out, and hardly read. With `auxiliary`
-        each element has a third part, from the files that it reads.
+        Those before the element `begin` and from `end` on are left out, and hardly
+        read. With `auxiliary` each has a third component, from the files that it reads.
         """
         if order is None:
             order = tf.range(self.num_stretches)
-        begins = tf.gather(self._bounds[:-1], order)
-        ends = tf.gather(self._bounds[1:], order)
-        before = tf.cumsum(ends - begins, exclusive=True)
-        begins += tf.clip_by_value(num_skipped - before, 0, ends - begins)
+        firsts = tf.gather(self._bounds[:-1], order)
+        counts = tf.gather(self._bounds[1:], order) - firsts
+        before = tf.cumsum(counts, exclusive=True)
+        begins = firsts + tf.clip_by_value(begin - before, 0, counts)
+        ends = firsts + counts
+        if end is not None:
+            ends = firsts + tf.clip_by_value(end - before, 0, counts)
         left = begins < ends
         stretches = (order[left], begins[left], ends[left])
         return tf.data.Dataset.from_tensor_slices(stretches).flat_map(

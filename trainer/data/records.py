@@ -1,9 +1,10 @@
 """Examples in record files, read as they are needed.
 
 An epoch permutes the stretches of files that the split is made of; the records of the
-permuted stretches, one after the other, are cut into windows, and each window's records
-are permuted. So files are read from front to back, and the order is still a pure
-function of (seed, epoch). Every pipeline reads all raw records and decodes its own.
+permuted stretches, one after the other, are cut into parts (trainer/data/read_parts.py)
+and these into windows, of which each window's records are permuted. So files are read
+from front to back, and the order is still a pure function of (seed, epoch). A pipeline
+reads the raw records of the parts that have places among its own, and decodes its own.
 
 Shapes: M = examples of the set (the records of the split that are selected), B =
 examples of one step on one replica.
@@ -16,13 +17,13 @@ from collections.abc import Callable
 import numpy as np
 import tensorflow as tf
 
-from trainer import prng
 from trainer.data.auxiliary import AuxiliaryFeatures, Views
 from trainer.data.decoders import BATCHES_IN_THE_MAKING, decoded
 from trainer.data.examples import Batch, InputShard, num_evaluation_steps
 from trainer.data.host_memory import on_host
-from trainer.data.order import permute
+from trainer.data.read_parts import ReadParts
 from trainer.data.record_files import OfIds, Reader, RecordFiles
+from trainer.data.record_windows import RecordWindows
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, eq=False)
@@ -35,7 +36,8 @@ class RecordExamples:
 
     files: RecordFiles
     rows: np.ndarray  # int64 [M], ascending: which records of the split
-    window: int  # records shuffled together
+    window: int  # records shuffled together, in all parts
+    num_parts: int = 1  # read side by side, where a batch has as many examples
     auxiliary: AuxiliaryFeatures | None = None  # streamed with the records
     views: Views | None = None  # which of them an epoch takes from there
     num_threads: int = 0  # that decode; 0: as many as there are processors to use
@@ -94,13 +96,21 @@ class RecordExamples:
         Of the file in which that window starts, the headers of the records before it
         are read too, and the file system skips the rest.
         """
-        first = first_step * shard.global_batch_size
-        reader = Reader(self.files, self.rows)
-        windows = tf.data.Dataset.counter(first // len(self), dtype=tf.int64).flat_map(
-            lambda epoch: self._windows(reader, shard, epoch, seed=seed, first=first)
+        windows = RecordWindows(
+            reader=Reader(self.files, self.rows),
+            shard=shard,
+            parts=ReadParts(
+                count=min(self.num_parts, shard.global_batch_size),
+                batch_size=shard.global_batch_size,
+                num_examples=len(self),
+                seed=seed,
+            ),
+            window=self.window,
+            first_step=first_step,
+            auxiliary_of=self._auxiliary_of,
         )
         examples = decoded(
-            windows.prefetch(1).unbatch(),
+            windows.read(),
             functools.partial(self._decode, shard, on_host(self.files.ids)),
             num_threads=self.num_threads,
         )
@@ -159,63 +169,8 @@ class RecordExamples:
         del row
         return self.files.format.decode(record)["input"]
 
-    def _windows(
-        self,
-        reader: Reader,
-        shard: InputShard,
-        epoch: tf.Tensor,
-        *,
-        seed: int,
-        first: int,
-    ) -> tf.data.Dataset:
-        """The windows of an epoch from position `first` on, each of own records."""
-        epoch_of_first, place_of_first = divmod(first, len(self))
-        starts_here = tf.cast(epoch == epoch_of_first, tf.int64)
-        first_window = place_of_first // self.window * starts_here
-
-        def own(window: tf.Tensor, raw: tuple[tf.Tensor, ...]) -> Batch:
-            rows, *records = raw
-            places = tf.range(tf.size(rows, tf.int64))
-            positions = epoch * len(self) + window * self.window + places
-            mine = _is_of(shard, positions) & (positions >= first)
-            key = prng.key(seed, epoch, window)
-            shuffled = _permutation(places, key)[mine]
-            return {
-                "row": tf.gather(rows, shuffled),
-                "position": positions[mine],
-                # One kind, or two with what is kept auxiliary.
-                **{
-                    name: tf.gather(kind, shuffled)
-                    for name, kind in zip(
-                        ("record", "auxiliary"), records, strict=False
-                    )
-                },
-            }
-
-        records = reader.in_order(
-            _permutation(tf.range(reader.num_stretches), prng.key(seed, epoch)),
-            num_skipped=first_window * self.window,
-            auxiliary=self._auxiliary_of(epoch),
-        )
-        numbers = tf.data.Dataset.counter(first_window, dtype=tf.int64)
-        return tf.data.Dataset.zip(numbers, records.batch(self.window)).map(own)
-
     def _auxiliary_of(self, epoch: tf.Tensor) -> OfIds | None:
         """A function from consecutive ids, first and one past the last, to features."""
         if not (self.auxiliary and self.views):
             return None
         return functools.partial(self.auxiliary.stream, self.views.at_epochs(epoch))
-
-
-def _is_of(shard: InputShard, positions: tf.Tensor) -> tf.Tensor:
-    """Whether a pipeline makes the examples at `positions` of the endless sequence."""
-    batch_positions = positions % shard.global_batch_size
-    replicas = batch_positions // shard.per_replica_batch_size - shard.first_replica
-    return (replicas >= 0) & (replicas < shard.local_replicas)
-
-
-def _permutation(indices: tf.Tensor, key: tf.Tensor) -> tf.Tensor:
-    """All of 0, 1, 2, ... in the order of one key."""
-    count = tf.size(indices)
-    largest = tf.fill([count], tf.cast(count - 1, indices.dtype))
-    return permute(indices, tf.fill([count], key), largest=largest)

@@ -103,9 +103,8 @@ class TfdsSource:
 
     def fingerprint(self, split: str, *, num_ids: int) -> str:
         """SHA-256 of the set's name and version, its files, and its first examples."""
-        info = self.builder.info.splits[split]
-        about = (self.builder.info.full_name, info.num_bytes, info.shard_lengths)
-        digest = hashlib.sha256(repr((*about, num_ids)).encode())
+        about = (*_about(self, split), num_ids)
+        digest = hashlib.sha256(repr(about).encode())
         if self.background is not None:
             digest.update(self.data.background_name.encode())
         first = self.read(f"{split}[:{min(num_ids, _FINGERPRINTED)}]")
@@ -196,7 +195,8 @@ def _check_files(source: TfdsSource) -> None:
 
 def _stream(source: TfdsSource, split: str) -> RecordExamples:
     ids = splits.example_ids(source.builder.info.splits, split)
-    stretches = source.builder.info.splits[split].file_instructions
+    whole = source.builder.info.splits
+    stretches, names = whole[split].file_instructions, splits.whole_names(whole, split)
     files = RecordFiles(
         paths=tuple(str(stretch.filename) for stretch in stretches),
         skips=np.array([stretch.skip for stretch in stretches], np.int64),
@@ -204,6 +204,7 @@ def _stream(source: TfdsSource, split: str) -> RecordExamples:
         takes=np.array([max(0, stretch.take) for stretch in stretches], np.int64),
         ids=ids,
         format=_TfdsFormat(source=source, split=split),
+        identity=repr([_about(source, name) for name in names]),
     )
     return RecordExamples(
         files=files,
@@ -211,6 +212,12 @@ def _stream(source: TfdsSource, split: str) -> RecordExamples:
         window=source.data.shuffle_window,
         num_threads=source.data.num_threads,
     )
+
+
+def _about(source: TfdsSource, name: str) -> tuple[object, ...]:
+    """The version of the set, and the size of a whole split and of its files."""
+    info = source.builder.info.splits[name]
+    return source.builder.info.full_name, info.num_bytes, info.shard_lengths
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

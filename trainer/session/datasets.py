@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from etils import epath
 
-from trainer import data
+from trainer import console, data
 from trainer.cluster.hold import FREE, is_free
 from trainer.config import Config
 from trainer.evaluation import metrics
@@ -27,11 +27,16 @@ class Datasets:
     begun: epath.Path | None  # the run's workdir, where `path` stands for it
     given: data.GivenData | None = None  # the objects of a dataset in memory
 
-    @functools.cached_property
+    @property
     def sources(self) -> tuple[data.Source, ...]:
         """The dataset and that of data.unlabeled; the chief lists what has to be."""
+        return self._opened[0]
 
-        def open_sources() -> tuple[data.Source, ...]:
+    @functools.cached_property
+    def _opened(self) -> tuple[tuple[data.Source, ...], data.Streaming]:
+        """The sources, and the way in which the first is read if it is streamed."""
+
+        def open_sources() -> tuple[tuple[data.Source, ...], data.Streaming]:
             if self.config.distill.is_cached:
                 # The ids of a cache are lines of its own lists.
                 caches = workdir.soft_targets_folder(self.path, self.config)
@@ -44,6 +49,9 @@ class Datasets:
             if self.devices.workers.is_chief:  # with which the others are compared
                 data.hold_contents(sources[0], self.index_dir, may_write=may_write)
             has_begun = bool(workdir.kept_files(self.begun or self.path))
+            streaming = data.streaming(
+                sources[0], self.index_dir, has_begun=has_begun, may_write=may_write
+            )
             return tuple(
                 data.as_begun(
                     source, index_dir, has_begun=has_begun, may_write=may_write
@@ -51,9 +59,13 @@ class Datasets:
                 for source, (_, index_dir) in zip(
                     sources, data.parts(section, self.index_dir), strict=True
                 )
-            )
+            ), streaming
 
-        return self.devices.workers.chief_first(open_sources)
+        workers = self.devices.workers
+        sources, streaming = workers.chief_first(open_sources)
+        if workers.is_chief and (note := streaming.note(workers.count)):
+            console.log(note)
+        return sources, streaming
 
     def open(self) -> None:
         """Looks whether the datasets are those that the run began with.
@@ -89,7 +101,10 @@ class Datasets:
         section = self.config.data
         split = section.transfer_split
         examples = self.read(split) if split else self.training
-        return data.without_labels(examples, section.exclude_labels)
+        # The chief keeps the labels that it reads, so that others need not.
+        return self.devices.workers.chief_first(
+            lambda: data.without_labels(examples, section.exclude_labels)
+        )
 
     @functools.cached_property
     def transfer(self) -> data.Examples:
@@ -115,12 +130,16 @@ class Datasets:
 
     def read_from(self, source: data.Source, split: str) -> data.Examples:
         """The examples of `split` of one of the sources, as `read` has them."""
-        examples = source.read(split)
+        examples = self._opened[1].of(source.read(split))
         if self.devices.workers.count == 1:
             return examples
         digest = hashlib.sha256(repr(source.class_names).encode())
-        for array in (examples.ids, examples.labels):
-            digest.update(np.ascontiguousarray(array).tobytes())
+        if isinstance(examples, data.RecordExamples):
+            # Labels would take a reading of all files.
+            digest.update(examples.files.digest.encode())
+        else:
+            for array in (examples.ids, examples.labels):
+                digest.update(np.ascontiguousarray(array).tobytes())
         digest.update(repr(sorted(source.contents.items())).encode())
         if source.data.is_table:
             digest.update(examples.read(np.arange(len(examples))).tobytes())
