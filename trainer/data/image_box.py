@@ -1,7 +1,6 @@
 """Parts of encoded images at the size of a model.
 
-A box is its top, left, height and width, int32 [4], in the pixels of the file. H W C =
-what models take.
+A box is its top, left, height and width, int32 [4], in the pixels of the file.
 """
 
 import functools
