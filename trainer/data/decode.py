@@ -117,27 +117,20 @@ def resize_box(
     return tf.cast(tf.round(pixels), tf.uint8)
 
 
-def decode_to_shape(
-    contents: tf.Tensor,
-    shape: tuple[int, int, int],
-    *,
-    background: Colour | None = None,
-    has_alpha: tf.Tensor | None = None,
+def blended(
+    contents: tf.Tensor, *, has_alpha: tf.Tensor, background: Colour
 ) -> tf.Tensor:
-    """An encoded image as models take it: bytes -> uint8 of `shape`, [H, W, 1 or 3].
+    """Colours as `pixels` has them, on the background where it `has_alpha`.
 
-    One channel is grey. What `has_alpha`, as image_kind tells, lies on the background;
-    TensorFlow finds no right alpha in all other images. Errors are those of `pixels`.
+    That is as image_kind tells: TensorFlow finds no right alpha in other images.
     """
-    if background is None or has_alpha is None:
-        image = pixels(contents)
-    else:
-        image = tf.cond(
-            has_alpha,
-            lambda: blend(_image(contents, channels=4), background),
-            lambda: pixels(contents),
-        )
-    return fit(image, shape)
+    image = tf.cond(
+        has_alpha,
+        lambda: blend(_image(contents, channels=4), background),
+        lambda: pixels(contents),
+    )
+    image.set_shape((None, None, 3))
+    return image
 
 
 def with_alpha_blended(

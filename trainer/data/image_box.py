@@ -9,9 +9,8 @@ from collections.abc import Callable
 import numpy as np
 import tensorflow as tf
 
+from trainer.config.evaluate_view import CENTER_CROP, SQUASH
 from trainer.data.decode import pixels, resize_box, to_grey
-
-SQUASH, CENTER_CROP = "squash", "center_crop"
 
 # From the height and width of an image, int32 [..., 2], to a box of it, [..., 4].
 BoxOf = Callable[[tf.Tensor], tf.Tensor]
@@ -20,7 +19,8 @@ Whole = Callable[[tf.Tensor], tf.Tensor]  # from a file to its image, uint8 [h, 
 # What libjpeg can leave out while it decodes; 2 stands for every second pixel.
 _RATIOS = (1, 2, 4, 8)
 _SPARE = 2  # of as many pixels as asked for at least: 47 dB of the whole or better
-_JPEG = b"\xff\xd8\xff"
+_JPEG, _PNG = b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n"
+_PNG_SIZE = slice(16, 24)  # of its bytes: the width, then the height
 
 
 def evaluation_box(view: str, *, center_crop: float) -> BoxOf:
@@ -40,6 +40,25 @@ def evaluation_box(view: str, *, center_crop: float) -> BoxOf:
         return tf.concat([(sizes - sides) // 2, sides], axis=-1)
 
     return {SQUASH: whole, CENTER_CROP: square}[view]
+
+
+def size_of(contents: tf.Tensor, whole: Whole = pixels) -> tf.Tensor:
+    """Height and width of an encoded image, of JPEG and PNG by their headers."""
+
+    def of_png() -> tf.Tensor:
+        header = tf.io.decode_raw(contents, tf.uint8, fixed_length=_PNG_SIZE.stop)
+        digits = tf.reshape(tf.cast(header[_PNG_SIZE], tf.int32), (2, 4))
+        return tf.reduce_sum(digits * [1 << 24, 1 << 16, 1 << 8, 1], axis=1)[::-1]
+
+    return tf.cond(
+        _begins_with(contents, _JPEG),
+        lambda: tf.io.extract_jpeg_shape(contents)[:2],
+        lambda: tf.cond(
+            _begins_with(contents, _PNG),
+            of_png,
+            lambda: tf.shape(whole(contents))[:2],
+        ),
+    )
 
 
 def decode_box(
@@ -65,13 +84,14 @@ def decode_box(
         box = box_of(tf.io.extract_jpeg_shape(contents)[:2])
         spare = tf.reduce_min(box[2:] // (_SPARE * np.array([height, width])))
         index = sum(tf.cast(spare >= ratio, tf.int32) for ratio in _RATIOS[1:])
-        return tf.switch_case(
+        part, place = tf.switch_case(
             index,
             [
                 functools.partial(_decode_jpeg, contents, box, ratio, channels)
                 for ratio in _RATIOS
             ],
         )
+        return part, place
 
     def of_others() -> tuple[tf.Tensor, tf.Tensor]:
         image = whole(contents)
@@ -80,13 +100,18 @@ def decode_box(
         part = image[top : top + height, left : left + width]
         return part, tf.cast(box * [0, 0, 1, 1], tf.float32)
 
-    part, box = tf.cond(
-        tf.strings.substr(contents, 0, len(_JPEG)) == _JPEG, of_jpeg, of_others
-    )
+    if channels in (1, 3):
+        part, box = tf.cond(_begins_with(contents, _JPEG), of_jpeg, of_others)
+    else:
+        part, box = of_others()
     part.set_shape((None, None, channels))
     if wanted == 1 and channels == 3:
         part = to_grey(part)
     return resize_box(part, box, (height, width))
+
+
+def _begins_with(contents: tf.Tensor, first: bytes) -> tf.Tensor:
+    return tf.strings.substr(contents, 0, len(first)) == first
 
 
 def _decode_jpeg(
