@@ -135,7 +135,7 @@ class TfrecordFormat:
         rule += "data.image_size; got the size"
         size = tf.shape(image)[:2]
         tf.debugging.Assert(tf.reduce_all(size == (height, width)), [rule, size])
-        image = tf.ensure_shape(image, (height, width, 3))
+        image.set_shape((height, width, 3))
         return to_grey(image) if channels == 1 else image
 
     def _colours(self, contents: tf.Tensor) -> tf.Tensor:
