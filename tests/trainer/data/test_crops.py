@@ -117,7 +117,7 @@ def test_evaluation_shows_the_whole_image_or_its_middle():
 
 
 SIZE, BATCH, SEED, STEPS = 24, 8, 5, 5
-SIDES = [(30 + 7 * (i % 5), 34 + 5 * (i % 4)) for i in range(22)]
+SIDES = [(60 + 14 * (i % 5), 68 + 10 * (i % 4)) for i in range(22)]
 SUFFIXES = ("jpg", "png", "webp")
 
 
