@@ -1,6 +1,7 @@
 """Random crops of encoded images, cut out before they are resized. B = examples."""
 
 from collections.abc import Callable
+from typing import Protocol
 
 import tensorflow as tf
 
@@ -12,9 +13,17 @@ from trainer.data.image_box import BoxOf, size_of
 # int32 [B, 2], to the same with the "box" of each, and whether it is "mirrored".
 Crop = Callable[[Batch, tf.Tensor], Batch]
 
-# From an example with the "contents" of an image, and the box of it that is wanted, to
-# the same with "input", uint8 as models take it, in their place.
-Decode = Callable[[Batch, BoxOf], Batch]
+
+class Decode(Protocol):
+    """A function from an example with the "contents" of an image."""
+
+    def __call__(
+        self, example: Batch, box_of: BoxOf | None = None, *, quickly: bool = False
+    ) -> Batch:
+        """The same with "input", uint8 as models take it, in their place.
+
+        That is a box of the image, as decode_box has it, or that of evaluation.
+        """
 
 
 def cropped(
@@ -43,7 +52,7 @@ def cropped(
 def cut(example: Batch, decode: Decode) -> Batch:
     """An example with its crop as "input", in the place of what it is made of."""
     box, mirrored = example.pop("box"), example.pop("mirrored")
-    example = decode(example, lambda _: box)
+    example = decode(example, lambda _: box, quickly=True)
     image = example["input"]
     # A slice with a negative step takes as long as the decoding of a small image.
     shown = tf.cond(mirrored, lambda: tf.reverse(image, [1]), lambda: image)

@@ -21,13 +21,18 @@ class EncodedImages:
     shape: tuple[int, int, int]  # that models take
     view: EvaluateView  # where no crop is drawn
 
-    def decode(self, example: Batch, box_of: BoxOf | None = None) -> Batch:
-        """See trainer.data.cropping.Decode; without a box as the view has it."""
+    def decode(
+        self, example: Batch, box_of: BoxOf | None = None, *, quickly: bool = False
+    ) -> Batch:
+        """See trainer.data.cropping.Decode."""
         if box_of is None:
             box_of = evaluation_box(self.view.name, center_crop=self.view.center_crop)
-        contents = example.pop("contents")
-        return example | {
-            "input": decode_box(
-                contents, box_of, self.shape, whole=self.whole, channels=self.channels
-            )
-        }
+        image = decode_box(
+            example.pop("contents"),
+            box_of,
+            self.shape,
+            whole=self.whole,
+            channels=self.channels,
+            quickly=quickly,
+        )
+        return example | {"input": image}

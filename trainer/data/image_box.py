@@ -10,14 +10,14 @@ import numpy as np
 import tensorflow as tf
 
 from trainer.config.evaluate_view import CENTER_CROP, SQUASH
-from trainer.data.decode import pixels, resize_box, to_grey
+from trainer.data.decode import pixels, resize, resize_box, resize_quickly, to_grey
 
 # From the height and width of an image, int32 [..., 2], to a box of it, [..., 4].
 BoxOf = Callable[[tf.Tensor], tf.Tensor]
 Whole = Callable[[tf.Tensor], tf.Tensor]  # from a file to its image, uint8 [h, w, C]
 
 # What libjpeg can leave out while it decodes; 2 stands for every second pixel.
-_RATIOS = (1, 2, 4, 8)
+_RATIOS = (2, 4, 8)
 _SPARE = 2  # of as many pixels as asked for at least: 47 dB of the whole or better
 _JPEG, _PNG = b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n"
 _PNG_SIZE = slice(16, 24)  # of its bytes: the width, then the height
@@ -68,46 +68,52 @@ def decode_box(
     *,
     whole: Whole = pixels,
     channels: int = 3,
+    quickly: bool = False,
 ) -> tf.Tensor:
     """A part of an encoded image as models take it: bytes -> uint8 of `shape`.
 
     It is resized once. Of a JPEG no more is decoded than the part, and no finer than is
     asked for; `whole` decodes other images. Both give as many `channels`, of which 3
-    become grey where the shape has one.
+    become grey where the shape has one. With `quickly` as resize_quickly has it.
 
     Raises:
       tf.errors.InvalidArgumentError: the file is damaged, no image, or too small.
     """
     height, width, wanted = shape
+    size = (height, width)
+    resize_whole = resize_quickly if quickly else resize
 
-    def of_jpeg() -> tuple[tf.Tensor, tf.Tensor]:
+    def coloured(image: tf.Tensor) -> tf.Tensor:
+        image.set_shape((None, None, channels))
+        return to_grey(image) if (wanted, channels) == (1, 3) else image
+
+    def of_jpeg() -> tf.Tensor:
         box = box_of(tf.io.extract_jpeg_shape(contents)[:2])
-        spare = tf.reduce_min(box[2:] // (_SPARE * np.array([height, width])))
-        index = sum(tf.cast(spare >= ratio, tf.int32) for ratio in _RATIOS[1:])
-        part, place = tf.switch_case(
-            index,
-            [
-                functools.partial(_decode_jpeg, contents, box, ratio, channels)
-                for ratio in _RATIOS
-            ],
-        )
-        return part, place
+        spare = tf.reduce_min(box[2:] // (_SPARE * np.array(size)))
+        index = sum(tf.cast(spare >= ratio, tf.int32) for ratio in _RATIOS)
 
-    def of_others() -> tuple[tf.Tensor, tf.Tensor]:
+        def at(ratio: int) -> tf.Tensor:
+            part, place = _decode_jpeg(contents, box, ratio, channels)
+            return resize_box(coloured(part), place, size)
+
+        def at_full() -> tf.Tensor:
+            part = tf.image.decode_and_crop_jpeg(contents, box, channels=channels)
+            return resize_whole(coloured(part), size)
+
+        coarser = [functools.partial(at, ratio) for ratio in _RATIOS]
+        return tf.switch_case(index, [at_full, *coarser])
+
+    def of_others() -> tf.Tensor:
         image = whole(contents)
-        box = box_of(tf.shape(image)[:2])
-        top, left, height, width = tf.unstack(box)
-        part = image[top : top + height, left : left + width]
-        return part, tf.cast(box * [0, 0, 1, 1], tf.float32)
+        top, left, rows, columns = tf.unstack(box_of(tf.shape(image)[:2]))
+        part = image[top : top + rows, left : left + columns]
+        return resize_whole(coloured(part), size)
 
     if channels in (1, 3):
-        part, box = tf.cond(_begins_with(contents, _JPEG), of_jpeg, of_others)
+        image = tf.cond(_begins_with(contents, _JPEG), of_jpeg, of_others)
     else:
-        part, box = of_others()
-    part.set_shape((None, None, channels))
-    if wanted == 1 and channels == 3:
-        part = to_grey(part)
-    return resize_box(part, box, (height, width))
+        image = of_others()
+    return tf.ensure_shape(image, shape)
 
 
 def _begins_with(contents: tf.Tensor, first: bytes) -> tf.Tensor:

@@ -191,8 +191,10 @@ class FileExamples:
             "has_alpha": tf.gather(has_alpha, row),
         }
 
-    def _decode(self, example: Batch, box_of: BoxOf | None = None) -> Batch:
-        """See trainer.data.cropping.Decode; without a box as the view has it."""
+    def _decode(
+        self, example: Batch, box_of: BoxOf | None = None, *, quickly: bool = False
+    ) -> Batch:
+        """See trainer.data.cropping.Decode."""
         has_alpha, background = example.pop("has_alpha"), self.background
         if box_of is None:
             box_of = evaluation_box(self.view.name, center_crop=self.view.center_crop)
@@ -202,7 +204,7 @@ class FileExamples:
                 blended, has_alpha=has_alpha, background=background
             )
         contents = example.pop("contents")
-        image = decode_box(contents, box_of, self._shape, whole=whole)
+        image = decode_box(contents, box_of, self._shape, whole=whole, quickly=quickly)
         return example | {"input": image}
 
     def _read(
