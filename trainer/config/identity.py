@@ -113,6 +113,10 @@ def differences(
         # It stays with what the first start chose, if anything was to be chosen.
         for settings in (old, new):
             settings.pop(_CHOSEN, None)
+    if not (old.get(_PIXELS) and new.get(_PIXELS)):
+        # Another dataset, which says more.
+        for settings in (old, new):
+            settings.pop(_PIXELS, None)
     old["seeds"], new["seeds"] = before.get("seeds"), after.get("seeds")
     if _begins_with(new["seeds"], old["seeds"]):
         del old["seeds"], new["seeds"]

@@ -79,40 +79,35 @@ def decode_box(
     Raises:
       tf.errors.InvalidArgumentError: the file is damaged, no image, or too small.
     """
-    height, width, wanted = shape
-    size = (height, width)
-    resize_whole = resize_quickly if quickly else resize
 
-    def coloured(image: tf.Tensor) -> tf.Tensor:
+    def fit(image: tf.Tensor, place: tf.Tensor | None = None) -> tf.Tensor:
         image.set_shape((None, None, channels))
-        return to_grey(image) if (wanted, channels) == (1, 3) else image
+        if (shape[2], channels) == (1, 3):
+            image = to_grey(image)
+        if place is not None:
+            return resize_box(image, place, shape[:2])
+        return (resize_quickly if quickly else resize)(image, shape[:2])
 
     def of_jpeg() -> tf.Tensor:
         box = box_of(tf.io.extract_jpeg_shape(contents)[:2])
-        spare = tf.reduce_min(box[2:] // (_SPARE * np.array(size)))
+        spare = tf.reduce_min(box[2:] // (_SPARE * np.array(shape[:2])))
         index = sum(tf.cast(spare >= ratio, tf.int32) for ratio in _RATIOS)
-
-        def at(ratio: int) -> tf.Tensor:
-            part, place = _decode_jpeg(contents, box, ratio, channels)
-            return resize_box(coloured(part), place, size)
-
-        def at_full() -> tf.Tensor:
-            part = tf.image.decode_and_crop_jpeg(contents, box, channels=channels)
-            return resize_whole(coloured(part), size)
-
-        coarser = [functools.partial(at, ratio) for ratio in _RATIOS]
-        return tf.switch_case(index, [at_full, *coarser])
+        coarser = [
+            functools.partial(_fit_coarse, contents, box, ratio, channels, fit)
+            for ratio in _RATIOS
+        ]
+        return tf.switch_case(
+            index, [lambda: fit(_decode_jpeg(contents, box, channels, 1)), *coarser]
+        )
 
     def of_others() -> tf.Tensor:
         image = whole(contents)
         top, left, rows, columns = tf.unstack(box_of(tf.shape(image)[:2]))
-        part = image[top : top + rows, left : left + columns]
-        return resize_whole(coloured(part), size)
+        return fit(image[top : top + rows, left : left + columns])
 
-    if channels in (1, 3):
-        image = tf.cond(_begins_with(contents, _JPEG), of_jpeg, of_others)
-    else:
-        image = of_others()
+    if channels not in (1, 3):  # of which there are no JPEGs
+        return tf.ensure_shape(of_others(), shape)
+    image = tf.cond(_begins_with(contents, _JPEG), of_jpeg, of_others)
     return tf.ensure_shape(image, shape)
 
 
@@ -121,13 +116,21 @@ def _begins_with(contents: tf.Tensor, first: bytes) -> tf.Tensor:
 
 
 def _decode_jpeg(
-    contents: tf.Tensor, box: tf.Tensor, ratio: int, channels: int
-) -> tuple[tf.Tensor, tf.Tensor]:
-    """The pixels that touch a box in a smaller image, and the box among them."""
+    contents: tf.Tensor, box: tf.Tensor, channels: int, ratio: int
+) -> tf.Tensor:
+    return tf.image.decode_and_crop_jpeg(contents, box, channels=channels, ratio=ratio)
+
+
+def _fit_coarse(
+    contents: tf.Tensor,
+    box: tf.Tensor,
+    ratio: int,
+    channels: int,
+    fit: Callable[[tf.Tensor, tf.Tensor], tf.Tensor],
+) -> tf.Tensor:
+    """Brings a box to its size from an image that was decoded `ratio` times smaller."""
     first = box[:2] // ratio
-    count = -(-(box[:2] + box[2:]) // ratio) - first
-    part = tf.image.decode_and_crop_jpeg(
-        contents, tf.concat([first, count], 0), channels=channels, ratio=ratio
-    )
+    count = -(-(box[:2] + box[2:]) // ratio) - first  # all pixels that it touches
+    part = _decode_jpeg(contents, tf.concat([first, count], 0), channels, ratio)
     place = tf.concat([box[:2] - first * ratio, box[2:]], 0)
-    return part, tf.cast(place, tf.float32) / ratio
+    return fit(part, tf.cast(place, tf.float32) / ratio)

@@ -28,6 +28,9 @@ from trainer.data.records import RecordExamples
 
 _ELEMENTS_AHEAD = 4  # ready when they are asked for
 
+# From images and their keys to their views.
+Show = Callable[[tf.Tensor, tf.Tensor], tf.Tensor]
+
 Batches = Iterable[Batch]  # distributed where there are several devices
 
 
@@ -48,19 +51,18 @@ def training_batches(
     Where `steps_per_execution` N is above 1, batches are stacked: [N, B, ...]. Each
     batch is {"input": [B, ...], "label": int32 [B], "id": int64 [B], "batch_position":
     int32 [B]}, where batch_position is that in the global batch, and the `auxiliary`
-    features of the views. `augment` (trainer.data.augmentation) shows the example as
-    `views` say; `seed` is that of the order.
+    features of the views. `augment` shows the example as `views` say; `seed` is that of
+    the order.
 
     Raises:
       DataError: auxiliary features have to be streamed, and the examples are not.
     """
     if auxiliary and not auxiliary.is_in_memory:
         examples = _stream_with(examples, auxiliary, views)
-    show: Callable[[tf.Tensor, tf.Tensor], tf.Tensor] = augment
+    show: Show = augment
     if augment.crop and _has_files(examples):
         crop = functools.partial(_crop, options=augment.crop, views=views)
-        examples = dataclasses.replace(examples, crop=crop)
-        show = augment.after_crop
+        examples, show = dataclasses.replace(examples, crop=crop), augment.after_crop
 
     def map_fn(batch: Batch) -> Batch:
         view = views.at_epochs(batch.pop("epoch"))

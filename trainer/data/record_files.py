@@ -30,7 +30,7 @@ class RecordFormat(Protocol):
 
     @property
     def encoded(self) -> EncodedImages | None:
-        """How images are read that have to be resized; None where none has to."""
+        """The reading of images that have to be resized; None where none has to."""
 
     def decode(self, record: tf.Tensor) -> Batch:
         """A raw record to {"input": [...], "label": an integer}, of static shapes."""

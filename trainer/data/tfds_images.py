@@ -29,7 +29,7 @@ class TfdsImages:
         return {self.key: tfds.decode.SkipDecoding()} if is_left else {}
 
     def encoded(self, parse: Callable[[tf.Tensor], Batch]) -> EncodedImages | None:
-        """How they are read where they are brought to another size."""
+        """The reading of those that are brought to another size; None: of none."""
         if self.view is None:
             return None
         return EncodedImages(

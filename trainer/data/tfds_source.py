@@ -21,10 +21,8 @@ from trainer.data.encoded_images import EncodedImages
 from trainer.data.examples import Batch, DataError, Examples
 from trainer.data.file_contents import summarise
 from trainer.data.host_memory import empty
-from trainer.data.keeping import FILES
 from trainer.data.record_files import RecordFiles
 from trainer.data.records import RecordExamples
-from trainer.data.tfds_alpha import NUM_LOOKED_AT
 from trainer.data.tfds_builder import feature_keys, prepare
 from trainer.data.tfds_images import TfdsImages
 
@@ -79,13 +77,13 @@ class TfdsSource:
     @property
     def is_streamed(self) -> bool:
         """Whether they are read when they are asked for, encoded as they are."""
-        return keeping.resolve(self.data, self.num_bytes) == FILES
+        return keeping.resolve(self.data, self.num_bytes) == keeping.FILES
 
     @property
     def description(self) -> str:
         """One line on what was opened."""
-        looked_at = f"{self.num_transparent} of the first {NUM_LOOKED_AT} of each split"
-        note = f"{looked_at} {transparency.note(self.data)}"
+        most = f"of the first {tfds_alpha.NUM_LOOKED_AT} of each split"
+        note = f"{self.num_transparent} {most} {transparency.note(self.data)}"
         return describe(
             self.data,
             num_examples=self.num_examples,
@@ -237,15 +235,15 @@ class _TfdsFormat:
         return self.source.images.decode(self._parse(record))
 
     def _parse(self, record: tf.Tensor) -> Batch:
-        keys = (self.source.image_key, self.source.label_key)
-        found = self._features(*keys).deserialize_example(
-            record, decoders=self.source.images.decoders
-        )
+        features = self._features(self.source.image_key, self.source.label_key)
+        decoders = self.source.images.decoders
+        found = features.deserialize_example(record, decoders=decoders)
         # The labels of a training split are not read before its images.
-        label, last = _label(self.source, found), len(self.source.class_names) - 1
+        example, last = _parsed(self.source, found), len(self.source.class_names) - 1
+        label = example["label"]
         rule = f"labels of {self.source.data.dataset!r} must be 0 to {last}, got"
         tf.debugging.Assert((label >= 0) & (label <= last), [rule, label])
-        return {"contents": found[keys[0]], "label": label}
+        return example
 
     def decode_labels(self, records: tf.Tensor) -> tf.Tensor:
         key = self.source.label_key
@@ -263,8 +261,9 @@ class _TfdsFormat:
         return tfds.features.FeaturesDict({key: every[key] for key in keys})
 
 
-def _label(source: TfdsSource, features: dict[str, tf.Tensor]) -> tf.Tensor:
-    return features[source.label_key] if source.label_key else tf.constant(-1)
+def _parsed(source: TfdsSource, found: dict[str, tf.Tensor]) -> Batch:
+    label = found[source.label_key] if source.label_key else tf.constant(-1)
+    return {"contents": found[source.image_key], "label": label}
 
 
 def _decode(source: TfdsSource, split: str) -> Any:
@@ -276,13 +275,11 @@ def _decode(source: TfdsSource, split: str) -> Any:
         shuffle_files=False,
         decoders=source.images.decoders,
     )
-    dataset = dataset.map(
-        lambda found: source.images.decode(
-            {"contents": found[source.image_key], "label": _label(source, found)}
-        ),
+    decoded = dataset.map(
+        lambda found: source.images.decode(_parsed(source, found)),
         num_parallel_calls=tf.data.AUTOTUNE,
     )
-    return dataset.batch(_READ_BATCH).prefetch(1).as_numpy_iterator()
+    return decoded.batch(_READ_BATCH).prefetch(1).as_numpy_iterator()
 
 
 def _check_labels(source: TfdsSource, split: str, labels: np.ndarray) -> None:

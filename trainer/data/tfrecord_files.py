@@ -48,7 +48,7 @@ class TfrecordFormat:
 
     @property
     def encoded(self) -> EncodedImages | None:
-        """How images are read that are brought to another size."""
+        """The reading of images that are brought to another size; None: of none."""
         if not (self.form.image_size and self.options.encoding == "image"):
             return None
         height, width, channels = self.form.shape
