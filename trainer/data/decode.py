@@ -97,7 +97,12 @@ def resize(image: tf.Tensor, size: tuple[int, int]) -> tf.Tensor:
     The aspect ratio is not kept.
     """
     height, width = tf.unstack(tf.cast(tf.shape(image)[:2], tf.float32))
-    return resize_box(image, (0.0, 0.0, height, width), size)
+    resized = tf.cond(
+        tf.reduce_all(tf.shape(image)[:2] == size),
+        lambda: tf.convert_to_tensor(image),
+        lambda: resize_box(image, (0.0, 0.0, height, width), size),
+    )
+    return tf.ensure_shape(resized, (*size, image.shape[-1]))
 
 
 def resize_box(

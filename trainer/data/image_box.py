@@ -73,31 +73,23 @@ def decode_box(
     """A part of an encoded image as models take it: bytes -> uint8 of `shape`.
 
     It is resized once. Of a JPEG no more is decoded than the part, and no finer than is
-    asked for; `whole` decodes other images. Both give as many `channels`, of which 3
-    become grey where the shape has one. With `quickly` as resize_quickly has it.
+    asked for; `whole` decodes others. Both give as many `channels`, of which 3 become
+    grey where the shape has one. With `quickly` as resize_quickly has it.
 
     Raises:
       tf.errors.InvalidArgumentError: the file is damaged, no image, or too small.
     """
-
-    def fit(image: tf.Tensor, place: tf.Tensor | None = None) -> tf.Tensor:
-        image.set_shape((None, None, channels))
-        if (shape[2], channels) == (1, 3):
-            image = to_grey(image)
-        if place is not None:
-            return resize_box(image, place, shape[:2])
-        return (resize_quickly if quickly else resize)(image, shape[:2])
+    fit = functools.partial(_fit, shape=shape, channels=channels, quickly=quickly)
 
     def of_jpeg() -> tf.Tensor:
         box = box_of(tf.io.extract_jpeg_shape(contents)[:2])
-        spare = tf.reduce_min(box[2:] // (_SPARE * np.array(shape[:2])))
-        index = sum(tf.cast(spare >= ratio, tf.int32) for ratio in _RATIOS)
-        coarser = [
-            functools.partial(_fit_coarse, contents, box, ratio, channels, fit)
-            for ratio in _RATIOS
-        ]
+        coarse = functools.partial(_fit_coarse, contents, box, channels, fit)
         return tf.switch_case(
-            index, [lambda: fit(_decode_jpeg(contents, box, channels, 1)), *coarser]
+            _ratio_index(box, shape[:2]),
+            [
+                lambda: fit(_decode_jpeg(contents, box, channels, 1)),
+                *(functools.partial(coarse, ratio) for ratio in _RATIOS),
+            ],
         )
 
     def of_others() -> tf.Tensor:
@@ -115,6 +107,29 @@ def _begins_with(contents: tf.Tensor, first: bytes) -> tf.Tensor:
     return tf.strings.substr(contents, 0, len(first)) == first
 
 
+def _ratio_index(box: tf.Tensor, size: tuple[int, int]) -> tf.Tensor:
+    """Counts the ratios that leave enough pixels of a box."""
+    spare = tf.reduce_min(box[2:] // (_SPARE * np.array(size)))
+    return sum(tf.cast(spare >= ratio, tf.int32) for ratio in _RATIOS)
+
+
+def _fit(
+    image: tf.Tensor,
+    place: tf.Tensor | None = None,
+    *,
+    shape: tuple[int, int, int],
+    channels: int,
+    quickly: bool,
+) -> tf.Tensor:
+    """An image, or a place in it, in the shape that models take."""
+    image.set_shape((None, None, channels))
+    if (shape[2], channels) == (1, 3):
+        image = to_grey(image)
+    if place is not None:
+        return resize_box(image, place, shape[:2])
+    return (resize_quickly if quickly else resize)(image, shape[:2])
+
+
 def _decode_jpeg(
     contents: tf.Tensor, box: tf.Tensor, channels: int, ratio: int
 ) -> tf.Tensor:
@@ -124,9 +139,9 @@ def _decode_jpeg(
 def _fit_coarse(
     contents: tf.Tensor,
     box: tf.Tensor,
-    ratio: int,
     channels: int,
     fit: Callable[[tf.Tensor, tf.Tensor], tf.Tensor],
+    ratio: int,
 ) -> tf.Tensor:
     """Brings a box to its size from an image that was decoded `ratio` times smaller."""
     first = box[:2] // ratio

@@ -51,18 +51,14 @@ def training_batches(
     Where `steps_per_execution` N is above 1, batches are stacked: [N, B, ...]. Each
     batch is {"input": [B, ...], "label": int32 [B], "id": int64 [B], "batch_position":
     int32 [B]}, where batch_position is that in the global batch, and the `auxiliary`
-    features of the views. `augment` shows the example as `views` say; `seed` is that of
-    the order.
+    features of the views. `augment` shows it as `views` say; `seed` is of the order.
 
     Raises:
       DataError: auxiliary features have to be streamed, and the examples are not.
     """
     if auxiliary and not auxiliary.is_in_memory:
         examples = _stream_with(examples, auxiliary, views)
-    show: Show = augment
-    if augment.crop and _has_files(examples):
-        crop = functools.partial(_crop, options=augment.crop, views=views)
-        examples, show = dataclasses.replace(examples, crop=crop), augment.after_crop
+    examples, show = _with_crop(examples, augment, views)
 
     def map_fn(batch: Batch) -> Batch:
         view = views.at_epochs(batch.pop("epoch"))
@@ -78,6 +74,16 @@ def training_batches(
         return _stack(batches, steps_per_execution)
 
     return _distribute(elements, per_replica_batch_size, strategy)
+
+
+def _with_crop(
+    examples: Examples, augment: Augment, views: Views
+) -> tuple[Examples, Show]:
+    """Examples that draw the crop themselves where they can, and what is left to do."""
+    if not (augment.crop and _has_files(examples)):
+        return examples, augment
+    crop = functools.partial(_crop, options=augment.crop, views=views)
+    return dataclasses.replace(examples, crop=crop), augment.after_crop
 
 
 def _has_files(examples: Examples) -> TypeGuard[FileExamples | RecordExamples]:

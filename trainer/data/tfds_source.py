@@ -65,7 +65,7 @@ class TfdsSource:
 
     @property
     def images(self) -> TfdsImages:
-        """How its images are decoded."""
+        """Decodes its images."""
         return TfdsImages(
             key=self.image_key,
             feature=self.builder.info.features[self.image_key],
