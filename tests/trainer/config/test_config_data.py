@@ -123,7 +123,7 @@ def test_the_host_may_change_but_not_the_order_of_records(tmp_path):
         )
         assert differences(before, after) == changed
         # Earlier versions had none of these.
-        for name in ("num_threads", "shuffle_window_bytes", "evaluate_view", "keep"):
+        for name in ("num_threads", "shuffle_window_bytes", "evaluate_view"):
             del before["data"][name]
         assert differences(before, after) == changed
     verified = resolve(loaded(tmp_path, "folder:a", *sized, "data.verify='ends'"))
