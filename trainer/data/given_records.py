@@ -127,7 +127,8 @@ def record_files(
         dtype=form.dtype,
         num_classes=num_classes,
     )
-    return RecordFiles.whole(paths, written.counts, described)
+    size = sum(written.num_bytes)
+    return RecordFiles.whole(paths, written.counts, described, num_bytes=size)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

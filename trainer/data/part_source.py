@@ -173,6 +173,8 @@ class PartSource:
             takes=np.concatenate([part.takes for part in parts]),
             ids=np.concatenate([part.ids for part in parts]),
             identity=repr([part.contents for part, _ in chosen]),
+            record_bytes=sum(part.record_bytes * len(part.ids) for part in parts)
+            / firsts[-1],
         )
         rows = [rows + first for (_, rows), first in zip(chosen, firsts, strict=False)]
         return RecordExamples(

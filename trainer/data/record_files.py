@@ -55,19 +55,26 @@ class RecordFiles:
     ids: np.ndarray  # int64 [R]
     format: RecordFormat
     identity: str = ""  # of the set that they are of, which reads no record
+    record_bytes: float = 0.0  # of a record, in the mean of all; 0: it is not known
     kept_labels: KeptLabels | None = None
 
     @classmethod
     def whole(
-        cls, paths: Sequence[str], counts: Sequence[int], form: RecordFormat
+        cls,
+        paths: Sequence[str],
+        counts: Sequence[int],
+        form: RecordFormat,
+        *,
+        num_bytes: int = 0,
     ) -> "RecordFiles":
-        """Files that are read whole, of so many records each."""
+        """Files that are read whole, of so many records each and bytes together."""
         return cls(
             paths=tuple(paths),
             skips=np.zeros(len(paths), np.int64),
             takes=np.array(counts, np.int64),
             ids=np.arange(sum(counts)),
             format=form,
+            record_bytes=num_bytes / max(1, sum(counts)),
         )
 
     @functools.cached_property

@@ -78,6 +78,16 @@ def whole_names(whole_splits: Whole, split: str) -> list[str]:
     return list(dict.fromkeys(name for name, *_ in parts_of(whole_splits, split)))
 
 
+def record_bytes(whole_splits: Whole, names: Iterable[str]) -> float:
+    """The mean size of the records of whole splits that TFDS knows."""
+    used = [whole_splits[name] for name in names]
+    num_bytes, count = (
+        sum(int(getattr(one, name)) for one in used)
+        for name in ("num_bytes", "num_examples")
+    )
+    return num_bytes / count
+
+
 def parts_of(whole_splits: Whole, split: str) -> list[Part]:
     """The stretches of whole splits that `split` is made of."""
     instruction = tfds.core.ReadInstruction.from_spec(split)

@@ -1,6 +1,7 @@
 """The way in which a run reads a dataset in record files, kept beside its lists.
 
-The parts of an epoch belong to the order of its examples, so that they stay.
+The parts of an epoch, and what bounds the windows in which its records are shuffled,
+belong to the order of its examples, so that they stay.
 """
 
 import dataclasses
@@ -28,6 +29,7 @@ class Streaming:
     """The way in which a run reads record files."""
 
     num_parts: int = 1  # of an epoch, read side by side
+    window_bytes: int = 0  # of records shuffled together, by their mean size; 0: all
     labels: KeptLabels | None = None  # None: nothing is streamed
 
     def of(self, examples: Examples) -> Examples:
@@ -35,7 +37,12 @@ class Streaming:
         if not isinstance(examples, RecordExamples):
             return examples
         kept = dataclasses.replace(examples.files, kept_labels=self.labels)
-        return dataclasses.replace(examples, files=kept, num_parts=self.num_parts)
+        window = examples.window
+        if self.window_bytes and kept.record_bytes:
+            window = min(window, max(1, int(self.window_bytes / kept.record_bytes)))
+        return dataclasses.replace(
+            examples, files=kept, num_parts=self.num_parts, window=window
+        )
 
     def note(self, num_workers: int) -> str:
         """One line where workers read more than their share; "" where they do not."""
@@ -55,7 +62,7 @@ def streaming(
     """The way in which the run of the lists in `index_dir` reads the source.
 
     One that has begun without telling is of an earlier version, which read an epoch in
-    one part. One that has not is told of from now on.
+    one part, and bounded no window. One that has not is told of from now on.
 
     Raises:
       DataError: the file that tells it is damaged.
@@ -64,14 +71,21 @@ def streaming(
         return Streaming()
     path = index_dir / STREAMED
     if files.exists(path):
-        num_parts = _read(path)
+        way = _read(path)
     else:
-        num_parts = 1 if has_begun else source.data.read_parts or _fitting(source)
+        way = Streaming() if has_begun else _chosen(source)
         if may_write:
-            told = {"read_parts": num_parts}
+            told = {"read_parts": way.num_parts, "window_bytes": way.window_bytes}
             files.write_json(path, seal.add_checksum(told))
     labels = KeptLabels(folder=index_dir, may_write=may_write)
-    return Streaming(num_parts=num_parts, labels=labels)
+    return dataclasses.replace(way, labels=labels)
+
+
+def _chosen(source: Source) -> Streaming:
+    return Streaming(
+        num_parts=source.data.read_parts or _fitting(source),
+        window_bytes=source.data.shuffle_window_bytes,
+    )
 
 
 def _fitting(source: Source) -> int:
@@ -81,16 +95,19 @@ def _fitting(source: Source) -> int:
     return max(1, min(_MOST_PARTS, num_files // _FEWEST_FILES))
 
 
-def _read(path: epath.Path) -> int:
+def _read(path: epath.Path) -> Streaming:
     try:
         with files.wrap_read_errors(path):
-            num_parts = seal.parse(path.read_bytes())["read_parts"]
-        if type(num_parts) is not int or num_parts < 1:
-            raise ValueError(f"read_parts is {num_parts!r}")
+            found = seal.parse(path.read_bytes())
+        way = Streaming(
+            num_parts=found["read_parts"], window_bytes=found["window_bytes"]
+        )
+        if {type(way.num_parts), type(way.window_bytes)} != {int} or way.num_parts < 1:
+            raise ValueError(f"got {found}")
     except (ValueError, TypeError, KeyError) as error:
         raise DataError(
-            f"{path} must say in how many parts a run reads an epoch of its records, "
+            f"{path} must say in which parts and windows a run reads its records, "
             f"got something else ({error!r}); put it back, or choose another "
             "--workdir"
         ) from error
-    return num_parts
+    return way

@@ -115,8 +115,7 @@ class TfdsSource:
 
     def fingerprint(self, split: str, *, num_ids: int) -> str:
         """SHA-256 of the set's name and version, its files, and its first examples."""
-        about = (*_about(self, split), num_ids)
-        digest = hashlib.sha256(repr(about).encode())
+        digest = hashlib.sha256(repr((*_about(self, split), num_ids)).encode())
         if self.background is not None:
             digest.update(self.data.background_name.encode())
         first = self.read(f"{split}[:{min(num_ids, _FINGERPRINTED)}]")
@@ -194,7 +193,6 @@ def _input_shape(
 
 
 def _stream(source: TfdsSource, split: str) -> RecordExamples:
-    ids = splits.example_ids(source.builder.info.splits, split)
     whole = source.builder.info.splits
     stretches, names = whole[split].file_instructions, splits.whole_names(whole, split)
     files = RecordFiles(
@@ -202,13 +200,14 @@ def _stream(source: TfdsSource, split: str) -> RecordExamples:
         skips=np.array([stretch.skip for stretch in stretches], np.int64),
         # Of a part like train[9:4] it is negative.
         takes=np.array([max(0, stretch.take) for stretch in stretches], np.int64),
-        ids=ids,
+        ids=splits.example_ids(whole, split),
         format=_TfdsFormat(source=source, split=split),
         identity=repr([_about(source, name) for name in names]),
+        record_bytes=splits.record_bytes(whole, names),
     )
     return RecordExamples(
         files=files,
-        rows=np.arange(len(ids)),
+        rows=np.arange(len(files.ids)),
         window=source.data.shuffle_window,
         num_threads=source.data.num_threads,
     )

@@ -208,14 +208,19 @@ def count(
 
 def record_files(
     paths: Sequence[str],
-    counts: Sequence[int],
+    counted: Sequence[Counted],
     format_of: TfrecordFormat,
     form: Form,
     num_classes: int,
 ) -> RecordFiles:
     """The files of a split as they are streamed."""
     described = dataclasses.replace(format_of, form=form, num_classes=num_classes)
-    return RecordFiles.whole(paths, counts, described)
+    return RecordFiles.whole(
+        paths,
+        [sum(one.labels) for one in counted],
+        described,
+        num_bytes=sum(one.signature[0] for one in counted),
+    )
 
 
 def _count(path: str, now: tuple[int, ...], form: TfrecordFormat) -> Counted:

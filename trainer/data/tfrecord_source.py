@@ -111,7 +111,7 @@ def _part(
         files=functools.partial(
             tfrecord_files.record_files,
             paths,
-            [sum(one.labels) for one in counted],
+            counted,
             known,
         ),
     )

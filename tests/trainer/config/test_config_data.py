@@ -111,6 +111,31 @@ def test_what_goes_with_a_setting_is_named(tmp_path, dataset, override, facts):
         loaded(tmp_path, dataset, override)
 
 
+def test_the_host_may_change_but_not_the_order_of_records(tmp_path):
+    host = ("data.num_threads=3", "data.shuffle_window_bytes=1000")
+    for dataset, size, changed in (
+        ("mnist_mini", 0, ["data.shuffle_window_bytes: 536870912 -> 1000"]),
+        ("folder:a", 96, []),
+    ):
+        sized = [f"data.image_size={size}"]
+        before, after = (
+            resolve(loaded(tmp_path, dataset, *sized, *more)) for more in ((), host)
+        )
+        assert differences(before, after) == changed
+        # Earlier versions had none of these.
+        for name in ("num_threads", "shuffle_window_bytes", "evaluate_view"):
+            del before["data"][name]
+        assert differences(before, after) == changed
+    verified = resolve(loaded(tmp_path, "folder:a", *sized, "data.verify='ends'"))
+    assert differences(before, verified) == []
+    view = resolve(
+        loaded(tmp_path, "folder:a", *sized, "data.evaluate_view='center_crop'")
+    )
+    assert differences(before, view) == [
+        "data.evaluate_view: 'squash' -> 'center_crop'"
+    ]
+
+
 def test_a_folder_without_labels_may_move_but_not_change_its_split(tmp_path):
     a, b, other, none = (
         resolve(loaded(tmp_path, "mnist_mini", *overrides))

@@ -5,6 +5,7 @@ import json
 
 import numpy as np
 import pytest
+import tensorflow as tf
 from etils import epath
 
 from tests.helpers import whole_run
@@ -59,6 +60,30 @@ def test_a_run_keeps_the_parts_that_it_began_with(folder, lists):
 def test_a_run_of_an_earlier_version_goes_on_in_one_part(folder, lists):
     assert streaming(folder, lists, has_begun=True).num_parts == kept(lists) == 1
     assert streaming(folder, lists).num_parts == 1
+
+
+def test_windows_are_bounded_in_bytes_but_of_earlier_runs(folder, lists):
+    files = sorted((folder / "tiny" / "1.0.0").glob("*.tfrecord*"))
+    sizes = [
+        len(x)
+        for x in tf.data.TFRecordDataset(list(map(str, files))).as_numpy_iterator()
+    ]
+    bound = {"shuffle_window_bytes": int(3.5 * np.mean(sizes))}
+
+    def window(where, **settings):
+        source = data.open_source(config(folder, **bound), where)
+        way = data.streaming(source, where, **({"has_begun": False} | settings))
+        return way.of(source.read(TRAIN)).window
+
+    assert window(lists, may_write=False) == window(lists) == 3
+    assert window(lists, has_begun=True) == 3
+    whole = DataConfig.shuffle_window
+    assert window(lists / "a", has_begun=True) == whole
+    assert window(lists / "a") == whole
+    bound = {"shuffle_window_bytes": 1}
+    assert window(lists / "b") == 1
+    bound = {}
+    assert window(lists / "c") == whole
 
 
 def test_nothing_is_kept_where_nothing_is_streamed_or_others_write(folder, lists):
