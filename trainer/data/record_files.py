@@ -15,9 +15,10 @@ import tensorflow as tf
 from trainer.data.examples import Batch, DataError
 from trainer.data.host_memory import on_host
 from trainer.data.kept_labels import KeptLabels
+from trainer.devices import processors
 
 _READ_BUFFER_BYTES = 2**20  # of a file
-_READ_BATCH = 1024  # labels handed over at a time
+_BLOCK = 128  # records, whose labels are handed over at a time
 
 
 # From consecutive ids, the first and one past the last, to their auxiliary features.
@@ -89,12 +90,16 @@ class RecordFiles:
         return labels
 
     def _read_labels(self) -> np.ndarray:
-        records = Reader(self, np.arange(len(self.ids))).in_order()
-        labels = records.batch(_READ_BATCH).map(
-            lambda rows, records: self.format.decode_labels(records)
+        found = np.zeros(len(self.ids), np.int64)
+        blocks = Reader(self, np.arange(len(self.ids))).in_any_order(
+            lambda rows, records: {
+                "rows": rows,
+                "labels": self.format.decode_labels(records),
+            }
         )
         try:
-            found = np.concatenate(list(labels.prefetch(1).as_numpy_iterator()))
+            for block in blocks.as_numpy_iterator():
+                found[block["rows"]] = block["labels"]
         except tf.errors.OpError as error:
             raise self.format.damage_error(error) from error
         self.format.check_labels(found)
@@ -143,6 +148,19 @@ class Reader:
         stretches = (order[left], begins[left], ends[left])
         return tf.data.Dataset.from_tensor_slices(stretches).flat_map(
             functools.partial(self._stretch, auxiliary=auxiliary)
+        )
+
+    def in_any_order(self, read: Callable[..., Batch]) -> tf.data.Dataset:
+        """Applies `read` to blocks of rows and records, of several files at a time."""
+        begins, ends = self._bounds[:-1], self._bounds[1:]
+        left = begins < ends
+        stretches = (tf.range(self.num_stretches)[left], begins[left], ends[left])
+        num_files = processors.count()
+        return tf.data.Dataset.from_tensor_slices(stretches).interleave(
+            lambda *one: self._stretch(*one, auxiliary=None).batch(_BLOCK).map(read),
+            cycle_length=num_files,
+            num_parallel_calls=num_files,
+            deterministic=False,
         )
 
     def _stretch(

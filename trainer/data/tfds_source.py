@@ -103,8 +103,7 @@ class TfdsSource:
 
     def fingerprint(self, split: str, *, num_ids: int) -> str:
         """SHA-256 of the set's name and version, its files, and its first examples."""
-        about = (*_about(self, split), num_ids)
-        digest = hashlib.sha256(repr(about).encode())
+        digest = hashlib.sha256(repr((*_about(self, split), num_ids)).encode())
         if self.background is not None:
             digest.update(self.data.background_name.encode())
         first = self.read(f"{split}[:{min(num_ids, _FINGERPRINTED)}]")
@@ -194,9 +193,8 @@ def _check_files(source: TfdsSource) -> None:
 
 
 def _stream(source: TfdsSource, split: str) -> RecordExamples:
-    ids = splits.example_ids(source.builder.info.splits, split)
     whole = source.builder.info.splits
-    stretches, names = whole[split].file_instructions, splits.whole_names(whole, split)
+    ids, stretches = splits.example_ids(whole, split), whole[split].file_instructions
     files = RecordFiles(
         paths=tuple(str(stretch.filename) for stretch in stretches),
         skips=np.array([stretch.skip for stretch in stretches], np.int64),
@@ -204,7 +202,7 @@ def _stream(source: TfdsSource, split: str) -> RecordExamples:
         takes=np.array([max(0, stretch.take) for stretch in stretches], np.int64),
         ids=ids,
         format=_TfdsFormat(source=source, split=split),
-        identity=repr([_about(source, name) for name in names]),
+        identity=repr([_about(source, x) for x in splits.whole_names(whole, split)]),
     )
     return RecordExamples(
         files=files,
