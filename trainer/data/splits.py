@@ -78,6 +78,14 @@ def whole_names(whole_splits: Whole, split: str) -> list[str]:
     return list(dict.fromkeys(name for name, *_ in parts_of(whole_splits, split)))
 
 
+def files_of(whole_splits: Whole, names: Iterable[str]) -> dict[str, list[str]]:
+    """The paths of the files of whole splits that TFDS knows."""
+    return {
+        name: [str(file.filename) for file in whole_splits[name].file_instructions]
+        for name in names
+    }
+
+
 def parts_of(whole_splits: Whole, split: str) -> list[Part]:
     """The stretches of whole splits that `split` is made of."""
     instruction = tfds.core.ReadInstruction.from_spec(split)

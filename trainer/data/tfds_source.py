@@ -93,13 +93,13 @@ class TfdsSource:
         """A summary of the files of a folder, whose name says nothing of them."""
         if self.data.kind != "tfds":
             return {}
-        return {
-            name: summarise(
-                str(stretch.filename)
-                for stretch in self.builder.info.splits[name].file_instructions
-            )
-            for name in splits.used_splits(self.data, self.whole_splits)
-        }
+        return {name: summarise(paths) for name, paths in self.files.items()}
+
+    @property
+    def files(self) -> Mapping[str, list[str]]:
+        """The paths of the files of each whole split that is used."""
+        names = splits.used_splits(self.data, self.whole_splits)
+        return splits.files_of(self.whole_splits, names)
 
     def fingerprint(self, split: str, *, num_ids: int) -> str:
         """SHA-256 of the set's name and version, its files, and its first examples."""
