@@ -13,7 +13,7 @@ import numpy as np
 import tensorflow as tf
 
 from trainer.data.examples import Batch, DataError
-from trainer.data.host_memory import on_host
+from trainer.data.host_memory import on_host, shareable
 from trainer.data.kept_labels import KeptLabels
 from trainer.devices import processors
 
@@ -52,6 +52,10 @@ class RecordFiles:
     format: RecordFormat
     identity: str = ""  # of the set that they are of, which reads no record
     kept_labels: KeptLabels | None = None
+
+    def __post_init__(self) -> None:
+        """Puts the ids where all pipelines read them."""
+        object.__setattr__(self, "ids", shareable(self.ids))
 
     @classmethod
     def whole(
@@ -115,9 +119,10 @@ class Reader:
         kept = np.zeros(len(files.ids), bool)
         kept[rows] = True
         self._paths = on_host(np.array(files.paths))
-        self._rows, self._kept = on_host(rows), on_host(kept)
-        self._ids = on_host(files.ids)
+        # Rows are their own numbers where none is left out.
         self._all_kept = bool(kept.all())
+        self._rows = on_host(rows[:0] if self._all_kept else rows)
+        self._kept, self._ids = on_host(kept), on_host(files.ids)
         # Row r of a stretch is record r + offset of its file.
         self._offsets = on_host(files.skips - first_rows[:-1])
         self._bounds = on_host(np.searchsorted(rows, first_rows))
@@ -172,7 +177,9 @@ class Reader:
         auxiliary: OfIds | None,
     ) -> tf.data.Dataset:
         """The elements of self._rows[begin:end], which are of one stretch."""
-        first, last = self._rows[begin], self._rows[end - 1] + 1
+        first, last = begin, end
+        if not self._all_kept:
+            first, last = self._rows[begin], self._rows[end - 1] + 1
         records = tf.data.TFRecordDataset(
             self._paths[stretch], buffer_size=_READ_BUFFER_BYTES
         )
