@@ -18,6 +18,15 @@ def empty(shape: Sequence[int], dtype: DTypeLike) -> np.ndarray:
     return memory[first : first + num_bytes].view(dtype).reshape(shape)
 
 
+def shareable(array: np.ndarray) -> np.ndarray:
+    """The array, or a copy of it whose memory `on_host` can share."""
+    if _is_shareable(array):
+        return array
+    copy = empty(array.shape, array.dtype)
+    copy[...] = array
+    return copy
+
+
 def on_host(array: np.ndarray) -> tf.Tensor:
     """A constant of the input pipeline; the array must not be written any more."""
     # Where the batches are made; elsewhere a whole dataset would fill a GPU's memory.

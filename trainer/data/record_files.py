@@ -14,11 +14,12 @@ import tensorflow as tf
 
 from trainer.data.encoded_images import EncodedImages
 from trainer.data.examples import Batch, DataError
-from trainer.data.host_memory import on_host
+from trainer.data.host_memory import on_host, shareable
 from trainer.data.kept_labels import KeptLabels
+from trainer.devices import processors
 
 _READ_BUFFER_BYTES = 2**20  # of a file
-_READ_BATCH = 1024  # labels handed over at a time
+_BLOCK = 128  # records, whose labels are handed over at a time
 
 
 # From consecutive ids, the first and one past the last, to their auxiliary features.
@@ -57,6 +58,10 @@ class RecordFiles:
     identity: str = ""  # of the set that they are of, which reads no record
     record_bytes: float = 0.0  # of a record, in the mean of all; 0: it is not known
     kept_labels: KeptLabels | None = None
+
+    def __post_init__(self) -> None:
+        """Puts the ids where all pipelines read them."""
+        object.__setattr__(self, "ids", shareable(self.ids))
 
     @classmethod
     def whole(
@@ -101,12 +106,16 @@ class RecordFiles:
         return labels
 
     def _read_labels(self) -> np.ndarray:
-        records = Reader(self, np.arange(len(self.ids))).in_order()
-        labels = records.batch(_READ_BATCH).map(
-            lambda rows, records: self.format.decode_labels(records)
+        found = np.zeros(len(self.ids), np.int64)
+        blocks = Reader(self, np.arange(len(self.ids))).in_any_order(
+            lambda rows, records: {
+                "rows": rows,
+                "labels": self.format.decode_labels(records),
+            }
         )
         try:
-            found = np.concatenate(list(labels.prefetch(1).as_numpy_iterator()))
+            for block in blocks.as_numpy_iterator():
+                found[block["rows"]] = block["labels"]
         except tf.errors.OpError as error:
             raise self.format.damage_error(error) from error
         self.format.check_labels(found)
@@ -122,9 +131,10 @@ class Reader:
         kept = np.zeros(len(files.ids), bool)
         kept[rows] = True
         self._paths = on_host(np.array(files.paths))
-        self._rows, self._kept = on_host(rows), on_host(kept)
-        self._ids = on_host(files.ids)
+        # Rows are their own numbers where none is left out.
         self._all_kept = bool(kept.all())
+        self._rows = on_host(rows[:0] if self._all_kept else rows)
+        self._kept, self._ids = on_host(kept), on_host(files.ids)
         # Row r of a stretch is record r + offset of its file.
         self._offsets = on_host(files.skips - first_rows[:-1])
         self._bounds = on_host(np.searchsorted(rows, first_rows))
@@ -157,6 +167,19 @@ class Reader:
             functools.partial(self._stretch, auxiliary=auxiliary)
         )
 
+    def in_any_order(self, read: Callable[..., Batch]) -> tf.data.Dataset:
+        """Applies `read` to blocks of rows and records, of several files at a time."""
+        begins, ends = self._bounds[:-1], self._bounds[1:]
+        left = begins < ends
+        stretches = (tf.range(self.num_stretches)[left], begins[left], ends[left])
+        num_files = processors.count()
+        return tf.data.Dataset.from_tensor_slices(stretches).interleave(
+            lambda *one: self._stretch(*one, auxiliary=None).batch(_BLOCK).map(read),
+            cycle_length=num_files,
+            num_parallel_calls=num_files,
+            deterministic=False,
+        )
+
     def _stretch(
         self,
         stretch: tf.Tensor,
@@ -166,7 +189,9 @@ class Reader:
         auxiliary: OfIds | None,
     ) -> tf.data.Dataset:
         """The elements of self._rows[begin:end], which are of one stretch."""
-        first, last = self._rows[begin], self._rows[end - 1] + 1
+        first, last = begin, end
+        if not self._all_kept:
+            first, last = self._rows[begin], self._rows[end - 1] + 1
         records = tf.data.TFRecordDataset(
             self._paths[stretch], buffer_size=_READ_BUFFER_BYTES
         )

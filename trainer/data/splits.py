@@ -88,6 +88,14 @@ def record_bytes(whole_splits: Whole, names: Iterable[str]) -> float:
     return num_bytes / count
 
 
+def files_of(whole_splits: Whole, names: Iterable[str]) -> dict[str, list[str]]:
+    """The paths of the files of whole splits that TFDS knows."""
+    return {
+        name: [str(file.filename) for file in whole_splits[name].file_instructions]
+        for name in names
+    }
+
+
 def parts_of(whole_splits: Whole, split: str) -> list[Part]:
     """The stretches of whole splits that `split` is made of."""
     instruction = tfds.core.ReadInstruction.from_spec(split)

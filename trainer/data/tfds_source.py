@@ -105,13 +105,13 @@ class TfdsSource:
         """A summary of the files of a folder, whose name says nothing of them."""
         if self.data.kind != "tfds":
             return {}
-        return {
-            name: summarise(
-                str(stretch.filename)
-                for stretch in self.builder.info.splits[name].file_instructions
-            )
-            for name in splits.used_splits(self.data, self.whole_splits)
-        }
+        return {name: summarise(paths) for name, paths in self.files.items()}
+
+    @property
+    def files(self) -> Mapping[str, list[str]]:
+        """The paths of the files of each whole split that is used."""
+        names = splits.used_splits(self.data, self.whole_splits)
+        return splits.files_of(self.whole_splits, names)
 
     def fingerprint(self, split: str, *, num_ids: int) -> str:
         """SHA-256 of the set's name and version, its files, and its first examples."""
@@ -194,13 +194,14 @@ def _input_shape(
 
 def _stream(source: TfdsSource, split: str) -> RecordExamples:
     whole = source.builder.info.splits
-    stretches, names = whole[split].file_instructions, splits.whole_names(whole, split)
+    ids, stretches = splits.example_ids(whole, split), whole[split].file_instructions
+    names = splits.whole_names(whole, split)
     files = RecordFiles(
         paths=tuple(str(stretch.filename) for stretch in stretches),
         skips=np.array([stretch.skip for stretch in stretches], np.int64),
         # Of a part like train[9:4] it is negative.
         takes=np.array([max(0, stretch.take) for stretch in stretches], np.int64),
-        ids=splits.example_ids(whole, split),
+        ids=ids,
         format=_TfdsFormat(source=source, split=split),
         identity=repr([_about(source, name) for name in names]),
         record_bytes=splits.record_bytes(whole, names),

@@ -140,7 +140,7 @@ class Datasets:
         else:
             for array in (examples.ids, examples.labels):
                 digest.update(np.ascontiguousarray(array).tobytes())
-        digest.update(repr(sorted(source.contents.items())).encode())
+            digest.update(repr(sorted(source.contents.items())).encode())
         if source.data.is_table:
             digest.update(examples.read(np.arange(len(examples))).tobytes())
         disagreement = data.DataError(
