@@ -1,10 +1,15 @@
 """The configuration of a run; importing it loads no TensorFlow."""
 
 from trainer.config.augmentations import (
+    NOISE,
+    ColorJitterOptions,
     CropFlipOptions,
     InceptionCropOptions,
     NoAugmentOptions,
+    RandAugmentOptions,
+    RandomErasingOptions,
     ShiftOptions,
+    TrivialAugmentOptions,
     plain_options,
     with_options,
 )
@@ -94,6 +99,7 @@ __all__ = [
     "IGNORE",
     "LATEST",
     "MEMORY",
+    "NOISE",
     "PROMOTED",
     "RUN",
     "SCHEME",
@@ -103,6 +109,7 @@ __all__ = [
     "Axis",
     "BanditOptions",
     "CnnOptions",
+    "ColorJitterOptions",
     "Colour",
     "Config",
     "ConfigError",
@@ -128,6 +135,8 @@ __all__ = [
     "NoAugmentOptions",
     "NoRun",
     "PredictConfig",
+    "RandAugmentOptions",
+    "RandomErasingOptions",
     "Reference",
     "RegistryConfig",
     "RunOptions",
@@ -145,6 +154,7 @@ __all__ = [
     "TermConfig",
     "TfrecordOptions",
     "TrainConfig",
+    "TrivialAugmentOptions",
     "UnlabeledConfig",
     "UnlabeledData",
     "WatchConfig",
