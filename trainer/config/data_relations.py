@@ -50,17 +50,17 @@ def _check_augment(path: str, augment: Augment) -> None:
             f"{text(augment)}; for example 'none', or "
             f"{text(tuple(dict.fromkeys(chosen)) or CROPS[:1])}"
         )
-    for name in chosen[1:]:
-        if name in CROPS:
-            raise ConfigError(
-                f"{path} must have at most one of {', '.join(CROPS)}, in the first "
-                f"place, got {text(augment)}; move or remove {name!r}"
-            )
     for name in ("none", "inherit"):
         if name in chosen and augment != name:
             raise ConfigError(
                 f"{path} must have {name!r} by itself alone, got {text(augment)}; "
                 f"write {path} = {name!r}, or remove it from the list"
+            )
+    for name in chosen[1:]:
+        if name in CROPS:
+            raise ConfigError(
+                f"{path} must have at most one of {', '.join(CROPS)}, in the first "
+                f"place, got {text(augment)}; move or remove {name!r}"
             )
 
 

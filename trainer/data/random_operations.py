@@ -155,7 +155,7 @@ def _operate(
 
 
 def _numbers(every: Sequence[Variant], chosen: tf.Tensor) -> tuple[tf.Tensor, ...]:
-    """What the variants of some places need, as _change takes it: [B, N, ...] each."""
+    """The numbers of chosen variants, as _change takes them: [B, N, ...] each."""
     names = [_NAMES.index(variant.operation) for variant in every]
     return tuple(
         tf.gather(tf.constant(values), chosen)
