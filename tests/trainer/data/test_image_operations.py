@@ -192,7 +192,16 @@ def test_trivial_augment_draws_operation_strength_and_direction():
     images, keys = images_of(200), keys_of(200)
     which, variant = (prng.bits(keys, 2).numpy().astype(int) % [14, 62]).T
     shown = trivial_augment(images, keys, TrivialAugmentOptions()).numpy()
+    strengths = [step / 30 for step in range(31)]
+    every = variants(RANGES["trivial"], strengths=strengths, height=HEIGHT, width=WIDTH)
     for i, (image, view) in enumerate(zip(images, shown, strict=True)):
+        # With XLA and without it all bits are the same.
+        (numbers,) = zip(
+            *random_operations._numbers([every[which[i]][variant[i]]], tf.range(1)),
+            strict=True,
+        )
+        alone = random_operations._change(tf.constant(image), *numbers, fill=0)
+        np.testing.assert_array_equal(view, alone)
         strength = (variant[i] % 31) / 30 * (1 if variant[i] < 31 else -1)
         tolerance, by_pillow = list(OPERATIONS.values())[which[i]]
         expected = by_pillow(pillow_of(image), strength, RANGES["trivial"])
