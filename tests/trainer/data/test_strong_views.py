@@ -1,5 +1,7 @@
 """Augmentations as a list, in the batches of a training."""
 
+import functools
+
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -46,14 +48,14 @@ def images_of(num: int) -> np.ndarray:
 
 
 def shown(
-    *,
+    *names: str,
     num_replicas: int = 1,
     num_workers: int = 1,
     first_step: int = 0,
     last_step: int = 5,
 ) -> list[np.ndarray]:
     """The images of each global batch, by their positions."""
-    show = augmentation("crop_flip", *STRONG)
+    show = augmentation("crop_flip", *names)
     examples = data.ArrayExamples(
         inputs=images_of(37), labels=np.zeros(37, np.int32), ids=1000 + np.arange(37)
     )
@@ -83,38 +85,40 @@ def shown(
     return [batch["input"][batch["batch_position"].argsort()] for batch in found]
 
 
-@pytest.fixture(scope="module")
-def whole() -> list[np.ndarray]:
-    """What one replica sees, from the first step on."""
-    return shown()
+@functools.cache
+def whole(*names: str) -> list[np.ndarray]:
+    """Of one replica, from the first step on."""
+    return shown(*names)
+
+
+# All views take seconds to compile for each size of batches.
+ALL = functools.partial(pytest.param, tuple(STRONG), marks=pytest.mark.slow)
 
 
 @pytest.mark.parametrize(
-    "parts",
+    ("names", "parts"),
     [
-        {"num_replicas": 2, "first_step": 1},
-        pytest.param(
-            {"num_replicas": 4, "num_workers": 2, "first_step": 3},
-            marks=pytest.mark.slow,
-        ),
-        pytest.param({"num_replicas": 4}, marks=pytest.mark.slow),
+        (("rand_augment", "random_erasing"), {"num_replicas": 2, "first_step": 1}),
+        ALL({"num_replicas": 2, "first_step": 1}),
+        ALL({"num_replicas": 4, "num_workers": 2, "first_step": 3}),
+        ALL({"num_replicas": 4}),
     ],
 )
-def test_views_are_those_of_one_replica(whole, parts):
+def test_views_are_those_of_one_replica(names, parts):
     """Batches of three epochs, from any step on."""
-    found = shown(**parts)
-    np.testing.assert_array_equal(found, whole[-len(found) :])
+    found = shown(*names, **parts)
+    np.testing.assert_array_equal(found, whole(*names)[-len(found) :])
 
 
 def test_a_list_shows_one_after_another_each_with_keys_of_its_own():
     images, keys = images_of(8), prng.key(SEED, 3, tf.range(8))
-    listed = augmentation("inception_crop", "color_jitter", "random_erasing")
+    listed = augmentation("inception_crop", "random_erasing", "color_jitter")
     cropped = augment.inception_crop(images, keys, InceptionCropOptions())
-    jittered = augment.color_jitter(
-        cropped, prng.key(SEED, 3, tf.range(8), 1), ColorJitterOptions()
+    erased = augment.random_erasing(
+        cropped, prng.key(SEED, 3, tf.range(8), 1), STRONG["random_erasing"]
     )
-    expected = augment.random_erasing(
-        jittered, prng.key(SEED, 3, tf.range(8), 2), STRONG["random_erasing"]
+    expected = augment.color_jitter(
+        erased, prng.key(SEED, 3, tf.range(8), 2), STRONG["color_jitter"]
     )
     np.testing.assert_array_equal(listed(images, keys), expected)
     # Files are cropped when they are decoded, and the others follow.
