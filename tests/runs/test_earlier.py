@@ -20,9 +20,13 @@ from tests.helpers.messages import assert_a_line_states, assert_states, refusal,
 from tests.helpers.repository import REPOSITORY
 from trainer import config, main
 from trainer.config import (
+    ColorJitterOptions,
     ConfigError,
     MemoryOptions,
+    RandAugmentOptions,
+    RandomErasingOptions,
     ShiftOptions,
+    TrivialAugmentOptions,
     differences,
     earlier,
     from_resolved,
@@ -96,6 +100,14 @@ def file(tmp_path, monkeypatch) -> pathlib.Path:
     return path
 
 
+VIEWS = (
+    RandAugmentOptions,
+    TrivialAugmentOptions,
+    ColorJitterOptions,
+    RandomErasingOptions,
+)
+
+
 def is_section(hint: object) -> bool:
     return isinstance(hint, type) and dataclasses.is_dataclass(hint)
 
@@ -123,10 +135,13 @@ def test_each_setting_that_came_later_says_what_was_done_without_it():
     today = set(paths_of(Config))
     # A kept config has the long form of the loss whole, or not at all.
     whole = set(paths_of(DistillTermsConfig, "distill."))
-    # And so the options of a kind of dataset or network that came later.
+    # And so the options of a kind of dataset, view or network that came later.
     whole |= set(paths_of(TfrecordOptions, "data.options."))
     for network in ("student", "teacher", "teacher.members[]"):
         whole |= set(paths_of(MemoryOptions, f"{network}.options."))
+    for section in (p for p in before if p.endswith(".augment")):
+        for options in VIEWS:
+            whole |= set(paths_of(options, f"{section}_options."))
     assert sorted(today - before - whole - earlier.LATER.keys()) == []
     # Of what there never was nothing is said.
     assert earlier.LATER.keys() - today == set()

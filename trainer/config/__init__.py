@@ -1,10 +1,15 @@
 """The configuration of a run; importing it loads no TensorFlow."""
 
 from trainer.config.augmentations import (
+    NOISE,
+    ColorJitterOptions,
     CropFlipOptions,
     InceptionCropOptions,
     NoAugmentOptions,
+    RandAugmentOptions,
+    RandomErasingOptions,
     ShiftOptions,
+    TrivialAugmentOptions,
     plain_options,
     with_options,
 )
@@ -95,6 +100,7 @@ __all__ = [
     "IGNORE",
     "LATEST",
     "MEMORY",
+    "NOISE",
     "PIXELS",
     "PROMOTED",
     "RUN",
@@ -105,6 +111,7 @@ __all__ = [
     "Axis",
     "BanditOptions",
     "CnnOptions",
+    "ColorJitterOptions",
     "Colour",
     "Config",
     "ConfigError",
@@ -130,6 +137,8 @@ __all__ = [
     "NoAugmentOptions",
     "NoRun",
     "PredictConfig",
+    "RandAugmentOptions",
+    "RandomErasingOptions",
     "Reference",
     "RegistryConfig",
     "RunOptions",
@@ -147,6 +156,7 @@ __all__ = [
     "TermConfig",
     "TfrecordOptions",
     "TrainConfig",
+    "TrivialAugmentOptions",
     "UnlabeledConfig",
     "UnlabeledData",
     "WatchConfig",

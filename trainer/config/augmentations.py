@@ -5,10 +5,19 @@ from collections.abc import Mapping
 from typing import Annotated, Any
 
 from trainer.config.earlier import options_without_later
-from trainer.config.rules import MOST_PIXELS, above, between
+from trainer.config.rules import MOST_PIXELS, Rule, above, between
 
 # One, with its options, or several, one after another, with options by their names.
 Augment = str | tuple[str, ...]
+
+NOISE = "noise"
+
+Value = Annotated[int, between(0, 255)]  # of a pixel, in all channels
+Strength = Annotated[float, between(0, 1)]
+FILL = Rule(
+    lambda value: value == NOISE or (type(value) is int and 0 <= value <= 255),
+    f"a whole number of 0 to 255, or {NOISE!r}",
+)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -44,11 +53,52 @@ class InceptionCropOptions:
     flip: bool = True  # left and right; off for digits and letters
 
 
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class RandAugmentOptions:
+    """Some of 14 operations change the image, all as strongly."""
+
+    number: Annotated[int, between(1, 14)] = 2  # of operations, one after another
+    magnitude: Annotated[float, between(0, 10)] = 9.0  # of each; 10: the widest range
+    fill: Value = 0  # of pixels that come in from outside
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class TrivialAugmentOptions:
+    """One of 14 operations changes the image, as strongly as is drawn."""
+
+    fill: Value = 0  # of pixels that come in from outside
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class ColorJitterOptions:
+    """Colours change, by factors from 1 - strength to 1 + strength, in any order."""
+
+    brightness: Strength = 0.4
+    contrast: Strength = 0.4  # distance from the mean grey
+    saturation: Strength = 0.4  # distance from grey
+    hue: Annotated[float, between(0, 0.5)] = 0.1  # of the circle, either way
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class RandomErasingOptions:
+    """A rectangle of the image is overwritten."""
+
+    probability: Annotated[float, between(0, 1)] = 0.5  # of an image's being erased
+    min_area: Annotated[float, above(0, most=1)] = 0.02  # of the image's area
+    max_area: Annotated[float, above(0, most=1)] = 0.33
+    max_aspect: Annotated[float, between(1, 100)] = 3.3  # of the longer side to another
+    fill: Annotated[Any, FILL] = 0  # of all pixels, or "noise", drawn for each
+
+
 AUGMENTATIONS: Mapping[str, type] = {
     "none": NoAugmentOptions,
     "shift": ShiftOptions,
     "crop_flip": CropFlipOptions,
     "inception_crop": InceptionCropOptions,
+    "rand_augment": RandAugmentOptions,
+    "trivial_augment": TrivialAugmentOptions,
+    "color_jitter": ColorJitterOptions,
+    "random_erasing": RandomErasingOptions,
 }
 
 # One of them may begin a list.

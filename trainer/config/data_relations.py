@@ -4,7 +4,14 @@ import itertools
 from collections.abc import Mapping
 
 from trainer.config import places
-from trainer.config.augmentations import CROPS, Augment, names, text
+from trainer.config.augmentations import (
+    CROPS,
+    Augment,
+    RandomErasingOptions,
+    names,
+    text,
+    with_options,
+)
 from trainer.config.data import DataConfig
 from trainer.config.datasets import TfrecordOptions
 from trainer.config.errors import ConfigError
@@ -24,6 +31,7 @@ def check(data: DataConfig, trainings: Mapping[str, TrainConfig]) -> None:
     _check_kind(data, trainings)
     for path, section in _augmenting(data, trainings).items():
         _check_augment(f"{path}.augment", section.augment)
+        _check_erasing(path, section)
 
 
 def _augmenting(
@@ -42,17 +50,33 @@ def _check_augment(path: str, augment: Augment) -> None:
             f"{text(augment)}; for example 'none', or "
             f"{text(tuple(dict.fromkeys(chosen)) or CROPS[:1])}"
         )
+    for name in ("none", "inherit"):
+        if name in chosen and augment != name:
+            raise ConfigError(
+                f"{path} must have {name!r} by itself alone, got {text(augment)}; "
+                f"write {path} = {name!r}, or remove it from the list"
+            )
     for name in chosen[1:]:
         if name in CROPS:
             raise ConfigError(
                 f"{path} must have at most one of {', '.join(CROPS)}, in the first "
                 f"place, got {text(augment)}; move or remove {name!r}"
             )
-    for name in ("none", "inherit"):
-        if name in chosen and augment != name:
+
+
+def _check_erasing(path: str, section: DataConfig | TrainConfig) -> None:
+    """Refuses rectangles whose largest area is below the smallest."""
+    setting = f"{path}.augment_options"
+    for _, options, place in with_options(
+        section.augment, section.augment_options, setting=setting
+    ):
+        if isinstance(options, RandomErasingOptions) and (
+            options.max_area < options.min_area
+        ):
             raise ConfigError(
-                f"{path} must have {name!r} by itself alone, got {text(augment)}; "
-                f"write {path} = {name!r}, or remove it from the list"
+                f"{place}.max_area must be at least {place}.min_area = "
+                f"{options.min_area}, got {options.max_area}; raise it, or lower the "
+                "other"
             )
 
 

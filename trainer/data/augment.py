@@ -16,8 +16,15 @@ from trainer.config import (
     CropFlipOptions,
     InceptionCropOptions,
     NoAugmentOptions,
+    RandomErasingOptions,
     ShiftOptions,
     with_options,
+)
+from trainer.data.random_operations import (
+    color_jitter,
+    overwrite,
+    rand_augment,
+    trivial_augment,
 )
 
 # Images [B, H, W, channels] and uint32 keys [B] to images of the same type.
@@ -117,23 +124,25 @@ def inception_boxes(
     height: int | tf.Tensor,
     width: int | tf.Tensor,
     min_area: float,
+    max_area: float = 1,
+    widest: float = 1 / 7,
 ) -> tf.Tensor:
     """Parts of an image from numbers in [0, 1): [B, 4] -> int32 [B, 4].
 
     A box is its top, left, height and width in pixels. The first draw gives the area,
-    the second the shape s = (width - height) / (width + height), uniform from -1/7
-    (3:4) to 1/7 (4:3), which is log-uniform in the ratio to 2 %. An area that not every
-    shape can have inside the image takes the range of s that it can have, so that
-    nothing is drawn twice and areas stay uniform; an image longer than 4:3 gives its
-    largest areas the nearest shape that fits. Sides are rounded to whole pixels.
+    the second the shape s = (width - height) / (width + height), uniform from -widest
+    to `widest`; 1/7, from 3:4 to 4:3, is log-uniform in the ratio to 2 %. An area that
+    not every shape can have inside the image takes the range of s that it can have, so
+    that nothing is drawn twice and areas stay uniform; an image longer than 4:3 gives
+    its largest areas the nearest shape that fits. Sides are rounded to whole pixels.
     """
     # No exp and no log: they differ in the last bit between the middle of a batch and
     # its end.
     area, shape, top, left = tf.unstack(draws, axis=1)
-    area = (min_area + (1 - min_area) * area) * (height * width)
-    tallest, widest = _shape(area / (height * height)), _shape(width * width / area)
-    lowest = tf.minimum(tf.maximum(tallest, -1 / 7), widest)
-    highest = tf.maximum(tf.minimum(widest, 1 / 7), tallest)
+    area = (min_area + (max_area - min_area) * area) * (height * width)
+    tallest, flattest = _shape(area / (height * height)), _shape(width * width / area)
+    lowest = tf.minimum(tf.maximum(tallest, -widest), flattest)
+    highest = tf.maximum(tf.minimum(flattest, widest), tallest)
     shape = lowest + (highest - lowest) * shape
     ratio = (1 + shape) / (1 - shape)
     heights = tf.clip_by_value(tf.round(tf.sqrt(area / ratio)), 1, height)
@@ -141,6 +150,28 @@ def inception_boxes(
     tops = tf.floor(top * (height - heights + 1))
     lefts = tf.floor(left * (width - widths + 1))
     return tf.cast(tf.stack([tops, lefts, heights, widths], axis=1), tf.int32)
+
+
+def random_erasing(
+    images: tf.Tensor, keys: tf.Tensor, options: RandomErasingOptions
+) -> tf.Tensor:
+    """Overwrites a rectangle in some images: [B, H, W, channels], keys -> as images.
+
+    Its area is uniform between two shares of the image's, and its shape, the difference
+    of its sides by their sum, up to `max_aspect` either way (Zhong et al., 2020).
+    """
+    height, width = images.shape[1:3]
+    boxes = inception_boxes(
+        prng.uniforms(keys, 4),
+        height=height,
+        width=width,
+        min_area=options.min_area,
+        max_area=options.max_area,
+        widest=_shape(options.max_aspect),
+    )
+    # The fifth draw: four place the box.
+    erased = prng.bernoulli(keys, 5, probability=options.probability)[:, 4:]
+    return overwrite(images, tf.where(erased, boxes, 0), keys, fill=options.fill)
 
 
 def enlarge(images: tf.Tensor, boxes: tf.Tensor, *, mirrored: tf.Tensor) -> tf.Tensor:
@@ -165,7 +196,7 @@ def enlarge(images: tf.Tensor, boxes: tf.Tensor, *, mirrored: tf.Tensor) -> tf.T
     )
 
 
-def _shape(ratio: tf.Tensor) -> tf.Tensor:
+def _shape(ratio: Any) -> Any:
     """From width / height to (width - height) / (width + height)."""
     return (ratio - 1) / (ratio + 1)
 
@@ -190,15 +221,18 @@ def augmentation(
     *,
     input_shape: tuple[int, ...],
     setting: str,
+    input_dtype: str = "uint8",
 ) -> Augment:
     """The augmentation that the section `setting` names, or several, with options.
 
     Raises:
-      ConfigError: examples of `input_shape` cannot be shown so.
+      ConfigError: examples of that shape and type cannot be shown so.
     """
     chosen = with_options(augment, options, setting=f"{setting}.augment_options")
     for name, of_name, path in chosen:
         _check(name, of_name, input_shape=input_shape, setting=setting, path=path)
+        if name in _OF_BYTES:
+            _check_bytes(name, input_shape, input_dtype, setting=f"{setting}.augment")
     _, first, _ = chosen[0]
     return Augment(
         operations=tuple(
@@ -229,12 +263,36 @@ def _check(
             )
 
 
+def _check_bytes(
+    name: str, input_shape: tuple[int, ...], input_dtype: str, *, setting: str
+) -> None:
+    """Refuses images whose values are not of 8 bits, or neither grey nor colours."""
+    if input_dtype != "uint8":
+        raise ConfigError(
+            f"{setting} must be without {name!r} for {input_dtype} images, got it; it "
+            "changes values of 8 bits: give images as uint8, or remove it"
+        )
+    if name in _OF_COLOURS and input_shape[-1] not in (1, 3):
+        raise ConfigError(
+            f"{setting} must be without {name!r} for images of {input_shape[-1]} "
+            "channels, got it; it is for grey images and colours, of 1 and 3: remove it"
+        )
+
+
 _AUGMENTATIONS: dict[str, Callable[..., tf.Tensor]] = {
     "none": no_augment,
     "shift": shift,
     "crop_flip": crop_flip,
     "inception_crop": inception_crop,
+    "rand_augment": rand_augment,
+    "trivial_augment": trivial_augment,
+    "color_jitter": color_jitter,
+    "random_erasing": random_erasing,
 }
+
+# Operations on values of 8 bits, and on grey or colours.
+_OF_BYTES = ("rand_augment", "trivial_augment", "color_jitter", "random_erasing")
+_OF_COLOURS = ("rand_augment", "trivial_augment", "color_jitter")
 
 # Options in pixels, of which as many as the image has would leave nothing of it.
 _DISTANCES = {"shift": "max_pixels", "crop_flip": "padding"}

@@ -182,5 +182,6 @@ def augmentation(
         chosen.augment,
         chosen.augment_options,
         input_shape=datasets.source.input_shape,
+        input_dtype=datasets.source.input_dtype,
         setting=name,
     )

@@ -238,7 +238,7 @@ def test_a_bad_item_is_named_and_its_list_can_be_set(minimal):
         ),
         (
             *("data.augment='shfit'", "data.augment"),
-            ("'shfit'", "'shift'?", "crop_flip, inception_crop, none, shift"),
+            ("'shfit'", "'shift'?", "crop_flip, inception_crop, none, "),
         ),
     ],
 )

@@ -88,6 +88,11 @@ REMAINDER = "student.train.global_batch_size=24"
         (*STREAMED, "data.exclude_labels=[3]"),
         ("student.train.accumulate=2",),
         ("student.train.augment_options.max_pixels=1", "seeds=[7]"),
+        (
+            "student.train.augment=['shift', 'rand_augment', 'color_jitter', "
+            "'trivial_augment', 'random_erasing']",
+            "student.train.augment_options.rand_augment.fill=9",
+        ),
     ],
 )
 def test_other_runs_are_those_of_a_live_teacher(world, tmp_path, settings):

@@ -100,8 +100,8 @@ def test_cells_share_a_cache_unless_it_would_be_another(cells):
     assert len(set(folders(cells("seeds = [[5], [8]]", CACHED)))) == 1
     views = cells("distill.views = [1, 2]", CACHED, augment="shift")
     assert len(set(folders(views))) == 1
-    augmented = cells("student.train.augment = ['none', 'shift']", CACHED)
-    assert len(set(folders(augmented))) == 2
+    axis = "student.train.augment = ['none', 'shift', ['shift', 'rand_augment']]"
+    assert len(set(folders(cells(axis, CACHED)))) == 3
     top = ("distill.top_k=3", CACHED)
     assert len(set(folders(cells("distill.temperature = [1, 20]", *top)))) == 2
     listed = (*top, "distill.tail_temperatures=[1, 20]", "distill.temperature=20")
