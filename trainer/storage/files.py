@@ -2,7 +2,8 @@
 
 On a local disk, and on one that machines share through POSIX, a file is replaced at
 once and durably. In an object store (gs://) an object appears whole or not at all, and
-nothing keeps two writers apart: a workdir there must have one writer.
+nothing keeps two writers apart: a workdir there must have one writer. A store has no
+folders that must be made, and each question to it costs as much as a small read.
 """
 
 import contextlib
@@ -16,7 +17,7 @@ from typing import IO, Any, cast
 from etils import epath
 
 from trainer.config import places
-from trainer.storage import json_text
+from trainer.storage import json_text, objects
 
 _WAY_OUT = "choose another --workdir"
 
@@ -76,7 +77,6 @@ def atomic_path(path: epath.Path, *, hint: str = _WAY_OUT) -> Iterator[pathlib.P
     """
     writing = _upload(path) if is_remote(path) else _rename(path)
     with wrap_write_errors(path, hint=hint), writing as it:
-        path.parent.mkdir(parents=True, exist_ok=True)
         yield it
 
 
@@ -85,11 +85,12 @@ def _upload(path: epath.Path) -> Iterator[pathlib.Path]:
     with tempfile.TemporaryDirectory(prefix="alambic-") as folder:
         temporary = pathlib.Path(folder, path.name)
         yield temporary
-        epath.Path(temporary).copy(path, overwrite=True)
+        objects.upload(temporary, path)
 
 
 @contextlib.contextmanager
 def _rename(path: epath.Path) -> Iterator[pathlib.Path]:
+    path.parent.mkdir(parents=True, exist_ok=True)
     # Beside it, because only within a disk is a file renamed at once.
     temporary = pathlib.Path(path.with_name(f".writing-{path.name}"))
     try:
@@ -115,8 +116,8 @@ def local_copy(path: epath.Path) -> Iterator[pathlib.Path]:
         return
     with tempfile.TemporaryDirectory(prefix="alambic-") as folder:
         copy = pathlib.Path(folder, path.name)
-        with wrap_read_errors(path):
-            path.copy(copy)
+        with wrap_read_errors(path), open(copy, "wb") as file:
+            file.writelines(objects.chunks(path))
         yield copy
 
 
@@ -184,8 +185,24 @@ def exists(path: epath.Path) -> bool:
         return path.exists()
 
 
+def read(path: epath.Path) -> bytes | None:
+    """The contents of the file at `path`; None where there is none.
+
+    Raises:
+      StorageError: the store cannot be read.
+    """
+    nothing = contextlib.suppress(FileNotFoundError, NotADirectoryError)
+    with wrap_read_errors(path), nothing:
+        if is_remote(path):
+            return b"".join(objects.chunks(path))
+        return path.read_bytes()
+    return None
+
+
 def open_for_reading(path: epath.Path) -> IO[bytes]:
     """The file at `path`, open for reading."""
+    if is_remote(path):
+        return objects.open_for_reading(path)
     return cast(IO[bytes], path.open("rb"))
 
 
@@ -196,17 +213,20 @@ def list_folder(folder: epath.Path) -> list[epath.Path]:
       StorageError: the store cannot be read.
     """
     with wrap_read_errors(folder):
-        # Not is_dir, which also says no of a store that does not answer just now.
-        is_folder = folder.exists() if is_remote(folder) else folder.is_dir()
+        if is_remote(folder):
+            return objects.list_folder(folder)
         # Not glob, to which a folder may have a pattern for its name.
-        return list(folder.iterdir()) if is_folder else []
+        return list(folder.iterdir()) if folder.is_dir() else []
 
 
 def walk(folder: epath.Path) -> Iterator[epath.Path]:
     """The files in `folder` and in all folders below it."""
+    if is_remote(folder):
+        with wrap_read_errors(folder):
+            yield from objects.walk(folder)
+        return
     for path in list_folder(folder):
-        is_folder = path.stat().is_directory if is_remote(path) else path.is_dir()
-        if is_folder:
+        if path.is_dir():
             yield from walk(path)
         else:
             yield path
@@ -231,24 +251,18 @@ def num_bytes(path: epath.Path) -> int:
 
 
 def append(path: epath.Path, data: bytes, *, durable: bool) -> None:
-    """Adds `data` to the end of the file at `path`, which a store replaces whole.
+    """Adds `data` to the end of the file at `path` on a disk.
 
-    On a disk it is safe from a loss of power afterwards if it is `durable`.
+    It is safe from a loss of power afterwards if it is `durable`.
 
     Raises:
       StorageError: the disk is full, or the folder cannot be written.
     """
-    with wrap_write_errors(path):
-        if is_remote(path):
-            before = path.read_bytes() if path.exists() else b""
-            with atomic_path(path) as temporary:
-                temporary.write_bytes(before + data)
-            return
-        with open(path, "ab") as file:
-            file.write(data)
-            if durable:
-                file.flush()
-                os.fsync(file.fileno())
+    with wrap_write_errors(path), open(path, "ab") as file:
+        file.write(data)
+        if durable:
+            file.flush()
+            os.fsync(file.fileno())
 
 
 def write_text(path: epath.Path, text: str) -> None:

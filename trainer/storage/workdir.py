@@ -3,6 +3,7 @@
 import contextlib
 import dataclasses
 import fnmatch
+from collections.abc import Iterable, Iterator
 from typing import Literal
 
 from etils import epath
@@ -262,20 +263,28 @@ def kept_files(workdir: epath.Path) -> list[str]:
 
     Those of a study's cells are among them.
     """
-    trained = [
-        f"{path.parent.relative_to(workdir)}/{path.name}"
-        for run in (workdir, *files.list_folder(workdir / CELLS))
-        for role in (*ROLES, CROSSVAL)
-        for path in files.walk(run / role)
-        if any(fnmatch.fnmatch(path.name, kind) for kind in ("step-*.npz", "*.keras"))
-    ]
     results = [RESULTS] if (workdir / RESULTS).exists() else []
-    return sorted(trained) + results
+    return sorted(_trained_files(workdir)) + results
 
 
-def holds_training(workdir: epath.Path) -> bool:
-    """Whether a training has begun there; else a run begins anew."""
-    return bool(set(kept_files(workdir)) - {RESULTS})
+def holds_training(workdir: epath.Path, *roles: str) -> bool:
+    """Whether a training, maybe of `roles`, has begun; else a run begins anew."""
+    return any(_trained_in(workdir, roles) if roles else _trained_files(workdir))
+
+
+def _trained_files(workdir: epath.Path) -> Iterator[str]:
+    """The checkpoints and models there, found one after the other."""
+    yield from _trained_in(workdir, (*ROLES, CROSSVAL))
+    for cell in files.list_folder(workdir / CELLS):
+        for name in _trained_in(cell, (*ROLES, CROSSVAL)):
+            yield f"{CELLS}/{cell.name}/{name}"
+
+
+def _trained_in(run: epath.Path, roles: Iterable[str]) -> Iterator[str]:
+    for role in roles:
+        for path in files.walk(run / role):
+            if fnmatch.fnmatch(path.name, "step-*.npz") or path.suffix == ".keras":
+                yield f"{path.parent.relative_to(run)}/{path.name}"
 
 
 def _read(path: epath.Path) -> dict[str, object]:
