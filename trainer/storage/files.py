@@ -219,6 +219,18 @@ def list_folder(folder: epath.Path) -> list[epath.Path]:
         return list(folder.iterdir()) if folder.is_dir() else []
 
 
+def names_in(folder: epath.Path) -> set[str]:
+    """The names in `folder`, below which there may be much; none where it is not there.
+
+    Raises:
+      StorageError: the store cannot be read.
+    """
+    if not is_remote(folder):
+        return {path.name for path in list_folder(folder)}
+    with wrap_read_errors(folder):
+        return objects.names_in(folder)
+
+
 def walk(folder: epath.Path) -> Iterator[epath.Path]:
     """The files in `folder` and in all folders below it."""
     if is_remote(folder):

@@ -59,12 +59,21 @@ def open_for_reading(path: epath.Path) -> IO[bytes]:
 
 
 def list_folder(folder: epath.Path) -> list[epath.Path]:
-    """The paths in `folder`; none where there is no object below it.
-
-    It costs a listing of all that is below. Unlike that of a folder, it does not take
-    a store that does not answer for an empty one.
-    """
+    """The paths in `folder`, by a listing of all that is below it."""
     return list(_without_patterns(folder).glob("*"))
+
+
+def names_in(folder: epath.Path) -> set[str]:
+    """The names in `folder`, without a listing of all that is below them."""
+    import tensorflow as tf  # which a store needs anyway
+
+    try:
+        return {path.name for path in folder.iterdir()}
+    except tf.errors.NotFoundError:
+        # So it says of a store that does not answer, too.
+        if folder.exists():
+            raise
+        return set()
 
 
 def walk(folder: epath.Path) -> Iterator[epath.Path]:
