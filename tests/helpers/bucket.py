@@ -16,10 +16,9 @@ import shutil
 import ssl
 import subprocess
 import threading
-import time
 import urllib.parse
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 NAME = "bucket"
 OPENSSL = shutil.which("openssl")
@@ -37,15 +36,21 @@ class Request:
 
 
 class Bucket:
-    """Objects by name, and the requests for them."""
+    """Objects by name, and the requests for them.
 
-    def __init__(self, folder: pathlib.Path, *, fail: float, delay_secs: float) -> None:
-        """Keeps its certificate in `folder`; answers the share `fail` with 503."""
+    Tests set how it fails: the share `fail` of all requests is answered with 503. So is
+    the first upload of a name in `lies`, which the next answer says to be complete.
+    """
+
+    def __init__(self, folder: pathlib.Path) -> None:
+        """Keeps its certificate in `folder`."""
         self.objects: dict[str, tuple[bytes, int]] = {}  # contents and generation
         self.requests: list[Request] = []
+        self.fail = 0.0
+        self.lies: set[str] = set()
+        self.before_write: Callable[[str], None] = lambda name: None
         self._certificate = folder / "certificate.pem"
         self._key = folder / "key.pem"
-        self._fail, self._delay_secs = fail, delay_secs
         self._random = random.Random(0)
         self._lock = threading.RLock()
         self._uploads: dict[str, str] = {}  # names by session
@@ -84,10 +89,12 @@ class Bucket:
 
     def answer(self, kind: str, name: str) -> bool:
         """Counts a request; whether it is to be answered, else it fails."""
-        time.sleep(self._delay_secs)
+        if kind == "write":
+            self.before_write(name)
         with self._lock:
             self.requests.append(Request(kind, name))
-            return self._random.random() >= self._fail
+            is_answered = self._random.random() >= self.fail
+            return is_answered and not (kind == "write" and name in self.lies)
 
     def put(self, name: str, content: bytes) -> None:
         """Makes `content` the object `name`."""
@@ -144,11 +151,9 @@ class Bucket:
 
 
 @contextlib.contextmanager
-def serve(
-    folder: pathlib.Path, *, fail: float = 0.0, delay_secs: float = 0.0
-) -> Iterator[Bucket]:
+def serve(folder: pathlib.Path) -> Iterator[Bucket]:
     """Yields an empty bucket gs://bucket that answers in the body."""
-    bucket = Bucket(folder, fail=fail, delay_secs=delay_secs)
+    bucket = Bucket(folder)
     handler = type("Handler", (_Handler,), {"bucket": bucket})
     with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
         server.daemon_threads = True
@@ -173,6 +178,11 @@ class _Handler(http.server.BaseHTTPRequestHandler):
         # Of a process that was killed.
         with contextlib.suppress(OSError):
             super().handle()
+
+    def finish(self) -> None:
+        with contextlib.suppress(OSError):
+            super().finish()
+        self.connection.close()
 
     def do_CONNECT(self) -> None:
         self.send_response(200)
@@ -230,6 +240,10 @@ class _Handler(http.server.BaseHTTPRequestHandler):
         is_question = self.headers.get("Content-Range", "").startswith("bytes */")
         if not self.bucket.answer("state" if is_question else "write", name):
             self._send(503)
+        elif name in self.bucket.lies:
+            self.bucket.lies.remove(name)
+            self.bucket.put(name, b"")
+            self._send(200, b"{}")
         elif is_question:
             self._send(308)  # nothing of it has come
         else:

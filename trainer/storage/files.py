@@ -65,27 +65,30 @@ def is_remote(path: epath.PathLike) -> bool:
 
 
 @contextlib.contextmanager
-def atomic_path(path: epath.Path, *, hint: str = _WAY_OUT) -> Iterator[pathlib.Path]:
+def atomic_path(
+    path: epath.Path, *, hint: str = _WAY_OUT, is_work: bool = False
+) -> Iterator[pathlib.Path]:
     """Yields a temporary local path; what is written there becomes the file `path`.
 
     The suffix is kept, since some writers choose their format by it. When the body
     raises, the temporary file is removed and what `path` held before stays. Messages
-    end in `hint`.
+    end in `hint`. A store is asked whether it has all of what `is_work` of hours.
 
     Raises:
       StorageError: the disk is full, or the folder cannot be written.
     """
-    writing = _upload(path) if is_remote(path) else _rename(path)
+    writing = _upload(path, is_work) if is_remote(path) else _rename(path)
     with wrap_write_errors(path, hint=hint), writing as it:
         yield it
 
 
 @contextlib.contextmanager
-def _upload(path: epath.Path) -> Iterator[pathlib.Path]:
+def _upload(path: epath.Path, is_work: bool) -> Iterator[pathlib.Path]:
     with tempfile.TemporaryDirectory(prefix="alambic-") as folder:
         temporary = pathlib.Path(folder, path.name)
         yield temporary
-        objects.upload(temporary, path)
+        upload = objects.upload_and_look if is_work else objects.upload
+        upload(temporary, path)
 
 
 @contextlib.contextmanager

@@ -19,16 +19,22 @@ _TRIES = 3
 
 
 def upload(source: pathlib.Path, target: epath.Path) -> None:
-    """Makes the object `target` a copy of a local file.
+    """Makes the object `target` a copy of a local file."""
+    with open(source, "rb") as file, cast(IO[bytes], target.open("wb")) as copy:
+        copy.write(b"")  # else there is no object where the file is empty
+        shutil.copyfileobj(file, copy, _CHUNK_BYTES)
+
+
+def upload_and_look(source: pathlib.Path, target: epath.Path) -> None:
+    """The same, until the store has all of it.
+
+    The client takes an upload for done that a store, or what is between, says it has.
 
     Raises:
-      OSError: the store has not kept all of it.
+      OSError: it has not after several times.
     """
-    # The client believes in an upload that a store, or what is between, says it has.
     for _ in range(_TRIES):
-        with open(source, "rb") as file, cast(IO[bytes], target.open("wb")) as copy:
-            copy.write(b"")  # else there is no object where the file is empty
-            shutil.copyfileobj(file, copy, _CHUNK_BYTES)
+        upload(source, target)
         expected, found = source.stat().st_size, target.stat().length
         if found == expected:
             return

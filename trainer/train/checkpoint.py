@@ -136,7 +136,8 @@ class Checkpoints:
             name: tf.convert_to_tensor(variable.value).numpy()
             for name, variable in self._variables().items()
         }
-        with files.atomic_path(path_of(self._folder, progress.step)) as path:
+        file = path_of(self._folder, progress.step)
+        with files.atomic_path(file, is_work=True) as path:
             write(path, run=self._run, progress=progress, arrays=arrays)
             self._check_held()
         self._best[progress.step] = progress.best_step
