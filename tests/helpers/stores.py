@@ -1,5 +1,7 @@
 """An object store in memory: TensorFlow's ram://, which stands for gs:// in tests."""
 
+import os
+
 import tensorflow as tf
 from etils import epath
 from etils.epath import backend, gpath
@@ -7,13 +9,26 @@ from etils.epath import backend, gpath
 BUCKET = "ram://bucket"
 
 
-class _Replacing(type(backend.tf_backend)):
-    """Writes replace a file, as in every store but ram://, which appends to it."""
+class _OfObjects(type(backend.tf_backend)):
+    """What every store does but ram://, which is like a disk here.
+
+    Writes replace a file, where ram:// appends to it; folders are there as long as
+    there is a file below them, and are neither made nor removed.
+    """
 
     def open(self, path, mode):
-        if "w" in mode and self.exists(path):
-            self.remove(path)
+        if "w" in mode:
+            if self.exists(path):
+                self.gfile.remove(path)
+            self.gfile.makedirs(os.path.dirname(path))
         return super().open(path, mode)
+
+    def remove(self, path):
+        super().remove(path)
+        folder = os.path.dirname(path)
+        while folder.startswith(BUCKET) and not self.gfile.listdir(folder):
+            self.gfile.rmtree(folder)
+            folder = os.path.dirname(folder)
 
     def copy(self, path, dst, overwrite):
         if overwrite and self.exists(dst):
@@ -27,7 +42,7 @@ def register() -> None:
     Its tables of schemes are private, but a path class of our own would not show what
     the one of gs:// does.
     """
-    backend.tf_backend = _Replacing()
+    backend.tf_backend = _OfObjects()
     gpath._GCS_BACKENDS |= {backend.tf_backend}
     gpath._URI_PREFIXES += ("ram://",)
     gpath._URI_SCHEMES |= {"ram"}

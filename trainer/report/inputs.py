@@ -281,14 +281,14 @@ def read_histories(folder: epath.Path) -> list[History]:
     Raises:
       ReportError: a `metrics.jsonl` is malformed.
     """
-    paths = [place / METRICS for place in (folder, *files.list_folder(folder))]
-    return [_read_history(path) for path in sorted(paths) if path.exists()]
+    paths = sorted(path for path in files.walk(folder) if path.name == METRICS)
+    return [_read_history(path) for path in paths if folder in list(path.parents)[:2]]
 
 
 def _read_history(path: epath.Path) -> History:
     history = []
     try:
-        for line in path.read_text(encoding="utf-8").splitlines():
+        for line in (files.read(path) or b"").decode().splitlines():
             row = json_text.parse(line)
             int(row["step"])
             history.append(row)

@@ -74,7 +74,7 @@ def draw_picture(picture: Picture, folder: epath.Path) -> str:
     path = folder / f"{picture.stem}.png"
     with files.atomic_path(path) as temporary:
         picture.figure.savefig(temporary, dpi=DOTS_PER_INCH)
-    png = base64.b64encode(path.read_bytes()).decode("ascii")
+        png = base64.b64encode(temporary.read_bytes()).decode("ascii")
     return (
         f'<h2>{text(picture.title)}</h2>\n<figure>\n<img alt="{text(picture.title)}" '
         f'src="data:image/png;base64,{png}">\n'

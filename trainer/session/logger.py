@@ -6,10 +6,11 @@ from collections.abc import Iterator
 from typing import Protocol
 
 import tensorflow as tf
-from etils import epath
 
+from trainer.cluster.rendezvous import PeerLostError
 from trainer.session.run_devices import Devices
 from trainer.session.train_state import TrainSpec, TrainState
+from trainer.storage.files import StorageError
 from trainer.storage.workdir import METRICS, TENSORBOARD
 from trainer.train import loop, tensorboard
 from trainer.train.checkpoint_file import Progress
@@ -41,13 +42,43 @@ def open_logger(
     if not devices.workers.is_chief:
         yield _WorkerLogger()
         return
-    lines = _metrics_file(spec.folder, state.progress)
-    with ProgressBar(
-        spec.title,
-        first_step=state.progress.step,
-        last_step=spec.num_steps,
-    ) as bar:
-        yield _ChiefLogger(devices, spec, state, lines, bar)
+    check_held = devices.hold.check
+    events = (
+        tensorboard.EventFile(spec.folder / TENSORBOARD, check_held=check_held)
+        if tensorboard.is_installed()
+        else None
+    )
+    progress = state.progress
+    lines = MetricsFile(
+        spec.folder / METRICS,
+        # A step that is not closed gets its line once more.
+        last_step=progress.step if progress.is_closed else progress.step - 1,
+        copies=[events.add_scalars] if events else [],
+        checksum=progress.lines,
+        check_held=check_held,
+    )
+    with (
+        _flush_after(*([lines, events] if events else [lines])),
+        ProgressBar(
+            spec.title, first_step=progress.step, last_step=spec.num_steps
+        ) as bar,
+    ):
+        yield _ChiefLogger(spec, state, lines, bar)
+
+
+@contextlib.contextmanager
+def _flush_after(*logs: MetricsFile | tensorboard.EventFile) -> Iterator[None]:
+    """Writes what stores do not have yet, however the body ends."""
+    try:
+        yield
+    except BaseException:
+        # Which has a better reason to tell.
+        with contextlib.suppress(StorageError, PeerLostError):
+            for log in logs:
+                log.flush()
+        raise
+    for log in logs:
+        log.flush()
 
 
 class _WorkerLogger:
@@ -64,13 +95,11 @@ class _WorkerLogger:
 class _ChiefLogger:
     def __init__(
         self,
-        devices: Devices,
         spec: TrainSpec,
         state: TrainState,
         lines: MetricsFile,
         bar: ProgressBar,
     ) -> None:
-        self._check_held = devices.hold.check
         self._schedule = spec.schedule
         self._weights = spec.objective.weights
         self._checkpoints = state.checkpoints
@@ -81,7 +110,6 @@ class _ChiefLogger:
         self._bar.advance(step)
 
     def log(self, step: int, metrics: loop.Metrics) -> None:
-        self._check_held()
         applied = float(self._schedule(step - 1))
         weights = {
             f"train/{name}_weight": float(weight(tf.constant(step - 1)))
@@ -91,19 +119,8 @@ class _ChiefLogger:
         self._bar.show(step, metrics)
 
     def save(self, progress: Progress) -> None:
+        # Before it: no restored run lacks a line.
+        self._lines.flush()
         self._checkpoints.save(
             dataclasses.replace(progress, lines=self._lines.checksum)
         )
-
-
-def _metrics_file(folder: epath.Path, progress: Progress) -> MetricsFile:
-    copies = []
-    if tensorboard.is_installed():
-        copies.append(tensorboard.EventFile(folder / TENSORBOARD).add_scalars)
-    return MetricsFile(
-        folder / METRICS,
-        # A step that is not closed gets its line once more.
-        last_step=progress.step if progress.is_closed else progress.step - 1,
-        copies=copies,
-        checksum=progress.lines,
-    )

@@ -89,8 +89,7 @@ def measure(role: str, logits: np.ndarray, labels: np.ndarray) -> Qualification:
 
 
 def _have_students_begun(path: epath.Path) -> bool:
-    roles = {name.split("/")[0] for name in workdir.kept_files(path)}
-    return bool(roles & {"student", "baseline"})
+    return workdir.holds_training(path, "student", "baseline")
 
 
 def accuracy_warning(

@@ -47,12 +47,10 @@ def _problem(
     networks: Networks, network: str, section: TeacherConfig | StudentConfig
 ) -> str:
     """The reason why a model cannot be saved; "" where it can, or has been."""
-    kinds = {"student", "baseline", "finetune"}
+    roles: tuple[str, ...] = ("student", "baseline", "finetune")
     if isinstance(section, TeacherConfig):
-        kinds = {"teacher", "teacher_head"}
-    if kinds.intersection(
-        path.split("/")[0] for path in workdir.kept_files(networks.path)
-    ):
+        roles = ("teacher", "teacher_head")
+    if workdir.holds_training(networks.path, *roles):
         return ""
     seed = networks.config.seeds[0]
     build = functools.partial(networks.build_alone, network, seed)

@@ -76,7 +76,7 @@ def save_model(
     # First: the model is what says that a training has ended.
     view = datasets.config.data.view
     model_classes.write(path, datasets.source.class_names, view)
-    with files.atomic_path(path) as temporary:
+    with files.atomic_path(path, is_work=True) as temporary:
         if is_whole:
             model.save(temporary)
         else:

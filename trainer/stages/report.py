@@ -20,5 +20,6 @@ def report(session: Session) -> None:
             figures = tensorboard.EventFile(folder / TENSORBOARD)
             drawn = sorted(files.list_folder(folder))
             figures.add_images(path for path in drawn if path.suffix == ".png")
+            figures.flush()
     else:
         pages.tell_undrawn()

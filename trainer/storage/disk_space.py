@@ -25,11 +25,8 @@ def try_writing(folder: epath.Path, *, num_bytes: int) -> int | None:
     Raises:
       StorageError: the folder cannot be written.
     """
-    remote = files.is_remote(folder)
-    folders = [folder, *folder.parents]
-    if remote:
-        # Its scheme and its bucket are no folders.
-        folders = [each for each in folders if len(each.parts) > 3]
+    # In a store none is made.
+    folders = [] if files.is_remote(folder) else [folder, *folder.parents]
     with files.wrap_write_errors(folder):
         made = [each for each in folders if not each.exists()]
     # Of this process alone: all workers may try it at once.
@@ -42,8 +39,5 @@ def try_writing(folder: epath.Path, *, num_bytes: int) -> int | None:
         return free_bytes(folder)
     finally:
         for each in made:
-            with (
-                contextlib.suppress(OSError, ValueError),
-                files.wrap_write_errors(each),
-            ):
-                each.rmdir() if remote else os.rmdir(each)
+            with contextlib.suppress(OSError):
+                os.rmdir(each)

@@ -2,7 +2,8 @@
 
 On a local disk, and on one that machines share through POSIX, a file is replaced at
 once and durably. In an object store (gs://) an object appears whole or not at all, and
-nothing keeps two writers apart: a workdir there must have one writer.
+nothing keeps two writers apart: a workdir there must have one writer. A store has no
+folders that must be made, and each question to it costs as much as a small read.
 """
 
 import contextlib
@@ -16,7 +17,7 @@ from typing import IO, Any, cast
 from etils import epath
 
 from trainer.config import places
-from trainer.storage import json_text
+from trainer.storage import json_text, objects
 
 _WAY_OUT = "choose another --workdir"
 
@@ -64,32 +65,35 @@ def is_remote(path: epath.PathLike) -> bool:
 
 
 @contextlib.contextmanager
-def atomic_path(path: epath.Path, *, hint: str = _WAY_OUT) -> Iterator[pathlib.Path]:
+def atomic_path(
+    path: epath.Path, *, hint: str = _WAY_OUT, is_work: bool = False
+) -> Iterator[pathlib.Path]:
     """Yields a temporary local path; what is written there becomes the file `path`.
 
     The suffix is kept, since some writers choose their format by it. When the body
     raises, the temporary file is removed and what `path` held before stays. Messages
-    end in `hint`.
+    end in `hint`. A store is asked whether it has all of what `is_work` of hours.
 
     Raises:
       StorageError: the disk is full, or the folder cannot be written.
     """
-    writing = _upload(path) if is_remote(path) else _rename(path)
+    writing = _upload(path, is_work) if is_remote(path) else _rename(path)
     with wrap_write_errors(path, hint=hint), writing as it:
-        path.parent.mkdir(parents=True, exist_ok=True)
         yield it
 
 
 @contextlib.contextmanager
-def _upload(path: epath.Path) -> Iterator[pathlib.Path]:
+def _upload(path: epath.Path, is_work: bool) -> Iterator[pathlib.Path]:
     with tempfile.TemporaryDirectory(prefix="alambic-") as folder:
         temporary = pathlib.Path(folder, path.name)
         yield temporary
-        epath.Path(temporary).copy(path, overwrite=True)
+        upload = objects.upload_and_look if is_work else objects.upload
+        upload(temporary, path)
 
 
 @contextlib.contextmanager
 def _rename(path: epath.Path) -> Iterator[pathlib.Path]:
+    path.parent.mkdir(parents=True, exist_ok=True)
     # Beside it, because only within a disk is a file renamed at once.
     temporary = pathlib.Path(path.with_name(f".writing-{path.name}"))
     try:
@@ -115,8 +119,8 @@ def local_copy(path: epath.Path) -> Iterator[pathlib.Path]:
         return
     with tempfile.TemporaryDirectory(prefix="alambic-") as folder:
         copy = pathlib.Path(folder, path.name)
-        with wrap_read_errors(path):
-            path.copy(copy)
+        with wrap_read_errors(path), open(copy, "wb") as file:
+            file.writelines(objects.chunks(path))
         yield copy
 
 
@@ -184,8 +188,24 @@ def exists(path: epath.Path) -> bool:
         return path.exists()
 
 
+def read(path: epath.Path) -> bytes | None:
+    """The contents of the file at `path`; None where there is none.
+
+    Raises:
+      StorageError: the store cannot be read.
+    """
+    nothing = contextlib.suppress(FileNotFoundError, NotADirectoryError)
+    with wrap_read_errors(path), nothing:
+        if is_remote(path):
+            return b"".join(objects.chunks(path))
+        return path.read_bytes()
+    return None
+
+
 def open_for_reading(path: epath.Path) -> IO[bytes]:
     """The file at `path`, open for reading."""
+    if is_remote(path):
+        return objects.open_for_reading(path)
     return cast(IO[bytes], path.open("rb"))
 
 
@@ -196,17 +216,32 @@ def list_folder(folder: epath.Path) -> list[epath.Path]:
       StorageError: the store cannot be read.
     """
     with wrap_read_errors(folder):
-        # Not is_dir, which also says no of a store that does not answer just now.
-        is_folder = folder.exists() if is_remote(folder) else folder.is_dir()
+        if is_remote(folder):
+            return objects.list_folder(folder)
         # Not glob, to which a folder may have a pattern for its name.
-        return list(folder.iterdir()) if is_folder else []
+        return list(folder.iterdir()) if folder.is_dir() else []
+
+
+def names_in(folder: epath.Path) -> set[str]:
+    """The names in `folder`, below which there may be much; none where it is not there.
+
+    Raises:
+      StorageError: the store cannot be read.
+    """
+    if not is_remote(folder):
+        return {path.name for path in list_folder(folder)}
+    with wrap_read_errors(folder):
+        return objects.names_in(folder)
 
 
 def walk(folder: epath.Path) -> Iterator[epath.Path]:
     """The files in `folder` and in all folders below it."""
+    if is_remote(folder):
+        with wrap_read_errors(folder):
+            yield from objects.walk(folder)
+        return
     for path in list_folder(folder):
-        is_folder = path.stat().is_directory if is_remote(path) else path.is_dir()
-        if is_folder:
+        if path.is_dir():
             yield from walk(path)
         else:
             yield path
@@ -231,24 +266,18 @@ def num_bytes(path: epath.Path) -> int:
 
 
 def append(path: epath.Path, data: bytes, *, durable: bool) -> None:
-    """Adds `data` to the end of the file at `path`, which a store replaces whole.
+    """Adds `data` to the end of the file at `path` on a disk.
 
-    On a disk it is safe from a loss of power afterwards if it is `durable`.
+    It is safe from a loss of power afterwards if it is `durable`.
 
     Raises:
       StorageError: the disk is full, or the folder cannot be written.
     """
-    with wrap_write_errors(path):
-        if is_remote(path):
-            before = path.read_bytes() if path.exists() else b""
-            with atomic_path(path) as temporary:
-                temporary.write_bytes(before + data)
-            return
-        with open(path, "ab") as file:
-            file.write(data)
-            if durable:
-                file.flush()
-                os.fsync(file.fileno())
+    with wrap_write_errors(path), open(path, "ab") as file:
+        file.write(data)
+        if durable:
+            file.flush()
+            os.fsync(file.fileno())
 
 
 def write_text(path: epath.Path, text: str) -> None:

@@ -7,7 +7,7 @@ import shutil
 
 from etils import epath
 
-from trainer.storage import files
+from trainer.storage import files, objects
 
 _CHUNK_BYTES = 2**20
 
@@ -66,9 +66,7 @@ def copy(source: pathlib.Path, target: pathlib.Path) -> None:
 def upload(source: pathlib.Path, target: epath.Path, paths: list[str]) -> None:
     """Copies the files `paths` of a local folder into one of a store, in this order."""
     for name in paths:
-        file = target / name
-        file.parent.mkdir(parents=True, exist_ok=True)
-        epath.Path(source / name).copy(file, overwrite=True)
+        objects.upload(source / name, target / name)
 
 
 def sync(folder: pathlib.Path) -> None:

@@ -61,19 +61,16 @@ class Lease:
         Raises:
           StorageError: it cannot be read, or says something else.
         """
-        if not files.exists(self.path):
-            return None
         try:
             with files.wrap_read_errors(self.path, disks_too=True):
-                found = dict(json_text.parse(self.path.read_bytes()))
+                content = files.read(self.path)
+            if content is None:
+                return None
+            found = dict(json_text.parse(content))
             until = float(found["until"])
             if not 0 <= until < _LAST_TIME:
                 raise ValueError(f"until = {until}")
             return {**found, "owner": str(found["owner"]), "until": until}
-        except files.StorageError:
-            if files.exists(self.path):
-                raise
-            return None  # it was given back just now
         except (ValueError, TypeError, KeyError, OverflowError) as error:
             raise files.StorageError(
                 f"{self.path} must say who writes there, got something else "

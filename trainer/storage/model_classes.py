@@ -42,11 +42,12 @@ def read_view(path: epath.Path) -> EvaluateView | None:
 
 def _read(path: epath.Path) -> tuple[list[str], EvaluateView] | None:
     file = _beside(path)
-    if not files.exists(file):
+    with files.wrap_read_errors(file, disks_too=True):
+        content = files.read(file)
+    if content is None:
         return None
     try:
-        with files.wrap_read_errors(file, disks_too=True):
-            told = seal.parse(file.read_bytes())
+        told = seal.parse(content)
         names = told["classes"]
         if not isinstance(names, list) or not all(isinstance(x, str) for x in names):
             raise ValueError("its classes are no list of texts")

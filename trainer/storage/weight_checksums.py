@@ -14,11 +14,9 @@ def read(folder: epath.Path) -> dict[str, str]:
       ConfigError: what is kept is damaged.
     """
     path = folder / WEIGHTS
-    if not files.exists(path):
-        return {}
     try:
-        with files.wrap_read_errors(path):
-            return seal.parse(path.read_bytes())
+        content = files.read(path)
+        return {} if content is None else seal.parse(content)
     except (OSError, ValueError) as error:
         raise ConfigError(
             f"{path} must say which files of weights a run began with, got "

@@ -3,6 +3,7 @@
 import contextlib
 import dataclasses
 import fnmatch
+from collections.abc import Iterator
 from typing import Literal
 
 from etils import epath
@@ -150,14 +151,15 @@ def claim(workdir: epath.Path, config: Config) -> None:
       ConfigError: it holds a run with another config.
       StorageError: it cannot be written.
     """
-    check(workdir, config)
-    if not holds_training(workdir):
+    choice = None
+    if check(workdir, config):
+        choice = _chosen_soft_targets(workdir)
+    else:
         # Nothing has begun with what an earlier attempt found.
         with files.wrap_write_errors(workdir), contextlib.suppress(OSError):
             (workdir / PINS).unlink(missing_ok=True)
             (workdir / WEIGHTS).unlink(missing_ok=True)
             (workdir / LISTS).rmtree()
-    choice = chosen_soft_targets(workdir)
     if choice and config.distill.soft_targets == "auto":
         config = config.with_soft_targets(choice)
     record(workdir, config)
@@ -173,24 +175,27 @@ def chosen_soft_targets(workdir: epath.Path) -> Literal["online", "cached"] | No
 
     None where nothing has trained: it can still be chosen.
     """
-    with files.wrap_read_errors(workdir):
-        if not (holds_training(workdir) and (workdir / CONFIG).exists()):
-            return None
+    return _chosen_soft_targets(workdir) if holds_training(workdir) else None
+
+
+def _chosen_soft_targets(workdir: epath.Path) -> Literal["online", "cached"] | None:
+    if not files.exists(workdir / CONFIG):
+        return None
     kept = flatten(_read(workdir / CONFIG)).get("distill.soft_targets")
     return kept if kept in ("online", "cached") else None
 
 
-def check(workdir: epath.Path, config: Config) -> None:
-    """Finds the workdir free for this run, or this run's; writes nothing.
+def check(workdir: epath.Path, config: Config) -> bool:
+    """Whether the workdir is this run's by now, or free for it; writes nothing.
 
     Raises:
       ConfigError: it holds a run with another config.
     """
-    with files.wrap_read_errors(workdir):
-        # Nothing is lost where a mistake in the config ended the run before it trained.
-        is_bound = holds_training(workdir)
+    # Nothing is lost where a mistake in the config ended the run before it trained.
+    is_bound = holds_training(workdir)
     if is_bound:
         check_same(workdir, config)
+    return is_bound
 
 
 def check_kind(workdir: epath.Path, own: str, *, owner: str) -> None:
@@ -199,8 +204,9 @@ def check_kind(workdir: epath.Path, own: str, *, owner: str) -> None:
     Raises:
       ConfigError: it holds something else.
     """
+    names = files.names_in(workdir)
     for name, what in KINDS.items():
-        if name != own and files.exists(workdir / name):
+        if name != own and name in names:
             raise ConfigError(
                 f"--workdir must be {owner}'s own, got {workdir}, which holds "
                 f"{what}; choose another --workdir"
@@ -262,20 +268,26 @@ def kept_files(workdir: epath.Path) -> list[str]:
 
     Those of a study's cells are among them.
     """
-    trained = [
-        f"{path.parent.relative_to(workdir)}/{path.name}"
-        for run in (workdir, *files.list_folder(workdir / CELLS))
-        for role in (*ROLES, CROSSVAL)
-        for path in files.walk(run / role)
-        if any(fnmatch.fnmatch(path.name, kind) for kind in ("step-*.npz", "*.keras"))
-    ]
-    results = [RESULTS] if (workdir / RESULTS).exists() else []
-    return sorted(trained) + results
+    results = {RESULTS} & files.names_in(workdir)
+    return sorted(_trained_files(workdir)) + sorted(results)
 
 
-def holds_training(workdir: epath.Path) -> bool:
-    """Whether a training has begun there; else a run begins anew."""
-    return bool(set(kept_files(workdir)) - {RESULTS})
+def holds_training(workdir: epath.Path, *roles: str) -> bool:
+    """Whether a training, maybe of `roles`, has begun; else a run begins anew."""
+    return any(_trained_files(workdir, *roles))
+
+
+def _trained_files(run: epath.Path, *roles: str) -> Iterator[str]:
+    """The checkpoints and models there, or of `roles`, found one after the other."""
+    names = files.names_in(run)
+    for role in (*ROLES, CROSSVAL):
+        is_asked_for = role in names and (not roles or role in roles)
+        for path in files.walk(run / role) if is_asked_for else ():
+            if fnmatch.fnmatch(path.name, "step-*.npz") or path.suffix == ".keras":
+                yield f"{path.parent.relative_to(run)}/{path.name}"
+    for cell in files.list_folder(run / CELLS) if CELLS in names and not roles else ():
+        for name in _trained_files(cell):
+            yield f"{CELLS}/{cell.name}/{name}"
 
 
 def _read(path: epath.Path) -> dict[str, object]:

@@ -122,6 +122,7 @@ class Checkpoints:
         self._is_earlier = is_earlier
         self._keep = keep
         self._state = state
+        self._best: dict[int, int] | None = None  # of each step, once it was looked for
 
     def save(self, progress: Progress) -> None:
         """Writes the present state as `progress`, then removes what is not kept.
@@ -129,29 +130,38 @@ class Checkpoints:
         Raises:
           StorageError: the folder cannot be written; older checkpoints are intact.
         """
+        if self._best is None:
+            self._best = self._find_best()
         arrays = {
             name: tf.convert_to_tensor(variable.value).numpy()
             for name, variable in self._variables().items()
         }
-        with files.atomic_path(path_of(self._folder, progress.step)) as path:
+        file = path_of(self._folder, progress.step)
+        with files.atomic_path(file, is_work=True) as path:
             write(path, run=self._run, progress=progress, arrays=arrays)
             self._check_held()
+        self._best[progress.step] = progress.best_step
         # Only now, when the newer state is on disk.
-        self._remove_old()
+        self._remove_old(self._best)
 
-    def _remove_old(self) -> None:
-        """Leaves the newest files and, should the last be lost, each one's own best."""
-        steps = steps_of(self._folder)
-        newest = steps[-self._keep :]
-        best = set()
-        for step in newest:
+    def _find_best(self) -> dict[int, int]:
+        """The best that each file of earlier processes knows; 0 where it is damaged."""
+        best = {}
+        for step in steps_of(self._folder):
+            best[step] = 0
             # An older file that cannot be read harms nobody before it is needed.
             with contextlib.suppress(CheckpointError):
-                best.add(read_progress(self._folder, step).best_step)
-        for step in set(steps).difference(newest, best):
+                best[step] = read_progress(self._folder, step).best_step
+        return best
+
+    def _remove_old(self, best: dict[int, int]) -> None:
+        """Leaves the newest files and, should the last be lost, each one's own best."""
+        newest = sorted(best)[-self._keep :]
+        for step in set(best).difference(newest, [best[step] for step in newest]):
             path = path_of(self._folder, step)
             with files.wrap_write_errors(path):
-                path.unlink()
+                path.unlink(missing_ok=True)
+            del best[step]
 
     def restore(self, step: int) -> Progress:
         """Sets every variable to its value in the checkpoint of `step`.

@@ -12,6 +12,7 @@ from etils import epath
 
 from trainer import console
 from trainer.storage import files, json_text
+from trainer.storage.growing_file import GrowingFile
 
 Copy = Callable[[int, dict[str, float]], None]  # takes a step and its metrics
 
@@ -26,21 +27,24 @@ class MetricsFile:
         last_step: int,
         copies: Iterable[Copy] = (),
         checksum: str = "",
+        check_held: Callable[[], None] = lambda: None,
     ) -> None:
         """Opens `path` for what follows `last_step`; lines past that step are dropped.
 
         They come from a process that went on after its last checkpoint, and will be
         written again. Each of `copies` gets the kept lines now, later ones as they are
         written. `checksum` is that of the lines up to that step, where it is known.
+        Nothing is written when `check_held`, which is asked before, raises.
 
         Raises:
           StorageError: they are others.
         """
-        self._path = path
         self._copies = tuple(copies)
-        check_lines(path, checksum, last_step=last_step)
-        kept = [line for line in read_metrics(path) if line["step"] <= last_step]
-        files.write_text(path, "".join(json.dumps(line) + "\n" for line in kept))
+        kept = check_lines(path, checksum, last_step=last_step)
+        text = "".join(json.dumps(line) + "\n" for line in kept)
+        self._file = GrowingFile(
+            path, text.encode(), durable=True, check_held=check_held
+        )
         self._digest = _digest(kept)
         for line in kept:
             self._copy(line.pop("step"), line)
@@ -52,10 +56,17 @@ class MetricsFile:
           StorageError: the disk is full.
         """
         line = json.dumps({"step": step, **metrics}) + "\n"
-        # The checkpoint of the step may follow, and must not outlive its line.
-        files.append(self._path, line.encode(), durable=True)
+        self._file.append(line.encode())
         self._digest.update(_encode({"step": step, **metrics}))
         self._copy(step, metrics)
+
+    def flush(self) -> None:
+        """Leaves no line that is not kept, as a checkpoint must not outlive its own.
+
+        Raises:
+          StorageError: the store cannot be written.
+        """
+        self._file.flush()
 
     @property
     def checksum(self) -> str:
@@ -73,8 +84,7 @@ def read_metrics(path: epath.Path) -> list[dict[str, Any]]:
     Raises:
       StorageError: one of them is none of JSON.
     """
-    with files.wrap_read_errors(path):
-        content = path.read_bytes() if path.exists() else b""
+    content = files.read(path) or b""
     lines = []
     # What follows the last end of a line was cut off by a kill or a full disk.
     for number, line in enumerate(content.split(b"\n")[:-1], start=1):
@@ -89,8 +99,10 @@ def read_metrics(path: epath.Path) -> list[dict[str, Any]]:
     return lines
 
 
-def check_lines(path: epath.Path, known: str, *, last_step: int) -> None:
-    """Compares the lines up to `last_step` with the checksum `known` of them.
+def check_lines(
+    path: epath.Path, known: str, *, last_step: int
+) -> list[dict[str, Any]]:
+    """Compares the lines up to `last_step` with the checksum `known`; gives them.
 
     A file that was deleted is said to be gone, and missed by nothing.
 
@@ -99,10 +111,10 @@ def check_lines(path: epath.Path, known: str, *, last_step: int) -> None:
     """
     kept = [line for line in read_metrics(path) if line["step"] <= last_step]
     if not known or known == checksum(kept):
-        return
+        return kept
     if not files.exists(path):
         console.log(f"{path} is gone, and with it what it told of earlier steps")
-        return
+        return kept
     raise files.StorageError(
         f"{path} must hold the lines up to step {last_step} as they were written, got "
         f"{len(kept)} lines of which some are others: it was changed or damaged; put "

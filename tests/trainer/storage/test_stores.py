@@ -106,8 +106,11 @@ def test_metrics_are_one_line_a_step_over_restarts(store):
     first = events.MetricsFile(path, last_step=0)
     for step in (50, 100, 150):
         first.write(step, {"train/loss": 1.0})
+    assert stores.listing(str(store)) == []
+    first.flush()
     resumed = events.MetricsFile(path, last_step=100)
     resumed.write(150, {"train/loss": 2.0})
+    resumed.flush()
     assert stores.contents(str(path)) == (
         b'{"step": 50, "train/loss": 1.0}\n'
         b'{"step": 100, "train/loss": 1.0}\n'
