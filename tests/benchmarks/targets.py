@@ -90,6 +90,7 @@ TARGETS = (
     _rate("W5 / (b)", _row("W5", "ours"), _row("W5", "keras"), 1.0),
     _rate("W5 / (d)", _row("W5", "ours"), _row("W5", "floor"), 0.9),
     _rate("W6 2 workers / 1", _row("W6", TWO_WORKERS), _row("W6", "ours"), 0.85),
+    _rate("W7 / (d), decoding alone", _row("W7", "ours"), _row("W7", "floor"), 0.35),
     *map(_memory, ("W1", "W2")),
     _memory("W3", KERAS_32),
     *map(_memory, ("W4", "W5")),

@@ -32,7 +32,7 @@ def main(
     batches = iter(
         data.training_batches(
             examples,
-            augment=lambda images, keys: images,
+            augment=data.Augment(operations=(), crop=None),
             views=data.Views(seed=5, count=None),
             auxiliary=None,
             seed=5,

@@ -237,7 +237,7 @@ class Run:
             schedule=self.schedule,
             batches=data.training_batches(
                 examples() if images is None else images,
-                augment=lambda images, keys: images,
+                augment=data.Augment(operations=(), crop=None),
                 views=data.Views(seed=SEED, count=None),
                 auxiliary=None,
                 seed=SEED,

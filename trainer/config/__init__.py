@@ -31,6 +31,7 @@ from trainer.config.evaluate_view import EvaluateView
 from trainer.config.evaluation import EvaluateConfig
 from trainer.config.export import ExportConfig
 from trainer.config.identity import (
+    PIXELS,
     differences,
     flatten,
     identity,
@@ -94,6 +95,7 @@ __all__ = [
     "IGNORE",
     "LATEST",
     "MEMORY",
+    "PIXELS",
     "PROMOTED",
     "RUN",
     "SCHEME",

@@ -171,6 +171,11 @@ class DataConfig:
         return bool(self.image_size) or joined in ("folder", "list")
 
     @property
+    def is_decoded_to_size(self) -> bool:
+        """Whether they are encoded images, of any size."""
+        return self.is_fitted and not self.is_given
+
+    @property
     def view(self) -> EvaluateView:
         """The part of an image that is shown where no random crop is drawn."""
         return EvaluateView(name=self.evaluate_view, center_crop=self.center_crop)

@@ -26,6 +26,11 @@ _CHOSEN = "distill.soft_targets"
 # The accuracy that is asked of a teacher changes nothing of what it teaches.
 _JUDGED = re.compile(r"teacher(\.members\[\d+\])?\.min_accuracy")
 
+# How images of any size become those of the models; another version has another text.
+PIXELS = "cut, then resized"
+_PIXELS = "data.pixels"
+_SETS = ("data.dataset", "data.unlabeled.dataset")
+
 _NETWORK = re.compile(r"(?P<path>teacher|teacher\.members\[\d+\]|student)\.model")
 
 
@@ -70,8 +75,11 @@ def named_identity(
         # Files give the same batches from memory and from disk.
         movable.append("data.memory_budget_bytes")
         movable += ["data.shuffle_window", "data.shuffle_window_bytes"]
+        if flat.get("data.keep") == "files" or not _crops(flat):
+            movable.append("data.keep")
         movable.append("data.read_parts")
-    for path in ("data.dataset", "data.unlabeled.dataset"):
+    flat |= _pixels(settings, flat)
+    for path in _SETS:
         if str(flat.get(path)).startswith(places.FOLDER):
             # It may move too: the run keeps a list of what is in it.
             flat[path] = places.FOLDER
@@ -105,6 +113,10 @@ def differences(
         # It stays with what the first start chose, if anything was to be chosen.
         for settings in (old, new):
             settings.pop(_CHOSEN, None)
+    if not (old.get(_PIXELS) and new.get(_PIXELS)):
+        # Another dataset, which says more.
+        for settings in (old, new):
+            settings.pop(_PIXELS, None)
     old["seeds"], new["seeds"] = before.get("seeds"), after.get("seeds")
     if _begins_with(new["seeds"], old["seeds"]):
         del old["seeds"], new["seeds"]
@@ -113,6 +125,23 @@ def differences(
         for path in sorted(old.keys() | new.keys())
         if old.get(path) != new.get(path)
     ]
+
+
+def _pixels(settings: dict[str, Any], flat: dict[str, Any]) -> dict[str, str]:
+    """The way of images to their size; none where they are of it already."""
+    sets = [places.kind_of(str(flat.get(path, ""))) for path in _SETS]
+    is_fitted = flat.get("data.image_size") and sets[0] in ("tfds", "tfrecord", "name")
+    if not (is_fitted or {"folder", "list"} & set(sets)):
+        return {}
+    # Of the settings of earlier versions, which did otherwise, this one is the latest.
+    is_earlier = "keep" not in settings.get("data", {})
+    return {_PIXELS: "resized, then cut" if is_earlier else PIXELS}
+
+
+def _crops(flat: dict[str, Any]) -> bool:
+    """Whether a training begins with a random crop."""
+    found = (value for path, value in flat.items() if path.endswith(".augment"))
+    return any("inception_crop" in (x, *x[:1]) for x in found if x)
 
 
 def _begins_with(values: object, first: object) -> bool:

@@ -7,6 +7,7 @@ import dataclasses
 from typing import Annotated, Any, Literal
 
 from trainer.config import (
+    augmentations,
     data_relations,
     distill,
     evaluation,
@@ -14,6 +15,7 @@ from trainer.config import (
     groups,
     memory,
     mixing_relations,
+    places,
     registry,
     relations,
     run_model,
@@ -152,6 +154,34 @@ class Config:
         if setting == "student.train" and self.distill.mixes:
             return "distill", self.distill
         return setting, section
+
+    @property
+    def kept_data(self) -> DataConfig:
+        """The data section with "auto" of data.keep as the trainings have it.
+
+        That is "files" where one begins with a random crop, which is cut out of a file.
+        """
+        unlabeled = self.data.unlabeled
+        # Others join in memory alone.
+        are_files = unlabeled is None or all(
+            places.kind_of(name) in ("folder", "list")
+            for name in (self.data.dataset, unlabeled.dataset)
+        )
+        if self.data.keep != "auto" or not self.crops_images or not are_files:
+            return self.data
+        return dataclasses.replace(self.data, keep="files")
+
+    @property
+    def crops_images(self) -> bool:
+        """Whether a training begins with a random crop of images of any size."""
+        sections = [
+            self.augmenting_section(path, section)[1]
+            for path, section in self.trainings.items()
+        ]
+        return self.data.is_fitted and any(
+            augmentations.names(section.augment)[0] == "inception_crop"
+            for section in sections
+        )
 
     def with_soft_targets(self, choice: Literal["online", "cached"]) -> "Config":
         """The same run with soft targets from there."""

@@ -89,16 +89,34 @@ def inception_crop(
     chance (Szegedy et al., 2015, section 6). Bilinear; 8 bits are rounded.
     """
     height, width = images.shape[1:3]
+    boxes, mirrored = inception_parts(keys, options, height=height, width=width)
+    return enlarge(images, boxes, mirrored=mirrored)
+
+
+def inception_parts(
+    keys: tf.Tensor,
+    options: InceptionCropOptions,
+    *,
+    height: int | tf.Tensor,
+    width: int | tf.Tensor,
+) -> tuple[tf.Tensor, tf.Tensor]:
+    """The boxes, int32 [B, 4], and whether each is mirrored: keys [B] -> bool [B].
+
+    Heights and widths are one for all, or float32 [B].
+    """
     draws = prng.uniforms(keys, 5)
     boxes = inception_boxes(
         draws[:, :4], height=height, width=width, min_area=options.min_area
     )
-    mirrored = (draws[:, 4] < 0.5) & options.flip
-    return enlarge(images, boxes, mirrored=mirrored)
+    return boxes, (draws[:, 4] < 0.5) & options.flip
 
 
 def inception_boxes(
-    draws: tf.Tensor, *, height: int, width: int, min_area: float
+    draws: tf.Tensor,
+    *,
+    height: int | tf.Tensor,
+    width: int | tf.Tensor,
+    min_area: float,
 ) -> tf.Tensor:
     """Parts of an image from numbers in [0, 1): [B, 4] -> int32 [B, 4].
 
@@ -113,7 +131,7 @@ def inception_boxes(
     # its end.
     area, shape, top, left = tf.unstack(draws, axis=1)
     area = (min_area + (1 - min_area) * area) * (height * width)
-    tallest, widest = _shape(area / height**2), _shape(width**2 / area)
+    tallest, widest = _shape(area / (height * height)), _shape(width * width / area)
     lowest = tf.minimum(tf.maximum(tallest, -1 / 7), widest)
     highest = tf.maximum(tf.minimum(widest, 1 / 7), tallest)
     shape = lowest + (highest - lowest) * shape

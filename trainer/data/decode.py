@@ -12,6 +12,8 @@ from trainer.data import image_kind, jpeg_damage
 # Of red, green and blue in a grey pixel, as ITU-R BT.601 has it and PIL rounds it.
 _SHARES_OF_GREY, _WHOLE = (19595, 38470, 7471), 2**16
 
+_MEAN_FROM = 1.2  # pixels of an image for one of its smaller picture
+
 # Of a WebP file: as much as says whether it has an alpha channel.
 _HEADER_BYTES = 25
 _LARGEST_PROFILE = 2**20  # bytes of a PNG before its pixels
@@ -95,7 +97,12 @@ def resize(image: tf.Tensor, size: tuple[int, int]) -> tf.Tensor:
     The aspect ratio is not kept.
     """
     height, width = tf.unstack(tf.cast(tf.shape(image)[:2], tf.float32))
-    return resize_box(image, (0.0, 0.0, height, width), size)
+    resized = tf.cond(
+        tf.reduce_all(tf.shape(image)[:2] == size),
+        lambda: tf.convert_to_tensor(image),
+        lambda: resize_box(image, (0.0, 0.0, height, width), size),
+    )
+    return tf.ensure_shape(resized, (*size, image.shape[-1]))
 
 
 def resize_box(
@@ -117,27 +124,36 @@ def resize_box(
     return tf.cast(tf.round(pixels), tf.uint8)
 
 
-def decode_to_shape(
-    contents: tf.Tensor,
-    shape: tuple[int, int, int],
-    *,
-    background: Colour | None = None,
-    has_alpha: tf.Tensor | None = None,
-) -> tf.Tensor:
-    """An encoded image as models take it: bytes -> uint8 of `shape`, [H, W, 1 or 3].
+def resize_quickly(image: tf.Tensor, size: tuple[int, int]) -> tf.Tensor:
+    """Any image in `size`, in half the time of `resize`: uint8 -> [H, W, ...].
 
-    One channel is grey. What `has_alpha`, as image_kind tells, lies on the background;
-    TensorFlow finds no right alpha in all other images. Errors are those of `pixels`.
+    What shrinks is the mean of the pixels that it covers, all alike; what grows, or
+    hardly shrinks, lies between the nearest ones. Of photographs at half their size the
+    values are within 2 of 255 of `resize`, in the mean.
     """
-    if background is None or has_alpha is None:
-        image = pixels(contents)
-    else:
-        image = tf.cond(
-            has_alpha,
-            lambda: blend(_image(contents, channels=4), background),
-            lambda: pixels(contents),
-        )
-    return fit(image, shape)
+    ratios = tf.cast(tf.shape(image)[:2], tf.float32) / size
+    pixels = tf.cond(
+        tf.reduce_min(ratios) >= _MEAN_FROM,
+        lambda: tf.image.resize(image, size, "area"),
+        lambda: tf.image.resize(image, size),
+    )
+    return tf.cast(tf.round(pixels), tf.uint8)
+
+
+def blended(
+    contents: tf.Tensor, *, has_alpha: tf.Tensor, background: Colour
+) -> tf.Tensor:
+    """Colours as `pixels` has them, on the background where it `has_alpha`.
+
+    That is as image_kind tells: TensorFlow finds no right alpha in other images.
+    """
+    image = tf.cond(
+        has_alpha,
+        lambda: blend(_image(contents, channels=4), background),
+        lambda: pixels(contents),
+    )
+    image.set_shape((None, None, 3))
+    return image
 
 
 def with_alpha_blended(
@@ -187,11 +203,13 @@ def _resize_rows(
     """`extent` of the rows as `count` rows: [h, w, C] -> float32 [count, w, C]."""
     rows, width, channels = tf.unstack(tf.shape(image))
     scale = count / extent
+    # As the columns of a single row, whose pixels are rows: a row alone is not shared
+    # among threads, whose waking costs more than it gains.
     resized = tf.raw_ops.ScaleAndTranslate(
-        images=tf.reshape(image, (1, rows, 1, width * channels)),
-        size=(count, 1),
-        scale=tf.stack([scale, 1.0]),
-        translation=tf.stack([-first * scale, 0.0]),
+        images=tf.reshape(image, (1, 1, rows, width * channels)),
+        size=(1, count),
+        scale=tf.stack([1.0, scale]),
+        translation=tf.stack([0.0, -first * scale]),
         kernel_type="triangle",
         antialias=True,
     )

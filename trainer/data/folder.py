@@ -3,6 +3,7 @@
 import dataclasses
 import functools
 import hashlib
+import itertools
 import os
 from collections.abc import Collection, Mapping
 
@@ -10,7 +11,7 @@ import numpy as np
 from etils import epath
 
 from trainer.config import DataConfig
-from trainer.data import file_list, image_list, splits, transparency
+from trainer.data import file_list, image_list, keeping, splits, transparency
 from trainer.data.arrays import ArrayExamples
 from trainer.data.class_names import order
 from trainer.data.damage import check_damaged
@@ -25,6 +26,7 @@ from trainer.data.folder_classes import (
     names_of,
 )
 from trainer.data.image_files import FileExamples
+from trainer.data.keeping import FILES, PIXELS
 from trainer.data.layout import in_one_form, layout_of
 from trainer.data.small_classes import FEW, small_classes
 
@@ -89,7 +91,7 @@ class FolderSource:
             num_classes=len(self.class_names),
             input_shape=self.input_shape,
             num_bytes=self.num_bytes,
-            pipeline="in memory" if self._fits_in_memory else "decoded from files",
+            pipeline=self._where,
             notes=[f"{count} {text}" for count, text in notes if count],
         )
 
@@ -140,10 +142,12 @@ class FolderSource:
             ids=np.array([i for i, _ in chosen], np.int64),
             has_alpha=np.array([transparency.is_blended(line) for _, line in chosen]),
             background=self.data.background_colour,
+            sizes=np.zeros((len(chosen), 2), np.int32),
+            view=self.data.view,
             num_threads=self.data.num_threads,
         )
-        if not self._fits_in_memory:
-            return examples
+        if self._keeps == FILES:
+            return examples.in_memory() if self._files_fit else examples
         return ArrayExamples(
             inputs=examples.read(np.arange(len(examples))),
             labels=examples.labels,
@@ -174,8 +178,22 @@ class FolderSource:
         ]
 
     @property
-    def _fits_in_memory(self) -> bool:
-        return self.num_bytes <= self.data.memory_budget_bytes
+    def _where(self) -> str:
+        """The place that batches are made from."""
+        if self._keeps == PIXELS:
+            return "in memory"
+        return "decoded from memory" if self._files_fit else "decoded from files"
+
+    @property
+    def _keeps(self) -> str:
+        return keeping.resolve(self.data, self.num_bytes)
+
+    @property
+    def _files_fit(self) -> bool:
+        """Whether the encoded images may be in memory."""
+        chosen = itertools.chain(*map(self.lines, self.data.splits.values()))
+        total = sum(line.num_bytes for line in chosen)
+        return total <= self.data.memory_budget_bytes
 
 
 def open_folder(
@@ -214,6 +232,7 @@ def open_folder(
         channels=channels,
     )
     _check_filled(source)
+    keeping.check(data, source.num_bytes)
     for name, lines in new.items() if may_write else ():
         file_list.write(file_list.list_path(index_dir, name), lines)
     return source

@@ -144,6 +144,8 @@ class _Format:
     dtype: np.dtype
     num_classes: int
 
+    encoded = None
+
     def decode(self, record: tf.Tensor) -> Batch:
         size = int(np.prod(self.shape)) * self.dtype.itemsize
         values = tf.strings.substr(record, _LABEL_BYTES, size)

@@ -4,27 +4,32 @@ S = image_size, C = channels.
 """
 
 import dataclasses
+import functools
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
 
-from trainer.config import Colour
+from trainer.config import Colour, EvaluateView
 from trainer.data.arrays import steps_and_positions
-from trainer.data.decode import decode_to_shape, reason
+from trainer.data.cropping import Crop, cropped, cut
+from trainer.data.decode import blended, pixels, reason
 from trainer.data.decoders import BATCHES_IN_THE_MAKING, decoded
 from trainer.data.examples import Batch, DataError, InputShard, num_evaluation_steps
 from trainer.data.host_memory import empty, on_host
+from trainer.data.image_box import BoxOf, decode_box, evaluation_box
 from trainer.data.order import shuffle
 
-_IMAGES_AHEAD = 8  # decoded before they are copied
+_IMAGES_AHEAD = 8  # decoded, or read, before they are copied
 
 
-@dataclasses.dataclass(frozen=True, kw_only=True)
+@dataclasses.dataclass(frozen=True, kw_only=True, eq=False)
 class FileExamples:
     """Examples whose inputs are images in files; see trainer.data.examples.Examples.
 
-    Batches are those of ArrayExamples with the same images, labels and ids.
+    Batches are those of ArrayExamples with the same images, labels and ids; but a
+    `crop` is made of the pixels that a file has, before they are resized.
     """
 
     paths: np.ndarray  # str [M]
@@ -34,7 +39,12 @@ class FileExamples:
     ids: np.ndarray  # int64 [M]
     has_alpha: np.ndarray  # bool [M]: of those that lie on the background
     background: Colour | None  # none is needed where no image has alpha
+    sizes: np.ndarray  # int32 [M, 2]: heights and widths; 0 where one is not known
+    view: EvaluateView  # where no crop is drawn
     num_threads: int = 0  # that decode; 0: as many as there are processors to use
+    contents: tf.Tensor | None = None  # string [N]: of files, where they are in memory
+    places: np.ndarray | None = None  # int64 [M]: of the examples among them
+    crop: Crop | None = None  # drawn in training
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -47,6 +57,24 @@ class FileExamples:
             labels=self.labels[kept],
             ids=self.ids[kept],
             has_alpha=self.has_alpha[kept],
+            sizes=self.sizes[kept],
+            places=None if self.places is None else self.places[kept],
+        )
+
+    def in_memory(self) -> "FileExamples":
+        """The same, with the contents of the files in memory.
+
+        Raises:
+          DataError: a file is gone since it was listed.
+        """
+        contents: list[Any] = []
+        self._read(
+            np.arange(len(self)), lambda x: _contents(x)["contents"], contents.append
+        )
+        return dataclasses.replace(
+            self,
+            contents=on_host(np.array(contents, object)),
+            places=np.arange(len(self)),
         )
 
     def read(self, rows: np.ndarray) -> np.ndarray:
@@ -55,25 +83,13 @@ class FileExamples:
         Raises:
           DataError: a file is gone or damaged since it was listed.
         """
-        paths = self.paths[rows]
-        shape = (len(paths), self.image_size, self.image_size, self.channels)
-        images = empty(shape, np.uint8)
-        files = (on_host(paths), on_host(self.has_alpha[rows]))
-        dataset = decoded(
-            tf.data.Dataset.from_tensor_slices(files),
-            self._image,
-            num_threads=self.num_threads,
-        )
-        done = 0
-        try:
-            for image in dataset.prefetch(_IMAGES_AHEAD).as_numpy_iterator():
-                images[done] = image
-                done += 1
-        except tf.errors.OpError as error:
-            raise DataError(
-                f"{paths[done]} cannot be read any more: {reason(error)}; put it back "
-                "as it was when the run began"
-            ) from error
+        images = empty((len(rows), *self._shape), np.uint8)
+        places = iter(range(len(rows)))
+
+        def keep(image: np.ndarray) -> None:
+            images[next(places)] = image
+
+        self._read(rows, lambda x: self._decode(_contents(x))["input"], keep)
         return images
 
     def training(
@@ -105,7 +121,7 @@ class FileExamples:
         elements = tf.data.Dataset.counter(
             first_step * shard.local_replicas, dtype=tf.int64
         )
-        batches = self._decode(elements.map(rows_of), shard)
+        batches = self._decoded(elements.map(rows_of), shard, self.crop)
         return batches.map(
             map_fn, num_parallel_calls=BATCHES_IN_THE_MAKING, deterministic=True
         )
@@ -123,27 +139,101 @@ class FileExamples:
             }
 
         num_elements = num_evaluation_steps(len(self), shard) * shard.local_replicas
-        return self._decode(tf.data.Dataset.range(num_elements).map(rows_of), shard)
+        batches = tf.data.Dataset.range(num_elements).map(rows_of)
+        return self._decoded(batches, shard, None)
 
-    def _decode(self, batches: tf.data.Dataset, shard: InputShard) -> tf.data.Dataset:
-        """Batches with images in the place of rows."""
-        paths, has_alpha = on_host(self.paths), on_host(self.has_alpha)
+    @property
+    def _shape(self) -> tuple[int, int, int]:
+        return self.image_size, self.image_size, self.channels
 
-        def decode(example: Batch) -> Batch:
-            row = example["input"]
-            image = self._image(tf.gather(paths, row), tf.gather(has_alpha, row))
-            return example | {"input": image}
+    def _decoded(
+        self, batches: tf.data.Dataset, shard: InputShard, crop: Crop | None
+    ) -> tf.data.Dataset:
+        """Batches with images in the place of rows, or with crops of these."""
+        files, batch_size = self._files(), shard.per_replica_batch_size
+
+        def file_of(example: Batch) -> Batch:
+            return _contents(example | files(example.pop("input")))
 
         # Example by example, so that a batch is as quick as its mean file and not as
         # its slowest.
-        examples = decoded(batches.unbatch(), decode, num_threads=self.num_threads)
-        return examples.batch(shard.per_replica_batch_size, drop_remainder=True)
+        as_decoded = functools.partial(decoded, num_threads=self.num_threads)
+        if crop is None:
+            examples = as_decoded(batches.unbatch(), lambda x: self._decode(file_of(x)))
+        elif self.sizes.all():
+            sizes = on_host(self.sizes)
+            boxes = batches.map(lambda x: crop(x, tf.gather(sizes, x["input"])))
+            examples = as_decoded(
+                boxes.unbatch(), lambda x: cut(file_of(x), self._decode)
+            )
+        else:
+            examples = cropped(
+                as_decoded(batches.unbatch(), file_of),
+                crop,
+                self._decode,
+                batch_size=batch_size,
+                num_threads=self.num_threads,
+            )
+        return examples.batch(batch_size, drop_remainder=True)
 
-    def _image(self, path: tf.Tensor, has_alpha: tf.Tensor) -> tf.Tensor:
-        shape = (self.image_size, self.image_size, self.channels)
-        return decode_to_shape(
-            tf.io.read_file(path),
-            shape,
-            background=self.background if self.has_alpha.any() else None,
-            has_alpha=has_alpha,
+    def _files(self) -> Callable[[tf.Tensor], Batch]:
+        """A function from rows to their files, or these files' contents."""
+        has_alpha = on_host(self.has_alpha)
+        if self.contents is None or self.places is None:
+            paths = on_host(self.paths)
+            return lambda row: {
+                "path": tf.gather(paths, row),
+                "has_alpha": tf.gather(has_alpha, row),
+            }
+        contents, places = self.contents, on_host(self.places)
+        return lambda row: {
+            "contents": tf.gather(contents, tf.gather(places, row)),
+            "has_alpha": tf.gather(has_alpha, row),
+        }
+
+    def _decode(
+        self, example: Batch, box_of: BoxOf | None = None, *, quickly: bool = False
+    ) -> Batch:
+        """See trainer.data.cropping.Decode."""
+        has_alpha, background = example.pop("has_alpha"), self.background
+        if box_of is None:
+            box_of = evaluation_box(self.view.name, center_crop=self.view.center_crop)
+        whole = pixels
+        if background is not None and self.has_alpha.any():
+            whole = functools.partial(
+                blended, has_alpha=has_alpha, background=background
+            )
+        contents = example.pop("contents")
+        image = decode_box(contents, box_of, self._shape, whole=whole, quickly=quickly)
+        return example | {"input": image}
+
+    def _read(
+        self,
+        rows: np.ndarray,
+        make: Callable[[Batch], tf.Tensor],
+        keep: Callable[[Any], None],
+    ) -> None:
+        """Makes something of each file of `rows`, in their order."""
+        files = self._files()
+        made = decoded(
+            tf.data.Dataset.from_tensor_slices(on_host(np.asarray(rows, np.int64))),
+            lambda row: make(files(row)),
+            num_threads=self.num_threads,
         )
+        done = 0
+        try:
+            for one in made.prefetch(_IMAGES_AHEAD).as_numpy_iterator():
+                keep(one)
+                done += 1
+        except tf.errors.OpError as error:
+            raise DataError(
+                f"{self.paths[rows[done]]} cannot be read any more: {reason(error)}; "
+                "put it back as it was when the run began"
+            ) from error
+
+
+def _contents(example: Batch) -> Batch:
+    """An example with the contents of its file."""
+    if "path" in example:
+        example |= {"contents": tf.io.read_file(example.pop("path"))}
+    return example

@@ -12,6 +12,7 @@ from typing import Protocol
 import numpy as np
 import tensorflow as tf
 
+from trainer.data.encoded_images import EncodedImages
 from trainer.data.examples import Batch, DataError
 from trainer.data.host_memory import on_host
 from trainer.data.kept_labels import KeptLabels
@@ -26,6 +27,10 @@ OfIds = Callable[[tf.Tensor, tf.Tensor], tf.data.Dataset]
 
 class RecordFormat(Protocol):
     """Decodes the records of a split, and words its errors."""
+
+    @property
+    def encoded(self) -> EncodedImages | None:
+        """The reading of images that have to be resized; None where none has to."""
 
     def decode(self, record: tf.Tensor) -> Batch:
         """A raw record to {"input": [...], "label": an integer}, of static shapes."""

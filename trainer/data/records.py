@@ -18,6 +18,7 @@ import numpy as np
 import tensorflow as tf
 
 from trainer.data.auxiliary import AuxiliaryFeatures, Views
+from trainer.data.cropping import Crop, cropped
 from trainer.data.decoders import BATCHES_IN_THE_MAKING, decoded
 from trainer.data.examples import Batch, InputShard, num_evaluation_steps
 from trainer.data.host_memory import on_host
@@ -41,6 +42,7 @@ class RecordExamples:
     auxiliary: AuxiliaryFeatures | None = None  # streamed with the records
     views: Views | None = None  # which of them an epoch takes from there
     num_threads: int = 0  # that decode; 0: as many as there are processors to use
+    crop: Crop | None = None  # drawn in training, before an image is resized
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -109,11 +111,7 @@ class RecordExamples:
             first_step=first_step,
             auxiliary_of=self._auxiliary_of,
         )
-        examples = decoded(
-            windows.read(),
-            functools.partial(self._decode, shard, on_host(self.files.ids)),
-            num_threads=self.num_threads,
-        )
+        examples = self._examples(windows.read(), shard)
         batches = examples.batch(shard.per_replica_batch_size, drop_remainder=True)
         return batches.map(
             lambda batch: map_fn(self._with_auxiliary(batch)),
@@ -148,16 +146,36 @@ class RecordExamples:
         examples = decoded(own.unbatch(), decode, num_threads=self.num_threads)
         return examples.batch(shard.per_replica_batch_size, drop_remainder=True)
 
-    def _decode(self, shard: InputShard, ids: tf.Tensor, raw: Batch) -> Batch:
-        example = self.files.format.decode(raw.pop("record"))
-        row, position = raw.pop("row"), raw.pop("position")
-        return raw | {
-            "input": example["input"],
-            "label": tf.cast(example["label"], tf.int32),
-            "id": tf.gather(ids, row),
-            "batch_position": tf.cast(position % shard.global_batch_size, tf.int32),
-            "epoch": position // len(self),
-        }
+    def _examples(self, raw: tf.data.Dataset, shard: InputShard) -> tf.data.Dataset:
+        """Raw records decoded one by one, or crops of their images."""
+        ids, form = on_host(self.files.ids), self.files.format
+
+        def read(raw: Batch, parse: Callable[[tf.Tensor], Batch]) -> Batch:
+            example = parse(raw.pop("record"))
+            row, position = raw.pop("row"), raw.pop("position")
+            place = position % shard.global_batch_size
+            return raw | {
+                **example,
+                "label": tf.cast(example["label"], tf.int32),
+                "id": tf.gather(ids, row),
+                "batch_position": tf.cast(place, tf.int32),
+                "epoch": position // len(self),
+            }
+
+        images = form.encoded
+        parse = images.parse if self.crop and images else form.decode
+        examples = decoded(
+            raw, functools.partial(read, parse=parse), num_threads=self.num_threads
+        )
+        if not (self.crop and images):
+            return examples
+        return cropped(
+            examples,
+            self.crop,
+            images.decode,
+            batch_size=shard.per_replica_batch_size,
+            num_threads=self.num_threads,
+        )
 
     def _with_auxiliary(self, batch: Batch) -> Batch:
         if not (self.auxiliary and self.views):

@@ -13,9 +13,8 @@ import tensorflow as tf
 import tensorflow_datasets as tfds
 from google.protobuf.message import DecodeError
 
-from trainer.config import Colour
 from trainer.data import image_kind
-from trainer.data.decode import decode_with_alpha, with_alpha_blended
+from trainer.data.decode import decode_with_alpha
 
 NUM_LOOKED_AT = 256  # records of each split
 
@@ -33,27 +32,6 @@ def num_transparent(
             for image in _first(builder, key, name):
                 count += image_kind.has_alpha(image) and decode_with_alpha(image)[1]
     return count
-
-
-def decoders(key: str, background: Colour | None) -> dict[str, tfds.decode.Decoder]:
-    """Leaves an image that needs a background undecoded, for `image` to decode."""
-    return {} if background is None else {key: tfds.decode.SkipDecoding()}
-
-
-def image(
-    stored: tf.Tensor, feature: tfds.features.Image, *, background: Colour | None
-) -> tf.Tensor:
-    """The pixels of an image as the `decoders` leave it."""
-    if background is None:
-        return stored
-    found = with_alpha_blended(
-        stored,
-        lambda: feature.decode_example(stored),
-        channels=feature.shape[-1],
-        background=background,
-    )
-    found.set_shape(feature.shape)
-    return found
 
 
 def _first(builder: tfds.core.DatasetBuilder, key: str, name: str) -> Iterator[bytes]:

@@ -13,17 +13,18 @@ import tensorflow_datasets as tfds
 # Importing the bundled set makes TFDS know its name.
 import trainer.data.mnist_mini  # noqa: F401
 from trainer.config import Colour, DataConfig
-from trainer.data import splits, tfds_alpha, transparency
+from trainer.data import keeping, splits, tfds_alpha, transparency
 from trainer.data.arrays import ArrayExamples
-from trainer.data.decode import reason, resize
+from trainer.data.decode import reason
 from trainer.data.description import describe
+from trainer.data.encoded_images import EncodedImages
 from trainer.data.examples import Batch, DataError, Examples
 from trainer.data.file_contents import summarise
 from trainer.data.host_memory import empty
 from trainer.data.record_files import RecordFiles
 from trainer.data.records import RecordExamples
-from trainer.data.tfds_alpha import NUM_LOOKED_AT
 from trainer.data.tfds_builder import feature_keys, prepare
+from trainer.data.tfds_images import TfdsImages
 
 _READ_BATCH = 1024  # examples decoded at a time
 _FINGERPRINTED = 16  # examples; a prepared set does not change under its version
@@ -63,15 +64,26 @@ class TfdsSource:
         return self.data.background_colour if self.num_transparent else None
 
     @property
+    def images(self) -> TfdsImages:
+        """Decodes its images."""
+        return TfdsImages(
+            key=self.image_key,
+            feature=self.builder.info.features[self.image_key],
+            background=self.background,
+            shape=self.input_shape,
+            view=self.data.view if self.data.image_size else None,
+        )
+
+    @property
     def is_streamed(self) -> bool:
-        """Whether they are too many to be kept in memory."""
-        return self.num_bytes > self.data.memory_budget_bytes
+        """Whether they are read when they are asked for, encoded as they are."""
+        return keeping.resolve(self.data, self.num_bytes) == keeping.FILES
 
     @property
     def description(self) -> str:
         """One line on what was opened."""
-        looked_at = f"{self.num_transparent} of the first {NUM_LOOKED_AT} of each split"
-        note = f"{looked_at} {transparency.note(self.data)}"
+        most = f"of the first {tfds_alpha.NUM_LOOKED_AT} of each split"
+        note = f"{self.num_transparent} {most} {transparency.note(self.data)}"
         return describe(
             self.data,
             num_examples=self.num_examples,
@@ -140,7 +152,7 @@ def open_tfds(data: DataConfig) -> TfdsSource:
         input_shape=_input_shape(data, builder.info.features[image_key].shape),
         class_names=tuple(builder.info.features[label_key].names) if label_key else (),
     )
-    _check_files(source)
+    keeping.check_files(data, source.num_bytes, builder.info.file_format.value)
     names = splits.used_splits(data, builder.info.splits)
     count = tfds_alpha.num_transparent(builder, image_key, names)
     return dataclasses.replace(source, num_transparent=count)
@@ -180,18 +192,6 @@ def _input_shape(
     return height, width, channels
 
 
-def _check_files(source: TfdsSource) -> None:
-    data, file_format = source.data, source.builder.info.file_format
-    if source.is_streamed and file_format is not tfds.core.FileFormat.TFRECORD:
-        raise DataError(
-            f"data.memory_budget_bytes must cover the decoded images of "
-            f"{data.dataset!r}, {source.num_bytes} bytes, for its files are "
-            f"{file_format.value} and only tfrecord can be streamed, got "
-            f"{data.memory_budget_bytes}; raise it, lower data.image_size, or take "
-            "smaller splits"
-        )
-
-
 def _stream(source: TfdsSource, split: str) -> RecordExamples:
     whole = source.builder.info.splits
     stretches, names = whole[split].file_instructions, splits.whole_names(whole, split)
@@ -226,15 +226,20 @@ class _TfdsFormat:
     source: TfdsSource
     split: str
 
+    @property
+    def encoded(self) -> EncodedImages | None:
+        return self.source.images.encoded(self._parse)
+
     def decode(self, record: tf.Tensor) -> Batch:
-        keys = (self.source.image_key, self.source.label_key)
-        decoders = tfds_alpha.decoders(keys[0], self.source.background)
-        features = self._features(*keys)
-        example = _example(
-            self.source, features.deserialize_example(record, decoders=decoders)
-        )
+        return self.source.images.decode(self._parse(record))
+
+    def _parse(self, record: tf.Tensor) -> Batch:
+        features = self._features(self.source.image_key, self.source.label_key)
+        decoders = self.source.images.decoders
+        found = features.deserialize_example(record, decoders=decoders)
         # The labels of a training split are not read before its images.
-        label, last = example["label"], len(self.source.class_names) - 1
+        example, last = _parsed(self.source, found), len(self.source.class_names) - 1
+        label = example["label"]
         rule = f"labels of {self.source.data.dataset!r} must be 0 to {last}, got"
         tf.debugging.Assert((label >= 0) & (label <= last), [rule, label])
         return example
@@ -255,16 +260,9 @@ class _TfdsFormat:
         return tfds.features.FeaturesDict({key: every[key] for key in keys})
 
 
-def _example(source: TfdsSource, features: dict[str, tf.Tensor]) -> Batch:
-    feature = source.builder.info.features[source.image_key]
-    image = tfds_alpha.image(
-        features[source.image_key], feature, background=source.background
-    )
-    size = source.data.image_size
-    if size:
-        image = resize(image, (size, size))
-    label = features[source.label_key] if source.label_key else tf.constant(-1)
-    return {"input": image, "label": label}
+def _parsed(source: TfdsSource, found: dict[str, tf.Tensor]) -> Batch:
+    label = found[source.label_key] if source.label_key else tf.constant(-1)
+    return {"contents": found[source.image_key], "label": label}
 
 
 def _decode(source: TfdsSource, split: str) -> Any:
@@ -274,12 +272,13 @@ def _decode(source: TfdsSource, split: str) -> Any:
         split=split,
         read_config=order,
         shuffle_files=False,
-        decoders=tfds_alpha.decoders(source.image_key, source.background),
+        decoders=source.images.decoders,
     )
-    dataset = dataset.map(
-        functools.partial(_example, source), num_parallel_calls=tf.data.AUTOTUNE
+    decoded = dataset.map(
+        lambda found: source.images.decode(_parsed(source, found)),
+        num_parallel_calls=tf.data.AUTOTUNE,
     )
-    return dataset.batch(_READ_BATCH).prefetch(1).as_numpy_iterator()
+    return decoded.batch(_READ_BATCH).prefetch(1).as_numpy_iterator()
 
 
 def _check_labels(source: TfdsSource, split: str, labels: np.ndarray) -> None:

@@ -10,8 +10,9 @@ import numpy as np
 import tensorflow as tf
 from etils import epath
 
-from trainer.config import Colour, DataConfig, TfrecordOptions, places
-from trainer.data.decode import fit, pixels, reason, with_alpha_blended
+from trainer.config import Colour, DataConfig, EvaluateView, TfrecordOptions, places
+from trainer.data.decode import pixels, reason, to_grey, with_alpha_blended
+from trainer.data.encoded_images import EncodedImages
 from trainer.data.examples import Batch, DataError
 from trainer.data.given_form import MOST_CLASSES, Form
 from trainer.data.readers import for_each
@@ -43,15 +44,36 @@ class TfrecordFormat:
     background: Colour | None
     title: str
     num_classes: int  # 0: not known yet
+    view: EvaluateView  # of images that are brought to another size
+
+    @property
+    def encoded(self) -> EncodedImages | None:
+        """The reading of images that are brought to another size; None: of none."""
+        if not (self.form.image_size and self.options.encoding == "image"):
+            return None
+        height, width, channels = self.form.shape
+        return EncodedImages(
+            parse=self._parse,
+            whole=self._colours,
+            channels=3,
+            shape=(height, width, channels),
+            view=self.view,
+        )
 
     def decode(self, record: tf.Tensor) -> Batch:
         """A raw record to input and label, which are checked."""
+        example = self._parse(record)
+        if images := self.encoded:
+            return images.decode(example)
+        return example | {"input": self._input(example.pop("contents"))}
+
+    def _parse(self, record: tf.Tensor) -> Batch:
         example = tf.io.parse_single_example(record, self._features(with_input=True))
         label = example[self.options.label_key]
         last = self.num_classes - 1 if self.num_classes else tf.int64.max
         rule = f"labels of {self.title} must be 0 to {last}, got"
         tf.debugging.Assert((label >= 0) & (label <= last), [rule, label])
-        return {"input": self._input(example[self.options.image_key]), "label": label}
+        return {"contents": example[self.options.image_key], "label": label}
 
     def decode_labels(self, records: tf.Tensor) -> tf.Tensor:
         """The labels alone: string [K] -> int64 [K]."""
@@ -107,23 +129,23 @@ class TfrecordFormat:
         return tf.cast(values, self.form.dtype)
 
     def _image(self, contents: tf.Tensor) -> tf.Tensor:
-        image = pixels(contents)
-        if self.background is not None:
-            image = with_alpha_blended(
-                contents,
-                lambda: pixels(contents),
-                channels=3,
-                background=self.background,
-            )
-            image.set_shape((None, None, 3))
-        if not self.form.image_size:
-            rule = f"images of {self.title} must have data.options.shape, or set "
-            rule += "data.image_size; got the size"
-            size = tf.shape(image)[:2]
-            is_known = tf.reduce_all(size == self.form.shape[:2])
-            tf.debugging.Assert(is_known, [rule, size])
+        image = self._colours(contents)
         height, width, channels = self.form.shape
-        return fit(image, (height, width, channels))
+        rule = f"images of {self.title} must have data.options.shape, or set "
+        rule += "data.image_size; got the size"
+        size = tf.shape(image)[:2]
+        tf.debugging.Assert(tf.reduce_all(size == (height, width)), [rule, size])
+        image.set_shape((height, width, 3))
+        return to_grey(image) if channels == 1 else image
+
+    def _colours(self, contents: tf.Tensor) -> tf.Tensor:
+        if self.background is None:
+            return pixels(contents)
+        image = with_alpha_blended(
+            contents, lambda: pixels(contents), channels=3, background=self.background
+        )
+        image.set_shape((None, None, 3))
+        return image
 
 
 def find(data: DataConfig) -> dict[str, list[str]]:

@@ -9,10 +9,11 @@ import numpy as np
 from etils import epath
 
 from trainer.config import DataConfig, TfrecordOptions
-from trainer.data import splits, tfrecord_files
+from trainer.data import keeping, splits, tfrecord_files
 from trainer.data.examples import DataError
 from trainer.data.given_form import Form
 from trainer.data.host_memory import empty
+from trainer.data.keeping import PIXELS
 from trainer.data.part_source import PartSource, numbered_classes, rows_too_large
 from trainer.data.parts import ArrayPart, RecordPart, text_of_contents
 from trainer.data.records import RecordExamples
@@ -40,6 +41,7 @@ def open_tfrecord(
         background=data.background_colour,
         title=f"data.dataset {data.dataset!r}",
         num_classes=options.num_classes,
+        view=data.view,
     )
     found = tfrecord_files.find(data)
     names = splits.used_splits(data, found)
@@ -50,7 +52,8 @@ def open_tfrecord(
     total = sum(map(len, parts.values())) * form.num_bytes
     class_names = numbered_classes(data, parts, options.num_classes)
     splits.check(data, splits.whole({name: len(part) for name, part in parts.items()}))
-    if total <= data.memory_budget_bytes:
+    keeping.check(data, total)
+    if keeping.resolve(data, total) == PIXELS:
         held = {
             name: _read(part, form, len(class_names)) for name, part in parts.items()
         }

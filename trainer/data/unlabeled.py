@@ -10,13 +10,14 @@ import numpy as np
 from etils import epath
 
 from trainer.config import DataConfig, UnlabeledData
-from trainer.data import splits
+from trainer.data import keeping, splits
 from trainer.data.arrays import ArrayExamples
 from trainer.data.examples import DataError, Examples
 from trainer.data.folder import FolderSource, open_folder
 from trainer.data.given import GivenData
 from trainer.data.host_memory import empty
 from trainer.data.image_files import FileExamples
+from trainer.data.keeping import FILES, PIXELS
 from trainer.data.source import Source, open_source
 from trainer.data.tfds_source import TfdsSource, open_tfds
 
@@ -47,10 +48,17 @@ def open_sources(
     unlabeled = _open(view, own_lists, labeled.input_shape, may_write)
     _check_apart(data, labeled, unlabeled, data.unlabeled.split)
     num_bytes = labeled.num_bytes + unlabeled.num_bytes
-    if num_bytes <= data.memory_budget_bytes:
+    keeping.check(data, num_bytes)
+    if keeping.resolve(data, num_bytes) == PIXELS:
         return labeled, unlabeled
     if isinstance(labeled, FolderSource) and isinstance(unlabeled, FolderSource):
         return labeled.in_files(), unlabeled.in_files()
+    if data.keep == FILES:
+        raise DataError(
+            f"data.keep must be 'pixels' where {data.dataset!r} and {view.dataset!r} "
+            "are joined, because only folders can be read as one set from their files, "
+            "got 'files'; remove it"
+        )
     raise DataError(
         f"data.memory_budget_bytes must cover the decoded images of {data.dataset!r} "
         f"and {view.dataset!r} together, {num_bytes} bytes, because only folders can "
@@ -81,6 +89,7 @@ def concatenate(labeled: Examples, unlabeled: Examples) -> Examples:
     if isinstance(labeled, FileExamples) and isinstance(unlabeled, FileExamples):
         return dataclasses.replace(
             labeled,
+            sizes=np.concatenate([labeled.sizes, unlabeled.sizes]),
             paths=np.concatenate([labeled.paths, unlabeled.paths]),
             labels=labels,
             ids=ids,

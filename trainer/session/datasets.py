@@ -42,7 +42,7 @@ class Datasets:
                 caches = workdir.soft_targets_folder(self.path, self.config)
                 kept = caches / workdir.LISTS
                 data.take_over(self.config.data, kept, self.index_dir, are_own=False)
-            section, may_write = self.config.data, self._may_write
+            section, may_write = self.config.kept_data, self._may_write
             sources = data.open_sources(
                 section, self.index_dir, may_write=may_write, given=self.given
             )

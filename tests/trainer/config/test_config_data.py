@@ -152,3 +152,61 @@ def test_a_folder_without_labels_may_move_but_not_change_its_split(tmp_path):
         "data.unlabeled.dataset: 'folder:' -> 'absent'",
         "data.unlabeled.split: 'train' -> 'absent'",
     ]
+
+
+FITTED = (
+    ("folder:a", ["data.image_size=8"]),
+    ("list:a.csv", ["data.image_size=8"]),
+    ("tfds:a", ["data.image_size=8"]),
+    ("cifar10", ["data.image_size=8"]),
+)
+
+
+@pytest.mark.parametrize(
+    ("dataset", "overrides", "is_another"),
+    [
+        *((name, overrides, True) for name, overrides in FITTED),
+        ("cifar10", [], False),
+        ("mnist_mini", [], False),
+        ("csv:a", [], False),
+        ("memory:a", ["data.image_size=8"], False),
+    ],
+)
+def test_a_run_of_images_that_were_resized_otherwise_is_another(
+    tmp_path, dataset, overrides, is_another
+):
+    now = resolve(loaded(tmp_path, dataset, *overrides))
+    before = now | {"data": {k: v for k, v in now["data"].items() if k != "keep"}}
+    found = differences(before, now)
+    assert [text.partition(":")[0] for text in found] == ["data.pixels"] * is_another
+    assert not differences(now, now)
+
+
+CROPPED = "student.train.augment='inception_crop'"
+
+
+@pytest.mark.parametrize(
+    ("augment", "keep", "is_another"),
+    [
+        ("data.augment='crop_flip'", "pixels", False),
+        (CROPPED, "files", False),
+        (CROPPED, "pixels", True),
+    ],
+)
+def test_crops_of_files_are_others_than_those_of_pixels(
+    tmp_path, augment, keep, is_another
+):
+    settings = ["data.image_size=8", augment]
+    auto, kept = (
+        loaded(tmp_path, "folder:a", *settings, *more)
+        for more in ([], [f"data.keep='{keep}'"])
+    )
+    assert bool(differences(resolve(auto), resolve(kept))) == is_another
+    # "auto" is "files" where a training begins with a crop.
+    assert auto.kept_data.keep == ("files" if augment == CROPPED else "auto")
+    assert kept.kept_data.keep == keep
+
+
+def test_images_that_join_others_in_memory_stay_there(tmp_path):
+    joined = ["data.unlabeled.dataset='cifar100'", "data.image_size=8", CROPPED]
+    assert loaded(tmp_path, "cifar10", *joined).kept_data.keep == "auto"

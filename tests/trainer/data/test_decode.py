@@ -10,8 +10,8 @@ from PIL import Image
 from tests.helpers.messages import assert_states
 from trainer.data.decode import (
     _has_alpha,
+    blended,
     decode,
-    decode_to_shape,
     decode_with_alpha,
     pixels,
     reason,
@@ -188,11 +188,8 @@ def test_transparent_pixels_lie_on_the_background_as_in_pil(name, background):
     assert is_transparent
     np.testing.assert_array_equal(image, expected)
     # As batches are made.
-    image = decode_to_shape(
-        tf.constant(contents),
-        expected.shape,
-        background=colour,
-        has_alpha=tf.constant(True),
+    image = blended(
+        tf.constant(contents), has_alpha=tf.constant(True), background=colour
     )
     np.testing.assert_array_equal(image, expected)
 

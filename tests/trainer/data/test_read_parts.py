@@ -23,6 +23,8 @@ BATCH = 12
 class Format:
     """Records of one number, and bytes that nobody reads."""
 
+    encoded = None
+
     def decode(self, record: tf.Tensor) -> dict[str, tf.Tensor]:
         number = self.decode_labels(record[tf.newaxis])
         return {"input": number, "label": number[0]}

@@ -406,7 +406,7 @@ def test_two_replicas_of_a_strategy_share_the_batches_of_one(folder):
         strategy = strategy_of(num_replicas)
         dataset = data.training_batches(
             examples,
-            augment=lambda images, keys: images,
+            augment=data.Augment(operations=(), crop=None),
             views=data.Views(seed=SEED, count=None),
             auxiliary=None,
             seed=SEED,

@@ -11,8 +11,10 @@ from etils import epath
 
 from trainer import console, data, models, soft_targets
 from trainer.config import (
+    PIXELS,
     Config,
     ConfigError,
+    EvaluateView,
     TeacherConfig,
     options_without_later,
     plain_options,
@@ -152,6 +154,7 @@ def manifest(
         dataset={
             "split": transfer.split,
             "input_shape": list(transfer.source.input_shape),
+            **_pixels(networks.config),
         },
         growth=({"num_ids": transfer.num_ids, "fingerprint": transfer.fingerprint},),
         precision=networks.precision(role),
@@ -164,6 +167,15 @@ def manifest(
         shards=(),
         embedding=form.embedding,
     )
+
+
+def _pixels(config: Config) -> dict[str, Any]:
+    """The way of images to their size; none where they are of it already."""
+    if not config.data.is_decoded_to_size:
+        return {}
+    view = {} if config.data.view == EvaluateView() else config.data.view.settings
+    kept = {"keep": "pixels"} if config.data.keep == "pixels" else {}
+    return {"pixels": PIXELS, **view, **(kept if config.crops_images else {})}
 
 
 def planned_manifest(

@@ -1,0 +1,272 @@
+"""Parts of encoded images against PIL, and random crops that are cut out of files."""
+
+import dataclasses
+import functools
+import io
+import itertools
+import pathlib
+
+import numpy as np
+import pytest
+import tensorflow as tf
+from PIL import Image
+
+from tests.helpers.devices import strategy_of
+from tests.helpers.messages import refused
+from trainer import data, prng
+from trainer.config import DataConfig, InceptionCropOptions, TfrecordOptions
+from trainer.data.augment import inception_boxes
+from trainer.data.decode import to_grey
+from trainer.data.image_box import decode_box, evaluation_box, size_of
+
+MOST = 2.0  # of 255, mean absolute difference
+
+
+def drawn(height: int, width: int, seed: int = 0) -> Image.Image:
+    """Smooth colours and fine noise, as photographs have them."""
+    rng = np.random.default_rng(seed)
+    coarse = Image.fromarray(rng.integers(0, 256, (6, 8, 3), dtype=np.uint8))
+    pixels = np.asarray(coarse.resize((width, height), Image.Resampling.BICUBIC), float)
+    pixels += rng.normal(0, 6, (height, width, 3))
+    return Image.fromarray(np.clip(pixels, 0, 255).astype(np.uint8))
+
+
+def encoded(image: Image.Image, form: str, **settings: object) -> bytes:
+    file = io.BytesIO()
+    image.save(file, form, **settings)
+    return file.getvalue()
+
+
+PICTURE = drawn(203, 260)
+SIXTEEN = np.asarray(PICTURE.convert("L")).astype(np.uint16) * 256 + 77
+FORMS = {
+    "jpeg": encoded(PICTURE, "JPEG", quality=95),
+    "jpeg grey": encoded(PICTURE.convert("L"), "JPEG", quality=95),
+    "jpeg progressive": encoded(PICTURE, "JPEG", quality=95, progressive=True),
+    "png": encoded(PICTURE, "PNG"),
+    "png grey": encoded(PICTURE.convert("L"), "PNG"),
+    "png palette": encoded(PICTURE.quantize(64), "PNG"),
+    "png 16 bit": encoded(Image.fromarray(SIXTEEN), "PNG"),
+    "webp": encoded(PICTURE, "WEBP", lossless=True),
+}
+CMYK = encoded(PICTURE.convert("CMYK"), "JPEG", quality=95)
+BOXES = [(0, 0, 203, 260), (11, 23, 64, 77), (100, 131, 103, 129), (7, 9, 24, 20)]
+
+
+def pixels_of(contents: bytes) -> np.ndarray:
+    """All of the image, by PIL, which says nothing of the sizes that crops have."""
+    image = Image.open(io.BytesIO(contents))
+    if image.mode.startswith("I"):
+        image = Image.fromarray((np.asarray(image) // 256).astype(np.uint8))
+    return np.asarray(image.convert("RGB"))
+
+
+def by_pil(pixels: np.ndarray, box: tuple[int, ...], size: int) -> np.ndarray:
+    top, left, height, width = box
+    part = Image.fromarray(pixels[top : top + height, left : left + width])
+    return np.asarray(part.resize((size, size), Image.Resampling.BILINEAR), int)
+
+
+def decoded(contents: bytes, box: tuple[int, ...], size: int, channels: int = 3):
+    image = decode_box(
+        tf.constant(contents), lambda _: tf.constant(box), (size, size, channels)
+    )
+    assert (image.shape, image.dtype) == ((size, size, channels), tf.uint8)
+    return image.numpy().astype(int)
+
+
+# Larger, alike, half, and an eighth: JPEG's own 1/2 and 1/4 are in it.
+@pytest.mark.parametrize("size", [230, 64, 24])
+@pytest.mark.parametrize("name", FORMS)
+def test_a_box_is_what_pil_resizes_of_it(name, size):
+    for box in BOXES:
+        expected = by_pil(pixels_of(FORMS[name]), box, size)
+        found = decoded(FORMS[name], box, size)
+        assert np.abs(found - expected).mean() < MOST
+        grey = decoded(FORMS[name], box, size, channels=1)
+        luma = to_grey(tf.constant(expected, tf.uint8)).numpy()
+        assert np.abs(grey - luma).mean() < MOST
+
+
+def test_a_box_of_cmyk_is_what_tensorflow_decodes_of_it():
+    # PIL converts its colours by another formula.
+    pixels = tf.io.decode_jpeg(CMYK, channels=3).numpy()
+    for box, size in itertools.product(BOXES, (64, 24)):
+        found = decoded(CMYK, box, size)
+        assert np.abs(found - by_pil(pixels, box, size)).mean() < MOST
+
+
+@pytest.mark.parametrize("name", FORMS)
+def test_sizes_are_those_of_pil(name):
+    assert size_of(tf.constant(FORMS[name])).numpy().tolist() == [203, 260]
+
+
+def test_evaluation_shows_the_whole_image_or_its_middle():
+    sizes = tf.constant([[203, 260], [100, 50], [1, 3]])
+    whole = evaluation_box("squash", center_crop=0.875)(sizes)
+    assert whole.numpy().tolist() == [[0, 0, 203, 260], [0, 0, 100, 50], [0, 0, 1, 3]]
+    # 0.875 of 203, 50 and 1 is 177.6, 43.75 and 0.875.
+    middle = evaluation_box("center_crop", center_crop=0.875)(sizes)
+    assert middle.numpy().tolist() == [
+        [12, 41, 178, 178],
+        [28, 3, 44, 44],
+        [0, 1, 1, 1],
+    ]
+    one = evaluation_box("center_crop", center_crop=0.01)(tf.constant([20, 30]))
+    assert one.numpy().tolist() == [9, 14, 1, 1]
+
+
+SIZE, BATCH, SEED, STEPS = 24, 8, 5, 5
+SIDES = [(60 + 14 * (i % 5), 68 + 10 * (i % 4)) for i in range(22)]
+SUFFIXES = ("jpg", "png", "webp")
+
+
+def contents_of(i: int) -> bytes:
+    kind, settings = (
+        ("JPEG", {"quality": 95, "subsampling": 0}),
+        ("PNG", {}),
+        ("WEBP", {"lossless": True}),
+    )[i % 3]
+    return encoded(drawn(*SIDES[i], seed=i), kind, **settings)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("crops")
+    examples = []
+    for i in range(len(SIDES)):
+        path = folder / "images" / f"{i % 2}" / f"{i:02}.{SUFFIXES[i % 3]}"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(contents_of(i))
+        features = {
+            "image": tf.train.BytesList(value=[contents_of(i)]),
+            "label": tf.train.Int64List(value=[i % 2]),
+        }
+        examples.append(
+            tf.train.Example(
+                features=tf.train.Features(
+                    feature={
+                        "image": tf.train.Feature(bytes_list=features["image"]),
+                        "label": tf.train.Feature(int64_list=features["label"]),
+                    }
+                )
+            ).SerializeToString()
+        )
+    with tf.io.TFRecordWriter(str(folder / "a.tfrecord")) as writer:
+        for example in examples:
+            writer.write(example)
+    return folder
+
+
+def file_of(path: str) -> np.ndarray:
+    return pixels_of(pathlib.Path(path).read_bytes())
+
+
+def examples_of(folder, kept: str) -> data.Examples:
+    """The same images as files, in memory, with sizes known, or in records."""
+    is_records = kept == "records"
+    name = f"tfrecord:{folder}/a.tfrecord" if is_records else f"folder:{folder}/images"
+    config = DataConfig(
+        dataset=name,
+        **({"options": TfrecordOptions(encoding="image")} if is_records else {}),
+        image_size=SIZE,
+        keep="files",
+        memory_budget_bytes=2**30 if kept == "memory" else 0,
+    )
+    source = data.open_source(config, folder / "lists" / kept)
+    examples = source.read("train")
+    if kept == "sizes":
+        sizes = [file_of(path).shape[:2] for path in examples.paths]
+        examples = dataclasses.replace(examples, sizes=np.array(sizes, np.int32))
+    return examples
+
+
+@functools.cache
+def trained_on(folder, kept, *, num_replicas=1, first_step=0, num_steps=STEPS):
+    strategy = strategy_of(num_replicas)
+    batches = data.training_batches(
+        examples_of(folder, kept),
+        augment=data.augmentation(
+            "inception_crop",
+            InceptionCropOptions(),
+            input_shape=(SIZE, SIZE, 3),
+            setting="data",
+        ),
+        views=data.Views(seed=SEED, count=None),
+        auxiliary=None,
+        seed=SEED,
+        per_replica_batch_size=BATCH // num_replicas,
+        first_step=first_step,
+        strategy=strategy,
+    )
+    return [
+        {
+            name: np.concatenate(strategy.experimental_local_results(value))
+            for name, value in batch.items()
+        }
+        for batch in itertools.islice(batches, num_steps)
+    ]
+
+
+def crop_by_pil(pixels: np.ndarray, epoch: int, id_: int) -> np.ndarray:
+    """The view of an example, by the sizes of its own file."""
+    draws = prng.uniforms(prng.key(SEED, [epoch], [id_]), 5)
+    height, width = pixels.shape[:2]
+    box = inception_boxes(draws[:, :4], height=height, width=width, min_area=0.08)
+    shown = by_pil(pixels, box.numpy()[0].tolist(), SIZE)
+    return shown[:, ::-1] if draws[0, 4] < 0.5 else shown
+
+
+KEPT = ["files", "memory", "sizes", "records"]
+
+
+@pytest.mark.parametrize("kept", KEPT)
+def test_a_crop_is_of_the_pixels_of_the_file(folder, kept):
+    examples = examples_of(folder, kept)
+    place = {id_: row for row, id_ in enumerate(examples.ids.tolist())}
+    if kept == "records":
+        pixels = [pixels_of(contents_of(i)) for i in range(len(SIDES))]
+    else:
+        pixels = [file_of(path) for path in examples.paths]
+    seen = 0
+    for batch in trained_on(folder, kept):
+        for id_, image in zip(batch["id"].tolist(), batch["input"], strict=True):
+            epoch, seen = seen // len(SIDES), seen + 1
+            expected = crop_by_pil(pixels[place[id_]], epoch, id_)
+            assert np.abs(image - expected).mean() < MOST
+
+
+def assert_same(actual, expected):
+    for a, b in zip(actual, expected, strict=True):
+        for name in ("input", "label", "id", "batch_position"):
+            np.testing.assert_array_equal(a[name], b[name], err_msg=name)
+
+
+@pytest.mark.parametrize("kept", ["memory", "sizes"])
+def test_crops_are_the_same_wherever_files_are_kept(folder, kept):
+    assert_same(trained_on(folder, kept), trained_on(folder, "files"))
+
+
+@pytest.mark.parametrize("kept", ["sizes", "records"])
+@pytest.mark.parametrize("num_replicas", [2, 4])
+def test_replicas_share_the_crops_of_one(folder, kept, num_replicas):
+    shared = trained_on(folder, kept, num_replicas=num_replicas)
+    assert_same(shared, trained_on(folder, kept))
+
+
+@pytest.mark.parametrize("kept", KEPT)
+def test_crops_go_on_from_any_step(folder, kept):
+    resumed = trained_on(folder, kept, first_step=3, num_steps=2)
+    assert_same(resumed, trained_on(folder, kept)[3:])
+
+
+def test_pixels_that_do_not_fit_are_refused(folder):
+    config = DataConfig(
+        dataset=f"folder:{folder}/images",
+        image_size=SIZE,
+        keep="pixels",
+        memory_budget_bytes=1000,
+    )
+    facts = ("data.memory_budget_bytes", 22 * SIZE * SIZE * 3, 1000, "data.keep")
+    with refused(data.DataError, *facts):
+        data.open_source(config, folder / "lists" / "pixels")
