@@ -3,7 +3,8 @@
 One JSON object a line, such as
 
     {"path": "train/cat/1.png", "bytes": 8123, "sha256": "9f86...", "class": "cat",
-     "state": "example", "background": "opaque", "changed_nsec": 1760000000123456789}
+     "state": "example", "height": 400, "width": 500, "background": "opaque",
+     "changed_nsec": 1760000000123456789}
 
 but on one line. Line i, counted from 0, is the file of id i for as long as the list is
 kept: lines may be appended and their states change, but none is taken away or moved.
@@ -17,13 +18,14 @@ import json
 import os
 import sys
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import tensorflow as tf
 from etils import epath
 
 from trainer.data.decode import decode_with_alpha, reason
 from trainer.data.examples import DataError
+from trainer.data.image_size import UNKNOWN, Size
 from trainer.data.readers import for_each
 from trainer.data.signature import signature
 from trainer.storage import files, json_text, seal
@@ -55,6 +57,9 @@ class ListedFile:
     # OPAQUE, or what its transparent pixels lie on, as data.background_name has it;
     # "" in a list of an earlier version, where it is not known whether it has any.
     background: str
+    # In pixels, as decoded; 0 in a list of an earlier version, and of a damaged file.
+    height: int = 0
+    width: int = 0
 
     @property
     def is_damaged(self) -> bool:
@@ -93,15 +98,18 @@ def new_list(
             if may_go and is_gone(error):
                 return None
             raise
-        state, behind = look_at(contents, background)
+        seen = look_at(contents, background)
+        height, width = seen.size
         return ListedFile(
             path=path,
             num_bytes=len(contents),
             sha256=hashlib.sha256(contents).hexdigest(),
             class_name=classes[path],
-            state=state,
-            background=behind,
+            state=seen.state,
+            background=seen.background,
             changed_nsec=changed_nsec,
+            height=height,
+            width=width,
         )
 
     paths = sorted(classes, key=lambda path: hashlib.sha256(path.encode()).digest())
@@ -232,12 +240,22 @@ def is_gone(unread: DataError) -> bool:
     return isinstance(unread.__cause__, tf.errors.NotFoundError)
 
 
-def look_at(contents: bytes, background: str) -> tuple[str, str]:
-    """The state of a file, and what is behind it when images lie on a background."""
+class Seen(NamedTuple):
+    """A file as it is found when it is decoded."""
+
+    state: str
+    background: str
+    size: Size
+
+
+def look_at(contents: bytes, background: str) -> Seen:
+    """Decodes a file whose transparent pixels lie on the `background`."""
     try:
-        return EXAMPLE, background if decode_with_alpha(contents)[1] else OPAQUE
+        image, is_transparent = decode_with_alpha(contents)
     except tf.errors.InvalidArgumentError as error:
-        return _DAMAGED + reason(error), OPAQUE
+        return Seen(_DAMAGED + reason(error), OPAQUE, UNKNOWN)
+    height, width, _ = image.shape
+    return Seen(EXAMPLE, background if is_transparent else OPAQUE, (height, width))
 
 
 def _changes(path: str, now: str, kept_in: epath.Path) -> DataError:
@@ -261,6 +279,8 @@ def _text(line: ListedFile) -> str:
         fields["changed_nsec"] = line.changed_nsec
     if line.background:
         fields["background"] = line.background
+    if line.height:
+        fields |= {"height": line.height, "width": line.width}
     return json.dumps(fields, ensure_ascii=False)
 
 
@@ -274,4 +294,6 @@ def _parse_line(fields: dict[str, Any]) -> ListedFile:
         state=sys.intern(fields["state"]),
         changed_nsec=int(fields["changed_nsec"]) if "changed_nsec" in fields else None,
         background=sys.intern(fields.get("background", "")),
+        height=int(fields.get("height", 0)),
+        width=int(fields.get("width", 0)),
     )

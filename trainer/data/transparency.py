@@ -128,7 +128,7 @@ def _with_backgrounds(root: str, lines: Sequence[ListedFile]) -> list[ListedFile
                 return line
             raise
         has_alpha = image_kind.has_alpha(contents)
-        behind = file_list.look_at(contents, IGNORE)[1] if has_alpha else OPAQUE
+        behind = file_list.look_at(contents, IGNORE).background if has_alpha else OPAQUE
         return dataclasses.replace(line, background=behind)
 
     unknown = [

@@ -263,7 +263,7 @@ def test_ids_are_the_lines_of_the_kept_list(root, lists):
     assert examples.labels.tolist() == labels
 
 
-def test_a_line_tells_the_size_and_checksum_of_its_file(root, lists):
+def test_a_line_tells_what_there_is_to_tell_of_a_file(root, lists):
     data.open_source(config(root), lists)
     for line in kept(lists):
         contents = (root / line["path"]).read_bytes()
@@ -275,6 +275,8 @@ def test_a_line_tells_the_size_and_checksum_of_its_file(root, lists):
             "state": "example",
             "changed_nsec": (root / line["path"]).stat().st_mtime_ns,
             "background": "opaque",
+            "height": 9,
+            "width": 5,
         }
 
 
