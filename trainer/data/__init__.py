@@ -17,7 +17,6 @@ from trainer.data.examples import (
     num_evaluation_steps,
     without_labels,
 )
-from trainer.data.file_list import EXAMPLE, GONE, OVERWRITTEN
 from trainer.data.given import GivenData
 from trainer.data.image_box import decode_box, evaluation_box
 from trainer.data.image_files import FileExamples
@@ -27,6 +26,7 @@ from trainer.data.incremental_index import (
     extend_lists,
     take_over,
 )
+from trainer.data.listed_files import EXAMPLE, GONE, OVERWRITTEN
 from trainer.data.new_files import find_new_files
 from trainer.data.pipeline import (
     Batches,

@@ -5,15 +5,17 @@ from collections.abc import Mapping
 
 from trainer.config import DataConfig
 from trainer.data.examples import DataError
-from trainer.data.file_list import ListedFile
+from trainer.data.listed_files import ListedFiles
 
 
-def check_damaged(data: DataConfig, listed: Mapping[str, list[ListedFile]]) -> None:
+def check_damaged(data: DataConfig, listed: Mapping[str, ListedFiles]) -> None:
     """Refuses images that cannot be decoded, unless data.skip_corrupt."""
-    damaged = [line for lines in listed.values() for line in lines if line.is_damaged]
-    if damaged and not data.skip_corrupt:
+    damaged = [lines.take(lines.are_damaged) for lines in listed.values()]
+    count = sum(map(len, damaged))
+    if count and not data.skip_corrupt:
+        first = next(line for lines in damaged for line in lines)
         raise DataError(
-            f"{os.path.join(data.path, damaged[0].path)} must be a JPEG, PNG or WebP "
-            f"image, got {damaged[0].state} ({len(damaged)} such files); mend or "
+            f"{os.path.join(data.path, first.path)} must be a JPEG, PNG or WebP "
+            f"image, got {first.state} ({count} such files); mend or "
             "remove it, or set data.skip_corrupt = true to leave such files out"
         )

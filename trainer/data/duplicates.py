@@ -14,8 +14,7 @@ import numpy as np
 
 from trainer.config import DataConfig
 from trainer.data.arrays import ArrayExamples
-from trainer.data.examples import DataError, Examples
-from trainer.data.file_list import ListedFile
+from trainer.data.examples import Examples
 from trainer.data.folder import FolderSource
 from trainer.data.source import Source
 from trainer.data.tfds_source import TfdsSource
@@ -64,9 +63,9 @@ def _part(source: Source, setting: str, split: str, read: Read | None) -> _Part 
             data=source.data,
             setting=setting,
             split=split,
-            contents=_numbers(_digests(source, split, lines)),
-            labels=np.array([classes.get(line.class_name, -1) for line in lines], int),
-            name=lambda row: lines[row].path,
+            contents=_numbers(lines.sha256),
+            labels=np.array([classes.get(name, -1) for name in lines.classes], int),
+            name=lambda row: lines.paths[row],
         )
     if read is None or (isinstance(source, TfdsSource) and source.is_streamed):
         return None
@@ -79,22 +78,10 @@ def _part(source: Source, setting: str, split: str, read: Read | None) -> _Part 
         data=source.data,
         setting=setting,
         split=split,
-        contents=_numbers([hashlib.sha256(row).digest() for row in rows]),
+        contents=_numbers(_digests(rows)),
         labels=examples.labels,
         name=lambda row: f"example {ids[row]} of {split}",
     )
-
-
-def _digests(source: FolderSource, split: str, lines: list[ListedFile]) -> list[bytes]:
-    try:
-        return [bytes.fromhex(line.sha256) for line in lines]
-    except ValueError as error:
-        names = ", ".join(f"{name}.jsonl" for name in source.listed)
-        raise DataError(
-            f"the lists of {source.data.dataset!r} ({names}) must have a SHA-256 of "
-            f"each file of {split!r}, got something else ({error}); put them back, or "
-            "choose another --workdir, which lists the folder anew"
-        ) from error
 
 
 def _in_two_splits(parts: Sequence[_Part]) -> list[str]:
@@ -135,6 +122,12 @@ def _under_two_labels(parts: Sequence[_Part]) -> list[str]:
     return [f"{count:,} under two labels ({first} and {second})"]
 
 
-def _numbers(digests: Sequence[bytes]) -> np.ndarray:
-    joined = b"".join(digest[:_BYTES] for digest in digests)
-    return np.frombuffer(joined, np.uint64)
+def _digests(rows: np.ndarray) -> np.ndarray:
+    """SHA-256 of each row: uint8 [M, 32]."""
+    joined = b"".join(hashlib.sha256(row).digest() for row in rows)
+    return np.frombuffer(joined, np.uint8).reshape(len(rows), -1)
+
+
+def _numbers(digests: np.ndarray) -> np.ndarray:
+    """The beginnings of checksums: uint8 [M, 32] -> uint64 [M]."""
+    return np.ascontiguousarray(digests[:, :_BYTES]).view(np.uint64)[:, 0]

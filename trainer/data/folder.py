@@ -3,32 +3,39 @@
 import dataclasses
 import functools
 import hashlib
-import itertools
 import os
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping, Sized
 
 import numpy as np
 from etils import epath
 
 from trainer.config import DataConfig
-from trainer.data import file_list, image_list, keeping, splits, transparency
+from trainer.data import (
+    file_list,
+    image_list,
+    keeping,
+    list_check,
+    listing,
+    splits,
+    transparency,
+)
 from trainer.data.arrays import ArrayExamples
 from trainer.data.class_names import order
 from trainer.data.damage import check_damaged
 from trainer.data.description import describe
 from trainer.data.examples import DataError
-from trainer.data.file_list import EXAMPLE, ListedFile
 from trainer.data.folder_classes import (
     check_classes,
     check_every_class,
     check_others,
-    class_names_in,
     names_of,
 )
 from trainer.data.image_files import FileExamples
 from trainer.data.keeping import FILES, PIXELS
 from trainer.data.layout import in_one_form, layout_of
+from trainer.data.listed_files import ListedFiles
 from trainer.data.small_classes import FEW, small_classes
+from trainer.storage import lists
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -40,7 +47,7 @@ class FolderSource:
     """
 
     data: DataConfig
-    listed: Mapping[str, list[ListedFile]]  # of the whole splits in use
+    listed: Mapping[str, ListedFiles]  # of the whole splits in use
     num_new: int  # files that came after the lists and are no part of this run
     num_others: int  # files in class folders that are no images by their extension
     class_names: tuple[str, ...]  # none where there are no labels
@@ -57,7 +64,10 @@ class FolderSource:
     @functools.cached_property
     def num_examples(self) -> tuple[int, ...]:
         """The number of examples in each split of the config."""
-        return tuple(len(self._files(split)) for split in self.data.splits.values())
+        return tuple(
+            sum(len(rows) for _, rows in self._rows(split))
+            for split in self.data.splits.values()
+        )
 
     @property
     def num_bytes(self) -> int:
@@ -67,12 +77,21 @@ class FolderSource:
     @property
     def num_set_aside(self) -> int:
         """Damaged files of the splits in use, which are no examples."""
-        return sum(line.is_damaged for lines in self.listed.values() for line in lines)
+        return sum(int(lines.are_damaged.sum()) for lines in self.listed.values())
 
     @property
     def num_transparent(self) -> int:
         """Images of the splits in use with transparent pixels."""
-        return transparency.count(map(self.lines, self.data.splits.values()))
+        chosen = {
+            name: np.zeros(len(lines), bool) for name, lines in self.listed.items()
+        }
+        for split in self.data.splits.values():
+            for name, rows in self._rows(split):
+                chosen[name][rows] = True
+        return sum(
+            int(np.count_nonzero(transparency.are_transparent(lines) & chosen[name]))
+            for name, lines in self.listed.items()
+        )
 
     @property
     def description(self) -> str:
@@ -111,9 +130,11 @@ class FolderSource:
         And of what is behind transparent pixels, where anything is.
         """
         digest = hashlib.sha256()
-        for line in self.listed[split][:num_ids]:
+        lines = self.listed[split].take(slice(num_ids))
+        are_blended = transparency.are_blended(lines).tolist()
+        for line, is_blended in zip(lines, are_blended, strict=True):
             about = [line.path, line.class_name, line.sha256]
-            if transparency.is_blended(line):
+            if is_blended:
                 about.append(line.background)
             digest.update(repr(tuple(about)).encode())
         return digest.hexdigest()
@@ -124,25 +145,23 @@ class FolderSource:
         Raises:
           DataError: a file is gone or damaged since it was listed.
         """
-        chosen = self._files(split)
+        chosen = self.lines(split)
         labels = {name: i for i, name in enumerate(self.class_names)}
         # Earlier lists have names as they were found, in either form.
         labels = {in_one_form(name): i for name, i in labels.items()} | labels
+        label_of = [
+            labels.get(name, labels.get(in_one_form(name), -1))
+            for name in chosen.classes.names
+        ]
         examples = FileExamples(
             paths=np.array(self.paths(split), object),
             image_size=self.data.image_size,
             channels=self.channels,
-            labels=np.array(
-                [
-                    labels.get(x.class_name, labels.get(in_one_form(x.class_name), -1))
-                    for _, x in chosen
-                ],
-                np.int32,
-            ),
-            ids=np.array([i for i, _ in chosen], np.int64),
-            has_alpha=np.array([transparency.is_blended(line) for _, line in chosen]),
+            labels=np.array(label_of, np.int32)[chosen.classes.codes],
+            ids=np.concatenate([rows for _, rows in self._rows(split)]),
+            has_alpha=transparency.are_blended(chosen),
             background=self.data.background_colour,
-            sizes=np.zeros((len(chosen), 2), np.int32),
+            sizes=chosen.sizes,
             view=self.data.view,
             num_threads=self.data.num_threads,
         )
@@ -156,25 +175,24 @@ class FolderSource:
 
     def paths(self, split: str) -> list[str]:
         """The files of the examples of `split`."""
-        chosen = self._files(split)
-        return [os.path.join(self.data.path, line.path) for _, line in chosen]
+        return [os.path.join(self.data.path, path) for path in self.lines(split).paths]
 
-    def lines(self, split: str) -> list[ListedFile]:
+    def lines(self, split: str) -> ListedFiles:
         """The lines of the lists, one for each example of `split`."""
-        return [line for _, line in self._files(split)]
+        return ListedFiles.concatenate(
+            [self.listed[name].take(rows) for name, rows in self._rows(split)]
+        )
 
     def in_files(self) -> "FolderSource":
         """The same, with no examples in memory."""
         data = dataclasses.replace(self.data, memory_budget_bytes=0)
         return dataclasses.replace(self, data=data)
 
-    def _files(self, split: str) -> list[tuple[int, ListedFile]]:
-        """Ids and lines of the examples of a split."""
+    def _rows(self, split: str) -> list[tuple[str, np.ndarray]]:
+        """The lists, and the ids in them, of the examples of a split: int64 [M]."""
         return [
-            (i, self.listed[name][i])
+            (name, first + np.flatnonzero(self.listed[name].are_examples[first:last]))
             for name, first, last in splits.parts_of(_whole(self.listed), split)
-            for i in range(first, last)
-            if self.listed[name][i].state == EXAMPLE
         ]
 
     @property
@@ -191,8 +209,8 @@ class FolderSource:
     @property
     def _files_fit(self) -> bool:
         """Whether the encoded images may be in memory."""
-        chosen = itertools.chain(*map(self.lines, self.data.splits.values()))
-        total = sum(line.num_bytes for line in chosen)
+        chosen = map(self.lines, self.data.splits.values())
+        total = sum(int(lines.num_bytes.sum()) for lines in chosen)
         return total <= self.data.memory_budget_bytes
 
 
@@ -220,9 +238,9 @@ def open_folder(
     check_damaged(data, listed)
     class_names: tuple[str, ...] = ()
     if data.is_labeled:
-        check_classes(data, {k: class_names_in(x) for k, x in listed.items()})
+        check_classes(data, {k: x.class_names for k, x in listed.items()})
         check_every_class(data, listed)
-        class_names = order(class_names_in(next(iter(listed.values()))))
+        class_names = order(next(iter(listed.values())).class_names)
     source = FolderSource(
         data=data,
         listed=listed,
@@ -235,15 +253,16 @@ def open_folder(
     keeping.check(data, source.num_bytes)
     for name, lines in new.items() if may_write else ():
         file_list.write(file_list.list_path(index_dir, name), lines)
+        lists.forget(index_dir, name)
     return source
 
 
 def _lists(
     data: DataConfig,
-    found: dict[str, dict[str, str]],
+    found: Mapping[str, Mapping[str, str]],
     index_dir: epath.Path,
     may_write: bool,
-) -> tuple[dict[str, list[ListedFile]], dict[str, list[ListedFile]]]:
+) -> tuple[dict[str, ListedFiles], dict[str, ListedFiles]]:
     """The lists of the splits in use: those there are, and those made now."""
     names = splits.used_splits(data, found)
     paths = {name: file_list.list_path(index_dir, name) for name in names}
@@ -253,14 +272,19 @@ def _lists(
     for name, lines in kept.items():
         if data.kind == "list":
             image_list.check_kept(data, found[name], lines)
-        now = file_list.check_unchanged(data.path, lines, kept_in=paths[name])
-        if now != lines and may_write:
+        now = list_check.check_unchanged(data.path, lines, kept_in=paths[name])
+        if data.verify == "decode":
+            now = list_check.decode_rest(data, now, kept_in=paths[name])
+        if now is not lines and may_write:
             file_list.write(paths[name], now)
         kept[name] = now
     kept = transparency.settle(data, data.path, kept, paths, may_write=may_write)
     new = {
-        name: file_list.new_list(
-            data.path, found[name], split=name, background=data.background_name
+        name: listing.new_list(
+            data,
+            found[name],
+            split=name,
+            kept_in=lists.partial_path(index_dir, name) if may_write else None,
         )
         for name in names
         if name not in kept
@@ -268,12 +292,15 @@ def _lists(
     return kept, new
 
 
-def _whole(listed: Mapping[str, Collection[object]]) -> splits.Whole:
+def _whole(listed: Mapping[str, Sized]) -> splits.Whole:
     return splits.whole({name: len(lines) for name, lines in listed.items()})
 
 
-def _num_new(found: Mapping[str, str], lines: list[ListedFile]) -> int:
-    return len(found.keys() - {line.path for line in lines})
+def _num_new(found: Mapping[str, str], lines: ListedFiles) -> int:
+    """Counts the images that are not in a list, whose examples are all there."""
+    others = lines.paths.take(~lines.are_examples)
+    num_known = int(lines.are_examples.sum()) + sum(path in found for path in others)
+    return max(0, len(found) - num_known)
 
 
 def _check_filled(source: FolderSource) -> None:

@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from trainer.config import DataConfig
 from trainer.config.class_folders import EXTENSIONS
 from trainer.data.examples import DataError
-from trainer.data.file_list import EXAMPLE, ListedFile
 from trainer.data.layout import Layout, in_one_form
+from trainer.data.listed_files import ListedFiles
 
 _NAMED = 5  # classes in a message
 
@@ -37,22 +37,18 @@ def check_classes(data: DataConfig, classes: Mapping[str, set[str]]) -> None:
             )
 
 
-def check_every_class(data: DataConfig, listed: Mapping[str, list[ListedFile]]) -> None:
+def check_every_class(data: DataConfig, listed: Mapping[str, ListedFiles]) -> None:
     """Refuses a class of damaged images alone."""
-    every = [line for lines in listed.values() for line in lines]
-    filled = class_names_in([line for line in every if line.state == EXAMPLE])
-    empty = {*map(in_one_form, class_names_in(every))} - {*map(in_one_form, filled)}
+    every = {name for lines in listed.values() for name in lines.class_names}
+    examples = [lines.take(lines.are_examples) for lines in listed.values()]
+    filled = {name for lines in examples for name in lines.class_names}
+    empty = {*map(in_one_form, every)} - {*map(in_one_form, filled)}
     if empty:
         raise DataError(
             f"every class of {data.dataset!r} must have an image that can be decoded, "
             f"got only damaged ones in {names_of(empty)}; mend them, or remove the "
             "folder"
         )
-
-
-def class_names_in(lines: list[ListedFile]) -> set[str]:
-    """The classes of some files."""
-    return {line.class_name for line in lines} - {""}
 
 
 def names_of(classes: set[str]) -> str:

@@ -36,6 +36,16 @@ def is_jpeg(contents: bytes) -> bool:
     return contents.startswith(_JPEG)
 
 
+def is_webp(contents: bytes) -> bool:
+    """Whether a file begins as a WebP image."""
+    return contents[:4] == b"RIFF" and contents[8:12] == b"WEBP"
+
+
+def is_animated(contents: bytes) -> bool:
+    """Whether a WebP file holds several images, which cannot be decoded."""
+    return contents[12:16] == b"VP8X" and bool(contents[20] & _WEBP_ANIMATION)
+
+
 def other_kind(contents: bytes) -> str:
     """The name of another kind of file than JPEG, PNG or WebP; "" if none is known."""
     if contents[4:8] == b"ftyp":
@@ -52,10 +62,10 @@ def has_alpha(contents: bytes) -> bool:
     if contents.startswith(_PNG):
         # The kind of colour: grey or red, green and blue, with alpha.
         return contents[25:26] in (b"\4", b"\6") or _has_transparent_colours(contents)
-    if contents[:4] != b"RIFF" or contents[8:12] != b"WEBP" or len(contents) < 25:
+    if not is_webp(contents) or len(contents) < 25:
         return False
     if contents[12:16] == b"VP8X":
-        return contents[20] & (_WEBP_ALPHA | _WEBP_ANIMATION) == _WEBP_ALPHA
+        return bool(contents[20] & _WEBP_ALPHA) and not is_animated(contents)
     return contents[12:16] == b"VP8L" and bool(contents[24] & _WEBP_ALPHA)
 
 

@@ -7,7 +7,7 @@ import tensorflow as tf
 
 from trainer.config import DataConfig, places
 from trainer.data.examples import DataError
-from trainer.data.file_list import EXAMPLE, ListedFile
+from trainer.data.listed_files import ListedFiles
 from trainer.data.table_files import csv_rows
 
 _PATH, _SPLIT = "path", "split"
@@ -39,21 +39,19 @@ def images_of(data: DataConfig) -> dict[str, dict[str, str]]:
     return images
 
 
-def check_kept(
-    data: DataConfig, found: Mapping[str, str], lines: Sequence[ListedFile]
-) -> None:
+def check_kept(data: DataConfig, found: Mapping[str, str], lines: ListedFiles) -> None:
     """Finds that the images of a kept list have the classes that they had.
 
     Raises:
       DataError: one has another, or is no longer in the file.
     """
-    for line in lines:
-        now = found.get(line.path)
-        is_same = line.path in found and (now == line.class_name or not data.is_labeled)
-        if line.state == EXAMPLE and not is_same:
+    examples = lines.take(lines.are_examples)
+    for path, name in zip(examples.paths, examples.classes, strict=True):
+        now = found.get(path)
+        if now is None or (now != name and data.is_labeled):
             raise DataError(
-                f"{data.dataset!r} must have {line.path!r} of class "
-                f"{line.class_name!r}, with which this run began, got "
+                f"{data.dataset!r} must have {path!r} of class {name!r}, with which "
+                "this run began, got "
                 f"{'no such path' if now is None else repr(now)}; put it back, or "
                 "start anew in another --workdir"
             )

@@ -11,9 +11,10 @@ Size = tuple[int, int]  # height and width
 
 UNKNOWN: Size = (0, 0)
 
-# JPEG markers that are followed by no length, and those of a frame, which say the size.
+# JPEG markers that are followed by no length, and those of a frame, which say the size:
+# sequential or progressive, as decoders of all kinds know them.
 _BARE = frozenset((0x01, *range(0xD0, 0xD9)))
-_FRAMES = frozenset((*range(0xC0, 0xD0),)) - {0xC4, 0xC8, 0xCC}
+_FRAMES = frozenset((0xC0, 0xC1, 0xC2))
 
 _PNG = b"\x89PNG\r\n\x1a\n"
 
@@ -29,7 +30,7 @@ def size_of(contents: bytes) -> Size:
         if contents.startswith(_PNG) and contents[12:16] == b"IHDR":
             width, height = struct.unpack_from(">II", contents, 16)
             return height, width
-        if contents[:4] == b"RIFF" and contents[8:12] == b"WEBP":
+        if image_kind.is_webp(contents):
             return _of_webp(contents)
     except (struct.error, IndexError):
         pass  # it ends before it says its size

@@ -3,19 +3,26 @@
 An id is a line of the list, so that lists are only ever appended to.
 """
 
-import dataclasses
 import os
 from collections.abc import Collection
 
+import numpy as np
 from etils import epath
 
 from trainer.config import DataConfig
-from trainer.data import file_list, splits, transparency
+from trainer.data import file_list, list_check, splits, transparency
 from trainer.data.begun import KEPT
 from trainer.data.damage import check_damaged
 from trainer.data.examples import DataError
-from trainer.data.file_list import EXAMPLE, GONE, OVERWRITTEN, ListedFile
 from trainer.data.layout import in_one_form, layout_of
+from trainer.data.listed_files import (
+    EXAMPLE,
+    GONE,
+    OVERWRITTEN,
+    ListedFile,
+    ListedFiles,
+)
+from trainer.data.listing import new_list
 from trainer.data.streaming import STREAMED
 from trainer.data.unlabeled import parts
 from trainer.storage import files
@@ -50,25 +57,21 @@ def take_over(
                 file_list.write(copies / path.name, lines)
 
 
-def _check_same(data: DataConfig, path: epath.Path, lines: list[ListedFile]) -> None:
+def _check_same(data: DataConfig, path: epath.Path, lines: ListedFiles) -> None:
     """Refuses a list of which hardly any file is there; some may have gone."""
     # What is known to be gone says nothing of the others.
-    examples = [line for line in lines if line.state == EXAMPLE]
-    layout = layout_of(data)
-    images = layout.images.get(path.stem, {})
-    there = [line for line in examples if line.path in images]
+    examples = lines.take(lines.are_examples)
+    images = set(layout_of(data).images.get(path.stem, ()))
+    there = examples.take(_are_in(images, examples))
     if len(there) < len(examples) / 2:
         raise DataError(
             f"{path} must list the files of {data.setting} {data.dataset!r}, got a "
             f"list of which {len(there)} of {len(examples)} are there; these are soft "
             "targets of another dataset: choose another distill.soft_targets_dir"
         )
-    others = [
-        line.path
-        for line in file_list.compare(data.path, there)
-        if line.state == OVERWRITTEN
-    ]
-    if others:
+    now = list_check.compare(data.path, there)
+    others = there.paths.take(now.states.equals(OVERWRITTEN))
+    if len(others):
         raise DataError(
             f"{path} must list the files of {data.setting} {data.dataset!r}, got a "
             f"list in which {others[0]} has another content ({len(others)} such "
@@ -85,15 +88,15 @@ def check_taken_over(data: DataConfig, kept: epath.Path, index_dir: epath.Path) 
     """
     (part, source), (_, copies) = parts(data, kept)[-1], parts(data, index_dir)[-1]
     name = part.splits[part.learned_from]
-    states = {
-        x.path: x.state for x in file_list.read(file_list.list_path(source, name))
-    }
+    before = file_list.read(file_list.list_path(source, name))
+    states = dict(zip(before.paths, before.states, strict=True))
     path = file_list.list_path(copies, name)
-    for line in file_list.read(path):
-        state = states.get(line.path, GONE)
-        if line.state == EXAMPLE and state != EXAMPLE:
+    lines = file_list.read(path)
+    for example in lines.paths.take(lines.are_examples):
+        state = states.get(example, GONE)
+        if state != EXAMPLE:
             raise DataError(
-                f"{os.path.join(part.path, line.path)} must be as {path} lists it, "
+                f"{os.path.join(part.path, example)} must be as {path} lists it, "
                 f"with which its student has begun, got one that is {state}"
             )
 
@@ -135,19 +138,17 @@ def admit_files(
     part, kept = parts(data, index_dir)[-1]
     name = part.splits[part.learned_from]
     path = file_list.list_path(kept, name)
-    lines = _read(part, path) if files.exists(path) else []
+    lines = _read(part, path) if files.exists(path) else ListedFiles.of(())
     # A disk that is not mounted has no images, and would take all of them with it.
-    is_begun = any(line.state == EXAMPLE for line in lines)
-    layout = layout_of(part, may_be_empty=not is_begun)
-    found = layout.images.get(name, {})
-    known = {line.path for line in lines}
+    layout = layout_of(part, may_be_empty=not lines.are_examples.any())
+    found = dict(layout.images.get(name, {}))
+    known = set(lines.paths)
     came = {file: found[file] for file in paths if file in found and file not in known}
-    new = file_list.new_list(
-        part.path, came, split=name, background=part.background_name, may_go=True
-    )
-    now = file_list.compare(part.path, [_as_found(line, found) for line in lines])
-    continued = _continue(path, lines, [*now, *new])
-    return [x for x in continued if x.path in paths or x.state == OVERWRITTEN]
+    new = new_list(part, came, split=name, may_go=True)
+    now = list_check.compare(part.path, _as_found(lines, found))
+    continued = _continue(path, lines, now, new)
+    are_asked = _are_in(set(paths), continued) | continued.states.equals(OVERWRITTEN)
+    return list(continued.take(are_asked))
 
 
 def _grow(data: DataConfig, index_dir: epath.Path) -> str:
@@ -160,33 +161,32 @@ def _grow(data: DataConfig, index_dir: epath.Path) -> str:
             f"{path} must list the files of {setting} that have soft targets, got no "
             "such file; run `python -m trainer soft-targets build` first"
         )
-    found = images.get(name, {})
+    found = dict(images.get(name, {}))
     lines = _read(data, path)
-    known = {line.path for line in lines}
+    known = set(lines.paths)
     came = {file: kind for file, kind in found.items() if file not in known}
     if data.is_labeled:
-        _check_classes(data, {line.class_name for line in lines}, set(came.values()))
-    new = file_list.new_list(
-        data.path, came, split=name, background=data.background_name
-    )
+        _check_classes(data, lines.classes.used, set(came.values()))
+    new = new_list(data, came, split=name)
     check_damaged(data, {name: new})
-    now = [_as_found(line, found) for line in lines]
-    continued = _continue(path, lines, [*now, *new])
-    num_gone = sum(a != b for a, b in zip(lines, continued, strict=False))
+    now = _as_found(lines, found)
+    _continue(path, lines, now, new)
+    num_gone = int((lines.are_examples & ~now.are_examples).sum())
     return f"{data.dataset}: {len(new)} files have come, {num_gone} are gone"
 
 
-def _read(data: DataConfig, path: epath.Path) -> list[ListedFile]:
+def _read(data: DataConfig, path: epath.Path) -> ListedFiles:
     """The list at `path`, whose images lie on data.background."""
     kept, paths = {path.stem: file_list.read(path)}, {path.stem: path}
     return transparency.settle(data, data.path, kept, paths, may_write=True)[path.stem]
 
 
 def _continue(
-    path: epath.Path, lines: list[ListedFile], continued: list[ListedFile]
-) -> list[ListedFile]:
-    """Writes what the list at `path`, of `lines`, is `continued` to; returns that."""
-    if continued != lines:
+    path: epath.Path, lines: ListedFiles, now: ListedFiles, new: ListedFiles
+) -> ListedFiles:
+    """Writes what becomes of the list at `path`, of `lines`; returns that."""
+    continued = ListedFiles.concatenate([now, new])
+    if len(new) or list(now.states) != list(lines.states):
         file_list.write(path, continued)
     return continued
 
@@ -202,7 +202,11 @@ def _check_classes(data: DataConfig, known: set[str], came: set[str]) -> None:
         )
 
 
-def _as_found(line: ListedFile, found: Collection[str]) -> ListedFile:
-    if line.state == EXAMPLE and line.path not in found:
-        return dataclasses.replace(line, state=GONE)
-    return line
+def _as_found(lines: ListedFiles, found: Collection[str]) -> ListedFiles:
+    gone = np.flatnonzero(lines.are_examples & ~_are_in(found, lines))
+    return lines.with_states(gone, [GONE] * len(gone))
+
+
+def _are_in(paths: Collection[str], lines: ListedFiles) -> np.ndarray:
+    """The lines that are of some paths: bool [M]."""
+    return np.fromiter((path in paths for path in lines.paths), bool, len(lines))

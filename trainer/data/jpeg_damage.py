@@ -28,6 +28,11 @@ def is_damaged(contents: bytes, decode: Callable[[bytes], np.ndarray]) -> bool:
     return any(_is_lost(contents, run, is_same) for run in runs)
 
 
+def has_runs(contents: bytes) -> bool:
+    """Whether a byte stands for a sector somewhere, so that a part may be lost."""
+    return any(True for _ in _bytes_of_runs(contents))
+
+
 def _is_lost(contents: bytes, run: bytes, is_same: Callable[[bytes], bool]) -> bool:
     """Whether runs of a byte are in the place of a part of the picture.
 

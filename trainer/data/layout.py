@@ -5,8 +5,9 @@ and what systems leave, are as if they were not there.
 """
 
 import dataclasses
+import os
 import unicodedata
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 import tensorflow as tf
 
@@ -15,6 +16,7 @@ from trainer.config.class_folders import EXTENSIONS, is_image, is_visible, like_
 from trainer.data import splits
 from trainer.data.decode import reason
 from trainer.data.examples import DataError
+from trainer.data.found_images import FoundImages
 from trainer.data.image_list import images_of
 
 Path = tuple[str, ...]
@@ -25,7 +27,7 @@ class Layout:
     """The images found in a folder, by split and class."""
 
     # {split: {path: class name}}; "" where there are no classes.
-    images: dict[str, dict[str, str]]
+    images: dict[str, Mapping[str, str]]
     others: list[str]  # files in class folders that are no images by their extension
 
 
@@ -42,33 +44,33 @@ def layout_of(data: DataConfig, *, may_be_empty: bool = False) -> Layout:
         different depths, or beside each other in splits although they have labels.
     """
     if data.kind == "list":
-        return Layout(images=images_of(data), others=[])
+        return Layout(images=dict(images_of(data)), others=[])
     root, setting = data.path, data.setting
     if not is_folder(root):
         hint = places.path_hint(root)
         wrong = f"{setting} must name a folder after 'folder:', got {root!r}"
         raise DataError(f"{wrong}, which is not there; {hint}")
-    folders, files = _walk(root)
-    images = sorted(path for path in files if is_image(path[-1]))
-    if may_be_empty and not images:
+    folders = _walk(root)
+    filled = sorted((f for f in folders if f.images), key=lambda f: f.path)
+    if may_be_empty and not filled:
         return Layout(images={}, others=[])
-    depth = _depth(root, images, setting)
+    depth = _depth(root, filled, setting)
     others: list[str] = []
     if depth > 1:
-        owners = {path[: depth - 1] for path in images}
-        tops = {owner[:-1] for owner in owners}
-        _check_class_folders(root, folders, owners, tops)
-        others = _others(set(files) - set(images), tops, depth)
-    in_splits = depth == 3 or (depth == 2 and _are_splits(data, images))
-    found: dict[str, dict[str, str]] = {}
-    for path in images:
-        split = in_one_form(path[0]) if in_splits else "train"
-        class_name = in_one_form(path[-2]) if depth > 1 else ""
-        found.setdefault(split, {})["/".join(path)] = class_name
+        tops = {folder.path[:-1] for folder in filled}
+        _check_class_folders(root, folders, tops)
+        others = _others(folders, tops, depth)
+    in_splits = depth == 3 or (depth == 2 and _are_splits(data, filled))
+    found: dict[str, FoundImages] = {}
+    for folder in filled:
+        split = in_one_form(folder.path[0]) if in_splits else "train"
+        class_name = in_one_form(folder.path[-1]) if depth > 1 else ""
+        images = found.setdefault(split, FoundImages())
+        images.add("/".join(folder.path), class_name, folder.images)
     if depth == 2 and in_splits:
         for name in data.splits:
             splits.named_splits(data, found, name)  # or all would be taken to have gone
-    return Layout(images=found, others=others)
+    return Layout(images=dict(found), others=others)
 
 
 def in_one_form(name: str) -> str:
@@ -94,23 +96,66 @@ def is_folder(root: str) -> bool:
         ) from error
 
 
-def _walk(root: str) -> tuple[list[Path], list[Path]]:
-    """Every folder and every file."""
-    folders: list[Path] = []
-    files: list[Path] = []
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class _Folder:
+    """The files of a folder itself, without what systems leave."""
+
+    path: Path
+    images: list[str]
+    others: list[str]  # files that are no images by their extension
+
+
+def _walk(root: str) -> list[_Folder]:
+    """Every folder, the one at `root` first."""
+    folders = []
     try:
-        for top, inner, names in tf.io.gfile.walk(root, onerror=_refuse):
-            # Folders that are left out, such as lost+found, need not be readable.
-            inner[:] = filter(is_visible, inner)
-            above = tuple(part for part in top[len(root) :].split("/") if part)
-            folders += [(*above, name) for name in inner]
-            files += [(*above, name) for name in filter(is_visible, names)]
-    except (UnicodeDecodeError, tf.errors.OpError) as error:
+        for path, names in _of_store(root) if "://" in root else _of_disk(root):
+            # Names that are not UTF-8 are told by their bytes.
+            os.fsencode("/".join((*path, *names))).decode()
+            visible = list(filter(is_visible, names))
+            images = list(filter(is_image, visible))
+            others = [] if len(images) == len(visible) else visible
+            folders.append(
+                _Folder(
+                    path=path,
+                    images=images,
+                    others=[name for name in others if not is_image(name)],
+                )
+            )
+    except (UnicodeError, OSError, tf.errors.OpError) as error:
         raise DataError(
             f"{root} must be readable with all its folders, and their names be UTF-8, "
             f"got an error: {reason(error)}; mend or remove what is not"
         ) from error
-    return folders, files
+    return folders
+
+
+def _of_disk(root: str) -> Iterator[tuple[Path, list[str]]]:
+    """Each folder and the files in it; TensorFlow's walk asks for each file again."""
+    above: list[Path] = [()]
+    while above:
+        path = above.pop()
+        inner: list[str] = []
+        names: list[str] = []
+        with os.scandir(os.path.join(root, *path)) as entries:
+            for entry in entries:
+                (inner if _is_folder(entry) else names).append(entry.name)
+        # Folders that are left out, such as lost+found, need not be readable.
+        above += [(*path, name) for name in filter(is_visible, inner)]
+        yield path, names
+
+
+def _is_folder(entry: os.DirEntry[str]) -> bool:
+    try:
+        return entry.is_dir()
+    except OSError:  # a link that leads nowhere
+        return False
+
+
+def _of_store(root: str) -> Iterator[tuple[Path, list[str]]]:
+    for top, inner, names in tf.io.gfile.walk(root, onerror=_refuse):
+        inner[:] = filter(is_visible, inner)
+        yield tuple(part for part in top[len(root) :].split("/") if part), names
 
 
 def _refuse(error: tf.errors.NotFoundError) -> None:
@@ -121,9 +166,9 @@ def _refuse(error: tf.errors.NotFoundError) -> None:
     raise tf.errors.AbortedError(None, None, error.message) from error
 
 
-def _are_splits(data: DataConfig, images: Iterable[Path]) -> bool:
+def _are_splits(data: DataConfig, filled: Iterable[_Folder]) -> bool:
     """Whether the folders that hold images themselves are splits, and no classes."""
-    names = {in_one_form(path[0]) for path in images}
+    names = {in_one_form(folder.path[0]) for folder in filled}
     like = like_splits(names)
     if not data.is_labeled:
         wanted = {
@@ -142,16 +187,17 @@ def _are_splits(data: DataConfig, images: Iterable[Path]) -> bool:
     return False
 
 
-def _depth(root: str, images: list[Path], setting: str) -> int:
+def _depth(root: str, filled: Sequence[_Folder], setting: str) -> int:
     """The number of parts that the path of every image has."""
-    if not images:
+    if not filled:
         raise DataError(
             f"{root} must hold images ({', '.join(EXTENSIONS)}), got none; "
             f"{setting} must be 'folder:PATH', for PATH/SPLIT/CLASS/* or PATH/CLASS/*"
         )
-    first = {len(path): path for path in reversed(images)}
+    first = {len(folder.path) + 1: folder for folder in reversed(filled)}
     if len(first) > 1 or max(first) > 3:
-        examples = " and ".join("/".join(path) for _, path in sorted(first.items())[:2])
+        shallow = [folder for _, folder in sorted(first.items())[:2]]
+        examples = " and ".join("/".join((*x.path, min(x.images))) for x in shallow)
         raise DataError(
             f"the images in {root} must all lie in SPLIT/CLASS/, all in CLASS/ or all "
             f"beside each other, got {examples}; move them"
@@ -159,17 +205,20 @@ def _depth(root: str, images: list[Path], setting: str) -> int:
     return next(iter(first))
 
 
-def _check_class_folders(
-    root: str, folders: list[Path], owners: set[Path], tops: set[Path]
-) -> None:
-    for folder in sorted(folders):
-        if folder[:-1] in tops and folder not in owners:
+def _check_class_folders(root: str, folders: list[_Folder], tops: set[Path]) -> None:
+    for folder in sorted(folders, key=lambda folder: folder.path):
+        if folder.path and folder.path[:-1] in tops and not folder.images:
             raise DataError(
-                f"{root}/{'/'.join(folder)} must hold images of its class "
+                f"{root}/{'/'.join(folder.path)} must hold images of its class "
                 f"({', '.join(EXTENSIONS)}), got none; add some or remove the folder"
             )
 
 
-def _others(files: Iterable[Path], tops: set[Path], depth: int) -> list[str]:
-    inside = (p for p in files if len(p) >= depth and p[: depth - 2] in tops)
-    return sorted("/".join(path) for path in inside)
+def _others(folders: Iterable[_Folder], tops: set[Path], depth: int) -> list[str]:
+    inside = (
+        "/".join((*folder.path, name))
+        for folder in folders
+        if len(folder.path) + 1 >= depth and folder.path[: depth - 2] in tops
+        for name in folder.others
+    )
+    return sorted(inside)

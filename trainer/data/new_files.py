@@ -31,8 +31,7 @@ def find_new_files(data: DataConfig, index_dir: epath.Path) -> dict[str, Signatu
     name = part.splits[part.learned_from]
     images = layout_of(part, may_be_empty=True).images
     path = file_list.list_path(kept, name)
-    lines = file_list.read(path) if files.exists(path) else []
-    known = {line.path for line in lines}
+    known = set(file_list.read(path).paths) if files.exists(path) else set()
     found = {
         image: _signature(os.path.join(root, image))
         for image in images.get(name, {})

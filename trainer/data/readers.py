@@ -3,9 +3,10 @@
 import concurrent.futures
 import itertools
 import sys
-from collections.abc import Callable, Sequence
-from typing import Any, TypeVar
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any, Protocol, TypeVar
 
+import numpy as np
 import tqdm
 
 from trainer.devices import processors
@@ -14,26 +15,79 @@ from trainer.devices import processors
 _READERS_A_PROCESSOR = 4
 
 _BLOCK = 10_000  # files handed to the readers at a time
+_SMALL_BLOCK = 1000  # files of which a reader looks at the names and sizes alone
 
 Result = TypeVar("Result")
 
 
+class Items(Protocol):
+    """A number of things, one after another."""
+
+    def __len__(self) -> int:
+        """Their number."""
+
+    def __iter__(self) -> Iterator[Any]:
+        """Gives all of them."""
+
+
 def for_each(
-    action: Callable[[Any], Result], items: Sequence[Any], *, title: str
+    action: Callable[[Any], Result], items: Items, *, title: str
 ) -> list[Result]:
     """The results in order, made by several threads under a progress bar."""
-    num_readers = _READERS_A_PROCESSOR * processors.count()
-    with concurrent.futures.ThreadPoolExecutor(num_readers) as pool:
+    with _bar(title, len(items), unit="file") as bar:
+        found = []
+        for result in _results(action, items):
+            found.append(result)
+            bar.update()
+    return found
+
+
+def in_blocks(
+    action: Callable[[np.ndarray], Result], rows: np.ndarray, *, title: str
+) -> list[Result]:
+    """The results for stretches of rows, where one row costs less than its hand-over.
+
+    Their order is that of the rows.
+    """
+    size = max(1, min(_SMALL_BLOCK, -(-len(rows) // _num_readers())))
+    blocks = [rows[i : i + size] for i in range(0, len(rows), size)]
+    with _bar(title, len(rows), unit="file") as bar:
+        found = []
+        for block, result in zip(blocks, _results(action, blocks), strict=True):
+            found.append(result)
+            bar.update(len(block))
+    return found
+
+
+def as_they_come(
+    action: Callable[[Any], Result], items: Items, *, title: str, num_bytes: np.ndarray
+) -> Iterator[Result]:
+    """The results in order, each once it is there; the bar tells the bytes a second."""
+    with _bar(title, int(num_bytes.sum()), unit="B") as bar:
+        results = _results(action, items)
+        for size, result in zip(num_bytes.tolist(), results, strict=True):
+            yield result
+            bar.update(size)
+
+
+def _results(action: Callable[[Any], Result], items: Iterable[Any]) -> Iterator[Result]:
+    rest = iter(items)
+    with concurrent.futures.ThreadPoolExecutor(_num_readers()) as pool:
         # In blocks, because a future of each of a million files would fill memory.
-        blocks = range(0, len(items), _BLOCK)
-        results = (pool.map(action, items[i : i + _BLOCK]) for i in blocks)
-        return list(
-            tqdm.tqdm(
-                itertools.chain.from_iterable(results),
-                desc=title,
-                total=len(items),
-                unit="file",
-                file=sys.stderr,
-                disable=not sys.stderr.isatty(),
-            )
-        )
+        while block := list(itertools.islice(rest, _BLOCK)):
+            yield from pool.map(action, block)
+
+
+def _num_readers() -> int:
+    return _READERS_A_PROCESSOR * processors.count()
+
+
+def _bar(title: str, total: int, *, unit: str) -> Any:
+    return tqdm.tqdm(
+        desc=title,
+        total=total,
+        unit=unit,
+        unit_scale=unit == "B",
+        file=sys.stderr,
+        disable=not sys.stderr.isatty(),
+    )

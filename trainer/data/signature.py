@@ -1,6 +1,5 @@
 """The size of a file, and when it was written."""
 
-import contextlib
 import os
 from typing import NamedTuple
 
@@ -20,8 +19,19 @@ def signature(path: str) -> Signature:
     Raises:
       tf.errors.OpError: there is none, or it cannot be told.
     """
-    found = tf.io.gfile.stat(path)
-    # TensorFlow gives the time of a disk's file in whole seconds only.
-    with contextlib.suppress(OSError):
-        return Signature(found.length, os.stat(path).st_mtime_ns)
-    return Signature(found.length, found.mtime_nsec)
+    if "://" in path:
+        found = tf.io.gfile.stat(path)
+        return Signature(found.length, found.mtime_nsec)
+    # TensorFlow takes 15 times as long, and gives the time in whole seconds.
+    try:
+        status = os.stat(path)
+    except (OSError, ValueError) as error:  # ValueError: of a name that none can have
+        raise as_op_error(path, error) from error
+    return Signature(status.st_size, status.st_mtime_ns)
+
+
+def as_op_error(path: str, error: OSError | ValueError) -> tf.errors.OpError:
+    """The error that TensorFlow has for one of the system's."""
+    is_gone = isinstance(error, FileNotFoundError | NotADirectoryError | ValueError)
+    kind = tf.errors.NotFoundError if is_gone else tf.errors.UnknownError
+    return kind(None, None, f"{path}; {getattr(error, 'strerror', None) or error}")

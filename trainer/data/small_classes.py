@@ -4,12 +4,12 @@ import collections
 from collections.abc import Iterable
 
 from trainer.config import SPLITS_OF_CLASS_FOLDERS, DataConfig
-from trainer.data.file_list import EXAMPLE, ListedFile
+from trainer.data.listed_files import ListedFiles
 
 FEW = 10  # images, of which validation and test have one each on average
 
 
-def small_classes(data: DataConfig, lists: Iterable[list[ListedFile]]) -> set[str]:
+def small_classes(data: DataConfig, lists: Iterable[ListedFiles]) -> set[str]:
     """The classes with fewer than FEW images where a folder is split by default.
 
     Each as its name and the number of its images: "cat 3".
@@ -17,7 +17,7 @@ def small_classes(data: DataConfig, lists: Iterable[list[ListedFile]]) -> set[st
     chosen = SPLITS_OF_CLASS_FOLDERS.items()
     if not data.is_labeled or any(getattr(data, k) != split for k, split in chosen):
         return set()
-    images = collections.Counter(
-        line.class_name for lines in lists for line in lines if line.state == EXAMPLE
-    )
+    images = collections.Counter[str]()
+    for lines in lists:
+        images.update(lines.classes.take(lines.are_examples))
     return {f"{name} {count}" for name, count in images.items() if count < FEW}

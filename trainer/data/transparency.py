@@ -4,40 +4,38 @@ The kept lists say of each image what it lies on, so that a run, or soft targets
 as they began. Where no pixel is transparent every data.background is the same.
 """
 
-import dataclasses
-import itertools
 import os
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping
 
+import numpy as np
 from etils import epath
 
 from trainer.config import IGNORE, DataConfig, colour_of
-from trainer.data import file_list, image_kind
+from trainer.data import earlier_lists, file_list
 from trainer.data.examples import DataError
-from trainer.data.file_list import EXAMPLE, OPAQUE, ListedFile
-from trainer.data.readers import for_each
+from trainer.data.listed_files import OPAQUE, ListedFiles
 from trainer.storage import files
 
 
-def is_transparent(line: ListedFile) -> bool:
-    """Whether an image of a list has transparent pixels."""
-    return line.background not in ("", OPAQUE)
+def are_transparent(lines: ListedFiles) -> np.ndarray:
+    """The images of a list that have transparent pixels: bool [M]."""
+    return lines.backgrounds.where(lambda name: name not in ("", OPAQUE))
 
 
-def is_blended(line: ListedFile) -> bool:
-    """Whether an image of a list has transparent pixels, which lie on a colour."""
-    return is_transparent(line) and line.background != IGNORE
+def are_blended(lines: ListedFiles) -> np.ndarray:
+    """The images of a list with transparent pixels, which lie on a colour: bool [M]."""
+    return lines.backgrounds.where(lambda name: name not in ("", OPAQUE, IGNORE))
 
 
 def settle(
     data: DataConfig,
     root: str,
-    listed: Mapping[str, list[ListedFile]],
+    listed: Mapping[str, ListedFiles],
     paths: Mapping[str, epath.Path],
     *,
     may_write: bool,
-) -> dict[str, list[ListedFile]]:
+) -> dict[str, ListedFiles]:
     """Kept lists, by names, with what their images lie on; writes what was not known.
 
     Raises:
@@ -45,43 +43,33 @@ def settle(
     """
     known = {}
     for name, lines in listed.items():
-        known[name] = _with_backgrounds(root, lines)
-        if may_write and known[name] != lines:
+        known[name] = earlier_lists.fill_in(root, lines)
+        if may_write and known[name] is not lines:
             file_list.write(paths[name], known[name])
         check(data, root, known[name], kept_in=paths[name])
     return known
 
 
 def check(
-    data: DataConfig, root: str, lines: Iterable[ListedFile], *, kept_in: epath.Path
+    data: DataConfig, root: str, lines: ListedFiles, *, kept_in: epath.Path
 ) -> None:
     """Compares what the images of a kept list lie on with data.background.
 
     Raises:
       DataError: it is another.
     """
-    others = [
-        line
-        for line in lines
-        if is_transparent(line)
-        and line.state == EXAMPLE
-        and line.background != data.background_name
-    ]
-    if others:
-        first = others[0].background
+    is_other = are_transparent(lines) & lines.are_examples
+    is_other &= ~lines.backgrounds.equals(data.background_name)
+    if is_other.any():
+        others = lines.take(is_other)
+        first = others.backgrounds[0]
         raise DataError(
             f"data.background must be {_toml(first)}, with which {kept_in} was made, "
-            f"for the transparent pixels of {os.path.join(root, others[0].path)} "
+            f"for the transparent pixels of {os.path.join(root, others.paths[0])} "
             f"({len(others)} such images), got {_toml(data.background_name)}; set "
             f"data.background = {_toml(first)}, or start anew in another --workdir "
             "(with soft targets in another distill.soft_targets_dir)"
         )
-
-
-def count(splits: Iterable[Iterable[ListedFile]]) -> int:
-    """Images with transparent pixels in some splits, each once."""
-    lines = itertools.chain.from_iterable(splits)
-    return len({line.path for line in lines if is_transparent(line)})
 
 
 def note(data: DataConfig) -> str:
@@ -108,39 +96,6 @@ def read_background(index_dir: epath.Path) -> str:
                 if found:
                     return _colour_name(found[1], path)
     return ""
-
-
-def _with_backgrounds(root: str, lines: Sequence[ListedFile]) -> list[ListedFile]:
-    """The lines, those of earlier versions with what they did: they dropped alpha.
-
-    Raises:
-      DataError: an image that was not looked at yet cannot be read, but is there.
-    """
-
-    def look(line: ListedFile) -> ListedFile:
-        path = os.path.join(root, line.path)
-        try:
-            contents = file_list.contents_of(path, image_kind.HEADER_BYTES)
-            if not image_kind.is_jpeg(contents):
-                contents = file_list.contents_of(path)
-        except DataError as error:
-            if file_list.is_gone(error):
-                return line
-            raise
-        has_alpha = image_kind.has_alpha(contents)
-        behind = file_list.look_at(contents, IGNORE).background if has_alpha else OPAQUE
-        return dataclasses.replace(line, background=behind)
-
-    unknown = [
-        i for i, x in enumerate(lines) if not x.background and x.state == EXAMPLE
-    ]
-    if not unknown:
-        return list(lines)
-    known = list(lines)
-    found = for_each(look, [lines[i] for i in unknown], title="looking for alpha")
-    for i, line in zip(unknown, found, strict=True):
-        known[i] = line
-    return known
 
 
 def _colour_name(name: str, path: epath.Path) -> str:

@@ -5,7 +5,7 @@ What belongs to other files is said with their checksums, and sealed with the re
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 from trainer.storage import json_text
@@ -53,23 +53,18 @@ def check_checksum(value: Any) -> dict[str, Any]:
     return dict(value)
 
 
-def add_checksum_to_lines(lines: Sequence[str]) -> list[str]:
-    """JSON objects, one a line, of which the first gets a checksum of them all."""
-    if not lines:
-        return []
-    digest = hashlib.sha256("\n".join(lines).encode()).hexdigest()
-    first = json.loads(lines[0]) | {_LIST: digest}
-    return [json.dumps(first, ensure_ascii=False), *lines[1:]]
+def add_list_checksum(first: str, digest: str) -> str:
+    """The first of many JSON objects, one a line, with a checksum of all of them."""
+    return json.dumps(json.loads(first) | {_LIST: digest}, ensure_ascii=False)
 
 
-def are_whole(lines: Sequence[str]) -> bool:
-    """Whether sealed lines are all there and as they were, or have no checksum."""
-    first = json.loads(lines[0])
-    if _LIST not in first:
-        return True
-    del first[_LIST]
-    unsealed = [json.dumps(first, ensure_ascii=False), *lines[1:]]
-    return add_checksum_to_lines(unsealed)[0] == lines[0]
+def take_off_list_checksum(first: str) -> tuple[str, str | None]:
+    """The first line without the checksum of all, and that; None if it has none."""
+    fields = json.loads(first)
+    if _LIST not in fields:
+        return first, None
+    known = fields.pop(_LIST)
+    return json.dumps(fields, ensure_ascii=False), known
 
 
 def checksum(value: Any) -> str:

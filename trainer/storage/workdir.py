@@ -20,7 +20,7 @@ from trainer.config import (
     resolve,
     value_before,
 )
-from trainer.storage import files, seal
+from trainer.storage import files, lists, seal
 
 # Of the run.
 CONFIG = "config.json"
@@ -159,7 +159,7 @@ def claim(workdir: epath.Path, config: Config) -> None:
         with files.wrap_write_errors(workdir), contextlib.suppress(OSError):
             (workdir / PINS).unlink(missing_ok=True)
             (workdir / WEIGHTS).unlink(missing_ok=True)
-            (workdir / LISTS).rmtree()
+            lists.set_aside(workdir / LISTS)
     if choice and config.distill.soft_targets == "auto":
         config = config.with_soft_targets(choice)
     record(workdir, config)

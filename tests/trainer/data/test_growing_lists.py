@@ -16,7 +16,7 @@ from tests.helpers.pets import draw
 from tests.helpers.repository import REPOSITORY
 from trainer import config, data
 from trainer.data import DataError, file_list
-from trainer.data.file_list import EXAMPLE, GONE
+from trainer.data.listed_files import EXAMPLE, GONE, OVERWRITTEN
 
 
 @pytest.fixture
@@ -56,11 +56,11 @@ def test_an_overwritten_image_is_set_aside_for_good_and_others_come(inbox):
     draw(inbox, range(50, 51))
     (inbox / "50.png").rename(inbox / "100.png")
     found = admit(inbox, 102)
-    assert found == {"100.png": file_list.OVERWRITTEN, "102.png": EXAMPLE}
+    assert found == {"100.png": OVERWRITTEN, "102.png": EXAMPLE}
     # Its record may be of either content.
     (inbox / "100.png").write_bytes(before)
     assert admit(inbox, 100, 103) == {
-        "100.png": file_list.OVERWRITTEN,
+        "100.png": OVERWRITTEN,
         "103.png": EXAMPLE,
     }
     # The same bytes, written again.
