@@ -3,7 +3,6 @@
 import dataclasses
 import functools
 import hashlib
-import os
 from collections.abc import Mapping, Sized
 
 import numpy as np
@@ -24,6 +23,7 @@ from trainer.data.class_names import order
 from trainer.data.damage import check_damaged
 from trainer.data.description import describe
 from trainer.data.examples import DataError
+from trainer.data.file_bytes import in_folder
 from trainer.data.folder_classes import (
     check_classes,
     check_every_class,
@@ -175,7 +175,8 @@ class FolderSource:
 
     def paths(self, split: str) -> list[str]:
         """The files of the examples of `split`."""
-        return [os.path.join(self.data.path, path) for path in self.lines(split).paths]
+        root = self.data.path
+        return [in_folder(root, path) for path in self.lines(split).paths]
 
     def lines(self, split: str) -> ListedFiles:
         """The lines of the lists, one for each example of `split`."""

@@ -14,7 +14,7 @@ from trainer.config import DataConfig
 from trainer.data import looks
 from trainer.data.decode import reason
 from trainer.data.examples import DataError
-from trainer.data.file_bytes import bytes_of, is_gone
+from trainer.data.file_bytes import bytes_of, in_folder, is_gone
 from trainer.data.listed_files import GONE, OVERWRITTEN, ListedFiles
 from trainer.data.readers import for_each, in_blocks
 from trainer.data.signature import signature
@@ -115,7 +115,7 @@ def _times(
         chosen = lines.take(block)
         found = []
         for path, before in zip(chosen.paths, chosen.num_bytes.tolist(), strict=True):
-            whole = os.path.join(root, path)
+            whole = in_folder(root, path)
             try:
                 num_bytes, changed_nsec = signature(whole)
             except tf.errors.OpError as error:
