@@ -175,7 +175,9 @@ def reading() -> Iterator[None]:
             raise
         raise DataError(
             f"the dataset cannot be read any more: {reason(error)}; mend it and start "
-            "the same command again, which goes on from the last checkpoint"
+            "the same command again, which goes on from the last checkpoint; damaged "
+            "images of a large folder are found before a run where data.verify = "
+            "'decode'"
         ) from error
 
 
