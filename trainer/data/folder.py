@@ -3,33 +3,26 @@
 import dataclasses
 import functools
 import hashlib
-from collections.abc import Mapping, Sized
+from collections.abc import Mapping
 
 import numpy as np
 from etils import epath
 
 from trainer.config import DataConfig
-from trainer.data import (
-    file_list,
-    image_list,
-    keeping,
-    list_check,
-    listing,
-    splits,
-    transparency,
-)
+from trainer.data import file_list, keeping, splits, transparency
 from trainer.data.arrays import ArrayExamples
 from trainer.data.class_names import order
 from trainer.data.damage import check_damaged
 from trainer.data.description import describe
 from trainer.data.examples import DataError
-from trainer.data.file_bytes import in_folder
+from trainer.data.file_paths import FilePaths
 from trainer.data.folder_classes import (
     check_classes,
     check_every_class,
     check_others,
     names_of,
 )
+from trainer.data.folder_lists import kept_and_new, whole
 from trainer.data.image_files import FileExamples
 from trainer.data.keeping import FILES, PIXELS
 from trainer.data.layout import in_one_form, layout_of
@@ -117,7 +110,7 @@ class FolderSource:
     @property
     def whole_splits(self) -> splits.Whole:
         """The lists, and how many lines each has."""
-        return _whole(self.listed)
+        return whole(self.listed)
 
     @property
     def contents(self) -> Mapping[str, str]:
@@ -154,7 +147,7 @@ class FolderSource:
             for name in chosen.classes.names
         ]
         examples = FileExamples(
-            paths=np.array(self.paths(split), object),
+            paths=FilePaths.of(self.data.path, chosen.paths),
             image_size=self.data.image_size,
             channels=self.channels,
             labels=np.array(label_of, np.int32)[chosen.classes.codes],
@@ -175,8 +168,7 @@ class FolderSource:
 
     def paths(self, split: str) -> list[str]:
         """The files of the examples of `split`."""
-        root = self.data.path
-        return [in_folder(root, path) for path in self.lines(split).paths]
+        return list(FilePaths.of(self.data.path, self.lines(split).paths))
 
     def lines(self, split: str) -> ListedFiles:
         """The lines of the lists, one for each example of `split`."""
@@ -193,7 +185,7 @@ class FolderSource:
         """The lists, and the ids in them, of the examples of a split: int64 [M]."""
         return [
             (name, first + np.flatnonzero(self.listed[name].are_examples[first:last]))
-            for name, first, last in splits.parts_of(_whole(self.listed), split)
+            for name, first, last in splits.parts_of(whole(self.listed), split)
         ]
 
     @property
@@ -229,12 +221,11 @@ def open_folder(
 
     Raises:
       DataError: no such folder, another layout, unknown, empty or overlapping splits,
-        classes that differ between splits, damaged images unless data.skip_corrupt, or
-        a listed file that is no longer as it was.
+        classes that differ, damaged images unless data.skip_corrupt, or a changed file.
     """
     layout = layout_of(data)
     check_others(data, layout)
-    kept, new = _lists(data, layout.images, index_dir, may_write)
+    kept, new = kept_and_new(data, layout.images, index_dir, may_write)
     listed = kept | new
     check_damaged(data, listed)
     class_names: tuple[str, ...] = ()
@@ -256,45 +247,6 @@ def open_folder(
         file_list.write(file_list.list_path(index_dir, name), lines)
         lists.forget(index_dir, name)
     return source
-
-
-def _lists(
-    data: DataConfig,
-    found: Mapping[str, Mapping[str, str]],
-    index_dir: epath.Path,
-    may_write: bool,
-) -> tuple[dict[str, ListedFiles], dict[str, ListedFiles]]:
-    """The lists of the splits in use: those there are, and those made now."""
-    names = splits.used_splits(data, found)
-    paths = {name: file_list.list_path(index_dir, name) for name in names}
-    kept = {name: file_list.read(p) for name, p in paths.items() if p.exists()}
-    # Before files are read, which may take hours.
-    splits.check(data, _whole({name: kept.get(name, found[name]) for name in names}))
-    for name, lines in kept.items():
-        if data.kind == "list":
-            image_list.check_kept(data, found[name], lines)
-        now = list_check.check_unchanged(data.path, lines, kept_in=paths[name])
-        if data.verify == "decode":
-            now = list_check.decode_rest(data, now, kept_in=paths[name])
-        if now is not lines and may_write:
-            file_list.write(paths[name], now)
-        kept[name] = now
-    kept = transparency.settle(data, data.path, kept, paths, may_write=may_write)
-    new = {
-        name: listing.new_list(
-            data,
-            found[name],
-            split=name,
-            kept_in=lists.partial_path(index_dir, name) if may_write else None,
-        )
-        for name in names
-        if name not in kept
-    }
-    return kept, new
-
-
-def _whole(listed: Mapping[str, Sized]) -> splits.Whole:
-    return splits.whole({name: len(lines) for name, lines in listed.items()})
 
 
 def _num_new(found: Mapping[str, str], lines: ListedFiles) -> int:

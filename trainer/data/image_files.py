@@ -17,6 +17,7 @@ from trainer.data.cropping import Crop, cropped, cut
 from trainer.data.decode import blended, pixels, reason
 from trainer.data.decoders import BATCHES_IN_THE_MAKING, decoded
 from trainer.data.examples import Batch, DataError, InputShard, num_evaluation_steps
+from trainer.data.file_paths import FilePaths
 from trainer.data.host_memory import empty, on_host
 from trainer.data.image_box import BoxOf, decode_box, evaluation_box
 from trainer.data.order import shuffle
@@ -32,7 +33,7 @@ class FileExamples:
     `crop` is made of the pixels that a file has, before they are resized.
     """
 
-    paths: np.ndarray  # str [M]
+    paths: FilePaths
     image_size: int  # of what they are resized to, in pixels a side
     channels: int  # 3 colours, or 1 for grey
     labels: np.ndarray  # int32 [M]
@@ -53,7 +54,7 @@ class FileExamples:
         """The examples where bool [M] is true, in their order."""
         return dataclasses.replace(
             self,
-            paths=self.paths[kept],
+            paths=self.paths.take(kept),
             labels=self.labels[kept],
             ids=self.ids[kept],
             has_alpha=self.has_alpha[kept],
@@ -146,6 +147,11 @@ class FileExamples:
     def _shape(self) -> tuple[int, int, int]:
         return self.image_size, self.image_size, self.channels
 
+    @functools.cached_property
+    def _paths(self) -> tf.Tensor:
+        """The paths for all pipelines, which would take as much memory each."""
+        return on_host(np.array(list(self.paths), object))
+
     def _decoded(
         self, batches: tf.data.Dataset, shard: InputShard, crop: Crop | None
     ) -> tf.data.Dataset:
@@ -180,7 +186,7 @@ class FileExamples:
         """A function from rows to their files, or these files' contents."""
         has_alpha = on_host(self.has_alpha)
         if self.contents is None or self.places is None:
-            paths = on_host(self.paths)
+            paths = self._paths
             return lambda row: {
                 "path": tf.gather(paths, row),
                 "has_alpha": tf.gather(has_alpha, row),
@@ -228,7 +234,8 @@ class FileExamples:
         except tf.errors.OpError as error:
             raise DataError(
                 f"{self.paths[rows[done]]} cannot be read any more: {reason(error)}; "
-                "put it back as it was when the run began"
+                "put it back as it was when the run began; data.verify = 'decode' "
+                "finds damaged images before one"
             ) from error
 
 

@@ -13,6 +13,7 @@ from trainer.config import DataConfig, UnlabeledData
 from trainer.data import keeping, splits
 from trainer.data.arrays import ArrayExamples
 from trainer.data.examples import DataError, Examples
+from trainer.data.file_paths import FilePaths
 from trainer.data.folder import FolderSource, open_folder
 from trainer.data.given import GivenData
 from trainer.data.host_memory import empty
@@ -90,7 +91,7 @@ def concatenate(labeled: Examples, unlabeled: Examples) -> Examples:
         return dataclasses.replace(
             labeled,
             sizes=np.concatenate([labeled.sizes, unlabeled.sizes]),
-            paths=np.concatenate([labeled.paths, unlabeled.paths]),
+            paths=FilePaths.concatenate([labeled.paths, unlabeled.paths]),
             labels=labels,
             ids=ids,
             has_alpha=np.concatenate([labeled.has_alpha, unlabeled.has_alpha]),
