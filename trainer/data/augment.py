@@ -30,6 +30,8 @@ from trainer.data.random_operations import (
 # Images [B, H, W, channels] and uint32 keys [B] to images of the same type.
 Operation = Callable[[tf.Tensor, tf.Tensor], tf.Tensor]
 
+_SIDE_BY_SIDE = 10  # images that are shown at a time
+
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Augment:
@@ -180,19 +182,19 @@ def enlarge(images: tf.Tensor, boxes: tf.Tensor, *, mirrored: tf.Tensor) -> tf.T
     dtype = tf.as_dtype(images.dtype)
 
     def of_one(one: tuple[tf.Tensor, tf.Tensor, tf.Tensor]) -> tf.Tensor:
-        image, box, direction = one
+        image, box, is_mirrored = one
         top, left, height, width = tf.unstack(box)
-        part = image[top : top + height, left : left + width][:, ::direction]
-        part = tf.ensure_shape(part, (None, None, channels))
+        part = image[top : top + height, left : left + width]
+        part = mirror(tf.ensure_shape(part, (None, None, channels)), is_mirrored)
         resized = tf.image.resize(part, size)
         return tf.cast(tf.round(resized) if dtype.is_integer else resized, dtype)
 
     # One by one: eight times as fast as gathers from the whole batch.
     return tf.map_fn(
         of_one,
-        (images, boxes, tf.where(mirrored, -1, 1)),
+        (images, boxes, mirrored),
         fn_output_signature=tf.TensorSpec(images.shape[1:], dtype),
-        parallel_iterations=10,
+        parallel_iterations=_SIDE_BY_SIDE,
     )
 
 
@@ -204,15 +206,28 @@ def _shape(ratio: Any) -> Any:
 def _crop(
     images: tf.Tensor, keys: tf.Tensor, *, padding: int, mirrored: tf.Tensor
 ) -> tf.Tensor:
-    height, width = images.shape[1:3]
     padded = tf.pad(images, [[0, 0], [padding, padding], [padding, padding], [0, 0]])
     corners = prng.integers(keys, 2, low=0, high=2 * padding)
-    rows = corners[:, :1] + tf.range(height)[tf.newaxis, :]
-    columns = corners[:, 1:] + tf.where(
-        mirrored[:, tf.newaxis], tf.range(width)[::-1], tf.range(width)
+
+    def of_one(one: tuple[tf.Tensor, tf.Tensor, tf.Tensor]) -> tf.Tensor:
+        image, (top, left), is_mirrored = one[0], tf.unstack(one[1]), one[2]
+        part = tf.slice(image, [top, left, 0], images.shape[1:])
+        return mirror(part, is_mirrored)
+
+    # One by one: twice as fast as gathers from the whole batch.
+    return tf.map_fn(
+        of_one,
+        (padded, corners, mirrored),
+        fn_output_signature=tf.TensorSpec(images.shape[1:], images.dtype),
+        parallel_iterations=_SIDE_BY_SIDE,
     )
-    moved = tf.gather(padded, rows, batch_dims=1)
-    return tf.gather(moved, columns, axis=2, batch_dims=1)
+
+
+def mirror(image: tf.Tensor, is_mirrored: tf.Tensor) -> tf.Tensor:
+    """The image with left and right exchanged, or as it is: [H, W, channels]."""
+    # A slice with a negative step takes as long as the decoding of a small image.
+    shown = tf.cond(is_mirrored, lambda: tf.reverse(image, [1]), lambda: image)
+    return tf.ensure_shape(shown, image.shape)
 
 
 def augmentation(
