@@ -7,8 +7,9 @@ makes batches of them in three ways: as a training here; as the plain tf.data re
 TensorFlow's ResNets (box by sample_distorted_bounding_box, decode_and_crop_jpeg,
 bilinear resize, flip; at 96 px decode, bilinear resize, padded crop, flip); and by
 Keras's directory loader with its random layers. The contenders of a row take turns in
-one process, with two calls at a time and no autotuning. A figure is the time of all
-threads from the first batch of a turn until the pipeline rests again, for each image.
+one process, with as many calls at a time as processors and no autotuning. A figure is
+the time of all threads from the first batch of a turn until the pipeline rests again,
+for each image.
 """
 
 import dataclasses
@@ -30,9 +31,10 @@ from trainer import data
 from trainer.config import DataConfig
 from trainer.config.augmentations import AUGMENTATIONS
 from trainer.config.datasets import TfrecordOptions
+from trainer.devices import processors
 
 _BATCH = 64
-_CALLS = 2
+_CALLS = processors.count()  # at a time, as a training here makes them
 _TURN_BATCHES = 4
 _CLASSES = ("first", "second")
 _SMALL, _LARGE = (400, 500), (1500, 2000)
@@ -183,7 +185,6 @@ def _ours(dataset: str, folder: pathlib.Path, size: int, augment: str) -> Batche
         augment=augment,
         augment_options=AUGMENTATIONS[augment](),
         memory_budget_bytes=0,
-        num_threads=_CALLS,
         **options,
     )
     lists = epath.Path(tempfile.mkdtemp(dir=folder))

@@ -8,6 +8,7 @@ import tensorflow as tf
 from trainer.data.decoders import decoded
 from trainer.data.examples import Batch
 from trainer.data.image_box import BoxOf, size_of
+from trainer.data.image_parts import mirror
 
 # From a batch with the epoch and id of each example and the sizes of their images,
 # int32 [B, 2], to the same with the "box" of each, and whether it is "mirrored".
@@ -53,7 +54,4 @@ def cut(example: Batch, decode: Decode) -> Batch:
     """An example with its crop as "input", in the place of what it is made of."""
     box, mirrored = example.pop("box"), example.pop("mirrored")
     example = decode(example, lambda _: box, quickly=True)
-    image = example["input"]
-    # A slice with a negative step takes as long as the decoding of a small image.
-    shown = tf.cond(mirrored, lambda: tf.reverse(image, [1]), lambda: image)
-    return example | {"input": tf.ensure_shape(shown, image.shape)}
+    return example | {"input": mirror(example["input"], mirrored)}

@@ -6,18 +6,17 @@ A box is its top, left, height and width, int32 [4], in the pixels of the file.
 import functools
 from collections.abc import Callable
 
-import numpy as np
 import tensorflow as tf
 
 from trainer.config.evaluate_view import CENTER_CROP, SQUASH
-from trainer.data.decode import pixels, resize, resize_box, resize_quickly, to_grey
+from trainer.data.decode import pixels, resize_box, resize_quickly, to_grey
 
 # From the height and width of an image, int32 [..., 2], to a box of it, [..., 4].
 BoxOf = Callable[[tf.Tensor], tf.Tensor]
 Whole = Callable[[tf.Tensor], tf.Tensor]  # from a file to its image, uint8 [h, w, C]
 
 # What libjpeg can leave out while it decodes; 2 stands for every second pixel.
-_RATIOS = (2, 4, 8)
+_RATIOS = (1, 2, 4, 8)
 _SPARE = 2  # of as many pixels as asked for at least: 47 dB of the whole or better
 _JPEG, _PNG = b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n"
 _PNG_SIZE = slice(16, 24)  # of its bytes: the width, then the height
@@ -79,73 +78,59 @@ def decode_box(
     Raises:
       tf.errors.InvalidArgumentError: the file is damaged, no image, or too small.
     """
-    fit = functools.partial(_fit, shape=shape, channels=channels, quickly=quickly)
-
-    def of_jpeg() -> tf.Tensor:
-        box = box_of(tf.io.extract_jpeg_shape(contents)[:2])
-        coarse = functools.partial(_fit_coarse, contents, box, channels, fit)
-        return tf.switch_case(
-            _ratio_index(box, shape[:2]),
-            [
-                lambda: fit(_decode_jpeg(contents, box, channels, 1)),
-                *(functools.partial(coarse, ratio) for ratio in _RATIOS),
-            ],
-        )
-
-    def of_others() -> tf.Tensor:
-        image = whole(contents)
-        top, left, rows, columns = tf.unstack(box_of(tf.shape(image)[:2]))
-        return fit(image[top : top + rows, left : left + columns])
-
-    if channels not in (1, 3):  # of which there are no JPEGs
-        return tf.ensure_shape(of_others(), shape)
-    image = tf.cond(_begins_with(contents, _JPEG), of_jpeg, of_others)
-    return tf.ensure_shape(image, shape)
+    part, place = tf.cond(
+        _begins_with(contents, _JPEG),
+        functools.partial(_jpeg_part, contents, box_of, shape[:2], channels),
+        functools.partial(_other_part, contents, box_of, whole),
+    )
+    part.set_shape((None, None, channels))
+    if (shape[2], channels) == (1, 3):
+        part = to_grey(part)
+    fit = resize_quickly if quickly else resize_box
+    return tf.ensure_shape(fit(part, place, shape[:2]), shape)
 
 
 def _begins_with(contents: tf.Tensor, first: bytes) -> tf.Tensor:
     return tf.strings.substr(contents, 0, len(first)) == first
 
 
-def _ratio_index(box: tf.Tensor, size: tuple[int, int]) -> tf.Tensor:
-    """Counts the ratios that leave enough pixels of a box."""
-    spare = tf.reduce_min(box[2:] // (_SPARE * np.array(size)))
-    return sum(tf.cast(spare >= ratio, tf.int32) for ratio in _RATIOS)
+def _jpeg_part(
+    contents: tf.Tensor, box_of: BoxOf, size: tuple[int, int], channels: int
+) -> tuple[tf.Tensor, tf.Tensor]:
+    """The pixels that touch a box, decoded no finer than needed, and its place there.
 
-
-def _fit(
-    image: tf.Tensor,
-    place: tf.Tensor | None = None,
-    *,
-    shape: tuple[int, int, int],
-    channels: int,
-    quickly: bool,
-) -> tf.Tensor:
-    """An image, or a place in it, in the shape that models take."""
-    image.set_shape((None, None, channels))
-    if (shape[2], channels) == (1, 3):
-        image = to_grey(image)
-    if place is not None:
-        return resize_box(image, place, shape[:2])
-    return (resize_quickly if quickly else resize)(image, shape[:2])
-
-
-def _decode_jpeg(
-    contents: tf.Tensor, box: tf.Tensor, channels: int, ratio: int
-) -> tf.Tensor:
-    return tf.image.decode_and_crop_jpeg(contents, box, channels=channels, ratio=ratio)
-
-
-def _fit_coarse(
-    contents: tf.Tensor,
-    box: tf.Tensor,
-    channels: int,
-    fit: Callable[[tf.Tensor, tf.Tensor], tf.Tensor],
-    ratio: int,
-) -> tf.Tensor:
-    """Brings a box to its size from an image that was decoded `ratio` times smaller."""
+    The place is as the box, but float32 [4] and in the pixels of the part.
+    """
+    box = box_of(tf.io.extract_jpeg_shape(contents)[:2])
+    spare = tf.reduce_min(box[2:] // tf.constant(size)) // _SPARE
+    index = tf.reduce_sum(tf.cast(spare >= tf.constant(_RATIOS[1:]), tf.int32))
+    ratio = tf.gather(tf.constant(_RATIOS), index)
     first = box[:2] // ratio
-    count = -(-(box[:2] + box[2:]) // ratio) - first  # all pixels that it touches
-    part = _decode_jpeg(contents, tf.concat([first, count], 0), channels, ratio)
+    window = tf.concat([first, -(-(box[:2] + box[2:]) // ratio) - first], 0)
+    # Nothing but the decoding in the branches: those not taken cost their operations.
+    part = tf.switch_case(
+        index,
+        [
+            functools.partial(
+                tf.image.decode_and_crop_jpeg,
+                contents,
+                window,
+                channels=channels,
+                ratio=ratio,
+            )
+            for ratio in _RATIOS
+        ],
+    )
     place = tf.concat([box[:2] - first * ratio, box[2:]], 0)
-    return fit(part, tf.cast(place, tf.float32) / ratio)
+    return part, tf.cast(place, tf.float32) / tf.cast(ratio, tf.float32)
+
+
+def _other_part(
+    contents: tf.Tensor, box_of: BoxOf, whole: Whole
+) -> tuple[tf.Tensor, tf.Tensor]:
+    """The same of an image that is decoded whole."""
+    image = whole(contents)
+    top, left, height, width = tf.unstack(box_of(tf.shape(image)[:2]))
+    part = image[top : top + height, left : left + width]
+    place = tf.cast(tf.stack([0, 0, height, width]), tf.float32)
+    return part, place

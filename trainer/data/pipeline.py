@@ -13,7 +13,7 @@ import tensorflow as tf
 
 from trainer import prng
 from trainer.config import InceptionCropOptions
-from trainer.data.augment import Augment, inception_parts
+from trainer.data.augment import Augment
 from trainer.data.auxiliary import AuxiliaryFeatures, Views
 from trainer.data.decode import reason
 from trainer.data.examples import (
@@ -24,6 +24,7 @@ from trainer.data.examples import (
     num_evaluation_steps,
 )
 from trainer.data.image_files import FileExamples
+from trainer.data.image_parts import inception_parts
 from trainer.data.records import RecordExamples
 
 _ELEMENTS_AHEAD = 4  # ready when they are asked for

@@ -16,13 +16,8 @@ from trainer.config import (
     InceptionCropOptions,
     ShiftOptions,
 )
-from trainer.data.augment import (
-    crop_flip,
-    enlarge,
-    inception_boxes,
-    inception_crop,
-    shift,
-)
+from trainer.data.augment import crop_flip, inception_crop, shift
+from trainer.data.image_parts import enlarge, inception_boxes
 
 
 def keys_of(num: int) -> tf.Tensor:

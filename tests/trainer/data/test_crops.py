@@ -15,9 +15,9 @@ from tests.helpers.devices import strategy_of
 from tests.helpers.messages import refused
 from trainer import data, prng
 from trainer.config import DataConfig, InceptionCropOptions, TfrecordOptions
-from trainer.data.augment import inception_boxes
 from trainer.data.decode import to_grey
 from trainer.data.image_box import decode_box, evaluation_box, size_of
+from trainer.data.image_parts import inception_boxes
 
 MOST = 2.0  # of 255, mean absolute difference
 
