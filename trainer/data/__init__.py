@@ -42,6 +42,7 @@ from trainer.data.splits import whole_names
 from trainer.data.streaming import Streaming, streaming
 from trainer.data.transparency import read_background
 from trainer.data.unlabeled import UNLABELED_FROM, concatenate, open_sources, parts
+from trainer.data.view_batches import view_batches
 
 __all__ = [
     "EXAMPLE",
@@ -93,6 +94,7 @@ __all__ = [
     "streaming",
     "take_over",
     "training_batches",
+    "view_batches",
     "whole_names",
     "without_labels",
 ]

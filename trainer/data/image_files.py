@@ -122,26 +122,29 @@ class FileExamples:
         elements = tf.data.Dataset.counter(
             first_step * shard.local_replicas, dtype=tf.int64
         )
-        batches = self._decoded(elements.map(rows_of), shard, self.crop)
+        batches = self._decoded(elements.map(rows_of), shard)
         return batches.map(
             map_fn, num_parallel_calls=BATCHES_IN_THE_MAKING, deterministic=True
         )
 
     def evaluation(self, shard: InputShard) -> tf.data.Dataset:
-        """Batches in order; the last step is filled up with copies of row 0."""
+        """Batches in order; the last step is filled up with copies of row 0.
+
+        With a `crop` they are crops, and have the ids of their examples.
+        """
+        ids = on_host(self.ids)
 
         def rows_of(element: tf.Tensor) -> Batch:
             step, batch_positions = steps_and_positions(element, shard)
             rows = step * shard.global_batch_size + batch_positions
             inside = rows < len(self)
-            return {
-                "input": tf.where(inside, rows, 0),
-                "weight": tf.cast(inside, tf.float32),
-            }
+            shown = tf.where(inside, rows, 0)
+            batch = {"input": shown, "weight": tf.cast(inside, tf.float32)}
+            return batch | {"id": tf.gather(ids, shown)} if self.crop else batch
 
         num_elements = num_evaluation_steps(len(self), shard) * shard.local_replicas
         batches = tf.data.Dataset.range(num_elements).map(rows_of)
-        return self._decoded(batches, shard, None)
+        return self._decoded(batches, shard)
 
     @property
     def _shape(self) -> tuple[int, int, int]:
@@ -152,11 +155,10 @@ class FileExamples:
         """The paths for all pipelines, which would take as much memory each."""
         return on_host(np.array(list(self.paths), object))
 
-    def _decoded(
-        self, batches: tf.data.Dataset, shard: InputShard, crop: Crop | None
-    ) -> tf.data.Dataset:
+    def _decoded(self, batches: tf.data.Dataset, shard: InputShard) -> tf.data.Dataset:
         """Batches with images in the place of rows, or with crops of these."""
         files, batch_size = self._files(), shard.per_replica_batch_size
+        crop = self.crop
 
         def file_of(example: Batch) -> Batch:
             return _contents(example | files(example.pop("input")))

@@ -5,14 +5,11 @@ Shapes: B = examples of one step on one replica.
 
 import contextlib
 import dataclasses
-import functools
 from collections.abc import Callable, Iterable, Iterator
-from typing import TypeGuard
 
 import tensorflow as tf
 
 from trainer import prng
-from trainer.config import InceptionCropOptions
 from trainer.data.augment import Augment
 from trainer.data.auxiliary import AuxiliaryFeatures, Views
 from trainer.data.decode import reason
@@ -23,14 +20,10 @@ from trainer.data.examples import (
     InputShard,
     num_evaluation_steps,
 )
-from trainer.data.image_files import FileExamples
-from trainer.data.image_parts import inception_parts
+from trainer.data.file_crops import with_crop
 from trainer.data.records import RecordExamples
 
 _ELEMENTS_AHEAD = 4  # ready when they are asked for
-
-# From images and their keys to their views.
-Show = Callable[[tf.Tensor, tf.Tensor], tf.Tensor]
 
 Batches = Iterable[Batch]  # distributed where there are several devices
 
@@ -59,11 +52,14 @@ def training_batches(
     """
     if auxiliary and not auxiliary.is_in_memory:
         examples = _stream_with(examples, auxiliary, views)
-    examples, show = _with_crop(examples, augment, views)
+
+    def keys_of(batch: Batch) -> tf.Tensor:
+        return prng.key(views.seed, views.at_epochs(batch["epoch"]), batch["id"])
+
+    examples, show = with_crop(examples, augment, keys_of)
 
     def map_fn(batch: Batch) -> Batch:
-        view = views.at_epochs(batch.pop("epoch"))
-        keys = prng.key(views.seed, view, batch["id"])
+        keys, view = keys_of(batch), views.at_epochs(batch.pop("epoch"))
         if auxiliary and auxiliary.is_in_memory:
             batch |= auxiliary.gather(batch["id"], view)
         return batch | {"input": show(batch["input"], keys)}
@@ -75,33 +71,6 @@ def training_batches(
         return _stack(batches, steps_per_execution)
 
     return _distribute(elements, per_replica_batch_size, strategy)
-
-
-def _with_crop(
-    examples: Examples, augment: Augment, views: Views
-) -> tuple[Examples, Show]:
-    """Examples that draw the crop themselves where they can, and what is left to do."""
-    if not (augment.crop and _has_files(examples)):
-        return examples, augment
-    crop = functools.partial(_crop, options=augment.crop, views=views)
-    return dataclasses.replace(examples, crop=crop), augment.after_crop
-
-
-def _has_files(examples: Examples) -> TypeGuard[FileExamples | RecordExamples]:
-    """Whether images are read that are of any size, and a crop keeps their pixels."""
-    if isinstance(examples, RecordExamples):
-        return examples.files.format.encoded is not None
-    return isinstance(examples, FileExamples)
-
-
-def _crop(
-    batch: Batch, sizes: tf.Tensor, *, options: InceptionCropOptions, views: Views
-) -> Batch:
-    """The boxes that views show of images of those sizes; see cropping.Crop."""
-    keys = prng.key(views.seed, views.at_epochs(batch["epoch"]), batch["id"])
-    heights, widths = tf.unstack(tf.cast(sizes, tf.float32), axis=1)
-    boxes, mirrored = inception_parts(keys, options, height=heights, width=widths)
-    return batch | {"box": boxes, "mirrored": mirrored}
 
 
 def _stack(batches: tf.data.Dataset, count: int) -> tf.data.Dataset:

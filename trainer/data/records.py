@@ -20,6 +20,7 @@ import tensorflow as tf
 from trainer.data.auxiliary import AuxiliaryFeatures, Views
 from trainer.data.cropping import Crop, cropped
 from trainer.data.decoders import BATCHES_IN_THE_MAKING, decoded
+from trainer.data.encoded_images import EncodedImages
 from trainer.data.examples import Batch, InputShard, num_evaluation_steps
 from trainer.data.host_memory import on_host
 from trainer.data.read_parts import ReadParts
@@ -120,7 +121,10 @@ class RecordExamples:
         )
 
     def evaluation(self, shard: InputShard) -> tf.data.Dataset:
-        """Batches in order; the last step is filled up with copies of row 0."""
+        """Batches in order; the last step is filled up with copies of row 0.
+
+        With a `crop` they are crops, and have the ids of their examples.
+        """
         reader = Reader(self.files, self.rows)
         num_shown = num_evaluation_steps(len(self), shard) * shard.global_batch_size
         copies = (
@@ -133,18 +137,47 @@ class RecordExamples:
         )
         shown = reader.in_order().enumerate().concatenate(filling)
 
-        def decode(place: tf.Tensor, raw: tuple[tf.Tensor, tf.Tensor]) -> Batch:
-            weight = tf.cast(place < len(self), tf.float32)
-            return {"input": self._input(*raw), "weight": weight}
-
         # Own examples stand side by side in each global batch.
         begin = shard.first_replica * shard.per_replica_batch_size
         end = begin + shard.local_replicas * shard.per_replica_batch_size
         own = shown.batch(shard.global_batch_size).map(
             lambda places, raw: (places[begin:end], tuple(r[begin:end] for r in raw))
         )
-        examples = decoded(own.unbatch(), decode, num_threads=self.num_threads)
+        examples = self._in_order(own.unbatch(), shard)
         return examples.batch(shard.per_replica_batch_size, drop_remainder=True)
+
+    def _in_order(self, shown: tf.data.Dataset, shard: InputShard) -> tf.data.Dataset:
+        """Raw records, with their places, decoded one by one; or crops of images."""
+        ids, form = on_host(self.files.ids), self.files.format
+        images = form.encoded if self.crop else None
+
+        def decode(place: tf.Tensor, raw: tuple[tf.Tensor, tf.Tensor]) -> Batch:
+            row, record = raw
+            weight = tf.cast(place < len(self), tf.float32)
+            if images is None:
+                return {"input": self._input(row, record), "weight": weight}
+            contents = images.parse(record)["contents"]
+            return {"contents": contents, "weight": weight, "id": tf.gather(ids, row)}
+
+        examples = decoded(shown, decode, num_threads=self.num_threads)
+        return self._cropped(examples, images, shard)
+
+    def _cropped(
+        self,
+        examples: tf.data.Dataset,
+        images: EncodedImages | None,
+        shard: InputShard,
+    ) -> tf.data.Dataset:
+        """Crops of the contents of `images`; where there are none, examples."""
+        if self.crop is None or images is None:
+            return examples
+        return cropped(
+            examples,
+            self.crop,
+            images.decode,
+            batch_size=shard.per_replica_batch_size,
+            num_threads=self.num_threads,
+        )
 
     def _examples(self, raw: tf.data.Dataset, shard: InputShard) -> tf.data.Dataset:
         """Raw records decoded one by one, or crops of their images."""
@@ -162,20 +195,12 @@ class RecordExamples:
                 "epoch": position // len(self),
             }
 
-        images = form.encoded
-        parse = images.parse if self.crop and images else form.decode
+        images = form.encoded if self.crop else None
+        parse = images.parse if images else form.decode
         examples = decoded(
             raw, functools.partial(read, parse=parse), num_threads=self.num_threads
         )
-        if not (self.crop and images):
-            return examples
-        return cropped(
-            examples,
-            self.crop,
-            images.decode,
-            batch_size=shard.per_replica_batch_size,
-            num_threads=self.num_threads,
-        )
+        return self._cropped(examples, images, shard)
 
     def _with_auxiliary(self, batch: Batch) -> Batch:
         if not (self.auxiliary and self.views):

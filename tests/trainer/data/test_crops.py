@@ -16,6 +16,7 @@ from tests.helpers.messages import refused
 from trainer import data, prng
 from trainer.config import DataConfig, InceptionCropOptions, TfrecordOptions
 from trainer.data.decode import to_grey
+from trainer.data.file_crops import with_crop
 from trainer.data.image_box import decode_box, evaluation_box, size_of
 from trainer.data.image_parts import inception_boxes
 
@@ -181,17 +182,20 @@ def examples_of(folder, kept: str) -> data.Examples:
     return examples
 
 
+CROP = data.augmentation(
+    "inception_crop",
+    InceptionCropOptions(),
+    input_shape=(SIZE, SIZE, 3),
+    setting="data",
+)
+
+
 @functools.cache
 def trained_on(folder, kept, *, num_replicas=1, first_step=0, num_steps=STEPS):
     strategy = strategy_of(num_replicas)
     batches = data.training_batches(
         examples_of(folder, kept),
-        augment=data.augmentation(
-            "inception_crop",
-            InceptionCropOptions(),
-            input_shape=(SIZE, SIZE, 3),
-            setting="data",
-        ),
+        augment=CROP,
         views=data.Views(seed=SEED, count=None),
         auxiliary=None,
         seed=SEED,
@@ -258,6 +262,74 @@ def test_replicas_share_the_crops_of_one(folder, kept, num_replicas):
 def test_crops_go_on_from_any_step(folder, kept):
     resumed = trained_on(folder, kept, first_step=3, num_steps=2)
     assert_same(resumed, trained_on(folder, kept)[3:])
+
+
+FIRST_ID = 1000  # of what is joined to others
+
+
+@pytest.mark.parametrize("kept", KEPT)
+def test_a_teacher_is_asked_about_the_crops_that_students_see(folder, kept):
+    examples = examples_of(folder, kept)
+    shard = data.InputShard(
+        per_replica_batch_size=BATCH, num_replicas=1, first_replica=0, local_replicas=1
+    )
+    shown = data.view_batches(
+        examples, shard, augment=CROP, seed=SEED, views=[0, 1], first_id=0
+    )
+    asked = [images.numpy() for images in shown]
+    assert len(asked) == 2 * 3  # 22 examples, eight at a time, in two views
+    row_of = {id_: row for row, id_ in enumerate(examples.ids.tolist())}
+    seen = 0
+    for batch in trained_on(folder, kept):
+        for id_, image in zip(batch["id"].tolist(), batch["input"], strict=True):
+            view, seen = seen // len(SIDES), seen + 1
+            place, within = divmod(row_of[id_], BATCH)
+            np.testing.assert_array_equal(asked[2 * place + view][within], image)
+    assert seen > len(SIDES)
+
+
+def test_views_of_joined_images_are_those_of_the_ids_that_they_have_then(folder):
+    examples = examples_of(folder, "sizes")
+    joined = dataclasses.replace(examples, ids=examples.ids + FIRST_ID)
+    shard = data.InputShard(
+        per_replica_batch_size=BATCH, num_replicas=1, first_replica=0, local_replicas=1
+    )
+    apart, together = (
+        data.view_batches(
+            each, shard, augment=CROP, seed=SEED, views=[2], first_id=first_id
+        )
+        for each, first_id in ((examples, FIRST_ID), (joined, 0))
+    )
+    for a, b in zip(apart, together, strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
+@pytest.mark.parametrize("kept", ["sizes", "records"])
+def test_two_workers_share_the_crops_of_one(folder, kept):
+    def keys_of(batch: data.Batch) -> tf.Tensor:
+        return prng.key(SEED, batch["epoch"], batch["id"])
+
+    cut, show = with_crop(examples_of(folder, kept), CROP, keys_of)
+    parts = []
+    for worker in range(2):
+        shard = data.InputShard(
+            per_replica_batch_size=BATCH // 2,
+            num_replicas=2,
+            first_replica=worker,
+            local_replicas=1,
+        )
+        batches = cut.training(
+            shard,
+            seed=SEED,
+            first_step=1,
+            map_fn=lambda x: x | {"input": show(x["input"], keys_of(x))},
+        )
+        parts.append(list(batches.take(STEPS - 1).as_numpy_iterator()))
+    shared = [
+        {name: np.concatenate([a[name], b[name]]) for name in a}
+        for a, b in zip(*parts, strict=True)
+    ]
+    assert_same(shared, trained_on(folder, kept)[1:])
 
 
 def test_pixels_that_do_not_fit_are_refused(folder):

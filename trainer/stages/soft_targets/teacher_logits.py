@@ -10,7 +10,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from trainer import data, models, prng
+from trainer import data, models
 from trainer.config import EMBEDDING
 from trainer.data import Batch
 from trainer.session.networks import Networks
@@ -18,8 +18,6 @@ from trainer.session.train_state import augmentation
 from trainer.soft_targets import Manifest, Shard, SoftTargetsError
 from trainer.stages.soft_targets import caches
 from trainer.stages.soft_targets.caches import TransferSet
-
-_BATCHES_AHEAD = 4  # ready when a pass asks for them
 
 
 class TeacherLogits:
@@ -100,7 +98,16 @@ class TeacherLogits:
         self, examples: data.Examples, views: Sequence[int]
     ) -> Iterator[dict[str, np.ndarray]]:
         """The predictions for each batch in each of the views."""
-        inputs = iter(self._view_batches(examples, views))
+        inputs = iter(
+            data.view_batches(
+                examples,
+                self._share,
+                augment=self._augment,
+                seed=self._views.seed,
+                views=views,
+                first_id=self._transfer.first,
+            )
+        )
         num_steps = data.num_evaluation_steps(len(examples), self._share) * len(views)
         computed: list[Batch] = []
         for i in range(num_steps + 1):
@@ -125,36 +132,6 @@ class TeacherLogits:
             num_replicas=self._num_replicas,
             first_replica=0,
             local_replicas=self._num_replicas,
-        )
-
-    def _view_batches(
-        self, examples: data.Examples, views: Sequence[int]
-    ) -> tf.data.Dataset:
-        """Every view of each batch, in turn: [B, ...]; the last is filled up."""
-        num_batches = (
-            data.num_evaluation_steps(len(examples), self._share) * self._num_replicas
-        )
-        ids = np.full(num_batches * self._batch_size, examples.ids[0], np.int64)
-        ids[: len(examples)] = examples.ids
-        # Views are those of the ids that students know.
-        ids += self._transfer.first
-        numbers = tf.constant(views, tf.int64)
-
-        def every_view(batch: Batch, ids: tf.Tensor) -> tf.data.Dataset:
-            return tf.data.Dataset.from_tensor_slices(numbers).map(
-                lambda view: self._augment(
-                    batch["input"], prng.key(self._views.seed, view, ids)
-                )
-            )
-
-        return (
-            tf.data.Dataset.zip(
-                examples.evaluation(self._share),
-                tf.data.Dataset.from_tensor_slices(ids.reshape(num_batches, -1)),
-            )
-            .flat_map(every_view)
-            .prefetch(_BATCHES_AHEAD)
-            .with_options(data.pipeline_options())
         )
 
     def _run(self, group: list[tf.Tensor]) -> Batch:

@@ -1,0 +1,49 @@
+"""Random crops of image files, drawn by the keys of the views that they belong to."""
+
+import dataclasses
+from collections.abc import Callable
+from typing import TypeGuard
+
+import tensorflow as tf
+
+from trainer.config import InceptionCropOptions
+from trainer.data.augment import Augment
+from trainer.data.examples import Batch, Examples
+from trainer.data.image_files import FileExamples
+from trainer.data.image_parts import inception_parts
+from trainer.data.records import RecordExamples
+
+KeysOf = Callable[[Batch], tf.Tensor]  # from a batch to the keys of its views: [B]
+
+# From images and their keys to their views.
+Show = Callable[[tf.Tensor, tf.Tensor], tf.Tensor]
+
+
+def with_crop(
+    examples: Examples, augment: Augment, keys_of: KeysOf
+) -> tuple[Examples, Show]:
+    """Examples that cut the crop out of their files, and what is left to be shown.
+
+    Those that have no files, or have no crop, are left as they are.
+    """
+    options = augment.crop
+    if options is None or not _has_files(examples):
+        return examples, augment
+
+    def crop(batch: Batch, sizes: tf.Tensor) -> Batch:
+        return batch | _boxes(keys_of(batch), sizes, options)
+
+    return dataclasses.replace(examples, crop=crop), augment.after_crop
+
+
+def _has_files(examples: Examples) -> TypeGuard[FileExamples | RecordExamples]:
+    """Whether images are read that are of any size, and a crop keeps their pixels."""
+    if isinstance(examples, RecordExamples):
+        return examples.files.format.encoded is not None
+    return isinstance(examples, FileExamples)
+
+
+def _boxes(keys: tf.Tensor, sizes: tf.Tensor, options: InceptionCropOptions) -> Batch:
+    heights, widths = tf.unstack(tf.cast(sizes, tf.float32), axis=1)
+    boxes, mirrored = inception_parts(keys, options, height=heights, width=widths)
+    return {"box": boxes, "mirrored": mirrored}
