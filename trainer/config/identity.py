@@ -26,7 +26,7 @@ _CHOSEN = "distill.soft_targets"
 # The accuracy that is asked of a teacher changes nothing of what it teaches.
 _JUDGED = re.compile(r"teacher(\.members\[\d+\])?\.min_accuracy")
 
-# How images of any size become those of the models; another version has another text.
+# How crops of images of any size are made; another version has another text.
 PIXELS = "cut, then resized"
 _PIXELS = "data.pixels"
 _SETS = ("data.dataset", "data.unlabeled.dataset")
@@ -128,10 +128,11 @@ def differences(
 
 
 def _pixels(settings: dict[str, Any], flat: dict[str, Any]) -> dict[str, str]:
-    """The way of images to their size; none where they are of it already."""
+    """The way of random crops to their size; none where no image is resized."""
     sets = [places.kind_of(str(flat.get(path, ""))) for path in _SETS]
     is_fitted = flat.get("data.image_size") and sets[0] in ("tfds", "tfrecord", "name")
-    if not (is_fitted or {"folder", "list"} & set(sets)):
+    is_fitted = is_fitted or {"folder", "list"} & set(sets)
+    if not (is_fitted and _crops(flat)):
         return {}
     # Of the settings of earlier versions, which did otherwise, this one is the latest.
     is_earlier = "keep" not in settings.get("data", {})

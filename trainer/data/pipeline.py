@@ -5,6 +5,7 @@ Shapes: B = examples of one step on one replica.
 
 import contextlib
 import dataclasses
+import functools
 from collections.abc import Callable, Iterable, Iterator
 
 import tensorflow as tf
@@ -52,10 +53,7 @@ def training_batches(
     """
     if auxiliary and not auxiliary.is_in_memory:
         examples = _stream_with(examples, auxiliary, views)
-
-    def keys_of(batch: Batch) -> tf.Tensor:
-        return prng.key(views.seed, views.at_epochs(batch["epoch"]), batch["id"])
-
+    keys_of = functools.partial(_keys_of, views)
     examples, show = with_crop(examples, augment, keys_of)
 
     def map_fn(batch: Batch) -> Batch:
@@ -71,6 +69,11 @@ def training_batches(
         return _stack(batches, steps_per_execution)
 
     return _distribute(elements, per_replica_batch_size, strategy)
+
+
+def _keys_of(views: Views, batch: Batch) -> tf.Tensor:
+    """The keys of the views that a batch shows: [B]."""
+    return prng.key(views.seed, views.at_epochs(batch["epoch"]), batch["id"])
 
 
 def _stack(batches: tf.data.Dataset, count: int) -> tf.data.Dataset:

@@ -162,17 +162,21 @@ FITTED = (
 )
 
 
+CROPPED = "student.train.augment='inception_crop'"
+
+
 @pytest.mark.parametrize(
     ("dataset", "overrides", "is_another"),
     [
-        *((name, overrides, True) for name, overrides in FITTED),
+        *((name, [*overrides, CROPPED], True) for name, overrides in FITTED),
+        *((name, overrides, False) for name, overrides in FITTED),
         ("cifar10", [], False),
         ("mnist_mini", [], False),
         ("csv:a", [], False),
         ("memory:a", ["data.image_size=8"], False),
     ],
 )
-def test_a_run_of_images_that_were_resized_otherwise_is_another(
+def test_a_run_of_crops_that_were_made_otherwise_is_another(
     tmp_path, dataset, overrides, is_another
 ):
     now = resolve(loaded(tmp_path, dataset, *overrides))
@@ -180,9 +184,6 @@ def test_a_run_of_images_that_were_resized_otherwise_is_another(
     found = differences(before, now)
     assert [text.partition(":")[0] for text in found] == ["data.pixels"] * is_another
     assert not differences(now, now)
-
-
-CROPPED = "student.train.augment='inception_crop'"
 
 
 @pytest.mark.parametrize(

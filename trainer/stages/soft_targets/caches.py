@@ -170,12 +170,12 @@ def manifest(
 
 
 def _pixels(config: Config) -> dict[str, Any]:
-    """The way of images to their size; none where they are of it already."""
+    """The view of images that are resized, and how random crops of them are made."""
     if not config.data.is_decoded_to_size:
         return {}
     view = {} if config.data.view == EvaluateView() else config.data.view.settings
     kept = {"keep": "pixels"} if config.data.keep == "pixels" else {}
-    return {"pixels": PIXELS, **view, **(kept if config.crops_images else {})}
+    return {"pixels": PIXELS, **view, **kept} if config.crops_images else view
 
 
 def planned_manifest(
