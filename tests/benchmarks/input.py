@@ -103,41 +103,37 @@ def _rows(folder: pathlib.Path, num_images: int) -> Iterator[Row]:
     _draw(small, num_images, _SMALL)
     _draw(large, max(_BATCH, num_images // _LARGE_SHARE), _LARGE)
     records = _write_records(small, folder / "train-00000.tfrecord")
-    to_recipe, to_keras = {"recipe": 0.95}, {"recipe": 0.95, "keras": 1.0}
-    yield Row(
-        title="500 x 400 JPEGs, inception_crop at 224",
-        contenders={
-            "ours": lambda: _ours(f"folder:{small}", folder, 224, "inception_crop"),
-            "recipe": lambda: _recipe(_files(small), 224),
-            "keras": lambda: _keras(small, 256, 224),
-        },
-        bounds=to_keras,
-    )
+    yield _folder_row("500 x 400 JPEGs", small, folder, "inception_crop", 224, 256)
     yield Row(
         title="the same from TFRecords",
         contenders={
             "ours": lambda: _ours(f"tfrecord:{records}", folder, 224, "inception_crop"),
             "recipe": lambda: _recipe(_records(records), 224),
         },
-        bounds=to_recipe,
+        bounds={"recipe": 0.95},
     )
-    yield Row(
-        title="500 x 400 JPEGs, crop_flip at 96",
+    yield _folder_row("500 x 400 JPEGs", small, folder, "crop_flip", 96, 104)
+    yield _folder_row("2000 x 1500 JPEGs", large, folder, "inception_crop", 224, 256)
+
+
+def _folder_row(
+    what: str,
+    images: pathlib.Path,
+    folder: pathlib.Path,
+    augment: str,
+    size: int,
+    loaded_size: int,
+) -> Row:
+    """Images of a folder, of which Keras crops those of the loaded size."""
+    recipe = {"inception_crop": _recipe, "crop_flip": _padded_crop}[augment]
+    return Row(
+        title=f"{what}, {augment} at {size}",
         contenders={
-            "ours": lambda: _ours(f"folder:{small}", folder, 96, "crop_flip"),
-            "recipe": lambda: _padded_crop(_files(small), 96),
-            "keras": lambda: _keras(small, 104, 96),
+            "ours": lambda: _ours(f"folder:{images}", folder, size, augment),
+            "recipe": lambda: recipe(_files(images), size),
+            "keras": lambda: _keras(images, loaded_size, size),
         },
-        bounds=to_keras,
-    )
-    yield Row(
-        title="2000 x 1500 JPEGs, inception_crop at 224",
-        contenders={
-            "ours": lambda: _ours(f"folder:{large}", folder, 224, "inception_crop"),
-            "recipe": lambda: _recipe(_files(large), 224),
-            "keras": lambda: _keras(large, 256, 224),
-        },
-        bounds=to_keras,
+        bounds={"recipe": 0.95, "keras": 1.0},
     )
 
 

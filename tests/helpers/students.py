@@ -55,6 +55,15 @@ def build_mlp(options: MlpOptions, seed: int = 0, precision: str = "float32"):
     )
 
 
+def linear(options: MlpOptions, precision: str = "float32") -> keras.Model:
+    """A model of one layer, whatever the options, for the textbook's gradient."""
+    del options, precision
+    keras.utils.set_random_seed(1)
+    image = keras.Input(IMAGE_SHAPE, dtype="uint8")
+    x = keras.layers.Flatten()(keras.layers.Rescaling(1 / 255)(image))
+    return keras.Model(image, keras.layers.Dense(NUM_CLASSES)(x))
+
+
 SGD = TrainConfig(
     global_batch_size=BATCH,
     steps=20,

@@ -35,6 +35,7 @@ from trainer.data.pipeline import (
     reading,
     training_batches,
 )
+from trainer.data.readers import num_readers
 from trainer.data.records import RecordExamples
 from trainer.data.signature import Signature
 from trainer.data.source import Source, open_source
@@ -84,6 +85,7 @@ __all__ = [
     "is_passing",
     "is_visible",
     "num_evaluation_steps",
+    "num_readers",
     "open_source",
     "open_sources",
     "parts",

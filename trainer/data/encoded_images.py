@@ -26,7 +26,7 @@ class EncodedImages:
     ) -> Batch:
         """See trainer.data.cropping.Decode."""
         if box_of is None:
-            box_of = evaluation_box(self.view.name, center_crop=self.view.center_crop)
+            box_of = evaluation_box(self.view)
         image = decode_box(
             example.pop("contents"),
             box_of,

@@ -36,6 +36,11 @@ def with_crop(
     return dataclasses.replace(examples, crop=crop), augment.after_crop
 
 
+def cuts_files(examples: Examples, augment: Augment) -> bool:
+    """Whether a crop is cut out of files, whose other pixels are not decoded."""
+    return augment.crop is not None and _has_files(examples)
+
+
 def _has_files(examples: Examples) -> TypeGuard[FileExamples | RecordExamples]:
     """Whether images are read that are of any size, and a crop keeps their pixels."""
     if isinstance(examples, RecordExamples):

@@ -199,7 +199,7 @@ class FolderSource:
     def _keeps(self) -> str:
         return keeping.resolve(self.data, self.num_bytes)
 
-    @property
+    @functools.cached_property
     def _files_fit(self) -> bool:
         """Whether the encoded images may be in memory."""
         chosen = map(self.lines, self.data.splits.values())

@@ -84,7 +84,7 @@ class Form:
     def _resized(self, one: np.ndarray) -> np.ndarray:
         size = (self.image_size, self.image_size)
         if self.image_size:
-            box_of = evaluation_box(self.view.name, center_crop=self.view.center_crop)
+            box_of = evaluation_box(self.view)
             top, left, height, width = box_of(tf.constant(one.shape[:2])).numpy()
             one = one[top : top + height, left : left + width]
         if not self.image_size or one.shape[:2] == size:

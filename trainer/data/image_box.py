@@ -8,7 +8,9 @@ from collections.abc import Callable
 
 import tensorflow as tf
 
+from trainer.config import EvaluateView
 from trainer.config.evaluate_view import CENTER_CROP, SQUASH
+from trainer.data import image_kind
 from trainer.data.decode import pixels, resize_box, resize_quickly, to_grey
 
 # From the height and width of an image, int32 [..., 2], to a box of it, [..., 4].
@@ -18,15 +20,14 @@ Whole = Callable[[tf.Tensor], tf.Tensor]  # from a file to its image, uint8 [h, 
 # What libjpeg can leave out while it decodes; 2 stands for every second pixel.
 _RATIOS = (1, 2, 4, 8)
 _SPARE = 2  # of as many pixels as asked for at least: 47 dB of the whole or better
-_JPEG, _PNG = b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n"
 _PNG_SIZE = slice(16, 24)  # of its bytes: the width, then the height
 
 
-def evaluation_box(view: str, *, center_crop: float) -> BoxOf:
+def evaluation_box(view: EvaluateView) -> BoxOf:
     """The part of an image that is shown where no crop is drawn.
 
-    That is all of it ("squash"), or the square in its middle that is `center_crop` of
-    its shorter side ("center_crop").
+    That is all of it, or the square in its middle that is `center_crop` of its shorter
+    side.
     """
 
     def whole(sizes: tf.Tensor) -> tf.Tensor:
@@ -34,11 +35,11 @@ def evaluation_box(view: str, *, center_crop: float) -> BoxOf:
 
     def square(sizes: tf.Tensor) -> tf.Tensor:
         shorter = tf.cast(tf.reduce_min(sizes, axis=-1, keepdims=True), tf.float64)
-        side = tf.maximum(tf.cast(tf.round(center_crop * shorter), tf.int32), 1)
+        side = tf.maximum(tf.cast(tf.round(view.center_crop * shorter), tf.int32), 1)
         sides = tf.broadcast_to(side, tf.shape(sizes))
         return tf.concat([(sizes - sides) // 2, sides], axis=-1)
 
-    return {SQUASH: whole, CENTER_CROP: square}[view]
+    return {SQUASH: whole, CENTER_CROP: square}[view.name]
 
 
 def size_of(contents: tf.Tensor, whole: Whole = pixels) -> tf.Tensor:
@@ -50,10 +51,10 @@ def size_of(contents: tf.Tensor, whole: Whole = pixels) -> tf.Tensor:
         return tf.reduce_sum(digits * [1 << 24, 1 << 16, 1 << 8, 1], axis=1)[::-1]
 
     return tf.cond(
-        _begins_with(contents, _JPEG),
+        _begins_with(contents, image_kind.JPEG),
         lambda: tf.io.extract_jpeg_shape(contents)[:2],
         lambda: tf.cond(
-            _begins_with(contents, _PNG),
+            _begins_with(contents, image_kind.PNG),
             of_png,
             lambda: tf.shape(whole(contents))[:2],
         ),
@@ -79,7 +80,7 @@ def decode_box(
       tf.errors.InvalidArgumentError: the file is damaged, no image, or too small.
     """
     part, place = tf.cond(
-        _begins_with(contents, _JPEG),
+        _begins_with(contents, image_kind.JPEG),
         functools.partial(_jpeg_part, contents, box_of, shape[:2], channels),
         functools.partial(_other_part, contents, box_of, whole),
     )

@@ -205,7 +205,7 @@ class FileExamples:
         """See trainer.data.cropping.Decode."""
         has_alpha, background = example.pop("has_alpha"), self.background
         if box_of is None:
-            box_of = evaluation_box(self.view.name, center_crop=self.view.center_crop)
+            box_of = evaluation_box(self.view)
         whole = pixels
         if background is not None and self.has_alpha.any():
             whole = functools.partial(

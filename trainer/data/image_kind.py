@@ -1,7 +1,8 @@
 """Image files by their content, told without decoding them."""
 
-_JPEG = b"\xff\xd8\xff"
-_PNG = b"\x89PNG\r\n\x1a\n"
+# The first bytes of the kinds that are examples.
+JPEG = b"\xff\xd8\xff"
+PNG = b"\x89PNG\r\n\x1a\n"
 
 # The first bytes of kinds of file that are no examples, even where named .jpg.
 _OTHERS = {
@@ -33,7 +34,7 @@ _WEBP_ALPHA, _WEBP_ANIMATION = 0x10, 0x02
 
 def is_jpeg(contents: bytes) -> bool:
     """Whether a file begins as a JPEG."""
-    return contents.startswith(_JPEG)
+    return contents.startswith(JPEG)
 
 
 def is_webp(contents: bytes) -> bool:
@@ -59,7 +60,7 @@ def has_alpha(contents: bytes) -> bool:
 
     Its pixels may be opaque all the same. An animated WebP cannot be decoded.
     """
-    if contents.startswith(_PNG):
+    if contents.startswith(PNG):
         # The kind of colour: grey or red, green and blue, with alpha.
         return contents[25:26] in (b"\4", b"\6") or _has_transparent_colours(contents)
     if not is_webp(contents) or len(contents) < 25:
@@ -71,7 +72,7 @@ def has_alpha(contents: bytes) -> bool:
 
 def _has_transparent_colours(contents: bytes) -> bool:
     """Whether a PNG has the chunk of them, which comes before its pixels."""
-    place = len(_PNG)
+    place = len(PNG)
     while place + 8 <= len(contents):
         name = contents[place + 4 : place + 8]
         if name in (b"tRNS", b"IDAT"):

@@ -16,8 +16,6 @@ UNKNOWN: Size = (0, 0)
 _BARE = frozenset((0x01, *range(0xD0, 0xD9)))
 _FRAMES = frozenset((0xC0, 0xC1, 0xC2))
 
-_PNG = b"\x89PNG\r\n\x1a\n"
-
 
 def size_of(contents: bytes) -> Size:
     """The size of a JPEG, PNG or WebP file, of which the beginning is enough.
@@ -27,7 +25,7 @@ def size_of(contents: bytes) -> Size:
     try:
         if image_kind.is_jpeg(contents):
             return _of_jpeg(contents)
-        if contents.startswith(_PNG) and contents[12:16] == b"IHDR":
+        if contents.startswith(image_kind.PNG) and contents[12:16] == b"IHDR":
             width, height = struct.unpack_from(">II", contents, 16)
             return height, width
         if image_kind.is_webp(contents):

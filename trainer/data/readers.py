@@ -49,7 +49,7 @@ def in_blocks(
 
     Their order is that of the rows.
     """
-    size = max(1, min(_SMALL_BLOCK, -(-len(rows) // _num_readers())))
+    size = max(1, min(_SMALL_BLOCK, -(-len(rows) // num_readers())))
     blocks = [rows[i : i + size] for i in range(0, len(rows), size)]
     with _bar(title, len(rows), unit="file") as bar:
         found = []
@@ -72,13 +72,14 @@ def as_they_come(
 
 def _results(action: Callable[[Any], Result], items: Iterable[Any]) -> Iterator[Result]:
     rest = iter(items)
-    with concurrent.futures.ThreadPoolExecutor(_num_readers()) as pool:
+    with concurrent.futures.ThreadPoolExecutor(num_readers()) as pool:
         # In blocks, because a future of each of a million files would fill memory.
         while block := list(itertools.islice(rest, _BLOCK)):
             yield from pool.map(action, block)
 
 
-def _num_readers() -> int:
+def num_readers() -> int:
+    """The number of threads that read, by the processors that there are to use."""
     return _READERS_A_PROCESSOR * processors.count()
 
 

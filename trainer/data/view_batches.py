@@ -11,7 +11,7 @@ import tensorflow as tf
 from trainer import prng
 from trainer.data.augment import Augment
 from trainer.data.examples import Batch, Examples, InputShard, num_evaluation_steps
-from trainer.data.file_crops import with_crop
+from trainer.data.file_crops import cuts_files, with_crop
 from trainer.data.pipeline import pipeline_options
 
 _BATCHES_AHEAD = 4  # ready when a pass asks for them
@@ -32,48 +32,34 @@ def view_batches(
     may be of several sets: `first_id` is added to the ids of this one.
     """
 
-    def crops(view: int) -> tf.data.Dataset | None:
-        def keys_of(batch: Batch) -> tf.Tensor:
-            return prng.key(seed, view, batch["id"] + first_id)
+    def keys_of(ids: tf.Tensor, view: int | tf.Tensor) -> tf.Tensor:
+        return prng.key(seed, view, ids + first_id)
 
-        cut, show = with_crop(examples, augment, keys_of)
-        if cut is examples:
-            return None
+    def crops(view: int) -> tf.data.Dataset:
+        cut, show = with_crop(examples, augment, lambda x: keys_of(x["id"], view))
         return cut.evaluation(shard).map(
-            lambda batch: show(batch["input"], keys_of(batch))
+            lambda batch: show(batch["input"], keys_of(batch["id"], view))
+        )
+
+    def every_view(batch: Batch, ids: tf.Tensor) -> tf.data.Dataset:
+        return tf.data.Dataset.from_tensor_slices(tf.constant(views, tf.int64)).map(
+            lambda view: augment(batch["input"], keys_of(ids, view))
         )
 
     # Of files each view is decoded, and of others each image once.
-    of_views = [found for view in views if (found := crops(view)) is not None]
-    shown = (
-        tf.data.Dataset.choose_from_datasets(
-            of_views, tf.data.Dataset.range(len(of_views)).repeat()
-        )
-        if of_views
-        else _of_images(examples, shard, augment, seed, views, first_id)
-    )
+    if cuts_files(examples, augment):
+        turns = tf.data.Dataset.range(len(views)).repeat()
+        shown = tf.data.Dataset.choose_from_datasets(list(map(crops, views)), turns)
+    else:
+        ids = tf.data.Dataset.from_tensor_slices(_ids(examples, shard))
+        batches = tf.data.Dataset.zip(examples.evaluation(shard), ids)
+        shown = batches.flat_map(every_view)
     return shown.prefetch(_BATCHES_AHEAD).with_options(pipeline_options())
 
 
-def _of_images(
-    examples: Examples,
-    shard: InputShard,
-    augment: Augment,
-    seed: int,
-    views: Sequence[int],
-    first_id: int,
-) -> tf.data.Dataset:
+def _ids(examples: Examples, shard: InputShard) -> np.ndarray:
+    """The ids of each batch of an evaluation: int64 [batches, B]."""
     num_batches = num_evaluation_steps(len(examples), shard) * shard.local_replicas
-    batch_size, numbers = shard.per_replica_batch_size, tf.constant(views, tf.int64)
-    ids = np.full(num_batches * batch_size, examples.ids[0], np.int64)
-    ids[: len(examples)] = examples.ids
-    rows = (ids + first_id).reshape(num_batches, batch_size)
-
-    def every_view(batch: Batch, ids: tf.Tensor) -> tf.data.Dataset:
-        return tf.data.Dataset.from_tensor_slices(numbers).map(
-            lambda view: augment(batch["input"], prng.key(seed, view, ids))
-        )
-
-    return tf.data.Dataset.zip(
-        examples.evaluation(shard), tf.data.Dataset.from_tensor_slices(rows)
-    ).flat_map(every_view)
+    ids = np.full((num_batches, shard.per_replica_batch_size), examples.ids[0])
+    ids.flat[: len(examples)] = examples.ids
+    return ids

@@ -10,10 +10,6 @@ import tensorflow as tf
 
 from trainer import data
 from trainer.config import Colour, EvaluateView
-from trainer.devices import processors
-
-# Threads: of a disk as many as decode, of a bucket as many as hide its latency.
-_READERS_A_PROCESSOR = 4
 
 
 @dataclasses.dataclass(frozen=True)
@@ -43,8 +39,7 @@ def batches(
     ahead: collections.deque[list[concurrent.futures.Future[Read]]]
     ahead = collections.deque()
     begun = collections.deque[Sequence[str]]()
-    num_readers = _READERS_A_PROCESSOR * processors.count()
-    with concurrent.futures.ThreadPoolExecutor(num_readers) as pool:
+    with concurrent.futures.ThreadPoolExecutor(data.num_readers()) as pool:
         for first in range(0, len(paths), batch_size):
             batch = paths[first : first + batch_size]
             begun.append(batch)
@@ -66,7 +61,7 @@ def _results(
 def _reader(
     shape: tuple[int, int, int], view: EvaluateView, background: Colour | None
 ) -> Callable[[str], Read]:
-    box_of = data.evaluation_box(view.name, center_crop=view.center_crop)
+    box_of = data.evaluation_box(view)
 
     # As evaluation has it, of which a JPEG is decoded again: in part, or coarser.
     def fit(contents: tf.Tensor, image: tf.Tensor) -> tf.Tensor:

@@ -11,10 +11,16 @@ import pytest
 import tensorflow as tf
 from PIL import Image
 
+from tests.helpers import worker_batches
 from tests.helpers.devices import strategy_of
 from tests.helpers.messages import refused
 from trainer import data, prng
-from trainer.config import DataConfig, InceptionCropOptions, TfrecordOptions
+from trainer.config import (
+    DataConfig,
+    EvaluateView,
+    InceptionCropOptions,
+    TfrecordOptions,
+)
 from trainer.data.decode import to_grey
 from trainer.data.file_crops import with_crop
 from trainer.data.image_box import decode_box, evaluation_box, size_of
@@ -104,16 +110,18 @@ def test_sizes_are_those_of_pil(name):
 
 def test_evaluation_shows_the_whole_image_or_its_middle():
     sizes = tf.constant([[203, 260], [100, 50], [1, 3]])
-    whole = evaluation_box("squash", center_crop=0.875)(sizes)
+    whole = evaluation_box(EvaluateView())(sizes)
     assert whole.numpy().tolist() == [[0, 0, 203, 260], [0, 0, 100, 50], [0, 0, 1, 3]]
     # 0.875 of 203, 50 and 1 is 177.6, 43.75 and 0.875.
-    middle = evaluation_box("center_crop", center_crop=0.875)(sizes)
+    middle = evaluation_box(EvaluateView(name="center_crop"))(sizes)
     assert middle.numpy().tolist() == [
         [12, 41, 178, 178],
         [28, 3, 44, 44],
         [0, 1, 1, 1],
     ]
-    one = evaluation_box("center_crop", center_crop=0.01)(tf.constant([20, 30]))
+    one = evaluation_box(EvaluateView(name="center_crop", center_crop=0.01))(
+        tf.constant([20, 30])
+    )
     assert one.numpy().tolist() == [9, 14, 1, 1]
 
 
@@ -310,25 +318,17 @@ def test_two_workers_share_the_crops_of_one(folder, kept):
         return prng.key(SEED, batch["epoch"], batch["id"])
 
     cut, show = with_crop(examples_of(folder, kept), CROP, keys_of)
-    parts = []
-    for worker in range(2):
-        shard = data.InputShard(
-            per_replica_batch_size=BATCH // 2,
-            num_replicas=2,
-            first_replica=worker,
-            local_replicas=1,
-        )
-        batches = cut.training(
-            shard,
-            seed=SEED,
-            first_step=1,
-            map_fn=lambda x: x | {"input": show(x["input"], keys_of(x))},
-        )
-        parts.append(list(batches.take(STEPS - 1).as_numpy_iterator()))
-    shared = [
-        {name: np.concatenate([a[name], b[name]]) for name in a}
-        for a, b in zip(*parts, strict=True)
-    ]
+    parts = worker_batches.of_workers(
+        cut,
+        lambda x: x | {"input": show(x["input"], keys_of(x))},
+        batch_size=BATCH,
+        num_replicas=2,
+        num_workers=2,
+        seed=SEED,
+        first_step=1,
+        num_steps=STEPS - 1,
+    )
+    shared = worker_batches.join(parts)
     assert_same(shared, trained_on(folder, kept)[1:])
 
 

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from tests.helpers import worker_batches
 from tests.helpers.messages import refused
 from tests.helpers.oracle import kl_divergence, log_softmax, softmax
 from tests.helpers.students import (
@@ -19,13 +20,13 @@ from tests.helpers.students import (
     Run,
     examples,
     kl_term,
+    linear,
 )
 from trainer import losses, prng
 from trainer.config import (
     ConfigError,
     DistillConfig,
     MixConfig,
-    MlpOptions,
     SgdOptions,
     TrainConfig,
 )
@@ -234,29 +235,34 @@ def shown(
     xla: bool = False,
 ) -> list[np.ndarray]:
     """Of each step, what all replicas see: images, shares and ids, by positions."""
-    local = num_replicas // num_workers
-    steps = {step: [] for step in range(first_step, last_step)}
-    for worker in range(num_workers):
-        shard = InputShard(
-            per_replica_batch_size=16 // num_replicas,
-            num_replicas=num_replicas,
-            first_replica=worker * local,
-            local_replicas=local,
+    parts = worker_batches.of_workers(
+        examples(),
+        dict,
+        batch_size=16,
+        num_replicas=num_replicas,
+        num_workers=num_workers,
+        seed=SEED,
+        first_step=first_step,
+        num_steps=last_step - first_step,
+    )
+
+    def mixed_part(step: int, part: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+        images, shares = mixed(
+            part["input"], BOTH, positions=part["batch_position"], step=step, xla=xla
         )
-        batches = examples().training(
-            shard, seed=SEED, first_step=first_step, map_fn=dict
+        return part | {"input": images, "share": shares}
+
+    joined = worker_batches.join((step, mixed_part(step, x)) for step, x in parts)
+    return [
+        np.concatenate(
+            [
+                batch["input"].reshape(len(batch["id"]), -1),
+                *(batch[x][:, None] for x in ("share", "batch_position", "id")),
+            ],
+            axis=1,
         )
-        for i, batch in enumerate(batches.take(len(steps) * local).as_numpy_iterator()):
-            step = first_step + i // local
-            places = batch["batch_position"]
-            images, shares = mixed(
-                batch["input"], BOTH, positions=places, step=step, xla=xla
-            )
-            rows = [images.reshape(len(images), -1), shares[:, None]]
-            rows += [places[:, None], batch["id"][:, None]]
-            steps[step].append(np.concatenate(rows, axis=1))
-    found = [np.concatenate(parts) for parts in steps.values()]
-    return [rows[rows[:, -2].argsort()] for rows in found]
+        for batch in joined
+    ]
 
 
 @pytest.fixture(scope="module")
@@ -389,14 +395,6 @@ def test_no_label_is_needed_and_what_is_measured_against_labels_is_left_out(refe
     assert metrics["loss"] == pytest.approx(np.mean(expected), rel=1e-6)
     for actual, wanted in zip(run.weights(), weights, strict=True):
         np.testing.assert_array_equal(actual, wanted)
-
-
-def linear(options: MlpOptions, precision: str = "float32") -> keras.Model:
-    del options, precision
-    keras.utils.set_random_seed(1)
-    image = keras.Input(IMAGE_SHAPE, dtype="uint8")
-    x = keras.layers.Flatten()(keras.layers.Rescaling(1 / 255)(image))
-    return keras.Model(image, keras.layers.Dense(NUM_CLASSES)(x))
 
 
 SMOOTHED = dataclasses.replace(

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from tests.helpers import worker_batches
 from tests.helpers.messages import refused
 from trainer import data, prng
 from trainer.config import (
@@ -17,7 +18,7 @@ from trainer.config import (
     RandomErasingOptions,
     TrivialAugmentOptions,
 )
-from trainer.data import Batch, InputShard, augment
+from trainer.data import Batch, augment
 
 SEED, SIDE = 5, 12
 STRONG = {
@@ -64,25 +65,17 @@ def shown(
         keys = prng.key(SEED, batch.pop("epoch"), batch["id"])
         return batch | {"input": show(batch["input"], keys)}
 
-    local = num_replicas // num_workers
-    steps = {step: [] for step in range(first_step, last_step)}
-    for worker in range(num_workers):
-        shard = InputShard(
-            per_replica_batch_size=16 // num_replicas,
-            num_replicas=num_replicas,
-            first_replica=worker * local,
-            local_replicas=local,
-        )
-        batches = examples.training(
-            shard, seed=SEED, first_step=first_step, map_fn=finish
-        )
-        for i, batch in enumerate(batches.take(len(steps) * local).as_numpy_iterator()):
-            steps[first_step + i // local].append(batch)
-    found = [
-        {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
-        for parts in steps.values()
-    ]
-    return [batch["input"][batch["batch_position"].argsort()] for batch in found]
+    parts = worker_batches.of_workers(
+        examples,
+        finish,
+        batch_size=16,
+        num_replicas=num_replicas,
+        num_workers=num_workers,
+        seed=SEED,
+        first_step=first_step,
+        num_steps=last_step - first_step,
+    )
+    return [batch["input"] for batch in worker_batches.join(parts)]
 
 
 @functools.cache

@@ -4,7 +4,6 @@ import dataclasses
 import json
 import pathlib
 
-import keras
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -13,10 +12,17 @@ from PIL import Image
 
 from tests.helpers.messages import assert_states, refused
 from tests.helpers.oracle import cross_entropy, kl_divergence, log_softmax, softmax
-from tests.helpers.students import BATCH, IMAGE_SHAPE, NUM_CLASSES, SGD, Run, examples
+from tests.helpers.students import (
+    BATCH,
+    NUM_CLASSES,
+    SGD,
+    Run,
+    examples,
+    linear,
+)
 from tests.helpers.tfds_sets import Tiny, info, prepare
 from trainer import data
-from trainer.config import DataConfig, MlpOptions, SgdOptions, UnlabeledConfig
+from trainer.config import DataConfig, SgdOptions, UnlabeledConfig
 from trainer.data.decode import to_grey
 from trainer.data.image_files import FileExamples
 
@@ -384,14 +390,6 @@ def half_labeled(num: int = BATCH) -> data.ArrayExamples:
 def without_labels(num: int = 50) -> data.ArrayExamples:
     whole = examples(num)
     return dataclasses.replace(whole, labels=np.full_like(whole.labels, -1))
-
-
-def linear(options: MlpOptions, precision: str = "float32") -> keras.Model:
-    del options, precision
-    keras.utils.set_random_seed(1)
-    image = keras.Input(IMAGE_SHAPE, dtype="uint8")
-    x = keras.layers.Flatten()(keras.layers.Rescaling(1 / 255)(image))
-    return keras.Model(image, keras.layers.Dense(NUM_CLASSES)(x))
 
 
 PLAIN = dataclasses.replace(
