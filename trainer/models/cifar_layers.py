@@ -10,8 +10,6 @@ import keras
 
 from trainer.models.preprocessing import PREPROCESSING
 
-Tensor = keras.KerasTensor
-
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class CifarLayers:
@@ -19,20 +17,20 @@ class CifarLayers:
 
     momentum: float  # of BatchNormalization
 
-    def start(self, image: Tensor) -> Tensor:
+    def start(self, image: keras.KerasTensor) -> keras.KerasTensor:
         """Values from 0 to 255 become those from -1 to 1."""
         return PREPROCESSING["minus_one_to_one"](image)
 
     def convolution(
         self,
-        x: Tensor,
+        x: keras.KerasTensor,
         filters: int,
         name: str,
         *,
         size: int = 3,
         strides: int = 1,
         use_bias: bool = False,
-    ) -> Tensor:
+    ) -> keras.KerasTensor:
         """Kernels with the variance of He et al. 2015 over what leaves a layer."""
         is_padded = strides > 1 and size > 1
         if is_padded:
@@ -50,19 +48,19 @@ class CifarLayers:
             name=name,
         )(x)
 
-    def normalisation(self, x: Tensor, name: str) -> Tensor:
+    def normalisation(self, x: keras.KerasTensor, name: str) -> keras.KerasTensor:
         """Brings each channel to mean 0 and variance 1 over a batch, then scales it."""
         return keras.layers.BatchNormalization(
             momentum=self.momentum, epsilon=1e-5, name=name
         )(x)
 
-    def relu(self, x: Tensor, name: str) -> Tensor:
+    def relu(self, x: keras.KerasTensor, name: str) -> keras.KerasTensor:
         """Values below 0 become 0."""
         return keras.layers.ReLU(name=name)(x)
 
     def classifier(
-        self, x: Tensor, num_classes: int, *, deviation: float = 0.0
-    ) -> Tensor:
+        self, x: keras.KerasTensor, num_classes: int, *, deviation: float = 0.0
+    ) -> keras.KerasTensor:
         """Averages over the pixels, whose layer is "pool", then float32 logits.
 
         Kernels start uniform up to the root of 1 / channels, PyTorch's default, or
