@@ -104,7 +104,6 @@ SLOW = pytest.mark.slow
         pytest.param("shufflenet_v1", ShufflenetV1Options(), 949_258, marks=SLOW),
         pytest.param("shufflenet_v2", ShufflenetV2Options(), 1_355_528, marks=SLOW),
     ],
-    ids=str,
 )
 def test_parameters_that_train_are_repdistillers(name, options, parameters):
     model = build(name, options, image_shape=CIFAR_SHAPE, num_classes=100)
