@@ -7,7 +7,7 @@ channels that a set declares nobody knows that the last one is alpha: models see
 
 import contextlib
 import itertools
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
 
 import tensorflow as tf
@@ -50,7 +50,11 @@ def _first(builder: tfds.core.DatasetBuilder, key: str, name: str) -> Iterator[b
         for example in found.take(NUM_LOOKED_AT).as_numpy_iterator():
             yield example[key]
         return
-    paths = [str(path) for path in builder.info.splits[name].filepaths]
+    yield from first_images([str(p) for p in builder.info.splits[name].filepaths], key)
+
+
+def first_images(paths: Sequence[str], key: str) -> Iterator[bytes]:
+    """The first images in TFRecord files of tf.train.Example, as they are stored."""
     records = itertools.chain.from_iterable(
         tf.data.TFRecordDataset(path).as_numpy_iterator() for path in paths
     )
