@@ -35,6 +35,7 @@ from trainer.data.pipeline import (
     reading,
     training_batches,
 )
+from trainer.data.pixel_version import has_changed, pixel_version
 from trainer.data.readers import num_readers
 from trainer.data.records import RecordExamples
 from trainer.data.signature import Signature
@@ -80,6 +81,7 @@ __all__ = [
     "evaluation_box",
     "extend_lists",
     "find_new_files",
+    "has_changed",
     "hold_contents",
     "is_image",
     "is_passing",
@@ -90,6 +92,7 @@ __all__ = [
     "open_sources",
     "parts",
     "pipeline_options",
+    "pixel_version",
     "read_background",
     "reading",
     "reason",

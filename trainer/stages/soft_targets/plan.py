@@ -16,8 +16,8 @@ from trainer.session.datasets import Datasets
 from trainer.session.networks import Networks
 from trainer.soft_targets import Manifest
 from trainer.stages.soft_targets import caches
-from trainer.stages.soft_targets.caches import TransferSet
 from trainer.stages.soft_targets.teacher_logits import TeacherLogits
+from trainer.stages.soft_targets.transfer_set import TransferSet
 
 _NUM_TIMED = 5  # passes, after the first
 
