@@ -41,7 +41,7 @@ from trainer.data.records import RecordExamples
 from trainer.data.signature import Signature
 from trainer.data.source import Source, open_source
 from trainer.data.splits import whole_names
-from trainer.data.streaming import Streaming, streaming
+from trainer.data.streaming import Streaming, streaming, unused_settings
 from trainer.data.transparency import read_background
 from trainer.data.unlabeled import UNLABELED_FROM, concatenate, open_sources, parts
 from trainer.data.view_batches import view_batches
@@ -99,6 +99,7 @@ __all__ = [
     "streaming",
     "take_over",
     "training_batches",
+    "unused_settings",
     "view_batches",
     "whole_names",
     "without_labels",

@@ -16,6 +16,7 @@ from trainer.config import Colour, DataConfig
 from trainer.data import keeping, splits, tfds_looks, transparency
 from trainer.data.arrays import ArrayExamples
 from trainer.data.decode import reason
+from trainer.data.decoders import decoded
 from trainer.data.description import describe
 from trainer.data.encoded_images import EncodedImages
 from trainer.data.examples import Batch, DataError, Examples
@@ -105,9 +106,8 @@ class TfdsSource:
     @functools.cached_property
     def contents(self) -> Mapping[str, str]:
         """A summary of the files of a folder, whose name says nothing of them."""
-        if self.data.kind != "tfds":
-            return {}
-        return {name: summarise(paths) for name, paths in self.files.items()}
+        found = self.files if self.data.kind == "tfds" else {}
+        return {name: summarise(paths) for name, paths in found.items()}
 
     @property
     def files(self) -> Mapping[str, list[str]]:
@@ -269,19 +269,19 @@ def _parsed(source: TfdsSource, found: dict[str, tf.Tensor]) -> Batch:
 
 
 def _decode(source: TfdsSource, split: str) -> Any:
-    # One file at a time, so that the order is that of the ids.
-    order = tfds.ReadConfig(interleave_cycle_length=1, try_autocache=False)
     dataset = source.builder.as_dataset(
         split=split,
-        read_config=order,
+        # One file at a time, so that the order is that of the ids.
+        read_config=tfds.ReadConfig(interleave_cycle_length=1, try_autocache=False),
         shuffle_files=False,
         decoders=source.images.decoders,
     )
-    decoded = dataset.map(
+    images = decoded(
+        dataset,
         lambda found: source.images.decode(_parsed(source, found)),
-        num_parallel_calls=tf.data.AUTOTUNE,
+        num_threads=source.data.num_threads,
     )
-    return decoded.batch(_READ_BATCH).prefetch(1).as_numpy_iterator()
+    return images.batch(_READ_BATCH).prefetch(1).as_numpy_iterator()
 
 
 def _check_labels(source: TfdsSource, split: str, labels: np.ndarray) -> None:

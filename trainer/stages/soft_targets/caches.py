@@ -20,6 +20,7 @@ from trainer.session.datasets import Datasets
 from trainer.session.networks import Networks
 from trainer.soft_targets import CachedTargets, Manifest
 from trainer.stages.soft_targets import formats
+from trainer.stages.soft_targets.cache_memory import check_memory
 from trainer.stages.soft_targets.transfer_set import TransferSet
 from trainer.storage import workdir
 
@@ -192,9 +193,11 @@ def open_caches(networks: Networks) -> CachedTargets:
     """The caches of all teachers, as batches bring them.
 
     Raises:
+      ConfigError: they take too much memory.
       SoftTargetsError: one is not there, or not for this run, or damaged.
     """
     sets = transfer_sets(networks.config, networks.datasets)
+    check_memory(networks, num_ids=sum(transfer.num_ids for transfer in sets))
     caches = []
     for teacher, model in enumerate(networks.teachers):
         weights = models.fingerprint(model)
