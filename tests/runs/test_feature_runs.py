@@ -45,8 +45,7 @@ def config(tmp_path_factory, tfds_dir):
 def finished_and_told(config):
     """The workdir of a run that nobody interrupted, and what it told."""
     workdir = config.parent / "workdir"
-    process = whole_run.start("run", config, workdir, *SETTINGS)
-    code, _, err = whole_run.finish(process)
+    code, _, err = whole_run.do("run", config, workdir, *SETTINGS)
     assert code == 0, err
     return workdir, err
 

@@ -33,9 +33,7 @@ def config(tmp_path_factory, tfds_dir):
 def alone(config, tmp_path_factory):
     """The workdir of the same run in one process."""
     workdir = tmp_path_factory.mktemp("alone") / "workdir"
-    code, _, err = whole_run.finish(
-        whole_run.start("run", config, workdir, *groups.SMALL)
-    )
+    code, _, err = whole_run.do("run", config, workdir, *groups.SMALL)
     assert code == 0, err
     return workdir
 
@@ -99,9 +97,7 @@ TERMS = (
 def alone_with_terms(config, tmp_path_factory):
     """The workdir of a run with every loss in one process."""
     workdir = tmp_path_factory.mktemp("alone-with-terms") / "workdir"
-    code, _, err = whole_run.finish(
-        whole_run.start("run", config, workdir, *groups.SMALL, *TERMS)
-    )
+    code, _, err = whole_run.do("run", config, workdir, *groups.SMALL, *TERMS)
     assert code == 0, err
     return workdir
 
@@ -273,10 +269,14 @@ def test_workers_that_are_to_do_different_things_end_with_2(config, tmp_path):
 def test_a_finished_run_is_over_at_once_without_the_other_workers(
     config, alone, tmp_path
 ):
+    workdir = tmp_path / "workdir"
+    shutil.copytree(alone, workdir)
+    drawn = whole_run.do("report", config, workdir, *groups.SMALL, draws=True)
+    assert drawn[0] == 0, drawn[2]
     with groups.Group(tmp_path, 2) as group:
-        group.start(1, whole_run.command("run", config, alone, *groups.SMALL))
+        group.start(1, whole_run.command("run", config, workdir, *groups.SMALL))
         assert group.codes(20) == {1: 0}
-        group.start(0, whole_run.command("run", config, alone, *groups.SMALL))
+        group.start(0, whole_run.command("run", config, workdir, *groups.SMALL))
         assert group.codes(20) == {0: 0, 1: 0}
     assert_a_line_states(group.out(0), "gain", "baseline")
     assert "TensorFlow" not in group.err(0)
@@ -286,9 +286,8 @@ def test_a_finished_run_is_over_at_once_without_the_other_workers(
 def test_a_report_that_is_missing_is_the_chief_s_work_alone(config, alone, tmp_path):
     workdir = tmp_path / "workdir"
     shutil.copytree(alone, workdir)
-    shutil.rmtree(workdir / "report")
     for name in ("run", "report"):
-        with groups.Group(tmp_path, 2) as group:
+        with groups.Group(tmp_path, 2, draws=True) as group:
             for rank in (1, 0):
                 group.start(
                     rank, whole_run.command(name, config, workdir, *groups.SMALL)

@@ -154,7 +154,7 @@ def results(folder, scale: float) -> dict:
     path = written(folder / "rows.npz", scale * normal(2))
     config = folder / "run.toml"
     config.write_text(RUN.format(path=path))
-    assert main.main(whole_run.command("run", config, folder / "workdir")) == 0
+    assert whole_run.do("run", config, folder / "workdir")[0] == 0
     found = json.loads((folder / "workdir/results.json").read_text())["models"]
     return {role: entry["mean"]["nll"] for role, entry in found.items()}
 
