@@ -138,8 +138,8 @@ def test_an_export_and_a_version_have_no_adapter(config, finished, tmp_path):
             ),
         ),
     ):
-        words = whole_run.command(name, config, finished, *SETTINGS, *more)
-        assert main.main(words) == 0
+        code, _, err = whole_run.do(name, config, finished, *more, *SETTINGS)
+        assert code == 0, err
     folders = [
         file.parent
         for place in (finished / "export", tmp_path / "registry")
