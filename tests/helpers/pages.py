@@ -15,8 +15,10 @@ def undrawn() -> Iterator[None]:
         yield
 
 
-# A program that runs the module of its first argument like this.
-UNDRAWN = (
-    "import runpy, sys; sys.modules['matplotlib'] = None; "
+# A program that begins with this draws nothing.
+HIDDEN = "import sys; sys.modules['matplotlib'] = None\n"
+# Runs the module that is its first argument.
+UNDRAWN = HIDDEN + (
+    "import runpy; "
     "runpy.run_module(sys.argv.pop(1), run_name='__main__', alter_sys=True)"
 )

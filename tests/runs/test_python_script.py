@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 import trainer
-from tests.helpers.pages import undrawn
+from tests.helpers.pages import HIDDEN, undrawn
 from tests.helpers.python_runs import digits, same
 from tests.helpers.repository import REPOSITORY
 
@@ -61,7 +61,7 @@ def test_it_is_short():
 
 def run(folder, script: str) -> subprocess.CompletedProcess:
     return subprocess.run(
-        [sys.executable, "-c", script],
+        [sys.executable, "-c", HIDDEN + script],
         cwd=folder,
         capture_output=True,
         text=True,
