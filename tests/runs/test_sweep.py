@@ -153,7 +153,7 @@ def check_best(sweep: dict, workdir: pathlib.Path, own: pathlib.Path) -> None:
     settings = tomllib.loads(text)
     assert settings["distill"]["alpha"] == sweep["best"]["settings"]["distill.alpha"]
     assert "sweep" not in settings
-    code, _, err = whole_run.finish(whole_run.start("run", workdir / "best.toml", own))
+    code, _, err = whole_run.do("run", workdir / "best.toml", own)
     assert code == 0, err
     again, tested = (
         json.loads((folder / "results.json").read_text())["models"]["student"]["test"]
@@ -173,7 +173,7 @@ def test_what_diverges_or_is_refused_leaves_the_others_and_sigterm_costs_nothing
     )
     config, workdir = write_config(tmp_path, more), tmp_path / "workdir"
     assert stop_in_a_trial(config, workdir, signal.SIGTERM) == 143
-    code, out, err = whole_run.finish(whole_run.start("sweep", config, workdir))
+    code, out, err = whole_run.do("sweep", config, workdir, draws=True)
     assert code == 0, err
     assert "Warning" not in err
     last = {
@@ -185,9 +185,9 @@ def test_what_diverges_or_is_refused_leaves_the_others_and_sigterm_costs_nothing
         ended = "complete" if rate < 1 else "diverged"
         assert status == ("refused" if warmup > steps else ended)
     assert out.splitlines()[0].split()[0] == "trial"
-    code, again, err = whole_run.finish(whole_run.start("report", config, workdir))
+    code, again, err = whole_run.do("report", config, workdir, draws=True)
     assert (code, again) == (0, out), err
-    code, _, err = whole_run.finish(whole_run.start("run", config, workdir))
+    code, _, err = whole_run.do("run", config, workdir)
     assert code == exit_codes.UNUSABLE
     assert_a_line_states(err, workdir, "sweep", "--workdir")
 
