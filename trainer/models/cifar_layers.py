@@ -8,6 +8,7 @@ import dataclasses
 
 import keras
 
+from trainer.models.grouped_pointwise import GroupedPointwise
 from trainer.models.preprocessing import PREPROCESSING
 
 
@@ -32,18 +33,29 @@ class CifarLayers:
         *,
         size: int = 3,
         strides: int = 1,
-        groups: int = 1,
         use_bias: bool = False,
     ) -> keras.KerasTensor:
-        """Filters over all channels, or over those of their group."""
+        """Filters over all channels."""
         x, padding = _padded(x, size, strides, name)
         return keras.layers.Conv2D(
             filters,
             size,
             strides=strides,
             padding=padding,
-            groups=groups,
             use_bias=use_bias,
+            kernel_initializer=self._initializer("fan_in", "fan_out"),
+            name=name,
+        )(x)
+
+    def grouped(
+        self, x: keras.KerasTensor, filters: int, groups: int, name: str
+    ) -> keras.KerasTensor:
+        """1x1 filters over the channels of their group."""
+        return GroupedPointwise(
+            filters,
+            1,
+            groups=groups,
+            use_bias=False,
             kernel_initializer=self._initializer("fan_in", "fan_out"),
             name=name,
         )(x)

@@ -39,13 +39,13 @@ def _block(
     shortcut = x
     out = width - x.shape[-1] if is_first else width
     groups = 1 if x.shape[-1] == _STEM else _GROUPS
-    x = layers.convolution(x, out // 4, f"{name}_conv1", size=1, groups=groups)
+    x = layers.grouped(x, out // 4, groups, f"{name}_conv1")
     x = layers.relu(layers.normalisation(x, f"{name}_norm1"), f"{name}_relu1")
     if groups > 1:
         x = layers.shuffle(x, groups, f"{name}_shuffle")
     x = layers.depthwise(x, f"{name}_conv2", strides=2 if is_first else 1)
     x = layers.relu(layers.normalisation(x, f"{name}_norm2"), f"{name}_relu2")
-    x = layers.convolution(x, out, f"{name}_conv3", size=1, groups=_GROUPS)
+    x = layers.grouped(x, out, _GROUPS, f"{name}_conv3")
     x = layers.normalisation(x, f"{name}_norm3")
     if not is_first:
         return keras.layers.Add(name=f"{name}_add")([x, shortcut])
