@@ -32,11 +32,11 @@ from trainer.data.pipeline import (
     Batches,
     evaluation_batches,
     pipeline_options,
-    reading,
     training_batches,
 )
 from trainer.data.pixel_version import has_changed, pixel_version
 from trainer.data.readers import num_readers
+from trainer.data.reading import damage_of_rows, damage_of_steps, reading
 from trainer.data.records import RecordExamples
 from trainer.data.signature import Signature
 from trainer.data.source import Source, open_source
@@ -74,6 +74,8 @@ __all__ = [
     "begun_dtype",
     "check_taken_over",
     "concatenate",
+    "damage_of_rows",
+    "damage_of_steps",
     "decode_box",
     "decode_with_alpha",
     "duplicates",

@@ -14,9 +14,10 @@ import tensorflow as tf
 from trainer.config import Colour, EvaluateView
 from trainer.data.arrays import steps_and_positions
 from trainer.data.cropping import Crop, cropped, cut
+from trainer.data.damage import damage_error
 from trainer.data.decode import blended, pixels, reason
 from trainer.data.decoders import BATCHES_IN_THE_MAKING, decoded
-from trainer.data.examples import Batch, DataError, InputShard, num_evaluation_steps
+from trainer.data.examples import Batch, InputShard, num_evaluation_steps
 from trainer.data.file_paths import FilePaths
 from trainer.data.held_files import HeldFiles
 from trainer.data.host_memory import empty, on_host
@@ -243,11 +244,7 @@ class FileExamples:
                 keep(one)
                 done += 1
         except tf.errors.OpError as error:
-            raise DataError(
-                f"{self.paths[rows[done]]} cannot be read any more: {reason(error)}; "
-                "put it back as it was when the run began; data.verify = 'decode' "
-                "finds damaged images before one"
-            ) from error
+            raise damage_error(self.paths[rows[done]], reason(error)) from error
 
 
 def _contents(example: Batch) -> Batch:

@@ -3,20 +3,17 @@
 Shapes: B = examples of one step on one replica.
 """
 
-import contextlib
 import dataclasses
 import functools
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 
 import tensorflow as tf
 
 from trainer import prng
 from trainer.data.augment import Augment
 from trainer.data.auxiliary import AuxiliaryFeatures, Views
-from trainer.data.decode import reason
 from trainer.data.examples import (
     Batch,
-    DataError,
     Examples,
     InputShard,
     num_evaluation_steps,
@@ -115,30 +112,6 @@ def shard_of(
         first_replica=context.input_pipeline_id * local,
         local_replicas=local,
     )
-
-
-@contextlib.contextmanager
-def reading() -> Iterator[None]:
-    """Batches are taken in the body, on the devices.
-
-    Raises:
-      DataError: a pipeline failed, because files are gone or damaged by now.
-    """
-    try:
-        yield
-    except tf.errors.OpError as error:
-        # When another worker is lost, pipelines are cancelled too.
-        is_lost = isinstance(error, tf.errors.CancelledError) or (
-            "Collective ops is aborted" in error.message
-        )
-        if "IteratorGetNext" not in error.message or is_lost:
-            raise
-        raise DataError(
-            f"the dataset cannot be read any more: {reason(error)}; mend it and start "
-            "the same command again, which goes on from the last checkpoint; damaged "
-            "images of a large folder are found before a run where data.verify = "
-            "'decode'"
-        ) from error
 
 
 def _distribute(
