@@ -41,6 +41,8 @@ from trainer.data.signature import Signature
 from trainer.data.source import Source, open_source
 from trainer.data.splits import whole_names
 from trainer.data.streaming import Streaming, streaming
+from trainer.data.table_rows import ROW_FILES, is_row_file, read_rows
+from trainer.data.tables import feature_names
 from trainer.data.transparency import read_background
 from trainer.data.unlabeled import UNLABELED_FROM, concatenate, open_sources, parts
 from trainer.data.view_batches import view_batches
@@ -50,6 +52,7 @@ __all__ = [
     "EXTENSIONS",
     "GONE",
     "OVERWRITTEN",
+    "ROW_FILES",
     "UNLABELED_FROM",
     "ArrayExamples",
     "Augment",
@@ -79,10 +82,12 @@ __all__ = [
     "evaluation_batches",
     "evaluation_box",
     "extend_lists",
+    "feature_names",
     "find_new_files",
     "hold_contents",
     "is_image",
     "is_passing",
+    "is_row_file",
     "is_visible",
     "num_evaluation_steps",
     "num_readers",
@@ -91,6 +96,7 @@ __all__ = [
     "parts",
     "pipeline_options",
     "read_background",
+    "read_rows",
     "reading",
     "reason",
     "streaming",
