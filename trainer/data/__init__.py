@@ -42,6 +42,8 @@ from trainer.data.signature import Signature
 from trainer.data.source import Source, open_source
 from trainer.data.splits import whole_names
 from trainer.data.streaming import Streaming, streaming, unused_settings
+from trainer.data.table_rows import ROW_FILES, is_row_file, read_rows
+from trainer.data.tables import feature_names
 from trainer.data.transparency import read_background
 from trainer.data.unlabeled import UNLABELED_FROM, concatenate, open_sources, parts
 from trainer.data.view_batches import view_batches
@@ -51,6 +53,7 @@ __all__ = [
     "EXTENSIONS",
     "GONE",
     "OVERWRITTEN",
+    "ROW_FILES",
     "UNLABELED_FROM",
     "ArrayExamples",
     "Augment",
@@ -82,11 +85,13 @@ __all__ = [
     "evaluation_batches",
     "evaluation_box",
     "extend_lists",
+    "feature_names",
     "find_new_files",
     "has_changed",
     "hold_contents",
     "is_image",
     "is_passing",
+    "is_row_file",
     "is_visible",
     "num_evaluation_steps",
     "num_readers",
@@ -96,6 +101,7 @@ __all__ = [
     "pipeline_options",
     "pixel_version",
     "read_background",
+    "read_rows",
     "reading",
     "reason",
     "streaming",

@@ -75,7 +75,8 @@ def save_model(
     devices.hold.check()
     # First: the model is what says that a training has ended.
     view = datasets.config.data.view
-    model_classes.write(path, datasets.source.class_names, view)
+    source = datasets.source
+    model_classes.write(path, source.class_names, view, data.feature_names(source))
     with files.atomic_path(path, is_work=True) as temporary:
         if is_whole:
             model.save(temporary)

@@ -98,7 +98,8 @@ def _write(
     config: Config, datasets: Datasets, model: keras.Model, name: str, path: epath.Path
 ) -> tuple[formats.Predict, int]:
     """Writes one format; gives what was read back, as a function, and its bytes."""
-    model_classes.write(path, datasets.source.class_names, config.data.view)
+    source, view = datasets.source, config.data.view
+    model_classes.write(path, source.class_names, view, data.feature_names(source))
     if name == "saved_model":
         return _saved_model(datasets, model, path)
     if name == "keras":
