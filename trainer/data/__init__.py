@@ -35,12 +35,13 @@ from trainer.data.pipeline import (
     reading,
     training_batches,
 )
+from trainer.data.pixel_version import has_changed, pixel_version
 from trainer.data.readers import num_readers
 from trainer.data.records import RecordExamples
 from trainer.data.signature import Signature
 from trainer.data.source import Source, open_source
 from trainer.data.splits import whole_names
-from trainer.data.streaming import Streaming, streaming
+from trainer.data.streaming import Streaming, streaming, unused_settings
 from trainer.data.transparency import read_background
 from trainer.data.unlabeled import UNLABELED_FROM, concatenate, open_sources, parts
 from trainer.data.view_batches import view_batches
@@ -80,6 +81,7 @@ __all__ = [
     "evaluation_box",
     "extend_lists",
     "find_new_files",
+    "has_changed",
     "hold_contents",
     "is_image",
     "is_passing",
@@ -90,12 +92,14 @@ __all__ = [
     "open_sources",
     "parts",
     "pipeline_options",
+    "pixel_version",
     "read_background",
     "reading",
     "reason",
     "streaming",
     "take_over",
     "training_batches",
+    "unused_settings",
     "view_batches",
     "whole_names",
     "without_labels",

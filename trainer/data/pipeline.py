@@ -47,12 +47,12 @@ def training_batches(
     batch is {"input": [B, ...], "label": int32 [B], "id": int64 [B], "batch_position":
     int32 [B]}, where batch_position is that in the global batch, and the `auxiliary`
     features of the views. `augment` shows it as `views` say; `seed` is of the order.
-
-    Raises:
-      DataError: auxiliary features have to be streamed, and the examples are not.
+    Only record files stream features that are not in memory.
     """
     if auxiliary and not auxiliary.is_in_memory:
-        examples = _stream_with(examples, auxiliary, views)
+        if not isinstance(examples, RecordExamples):
+            raise TypeError(f"{type(examples).__name__} cannot stream other features")
+        examples = dataclasses.replace(examples, auxiliary=auxiliary, views=views)
     keys_of = functools.partial(_keys_of, views)
     examples, show = with_crop(examples, augment, keys_of)
 
@@ -80,19 +80,6 @@ def _stack(batches: tf.data.Dataset, count: int) -> tf.data.Dataset:
     if count == 1:
         return batches
     return batches.batch(count, drop_remainder=True).prefetch(_ELEMENTS_AHEAD)
-
-
-def _stream_with(
-    examples: Examples, auxiliary: AuxiliaryFeatures, views: Views
-) -> Examples:
-    if not isinstance(examples, RecordExamples):
-        raise DataError(
-            "cached soft targets must fit in data.memory_budget_bytes where the images "
-            "are not streamed from record files, got more; raise the budget, lower "
-            "distill.views, or set distill.top_k, distill.soft_targets_dtype or "
-            "distill.cache_embedding_dtype"
-        )
-    return dataclasses.replace(examples, auxiliary=auxiliary, views=views)
 
 
 def evaluation_batches(

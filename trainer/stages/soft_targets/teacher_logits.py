@@ -17,7 +17,7 @@ from trainer.session.networks import Networks
 from trainer.session.train_state import augmentation
 from trainer.soft_targets import Manifest, Shard, SoftTargetsError
 from trainer.stages.soft_targets import caches
-from trainer.stages.soft_targets.caches import TransferSet
+from trainer.stages.soft_targets.transfer_set import TransferSet
 
 
 class TeacherLogits:
