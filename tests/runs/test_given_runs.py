@@ -77,7 +77,7 @@ def test_a_run_of_a_function_ends_in_a_table_and_refuses_other_data(tmp_path, ca
 @pytest.mark.slow
 @pytest.mark.parametrize(("function", "budget"), [("stream", 0), ("Items", 2**30)])
 def test_killed_it_ends_bit_for_bit_the_same(tmp_path, function, budget):
-    config = write_config(tmp_path, function, budget=budget, steps=900)
+    config = write_config(tmp_path, function, budget=budget, steps=600)
     assert_killed_is_whole(tmp_path, config)
 
 

@@ -21,17 +21,17 @@ pytestmark = pytest.mark.slow
 # Long enough to be caught between two saves: saves come every 100 steps, lines every 5.
 LONG = (
     "--set=seeds=[0]",
-    "--set=teacher.train.steps=900",
+    "--set=teacher.train.steps=600",
     "--set=teacher.train.mixup=0.4",
     "--set=teacher.train.cutmix=0.4",
-    "--set=student.train.steps=900",
+    "--set=student.train.steps=600",
     "--set=runtime.save_every_steps=100",
     "--set=runtime.eval_every_steps=300",
 )
 FINETUNE = """
 [finetune]
 global_batch_size = 24
-steps = 900
+steps = 600
 cutmix = 1
 """
 TRAININGS = ("teacher", "student/seed-0", "baseline/seed-0", "finetune/seed-0")
@@ -79,7 +79,7 @@ def test_killed_in_each_training_it_ends_bit_for_bit_the_same(uninterrupted, tmp
                 np.testing.assert_array_equal(actual, wanted, err_msg=f"{name}/{file}")
         lines = without_rates(workdir / name / "metrics.jsonl")
         assert lines == without_rates(expected / name / "metrics.jsonl")
-        assert [line["step"] for line in lines] == list(range(5, 901, 5))
+        assert [line["step"] for line in lines] == list(range(5, 601, 5))
     ours, theirs = (
         seal.parse((folder / "results.json").read_bytes())
         for folder in (workdir, expected)

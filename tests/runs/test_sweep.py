@@ -46,7 +46,7 @@ eval_every_steps = 10
 save_every_steps = 5
 
 [sweep]
-trials = 20
+trials = 10
 pruner = "median"
 pruner_options.startup_trials = 3
 
@@ -77,7 +77,7 @@ def sweep_of(workdir: pathlib.Path) -> dict:
 
 
 def finish(process: subprocess.Popen) -> tuple[int, str, str]:
-    """As runs.finish; twenty trials take longer than one run."""
+    """As whole_run.finish; ten trials take longer than one run."""
     out, err = process.communicate(timeout=580)
     return process.returncode, out, err
 
@@ -94,7 +94,7 @@ def stop_in_a_trial(config: pathlib.Path, workdir: pathlib.Path, number: int) ->
     return finish(process)[0]
 
 
-def test_two_processes_share_twenty_trials_of_which_a_killed_one_is_repeated(
+def test_two_processes_share_ten_trials_of_which_a_killed_one_is_repeated(
     tmp_path, tfds_dir
 ):
     config, workdir = tmp_path / "sweep.toml", tmp_path / "workdir"
@@ -107,7 +107,7 @@ def test_two_processes_share_twenty_trials_of_which_a_killed_one_is_repeated(
     sweep = sweep_of(workdir)
     [killed] = [t["number"] for t in sweep["trials"] if t["status"] == "failed"]
     others = [trial for trial in sweep["trials"] if trial["number"] != killed]
-    assert len(others) == 20
+    assert len(others) == 10
     assert {trial["status"] for trial in others} == {"complete", "pruned"}
     check_repeated(sweep, workdir, killed)
     check_shared(sweep, workdir)
