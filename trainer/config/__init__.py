@@ -36,7 +36,6 @@ from trainer.config.evaluate_view import EvaluateView
 from trainer.config.evaluation import EvaluateConfig
 from trainer.config.export import ExportConfig
 from trainer.config.identity import (
-    PIXELS,
     differences,
     flatten,
     identity,
@@ -107,7 +106,6 @@ __all__ = [
     "LATEST",
     "MEMORY",
     "NOISE",
-    "PIXELS",
     "PROMOTED",
     "RUN",
     "SCHEME",

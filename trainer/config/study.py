@@ -1,7 +1,6 @@
 """The study section: variants of one run that share its teacher, for one table."""
 
 import dataclasses
-import hashlib
 import itertools
 import json
 import math
@@ -188,4 +187,6 @@ def _shorten(name: str, settings: Settings) -> str:
 
 
 def _hash(value: Any) -> str:
+    import hashlib  # here, for runs without a study
+
     return hashlib.sha256(json.dumps(value).encode()).hexdigest()[:_HASH_CHARACTERS]
