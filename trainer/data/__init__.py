@@ -8,6 +8,7 @@ from trainer.data.begun import as_begun, begun_background, begun_dtype
 from trainer.data.contents import hold_contents
 from trainer.data.decode import decode_with_alpha, reason
 from trainer.data.duplicates import duplicates
+from trainer.data.example_names import example_names
 from trainer.data.examples import (
     Batch,
     DataError,
@@ -78,6 +79,7 @@ __all__ = [
     "duplicates",
     "evaluation_batches",
     "evaluation_box",
+    "example_names",
     "extend_lists",
     "find_new_files",
     "hold_contents",
