@@ -239,7 +239,7 @@ class Config:
         imported.check(self.distill, self.teachers, is_watch=self.watch is not None)
         class_map.check(self.distill, self.teachers, exported=self.export.role)
         distill.check(self.distill, num_teachers=self.num_teachers)
-        mixing_relations.check(self.distill, self.trainings)
+        mixing_relations.check(self.distill, self.trainings, self.data)
         groups.check(self.distill, self.student.train)
         evaluation.check(self.evaluate, self.data)
         roles = [*self.networks, "baseline", *(["finetune"] if self.finetune else [])]

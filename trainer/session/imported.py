@@ -147,7 +147,7 @@ def manifest(
         form = soft_targets.logits_format(config, len(class_names))
     return Manifest(
         teacher={"model": MODEL, "options": {}, "image_size": 0, "weights": weights},
-        dataset=transfer.identity(config),
+        dataset=transfer.identity(config) | transfer.pixels,
         growth=({"num_ids": transfer.num_ids, "fingerprint": transfer.fingerprint},),
         precision="float32",
         class_names=class_names,

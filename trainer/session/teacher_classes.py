@@ -82,7 +82,8 @@ def _find(
         if section.class_names
         else None
     )
-    options, own = section.options, model_classes.read(trained)
+    options, kept = section.options, model_classes.read(trained)
+    own = kept.classes if kept else None
     if own is None and isinstance(options, SavedOptions):
         own = models.names(options.path, setting=f"{role}.options.path")
     elif own is None and section.weights not in ("", "imagenet"):

@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 
 from trainer import data, soft_targets
-from trainer.config import PIXELS, Config, ConfigError, EvaluateView, plain_options
+from trainer.config import Config, ConfigError, EvaluateView, plain_options
 from trainer.session.datasets import Datasets
-from trainer.soft_targets import Shard
+from trainer.soft_targets import Manifest, Shard
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -23,6 +23,7 @@ class TransferSet:
     split: str
     first: int  # what the run adds to its ids
     used: np.ndarray  # int64 [M]: the ids that the run trains on
+    crops: bool  # whether one of the run's trainings begins with a random crop
 
     @functools.cached_property
     def examples(self) -> data.Examples:
@@ -39,6 +40,20 @@ class TransferSet:
         """The fingerprint of all ids' examples, the same for every teacher."""
         return self.source.fingerprint(self.split, num_ids=self.num_ids)
 
+    @functools.cached_property
+    def pixels(self) -> dict[str, str]:
+        """The version of the pixels in a new cache, where there were others."""
+        version = data.pixel_version(self.source, crops=self.crops)
+        return {"pixels": version} if version else {}
+
+    def has_same_pixels(self, found: Manifest) -> bool:
+        """Whether a cache of an earlier version, which tells none, has these pixels."""
+        if "pixels" in found.dataset:
+            return False
+        return not data.has_changed(
+            self.source, crops=self.crops, split=self.split, num_ids=found.num_ids
+        )
+
     def shards(self, *, first: int = 0) -> tuple[Shard, ...]:
         """The shards of the ids from `first` on."""
         is_example = np.zeros(self.num_ids, bool)
@@ -52,11 +67,11 @@ class TransferSet:
         return dataclasses.replace(shard, count=count)
 
     def identity(self, config: Config) -> dict[str, Any]:
-        """The split, and the view of it, as a manifest has them."""
+        """The split and the view of it, as manifests have them beside the pixels."""
         return {
             "split": self.split,
             "input_shape": list(self.source.input_shape),
-            **_pixels(config),
+            **_view(config),
         }
 
 
@@ -75,6 +90,7 @@ def transfer_sets(config: Config, datasets: Datasets) -> list[TransferSet]:
             first=first,
             used=ids[ids // data.UNLABELED_FROM == first // data.UNLABELED_FROM]
             - first,
+            crops=config.crops_images,
         )
         for name, source, setting, split, first in _parts(config, datasets)
     ]
@@ -93,7 +109,12 @@ def evaluation_set(
     setting, source = f"data.{part}_split", datasets.source
     split = _whole(source, setting, datasets.config.data.splits[setting])
     return TransferSet(
-        name=part, source=source, split=split, first=0, used=examples.ids
+        name=part,
+        source=source,
+        split=split,
+        first=0,
+        used=examples.ids,
+        crops=datasets.config.crops_images,
     )
 
 
@@ -127,13 +148,13 @@ def augment_identity(config: Config) -> dict[str, Any]:
     return dict(json.loads(json.dumps(shown)))
 
 
-def _pixels(config: Config) -> dict[str, Any]:
-    """The view of images that are resized, and how random crops of them are made."""
+def _view(config: Config) -> dict[str, Any]:
+    """The view of images that are resized, and what crops of them are made of."""
     if not config.data.is_decoded_to_size:
         return {}
     view = {} if config.data.view == EvaluateView() else config.data.view.settings
-    kept = {"keep": "pixels"} if config.data.keep == "pixels" else {}
-    return {"pixels": PIXELS, **view, **kept} if config.crops_images else view
+    is_kept = config.crops_images and config.data.keep == "pixels"
+    return view | ({"keep": "pixels"} if is_kept else {})
 
 
 def _whole(source: data.Source, setting: str, split: str) -> str:

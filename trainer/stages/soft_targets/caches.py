@@ -21,6 +21,7 @@ from trainer.session.transfer_sets import (
 )
 from trainer.soft_targets import Cache, CachedTargets, Manifest
 from trainer.stages.soft_targets import formats
+from trainer.stages.soft_targets.cache_memory import check_memory
 from trainer.storage import workdir
 
 
@@ -69,9 +70,14 @@ def manifest(
     form = formats.record_formats(networks)[teacher]
     distill = networks.config.distill
     role = list(networks.config.teachers)[teacher]
+    pixels = transfer.pixels
+    found = soft_targets.read(folder(networks.config, networks.path, teacher, transfer))
+    is_whole = found and found.num_ids >= transfer.num_ids
+    if pixels and found and is_whole and transfer.has_same_pixels(found):
+        pixels = {}
     return Manifest(
         teacher=_identity(role, networks.config.teachers[role], weights),
-        dataset=transfer.identity(networks.config),
+        dataset=transfer.identity(networks.config) | pixels,
         growth=({"num_ids": transfer.num_ids, "fingerprint": transfer.fingerprint},),
         precision=networks.precision(role),
         class_names=networks.classes(role),
@@ -122,6 +128,9 @@ def check_begun(
         known = transfer.source.fingerprint(transfer.split, num_ids=found.num_ids)
         before = {"num_ids": found.num_ids, "fingerprint": known}
         wanted = dataclasses.replace(wanted, growth=(before,))
+        if transfer.pixels and transfer.has_same_pixels(found):
+            kept = {k: v for k, v in wanted.dataset.items() if k != "pixels"}
+            wanted = dataclasses.replace(wanted, dataset=kept)
     soft_targets.check(place, found, wanted)
 
 
@@ -129,9 +138,11 @@ def open_caches(networks: Networks) -> CachedTargets:
     """The caches of all teachers, as batches bring them.
 
     Raises:
+      ConfigError: they take too much memory.
       SoftTargetsError: one is not there, or not for this run, or damaged.
     """
     sets = transfer_sets(networks.config, networks.datasets)
+    check_memory(networks, num_ids=sum(transfer.num_ids for transfer in sets))
     if networks.imported:
         every = [[networks.imported.cache(transfer) for transfer in sets]]
     else:

@@ -70,6 +70,7 @@ def _continue(folder: epath.Path, transfer: TransferSet, wanted: Manifest) -> No
     if wanted.num_ids > found.num_ids:
         grown = dataclasses.replace(
             grown,
+            dataset=wanted.dataset,
             growth=(*found.growth, *wanted.growth),
             shards=(*grown.shards, *transfer.shards(first=found.num_ids)),
         )

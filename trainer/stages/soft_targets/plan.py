@@ -17,6 +17,7 @@ from trainer.session.networks import Networks
 from trainer.session.transfer_sets import TransferSet
 from trainer.soft_targets import Manifest
 from trainer.stages.soft_targets import caches
+from trainer.stages.soft_targets.cache_memory import check_memory
 from trainer.stages.soft_targets.importing import plan_import
 from trainer.stages.soft_targets.teacher_logits import TeacherLogits
 
@@ -86,7 +87,7 @@ def costs(
 
     Raises:
       ConfigError: the students' examples, or what is kept of them, are
-        not for a cache.
+        not for a cache, or it would fit no memory.
       SoftTargetsError: a cache is there and is not for this run.
     """
     sets = caches.transfer_sets(networks.config, networks.datasets)
@@ -108,6 +109,7 @@ def costs(
             )
     building = _building(networks.config, itertools.chain(*planned), total_secs)
     yield from _total_lines(networks.config, networks.datasets, building)
+    check_memory(networks, num_ids=sum(transfer.num_ids for transfer in sets))
     return building
 
 
