@@ -14,6 +14,7 @@ from trainer.commands import (
     predict,
     registry,
     report,
+    soft_targets,
     stages,
     study,
     sweep,
@@ -107,6 +108,12 @@ COMMANDS: dict[str, Command] = {
     ),
     "soft-targets build": _stage("soft-targets"),
     **{name: _stage(name) for name in work.OTHERS},
+    "soft-targets verify": dataclasses.replace(
+        _stage("soft-targets verify"), run=soft_targets.verify, words="[DIR]"
+    ),
+    "soft-targets ids": dataclasses.replace(
+        _stage("soft-targets ids"), run=soft_targets.ids, flags=(*RUN_FLAGS, "output")
+    ),
     **{f"registry {name}": _registry(name) for name in versions.ACTIONS},
     "study": Command(
         run=study.run,

@@ -13,6 +13,7 @@ from trainer.config.augmentations import (
     plain_options,
     with_options,
 )
+from trainer.config.class_map import ClassMap, resolve_class_map
 from trainer.config.crossval import CrossvalConfig
 from trainer.config.data import (
     IGNORE,
@@ -114,6 +115,7 @@ __all__ = [
     "ApplicationOptions",
     "Axis",
     "BanditOptions",
+    "ClassMap",
     "CnnOptions",
     "ColorJitterOptions",
     "Colour",
@@ -190,6 +192,7 @@ __all__ = [
     "recorded_settings",
     "reference",
     "resolve",
+    "resolve_class_map",
     "run_model_setting",
     "run_name",
     "value_before",

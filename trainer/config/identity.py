@@ -24,7 +24,7 @@ _MOVABLE = (
 _CHOSEN = "distill.soft_targets"
 
 # The accuracy that is asked of a teacher changes nothing of what it teaches.
-_JUDGED = re.compile(r"teacher(\.members\[\d+\])?\.min_accuracy")
+_JUDGED = re.compile(r"(distill|teacher(\.members\[\d+\])?)\.min_accuracy")
 
 _SETS = ("data.dataset", "data.unlabeled.dataset")
 
@@ -86,6 +86,8 @@ def named_identity(
     for network in filter(None, map(_NETWORK.fullmatch, list(flat))):
         path = network["path"]
         files = [f"{path}.weights"]
+        if f"{path}.class_names" in flat:
+            files.append(f"{path}.class_names")
         if flat[f"{path}.model"] == "saved":
             files.append(f"{path}.options.path")
         flat |= {file: _file_identity(flat.get(file)) for file in files}

@@ -8,11 +8,13 @@ from typing import Annotated, Any, Literal
 
 from trainer.config import (
     augmentations,
+    class_map,
     data_relations,
     distill,
     evaluation,
     export,
     groups,
+    imported,
     memory,
     mixing_relations,
     places,
@@ -60,6 +62,11 @@ class TeacherConfig:
     # Share of the validation examples that a teacher without `train` must get right;
     # absent: more than the largest class's, by three standard errors.
     min_accuracy: Annotated[float, between(0, 1)] | None = None
+    # The class of the data that each of its classes stands for, of one that is used as
+    # it is and knows others; "": it is left out. Absent: they are the same.
+    class_map: dict[str, str] | None = None
+    # The names of its classes, one a line of a text, where its file does not say them.
+    class_names: Place = ""
 
     @property
     def has_weights(self) -> bool:
@@ -108,7 +115,8 @@ class Config:
     name: Annotated[str, FILLED]
     seeds: Annotated[tuple[Seed, ...], FILLED] = (0,)  # one student, one baseline each
     data: DataConfig
-    teacher: TeacherConfig | EnsembleConfig
+    # Absent where distill.soft_targets is "imported".
+    teacher: TeacherConfig | EnsembleConfig | None = None
     student: StudentConfig
     distill: DistillConfig | DistillTermsConfig = DistillConfig()
     # Of the distilled student, on labels alone; absent: it stays as it is.
@@ -125,11 +133,21 @@ class Config:
 
     @property
     def teachers(self) -> dict[str, TeacherConfig]:
-        """The teacher, or each member of an ensemble, by the name of its section."""
+        """The teacher, or each member of an ensemble, by the name of its section.
+
+        None where the teacher is elsewhere.
+        """
+        if self.teacher is None:
+            return {}
         if isinstance(self.teacher, EnsembleConfig):
             members = enumerate(self.teacher.members)
             return {f"teacher.members[{i}]": member for i, member in members}
         return {"teacher": self.teacher}
+
+    @property
+    def num_teachers(self) -> int:
+        """The number of networks that teach together, here or elsewhere."""
+        return max(1, len(self.teachers))
 
     @property
     def networks(self) -> dict[str, TeacherConfig | StudentConfig]:
@@ -218,7 +236,9 @@ class Config:
         """Checks the relations between settings."""
         relations.check_unique("seeds", self.seeds)
         data_relations.check(self.data, self.trainings)
-        distill.check(self.distill, num_teachers=len(self.teachers))
+        imported.check(self.distill, self.teachers, is_watch=self.watch is not None)
+        class_map.check(self.distill, self.teachers, exported=self.export.role)
+        distill.check(self.distill, num_teachers=self.num_teachers)
         mixing_relations.check(self.distill, self.trainings, self.data)
         groups.check(self.distill, self.student.train)
         evaluation.check(self.evaluate, self.data)
@@ -251,5 +271,4 @@ class Config:
             )
         _, chosen = self.augmenting_section("student.train", self.student.train)
         relations.check_views(self.distill, augment=chosen.augment)
-        relations.check_cadence(self.runtime)
-        relations.check_profile(self.runtime)
+        relations.check_runtime(self.runtime)

@@ -8,6 +8,7 @@ from trainer.data.begun import as_begun, begun_background, begun_dtype
 from trainer.data.contents import hold_contents
 from trainer.data.decode import decode_with_alpha, reason
 from trainer.data.duplicates import duplicates
+from trainer.data.example_names import example_names
 from trainer.data.examples import (
     Batch,
     DataError,
@@ -84,6 +85,7 @@ __all__ = [
     "duplicates",
     "evaluation_batches",
     "evaluation_box",
+    "example_names",
     "extend_lists",
     "feature_names",
     "find_new_files",
