@@ -84,6 +84,7 @@ from trainer.config.soft_targets import describe_rule, why_online
 from trainer.config.study import Settings, StudyConfig, label_of, value_text
 from trainer.config.sweep import Axis, BanditOptions, MedianOptions, SweepConfig
 from trainer.config.terms import EMBEDDING, TermConfig
+from trainer.config.tracking import MlflowOptions, TrackingConfig
 from trainer.config.training import (
     AdamOptions,
     ConstantOptions,
@@ -133,6 +134,7 @@ __all__ = [
     "MemberConfig",
     "MemoryOptions",
     "MixConfig",
+    "MlflowOptions",
     "MlpOptions",
     "NoAugmentOptions",
     "NoRun",
@@ -155,6 +157,7 @@ __all__ = [
     "TeacherConfig",
     "TermConfig",
     "TfrecordOptions",
+    "TrackingConfig",
     "TrainConfig",
     "TrivialAugmentOptions",
     "UnlabeledConfig",
