@@ -7,17 +7,16 @@ import contextlib
 import io
 import json
 import pathlib
-import tarfile
 from typing import NamedTuple
 
 import numpy as np
 import pytest
 
+from tests.helpers.begun_work import unpacked
 from tests.helpers.messages import assert_a_line_states
 from tests.helpers.pages import undrawn
 from trainer import main
 
-BEGUN = pathlib.Path(__file__).parents[1] / "golden" / "begun"
 TRAININGS = ("teacher", "student/seed-0", "baseline/seed-0")
 RTOL = 1e-4  # of losses where another processor rounds otherwise, as of golden ones
 ROOT = "--set=registry.root='registry'"
@@ -33,12 +32,6 @@ class Ended(NamedTuple):
     err: str
     before: Files  # that it found there
     after: Files
-
-
-def unpacked(name: str, place: pathlib.Path) -> pathlib.Path:
-    with tarfile.open(BEGUN / f"{name}.tar.gz") as tar:
-        tar.extractall(place, filter="data")
-    return place
 
 
 def files(folder: pathlib.Path) -> Files:

@@ -18,6 +18,7 @@ from trainer.commands import (
     stages,
     study,
     sweep,
+    track,
     watch,
 )
 from trainer.commands.command_line import CommandLine
@@ -134,6 +135,12 @@ COMMANDS: dict[str, Command] = {
         "--set='data.unlabeled.dataset=\"folder:runs/inbox\"' "
         "--set=data.skip_corrupt=true --set='distill.soft_targets=\"cached\"' "
         f"{_REGISTRY}",
+    ),
+    "track": Command(
+        run=track.run,
+        summary="send what a run has left to a tracker, such as MLflow",
+        example="--workdir=runs/mnist_mini --set='tracking.tracker=\"mlflow\"' "
+        "--set='tracking.options.uri=\"sqlite:///runs/mlflow.db\"'",
     ),
     "predict": Command(
         run=predict.run,

@@ -90,6 +90,7 @@ from trainer.config.soft_targets import describe_rule, why_online
 from trainer.config.study import Settings, StudyConfig, label_of, value_text
 from trainer.config.sweep import Axis, BanditOptions, MedianOptions, SweepConfig
 from trainer.config.terms import EMBEDDING, TermConfig
+from trainer.config.tracking import MlflowOptions, TrackingConfig
 from trainer.config.training import (
     AdamOptions,
     ConstantOptions,
@@ -139,6 +140,7 @@ __all__ = [
     "MemberConfig",
     "MemoryOptions",
     "MixConfig",
+    "MlflowOptions",
     "MlpOptions",
     "MobilenetV2CifarOptions",
     "NoAugmentOptions",
@@ -165,6 +167,7 @@ __all__ = [
     "TeacherConfig",
     "TermConfig",
     "TfrecordOptions",
+    "TrackingConfig",
     "TrainConfig",
     "TrivialAugmentOptions",
     "UnlabeledConfig",

@@ -14,7 +14,7 @@ from trainer.config.schema import Config
 # cross-validation or a watch. It stays the same run, also by another name.
 _MOVABLE = (
     *("runtime", "evaluate", "predict", "crossval", "study", "sweep", "export"),
-    *("registry", "watch"),
+    *("registry", "tracking", "watch"),
     *("data.data_dir", "distill.soft_targets_dir"),
     *("data.num_threads", "data.verify"),
     # It says nothing of opaque images. The lists of files know which are not.

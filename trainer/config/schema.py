@@ -21,6 +21,7 @@ from trainer.config import (
     registry,
     relations,
     run_model,
+    tracking,
     watch,
 )
 from trainer.config.crossval import CrossvalConfig
@@ -36,6 +37,7 @@ from trainer.config.rules import FILLED, OptionsOf, Pixels, Place, Positive, bet
 from trainer.config.runtime import RuntimeConfig
 from trainer.config.study import StudyConfig
 from trainer.config.sweep import SweepConfig
+from trainer.config.tracking import TrackingConfig
 from trainer.config.training import TrainConfig
 from trainer.config.watch import WatchConfig
 
@@ -127,6 +129,7 @@ class Config:
     export: ExportConfig = ExportConfig()
     registry: RegistryConfig = RegistryConfig()
     runtime: RuntimeConfig = RuntimeConfig()
+    tracking: TrackingConfig = TrackingConfig()
     study: StudyConfig | None = None  # variants of this run, for the study command
     sweep: SweepConfig | None = None  # settings to be found, for the sweep command
     watch: WatchConfig | None = None  # new images, for the watch command
@@ -245,6 +248,7 @@ class Config:
         roles = [*self.networks, "baseline", *(["finetune"] if self.finetune else [])]
         export.check(self.export, roles=roles, seeds=self.seeds)
         registry.check(self.registry, self.references)
+        tracking.check(self.tracking, self.export)
         run_model.check(self.networks)
         memory.check(self.networks)
         if self.watch:

@@ -10,7 +10,8 @@ from etils import epath
 from trainer import config
 from trainer.cluster import termination, tf_config
 from trainer.config import Config, ConfigError, NoRun
-from trainer.storage import files, workdir
+from trainer.runs.kept_settings import kept_settings
+from trainer.storage import files
 
 
 def run(
@@ -62,16 +63,5 @@ def settings_of(
         if file:
             return config.load(file, overrides)
         return config.without_run(overrides)
-    kept = workdir.read_config(path)
-    if file:
-        settings = config.load(file, overrides)
-        workdir.check(path, settings)
-        return settings
-    free = ("predict.", "registry.", "runtime.")
-    others = [override for override in overrides if not override.startswith(free)]
-    if others:
-        raise ConfigError(
-            "--set must be of the sections predict, registry and runtime where a "
-            f"finished run predicts, got --set={others[0]}; leave it out"
-        )
-    return config.from_resolved(kept, overrides, kept_in=path / workdir.CONFIG)
+    free = ("predict", "registry", "runtime")
+    return kept_settings(file, overrides, path, free)
