@@ -47,17 +47,22 @@ from trainer.config.kept import NoRun, from_resolved, without_run
 from trainer.config.mixing import MixConfig
 from trainer.config.models import (
     APPLICATIONS,
+    HUB,
     MEMORY,
+    OWN,
     RUN,
     ApplicationOptions,
     CnnOptions,
     ConvMlpOptions,
+    HubOptions,
     ImageOptions,
     MemoryOptions,
     MlpOptions,
     RunOptions,
     SavedOptions,
     SqueezenetOptions,
+    is_function,
+    is_hub,
 )
 from trainer.config.predict import PredictConfig
 from trainer.config.reader import load, of_settings, read_settings
@@ -97,10 +102,12 @@ from trainer.config.watch import WatchConfig
 __all__ = [
     "APPLICATIONS",
     "EMBEDDING",
+    "HUB",
     "IGNORE",
     "LATEST",
     "MEMORY",
     "NOISE",
+    "OWN",
     "PIXELS",
     "PROMOTED",
     "RUN",
@@ -127,6 +134,7 @@ __all__ = [
     "EvaluateConfig",
     "EvaluateView",
     "ExportConfig",
+    "HubOptions",
     "ImageOptions",
     "InceptionCropOptions",
     "MedianOptions",
@@ -169,6 +177,8 @@ __all__ = [
     "from_resolved",
     "identity",
     "is_earlier_name",
+    "is_function",
+    "is_hub",
     "is_reference",
     "is_run_model",
     "label_of",
