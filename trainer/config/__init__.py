@@ -47,11 +47,14 @@ from trainer.config.kept import NoRun, from_resolved, without_run
 from trainer.config.mixing import MixConfig
 from trainer.config.models import (
     APPLICATIONS,
+    HUB,
     MEMORY,
+    OWN,
     RUN,
     ApplicationOptions,
     CnnOptions,
     ConvMlpOptions,
+    HubOptions,
     ImageOptions,
     MemoryOptions,
     MlpOptions,
@@ -64,6 +67,8 @@ from trainer.config.models import (
     SqueezenetOptions,
     VggCifarOptions,
     WideResnetOptions,
+    is_function,
+    is_hub,
 )
 from trainer.config.predict import PredictConfig
 from trainer.config.reader import load, of_settings, read_settings
@@ -104,10 +109,12 @@ from trainer.config.watch import WatchConfig
 __all__ = [
     "APPLICATIONS",
     "EMBEDDING",
+    "HUB",
     "IGNORE",
     "LATEST",
     "MEMORY",
     "NOISE",
+    "OWN",
     "PROMOTED",
     "RUN",
     "SCHEME",
@@ -134,6 +141,7 @@ __all__ = [
     "EvaluateConfig",
     "EvaluateView",
     "ExportConfig",
+    "HubOptions",
     "ImageOptions",
     "InceptionCropOptions",
     "MedianOptions",
@@ -184,6 +192,8 @@ __all__ = [
     "from_resolved",
     "identity",
     "is_earlier_name",
+    "is_function",
+    "is_hub",
     "is_reference",
     "is_run_model",
     "label_of",

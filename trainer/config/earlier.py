@@ -14,6 +14,8 @@ _TRAININGS = (
     *("teacher.members[].head", "teacher.members[].train"),
     *("student.train", "finetune"),
 )
+# Of Keras's own arguments; None is as Keras has them.
+_OF_APPLICATIONS = ("alpha", "depth_multiplier", "dropout", "dropout_rate")
 _MIXING = {"cutmix": 0.0, "cutmix_beta": 1.0, "mixup_beta": 1.0}
 
 LATER: Mapping[str, Any] = {
@@ -47,6 +49,11 @@ LATER: Mapping[str, Any] = {
     "teacher.members[].options.input": "",
     "teacher.min_accuracy": 0.0,
     "teacher.options.input": "",
+    **{
+        f"{network}.options.{name}": None
+        for network in ("student", "teacher", "teacher.members[]")
+        for name in (*_OF_APPLICATIONS, "minimalistic")
+    },
     **{f"distill.{name}": value for name, value in _MIXING.items()},
     **{
         f"{training}.{name}": value

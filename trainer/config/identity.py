@@ -7,6 +7,8 @@ from typing import Any
 
 from trainer.config import places
 from trainer.config.earlier import value_before, without_later
+from trainer.config.models import OWN
+from trainer.config.rules import setting_name
 from trainer.config.schema import Config
 
 # A run may move to other devices and disks, be asked for more when its models are
@@ -33,10 +35,16 @@ _NETWORK = re.compile(r"(?P<path>teacher|teacher\.members\[\d+\]|student)\.model
 
 def resolve(config: Config) -> dict[str, Any]:
     """Every setting with its value, in JSON's types."""
-    plain: dict[str, Any] = json.loads(json.dumps(dataclasses.asdict(config)))
+    plain: dict[str, Any] = json.loads(
+        json.dumps(dataclasses.asdict(config, dict_factory=_settings))
+    )
     if "group_size" in plain["distill"]:
         plain["distill"]["group_size"] = config.group_size
     return plain
+
+
+def _settings(fields: list[tuple[str, Any]]) -> dict[str, Any]:
+    return {setting_name(name): value for name, value in fields}
 
 
 def recorded_settings(config: Config) -> dict[str, Any]:
@@ -90,6 +98,7 @@ def named_identity(
             files.append(f"{path}.class_names")
         if flat[f"{path}.model"] == "saved":
             files.append(f"{path}.options.path")
+            flat.pop(f"{path}.options.import", None)  # which finds what the file has
         flat |= {file: _file_identity(flat.get(file)) for file in files}
     return {
         path: value
@@ -141,7 +150,7 @@ def _describe(path: str, settings: dict[str, Any]) -> str:
 
 def _file_identity(value: object) -> object:
     """A file may move, but starting from one or from none makes another run."""
-    return value if value == "imagenet" else bool(value)
+    return value if value in ("imagenet", OWN) else bool(value)
 
 
 def flatten(settings: dict[str, Any], prefix: str = "") -> dict[str, Any]:

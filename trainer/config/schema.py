@@ -30,7 +30,7 @@ from trainer.config.distill import DistillConfig, DistillTermsConfig
 from trainer.config.evaluation import EvaluateConfig
 from trainer.config.export import ExportConfig
 from trainer.config.mixing import MixConfig
-from trainer.config.models import MODELS
+from trainer.config.models import MODELS, row_of
 from trainer.config.predict import PredictConfig
 from trainer.config.registry import Reference, RegistryConfig
 from trainer.config.rules import FILLED, OptionsOf, Pixels, Place, Positive, between
@@ -50,11 +50,13 @@ Precision = Literal["inherit", "float32", "mixed_bfloat16", "mixed_float16"]
 class TeacherConfig:
     """The large network: trained here, or loaded from `weights` and used as it is."""
 
-    # A known name, or package.module:function; a finished run in `weights` brings its.
-    model: Annotated[str, FILLED]
-    options: Annotated[Any, OptionsOf("model", MODELS, own=True)]
+    # A known name, hub:PRESET, or package.module:function; a finished run in `weights`
+    # brings its.
+    model: Annotated[Place, FILLED]
+    options: Annotated[Any, OptionsOf("model", MODELS, own=True, kind=row_of)]
     # A .keras or .weights.h5 file to start from, registry:NAME@VERSION, or run:DIR, the
-    # student of a finished run; "imagenet" for keras.applications.
+    # student of a finished run; "imagenet" for keras.applications; "own" for what a
+    # function's model comes with, or a preset.
     weights: Place = ""
     image_size: Pixels = 0  # pixels a side, resized in the model
     precision: Precision = "inherit"
@@ -100,10 +102,11 @@ class EnsembleConfig:
 class StudentConfig:
     """The small network; the baseline is the same, trained without the teacher."""
 
-    model: Annotated[str, FILLED]  # a known name, or package.module:function
-    options: Annotated[Any, OptionsOf("model", MODELS, own=True)]
+    # A known name, hub:PRESET, or package.module:function.
+    model: Annotated[Place, FILLED]
+    options: Annotated[Any, OptionsOf("model", MODELS, own=True, kind=row_of)]
     # A .keras or .weights.h5 file to start from, or registry:NAME@VERSION; "imagenet"
-    # for keras.applications.
+    # for keras.applications; "own" for what a preset comes with.
     weights: Place = ""
     image_size: Pixels = 0  # pixels a side, resized in the model
     precision: Precision = "inherit"

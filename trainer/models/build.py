@@ -16,12 +16,13 @@ from typing import Any, TypedDict
 import keras
 from keras.src.backend.common import global_state
 
-from trainer.config import APPLICATIONS, MEMORY, ConfigError
+from trainer.config import APPLICATIONS, MEMORY, ConfigError, is_function, is_hub
 from trainer.models import checks
 from trainer.models.applications import application
 from trainer.models.cnn import cnn
 from trainer.models.conv_mlp import conv_mlp
 from trainer.models.given import GivenModel
+from trainer.models.hub import build_hub
 from trainer.models.inputs import Inputs, architecture_input
 from trainer.models.mlp import mlp
 from trainer.models.mobilenet_v2_cifar import mobilenet_v2_cifar
@@ -76,9 +77,10 @@ def build(
     """A model of images [B, H, W, channels], rows [B, D] or others to logits [B, C].
 
     Call it in the strategy's scope. `name` is a known architecture, "saved", "memory",
-    which is `given`, or package.module:function; initial weights are those of `seed`.
-    `precision` is a Keras dtype policy, which saved and given models bring themselves;
-    `setting` names the section in messages. Normalisation is a layer of the model.
+    which is `given`, hub:PRESET, or package.module:function; initial weights are those
+    of `seed`. `precision` is a Keras dtype policy, which saved and given models bring
+    themselves; `setting` names the section in messages. Normalisation is a layer of the
+    model.
 
     Raises:
       ConfigError: there is no such function or file, it does not take such inputs, or
@@ -114,7 +116,9 @@ def _model(
         return keras.Model(source, logits, name=name)
     if name in APPLICATIONS:
         return application(name, options, inputs=inputs, num_classes=num_classes)
-    if name == "saved":
+    if is_hub(name):
+        model = build_hub(name, options, **arguments)
+    elif name == "saved":
         model = build_saved(options, **arguments)
     elif name == MEMORY:
         model = _given_model(options, arguments, given)
@@ -148,7 +152,8 @@ def _check_inputs(name: str, options: Any, inputs: Inputs, setting: str) -> None
         )
     if inputs.is_row:
         is_as_given = name == "saved" and options.input == "as_given"
-        if name not in ("mlp", MEMORY) and ":" not in name and not is_as_given:
+        takes_rows = name in ("mlp", MEMORY) or is_function(name)
+        if not (takes_rows or is_as_given):
             raise ConfigError(
                 f"{setting}.model must take the rows of a table, got {name!r}, which "
                 "takes images; use 'mlp', package.module:function, or 'saved' with "
@@ -156,7 +161,7 @@ def _check_inputs(name: str, options: Any, inputs: Inputs, setting: str) -> None
             )
         return
     if not (inputs.is_image or inputs.is_grey):
-        if name in ARCHITECTURES or name in APPLICATIONS:
+        if name in ARCHITECTURES or name in APPLICATIONS or is_hub(name):
             raise ConfigError(
                 f"{setting}.model must take examples of shape {list(inputs.shape)}, "
                 f"got {name!r}, which takes images [height, width, channels] or rows; "

@@ -176,7 +176,8 @@ def _identity(role: str, section: TeacherConfig, weights: str) -> dict[str, Any]
     """The settings and weights that tell a teacher from others."""
     options = _plain(section.options, f"{role}.options")
     # A file may move, and its weights tell it from others.
-    options.pop("path", None)
+    for name in ("path", "import_"):
+        options.pop(name, None)
     return {
         "model": section.model,
         "options": options,
