@@ -13,6 +13,7 @@ from trainer.config.augmentations import (
     plain_options,
     with_options,
 )
+from trainer.config.class_map import ClassMap, resolve_class_map
 from trainer.config.crossval import CrossvalConfig
 from trainer.config.data import (
     IGNORE,
@@ -36,7 +37,6 @@ from trainer.config.evaluate_view import EvaluateView
 from trainer.config.evaluation import EvaluateConfig
 from trainer.config.export import ExportConfig
 from trainer.config.identity import (
-    PIXELS,
     differences,
     flatten,
     identity,
@@ -47,17 +47,28 @@ from trainer.config.kept import NoRun, from_resolved, without_run
 from trainer.config.mixing import MixConfig
 from trainer.config.models import (
     APPLICATIONS,
+    HUB,
     MEMORY,
+    OWN,
     RUN,
     ApplicationOptions,
     CnnOptions,
     ConvMlpOptions,
+    HubOptions,
     ImageOptions,
     MemoryOptions,
     MlpOptions,
+    MobilenetV2CifarOptions,
+    ResnetCifarOptions,
     RunOptions,
     SavedOptions,
+    ShufflenetV1Options,
+    ShufflenetV2Options,
     SqueezenetOptions,
+    VggCifarOptions,
+    WideResnetOptions,
+    is_function,
+    is_hub,
 )
 from trainer.config.predict import PredictConfig
 from trainer.config.reader import load, of_settings, read_settings
@@ -84,6 +95,7 @@ from trainer.config.soft_targets import describe_rule, why_online
 from trainer.config.study import Settings, StudyConfig, label_of, value_text
 from trainer.config.sweep import Axis, BanditOptions, MedianOptions, SweepConfig
 from trainer.config.terms import EMBEDDING, TermConfig
+from trainer.config.tracking import MlflowOptions, TrackingConfig
 from trainer.config.training import (
     AdamOptions,
     ConstantOptions,
@@ -97,11 +109,12 @@ from trainer.config.watch import WatchConfig
 __all__ = [
     "APPLICATIONS",
     "EMBEDDING",
+    "HUB",
     "IGNORE",
     "LATEST",
     "MEMORY",
     "NOISE",
-    "PIXELS",
+    "OWN",
     "PROMOTED",
     "RUN",
     "SCHEME",
@@ -110,6 +123,7 @@ __all__ = [
     "ApplicationOptions",
     "Axis",
     "BanditOptions",
+    "ClassMap",
     "CnnOptions",
     "ColorJitterOptions",
     "Colour",
@@ -127,13 +141,16 @@ __all__ = [
     "EvaluateConfig",
     "EvaluateView",
     "ExportConfig",
+    "HubOptions",
     "ImageOptions",
     "InceptionCropOptions",
     "MedianOptions",
     "MemberConfig",
     "MemoryOptions",
     "MixConfig",
+    "MlflowOptions",
     "MlpOptions",
+    "MobilenetV2CifarOptions",
     "NoAugmentOptions",
     "NoRun",
     "PredictConfig",
@@ -141,12 +158,15 @@ __all__ = [
     "RandomErasingOptions",
     "Reference",
     "RegistryConfig",
+    "ResnetCifarOptions",
     "RunOptions",
     "RuntimeConfig",
     "SavedOptions",
     "Settings",
     "SgdOptions",
     "ShiftOptions",
+    "ShufflenetV1Options",
+    "ShufflenetV2Options",
     "SqueezenetOptions",
     "StepOptions",
     "StudentConfig",
@@ -155,11 +175,14 @@ __all__ = [
     "TeacherConfig",
     "TermConfig",
     "TfrecordOptions",
+    "TrackingConfig",
     "TrainConfig",
     "TrivialAugmentOptions",
     "UnlabeledConfig",
     "UnlabeledData",
+    "VggCifarOptions",
     "WatchConfig",
+    "WideResnetOptions",
     "background_name",
     "check_name",
     "colour_of",
@@ -169,6 +192,8 @@ __all__ = [
     "from_resolved",
     "identity",
     "is_earlier_name",
+    "is_function",
+    "is_hub",
     "is_reference",
     "is_run_model",
     "label_of",
@@ -180,6 +205,7 @@ __all__ = [
     "recorded_settings",
     "reference",
     "resolve",
+    "resolve_class_map",
     "run_model_setting",
     "run_name",
     "value_before",

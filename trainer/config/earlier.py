@@ -14,6 +14,8 @@ _TRAININGS = (
     *("teacher.members[].head", "teacher.members[].train"),
     *("student.train", "finetune"),
 )
+# Of Keras's own arguments; None is as Keras has them.
+_OF_APPLICATIONS = ("alpha", "depth_multiplier", "dropout", "dropout_rate")
 _MIXING = {"cutmix": 0.0, "cutmix_beta": 1.0, "mixup_beta": 1.0}
 
 LATER: Mapping[str, Any] = {
@@ -29,6 +31,8 @@ LATER: Mapping[str, Any] = {
     "data.verify": "auto",
     "distill.cache_embedding": False,
     "distill.cache_embedding_dtype": "float32",
+    "distill.class_map": None,
+    "distill.min_accuracy": None,
     "distill.terms[].student_layer": "",
     "distill.terms[].teacher": "",
     "distill.terms[].teacher_layer": "",
@@ -37,10 +41,19 @@ LATER: Mapping[str, Any] = {
     "predict.evaluate_view": "",
     "runtime.term_gradients": False,
     "student.options.input": "",
+    "teacher.class_map": None,
+    "teacher.class_names": "",
+    "teacher.members[].class_map": None,
+    "teacher.members[].class_names": "",
     "teacher.members[].min_accuracy": 0.0,
     "teacher.members[].options.input": "",
     "teacher.min_accuracy": 0.0,
     "teacher.options.input": "",
+    **{
+        f"{network}.options.{name}": None
+        for network in ("student", "teacher", "teacher.members[]")
+        for name in (*_OF_APPLICATIONS, "minimalistic")
+    },
     **{f"distill.{name}": value for name, value in _MIXING.items()},
     **{
         f"{training}.{name}": value

@@ -4,6 +4,7 @@ import re
 from collections.abc import Iterable
 
 _CHARACTERS = 200  # of a value in a message
+_NAMES = 5  # in a message
 
 # What other programs have among augmentations, or as settings of the data.
 _MIXING = ("mixup", "cutmix")
@@ -30,6 +31,13 @@ def nearest(name: str, known: Iterable[str]) -> str:
             f"it is a share of a training's pairs: student.train.{name} = 0.5; "
         )
     return f"{suggestion}known: {', '.join(names) or 'none; remove it'}"
+
+
+def some_names(names: Iterable[object]) -> str:
+    """The first of some names or numbers, and how many more there are."""
+    every = list(map(str, names))
+    shown = ", ".join(every[:_NAMES]) or "none"
+    return shown + (f" and {len(every) - _NAMES} more" if len(every) > _NAMES else "")
 
 
 def join(path: str, name: str) -> str:

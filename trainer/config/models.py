@@ -2,15 +2,20 @@
 
 import dataclasses
 from collections.abc import Mapping
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from trainer.config.rules import (
     FILLED,
     FRACTION,
     LAYERS,
+    Count,
+    Module,
     NotNegative,
     Place,
+    Positive,
+    Rule,
     Units,
+    between,
 )
 
 Values = Literal[
@@ -66,12 +71,131 @@ class SqueezenetOptions(ImageOptions):
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class ApplicationOptions(ImageOptions):
-    """A classifier of keras.applications."""
+class HubOptions(ImageOptions):
+    """An image classifier of KerasHub, from a preset."""
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class BatchNormOptions(ImageOptions):
+    """The options of an architecture with BatchNormalization."""
 
     # Share that the moving statistics keep of themselves each step. Keras has 0.99 to
     # 0.9997, with which they forget where they started after thousands of steps.
     batch_norm_momentum: Annotated[float, FRACTION] = 0.9
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class ApplicationOptions(BatchNormOptions):
+    """A classifier of keras.applications."""
+
+    @property
+    def of_keras(self) -> dict[str, Any]:
+        """The arguments that are stated of those that Keras itself has."""
+        own = {field.name for field in dataclasses.fields(ApplicationOptions)}
+        stated = dataclasses.asdict(self).items()
+        return {k: v for k, v in stated if k not in own and v is not None}
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class MobileNetV2Options(ApplicationOptions):
+    """MobileNetV2. What is absent of Keras's own arguments is as Keras has it."""
+
+    alpha: Positive | None = None  # the width: how many times as many channels
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class MobileNetOptions(MobileNetV2Options):
+    """MobileNet."""
+
+    depth_multiplier: Count | None = None  # channels for each of a depthwise layer's
+    dropout: Annotated[float, FRACTION] | None = None  # share before the logits
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class MobileNetV3Options(MobileNetV2Options):
+    """MobileNetV3Small and MobileNetV3Large."""
+
+    minimalistic: bool | None = None  # 3x3, ReLU, and no squeeze-and-excitation
+    dropout_rate: Annotated[float, FRACTION] | None = None  # share before the logits
+
+
+def _depth(rest: int, *, least: int, such_as: str) -> Rule:
+    return Rule(
+        lambda value: least <= value <= 1202 and value % 6 == rest,
+        f"6n + {rest} from {least} to 1202, such as {such_as}",
+    )
+
+
+def _widths(count: int, text: str) -> Rule:
+    return Rule(lambda value: len(value) == count, f"a list of {count}, {text}")
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class ResnetCifarOptions(BatchNormOptions):
+    """A residual network of small images."""
+
+    depth: Annotated[int, _depth(2, least=8, such_as="8, 20 or 32")] = 20
+    widths: Annotated[
+        tuple[Units, ...], _widths(4, "of the stem and of each stage")
+    ] = (16, 16, 32, 64)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class WideResnetOptions(BatchNormOptions):
+    """A wide residual network of small images."""
+
+    depth: Annotated[int, _depth(4, least=10, such_as="16, 28 or 40")] = 16
+    width: Annotated[int, between(1, 1000)] = 2  # times 16, 32 and 64 channels
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class VggCifarOptions(BatchNormOptions):
+    """VGG for small images."""
+
+    depth: Annotated[int, Rule(lambda value: value in (8, 13), "8 or 13")] = 8
+    widths: Annotated[tuple[Units, ...], _widths(5, "one a stage")] = (
+        *(64, 128, 256, 512, 512),
+    )
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class MobilenetV2CifarOptions(BatchNormOptions):
+    """MobileNetV2 for small images."""
+
+    # Times the paper's channels, rounded down; at least one of 16 is left.
+    width: Annotated[float, between(1 / 16, 16)] = 0.5
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class ShufflenetV1Options(BatchNormOptions):
+    """ShuffleNet with 3 groups for small images."""
+
+    # What a stage adds to 24 or to the one before is in quarters, and these in groups.
+    widths: Annotated[
+        tuple[Units, ...],
+        _widths(3, "one a stage"),
+        Rule(
+            lambda value: all(
+                width % 12 == 0 and width > before
+                for before, width in zip((24, *value), value, strict=False)
+            ),
+            "multiples of 12 above 24, each above the one before",
+        ),
+    ] = (240, 480, 960)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class ShufflenetV2Options(BatchNormOptions):
+    """ShuffleNetV2 for small images."""
+
+    widths: Annotated[
+        tuple[Units, ...],
+        _widths(4, "one a stage and that of the last convolution"),
+        Rule(
+            lambda value: not any(width % 2 for width in value[:3]),
+            "even in the stages, whose channels are halved",
+        ),
+    ] = (116, 232, 464, 1024)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -88,13 +212,17 @@ class SavedOptions:
     # Probabilities become their logarithms, which are logits: softmax gives the same
     # at every temperature, for it does not see what all classes share.
     output: Literal["logits", "probabilities"] = "logits"
+    # A module that registers the classes of its layers with Keras, imported first.
+    import_: Module = ""
 
     def of_saved(self, path: str) -> "SavedOptions":
         """The options of a model that is trained from this one, and saved at `path`."""
         # It takes the images of the data, and gives logits.
         is_as_given = self.input == "as_given"
         return SavedOptions(
-            path=path, input="as_given" if is_as_given else "zero_to_255"
+            path=path,
+            input="as_given" if is_as_given else "zero_to_255",
+            import_=self.import_,
         )
 
     @property
@@ -169,19 +297,51 @@ APPLICATIONS: Mapping[str, int] = {
     "Xception": 71,
 }
 
+# Before the name of a preset of KerasHub, or the path of its folder.
+HUB = "hub:"
+
 # The model that a Python program gives.
 MEMORY = "memory"
 
 # The model of a teacher until the run that its weights name is read.
 RUN = "run"
 
+# The weights that a function's model comes with, or those of a preset.
+OWN = "own"
+
 MODELS: Mapping[str, type] = {
     "cnn": CnnOptions,
     "conv_mlp": ConvMlpOptions,
+    HUB: HubOptions,
     MEMORY: MemoryOptions,
     "mlp": MlpOptions,
+    "mobilenet_v2_cifar": MobilenetV2CifarOptions,
+    "resnet_cifar": ResnetCifarOptions,
     RUN: RunOptions,
     "saved": SavedOptions,
+    "shufflenet_v1": ShufflenetV1Options,
+    "shufflenet_v2": ShufflenetV2Options,
     "squeezenet": SqueezenetOptions,
+    "vgg_cifar": VggCifarOptions,
+    "wide_resnet": WideResnetOptions,
     **dict.fromkeys(APPLICATIONS, ApplicationOptions),
+    "MobileNet": MobileNetOptions,
+    "MobileNetV2": MobileNetV2Options,
+    "MobileNetV3Large": MobileNetV3Options,
+    "MobileNetV3Small": MobileNetV3Options,
 }
+
+
+def is_hub(model: str) -> bool:
+    """Whether a model is a preset of KerasHub."""
+    return model.startswith(HUB)
+
+
+def is_function(model: str) -> bool:
+    """Whether a model is a function of a user's own package, by its name."""
+    return ":" in model and not is_hub(model)
+
+
+def row_of(model: str) -> str:
+    """The row of MODELS that has the options of a model."""
+    return HUB if is_hub(model) else model

@@ -1,4 +1,4 @@
-"""The predict section: which model predicts, and what is told of each image."""
+"""The predict section: which model predicts, and what is told of each example."""
 
 import dataclasses
 from typing import Annotated, Any, Literal
@@ -7,7 +7,7 @@ from trainer.config.data import BACKGROUND
 from trainer.config.errors import ConfigError
 from trainer.config.evaluate_view import CENTER_CROP, SQUASH, EvaluateView
 from trainer.config.models import SavedOptions
-from trainer.config.rules import Count, Place, Rule, between
+from trainer.config.rules import Count, Module, Place, Rule, between
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -27,14 +27,16 @@ class PredictConfig:
         "imagenet_caffe",
     ] = "zero_to_255"
     model_output: Literal["logits", "probabilities"] = "logits"
+    model_import: Module = ""  # registers the classes of its layers, if they are yours
     # The colour behind transparent pixels, as in data.background; "": the one that the
     # model learned with, or white where it is not known.
     background: Annotated[
         Any, Rule(lambda x: x == "" or BACKGROUND.holds(x), f'"", {BACKGROUND.text}')
     ] = ""
-    top_k: Count = 1  # classes named for an image, the most probable first
+    top_k: Count = 1  # classes named for an example, the most probable first
     all_probabilities: bool = False  # those of all classes too, in their order
-    format: Literal["auto", "csv", "jsonl"] = "auto"  # "auto": by --output, or csv
+    # "auto": by the ending of --output, or csv.
+    format: Literal["auto", "csv", "jsonl", "json"] = "auto"
 
     # How images are fitted to the model's size, as in data.evaluate_view; "", and 0:
     # as the model learned to see them, or "squash" and 0.875 where it is not known.
@@ -63,5 +65,8 @@ class PredictConfig:
     def saved(self) -> SavedOptions:
         """The file named by `model`."""
         return SavedOptions(
-            path=self.model, input=self.model_input, output=self.model_output
+            path=self.model,
+            input=self.model_input,
+            output=self.model_output,
+            import_=self.model_import,
         )

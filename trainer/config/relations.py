@@ -7,7 +7,15 @@ from typing import Any
 from trainer.config.augmentations import Augment
 from trainer.config.distill import Distill
 from trainer.config.errors import ConfigError, header
-from trainer.config.models import APPLICATIONS, SavedOptions
+from trainer.config.models import (
+    APPLICATIONS,
+    HUB,
+    MEMORY,
+    OWN,
+    SavedOptions,
+    is_function,
+    is_hub,
+)
 from trainer.config.runtime import RuntimeConfig
 from trainer.config.training import SgdOptions, StepOptions, TrainConfig
 
@@ -86,6 +94,18 @@ def check_weights(
             f"{path}.weights = 'imagenet' needs a model of keras.applications, got "
             f"{path}.model = {model!r}; give the path of a file"
         )
+    if is_hub(model) and not model.removeprefix(HUB):
+        raise ConfigError(
+            f"{path}.model must name a preset of KerasHub after {HUB!r}, got none; for "
+            "example 'hub:resnet_18_imagenet', or the path of a preset's folder"
+        )
+    brings_own = model == MEMORY or is_hub(model) or is_function(model)
+    if weights == OWN and not brings_own:
+        raise ConfigError(
+            f"{path}.weights = {OWN!r} needs a model that comes with weights, "
+            f"{HUB}PRESET or package.module:function, got {path}.model = {model!r}; "
+            "give the path of a file"
+        )
     if not isinstance(options, SavedOptions):
         return
     if weights:
@@ -112,7 +132,9 @@ def check_teacher(
     section = header(path)
     if not (train or has_weights):
         raise ConfigError(
-            f"{path} must have a [{section}.train] section or weights, got neither"
+            f"{path} must have a [{section}.train] section or weights, got neither; "
+            f"{path}.weights = {OWN!r} takes those that a function's model or a preset "
+            "comes with"
         )
     if head and not train:
         raise ConfigError(
@@ -156,7 +178,13 @@ def check_views(distill: Distill, *, augment: Augment) -> None:
         )
 
 
-def check_cadence(runtime: RuntimeConfig) -> None:
+def check_runtime(runtime: RuntimeConfig) -> None:
+    """Refuses periods that do not nest, and steps to profile between loops."""
+    _check_cadence(runtime)
+    _check_profile(runtime)
+
+
+def _check_cadence(runtime: RuntimeConfig) -> None:
     """Refuses periods that do not nest."""
     for name, unit in (
         ("steps_per_loop", "steps_per_execution"),
@@ -174,7 +202,7 @@ def check_cadence(runtime: RuntimeConfig) -> None:
             )
 
 
-def check_profile(runtime: RuntimeConfig) -> None:
+def _check_profile(runtime: RuntimeConfig) -> None:
     """Refuses steps that loops do not start or end at."""
     steps, unit = list(runtime.profile_steps), runtime.steps_per_loop
     if steps and not (len(steps) == 2 and steps[0] < steps[1]):

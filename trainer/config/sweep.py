@@ -30,6 +30,8 @@ METRICS: Mapping[str, bool] = {
     "eval/kl": False,
     "eval/soft_nll": False,
 }
+# Of these, what compares it with its teacher.
+OF_TEACHER = ("eval/agreement", "eval/kl", "eval/soft_nll")
 _MOST_VALUES = 10_000  # that a grid goes through, and steps of a range
 # The best of some seeds would be one of luck.
 _OF_TRIALS = tuple(name for name in OF_STUDENTS if name != "seeds")

@@ -13,7 +13,7 @@ import tensorflow_datasets as tfds
 # Importing the bundled set makes TFDS know its name.
 import trainer.data.mnist_mini  # noqa: F401
 from trainer.config import Colour, DataConfig
-from trainer.data import keeping, splits, tfds_alpha, transparency
+from trainer.data import keeping, splits, tfds_looks, transparency
 from trainer.data.arrays import ArrayExamples
 from trainer.data.decode import reason
 from trainer.data.decoders import decoded
@@ -45,6 +45,7 @@ class TfdsSource:
     input_dtype: str = "uint8"
     value_range: None = None  # all that 8 bits have
     num_transparent: int = 0  # of those that were looked at
+    has_jpegs: bool = False  # among them
 
     @functools.cached_property
     def num_examples(self) -> tuple[int, ...]:
@@ -73,6 +74,7 @@ class TfdsSource:
             background=self.background,
             shape=self.input_shape,
             view=self.data.view if self.data.image_size else None,
+            has_jpegs=self.has_jpegs,
         )
 
     @property
@@ -83,7 +85,7 @@ class TfdsSource:
     @property
     def description(self) -> str:
         """One line on what was opened."""
-        most = f"of the first {tfds_alpha.NUM_LOOKED_AT} of each split"
+        most = f"of the first {tfds_looks.NUM_LOOKED_AT} of each split"
         note = f"{self.num_transparent} {most} {transparency.note(self.data)}"
         return describe(
             self.data,
@@ -154,8 +156,8 @@ def open_tfds(data: DataConfig) -> TfdsSource:
     )
     keeping.check_files(data, source.num_bytes, builder.info.file_format.value)
     names = splits.used_splits(data, builder.info.splits)
-    count = tfds_alpha.num_transparent(builder, image_key, names)
-    return dataclasses.replace(source, num_transparent=count)
+    seen = tfds_looks.look(builder, image_key, names)
+    return dataclasses.replace(source, **seen._asdict())
 
 
 def _read(source: TfdsSource, split: str) -> ArrayExamples:

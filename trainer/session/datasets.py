@@ -54,7 +54,11 @@ class Datasets:
             )
             return tuple(
                 data.as_begun(
-                    source, index_dir, has_begun=has_begun, may_write=may_write
+                    source,
+                    index_dir,
+                    has_begun=has_begun,
+                    crops=self.config.crops_images,
+                    may_write=may_write,
                 )
                 for source, (_, index_dir) in zip(
                     sources, data.parts(section, self.index_dir), strict=True

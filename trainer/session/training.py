@@ -2,7 +2,7 @@
 
 import dataclasses
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 
 import keras
@@ -66,16 +66,20 @@ def save_model(
     model: keras.Model,
     path: epath.Path,
     *,
+    class_names: Sequence[str] = (),
     is_whole: bool = True,
 ) -> None:
     """Writes `model` in Keras's format, and beside it the names of its classes.
 
-    Of one that is not `is_whole` the file has weights alone.
+    These are the data's unless others are given. Of one that is not `is_whole` the file
+    has weights alone.
     """
     devices.hold.check()
     # First: the model is what says that a training has ended.
     view = datasets.config.data.view
-    model_classes.write(path, datasets.source.class_names, view)
+    source = datasets.source
+    names = class_names or source.class_names
+    model_classes.write(path, names, view, data.feature_names(source))
     with files.atomic_path(path, is_work=True) as temporary:
         if is_whole:
             model.save(temporary)

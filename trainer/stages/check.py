@@ -17,11 +17,14 @@ from trainer.session.savable_models import check_saving
 from trainer.session.train_state import augmentation
 from trainer.stages.soft_targets import caches
 from trainer.stages.soft_targets.cache_memory import check_memory
+from trainer.stages.soft_targets.importing import import_answers
 from trainer.storage import workdir
 
 
 def check(session: Session) -> None:
     """Builds what a whole run builds, and trains nothing.
+
+    Answers of a teacher that is elsewhere are imported.
 
     Raises:
       ConfigError: a model, what is saved of it, its weights, its batch size, its
@@ -29,6 +32,8 @@ def check(session: Session) -> None:
       DataError: the dataset, a split or the students' share of it cannot be used.
     """
     config = session.config
+    if config.distill.is_imported:  # which tells the classes of the teacher
+        import_answers(session)
     has_begun = session.devices.workers.broadcast(
         functools.partial(workdir.holds_training, session.path)
     )

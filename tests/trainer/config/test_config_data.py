@@ -182,36 +182,7 @@ def test_a_folder_without_labels_may_move_but_not_change_its_split(tmp_path):
     ]
 
 
-FITTED = (
-    ("folder:a", ["data.image_size=8"]),
-    ("list:a.csv", ["data.image_size=8"]),
-    ("tfds:a", ["data.image_size=8"]),
-    ("cifar10", ["data.image_size=8"]),
-)
-
-
 CROPPED = "student.train.augment='inception_crop'"
-
-
-@pytest.mark.parametrize(
-    ("dataset", "overrides", "is_another"),
-    [
-        *((name, [*overrides, CROPPED], True) for name, overrides in FITTED),
-        *((name, overrides, False) for name, overrides in FITTED),
-        ("cifar10", [], False),
-        ("mnist_mini", [], False),
-        ("csv:a", [], False),
-        ("memory:a", ["data.image_size=8"], False),
-    ],
-)
-def test_a_run_of_crops_that_were_made_otherwise_is_another(
-    tmp_path, dataset, overrides, is_another
-):
-    now = resolve(loaded(tmp_path, dataset, *overrides))
-    before = now | {"data": {k: v for k, v in now["data"].items() if k != "keep"}}
-    found = differences(before, now)
-    assert [text.partition(":")[0] for text in found] == ["data.pixels"] * is_another
-    assert not differences(now, now)
 
 
 @pytest.mark.parametrize(

@@ -14,10 +14,11 @@ from trainer.devices import memory
 from trainer.session import Session
 from trainer.session.datasets import Datasets
 from trainer.session.networks import Networks
+from trainer.session.transfer_sets import TransferSet
 from trainer.soft_targets import Manifest
 from trainer.stages.soft_targets import caches
 from trainer.stages.soft_targets.cache_memory import check_memory
-from trainer.stages.soft_targets.caches import TransferSet
+from trainer.stages.soft_targets.importing import plan_import
 from trainer.stages.soft_targets.teacher_logits import TeacherLogits
 
 _NUM_TIMED = 5  # passes, after the first
@@ -66,6 +67,9 @@ class PlannedCache:
 
 def plan(session: Session) -> None:
     """Prints what `build` would write and how long that would take; writes nothing."""
+    if session.config.distill.is_imported:
+        plan_import(session)
+        return
     models = (
         session.networks.build(role, section.seed)
         for role, section in session.config.teachers.items()

@@ -16,9 +16,9 @@ from trainer.config import EMBEDDING
 from trainer.data import Batch
 from trainer.session.networks import Networks
 from trainer.session.train_state import augmentation
+from trainer.session.transfer_sets import TransferSet
 from trainer.soft_targets import Manifest, Shard, SoftTargetsError
 from trainer.stages.soft_targets import caches
-from trainer.stages.soft_targets.caches import TransferSet
 
 
 class TeacherLogits:
