@@ -19,6 +19,7 @@ PAGES = (
     "docs/losses.md",
     "docs/models.md",
     "docs/python.md",
+    "docs/tracking.md",
 )
 CONFIGS = sorted((REPOSITORY / "configs").glob("*.toml"))
 
@@ -63,7 +64,7 @@ def test_each_taught_command_exists(line):
     if values.config and words[3] != "init":  # which writes it
         config.load(str(REPOSITORY / values.config), values.set)
     else:  # of finished runs, or of registered models
-        assert others or words[3] == "registry"
+        assert others or words[3] in ("registry", "track")
 
 
 @pytest.mark.parametrize("path", CONFIGS, ids=lambda path: path.stem)

@@ -32,6 +32,7 @@ class FoundRun:
     files: Mapping[str, epath.Path] = dataclasses.field(default_factory=dict)
     is_over: bool = False
     has_failed: bool = False
+    is_training: bool = False
     is_chosen: bool = False  # the training of the model of [export]
 
     @classmethod
@@ -42,7 +43,7 @@ class FoundRun:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class _Fate:
-    """What came of a run, as far as others know it."""
+    """The end of a run, as far as the whole that it is a part of knows it."""
 
     is_over: bool = False
     has_failed: bool = False
@@ -132,6 +133,7 @@ def _find_trainings(
                 files=_model(own) if is_sent else {},
                 is_over=is_over or is_whole,
                 has_failed=is_over and not is_whole,
+                is_training=True,
             )
 
 
@@ -158,7 +160,7 @@ def _fates(path: epath.Path) -> dict[str, _Fate]:
 
 
 def _folders_in(folder: epath.Path) -> list[epath.Path]:
-    """Those of seeds and members."""
+    """The folders of seeds and members."""
     names = files.names_in(folder)
     return [folder / name for name in names if name.startswith(("seed-", "member-"))]
 
