@@ -11,7 +11,7 @@ _COMMANDS = (
     *("evaluate", "report", "crossval", "doctor", "study", "sweep", "watch"),
     *("export", "registry register"),
     *("soft-targets plan", "soft-targets build", "soft-targets verify"),
-    *("soft-targets extend", "soft-targets info"),
+    *("soft-targets extend", "soft-targets info", "soft-targets import"),
 )
 _WITH_PATHS = ("predict",)  # named after the command
 

@@ -17,6 +17,7 @@ PAGES = (
     *("trainer/README.md", "tests/README.md", "configs/caltech_squeezenet.md"),
     "docs/generations.md",
     "docs/losses.md",
+    "docs/models.md",
     "docs/python.md",
 )
 CONFIGS = sorted((REPOSITORY / "configs").glob("*.toml"))

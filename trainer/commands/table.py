@@ -14,9 +14,11 @@ from trainer.commands import (
     predict,
     registry,
     report,
+    soft_targets,
     stages,
     study,
     sweep,
+    track,
     watch,
 )
 from trainer.commands.command_line import CommandLine
@@ -107,6 +109,12 @@ COMMANDS: dict[str, Command] = {
     ),
     "soft-targets build": _stage("soft-targets"),
     **{name: _stage(name) for name in work.OTHERS},
+    "soft-targets verify": dataclasses.replace(
+        _stage("soft-targets verify"), run=soft_targets.verify, words="[DIR]"
+    ),
+    "soft-targets ids": dataclasses.replace(
+        _stage("soft-targets ids"), run=soft_targets.ids, flags=(*RUN_FLAGS, "output")
+    ),
     **{f"registry {name}": _registry(name) for name in versions.ACTIONS},
     "study": Command(
         run=study.run,
@@ -128,12 +136,18 @@ COMMANDS: dict[str, Command] = {
         "--set=data.skip_corrupt=true --set='distill.soft_targets=\"cached\"' "
         f"{_REGISTRY}",
     ),
+    "track": Command(
+        run=track.run,
+        summary="send what a run has left to a tracker, such as MLflow",
+        example="--workdir=runs/mnist_mini --set='tracking.tracker=\"mlflow\"' "
+        "--set='tracking.options.uri=\"sqlite:///runs/mlflow.db\"'",
+    ),
     "predict": Command(
         run=predict.run,
-        summary="classify images, in files or folders, by a finished run",
+        summary="classify images, or rows of tables, by a finished run",
         words="PATH ...",
         flags=(*RUN_FLAGS, "output"),
-        check="an image or a folder cannot be read, and is left out",
+        check="an image, a row or a file cannot be read, and is left out",
         example="runs/digits --workdir=runs/mnist_mini --output=runs/digits.csv",
     ),
 }

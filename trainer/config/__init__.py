@@ -13,6 +13,7 @@ from trainer.config.augmentations import (
     plain_options,
     with_options,
 )
+from trainer.config.class_map import ClassMap, resolve_class_map
 from trainer.config.crossval import CrossvalConfig
 from trainer.config.data import (
     IGNORE,
@@ -36,7 +37,6 @@ from trainer.config.evaluate_view import EvaluateView
 from trainer.config.evaluation import EvaluateConfig
 from trainer.config.export import ExportConfig
 from trainer.config.identity import (
-    PIXELS,
     differences,
     flatten,
     identity,
@@ -58,9 +58,15 @@ from trainer.config.models import (
     ImageOptions,
     MemoryOptions,
     MlpOptions,
+    MobilenetV2CifarOptions,
+    ResnetCifarOptions,
     RunOptions,
     SavedOptions,
+    ShufflenetV1Options,
+    ShufflenetV2Options,
     SqueezenetOptions,
+    VggCifarOptions,
+    WideResnetOptions,
     is_function,
     is_hub,
 )
@@ -89,6 +95,7 @@ from trainer.config.soft_targets import describe_rule, why_online
 from trainer.config.study import Settings, StudyConfig, label_of, value_text
 from trainer.config.sweep import Axis, BanditOptions, MedianOptions, SweepConfig
 from trainer.config.terms import EMBEDDING, TermConfig
+from trainer.config.tracking import MlflowOptions, TrackingConfig
 from trainer.config.training import (
     AdamOptions,
     ConstantOptions,
@@ -108,7 +115,6 @@ __all__ = [
     "MEMORY",
     "NOISE",
     "OWN",
-    "PIXELS",
     "PROMOTED",
     "RUN",
     "SCHEME",
@@ -117,6 +123,7 @@ __all__ = [
     "ApplicationOptions",
     "Axis",
     "BanditOptions",
+    "ClassMap",
     "CnnOptions",
     "ColorJitterOptions",
     "Colour",
@@ -141,7 +148,9 @@ __all__ = [
     "MemberConfig",
     "MemoryOptions",
     "MixConfig",
+    "MlflowOptions",
     "MlpOptions",
+    "MobilenetV2CifarOptions",
     "NoAugmentOptions",
     "NoRun",
     "PredictConfig",
@@ -149,12 +158,15 @@ __all__ = [
     "RandomErasingOptions",
     "Reference",
     "RegistryConfig",
+    "ResnetCifarOptions",
     "RunOptions",
     "RuntimeConfig",
     "SavedOptions",
     "Settings",
     "SgdOptions",
     "ShiftOptions",
+    "ShufflenetV1Options",
+    "ShufflenetV2Options",
     "SqueezenetOptions",
     "StepOptions",
     "StudentConfig",
@@ -163,11 +175,14 @@ __all__ = [
     "TeacherConfig",
     "TermConfig",
     "TfrecordOptions",
+    "TrackingConfig",
     "TrainConfig",
     "TrivialAugmentOptions",
     "UnlabeledConfig",
     "UnlabeledData",
+    "VggCifarOptions",
     "WatchConfig",
+    "WideResnetOptions",
     "background_name",
     "check_name",
     "colour_of",
@@ -190,6 +205,7 @@ __all__ = [
     "recorded_settings",
     "reference",
     "resolve",
+    "resolve_class_map",
     "run_model_setting",
     "run_name",
     "value_before",

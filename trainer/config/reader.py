@@ -274,7 +274,8 @@ def _check_rules(args: Sequence[Any], value: object, path: str) -> Any:
 
 def _one_of(sections: tuple[type, ...], value: object, path: str) -> type:
     """Chooses the section that `value` is of; the only one of `Section | None`."""
-    first, other = sections
+    kinds = [each for each in sections if each is not types.NoneType]
+    first, other = kinds[0], kinds[-1]
     if typing.get_origin(other) is tuple and not isinstance(value, Mapping):
         if isinstance(value, list):
             return other

@@ -178,7 +178,13 @@ def check_views(distill: Distill, *, augment: Augment) -> None:
         )
 
 
-def check_cadence(runtime: RuntimeConfig) -> None:
+def check_runtime(runtime: RuntimeConfig) -> None:
+    """Refuses periods that do not nest, and steps to profile between loops."""
+    _check_cadence(runtime)
+    _check_profile(runtime)
+
+
+def _check_cadence(runtime: RuntimeConfig) -> None:
     """Refuses periods that do not nest."""
     for name, unit in (
         ("steps_per_loop", "steps_per_execution"),
@@ -196,7 +202,7 @@ def check_cadence(runtime: RuntimeConfig) -> None:
             )
 
 
-def check_profile(runtime: RuntimeConfig) -> None:
+def _check_profile(runtime: RuntimeConfig) -> None:
     """Refuses steps that loops do not start or end at."""
     steps, unit = list(runtime.profile_steps), runtime.steps_per_loop
     if steps and not (len(steps) == 2 and steps[0] < steps[1]):

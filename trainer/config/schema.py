@@ -8,17 +8,20 @@ from typing import Annotated, Any, Literal
 
 from trainer.config import (
     augmentations,
+    class_map,
     data_relations,
     distill,
     evaluation,
     export,
     groups,
+    imported,
     memory,
     mixing_relations,
     places,
     registry,
     relations,
     run_model,
+    tracking,
     watch,
 )
 from trainer.config.crossval import CrossvalConfig
@@ -34,6 +37,7 @@ from trainer.config.rules import FILLED, OptionsOf, Pixels, Place, Positive, bet
 from trainer.config.runtime import RuntimeConfig
 from trainer.config.study import StudyConfig
 from trainer.config.sweep import SweepConfig
+from trainer.config.tracking import TrackingConfig
 from trainer.config.training import TrainConfig
 from trainer.config.watch import WatchConfig
 
@@ -62,6 +66,11 @@ class TeacherConfig:
     # Share of the validation examples that a teacher without `train` must get right;
     # absent: more than the largest class's, by three standard errors.
     min_accuracy: Annotated[float, between(0, 1)] | None = None
+    # The class of the data that each of its classes stands for, of one that is used as
+    # it is and knows others; "": it is left out. Absent: they are the same.
+    class_map: dict[str, str] | None = None
+    # The names of its classes, one a line of a text, where its file does not say them.
+    class_names: Place = ""
 
     @property
     def has_weights(self) -> bool:
@@ -111,7 +120,8 @@ class Config:
     name: Annotated[str, FILLED]
     seeds: Annotated[tuple[Seed, ...], FILLED] = (0,)  # one student, one baseline each
     data: DataConfig
-    teacher: TeacherConfig | EnsembleConfig
+    # Absent where distill.soft_targets is "imported".
+    teacher: TeacherConfig | EnsembleConfig | None = None
     student: StudentConfig
     distill: DistillConfig | DistillTermsConfig = DistillConfig()
     # Of the distilled student, on labels alone; absent: it stays as it is.
@@ -122,17 +132,28 @@ class Config:
     export: ExportConfig = ExportConfig()
     registry: RegistryConfig = RegistryConfig()
     runtime: RuntimeConfig = RuntimeConfig()
+    tracking: TrackingConfig = TrackingConfig()
     study: StudyConfig | None = None  # variants of this run, for the study command
     sweep: SweepConfig | None = None  # settings to be found, for the sweep command
     watch: WatchConfig | None = None  # new images, for the watch command
 
     @property
     def teachers(self) -> dict[str, TeacherConfig]:
-        """The teacher, or each member of an ensemble, by the name of its section."""
+        """The teacher, or each member of an ensemble, by the name of its section.
+
+        None where the teacher is elsewhere.
+        """
+        if self.teacher is None:
+            return {}
         if isinstance(self.teacher, EnsembleConfig):
             members = enumerate(self.teacher.members)
             return {f"teacher.members[{i}]": member for i, member in members}
         return {"teacher": self.teacher}
+
+    @property
+    def num_teachers(self) -> int:
+        """The number of networks that teach together, here or elsewhere."""
+        return max(1, len(self.teachers))
 
     @property
     def networks(self) -> dict[str, TeacherConfig | StudentConfig]:
@@ -221,13 +242,16 @@ class Config:
         """Checks the relations between settings."""
         relations.check_unique("seeds", self.seeds)
         data_relations.check(self.data, self.trainings)
-        distill.check(self.distill, num_teachers=len(self.teachers))
-        mixing_relations.check(self.distill, self.trainings)
+        imported.check(self.distill, self.teachers, is_watch=self.watch is not None)
+        class_map.check(self.distill, self.teachers, exported=self.export.role)
+        distill.check(self.distill, num_teachers=self.num_teachers)
+        mixing_relations.check(self.distill, self.trainings, self.data)
         groups.check(self.distill, self.student.train)
         evaluation.check(self.evaluate, self.data)
         roles = [*self.networks, "baseline", *(["finetune"] if self.finetune else [])]
         export.check(self.export, roles=roles, seeds=self.seeds)
         registry.check(self.registry, self.references)
+        tracking.check(self.tracking, self.export)
         run_model.check(self.networks)
         memory.check(self.networks)
         if self.watch:
@@ -254,5 +278,4 @@ class Config:
             )
         _, chosen = self.augmenting_section("student.train", self.student.train)
         relations.check_views(self.distill, augment=chosen.augment)
-        relations.check_cadence(self.runtime)
-        relations.check_profile(self.runtime)
+        relations.check_runtime(self.runtime)
