@@ -17,6 +17,11 @@ def import_function(name: str, *, setting: str) -> Callable[..., Any]:
       ConfigError: it cannot be imported.
     """
     module_name, _, function_name = name.partition(":")
+    if not all(map(str.isidentifier, [*module_name.split("."), function_name])):
+        raise ConfigError(
+            f"{setting} must name an importable function, got {name!r}; write "
+            "package.module:function"
+        )
     module = _import(module_name, name, setting=setting)
     function: Callable[..., Any] | None = getattr(module, function_name, None)
     if function is None:
@@ -47,7 +52,9 @@ def _import(module: str, given: str, *, setting: str) -> types.ModuleType:
         is_absent = isinstance(error, ModuleNotFoundError) and (
             f"{module}.".startswith(f"{error.name}.")
         )
-        way = "put its package on PYTHONPATH" if is_absent else "mend the module"
+        way = "mend it, or install what it imports"
+        if is_absent:
+            way = "put its package on PYTHONPATH"
         raise ConfigError(
             f"{setting} must name what can be imported, got {given!r}: {error}; {way}"
         ) from error

@@ -83,6 +83,8 @@ def _with_own_head(classifier: keras.Model) -> keras.Model:
     def copy(layer: keras.Operation) -> keras.Operation:
         if layer is classifier.backbone:
             return layer
+        if isinstance(layer, keras.Model):
+            return keras.models.clone_model(layer, clone_function=copy)
         if isinstance(layer, keras.layers.Dropout):
             return Dropout(layer.rate, stream=next(streams), name=layer.name)
         config = layer.get_config()

@@ -115,7 +115,7 @@ def _refusal(setting: str, problem: str, error: Exception | None = None) -> Conf
         "@keras.saving.register_keras_serializable()"
     )
     if unknown and unknown.is_lambda:
-        way = "make it of Keras's layers, or of a class of your own that you register"
+        way = f"make it of Keras's layers, or {way}"
     reason = f": {unknown.reason if unknown else _text(error)}" if error else ""
     return ConfigError(
         f"{setting}.model must be a model that can be saved before it is trained, got "

@@ -23,7 +23,7 @@ def unknown_code(error: Exception) -> UnknownCode | None:
     text = " ".join(str(error).split())
     if _LAMBDA.search(text):
         return UnknownCode(
-            reason="it has a Python lambda, whose code Keras reads from no file",
+            reason="it has a Lambda of Python code, which Keras reads from no file",
             is_lambda=True,
         )
     missing = _MISSING.search(text)

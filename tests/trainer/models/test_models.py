@@ -302,16 +302,25 @@ def test_batch_norm_of_each_replica_is_accepted(own):
 
 
 @pytest.mark.parametrize(
-    "name", ["no_such_module:f", "own_models.deeper:f", ":f", "own_models:", ".own:f"]
+    ("name", "way"),
+    [
+        ("no_such_module:f", "PYTHONPATH"),
+        ("own_models.deeper:f", "PYTHONPATH"),
+        ("own_broken:f", "no_such_package"),
+        (":f", "package.module:function"),
+        ("own_models:", "package.module:function"),
+        (".own:f", "package.module:function"),
+    ],
 )
-def test_a_module_that_cannot_be_imported_is_refused(own, name):
+def test_a_module_that_cannot_be_imported_is_refused(own, name, way, tmp_path):
     del own
-    with refused(ConfigError, "student.model", repr(name), "PYTHONPATH"):
+    (tmp_path / "own_broken.py").write_text("import no_such_package")
+    with refused(ConfigError, "student.model", repr(name), way):
         build(name, {})
 
 
-def test_a_function_that_is_not_in_its_module_is_refused(own):
-    facts = ("student.model", "'own_models:linaer'", "PYTHONPATH")
+def test_a_misspelt_function_is_refused_with_the_nearest_one(own):
+    facts = ("student.model", "'own_models:linaer'", "'own_models:linear'?")
     with refused(ConfigError, *facts):
         own("linaer")
 
