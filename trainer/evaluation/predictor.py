@@ -32,24 +32,20 @@ def predictor(
     above 0, the function raises StoppedError on all of them after the same step.
     `watched` has an eye on each step.
     """
-    per_replica_batch_size = -(-batch_size // strategy.num_replicas_in_sync)
+    num_replicas = strategy.num_replicas_in_sync
+    per_replica_batch_size = -(-batch_size // num_replicas)
     batches, num_steps = data.evaluation_batches(
         examples, per_replica_batch_size=per_replica_batch_size, strategy=strategy
     )
-    num_rows = per_replica_batch_size * strategy.num_replicas_in_sync  # of a step
-
-    def find_damage(step: int) -> data.DataError | None:
-        first = step * num_rows
-        return data.damage_of_rows(examples, first, first + num_rows)
+    num_rows = per_replica_batch_size * num_replicas  # of a step
 
     step = _compile_step(model, stop=stop, strategy=strategy, xla=xla)
 
     def predict() -> np.ndarray:
-        iterator = iter(batches)
-        parts: list[np.ndarray] = []
-        computed: list[tf.Tensor] = []
+        iterator, parts, computed = iter(batches), list[np.ndarray](), list[tf.Tensor]()
         for i in range(num_steps + 1):
-            damage = functools.partial(find_damage, i)
+            rows = i * num_rows, (i + 1) * num_rows
+            damage = functools.partial(data.damage_of_rows, examples, *rows)
             with watched("a step of an evaluation"), data.reading(damage):
                 # A step is computed while the one before it is looked at.
                 if i < num_steps:

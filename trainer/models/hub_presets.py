@@ -83,8 +83,12 @@ def load_preset(model: keras.Model, name: str, *, is_final: bool, setting: str) 
             f"{setting} = 'own' needs a preset of the data's {classes} classes for a "
             f"model that is not trained, got {name!r} with {own}; add its train section"
         )
+    _copy_weights(original if fits else original.backbone, model)
+
+
+def _copy_weights(source: keras.Model, model: keras.Model) -> None:
+    """Sets the network inside `model`, or its first weights, to those of `source`."""
     [network] = [layer for layer in model.layers if isinstance(layer, keras.Model)]
-    source = original if fits else original.backbone
     # The backbone comes first, and the head after it.
     targets = network.weights[: len(source.weights)]
     for target, value in zip(targets, source.weights, strict=True):
