@@ -49,10 +49,8 @@ class TfdsSource:
     @functools.cached_property
     def num_examples(self) -> tuple[int, ...]:
         """The number of examples in each split of the config."""
-        return tuple(
-            len(splits.example_ids(self.builder.info.splits, split))
-            for split in self.data.splits.values()
-        )
+        every, whole = self.data.splits.values(), self.whole_splits
+        return tuple(len(splits.example_ids(whole, split)) for split in every)
 
     @property
     def num_bytes(self) -> int:

@@ -33,19 +33,19 @@ def predictor(
     `watched` has an eye on each step.
     """
     num_replicas = strategy.num_replicas_in_sync
-    per_replica_batch_size = -(-batch_size // num_replicas)
+    share = -(-batch_size // num_replicas)
     batches, num_steps = data.evaluation_batches(
-        examples, per_replica_batch_size=per_replica_batch_size, strategy=strategy
+        examples, per_replica_batch_size=share, strategy=strategy
     )
-    num_rows = per_replica_batch_size * num_replicas  # of a step
-
+    size = share * num_replicas
     step = _compile_step(model, stop=stop, strategy=strategy, xla=xla)
 
     def predict() -> np.ndarray:
-        iterator, parts, computed = iter(batches), list[np.ndarray](), list[tf.Tensor]()
+        iterator = iter(batches)
+        parts: list[np.ndarray] = []
+        computed: list[tf.Tensor] = []
         for i in range(num_steps + 1):
-            rows = i * num_rows, (i + 1) * num_rows
-            damage = functools.partial(data.damage_of_rows, examples, *rows)
+            damage = functools.partial(data.damage_of_rows, examples, i * size, size)
             with watched("a step of an evaluation"), data.reading(damage):
                 # A step is computed while the one before it is looked at.
                 if i < num_steps:
