@@ -118,8 +118,8 @@ def _check_named_weights(path: str, *, model: str, weights: str) -> None:
         )
     if is_hub(model) and not model.removeprefix(HUB):
         raise ConfigError(
-            f"{path}.model must name a preset of KerasHub after {HUB!r}, got none; for "
-            "example 'hub:resnet_18_imagenet', or the path of a preset's folder"
+            f"{path}.model must name a preset of KerasHub, got {model!r} alone; write "
+            f"{HUB}NAME, or {HUB}FOLDER of one that save_to_preset wrote"
         )
     brings_own = model == MEMORY or is_hub(model) or is_function(model)
     if weights == OWN and not brings_own:

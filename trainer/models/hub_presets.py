@@ -80,8 +80,9 @@ def load_preset(model: keras.Model, name: str, *, is_final: bool, setting: str) 
     if is_final and not fits:
         own = f"{original.num_classes} classes" if has_head else "no head"
         raise ConfigError(
-            f"{setting} = 'own' needs a preset of the data's {classes} classes for a "
-            f"model that is not trained, got {name!r} with {own}; add its train section"
+            f"{setting} = 'own' needs a preset of {classes} classes for a model that "
+            f"is not trained, got {name!r} with {own}; add its train section, or say "
+            "what its classes stand for by class_map and class_names"
         )
     _copy_weights(original if fits else original.backbone, model)
 

@@ -55,7 +55,8 @@ def _load_preset(
 ) -> None:
     is_final = section.train is None
     models.load_preset(model, section.model, is_final=is_final, setting=setting)
-    if is_final and networks.devices.workers.is_chief:
+    says_names = getattr(section, "class_names", "")
+    if is_final and not says_names and networks.devices.workers.is_chief:
         console.log(
             f"{setting} of {section.model!r} do not say the names of their classes; "
             "they are taken for those of the data, in their order"

@@ -198,6 +198,10 @@ def one_class_less(image_shape, num_classes):
     return linear(image_shape, num_classes - 1)
 
 
+def of_other_images(image_shape, num_classes):
+    return linear((7, 7, 3), num_classes)
+
+
 def one_logit_a_pixel(image_shape, num_classes):
     image = keras.Input(image_shape)
     return keras.Model(image, keras.layers.Dense(num_classes)(image))
@@ -348,6 +352,12 @@ def test_what_is_no_keras_model_is_refused(own):
 def test_a_wrong_number_of_classes_is_refused(own, function, shape):
     with refused(ConfigError, "student.model", "10 logits", shape, "Dense(10)"):
         own(function)
+
+
+def test_a_model_of_another_input_shape_is_refused(own):
+    facts = ("student.model", "'own_models:of_other_images'", "(9, 8, 2)", "(7, 7, 3)")
+    with refused(ConfigError, *facts):
+        own("of_other_images")
 
 
 def test_two_outputs_are_refused(own):
