@@ -55,9 +55,11 @@ from trainer.config.models import (
     ImageOptions,
     MemoryOptions,
     MlpOptions,
+    ResnetCifarOptions,
     RunOptions,
     SavedOptions,
     SqueezenetOptions,
+    VggCifarOptions,
 )
 from trainer.config.predict import PredictConfig
 from trainer.config.reader import load, of_settings, read_settings
@@ -141,6 +143,7 @@ __all__ = [
     "RandomErasingOptions",
     "Reference",
     "RegistryConfig",
+    "ResnetCifarOptions",
     "RunOptions",
     "RuntimeConfig",
     "SavedOptions",
@@ -159,6 +162,7 @@ __all__ = [
     "TrivialAugmentOptions",
     "UnlabeledConfig",
     "UnlabeledData",
+    "VggCifarOptions",
     "WatchConfig",
     "background_name",
     "check_name",

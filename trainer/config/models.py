@@ -10,6 +10,7 @@ from trainer.config.rules import (
     LAYERS,
     NotNegative,
     Place,
+    Rule,
     Units,
 )
 
@@ -66,12 +67,47 @@ class SqueezenetOptions(ImageOptions):
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class ApplicationOptions(ImageOptions):
-    """A classifier of keras.applications."""
+class BatchNormOptions(ImageOptions):
+    """The options of an architecture with BatchNormalization."""
 
     # Share that the moving statistics keep of themselves each step. Keras has 0.99 to
     # 0.9997, with which they forget where they started after thousands of steps.
     batch_norm_momentum: Annotated[float, FRACTION] = 0.9
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class ApplicationOptions(BatchNormOptions):
+    """A classifier of keras.applications."""
+
+
+def _widths(count: int, text: str) -> Rule:
+    return Rule(lambda value: len(value) == count, f"a list of {count}, {text}")
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class ResnetCifarOptions(BatchNormOptions):
+    """A residual network of small images."""
+
+    depth: Annotated[
+        int,
+        Rule(
+            lambda value: 8 <= value <= 1202 and value % 6 == 2,
+            "6n + 2 from 8 to 1202, such as 8, 20 or 32",
+        ),
+    ] = 20
+    widths: Annotated[
+        tuple[Units, ...], _widths(4, "of the stem and of each stage")
+    ] = (16, 16, 32, 64)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class VggCifarOptions(BatchNormOptions):
+    """VGG for small images."""
+
+    depth: Annotated[int, Rule(lambda value: value in (8, 13), "8 or 13")] = 8
+    widths: Annotated[tuple[Units, ...], _widths(5, "one a stage")] = (
+        *(64, 128, 256, 512, 512),
+    )
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -180,8 +216,10 @@ MODELS: Mapping[str, type] = {
     "conv_mlp": ConvMlpOptions,
     MEMORY: MemoryOptions,
     "mlp": MlpOptions,
+    "resnet_cifar": ResnetCifarOptions,
     RUN: RunOptions,
     "saved": SavedOptions,
     "squeezenet": SqueezenetOptions,
+    "vgg_cifar": VggCifarOptions,
     **dict.fromkeys(APPLICATIONS, ApplicationOptions),
 }

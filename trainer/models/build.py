@@ -26,9 +26,11 @@ from trainer.models.inputs import Inputs, architecture_input
 from trainer.models.mlp import mlp
 from trainer.models.own import build_own
 from trainer.models.preprocessing import PIXEL_VALUES
+from trainer.models.resnet_cifar import resnet_cifar
 from trainer.models.saved import build_saved
 from trainer.models.squeezenet import squeezenet
 from trainer.models.value_ranges import check_values
+from trainer.models.vgg_cifar import vgg_cifar
 
 
 class _Arguments(TypedDict):
@@ -44,10 +46,12 @@ ARCHITECTURES: dict[str, Architecture] = {
     "cnn": cnn,
     "conv_mlp": conv_mlp,
     "mlp": mlp,
+    "resnet_cifar": resnet_cifar,
     "squeezenet": squeezenet,
+    "vgg_cifar": vgg_cifar,
 }
 # Pixels a side below which nothing is left before the logits.
-_MIN_IMAGE_SIZE = {"squeezenet": 31, **APPLICATIONS}
+_MIN_IMAGE_SIZE = {"squeezenet": 31, "vgg_cifar": 8, **APPLICATIONS}
 
 
 def build(
