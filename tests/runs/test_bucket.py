@@ -13,7 +13,6 @@ import pytest
 
 from tests.helpers import bucket, configs, whole_run
 from tests.helpers.repository import REPOSITORY
-from trainer import main
 
 CONFIG = configs.WHOLE.replace("seeds = [0, 1]", "seeds = [0]").replace(
     "steps = 60", "steps = 40"
@@ -89,7 +88,7 @@ def test_a_run_in_a_bucket_is_killed_goes_on_and_asks_little(
     assert num_requests(served) <= MOST_REQUESTS, served.kinds
 
     disk = tmp_path / "disk"
-    assert main.main(whole_run.command("run", config, disk)) == 0
+    assert whole_run.do("run", config, disk)[0] == 0
     for name in ("teacher", "student/seed-0", "baseline/seed-0"):
         lines = served.read(f"run/{name}/metrics.jsonl")
         kept = (disk / name / "metrics.jsonl").read_bytes()

@@ -17,6 +17,7 @@ from etils import epath
 
 from tests.helpers import whole_run
 from tests.helpers.messages import assert_a_line_states, assert_states, refusal, refused
+from tests.helpers.pages import undrawn
 from tests.helpers.repository import REPOSITORY
 from trainer import config, main
 from trainer.config import (
@@ -388,7 +389,8 @@ def test_what_an_earlier_version_began_goes_on_bit_for_bit(
         assert code == 0, capsys.readouterr().err
         return capsys.readouterr().err
 
-    do("whole")
+    with undrawn():
+        do("whole")
     as_begun(tmp_path / "whole", tmp_path / "half", GOLDEN[name])
     plain = load
 

@@ -149,7 +149,7 @@ class Result:
         """Writes a model in other formats, and compares each with it.
 
         They are those of `export.formats`: "saved_model", "keras", "tflite_float32",
-        "tflite_float16" and "tflite_int8"; the folder that they are in is given back.
+        "tflite_float16", "tflite_int8" and "onnx"; gives the folder that they are in.
 
         Raises:
           ConfigError: there is no such format or model, or nothing here runs it.

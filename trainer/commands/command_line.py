@@ -40,7 +40,9 @@ FLAGS = {
     ),
     "measure": Flag(meaning="find the quickest way to compile the step"),
     "once": Flag(meaning="look once, and end when too few images have come"),
-    "output": Flag(value="FILE", meaning=".csv or .jsonl; standard output without it"),
+    "output": Flag(
+        value="FILE", meaning=".csv, .jsonl or .json; standard output without it"
+    ),
     "help": Flag(meaning="this page; after a COMMAND the page of that one"),
     "version": Flag(meaning="the version of Alambic"),
 }

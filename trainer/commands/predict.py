@@ -1,11 +1,11 @@
-"""Predictions of a user's own images."""
+"""Predictions of a user's own images or rows."""
 
 from trainer.commands.command_line import CommandLine
 from trainer.exit_codes import DONE
 
 
 def run(line: CommandLine) -> int:
-    """Classifies the images that the words name."""
+    """Classifies the images, or the rows of the tables, that the words name."""
     from trainer import predict
 
     path = line.workdir() if line.flags.workdir else None

@@ -130,10 +130,10 @@ COMMANDS: dict[str, Command] = {
     ),
     "predict": Command(
         run=predict.run,
-        summary="classify images, in files or folders, by a finished run",
+        summary="classify images, or rows of tables, by a finished run",
         words="PATH ...",
         flags=(*RUN_FLAGS, "output"),
-        check="an image or a folder cannot be read, and is left out",
+        check="an image, a row or a file cannot be read, and is left out",
         example="runs/digits --workdir=runs/mnist_mini --output=runs/digits.csv",
     ),
 }

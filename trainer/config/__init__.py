@@ -36,7 +36,6 @@ from trainer.config.evaluate_view import EvaluateView
 from trainer.config.evaluation import EvaluateConfig
 from trainer.config.export import ExportConfig
 from trainer.config.identity import (
-    PIXELS,
     differences,
     flatten,
     identity,
@@ -55,11 +54,15 @@ from trainer.config.models import (
     ImageOptions,
     MemoryOptions,
     MlpOptions,
+    MobilenetV2CifarOptions,
     ResnetCifarOptions,
     RunOptions,
     SavedOptions,
+    ShufflenetV1Options,
+    ShufflenetV2Options,
     SqueezenetOptions,
     VggCifarOptions,
+    WideResnetOptions,
 )
 from trainer.config.predict import PredictConfig
 from trainer.config.reader import load, of_settings, read_settings
@@ -103,7 +106,6 @@ __all__ = [
     "LATEST",
     "MEMORY",
     "NOISE",
-    "PIXELS",
     "PROMOTED",
     "RUN",
     "SCHEME",
@@ -136,6 +138,7 @@ __all__ = [
     "MemoryOptions",
     "MixConfig",
     "MlpOptions",
+    "MobilenetV2CifarOptions",
     "NoAugmentOptions",
     "NoRun",
     "PredictConfig",
@@ -150,6 +153,8 @@ __all__ = [
     "Settings",
     "SgdOptions",
     "ShiftOptions",
+    "ShufflenetV1Options",
+    "ShufflenetV2Options",
     "SqueezenetOptions",
     "StepOptions",
     "StudentConfig",
@@ -164,6 +169,7 @@ __all__ = [
     "UnlabeledData",
     "VggCifarOptions",
     "WatchConfig",
+    "WideResnetOptions",
     "background_name",
     "check_name",
     "colour_of",

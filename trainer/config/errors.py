@@ -1,6 +1,5 @@
 """The error of a setting that cannot be used."""
 
-import difflib
 import re
 from collections.abc import Iterable
 
@@ -18,6 +17,8 @@ def header(path: str) -> str:
 
 def nearest(name: str, known: Iterable[str]) -> str:
     """The ending of a message about an unknown `name`: the nearest known, then all."""
+    import difflib  # here, for settings without an error
+
     names = sorted(known)
     close = difflib.get_close_matches(name, names, n=1, cutoff=0.5)
     suggestion = f"did you mean {close[0]!r}? " if close else ""

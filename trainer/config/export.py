@@ -8,7 +8,7 @@ from trainer.config.errors import ConfigError, nearest
 from trainer.config.rules import FILLED, Count, between
 
 Format = Literal[
-    "keras", "saved_model", "tflite_float32", "tflite_float16", "tflite_int8"
+    "keras", "saved_model", "tflite_float32", "tflite_float16", "tflite_int8", "onnx"
 ]
 
 

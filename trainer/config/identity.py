@@ -26,9 +26,6 @@ _CHOSEN = "distill.soft_targets"
 # The accuracy that is asked of a teacher changes nothing of what it teaches.
 _JUDGED = re.compile(r"teacher(\.members\[\d+\])?\.min_accuracy")
 
-# How crops of images of any size are made; another version has another text.
-PIXELS = "cut, then resized"
-_PIXELS = "data.pixels"
 _SETS = ("data.dataset", "data.unlabeled.dataset")
 
 _NETWORK = re.compile(r"(?P<path>teacher|teacher\.members\[\d+\]|student)\.model")
@@ -78,7 +75,6 @@ def named_identity(
         if flat.get("data.keep") == "files" or not _crops(flat):
             movable.append("data.keep")
         movable.append("data.read_parts")
-    flat |= _pixels(settings, flat)
     for path in _SETS:
         if str(flat.get(path)).startswith(places.FOLDER):
             # It may move too: the run keeps a list of what is in it.
@@ -113,10 +109,6 @@ def differences(
         # It stays with what the first start chose, if anything was to be chosen.
         for settings in (old, new):
             settings.pop(_CHOSEN, None)
-    if not (old.get(_PIXELS) and new.get(_PIXELS)):
-        # Another dataset, which says more.
-        for settings in (old, new):
-            settings.pop(_PIXELS, None)
     old["seeds"], new["seeds"] = before.get("seeds"), after.get("seeds")
     if _begins_with(new["seeds"], old["seeds"]):
         del old["seeds"], new["seeds"]
@@ -125,18 +117,6 @@ def differences(
         for path in sorted(old.keys() | new.keys())
         if old.get(path) != new.get(path)
     ]
-
-
-def _pixels(settings: dict[str, Any], flat: dict[str, Any]) -> dict[str, str]:
-    """The way of random crops to their size; none where no image is resized."""
-    sets = [places.kind_of(str(flat.get(path, ""))) for path in _SETS]
-    is_fitted = flat.get("data.image_size") and sets[0] in ("tfds", "tfrecord", "name")
-    is_fitted = is_fitted or {"folder", "list"} & set(sets)
-    if not (is_fitted and _crops(flat)):
-        return {}
-    # Of the settings of earlier versions, which did otherwise, this one is the latest.
-    is_earlier = "keep" not in settings.get("data", {})
-    return {_PIXELS: "resized, then cut" if is_earlier else PIXELS}
 
 
 def _crops(flat: dict[str, Any]) -> bool:

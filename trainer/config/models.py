@@ -12,6 +12,7 @@ from trainer.config.rules import (
     Place,
     Rule,
     Units,
+    between,
 )
 
 Values = Literal[
@@ -80,6 +81,13 @@ class ApplicationOptions(BatchNormOptions):
     """A classifier of keras.applications."""
 
 
+def _depth(rest: int, *, least: int, such_as: str) -> Rule:
+    return Rule(
+        lambda value: least <= value <= 1202 and value % 6 == rest,
+        f"6n + {rest} from {least} to 1202, such as {such_as}",
+    )
+
+
 def _widths(count: int, text: str) -> Rule:
     return Rule(lambda value: len(value) == count, f"a list of {count}, {text}")
 
@@ -88,16 +96,18 @@ def _widths(count: int, text: str) -> Rule:
 class ResnetCifarOptions(BatchNormOptions):
     """A residual network of small images."""
 
-    depth: Annotated[
-        int,
-        Rule(
-            lambda value: 8 <= value <= 1202 and value % 6 == 2,
-            "6n + 2 from 8 to 1202, such as 8, 20 or 32",
-        ),
-    ] = 20
+    depth: Annotated[int, _depth(2, least=8, such_as="8, 20 or 32")] = 20
     widths: Annotated[
         tuple[Units, ...], _widths(4, "of the stem and of each stage")
     ] = (16, 16, 32, 64)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class WideResnetOptions(BatchNormOptions):
+    """A wide residual network of small images."""
+
+    depth: Annotated[int, _depth(4, least=10, such_as="16, 28 or 40")] = 16
+    width: Annotated[int, between(1, 1000)] = 2  # times 16, 32 and 64 channels
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -108,6 +118,46 @@ class VggCifarOptions(BatchNormOptions):
     widths: Annotated[tuple[Units, ...], _widths(5, "one a stage")] = (
         *(64, 128, 256, 512, 512),
     )
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class MobilenetV2CifarOptions(BatchNormOptions):
+    """MobileNetV2 for small images."""
+
+    # Times the paper's channels, rounded down; at least one of 16 is left.
+    width: Annotated[float, between(1 / 16, 16)] = 0.5
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class ShufflenetV1Options(BatchNormOptions):
+    """ShuffleNet with 3 groups for small images."""
+
+    # What a stage adds to 24 or to the one before is in quarters, and these in groups.
+    widths: Annotated[
+        tuple[Units, ...],
+        _widths(3, "one a stage"),
+        Rule(
+            lambda value: all(
+                width % 12 == 0 and width > before
+                for before, width in zip((24, *value), value, strict=False)
+            ),
+            "multiples of 12 above 24, each above the one before",
+        ),
+    ] = (240, 480, 960)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class ShufflenetV2Options(BatchNormOptions):
+    """ShuffleNetV2 for small images."""
+
+    widths: Annotated[
+        tuple[Units, ...],
+        _widths(4, "one a stage and that of the last convolution"),
+        Rule(
+            lambda value: not any(width % 2 for width in value[:3]),
+            "even in the stages, whose channels are halved",
+        ),
+    ] = (116, 232, 464, 1024)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -216,10 +266,14 @@ MODELS: Mapping[str, type] = {
     "conv_mlp": ConvMlpOptions,
     MEMORY: MemoryOptions,
     "mlp": MlpOptions,
+    "mobilenet_v2_cifar": MobilenetV2CifarOptions,
     "resnet_cifar": ResnetCifarOptions,
     RUN: RunOptions,
     "saved": SavedOptions,
+    "shufflenet_v1": ShufflenetV1Options,
+    "shufflenet_v2": ShufflenetV2Options,
     "squeezenet": SqueezenetOptions,
     "vgg_cifar": VggCifarOptions,
+    "wide_resnet": WideResnetOptions,
     **dict.fromkeys(APPLICATIONS, ApplicationOptions),
 }

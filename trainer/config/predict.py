@@ -1,4 +1,4 @@
-"""The predict section: which model predicts, and what is told of each image."""
+"""The predict section: which model predicts, and what is told of each example."""
 
 import dataclasses
 from typing import Annotated, Any, Literal
@@ -32,9 +32,10 @@ class PredictConfig:
     background: Annotated[
         Any, Rule(lambda x: x == "" or BACKGROUND.holds(x), f'"", {BACKGROUND.text}')
     ] = ""
-    top_k: Count = 1  # classes named for an image, the most probable first
+    top_k: Count = 1  # classes named for an example, the most probable first
     all_probabilities: bool = False  # those of all classes too, in their order
-    format: Literal["auto", "csv", "jsonl"] = "auto"  # "auto": by --output, or csv
+    # "auto": by the ending of --output, or csv.
+    format: Literal["auto", "csv", "jsonl", "json"] = "auto"
 
     # How images are fitted to the model's size, as in data.evaluate_view; "", and 0:
     # as the model learned to see them, or "squash" and 0.875 where it is not known.

@@ -52,6 +52,7 @@ MOST = 10**9  # steps, examples, seconds
 MOST_PIXELS = 2**14  # a side
 MOST_UNITS = 2**20  # of a layer
 MOST_LAYERS = 100
+MOST_THREADS = 1024
 SMALLEST, LARGEST = 1e-30, 1e30  # of what float32 multiplies with others
 
 

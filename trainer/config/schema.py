@@ -219,7 +219,7 @@ class Config:
         relations.check_unique("seeds", self.seeds)
         data_relations.check(self.data, self.trainings)
         distill.check(self.distill, num_teachers=len(self.teachers))
-        mixing_relations.check(self.distill, self.trainings)
+        mixing_relations.check(self.distill, self.trainings, self.data)
         groups.check(self.distill, self.student.train)
         evaluation.check(self.evaluate, self.data)
         roles = [*self.networks, "baseline", *(["finetune"] if self.finetune else [])]

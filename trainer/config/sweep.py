@@ -1,10 +1,9 @@
 """The sweep section: which settings are to be found, how, and by what measure."""
 
 import dataclasses
-import decimal
 import math
 from collections.abc import Callable, Mapping
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from trainer.config.errors import ConfigError, nearest
 from trainer.config.rules import (
@@ -16,6 +15,9 @@ from trainer.config.rules import (
     between,
 )
 from trainer.config.study import OF_STUDENTS, Settings, check_shared, check_values
+
+if TYPE_CHECKING:
+    import decimal
 
 # Of the validation of a student, and whether more is better.
 METRICS: Mapping[str, bool] = {
@@ -234,6 +236,8 @@ def _check_count(axes: Mapping[str, Axis]) -> None:
         )
 
 
-def _decimal(number: float) -> decimal.Decimal:
+def _decimal(number: float) -> "decimal.Decimal":
     """The number as it is written, which steps of 0.1 add up to exactly."""
+    import decimal  # here, for runs without a sweep
+
     return decimal.Decimal(repr(number))

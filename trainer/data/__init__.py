@@ -32,15 +32,18 @@ from trainer.data.pipeline import (
     Batches,
     evaluation_batches,
     pipeline_options,
-    reading,
     training_batches,
 )
+from trainer.data.pixel_version import has_changed, pixel_version
 from trainer.data.readers import num_readers
+from trainer.data.reading import damage_of_rows, damage_of_steps, reading
 from trainer.data.records import RecordExamples
 from trainer.data.signature import Signature
 from trainer.data.source import Source, open_source
 from trainer.data.splits import whole_names
-from trainer.data.streaming import Streaming, streaming
+from trainer.data.streaming import Streaming, streaming, unused_settings
+from trainer.data.table_rows import ROW_FILES, is_row_file, read_rows
+from trainer.data.tables import feature_names
 from trainer.data.transparency import read_background
 from trainer.data.unlabeled import UNLABELED_FROM, concatenate, open_sources, parts
 from trainer.data.view_batches import view_batches
@@ -50,6 +53,7 @@ __all__ = [
     "EXTENSIONS",
     "GONE",
     "OVERWRITTEN",
+    "ROW_FILES",
     "UNLABELED_FROM",
     "ArrayExamples",
     "Augment",
@@ -73,16 +77,21 @@ __all__ = [
     "begun_dtype",
     "check_taken_over",
     "concatenate",
+    "damage_of_rows",
+    "damage_of_steps",
     "decode_box",
     "decode_with_alpha",
     "duplicates",
     "evaluation_batches",
     "evaluation_box",
     "extend_lists",
+    "feature_names",
     "find_new_files",
+    "has_changed",
     "hold_contents",
     "is_image",
     "is_passing",
+    "is_row_file",
     "is_visible",
     "num_evaluation_steps",
     "num_readers",
@@ -90,12 +99,15 @@ __all__ = [
     "open_sources",
     "parts",
     "pipeline_options",
+    "pixel_version",
     "read_background",
+    "read_rows",
     "reading",
     "reason",
     "streaming",
     "take_over",
     "training_batches",
+    "unused_settings",
     "view_batches",
     "whole_names",
     "without_labels",

@@ -3,6 +3,7 @@
 Shapes: M = examples, B = examples of a batch on all replicas, C = classes.
 """
 
+import functools
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 
@@ -31,11 +32,15 @@ def predictor(
     above 0, the function raises StoppedError on all of them after the same step.
     `watched` has an eye on each step.
     """
+    per_replica_batch_size = -(-batch_size // strategy.num_replicas_in_sync)
     batches, num_steps = data.evaluation_batches(
-        examples,
-        per_replica_batch_size=-(-batch_size // strategy.num_replicas_in_sync),
-        strategy=strategy,
+        examples, per_replica_batch_size=per_replica_batch_size, strategy=strategy
     )
+    num_rows = per_replica_batch_size * strategy.num_replicas_in_sync  # of a step
+
+    def find_damage(step: int) -> data.DataError | None:
+        first = step * num_rows
+        return data.damage_of_rows(examples, first, first + num_rows)
 
     step = _compile_step(model, stop=stop, strategy=strategy, xla=xla)
 
@@ -44,7 +49,8 @@ def predictor(
         parts: list[np.ndarray] = []
         computed: list[tf.Tensor] = []
         for i in range(num_steps + 1):
-            with watched("a step of an evaluation"), data.reading():
+            damage = functools.partial(find_damage, i)
+            with watched("a step of an evaluation"), data.reading(damage):
                 # A step is computed while the one before it is looked at.
                 if i < num_steps:
                     computed.append(step(next(iterator)))

@@ -24,13 +24,17 @@ from trainer.models.conv_mlp import conv_mlp
 from trainer.models.given import GivenModel
 from trainer.models.inputs import Inputs, architecture_input
 from trainer.models.mlp import mlp
+from trainer.models.mobilenet_v2_cifar import mobilenet_v2_cifar
 from trainer.models.own import build_own
 from trainer.models.preprocessing import PIXEL_VALUES
 from trainer.models.resnet_cifar import resnet_cifar
 from trainer.models.saved import build_saved
+from trainer.models.shufflenet_v1 import shufflenet_v1
+from trainer.models.shufflenet_v2 import shufflenet_v2
 from trainer.models.squeezenet import squeezenet
 from trainer.models.value_ranges import check_values
 from trainer.models.vgg_cifar import vgg_cifar
+from trainer.models.wide_resnet import wide_resnet
 
 
 class _Arguments(TypedDict):
@@ -46,9 +50,13 @@ ARCHITECTURES: dict[str, Architecture] = {
     "cnn": cnn,
     "conv_mlp": conv_mlp,
     "mlp": mlp,
+    "mobilenet_v2_cifar": mobilenet_v2_cifar,
     "resnet_cifar": resnet_cifar,
+    "shufflenet_v1": shufflenet_v1,
+    "shufflenet_v2": shufflenet_v2,
     "squeezenet": squeezenet,
     "vgg_cifar": vgg_cifar,
+    "wide_resnet": wide_resnet,
 }
 # Pixels a side below which nothing is left before the logits.
 _MIN_IMAGE_SIZE = {"squeezenet": 31, "vgg_cifar": 8, **APPLICATIONS}

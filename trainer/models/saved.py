@@ -65,33 +65,35 @@ def build_saved(
 def alone(options: SavedOptions, *, setting: str) -> keras.Model:
     """The model of the file that `setting` names, beside no data.
 
-    It goes from uint8 images of the file's own size to as many logits as the file
-    gives; `setting`_output is the setting of options.output.
+    It goes from uint8 images of the file's own size, or from rows as the file takes
+    them, to as many logits as it gives; `setting`_output is the setting of
+    options.output.
 
     Raises:
-      ConfigError: there is no such file, or its model is none of images of one size.
+      ConfigError: there is no such file, or its model is none of images of one size, or
+        of rows.
     """
     wrong = f"{setting} must name a model"
     saved, spec = _load(options, wrong)
-    _check_images(spec, wrong, options)
     shape = tuple(spec.shape[1:])
-    if None in shape or shape[-1] not in (1, 3):
+    is_row = len(shape) == 1 and spec.dtype.is_floating
+    if None in shape or not (is_row or (len(shape) == 3 and shape[-1] in (1, 3))):
         raise ConfigError(
-            f"{wrong} of images of one size in colour or grey, got {options.path!r} of "
-            f"inputs {spec.shape}; give another file"
+            f"{wrong} of images [batch, height, width, channels] of one size in colour "
+            f"or grey, or of rows [batch, features], got {options.path!r} of inputs "
+            f"{spec.shape}; give another file"
         )
-    inputs = Inputs(shape=shape)
-    image = keras.Input(shape, dtype="uint8", name="image")
-    results = keras.tree.flatten(
-        saved(_as(spec.dtype, PREPROCESSING[options.input](image), inputs))
-    )
+    inputs = Inputs(shape=shape, dtype=spec.dtype.name if is_row else "uint8")
+    source = keras.Input(shape, dtype=inputs.dtype, name="row" if is_row else "image")
+    values = source if is_row else PREPROCESSING[options.input](source)
+    results = keras.tree.flatten(saved(_as(spec.dtype, values, inputs)))
     if len(results) != 1 or len(results[0].shape) != 2:
         raise ConfigError(
             f"{wrong} with one output, a value for each class, got {options.path!r} "
             f"with outputs of shapes {[tuple(x.shape[1:]) for x in results]}; give "
             "another file"
         )
-    model = keras.Model(image, _logits(results[0], options.output), name="saved")
+    model = keras.Model(source, _logits(results[0], options.output), name="saved")
     _check_output(saved, model, options, inputs, f"{setting}_output")
     return model
 

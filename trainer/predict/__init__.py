@@ -1,4 +1,4 @@
-"""Classes of a user's own images: `python -m trainer predict`.
+"""Classes of a user's own images or rows: `python -m trainer predict`.
 
 `running` computes, and loads TensorFlow; the rest does without.
 """
@@ -20,7 +20,7 @@ def run(
     *,
     output: str,
 ) -> None:
-    """Classifies each image that `words` name, alone or by its folder.
+    """Classifies each image, or each row of a table, in what `words` name.
 
     The predictions of the run in the workdir `path`, if there is one, go to the file
     `output`, which appears when it is complete, or to standard output if that is "". Of
@@ -28,7 +28,7 @@ def run(
 
     Raises:
       ConfigError, ReportError: model or output cannot be used.
-      CheckFailedError: images could not be read, and are left out.
+      CheckFailedError: some could not be read, and are left out.
     """
     own = tf_config.read()
     if own and not own.is_chief:

@@ -99,7 +99,7 @@ OTHERS = {
     ),
     "export": Stage(
         function="export:export",
-        summary="write a finished model as SavedModel, .keras and TFLite",
+        summary="write a finished model as SavedModel, .keras, TFLite and ONNX",
         is_training=False,
         check="a format is further from the model than [export] allows",
     ),

@@ -21,8 +21,8 @@ from trainer.session.networks import Networks
 from trainer.session.qualification import qualify
 from trainer.soft_targets import Manifest, SoftTargetsError
 from trainer.stages.soft_targets import caches
-from trainer.stages.soft_targets.caches import TransferSet
 from trainer.stages.soft_targets.teacher_logits import TeacherLogits
+from trainer.stages.soft_targets.transfer_set import TransferSet
 from trainer.storage import files
 
 _TELL_SECS = 30  # between two lines where there is no terminal for a bar

@@ -1,17 +1,14 @@
 """Caches of soft targets of a run: their folders, and all that they must hold."""
 
 import dataclasses
-import functools
 import json
 from collections.abc import Iterator
 from typing import Any
 
-import numpy as np
 from etils import epath
 
 from trainer import console, data, models, soft_targets
 from trainer.config import (
-    PIXELS,
     Config,
     ConfigError,
     EvaluateView,
@@ -21,47 +18,11 @@ from trainer.config import (
 )
 from trainer.session.datasets import Datasets
 from trainer.session.networks import Networks
-from trainer.soft_targets import CachedTargets, Manifest, Shard
+from trainer.soft_targets import CachedTargets, Manifest
 from trainer.stages.soft_targets import formats
+from trainer.stages.soft_targets.cache_memory import check_memory
+from trainer.stages.soft_targets.transfer_set import TransferSet
 from trainer.storage import workdir
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class TransferSet:
-    """A whole split that the students' images come from."""
-
-    name: str  # of its folder
-    source: data.Source
-    split: str
-    first: int  # what the run adds to its ids
-    used: np.ndarray  # int64 [M]: the ids that the run trains on
-
-    @functools.cached_property
-    def examples(self) -> data.Examples:
-        """All of them, in the order of their ids where the split has one."""
-        return self.source.read(self.split)
-
-    @property
-    def num_ids(self) -> int:
-        """The number of ids of the split; some may be of files that are no examples."""
-        return int(self.source.whole_splits[self.split].num_examples)
-
-    @functools.cached_property
-    def fingerprint(self) -> str:
-        """The fingerprint of all ids' examples, the same for every teacher."""
-        return self.source.fingerprint(self.split, num_ids=self.num_ids)
-
-    def shards(self, *, first: int = 0) -> tuple[Shard, ...]:
-        """The shards of the ids from `first` on."""
-        is_example = np.zeros(self.num_ids, bool)
-        is_example[self.examples.ids] = True
-        return soft_targets.shards_of(is_example[first:].tolist(), first=first)
-
-    def recount(self, shard: Shard) -> Shard:
-        """The shard with as many examples as its ids have now."""
-        ids = self.examples.ids
-        count = int(((ids >= shard.first) & (ids < shard.last)).sum())
-        return dataclasses.replace(shard, count=count)
 
 
 def root(config: Config, path: epath.Path) -> epath.Path:
@@ -99,6 +60,7 @@ def transfer_sets(config: Config, datasets: Datasets) -> list[TransferSet]:
             first=first,
             used=ids[ids // data.UNLABELED_FROM == first // data.UNLABELED_FROM]
             - first,
+            crops=config.crops_images,
         )
         for name, source, setting, split, first in _parts(config, datasets)
     ]
@@ -149,12 +111,18 @@ def manifest(
     form = formats.record_formats(networks)[teacher]
     distill = networks.config.distill
     role = list(networks.config.teachers)[teacher]
+    pixels = transfer.pixels
+    found = soft_targets.read(folder(networks.config, networks.path, teacher, transfer))
+    is_whole = found and found.num_ids >= transfer.num_ids
+    if pixels and found and is_whole and transfer.has_same_pixels(found):
+        pixels = {}
     return Manifest(
         teacher=_identity(role, networks.config.teachers[role], weights),
         dataset={
             "split": transfer.split,
             "input_shape": list(transfer.source.input_shape),
-            **_pixels(networks.config),
+            **pixels,
+            **_view(networks.config),
         },
         growth=({"num_ids": transfer.num_ids, "fingerprint": transfer.fingerprint},),
         precision=networks.precision(role),
@@ -169,13 +137,13 @@ def manifest(
     )
 
 
-def _pixels(config: Config) -> dict[str, Any]:
-    """The view of images that are resized, and how random crops of them are made."""
+def _view(config: Config) -> dict[str, Any]:
+    """The view of images that are resized, and what crops of them are made of."""
     if not config.data.is_decoded_to_size:
         return {}
     view = {} if config.data.view == EvaluateView() else config.data.view.settings
-    kept = {"keep": "pixels"} if config.data.keep == "pixels" else {}
-    return {"pixels": PIXELS, **view, **kept} if config.crops_images else view
+    is_kept = config.crops_images and config.data.keep == "pixels"
+    return view | ({"keep": "pixels"} if is_kept else {})
 
 
 def planned_manifest(
@@ -215,6 +183,9 @@ def check_begun(
         known = transfer.source.fingerprint(transfer.split, num_ids=found.num_ids)
         before = {"num_ids": found.num_ids, "fingerprint": known}
         wanted = dataclasses.replace(wanted, growth=(before,))
+        if transfer.pixels and transfer.has_same_pixels(found):
+            kept = {k: v for k, v in wanted.dataset.items() if k != "pixels"}
+            wanted = dataclasses.replace(wanted, dataset=kept)
     soft_targets.check(place, found, wanted)
 
 
@@ -222,9 +193,11 @@ def open_caches(networks: Networks) -> CachedTargets:
     """The caches of all teachers, as batches bring them.
 
     Raises:
+      ConfigError: they take too much memory.
       SoftTargetsError: one is not there, or not for this run, or damaged.
     """
     sets = transfer_sets(networks.config, networks.datasets)
+    check_memory(networks, num_ids=sum(transfer.num_ids for transfer in sets))
     caches = []
     for teacher, model in enumerate(networks.teachers):
         weights = models.fingerprint(model)

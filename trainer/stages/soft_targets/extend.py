@@ -9,7 +9,7 @@ from trainer.session import Session
 from trainer.soft_targets import Manifest
 from trainer.stages.soft_targets import caches
 from trainer.stages.soft_targets.build import begin, fill
-from trainer.stages.soft_targets.caches import TransferSet
+from trainer.stages.soft_targets.transfer_set import TransferSet
 from trainer.storage.workdir import FINISHED
 
 
@@ -64,6 +64,7 @@ def _continue(folder: epath.Path, transfer: TransferSet, wanted: Manifest) -> No
     if wanted.num_ids > found.num_ids:
         grown = dataclasses.replace(
             grown,
+            dataset=wanted.dataset,
             growth=(*found.growth, *wanted.growth),
             shards=(*grown.shards, *transfer.shards(first=found.num_ids)),
         )

@@ -14,8 +14,8 @@ from trainer.session import Session
 from trainer.session.networks import Networks
 from trainer.soft_targets import Manifest, Shard, SoftTargetsError
 from trainer.stages.soft_targets import caches
-from trainer.stages.soft_targets.caches import TransferSet
 from trainer.stages.soft_targets.teacher_logits import TeacherLogits
+from trainer.stages.soft_targets.transfer_set import TransferSet
 
 _NUM_STRETCHES = 8  # of ids, or as many as there are views
 _STRETCH = 128  # ids
