@@ -87,9 +87,10 @@ def connected(
     teacher: keras.Model,
     *,
     precision: str = "float32",
+    images: data.ArrayExamples | None = None,
 ) -> dict[int, Connection]:
     """The networks of the terms between layers, in the scope of a strategy."""
-    inputs = np.array(examples(4).inputs)
+    inputs = np.array((examples() if images is None else images).inputs[:4])
     return {
         i: connect(
             term,
@@ -196,7 +197,7 @@ class Run:
             self.teacher.trainable = False
             self.student = build(options, precision=precision)
             self.connections = connected(
-                terms, self.student, self.teacher, precision=precision
+                terms, self.student, self.teacher, precision=precision, images=images
             )
             self.adapters = [
                 adapter

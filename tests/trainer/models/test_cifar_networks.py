@@ -245,10 +245,6 @@ def test_an_exported_network_gives_the_same(name, tmp_path):
     model.save(tmp_path / "model.keras")
     loaded = keras.models.load_model(tmp_path / "model.keras", compile=False)
     np.testing.assert_allclose(loaded(x), model(x), rtol=1e-5, atol=1e-5)
-    if export.is_installed():
-        content = export.convert(model, "tflite_float32", calibration=x)
-        found = export.interpreter(content)(x)
-        np.testing.assert_allclose(found, expected, atol=1e-4)
 
 
 @SLOW
@@ -261,16 +257,21 @@ def test_a_network_learns_from_drawn_images(name):
         ids=np.arange(len(drawn)),
     )
 
-    def network(options, seed=0, precision="float32"):
+    def network(options, precision="float32"):
         del options
-        keras.utils.set_random_seed(seed)
         return build(name, SMALL[name], image_shape=(28, 28, 3), precision=precision)
 
-    stages = tuple(stages_of(name))
+    def teacher(options, seed=0, precision="float32"):
+        del options, seed, precision
+        return build(
+            "resnet_cifar", SMALL["resnet_cifar"], image_shape=(28, 28, 3), seed=1
+        )
+
+    stages = ("stage1", "stage2", "stage3")
     run = Run(
         train=dataclasses.replace(SGD, learning_rate=0.01),
         build=network,
-        build_teacher=network,
+        build_teacher=teacher,
         images=examples,
         terms=[
             TermConfig(
