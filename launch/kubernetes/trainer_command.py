@@ -9,7 +9,7 @@ from launch.errors import LaunchError
 _COMMANDS = (
     *("run", "teacher", "soft-targets", "student", "baseline", "finetune"),
     *("evaluate", "report", "crossval", "doctor", "study", "sweep", "watch"),
-    *("export", "registry register"),
+    *("export", "registry register", "track"),
     *("soft-targets plan", "soft-targets build", "soft-targets verify"),
     *("soft-targets extend", "soft-targets info"),
 )
