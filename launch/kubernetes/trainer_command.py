@@ -9,9 +9,10 @@ from launch.errors import LaunchError
 _COMMANDS = (
     *("run", "teacher", "soft-targets", "student", "baseline", "finetune"),
     *("evaluate", "report", "crossval", "doctor", "study", "sweep", "watch"),
-    *("export", "registry register", "track"),
+    *("export", "registry register"),
     *("soft-targets plan", "soft-targets build", "soft-targets verify"),
-    *("soft-targets extend", "soft-targets info"),
+    *("soft-targets extend", "soft-targets info", "soft-targets import"),
+    *("soft-targets ids", "track"),
 )
 _WITH_PATHS = ("predict",)  # named after the command
 

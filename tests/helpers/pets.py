@@ -13,14 +13,14 @@ SIZE = 8  # pixels a side
 DENSE = np.dtype([("id", "<i8"), ("logits", "<f4", 2)])  # a record of the cache
 
 
-def draw(folder: pathlib.Path, shades: range) -> None:
+def draw(folder: pathlib.Path, shades: range, form: str = "png") -> None:
     """Square images of one shade, named by it, each there at once."""
     folder.mkdir(parents=True, exist_ok=True)
     for shade in shades:
         pixels = np.full((SIZE, SIZE, 3), shade, np.uint8)
-        hidden = folder / f".{shade}.png"
+        hidden = folder / f".{shade}.{form}"
         Image.fromarray(pixels).save(hidden)
-        hidden.rename(folder / f"{shade}.png")
+        hidden.rename(folder / f"{shade}.{form}")
 
 
 def write_config(root: pathlib.Path, more: str = "") -> None:

@@ -16,7 +16,9 @@ PAGES = (
     *("README.md", "BUILD.md", "configs/README.md", "launch/README.md"),
     *("trainer/README.md", "tests/README.md", "configs/caltech_squeezenet.md"),
     "docs/generations.md",
+    "docs/imported.md",
     "docs/losses.md",
+    "docs/models.md",
     "docs/python.md",
     "docs/tracking.md",
 )
@@ -48,6 +50,9 @@ def test_each_taught_command_exists(line):
         makefile = (REPOSITORY / "Makefile").read_text()
         for target in words[1:]:
             assert re.search(rf"^{target}:", makefile, flags=re.M), target
+        return
+    if words[1].endswith(".py"):
+        assert (REPOSITORY / words[1]).is_file()
         return
     assert words[1] == "-m"
     if words[2] == "launch":

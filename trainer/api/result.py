@@ -67,8 +67,12 @@ class Result:
 
     @functools.cached_property
     def teacher(self) -> Any:
-        """The teacher's model; of an ensemble, a list of its members'."""
-        roles = list(self.job.config.teachers)
+        """The teacher's model; of an ensemble, a list of its members'.
+
+        Raises:
+          ConfigError: it is elsewhere, and its answers were imported.
+        """
+        roles = list(self.job.config.teachers) or ["teacher"]
         is_one = not isinstance(self.job.config.teacher, EnsembleConfig)
         found = [self.model(role) for role in roles]
         return found[0] if is_one else found

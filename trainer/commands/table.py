@@ -14,6 +14,7 @@ from trainer.commands import (
     predict,
     registry,
     report,
+    soft_targets,
     stages,
     study,
     sweep,
@@ -23,7 +24,7 @@ from trainer.commands import (
 from trainer.commands.command_line import CommandLine
 
 # Words that begin the names of several commands.
-FAMILIES = {"soft-targets": "caches of soft targets", "registry": "versions of models"}
+FAMILIES = {"soft-targets": "their caches", "registry": "versions of models"}
 
 RUN_FLAGS = ("config", "workdir", "set")
 _REGISTRY = "--set='registry.root=\"runs/registry\"'"
@@ -108,6 +109,12 @@ COMMANDS: dict[str, Command] = {
     ),
     "soft-targets build": _stage("soft-targets"),
     **{name: _stage(name) for name in work.OTHERS},
+    "soft-targets verify": dataclasses.replace(
+        _stage("soft-targets verify"), run=soft_targets.verify, words="[DIR]"
+    ),
+    "soft-targets ids": dataclasses.replace(
+        _stage("soft-targets ids"), run=soft_targets.ids, flags=(*RUN_FLAGS, "output")
+    ),
     **{f"registry {name}": _registry(name) for name in versions.ACTIONS},
     "study": Command(
         run=study.run,

@@ -13,6 +13,15 @@ from trainer.config.augmentations import (
     plain_options,
     with_options,
 )
+from trainer.config.cifar_networks import (
+    MobilenetV2CifarOptions,
+    ResnetCifarOptions,
+    ShufflenetV1Options,
+    ShufflenetV2Options,
+    VggCifarOptions,
+    WideResnetOptions,
+)
+from trainer.config.class_map import ClassMap, resolve_class_map
 from trainer.config.crossval import CrossvalConfig
 from trainer.config.data import (
     IGNORE,
@@ -36,28 +45,32 @@ from trainer.config.evaluate_view import EvaluateView
 from trainer.config.evaluation import EvaluateConfig
 from trainer.config.export import ExportConfig
 from trainer.config.identity import (
-    PIXELS,
     differences,
     flatten,
     identity,
     recorded_settings,
     resolve,
 )
+from trainer.config.image_options import ImageOptions
 from trainer.config.kept import NoRun, from_resolved, without_run
 from trainer.config.mixing import MixConfig
 from trainer.config.models import (
     APPLICATIONS,
+    HUB,
     MEMORY,
+    OWN,
     RUN,
     ApplicationOptions,
     CnnOptions,
     ConvMlpOptions,
-    ImageOptions,
+    HubOptions,
     MemoryOptions,
     MlpOptions,
     RunOptions,
     SavedOptions,
     SqueezenetOptions,
+    is_function,
+    is_hub,
 )
 from trainer.config.predict import PredictConfig
 from trainer.config.reader import load, of_settings, read_settings
@@ -98,11 +111,12 @@ from trainer.config.watch import WatchConfig
 __all__ = [
     "APPLICATIONS",
     "EMBEDDING",
+    "HUB",
     "IGNORE",
     "LATEST",
     "MEMORY",
     "NOISE",
-    "PIXELS",
+    "OWN",
     "PROMOTED",
     "RUN",
     "SCHEME",
@@ -111,6 +125,7 @@ __all__ = [
     "ApplicationOptions",
     "Axis",
     "BanditOptions",
+    "ClassMap",
     "CnnOptions",
     "ColorJitterOptions",
     "Colour",
@@ -128,6 +143,7 @@ __all__ = [
     "EvaluateConfig",
     "EvaluateView",
     "ExportConfig",
+    "HubOptions",
     "ImageOptions",
     "InceptionCropOptions",
     "MedianOptions",
@@ -136,6 +152,7 @@ __all__ = [
     "MixConfig",
     "MlflowOptions",
     "MlpOptions",
+    "MobilenetV2CifarOptions",
     "NoAugmentOptions",
     "NoRun",
     "PredictConfig",
@@ -143,12 +160,15 @@ __all__ = [
     "RandomErasingOptions",
     "Reference",
     "RegistryConfig",
+    "ResnetCifarOptions",
     "RunOptions",
     "RuntimeConfig",
     "SavedOptions",
     "Settings",
     "SgdOptions",
     "ShiftOptions",
+    "ShufflenetV1Options",
+    "ShufflenetV2Options",
     "SqueezenetOptions",
     "StepOptions",
     "StudentConfig",
@@ -162,7 +182,9 @@ __all__ = [
     "TrivialAugmentOptions",
     "UnlabeledConfig",
     "UnlabeledData",
+    "VggCifarOptions",
     "WatchConfig",
+    "WideResnetOptions",
     "background_name",
     "check_name",
     "colour_of",
@@ -172,6 +194,8 @@ __all__ = [
     "from_resolved",
     "identity",
     "is_earlier_name",
+    "is_function",
+    "is_hub",
     "is_reference",
     "is_run_model",
     "label_of",
@@ -183,6 +207,7 @@ __all__ = [
     "recorded_settings",
     "reference",
     "resolve",
+    "resolve_class_map",
     "run_model_setting",
     "run_name",
     "value_before",

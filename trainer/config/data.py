@@ -12,6 +12,7 @@ from trainer.config.datasets import DATASETS, NO_OPTIONS
 from trainer.config.evaluate_view import SHARE, EvaluateView
 from trainer.config.rules import (
     FILLED,
+    MOST_THREADS,
     Count,
     CountOrNone,
     OptionsOf,
@@ -121,7 +122,8 @@ class DataConfig:
     # Images in memory: fitted, or as the bytes of their files, of which crops are made.
     # "auto": files where a training begins with a random crop, or pixels do not fit.
     keep: Literal["auto", "pixels", "files"] = "auto"
-    num_threads: CountOrNone = 0  # that decode images; 0: the processors it may use
+    # That decode images; 0: as many as there are processors that the process may use.
+    num_threads: Annotated[int, between(0, MOST_THREADS)] = 0
     # How files are looked at when they are listed: decoded, or their first and last
     # bytes. "auto": decoded where a split has up to a GiB of them.
     verify: Literal["auto", "decode", "ends"] = "auto"

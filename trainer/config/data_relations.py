@@ -22,6 +22,8 @@ from trainer.config.training import TrainConfig
 _MOST_PARTS = 100  # of a split
 _IMAGES = ("name", "tfds", "folder", "list")  # kinds that others may join
 _CHANNELS = ((), (1,), (3,))
+# Kinds whose records are streamed where they exceed the memory budget.
+_STREAMED = ("name", "tfds", "tfrecord", "memory", "function")
 
 
 def check(data: DataConfig, trainings: Mapping[str, TrainConfig]) -> None:
@@ -110,6 +112,7 @@ def _check_kind(data: DataConfig, trainings: Mapping[str, TrainConfig]) -> None:
     if data.unlabeled:
         _check_unlabeled(data, data.unlabeled.dataset)
     _check_files(data)
+    _check_reading(data)
     _check_fitted(data)
     if data.feature_columns and not data.is_table:
         raise ConfigError(
@@ -137,6 +140,26 @@ def _check_files(data: DataConfig) -> None:
             f"data.verify must be 'auto' for {data.dataset!r}, got {data.verify!r}; "
             "it is of the files of a 'folder:PATH' or a 'list:FILE.csv'"
         )
+
+
+def _check_reading(data: DataConfig) -> None:
+    """Refuses settings of a way of reading that this dataset never has."""
+    records = (
+        "it is of record files that are streamed, which no folder, list or table is, "
+        "and no set that data.unlabeled joins"
+    )
+    is_streamed = data.kind in _STREAMED and data.unlabeled is None
+    for name, has_effect, what in (
+        ("num_threads", not data.is_table, "no images are decoded"),
+        ("read_parts", is_streamed, records),
+        ("shuffle_window_bytes", is_streamed, records),
+    ):
+        value, default = getattr(data, name), getattr(DataConfig, name)
+        if value != default and not has_effect:
+            raise ConfigError(
+                f"data.{name} must be {default} for {data.dataset!r}, got {value}; "
+                f"{what}: remove it"
+            )
 
 
 def _check_fitted(data: DataConfig) -> None:

@@ -28,11 +28,12 @@ class _TeacherSignal(MixConfig):
     """
 
     # "online": the teacher runs in each step; "cached": once, before the students;
-    # "auto": the first start chooses, see trainer.config.soft_targets.
-    soft_targets: Literal["auto", "online", "cached"] = "auto"
-    soft_targets_dir: Place = (
-        ""  # of the cache, which runs may share; "": in the workdir
-    )
+    # "imported": it is elsewhere, and has written its answers into files; "auto": the
+    # first start chooses, see trainer.config.soft_targets.
+    soft_targets: Literal["auto", "online", "cached", "imported"] = "auto"
+    # Of the cache, which runs may share, "": in the workdir; or of the files, or the
+    # cache that another run has imported from them.
+    soft_targets_dir: Place = ""
     soft_targets_dtype: Literal["float16", "float32"] = "float32"  # of cached logits
     top_k: CountOrNone = 0  # largest logits that are cached; 0: all
     # Whether the cache keeps the input of the teacher's last Dense layer too, for
@@ -42,6 +43,11 @@ class _TeacherSignal(MixConfig):
     # At which a cache of the top k can be used, beside those of the terms.
     tail_temperatures: tuple[Temperature, ...] = ()
     views: Count = 1  # of each augmented image; epoch e shows view e modulo views
+    # Of imported answers: the class of the data that each of the teacher's classes
+    # stands for; absent: they are the same.
+    class_map: dict[str, str] | None = None
+    # And the share of examples that they must have right, as of a [teacher].
+    min_accuracy: Annotated[float, between(0, 1)] | None = None
 
     @property
     def mixes_labels(self) -> bool:
@@ -51,7 +57,12 @@ class _TeacherSignal(MixConfig):
     @property
     def is_cached(self) -> bool:
         """Whether students learn from caches; False while "auto" is undecided."""
-        return self.soft_targets == "cached"
+        return self.soft_targets in ("cached", "imported")
+
+    @property
+    def is_imported(self) -> bool:
+        """Whether the teacher is elsewhere, and its answers are in files."""
+        return self.soft_targets == "imported"
 
 
 # A base of its own, so that its fields come before those of the signal: earlier

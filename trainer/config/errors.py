@@ -1,10 +1,13 @@
 """The error of a setting that cannot be used."""
 
-import difflib
 import re
 from collections.abc import Iterable
 
 _CHARACTERS = 200  # of a value in a message
+_NAMES = 5  # in a message
+
+# What other programs have among augmentations, or as settings of the data.
+_MIXING = ("mixup", "cutmix")
 
 
 class ConfigError(ValueError):
@@ -18,10 +21,23 @@ def header(path: str) -> str:
 
 def nearest(name: str, known: Iterable[str]) -> str:
     """The ending of a message about an unknown `name`: the nearest known, then all."""
+    import difflib  # here, for settings without an error
+
     names = sorted(known)
     close = difflib.get_close_matches(name, names, n=1, cutoff=0.5)
     suggestion = f"did you mean {close[0]!r}? " if close else ""
+    if name in _MIXING:
+        suggestion = (
+            f"it is a share of a training's pairs: student.train.{name} = 0.5; "
+        )
     return f"{suggestion}known: {', '.join(names) or 'none; remove it'}"
+
+
+def some_names(names: Iterable[object]) -> str:
+    """The first of some names or numbers, and how many more there are."""
+    every = list(map(str, names))
+    shown = ", ".join(every[:_NAMES]) or "none"
+    return shown + (f" and {len(every) - _NAMES} more" if len(every) > _NAMES else "")
 
 
 def join(path: str, name: str) -> str:

@@ -7,6 +7,8 @@ from typing import Any
 
 from trainer.config import places
 from trainer.config.earlier import value_before, without_later
+from trainer.config.models import OWN
+from trainer.config.rules import setting_name
 from trainer.config.schema import Config
 
 # A run may move to other devices and disks, be asked for more when its models are
@@ -24,11 +26,8 @@ _MOVABLE = (
 _CHOSEN = "distill.soft_targets"
 
 # The accuracy that is asked of a teacher changes nothing of what it teaches.
-_JUDGED = re.compile(r"teacher(\.members\[\d+\])?\.min_accuracy")
+_JUDGED = re.compile(r"(distill|teacher(\.members\[\d+\])?)\.min_accuracy")
 
-# How crops of images of any size are made; another version has another text.
-PIXELS = "cut, then resized"
-_PIXELS = "data.pixels"
 _SETS = ("data.dataset", "data.unlabeled.dataset")
 
 _NETWORK = re.compile(r"(?P<path>teacher|teacher\.members\[\d+\]|student)\.model")
@@ -36,10 +35,16 @@ _NETWORK = re.compile(r"(?P<path>teacher|teacher\.members\[\d+\]|student)\.model
 
 def resolve(config: Config) -> dict[str, Any]:
     """Every setting with its value, in JSON's types."""
-    plain: dict[str, Any] = json.loads(json.dumps(dataclasses.asdict(config)))
+    plain: dict[str, Any] = json.loads(
+        json.dumps(dataclasses.asdict(config, dict_factory=_settings))
+    )
     if "group_size" in plain["distill"]:
         plain["distill"]["group_size"] = config.group_size
     return plain
+
+
+def _settings(fields: list[tuple[str, Any]]) -> dict[str, Any]:
+    return {setting_name(name): value for name, value in fields}
 
 
 def recorded_settings(config: Config) -> dict[str, Any]:
@@ -78,7 +83,6 @@ def named_identity(
         if flat.get("data.keep") == "files" or not _crops(flat):
             movable.append("data.keep")
         movable.append("data.read_parts")
-    flat |= _pixels(settings, flat)
     for path in _SETS:
         if str(flat.get(path)).startswith(places.FOLDER):
             # It may move too: the run keeps a list of what is in it.
@@ -90,8 +94,11 @@ def named_identity(
     for network in filter(None, map(_NETWORK.fullmatch, list(flat))):
         path = network["path"]
         files = [f"{path}.weights"]
+        if f"{path}.class_names" in flat:
+            files.append(f"{path}.class_names")
         if flat[f"{path}.model"] == "saved":
             files.append(f"{path}.options.path")
+            flat.pop(f"{path}.options.import", None)  # which finds what the file has
         flat |= {file: _file_identity(flat.get(file)) for file in files}
     return {
         path: value
@@ -113,10 +120,6 @@ def differences(
         # It stays with what the first start chose, if anything was to be chosen.
         for settings in (old, new):
             settings.pop(_CHOSEN, None)
-    if not (old.get(_PIXELS) and new.get(_PIXELS)):
-        # Another dataset, which says more.
-        for settings in (old, new):
-            settings.pop(_PIXELS, None)
     old["seeds"], new["seeds"] = before.get("seeds"), after.get("seeds")
     if _begins_with(new["seeds"], old["seeds"]):
         del old["seeds"], new["seeds"]
@@ -125,18 +128,6 @@ def differences(
         for path in sorted(old.keys() | new.keys())
         if old.get(path) != new.get(path)
     ]
-
-
-def _pixels(settings: dict[str, Any], flat: dict[str, Any]) -> dict[str, str]:
-    """The way of random crops to their size; none where no image is resized."""
-    sets = [places.kind_of(str(flat.get(path, ""))) for path in _SETS]
-    is_fitted = flat.get("data.image_size") and sets[0] in ("tfds", "tfrecord", "name")
-    is_fitted = is_fitted or {"folder", "list"} & set(sets)
-    if not (is_fitted and _crops(flat)):
-        return {}
-    # Of the settings of earlier versions, which did otherwise, this one is the latest.
-    is_earlier = "keep" not in settings.get("data", {})
-    return {_PIXELS: "resized, then cut" if is_earlier else PIXELS}
 
 
 def _crops(flat: dict[str, Any]) -> bool:
@@ -159,7 +150,7 @@ def _describe(path: str, settings: dict[str, Any]) -> str:
 
 def _file_identity(value: object) -> object:
     """A file may move, but starting from one or from none makes another run."""
-    return value if value == "imagenet" else bool(value)
+    return value if value in ("imagenet", OWN) else bool(value)
 
 
 def flatten(settings: dict[str, Any], prefix: str = "") -> dict[str, Any]:

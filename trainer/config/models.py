@@ -2,33 +2,28 @@
 
 import dataclasses
 from collections.abc import Mapping
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
+from trainer.config.cifar_networks import (
+    MobilenetV2CifarOptions,
+    ResnetCifarOptions,
+    ShufflenetV1Options,
+    ShufflenetV2Options,
+    VggCifarOptions,
+    WideResnetOptions,
+)
+from trainer.config.image_options import BatchNormOptions, ImageOptions, Values
 from trainer.config.rules import (
     FILLED,
     FRACTION,
     LAYERS,
+    Count,
+    Module,
     NotNegative,
     Place,
+    Positive,
     Units,
 )
-
-Values = Literal[
-    "zero_to_255",
-    "zero_to_one",
-    "minus_one_to_one",
-    "imagenet_torch",
-    "imagenet_caffe",
-]
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class ImageOptions:
-    """The options of an architecture that normalises images itself."""
-
-    # The values that float32 images of Python objects have, which nobody guesses;
-    # "": images are uint8, from 0 to 255.
-    input: Literal["", Values] = ""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -66,12 +61,43 @@ class SqueezenetOptions(ImageOptions):
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class ApplicationOptions(ImageOptions):
+class HubOptions(ImageOptions):
+    """An image classifier of KerasHub, from a preset."""
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class ApplicationOptions(BatchNormOptions):
     """A classifier of keras.applications."""
 
-    # Share that the moving statistics keep of themselves each step. Keras has 0.99 to
-    # 0.9997, with which they forget where they started after thousands of steps.
-    batch_norm_momentum: Annotated[float, FRACTION] = 0.9
+    @property
+    def of_keras(self) -> dict[str, Any]:
+        """The arguments that are stated of those that Keras itself has."""
+        own = {field.name for field in dataclasses.fields(ApplicationOptions)}
+        stated = dataclasses.asdict(self).items()
+        return {k: v for k, v in stated if k not in own and v is not None}
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class MobileNetV2Options(ApplicationOptions):
+    """MobileNetV2. What is absent of Keras's own arguments is as Keras has it."""
+
+    alpha: Positive | None = None  # the width: how many times as many channels
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class MobileNetOptions(MobileNetV2Options):
+    """MobileNet."""
+
+    depth_multiplier: Count | None = None  # channels for each of a depthwise layer's
+    dropout: Annotated[float, FRACTION] | None = None  # share before the logits
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class MobileNetV3Options(MobileNetV2Options):
+    """MobileNetV3Small and MobileNetV3Large."""
+
+    minimalistic: bool | None = None  # 3x3, ReLU, and no squeeze-and-excitation
+    dropout_rate: Annotated[float, FRACTION] | None = None  # share before the logits
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -88,13 +114,17 @@ class SavedOptions:
     # Probabilities become their logarithms, which are logits: softmax gives the same
     # at every temperature, for it does not see what all classes share.
     output: Literal["logits", "probabilities"] = "logits"
+    # A module that registers the classes of its layers with Keras, imported first.
+    import_: Module = ""
 
     def of_saved(self, path: str) -> "SavedOptions":
         """The options of a model that is trained from this one, and saved at `path`."""
         # It takes the images of the data, and gives logits.
         is_as_given = self.input == "as_given"
         return SavedOptions(
-            path=path, input="as_given" if is_as_given else "zero_to_255"
+            path=path,
+            input="as_given" if is_as_given else "zero_to_255",
+            import_=self.import_,
         )
 
     @property
@@ -169,19 +199,51 @@ APPLICATIONS: Mapping[str, int] = {
     "Xception": 71,
 }
 
+# Before the name of a preset of KerasHub, or the path of its folder.
+HUB = "hub:"
+
 # The model that a Python program gives.
 MEMORY = "memory"
 
 # The model of a teacher until the run that its weights name is read.
 RUN = "run"
 
+# The weights that a function's model comes with, or those of a preset.
+OWN = "own"
+
 MODELS: Mapping[str, type] = {
     "cnn": CnnOptions,
     "conv_mlp": ConvMlpOptions,
+    HUB: HubOptions,
     MEMORY: MemoryOptions,
     "mlp": MlpOptions,
+    "mobilenet_v2_cifar": MobilenetV2CifarOptions,
+    "resnet_cifar": ResnetCifarOptions,
     RUN: RunOptions,
     "saved": SavedOptions,
+    "shufflenet_v1": ShufflenetV1Options,
+    "shufflenet_v2": ShufflenetV2Options,
     "squeezenet": SqueezenetOptions,
+    "vgg_cifar": VggCifarOptions,
+    "wide_resnet": WideResnetOptions,
     **dict.fromkeys(APPLICATIONS, ApplicationOptions),
+    "MobileNet": MobileNetOptions,
+    "MobileNetV2": MobileNetV2Options,
+    "MobileNetV3Large": MobileNetV3Options,
+    "MobileNetV3Small": MobileNetV3Options,
 }
+
+
+def is_hub(model: str) -> bool:
+    """Whether a model is a preset of KerasHub."""
+    return model.startswith(HUB)
+
+
+def is_function(model: str) -> bool:
+    """Whether a model is a function of a user's own package, by its name."""
+    return ":" in model and not is_hub(model)
+
+
+def row_of(model: str) -> str:
+    """The row of MODELS that has the options of a model."""
+    return HUB if is_hub(model) else model

@@ -14,7 +14,7 @@ SPLIT = "{split}"  # stands in its pattern for the names of splits
 # Objects of a Python session, which have no name.
 MEMORY = "memory:"
 _DATASETS = (FOLDER, LIST, *TABLES, TFDS, TFRECORD, MEMORY)
-_SCHEMES = (*_DATASETS, "run:", "sqlite:///")
+_SCHEMES = (*_DATASETS, "run:", "hub:", "sqlite:///")
 
 # A dataset of a user's own code; a version of a TFDS name starts with a digit.
 _FUNCTION = re.compile(r"[^\W\d]\w*(\.[^\W\d]\w*)*:[^\W\d]\w*")

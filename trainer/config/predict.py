@@ -7,7 +7,7 @@ from trainer.config.data import BACKGROUND
 from trainer.config.errors import ConfigError
 from trainer.config.evaluate_view import CENTER_CROP, SQUASH, EvaluateView
 from trainer.config.models import SavedOptions
-from trainer.config.rules import Count, Place, Rule, between
+from trainer.config.rules import Count, Module, Place, Rule, between
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -27,6 +27,7 @@ class PredictConfig:
         "imagenet_caffe",
     ] = "zero_to_255"
     model_output: Literal["logits", "probabilities"] = "logits"
+    model_import: Module = ""  # registers the classes of its layers, if they are yours
     # The colour behind transparent pixels, as in data.background; "": the one that the
     # model learned with, or white where it is not known.
     background: Annotated[
@@ -64,5 +65,8 @@ class PredictConfig:
     def saved(self) -> SavedOptions:
         """The file named by `model`."""
         return SavedOptions(
-            path=self.model, input=self.model_input, output=self.model_output
+            path=self.model,
+            input=self.model_input,
+            output=self.model_output,
+            import_=self.model_import,
         )

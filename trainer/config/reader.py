@@ -24,7 +24,7 @@ from trainer.config.errors import (
 )
 from trainer.config.identity import flatten, resolve
 from trainer.config.overrides import apply_override, put
-from trainer.config.rules import OptionsOf, Reading
+from trainer.config.rules import OptionsOf, Reading, setting_name
 from trainer.config.run_model import without_architectures
 from trainer.config.schema import Config, EnsembleConfig
 from trainer.config.study import Settings
@@ -154,19 +154,19 @@ def _build(cls: type, settings: object, path: str, owner: str = "") -> Any:
     Options have an `owner`, as in "model 'mlp'", which messages name.
     """
     hints = typing.get_type_hints(cls, include_extras=True)
-    fields = {field.name: field for field in dataclasses.fields(cls)}
+    fields = {setting_name(field.name): field for field in dataclasses.fields(cls)}
     settings = _table(settings, path, fields, owner)
     values: dict[str, Any] = {}
     for name, field in fields.items():
-        rule = _options_rule(hints[name])
-        if rule:
+        hint = hints[field.name]
+        if rule := _options_rule(hint):
             # The sibling that names the options comes first in the dataclass.
             owner, given = values[rule.field], settings.get(name, {})
             values[name] = _build_options(rule, owner, given, path, name)
         elif name in settings:
-            values[name] = _value(hints[name], settings[name], join(path, name))
+            values[field.name] = _value(hint, settings[name], join(path, name))
         elif field.default is not dataclasses.MISSING:
-            values[name] = field.default
+            values[field.name] = field.default
         else:
             setting = join(path, name)
             raise ConfigError(
@@ -273,7 +273,8 @@ def _check_rules(args: Sequence[Any], value: object, path: str) -> Any:
 
 def _one_of(sections: tuple[type, ...], value: object, path: str) -> type:
     """Chooses the section that `value` is of; the only one of `Section | None`."""
-    first, other = sections
+    kinds = [each for each in sections if each is not types.NoneType]
+    first, other = kinds[0], kinds[-1]
     if typing.get_origin(other) is tuple and not isinstance(value, Mapping):
         if isinstance(value, list):
             return other

@@ -7,7 +7,15 @@ from typing import Any
 from trainer.config.augmentations import Augment
 from trainer.config.distill import Distill
 from trainer.config.errors import ConfigError, header
-from trainer.config.models import APPLICATIONS, SavedOptions
+from trainer.config.models import (
+    APPLICATIONS,
+    HUB,
+    MEMORY,
+    OWN,
+    SavedOptions,
+    is_function,
+    is_hub,
+)
 from trainer.config.runtime import RuntimeConfig
 from trainer.config.training import SgdOptions, StepOptions, TrainConfig
 
@@ -81,11 +89,7 @@ def check_weights(
     is_trained: bool,
 ) -> None:
     """Refuses weights that the model of the section `path` cannot have."""
-    if weights == "imagenet" and model not in APPLICATIONS:
-        raise ConfigError(
-            f"{path}.weights = 'imagenet' needs a model of keras.applications, got "
-            f"{path}.model = {model!r}; give the path of a file"
-        )
+    _check_named_weights(path, model=model, weights=weights)
     if not isinstance(options, SavedOptions):
         return
     if weights:
@@ -105,6 +109,27 @@ def check_weights(
         )
 
 
+def _check_named_weights(path: str, *, model: str, weights: str) -> None:
+    """Refuses weights by a name that the model does not have."""
+    if weights == "imagenet" and model not in APPLICATIONS:
+        raise ConfigError(
+            f"{path}.weights = 'imagenet' needs a model of keras.applications, got "
+            f"{path}.model = {model!r}; give the path of a file"
+        )
+    if is_hub(model) and not model.removeprefix(HUB):
+        raise ConfigError(
+            f"{path}.model must name a preset of KerasHub, got {model!r} alone; write "
+            f"{HUB}NAME, or {HUB}FOLDER of one that save_to_preset wrote"
+        )
+    brings_own = model == MEMORY or is_hub(model) or is_function(model)
+    if weights == OWN and not brings_own:
+        raise ConfigError(
+            f"{path}.weights = {OWN!r} needs a model that comes with weights, "
+            f"{HUB}PRESET or package.module:function, got {path}.model = {model!r}; "
+            "give the path of a file"
+        )
+
+
 def check_teacher(
     path: str, *, has_weights: bool, head: TrainConfig | None, train: TrainConfig | None
 ) -> None:
@@ -112,7 +137,9 @@ def check_teacher(
     section = header(path)
     if not (train or has_weights):
         raise ConfigError(
-            f"{path} must have a [{section}.train] section or weights, got neither"
+            f"{path} must have a [{section}.train] section or weights, got neither; "
+            f"{path}.weights = {OWN!r} takes those that a function's model or a preset "
+            "comes with"
         )
     if head and not train:
         raise ConfigError(
@@ -156,7 +183,13 @@ def check_views(distill: Distill, *, augment: Augment) -> None:
         )
 
 
-def check_cadence(runtime: RuntimeConfig) -> None:
+def check_runtime(runtime: RuntimeConfig) -> None:
+    """Refuses periods that do not nest, and steps to profile between loops."""
+    _check_cadence(runtime)
+    _check_profile(runtime)
+
+
+def _check_cadence(runtime: RuntimeConfig) -> None:
     """Refuses periods that do not nest."""
     for name, unit in (
         ("steps_per_loop", "steps_per_execution"),
@@ -174,7 +207,7 @@ def check_cadence(runtime: RuntimeConfig) -> None:
             )
 
 
-def check_profile(runtime: RuntimeConfig) -> None:
+def _check_profile(runtime: RuntimeConfig) -> None:
     """Refuses steps that loops do not start or end at."""
     steps, unit = list(runtime.profile_steps), runtime.steps_per_loop
     if steps and not (len(steps) == 2 and steps[0] < steps[1]):

@@ -52,6 +52,7 @@ MOST = 10**9  # steps, examples, seconds
 MOST_PIXELS = 2**14  # a side
 MOST_UNITS = 2**20  # of a layer
 MOST_LAYERS = 100
+MOST_THREADS = 1024
 SMALLEST, LARGEST = 1e-30, 1e30  # of what float32 multiplies with others
 
 
@@ -61,6 +62,15 @@ class Reading:
 
     read: Callable[[Any], Any]
 
+
+# A module of Python by its dotted name, or none.
+Module = Annotated[
+    str,
+    Rule(
+        lambda name: not name or all(map(str.isidentifier, name.split("."))),
+        "a module, such as package.module",
+    ),
+]
 
 # A file or a folder, or what names one after "folder:".
 Place = Annotated[str, Reading(places.expand_home)]
@@ -76,3 +86,11 @@ LAYERS = Rule(
     lambda value: 0 < len(value) <= MOST_LAYERS,
     f"a list of 1 to {MOST_LAYERS}, one a layer",
 )
+
+
+def setting_name(field: str) -> str:
+    """The setting that a field of a dataclass holds: of `import_` it is "import".
+
+    Words of Python's cannot be the names of fields.
+    """
+    return field.removesuffix("_")

@@ -8,11 +8,13 @@ from typing import Annotated, Any, Literal
 
 from trainer.config import (
     augmentations,
+    class_map,
     data_relations,
     distill,
     evaluation,
     export,
     groups,
+    imported,
     memory,
     mixing_relations,
     places,
@@ -28,7 +30,7 @@ from trainer.config.distill import DistillConfig, DistillTermsConfig
 from trainer.config.evaluation import EvaluateConfig
 from trainer.config.export import ExportConfig
 from trainer.config.mixing import MixConfig
-from trainer.config.models import MODELS
+from trainer.config.models import MODELS, row_of
 from trainer.config.predict import PredictConfig
 from trainer.config.registry import Reference, RegistryConfig
 from trainer.config.rules import FILLED, OptionsOf, Pixels, Place, Positive, between
@@ -48,11 +50,13 @@ Precision = Literal["inherit", "float32", "mixed_bfloat16", "mixed_float16"]
 class TeacherConfig:
     """The large network: trained here, or loaded from `weights` and used as it is."""
 
-    # A known name, or package.module:function; a finished run in `weights` brings its.
-    model: Annotated[str, FILLED]
-    options: Annotated[Any, OptionsOf("model", MODELS, own=True)]
+    # A known name, hub:PRESET, or package.module:function; a finished run in `weights`
+    # brings its.
+    model: Annotated[Place, FILLED]
+    options: Annotated[Any, OptionsOf("model", MODELS, own=True, kind=row_of)]
     # A .keras or .weights.h5 file to start from, registry:NAME@VERSION, or run:DIR, the
-    # student of a finished run; "imagenet" for keras.applications.
+    # student of a finished run; "imagenet" for keras.applications; "own" for what a
+    # function's model comes with, or a preset.
     weights: Place = ""
     image_size: Pixels = 0  # pixels a side, resized in the model
     precision: Precision = "inherit"
@@ -62,6 +66,11 @@ class TeacherConfig:
     # Share of the validation examples that a teacher without `train` must get right;
     # absent: more than the largest class's, by three standard errors.
     min_accuracy: Annotated[float, between(0, 1)] | None = None
+    # The class of the data that each of its classes stands for, of one that is used as
+    # it is and knows others; "": it is left out. Absent: they are the same.
+    class_map: dict[str, str] | None = None
+    # The names of its classes, one a line of a text, where its file does not say them.
+    class_names: Place = ""
 
     @property
     def has_weights(self) -> bool:
@@ -93,10 +102,11 @@ class EnsembleConfig:
 class StudentConfig:
     """The small network; the baseline is the same, trained without the teacher."""
 
-    model: Annotated[str, FILLED]  # a known name, or package.module:function
-    options: Annotated[Any, OptionsOf("model", MODELS, own=True)]
+    # A known name, hub:PRESET, or package.module:function.
+    model: Annotated[Place, FILLED]
+    options: Annotated[Any, OptionsOf("model", MODELS, own=True, kind=row_of)]
     # A .keras or .weights.h5 file to start from, or registry:NAME@VERSION; "imagenet"
-    # for keras.applications.
+    # for keras.applications; "own" for what a preset comes with.
     weights: Place = ""
     image_size: Pixels = 0  # pixels a side, resized in the model
     precision: Precision = "inherit"
@@ -110,7 +120,8 @@ class Config:
     name: Annotated[str, FILLED]
     seeds: Annotated[tuple[Seed, ...], FILLED] = (0,)  # one student, one baseline each
     data: DataConfig
-    teacher: TeacherConfig | EnsembleConfig
+    # Absent where distill.soft_targets is "imported".
+    teacher: TeacherConfig | EnsembleConfig | None = None
     student: StudentConfig
     distill: DistillConfig | DistillTermsConfig = DistillConfig()
     # Of the distilled student, on labels alone; absent: it stays as it is.
@@ -128,11 +139,21 @@ class Config:
 
     @property
     def teachers(self) -> dict[str, TeacherConfig]:
-        """The teacher, or each member of an ensemble, by the name of its section."""
+        """The teacher, or each member of an ensemble, by the name of its section.
+
+        None where the teacher is elsewhere.
+        """
+        if self.teacher is None:
+            return {}
         if isinstance(self.teacher, EnsembleConfig):
             members = enumerate(self.teacher.members)
             return {f"teacher.members[{i}]": member for i, member in members}
         return {"teacher": self.teacher}
+
+    @property
+    def num_teachers(self) -> int:
+        """The number of networks that teach together, here or elsewhere."""
+        return max(1, len(self.teachers))
 
     @property
     def networks(self) -> dict[str, TeacherConfig | StudentConfig]:
@@ -221,8 +242,10 @@ class Config:
         """Checks the relations between settings."""
         relations.check_unique("seeds", self.seeds)
         data_relations.check(self.data, self.trainings)
-        distill.check(self.distill, num_teachers=len(self.teachers))
-        mixing_relations.check(self.distill, self.trainings)
+        imported.check(self.distill, self.teachers, is_watch=self.watch is not None)
+        class_map.check(self.distill, self.teachers, exported=self.export.role)
+        distill.check(self.distill, num_teachers=self.num_teachers)
+        mixing_relations.check(self.distill, self.trainings, self.data)
         groups.check(self.distill, self.student.train)
         evaluation.check(self.evaluate, self.data)
         roles = [*self.networks, "baseline", *(["finetune"] if self.finetune else [])]
@@ -237,6 +260,12 @@ class Config:
             relations.check_train(path, section, self.runtime)
         if isinstance(self.teacher, EnsembleConfig):
             relations.check_members(self.teacher.members)
+        self._check_networks()
+        _, chosen = self.augmenting_section("student.train", self.student.train)
+        relations.check_views(self.distill, augment=chosen.augment)
+        relations.check_runtime(self.runtime)
+
+    def _check_networks(self) -> None:
         for path, network in self.networks.items():
             relations.check_weights(
                 path,
@@ -253,7 +282,3 @@ class Config:
                 head=teacher.head,
                 train=teacher.train,
             )
-        _, chosen = self.augmenting_section("student.train", self.student.train)
-        relations.check_views(self.distill, augment=chosen.augment)
-        relations.check_cadence(self.runtime)
-        relations.check_profile(self.runtime)

@@ -1,10 +1,9 @@
 """The sweep section: which settings are to be found, how, and by what measure."""
 
 import dataclasses
-import decimal
 import math
 from collections.abc import Callable, Mapping
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from trainer.config.errors import ConfigError, nearest
 from trainer.config.rules import (
@@ -17,6 +16,9 @@ from trainer.config.rules import (
 )
 from trainer.config.study import OF_STUDENTS, Settings, check_shared, check_values
 
+if TYPE_CHECKING:
+    import decimal
+
 # Of the validation of a student, and whether more is better.
 METRICS: Mapping[str, bool] = {
     "eval/accuracy": True,
@@ -28,6 +30,8 @@ METRICS: Mapping[str, bool] = {
     "eval/kl": False,
     "eval/soft_nll": False,
 }
+# Of these, what compares it with its teacher.
+OF_TEACHER = ("eval/agreement", "eval/kl", "eval/soft_nll")
 _MOST_VALUES = 10_000  # that a grid goes through, and steps of a range
 # The best of some seeds would be one of luck.
 _OF_TRIALS = tuple(name for name in OF_STUDENTS if name != "seeds")
@@ -234,6 +238,8 @@ def _check_count(axes: Mapping[str, Axis]) -> None:
         )
 
 
-def _decimal(number: float) -> decimal.Decimal:
+def _decimal(number: float) -> "decimal.Decimal":
     """The number as it is written, which steps of 0.1 add up to exactly."""
+    import decimal  # here, for runs without a sweep
+
     return decimal.Decimal(repr(number))

@@ -12,6 +12,7 @@ from etils import epath
 from trainer import console
 from trainer.config import IGNORE, DataConfig, colour_of
 from trainer.data.examples import DataError
+from trainer.data.pixel_version import has_changed, pixel_version
 from trainer.data.source import Source
 from trainer.data.tables import TableSource
 from trainer.data.tfds_source import TfdsSource
@@ -21,45 +22,63 @@ KEPT = "dataset.json"
 
 
 def as_begun(
-    source: Source, index_dir: epath.Path, *, has_begun: bool, may_write: bool = True
+    source: Source,
+    index_dir: epath.Path,
+    *,
+    has_begun: bool,
+    crops: bool = False,
+    may_write: bool = True,
 ) -> Source:
     """The source as the run has begun with it, which the folder `index_dir` tells.
 
-    A run that has begun without telling is of an earlier version, in which folders, and
-    numbers with a point, had their classes in the order of the alphabet, and all tables
-    were float32. One that has not is told of from now on.
+    With `crops` one of its trainings begins with a random crop. A run that has begun
+    without telling is of an earlier version: folders, and numbers with a point, had
+    their classes in the order of the alphabet, and all tables were float32.
 
     Raises:
-      DataError: the run has begun with another order of classes, with others, or with
-        something else behind transparent pixels.
+      DataError: the run has begun with another order of classes, with others, with
+        something else behind transparent pixels, or with other pixels of its images.
     """
-    if _is_known_by_name(source):
+    now = _meaning_of(source, crops=crops)
+    if _is_known_by_name(source) and not now.pixels:
         return source
     path = index_dir / KEPT
-    now = _Meaning(
-        classes=source.class_names,
-        input_dtype=source.input_dtype,
-        background=source.data.background_name,
-    )
-    if files.exists(path):
-        before = _read(path)
-    elif has_begun:
-        before = _earlier(source.data, now)
-    else:
-        before = now
+    is_told = files.exists(path)
+    if not (is_told or has_begun):
         if may_write:
-            files.write_json(path, seal.add_checksum(dataclasses.asdict(now)))
+            _write(path, now)
+        return source
+    before = _read(path) if is_told else _earlier(source.data, now)
     _check_classes(source.data.dataset, before.classes, now.classes)
     # Folders have it in their lists, of each image.
     if isinstance(source, TfdsSource) and source.num_transparent:
         _check_background(source.data, before.background)
-    if isinstance(source, TableSource) and before.input_dtype != now.input_dtype:
-        console.log(
-            f"{source.data.dataset!r} has features that {before.input_dtype} rounds; "
-            "they stay as this run has begun with, and another --workdir has all digits"
-        )
-        return source.as_type(before.input_dtype)
+    if before.pixels != now.pixels:
+        _check_pixels(source, before.pixels, now.pixels, crops=crops)
+        if may_write:  # so that its files are not looked at again
+            _write(path, dataclasses.replace(before, pixels=now.pixels))
+    if isinstance(source, TableSource):
+        return _with_type(source, before.input_dtype)
     return source
+
+
+def _meaning_of(source: Source, *, crops: bool) -> "_Meaning":
+    return _Meaning(
+        classes=source.class_names,
+        input_dtype=source.input_dtype,
+        background=source.data.background_name,
+        pixels=pixel_version(source, crops=crops),
+    )
+
+
+def _with_type(source: TableSource, dtype: str) -> Source:
+    if source.input_dtype == dtype:
+        return source
+    console.log(
+        f"{source.data.dataset!r} has features that {dtype} rounds; they stay as this "
+        "run has begun with, and another --workdir has all digits"
+    )
+    return source.as_type(dtype)
 
 
 def begun_dtype(index_dir: epath.Path) -> str:
@@ -99,6 +118,7 @@ class _Meaning:
     classes: tuple[str, ...]  # by their labels
     input_dtype: str
     background: str  # what transparent pixels lie on, where there are any
+    pixels: str  # their version; "" where there is one alone, or of an earlier one
 
 
 def _is_known_by_name(source: Source) -> bool:
@@ -114,6 +134,20 @@ def _check_background(data: DataConfig, before: str) -> None:
             f"images of {data.setting} {data.dataset!r} with transparent pixels, got "
             f"{data.background_name}; set it back, or choose another --workdir"
         )
+
+
+def _check_pixels(source: Source, before: str, now: str, *, crops: bool) -> None:
+    if not before and not has_changed(source, crops=crops):
+        return
+    data = source.data
+    raise DataError(
+        f"the images of {data.setting} {data.dataset!r} must have the pixels that the "
+        f"run has begun with, {before or 'those of an earlier version'!r}, got {now!r}:"
+        " earlier versions decoded JPEGs by a coarser transform, and cut random crops "
+        "out of images that were resized before; start anew in another --workdir (with "
+        "soft targets in another distill.soft_targets_dir), or go on with the release "
+        "that it began with; models of this run can predict, and teach others as run:"
+    )
 
 
 def _check_classes(dataset: str, before: Sequence[str], after: Sequence[str]) -> None:
@@ -138,11 +172,19 @@ def _earlier(data: DataConfig, now: _Meaning) -> _Meaning:
         classes=tuple(sorted(now.classes)) if is_alphabetic else now.classes,
         input_dtype="float32" if data.is_table else now.input_dtype,
         background=IGNORE,
+        pixels="",
     )
 
 
 def _name(names: Sequence[str], label: int) -> str:
     return repr(names[label]) if label < len(names) else "none"
+
+
+def _write(path: epath.Path, meaning: _Meaning) -> None:
+    told = dataclasses.asdict(meaning)
+    if not meaning.pixels:
+        del told["pixels"]
+    files.write_json(path, seal.add_checksum(told))
 
 
 def _read(path: epath.Path) -> _Meaning:
@@ -153,6 +195,7 @@ def _read(path: epath.Path) -> _Meaning:
             classes=tuple(map(str, found["classes"])),
             input_dtype=str(found["input_dtype"]),
             background=str(found.get("background", IGNORE)),
+            pixels=str(found.get("pixels", "")),
         )
     except (ValueError, TypeError, KeyError) as error:
         raise DataError(

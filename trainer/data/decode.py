@@ -7,14 +7,10 @@ import numpy as np
 import tensorflow as tf
 
 from trainer.config import Colour
-from trainer.data import image_kind, jpeg_damage
+from trainer.data import image_kind, jpeg_damage, jpeg_pixels
 
 # Of red, green and blue in a grey pixel, as ITU-R BT.601 has it and PIL rounds it.
 _SHARES_OF_GREY, _WHOLE = (19595, 38470, 7471), 2**16
-
-# Pixels of an image for one of its smaller picture, where means are near `resize`, and
-# up to where pixels between the nearest ones are.
-_MEAN_FROM, _MEAN_TO, _BETWEEN_TO = 1.2, 1.9, 1.4
 
 # Of a WebP file: as much as says whether it has an alpha channel.
 _HEADER_BYTES = 25
@@ -70,9 +66,13 @@ def pixels(contents: tf.Tensor) -> tf.Tensor:
     # TensorFlow decodes a WebP file with alpha to 4 channels only, any other image to
     # 3, and corrupts its memory where an animated WebP file comes with 0 channels.
     image = tf.cond(
-        _is_webp_with_alpha(contents),
-        lambda: _image(contents, channels=4)[..., :3],
-        lambda: _image(contents, channels=3),
+        jpeg_pixels.is_jpeg(contents),
+        lambda: jpeg_pixels.decode(contents, channels=3),
+        lambda: tf.cond(
+            _is_webp_with_alpha(contents),
+            lambda: _image(contents, channels=4)[..., :3],
+            lambda: _image(contents, channels=3),
+        ),
     )
     image.set_shape((None, None, 3))
     return image
@@ -91,68 +91,6 @@ def to_grey(image: tf.Tensor) -> tf.Tensor:
     shares = tf.constant(_SHARES_OF_GREY)
     total = tf.reduce_sum(tf.cast(image, tf.int32) * shares, axis=-1, keepdims=True)
     return tf.cast((total + _WHOLE // 2) // _WHOLE, tf.uint8)
-
-
-def resize(image: tf.Tensor, size: tuple[int, int]) -> tf.Tensor:
-    """Any image in `size`, averaged over what a pixel covers: uint8 -> [H, W, ...].
-
-    The aspect ratio is not kept.
-    """
-    return resize_box(image, _whole_place(image), size)
-
-
-def resize_box(image: tf.Tensor, place: tf.Tensor, size: tuple[int, int]) -> tf.Tensor:
-    """A place in an image in `size`, as `resize` does all of it.
-
-    The place, top, left, height and width, float32 [4], need not be of whole pixels.
-    What is beyond it takes part in what is averaged at its edges.
-    """
-    shape = (*size, image.shape[-1])
-
-    def resized() -> tf.Tensor:
-        top, left, height, width = tf.unstack(place)
-        rows = _resize_rows(image, top, height, size[0])
-        # Rows again, of the transposed image: in three times the time the operation
-        # would do columns, pixel by pixel.
-        columns = _resize_rows(tf.transpose(rows, (1, 0, 2)), left, width, size[1])
-        pixels = tf.reshape(columns, (size[1], size[0], shape[-1]))
-        return _rounded(tf.transpose(pixels, (1, 0, 2)))
-
-    is_of_size = tf.reduce_all(tf.shape(image)[:2] == size)
-    fitted = tf.cond(
-        is_of_size & _is_whole(image, place),
-        lambda: tf.convert_to_tensor(image),
-        resized,
-    )
-    return tf.ensure_shape(fitted, shape)
-
-
-def resize_quickly(
-    image: tf.Tensor, place: tf.Tensor, size: tuple[int, int]
-) -> tf.Tensor:
-    """A place in an image in `size`, in half the time of `resize` where that is near.
-
-    A whole image that grows, or hardly shrinks, lies between the nearest pixels; what
-    shrinks a little is the mean of those that it covers, all alike. Of photographs the
-    values are within 2 of 255 of `resize`, in the mean.
-    """
-    ratios = place[2:] / size
-    least, most = tf.reduce_min(ratios), tf.reduce_max(ratios)
-    is_near = (least >= _MEAN_FROM) & (most <= _MEAN_TO)
-    kind = tf.where(is_near, 1, tf.where(most < _BETWEEN_TO, 0, 2))
-    pixels = tf.switch_case(
-        tf.where(_is_whole(image, place), kind, 2),
-        [
-            lambda: _rounded(tf.image.resize(image, size)),
-            lambda: _rounded(tf.image.resize(image, size, "area")),
-            lambda: resize_box(image, place, size),
-        ],
-    )
-    return tf.ensure_shape(pixels, (*size, image.shape[-1]))
-
-
-def _rounded(pixels: tf.Tensor) -> tf.Tensor:
-    return tf.cast(tf.round(pixels), tf.uint8)
 
 
 def blended(
@@ -191,12 +129,6 @@ def with_alpha_blended(
     return tf.cond(_has_alpha(contents), laid, opaque)
 
 
-def fit(image: tf.Tensor, shape: tuple[int, int, int]) -> tf.Tensor:
-    """Colours as models take them: uint8 [H, W, 3] -> uint8 of `shape`."""
-    height, width, channels = shape
-    return resize(image if channels == 3 else to_grey(image), (height, width))
-
-
 def reason(error: Exception) -> str:
     """The first line, without the graph that TensorFlow prints around it."""
     # Headings, frames of the Python stack, lines of source, and names of nodes.
@@ -210,34 +142,6 @@ def reason(error: Exception) -> str:
         r"| ?\[Op:.*"
     )
     return re.sub(names, "", lines[0]) if lines else type(error).__name__
-
-
-def _whole_place(image: tf.Tensor) -> tf.Tensor:
-    height, width = tf.unstack(tf.cast(tf.shape(image)[:2], tf.float32))
-    return tf.stack([0.0, 0.0, height, width])
-
-
-def _is_whole(image: tf.Tensor, place: tf.Tensor) -> tf.Tensor:
-    return tf.reduce_all(place == _whole_place(image))
-
-
-def _resize_rows(
-    image: tf.Tensor, first: tf.Tensor, extent: tf.Tensor, count: int
-) -> tf.Tensor:
-    """`extent` of the rows as `count` rows: [h, w, C] -> float32 [count, w, C]."""
-    rows, width, channels = tf.unstack(tf.shape(image))
-    scale = count / extent
-    # As the columns of a single row, whose pixels are rows: a row alone is not shared
-    # among threads, whose waking costs more than it gains.
-    resized = tf.raw_ops.ScaleAndTranslate(
-        images=tf.reshape(image, (1, 1, rows, width * channels)),
-        size=(1, count),
-        scale=tf.stack([1.0, scale]),
-        translation=tf.stack([0.0, -first * scale]),
-        kernel_type="triangle",
-        antialias=True,
-    )
-    return tf.reshape(resized, (count, width, channels))
 
 
 def _image(contents: tf.Tensor, *, channels: int) -> tf.Tensor:

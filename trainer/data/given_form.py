@@ -12,9 +12,10 @@ import numpy as np
 import tensorflow as tf
 
 from trainer.config import Colour, DataConfig, EvaluateView
-from trainer.data.decode import blend, resize
+from trainer.data.decode import blend
 from trainer.data.examples import DataError
 from trainer.data.image_box import evaluation_box
+from trainer.data.resizing import resize
 
 MOST_CLASSES = 10**5  # without names
 _GREY_MODES = ("1", "L", "LA", "I;16")  # of PIL

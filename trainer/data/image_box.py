@@ -11,7 +11,9 @@ import tensorflow as tf
 from trainer.config import EvaluateView
 from trainer.config.evaluate_view import CENTER_CROP, SQUASH
 from trainer.data import image_kind
-from trainer.data.decode import pixels, resize_box, resize_quickly, to_grey
+from trainer.data.decode import pixels, to_grey
+from trainer.data.jpeg_pixels import begins_with, decode_part, is_jpeg
+from trainer.data.resizing import resize_box, resize_quickly
 
 # From the height and width of an image, int32 [..., 2], to a box of it, [..., 4].
 BoxOf = Callable[[tf.Tensor], tf.Tensor]
@@ -51,10 +53,10 @@ def size_of(contents: tf.Tensor, whole: Whole = pixels) -> tf.Tensor:
         return tf.reduce_sum(digits * [1 << 24, 1 << 16, 1 << 8, 1], axis=1)[::-1]
 
     return tf.cond(
-        _begins_with(contents, image_kind.JPEG),
+        is_jpeg(contents),
         lambda: tf.io.extract_jpeg_shape(contents)[:2],
         lambda: tf.cond(
-            _begins_with(contents, image_kind.PNG),
+            begins_with(contents, image_kind.PNG),
             of_png,
             lambda: tf.shape(whole(contents))[:2],
         ),
@@ -80,7 +82,7 @@ def decode_box(
       tf.errors.InvalidArgumentError: the file is damaged, no image, or too small.
     """
     part, place = tf.cond(
-        _begins_with(contents, image_kind.JPEG),
+        is_jpeg(contents),
         functools.partial(_jpeg_part, contents, box_of, shape[:2], channels),
         functools.partial(_other_part, contents, box_of, whole),
     )
@@ -89,10 +91,6 @@ def decode_box(
         part = to_grey(part)
     fit = resize_quickly if quickly else resize_box
     return tf.ensure_shape(fit(part, place, shape[:2]), shape)
-
-
-def _begins_with(contents: tf.Tensor, first: bytes) -> tf.Tensor:
-    return tf.strings.substr(contents, 0, len(first)) == first
 
 
 def _jpeg_part(
@@ -113,11 +111,7 @@ def _jpeg_part(
         index,
         [
             functools.partial(
-                tf.image.decode_and_crop_jpeg,
-                contents,
-                window,
-                channels=channels,
-                ratio=ratio,
+                decode_part, contents, window, channels=channels, ratio=ratio
             )
             for ratio in _RATIOS
         ],

@@ -14,10 +14,12 @@ import tensorflow as tf
 from trainer.config import Colour, EvaluateView
 from trainer.data.arrays import steps_and_positions
 from trainer.data.cropping import Crop, cropped, cut
+from trainer.data.damage import damage_error
 from trainer.data.decode import blended, pixels, reason
 from trainer.data.decoders import BATCHES_IN_THE_MAKING, decoded
-from trainer.data.examples import Batch, DataError, InputShard, num_evaluation_steps
+from trainer.data.examples import Batch, InputShard, num_evaluation_steps
 from trainer.data.file_paths import FilePaths
+from trainer.data.held_files import HeldFiles
 from trainer.data.host_memory import empty, on_host
 from trainer.data.image_box import BoxOf, decode_box, evaluation_box
 from trainer.data.order import shuffle
@@ -43,8 +45,7 @@ class FileExamples:
     sizes: np.ndarray  # int32 [M, 2]: heights and widths; 0 where one is not known
     view: EvaluateView  # where no crop is drawn
     num_threads: int = 0  # that decode; 0: as many as there are processors to use
-    contents: tf.Tensor | None = None  # string [N]: of files, where they are in memory
-    places: np.ndarray | None = None  # int64 [M]: of the examples among them
+    held: HeldFiles | None = None  # their contents, where these are in memory
     crop: Crop | None = None  # drawn in training
 
     def __len__(self) -> int:
@@ -59,7 +60,20 @@ class FileExamples:
             ids=self.ids[kept],
             has_alpha=self.has_alpha[kept],
             sizes=self.sizes[kept],
-            places=None if self.places is None else self.places[kept],
+            held=self.held and self.held.take(kept),
+        )
+
+    def joined_by(self, others: "FileExamples") -> "FileExamples":
+        """The examples with others after them, of labels and ids of their own."""
+        held = [each.held for each in (self, others) if each.held]
+        return dataclasses.replace(
+            self,
+            paths=FilePaths.concatenate([self.paths, others.paths]),
+            labels=np.concatenate([self.labels, others.labels]),
+            ids=np.concatenate([self.ids, others.ids]),
+            has_alpha=np.concatenate([self.has_alpha, others.has_alpha]),
+            sizes=np.concatenate([self.sizes, others.sizes]),
+            held=HeldFiles.concatenate(held) if len(held) == 2 else None,
         )
 
     def in_memory(self) -> "FileExamples":
@@ -72,11 +86,7 @@ class FileExamples:
         self._read(
             np.arange(len(self)), lambda x: _contents(x)["contents"], contents.append
         )
-        return dataclasses.replace(
-            self,
-            contents=on_host(np.array(contents, object)),
-            places=np.arange(len(self)),
-        )
+        return dataclasses.replace(self, held=HeldFiles.of(contents))
 
     def read(self, rows: np.ndarray) -> np.ndarray:
         """The images of some examples, in the order of `rows`: uint8 [K, S, S, C].
@@ -187,15 +197,15 @@ class FileExamples:
     def _files(self) -> Callable[[tf.Tensor], Batch]:
         """A function from rows to their files, or these files' contents."""
         has_alpha = on_host(self.has_alpha)
-        if self.contents is None or self.places is None:
+        if self.held is None:
             paths = self._paths
             return lambda row: {
                 "path": tf.gather(paths, row),
                 "has_alpha": tf.gather(has_alpha, row),
             }
-        contents, places = self.contents, on_host(self.places)
+        contents = self.held.reader()
         return lambda row: {
-            "contents": tf.gather(contents, tf.gather(places, row)),
+            "contents": contents(row),
             "has_alpha": tf.gather(has_alpha, row),
         }
 
@@ -234,11 +244,7 @@ class FileExamples:
                 keep(one)
                 done += 1
         except tf.errors.OpError as error:
-            raise DataError(
-                f"{self.paths[rows[done]]} cannot be read any more: {reason(error)}; "
-                "put it back as it was when the run began; data.verify = 'decode' "
-                "finds damaged images before one"
-            ) from error
+            raise damage_error(self.paths[rows[done]], reason(error)) from error
 
 
 def _contents(example: Batch) -> Batch:

@@ -7,6 +7,7 @@ import tensorflow as tf
 import tensorflow_datasets as tfds
 
 from trainer.config import Colour, EvaluateView
+from trainer.data import jpeg_pixels
 from trainer.data.decode import with_alpha_blended
 from trainer.data.encoded_images import EncodedImages
 from trainer.data.examples import Batch
@@ -21,11 +22,12 @@ class TfdsImages:
     background: Colour | None  # behind transparent pixels; None drops alpha
     shape: tuple[int, int, int]  # that models take
     view: EvaluateView | None  # None: all are stored in that shape
+    has_jpegs: bool
 
     @property
     def decoders(self) -> dict[str, tfds.decode.Decoder]:
         """Leave images encoded, where `decode` does it and not the set itself."""
-        is_left = self.background is not None or self.view
+        is_left = self._are_encoded or self.view
         return {self.key: tfds.decode.SkipDecoding()} if is_left else {}
 
     def encoded(self, parse: Callable[[tf.Tensor], Batch]) -> EncodedImages | None:
@@ -45,16 +47,25 @@ class TfdsImages:
         if images := self.encoded(dict):
             return images.decode(parsed)
         stored = parsed.pop("contents")
-        if self.background is not None:
+        if self._are_encoded:
             stored = self._pixels(stored)
             stored.set_shape(self.shape)
         return parsed | {"input": stored}
+
+    @property
+    def _are_encoded(self) -> bool:
+        """Whether the set itself would decode images otherwise."""
+        return self.background is not None or self.has_jpegs
 
     def _pixels(self, contents: tf.Tensor) -> tf.Tensor:
         """All of an encoded image: bytes -> uint8 [H, W, C]."""
 
         def opaque() -> tf.Tensor:
-            return self.feature.decode_example(contents)
+            return tf.cond(
+                jpeg_pixels.is_jpeg(contents),
+                lambda: jpeg_pixels.decode(contents, channels=self.shape[-1]),
+                lambda: self.feature.decode_example(contents),
+            )
 
         if self.background is None:
             image = opaque()

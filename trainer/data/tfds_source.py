@@ -10,12 +10,12 @@ import numpy as np
 import tensorflow as tf
 import tensorflow_datasets as tfds
 
-# Importing the bundled set makes TFDS know its name.
-import trainer.data.mnist_mini  # noqa: F401
+import trainer.data.mnist_mini  # noqa: F401, by which TFDS knows its name
 from trainer.config import Colour, DataConfig
-from trainer.data import keeping, splits, tfds_alpha, transparency
+from trainer.data import keeping, splits, tfds_looks, transparency
 from trainer.data.arrays import ArrayExamples
 from trainer.data.decode import reason
+from trainer.data.decoders import decoded
 from trainer.data.description import describe
 from trainer.data.encoded_images import EncodedImages
 from trainer.data.examples import Batch, DataError, Examples
@@ -44,14 +44,13 @@ class TfdsSource:
     input_dtype: str = "uint8"
     value_range: None = None  # all that 8 bits have
     num_transparent: int = 0  # of those that were looked at
+    has_jpegs: bool = False  # among them
 
     @functools.cached_property
     def num_examples(self) -> tuple[int, ...]:
         """The number of examples in each split of the config."""
-        return tuple(
-            len(splits.example_ids(self.builder.info.splits, split))
-            for split in self.data.splits.values()
-        )
+        every, whole = self.data.splits.values(), self.whole_splits
+        return tuple(len(splits.example_ids(whole, split)) for split in every)
 
     @property
     def num_bytes(self) -> int:
@@ -72,6 +71,7 @@ class TfdsSource:
             background=self.background,
             shape=self.input_shape,
             view=self.data.view if self.data.image_size else None,
+            has_jpegs=self.has_jpegs,
         )
 
     @property
@@ -82,7 +82,7 @@ class TfdsSource:
     @property
     def description(self) -> str:
         """One line on what was opened."""
-        most = f"of the first {tfds_alpha.NUM_LOOKED_AT} of each split"
+        most = f"of the first {tfds_looks.NUM_LOOKED_AT} of each split"
         note = f"{self.num_transparent} {most} {transparency.note(self.data)}"
         return describe(
             self.data,
@@ -103,9 +103,8 @@ class TfdsSource:
     @functools.cached_property
     def contents(self) -> Mapping[str, str]:
         """A summary of the files of a folder, whose name says nothing of them."""
-        if self.data.kind != "tfds":
-            return {}
-        return {name: summarise(paths) for name, paths in self.files.items()}
+        found = self.files if self.data.kind == "tfds" else {}
+        return {name: summarise(paths) for name, paths in found.items()}
 
     @property
     def files(self) -> Mapping[str, list[str]]:
@@ -119,8 +118,7 @@ class TfdsSource:
         if self.background is not None:
             digest.update(self.data.background_name.encode())
         first = self.read(f"{split}[:{min(num_ids, _FINGERPRINTED)}]")
-        pixels = first.read(np.arange(len(first)))
-        digest.update(np.ascontiguousarray(pixels).tobytes())
+        digest.update(first.read(np.arange(len(first))).tobytes())
         return digest.hexdigest()
 
     def read(self, split: str) -> Examples:
@@ -154,8 +152,8 @@ def open_tfds(data: DataConfig) -> TfdsSource:
     )
     keeping.check_files(data, source.num_bytes, builder.info.file_format.value)
     names = splits.used_splits(data, builder.info.splits)
-    count = tfds_alpha.num_transparent(builder, image_key, names)
-    return dataclasses.replace(source, num_transparent=count)
+    seen = tfds_looks.look(builder, image_key, names)
+    return dataclasses.replace(source, **seen._asdict())
 
 
 def _read(source: TfdsSource, split: str) -> ArrayExamples:
@@ -267,19 +265,19 @@ def _parsed(source: TfdsSource, found: dict[str, tf.Tensor]) -> Batch:
 
 
 def _decode(source: TfdsSource, split: str) -> Any:
-    # One file at a time, so that the order is that of the ids.
-    order = tfds.ReadConfig(interleave_cycle_length=1, try_autocache=False)
     dataset = source.builder.as_dataset(
         split=split,
-        read_config=order,
+        # One file at a time, so that the order is that of the ids.
+        read_config=tfds.ReadConfig(interleave_cycle_length=1, try_autocache=False),
         shuffle_files=False,
         decoders=source.images.decoders,
     )
-    decoded = dataset.map(
-        lambda found: source.images.decode(_parsed(source, found)),
-        num_parallel_calls=tf.data.AUTOTUNE,
-    )
-    return decoded.batch(_READ_BATCH).prefetch(1).as_numpy_iterator()
+
+    def decode(found: dict[str, tf.Tensor]) -> Batch:
+        return source.images.decode(_parsed(source, found))
+
+    images = decoded(dataset, decode, num_threads=source.data.num_threads)
+    return images.batch(_READ_BATCH).prefetch(1).as_numpy_iterator()
 
 
 def _check_labels(source: TfdsSource, split: str, labels: np.ndarray) -> None:

@@ -1,7 +1,6 @@
 """A model of a user's own code is written and read back before it is trained."""
 
 import pathlib
-import re
 import tempfile
 import warnings
 from collections.abc import Callable
@@ -11,6 +10,7 @@ import numpy as np
 import tensorflow as tf
 
 from trainer.config import ConfigError
+from trainer.models.unknown_code import unknown_code
 from trainer.models.weights import load_weights
 
 _REASON_CHARACTERS = 200
@@ -109,16 +109,20 @@ def _numpy(value: keras.Variable | tf.Tensor) -> np.ndarray:
 
 
 def _refusal(setting: str, problem: str, error: Exception | None = None) -> ConfigError:
-    reason = f": {_reason(error)}" if error else ""
+    unknown = unknown_code(error) if error else None
+    way = (
+        "give each class of yours a get_config, and register it with "
+        "@keras.saving.register_keras_serializable()"
+    )
+    if unknown and unknown.is_lambda:
+        way = f"make it of Keras's layers, or {way}"
+    reason = f": {unknown.reason if unknown else _text(error)}" if error else ""
     return ConfigError(
         f"{setting}.model must be a model that can be saved before it is trained, got "
-        f"one that {problem}{reason}; give each class of yours a get_config, and "
-        "register it with @keras.saving.register_keras_serializable()"
+        f"one that {problem}{reason}; {way}"
     )
 
 
-def _reason(error: Exception) -> str:
-    """The sentence of Keras's pages that names the class."""
+def _text(error: Exception) -> str:
     text = " ".join(str(error).split()) or type(error).__name__
-    missing = re.search(r"Could not locate class '[^']*'", text)
-    return missing[0] if missing else text[:_REASON_CHARACTERS]
+    return text[:_REASON_CHARACTERS]

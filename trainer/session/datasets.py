@@ -54,7 +54,11 @@ class Datasets:
             )
             return tuple(
                 data.as_begun(
-                    source, index_dir, has_begun=has_begun, may_write=may_write
+                    source,
+                    index_dir,
+                    has_begun=has_begun,
+                    crops=self.config.crops_images,
+                    may_write=may_write,
                 )
                 for source, (_, index_dir) in zip(
                     sources, data.parts(section, self.index_dir), strict=True
@@ -63,7 +67,8 @@ class Datasets:
 
         workers = self.devices.workers
         sources, streaming = workers.chief_first(open_sources)
-        if workers.is_chief and (note := streaming.note(workers.count)):
+        notes = streaming.note(workers.count), data.unused_settings(sources[0])
+        for note in filter(None, notes if workers.is_chief else ()):
             console.log(note)
         return sources, streaming
 

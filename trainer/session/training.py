@@ -2,7 +2,7 @@
 
 import dataclasses
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 
 import keras
@@ -66,17 +66,20 @@ def save_model(
     model: keras.Model,
     path: epath.Path,
     *,
+    class_names: Sequence[str] = (),
     is_whole: bool = True,
 ) -> None:
     """Writes `model` in Keras's format, and beside it the names of its classes.
 
-    Of one that is not `is_whole` the file has weights alone.
+    These are the data's unless others are given. Of one that is not `is_whole` the file
+    has weights alone.
     """
     devices.hold.check()
     # First: the model is what says that a training has ended.
     view = datasets.config.data.view
     source = datasets.source
-    model_classes.write(path, source.class_names, view, data.feature_names(source))
+    names = class_names or source.class_names
+    model_classes.write(path, names, view, data.feature_names(source))
     with files.atomic_path(path, is_work=True) as temporary:
         if is_whole:
             model.save(temporary)
@@ -95,20 +98,37 @@ def _save_judged(
 def _profile(
     config: Config, devices: Devices, spec: TrainSpec, state: TrainState
 ) -> AbstractContextManager[profiler.RunSteps]:
+    taken, together = state.progress.step, config.runtime.steps_per_execution
+
     def run_steps(num_steps: int) -> loop.Metrics:
+        nonlocal taken
         with devices.termination.watchdog(f"{spec.title}: {num_steps} steps"):
             try:
-                return state.compiled.run(num_steps)
+                metrics = state.compiled.run(num_steps)
             except data.DataError as error:
                 # Which file it was is looked for only now.
-                damage = spec.auxiliary.damage() if spec.auxiliary else ""
-                raise data.DataError(damage or str(error)) from error
+                steps = range(taken, taken + num_steps + together - 1)
+                raise _damage(spec, steps) or error from error.__cause__
+        taken += num_steps
+        return metrics
 
     return profiler.profile(
         run_steps,
         config.runtime.profile_steps if devices.workers.is_chief else (),
         first_step=state.progress.step,
         folder=spec.folder / PROFILE,
+    )
+
+
+def _damage(spec: TrainSpec, steps: range) -> data.DataError | None:
+    """The error of a damaged file of soft targets, or of the images of these steps."""
+    if spec.auxiliary and (damage := spec.auxiliary.damage()):
+        return data.DataError(damage)
+    return data.damage_of_steps(
+        spec.examples,
+        steps,
+        seed=spec.seed,
+        batch_size=spec.section.global_batch_size,
     )
 
 

@@ -59,11 +59,14 @@ def _check_field(folder: epath.Path, field: str, found: Any, wanted: Any) -> Non
             _check_field(folder, inner, found.get(name), wanted.get(name))
         return
     if found != wanted:
-        same = field == "class_names" and sorted(found) == sorted(wanted)
-        order = " (in another order: earlier versions had folders by text)" * same
+        why = ""
+        if field == "class_names" and sorted(found) == sorted(wanted):
+            why = " (in another order: earlier versions had folders by text)"
+        if field == "dataset.pixels":
+            why = " (earlier versions made other ones of the same files)"
         raise SoftTargetsError(
             f"{folder} must hold the soft targets of this run, got another {field}: "
-            f"{_format(found)} there, {_format(wanted)} here{order}; set the config "
+            f"{_format(found)} there, {_format(wanted)} here{why}; set the config "
             "back, or build in another distill.soft_targets_dir"
         )
 

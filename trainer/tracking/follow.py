@@ -64,6 +64,7 @@ class Following:
         self._is_ending.set()
 
     def _run(self) -> None:
+        # Loads NumPy, which no run needs that is not tracked.
         from trainer.report import ReportError
 
         every = _EVERY_REMOTE_SECS if files.is_remote(self._path) else _EVERY_SECS

@@ -481,7 +481,7 @@ def test_a_run_predicts_its_own_files_as_it_was_evaluated(tmp_path, capsys, view
         written.replace("[teacher]", f'evaluate_view = "{view}"\n[teacher]')
     )
     workdir = tmp_path / "workdir"
-    assert main.main(whole_run.command("run", settings, workdir)) == 0
+    assert whole_run.do("run", settings, workdir)[0] == 0
     with np.load(workdir / "predictions.npz") as arrays:
         ids, labels, logits, names = (
             arrays[name] for name in ("ids", "labels", "student_logits", "class_names")

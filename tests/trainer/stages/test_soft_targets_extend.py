@@ -14,6 +14,7 @@ from tests.helpers.caches import act, build, contents, records, write_teacher
 from tests.helpers.messages import assert_states
 from tests.helpers.pets import DENSE, SIZE, draw, extend, kept, lines, write_config
 from trainer import main
+from trainer.storage import seal
 
 
 @pytest.fixture(scope="module")
@@ -194,6 +195,30 @@ def test_a_file_that_comes_back_stays_gone(root):
 
 
 @pytest.mark.slow
+def make_earlier(root: pathlib.Path) -> dict:
+    """The manifest as earlier versions wrote it, without the version of the pixels."""
+    path = root / "shared" / "train" / "manifest.json"
+    manifest = seal.parse(path.read_bytes())
+    before = json.loads(json.dumps(manifest))
+    del manifest["dataset"]["pixels"]
+    path.write_text(json.dumps(seal.add_checksum(manifest)))
+    return before["dataset"]
+
+
+def test_an_earlier_cache_goes_on_until_it_has_jpegs(root, capsys):
+    wanted = make_earlier(root)
+    draw(root / "pets" / "train" / "cat", range(20, 22), "jpeg")
+    assert extend(root) == 0
+    assert stages_of(root) == [20, 22]
+    manifest = json.loads((root / "shared" / "train" / "manifest.json").read_text())
+    assert manifest["dataset"] == wanted
+    make_earlier(root)
+    told(capsys)
+    assert extend(root) == 2
+    facts = ("dataset.pixels", "None", "JPEGs", "distill.soft_targets_dir")
+    assert_states(told(capsys), *facts)
+
+
 def test_without_its_image_a_shard_cannot_be_made_again(root, capsys):
     (root / "pets" / kept(root)[7]["path"]).unlink()
     assert extend(root) == 0
