@@ -4,13 +4,11 @@ from trainer.commands.command_line import CommandLine
 from trainer.config import ConfigError
 from trainer.exit_codes import DONE
 from trainer.runs.kept_settings import kept_settings
+from trainer.tracking import opening
 
 
 def run(line: CommandLine) -> int:
     """Sends what is new, and tells how much it was."""
-    # Loads NumPy.
-    from trainer import tracking
-
     path = line.workdir()
     settings = kept_settings(line.flags.config, line.flags.set, path, ["tracking"])
     section = settings.tracking
@@ -20,8 +18,10 @@ def run(line: CommandLine) -> int:
             "example --set='tracking.tracker=\"mlflow\"' "
             "--set='tracking.options.uri=\"sqlite:///runs/mlflow.db\"'"
         )
-    opening = tracking.opening(section, settings.name)
-    sent = tracking.Sender(settings, path, opening).send()
+    # Loads NumPy.
+    from trainer.tracking.sender import Sender
+
+    sent = Sender(settings, path, opening(section, settings.name)).send()
     print(
         f"tracked: {sent.runs:,} runs and trainings, {sent.lines:,} lines of numbers, "
         f"{sent.files:,} files"

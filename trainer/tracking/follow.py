@@ -10,11 +10,11 @@ from etils import epath
 from trainer import console
 from trainer.config import Config, ConfigError
 from trainer.storage import files
-from trainer.tracking.sender import Sender
 from trainer.tracking.tracker import TrackingError, opening
 
-_EVERY_SECS, _MOST_SECS = 10.0, 600.0  # between two looks, and two tries
-_PATIENCE_SECS = 30.0  # at the end, in which a tracker must take something
+_EVERY_SECS, _EVERY_REMOTE_SECS = 10.0, 60.0  # between two looks, also into a store
+_MOST_SECS = 600.0  # between two tries
+_PATIENCE_SECS = 60.0  # at the end, in which a tracker must take something
 
 
 class Following:
@@ -37,9 +37,11 @@ class Following:
         section = self._config.tracking
         if not section.tracker or self._thread:
             return
-        self._sender = Sender(
-            self._config, self._path, opening(section, self._config.name)
-        )
+        opens = opening(section, self._config.name)
+        # Loads NumPy.
+        from trainer.tracking.sender import Sender
+
+        self._sender = Sender(self._config, self._path, opens)
         self._thread = threading.Thread(target=self._run, name="tracking", daemon=True)
         self._thread.start()
 
@@ -65,14 +67,15 @@ class Following:
         # Loads NumPy, which no run needs that is not tracked.
         from trainer.report import ReportError
 
-        wait = _EVERY_SECS
+        every = _EVERY_REMOTE_SECS if files.is_remote(self._path) else _EVERY_SECS
+        wait = every
         while True:
             is_last = self._is_ending.wait(wait)
             if self._is_dropped:
                 return
             try:
                 self._sender.send()
-                wait = _EVERY_SECS
+                wait = every
             except (TrackingError, files.StorageError, ReportError, ConfigError) as e:
                 self._tell(str(e))
                 wait = min(2 * wait, _MOST_SECS)

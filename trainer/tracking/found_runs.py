@@ -1,6 +1,7 @@
 """The runs of a workdir and their trainings, by the files that they have left."""
 
 import dataclasses
+import functools
 import re
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
@@ -24,7 +25,7 @@ class FoundRun:
     folder: str  # from the workdir; "" is the workdir itself
     parent: str | None = None  # the folder of what it is a part of
     name: str
-    settings: Mapping[str, Any]
+    settings: Callable[[], Mapping[str, Any]]
     lines: Callable[[], list[Line]] = list  # reads those that will not be written anew
     summary: Mapping[str, float] = dataclasses.field(default_factory=dict)
     # {path in the tracker: file}
@@ -37,7 +38,8 @@ class FoundRun:
     @classmethod
     def of_workdir(cls, path: epath.Path, config: Config) -> "FoundRun":
         """All of the workdir `path`."""
-        return cls(folder="", name=config.name, settings=_settings(path))
+        settings = functools.partial(_settings, path)
+        return cls(folder="", name=config.name, settings=settings)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -49,8 +51,15 @@ class _Fate:
     summary: Mapping[str, float] = dataclasses.field(default_factory=dict)
 
 
-def find_runs(path: epath.Path, config: Config) -> Iterator[FoundRun]:
+def find_runs(
+    path: epath.Path,
+    config: Config,
+    *,
+    is_settled: Callable[[str], bool] = lambda folder: False,
+) -> Iterator[FoundRun]:
     """All in the workdir `path`: what others are a part of before these.
+
+    Cells whose folder `is_settled` are not looked into.
 
     Raises:
       ReportError, StorageError, ConfigError: a file is damaged.
@@ -78,12 +87,13 @@ def find_runs(path: epath.Path, config: Config) -> Iterator[FoundRun]:
     yield from _find_trainings(path, config, folder="", is_over=False)
     for cell in sorted(files.names_in(path / workdir.CELLS)):
         own = path / workdir.CELLS / cell
-        if files.exists(own / workdir.CONFIG):
+        folder = f"{workdir.CELLS}/{cell}"
+        if not is_settled(folder) and files.exists(own / workdir.CONFIG):
             run = FoundRun(
-                folder=f"{workdir.CELLS}/{cell}",
+                folder=folder,
                 parent="",
                 name=cell,
-                settings=_settings(own),
+                settings=functools.partial(_settings, own),
             )
             yield from _find_run(own, config, run, fates.get(cell, _Fate()))
 
@@ -122,12 +132,13 @@ def _find_trainings(
                 continue
             place = str(own).removeprefix(f"{path}/")
             is_whole = workdir.FINISHED in names
+            told = {"role": role, "part": place.partition("/")[2]}
             is_sent = is_whole and role in config.tracking.models
             yield FoundRun(
                 folder=f"{folder}/{place}".strip("/"),
                 parent=folder,
                 name=re.sub("[-_/]", " ", place),
-                settings={"role": role, "part": place.partition("/")[2]},
+                settings=functools.partial(dict, told),
                 lines=_reader(own, is_over=is_over or is_whole),
                 files=_model(own) if is_sent else {},
                 is_over=is_over or is_whole,

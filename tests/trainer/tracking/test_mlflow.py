@@ -16,6 +16,7 @@ from trainer import config, main, tracking
 from trainer.config import MlflowOptions
 from trainer.storage import files, seal
 from trainer.tracking import mlflow_tracker
+from trainer.tracking.sender import Sender
 from trainer.train.events import read_metrics
 
 # Of MLflow and its SQLAlchemy, and of nothing here.
@@ -78,7 +79,7 @@ def test_a_run_has_its_parameters_numbers_and_files_once(tmp_path, store):
     client = MlflowClient(store, store)
     for _ in range(2):
         opened = tracking.opening(settings.tracking, settings.name)
-        tracking.Sender(settings, path, opened).send()
+        Sender(settings, path, opened).send()
         forget(path)
     found = runs_of(client, "once")
     assert found.keys() == {settings.name, "teacher", "student seed 0"}

@@ -11,6 +11,7 @@ from tests.helpers.messages import refused
 from tests.helpers.recorder import Recorder
 from trainer import config, tracking
 from trainer.storage import files, seal
+from trainer.tracking.sender import Counts, Sender
 from trainer.train.events import read_metrics
 
 SENT = (
@@ -23,7 +24,7 @@ def sender(place, name, recorder, **changed):
     overrides = [*SENT, *(f"{key}={value}" for key, value in changed.items())]
     settings = config.load(str(place / f"{name}.toml"), overrides)
     path = epath.Path(place / "workdir")
-    return tracking.Sender(settings, path, lambda: recorder)
+    return Sender(settings, path, lambda: recorder)
 
 
 def lines_of(folder):
@@ -66,7 +67,7 @@ def test_nothing_is_sent_twice(begun):
     num_calls = recorder.num_calls
     again = sender(begun, "run", recorder)
     for _ in range(2):
-        assert again.send() == tracking.Counts()
+        assert again.send() == Counts()
     assert recorder.num_calls == num_calls
 
 
@@ -146,8 +147,8 @@ def test_another_tracker_gets_all_and_the_first_is_not_forgotten(begun):
     sender(begun, "run", second, **other).send()
     assert len(first.runs) == len(second.runs) == 3
     assert not set(first.runs) & set(second.runs)
-    assert sender(begun, "run", first).send() == tracking.Counts()
-    assert sender(begun, "run", second, **other).send() == tracking.Counts()
+    assert sender(begun, "run", first).send() == Counts()
+    assert sender(begun, "run", second, **other).send() == Counts()
 
 
 def test_results_are_sent_again_where_they_have_changed(begun):
@@ -197,6 +198,24 @@ def test_a_study_has_its_cells_and_they_their_trainings(tmp_path):
     assert (done.ends, waiting.ends) == (["done"], [])
     assert recorder.named(name).ends == []
     assert "study.json" in recorder.named(name).files
+
+
+def test_what_changes_in_a_cell_that_was_over_is_sent(tmp_path):
+    place, recorder = unpacked("study", tmp_path), Recorder()
+    own = sender(place, "study", recorder)
+    for _ in range(3):
+        own.send()
+    cell = place / "workdir" / "cells" / "alpha=0.5"
+    results = json.loads((cell / "results.json").read_text())
+    del results["checksum"]
+    results["models"]["student"]["mean"]["accuracy"] = 0.125
+    (cell / "results.json").write_text(json.dumps(results))
+    (cell / "report" / "index.html").write_text("drawn again")
+    own.send()
+    found = recorder.named("alpha=0.5")
+    assert found.lines[-1][1]["student/test/accuracy"] == 0.125
+    assert found.files["report/index.html"] == b"drawn again"
+    assert found.ends == ["done", "done"]
 
 
 def test_a_sweep_has_the_numbers_of_its_trials(tmp_path):
