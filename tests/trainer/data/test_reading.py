@@ -6,6 +6,7 @@ import pathlib
 import keras
 import pytest
 import tensorflow as tf
+from etils import epath
 
 from tests.helpers import drawn_images, pets, whole_run
 from tests.helpers.caches import build, write_teacher
@@ -32,7 +33,7 @@ def examples(tmp_path) -> data.Examples:
         image_size=SIZE,
         memory_budget_bytes=0,
     )
-    return data.open_source(config, tmp_path).read(config.train_split)
+    return data.open_source(config, epath.Path(tmp_path)).read(config.train_split)
 
 
 def linear(
