@@ -23,7 +23,7 @@ from trainer.commands import (
 from trainer.commands.command_line import CommandLine
 
 # Words that begin the names of several commands.
-FAMILIES = {"soft-targets": "caches of soft targets", "registry": "versions of models"}
+FAMILIES = {"soft-targets": "soft targets", "registry": "versions of models"}
 
 RUN_FLAGS = ("config", "workdir", "set")
 _REGISTRY = "--set='registry.root=\"runs/registry\"'"
@@ -112,7 +112,7 @@ COMMANDS: dict[str, Command] = {
         _stage("soft-targets verify"), run=soft_targets.verify, words="[DIR]"
     ),
     "soft-targets ids": dataclasses.replace(
-        _stage("soft-targets ids"), run=soft_targets.ids, flags=(*RUN_FLAGS, "output")
+        _stage("soft-targets ids"), run=soft_targets.ids, words="[FILE]"
     ),
     **{f"registry {name}": _registry(name) for name in versions.ACTIONS},
     "study": Command(

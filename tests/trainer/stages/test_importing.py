@@ -314,7 +314,7 @@ def test_ids_are_listed_for_each_part(config, opened, tmp_path, capsys):
         of_part = [int(row["id"]) for row in table if row["part"] == part]
         assert of_part == numbers.tolist()
     assert len(table) == NUM_ROWS
-    with refused(ConfigError, "--output", "'ids.json'", ".csv"):
+    with refused(ConfigError, "soft-targets ids", "'ids.json'", ".csv"):
         ids(opened, output="ids.json")
 
 

@@ -23,16 +23,16 @@ def ids(session: Session, output: str = "") -> None:
     """
     if output and not output.endswith(".csv"):
         raise ConfigError(
-            f"--output must end in .csv for soft-targets ids, got {output!r}; rename "
-            "it, or leave it out to have the list printed"
+            f"soft-targets ids FILE must end in .csv, got {output!r}; rename it, or "
+            "leave it out to have the list printed"
         )
     parts = answered_parts(session)
     if not output:
         _write(sys.stdout, parts)
         return
-    path = files.path_of(output, setting="--output")
+    path = files.path_of(output, setting="soft-targets ids FILE")
     with (
-        files.atomic_path(path, hint="choose another --output") as temporary,
+        files.atomic_path(path, hint="choose another file") as temporary,
         open(temporary, "w", encoding="utf-8", newline="") as file,
     ):
         _write(file, parts)
