@@ -50,7 +50,7 @@ def boosted(tmp_path_factory):
     sets = (*SMALL, f"distill.soft_targets_dir='{folder}/answers'")
     os.chdir(REPOSITORY)  # where the documents have a command start
     ids = folder / "ids.csv"
-    words = ("ids", f"--output={ids}")
+    words = ("ids", str(ids))
     assert act("soft-targets", BOOSTING, folder / "run", *words, sets=sets) == 0
     ask_boosting(ids, folder / "answers")
     assert act("soft-targets", BOOSTING, folder / "run", "import", sets=sets) == 0

@@ -13,7 +13,9 @@ def verify(line: CommandLine) -> int:
 
 def ids(line: CommandLine) -> int:
     """Writes the list of examples on which there have to be answers."""
-    return _run("soft-targets ids", line, {"output": line.flags.output or ""})
+    return _run(
+        "soft-targets ids", line, {"output": line.words[0]} if line.words else {}
+    )
 
 
 def _run(name: str, line: CommandLine, options: dict[str, str]) -> int:

@@ -24,7 +24,11 @@ from trainer.commands import (
 from trainer.commands.command_line import CommandLine
 
 # Words that begin the names of several commands.
+<<<<<<< HEAD
 FAMILIES = {"soft-targets": "their caches", "registry": "versions of models"}
+=======
+FAMILIES = {"soft-targets": "soft targets", "registry": "versions of models"}
+>>>>>>> w-imp
 
 RUN_FLAGS = ("config", "workdir", "set")
 _REGISTRY = "--set='registry.root=\"runs/registry\"'"
@@ -113,7 +117,7 @@ COMMANDS: dict[str, Command] = {
         _stage("soft-targets verify"), run=soft_targets.verify, words="[DIR]"
     ),
     "soft-targets ids": dataclasses.replace(
-        _stage("soft-targets ids"), run=soft_targets.ids, flags=(*RUN_FLAGS, "output")
+        _stage("soft-targets ids"), run=soft_targets.ids, words="[FILE]"
     ),
     **{f"registry {name}": _registry(name) for name in versions.ACTIONS},
     "study": Command(

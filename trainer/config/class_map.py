@@ -1,12 +1,11 @@
 """Classes of a teacher that are not those of the data, and which of these they are."""
 
 import dataclasses
-import difflib
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from trainer.config.distill import Distill
-from trainer.config.errors import ConfigError, header, some_names
+from trainer.config.errors import ConfigError, header, some_names, suggestion
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -128,8 +127,7 @@ def _check_losses(setting: str, distill: Distill) -> None:
 def _check_known(names: Iterable[str], known: Sequence[str], rule: str) -> None:
     unknown = sorted(set(names) - set(known))
     if unknown:
-        close = difflib.get_close_matches(unknown[0], known, n=1, cutoff=0.5)
-        hint = f"did you mean {close[0]!r}? " if close else ""
+        hint = suggestion(unknown[0], known)
         raise ConfigError(
             f"{rule}, got {_quoted(unknown)}; {hint}known: {_quoted(known)}"
         )

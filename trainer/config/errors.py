@@ -21,16 +21,19 @@ def header(path: str) -> str:
 
 def nearest(name: str, known: Iterable[str]) -> str:
     """The ending of a message about an unknown `name`: the nearest known, then all."""
+    names = sorted(known)
+    told = ", ".join(names) or "none; remove it"
+    return f"{suggestion(name, names)}known: {told}"
+
+
+def suggestion(name: str, known: Iterable[str]) -> str:
+    """A question for the nearest known name, and a space; "" where none is near."""
     import difflib  # here, for settings without an error
 
-    names = sorted(known)
-    close = difflib.get_close_matches(name, names, n=1, cutoff=0.5)
-    suggestion = f"did you mean {close[0]!r}? " if close else ""
     if name in _MIXING:
-        suggestion = (
-            f"it is a share of a training's pairs: student.train.{name} = 0.5; "
-        )
-    return f"{suggestion}known: {', '.join(names) or 'none; remove it'}"
+        return f"it is a share of a training's pairs: student.train.{name} = 0.5; "
+    close = difflib.get_close_matches(name, list(known), n=1, cutoff=0.5)
+    return f"did you mean {close[0]!r}? " if close else ""
 
 
 def some_names(names: Iterable[object]) -> str:

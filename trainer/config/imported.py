@@ -1,39 +1,35 @@
 """Rules of runs whose teacher is elsewhere: its answers are imported from files."""
 
-from collections.abc import Mapping
-from typing import Any
-
 from trainer.config.distill import Distill, DistillConfig
 from trainer.config.errors import ConfigError
 
 _OF_IMPORTED = ("class_map", "min_accuracy")
 
 
-def check(distill: Distill, teachers: Mapping[str, Any], *, is_watch: bool) -> None:
+def check(distill: Distill, *, teacher: object, watch: object) -> None:
     """Looks whether there is one teacher, here or elsewhere.
 
-    `teachers` are of trainer.config.schema.TeacherConfig.
+    Sections that are absent are None.
 
     Raises:
       ConfigError: there is none, or both, or settings are of the other one.
     """
     if not distill.is_imported:
-        _check_here(distill, teachers)
+        _check_here(distill, teacher)
         return
-    if teachers:
+    if teacher is not None:
         raise ConfigError(
             "[teacher] must be absent where distill.soft_targets is 'imported', "
-            "because what students learn from is another's, got "
-            f"{' and '.join(teachers)}; remove the section, or set 'cached' or "
-            "'online'; the other one's answers on the validation and the test split "
-            "may be imported too"
+            "because students learn from the answers of another, got both; remove the "
+            "section, or set 'cached' or 'online'; answers on the validation and the "
+            "test split may be imported too"
         )
     if not distill.soft_targets_dir:
         raise ConfigError(
             "distill.soft_targets_dir must name the folder of the files where "
             "distill.soft_targets is 'imported', got ''; set it"
         )
-    if is_watch:
+    if watch is not None:
         raise ConfigError(
             "[watch] needs a teacher that is here, got distill.soft_targets = "
             "'imported', which says nothing of new images; remove one of both"
@@ -46,8 +42,8 @@ def check(distill: Distill, teachers: Mapping[str, Any], *, is_watch: bool) -> N
             )
 
 
-def _check_here(distill: Distill, teachers: Mapping[str, Any]) -> None:
-    if not teachers:
+def _check_here(distill: Distill, teacher: object) -> None:
+    if teacher is None:
         raise ConfigError(
             "teacher is missing and has no default; add [teacher] to the file, or set "
             "distill.soft_targets = 'imported' where its answers are in files"

@@ -242,7 +242,7 @@ class Config:
         """Checks the relations between settings."""
         relations.check_unique("seeds", self.seeds)
         data_relations.check(self.data, self.trainings)
-        imported.check(self.distill, self.teachers, is_watch=self.watch is not None)
+        imported.check(self.distill, teacher=self.teacher, watch=self.watch)
         class_map.check(self.distill, self.teachers, exported=self.export.role)
         distill.check(self.distill, num_teachers=self.num_teachers)
         mixing_relations.check(self.distill, self.trainings, self.data)

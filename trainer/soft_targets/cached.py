@@ -31,13 +31,16 @@ class CachedTargets:
         Those of one set of examples alone can be streamed in its place.
 
         Raises:
-          SoftTargetsError: a shard is damaged.
+          SoftTargetsError: a shard is damaged, or cannot be streamed.
         """
         self._teachers = teachers
         num_bytes = sum(cache.num_bytes for caches in teachers for cache in caches)
         self._memory: list[_Memory] = []
         if num_bytes <= memory_bytes:
             self._memory = [_Memory(caches, views) for caches in teachers]
+        else:
+            for caches in teachers:
+                caches[0].check_streams()
 
     @property
     def is_in_memory(self) -> bool:

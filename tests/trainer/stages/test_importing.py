@@ -16,7 +16,7 @@ from trainer.config import ConfigError
 from trainer.exit_codes import CheckFailedError
 from trainer.soft_targets import SoftTargetsError
 from trainer.stages.soft_targets import ids, import_answers, plan, verify
-from trainer.stages.soft_targets.importing import sets_of
+from trainer.stages.soft_targets.answered_parts import answered_parts
 
 NUM_ROWS, NUM_TRAIN, NUM_OTHER = 300, 180, 60
 
@@ -44,8 +44,8 @@ def opened(config, tmp_path):
 
 def cached(opened, part):
     """The logits that the cache of a part has, by their ids."""
-    every = sets_of(opened, dict.fromkeys(("train", "validation", "test")))
-    return opened.networks.imported.cache(every[part]).records(0)["logits"]
+    transfer = answered_parts(opened)[part].transfer
+    return opened.networks.imported.cache(transfer).records(0)["logits"]
 
 
 def replaced(config, tmp_path, part="train", **arrays):
@@ -280,7 +280,7 @@ def test_answers_on_images_that_nobody_has_are_refused(config, tmp_path):
     folder = tmp_path / "answers"
     (folder / "test.npz").rename(folder / "unlabeled.npz")
     opened = elsewhere.session(config, tmp_path / "run", given)
-    with refused(SoftTargetsError, "unlabeled.npz", "data.unlabeled"):
+    with refused(SoftTargetsError, "'unlabeled'", "data.unlabeled"):
         import_answers(opened)
 
 
@@ -314,7 +314,7 @@ def test_ids_are_listed_for_each_part(config, opened, tmp_path, capsys):
         of_part = [int(row["id"]) for row in table if row["part"] == part]
         assert of_part == numbers.tolist()
     assert len(table) == NUM_ROWS
-    with refused(ConfigError, "--output", "'ids.json'", ".csv"):
+    with refused(ConfigError, "soft-targets ids", "'ids.json'", ".csv"):
         ids(opened, output="ids.json")
 
 

@@ -24,6 +24,7 @@ from trainer.soft_targets import (
     answer_files,
 )
 from trainer.stages.soft_targets.answer_records import AnswerRecords
+from trainer.stages.soft_targets.answered_parts import AnsweredPart
 from trainer.storage import folders
 
 _LAYER = "imported"  # stands for the path of the teacher's last layer
@@ -33,7 +34,7 @@ _LAYER = "imported"  # stands for the path of the teacher's last layer
 class Collected:
     """The answers on one set, from all of its files."""
 
-    transfer: TransferSet
+    part: AnsweredPart
     manifest: Manifest  # without shards
     records: np.ndarray  # [V, R], in a file; without tags
     is_held: np.ndarray  # bool [R]: what has a record in each view
@@ -43,7 +44,7 @@ class Collected:
     @property
     def text(self) -> str:
         """One clause for people."""
-        used = self.transfer.used
+        used = self.part.transfer.used
         more = int(self.is_held.sum()) - int(self.is_held[used].sum())
         beside = f", and {more:,} more that this run does not use" if more else ""
         views = self.manifest.views
@@ -67,14 +68,14 @@ class Collector:
 
     def collect(
         self,
-        transfer: TransferSet,
+        part: AnsweredPart,
         paths: Sequence[epath.Path],
         *,
         is_whole: bool = True,
     ) -> Collected:
-        """The answers in the files `paths`.
+        """The answers on a part in the files `paths`.
 
-        They are those on all examples that the run uses, where they must be `is_whole`.
+        They are on all that has to be answered, where they must be `is_whole`.
 
         Raises:
           SoftTargetsError, DataError: a file is no such file, answers are missing,
@@ -85,17 +86,17 @@ class Collector:
         checksums: dict[str, str] = {}
         for path in paths:
             answers = self._in_order(answer_files.read(path))
-            into = into or self._begin(transfer, answers)
+            into = into or self._begin(part.transfer, answers)
             into.add(answers, self.class_map)
             checksums[path.name] = folders.checksum(path)
         if into is None:
             raise ValueError("no files")
         if is_whole:
-            _check_covered(transfer, into.is_held, self._datasets, self._config)
+            _check_covered(part, into.is_held)
         digest = hashlib.sha256("".join(sorted(checksums.values())).encode())
         teacher = {**into.manifest.teacher, "weights": digest.hexdigest()}
         return Collected(
-            transfer=transfer,
+            part=part,
             manifest=dataclasses.replace(into.manifest, teacher=teacher),
             records=into.records,
             is_held=np.logical_and.reduce(into.is_held),
@@ -160,11 +161,9 @@ class Collector:
         return AnswerRecords(transfer, planned, names, self._scratch / transfer.name)
 
 
-def _check_covered(
-    transfer: TransferSet, is_held: np.ndarray, datasets: Datasets, config: Config
-) -> None:
+def _check_covered(part: AnsweredPart, is_held: np.ndarray) -> None:
     """Refuses answers that are not on all examples, in each view."""
-    wanted = needed_ids(transfer, datasets, config)
+    wanted, transfer = part.needed, part.transfer
     for view, held in enumerate(is_held):
         missing = wanted[~held[wanted]]
         if not len(missing):
@@ -179,18 +178,3 @@ def _check_covered(
             f"got none on {len(missing):,} of them: id {some_names(shown)}; add them, "
             "or narrow the split"
         )
-
-
-def needed_ids(transfer: TransferSet, datasets: Datasets, config: Config) -> np.ndarray:
-    """The ids on which there must be answers: int64 [M].
-
-    Where examples are streamed, records of those between them are read too.
-    """
-    if transfer.name != "train" or not is_streamed(datasets):
-        return transfer.used
-    return datasets.read(config.data.splits[config.data.learned_from]).ids
-
-
-def is_streamed(datasets: Datasets) -> bool:
-    """Whether examples that students learn from are read from record files."""
-    return isinstance(datasets.transfer, data.RecordExamples)

@@ -2,16 +2,13 @@
 
 import csv
 import sys
-from collections.abc import Iterator
+from collections.abc import Mapping
 from typing import TextIO
-
-import numpy as np
 
 from trainer import console, data
 from trainer.config import ConfigError
 from trainer.session import Session
-from trainer.session.transfer_sets import TransferSet, evaluation_set, transfer_sets
-from trainer.stages.soft_targets.collecting import needed_ids
+from trainer.stages.soft_targets.answered_parts import AnsweredPart, answered_parts
 from trainer.storage import files
 
 _HEADER = ("part", "id", "file")
@@ -26,41 +23,27 @@ def ids(session: Session, output: str = "") -> None:
     """
     if output and not output.endswith(".csv"):
         raise ConfigError(
-            f"--output must end in .csv for soft-targets ids, got {output!r}; rename "
-            "it, or leave it out to have the list printed"
+            f"soft-targets ids FILE must end in .csv, got {output!r}; rename it, or "
+            "leave it out to have the list printed"
         )
-    every = list(_sets(session))
+    parts = answered_parts(session)
     if not output:
-        _write(sys.stdout, every)
+        _write(sys.stdout, parts)
         return
-    path = files.path_of(output, setting="--output")
+    path = files.path_of(output, setting="soft-targets ids FILE")
     with (
-        files.atomic_path(path, hint="choose another --output") as temporary,
+        files.atomic_path(path, hint="choose another file") as temporary,
         open(temporary, "w", encoding="utf-8", newline="") as file,
     ):
-        _write(file, every)
-    count = sum(len(numbers) for _, numbers in every)
+        _write(file, parts)
+    count = sum(len(part.needed) for part in parts.values())
     console.log(f"{path}: {count:,} examples")
 
 
-def _sets(session: Session) -> Iterator[tuple[TransferSet, np.ndarray]]:
-    """Each set of examples, and those of its ids that need an answer."""
-    config, datasets = session.config, session.datasets
-    for transfer in transfer_sets(config, datasets):
-        yield transfer, needed_ids(transfer, datasets, config)
-    for part, examples in (
-        ("validation", datasets.validation),
-        ("test", datasets.read(config.data.test_split)),
-    ):
-        transfer = evaluation_set(datasets, part, examples)
-        yield transfer, transfer.used
-
-
-def _write(file: TextIO, every: list[tuple[TransferSet, np.ndarray]]) -> None:
+def _write(file: TextIO, parts: Mapping[str, AnsweredPart]) -> None:
     table = csv.writer(file, lineterminator="\n")
     table.writerow(_HEADER)
-    for transfer, numbers in every:
-        names = data.example_names(transfer.source, transfer.split)
-        for number in numbers.tolist():
-            name = "" if names is None else names[number]
-            table.writerow([transfer.name, number, name])
+    for name, part in parts.items():
+        paths = data.example_names(part.transfer.source, part.transfer.split)
+        for number in part.needed.tolist():
+            table.writerow([name, number, "" if paths is None else paths[number]])

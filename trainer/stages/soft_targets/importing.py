@@ -4,13 +4,13 @@ import contextlib
 import dataclasses
 import itertools
 import tempfile
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 
 import numpy as np
 from etils import epath
 
 from trainer import console, data, soft_targets
-from trainer.config import ConfigError
+from trainer.config import Config, ConfigError
 from trainer.devices import memory
 from trainer.session import Session, imported
 from trainer.session.qualification import (
@@ -18,11 +18,13 @@ from trainer.session.qualification import (
     accuracy_warning,
     measure_classes,
 )
-from trainer.session.transfer_sets import TransferSet, evaluation_set, transfer_sets
 from trainer.soft_targets import Shard, SoftTargetsError, answer_files
 from trainer.stages.soft_targets import caches
-from trainer.stages.soft_targets.collecting import Collected, Collector, is_streamed
+from trainer.stages.soft_targets.answered_parts import AnsweredPart, answered_parts
+from trainer.stages.soft_targets.collecting import Collected, Collector
 from trainer.storage import files, folders, seal, workdir
+
+_FEW = 8  # stretches of ids, more than there are shards
 
 # What is not known of a teacher without answers on a part.
 _ABSENT = {
@@ -45,29 +47,31 @@ def import_answers(session: Session, tell: Callable[[str], None] = console.log) 
       StorageError: the disk is full.
     """
     _check_asked(session)
-    if session.devices.workers.is_chief:
-        root = caches.root(session.config, session.path)
-        folder = _folder(session)
-        is_there = files.exists(root / workdir.IMPORTED)
-        if is_there:
-            _check_unchanged(folder, root)
-        if not is_there or _is_damaged(root):
+    workers, folder = session.devices.workers, _folder(session)
+    root = caches.root(session.config, session.path)
+    names = workers.broadcast(lambda: _left_to_import(folder, root))
+    if names:
+        # Reading examples is for all workers.
+        parts = answered_parts(session, names)
+        if workers.is_chief:
             with soft_targets.alone(root):
-                _import(session, folder, root, tell)
-    # Others read what the chief has written.
-    session.devices.workers.barrier()
+                _import(session, parts, folder, root, tell)
+        # Others read what the chief has written.
+        workers.barrier()
 
 
 def plan_import(session: Session) -> None:
     """Prints what `import_answers` would tell and write; writes nothing."""
     _check_asked(session)
-    with _collected(session, _folder(session)) as (every, class_map_text):
-        for line in _told(session, every, class_map_text):
+    folder = _folder(session)
+    parts = answered_parts(session, answer_files.find(folder))
+    with _collected(session, parts, folder) as (every, class_map_text):
+        for line in _told(session.config, every, class_map_text):
             print(line)
         for each in every.values():
             count = int(each.is_held.sum()) * each.manifest.views
             record = each.manifest.format.record.itemsize + soft_targets.FRAMING_BYTES
-            place = caches.root(session.config, session.path) / each.transfer.name
+            place = caches.root(session.config, session.path) / each.part.transfer.name
             print(f"{place}: {count:,} records, {memory.text(count * record)}")
 
 
@@ -116,27 +120,33 @@ def _check_unchanged(folder: epath.Path, root: epath.Path) -> None:
         )
 
 
-def _is_damaged(root: epath.Path) -> bool:
-    """Whether a file of the caches is not there in its full length."""
-    found = {part: soft_targets.read(root / part) for part in answer_files.PARTS}
-    return any(
-        soft_targets.missing(root / part, manifest)
-        for part, manifest in found.items()
-        if manifest
-    )
+def _left_to_import(folder: epath.Path, root: epath.Path) -> list[str]:
+    """The parts that `folder` has answers on; none where all are imported."""
+    if files.exists(root / workdir.IMPORTED):
+        _check_unchanged(folder, root)
+        every = {part: soft_targets.read(root / part) for part in answer_files.PARTS}
+        if not any(
+            soft_targets.missing(root / part, manifest)
+            for part, manifest in every.items()
+            if manifest
+        ):
+            return []
+    return list(answer_files.find(folder))
 
 
 def _import(
     session: Session,
+    parts: Mapping[str, AnsweredPart],
     folder: epath.Path,
     root: epath.Path,
     tell: Callable[[str], None],
 ) -> None:
-    with _collected(session, folder) as (every, class_map_text):
-        for line in _told(session, every, class_map_text):
+    with _collected(session, parts, folder) as (every, class_map_text):
+        for line in _told(session.config, every, class_map_text):
             tell(line)
-        for each in every.values():
-            _write(session, root / each.transfer.name, each)
+        _clear(root, every)
+        for part, each in every.items():
+            _write(root / part, each)
         checksums = {k: v for each in every.values() for k, v in each.checksums.items()}
     # Ids are lines of these: a run that shares the caches needs the same.
     kept = caches.index_dir(session.config, session.path)
@@ -147,93 +157,58 @@ def _import(
 
 @contextlib.contextmanager
 def _collected(
-    session: Session, folder: epath.Path
+    session: Session, parts: Mapping[str, AnsweredPart], folder: epath.Path
 ) -> Iterator[tuple[dict[str, Collected], str]]:
     """Yields the answers of each part, in files that are gone after the body."""
     found = answer_files.find(folder)
     with tempfile.TemporaryDirectory(prefix="alambic-") as scratch:
         collector = Collector(session.config, session.datasets, epath.Path(scratch))
         every = {
-            part: collector.collect(transfer, found[part])
-            for part, transfer in sets_of(session, found).items()
+            name: collector.collect(part, found[name]) for name, part in parts.items()
         }
         class_map = collector.class_map
         yield every, f"distill.class_map: {class_map.text}" if class_map else ""
-        every.clear()
-
-
-def sets_of(session: Session, found: Mapping[str, object]) -> dict[str, TransferSet]:
-    """The sets that answers of the parts `found` are on.
-
-    Raises:
-      SoftTargetsError: those that students learn from are not among them, or are none.
-    """
-    config, datasets = session.config, session.datasets
-    sets = {transfer.name: transfer for transfer in transfer_sets(config, datasets)}
-    missing = [name for name in sets if name not in found]
-    surplus = ["unlabeled"] if "unlabeled" in found and "unlabeled" not in sets else []
-    if missing or surplus:
-        (part, *_) = missing or surplus
-        rule = "hold" if missing else "have no"
-        raise SoftTargetsError(
-            f"{config.distill.soft_targets_dir} must {rule} "
-            f"answers as {part}.npz or {part}.parquet, got "
-            f"{'none' if missing else 'some, and there is no data.unlabeled'}; "
-            f"{'add' if missing else 'remove'} them"
-        )
-    for part, examples in (
-        ("validation", lambda: datasets.validation),
-        ("test", lambda: datasets.read(config.data.test_split)),
-    ):
-        if part in found:
-            sets[part] = evaluation_set(datasets, part, examples())
-    return sets
 
 
 def _told(
-    session: Session, every: Mapping[str, Collected], class_map_text: str
+    config: Config, every: Mapping[str, Collected], class_map_text: str
 ) -> Iterator[str]:
     """Lines on the answers, and the teacher's accuracy; refuses one that guesses."""
-    datasets, judged = (
-        session.datasets,
-        "validation" if "validation" in every else "train",
-    )
-    labeled = {
-        "train": lambda: datasets.labeled,
-        "validation": lambda: datasets.validation,
-    }
+    judged = "validation" if "validation" in every else "train"
     if class_map_text:
         yield class_map_text
     for part, each in every.items():
-        line = f"{part}: {each.text}"
-        if part in labeled:  # nobody looks at the test split yet
-            examples = labeled[part]()
-            found = measure_classes(
-                IMPORTED, each.predicted[examples.ids], examples.labels
-            )
-            line += f"; right on {100 * found.accuracy:.2f} % of the labels"
-        yield line
-        if part == judged:
-            warning = accuracy_warning(found, session.config.distill)
-            if warning:
-                yield warning
+        labeled, line = each.part.labeled, f"{part}: {each.text}"
+        if labeled is None:
+            yield line
+            continue
+        predicted = each.predicted[labeled.ids]
+        found = measure_classes(IMPORTED, predicted, labeled.labels)
+        yield f"{line}; right on {100 * found.accuracy:.2f} % of the labels"
+        if part == judged and (warning := accuracy_warning(found, config.distill)):
+            yield warning
     for part, what in _ABSENT.items():
         if part not in every:
             yield f"{part}: no answers, so {what}"
 
 
-def _write(session: Session, folder: epath.Path, each: Collected) -> None:
-    found = soft_targets.read(folder)
-    if found and found.teacher.get("model") != imported.MODEL:
-        raise SoftTargetsError(
-            f"{folder} must be free for the imported answers, got the soft targets of "
-            f"a teacher {found.teacher.get('model')!r}; remove it, or take another "
-            "--workdir"
-        )
-    streams = each.transfer.name == "train" and is_streamed(session.datasets)
-    planned = dataclasses.replace(
-        each.manifest, shards=_shards(each.is_held, streams=streams)
-    )
+def _clear(root: epath.Path, every: Collection[str]) -> None:
+    """Removes what an import that was killed has left; refuses another's caches."""
+    for part in answer_files.PARTS:
+        found = soft_targets.read(root / part)
+        if found and found.teacher.get("model") != imported.MODEL:
+            raise SoftTargetsError(
+                f"{root / part} must be free for imported answers, got the soft "
+                f"targets of a teacher {found.teacher.get('model')!r}; remove it, or "
+                "take another --workdir"
+            )
+        if found and part not in every:
+            with files.wrap_write_errors(root / part):
+                (root / part).rmtree()
+
+
+def _write(folder: epath.Path, each: Collected) -> None:
+    planned = dataclasses.replace(each.manifest, shards=_shards(each.is_held))
     manifest = soft_targets.mark(planned)
     soft_targets.write(folder, manifest)
     for number, shard in enumerate(manifest.shards):
@@ -246,14 +221,16 @@ def _write(session: Session, folder: epath.Path, each: Collected) -> None:
     soft_targets.keep(folder)
 
 
-def _shards(is_held: np.ndarray, *, streams: bool) -> tuple[Shard, ...]:
+def _shards(is_held: np.ndarray) -> tuple[Shard, ...]:
     """The shards of the ids, bool [R] of which have a record.
 
-    A shard that is streamed has a record for each of its ids, or none.
+    Where these are some stretches, each shard has records of all of its ids or of none,
+    as those need that are streamed.
     """
-    if not streams:
-        return soft_targets.shards_of(is_held.tolist())
+    plain = soft_targets.shards_of(is_held.tolist())
     bounds = [0, *(np.flatnonzero(np.diff(is_held)) + 1).tolist(), len(is_held)]
+    if len(bounds) > 2 * len(plain) + _FEW:
+        return plain
     shards: list[Shard] = []
     for first, last in itertools.pairwise(bounds):
         count = last - first

@@ -12,15 +12,14 @@ from trainer.config import places
 from trainer.exit_codes import CheckFailedError
 from trainer.session import Session
 from trainer.session.imported import Imported
-from trainer.session.transfer_sets import TransferSet
 from trainer.soft_targets import Cache, SoftTargetsError, answer_files
+from trainer.stages.soft_targets.answered_parts import AnsweredPart, answered_parts
 from trainer.stages.soft_targets.collecting import Collected, Collector
 from trainer.stages.soft_targets.differences import (
     FLOAT32_TOLERANCE,
     Differences,
     compare,
 )
-from trainer.stages.soft_targets.importing import sets_of
 from trainer.storage import files
 
 
@@ -38,12 +37,11 @@ def verify_imported(session: Session, again: str) -> None:
     failed = []
     with tempfile.TemporaryDirectory(prefix="alambic-") as scratch:
         collector = Collector(session.config, session.datasets, epath.Path(scratch))
-        for part, cache in _caches(session, imported).items():
+        for name, part in _parts(session, imported).items():
+            cache = imported.open(part.transfer)
             problem = cache.damage()
-            if not problem and part in second:
-                collected = collector.collect(
-                    _sets(session, imported)[part], second[part], is_whole=False
-                )
+            if not problem and name in second:
+                collected = collector.collect(part, second[name], is_whole=False)
                 found = _differences(cache, collected)
                 print(f"{cache.folder}: {_whole(cache)}; {found.text}")
                 problem = "" if found.are_small else "other answers"
@@ -77,19 +75,15 @@ def _second(again: str) -> dict[str, list[epath.Path]]:
     return {answer_files.part_of(path.name) or "train": [path]}
 
 
-def _sets(session: Session, imported: Imported) -> dict[str, TransferSet]:
+def _parts(session: Session, imported: Imported) -> dict[str, AnsweredPart]:
+    """The parts that are imported."""
+    _ = imported.manifest  # which tells where none is
     there = [
         part
         for part in answer_files.PARTS
         if soft_targets.read(imported.root / part) is not None
     ]
-    return sets_of(session, dict.fromkeys(there))
-
-
-def _caches(session: Session, imported: Imported) -> dict[str, Cache]:
-    _ = imported.manifest  # which tells where nothing is imported
-    every = _sets(session, imported)
-    return {part: imported.open(transfer) for part, transfer in every.items()}
+    return answered_parts(session, there)
 
 
 def _whole(cache: Cache) -> str:
