@@ -125,7 +125,7 @@ def _preprocessed(
     if image.shape[1:3] != size:
         image = Resize(*size, dtype="float32", name="resize")(image)
     pixels = PIXEL_VALUES[told](image) if told else image
-    if channels == 3:
+    if (pixels.shape[-1], channels) == (1, 3):
         pixels = three_channels(pixels)
     if pixels.shape[-1] != channels:
         raise ConfigError(
