@@ -24,7 +24,7 @@ from trainer.commands import (
 from trainer.commands.command_line import CommandLine
 
 # Words that begin the names of several commands.
-FAMILIES = {"soft-targets": "caches of soft targets", "registry": "versions of models"}
+FAMILIES = {"soft-targets": "their caches", "registry": "versions of models"}
 
 RUN_FLAGS = ("config", "workdir", "set")
 _REGISTRY = "--set='registry.root=\"runs/registry\"'"

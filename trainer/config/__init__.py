@@ -13,6 +13,14 @@ from trainer.config.augmentations import (
     plain_options,
     with_options,
 )
+from trainer.config.cifar_networks import (
+    MobilenetV2CifarOptions,
+    ResnetCifarOptions,
+    ShufflenetV1Options,
+    ShufflenetV2Options,
+    VggCifarOptions,
+    WideResnetOptions,
+)
 from trainer.config.class_map import ClassMap, resolve_class_map
 from trainer.config.crossval import CrossvalConfig
 from trainer.config.data import (
@@ -43,6 +51,7 @@ from trainer.config.identity import (
     recorded_settings,
     resolve,
 )
+from trainer.config.image_options import ImageOptions
 from trainer.config.kept import NoRun, from_resolved, without_run
 from trainer.config.mixing import MixConfig
 from trainer.config.models import (
@@ -55,18 +64,11 @@ from trainer.config.models import (
     CnnOptions,
     ConvMlpOptions,
     HubOptions,
-    ImageOptions,
     MemoryOptions,
     MlpOptions,
-    MobilenetV2CifarOptions,
-    ResnetCifarOptions,
     RunOptions,
     SavedOptions,
-    ShufflenetV1Options,
-    ShufflenetV2Options,
     SqueezenetOptions,
-    VggCifarOptions,
-    WideResnetOptions,
     is_function,
     is_hub,
 )

@@ -42,6 +42,27 @@ def resolve_class_map(
       ConfigError: it names what is not there, leaves a class of the data without any
         of the teacher's, or says nothing of a class that both have.
     """
+    _check_names(class_map, teacher, data, setting)
+    numbers = {name: i for i, name in enumerate(teacher)}
+    groups = {
+        name: tuple(sorted(numbers[k] for k, v in class_map.items() if v == name))
+        for name in data
+    }
+    if empty := [name for name, group in groups.items() if not group]:
+        raise ConfigError(
+            f"{setting} must have a class of the teacher for each of the data's "
+            f"{len(groups)}, got none for {_quoted(empty)}; add one"
+        )
+    num_left_out = len(teacher) - sum(map(len, groups.values()))
+    return ClassMap(groups=tuple(groups.values()), num_left_out=num_left_out)
+
+
+def _check_names(
+    class_map: Mapping[str, str],
+    teacher: Sequence[str],
+    data: Sequence[str],
+    setting: str,
+) -> None:
     rule = f"{setting} must name classes of the teacher"
     _check_known(class_map.keys(), teacher, rule)
     if twice := sorted(name for name in class_map if teacher.count(name) > 1):
@@ -51,11 +72,6 @@ def resolve_class_map(
         )
     targets = [name for name in class_map.values() if name]
     _check_known(targets, data, f"{setting} must stand for classes of the data")
-    numbers = {name: i for i, name in enumerate(teacher)}
-    groups = {
-        name: tuple(sorted(numbers[k] for k, v in class_map.items() if v == name))
-        for name in data
-    }
     unsaid = sorted((set(teacher) & set(data)) - class_map.keys())
     if unsaid:
         raise ConfigError(
@@ -63,14 +79,6 @@ def resolve_class_map(
             f'have, got nothing of {_quoted(unsaid)}; write "{unsaid[0]}" = '
             f'"{unsaid[0]}", or "" to leave it out'
         )
-    if empty := [name for name, group in groups.items() if not group]:
-        raise ConfigError(
-            f"{setting} must have a class of the teacher for each of the data's "
-            f"{len(groups)}, got none for {_quoted(empty)}; add one"
-        )
-    return ClassMap(
-        groups=tuple(groups.values()), num_left_out=len(teacher) - len(targets)
-    )
 
 
 def check(distill: Distill, teachers: Mapping[str, Any], *, exported: str) -> None:

@@ -6,6 +6,9 @@ from collections.abc import Iterable
 _CHARACTERS = 200  # of a value in a message
 _NAMES = 5  # in a message
 
+# What other programs have among augmentations, or as settings of the data.
+_MIXING = ("mixup", "cutmix")
+
 
 class ConfigError(ValueError):
     """A setting breaks a rule; the message names it, the rule, the value, a way out."""
@@ -23,6 +26,10 @@ def nearest(name: str, known: Iterable[str]) -> str:
     names = sorted(known)
     close = difflib.get_close_matches(name, names, n=1, cutoff=0.5)
     suggestion = f"did you mean {close[0]!r}? " if close else ""
+    if name in _MIXING:
+        suggestion = (
+            f"it is a share of a training's pairs: student.train.{name} = 0.5; "
+        )
     return f"{suggestion}known: {', '.join(names) or 'none; remove it'}"
 
 

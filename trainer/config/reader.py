@@ -159,8 +159,7 @@ def _build(cls: type, settings: object, path: str, owner: str = "") -> Any:
     values: dict[str, Any] = {}
     for name, field in fields.items():
         hint = hints[field.name]
-        rule = _options_rule(hint)
-        if rule:
+        if rule := _options_rule(hint):
             # The sibling that names the options comes first in the dataclass.
             owner, given = values[rule.field], settings.get(name, {})
             values[name] = _build_options(rule, owner, given, path, name)

@@ -89,23 +89,7 @@ def check_weights(
     is_trained: bool,
 ) -> None:
     """Refuses weights that the model of the section `path` cannot have."""
-    if weights == "imagenet" and model not in APPLICATIONS:
-        raise ConfigError(
-            f"{path}.weights = 'imagenet' needs a model of keras.applications, got "
-            f"{path}.model = {model!r}; give the path of a file"
-        )
-    if is_hub(model) and not model.removeprefix(HUB):
-        raise ConfigError(
-            f"{path}.model must name a preset of KerasHub, got {model!r} alone; write "
-            f"{HUB}NAME, or {HUB}FOLDER of one that save_to_preset wrote"
-        )
-    brings_own = model == MEMORY or is_hub(model) or is_function(model)
-    if weights == OWN and not brings_own:
-        raise ConfigError(
-            f"{path}.weights = {OWN!r} needs a model that comes with weights, "
-            f"{HUB}PRESET or package.module:function, got {path}.model = {model!r}; "
-            "give the path of a file"
-        )
+    _check_named_weights(path, model=model, weights=weights)
     if not isinstance(options, SavedOptions):
         return
     if weights:
@@ -122,6 +106,27 @@ def check_weights(
         raise ConfigError(
             f"{path}.options.path must end in .keras for a model that is trained, got "
             f"{options.path!r}: a SavedModel is for inference only; give a .keras file"
+        )
+
+
+def _check_named_weights(path: str, *, model: str, weights: str) -> None:
+    """Refuses weights by a name that the model does not have."""
+    if weights == "imagenet" and model not in APPLICATIONS:
+        raise ConfigError(
+            f"{path}.weights = 'imagenet' needs a model of keras.applications, got "
+            f"{path}.model = {model!r}; give the path of a file"
+        )
+    if is_hub(model) and not model.removeprefix(HUB):
+        raise ConfigError(
+            f"{path}.model must name a preset of KerasHub, got {model!r} alone; write "
+            f"{HUB}NAME, or {HUB}FOLDER of one that save_to_preset wrote"
+        )
+    brings_own = model == MEMORY or is_hub(model) or is_function(model)
+    if weights == OWN and not brings_own:
+        raise ConfigError(
+            f"{path}.weights = {OWN!r} needs a model that comes with weights, "
+            f"{HUB}PRESET or package.module:function, got {path}.model = {model!r}; "
+            "give the path of a file"
         )
 
 

@@ -260,6 +260,12 @@ class Config:
             relations.check_train(path, section, self.runtime)
         if isinstance(self.teacher, EnsembleConfig):
             relations.check_members(self.teacher.members)
+        self._check_networks()
+        _, chosen = self.augmenting_section("student.train", self.student.train)
+        relations.check_views(self.distill, augment=chosen.augment)
+        relations.check_runtime(self.runtime)
+
+    def _check_networks(self) -> None:
         for path, network in self.networks.items():
             relations.check_weights(
                 path,
@@ -276,6 +282,3 @@ class Config:
                 head=teacher.head,
                 train=teacher.train,
             )
-        _, chosen = self.augmenting_section("student.train", self.student.train)
-        relations.check_views(self.distill, augment=chosen.augment)
-        relations.check_runtime(self.runtime)

@@ -64,9 +64,9 @@ def damage_of_steps(
     )
 
 
-def damage_of_rows(examples: Examples, first: int, last: int) -> DataError | None:
-    """The same of the examples from `first` up to the one before `last`."""
-    return _damage(examples, np.arange(first, min(last, len(examples))))
+def damage_of_rows(examples: Examples, first: int, count: int) -> DataError | None:
+    """The same of so many examples from `first` on, or of those that there are."""
+    return _damage(examples, np.arange(first, min(first + count, len(examples))))
 
 
 def _damage(examples: Examples, rows: np.ndarray) -> DataError | None:

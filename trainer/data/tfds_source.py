@@ -10,8 +10,7 @@ import numpy as np
 import tensorflow as tf
 import tensorflow_datasets as tfds
 
-# Importing the bundled set makes TFDS know its name.
-import trainer.data.mnist_mini  # noqa: F401
+import trainer.data.mnist_mini  # noqa: F401, by which TFDS knows its name
 from trainer.config import Colour, DataConfig
 from trainer.data import keeping, splits, tfds_looks, transparency
 from trainer.data.arrays import ArrayExamples
@@ -50,10 +49,8 @@ class TfdsSource:
     @functools.cached_property
     def num_examples(self) -> tuple[int, ...]:
         """The number of examples in each split of the config."""
-        return tuple(
-            len(splits.example_ids(self.builder.info.splits, split))
-            for split in self.data.splits.values()
-        )
+        every, whole = self.data.splits.values(), self.whole_splits
+        return tuple(len(splits.example_ids(whole, split)) for split in every)
 
     @property
     def num_bytes(self) -> int:
@@ -121,8 +118,7 @@ class TfdsSource:
         if self.background is not None:
             digest.update(self.data.background_name.encode())
         first = self.read(f"{split}[:{min(num_ids, _FINGERPRINTED)}]")
-        pixels = first.read(np.arange(len(first)))
-        digest.update(np.ascontiguousarray(pixels).tobytes())
+        digest.update(first.read(np.arange(len(first))).tobytes())
         return digest.hexdigest()
 
     def read(self, split: str) -> Examples:
@@ -276,11 +272,11 @@ def _decode(source: TfdsSource, split: str) -> Any:
         shuffle_files=False,
         decoders=source.images.decoders,
     )
-    images = decoded(
-        dataset,
-        lambda found: source.images.decode(_parsed(source, found)),
-        num_threads=source.data.num_threads,
-    )
+
+    def decode(found: dict[str, tf.Tensor]) -> Batch:
+        return source.images.decode(_parsed(source, found))
+
+    images = decoded(dataset, decode, num_threads=source.data.num_threads)
     return images.batch(_READ_BATCH).prefetch(1).as_numpy_iterator()
 
 

@@ -32,16 +32,12 @@ def predictor(
     above 0, the function raises StoppedError on all of them after the same step.
     `watched` has an eye on each step.
     """
-    per_replica_batch_size = -(-batch_size // strategy.num_replicas_in_sync)
+    num_replicas = strategy.num_replicas_in_sync
+    share = -(-batch_size // num_replicas)
     batches, num_steps = data.evaluation_batches(
-        examples, per_replica_batch_size=per_replica_batch_size, strategy=strategy
+        examples, per_replica_batch_size=share, strategy=strategy
     )
-    num_rows = per_replica_batch_size * strategy.num_replicas_in_sync  # of a step
-
-    def find_damage(step: int) -> data.DataError | None:
-        first = step * num_rows
-        return data.damage_of_rows(examples, first, first + num_rows)
-
+    size = share * num_replicas
     step = _compile_step(model, stop=stop, strategy=strategy, xla=xla)
 
     def predict() -> np.ndarray:
@@ -49,7 +45,7 @@ def predictor(
         parts: list[np.ndarray] = []
         computed: list[tf.Tensor] = []
         for i in range(num_steps + 1):
-            damage = functools.partial(find_damage, i)
+            damage = functools.partial(data.damage_of_rows, examples, i * size, size)
             with watched("a step of an evaluation"), data.reading(damage):
                 # A step is computed while the one before it is looked at.
                 if i < num_steps:

@@ -88,8 +88,12 @@ def load_preset(model: keras.Model, name: str, *, is_final: bool, setting: str) 
             f"is not trained, got {name!r} with {own}; add its train section, or say "
             "what its classes stand for by class_map and class_names"
         )
+    _copy_weights(original if fits else original.backbone, model)
+
+
+def _copy_weights(source: keras.Model, model: keras.Model) -> None:
+    """Sets the network inside `model`, or its first weights, to those of `source`."""
     [network] = [layer for layer in model.layers if isinstance(layer, keras.Model)]
-    source = original if fits else original.backbone
     # The backbone comes first, and the head after it.
     targets = network.weights[: len(source.weights)]
     for target, value in zip(targets, source.weights, strict=True):

@@ -70,6 +70,13 @@ def call_function(
         )
     if has_preprocessor(model):
         return with_preprocessor(model, name, inputs=inputs, setting=setting)
+    return _from_input(model, name, inputs=inputs, setting=setting)
+
+
+def _from_input(
+    model: keras.Model, name: str, *, inputs: Inputs, setting: str
+) -> keras.Model:
+    """The model of the data's examples, as a user's own `model` takes them."""
     start = model_input(inputs)
     check_input_shape(
         model,

@@ -9,7 +9,7 @@ _LAMBDA = re.compile(r"Python lambda|`?Lambda`? layer")
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class UnknownCode:
-    """What Keras says of it."""
+    """The messages of Keras that tell of it."""
 
     reason: str
     is_lambda: bool  # kept in the file as code, which nobody else's file may run

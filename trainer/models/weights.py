@@ -67,15 +67,13 @@ def load_weights(
             f"{places.path_hint(path)}"
         )
     check_told(file, setting=setting)
+    wrong = f"{setting} must hold the weights of a {model.name!r} with options as"
     with files.local_copy(file) as local:
         try:
             _load_exactly(model, str(local))
         except DAMAGE as error:
             reason = _reason(model, path, str(local), error)
-            raise ConfigError(
-                f"{setting} must hold the weights of a {model.name!r} with options as "
-                f"configured{reason}; {hint}"
-            ) from error
+            raise ConfigError(f"{wrong} configured{reason}; {hint}") from error
 
 
 def check_told(file: epath.Path, *, setting: str) -> None:

@@ -61,16 +61,8 @@ def run(
             xla=distribution.compiles_with_xla(alone),
         )
         table.end()
-    told = f"{counts.read:,} of {counts.found:,} {opened.reader.unit}s"
-    if output:
-        print(f"predictions: {output} ({told})")
-    num_skipped = counts.left_out + len(skipped)
-    if num_skipped:
-        raise CheckFailedError(
-            f"{told} are classified; those, files and folders that cannot be read, as "
-            f"said above: {num_skipped:,}; mend or remove them, and start the same "
-            "command again"
-        )
+    counts.left_out += len(skipped)
+    _conclude(counts, opened.reader.unit, output)
 
 
 @dataclasses.dataclass
@@ -112,6 +104,18 @@ def _classify(
         told = f"{counts.transparent:,} ({background_name(reader.background)})"
         console.log(f"images with transparent pixels: {told}")
     return counts
+
+
+def _conclude(counts: _Counts, unit: str, output: epath.Path | None) -> None:
+    told = f"{counts.read:,} of {counts.found:,} {unit}s"
+    if output:
+        print(f"predictions: {output} ({told})")
+    if counts.left_out:
+        raise CheckFailedError(
+            f"{told} are classified; those, files and folders that cannot be read, as "
+            f"said above: {counts.left_out:,}; mend or remove them, and start the same "
+            "command again"
+        )
 
 
 def _compile(

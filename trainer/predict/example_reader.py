@@ -32,7 +32,7 @@ class Reader(Protocol):
 
     @property
     def extensions(self) -> tuple[str, ...]:
-        """Those of the files that are found in folders."""
+        """The endings of the files that are found in folders."""
 
     def is_one(self, name: str) -> bool:
         """Whether a file is found in a folder."""

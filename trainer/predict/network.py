@@ -137,7 +137,7 @@ def _run_network(config: Config, path: epath.Path) -> Network:
     names, shape = report.read_classes(path)
     if config.data.is_table:
         return _table_network(config, path, names)
-    height, width, channels = _image_shape(path, shape)
+    reader = _image_reader(config, path, shape)
     name, options = config.student.model, config.student.options
     folder = workdir.training_folder(path, "student", config.seeds[0])
     if isinstance(options, MemoryOptions):
@@ -163,17 +163,7 @@ def _run_network(config: Config, path: epath.Path) -> Network:
         setting="what the student stage left",
         hint="delete it and run `python -m trainer student` again",
     )
-    return Network(
-        model=model,
-        class_names=tuple(names),
-        reader=ImageReader(
-            shape=(height, width, channels),
-            view=config.predict.view(config.data.view),
-            background=colour_of(
-                config.predict.background or _run_background(config, path)
-            ),
-        ),
-    )
+    return Network(model=model, class_names=tuple(names), reader=reader)
 
 
 def _table_network(config: Config, path: epath.Path, names: Sequence[str]) -> Network:
@@ -206,17 +196,24 @@ def _columns_of_table(config: Config, path: epath.Path) -> tuple[str, ...]:
     return data.feature_names(source)
 
 
-def _image_shape(path: epath.Path, shape: tuple[int, ...]) -> tuple[int, ...]:
-    """The shape that a run's models take, which must be that of an image."""
+def _image_reader(
+    config: Config, path: epath.Path, shape: tuple[int, ...]
+) -> ImageReader:
+    """The reader of what a run's models take, which must be images of a `shape`."""
     dtype = data.begun_dtype(path / workdir.LISTS)
     if len(shape) != 3 or dtype not in ("", "uint8"):
         takes = f"{dtype or 'uint8'} of shape {list(shape)}"
     elif shape[-1] not in (1, 3):
         takes = f"images of {shape[-1]} channels"
     else:
-        return shape
+        height, width, channels = shape
+        behind = config.predict.background or _run_background(config, path)
+        return ImageReader(
+            shape=(height, width, channels),
+            view=config.predict.view(config.data.view),
+            background=colour_of(behind),
+        )
     raise ConfigError(
         f"predict takes images or tables, got --workdir={path}, whose models take "
-        f"{takes}; its "
-        "predictions.npz holds the predictions for the test split"
+        f"{takes}; its predictions.npz holds the predictions for the test split"
     )

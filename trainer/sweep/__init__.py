@@ -133,12 +133,13 @@ def _check(file: str, settings: Config, path: epath.Path) -> None:
 
 
 def _draw(path: epath.Path) -> None:
-    if report.is_drawable():
-        # Processes that end at the same time draw one after another.
-        with locks.hold(path / _DRAWING):
+    # Processes that end at the same time draw one after another.
+    with locks.hold(path / _DRAWING):
+        report.write_hparams(path)
+        if report.is_drawable():
             report.write_sweep(path)
-    else:
-        report.tell_undrawn()
+        else:
+            report.tell_undrawn()
 
 
 __all__ = ["outcome", "redraw", "refuse_cluster", "run"]

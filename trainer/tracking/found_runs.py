@@ -7,7 +7,6 @@ from typing import Any
 
 from etils import epath
 
-from trainer import report
 from trainer.config import Config, flatten
 from trainer.storage import files, workdir
 from trainer.tracking.tracker import Line
@@ -32,6 +31,7 @@ class FoundRun:
     files: Mapping[str, epath.Path] = dataclasses.field(default_factory=dict)
     is_over: bool = False
     has_failed: bool = False
+    is_training: bool = False
     is_chosen: bool = False  # the training of the model of [export]
 
     @classmethod
@@ -42,7 +42,7 @@ class FoundRun:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class _Fate:
-    """What came of a run, as far as others know it."""
+    """The end of a run, as far as the whole that it is a part of knows it."""
 
     is_over: bool = False
     has_failed: bool = False
@@ -132,11 +132,15 @@ def _find_trainings(
                 files=_model(own) if is_sent else {},
                 is_over=is_over or is_whole,
                 has_failed=is_over and not is_whole,
+                is_training=True,
             )
 
 
 def _fates(path: epath.Path) -> dict[str, _Fate]:
     """The fates of the cells of a study or of the trials of a sweep."""
+    # Loads NumPy, which no run needs that is not tracked.
+    from trainer import report
+
     if files.exists(path / workdir.STUDY):
         return {
             cell["name"]: _Fate(is_over=cell["status"] != "waiting")
@@ -158,7 +162,7 @@ def _fates(path: epath.Path) -> dict[str, _Fate]:
 
 
 def _folders_in(folder: epath.Path) -> list[epath.Path]:
-    """Those of seeds and members."""
+    """The folders of seeds and members."""
     names = files.names_in(folder)
     return [folder / name for name in names if name.startswith(("seed-", "member-"))]
 
@@ -191,6 +195,8 @@ def _settings(path: epath.Path) -> dict[str, Any]:
 
 def _summary(path: epath.Path) -> dict[str, float]:
     """The numbers of the test split: means over seeds, and the gain."""
+    from trainer import report
+
     results = report.read_results(path)
     found: dict[str, Any] = {}
     for role, entry in results["models"].items():

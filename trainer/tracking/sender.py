@@ -4,7 +4,7 @@ import contextlib
 import dataclasses
 import os
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 
 from etils import epath
 
@@ -62,8 +62,9 @@ class Sender:
 
     def _send_run(self, found: FoundRun, sent: Sent, counts: Counts) -> None:
         state = sent.run(found.folder)
-        lines = [] if state.is_over else found.lines()
-        if not _is_new(found, state, lines):
+        if found.is_training and state.is_over and not found.is_over:
+            state = SentRun.new()  # it was deleted, and has begun anew
+        if not _is_new(found, state):
             return
         parent = found.parent
         run = TrackedRun(
@@ -80,18 +81,9 @@ class Sender:
                 known = tracker.begin(run)
                 if known < state.step:
                     state.forget()
-                    lines = found.lines()
                 state.step, state.is_begun = max(state.step, known), True
                 self._begun.add(state.key)
-            lines = [line for line in lines if line[0] > state.step]
-            if _summary_checksum(found) != state.summary:
-                last = lines[-1][0] if lines else state.step
-                lines.append((last + 1, found.summary))
-            if lines:
-                tracker.log(run, lines)
-                counts.lines += len(lines)
-                state.step = lines[-1][0]
-            state.summary = _summary_checksum(found)
+            counts.lines += _send_numbers(tracker, run, found, state)
         sent.write(found.folder, state)
         for name, path in found.files.items():
             if state.files.get(name) != (signature := _signature(path)):
@@ -100,7 +92,7 @@ class Sender:
                 counts.files += 1
                 state.files[name] = signature
                 sent.write(found.folder, state)
-        if found.is_over and not state.is_over:
+        if found.is_over:
             with self._asking() as tracker:
                 tracker.end(run, failed=found.has_failed)
             self._begun.discard(state.key)
@@ -124,15 +116,37 @@ class Sender:
         self.answered_at = time.monotonic()
 
 
-def _is_new(found: FoundRun, state: SentRun, lines: Sequence[Line]) -> bool:
-    """Whether the tracker lacks anything of a run, which has left these lines."""
+def _send_numbers(
+    tracker: Tracker, run: TrackedRun, found: FoundRun, state: SentRun
+) -> int:
+    """Sends the lines that the tracker lacks, and how many they were."""
+    lines = _later_lines(found, state)
+    if _summary_checksum(found) != state.summary:
+        last = lines[-1][0] if lines else state.step
+        lines.append((last + 1, found.summary))
+    if lines:
+        tracker.log(run, lines)
+        state.step = lines[-1][0]
+    state.summary = _summary_checksum(found)
+    return len(lines)
+
+
+def _is_new(found: FoundRun, state: SentRun) -> bool:
+    """Whether the tracker lacks anything of a run."""
     return (
         not state.is_begun
         or state.is_over < found.is_over
         or state.summary != _summary_checksum(found)
-        or any(step > state.step for step, _ in lines)
         or any(state.files.get(x) != _signature(p) for x, p in found.files.items())
+        or bool(_later_lines(found, state))
     )
+
+
+def _later_lines(found: FoundRun, state: SentRun) -> list[Line]:
+    """The lines after the last that was sent; what is over has none."""
+    if state.is_over:
+        return []
+    return [line for line in found.lines() if line[0] > state.step]
 
 
 def _summary_checksum(found: FoundRun) -> str:

@@ -23,13 +23,18 @@ class SentRun:
     summary: str = ""  # a checksum of its last numbers
     is_over: bool = False
 
+    @classmethod
+    def new(cls) -> "SentRun":
+        """A run that no tracker has."""
+        return cls(key=secrets.token_hex(16))
+
     def forget(self) -> None:
         """Begins anew under the same key: the tracker has lost it."""
         self.step, self.files, self.summary, self.is_over = -1, {}, "", False
 
 
 class Sent:
-    """What trackers have of a workdir, of which one is written to."""
+    """The runs of a workdir that trackers have, of which one tracker is written to."""
 
     def __init__(self, path: epath.Path, destination: Mapping[str, Any]) -> None:
         """Reads what is kept in the workdir `path`.
@@ -47,7 +52,7 @@ class Sent:
     def run(self, folder: str) -> SentRun:
         """The run in a folder of the workdir, new or known."""
         known = self._own["runs"].get(folder)
-        return SentRun(**known) if known else SentRun(key=secrets.token_hex(16))
+        return SentRun(**known) if known else SentRun.new()
 
     def write(self, folder: str, run: SentRun) -> None:
         """Keeps what is sent of a run.

@@ -83,6 +83,12 @@ def test_what_is_mixed_has_a_live_teacher_and_auto_says_why(read, overrides):
             [FINETUNE + ", mixup=1, cutmix_beta=0.2}"],
             ["finetune.cutmix_beta = 0.2", "finetune.cutmix = 1"],
         ),
+        # As other programs have them among the augmentations.
+        (
+            ["student.train.augment=['inception_crop', 'mixup']"],
+            ["student.train.augment", "'mixup'", "student.train.mixup = 0.5"],
+        ),
+        (["data.cutmix=1"], ["data.cutmix", "student.train.cutmix = 0.5"]),
         (["student.train.mixup=1.5"], ["student.train.mixup", 1, 1.5]),
         (
             ["student.train.mixup=1", "student.train.mixup_beta=0"],

@@ -61,6 +61,14 @@ def images(shape=CIFAR_SHAPE, count=2) -> np.ndarray:
 
 
 SLOW = pytest.mark.slow
+# Again each is slow to build.
+NAMES = [
+    *("resnet_cifar", "vgg_cifar", "wide_resnet"),
+    *(
+        pytest.param(name, marks=SLOW)
+        for name in ("mobilenet_v2_cifar", "shufflenet_v1", "shufflenet_v2")
+    ),
+]
 
 
 @pytest.mark.parametrize(
@@ -160,12 +168,21 @@ SHAPES = {
 SIDES = {32: 28, 16: 14, 8: 7, 4: 4, 2: 2}
 
 
-@pytest.mark.parametrize("image_shape", [CIFAR_SHAPE, MNIST_SHAPE])
 @pytest.mark.parametrize("name", SMALL)
-def test_stages_can_be_tapped(name, image_shape):
+def test_stages_can_be_tapped(name):
+    check_stages(name, CIFAR_SHAPE)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_stages_of_other_images_can_be_tapped(name):
+    check_stages(name, MNIST_SHAPE)
+
+
+def check_stages(name, image_shape):
     model = small(name, image_shape)
     stages = stages_of(name)
-    taps = models.find_taps(model, [*stages, "stem", "embedding"], setting="layers")
+    stem = ["stem"] if name != "vgg_cifar" else []
+    taps = models.find_taps(model, [*stem, *stages, "embedding"], setting="layers")
     shapes = models.shapes_of(model, taps, images(image_shape))
     sides = {**SIDES, 4: 3} if name == "vgg_cifar" else SIDES
     for stage, (side, channels) in zip(stages, SHAPES[name], strict=True):
@@ -208,7 +225,7 @@ def test_folded_networks_give_the_same(name):
         )
 
 
-@pytest.mark.parametrize("name", SMALL)
+@pytest.mark.parametrize("name", NAMES)
 def test_half_precision_computes_in_bfloat16_up_to_the_logits(name):
     model = build(name, SMALL[name], precision="mixed_bfloat16")
     dtypes = {layer.name: layer.compute_dtype for layer in model.layers[1:]}
@@ -217,7 +234,7 @@ def test_half_precision_computes_in_bfloat16_up_to_the_logits(name):
     assert model.output.dtype == "float32"
 
 
-@pytest.mark.slow
+@SLOW
 @pytest.mark.parametrize("name", SMALL)
 def test_an_exported_network_gives_the_same(name, tmp_path):
     model = small(name)
@@ -234,7 +251,7 @@ def test_an_exported_network_gives_the_same(name, tmp_path):
         np.testing.assert_allclose(found, expected, atol=1e-4)
 
 
-@pytest.mark.slow
+@SLOW
 @pytest.mark.parametrize("name", SMALL)
 def test_a_network_learns_from_drawn_images(name):
     drawn = list(drawn_images.images(48, size=28))
@@ -277,7 +294,8 @@ def test_images_of_which_no_pixel_is_left_are_refused():
         build("vgg_cifar", VggCifarOptions(), image_shape=(7, 9, 1))
 
 
-@pytest.mark.parametrize("name", SMALL.keys() - {"vgg_cifar"})
+@SLOW
+@pytest.mark.parametrize("name", sorted(SMALL.keys() - {"vgg_cifar"}))
 def test_of_others_one_pixel_is_enough(name):
     model = build(name, SMALL[name], image_shape=(1, 1, 1))
     assert model(images((1, 1, 1))).shape == (2, 10)

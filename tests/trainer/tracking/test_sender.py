@@ -108,6 +108,11 @@ def test_lines_wait_for_the_checkpoint_that_holds_them(begun):
     sender(begun, "run", recorder).send()
     assert student.lines == lines_of(own)
     assert student.ends == ["done"]
+    # It is trained anew, which is another run.
+    (own / "model.keras").unlink()
+    sender(begun, "run", recorder).send()
+    names = [each.run.name for each in recorder.runs.values()]
+    assert names.count("student seed 0") == 2
 
 
 def test_what_a_tracker_that_is_down_lacks_is_sent_later(begun):
@@ -126,6 +131,7 @@ def test_what_a_tracker_that_is_down_lacks_is_sent_later(begun):
     keys = set(recorder.runs)
     recorder.runs.clear()
     (begun / "workdir" / "teacher" / "model.keras").touch()
+    sender(begun, "run", recorder).send()
     sender(begun, "run", recorder).send()
     teacher = recorder.named("teacher")
     assert teacher.run.key in keys

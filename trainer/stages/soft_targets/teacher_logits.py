@@ -114,9 +114,9 @@ class TeacherLogits:
         def find_damage(step: int) -> data.DataError | None:
             # Of its elements, one of each replica, each batch has all views in turn.
             ends = step * self._num_replicas, (step + 1) * self._num_replicas - 1
-            first, last = (end // len(views) for end in ends)
-            size = self._batch_size
-            return data.damage_of_rows(examples, first * size, (last + 1) * size)
+            first, last = (self._batch_size * (end // len(views)) for end in ends)
+            count = last - first + self._batch_size
+            return data.damage_of_rows(examples, first, count)
 
         computed: list[Batch] = []
         for i in range(num_steps + 1):
