@@ -64,7 +64,9 @@ def with_preprocessor(
     if not has_preprocessor(model):
         return model
     start, pixels = _preprocessed(model, inputs, told="", name=name, setting=setting)
-    return keras.Model(start, model(pixels), name=model.name)
+    # The same layers, without what KerasHub compiles a classifier with.
+    graph = keras.Model(model.inputs, model.outputs, name=model.name)
+    return keras.Model(start, graph(pixels), name=model.name)
 
 
 def has_preprocessor(model: keras.Model) -> bool:
