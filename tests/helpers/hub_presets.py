@@ -8,9 +8,16 @@ CLASSES = 10
 
 
 def classifier(
-    kind="xception", *, classes=CLASSES, channels=1, side=None, size=(28, 28), **head
+    kind="xception",
+    *,
+    classes=CLASSES,
+    channels=1,
+    side=None,
+    size=(28, 28),
+    spread=0.3,
+    **head,
 ):
-    """One with weights that are not those of any seed, behind its preprocessor.
+    """One with weights that `spread` moves from those of a seed, and a preprocessor.
 
     Of a "xception" the network takes any size, of a "vgg" `side`; `size` is the
     preprocessor's. A "vgg" has a head of several layers, with dropout.
@@ -42,7 +49,7 @@ def classifier(
     model = made(backbone=backbone, num_classes=classes, preprocessor=before, **head)
     rng = np.random.default_rng(3)
     for weight in model.weights:
-        weight.assign(weight + rng.uniform(0, 0.3, weight.shape))
+        weight.assign(weight + rng.uniform(0, spread, weight.shape))
     return model
 
 

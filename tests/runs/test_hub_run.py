@@ -24,7 +24,7 @@ test_split = "test[:500]"
 [teacher]
 model = "{preset}"
 weights = "own"
-train = {{global_batch_size = 20, steps = 300}}
+train = {{global_batch_size = 20, steps = 200}}
 [student]
 model = "mlp"
 options.hidden_sizes = [8]
@@ -39,7 +39,7 @@ save_every_steps = 100
 
 @pytest.fixture(scope="module")
 def preset(tmp_path_factory):
-    return hub_presets.write(tmp_path_factory.mktemp("preset"))
+    return hub_presets.write(tmp_path_factory.mktemp("preset"), spread=0.01)
 
 
 def test_a_killed_run_ends_bit_for_bit_as_one_that_nobody_killed(
@@ -97,7 +97,7 @@ def fitted(input_shape, num_classes):
     del input_shape
     model = python_runs.new_teacher()
     logits = keras.layers.Dense(num_classes)(model.layers[-2].output)
-    whole = keras.Model(model.inputs, logits)
+    whole = keras.Model(model.input, logits)
     for weight in whole.weights:
         weight.assign(tf.ones_like(weight) / 10)
     whole.compile("adam", "mse")

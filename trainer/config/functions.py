@@ -1,13 +1,11 @@
 """Modules and functions of a user's own package, which settings name."""
 
-import difflib
 import importlib
-import inspect
 import types
 from collections.abc import Callable
 from typing import Any
 
-from trainer.config.errors import ConfigError
+from trainer.config.errors import ConfigError, nearest
 
 
 def import_function(name: str, *, setting: str) -> Callable[..., Any]:
@@ -25,13 +23,15 @@ def import_function(name: str, *, setting: str) -> Callable[..., Any]:
     module = _import(module_name, name, setting=setting)
     function: Callable[..., Any] | None = getattr(module, function_name, None)
     if function is None:
-        own = [n for n, value in inspect.getmembers(module, callable) if n[0] != "_"]
-        near = difflib.get_close_matches(function_name, own, n=1)
-        offer = f"did you mean {f'{module_name}:{near[0]}'!r}? " if near else ""
+        own = [
+            name
+            for name, value in vars(module).items()
+            if callable(value) and getattr(value, "__module__", "") == module_name
+        ]
         raise ConfigError(
             f"{setting} must name an importable function, got {name!r}: there is no "
             f"{function_name!r} in {getattr(module, '__file__', None) or module_name}; "
-            f"{offer}name one that its module has"
+            f"{nearest(function_name, own)}"
         )
     return function
 

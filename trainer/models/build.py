@@ -21,6 +21,7 @@ from trainer.models import checks
 from trainer.models.applications import application
 from trainer.models.cnn import cnn
 from trainer.models.conv_mlp import conv_mlp
+from trainer.models.default_precision import default_precision
 from trainer.models.given import GivenModel
 from trainer.models.hub import build_hub
 from trainer.models.inputs import Inputs, architecture_input
@@ -91,7 +92,7 @@ def build(
     keras.utils.set_random_seed(seed)
     arguments = _Arguments(inputs=inputs, num_classes=num_classes, setting=setting)
     try:
-        with _default_precision(precision), _names_of_its_own():
+        with default_precision(precision), _names_of_its_own():
             return _model(name, options, arguments, given)
     except ConfigError:
         raise
@@ -177,16 +178,6 @@ def _check_inputs(name: str, options: Any, inputs: Inputs, setting: str) -> None
             f"{smallest} pixels, got {height} x {width}; set {setting}.image_size or "
             f"data.image_size to {smallest} or more"
         )
-
-
-@contextlib.contextmanager
-def _default_precision(policy: str) -> Iterator[None]:
-    before = keras.config.dtype_policy()
-    keras.config.set_dtype_policy(policy)
-    try:
-        yield
-    finally:
-        keras.config.set_dtype_policy(before)
 
 
 @contextlib.contextmanager

@@ -64,7 +64,9 @@ def with_preprocessor(
     if not has_preprocessor(model):
         return model
     start, pixels = _preprocessed(model, inputs, told="", name=name, setting=setting)
-    return keras.Model(start, model(pixels), name=model.name)
+    # The same layers, without what KerasHub compiles a classifier with.
+    graph = keras.Model(model.inputs, model.outputs, name=model.name)
+    return keras.Model(start, graph(pixels), name=model.name)
 
 
 def has_preprocessor(model: keras.Model) -> bool:
@@ -125,7 +127,7 @@ def _preprocessed(
     if image.shape[1:3] != size:
         image = Resize(*size, dtype="float32", name="resize")(image)
     pixels = PIXEL_VALUES[told](image) if told else image
-    if channels == 3:
+    if (pixels.shape[-1], channels) == (1, 3):
         pixels = three_channels(pixels)
     if pixels.shape[-1] != channels:
         raise ConfigError(

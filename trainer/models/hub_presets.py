@@ -8,6 +8,7 @@ from typing import Any
 import keras
 
 from trainer.config import HUB, ConfigError, places
+from trainer.models.default_precision import default_precision
 from trainer.models.weights import DAMAGE
 
 _REASON_CHARACTERS = 200
@@ -35,10 +36,13 @@ def read_classifier(
     arguments: dict[str, Any] = {"load_weights": load_weights, "compile": False}
     if num_classes is not None:
         arguments["num_classes"] = num_classes
+    policy = keras.config.dtype_policy().name
     try:
-        found = read(preset, **arguments)
-        if getattr(found, "activation", None) is not None:
-            found = read(preset, **arguments, activation=None)
+        # Some layers of KerasHub's are given none, and a file does not say theirs.
+        with default_precision("float32"):
+            found = read(preset, dtype=policy, **arguments)
+            if getattr(found, "activation", None) is not None:
+                found = read(preset, dtype=policy, **arguments, activation=None)
     # ImportError: of a client for the place where the preset is.
     except (*DAMAGE, ImportError) as error:
         raise _unreadable(name, setting, error) from error

@@ -4,7 +4,7 @@ import dataclasses
 import re
 
 _MISSING = re.compile(r"Could not locate (class|function) '[^']*'")
-_LAMBDA = re.compile(r"Python lambda|`?Lambda`? layer")
+_LAMBDA = re.compile(r"Python lambda|`Lambda` layer|function identifier: \{'value'")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

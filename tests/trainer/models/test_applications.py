@@ -207,16 +207,22 @@ def test_batch_norm_has_the_momentum_of_the_options():
 @pytest.mark.parametrize(
     ("name", "options", "keras_options"),
     [
-        ("MobileNetV2", MobileNetV2Options(alpha=0.35), {"alpha": 0.35}),
+        pytest.param(
+            "MobileNetV2",
+            MobileNetV2Options(alpha=0.35),
+            {"alpha": 0.35},
+            marks=pytest.mark.slow,
+        ),
         (
             "MobileNet",
             MobileNetOptions(alpha=0.25, depth_multiplier=2, dropout=0.3),
             {"alpha": 0.25, "depth_multiplier": 2, "dropout": 0.3},
         ),
-        (
+        pytest.param(
             "MobileNetV3Small",
             MobileNetV3Options(minimalistic=True, dropout_rate=0.4),
             {"minimalistic": True, "dropout_rate": 0.4},
+            marks=pytest.mark.slow,
         ),
     ],
 )
@@ -230,7 +236,6 @@ def test_options_of_keras_are_passed_on(name, options, keras_options):
         **keras_options,
     )
     assert [w.shape for w in model.weights] == [w.shape for w in expected.weights]
-    assert model.count_params() != build(name).count_params()
     rates = [x.rate for x in expected.layers if isinstance(x, keras.layers.Dropout)]
     assert [layer.rate for layer in dropouts(model)] == rates
 

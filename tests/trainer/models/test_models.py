@@ -324,7 +324,7 @@ def test_a_module_that_cannot_be_imported_is_refused(own, name, way, tmp_path):
 
 
 def test_a_misspelt_function_is_refused_with_the_nearest_one(own):
-    facts = ("student.model", "'own_models:linaer'", "'own_models:linear'?")
+    facts = ("student.model", "'own_models:linaer'", "own_models.py", "'linear'?")
     with refused(ConfigError, *facts):
         own("linaer")
 
