@@ -13,6 +13,7 @@ from trainer.config.augmentations import (
     plain_options,
     with_options,
 )
+from trainer.config.cadence import EPOCH, Periods, loop_steps, periods
 from trainer.config.crossval import CrossvalConfig
 from trainer.config.data import (
     IGNORE,
@@ -59,6 +60,7 @@ from trainer.config.models import (
     SavedOptions,
     SqueezenetOptions,
 )
+from trainer.config.overrides import Override, Unset
 from trainer.config.predict import PredictConfig
 from trainer.config.reader import load, of_settings, read_settings
 from trainer.config.registry import (
@@ -97,6 +99,7 @@ from trainer.config.watch import WatchConfig
 __all__ = [
     "APPLICATIONS",
     "EMBEDDING",
+    "EPOCH",
     "IGNORE",
     "LATEST",
     "MEMORY",
@@ -136,6 +139,8 @@ __all__ = [
     "MlpOptions",
     "NoAugmentOptions",
     "NoRun",
+    "Override",
+    "Periods",
     "PredictConfig",
     "RandAugmentOptions",
     "RandomErasingOptions",
@@ -159,6 +164,7 @@ __all__ = [
     "TrivialAugmentOptions",
     "UnlabeledConfig",
     "UnlabeledData",
+    "Unset",
     "WatchConfig",
     "background_name",
     "check_name",
@@ -173,8 +179,10 @@ __all__ = [
     "is_run_model",
     "label_of",
     "load",
+    "loop_steps",
     "of_settings",
     "options_without_later",
+    "periods",
     "plain_options",
     "read_settings",
     "recorded_settings",

@@ -14,7 +14,7 @@ from trainer.config.augmentations import (
 )
 from trainer.config.data import DataConfig
 from trainer.config.datasets import TfrecordOptions
-from trainer.config.errors import ConfigError
+from trainer.config.errors import ConfigError, gathering
 from trainer.config.evaluate_view import CENTER_CROP, SQUASH
 from trainer.config.relations import check_unique
 from trainer.config.training import TrainConfig
@@ -26,12 +26,23 @@ _CHANNELS = ((), (1,), (3,))
 
 def check(data: DataConfig, trainings: Mapping[str, TrainConfig]) -> None:
     """Refuses a data section that contradicts itself, or a training section."""
-    check_unique("data.exclude_labels", data.exclude_labels)
-    _check_splits(data)
-    _check_kind(data, trainings)
-    for path, section in _augmenting(data, trainings).items():
-        _check_augment(f"{path}.augment", section.augment)
-        _check_erasing(path, section)
+    with gathering() as gather:
+        gather(check_unique, "data.exclude_labels", data.exclude_labels)
+        gather(_check_splits, data)
+        gather(_check_name, data)
+        gather(_check_size, data)
+        if data.unlabeled:
+            gather(_check_unlabeled, data, data.unlabeled.dataset)
+        gather(_check_files, data)
+        gather(_check_fitted, data)
+        gather(_check_columns, data)
+        if data.is_table:
+            gather(_check_table, data, trainings)
+        if isinstance(data.options, TfrecordOptions):
+            gather(_check_features, data, data.options)
+        for path, section in _augmenting(data, trainings).items():
+            gather(_check_augment, f"{path}.augment", section.augment)
+            gather(_check_erasing, path, section)
 
 
 def _augmenting(
@@ -100,26 +111,40 @@ def _check_splits(data: DataConfig) -> None:
             )
 
 
-def _check_kind(data: DataConfig, trainings: Mapping[str, TrainConfig]) -> None:
-    """Refuses settings of another kind of dataset, which would have no effect."""
+def _check_name(data: DataConfig) -> None:
+    """Refuses a path where the name of a set is wanted."""
+    name = data.dataset
+    if data.kind == "name" and places.is_like_path(name):
+        found = places.dataset_of(name)
+        ending = name.rpartition(".")[2]
+        kind = ending if ending in ("csv", "npz") else "folder"
+        way = (
+            f"write {found!r}"
+            if found != name
+            else (f"write '{kind}:{name}' ({places.path_hint(name)})")
+        )
+        raise ConfigError(
+            f"data.dataset must be a TensorFlow Datasets name, or begin with the kind "
+            f"of a path, got {name!r}; {way}"
+        )
+
+
+def _check_size(data: DataConfig) -> None:
+    """Refuses images of any size for networks that take one."""
     if data.is_folder and not data.image_size:
         raise ConfigError(
             f"data.image_size must be set for {data.dataset!r}, whose images may have "
             "any size; for example data.image_size = 96"
         )
-    if data.unlabeled:
-        _check_unlabeled(data, data.unlabeled.dataset)
-    _check_files(data)
-    _check_fitted(data)
+
+
+def _check_columns(data: DataConfig) -> None:
+    """Refuses columns of what has none."""
     if data.feature_columns and not data.is_table:
         raise ConfigError(
             f"data.feature_columns must be empty for {data.dataset!r}, got "
             f"{list(data.feature_columns)}; only a table has columns"
         )
-    if data.is_table:
-        _check_table(data, trainings)
-    if isinstance(data.options, TfrecordOptions):
-        _check_features(data, data.options)
 
 
 def _check_files(data: DataConfig) -> None:

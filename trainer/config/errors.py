@@ -1,14 +1,57 @@
-"""The error of a setting that cannot be used."""
+"""The error of settings that cannot be used, as many as there are."""
 
+import contextlib
 import difflib
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any
 
 _CHARACTERS = 200  # of a value in a message
+_MOST = 20  # problems in a message
 
 
 class ConfigError(ValueError):
-    """A setting breaks a rule; the message names it, the rule, the value, a way out."""
+    """Settings break rules; each problem names one, the rule, the value, a way out."""
+
+    @property
+    def problems(self) -> tuple[str, ...]:
+        """A sentence on each setting that cannot be used."""
+        return tuple(map(str, self.args))
+
+    def within(self, place: object) -> "ConfigError":
+        """The same problems, each of which begins with the `place` that they are in."""
+        return ConfigError(*(f"{place}: {problem}" for problem in self.problems))
+
+    def __str__(self) -> str:
+        told = self.problems[:_MOST]
+        if len(told) < 2:
+            return "".join(told)
+        more = len(self.problems) - len(told)
+        lines = [*told, f"and {more} more"] if more else told
+        count = len(self.problems)
+        return "\n  ".join([f"{count} settings cannot be used:", *lines])
+
+
+@contextlib.contextmanager
+def gathering() -> Iterator[Callable[..., None]]:
+    """Has checks tell all that they find, and not the first of it alone.
+
+    The body is given a function that calls a check with its arguments.
+
+    Raises:
+      ConfigError: checks have; it has their problems, each once.
+    """
+    problems: dict[str, None] = {}
+
+    def gather(check: Callable[..., Any], *args: Any, **kwargs: Any) -> None:
+        try:
+            check(*args, **kwargs)
+        except ConfigError as error:
+            problems.update(dict.fromkeys(error.problems))
+
+    yield gather
+    if problems:
+        raise ConfigError(*problems)
 
 
 def header(path: str) -> str:
@@ -19,8 +62,9 @@ def header(path: str) -> str:
 def nearest(name: str, known: Iterable[str]) -> str:
     """The ending of a message about an unknown `name`: the nearest known, then all."""
     names = sorted(known)
-    close = difflib.get_close_matches(name, names, n=1, cutoff=0.5)
-    suggestion = f"did you mean {close[0]!r}? " if close else ""
+    by_lower = {known.lower(): known for known in names}
+    close = difflib.get_close_matches(name.lower(), by_lower, n=1, cutoff=0.5)
+    suggestion = f"did you mean {by_lower[close[0]]!r}? " if close else ""
     return f"{suggestion}known: {', '.join(names) or 'none; remove it'}"
 
 

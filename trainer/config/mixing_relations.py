@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 
 from trainer.config.distill import Distill, DistillConfig
-from trainer.config.errors import ConfigError
+from trainer.config.errors import ConfigError, gathering
 from trainer.config.mixing import MixConfig
 from trainer.config.training import TrainConfig
 
@@ -13,9 +13,18 @@ _ROUNDING = 1e-9  # of a sum of shares
 def check(distill: Distill, trainings: Mapping[str, TrainConfig]) -> None:
     """Refuses shares that exceed all pairs, and what mixed examples do not have."""
     sections: dict[str, MixConfig] = {"distill": distill, **trainings}
-    for path, section in sections.items():
-        _check_section(path, section)
-    student = trainings["student.train"]
+    with gathering() as gather:
+        for path, section in sections.items():
+            gather(_check_section, path, section)
+        gather(_check_both, distill, trainings["student.train"])
+        if distill.mixes:
+            gather(_check_hard_weight, distill)
+        for path in ("distill", "student.train"):
+            if sections[path].mixes:
+                gather(_check_teaching, path, sections[path], distill)
+
+
+def _check_both(distill: Distill, student: TrainConfig) -> None:
     if distill.mixes and student.mixes:
         raise ConfigError(
             "distill and student.train must not both mix pairs, got "
@@ -23,11 +32,6 @@ def check(distill: Distill, trainings: Mapping[str, TrainConfig]) -> None:
             "keep student.train's, whose labels are mixed too and which the baseline "
             "shares, or distill's, without labels and for the student alone"
         )
-    if distill.mixes:
-        _check_hard_weight(distill)
-    for path in ("distill", "student.train"):
-        if sections[path].mixes:
-            _check_teaching(path, sections[path], distill)
 
 
 def _check_section(path: str, section: MixConfig) -> None:

@@ -35,17 +35,23 @@ class ImageOptions:
 class MlpOptions(ImageOptions):
     """Fully connected layers on the flattened image."""
 
+    # The number of units of each hidden layer, from the first to the last.
     hidden_sizes: Annotated[tuple[Units, ...], LAYERS] = (800, 800)
+    # What follows each hidden layer.
     activation: Literal["relu", "gelu", "silu", "tanh", "sigmoid"] = "relu"
-    input_dropout: Annotated[float, FRACTION] = 0.0  # share of pixels dropped
-    dropout: Annotated[float, FRACTION] = 0.0  # share of hidden units dropped
-    max_norm: NotNegative = 0.0  # bound on incoming weights; 0: none
+    # The share of the inputs that are dropped in training.
+    input_dropout: Annotated[float, FRACTION] = 0.0
+    # The share of hidden units that are dropped in training.
+    dropout: Annotated[float, FRACTION] = 0.0
+    # The largest norm of the weights that come into a unit; 0: none.
+    max_norm: NotNegative = 0.0
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class CnnOptions(ImageOptions):
     """Stride-2 3x3 convolutions; leaky ReLU and max-pool after all but the last."""
 
+    # The number of filters of each convolution, from the first to the last.
     filters: Annotated[tuple[Units, ...], LAYERS] = (256, 512)
 
 
@@ -53,24 +59,28 @@ class CnnOptions(ImageOptions):
 class ConvMlpOptions(ImageOptions):
     """One valid 3x3 convolution, then hidden layers with dropout."""
 
-    filters: Units = 32
+    filters: Units = 32  # of the convolution
+    # The number of units of each hidden layer, from the first to the last.
     hidden_sizes: Annotated[tuple[Units, ...], LAYERS] = (1200, 1200)
-    dropout: Annotated[float, FRACTION] = 0.5  # share of hidden units dropped
+    # The share of hidden units that are dropped in training.
+    dropout: Annotated[float, FRACTION] = 0.5
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class SqueezenetOptions(ImageOptions):
     """SqueezeNet v1.1."""
 
-    dropout: Annotated[float, FRACTION] = 0.5  # share of what conv10 sees dropped
+    # The share of what the last convolution sees that is dropped in training.
+    dropout: Annotated[float, FRACTION] = 0.5
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class ApplicationOptions(ImageOptions):
     """A classifier of keras.applications."""
 
-    # Share that the moving statistics keep of themselves each step. Keras has 0.99 to
-    # 0.9997, with which they forget where they started after thousands of steps.
+    # The share that the moving statistics of BatchNormalization keep of themselves each
+    # step. Keras has 0.99 to 0.9997, with which they forget where they started after
+    # thousands of steps.
     batch_norm_momentum: Annotated[float, FRACTION] = 0.9
 
 
@@ -85,8 +95,8 @@ class SavedOptions:
     # images of Python objects must have it.
     # "as_given" takes them as the data yield them, whatever they are.
     input: Literal[Values, "as_given"]
-    # Probabilities become their logarithms, which are logits: softmax gives the same
-    # at every temperature, for it does not see what all classes share.
+    # What it gives. Probabilities become their logarithms, which are logits: softmax
+    # gives the same at every temperature, for it does not see what all classes share.
     output: Literal["logits", "probabilities"] = "logits"
 
     def of_saved(self, path: str) -> "SavedOptions":
@@ -116,7 +126,7 @@ class MemoryOptions:
     name: Annotated[str, FILLED]  # the class of a model, or package.module:function
     architecture: str = ""  # SHA-256 of a model's configuration; "": a function
     weights: str = ""  # SHA-256 of the weights that a teacher brings; "": drawn here
-    output: Literal["logits", "probabilities"] = "logits"  # as of a saved model
+    output: Literal["logits", "probabilities"] = "logits"  # what the model gives
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

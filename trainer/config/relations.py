@@ -5,8 +5,9 @@ from collections.abc import Sequence
 from typing import Any
 
 from trainer.config.augmentations import Augment
+from trainer.config.cadence import loop_steps
 from trainer.config.distill import Distill
-from trainer.config.errors import ConfigError, header
+from trainer.config.errors import ConfigError, gathering, header
 from trainer.config.models import APPLICATIONS, SavedOptions
 from trainer.config.runtime import RuntimeConfig
 from trainer.config.training import SgdOptions, StepOptions, TrainConfig
@@ -23,12 +24,29 @@ def check_unique(path: str, values: tuple[int, ...]) -> None:
 
 def check_train(path: str, train: TrainConfig, runtime: RuntimeConfig) -> None:
     """Refuses a training section, named `path`, that contradicts itself."""
+    with gathering() as gather:
+        gather(_check_length, path, train)
+        gather(_check_parts, path, train, runtime)
+        gather(_check_optimizer, path, train)
+        gather(_check_milestones, path, train.schedule_options)
+
+
+def _check_length(path: str, train: TrainConfig) -> None:
     if (train.epochs > 0) == (train.steps > 0):
         raise ConfigError(
             f"{path} must have exactly one of epochs and steps above 0, "
             f"got epochs = {train.epochs} and steps = {train.steps}; "
             f"{'remove' if train.steps else 'set'} one"
         )
+    warmup_steps = train.schedule_options.warmup_steps
+    if 0 < train.steps <= warmup_steps:
+        raise ConfigError(
+            f"{path}.schedule_options.warmup_steps must be below {path}.steps "
+            f"({train.steps}), got {warmup_steps}; lower it or train longer"
+        )
+
+
+def _check_parts(path: str, train: TrainConfig, runtime: RuntimeConfig) -> None:
     parts = runtime.logical_cpus * train.accumulate
     if train.global_batch_size % parts:
         up = -(-train.global_batch_size // parts) * parts
@@ -37,14 +55,6 @@ def check_train(path: str, train: TrainConfig, runtime: RuntimeConfig) -> None:
             f"({runtime.logical_cpus}) times {path}.accumulate ({train.accumulate}), "
             f"got {train.global_batch_size}; nearest above: {up}"
         )
-    warmup_steps = train.schedule_options.warmup_steps
-    if 0 < train.steps <= warmup_steps:
-        raise ConfigError(
-            f"{path}.schedule_options.warmup_steps must be below {path}.steps "
-            f"({train.steps}), got {warmup_steps}; lower it or train longer"
-        )
-    _check_optimizer(path, train)
-    _check_milestones(path, train.schedule_options)
 
 
 def _check_optimizer(path: str, train: TrainConfig) -> None:
@@ -71,33 +81,37 @@ def _check_milestones(path: str, options: object) -> None:
             )
 
 
-def check_weights(
-    path: str,
-    *,
-    model: str,
-    options: object,
-    weights: str,
-    precision: str,
-    is_trained: bool,
-) -> None:
-    """Refuses weights that the model of the section `path` cannot have."""
-    if weights == "imagenet" and model not in APPLICATIONS:
+def check_weights(path: str, network: Any) -> None:
+    """Refuses weights that the model of the section `path` cannot have.
+
+    `network` is of trainer.config.schema: TeacherConfig or StudentConfig.
+    """
+    options, weights = network.options, network.weights
+    if weights == "imagenet" and network.model not in APPLICATIONS:
         raise ConfigError(
             f"{path}.weights = 'imagenet' needs a model of keras.applications, got "
-            f"{path}.model = {model!r}; give the path of a file"
+            f"{path}.model = {network.model!r}; give the path of a file"
         )
-    if not isinstance(options, SavedOptions):
-        return
-    if weights:
+    if isinstance(options, SavedOptions):
+        with gathering() as gather:
+            gather(_check_saved, path, network)
+            gather(_check_trained, path, options, is_trained=bool(network.train))
+
+
+def _check_saved(path: str, network: Any) -> None:
+    if network.weights:
         raise ConfigError(
-            f"{path}.weights must be empty for model 'saved', got {weights!r}; "
+            f"{path}.weights must be empty for model 'saved', got {network.weights!r}; "
             f"{path}.options.path holds the weights"
         )
-    if precision != "inherit":
+    if network.precision != "inherit":
         raise ConfigError(
-            f"{path}.precision must be 'inherit' for model 'saved', got {precision!r}; "
-            "the file's own precision holds, remove the setting"
+            f"{path}.precision must be 'inherit' for model 'saved', got "
+            f"{network.precision!r}; the file's own precision holds, remove the setting"
         )
+
+
+def _check_trained(path: str, options: SavedOptions, *, is_trained: bool) -> None:
     if is_trained and not options.is_keras_file:
         raise ConfigError(
             f"{path}.options.path must end in .keras for a model that is trained, got "
@@ -105,16 +119,17 @@ def check_weights(
         )
 
 
-def check_teacher(
-    path: str, *, has_weights: bool, head: TrainConfig | None, train: TrainConfig | None
-) -> None:
-    """Refuses a teacher, named `path`, whose last layer or whole would know nothing."""
+def check_teacher(path: str, teacher: Any) -> None:
+    """Refuses a teacher, named `path`, whose last layer or whole would know nothing.
+
+    `teacher` is of trainer.config.schema.TeacherConfig.
+    """
     section = header(path)
-    if not (train or has_weights):
+    if not (teacher.train or teacher.has_weights):
         raise ConfigError(
             f"{path} must have a [{section}.train] section or weights, got neither"
         )
-    if head and not train:
+    if teacher.head and not teacher.train:
         raise ConfigError(
             f"[{section}.head] must be followed by a [{section}.train] section, got "
             f"none; rename it to [{section}.train], or add one"
@@ -156,27 +171,9 @@ def check_views(distill: Distill, *, augment: Augment) -> None:
         )
 
 
-def check_cadence(runtime: RuntimeConfig) -> None:
-    """Refuses periods that do not nest."""
-    for name, unit in (
-        ("steps_per_loop", "steps_per_execution"),
-        ("log_every_steps", "steps_per_loop"),
-        # A resumed run starts at a save, so a logged interval must start there too.
-        ("save_every_steps", "log_every_steps"),
-        ("eval_every_steps", "log_every_steps"),
-    ):
-        value, step = getattr(runtime, name), getattr(runtime, unit)
-        if value % step:
-            up = -(-value // step) * step
-            raise ConfigError(
-                f"runtime.{name} must be a multiple of runtime.{unit} ({step}), "
-                f"got {value}; nearest above: {up}"
-            )
-
-
 def check_profile(runtime: RuntimeConfig) -> None:
     """Refuses steps that loops do not start or end at."""
-    steps, unit = list(runtime.profile_steps), runtime.steps_per_loop
+    steps, unit = list(runtime.profile_steps), loop_steps(runtime)
     if steps and not (len(steps) == 2 and steps[0] < steps[1]):
         raise ConfigError(
             "runtime.profile_steps must be two rising step numbers, or [] for no "

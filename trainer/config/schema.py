@@ -24,13 +24,23 @@ from trainer.config import (
 from trainer.config.crossval import CrossvalConfig
 from trainer.config.data import DataConfig
 from trainer.config.distill import DistillConfig, DistillTermsConfig
+from trainer.config.errors import ConfigError, gathering
 from trainer.config.evaluation import EvaluateConfig
 from trainer.config.export import ExportConfig
 from trainer.config.mixing import MixConfig
-from trainer.config.models import MODELS
+from trainer.config.models import MODELS, RUN
 from trainer.config.predict import PredictConfig
 from trainer.config.registry import Reference, RegistryConfig
-from trainer.config.rules import FILLED, OptionsOf, Pixels, Place, Positive, between
+from trainer.config.rules import (
+    FILLED,
+    Implied,
+    OptionsOf,
+    Pixels,
+    Place,
+    Positive,
+    Reading,
+    between,
+)
 from trainer.config.runtime import RuntimeConfig
 from trainer.config.study import StudyConfig
 from trainer.config.sweep import SweepConfig
@@ -46,19 +56,24 @@ Precision = Literal["inherit", "float32", "mixed_bfloat16", "mixed_float16"]
 class TeacherConfig:
     """The large network: trained here, or loaded from `weights` and used as it is."""
 
-    # A known name, or package.module:function; a finished run in `weights` brings its.
-    model: Annotated[str, FILLED]
+    # The architecture: a known name, or package.module:function; a finished run in
+    # `weights` brings its own.
+    model: Annotated[str, FILLED, Implied("weights", run_model.SCHEME, RUN)]
+    # The options of the architecture.
     options: Annotated[Any, OptionsOf("model", MODELS, own=True)]
     # A .keras or .weights.h5 file to start from, registry:NAME@VERSION, or run:DIR, the
     # student of a finished run; "imagenet" for keras.applications.
     weights: Place = ""
-    image_size: Pixels = 0  # pixels a side, resized in the model
+    image_size: Pixels = 0  # what the model resizes images to; 0: as the data's
+    # What its layers compute in; "inherit": as runtime.precision.
     precision: Precision = "inherit"
     seed: Seed = 0  # of its initial weights, its data order and its dropout
-    head: TrainConfig | None = None  # of the last layer alone, before `train`
-    train: TrainConfig | None = None  # of all layers; absent: the weights are final
-    # Share of the validation examples that a teacher without `train` must get right;
-    # absent: more than the largest class's, by three standard errors.
+    # Trains the last layer alone, before `train`.
+    head: TrainConfig | None = None
+    # Trains all layers; absent: the weights are final.
+    train: TrainConfig | None = None
+    # The share of the validation examples that a teacher without `train` must get
+    # right; absent: more than the largest class's, by three standard errors.
     min_accuracy: Annotated[float, between(0, 1)] | None = None
 
     @property
@@ -76,10 +91,44 @@ class MemberConfig(TeacherConfig):
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
+class MembersConfig(MemberConfig):
+    """One network of an ensemble, or several that differ in their seed alone."""
+
+    # One network for each of these seeds, in place of `seed`; []: one network.
+    seeds: tuple[Seed, ...] = ()
+
+    @property
+    def members(self) -> tuple[MemberConfig, ...]:
+        """Each network by itself.
+
+        Raises:
+          ConfigError: both `seed` and `seeds` are set.
+        """
+        if self.seeds and self.seed:
+            raise ConfigError(
+                f"either seed or seeds must be set, got seed = {self.seed} and seeds = "
+                f"{list(self.seeds)}; remove one"
+            )
+        names = [field.name for field in dataclasses.fields(MemberConfig)]
+        shared = {name: getattr(self, name) for name in names}
+        return tuple(
+            MemberConfig(**shared | {"seed": seed})
+            for seed in self.seeds or (self.seed,)
+        )
+
+
+def _expand(written: tuple[MembersConfig, ...]) -> tuple[MemberConfig, ...]:
+    return tuple(member for section in written for member in section.members)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
 class EnsembleConfig:
     """Networks that teach together: the average of their probabilities."""
 
-    members: tuple[MemberConfig, ...]
+    # The networks; `seeds` of one stand for as many.
+    members: Annotated[
+        tuple[MemberConfig, ...], Reading(_expand, written=tuple[MembersConfig, ...])
+    ]
 
     @property
     def weights(self) -> tuple[float, ...]:
@@ -91,27 +140,31 @@ class EnsembleConfig:
 class StudentConfig:
     """The small network; the baseline is the same, trained without the teacher."""
 
-    model: Annotated[str, FILLED]  # a known name, or package.module:function
+    # The architecture: a known name, or package.module:function.
+    model: Annotated[str, FILLED]
+    # The options of the architecture.
     options: Annotated[Any, OptionsOf("model", MODELS, own=True)]
     # A .keras or .weights.h5 file to start from, or registry:NAME@VERSION; "imagenet"
     # for keras.applications.
     weights: Place = ""
-    image_size: Pixels = 0  # pixels a side, resized in the model
+    image_size: Pixels = 0  # what the model resizes images to; 0: as the data's
+    # What its layers compute in; "inherit": as runtime.precision.
     precision: Precision = "inherit"
-    train: TrainConfig  # of the student and of the baseline
+    train: TrainConfig  # trains the student, and the baseline alike
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Config:
     """A whole run."""
 
-    name: Annotated[str, FILLED]
-    seeds: Annotated[tuple[Seed, ...], FILLED] = (0,)  # one student, one baseline each
+    name: Annotated[str, FILLED]  # the name of the run, in tables and pages
+    # One student and one baseline for each.
+    seeds: Annotated[tuple[Seed, ...], FILLED] = (0,)
     data: DataConfig
     teacher: TeacherConfig | EnsembleConfig
     student: StudentConfig
     distill: DistillConfig | DistillTermsConfig = DistillConfig()
-    # Of the distilled student, on labels alone; absent: it stays as it is.
+    # Trains the distilled student further on labels alone; absent: it stays as it is.
     finetune: TrainConfig | None = None
     evaluate: EvaluateConfig = EvaluateConfig()
     predict: PredictConfig = PredictConfig()
@@ -215,41 +268,38 @@ class Config:
         return {path: section for path, section in sections.items() if section}
 
     def __post_init__(self) -> None:
-        """Checks the relations between settings."""
-        relations.check_unique("seeds", self.seeds)
-        data_relations.check(self.data, self.trainings)
-        distill.check(self.distill, num_teachers=len(self.teachers))
-        mixing_relations.check(self.distill, self.trainings)
-        groups.check(self.distill, self.student.train)
-        evaluation.check(self.evaluate, self.data)
-        roles = [*self.networks, "baseline", *(["finetune"] if self.finetune else [])]
-        export.check(self.export, roles=roles, seeds=self.seeds)
-        registry.check(self.registry, self.references)
-        run_model.check(self.networks)
-        memory.check(self.networks)
-        if self.watch:
-            watch.check(self.data, self.export, self.registry)
-        for path, section in self.trainings.items():
-            relations.check_train(path, section, self.runtime)
-        if isinstance(self.teacher, EnsembleConfig):
-            relations.check_members(self.teacher.members)
-        for path, network in self.networks.items():
-            relations.check_weights(
-                path,
-                model=network.model,
-                options=network.options,
-                weights=network.weights,
-                precision=network.precision,
-                is_trained=network.train is not None,
-            )
-        for path, teacher in self.teachers.items():
-            relations.check_teacher(
-                path,
-                has_weights=teacher.has_weights,
-                head=teacher.head,
-                train=teacher.train,
-            )
-        _, chosen = self.augmenting_section("student.train", self.student.train)
-        relations.check_views(self.distill, augment=chosen.augment)
-        relations.check_cadence(self.runtime)
-        relations.check_profile(self.runtime)
+        """Checks the relations between settings.
+
+        Raises:
+          ConfigError: it has all that is wrong.
+        """
+        with gathering() as gather:
+            gather(relations.check_unique, "seeds", self.seeds)
+            gather(data_relations.check, self.data, self.trainings)
+            gather(distill.check, self.distill, num_teachers=len(self.teachers))
+            gather(mixing_relations.check, self.distill, self.trainings)
+            gather(groups.check, self.distill, self.student.train)
+            gather(evaluation.check, self.evaluate, self.data)
+            gather(export.check, self.export, roles=self._roles, seeds=self.seeds)
+            gather(registry.check, self.registry, self.networks)
+            gather(run_model.check, self.networks)
+            gather(memory.check, self.networks)
+            if self.watch:
+                gather(watch.check, self.data, self.export, self.registry)
+            for path, section in self.trainings.items():
+                gather(relations.check_train, path, section, self.runtime)
+            if isinstance(self.teacher, EnsembleConfig):
+                gather(relations.check_members, self.teacher.members)
+            for path, network in self.networks.items():
+                gather(relations.check_weights, path, network)
+            for path, teacher in self.teachers.items():
+                gather(relations.check_teacher, path, teacher)
+            _, chosen = self.augmenting_section("student.train", self.student.train)
+            gather(relations.check_views, self.distill, augment=chosen.augment)
+            gather(relations.check_profile, self.runtime)
+
+    @property
+    def _roles(self) -> list[str]:
+        """The models of the run, by the names of their sections and roles."""
+        finetuned = ["finetune"] if self.finetune else []
+        return [*self.networks, "baseline", *finetuned]

@@ -9,7 +9,8 @@ from etils import epath
 
 from trainer import config
 from trainer.cluster import termination, tf_config
-from trainer.config import Config, ConfigError, NoRun
+from trainer.config import Config, ConfigError, NoRun, Override
+from trainer.config.overrides import typed
 from trainer.storage import files, workdir
 
 
@@ -51,7 +52,7 @@ def run(
 
 
 def settings_of(
-    file: str | None, overrides: Sequence[str], path: epath.Path | None
+    file: str | None, overrides: Sequence[Override], path: epath.Path | None
 ) -> Config | NoRun:
     """The settings of a config `file`, or those kept in the workdir `path`, or none.
 
@@ -68,10 +69,12 @@ def settings_of(
         workdir.check(path, settings)
         return settings
     free = ("predict.", "registry.", "runtime.")
-    others = [override for override in overrides if not override.startswith(free)]
+    others = [
+        flag for path, flag in typed(overrides).items() if not path.startswith(free)
+    ]
     if others:
         raise ConfigError(
-            "--set must be of the sections predict, registry and runtime where a "
-            f"finished run predicts, got --set={others[0]}; leave it out"
+            "--set and --unset must be of the sections predict, registry and runtime "
+            f"where a finished run predicts, got {others[0]}; leave it out"
         )
     return config.from_resolved(kept, overrides, kept_in=path / workdir.CONFIG)

@@ -14,7 +14,15 @@ from etils import epath
 
 from trainer import report
 from trainer.cluster import tf_config
-from trainer.config import Config, ConfigError, Settings, flatten, load, resolve
+from trainer.config import (
+    Config,
+    ConfigError,
+    Override,
+    Settings,
+    flatten,
+    load,
+    resolve,
+)
 from trainer.runs import start
 from trainer.runs.variant import Variant, share_teacher
 from trainer.storage import files, locks, workdir
@@ -25,7 +33,9 @@ if TYPE_CHECKING:
 _DRAWING = "report.lock"
 
 
-def run(file: str, overrides: Iterable[str], settings: Config, path: epath.Path) -> str:
+def run(
+    file: str, overrides: Iterable[Override], settings: Config, path: epath.Path
+) -> str:
     """Trains the trials that are left, tests the best one, and draws the page.
 
     `settings` are those of `file` with its `overrides`, `path` is the workdir.
