@@ -71,9 +71,9 @@ class TrivialAugmentOptions:
 class ColorJitterOptions:
     """Colours change, by factors from 1 - strength to 1 + strength, in any order."""
 
-    brightness: Strength = 0.4  # strength of the change of all values
-    contrast: Strength = 0.4  # strength of that of the distance from the mean grey
-    saturation: Strength = 0.4  # strength of that of the distance from grey
+    brightness: Strength = 0.4  # how much all values change
+    contrast: Strength = 0.4  # how much their distance from the mean grey changes
+    saturation: Strength = 0.4  # how much the distance of colours from grey changes
     # The furthest turn of the colours, as a share of the circle, either way.
     hue: Annotated[float, between(0, 0.5)] = 0.1
 

@@ -265,7 +265,8 @@ class Builder:
                 try:
                     read = rule.read(read)
                 except ConfigError as error:
-                    return self._tell(path, error.within(path))
+                    self._relations += error.within(path).problems
+                    return _UNUSABLE
             elif not rule.holds(read):
                 return self._refuse(inner, rule.text, value, path, rule)
         return read

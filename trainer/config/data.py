@@ -127,13 +127,14 @@ class DataConfig:
     memory_budget_bytes: Annotated[int, between(0, 2**60)] = 4 * 2**30
     # Records of a set read when asked for among which the next one is drawn.
     shuffle_window: Count = 8192
-    # In how many parts an epoch of them is read, each for its own places of a batch, so
-    # that of several workers each reads its own; 0: up to 8, of 4 files or more each.
+    # In how many parts an epoch of such a set is read, each for its own places of a
+    # batch, so that of several workers each reads its own; 0: up to 8, of 4 files or
+    # more each.
     read_parts: CountOrNone = 0
     # How images are fitted to their size where no random crop is: the whole image, or
     # its central square.
     evaluate_view: Literal["squash", "center_crop"] = "squash"
-    # The side of that square, as a share of the shorter side.
+    # The side of the central square, as a share of the image's shorter side.
     center_crop: Annotated[float, SHARE] = EvaluateView.center_crop
     # What of images is in memory: fitted ones, or the bytes of their files, of which
     # crops are made.

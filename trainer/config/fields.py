@@ -52,6 +52,7 @@ def _field(field: "dataclasses.Field[Any]", hint: Any) -> Field:
     )
 
 
+@functools.cache
 def split(hint: Any) -> tuple[Any, tuple[Any, ...]]:
     """A type hint, as files write it, without its rules, and these."""
     if typing.get_origin(hint) is Annotated:

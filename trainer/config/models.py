@@ -59,7 +59,7 @@ class CnnOptions(ImageOptions):
 class ConvMlpOptions(ImageOptions):
     """One valid 3x3 convolution, then hidden layers with dropout."""
 
-    filters: Units = 32  # of the convolution
+    filters: Units = 32  # the number of filters of the convolution
     # The number of units of each hidden layer, from the first to the last.
     hidden_sizes: Annotated[tuple[Units, ...], LAYERS] = (1200, 1200)
     # The share of hidden units that are dropped in training.

@@ -19,7 +19,8 @@ class Rule:
     schema: Mapping[str, Any] = dataclasses.field(compare=False)
 
 
-@dataclasses.dataclass(frozen=True)
+# Compared as an object: its tables have no hash.
+@dataclasses.dataclass(frozen=True, eq=False)
 class OptionsOf:
     """The field holds the options of what a sibling field names.
 

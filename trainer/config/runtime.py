@@ -17,10 +17,13 @@ class RuntimeConfig:
     min_gpus: CountOrNone = 0  # refuses to run where fewer GPUs are seen
     # CPU devices to mirror over where there is no GPU.
     logical_cpus: Annotated[int, between(1, 256)] = 1
-    # What layers compute in; "auto": mixed_bfloat16 on GPUs that have it, else float32.
+    # What layers compute in; "auto": the fastest type that every GPU has in hardware,
+    # float32 without a GPU.
     precision: Literal["auto", "float32", "mixed_bfloat16", "mixed_float16"] = "auto"
-    xla: Literal["auto", "on", "off"] = "auto"  # compiles steps; "auto": on GPUs
-    steps_per_execution: Count = 1  # optimizer updates of one program of XLA
+    # Whether XLA compiles the step; "auto": where there is a GPU.
+    xla: Literal["auto", "on", "off"] = "auto"
+    # Optimizer updates of one program of XLA; above 1 for one device.
+    steps_per_execution: Count = 1
     # Updates between two returns to Python; the nearest multiple of steps_per_execution
     # is taken.
     steps_per_loop: Count = 50
@@ -40,8 +43,9 @@ class RuntimeConfig:
     term_gradients: bool = False
     # [a, b]: each training profiles its steps after step a up to step b.
     profile_steps: tuple[CountOrNone, ...] = ()
-    rendezvous_secs: Count = 1200  # until all workers have to be there
-    watchdog_secs: Count = 1800  # until a loop or an evaluation step counts as hung
-    grace_secs: Count = 25  # from SIGTERM to the end, with a checkpoint
+    rendezvous_secs: Count = 1200  # the time until all workers have to be there
+    # The time until a loop or an evaluation step counts as hung.
+    watchdog_secs: Count = 1800
+    grace_secs: Count = 25  # the time from SIGTERM to the end, with a checkpoint
     # Restarts in a row that kept no step, after which the run gives up.
     max_restarts: CountOrNone = 5

@@ -67,7 +67,7 @@ class TeacherConfig:
     image_size: Pixels = 0  # what the model resizes images to; 0: as the data's
     # What its layers compute in; "inherit": as runtime.precision.
     precision: Precision = "inherit"
-    seed: Seed = 0  # of its initial weights, its data order and its dropout
+    seed: Seed = 0  # the seed of its initial weights, its data order and its dropout
     # Trains the last layer alone, before `train`.
     head: TrainConfig | None = None
     # Trains all layers; absent: the weights are final.

@@ -57,8 +57,8 @@ class BanditOptions:
 
     # How far a trial may be behind the best one, as a share of its own metric.
     slack_factor: Positive = 0.1
-    evaluation_interval: Count = 1  # intervals from one look at the trial to the next
-    delay_evaluation: CountOrNone = 0  # intervals before the first look
+    evaluation_interval: Count = 1  # evaluations from one look at the trial to the next
+    delay_evaluation: CountOrNone = 0  # evaluations before the first look
 
 
 PRUNERS: Mapping[str, type] = {
@@ -111,7 +111,7 @@ class SweepConfig:
     trials: Count = 20  # how many are begun; what is begun again counts once
     # What chooses the settings of a trial.
     sampler: Literal["random", "grid", "tpe"] = "tpe"
-    seed: Annotated[int, between(0, 2**31 - 1)] = 0  # of the sampler
+    seed: Annotated[int, between(0, 2**31 - 1)] = 0  # the seed of the sampler
     # What is compared, of the validation split at the step that is selected; the mean
     # over `seeds`.
     metric: str = "eval/accuracy"

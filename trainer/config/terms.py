@@ -26,14 +26,14 @@ class TermConfig:
     loss: Annotated[str, FILLED]  # a known name, or package.module:function
     # The options of the loss.
     options: Annotated[Any, OptionsOf("loss", OPTIONS, own=True)]
-    weight: NotNegative = 1.0  # its factor; weights need not add up to 1
+    weight: NotNegative = 1.0  # the factor of the loss; weights need not add up to 1
     temperature: Temperature = _TEMPERATURE  # divides both models' logits
     # Subtracts each example's mean from both models' logits and divides by their
     # standard deviation first.
     standardize: bool = False
     # Updates over which the weight rises linearly from 0; 0: it does not.
     warmup_steps: CountOrNone = 0
-    # Epochs over which it rises, in place of warmup_steps.
+    # Epochs over which the weight rises, in place of warmup_steps.
     warmup_epochs: NotNegative = 0.0
     # How weight and temperature go, from the first step to the last, to the two values
     # below.
@@ -41,8 +41,8 @@ class TermConfig:
     final_weight: NotNegative | None = None  # the last weight; absent: it stays
     # The last temperature; absent: it stays.
     final_temperature: Temperature | None = None
-    # Of an ensemble the one that the loss is against, as "members[0]"; "": all, or the
-    # only teacher there is.
+    # The network of an ensemble that the loss is against, as "members[0]"; "": all, or
+    # the only teacher there is.
     teacher: str = ""
     # The layer of the student that a loss between layers compares, by its path, as in
     # "backbone/conv4_block6_out"; several as lists, pair by pair. "embedding" is the

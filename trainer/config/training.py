@@ -36,7 +36,7 @@ class AdamOptions:
 
     beta_1: Annotated[float, FRACTION] = 0.9  # decay of the mean of gradients
     beta_2: Annotated[float, FRACTION] = 0.999  # decay of the mean of their squares
-    epsilon: Positive = 1e-7  # is added to the root of that, which divides
+    epsilon: Positive = 1e-7  # is added to the root of the latter, which divides
 
 
 OPTIMIZERS: Mapping[str, type] = {
@@ -89,7 +89,8 @@ class _Training:
     global_batch_size: Count  # examples of a step, of all replicas together
     # The length of the training in passes over the data; 0: see steps.
     epochs: Annotated[float, between(0, MOST)] = 0.0
-    steps: CountOrNone = 0  # its length in optimizer updates; 0: see epochs
+    # The length of the training in optimizer updates; 0: see epochs.
+    steps: CountOrNone = 0
     learning_rate: Positive = 1e-3  # the peak of the schedule
     optimizer: str = "adam"  # the rule by which gradients change weights
     # The options of the optimizer.
