@@ -86,7 +86,7 @@ COMMANDS: dict[str, Command] = {
     ),
     "config": Command(
         run=config.show,
-        summary="print every setting with its value, as JSON",
+        summary="print every setting with its value, or what one means",
         flags=(*_SETTINGS, "explain", "schema"),
         example="--config=configs/mnist_mini.toml --set=distill.temperature=8.0",
     ),

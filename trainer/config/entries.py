@@ -57,6 +57,11 @@ class Entry:
     meaning: str
 
     @property
+    def title(self) -> str:
+        """The name, and whose option it is."""
+        return f"{self.name}, of {self.owner}" if self.owner else self.name
+
+    @property
     def text(self) -> str:
         """The entry in lines."""
         rows = {
@@ -66,8 +71,7 @@ class Entry:
             "rule": self.rule,
         }
         told = [f"  {name:8} {value}" for name, value in rows.items() if value]
-        title = f"{self.name}, of {self.owner}" if self.owner else self.name
-        return "\n".join([title, f"  {self.meaning}", *told])
+        return "\n".join([self.title, f"  {self.meaning}", *told])
 
 
 def entries() -> list[Entry]:
@@ -77,7 +81,7 @@ def entries() -> list[Entry]:
 
 
 def explain(asked: str) -> str:
-    """The entries of a setting, or of a section and the names of what is in it.
+    """The entries of a setting, or of a section with a line on each setting in it.
 
     Raises:
       ConfigError: there is no such setting.
@@ -88,11 +92,14 @@ def explain(asked: str) -> str:
         raise ConfigError(
             f"--explain must name a setting or a section, got {asked!r}; {_near(name)}"
         )
-    below = dict.fromkeys(
-        entry.name for entry in entries() if _plain(entry.name).startswith(f"{name}.")
-    )
-    inside = [f"  settings {', '.join(below)}"] if below else []
-    return "\n".join([*(entry.text for entry in found), *inside])
+    below = [e for e in entries() if _plain(e.name).rpartition(".")[0] == name]
+    width = max((len(entry.title) for entry in below), default=0)
+    lines = [
+        f"  {entry.title:{width}}  {entry.meaning.partition('. ')[0].rstrip('.')}"
+        for entry in below
+    ]
+    blank = [""] if below else []
+    return "\n".join([*(entry.text for entry in found), *blank, *lines])
 
 
 def _plain(name: str) -> str:

@@ -8,6 +8,7 @@ from typing import Any
 
 _CHARACTERS = 200  # of a value in a message
 _MOST = 20  # problems in a message
+_LISTED = re.compile(r"[a-z.]+\[\d+\]")  # a section of a list
 
 
 class ConfigError(ValueError):
@@ -30,6 +31,20 @@ class ConfigError(ValueError):
         lines = [*told, f"and {more} more"] if more else told
         count = len(self.problems)
         return "\n  ".join([f"{count} settings cannot be used:", *lines])
+
+
+def join_alike(problems: Iterable[str]) -> list[str]:
+    """The problems, those once that sections of a list have alike."""
+    alike: dict[str, list[str]] = {}
+    for problem in problems:
+        alike.setdefault(re.sub(r"\[\d+\]", "[]", problem), []).append(problem)
+    joined = []
+    for same in alike.values():
+        # Where they differ in numbers alone, these say it.
+        others = [_LISTED.findall(problem)[:1] for problem in same[1:]]
+        names = ", ".join(name for found in others for name in found)
+        joined.append(f"{same[0]}; likewise {names}" if names else same[0])
+    return joined
 
 
 @contextlib.contextmanager

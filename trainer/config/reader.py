@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 
 from trainer.config import bundled, places, toml_words
 from trainer.config.build import Builder
-from trainer.config.errors import ConfigError, nearest
+from trainer.config.errors import ConfigError, join_alike, nearest
 from trainer.config.identity import flatten, resolve
 from trainer.config.origins import Origins, are_related, named_in
 from trainer.config.overrides import Override, apply_overrides, put, typed
@@ -90,7 +90,7 @@ def _build(
         if not any(are_related(path, absent) for path in named_in(text)):
             problems.append(_within(origins.of_relation(text), text))
     if problems:
-        raise ConfigError(*problems)
+        raise ConfigError(*join_alike(problems))
     return built
 
 
