@@ -75,16 +75,11 @@ from trainer.config.registry import (
 from trainer.config.run_model import SCHEME, is_run_model, run_model_setting
 from trainer.config.run_names import is_earlier_name, run_name
 from trainer.config.runtime import RuntimeConfig
-from trainer.config.schema import (
-    Config,
-    EnsembleConfig,
-    MemberConfig,
-    StudentConfig,
-    TeacherConfig,
-)
+from trainer.config.schema import Config, StudentConfig
 from trainer.config.soft_targets import describe_rule, why_online
 from trainer.config.study import Settings, StudyConfig, label_of, value_text
 from trainer.config.sweep import Axis, BanditOptions, MedianOptions, SweepConfig
+from trainer.config.teachers import EnsembleConfig, MemberConfig, TeacherConfig
 from trainer.config.terms import EMBEDDING, TermConfig
 from trainer.config.training import (
     AdamOptions,

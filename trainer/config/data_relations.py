@@ -1,6 +1,7 @@
 """Checks of the data section against itself and the trainings."""
 
 import itertools
+import re
 from collections.abc import Mapping
 
 from trainer.config import places
@@ -92,23 +93,38 @@ def _check_erasing(path: str, section: DataConfig | TrainConfig) -> None:
 
 
 def _check_splits(data: DataConfig) -> None:
-    """Refuses one split in two roles, and one of more parts than can be read."""
+    """Refuses one split in two roles, and what is none or of too many parts."""
     named = dict(data.splits)
     if data.unlabeled:
         named["data.unlabeled.split"] = data.unlabeled.split
-    for name, split in named.items():
-        num_parts = split.count("+") + 1
-        if num_parts > _MOST_PARTS:
-            raise ConfigError(
-                f"{name} must have at most {_MOST_PARTS} parts, got {num_parts}; "
-                "join those that follow each other"
-            )
-    for (other, split), (name, same) in itertools.combinations(data.splits.items(), 2):
-        if split == same and not data.may_overlap(name, other):
-            raise ConfigError(
-                f"{name} must differ from {other}, got {split!r} in both"
-                "; carve them, as in 'train[:90%]' and 'train[90%:]'"
-            )
+    with gathering() as gather:
+        for name, split in named.items():
+            gather(_check_split, name, split)
+        for first, second in itertools.combinations(data.splits, 2):
+            gather(_check_apart, data, first, second)
+
+
+def _check_split(name: str, split: str) -> None:
+    if re.fullmatch(r"[\d.]+ *%?", split):
+        raise ConfigError(
+            f"{name} must say of which split it is a part, got {split!r}; write "
+            "'train[:80%]' for the first 80 %, or 'train[90%:]' for the last 10 %"
+        )
+    num_parts = split.count("+") + 1
+    if num_parts > _MOST_PARTS:
+        raise ConfigError(
+            f"{name} must have at most {_MOST_PARTS} parts, got {num_parts}; "
+            "join those that follow each other"
+        )
+
+
+def _check_apart(data: DataConfig, other: str, name: str) -> None:
+    split = data.splits[name]
+    if split == data.splits[other] and not data.may_overlap(name, other):
+        raise ConfigError(
+            f"{name} must differ from {other}, got {split!r} in both"
+            "; carve them, as in 'train[:90%]' and 'train[90%:]'"
+        )
 
 
 def _check_name(data: DataConfig) -> None:

@@ -74,6 +74,11 @@ def is_section(hint: Any) -> bool:
     return isinstance(hint, type) and dataclasses.is_dataclass(hint)
 
 
+def is_list(hint: Any) -> bool:
+    """Whether values of the type may be lists."""
+    return typing.get_origin(chosen(hint, [])) is tuple
+
+
 def item_of(hint: Any) -> Any:
     """The type of the items of a list."""
     return typing.get_args(hint)[0]

@@ -5,7 +5,18 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from trainer.config.errors import ConfigError, join, nearest
-from trainer.config.fields import Field, fields_of, walk
+from trainer.config.fields import (
+    Field,
+    alternatives,
+    chosen,
+    fields_of,
+    hint_at,
+    is_list,
+    is_section,
+    item_of,
+    split,
+    walk,
+)
 from trainer.config.rules import OptionsOf
 from trainer.config.synonyms import ELSEWHERE, SYNONYMS
 
@@ -33,9 +44,11 @@ def way_out(
         return f"{rule.field} {' or '.join(owners)} has it; {told}"
     for meant in words:
         if meant in known:
-            return f"did you mean {meant!r}? {told}"
+            return f"did you mean {meant!r}?"
     if word in ELSEWHERE:
         return ELSEWHERE[word]
+    if listed := _of_list(root, settings, section, words):
+        return f"{listed}, in the long form of [{section}]"
     paths = [path for path, _ in walk(root, settings)]
     for meant in words:
         if found := _elsewhere(meant, paths, section):
@@ -46,6 +59,20 @@ def way_out(
         found = _elsewhere(others[0], paths, section)
         return f"did you mean {' or '.join(found)}?"
     return listed
+
+
+def _of_list(
+    root: type, settings: Mapping[str, Any], section: str, words: Iterable[str]
+) -> str:
+    """A sentence on the list of another form of a section that has the setting."""
+    names = section.split(".") if section else []
+    for part in alternatives(split(hint_at(root, settings, names))[0]):
+        for name, field in fields_of(part).items() if is_section(part) else ():
+            items = item_of(chosen(field.hint, [])) if is_list(field.hint) else None
+            own = fields_of(items) if is_section(items) else {}
+            for word in own.keys() & set(words):
+                return f"[[{join(section, name)}]] has {word}"
+    return ""
 
 
 def unknown_name(rule: OptionsOf, name: str, path: str) -> ConfigError:
@@ -83,7 +110,7 @@ def _elsewhere(name: str, paths: Iterable[str], section: str) -> list[str]:
 
 
 def _num_shared(path: str, section: str) -> int:
-    """How many names two paths begin with alike."""
+    """The number of names with which two paths begin alike."""
     pairs = zip(path.split("."), section.split("."), strict=False)
     count = 0
     for one, other in pairs:

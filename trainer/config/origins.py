@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 
 _CHARACTERS = 80  # of what was typed, in a message
 _NAME = r"[a-z][a-z0-9_]*(?:\[\d+\])?"
+_QUOTED = re.compile(r"(?<![a-z])'[^']*'")  # a value, and no possessive
 _DOTTED = re.compile(rf"{_NAME}(?:\.{_NAME})+")
 
 
@@ -26,8 +27,10 @@ class Origins:
     def of_relation(self, text: str) -> str:
         """The file, with the flags of the settings that a sentence names."""
         named = named_in(text)
-        flags = [t for path, t in self.typed.items() if are_related(path, named)]
-        return " with ".join([self.file, *map(shorten, dict.fromkeys(flags))])
+        flags = {p: t for p, t in self.typed.items() if are_related(p, named)}
+        is_of_flags = all(any(is_within(n, path) for path in flags) for n in named)
+        files = [] if named and is_of_flags else [self.file]
+        return " with ".join([*files, *map(shorten, dict.fromkeys(flags.values()))])
 
 
 def shorten(text: str) -> str:
@@ -37,6 +40,7 @@ def shorten(text: str) -> str:
 
 def named_in(text: str) -> list[str]:
     """The paths of settings in a sentence, whose first word may be one."""
+    text = _QUOTED.sub("", text)
     first = re.match(rf"\[?(?:--(?:un)?set=)?({_NAME})(?![.\w])", text)
     return [*_DOTTED.findall(text), *([first[1]] if first else [])]
 

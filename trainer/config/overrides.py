@@ -197,9 +197,10 @@ def _no_value(path: str, text: str, hint: Any) -> str:
         way = toml_words.way_out(text, unset=f"--unset={path}")
     else:
         way = ""
-    if not way:
+    if not way and _kind(hint) is str:
         way = f"a string needs its quotes: --set='{path}={value_text(text)}'"
     must = f": {values.described(hint)}" if hint is not None else ""
+    way = way or f"write --set={path}=VALUE"
     return f"--set={path} must have a TOML value{must}, got {show_value(text)}; {way}"
 
 

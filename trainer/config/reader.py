@@ -157,7 +157,8 @@ def _read_toml(path: str) -> dict[str, Any]:
     places.remember(file)
     content = ""
     try:
-        content = pathlib.Path(file).read_text(encoding="utf-8")
+        # Some editors begin a file with a mark of its encoding.
+        content = pathlib.Path(file).read_text(encoding="utf-8-sig")
         settings = tomllib.loads(content)
     except OSError as error:
         is_absent = isinstance(error, FileNotFoundError)

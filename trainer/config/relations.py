@@ -84,7 +84,7 @@ def _check_milestones(path: str, options: object) -> None:
 def check_weights(path: str, network: Any) -> None:
     """Refuses weights that the model of the section `path` cannot have.
 
-    `network` is of trainer.config.schema: TeacherConfig or StudentConfig.
+    `network` is a TeacherConfig or a StudentConfig.
     """
     options, weights = network.options, network.weights
     if weights == "imagenet" and network.model not in APPLICATIONS:
@@ -122,7 +122,7 @@ def _check_trained(path: str, options: SavedOptions, *, is_trained: bool) -> Non
 def check_teacher(path: str, teacher: Any) -> None:
     """Refuses a teacher, named `path`, whose last layer or whole would know nothing.
 
-    `teacher` is of trainer.config.schema.TeacherConfig.
+    `teacher` is of trainer.config.teachers.TeacherConfig.
     """
     section = header(path)
     if not (teacher.train or teacher.has_weights):
@@ -139,7 +139,7 @@ def check_teacher(path: str, teacher: Any) -> None:
 def check_members(members: Sequence[Any]) -> None:
     """Refuses an ensemble of one network, or of one network twice.
 
-    `members` are of trainer.config.schema.MemberConfig.
+    `members` are of trainer.config.teachers.MemberConfig.
     """
     if len(members) < 2:
         raise ConfigError(

@@ -39,7 +39,7 @@ def way_out(text: str, *, unset: str = "") -> str:
         return f"TOML writes {text.replace(',', '_')}"
     if re.fullmatch(r"\(.*\)", text):
         return f"TOML writes lists in brackets: [{text[1:-1].strip(', ')}]"
-    if re.fullmatch(r"[\d.]+\s*(\*\*?|/|\+|-|\^)\s*[\d.]+", word):
+    if re.fullmatch(r"[\d.]+\s*(\*\*?|/|\+|-|\^)\s*[\d.e-]+", word):
         return "TOML does not calculate: write the number"
     if re.fullmatch(r"\[[^\[\]\"'{}]*\]", text):
         items = [item.strip() for item in text[1:-1].split(",") if item.strip()]
@@ -75,6 +75,8 @@ def _of_line(line: str, error: str) -> str:
         return "it is set or declared above already; remove one of them"
     if "scape" in error or "hex value" in error:
         return "a backslash needs a text in single quotes, as in 'C:\\data', or write /"
+    if re.search("[\u201c\u201d\u2018\u2019]", line):
+        return "quotes must be straight ones"
     name, equals, value = line.partition("=")
     if not equals:
         if re.match(r"\s*[\w.-]+\s*:", line):

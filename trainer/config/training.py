@@ -50,14 +50,16 @@ OPTIMIZERS: Mapping[str, type] = {
 class ConstantOptions:
     """The learning rate stays at its peak after the warm-up."""
 
-    warmup_steps: CountOrNone = 0  # linear rise from 0 to the peak
+    # Updates over which it rises linearly from 0 to the peak.
+    warmup_steps: CountOrNone = 0
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class CosineOptions:
     """The learning rate falls along half a cosine after the warm-up."""
 
-    warmup_steps: CountOrNone = 0  # linear rise from 0 to the peak
+    # Updates over which it rises linearly from 0 to the peak.
+    warmup_steps: CountOrNone = 0
     final_fraction: Share = 0.0  # the learning rate at the end, as a share of the peak
 
 
@@ -65,7 +67,8 @@ class CosineOptions:
 class StepOptions:
     """The learning rate is multiplied by a factor at each milestone."""
 
-    warmup_steps: CountOrNone = 0  # linear rise from 0 to the peak
+    # Updates over which it rises linearly from 0 to the peak.
+    warmup_steps: CountOrNone = 0
     # When it is multiplied, as shares of the steps after the warm-up, ascending.
     milestones: Annotated[tuple[Share, ...], FILLED] = (0.5, 0.75)
     factor: Share = 0.1  # what it is multiplied by

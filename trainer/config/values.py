@@ -1,4 +1,4 @@
-"""What a value must be, in words, and the way out where another one came."""
+"""Words for what a value must be, and ways out where another one came."""
 
 import difflib
 import math
@@ -128,7 +128,11 @@ def _meant_by(kind: Any, value: object) -> Any:
         return True if word in _TRUE else False if word in _FALSE else None
     if kind in (int, float):
         return _number_meant(kind, value)
-    if origin is tuple and not isinstance(value, list | Mapping):
+    if (
+        origin is tuple
+        and not isinstance(value, list | Mapping)
+        and (not str(value).startswith("["))
+    ):
         return _list_meant(kind, value)
     return None
 

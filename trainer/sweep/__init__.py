@@ -7,7 +7,7 @@ Processes that share the workdir share the trials. `trial_runs` loads TensorFlow
 
 import contextlib
 import importlib.util
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from etils import epath
@@ -34,7 +34,7 @@ _DRAWING = "report.lock"
 
 
 def run(
-    file: str, overrides: Iterable[Override], settings: Config, path: epath.Path
+    file: str, overrides: Sequence[Override], settings: Config, path: epath.Path
 ) -> str:
     """Trains the trials that are left, tests the best one, and draws the page.
 
@@ -49,16 +49,15 @@ def run(
       FloatingPointError: all trials that came to an end diverged.
       StorageError: the storage cannot be used.
     """
-    overrides = list(overrides)
     _check(file, settings, path)
     from trainer.sweep import results, trials
 
     def variant_of(name: str, chosen: Settings) -> Variant:
-        config = load(file, overrides, variant=chosen)
+        one = load(file, overrides, variant=chosen)
         return Variant(
             name=name,
             settings=chosen,
-            config=share_teacher(config, settings, path),
+            config=share_teacher(one, settings, path),
             path=path / workdir.CELLS / name,
         )
 
