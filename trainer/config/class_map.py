@@ -1,7 +1,6 @@
 """Classes of a teacher that are not those of the data, and which of these they are."""
 
 import dataclasses
-import difflib
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
@@ -128,6 +127,8 @@ def _check_losses(setting: str, distill: Distill) -> None:
 def _check_known(names: Iterable[str], known: Sequence[str], rule: str) -> None:
     unknown = sorted(set(names) - set(known))
     if unknown:
+        import difflib  # here, for settings without an error
+
         close = difflib.get_close_matches(unknown[0], known, n=1, cutoff=0.5)
         hint = f"did you mean {close[0]!r}? " if close else ""
         raise ConfigError(
