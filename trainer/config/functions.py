@@ -1,6 +1,5 @@
 """Modules and functions of a user's own package, which settings name."""
 
-import difflib
 import importlib
 import inspect
 import types
@@ -26,6 +25,8 @@ def import_function(name: str, *, setting: str) -> Callable[..., Any]:
     function: Callable[..., Any] | None = getattr(module, function_name, None)
     if function is None:
         own = [n for n, value in inspect.getmembers(module, callable) if n[0] != "_"]
+        import difflib  # here, for settings without an error
+
         near = difflib.get_close_matches(function_name, own, n=1)
         offer = f"did you mean {f'{module_name}:{near[0]}'!r}? " if near else ""
         raise ConfigError(

@@ -1,6 +1,5 @@
 """Words for what a value must be, and ways out where another one came."""
 
-import difflib
 import math
 import re
 import sys
@@ -148,6 +147,8 @@ def _choice(choices: tuple[Any, ...], word: str) -> Any:
     by_lower = {str(choice).lower(): choice for choice in choices}
     word = word.lower().replace("-", "_")
     known = word if word in by_lower else _MEANT.get(word, "")
+    import difflib  # here, for settings without an error
+
     close = difflib.get_close_matches(word, by_lower, n=1, cutoff=0.65)
     return by_lower.get(known) or (by_lower[close[0]] if close else None)
 
