@@ -36,12 +36,13 @@ class OptionsOf:
     own: bool = False
     kind: Callable[[str], str] = str
     patterns: Mapping[str, str] = dataclasses.field(default_factory=dict)
-    prefix: str = ""
+    prefix: str | None = None
 
     def row(self, name: str) -> str:
         """The row of the table that has the options of a name."""
-        is_prefixed = self.prefix and name.startswith(self.prefix)
-        return self.prefix if is_prefixed else self.kind(name)
+        if self.prefix is not None and name.startswith(self.prefix):
+            return self.prefix
+        return self.kind(name)
 
 
 @dataclasses.dataclass(frozen=True)
