@@ -12,6 +12,7 @@ _COMMANDS = (
     *("export", "registry register"),
     *("soft-targets plan", "soft-targets build", "soft-targets verify"),
     *("soft-targets extend", "soft-targets info", "soft-targets import"),
+    *("soft-targets ids", "track"),
 )
 _WITH_PATHS = ("predict",)  # named after the command
 

@@ -24,10 +24,16 @@ from trainer.config import (
     ColorJitterOptions,
     ConfigError,
     MemoryOptions,
+    MobilenetV2CifarOptions,
     RandAugmentOptions,
     RandomErasingOptions,
+    ResnetCifarOptions,
     ShiftOptions,
+    ShufflenetV1Options,
+    ShufflenetV2Options,
     TrivialAugmentOptions,
+    VggCifarOptions,
+    WideResnetOptions,
     differences,
     earlier,
     from_resolved,
@@ -41,6 +47,7 @@ from trainer.config.datasets import TfrecordOptions
 from trainer.config.distill import DistillTermsConfig
 from trainer.config.fields import fields_of
 from trainer.config.schema import Config
+from trainer.config.tracking import MlflowOptions
 from trainer.runs.variant import share_teacher
 from trainer.stages.soft_targets import caches
 from trainer.storage import workdir
@@ -101,6 +108,15 @@ def file(tmp_path, monkeypatch) -> pathlib.Path:
     return path
 
 
+NETWORKS = (
+    MemoryOptions,
+    MobilenetV2CifarOptions,
+    ResnetCifarOptions,
+    ShufflenetV1Options,
+    ShufflenetV2Options,
+    VggCifarOptions,
+    WideResnetOptions,
+)
 VIEWS = (
     RandAugmentOptions,
     TrivialAugmentOptions,
@@ -116,7 +132,7 @@ def is_section(hint: object) -> bool:
 def paths_of(section: type, prefix: str = "") -> typing.Iterator[str]:
     hints = typing.get_type_hints(section, include_extras=True)
     for name, field in fields_of(section).items():
-        path, hint, rule = prefix + name, hints[name], field.options
+        path, hint, rule = prefix + name, hints[field.attribute], field.options
         if typing.get_origin(hint) is typing.Annotated:
             hint = typing.get_args(hint)[0]
         parts = [hint, *typing.get_args(hint)]
@@ -137,8 +153,10 @@ def test_each_setting_that_came_later_says_what_was_done_without_it():
     whole = set(paths_of(DistillTermsConfig, "distill."))
     # And so the options of a kind of dataset, view or network that came later.
     whole |= set(paths_of(TfrecordOptions, "data.options."))
+    whole |= set(paths_of(MlflowOptions, "tracking.options."))
     for network in ("student", "teacher", "teacher.members[]"):
-        whole |= set(paths_of(MemoryOptions, f"{network}.options."))
+        for options in NETWORKS:
+            whole |= set(paths_of(options, f"{network}.options."))
     for section in (p for p in before if p.endswith(".augment")):
         for options in VIEWS:
             whole |= set(paths_of(options, f"{section}_options."))

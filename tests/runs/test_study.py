@@ -51,7 +51,7 @@ def test_one_teacher_and_one_cache_serve_all_cells(finished):
     _, workdir, out = finished
     assert sorted(path.name for path in workdir.iterdir()) == [
         *("cells", "config.json", "files", "report", "soft_targets", "study.json"),
-        "teacher",
+        *("teacher", "tensorboard"),
     ]
     assert [path.name for path in workdir.rglob("manifest.json")] == ["manifest.json"]
     # The config leaves it open: 4 x 320 examples are seen, and 300 rows predicted.

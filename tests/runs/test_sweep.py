@@ -46,7 +46,7 @@ eval_every_steps = 10
 save_every_steps = 5
 
 [sweep]
-trials = 10
+trials = 20
 pruner = "median"
 pruner_options.startup_trials = 3
 
@@ -77,7 +77,7 @@ def sweep_of(workdir: pathlib.Path) -> dict:
 
 
 def finish(process: subprocess.Popen) -> tuple[int, str, str]:
-    """As whole_run.finish; ten trials take longer than one run."""
+    """As runs.finish; twenty trials take longer than one run."""
     out, err = process.communicate(timeout=580)
     return process.returncode, out, err
 
@@ -94,7 +94,7 @@ def stop_in_a_trial(config: pathlib.Path, workdir: pathlib.Path, number: int) ->
     return finish(process)[0]
 
 
-def test_two_processes_share_ten_trials_of_which_a_killed_one_is_repeated(
+def test_two_processes_share_twenty_trials_of_which_a_killed_one_is_repeated(
     tmp_path, tfds_dir
 ):
     config, workdir = tmp_path / "sweep.toml", tmp_path / "workdir"
@@ -107,7 +107,7 @@ def test_two_processes_share_ten_trials_of_which_a_killed_one_is_repeated(
     sweep = sweep_of(workdir)
     [killed] = [t["number"] for t in sweep["trials"] if t["status"] == "failed"]
     others = [trial for trial in sweep["trials"] if trial["number"] != killed]
-    assert len(others) == 10
+    assert len(others) == 20
     assert {trial["status"] for trial in others} == {"complete", "pruned"}
     check_repeated(sweep, workdir, killed)
     check_shared(sweep, workdir)
@@ -153,7 +153,7 @@ def check_best(sweep: dict, workdir: pathlib.Path, own: pathlib.Path) -> None:
     settings = tomllib.loads(text)
     assert settings["distill"]["alpha"] == sweep["best"]["settings"]["distill.alpha"]
     assert "sweep" not in settings
-    code, _, err = whole_run.do("run", workdir / "best.toml", own)
+    code, _, err = whole_run.finish(whole_run.start("run", workdir / "best.toml", own))
     assert code == 0, err
     again, tested = (
         json.loads((folder / "results.json").read_text())["models"]["student"]["test"]
@@ -173,7 +173,7 @@ def test_what_diverges_or_is_refused_leaves_the_others_and_sigterm_costs_nothing
     )
     config, workdir = write_config(tmp_path, more), tmp_path / "workdir"
     assert stop_in_a_trial(config, workdir, signal.SIGTERM) == 143
-    code, out, err = whole_run.do("sweep", config, workdir, draws=True)
+    code, out, err = whole_run.finish(whole_run.start("sweep", config, workdir))
     assert code == 0, err
     assert "Warning" not in err
     last = {
@@ -185,9 +185,9 @@ def test_what_diverges_or_is_refused_leaves_the_others_and_sigterm_costs_nothing
         ended = "complete" if rate < 1 else "diverged"
         assert status == ("refused" if warmup > steps else ended)
     assert out.splitlines()[0].split()[0] == "trial"
-    code, again, err = whole_run.do("report", config, workdir, draws=True)
+    code, again, err = whole_run.finish(whole_run.start("report", config, workdir))
     assert (code, again) == (0, out), err
-    code, _, err = whole_run.do("run", config, workdir)
+    code, _, err = whole_run.finish(whole_run.start("run", config, workdir))
     assert code == exit_codes.UNUSABLE
     assert_a_line_states(err, workdir, "sweep", "--workdir")
 

@@ -3,10 +3,11 @@
     python -m tests.tools.tune_losses configs/NAME.toml --workdir=DIR \
         [--seeds=10,11] [--learning_rates=0.001,...]
 
-First the baseline takes each of the learning rates, by default LEARNING_RATES. With the
-best of them students learn by each loss of [study.grid] at as many of its POINTS, evenly
-chosen. Nothing reads the test split. DIR/trials.json keeps what was measured, and the
-lines of [study.grid] with the best settings are printed. Finished trials are kept.
+First the baseline takes each of the learning rates, by default LEARNING_RATES. With
+the best of them students learn by each loss of [study.grid] at as many of its POINTS,
+evenly chosen. Nothing reads the test split. DIR/trials.json keeps what was measured,
+and the lines of [study.grid] with the best settings are printed. Finished trials are
+kept.
 """
 
 import argparse
@@ -29,8 +30,8 @@ Term = Mapping[str, Any]  # as a config has it
 STANDARDIZED = "kl, standardized"
 LEARNING_RATES = (1e-3, 2e-3, 3e-3, 5e-3, 7e-3, 1e-2, 2e-2, 3e-2)
 
-# Weights and temperatures that each loss is tried with, around those of its paper, beside
-# hard_weight = 1. Other options are those of the config.
+# Weights and temperatures that each loss is tried with, around those of its paper,
+# beside hard_weight = 1. Other options are those of the config.
 _USUAL = (0.3, 1.0, 3.0, 10.0)
 _NONE: tuple[float, ...] = ()
 POINTS: Mapping[str, tuple[Sequence[float], Sequence[float]]] = {

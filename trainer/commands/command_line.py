@@ -47,9 +47,7 @@ FLAGS = {
     "explain": Flag(value="SETTING", meaning="print what a setting means and may be"),
     "measure": Flag(meaning="find the quickest way to compile the step"),
     "once": Flag(meaning="look once, and end when too few images have come"),
-    "output": Flag(
-        value="FILE", meaning=".csv, .jsonl or .json; standard output without it"
-    ),
+    "output": Flag(value="FILE", meaning="a .csv, .jsonl or .json file"),
     "help": Flag(meaning="this page; after a COMMAND the page of that one"),
     "version": Flag(meaning="the version of Alambic"),
 }

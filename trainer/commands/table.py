@@ -24,7 +24,7 @@ from trainer.commands import (
 from trainer.commands.command_line import CommandLine
 
 # Words that begin the names of several commands.
-FAMILIES = {"soft-targets": "caches of soft targets", "registry": "versions of models"}
+FAMILIES = {"soft-targets": "their caches", "registry": "versions of models"}
 
 _SETTINGS = ("config", "set", "unset")
 RUN_FLAGS = ("config", "workdir", "set", "unset")

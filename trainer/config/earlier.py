@@ -14,6 +14,7 @@ _TRAININGS = (
     *("teacher.members[].head", "teacher.members[].train"),
     *("student.train", "finetune"),
 )
+_NETWORKS = ("student", "teacher", "teacher.members[]")
 # Of Keras's own arguments; None is as Keras has them.
 _OF_APPLICATIONS = ("alpha", "depth_multiplier", "dropout", "dropout_rate")
 _MIXING = {"cutmix": 0.0, "cutmix_beta": 1.0, "mixup_beta": 1.0}
@@ -39,6 +40,7 @@ LATER: Mapping[str, Any] = {
     "predict.background": "",
     "predict.center_crop": 0.0,
     "predict.evaluate_view": "",
+    "predict.model_import": "",
     "runtime.term_gradients": False,
     "student.options.input": "",
     "teacher.class_map": None,
@@ -49,9 +51,12 @@ LATER: Mapping[str, Any] = {
     "teacher.members[].options.input": "",
     "teacher.min_accuracy": 0.0,
     "teacher.options.input": "",
+    "tracking.models": ["student"],
+    "tracking.tracker": "",
+    **{f"{network}.options.import": "" for network in _NETWORKS},
     **{
         f"{network}.options.{name}": None
-        for network in ("student", "teacher", "teacher.members[]")
+        for network in _NETWORKS
         for name in (*_OF_APPLICATIONS, "minimalistic")
     },
     **{f"distill.{name}": value for name, value in _MIXING.items()},

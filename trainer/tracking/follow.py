@@ -9,7 +9,6 @@ from etils import epath
 
 from trainer import console
 from trainer.config import Config, ConfigError
-from trainer.report import ReportError
 from trainer.storage import files
 from trainer.tracking.sender import Sender
 from trainer.tracking.tracker import TrackingError, opening
@@ -63,6 +62,9 @@ class Following:
         self._is_ending.set()
 
     def _run(self) -> None:
+        # Loads NumPy, which no run needs that is not tracked.
+        from trainer.report import ReportError
+
         wait = _EVERY_SECS
         while True:
             is_last = self._is_ending.wait(wait)

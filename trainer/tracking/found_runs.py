@@ -7,7 +7,6 @@ from typing import Any
 
 from etils import epath
 
-from trainer import report
 from trainer.config import Config, flatten
 from trainer.storage import files, workdir
 from trainer.tracking.tracker import Line
@@ -139,6 +138,9 @@ def _find_trainings(
 
 def _fates(path: epath.Path) -> dict[str, _Fate]:
     """The fates of the cells of a study or of the trials of a sweep."""
+    # Loads NumPy, which no run needs that is not tracked.
+    from trainer import report
+
     if files.exists(path / workdir.STUDY):
         return {
             cell["name"]: _Fate(is_over=cell["status"] != "waiting")
@@ -193,6 +195,8 @@ def _settings(path: epath.Path) -> dict[str, Any]:
 
 def _summary(path: epath.Path) -> dict[str, float]:
     """The numbers of the test split: means over seeds, and the gain."""
+    from trainer import report
+
     results = report.read_results(path)
     found: dict[str, Any] = {}
     for role, entry in results["models"].items():
