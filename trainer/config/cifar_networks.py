@@ -8,10 +8,11 @@ from trainer.config.rules import Rule, Units, between
 
 
 def _depth(rest: int, *, least: int, such_as: str) -> Rule:
+    depths = [value for value in range(least, 1203) if value % 6 == rest]
     return Rule(
-        lambda value: least <= value <= 1202 and value % 6 == rest,
+        lambda value: value in depths,
         f"6n + {rest} from {least} to 1202, such as {such_as}",
-        {"minimum": least, "maximum": 1202},
+        {"enum": list(depths)},
     )
 
 
@@ -82,7 +83,7 @@ class ShufflenetV1Options(BatchNormOptions):
                 for before, width in zip((24, *value), value, strict=False)
             ),
             "multiples of 12 above 24, each above the one before",
-            {},
+            {"allOf": [{"items": {"multipleOf": 12, "exclusiveMinimum": 24}}]},
         ),
     ] = (240, 480, 960)
 
@@ -98,6 +99,6 @@ class ShufflenetV2Options(BatchNormOptions):
         Rule(
             lambda value: not any(width % 2 for width in value[:3]),
             "even in the stages, whose channels are halved",
-            {},
+            {"allOf": [{"items": [{"multipleOf": 2}] * 3}]},
         ),
     ] = (116, 232, 464, 1024)

@@ -183,7 +183,9 @@ def hint_at(hint: Any, value: object, names: Sequence[str]) -> Any:
         return hint
     part = chosen(hint, value)
     if not is_section(part):
-        return Any if part is Any or typing.get_origin(part) is dict else None
+        if typing.get_origin(part) is dict:
+            return typing.get_args(part)[1]
+        return Any if part is Any else None
     settings: Mapping[str, Any] = value if isinstance(value, Mapping) else {}
     listed = _LISTED.fullmatch(names[0])
     name = listed["name"] if listed else names[0]

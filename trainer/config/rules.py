@@ -11,7 +11,7 @@ from trainer.config import places
 class Rule:
     """A condition on a value: "must be " + `text` reads as a sentence.
 
-    `schema` says the same to editors, in the keywords of JSON Schema.
+    `schema` says the same to editors, as far as the keywords of JSON Schema can.
     """
 
     holds: Callable[[Any], bool]

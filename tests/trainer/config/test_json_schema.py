@@ -61,6 +61,23 @@ study.grid.student.options.hidden_sizes = [[3], [4, 4]]
 study.grid."distill.alpha" = [0, 1]
 runtime = {eval_every_steps = "epoch", log_every_steps = 7}
 """,
+    "networks": """
+teacher.members = [
+    {model = "resnet_cifar", options = {depth = 8, widths = [4, 4, 4, 4]}},
+    {model = "shufflenet_v1", options.widths = [36, 48, 60], weights = "b"},
+    {model = "shufflenet_v2", options.widths = [2, 4, 6, 7], weights = "c"},
+    {model = "hub:a", weights = "own", class_map = {a = "b", c.d = ""}},
+    {model = "MobileNet", options.alpha = 0.5, weights = "imagenet"},
+]
+""",
+    "imported": """
+distill = {soft_targets = "imported", soft_targets_dir = "a", class_map.cat = "b"}
+tracking = {tracker = "mlflow", options = {uri = "sqlite:///a.db", register_as = "b"}}
+""",
+    "tracked": """
+tracking = {tracker = "a.b:f", options.n = 3}
+student = {model = "vgg_cifar", options.depth = 13, train.global_batch_size = 8}
+""",
     "layers": f"distill = {configs.WITH_LAYERS.format(group_size=4)}",
 }
 # Values of which each type takes some; settings have those of each row in turn.
