@@ -40,7 +40,7 @@ def periods(runtime: RuntimeConfig, *, epoch_steps: float | None = None) -> Peri
             continue
         steps[name] = _nearest(exact, steps[unit])
         if steps[name] != asked:
-            told = f", of {exact:.6g}" if asked == EPOCH else ""
+            told = f" ({exact:.6g} steps)" if asked == EPOCH else ""
             notes.append(
                 f"runtime.{name} = {asked!r}{told} is taken as {steps[name]} steps, "
                 f"the nearest multiple of runtime.{unit} ({steps[unit]})"
