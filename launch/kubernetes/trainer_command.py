@@ -12,11 +12,7 @@ _COMMANDS = (
     *("export", "registry register"),
     *("soft-targets plan", "soft-targets build", "soft-targets verify"),
     *("soft-targets extend", "soft-targets info", "soft-targets import"),
-<<<<<<< HEAD
     *("soft-targets ids", "track"),
-=======
-    "soft-targets ids",
->>>>>>> w-imp
 )
 # Paths may follow these.
 _WITH_PATHS = ("predict", "soft-targets ids", "soft-targets verify")

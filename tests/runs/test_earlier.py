@@ -40,13 +40,12 @@ from trainer.config import (
     is_earlier_name,
     load,
     plain_options,
-    reader,
     resolve,
     run_name,
 )
 from trainer.config.datasets import TfrecordOptions
 from trainer.config.distill import DistillTermsConfig
-from trainer.config.rules import setting_name
+from trainer.config.fields import fields_of
 from trainer.config.schema import Config
 from trainer.config.tracking import MlflowOptions
 from trainer.runs.variant import share_teacher
@@ -132,9 +131,8 @@ def is_section(hint: object) -> bool:
 
 def paths_of(section: type, prefix: str = "") -> typing.Iterator[str]:
     hints = typing.get_type_hints(section, include_extras=True)
-    for name, hint in hints.items():
-        path = prefix + setting_name(name)
-        rule = reader._options_rule(hint)
+    for name, field in fields_of(section).items():
+        path, hint, rule = prefix + name, hints[field.attribute], field.options
         if typing.get_origin(hint) is typing.Annotated:
             hint = typing.get_args(hint)[0]
         parts = [hint, *typing.get_args(hint)]

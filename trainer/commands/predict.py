@@ -9,6 +9,6 @@ def run(line: CommandLine) -> int:
     from trainer import predict
 
     path = line.workdir() if line.flags.workdir else None
-    settings = predict.settings_of(line.flags.config, line.flags.set, path)
+    settings = predict.settings_of(line.flags.config, line.overrides, path)
     predict.run(settings, path, line.words, output=line.flags.output or "")
     return DONE

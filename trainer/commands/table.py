@@ -24,14 +24,11 @@ from trainer.commands import (
 from trainer.commands.command_line import CommandLine
 
 # Words that begin the names of several commands.
-<<<<<<< HEAD
-FAMILIES = {"soft-targets": "their caches", "registry": "versions of models"}
-=======
 FAMILIES = {"soft-targets": "soft targets", "registry": "versions of models"}
->>>>>>> w-imp
 
-RUN_FLAGS = ("config", "workdir", "set")
-_REGISTRY = "--set='registry.root=\"runs/registry\"'"
+_SETTINGS = ("config", "set", "unset")
+RUN_FLAGS = ("config", "workdir", "set", "unset")
+_REGISTRY = "--set=registry.root=runs/registry"
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -72,7 +69,7 @@ def _registry(name: str) -> Command:
         run=functools.partial(registry.manage, name),
         summary=action.summary,
         words=action.words,
-        flags=("config", "set"),
+        flags=_SETTINGS,
         check="a file that it tells of cannot be read",
         example=" ".join([*models, _REGISTRY]),
     )
@@ -91,14 +88,14 @@ COMMANDS: dict[str, Command] = {
     ),
     "config": Command(
         run=config.show,
-        summary="print every setting with its value, as JSON",
-        flags=("config", "set"),
+        summary="print every setting with its value, or what one means",
+        flags=(*_SETTINGS, "explain", "schema"),
         example="--config=configs/mnist_mini.toml --set=distill.temperature=8.0",
     ),
     "layers": Command(
         run=layers.show,
         summary="print the layers that losses between layers can name, and pairs",
-        flags=("config", "set"),
+        flags=_SETTINGS,
         example="--config=configs/mnist_mini.toml",
     ),
     "doctor": Command(
@@ -136,8 +133,8 @@ COMMANDS: dict[str, Command] = {
         summary="train and register a student whenever images without labels come",
         flags=(*RUN_FLAGS, "once"),
         example="--config=configs/mnist_mini.toml --workdir=runs/watched "
-        "--set='data.unlabeled.dataset=\"folder:runs/inbox\"' "
-        "--set=data.skip_corrupt=true --set='distill.soft_targets=\"cached\"' "
+        "--set=data.unlabeled.dataset=folder:runs/inbox "
+        "--set=data.skip_corrupt=true --set=distill.soft_targets=cached "
         f"{_REGISTRY}",
     ),
     "track": Command(

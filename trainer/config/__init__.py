@@ -13,6 +13,7 @@ from trainer.config.augmentations import (
     plain_options,
     with_options,
 )
+from trainer.config.cadence import EPOCH, Periods, loop_steps, periods
 from trainer.config.cifar_networks import (
     MobilenetV2CifarOptions,
     ResnetCifarOptions,
@@ -72,6 +73,7 @@ from trainer.config.models import (
     is_function,
     is_hub,
 )
+from trainer.config.overrides import Override, Unset
 from trainer.config.predict import PredictConfig
 from trainer.config.reader import load, of_settings, read_settings
 from trainer.config.registry import (
@@ -86,16 +88,11 @@ from trainer.config.registry import (
 from trainer.config.run_model import SCHEME, is_run_model, run_model_setting
 from trainer.config.run_names import is_earlier_name, run_name
 from trainer.config.runtime import RuntimeConfig
-from trainer.config.schema import (
-    Config,
-    EnsembleConfig,
-    MemberConfig,
-    StudentConfig,
-    TeacherConfig,
-)
+from trainer.config.schema import Config, StudentConfig
 from trainer.config.soft_targets import describe_rule, why_online
 from trainer.config.study import Settings, StudyConfig, label_of, value_text
 from trainer.config.sweep import Axis, BanditOptions, MedianOptions, SweepConfig
+from trainer.config.teachers import EnsembleConfig, MemberConfig, TeacherConfig
 from trainer.config.terms import EMBEDDING, TermConfig
 from trainer.config.tracking import MlflowOptions, TrackingConfig
 from trainer.config.training import (
@@ -111,6 +108,7 @@ from trainer.config.watch import WatchConfig
 __all__ = [
     "APPLICATIONS",
     "EMBEDDING",
+    "EPOCH",
     "HUB",
     "IGNORE",
     "LATEST",
@@ -155,6 +153,8 @@ __all__ = [
     "MobilenetV2CifarOptions",
     "NoAugmentOptions",
     "NoRun",
+    "Override",
+    "Periods",
     "PredictConfig",
     "RandAugmentOptions",
     "RandomErasingOptions",
@@ -182,6 +182,7 @@ __all__ = [
     "TrivialAugmentOptions",
     "UnlabeledConfig",
     "UnlabeledData",
+    "Unset",
     "VggCifarOptions",
     "WatchConfig",
     "WideResnetOptions",
@@ -200,8 +201,10 @@ __all__ = [
     "is_run_model",
     "label_of",
     "load",
+    "loop_steps",
     "of_settings",
     "options_without_later",
+    "periods",
     "plain_options",
     "read_settings",
     "recorded_settings",

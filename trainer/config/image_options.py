@@ -27,6 +27,6 @@ class ImageOptions:
 class BatchNormOptions(ImageOptions):
     """The options of an architecture with BatchNormalization."""
 
-    # Share that the moving statistics keep of themselves each step. Keras has 0.99 to
-    # 0.9997, with which they forget where they started after thousands of steps.
+    # The share that the moving statistics keep of themselves each step. Keras has 0.99
+    # to 0.9997, with which they forget where they started after thousands of steps.
     batch_norm_momentum: Annotated[float, FRACTION] = 0.9

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from trainer.config.data import DataConfig
 from trainer.config.datasets import TfrecordOptions
 from trainer.config.distill import Distill, DistillConfig
-from trainer.config.errors import ConfigError
+from trainer.config.errors import ConfigError, gathering
 from trainer.config.mixing import MixConfig
 from trainer.config.training import TrainConfig
 
@@ -17,14 +17,23 @@ def check(
 ) -> None:
     """Refuses shares that exceed all pairs, and what mixed examples do not have."""
     sections: dict[str, MixConfig] = {"distill": distill, **trainings}
-    for path, section in sections.items():
-        _check_section(path, section)
-        if section.cutmix:
-            _check_images(path, section, data)
-        if section.mixes:
-            setting = "student.train" if path == "distill" else path
-            _check_pairs(path, section, setting, trainings[setting])
-    student = trainings["student.train"]
+    with gathering() as gather:
+        for path, section in sections.items():
+            gather(_check_section, path, section)
+            if section.cutmix:
+                gather(_check_images, path, section, data)
+            if section.mixes:
+                setting = "student.train" if path == "distill" else path
+                gather(_check_pairs, path, section, setting, trainings[setting])
+        gather(_check_both, distill, trainings["student.train"])
+        if distill.mixes:
+            gather(_check_hard_weight, distill)
+        for path in ("distill", "student.train"):
+            if sections[path].mixes:
+                gather(_check_teaching, path, sections[path], distill)
+
+
+def _check_both(distill: Distill, student: TrainConfig) -> None:
     if distill.mixes and student.mixes:
         raise ConfigError(
             "distill and student.train must not both mix pairs, got "
@@ -32,11 +41,6 @@ def check(
             "keep student.train's, whose labels are mixed too and which the baseline "
             "shares, or distill's, without labels and for the student alone"
         )
-    if distill.mixes:
-        _check_hard_weight(distill)
-    for path in ("distill", "student.train"):
-        if sections[path].mixes:
-            _check_teaching(path, sections[path], distill)
 
 
 def _check_section(path: str, section: MixConfig) -> None:

@@ -30,17 +30,23 @@ from trainer.config.rules import (
 class MlpOptions(ImageOptions):
     """Fully connected layers on the flattened image."""
 
+    # The number of units of each hidden layer, from the first to the last.
     hidden_sizes: Annotated[tuple[Units, ...], LAYERS] = (800, 800)
+    # What follows each hidden layer.
     activation: Literal["relu", "gelu", "silu", "tanh", "sigmoid"] = "relu"
-    input_dropout: Annotated[float, FRACTION] = 0.0  # share of pixels dropped
-    dropout: Annotated[float, FRACTION] = 0.0  # share of hidden units dropped
-    max_norm: NotNegative = 0.0  # bound on incoming weights; 0: none
+    # The share of the inputs that are dropped in training.
+    input_dropout: Annotated[float, FRACTION] = 0.0
+    # The share of hidden units that are dropped in training.
+    dropout: Annotated[float, FRACTION] = 0.0
+    # The largest norm of the weights that come into a unit; 0: none.
+    max_norm: NotNegative = 0.0
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class CnnOptions(ImageOptions):
     """Stride-2 3x3 convolutions; leaky ReLU and max-pool after all but the last."""
 
+    # The number of filters of each convolution, from the first to the last.
     filters: Annotated[tuple[Units, ...], LAYERS] = (256, 512)
 
 
@@ -48,16 +54,19 @@ class CnnOptions(ImageOptions):
 class ConvMlpOptions(ImageOptions):
     """One valid 3x3 convolution, then hidden layers with dropout."""
 
-    filters: Units = 32
+    filters: Units = 32  # the number of filters of the convolution
+    # The number of units of each hidden layer, from the first to the last.
     hidden_sizes: Annotated[tuple[Units, ...], LAYERS] = (1200, 1200)
-    dropout: Annotated[float, FRACTION] = 0.5  # share of hidden units dropped
+    # The share of hidden units that are dropped in training.
+    dropout: Annotated[float, FRACTION] = 0.5
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class SqueezenetOptions(ImageOptions):
     """SqueezeNet v1.1."""
 
-    dropout: Annotated[float, FRACTION] = 0.5  # share of what conv10 sees dropped
+    # The share of what the last convolution sees that is dropped in training.
+    dropout: Annotated[float, FRACTION] = 0.5
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -81,23 +90,29 @@ class ApplicationOptions(BatchNormOptions):
 class MobileNetV2Options(ApplicationOptions):
     """MobileNetV2. What is absent of Keras's own arguments is as Keras has it."""
 
-    alpha: Positive | None = None  # the width: how many times as many channels
+    # The width: how many times as many channels; absent: as Keras has it.
+    alpha: Positive | None = None
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class MobileNetOptions(MobileNetV2Options):
     """MobileNet."""
 
-    depth_multiplier: Count | None = None  # channels for each of a depthwise layer's
-    dropout: Annotated[float, FRACTION] | None = None  # share before the logits
+    # Channels for each of a depthwise layer's; absent: as Keras has it.
+    depth_multiplier: Count | None = None
+    # The share that is dropped before the logits in training; absent: as Keras has it.
+    dropout: Annotated[float, FRACTION] | None = None
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class MobileNetV3Options(MobileNetV2Options):
     """MobileNetV3Small and MobileNetV3Large."""
 
-    minimalistic: bool | None = None  # 3x3, ReLU, and no squeeze-and-excitation
-    dropout_rate: Annotated[float, FRACTION] | None = None  # share before the logits
+    # 3x3 convolutions and ReLU alone, and no squeeze-and-excitation; absent: as Keras
+    # has it.
+    minimalistic: bool | None = None
+    # The share that is dropped before the logits in training; absent: as Keras has it.
+    dropout_rate: Annotated[float, FRACTION] | None = None
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -111,8 +126,8 @@ class SavedOptions:
     # images of Python objects must have it.
     # "as_given" takes them as the data yield them, whatever they are.
     input: Literal[Values, "as_given"]
-    # Probabilities become their logarithms, which are logits: softmax gives the same
-    # at every temperature, for it does not see what all classes share.
+    # What it gives. Probabilities become their logarithms, which are logits: softmax
+    # gives the same at every temperature, for it does not see what all classes share.
     output: Literal["logits", "probabilities"] = "logits"
     # A module that registers the classes of its layers with Keras, imported first.
     import_: Module = ""
@@ -146,7 +161,7 @@ class MemoryOptions:
     name: Annotated[str, FILLED]  # the class of a model, or package.module:function
     architecture: str = ""  # SHA-256 of a model's configuration; "": a function
     weights: str = ""  # SHA-256 of the weights that a teacher brings; "": drawn here
-    output: Literal["logits", "probabilities"] = "logits"  # as of a saved model
+    output: Literal["logits", "probabilities"] = "logits"  # what the model gives
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -242,8 +257,3 @@ def is_hub(model: str) -> bool:
 def is_function(model: str) -> bool:
     """Whether a model is a function of a user's own package, by its name."""
     return ":" in model and not is_hub(model)
-
-
-def row_of(model: str) -> str:
-    """The row of MODELS that has the options of a model."""
-    return HUB if is_hub(model) else model

@@ -29,7 +29,8 @@ Settings = Mapping[str, Any]  # {"section.field": value}
 class StudyConfig:
     """A variant for each combination of the values that some settings take in turn."""
 
-    grid: dict[str, tuple[Any, ...]]  # of each setting, by its path: its values
+    # The values that each setting takes in turn, by its path.
+    grid: dict[str, tuple[Any, ...]]
 
     @property
     def labels(self) -> dict[str, str]:

@@ -21,11 +21,12 @@ class MlflowOptions:
 
     # http://HOST:PORT, sqlite:///FILE, or what else MLflow's client takes.
     uri: Annotated[Place, FILLED]
-    experiment: str = ""  # "": the name of the run
+    experiment: str = ""  # the experiment of its runs; "": the name of the run
     # Where the files of a new experiment lie; "": where its server says, or beside the
     # file of an SQLite store, in mlartifacts/.
     artifacts: Place = ""
-    register_as: str = ""  # a model of its registry, which gets a version; "": none
+    # A model of its registry, which gets a version; "": none.
+    register_as: str = ""
 
 
 TRACKERS: Mapping[str, type] = {"": NoTrackingOptions, "mlflow": MlflowOptions}
@@ -39,6 +40,7 @@ class TrackingConfig:
     # "mlflow", or package.module:function, which gives a trainer.tracking.Tracker for
     # the options; "": nothing is sent.
     tracker: str = ""
+    # The options of the tracker.
     options: Annotated[Any, OptionsOf("tracker", TRACKERS, own=True)] = NO_TRACKING
     # Roles whose selected models are sent; of the others the numbers alone.
     models: tuple[Literal["teacher", "student", "baseline", "finetune"], ...] = (

@@ -9,7 +9,7 @@ from etils import epath
 
 from trainer import config
 from trainer.cluster import termination, tf_config
-from trainer.config import Config, ConfigError, NoRun
+from trainer.config import Config, ConfigError, NoRun, Override
 from trainer.runs.kept_settings import kept_settings
 from trainer.storage import files
 
@@ -52,7 +52,7 @@ def run(
 
 
 def settings_of(
-    file: str | None, overrides: Sequence[str], path: epath.Path | None
+    file: str | None, overrides: Sequence[Override], path: epath.Path | None
 ) -> Config | NoRun:
     """The settings of a config `file`, or those kept in the workdir `path`, or none.
 

@@ -5,12 +5,16 @@ from collections.abc import Sequence
 from etils import epath
 
 from trainer import config
-from trainer.config import Config, ConfigError
+from trainer.config import Config, ConfigError, Override
+from trainer.config.overrides import typed
 from trainer.storage import workdir
 
 
 def kept_settings(
-    file: str | None, overrides: Sequence[str], path: epath.Path, free: Sequence[str]
+    file: str | None,
+    overrides: Sequence[Override],
+    path: epath.Path,
+    free: Sequence[str],
 ) -> Config:
     """The settings of a config `file`, or those kept in the workdir `path`.
 
@@ -24,12 +28,13 @@ def kept_settings(
         settings = config.load(file, overrides)
         workdir.check(path, settings)
         return settings
-    others = [x for x in overrides if x.partition(".")[0] not in free]
+    flags = typed(overrides).items()
+    others = [flag for name, flag in flags if name.partition(".")[0] not in free]
     if others:
         *first, last = free
         sections = f"sections {', '.join(first)} and {last}" if first else last
         raise ConfigError(
-            f"--set must be of {sections} where the config is that of --workdir, got "
-            f"--set={others[0]}; leave it out, or give --config too"
+            f"--set and --unset must be of {sections} where the config is that of "
+            f"--workdir, got {others[0]}; leave it out, or give --config too"
         )
     return config.from_resolved(kept, overrides, kept_in=path / workdir.CONFIG)

@@ -9,8 +9,8 @@ import keras
 import numpy as np
 from etils import epath
 
-from trainer import data, models
-from trainer.config import Config
+from trainer import console, data, models
+from trainer.config import Config, periods
 from trainer.session.datasets import Datasets
 from trainer.session.logger import Logger, open_logger
 from trainer.session.observer import Observer
@@ -136,7 +136,10 @@ def _run_loop(
     session: Session, spec: TrainSpec, state: TrainState, run_steps: profiler.RunSteps
 ) -> None:
     progress = state.progress
-    runtime = session.config.runtime
+    taken = periods(session.config.runtime, epoch_steps=spec.epoch_steps)
+    if session.devices.workers.is_chief:
+        for note in taken.notes:
+            console.log(f"{spec.title}: {note}")
     # Before the logger: where validation examples cannot be read, nothing is written.
     predict = session.devices.predictor(spec.model, session.datasets.validation)
     # Those of the program follow its students, where the chief has them.
@@ -148,12 +151,7 @@ def _run_loop(
     with open_logger(session.devices, spec, state) as logger:
         loop.Loop(
             callbacks=_Callbacks(spec, state, run_steps, predict, logger, observer),
-            cadence=loop.Cadence(
-                steps_per_loop=runtime.steps_per_loop,
-                log_every_steps=runtime.log_every_steps,
-                eval_every_steps=runtime.eval_every_steps,
-                save_every_steps=runtime.save_every_steps,
-            ),
+            cadence=loop.Cadence(**taken.steps),
             last_step=spec.num_steps,
             examples_per_step=spec.section.global_batch_size,
             setting=f"{spec.setting}.learning_rate",

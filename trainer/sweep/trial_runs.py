@@ -11,7 +11,7 @@ from optuna.trial import TrialState
 
 from trainer import console, optimizers, report, stages
 from trainer.cluster.termination import StoppedError
-from trainer.config import Config, ConfigError, Settings, label_of
+from trainer.config import Config, ConfigError, Override, Settings, label_of
 from trainer.config.sweep import OF_TEACHER
 from trainer.runs import variant_session
 from trainer.runs.variant import Variant
@@ -30,7 +30,9 @@ from trainer.train.events import read_metrics
 _SHARED = "sharing.lock"  # of what all trials have from the teacher
 
 
-def run(session: Session, sweep: Sweep, file: str, overrides: Sequence[str]) -> None:
+def run(
+    session: Session, sweep: Sweep, file: str, overrides: Sequence[Override]
+) -> None:
     """Trains trials until none is left, and tests the best one if it ends the last.
 
     `session` is that of the whole; `file` and `overrides` are its config.
@@ -189,7 +191,9 @@ def _selected_metric(variant: Variant, seed: int, metric: str) -> float:
     return float(next(line[metric] for line in lines if line["step"] == best_step))
 
 
-def _test(session: Session, sweep: Sweep, file: str, overrides: Sequence[str]) -> None:
+def _test(
+    session: Session, sweep: Sweep, file: str, overrides: Sequence[Override]
+) -> None:
     """Finishes the run of the best trial: its baseline, and both on the test split."""
     best = results.best(sweep.study)
     if best is None:

@@ -47,6 +47,9 @@ def test_settings_of_the_kind_of_dataset_are_accepted(tmp_path, dataset, overrid
     assert loaded(tmp_path, dataset, *overrides).data.dataset == dataset
 
 
+COLOURS = ("'white', 'black', 'ignore'", "[red, green, blue]", 0, 255)
+
+
 @pytest.mark.parametrize(
     ("dataset", "override", "facts"),
     [
@@ -56,16 +59,16 @@ def test_settings_of_the_kind_of_dataset_are_accepted(tmp_path, dataset, overrid
         *(
             (
                 *("mnist_mini", f"{section}.background={value}"),
-                ('"white", "black", [red, green, blue]', 0, 255, '"ignore"', got),
+                (f"{section}.background", *facts),
             )
-            for section, value, got in (
-                ("data", "'grey'", "'grey'"),
-                ("data", "[0, 0]", [0, 0]),
-                ("data", "[0, 0, 256]", [0, 0, 256]),
-                ("data", "[0, 0, true]", [0, 0, True]),
-                ("data", "[0, 0, 1.0]", [0, 0, 1.0]),
-                ("data", "7", 7),
-                ("predict", "'grey'", "'grey'"),
+            for section, value, *facts in (
+                ("data", "'grey'", *COLOURS, "'grey'"),
+                ("data", "[0, 0]", "[red, green, blue]", [0, 0]),
+                ("data", "[0, 0, 256]", "[2]", 0, 255, 256),
+                ("data", "[0, 0, true]", "[2]", "whole number", True),
+                ("data", "[0, 0, 1.5]", "[2]", "whole number", 1.5),
+                ("data", "7", *COLOURS, 7),
+                ("predict", "'grey'", *COLOURS, "'grey'"),
             )
         ),
         ("csv:a", "data.augment='shift'", ("'csv:a'", "'none'", "'shift'")),
