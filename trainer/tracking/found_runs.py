@@ -69,12 +69,7 @@ def find_runs(
         return
     groups = sorted(names.intersection(_GROUPS))
     if not groups:
-        seed = config.export.seed
-        seed = config.seeds[0] if seed == -1 else seed
-        chosen = workdir.training_folder(path, config.export.role, seed)
-        for run in _find_run(path, config, FoundRun.of_workdir(path, config), _Fate()):
-            is_chosen = path / run.folder == chosen
-            yield dataclasses.replace(run, is_chosen=is_chosen)
+        yield from _find_single(path, config)
         return
     fates = _fates(path)
     waiting = [fate for fate in fates.values() if not fate.is_over]
@@ -96,6 +91,15 @@ def find_runs(
                 settings=functools.partial(_settings, own),
             )
             yield from _find_run(own, config, run, fates.get(cell, _Fate()))
+
+
+def _find_single(path: epath.Path, config: Config) -> Iterator[FoundRun]:
+    """A run that has no cells, with the training that it exports."""
+    seed = config.export.seed
+    seed = config.seeds[0] if seed == -1 else seed
+    chosen = workdir.training_folder(path, config.export.role, seed)
+    for run in _find_run(path, config, FoundRun.of_workdir(path, config), _Fate()):
+        yield dataclasses.replace(run, is_chosen=path / run.folder == chosen)
 
 
 def _find_run(
