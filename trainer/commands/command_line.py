@@ -47,6 +47,10 @@ FLAGS = {
     "explain": Flag(value="SETTING", meaning="print what a setting means and may be"),
     "measure": Flag(meaning="find the quickest way to compile the step"),
     "once": Flag(meaning="look once, and end when too few images have come"),
+    "part": Flag(
+        value="I/N", meaning="of a cache that N processes build, the I-th part"
+    ),
+    "wait": Flag(meaning="wait for a cache that other processes build"),
     "output": Flag(value="FILE", meaning="a .csv, .jsonl or .json file"),
     "help": Flag(meaning="this page; after a COMMAND the page of that one"),
     "version": Flag(meaning="the version of Alambic"),

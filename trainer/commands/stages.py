@@ -7,6 +7,7 @@ from trainer.runs import workflow
 
 def run(names: tuple[str, ...], line: CommandLine) -> int:
     """Runs the stages `names`, and prints the table that the last of them has."""
-    outcome = workflow.run_stages(line.settings(), line.workdir(), names)
+    waits = line.flags.wait
+    outcome = workflow.run_stages(line.settings(), line.workdir(), names, waits=waits)
     print(outcome, end="\n" if outcome else "")
     return DONE

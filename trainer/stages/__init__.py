@@ -126,7 +126,23 @@ OTHERS = {
     ),
 }
 
-ALL = STAGES | OTHERS
+# What a flag of a command asks for.
+FLAGGED = {
+    "soft-targets part": Stage(
+        function="soft_targets:build_part",
+        summary="have the teacher predict one part of the images",
+        is_training=False,
+    ),
+    "soft-targets wait": Stage(
+        function="soft_targets:wait",
+        summary="wait for the parts that other processes make",
+        is_training=False,
+    ),
+}
+
+ALL = STAGES | OTHERS | FLAGGED
+# The first of them needs what others make.
+_AFTER_WAITING = ("soft-targets", "student")
 
 
 def select_stages(config: Config) -> tuple[str, ...]:
@@ -145,10 +161,12 @@ def run(
     *,
     whole: bool,
     options: Mapping[str, str] = NO_OPTIONS,
+    waits: bool = False,
 ) -> None:
     """Does the stages `names`, or those of a `whole` run, of which it checks all first.
 
-    One of `names` may have `options` of its own.
+    One of `names` may have `options` of its own. A run that `waits` has its soft
+    targets made by others.
 
     Where the config leaves the source of soft targets open, it is chosen here, and a
     cache that was chosen is built before the students learn from it.
@@ -168,6 +186,9 @@ def run(
     if whole:
         check(session)
         wanted = [ALL[name] for name in select_stages(session.config)]
+    if waits:
+        places = [wanted.index(ALL[x]) for x in _AFTER_WAITING if ALL[x] in wanted]
+        wanted.insert(min(places), ALL["soft-targets wait"])
     for stage in wanted:
         stage(session, **options)
 
