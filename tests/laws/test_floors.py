@@ -21,7 +21,7 @@ FLOORS = (
         ),
         "tensorflow_log.py",
     },
-    {"devices/", "optimizers/", "storage/"},
+    {"devices/", "optimizers/", "progress/", "storage/"},
     {"cluster/", "data/", "models/"},
     {"evaluation/", "soft_targets/", "train/"},
     {"export/", "registry/", "report/"},
