@@ -110,15 +110,16 @@ class RunProgress:
         from rich.console import Group
 
         def draw_all() -> Group:
-            stages = self._draw_stages()
-            return Group(stages, draw()) if stages else Group(draw())
+            return Group(*self._draw_stages(), draw())
 
         shown = region.Region(draw_all, self._clock)
         with shown.shown():
             yield shown
 
-    def _draw_stages(self) -> str:
+    def _draw_stages(self) -> "Iterator[rich.console.RenderableType]":
         """The stages, what is done of them, and the time left of all."""
+        from rich.table import Table
+
         ended, going_on, to_come = region.marks()
         names = [
             f"{ended if name in self._ended else to_come} {name}"
@@ -127,8 +128,12 @@ class RunProgress:
             for name in self._stages
         ]
         secs = self._left.secs()
-        left = [f"about {tell(secs)} left"] if secs else []
-        return "  ".join(names + left)
+        if names or secs:
+            line = Table.grid(padding=(0, 1), expand=True)
+            line.add_column(ratio=1)
+            line.add_column(no_wrap=True)
+            line.add_row("  ".join(names), f"about {tell(secs)} left" if secs else "")
+            yield line
 
 
 def show_bar(
