@@ -9,6 +9,7 @@ import pytest
 
 from tests.helpers import terminal
 from tests.helpers.repository import REPOSITORY
+from trainer.progress.run_progress import describe
 
 # A run of ours in small: what it shows is drawn as often as it is asked for.
 PROGRAM = """
@@ -131,3 +132,11 @@ def test_a_process_that_is_ended_leaves_the_cursor(number):
     if number == signal.SIGINT:  # Python ends by itself, and takes what it drew away
         assert "KeyboardInterrupt" in found.lines[-2]
         assert not any("▸" in line for line in found.lines)
+
+
+def test_a_logged_step_tells_what_was_measured():
+    rate = {"perf/examples_per_sec": 1200.4}
+    assert describe(rate) == "1200 examples/s"
+    assert describe({"train/loss": 0.4, "eval/accuracy": 0.9, **rate}) == (
+        "loss 0.4000, validation 0.9000, 1200 examples/s"
+    )
