@@ -52,6 +52,7 @@ FLAGS = {
     ),
     "wait": Flag(meaning="wait for a cache that other processes build"),
     "output": Flag(value="FILE", meaning="a .csv, .jsonl or .json file"),
+    "verbose": Flag(meaning="show all that TensorFlow logs"),
     "help": Flag(meaning="this page; after a COMMAND the page of that one"),
     "version": Flag(meaning="the version of Alambic"),
 }
@@ -76,6 +77,11 @@ class CommandLine:
             raise UsageError("--config must name the TOML file of the run, got none")
         path = self.workdir() if self.flags.workdir else None
         return take_over(config.load(self.flags.config, self.overrides), path)
+
+    def describe(self, command: str) -> str:
+        """The `command` with the files that it is about, as they were typed."""
+        workdir = f"in {self.flags.workdir}" if self.flags.workdir else ""
+        return " ".join(filter(None, (command, self.flags.config, workdir)))
 
     @property
     def overrides(self) -> list[config.Override]:

@@ -28,6 +28,7 @@ FAMILIES = {"soft-targets": "soft targets", "registry": "versions of models"}
 
 _SETTINGS = ("config", "set", "unset")
 RUN_FLAGS = ("config", "workdir", "set", "unset")
+ALWAYS = ("verbose",)  # with every command
 _REGISTRY = "--set=registry.root=runs/registry"
 
 
@@ -161,5 +162,5 @@ COMMANDS: dict[str, Command] = {
 
 
 def takers(flag: str) -> list[str]:
-    """The commands that take a flag."""
+    """The commands that take a flag; none of one that goes with all of them."""
     return [name for name, command in COMMANDS.items() if flag in command.flags]

@@ -8,7 +8,6 @@ from typing import TextIO
 
 import numpy as np
 import tensorflow as tf
-import tqdm
 from etils import epath
 
 from trainer import console
@@ -24,8 +23,9 @@ from trainer.devices import distribution
 from trainer.evaluation import metrics
 from trainer.exit_codes import CheckFailedError
 from trainer.predict import network, paths, prediction_lines
-from trainer.predict.example_reader import Place, Reader
+from trainer.predict.example_reader import Place
 from trainer.predict.images import ImageReader
+from trainer.progress import show_bar
 from trainer.storage import files
 
 
@@ -84,7 +84,8 @@ def _classify(
     """Writes the predictions for the files, and counts their examples."""
     predict = _compile(opened, batch_size=batch_size, xla=xla)
     reader, counts = opened.reader, _Counts()
-    with _bar(listed, reader) as bar:
+    total = len(listed) if isinstance(reader, ImageReader) else None
+    with show_bar("predicting", total, unit=reader.unit) as bar:
         for batch in reader.batches(listed, batch_size=batch_size):
             read: dict[Place, np.ndarray] = {}
             for each in batch:
@@ -166,17 +167,5 @@ def _format(
     return endings.get(output.suffix if output else "", "csv")
 
 
-def _bar(listed: Sequence[str], reader: Reader) -> "tqdm.tqdm[None]":
-    return tqdm.tqdm(
-        desc="predicting",
-        total=len(listed) if isinstance(reader, ImageReader) else None,
-        unit=reader.unit,
-        file=sys.stderr,
-        disable=not sys.stderr.isatty(),
-    )
-
-
 def _tell(skipped: paths.Skipped) -> None:
-    # Not through the middle of the bar.
-    with tqdm.tqdm.external_write_mode(file=sys.stderr):
-        console.log(f"left out {skipped.path!r}: {skipped.reason}")
+    console.log(f"left out {skipped.path!r}: {skipped.reason}")

@@ -15,17 +15,19 @@ from trainer.cluster.workers import Workers
 from trainer.config import RuntimeConfig
 from trainer.devices import distribution
 from trainer.evaluation.predictor import predictor
+from trainer.progress import RunProgress
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Devices:
-    """The devices of a run, its workers, and the signals that end it."""
+    """The devices of a run, its workers, the signals that end it, and who watches."""
 
     runtime: RuntimeConfig
     strategy: tf.distribute.Strategy
     workers: Workers
     termination: Termination
     hold: Hold = FREE  # of the workdir, where the chief trains there
+    progress: RunProgress = dataclasses.field(default_factory=RunProgress)
 
     @functools.cached_property
     def stop(self) -> tf.Variable:

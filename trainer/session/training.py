@@ -202,6 +202,7 @@ class _Callbacks:
 
     def evaluate(self, step: int) -> loop.Metrics:
         self._observer.begin_evaluation()
+        self._logger.validate()
         # Infinite logits give metrics that are NaN, which the loop tells of.
         with self._update.averaged_weights(), np.errstate(invalid="ignore"):
             metrics = self._spec.validate(self._predict())

@@ -7,11 +7,9 @@ makes it nor on how many do.
 
 import contextlib
 import dataclasses
-import sys
 import time
 from collections.abc import Callable, Iterator
 
-import tqdm
 from etils import epath
 
 from trainer import console, data, models, soft_targets
@@ -20,6 +18,7 @@ from trainer.session.networks import Networks
 from trainer.session.qualification import qualify
 from trainer.session.transfer_sets import TransferSet
 from trainer.soft_targets import Manifest, SoftTargetsError
+from trainer.stages.planned_work import cache_title
 from trainer.stages.soft_targets import caches
 from trainer.stages.soft_targets.importing import import_answers
 from trainer.stages.soft_targets.teacher_logits import TeacherLogits
@@ -187,13 +186,8 @@ def write_missing(
     console.log(f"{folder}: {total:,} predictions of the teacher to be computed")
     teacher = networks.teachers[cache.teacher]
     logits = TeacherLogits(networks, teacher, transfer, manifest)
-    with tqdm.tqdm(
-        desc=f"soft targets of {transfer.name}",
-        total=total,
-        unit="example",
-        file=sys.stderr,
-        disable=not sys.stderr.isatty(),
-    ) as progress:
+    title = cache_title(networks.config, cache.teacher, transfer.name)
+    with networks.devices.progress.bar(title, total, unit="prediction") as progress:
         done, told_at = 0, time.monotonic()
         for shard, views in missing.items():
             records = logits.records(manifest.shards[shard], views, progress.update)
@@ -201,6 +195,6 @@ def write_missing(
                 path = soft_targets.shard_path(folder, view, shard)
                 soft_targets.write_shard(path, written)
                 done += len(written)
-            if progress.disable and time.monotonic() - told_at > _TELL_SECS:
+            if not progress.is_shown and time.monotonic() - told_at > _TELL_SECS:
                 console.log(f"{folder}: {done:,} of {total:,} predictions are kept")
                 told_at = time.monotonic()
