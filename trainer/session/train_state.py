@@ -105,7 +105,9 @@ def prepare(networks: Networks, spec: TrainSpec) -> TrainState:
     )
     if not latest:
         check_saving(networks, spec.network)
-    progress = checkpoints.restore(latest) if latest else Progress()
+    progress = Progress(select_by=spec.section.select_by)
+    if latest:
+        progress = checkpoints.restore(latest)
     if progress.step and devices.workers.is_chief:
         console.log(f"{spec.title} goes on from step {progress.step}")
     together = config.runtime.steps_per_execution

@@ -120,7 +120,12 @@ def distillation(
         objective=objective.distillation(
             model,
             combine_signals(networks, signals),
-            student_loss(networks.config, len(networks.datasets.transfer), between),
+            student_loss(
+                networks.config,
+                len(networks.datasets.transfer),
+                between,
+                class_weights=networks.datasets.class_weights,
+            ),
             mixing=mixing,
             seed=seed,
             term_gradients=networks.config.runtime.term_gradients,
