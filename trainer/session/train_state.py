@@ -16,6 +16,7 @@ from trainer.session.datasets import Datasets
 from trainer.session.mixing import check_mixing
 from trainer.session.networks import Networks
 from trainer.session.savable_models import check_saving
+from trainer.session.selection import check_metric
 from trainer.storage.workdir import CHECKPOINTS
 from trainer.train import objective, step
 from trainer.train.checkpoint import Checkpoints, newest_intact
@@ -88,6 +89,8 @@ def prepare(networks: Networks, spec: TrainSpec) -> TrainState:
     """Puts the model where its training starts or goes on; takes no step yet."""
     config, devices = networks.config, networks.devices
     check_mixing(networks.datasets, spec.setting, spec.section)
+    select_by = spec.section.select_by
+    check_metric(networks, select_by, setting=f"{spec.setting}.select_by")
     folder = spec.folder / CHECKPOINTS
     # Before the batches are made: they start at the restored step. The chief chooses,
     # because a disk that machines share may show them different files for a while.
@@ -105,7 +108,7 @@ def prepare(networks: Networks, spec: TrainSpec) -> TrainState:
     )
     if not latest:
         check_saving(networks, spec.network)
-    progress = Progress(select_by=spec.section.select_by)
+    progress = Progress(select_by=select_by)
     if latest:
         progress = checkpoints.restore(latest)
     if progress.step and devices.workers.is_chief:
