@@ -90,6 +90,9 @@ def connected(
     images: data.ArrayExamples | None = None,
 ) -> dict[int, Connection]:
     """The networks of the terms between layers, in the scope of a strategy."""
+    between = {i: term for i, term in enumerate(terms) if term.is_of_features}
+    if not between:
+        return {}
     inputs = np.array((examples() if images is None else images).inputs[:4])
     return {
         i: connect(
@@ -102,8 +105,7 @@ def connected(
             precision=precision,
             setting=f"distill.terms[{i}]",
         )
-        for i, term in enumerate(terms)
-        if term.is_of_features
+        for i, term in between.items()
     }
 
 
