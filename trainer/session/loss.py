@@ -23,20 +23,17 @@ _LEAST_CLASSES = 3  # of logits whose standard scores are not always the same
 
 
 def student_loss(
-    config: Config,
-    num_examples: int,
-    connections: Sequence[Connection | None],
-    *,
-    class_weights: tuple[float, ...],
+    datasets: Datasets, connections: Sequence[Connection | None]
 ) -> DistillationLoss:
-    """The loss of a student that learns from that many examples.
+    """The loss of a student that learns from the transfer set.
 
-    Of the `connections` each term between layers has one. The `class_weights` are those
-    of trainer.losses.hard_loss.
+    Of the `connections` each term between layers has one.
 
     Raises:
-      ConfigError: a user's own loss cannot be used, or a warm-up is too long.
+      ConfigError: a user's own loss cannot be used, or a warm-up is too long; or
+        classes cannot be weighted.
     """
+    config, num_examples = datasets.config, len(datasets.transfer)
     section, distill = config.student.train, config.distill
     return DistillationLoss(
         terms=[
@@ -45,7 +42,7 @@ def student_loss(
         ],
         hard_weight=distill.hard_weight,
         label_smoothing=section.label_smoothing,
-        class_weights=class_weights,
+        class_weights=datasets.class_weights,
     )
 
 
@@ -83,8 +80,8 @@ def check_class_weights(datasets: Datasets) -> None:
     )
     if empty := classes_without_examples(names, datasets.class_counts):
         console.log(
-            f"data.class_weights: {quoted(empty)} has no example in "
-            f"{datasets.config.data.train_split!r}, and its weight no effect there"
+            f"data.class_weights: no example of {quoted(empty)} is in data.train_split "
+            f"= {datasets.config.data.train_split!r}, where its weight has no effect"
         )
 
 

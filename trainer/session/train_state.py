@@ -97,15 +97,7 @@ def prepare(networks: Networks, spec: TrainSpec) -> TrainState:
     find = functools.partial(newest_intact, folder, check_held=devices.hold.check)
     latest = devices.workers.broadcast(find)
     update = _update(networks, spec, is_new=not latest)
-    role, seed = spec.role, spec.seed
-    checkpoints = Checkpoints(
-        folder,
-        state={**_networks_state(spec), **update.state},
-        run=run_name(config, role, seed),
-        is_earlier=lambda name: is_earlier_name(name, config, role, seed),
-        keep=config.runtime.keep_checkpoints,
-        check_held=devices.hold.check,
-    )
+    checkpoints = _checkpoints(networks, spec, update)
     if not latest:
         check_saving(networks, spec.network)
     progress = Progress(select_by=select_by)
@@ -128,6 +120,20 @@ def prepare(networks: Networks, spec: TrainSpec) -> TrainState:
     )
     return TrainState(
         update=update, checkpoints=checkpoints, progress=progress, compiled=compiled
+    )
+
+
+def _checkpoints(
+    networks: Networks, spec: TrainSpec, update: optimizers.OptimizerUpdate
+) -> Checkpoints:
+    config, role, seed = networks.config, spec.role, spec.seed
+    return Checkpoints(
+        spec.folder / CHECKPOINTS,
+        state={**_networks_state(spec), **update.state},
+        run=run_name(config, role, seed),
+        is_earlier=lambda name: is_earlier_name(name, config, role, seed),
+        keep=config.runtime.keep_checkpoints,
+        check_held=networks.devices.hold.check,
     )
 
 

@@ -120,12 +120,7 @@ def distillation(
         objective=objective.distillation(
             model,
             combine_signals(networks, signals),
-            student_loss(
-                networks.config,
-                len(networks.datasets.transfer),
-                between,
-                class_weights=networks.datasets.class_weights,
-            ),
+            student_loss(networks.datasets, between),
             mixing=mixing,
             seed=seed,
             term_gradients=networks.config.runtime.term_gradients,
