@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from etils import epath
 
+import trainer
 from tests.helpers import configs, whole_run
 from tests.helpers.messages import assert_a_line_states, refused
 from trainer.config import ConfigError, load
@@ -16,14 +17,16 @@ from trainer.train.events import read_metrics
 NUM_ROWS = 600
 
 
-def write_config(folder: pathlib.Path, names=("many", "few")) -> pathlib.Path:
-    """A config of a table whose second class is 8 % of the rows, and near the first."""
+def drawn() -> tuple[np.ndarray, np.ndarray]:
+    """Points of two classes, of which the second is 8 %, and near the first."""
     rng = np.random.default_rng(0)
     labels = (rng.random(NUM_ROWS) < 0.08).astype(int)
-    points = rng.normal(size=(NUM_ROWS, 2)) + labels[:, None]
-    lines = [
-        f"{x},{y},{names[label]}" for (x, y), label in zip(points, labels, strict=True)
-    ]
+    return rng.normal(size=(NUM_ROWS, 2)) + labels[:, None], labels
+
+
+def write_config(folder: pathlib.Path) -> pathlib.Path:
+    """A config of a table of them."""
+    lines = [f"{x},{y},{label}" for (x, y), label in zip(*drawn(), strict=True)]
     (folder / "points.csv").write_text("\n".join(["x,y,label", *lines]) + "\n")
     text = configs.POINTS.format(folder=folder).replace("TEACHER", TRAINED)
     path = folder / "run.toml"
@@ -35,7 +38,7 @@ TRAINED = "train = {global_batch_size = 16, steps = 20}"
 
 
 def baseline(path: pathlib.Path, workdir: pathlib.Path, *sets: str):
-    """What is told, and the lines of validation, of a baseline's training."""
+    """Trains a baseline: its folder, and its lines with a validation."""
     code, _, err = whole_run.do(
         "baseline", path, workdir, "--set=student.train.learning_rate=0.01", *sets
     )
@@ -76,18 +79,33 @@ def test_metrics_that_cannot_be_had_are_refused(tmp_path):
 
 
 @pytest.mark.slow
-def test_a_run_tells_weights_and_selection_and_its_table_has_their_columns(tmp_path):
-    path = write_config(tmp_path, names=("a<b>", "b.c"))
-    sets = (
-        '--set=data.class_weights={"a<b>" = 1, "b.c" = 9}',
-        "--set=student.train.select_by=agreement",
+def test_a_program_weighs_classes_and_selects_by_agreement(tmp_path, capsys):
+    points, labels = drawn()
+    steps_of = {"global_batch_size": 16, "steps": 20}
+    result = trainer.distill(
+        "mlp",
+        "mlp",
+        (points.astype(np.float32), labels),
+        epochs=1,
+        batch_size=16,
+        workdir=tmp_path / "work",
+        config={
+            "data": {"class_weights": {0: 1, 1: 9}},
+            "teacher": {"train": steps_of},
+            "student": {"train": {"select_by": "agreement"}},
+            "runtime": {"steps_per_loop": 5, "eval_every_steps": 5},
+        },
     )
-    code, out, err = whole_run.do("run", path, tmp_path / "work", *sets)
-    assert code == 0, err
-    assert_a_line_states(err, "data.class_weights", "'a<b>'", "'b.c'")
-    assert_a_line_states(err, "student.train.select_by", "baseline", "'accuracy'")
+    told = capsys.readouterr().err
+    assert_a_line_states(told, "data.class_weights", "'0'", "'1'")
+    assert_a_line_states(told, "student.train.select_by", "baseline", "'accuracy'")
+    weights = result.metrics["class_weights"]
+    assert weights["1"] == pytest.approx(9 * weights["0"])
+    assert result.metrics["select_by"] == "agreement"
     for column in ("balanced acc. %", "macro F1 %", "AUC"):
-        assert column in out
+        assert column in result.table
+    test = result.metrics["models"]["student"]["test"]
+    assert test["balanced_accuracy"] == pytest.approx(np.mean(test["per_class_recall"]))
     folder = epath.Path(tmp_path / "work/student/seed-0")
     lines = [x for x in read_metrics(folder / "metrics.jsonl") if "eval/kl" in x]
     agreed = [line["eval/agreement"] for line in lines]
