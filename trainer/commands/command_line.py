@@ -47,10 +47,8 @@ FLAGS = {
     "explain": Flag(value="SETTING", meaning="print what a setting means and may be"),
     "measure": Flag(meaning="find the quickest way to compile the step"),
     "once": Flag(meaning="look once, and end when too few images have come"),
-    "part": Flag(
-        value="I/N", meaning="of a cache that N processes build, the I-th part"
-    ),
-    "wait": Flag(meaning="wait for a cache that other processes build"),
+    "part": Flag(value="I/N", meaning="the I-th of N parts, each by a process"),
+    "wait": Flag(meaning="await others' caches"),
     "output": Flag(value="FILE", meaning="a .csv, .jsonl or .json file"),
     "verbose": Flag(meaning="show all that TensorFlow logs"),
     "help": Flag(meaning="this page; after a COMMAND the page of that one"),
