@@ -56,8 +56,10 @@ def run_stages(
         if is_chief:
             begun.claim()
         _run_what_is_left(begun, names, own, given, options, waits)
-    if not is_chief or names[-1] not in ("evaluate", "report"):
-        return ""
+    return _outcome(path) if is_chief and names[-1] in ("evaluate", "report") else ""
+
+
+def _outcome(path: epath.Path) -> str:
     # Loads NumPy.
     from trainer import report
 

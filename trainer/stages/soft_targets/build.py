@@ -167,12 +167,7 @@ def write_missing(
       StorageError: the disk is full.
     """
     folder, transfer = cache.folder, cache.transfer
-    manifest = soft_targets.read(folder)
-    if manifest is None:
-        raise SoftTargetsError(
-            f"{folder} must be on a disk, or in a store, that all workers share, got "
-            "no manifest there"
-        )
+    manifest = _read_begun(folder)
     # What came to the cache after the lists of this run is not for it to make.
     manifest = manifest.until(transfer.num_ids)
     missing = {
@@ -198,3 +193,13 @@ def write_missing(
             if not progress.is_shown and time.monotonic() - told_at > _TELL_SECS:
                 console.log(f"{folder}: {done:,} of {total:,} predictions are kept")
                 told_at = time.monotonic()
+
+
+def _read_begun(folder: epath.Path) -> Manifest:
+    manifest = soft_targets.read(folder)
+    if manifest is None:
+        raise SoftTargetsError(
+            f"{folder} must be on a disk, or in a store, that all workers share, got "
+            "no manifest there"
+        )
+    return manifest

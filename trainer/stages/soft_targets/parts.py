@@ -24,7 +24,7 @@ _LOOK_AGAIN_SECS = 2
 _TELL_SECS = 60
 
 
-def build_part(session: Session, part: str) -> None:
+def build_part(session: Session, part: str = "1/1") -> None:
     """Writes the missing shards of `part`, such as "2/8" of eight processes.
 
     Raises:
