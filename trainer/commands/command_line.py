@@ -48,7 +48,7 @@ FLAGS = {
     "measure": Flag(meaning="find the quickest way to compile the step"),
     "once": Flag(meaning="look once, and end when too few images have come"),
     "part": Flag(value="I/N", meaning="the I-th of N parts of a cache"),
-    "wait": Flag(meaning="wait for parts of others"),
+    "wait": Flag(meaning="await parts of others"),
     "output": Flag(value="FILE", meaning="a .csv, .jsonl or .json file"),
     "verbose": Flag(meaning="show all that TensorFlow logs"),
     "help": Flag(meaning="this page; after a COMMAND the page of that one"),
