@@ -51,6 +51,9 @@ class InceptionCropOptions:
 
     min_area: Annotated[float, above(0, most=1)] = 0.08  # of the image's area
     flip: bool = True  # left and right; off for digits and letters
+    # Where a part of an image file shrinks, pixels are means of those that they cover;
+    # false: they lie between the nearest ones, as in TensorFlow's ResNets.
+    antialias: bool = True
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -14,6 +14,12 @@ _TRAININGS = (
     *("teacher.members[].head", "teacher.members[].train"),
     *("student.train", "finetune"),
 )
+# Crops of images in memory only grow; others that earlier versions made were resized.
+_CROPS = {
+    f"{section}.augment_options{of_list}.antialias": True
+    for section in ("data", *_TRAININGS)
+    for of_list in ("", ".inception_crop")
+}
 _MIXING = {"cutmix": 0.0, "cutmix_beta": 1.0, "mixup_beta": 1.0}
 
 LATER: Mapping[str, Any] = {
@@ -41,6 +47,7 @@ LATER: Mapping[str, Any] = {
     "teacher.members[].options.input": "",
     "teacher.min_accuracy": 0.0,
     "teacher.options.input": "",
+    **_CROPS,
     **{f"distill.{name}": value for name, value in _MIXING.items()},
     **{
         f"{training}.{name}": value

@@ -5,6 +5,7 @@ from trainer.data.arrays import ArrayExamples
 from trainer.data.augment import Augment, augmentation
 from trainer.data.auxiliary import AuxiliaryFeatures, Views
 from trainer.data.begun import as_begun, begun_background, begun_dtype
+from trainer.data.box_decoder import BoxDecoder
 from trainer.data.contents import hold_contents
 from trainer.data.decode import decode_with_alpha, reason
 from trainer.data.duplicates import duplicates
@@ -18,7 +19,7 @@ from trainer.data.examples import (
     without_labels,
 )
 from trainer.data.given import GivenData
-from trainer.data.image_box import decode_box, evaluation_box
+from trainer.data.image_box import evaluation_box
 from trainer.data.image_files import FileExamples
 from trainer.data.incremental_index import (
     admit_files,
@@ -57,6 +58,7 @@ __all__ = [
     "AuxiliaryFeatures",
     "Batch",
     "Batches",
+    "BoxDecoder",
     "DataError",
     "Examples",
     "FileExamples",
@@ -74,7 +76,6 @@ __all__ = [
     "begun_dtype",
     "check_taken_over",
     "concatenate",
-    "decode_box",
     "decode_with_alpha",
     "duplicates",
     "evaluation_batches",

@@ -21,10 +21,12 @@ from trainer.config import (
     InceptionCropOptions,
     TfrecordOptions,
 )
-from trainer.data.decode import to_grey
+from trainer.data.box_decoder import BoxDecoder, cuts
+from trainer.data.decode import pixels, to_grey
 from trainer.data.file_crops import with_crop
-from trainer.data.image_box import decode_box, evaluation_box, size_of
+from trainer.data.image_box import evaluation_box, size_of
 from trainer.data.image_parts import inception_boxes
+from trainer.data.resizing import WEIGHTED
 
 # Of 255, mean absolute differences: of rounding and JPEG's own 1/2 and 1/4, and of
 # what is resized quickly.
@@ -76,10 +78,27 @@ def by_pil(pixels: np.ndarray, box: tuple[int, ...], size: int) -> np.ndarray:
     return np.asarray(part.resize((size, size), Image.Resampling.BILINEAR), int)
 
 
-def decoded(contents: bytes, box: tuple[int, ...], size: int, channels: int = 3):
-    image = decode_box(
-        tf.constant(contents), lambda _: tf.constant(box), (size, size, channels)
-    )
+def decoder_of(size: int, channels: int = 3) -> BoxDecoder:
+    return BoxDecoder(shape=(size, size, channels), view=EvaluateView())
+
+
+@functools.cache
+def crop_of(size: int, channels: int, antialias: bool):
+    """Cuts one box out, and resizes it by how much of a pixel is covered."""
+
+    @tf.function(autograph=False)
+    def crop(contents: tf.Tensor, box: tf.Tensor) -> tf.Tensor:
+        cut = cuts(box, (size, size), antialias=antialias)
+        if antialias:
+            cut = cut._replace(way=tf.constant(WEIGHTED))
+        return decoder_of(size, channels).crop(contents, cut, antialias=antialias)
+
+    return crop
+
+
+def decoded(contents, box, size, channels=3, *, antialias=True) -> np.ndarray:
+    crop = crop_of(size, channels, antialias)
+    image = crop(tf.constant(contents), tf.constant(box))
     assert (image.shape, image.dtype) == ((size, size, channels), tf.uint8)
     return image.numpy().astype(int)
 
@@ -97,6 +116,50 @@ def test_a_box_is_what_pil_resizes_of_it(name, size):
         assert np.abs(grey - luma).mean() < MOST
 
 
+@pytest.mark.parametrize("size", [230, 64, 24])
+@pytest.mark.parametrize("name", FORMS)
+def test_evaluation_is_what_pil_resizes_of_it(name, size):
+    found = decoder_of(size).evaluation(tf.constant(FORMS[name])).numpy()
+    expected = by_pil(pixels_of(FORMS[name]), BOXES[0], size)
+    assert np.abs(found - expected).mean() < MOST
+
+
+def between(pixels: np.ndarray, size: int) -> np.ndarray:
+    """Between the nearest pixels, of which the centres are half a pixel from edges."""
+    for axis in (0, 1):
+        count = pixels.shape[axis]
+        places = np.clip((np.arange(size) + 0.5) * count / size - 0.5, 0, count - 1)
+        first = places.astype(int)
+        last = np.minimum(first + 1, count - 1)
+        share = np.expand_dims(places - first, (1 - axis, 2))
+        pixels = (1 - share) * pixels.take(first, axis) + share * pixels.take(
+            last, axis
+        )
+    return pixels
+
+
+@pytest.mark.parametrize("size", [230, 64, 24])
+@pytest.mark.parametrize("name", [*FORMS, "jpeg cmyk"])
+def test_without_antialiasing_pixels_lie_between_the_nearest_ones(name, size):
+    contents = (FORMS | {"jpeg cmyk": CMYK})[name]
+    for box in BOXES:
+        top, left, height, width = box
+        if name.startswith("jpeg"):
+            # As TensorFlow's ResNets have it; the colours of edges differ from those
+            # of the whole image.
+            part = tf.image.decode_and_crop_jpeg(
+                contents, box, channels=3, dct_method="INTEGER_ACCURATE"
+            ).numpy()
+        else:
+            whole = pixels_of(contents)
+            part = whole[top : top + height, left : left + width]
+        found = decoded(contents, box, size, antialias=False)
+        assert np.abs(found - between(part.astype(float), size)).max() < 0.51
+        grey = decoded(contents, box, size, 1, antialias=False)
+        luma = to_grey(tf.constant(part)).numpy().astype(float)
+        assert np.abs(grey - between(luma, size)).max() < 0.51
+
+
 def test_a_box_of_cmyk_is_what_tensorflow_decodes_of_it():
     # PIL converts its colours by another formula.
     pixels = tf.io.decode_jpeg(CMYK, channels=3, dct_method="INTEGER_ACCURATE").numpy()
@@ -107,7 +170,7 @@ def test_a_box_of_cmyk_is_what_tensorflow_decodes_of_it():
 
 @pytest.mark.parametrize("name", FORMS)
 def test_sizes_are_those_of_pil(name):
-    assert size_of(tf.constant(FORMS[name])).numpy().tolist() == [203, 260]
+    assert size_of(tf.constant(FORMS[name]), pixels).numpy().tolist() == [203, 260]
 
 
 def test_evaluation_shows_the_whole_image_or_its_middle():
