@@ -9,8 +9,8 @@ import tensorflow as tf
 # or their mean by how much of them it covers.
 BETWEEN, MEAN, WEIGHTED = range(3)
 
-# Pixels of an image for one of its smaller picture: up to where means are near `resize`,
-# and, where an image grows in one direction, pixels between the nearest ones.
+# Pixels of an image for one of its smaller picture, up to where means are near `resize`
+# and, where it grows in one direction, pixels between the nearest ones.
 _MEAN_TO, _BETWEEN_TO = 2.25, 1.4
 
 
