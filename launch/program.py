@@ -11,7 +11,14 @@ from launch import installed
 from launch.errors import LaunchError
 
 _NO_NUMBER = re.compile(r"flag --(\S+?)=(.*): (?:invalid literal|could not convert)")
-TRAINER_FLAGS = ("config", "set", "workdir", "output")  # each with a value
+TRAINER_FLAGS = (
+    "config",
+    "set",
+    "unset",
+    "workdir",
+    "output",
+    "explain",
+)  # each with a value
 
 
 def parse(

@@ -1,5 +1,6 @@
 """Two logical CPU devices for every test, set before TensorFlow looks for devices."""
 
+import gc
 import os
 import pathlib
 import subprocess
@@ -10,24 +11,34 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 os.environ.pop("KUBERNETES_SERVICE_HOST", None)  # tests may run in a pod themselves
 
 import pytest
-import tensorflow as tf
 from etils import epath
-
-from tests.helpers import stores
-from trainer.runs.variant_session import forget_models
-
-_CPU = tf.config.list_physical_devices("CPU")[0]
-tf.config.set_logical_device_configuration(
-    _CPU, [tf.config.LogicalDeviceConfiguration()] * 2
-)
-
-stores.register()
 
 # What files of tests may leave until it is collected.
 _MORE_MB, _MORE_THREADS = 100, 16
 _after = [0, 0]  # megabytes and threads since the last collection
 
 _EXIT_STATUS = pytest.StashKey[int]()
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Prepares a process that runs tests: not the one that hands them to workers."""
+    if config.getoption("numprocesses", None) and not hasattr(config, "workerinput"):
+        return
+    import tensorflow as tf
+
+    from tests.helpers import stores
+
+    cpu = tf.config.list_physical_devices("CPU")[0]
+    tf.config.set_logical_device_configuration(
+        cpu, [tf.config.LogicalDeviceConfiguration()] * 2
+    )
+    stores.register()
+
+
+def pytest_collection_finish() -> None:
+    # What has been imported stays: no later collection has to look through it.
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture(autouse=True, scope="module")
@@ -37,6 +48,8 @@ def _collected() -> Iterator[None]:
     Old iterators keep a collection waiting, and old graphs fill the memory; a
     collection takes half a second.
     """
+    from trainer.runs.variant_session import forget_models
+
     yield
     kept, threads = _usage()
     if kept > _after[0] + _MORE_MB or threads > _after[1] + _MORE_THREADS:
@@ -84,6 +97,8 @@ def small_disk(tmp_path: pathlib.Path) -> Iterator[pathlib.Path]:
 @pytest.fixture
 def store() -> Iterator[epath.Path]:
     """A folder that is not there yet, in an object store."""
+    from tests.helpers import stores
+
     stores.empty()
     yield epath.Path(f"{stores.BUCKET}/run")
     stores.empty()

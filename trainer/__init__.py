@@ -4,7 +4,6 @@
 of TensorFlow: each name is found when it is first asked for.
 """
 
-import pkgutil
 from typing import Any
 
 __version__ = "0.1.0"
@@ -35,6 +34,8 @@ __all__ = ["__version__", *_NAMES]
 def __getattr__(name: str) -> Any:
     if name not in _NAMES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    import pkgutil  # here, for programs that ask for no name
+
     return pkgutil.resolve_name(_NAMES[name])
 
 

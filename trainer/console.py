@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from absl import logging
 
 _MOST_CHARACTERS = 950  # of a sentence, whatever a user has typed
+_MOST_LINES = 25
 
 
 def prepare() -> None:
@@ -55,7 +56,12 @@ def is_open() -> bool:
 
 
 def shorten(sentence: str) -> str:
-    """The sentence, or its beginning and its end where it is very long."""
+    """The sentence, or its beginning and its end where it is very long.
+
+    Of several lines, each is one.
+    """
+    if "\n" in sentence:
+        return "\n".join(map(shorten, sentence.split("\n")[:_MOST_LINES]))
     if len(sentence) <= _MOST_CHARACTERS:
         return sentence
     return f"{sentence[:600]} [...] {sentence[-300:]}"

@@ -40,6 +40,7 @@ EXIT_CODES: Mapping[int, ExitCode] = {
             "trainer.data.examples:DataError",
             "trainer.report.inputs:ReportError",
             "trainer.storage.files:StorageError",
+            "trainer.tracking.tracker:TrackingError",
             "trainer.train.checkpoint_file:CheckpointError",
             # A device has too little memory.
             "tensorflow.python.framework.errors_impl:ResourceExhaustedError",

@@ -66,7 +66,7 @@ def _check_batches(settings: Settings, pods: Pods, where: str) -> Iterator[Findi
     devices = pods.gpus or settings["runtime"]["logical_cpus"]
     if settings["runtime"]["strategy"] == "one_device":
         devices = 1
-    teacher = settings["teacher"]
+    teacher = settings["teacher"] or {}  # it may be elsewhere
     members = enumerate(teacher.get("members", ()))
     networks = {f"teacher.members[{i}]": member for i, member in members} or {
         "teacher": teacher

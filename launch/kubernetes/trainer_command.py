@@ -11,9 +11,11 @@ _COMMANDS = (
     *("evaluate", "report", "crossval", "doctor", "study", "sweep", "watch"),
     *("export", "registry register"),
     *("soft-targets plan", "soft-targets build", "soft-targets verify"),
-    *("soft-targets extend", "soft-targets info"),
+    *("soft-targets extend", "soft-targets info", "soft-targets import"),
+    *("soft-targets ids", "track"),
 )
-_WITH_PATHS = ("predict",)  # named after the command
+# Paths may follow these.
+_WITH_PATHS = ("predict", "soft-targets ids", "soft-targets verify")
 
 
 def check(words: Sequence[str], *, launcher_flags: Sequence[str]) -> None:
@@ -40,7 +42,7 @@ def is_watch(words: Sequence[str]) -> bool:
 
 
 def _check_name(names: Sequence[str]) -> None:
-    if names[:1] and names[0] in _WITH_PATHS and names[1:]:
+    if any(" ".join(names).startswith(f"{command} ") for command in _WITH_PATHS):
         return
     if " ".join(names) not in _COMMANDS:
         with_paths = ", ".join(f"{command} PATH" for command in _WITH_PATHS)

@@ -61,14 +61,18 @@ def with_config(words: Sequence[str], path: str) -> tuple[str, ...]:
 
 
 def resolve(path: pathlib.Path, words: Sequence[str]) -> Settings:
-    """Every setting of the file at `path` under the --set flags of a command.
+    """Every setting of the file at `path` under the flags of a command.
 
     The trainer itself reads the file, in a process of its own.
 
     Raises:
       LaunchError: the trainer refuses the settings; the message has its words.
     """
-    overrides = [f"--set={value}" for value in flag_values(words, "set")]
+    overrides = [
+        f"--{flag}={value}"
+        for flag in ("set", "unset")
+        for value in flag_values(words, flag)
+    ]
     child = subprocess.run(
         [*installed.trainer(), "config", f"--config={path}", *overrides],
         capture_output=True,

@@ -21,12 +21,20 @@ SMALLEST_OF_THEIR_KIND = (
 )
 
 
-def build(name, *, size=None, channels=3, precision="float32", num_classes=NUM_CLASSES):
+def build(
+    name,
+    *,
+    size=None,
+    channels=3,
+    precision="float32",
+    num_classes=NUM_CLASSES,
+    options=None,
+):
     """The model of that name, for the smallest images that it takes."""
     side = size or APPLICATIONS[name]
     return models.build(
         name,
-        ApplicationOptions(),
+        options or ApplicationOptions(),
         inputs=models.Inputs(shape=(side, side, channels)),
         num_classes=num_classes,
         seed=0,

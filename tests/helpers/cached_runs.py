@@ -68,7 +68,7 @@ class Dots(tfds.core.GeneratorBasedBuilder, skip_registration=True):
 
 
 def prepare(folder: pathlib.Path, *, seed: int = 0) -> None:
-    """The set, two teachers of it and the configs of runs with one and with both."""
+    """The set, two teachers of it and the configs of runs with one, both and none."""
     builder = Dots(data_dir=folder)
     builder.SEED = seed
     builder.download_and_prepare(
@@ -81,6 +81,8 @@ def prepare(folder: pathlib.Path, *, seed: int = 0) -> None:
     teacher = text[text.index("[teacher]") : text.index("[student]")]
     members = configs.DOTS_MEMBERS.format(folder=folder)
     (folder / "members.toml").write_text(text.replace(teacher, members + "\n"))
+    # Students of a teacher that is elsewhere, whose answers are in a folder.
+    (folder / "elsewhere.toml").write_text(text.replace(teacher, ""))
 
 
 def write_teacher(path: pathlib.Path, *, seed: int, hidden: int = 12) -> None:

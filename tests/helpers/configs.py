@@ -312,6 +312,12 @@ eval_batch_size = 32
 "student.options.hidden_sizes" = [[4], [6, 6]]
 "distill.temperature" = [1, 20]
 """
+# In place of a study: students of a teacher that is elsewhere.
+IMPORTED = """\
+[distill]
+soft_targets = "imported"
+soft_targets_dir = "{folder}/answers"
+"""
 
 # A value of [distill] with every loss, each of which moves the student.
 ALL_TERMS = """{{ hard_weight = 0.5, group_size = {group_size}, terms = [

@@ -10,7 +10,7 @@ import sys
 import time
 from collections.abc import Iterator
 
-from tests.helpers import whole_run
+from tests.helpers import pages, whole_run
 from tests.helpers.repository import REPOSITORY
 
 SMALL = (
@@ -33,16 +33,17 @@ def free_ports(count: int) -> list[int]:
 class Group:
     """The workers; the output of each goes to files of `folder`."""
 
-    def __init__(self, folder: pathlib.Path, size: int) -> None:
+    def __init__(self, folder: pathlib.Path, size: int, *, draws: bool = False) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         self._folder = folder
+        self._program = ("-m",) if draws else ("-c", pages.UNDRAWN)
         self.addresses = [f"127.0.0.1:{port}" for port in free_ports(size)]
         self.workers: dict[int, subprocess.Popen] = {}
 
     def start(
         self, rank: int, command: list[str], *, wrapper: tuple[str, ...] = ()
     ) -> None:
-        """Starts one worker with `python -m COMMAND`, by a `wrapper` that execs it."""
+        """Starts one worker as by `python -m COMMAND`, by a `wrapper` that execs it."""
         cluster = {"worker": self.addresses}
         task = {"type": "worker", "index": rank}
         with (
@@ -50,7 +51,7 @@ class Group:
             open(self._path(rank, "err"), "w") as err,
         ):
             self.workers[rank] = subprocess.Popen(
-                [*wrapper, sys.executable, "-m", *command],
+                [*wrapper, sys.executable, *self._program, *command],
                 cwd=REPOSITORY,
                 stdout=out,
                 stderr=err,
@@ -105,9 +106,10 @@ def running(
     config: pathlib.Path,
     workdir: pathlib.Path,
     *more: str,
+    draws: bool = False,
 ) -> Iterator[Group]:
     """A group that runs one command of the trainer; what is left of it is killed."""
-    with Group(folder, size) as group:
+    with Group(folder, size, draws=draws) as group:
         for rank in range(size):
             group.start(rank, whole_run.command(name, config, workdir, *more))
         yield group

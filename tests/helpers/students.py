@@ -87,9 +87,13 @@ def connected(
     teacher: keras.Model,
     *,
     precision: str = "float32",
+    images: data.ArrayExamples | None = None,
 ) -> dict[int, Connection]:
     """The networks of the terms between layers, in the scope of a strategy."""
-    inputs = np.array(examples(4).inputs)
+    features = {i: term for i, term in enumerate(terms) if term.is_of_features}
+    if not features:
+        return {}
+    inputs = np.array((examples() if images is None else images).inputs[:4])
     return {
         i: connect(
             term,
@@ -101,8 +105,7 @@ def connected(
             precision=precision,
             setting=f"distill.terms[{i}]",
         )
-        for i, term in enumerate(terms)
-        if term.is_of_features
+        for i, term in features.items()
     }
 
 
@@ -196,7 +199,7 @@ class Run:
             self.teacher.trainable = False
             self.student = build(options, precision=precision)
             self.connections = connected(
-                terms, self.student, self.teacher, precision=precision
+                terms, self.student, self.teacher, precision=precision, images=images
             )
             self.adapters = [
                 adapter

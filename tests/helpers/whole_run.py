@@ -1,5 +1,7 @@
 """A whole run small enough for a test, and what to read from it."""
 
+import contextlib
+import io
 import pathlib
 import subprocess
 import sys
@@ -8,9 +10,9 @@ import keras
 import numpy as np
 from etils import epath
 
-from tests.helpers import configs
+from tests.helpers import configs, pages
 from tests.helpers.repository import REPOSITORY
-from trainer import models
+from trainer import main, models
 from trainer.cluster import termination, workers
 from trainer.session import Session
 from trainer.session.run_devices import Devices
@@ -56,6 +58,23 @@ def start(name: str, config: pathlib.Path, workdir: pathlib.Path, *more: str):
         stderr=subprocess.PIPE,
         text=True,
     )
+
+
+def do(
+    name: str,
+    config: pathlib.Path,
+    workdir: pathlib.Path,
+    *more: str,
+    draws: bool = False,
+) -> tuple[int, str, str]:
+    """Exit code, standard output and standard error of a command in this process."""
+    with (
+        contextlib.nullcontext() if draws else pages.undrawn(),
+        contextlib.redirect_stdout(io.StringIO()) as out,
+        contextlib.redirect_stderr(io.StringIO()) as err,
+    ):
+        code = main.main(command(name, config, workdir, *more))
+    return code, out.getvalue(), err.getvalue()
 
 
 def session(settings, workdir: pathlib.Path, strategy) -> Session:

@@ -16,8 +16,11 @@ PAGES = (
     *("README.md", "BUILD.md", "configs/README.md", "launch/README.md"),
     *("trainer/README.md", "tests/README.md", "configs/caltech_squeezenet.md"),
     "docs/generations.md",
+    "docs/imported.md",
     "docs/losses.md",
+    "docs/models.md",
     "docs/python.md",
+    "docs/tracking.md",
 )
 CONFIGS = sorted((REPOSITORY / "configs").glob("*.toml"))
 
@@ -48,6 +51,9 @@ def test_each_taught_command_exists(line):
         for target in words[1:]:
             assert re.search(rf"^{target}:", makefile, flags=re.M), target
         return
+    if words[1].endswith(".py"):
+        assert (REPOSITORY / words[1]).is_file()
+        return
     assert words[1] == "-m"
     if words[2] == "launch":
         assert words[3] in launcher.COMMANDS
@@ -62,7 +68,7 @@ def test_each_taught_command_exists(line):
     if values.config and words[3] != "init":  # which writes it
         config.load(str(REPOSITORY / values.config), values.set)
     else:  # of finished runs, or of registered models
-        assert others or words[3] == "registry"
+        assert others or words[3] in ("registry", "track")
 
 
 @pytest.mark.parametrize("path", CONFIGS, ids=lambda path: path.stem)

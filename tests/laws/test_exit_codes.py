@@ -13,7 +13,10 @@ from trainer import exit_codes
 from trainer.exit_codes import EXIT_CODES
 
 # None of these leaves a command: somebody waits for what they tell, or translates it.
-CAUGHT = {"AbsentError", "SecretError", "StrangerError", "TakenError"}
+CAUGHT = {
+    *("AbsentError", "SecretError", "StrangerError", "TakenError"),
+    "UnknownOperationError",
+}
 OF_SYSTEM = {137, 139, 142}  # signals that the trainer itself never ends with
 
 

@@ -15,7 +15,7 @@ FLOORS = (
     {"cluster/", "data/", "models/"},
     {"evaluation/", "soft_targets/", "train/"},
     {"export/", "registry/", "report/"},
-    {"session/"},
+    {"session/", "tracking/"},
     {"stages/"},
     {"runs/"},
     {"api/", "doctor/", "draft/", "predict/", "study/", "sweep/", "watch/"},

@@ -7,16 +7,16 @@ import contextlib
 import io
 import json
 import pathlib
-import tarfile
 from typing import NamedTuple
 
 import numpy as np
 import pytest
 
+from tests.helpers.begun_work import unpacked
 from tests.helpers.messages import assert_a_line_states
+from tests.helpers.pages import undrawn
 from trainer import main
 
-BEGUN = pathlib.Path(__file__).parents[1] / "golden" / "begun"
 TRAININGS = ("teacher", "student/seed-0", "baseline/seed-0")
 RTOL = 1e-4  # of losses where another processor rounds otherwise, as of golden ones
 ROOT = "--set=registry.root='registry'"
@@ -32,12 +32,6 @@ class Ended(NamedTuple):
     err: str
     before: Files  # that it found there
     after: Files
-
-
-def unpacked(name: str, place: pathlib.Path) -> pathlib.Path:
-    with tarfile.open(BEGUN / f"{name}.tar.gz") as tar:
-        tar.extractall(place, filter="data")
-    return place
 
 
 def files(folder: pathlib.Path) -> Files:
@@ -92,7 +86,8 @@ def run(tmp_path_factory) -> Ended:
 @pytest.fixture(scope="module")
 def whole(run) -> Ended:
     """The same run, undisturbed, in another workdir beside it."""
-    return do(run.place, "run", "--config=run.toml", "--workdir=whole")
+    with undrawn():
+        return do(run.place, "run", "--config=run.toml", "--workdir=whole")
 
 
 @pytest.fixture(scope="module")
@@ -166,7 +161,8 @@ def test_a_finished_cache_and_teacher_are_taken_as_they_are(run):
 
 @pytest.mark.slow
 def test_a_study_goes_on_with_its_second_cell(tmp_path):
-    study = goes_on("study", tmp_path)
+    with undrawn():
+        study = goes_on("study", tmp_path)
     first, second = (f"workdir/cells/alpha={alpha}" for alpha in (0.5, 0.9))
     assert "cell 2 of 2" in study.err
     assert "cell 1 of 2" not in study.err
@@ -192,7 +188,8 @@ def test_a_study_goes_on_with_its_second_cell(tmp_path):
 
 @pytest.mark.slow
 def test_a_sweep_goes_on_with_its_third_trial(tmp_path):
-    sweep = goes_on("sweep", tmp_path)
+    with undrawn():
+        sweep = goes_on("sweep", tmp_path)
     before, after = (
         parsed(found, "workdir/sweep.json") for found in (sweep.before, sweep.after)
     )

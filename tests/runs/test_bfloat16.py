@@ -23,7 +23,7 @@ def errors(workdir, tfds_dir, precision: str) -> dict[str, list[float]]:
         f'--set=data.data_dir="{tfds_dir}"',
         f"--set=runtime.precision='{precision}'",
     )
-    code, _, err = whole_run.finish(whole_run.start("run", CONFIG, workdir, *words))
+    code, _, err = whole_run.do("run", CONFIG, workdir, *words)
     assert code == exit_codes.DONE, err
     models = json.loads((workdir / "results.json").read_text())["models"]
     return {

@@ -37,6 +37,7 @@ from trainer.stages import register
 from trainer.stages.soft_targets import caches
 from trainer.storage import files, model_classes, seal, workdir
 from trainer.storage.workdir import FINISHED, METRICS, PREDICTIONS
+from trainer.tracking import sent
 from trainer.train import checkpoint
 from trainer.watch import arrivals
 
@@ -95,6 +96,14 @@ FOLD |= {"teacher_accuracy": 0.875}
 FORMAT = {"num_bytes": 123, "accuracy": 0.75, "agreement": 0.5}
 FORMAT |= {"max_difference": 1e-6, "ms_per_example": 0.25}
 TOLD = {
+    "tracking.json": {
+        "trackers": [
+            {
+                "to": {"tracker": "mlflow", "options": {"uri": "http://host"}},
+                "runs": {x: {"key": 32 * x, "step": 50} for x in "ab"},
+            }
+        ]
+    },
     "crossval.json": {
         "folds": [{"fold": i, **FOLD} for i in range(3)],
         "mean": FOLD,
@@ -287,6 +296,7 @@ READERS: dict[str, tuple[str, Callable[[World, pathlib.Path], object]]] = {
         lambda _, path: model_classes.read(epath.Path(path.with_name(FINISHED))),
     ),
     "attempts.json": ("told/attempts.json", starts),
+    "tracking.json": ("told/tracking.json", lambda _, path: sent._read(path)),
     "registered.json": ("registered.json", lambda world, _: registered(world.root)),
     "promoted.json": ("registry/digits/promoted.json", version),
     "card.json": ("registry/digits/2/card.json", version),

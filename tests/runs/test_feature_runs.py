@@ -45,8 +45,7 @@ def config(tmp_path_factory, tfds_dir):
 def finished_and_told(config):
     """The workdir of a run that nobody interrupted, and what it told."""
     workdir = config.parent / "workdir"
-    process = whole_run.start("run", config, workdir, *SETTINGS)
-    code, _, err = whole_run.finish(process)
+    code, _, err = whole_run.do("run", config, workdir, *SETTINGS)
     assert code == 0, err
     return workdir, err
 
@@ -139,8 +138,8 @@ def test_an_export_and_a_version_have_no_adapter(config, finished, tmp_path):
             ),
         ),
     ):
-        words = whole_run.command(name, config, finished, *SETTINGS, *more)
-        assert main.main(words) == 0
+        code, _, err = whole_run.do(name, config, finished, *more, *SETTINGS)
+        assert code == 0, err
     folders = [
         file.parent
         for place in (finished / "export", tmp_path / "registry")

@@ -8,6 +8,7 @@ import pytest
 
 from tests.helpers import configs, point_study, whole_run
 from tests.helpers.messages import assert_states
+from tests.helpers.pages import undrawn
 from trainer import main
 from trainer.storage import folders, seal
 
@@ -19,7 +20,8 @@ def begin(name, config, path, teacher, *settings):
     """The exit code of a command whose teacher is a run's."""
     sets = [f'teacher={{weights="{teacher}", min_accuracy=0.0}}', *settings]
     words = whole_run.command(name, config, path, *(f"--set={each}" for each in sets))
-    return main.main(words)
+    with undrawn():
+        return main.main(words)
 
 
 @pytest.mark.slow
@@ -27,7 +29,7 @@ def test_a_student_teaches_the_next(tmp_path, tfds_dir, capsys):
     config = whole_run.write_config(tmp_path, tfds_dir)
     first, second, third = (tmp_path / name for name in ("first", "second", "third"))
     sets = [f"--set={each}" for each in SHORT]
-    assert main.main(whole_run.command("run", config, first, *sets)) == 0
+    assert whole_run.do("run", config, first, *sets)[0] == 0
     short = SHORT[:2]
     assert begin("run", config, second, f"run:{first}", *short) == 0
 
@@ -80,7 +82,7 @@ def test_rows_that_are_standardised_otherwise_are_refused(tmp_path, capsys):
     config = tmp_path / "points.toml"
     text = configs.POINTS[: configs.POINTS.index("[study.grid]")]
     config.write_text(text.format(folder=tmp_path).replace("TEACHER", TEACHER))
-    assert main.main(whole_run.command("run", config, tmp_path / "first")) == 0
+    assert whole_run.do("run", config, tmp_path / "first")[0] == 0
     name = f"run:{tmp_path}/first"
     assert begin("teacher", config, tmp_path / "second", name) == 0
     capsys.readouterr()

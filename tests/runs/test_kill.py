@@ -21,17 +21,17 @@ pytestmark = pytest.mark.slow
 # Long enough to be caught between two saves: saves come every 100 steps, lines every 5.
 LONG = (
     "--set=seeds=[0]",
-    "--set=teacher.train.steps=900",
+    "--set=teacher.train.steps=600",
     "--set=teacher.train.mixup=0.4",
     "--set=teacher.train.cutmix=0.4",
-    "--set=student.train.steps=900",
+    "--set=student.train.steps=600",
     "--set=runtime.save_every_steps=100",
     "--set=runtime.eval_every_steps=300",
 )
 FINETUNE = """
 [finetune]
 global_batch_size = 24
-steps = 900
+steps = 600
 cutmix = 1
 """
 TRAININGS = ("teacher", "student/seed-0", "baseline/seed-0", "finetune/seed-0")
@@ -42,9 +42,7 @@ def uninterrupted(tmp_path_factory, tfds_dir) -> tuple[pathlib.Path, pathlib.Pat
     folder = tmp_path_factory.mktemp("uninterrupted")
     config = whole_run.write_config(folder, tfds_dir)
     config.write_text(config.read_text() + FINETUNE)
-    code, _, err = whole_run.finish(
-        whole_run.start("run", config, folder / "workdir", *LONG)
-    )
+    code, _, err = whole_run.do("run", config, folder / "workdir", *LONG)
     assert code == 0, err
     return config, folder / "workdir"
 
@@ -67,7 +65,7 @@ def test_killed_in_each_training_it_ends_bit_for_bit_the_same(uninterrupted, tmp
         saved = int(checkpoints[-1].stem.removeprefix("step-"))
         assert saved < step, "killed at a save: nothing is repeated"
         assert not (workdir / name / "model.keras").exists()
-    code, _, err = whole_run.finish(whole_run.start("run", config, workdir, *LONG))
+    code, _, err = whole_run.do("run", config, workdir, *LONG)
     assert code == 0, err
 
     for name in TRAININGS:
@@ -81,7 +79,7 @@ def test_killed_in_each_training_it_ends_bit_for_bit_the_same(uninterrupted, tmp
                 np.testing.assert_array_equal(actual, wanted, err_msg=f"{name}/{file}")
         lines = without_rates(workdir / name / "metrics.jsonl")
         assert lines == without_rates(expected / name / "metrics.jsonl")
-        assert [line["step"] for line in lines] == list(range(5, 901, 5))
+        assert [line["step"] for line in lines] == list(range(5, 601, 5))
     ours, theirs = (
         seal.parse((folder / "results.json").read_bytes())
         for folder in (workdir, expected)
@@ -112,9 +110,7 @@ def test_ctrl_c_saves_a_checkpoint_and_ends_with_130(uninterrupted, tmp_path):
     # It is held no more, and a person's wish is no start in vain.
     left = {path.name for path in (tmp_path / "workdir").iterdir()}
     assert left == {"config.json", "teacher"}
-    code, _, err = whole_run.finish(
-        whole_run.start("teacher", config, tmp_path / "workdir", *LONG)
-    )
+    code, _, err = whole_run.do("teacher", config, tmp_path / "workdir", *LONG)
     assert code == 0, err
     assert_a_line_states(err, "teacher", f"from step {step}")
 
@@ -137,7 +133,6 @@ def test_killed_while_it_writes_it_ends_as_undisturbed(uninterrupted, tmp_path, 
         folder = tmp_path / f"disturbed-{is_disturbed}"
         workdir = folder / "workdir"
         shutil.copytree(finished, workdir)
-        shutil.rmtree(workdir / "report")
         more = LONG
         if name == "registry":
             root = f"--set=registry.root={str(workdir / 'registry')!r}"
@@ -146,7 +141,7 @@ def test_killed_while_it_writes_it_ends_as_undisturbed(uninterrupted, tmp_path, 
             kill_once_there(
                 whole_run.start(name, config, workdir, *more), workdir, first
             )
-        code, _, err = whole_run.finish(whole_run.start(name, config, workdir, *more))
+        code, _, err = whole_run.do(name, config, workdir, *more, draws=True)
         assert code == 0, err
         assert not list(workdir.rglob(".writing-*"))
         ends.append(

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 import trainer
+from tests.helpers.pages import HIDDEN, undrawn
 from tests.helpers.python_runs import digits, same
 from tests.helpers.repository import REPOSITORY
 
@@ -60,7 +61,7 @@ def test_it_is_short():
 
 def run(folder, script: str) -> subprocess.CompletedProcess:
     return subprocess.run(
-        [sys.executable, "-c", script],
+        [sys.executable, "-c", HIDDEN + script],
         cwd=folder,
         capture_output=True,
         text=True,
@@ -102,7 +103,8 @@ def test_it_prints_the_table_and_goes_on_bit_for_bit_as_a_config_file_does(tmp_p
     again = run(tmp_path, killed)
     assert again.returncode == 0, again.stderr
     (tmp_path / "same.toml").write_text(TOML.format(folder=tmp_path))
-    of_file = trainer.run(tmp_path / "same.toml", tmp_path / "of_file")
+    with undrawn():
+        of_file = trainer.run(tmp_path / "same.toml", tmp_path / "of_file")
     for role in ("student", "baseline"):
         for seed in (0, 1):
             expected = of_file.model(role, seed)

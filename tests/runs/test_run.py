@@ -26,9 +26,7 @@ def finished(tmp_path_factory, tfds_dir):
     """A finished run: its config file, workdir and printed table."""
     folder = tmp_path_factory.mktemp("run")
     config = whole_run.write_config(folder, tfds_dir)
-    code, out, err = whole_run.finish(
-        whole_run.start("run", config, folder / "workdir")
-    )
+    code, out, err = whole_run.do("run", config, folder / "workdir", draws=True)
     assert code == 0, err
     return config, folder / "workdir", out
 
@@ -555,7 +553,7 @@ def test_two_devices_and_xla_end_with_the_results_of_one(finished, tmp_path, set
     config, expected, _ = finished
     workdir = tmp_path / "workdir"
     flags = [f"--set={setting}" for setting in settings]
-    code, _, err = whole_run.finish(whole_run.start("run", config, workdir, *flags))
+    code, _, err = whole_run.do("run", config, workdir, *flags)
     assert code == 0, err
     for name in whole_run.TRAININGS:
         ours, theirs = (
@@ -579,10 +577,8 @@ def test_two_devices_and_xla_end_with_the_results_of_one(finished, tmp_path, set
 @pytest.mark.slow
 def test_bfloat16_trains_from_the_command_line(tmp_path, tfds_dir):
     config = whole_run.write_config(tmp_path, tfds_dir)
-    process = whole_run.start(
-        "teacher", config, tmp_path / "w", "--set=runtime.precision='mixed_bfloat16'"
-    )
-    code, _, err = whole_run.finish(process)
+    bfloat16 = "--set=runtime.precision='mixed_bfloat16'"
+    code, _, err = whole_run.do("teacher", config, tmp_path / "w", bfloat16)
     assert code == 0, err
     assert "mixed_bfloat16" in err
     losses = [

@@ -29,9 +29,7 @@ def finished(tmp_path_factory) -> tuple[pathlib.Path, pathlib.Path, str]:
     """A config, the workdir of its finished study, and what it printed."""
     folder = tmp_path_factory.mktemp("study")
     config = write_config(folder)
-    code, out, err = whole_run.finish(
-        whole_run.start("study", config, folder / "workdir")
-    )
+    code, out, err = whole_run.do("study", config, folder / "workdir", draws=True)
     assert code == 0, err
     return config, folder / "workdir", out
 
@@ -53,7 +51,7 @@ def test_one_teacher_and_one_cache_serve_all_cells(finished):
     _, workdir, out = finished
     assert sorted(path.name for path in workdir.iterdir()) == [
         *("cells", "config.json", "files", "report", "soft_targets", "study.json"),
-        "teacher",
+        *("teacher", "tensorboard"),
     ]
     assert [path.name for path in workdir.rglob("manifest.json")] == ["manifest.json"]
     # The config leaves it open: 4 x 320 examples are seen, and 300 rows predicted.
@@ -91,14 +89,12 @@ def test_a_cell_with_another_s_baseline_equals_a_run_of_its_own(finished, tmp_pa
     alone = tmp_path / "alone.toml"
     weights = f'weights = "{workdir}/teacher/model.keras"'
     alone.write_text(config.read_text().replace(TEACHER, weights))
-    code, _, err = whole_run.finish(
-        whole_run.start(
-            "run",
-            alone,
-            tmp_path / "workdir",
-            "--set=student.options.hidden_sizes=[6, 6]",
-            "--set=distill.temperature=20",
-        )
+    code, _, err = whole_run.do(
+        "run",
+        alone,
+        tmp_path / "workdir",
+        "--set=student.options.hidden_sizes=[6, 6]",
+        "--set=distill.temperature=20",
     )
     assert code == 0, err
     assert results(tmp_path / "workdir") == results(workdir / "cells" / CELLS[3])
@@ -144,7 +140,7 @@ def test_killed_in_teacher_student_and_baseline_it_ends_the_same(finished, tmp_p
     half = workdir / "cells" / CELLS[3] / "baseline/seed-0"
     half.mkdir(parents=True)
     (half / "last.keras").write_text("half")
-    code, _, err = whole_run.finish(whole_run.start("study", config, workdir))
+    code, _, err = whole_run.do("study", config, workdir)
     assert code == 0, err
     assert "cell 1 of 4" not in err
     assert (workdir / "study.json").read_bytes() == (
@@ -156,9 +152,7 @@ def test_a_cell_that_diverges_does_not_keep_the_others_from_ending(tmp_path):
     config, workdir = write_config(tmp_path), tmp_path / "workdir"
     grid = "--set=study.grid={'student.train.learning_rate'=[1e30, 1e-3]}"
     for attempt in range(2):
-        code, out, err = whole_run.finish(
-            whole_run.start("study", config, workdir, grid)
-        )
+        code, out, err = whole_run.do("study", config, workdir, grid)
         assert code == exit_codes.DIVERGED
         assert_a_line_states(err, "1 of 2 cells", "learning_rate=1e+30")
         assert ("cell 1 of 2" in err) == (attempt == 0)
@@ -167,14 +161,16 @@ def test_a_cell_that_diverges_does_not_keep_the_others_from_ending(tmp_path):
         assert rows[1][0] == "0.001"
     study = json.loads((workdir / "study.json").read_text())
     assert [cell["status"] for cell in study["cells"]] == ["diverged", "finished"]
-    code, out, err = whole_run.finish(whole_run.start("report", config, workdir, grid))
+    code, out, err = whole_run.do("report", config, workdir, grid, draws=True)
     assert (code, out.splitlines()[0].split()[0]) == (0, "learning_rate"), err
 
 
 def test_two_workers_take_part_in_every_cell(tmp_path):
     config, workdir = write_config(tmp_path), tmp_path / "workdir"
     grid = "--set=study.grid={'distill.temperature'=[1, 20]}"
-    group = groups.finish(tmp_path / "group", 2, "study", config, workdir, grid)
+    group = groups.finish(
+        tmp_path / "group", 2, "study", config, workdir, grid, draws=True
+    )
     assert_a_line_states(group.err(0), "2 workers", "CPU:0")
     assert group.out(0).count("\n") == 6
     assert group.out(1) == ""

@@ -4,7 +4,7 @@
         [--note=TEXT] [--set=KEY=VALUE ...] [--trials=FILE]
 
 keeps results, resolved config and main figures of the workdir of configs/NAME.toml in
-configs/results/NAME/, whose page it writes, and prints the rows of README's table.
+configs/results/NAME/, whose page it writes, and prints the rows of docs/results.md.
 `--minutes` is the processor time of the command, `--set` what it was given, `--trials`
 what tests.tools.tune_losses left, for a study of losses.
 """
@@ -27,7 +27,7 @@ from trainer.storage.workdir import CONFIG, CROSSVAL_RESULTS, RESULTS, STUDY
 
 KEPT = REPOSITORY / "configs" / "results"
 RUN, PAGE, TRIALS = "run.json", "README.md", "trials.json"
-MAX_CELLS = 4  # in README's table; of a larger study its config's own settings
+MAX_CELLS = 4  # in docs/results.md; of a larger study its config's own settings
 _FIGURES = ("learning_curves.png", "confusion_matrices.png", "study.png", "losses.png")
 
 Json = dict[str, Any]
@@ -117,10 +117,13 @@ def page(folder: pathlib.Path) -> str:
     return "\n".join(lines) + "\n"
 
 
-def rows(folder: pathlib.Path) -> Iterator[str]:
-    """The rows of README's table: one a run, or some for the cells of a study."""
+def rows(folder: pathlib.Path, *, root: str = "../") -> Iterator[str]:
+    """The rows of docs/results.md: one a run, or some for the cells of a study.
+
+    `root` is that of the repository, from the page whose rows they are.
+    """
     minutes = read(folder / RUN)["minutes"]
-    link = f"[`{folder.name}`](configs/results/{folder.name}/README.md)"
+    link = f"[`{folder.name}`]({root}configs/results/{folder.name}/README.md)"
     if not (folder / STUDY).exists():
         results = read(folder / RESULTS)
         yield _row(link, results["models"], results["gain"]["errors"], minutes)

@@ -20,7 +20,7 @@ import time
 import numpy as np
 from absl import app, flags
 
-from tests.helpers import whole_run
+from tests.helpers import pages, whole_run
 from tests.helpers.repository import REPOSITORY
 
 NUM_WORKERS = 3
@@ -84,7 +84,8 @@ def _launched(
     config: pathlib.Path, workdir: pathlib.Path, flags: list[str], settings: list[str]
 ) -> subprocess.CompletedProcess:
     launch = ["launch", "local", f"--workers={NUM_WORKERS}", *flags, "--"]
-    command = ["python", "-m", *whole_run.command("run", config, workdir, *settings)]
+    words = whole_run.command("run", config, workdir, *settings)
+    command = ["python", "-c", pages.UNDRAWN, *words]
     return subprocess.run(
         [sys.executable, "-m", *launch, *command],
         cwd=REPOSITORY,

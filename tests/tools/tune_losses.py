@@ -3,10 +3,11 @@
     python -m tests.tools.tune_losses configs/NAME.toml --workdir=DIR \
         [--seeds=10,11] [--learning_rates=0.001,...]
 
-First the baseline takes each of the learning rates, by default LEARNING_RATES. With the
-best of them students learn by each loss at as many points of its grid, evenly chosen.
-Nothing reads the test split. DIR/trials.json keeps what was measured, and the lines of
-[study.grid] with the best settings are printed. Finished trials are kept.
+First the baseline takes each of the learning rates, by default LEARNING_RATES. With
+the best of them students learn by each loss of [study.grid] at as many of its POINTS,
+evenly chosen. Nothing reads the test split. DIR/trials.json keeps what was measured,
+and the lines of [study.grid] with the best settings are printed. Finished trials are
+kept.
 """
 
 import argparse
@@ -18,6 +19,7 @@ from typing import Any
 
 from etils import epath
 
+from tests.tools import loss_comparison
 from trainer import config
 from trainer.runs import workflow
 from trainer.storage import files, workdir
@@ -25,40 +27,56 @@ from trainer.train.events import read_metrics
 
 Term = Mapping[str, Any]  # as a config has it
 
+STANDARDIZED = "kl, standardized"
 LEARNING_RATES = (1e-3, 2e-3, 3e-3, 5e-3, 7e-3, 1e-2, 2e-2, 3e-2)
 
-# Weights and temperatures of each loss, around those of its paper, beside
-# hard_weight = 1. Other options are the paper's.
+# Weights and temperatures that each loss is tried with, around those of its paper,
+# beside hard_weight = 1. Other options are those of the config.
 _USUAL = (0.3, 1.0, 3.0, 10.0)
-GRIDS: Sequence[tuple[Term, Sequence[float], Sequence[float]]] = (
-    ({"loss": "kl"}, _USUAL, (2.0, 4.0)),
-    ({"loss": "kl", "standardize": True}, _USUAL, (1.0, 2.0)),
-    ({"loss": "reverse_kl"}, _USUAL, (2.0, 4.0)),
-    ({"loss": "jensen_shannon"}, (1.0, 3.0, 10.0, 30.0), (2.0, 4.0)),
-    ({"loss": "dkd"}, (0.1, 0.3, 1.0, 3.0), (2.0, 4.0)),
-    ({"loss": "dist"}, _USUAL, (1.0, 4.0)),
-    ({"loss": "nkd"}, _USUAL, (1.0, 2.0)),
-    ({"loss": "wsl"}, _USUAL, (2.0, 4.0)),
+_NONE: tuple[float, ...] = ()
+POINTS: Mapping[str, tuple[Sequence[float], Sequence[float]]] = {
+    "kl": (_USUAL, (2.0, 4.0)),
+    STANDARDIZED: (_USUAL, (1.0, 2.0)),
+    "reverse_kl": (_USUAL, (2.0, 4.0)),
+    "jensen_shannon": ((1.0, 3.0, 10.0, 30.0), (2.0, 4.0)),
+    "dkd": ((0.1, 0.3, 1.0, 3.0), (2.0, 4.0)),
+    "dist": (_USUAL, (1.0, 4.0)),
+    "nkd": (_USUAL, (1.0, 2.0)),
+    "wsl": (_USUAL, (2.0, 4.0)),
     # These have no temperature.
-    ({"loss": "hard_targets"}, (0.1, 0.3, 1.0, 3.0, 10.0, 30.0, 100.0, 1000.0), ()),
-    ({"loss": "logit_mse"}, (0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1.0, 3.0), ()),
-)
+    "hard_targets": ((0.1, 0.3, 1.0, 3.0, 10.0, 30.0, 100.0, 1000.0), _NONE),
+    "logit_mse": ((0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1.0, 3.0), _NONE),
+    "hint": ((0.1, 1.0, 10.0, 100.0), _NONE),
+    "attention": ((10.0, 100.0, 1000.0, 10_000.0), _NONE),
+    "similarity": ((30.0, 300.0, 3000.0, 30_000.0), _NONE),
+    "rkd": ((0.01, 0.1, 1.0, 10.0), _NONE),
+    "pkt": ((30.0, 300.0, 3000.0, 30_000.0), _NONE),
+    "contrastive": ((0.03, 0.1, 0.3, 1.0), _NONE),
+    "vid": ((0.01, 0.1, 1.0, 10.0), _NONE),
+    "cosine": ((0.1, 1.0, 10.0, 100.0), _NONE),
+    "srrl": ((0.03, 0.1, 0.3, 1.0), _NONE),
+}
 
 
-def points(
-    term: Term, weights: Sequence[float], temperatures: Sequence[float], *, count: int
-) -> list[Term]:
-    """The term at `count` points of its grid: the last of each so many."""
+def losses(file: pathlib.Path) -> list[Term]:
+    """The terms of the study in a config, one a cell."""
+    grid = config.load(str(file)).study.grid
+    return [term for [term] in grid[loss_comparison.AXIS]]
+
+
+def points(term: Term, *, count: int) -> list[Term]:
+    """The term at `count` of its POINTS: the last of each so many."""
+    name = STANDARDIZED if term.get("standardize") else term["loss"]
+    weights, temperatures = POINTS[name]
     found = []
     for weight, temperature in itertools.product(weights, temperatures or [None]):
         point = {**term, "weight": weight}
         found.append(
             point if temperature is None else point | {"temperature": temperature}
         )
-    every, rest = divmod(len(found), count)
-    if rest:
-        raise ValueError(f"{len(found)} points cannot be {count} even steps")
-    return found[every - 1 :: every]
+    if count > len(found):
+        raise ValueError(f"{len(found)} points cannot be {count}")
+    return [found[(i + 1) * len(found) // count - 1] for i in range(count)]
 
 
 def validation(path: epath.Path, role: str, seeds: Sequence[int]) -> tuple[float, ...]:
@@ -86,8 +104,9 @@ class Tuning:
     ) -> None:
         self._file, self._folder, self._seeds = str(file), folder, seeds
         self._common = [f"seeds={list(seeds)}"]
-        self._common.append("distill.soft_targets='cached'")
-        self._common.append(f"distill.soft_targets_dir='{folder / 'soft_targets'}'")
+        if config.load(self._file).distill.soft_targets != "online":
+            self._common.append("distill.soft_targets='cached'")
+            self._common.append(f"distill.soft_targets_dir='{folder / 'soft_targets'}'")
 
     def measure(self, role: str, name: str, *overrides: str) -> tuple[float, ...]:
         """The validation metrics of a trial, which is trained if it is not yet."""
@@ -145,8 +164,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
         "losses": [],
     }
     best = []
-    for grid in GRIDS:
-        found = [(tuning.loss(rate, at), at) for at in points(*grid, count=len(rates))]
+    for term in losses(given.config):
+        found = [(tuning.loss(rate, at), at) for at in points(term, count=len(rates))]
         trials["losses"].append([{**at, "error": error} for (error, _), at in found])
         best.append(min(found, key=lambda one: one[0])[1])
     files.write_json(given.workdir / "trials.json", trials)

@@ -13,7 +13,7 @@ import pytest
 from launch import program
 from launch.kubernetes import trainer_command
 from tests.helpers.cpu_time import cpu_secs
-from tests.helpers.messages import assert_states, refused
+from tests.helpers.messages import assert_a_line_states, assert_states, refused
 from tests.helpers.repository import REPOSITORY
 from trainer import commands, config, main
 from trainer.exit_codes import EXIT_CODES
@@ -33,7 +33,8 @@ def run(*words: str) -> subprocess.CompletedProcess:
 
 
 def test_the_flags_are_these_and_no_others():
-    flags = {"config", "workdir", "set", "output", "once", "measure"}
+    flags = {"config", "workdir", "set", "unset", "output", "once", "measure"}
+    flags |= {"explain", "schema"}
     assert set(commands.define_flags()) == flags | {"help", "version"}
 
 
@@ -43,6 +44,36 @@ def test_config_prints_every_setting_with_its_value():
     settings = json.loads(done.stdout)
     assert settings["distill"]["temperature"] == 7.0
     assert settings["student"]["train"]["optimizer_options"]["beta_1"] == 0.9
+
+
+def test_config_tells_what_doctor_finds_and_what_is_rounded(capsys):
+    words = ["config", f"--config={MNIST_MINI}", "--set=runtime.log_every_steps=77"]
+    assert commands.run(["trainer", *words, "--unset=distill"]) == 0
+    out, err = capsys.readouterr()
+    assert json.loads(out)["distill"]["temperature"] == 4.0
+    assert_a_line_states(err, f"doctor --config={MNIST_MINI}", "--workdir=DIR")
+    assert_a_line_states(err, "runtime.log_every_steps = 77", 100)
+
+
+@pytest.mark.parametrize(
+    ("setting", "facts"),
+    [
+        ("distill.views", ["distill.views", "modulo", "whole number", 1]),
+        ("teacher.members[0].seed", ["teacher.members[].seed", 2147483647]),
+        ("runtime.grace_secs", [25, "seconds", "SIGTERM"]),
+        ("student.options.hidden_sizes", ["model 'mlp'", [800, 800], "units"]),
+        ("export", ["export.role", "export.formats", "section"]),
+    ],
+)
+def test_a_setting_is_explained(capsys, setting, facts):
+    assert commands.run(["trainer", "config", f"--explain={setting}"]) == 0
+    assert_states(capsys.readouterr().out, *facts)
+
+
+def test_what_is_no_setting_is_not_explained(capsys):
+    assert main.main(["trainer", "config", "--explain=student.lr"]) == 2
+    facts = ("--explain", "'student.lr'", "student.train.learning_rate")
+    assert_states(capsys.readouterr().err, *facts)
 
 
 def test_config_takes_a_processor_less_than_half_a_second():
@@ -73,7 +104,7 @@ def shown(capsys, *words: str) -> str:
     assert commands.run(["trainer", *words]) == 0
     page = capsys.readouterr().out
     lines = page.splitlines()
-    assert len(lines) <= 40
+    assert len(lines) <= 43
     assert max(map(len, lines)) <= 88
     return page
 

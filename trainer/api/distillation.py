@@ -46,9 +46,9 @@ def distill(
     items, which may be dicts with two `columns`; 10 % of train are carved for what is
     left out. Or `train` names a dataset. `teacher` and `student` are Keras models in
     memory, functions (input_shape, num_classes) -> model, names or paths; a student's
-    weights are drawn anew for each seed. The loss is alpha * soft loss at the
-    temperature + (1 - alpha) * cross-entropy. By its `workdir` the same call goes on;
-    `config` has sections of a config file, which win. Errors are those of `run`.
+    weights are drawn anew for each seed, and `teacher` is None where `config` imports
+    answers. The loss is alpha * soft loss at the temperature + (1 - alpha) * cross-
+    entropy. A `workdir` lets the same call go on; sections of `config` win.
     """
     _check_loss(config, temperature=temperature, alpha=alpha)
     length = {"global_batch_size": batch_size, "epochs": epochs}
@@ -101,9 +101,8 @@ def run(
             f"{type(config).__name__}; see configs/README.md"
         )
     sources = {"teacher": teacher, "student": student}
-    given = {role: source for role, source in sources.items() if source is not None}
     dataset = None if data is None else datasets.describe(data, None, None, None)
-    return _run(settings, origin, workdir, given, dataset, callbacks)
+    return _run(settings, origin, workdir, sources, dataset, callbacks)
 
 
 def _check_loss(config: Settings | None, **arguments: float) -> None:
@@ -124,10 +123,11 @@ def _run(
     settings: dict[str, Any],
     origin: str,
     workdir: str | os.PathLike[str] | None,
-    sources: Mapping[str, Any],
+    models_or_none: Mapping[str, Any],
     data: datasets.Dataset | None,
     callbacks: "Sequence[keras.callbacks.Callback]",
 ) -> Result:
+    sources = {role: x for role, x in models_or_none.items() if x is not None}
     callbacks = listed("callbacks", callbacks, example="[CALLBACK]")
     if callbacks:
         # Loads TensorFlow, as whoever made them has.

@@ -9,7 +9,14 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from trainer import console
-from trainer.config import MEMORY, ConfigError, is_reference, is_run_model
+from trainer.config import (
+    MEMORY,
+    OWN,
+    ConfigError,
+    is_hub,
+    is_reference,
+    is_run_model,
+)
 from trainer.config.models import MODELS
 
 if TYPE_CHECKING:
@@ -17,8 +24,8 @@ if TYPE_CHECKING:
 
 _WAYS = (
     "give a keras.Model, a function (input_shape, num_classes) -> model, the path of "
-    "a .keras file or SavedModel, run:DIR, registry:NAME@VERSION, or the name of an "
-    "architecture"
+    "a .keras file or SavedModel, run:DIR, registry:NAME@VERSION, hub:PRESET, or the "
+    "name of an architecture"
 )
 
 
@@ -115,6 +122,8 @@ def place(settings: Mapping[str, Any], role: str, network: Network) -> dict[str,
         )
     options = own.get("options")
     merged = {**own, **network.section}
+    if role == "teacher" and is_hub(network.section.get("model", "")):
+        merged.setdefault("weights", OWN)
     if isinstance(options, Mapping):
         merged["options"] = {**network.section.get("options", {}), **options}
         if network.section.get("model") == MEMORY:

@@ -67,8 +67,12 @@ class Result:
 
     @functools.cached_property
     def teacher(self) -> Any:
-        """The teacher's model; of an ensemble, a list of its members'."""
-        roles = list(self.job.config.teachers)
+        """The teacher's model; of an ensemble, a list of its members'.
+
+        Raises:
+          ConfigError: it is elsewhere, and its answers were imported.
+        """
+        roles = list(self.job.config.teachers) or ["teacher"]
         is_one = not isinstance(self.job.config.teacher, EnsembleConfig)
         found = [self.model(role) for role in roles]
         return found[0] if is_one else found
@@ -149,7 +153,7 @@ class Result:
         """Writes a model in other formats, and compares each with it.
 
         They are those of `export.formats`: "saved_model", "keras", "tflite_float32",
-        "tflite_float16" and "tflite_int8"; the folder that they are in is given back.
+        "tflite_float16", "tflite_int8" and "onnx"; gives the folder that they are in.
 
         Raises:
           ConfigError: there is no such format or model, or nothing here runs it.

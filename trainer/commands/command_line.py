@@ -38,9 +38,16 @@ FLAGS = {
         meaning="a setting in place of the file's; may be repeated",
         is_list=True,
     ),
+    "unset": Flag(
+        value="section.field",
+        meaning="a setting or section to take out of the file; likewise",
+        is_list=True,
+    ),
+    "schema": Flag(meaning="print the schema of all settings, for editors"),
+    "explain": Flag(value="SETTING", meaning="print what a setting means and may be"),
     "measure": Flag(meaning="find the quickest way to compile the step"),
     "once": Flag(meaning="look once, and end when too few images have come"),
-    "output": Flag(value="FILE", meaning=".csv or .jsonl; standard output without it"),
+    "output": Flag(value="FILE", meaning="a .csv, .jsonl or .json file"),
     "help": Flag(meaning="this page; after a COMMAND the page of that one"),
     "version": Flag(meaning="the version of Alambic"),
 }
@@ -54,7 +61,7 @@ class CommandLine:
     words: Sequence[str]  # to a command, those that follow its name
 
     def settings(self) -> config.Config:
-        """The config of --config and --set.
+        """The config of --config, --set and --unset.
 
         Raises:
           UsageError: no file is named.
@@ -64,7 +71,12 @@ class CommandLine:
         if not self.flags.config:
             raise UsageError("--config must name the TOML file of the run, got none")
         path = self.workdir() if self.flags.workdir else None
-        return take_over(config.load(self.flags.config, self.flags.set), path)
+        return take_over(config.load(self.flags.config, self.overrides), path)
+
+    @property
+    def overrides(self) -> list[config.Override]:
+        """All that --set and --unset say."""
+        return [*map(config.Unset, self.flags.unset), *self.flags.set]
 
     def workdir(self) -> epath.Path:
         """The folder of --workdir.

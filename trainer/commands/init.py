@@ -25,12 +25,12 @@ def write(line: CommandLine) -> int:
     # Loads TensorFlow.
     from trainer import draft
 
-    dataset = draft.dataset_of(word)
+    dataset = places.dataset_of(word)
     name = draft.name_of(dataset)
     if not file:
         file = f"{name}.toml"
         _refuse_existing(file)
-    found = draft.draft(dataset, line.flags.set, name=name)
+    found = draft.draft(dataset, line.overrides, name=name)
     path = epath.Path(places.expand_home(file))
     with files.atomic_path(path, hint="name another by --config") as temporary:
         temporary.write_text(found.text, encoding="utf-8")

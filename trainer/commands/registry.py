@@ -14,7 +14,7 @@ def manage(action: str, line: CommandLine) -> int:
     if line.flags.config:
         section = line.settings().registry
     else:
-        section = config.without_run(line.flags.set).registry
+        section = config.without_run(line.overrides).registry
     found, unread = registry.run_action(action, line.words, section)
     print(found)
     for problem in unread:

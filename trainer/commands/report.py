@@ -43,7 +43,7 @@ def _redraw(
 
 
 def _compare(line: CommandLine) -> int:
-    if line.flags.config or line.flags.set:
+    if line.flags.config or line.overrides:
         raise UsageError("report DIR DIR ... must come without --config and --set")
     # Loads NumPy.
     from trainer import report

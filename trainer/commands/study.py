@@ -15,7 +15,7 @@ def run(line: CommandLine) -> int:
     settings = line.settings()
     path = line.workdir()
     own = tf_config.read()
-    cells = study.variants_of(line.flags.config, line.flags.set, settings, path)
+    cells = study.variants_of(line.flags.config, line.overrides, settings, path)
     study.run(cells, settings, path, own)
     if own is None or own.is_chief:
         print(report.study_outcome(path))

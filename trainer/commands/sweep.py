@@ -15,7 +15,7 @@ def run(line: CommandLine) -> int:
     settings = line.settings()
     path = line.workdir()
     sweep.refuse_cluster(tf_config.read())
-    print(sweep.run(line.flags.config, line.flags.set, settings, path))
+    print(sweep.run(line.flags.config, line.overrides, settings, path))
     return DONE
 
 

@@ -14,18 +14,21 @@ from trainer.commands import (
     predict,
     registry,
     report,
+    soft_targets,
     stages,
     study,
     sweep,
+    track,
     watch,
 )
 from trainer.commands.command_line import CommandLine
 
 # Words that begin the names of several commands.
-FAMILIES = {"soft-targets": "caches of soft targets", "registry": "versions of models"}
+FAMILIES = {"soft-targets": "soft targets", "registry": "versions of models"}
 
-RUN_FLAGS = ("config", "workdir", "set")
-_REGISTRY = "--set='registry.root=\"runs/registry\"'"
+_SETTINGS = ("config", "set", "unset")
+RUN_FLAGS = ("config", "workdir", "set", "unset")
+_REGISTRY = "--set=registry.root=runs/registry"
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -66,7 +69,7 @@ def _registry(name: str) -> Command:
         run=functools.partial(registry.manage, name),
         summary=action.summary,
         words=action.words,
-        flags=("config", "set"),
+        flags=_SETTINGS,
         check="a file that it tells of cannot be read",
         example=" ".join([*models, _REGISTRY]),
     )
@@ -85,14 +88,14 @@ COMMANDS: dict[str, Command] = {
     ),
     "config": Command(
         run=config.show,
-        summary="print every setting with its value, as JSON",
-        flags=("config", "set"),
+        summary="print every setting with its value, or what one means",
+        flags=(*_SETTINGS, "explain", "schema"),
         example="--config=configs/mnist_mini.toml --set=distill.temperature=8.0",
     ),
     "layers": Command(
         run=layers.show,
         summary="print the layers that losses between layers can name, and pairs",
-        flags=("config", "set"),
+        flags=_SETTINGS,
         example="--config=configs/mnist_mini.toml",
     ),
     "doctor": Command(
@@ -107,6 +110,12 @@ COMMANDS: dict[str, Command] = {
     ),
     "soft-targets build": _stage("soft-targets"),
     **{name: _stage(name) for name in work.OTHERS},
+    "soft-targets verify": dataclasses.replace(
+        _stage("soft-targets verify"), run=soft_targets.verify, words="[DIR]"
+    ),
+    "soft-targets ids": dataclasses.replace(
+        _stage("soft-targets ids"), run=soft_targets.ids, words="[FILE]"
+    ),
     **{f"registry {name}": _registry(name) for name in versions.ACTIONS},
     "study": Command(
         run=study.run,
@@ -124,16 +133,22 @@ COMMANDS: dict[str, Command] = {
         summary="train and register a student whenever images without labels come",
         flags=(*RUN_FLAGS, "once"),
         example="--config=configs/mnist_mini.toml --workdir=runs/watched "
-        "--set='data.unlabeled.dataset=\"folder:runs/inbox\"' "
-        "--set=data.skip_corrupt=true --set='distill.soft_targets=\"cached\"' "
+        "--set=data.unlabeled.dataset=folder:runs/inbox "
+        "--set=data.skip_corrupt=true --set=distill.soft_targets=cached "
         f"{_REGISTRY}",
+    ),
+    "track": Command(
+        run=track.run,
+        summary="send what a run has left to a tracker, such as MLflow",
+        example="--workdir=runs/mnist_mini --set='tracking.tracker=\"mlflow\"' "
+        "--set='tracking.options.uri=\"sqlite:///runs/mlflow.db\"'",
     ),
     "predict": Command(
         run=predict.run,
-        summary="classify images, in files or folders, by a finished run",
+        summary="classify images, or rows of tables, by a finished run",
         words="PATH ...",
         flags=(*RUN_FLAGS, "output"),
-        check="an image or a folder cannot be read, and is left out",
+        check="an image, a row or a file cannot be read, and is left out",
         example="runs/digits --workdir=runs/mnist_mini --output=runs/digits.csv",
     ),
 }

@@ -84,7 +84,7 @@ def _flags(names: Iterable[str], *, is_of_all: bool = False) -> list[str]:
     for name in names:
         flag = FLAGS[name]
         own = [] if name in RUN_FLAGS or not is_of_all else takers(name)
-        meaning = "".join(f"of {taker}: " for taker in own) + flag.meaning
+        meaning = f"of {', '.join(own)}: {flag.meaning}" if own else flag.meaning
         rows.append((f"--{name}={flag.value}" if flag.value else f"--{name}", meaning))
     return _rows(rows)
 

@@ -2,10 +2,10 @@
 
 import dataclasses
 from collections.abc import Mapping
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from trainer.config.earlier import options_without_later
-from trainer.config.rules import MOST_PIXELS, Rule, above, between
+from trainer.config.rules import MOST_PIXELS, above, between
 
 # One, with its options, or several, one after another, with options by their names.
 Augment = str | tuple[str, ...]
@@ -14,10 +14,6 @@ NOISE = "noise"
 
 Value = Annotated[int, between(0, 255)]  # of a pixel, in all channels
 Strength = Annotated[float, between(0, 1)]
-FILL = Rule(
-    lambda value: value == NOISE or (type(value) is int and 0 <= value <= 255),
-    f"a whole number of 0 to 255, or {NOISE!r}",
-)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -32,7 +28,7 @@ NO_AUGMENT = NoAugmentOptions()
 class ShiftOptions:
     """Images move by whole pixels, drawn anew for each example and epoch."""
 
-    # Largest shift along each axis; the border fills with 0.
+    # The largest shift along each axis; the border fills with 0.
     max_pixels: Annotated[int, between(1, MOST_PIXELS)] = 2
 
 
@@ -42,15 +38,16 @@ class CropFlipOptions:
 
     # Pixels of 0 around the image, of which a crop is taken.
     padding: Annotated[int, between(1, MOST_PIXELS)] = 4
-    flip: bool = True  # left and right; off for digits and letters
+    flip: bool = True  # mirrors half of the images; off for digits and letters
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class InceptionCropOptions:
     """A part of the image is enlarged to the whole, and half of them are mirrored."""
 
-    min_area: Annotated[float, above(0, most=1)] = 0.08  # of the image's area
-    flip: bool = True  # left and right; off for digits and letters
+    # The smallest part that is shown, as a share of the image's area.
+    min_area: Annotated[float, above(0, most=1)] = 0.08
+    flip: bool = True  # mirrors half of the images; off for digits and letters
     # Where a part of an image file shrinks, pixels are means of those that they cover;
     # false: they lie between the nearest ones, as in TensorFlow's ResNets.
     antialias: bool = True
@@ -60,37 +57,44 @@ class InceptionCropOptions:
 class RandAugmentOptions:
     """Some of 14 operations change the image, all as strongly."""
 
-    number: Annotated[int, between(1, 14)] = 2  # of operations, one after another
-    magnitude: Annotated[float, between(0, 10)] = 9.0  # of each; 10: the widest range
-    fill: Value = 0  # of pixels that come in from outside
+    number: Annotated[int, between(1, 14)] = 2  # operations, one after another
+    # The strength of each operation; 10 is the widest range.
+    magnitude: Annotated[float, between(0, 10)] = 9.0
+    fill: Value = 0  # the value of pixels that come in from outside
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class TrivialAugmentOptions:
     """One of 14 operations changes the image, as strongly as is drawn."""
 
-    fill: Value = 0  # of pixels that come in from outside
+    fill: Value = 0  # the value of pixels that come in from outside
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class ColorJitterOptions:
     """Colours change, by factors from 1 - strength to 1 + strength, in any order."""
 
-    brightness: Strength = 0.4
-    contrast: Strength = 0.4  # distance from the mean grey
-    saturation: Strength = 0.4  # distance from grey
-    hue: Annotated[float, between(0, 0.5)] = 0.1  # of the circle, either way
+    brightness: Strength = 0.4  # how much all values change
+    contrast: Strength = 0.4  # how much their distance from the mean grey changes
+    saturation: Strength = 0.4  # how much the distance of colours from grey changes
+    # The furthest turn of the colours, as a share of the circle, either way.
+    hue: Annotated[float, between(0, 0.5)] = 0.1
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class RandomErasingOptions:
     """A rectangle of the image is overwritten."""
 
-    probability: Annotated[float, between(0, 1)] = 0.5  # of an image's being erased
-    min_area: Annotated[float, above(0, most=1)] = 0.02  # of the image's area
+    # The share of the images of which a rectangle is overwritten.
+    probability: Annotated[float, between(0, 1)] = 0.5
+    # The smallest rectangle, as a share of the image's area.
+    min_area: Annotated[float, above(0, most=1)] = 0.02
+    # The largest rectangle, as a share of the image's area.
     max_area: Annotated[float, above(0, most=1)] = 0.33
-    max_aspect: Annotated[float, between(1, 100)] = 3.3  # of the longer side to another
-    fill: Annotated[Any, FILL] = 0  # of all pixels, or "noise", drawn for each
+    # The most that the longer side may be, in shorter ones.
+    max_aspect: Annotated[float, between(1, 100)] = 3.3
+    # The value of all its pixels, or "noise", which is drawn for each.
+    fill: Value | Literal["noise"] = 0
 
 
 AUGMENTATIONS: Mapping[str, type] = {

@@ -10,4 +10,5 @@ from trainer.config.rules import between
 class CrossvalConfig:
     """Settings of the crossval command; a run ignores them."""
 
-    folds: Annotated[int, between(2, 1000)] = 5  # parts, each held out of one student
+    # Parts of the examples, of which each is held out of one student.
+    folds: Annotated[int, between(2, 1000)] = 5

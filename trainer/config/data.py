@@ -12,6 +12,7 @@ from trainer.config.datasets import DATASETS, NO_OPTIONS
 from trainer.config.evaluate_view import SHARE, EvaluateView
 from trainer.config.rules import (
     FILLED,
+    MOST_THREADS,
     Count,
     CountOrNone,
     OptionsOf,
@@ -26,11 +27,15 @@ Colour = tuple[int, int, int]  # red, green and blue, 0 to 255
 IGNORE = "ignore"
 COLOURS: Mapping[str, Colour] = {"white": (255, 255, 255), "black": (0, 0, 0)}
 
-
-def _is_background(value: Any) -> bool:
-    if isinstance(value, list | tuple):
-        return len(value) == 3 and all(type(v) is int and 0 <= v < 256 for v in value)
-    return isinstance(value, str) and (value == IGNORE or value in COLOURS)
+# As settings have it.
+GivenColour = Annotated[
+    tuple[Annotated[int, between(0, 255)], ...],
+    Rule(
+        lambda value: len(value) == 3,
+        "a list [red, green, blue] of 0 to 255",
+        {"minItems": 3, "maxItems": 3},
+    ),
+]
 
 
 def colour_of(background: Any) -> Colour | None:
@@ -50,18 +55,14 @@ def background_name(colour: Colour | None) -> str:
     return IGNORE if colour is None else names.get(colour, str(list(colour)))
 
 
-BACKGROUND = Rule(
-    _is_background,
-    '"white", "black", [red, green, blue] of 0 to 255, or "ignore", which drops alpha',
-)
-
-
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class UnlabeledConfig:
     """Images without labels, which join those that students learn from."""
 
-    dataset: Annotated[Place, FILLED]  # a TFDS name, or "folder:" and a path
-    split: Annotated[str, FILLED] = "train"  # TFDS split syntax; labels are not read
+    # The images: a TFDS name, or "folder:" and a path.
+    dataset: Annotated[Place, FILLED]
+    # The part of them, in TFDS's split syntax; labels are not read.
+    split: Annotated[str, FILLED] = "train"
 
 
 # The splits where none is set.
@@ -87,45 +88,66 @@ class DataConfig:
     # or "tfrecord:" and a path, or package.module:function, which gives
     # trainer.data.GivenData; "memory:" is what a Python session gave.
     dataset: Annotated[Place, FILLED]
-    # Keyword arguments of the function, or the features of "tfrecord:".
+    # The keyword arguments of the function, or the features of "tfrecord:".
     options: Annotated[
-        Any, OptionsOf("dataset", DATASETS, own=True, kind=places.kind_of)
+        Any,
+        OptionsOf(
+            *("dataset", DATASETS),
+            own=True,
+            kind=places.kind_of,
+            patterns=places.PATTERNS_OF_OPTIONS,
+        ),
     ] = NO_OPTIONS
     data_dir: Place = ""  # where TFDS keeps prepared data; "": its own choice
-    # Splits are written in TFDS's syntax; those that are not set are in SPLITS.
+    # What teachers learn from, and students and baselines where transfer_split does
+    # not say otherwise, in TFDS's split syntax; "": train[:90%].
     train_split: Annotated[str, FILLED] = ""
-    transfer_split: str = ""  # what students learn from; "": data.train_split
-    validation_split: Annotated[str, FILLED] = ""  # selects; never trains
-    test_split: Annotated[str, FILLED] = ""  # read once, at the end
-    image_size: Pixels = 0  # pixels a side; 0: as stored
-    augment: Augment = "none"  # or a list of several, one after another
+    # What students and baselines learn from; "": data.train_split.
+    transfer_split: str = ""
+    # What selects the best step, and never trains; "": train[90%:].
+    validation_split: Annotated[str, FILLED] = ""
+    test_split: Annotated[str, FILLED] = ""  # what is read once, at the end; "": test
+    image_size: Pixels = 0  # what images are resized to; 0: as stored
+    # The random views in training, or a list of several, one after another.
+    augment: Augment = "none"
+    # The options of each of these views.
     augment_options: Annotated[Any, OptionsOf("augment", AUGMENTATIONS)] = NO_AUGMENT
-    exclude_labels: tuple[CountOrNone, ...] = ()  # not shown to students
-    # The colour behind transparent pixels.
-    background: Annotated[Any, BACKGROUND] = "white"
-    skip_corrupt: bool = False  # leave damaged images out of a folder's examples
-    label_column: Annotated[str, FILLED] = "label"  # of a table
-    feature_columns: tuple[str, ...] = ()  # of a table, in this order; (): all others
+    # The numbers of classes that students are not shown.
+    exclude_labels: tuple[CountOrNone, ...] = ()
+    # The colour behind transparent pixels; "ignore" drops alpha.
+    background: Literal["white", "black", "ignore"] | GivenColour = "white"
+    # Leaves damaged images out of a folder's examples.
+    skip_corrupt: bool = False
+    # The column of a table that holds the classes.
+    label_column: Annotated[str, FILLED] = "label"
+    # The columns of a table that are features, in this order; []: all others.
+    feature_columns: tuple[str, ...] = ()
     unlabeled: UnlabeledConfig | None = None
-    # Decoded images of all splits and of `unlabeled` together; above it they are read
-    # when asked for.
+    # The most that decoded images of all splits and of `unlabeled` take together in
+    # memory; above it they are read when asked for.
     memory_budget_bytes: Annotated[int, between(0, 2**60)] = 4 * 2**30
-    shuffle_window: Count = 8192  # records of a set read when asked for, in memory
-    # In how many parts an epoch of them is read, each for its own places of a batch, so
-    # that of several workers each reads its own; 0: up to 8, of 4 files or more each.
+    # Records of a set read when asked for among which the next one is drawn.
+    shuffle_window: Count = 8192
+    # In how many parts an epoch of such a set is read, each for its own places of a
+    # batch, so that of several workers each reads its own; 0: up to 8, of 4 files or
+    # more each.
     read_parts: CountOrNone = 0
-    # How images are fitted to their size where no random crop is: the whole image,
-    # or its central square of `center_crop` of the shorter side.
+    # How images are fitted to their size where no random crop is: the whole image, or
+    # its central square.
     evaluate_view: Literal["squash", "center_crop"] = "squash"
+    # The side of the central square, as a share of the image's shorter side.
     center_crop: Annotated[float, SHARE] = EvaluateView.center_crop
-    # Images in memory: fitted, or as the bytes of their files, of which crops are made.
+    # What of images is in memory: fitted ones, or the bytes of their files, of which
+    # crops are made.
     # "auto": files where a training begins with a random crop, or pixels do not fit.
     keep: Literal["auto", "pixels", "files"] = "auto"
-    num_threads: CountOrNone = 0  # that decode images; 0: the processors it may use
+    # Threads that decode images; 0: as many as there are processors that the process
+    # may use.
+    num_threads: Annotated[int, between(0, MOST_THREADS)] = 0
     # How files are looked at when they are listed: decoded, or their first and last
     # bytes. "auto": decoded where a split has up to a GiB of them.
     verify: Literal["auto", "decode", "ends"] = "auto"
-    # Bounds the window of shuffled records too, by their mean size.
+    # The most that the window of shuffled records takes, by their mean size.
     shuffle_window_bytes: Annotated[int, between(1, 2**60)] = 512 * 2**20
 
     def __post_init__(self) -> None:

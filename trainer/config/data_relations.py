@@ -1,6 +1,7 @@
 """Checks of the data section against itself and the trainings."""
 
 import itertools
+import re
 from collections.abc import Mapping
 
 from trainer.config import places
@@ -14,7 +15,7 @@ from trainer.config.augmentations import (
 )
 from trainer.config.data import DataConfig
 from trainer.config.datasets import TfrecordOptions
-from trainer.config.errors import ConfigError
+from trainer.config.errors import ConfigError, gathering
 from trainer.config.evaluate_view import CENTER_CROP, SQUASH
 from trainer.config.relations import check_unique
 from trainer.config.training import TrainConfig
@@ -22,16 +23,30 @@ from trainer.config.training import TrainConfig
 _MOST_PARTS = 100  # of a split
 _IMAGES = ("name", "tfds", "folder", "list")  # kinds that others may join
 _CHANNELS = ((), (1,), (3,))
+# Kinds whose records are streamed where they exceed the memory budget.
+_STREAMED = ("name", "tfds", "tfrecord", "memory", "function")
 
 
 def check(data: DataConfig, trainings: Mapping[str, TrainConfig]) -> None:
     """Refuses a data section that contradicts itself, or a training section."""
-    check_unique("data.exclude_labels", data.exclude_labels)
-    _check_splits(data)
-    _check_kind(data, trainings)
-    for path, section in _augmenting(data, trainings).items():
-        _check_augment(f"{path}.augment", section.augment)
-        _check_erasing(path, section)
+    with gathering() as gather:
+        gather(check_unique, "data.exclude_labels", data.exclude_labels)
+        gather(_check_splits, data)
+        gather(_check_name, data)
+        gather(_check_size, data)
+        if data.unlabeled:
+            gather(_check_unlabeled, data, data.unlabeled.dataset)
+        gather(_check_files, data)
+        gather(_check_reading, data)
+        gather(_check_fitted, data)
+        gather(_check_columns, data)
+        if data.is_table:
+            gather(_check_table, data, trainings)
+        if isinstance(data.options, TfrecordOptions):
+            gather(_check_features, data, data.options)
+        for path, section in _augmenting(data, trainings).items():
+            gather(_check_augment, f"{path}.augment", section.augment)
+            gather(_check_erasing, path, section)
 
 
 def _augmenting(
@@ -81,45 +96,74 @@ def _check_erasing(path: str, section: DataConfig | TrainConfig) -> None:
 
 
 def _check_splits(data: DataConfig) -> None:
-    """Refuses one split in two roles, and one of more parts than can be read."""
+    """Refuses one split in two roles, and what is none or of too many parts."""
     named = dict(data.splits)
     if data.unlabeled:
         named["data.unlabeled.split"] = data.unlabeled.split
-    for name, split in named.items():
-        num_parts = split.count("+") + 1
-        if num_parts > _MOST_PARTS:
-            raise ConfigError(
-                f"{name} must have at most {_MOST_PARTS} parts, got {num_parts}; "
-                "join those that follow each other"
-            )
-    for (other, split), (name, same) in itertools.combinations(data.splits.items(), 2):
-        if split == same and not data.may_overlap(name, other):
-            raise ConfigError(
-                f"{name} must differ from {other}, got {split!r} in both"
-                "; carve them, as in 'train[:90%]' and 'train[90%:]'"
-            )
+    with gathering() as gather:
+        for name, split in named.items():
+            gather(_check_split, name, split)
+        for first, second in itertools.combinations(data.splits, 2):
+            gather(_check_apart, data, first, second)
 
 
-def _check_kind(data: DataConfig, trainings: Mapping[str, TrainConfig]) -> None:
-    """Refuses settings of another kind of dataset, which would have no effect."""
+def _check_split(name: str, split: str) -> None:
+    if re.fullmatch(r"[\d.]+ *%?", split):
+        raise ConfigError(
+            f"{name} must say of which split it is a part, got {split!r}; write "
+            "'train[:80%]' for the first 80 %, or 'train[90%:]' for the last 10 %"
+        )
+    num_parts = split.count("+") + 1
+    if num_parts > _MOST_PARTS:
+        raise ConfigError(
+            f"{name} must have at most {_MOST_PARTS} parts, got {num_parts}; "
+            "join those that follow each other"
+        )
+
+
+def _check_apart(data: DataConfig, other: str, name: str) -> None:
+    split = data.splits[name]
+    if split == data.splits[other] and not data.may_overlap(name, other):
+        raise ConfigError(
+            f"{name} must differ from {other}, got {split!r} in both"
+            "; carve them, as in 'train[:90%]' and 'train[90%:]'"
+        )
+
+
+def _check_name(data: DataConfig) -> None:
+    """Refuses a path where the name of a set is wanted."""
+    name = data.dataset
+    if data.kind == "name" and places.is_like_path(name):
+        found = places.dataset_of(name)
+        ending = name.rpartition(".")[2]
+        kind = ending if ending in ("csv", "npz") else "folder"
+        way = (
+            f"write {found!r}"
+            if found != name
+            else (f"write '{kind}:{name}' ({places.path_hint(name)})")
+        )
+        raise ConfigError(
+            f"data.dataset must be a TensorFlow Datasets name, or begin with the kind "
+            f"of a path, got {name!r}; {way}"
+        )
+
+
+def _check_size(data: DataConfig) -> None:
+    """Refuses images of any size for networks that take one."""
     if data.is_folder and not data.image_size:
         raise ConfigError(
             f"data.image_size must be set for {data.dataset!r}, whose images may have "
             "any size; for example data.image_size = 96"
         )
-    if data.unlabeled:
-        _check_unlabeled(data, data.unlabeled.dataset)
-    _check_files(data)
-    _check_fitted(data)
+
+
+def _check_columns(data: DataConfig) -> None:
+    """Refuses columns of what has none."""
     if data.feature_columns and not data.is_table:
         raise ConfigError(
             f"data.feature_columns must be empty for {data.dataset!r}, got "
             f"{list(data.feature_columns)}; only a table has columns"
         )
-    if data.is_table:
-        _check_table(data, trainings)
-    if isinstance(data.options, TfrecordOptions):
-        _check_features(data, data.options)
 
 
 def _check_files(data: DataConfig) -> None:
@@ -137,6 +181,26 @@ def _check_files(data: DataConfig) -> None:
             f"data.verify must be 'auto' for {data.dataset!r}, got {data.verify!r}; "
             "it is of the files of a 'folder:PATH' or a 'list:FILE.csv'"
         )
+
+
+def _check_reading(data: DataConfig) -> None:
+    """Refuses settings of a way of reading that this dataset never has."""
+    records = (
+        "it is of record files that are streamed, which no folder, list or table is, "
+        "and no set that data.unlabeled joins"
+    )
+    is_streamed = data.kind in _STREAMED and data.unlabeled is None
+    for name, has_effect, what in (
+        ("num_threads", not data.is_table, "no images are decoded"),
+        ("read_parts", is_streamed, records),
+        ("shuffle_window_bytes", is_streamed, records),
+    ):
+        value, default = getattr(data, name), getattr(DataConfig, name)
+        if value != default and not has_effect:
+            raise ConfigError(
+                f"data.{name} must be {default} for {data.dataset!r}, got {value}; "
+                f"{what}: remove it"
+            )
 
 
 def _check_fitted(data: DataConfig) -> None:

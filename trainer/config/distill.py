@@ -7,7 +7,7 @@ labels; the long one is a list of terms with free weights.
 import dataclasses
 from typing import Annotated, Literal
 
-from trainer.config.errors import ConfigError
+from trainer.config.errors import ConfigError, gathering
 from trainer.config.losses import LOSSES, NoLossOptions
 from trainer.config.mixing import MixConfig
 from trainer.config.rules import FILLED, Count, CountOrNone, NotNegative, Place, between
@@ -27,21 +27,31 @@ class _TeacherSignal(MixConfig):
     It is asked, as the student, of mixed pairs, which have no label then.
     """
 
-    # "online": the teacher runs in each step; "cached": once, before the students;
-    # "auto": the first start chooses, see trainer.config.soft_targets.
-    soft_targets: Literal["auto", "online", "cached"] = "auto"
-    soft_targets_dir: Place = (
-        ""  # of the cache, which runs may share; "": in the workdir
-    )
-    soft_targets_dtype: Literal["float16", "float32"] = "float32"  # of cached logits
-    top_k: CountOrNone = 0  # largest logits that are cached; 0: all
+    # Where the teacher's predictions come from. "online": the teacher runs in each
+    # step; "cached": once, before the students; "imported": it is elsewhere, and has
+    # written its answers into files; "auto": the first start chooses.
+    soft_targets: Literal["auto", "online", "cached", "imported"] = "auto"
+    # The folder of the cache, which runs may share, "": in the workdir; or that of the
+    # files, or of the cache that another run has imported from them.
+    soft_targets_dir: Place = ""
+    # The type of cached logits; float16 takes half the bytes.
+    soft_targets_dtype: Literal["float16", "float32"] = "float32"
+    top_k: CountOrNone = 0  # how many of the largest logits are cached; 0: all
     # Whether the cache keeps the input of the teacher's last Dense layer too, for
-    # losses between layers whose teacher_layer is "embedding"; and its type.
+    # losses between layers whose teacher_layer is "embedding".
     cache_embedding: bool = False
+    # The type of cached embeddings.
     cache_embedding_dtype: Literal["float16", "float32"] = "float32"
-    # At which a cache of the top k can be used, beside those of the terms.
+    # Temperatures at which a cache of the top k can be used, beside those of the terms.
     tail_temperatures: tuple[Temperature, ...] = ()
-    views: Count = 1  # of each augmented image; epoch e shows view e modulo views
+    # Cached views of each augmented image; epoch e shows view e modulo views.
+    views: Count = 1
+    # The class of the data that each of the teacher's classes stands for, of imported
+    # answers; absent: they are the same.
+    class_map: dict[str, str] | None = None
+    # The share of examples that imported answers must have right; absent: more than
+    # the largest class's, by three standard errors.
+    min_accuracy: Annotated[float, between(0, 1)] | None = None
 
     @property
     def mixes_labels(self) -> bool:
@@ -51,14 +61,20 @@ class _TeacherSignal(MixConfig):
     @property
     def is_cached(self) -> bool:
         """Whether students learn from caches; False while "auto" is undecided."""
-        return self.soft_targets == "cached"
+        return self.soft_targets in ("cached", "imported")
+
+    @property
+    def is_imported(self) -> bool:
+        """Whether the teacher is elsewhere, and its answers are in files."""
+        return self.soft_targets == "imported"
 
 
 # A base of its own, so that its fields come before those of the signal: earlier
 # versions named checkpoints by the settings in their order.
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class _ShortForm:
-    alpha: Annotated[float, between(0, 1)] = 0.9  # weight of the soft loss
+    # The weight of the soft loss; that of the loss on the labels is 1 - alpha.
+    alpha: Annotated[float, between(0, 1)] = 0.9
     temperature: Temperature = 4.0  # divides both models' logits
 
 
@@ -96,8 +112,8 @@ class DistillConfig(_TeacherSignal, _ShortForm):
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class _LongForm:
-    terms: Annotated[tuple[TermConfig, ...], FILLED]
-    hard_weight: NotNegative = 1.0  # of the loss on the labels
+    terms: Annotated[tuple[TermConfig, ...], FILLED]  # losses against the teacher
+    hard_weight: NotNegative = 1.0  # the weight of the loss on the labels
     # Neighbours of the global batch that losses between examples see together; 0: a
     # size that one to eight replicas share, where a term needs one.
     group_size: CountOrNone = 0
@@ -137,18 +153,27 @@ def check(distill: Distill, *, num_teachers: int) -> None:
 
     Several teachers are an ensemble.
     """
+    with gathering() as gather:
+        gather(_check_weights, distill)
+        gather(_check_auto, distill)
+        for i, term in enumerate(distill.terms):
+            path = f"distill.terms[{i}]"
+            gather(check_term, path, term)
+            gather(check_member, path, term, num_teachers)
+            if distill.is_cached:
+                gather(_check_cached, path, term, distill)
+        gather(_check_tail, distill)
+
+
+def _check_weights(distill: Distill) -> None:
     if not any([distill.hard_weight, *(t.largest_weight for t in distill.terms)]):
         raise ConfigError(
             "distill must have a weight above 0 in one of its terms or in "
             "distill.hard_weight, got 0 everywhere; raise one of them"
         )
-    _check_auto(distill)
-    for i, term in enumerate(distill.terms):
-        path = f"distill.terms[{i}]"
-        check_term(path, term)
-        check_member(path, term, num_teachers)
-        if distill.is_cached:
-            _check_cached(path, term, distill)
+
+
+def _check_tail(distill: Distill) -> None:
     if distill.tail_temperatures and not distill.top_k:
         raise ConfigError(
             "distill.tail_temperatures must be empty where distill.top_k is 0, got "

@@ -20,6 +20,9 @@ _CROPS = {
     for section in ("data", *_TRAININGS)
     for of_list in ("", ".inception_crop")
 }
+_NETWORKS = ("student", "teacher", "teacher.members[]")
+# Of Keras's own arguments; None is as Keras has them.
+_OF_APPLICATIONS = ("alpha", "depth_multiplier", "dropout", "dropout_rate")
 _MIXING = {"cutmix": 0.0, "cutmix_beta": 1.0, "mixup_beta": 1.0}
 
 LATER: Mapping[str, Any] = {
@@ -35,19 +38,34 @@ LATER: Mapping[str, Any] = {
     "data.verify": "auto",
     "distill.cache_embedding": False,
     "distill.cache_embedding_dtype": "float32",
+    "distill.class_map": None,
+    "distill.min_accuracy": None,
     "distill.terms[].student_layer": "",
     "distill.terms[].teacher": "",
     "distill.terms[].teacher_layer": "",
     "predict.background": "",
     "predict.center_crop": 0.0,
     "predict.evaluate_view": "",
+    "predict.model_import": "",
     "runtime.term_gradients": False,
     "student.options.input": "",
+    "teacher.class_map": None,
+    "teacher.class_names": "",
+    "teacher.members[].class_map": None,
+    "teacher.members[].class_names": "",
     "teacher.members[].min_accuracy": 0.0,
     "teacher.members[].options.input": "",
     "teacher.min_accuracy": 0.0,
     "teacher.options.input": "",
     **_CROPS,
+    "tracking.models": ["student"],
+    "tracking.tracker": "",
+    **{f"{network}.options.import": "" for network in _NETWORKS},
+    **{
+        f"{network}.options.{name}": None
+        for network in _NETWORKS
+        for name in (*_OF_APPLICATIONS, "minimalistic")
+    },
     **{f"distill.{name}": value for name, value in _MIXING.items()},
     **{
         f"{training}.{name}": value

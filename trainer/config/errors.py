@@ -1,14 +1,78 @@
-"""The error of a setting that cannot be used."""
+"""The error of settings that cannot be used, as many as there are."""
 
-import difflib
+import contextlib
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any
 
 _CHARACTERS = 200  # of a value in a message
+_MOST = 20  # problems in a message
+_NAMES = 5  # in a message
+_LISTED = re.compile(r"[a-z.]+\[\d+\]")  # a section of a list
+
+# What other programs have among augmentations, or as settings of the data.
+MIXING = {
+    name: f"it is a share of a training's pairs: student.train.{name} = 0.5"
+    for name in ("mixup", "cutmix")
+}
 
 
 class ConfigError(ValueError):
-    """A setting breaks a rule; the message names it, the rule, the value, a way out."""
+    """Settings break rules; each problem names one, the rule, the value, a way out."""
+
+    @property
+    def problems(self) -> tuple[str, ...]:
+        """A sentence on each setting that cannot be used."""
+        return tuple(map(str, self.args))
+
+    def within(self, place: object) -> "ConfigError":
+        """The same problems, each of which begins with the `place` that they are in."""
+        return ConfigError(*(f"{place}: {problem}" for problem in self.problems))
+
+    def __str__(self) -> str:
+        told = self.problems[:_MOST]
+        if len(told) < 2:
+            return "".join(told)
+        more = len(self.problems) - len(told)
+        lines = [*told, f"and {more} more"] if more else told
+        count = len(self.problems)
+        return "\n  ".join([f"{count} settings cannot be used:", *lines])
+
+
+def join_alike(problems: Iterable[str]) -> list[str]:
+    """The problems, those once that sections of a list have alike."""
+    alike: dict[str, list[str]] = {}
+    for problem in problems:
+        alike.setdefault(re.sub(r"\[\d+\]", "[]", problem), []).append(problem)
+    joined = []
+    for same in alike.values():
+        # Where they differ in numbers alone, these say it.
+        others = [_LISTED.findall(problem)[:1] for problem in same[1:]]
+        names = ", ".join(name for found in others for name in found)
+        joined.append(f"{same[0]}; likewise {names}" if names else same[0])
+    return joined
+
+
+@contextlib.contextmanager
+def gathering() -> Iterator[Callable[..., None]]:
+    """Has checks tell all that they find, and not the first of it alone.
+
+    The body is given a function that calls a check with its arguments.
+
+    Raises:
+      ConfigError: checks have; it has their problems, each once.
+    """
+    problems: dict[str, None] = {}
+
+    def gather(check: Callable[..., Any], *args: Any, **kwargs: Any) -> None:
+        try:
+            check(*args, **kwargs)
+        except ConfigError as error:
+            problems.update(dict.fromkeys(error.problems))
+
+    yield gather
+    if problems:
+        raise ConfigError(*problems)
 
 
 def header(path: str) -> str:
@@ -19,9 +83,26 @@ def header(path: str) -> str:
 def nearest(name: str, known: Iterable[str]) -> str:
     """The ending of a message about an unknown `name`: the nearest known, then all."""
     names = sorted(known)
-    close = difflib.get_close_matches(name, names, n=1, cutoff=0.5)
-    suggestion = f"did you mean {close[0]!r}? " if close else ""
-    return f"{suggestion}known: {', '.join(names) or 'none; remove it'}"
+    told = ", ".join(names) or "none; remove it"
+    return f"{suggestion(name, names)}known: {told}"
+
+
+def suggestion(name: str, known: Iterable[str]) -> str:
+    """A question for the nearest known name, and a space; "" where none is near."""
+    import difflib  # here, for settings without an error
+
+    if name.lower() in MIXING:
+        return f"{MIXING[name.lower()]}; "
+    by_lower = {one.lower(): one for one in known}
+    close = difflib.get_close_matches(name.lower(), by_lower, n=1, cutoff=0.5)
+    return f"did you mean {by_lower[close[0]]!r}? " if close else ""
+
+
+def some_names(names: Iterable[object]) -> str:
+    """The first of some names or numbers, and how many more there are."""
+    every = list(map(str, names))
+    shown = ", ".join(every[:_NAMES]) or "none"
+    return shown + (f" and {len(every) - _NAMES} more" if len(every) > _NAMES else "")
 
 
 def join(path: str, name: str) -> str:

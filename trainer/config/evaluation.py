@@ -13,7 +13,8 @@ class EvaluateConfig:
     # Corrects the logits of data.exclude_labels by one number a model, found on the
     # validation split; the results hold each model before and after.
     class_bias: bool = False
-    # Of teacher and student, of one example; no two runs have the same.
+    # Measures the milliseconds that teacher and student take for an example; no two
+    # runs have the same.
     inference_times: bool = False
 
 

@@ -8,7 +8,7 @@ from trainer.config.errors import ConfigError, nearest
 from trainer.config.rules import FILLED, Count, between
 
 Format = Literal[
-    "keras", "saved_model", "tflite_float32", "tflite_float16", "tflite_int8"
+    "keras", "saved_model", "tflite_float32", "tflite_float16", "tflite_int8", "onnx"
 ]
 
 
@@ -16,17 +16,21 @@ Format = Literal[
 class ExportConfig:
     """Settings of export; registry register takes the same model."""
 
-    # student, baseline, finetune, teacher, or a member as "teacher.members[0]".
+    # The model: student, baseline, finetune, teacher, or "teacher.members[0]".
     role: Annotated[str, FILLED] = "student"
-    seed: Annotated[int, between(-1, 2**31 - 1)] = -1  # one of seeds; -1: the first
+    # The seed of the model, one of seeds; -1: the first.
+    seed: Annotated[int, between(-1, 2**31 - 1)] = -1
+    # The formats that it is written in.
     formats: Annotated[tuple[Format, ...], FILLED] = (
         *("keras", "saved_model"),
         *("tflite_float32", "tflite_float16", "tflite_int8"),
     )
-    # Of the training split, from which int8 learns the range of each layer.
+    # Examples of the training split from which int8 learns the range of each layer.
     calibration_examples: Count = 200
-    # How far the test accuracy may be from the model's own, as a share.
-    float_tolerance: Annotated[float, between(0, 1)] = 0.001  # float32 and float16
+    # How far the test accuracy in float32 and float16 may be from the model's own, as
+    # a share.
+    float_tolerance: Annotated[float, between(0, 1)] = 0.001
+    # How far the test accuracy in int8 may be from the model's own, as a share.
     int8_tolerance: Annotated[float, between(0, 1)] = 0.005
 
 

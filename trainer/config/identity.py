@@ -7,6 +7,8 @@ from typing import Any
 
 from trainer.config import places
 from trainer.config.earlier import value_before, without_later
+from trainer.config.models import OWN
+from trainer.config.rules import setting_name
 from trainer.config.schema import Config
 
 # A run may move to other devices and disks, be asked for more when its models are
@@ -14,7 +16,7 @@ from trainer.config.schema import Config
 # cross-validation or a watch. It stays the same run, also by another name.
 _MOVABLE = (
     *("runtime", "evaluate", "predict", "crossval", "study", "sweep", "export"),
-    *("registry", "watch"),
+    *("registry", "tracking", "watch"),
     *("data.data_dir", "distill.soft_targets_dir"),
     *("data.num_threads", "data.verify"),
     # It says nothing of opaque images. The lists of files know which are not.
@@ -24,7 +26,7 @@ _MOVABLE = (
 _CHOSEN = "distill.soft_targets"
 
 # The accuracy that is asked of a teacher changes nothing of what it teaches.
-_JUDGED = re.compile(r"teacher(\.members\[\d+\])?\.min_accuracy")
+_JUDGED = re.compile(r"(distill|teacher(\.members\[\d+\])?)\.min_accuracy")
 
 _SETS = ("data.dataset", "data.unlabeled.dataset")
 
@@ -33,10 +35,16 @@ _NETWORK = re.compile(r"(?P<path>teacher|teacher\.members\[\d+\]|student)\.model
 
 def resolve(config: Config) -> dict[str, Any]:
     """Every setting with its value, in JSON's types."""
-    plain: dict[str, Any] = json.loads(json.dumps(dataclasses.asdict(config)))
+    plain: dict[str, Any] = json.loads(
+        json.dumps(dataclasses.asdict(config, dict_factory=_settings))
+    )
     if "group_size" in plain["distill"]:
         plain["distill"]["group_size"] = config.group_size
     return plain
+
+
+def _settings(fields: list[tuple[str, Any]]) -> dict[str, Any]:
+    return {setting_name(name): value for name, value in fields}
 
 
 def recorded_settings(config: Config) -> dict[str, Any]:
@@ -86,8 +94,11 @@ def named_identity(
     for network in filter(None, map(_NETWORK.fullmatch, list(flat))):
         path = network["path"]
         files = [f"{path}.weights"]
+        if f"{path}.class_names" in flat:
+            files.append(f"{path}.class_names")
         if flat[f"{path}.model"] == "saved":
             files.append(f"{path}.options.path")
+            flat.pop(f"{path}.options.import", None)  # which finds what the file has
         flat |= {file: _file_identity(flat.get(file)) for file in files}
     return {
         path: value
@@ -139,7 +150,7 @@ def _describe(path: str, settings: dict[str, Any]) -> str:
 
 def _file_identity(value: object) -> object:
     """A file may move, but starting from one or from none makes another run."""
-    return value if value == "imagenet" else bool(value)
+    return value if value in ("imagenet", OWN) else bool(value)
 
 
 def flatten(settings: dict[str, Any], prefix: str = "") -> dict[str, Any]:

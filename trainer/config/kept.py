@@ -1,16 +1,15 @@
 """The config that a run keeps in its workdir, read back; and none at all."""
 
 import dataclasses
-import typing
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from trainer.config import reader
 from trainer.config.earlier import with_earlier
 from trainer.config.errors import ConfigError
 from trainer.config.identity import flatten, resolve
-from trainer.config.overrides import apply_override
+from trainer.config.overrides import Override, apply_overrides
 from trainer.config.predict import PredictConfig
+from trainer.config.reader import build
 from trainer.config.registry import RegistryConfig
 from trainer.config.runtime import RuntimeConfig
 from trainer.config.schema import Config
@@ -26,7 +25,7 @@ class NoRun:
 
 
 def from_resolved(
-    settings: Mapping[str, Any], overrides: Iterable[str], *, kept_in: object
+    settings: Mapping[str, Any], overrides: Iterable[Override], *, kept_in: object
 ) -> Config:
     """The Config of resolved settings, with each "section.field=value" in place.
 
@@ -35,28 +34,26 @@ def from_resolved(
     """
     given = _without_nulls(settings)
     try:
-        today = resolve(typing.cast(Config, reader._build(Config, given, "")))
+        today = resolve(build(Config, given))
         # A setting that it lacks had the value of its time, not today's default.
         given = _without_nulls(
             with_earlier(given, flatten(dict(settings)), flatten(today))
         )
-        for override in overrides:
-            apply_override(given, override)
-        return typing.cast(Config, reader._build(Config, given, ""))
+        apply_overrides(given, overrides, schema=Config)
+        return build(Config, given)
     except ConfigError as error:
-        raise ConfigError(f"{kept_in}: {error}") from None
+        raise error.within(kept_in) from None
 
 
-def without_run(overrides: Iterable[str]) -> NoRun:
+def without_run(overrides: Iterable[Override]) -> NoRun:
     """The settings that each "section.field=value" makes of the defaults.
 
     Raises:
       ConfigError: an override breaks a rule, or is of another section.
     """
     given: dict[str, Any] = {}
-    for override in overrides:
-        apply_override(given, override)
-    return typing.cast(NoRun, reader._build(NoRun, given, ""))
+    apply_overrides(given, overrides, schema=NoRun)
+    return build(NoRun, given)
 
 
 def _without_nulls(value: Any) -> Any:

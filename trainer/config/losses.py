@@ -30,23 +30,27 @@ class JensenShannonOptions:
 class DkdOptions:
     """Decoupled knowledge distillation."""
 
-    target_weight: NotNegative = 1.0  # of the label against the rest; the paper's alpha
-    other_weight: NotNegative = 8.0  # among the other classes; the paper's beta
+    # The weight of the label against the rest; the paper's alpha.
+    target_weight: NotNegative = 1.0
+    # The weight among the other classes; the paper's beta.
+    other_weight: NotNegative = 8.0
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class DistOptions:
     """Distillation by correlations."""
 
-    example_weight: NotNegative = 1.0  # between the classes of an example
-    class_weight: NotNegative = 1.0  # between the examples of a group, class by class
+    # The weight of correlations between the classes of an example.
+    example_weight: NotNegative = 1.0
+    # The weight of those between the examples of a group, class by class.
+    class_weight: NotNegative = 1.0
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class NkdOptions:
     """Normalised knowledge distillation."""
 
-    gamma: NotNegative = 1.5  # weight of the other classes
+    gamma: NotNegative = 1.5  # the weight of the other classes
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -60,18 +64,18 @@ class LogitMseOptions:
 class AdapterOptions:
     """A loss between layers, and the trained layer that makes channels equal."""
 
-    # "linear": a 1x1 convolution or Dense layer on the student's side, which no saved
-    # student has; "none": both layers have the same number of channels.
+    # What makes channels equal. "linear": a 1x1 convolution or Dense layer on the
+    # student's side, which no saved student has; "none": they are equal as they are.
     adapter: Literal["linear", "none"] = "linear"
-    batch_norm: bool = False  # BatchNormalization after it
+    batch_norm: bool = False  # BatchNormalization after the adapter
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class RkdOptions:
     """Relational knowledge distillation."""
 
-    distance_weight: NotNegative = 25.0  # of the distances of pairs
-    angle_weight: NotNegative = 50.0  # of the angles of triples
+    distance_weight: NotNegative = 25.0  # the weight of the distances of pairs
+    angle_weight: NotNegative = 50.0  # the weight of the angles of triples
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -13,13 +13,15 @@ _Beta = Annotated[float, between(1e-3, 1e3)]
 class MixConfig:
     """The mixing of pairs, neighbours of the global batch."""
 
-    # Share of the pairs a, b that become m a + (1 - m) b and m b + (1 - m) a.
+    # The share of the pairs a, b that become m a + (1 - m) b and m b + (1 - m) a.
     mixup: Annotated[float, between(0, 1)] = 0.0
-    # Share of the pairs of images of which each gets a box of the other, which covers
-    # 1 - m of it where it does not reach over the border.
+    # The share of the pairs of images of which each gets a box of the other, which
+    # covers 1 - m of it where it does not reach over the border.
     cutmix: Annotated[float, between(0, 1)] = 0.0
-    # Of the symmetric Beta distribution that m is drawn from; 1: uniform in [0, 1).
+    # The parameter of the symmetric Beta distribution that m of mixup is drawn from;
+    # 1: uniform in [0, 1).
     mixup_beta: _Beta = 1.0
+    # The parameter of the same distribution for m of cutmix.
     cutmix_beta: _Beta = 1.0
 
     @property

@@ -2,20 +2,38 @@
 
 from collections.abc import Mapping
 
+from trainer.config.data import DataConfig
+from trainer.config.datasets import TfrecordOptions
 from trainer.config.distill import Distill, DistillConfig
-from trainer.config.errors import ConfigError
+from trainer.config.errors import ConfigError, gathering
 from trainer.config.mixing import MixConfig
 from trainer.config.training import TrainConfig
 
 _ROUNDING = 1e-9  # of a sum of shares
 
 
-def check(distill: Distill, trainings: Mapping[str, TrainConfig]) -> None:
+def check(
+    distill: Distill, trainings: Mapping[str, TrainConfig], data: DataConfig
+) -> None:
     """Refuses shares that exceed all pairs, and what mixed examples do not have."""
     sections: dict[str, MixConfig] = {"distill": distill, **trainings}
-    for path, section in sections.items():
-        _check_section(path, section)
-    student = trainings["student.train"]
+    with gathering() as gather:
+        for path, section in sections.items():
+            gather(_check_section, path, section)
+            if section.cutmix:
+                gather(_check_images, path, section, data)
+            if section.mixes:
+                setting = "student.train" if path == "distill" else path
+                gather(_check_pairs, path, section, setting, trainings[setting])
+        gather(_check_both, distill, trainings["student.train"])
+        if distill.mixes:
+            gather(_check_hard_weight, distill)
+        for path in ("distill", "student.train"):
+            if sections[path].mixes:
+                gather(_check_teaching, path, sections[path], distill)
+
+
+def _check_both(distill: Distill, student: TrainConfig) -> None:
     if distill.mixes and student.mixes:
         raise ConfigError(
             "distill and student.train must not both mix pairs, got "
@@ -23,11 +41,6 @@ def check(distill: Distill, trainings: Mapping[str, TrainConfig]) -> None:
             "keep student.train's, whose labels are mixed too and which the baseline "
             "shares, or distill's, without labels and for the student alone"
         )
-    if distill.mixes:
-        _check_hard_weight(distill)
-    for path in ("distill", "student.train"):
-        if sections[path].mixes:
-            _check_teaching(path, sections[path], distill)
 
 
 def _check_section(path: str, section: MixConfig) -> None:
@@ -46,6 +59,40 @@ def _check_section(path: str, section: MixConfig) -> None:
                 f"pairs, above 0, got 0; for example {path}.{name} = 1, or remove "
                 f"{path}.{name}_beta"
             )
+
+
+def _check_images(path: str, section: MixConfig, data: DataConfig) -> None:
+    """Refuses boxes of rows, as far as the section `data` tells what examples are."""
+    options = data.options
+    if data.is_table:
+        what = f"the rows of {data.dataset!r}"
+    elif (
+        isinstance(options, TfrecordOptions)
+        and options.encoding != "image"
+        and len(options.shape) != 3
+    ):
+        what = f"data.options.shape = {list(options.shape)}"
+    else:
+        return
+    raise ConfigError(
+        f"{path}.cutmix needs images, of which boxes are cut, got {section.cutmix:g} "
+        f"and {what}; set {path}.cutmix = 0, or use {path}.mixup"
+    )
+
+
+def _check_pairs(
+    path: str, section: MixConfig, setting: str, train: TrainConfig
+) -> None:
+    """Refuses batches of the training `setting` that cut a pair on any device."""
+    unit = 2 * train.accumulate
+    if train.global_batch_size % unit:
+        up = -(-train.global_batch_size // unit) * unit
+        raise ConfigError(
+            f"{setting}.global_batch_size must be a multiple of 2 times "
+            f"{setting}.accumulate ({train.accumulate}), because pairs are mixed "
+            f"({section.described(path)}), got {train.global_batch_size}; nearest "
+            f"above: {up}"
+        )
 
 
 def _check_hard_weight(distill: Distill) -> None:

@@ -2,50 +2,51 @@
 
 import dataclasses
 from collections.abc import Mapping
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
+from trainer.config.cifar_networks import (
+    MobilenetV2CifarOptions,
+    ResnetCifarOptions,
+    ShufflenetV1Options,
+    ShufflenetV2Options,
+    VggCifarOptions,
+    WideResnetOptions,
+)
+from trainer.config.image_options import BatchNormOptions, ImageOptions, Values
 from trainer.config.rules import (
     FILLED,
     FRACTION,
     LAYERS,
+    Count,
+    Module,
     NotNegative,
     Place,
+    Positive,
     Units,
 )
-
-Values = Literal[
-    "zero_to_255",
-    "zero_to_one",
-    "minus_one_to_one",
-    "imagenet_torch",
-    "imagenet_caffe",
-]
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class ImageOptions:
-    """The options of an architecture that normalises images itself."""
-
-    # The values that float32 images of Python objects have, which nobody guesses;
-    # "": images are uint8, from 0 to 255.
-    input: Literal["", Values] = ""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class MlpOptions(ImageOptions):
     """Fully connected layers on the flattened image."""
 
+    # The number of units of each hidden layer, from the first to the last.
     hidden_sizes: Annotated[tuple[Units, ...], LAYERS] = (800, 800)
+    # What follows each hidden layer.
     activation: Literal["relu", "gelu", "silu", "tanh", "sigmoid"] = "relu"
-    input_dropout: Annotated[float, FRACTION] = 0.0  # share of pixels dropped
-    dropout: Annotated[float, FRACTION] = 0.0  # share of hidden units dropped
-    max_norm: NotNegative = 0.0  # bound on incoming weights; 0: none
+    # The share of the inputs that are dropped in training.
+    input_dropout: Annotated[float, FRACTION] = 0.0
+    # The share of hidden units that are dropped in training.
+    dropout: Annotated[float, FRACTION] = 0.0
+    # The largest norm of the weights that come into a unit; 0: none.
+    max_norm: NotNegative = 0.0
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class CnnOptions(ImageOptions):
     """Stride-2 3x3 convolutions; leaky ReLU and max-pool after all but the last."""
 
+    # The number of filters of each convolution, from the first to the last.
     filters: Annotated[tuple[Units, ...], LAYERS] = (256, 512)
 
 
@@ -53,25 +54,65 @@ class CnnOptions(ImageOptions):
 class ConvMlpOptions(ImageOptions):
     """One valid 3x3 convolution, then hidden layers with dropout."""
 
-    filters: Units = 32
+    filters: Units = 32  # the number of filters of the convolution
+    # The number of units of each hidden layer, from the first to the last.
     hidden_sizes: Annotated[tuple[Units, ...], LAYERS] = (1200, 1200)
-    dropout: Annotated[float, FRACTION] = 0.5  # share of hidden units dropped
+    # The share of hidden units that are dropped in training.
+    dropout: Annotated[float, FRACTION] = 0.5
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class SqueezenetOptions(ImageOptions):
     """SqueezeNet v1.1."""
 
-    dropout: Annotated[float, FRACTION] = 0.5  # share of what conv10 sees dropped
+    # The share of what the last convolution sees that is dropped in training.
+    dropout: Annotated[float, FRACTION] = 0.5
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class ApplicationOptions(ImageOptions):
+class HubOptions(ImageOptions):
+    """An image classifier of KerasHub, from a preset."""
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class ApplicationOptions(BatchNormOptions):
     """A classifier of keras.applications."""
 
-    # Share that the moving statistics keep of themselves each step. Keras has 0.99 to
-    # 0.9997, with which they forget where they started after thousands of steps.
-    batch_norm_momentum: Annotated[float, FRACTION] = 0.9
+    @property
+    def of_keras(self) -> dict[str, Any]:
+        """The arguments that are stated of those that Keras itself has."""
+        own = {field.name for field in dataclasses.fields(ApplicationOptions)}
+        stated = dataclasses.asdict(self).items()
+        return {k: v for k, v in stated if k not in own and v is not None}
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class MobileNetV2Options(ApplicationOptions):
+    """MobileNetV2. What is absent of Keras's own arguments is as Keras has it."""
+
+    # The width: how many times as many channels; absent: as Keras has it.
+    alpha: Positive | None = None
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class MobileNetOptions(MobileNetV2Options):
+    """MobileNet."""
+
+    # Channels for each of a depthwise layer's; absent: as Keras has it.
+    depth_multiplier: Count | None = None
+    # The share that is dropped before the logits in training; absent: as Keras has it.
+    dropout: Annotated[float, FRACTION] | None = None
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class MobileNetV3Options(MobileNetV2Options):
+    """MobileNetV3Small and MobileNetV3Large."""
+
+    # 3x3 convolutions and ReLU alone, and no squeeze-and-excitation; absent: as Keras
+    # has it.
+    minimalistic: bool | None = None
+    # The share that is dropped before the logits in training; absent: as Keras has it.
+    dropout_rate: Annotated[float, FRACTION] | None = None
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -85,16 +126,20 @@ class SavedOptions:
     # images of Python objects must have it.
     # "as_given" takes them as the data yield them, whatever they are.
     input: Literal[Values, "as_given"]
-    # Probabilities become their logarithms, which are logits: softmax gives the same
-    # at every temperature, for it does not see what all classes share.
+    # What it gives. Probabilities become their logarithms, which are logits: softmax
+    # gives the same at every temperature, for it does not see what all classes share.
     output: Literal["logits", "probabilities"] = "logits"
+    # A module that registers the classes of its layers with Keras, imported first.
+    import_: Module = ""
 
     def of_saved(self, path: str) -> "SavedOptions":
         """The options of a model that is trained from this one, and saved at `path`."""
         # It takes the images of the data, and gives logits.
         is_as_given = self.input == "as_given"
         return SavedOptions(
-            path=path, input="as_given" if is_as_given else "zero_to_255"
+            path=path,
+            input="as_given" if is_as_given else "zero_to_255",
+            import_=self.import_,
         )
 
     @property
@@ -116,7 +161,7 @@ class MemoryOptions:
     name: Annotated[str, FILLED]  # the class of a model, or package.module:function
     architecture: str = ""  # SHA-256 of a model's configuration; "": a function
     weights: str = ""  # SHA-256 of the weights that a teacher brings; "": drawn here
-    output: Literal["logits", "probabilities"] = "logits"  # as of a saved model
+    output: Literal["logits", "probabilities"] = "logits"  # what the model gives
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -169,19 +214,46 @@ APPLICATIONS: Mapping[str, int] = {
     "Xception": 71,
 }
 
+# Before the name of a preset of KerasHub, or the path of its folder.
+HUB = "hub:"
+
 # The model that a Python program gives.
 MEMORY = "memory"
 
 # The model of a teacher until the run that its weights name is read.
 RUN = "run"
 
+# The weights that a function's model comes with, or those of a preset.
+OWN = "own"
+
 MODELS: Mapping[str, type] = {
     "cnn": CnnOptions,
     "conv_mlp": ConvMlpOptions,
+    HUB: HubOptions,
     MEMORY: MemoryOptions,
     "mlp": MlpOptions,
+    "mobilenet_v2_cifar": MobilenetV2CifarOptions,
+    "resnet_cifar": ResnetCifarOptions,
     RUN: RunOptions,
     "saved": SavedOptions,
+    "shufflenet_v1": ShufflenetV1Options,
+    "shufflenet_v2": ShufflenetV2Options,
     "squeezenet": SqueezenetOptions,
+    "vgg_cifar": VggCifarOptions,
+    "wide_resnet": WideResnetOptions,
     **dict.fromkeys(APPLICATIONS, ApplicationOptions),
+    "MobileNet": MobileNetOptions,
+    "MobileNetV2": MobileNetV2Options,
+    "MobileNetV3Large": MobileNetV3Options,
+    "MobileNetV3Small": MobileNetV3Options,
 }
+
+
+def is_hub(model: str) -> bool:
+    """Whether a model is a preset of KerasHub."""
+    return model.startswith(HUB)
+
+
+def is_function(model: str) -> bool:
+    """Whether a model is a function of a user's own package, by its name."""
+    return ":" in model and not is_hub(model)

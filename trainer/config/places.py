@@ -3,6 +3,7 @@
 import contextvars
 import os
 import re
+from collections.abc import Iterable
 
 # Prefixes that may stand before the path in a setting.
 FOLDER = "folder:"
@@ -14,11 +15,17 @@ SPLIT = "{split}"  # stands in its pattern for the names of splits
 # Objects of a Python session, which have no name.
 MEMORY = "memory:"
 _DATASETS = (FOLDER, LIST, *TABLES, TFDS, TFRECORD, MEMORY)
-_SCHEMES = (*_DATASETS, "run:", "sqlite:///")
+_SCHEMES = (*_DATASETS, "run:", "hub:", "sqlite:///")
 
 # A dataset of a user's own code; a version of a TFDS name starts with a digit.
 _FUNCTION = re.compile(r"[^\W\d]\w*(\.[^\W\d]\w*)*:[^\W\d]\w*")
 _COMMUNITIES = ("huggingface:", "kaggle:")  # of TFDS
+
+# The names of datasets that have options: of record files, and of a user's own code.
+PATTERNS_OF_OPTIONS = {
+    "tfrecord": f"^{TFRECORD}",
+    "": rf"^(?!({'|'.join((*_DATASETS, *_COMMUNITIES))})){_FUNCTION.pattern}$",
+}
 
 _CONFIG_FOLDER: contextvars.ContextVar[str] = contextvars.ContextVar(
     "config_folder", default=""
@@ -39,6 +46,28 @@ def kind_of(dataset: str) -> str:
     is_function = _FUNCTION.fullmatch(dataset)
     is_own = is_function and not dataset.startswith(_COMMUNITIES)
     return "function" if is_own else "name"
+
+
+def dataset_of(word: str) -> str:
+    """The dataset that a user means: a path alone is told by what is there."""
+    path = expand_home(word)
+    if os.path.isdir(path):
+        names = os.listdir(path)
+        table = next((s for s in ("csv", "npz") if _has(names, f".{s}")), "folder")
+        kind = "tfds" if "dataset_info.json" in names else table
+        return f"{kind}:{word.rstrip('/') or word}"
+    kind = word.rpartition(".")[2].lower()
+    return f"{kind}:{word}" if os.path.isfile(path) and kind in ("csv", "npz") else word
+
+
+def _has(names: Iterable[str], ending: str) -> bool:
+    return any(name.endswith(ending) for name in names)
+
+
+def is_like_path(name: str) -> bool:
+    """Whether a name is one of a file or a folder, and of no set of TFDS."""
+    begins = name.startswith(("/", "./", "../", "~"))
+    return begins or "\\" in name or name.endswith(("/", ".csv", ".npz"))
 
 
 def remember(config_file: str) -> None:

@@ -1,13 +1,13 @@
-"""The predict section: which model predicts, and what is told of each image."""
+"""The predict section: which model predicts, and what is told of each example."""
 
 import dataclasses
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
-from trainer.config.data import BACKGROUND
+from trainer.config.data import GivenColour
 from trainer.config.errors import ConfigError
 from trainer.config.evaluate_view import CENTER_CROP, SQUASH, EvaluateView
 from trainer.config.models import SavedOptions
-from trainer.config.rules import Count, Place, Rule, between
+from trainer.config.rules import Count, Module, Place, between
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -17,8 +17,8 @@ class PredictConfig:
     # A .keras file, the folder of a SavedModel, or registry:NAME@VERSION; "": the
     # student that the run chose.
     model: Place = ""
-    # What that file expects of the values of an image, and what it gives; the models
-    # that runs leave take the values as they are, and give logits.
+    # What that file expects of the values of an image; the models that runs leave take
+    # the values as they are.
     model_input: Literal[
         "zero_to_255",
         "zero_to_one",
@@ -26,19 +26,25 @@ class PredictConfig:
         "imagenet_torch",
         "imagenet_caffe",
     ] = "zero_to_255"
+    # What that file gives; the models that runs leave give logits.
     model_output: Literal["logits", "probabilities"] = "logits"
+    # A module that registers the classes of that file's layers with Keras, imported
+    # first.
+    model_import: Module = ""
     # The colour behind transparent pixels, as in data.background; "": the one that the
     # model learned with, or white where it is not known.
-    background: Annotated[
-        Any, Rule(lambda x: x == "" or BACKGROUND.holds(x), f'"", {BACKGROUND.text}')
-    ] = ""
-    top_k: Count = 1  # classes named for an image, the most probable first
-    all_probabilities: bool = False  # those of all classes too, in their order
-    format: Literal["auto", "csv", "jsonl"] = "auto"  # "auto": by --output, or csv
+    background: Literal["", "white", "black", "ignore"] | GivenColour = ""
+    top_k: Count = 1  # classes named for an example, the most probable first
+    # Tells the probabilities of all classes too, in their order.
+    all_probabilities: bool = False
+    # How predictions are written; "auto": by the ending of --output, or csv.
+    format: Literal["auto", "csv", "jsonl", "json"] = "auto"
 
-    # How images are fitted to the model's size, as in data.evaluate_view; "", and 0:
-    # as the model learned to see them, or "squash" and 0.875 where it is not known.
+    # How images are fitted to the model's size, as in data.evaluate_view; "": as the
+    # model learned to see them, or "squash" where that is not known.
     evaluate_view: Literal["", "squash", "center_crop"] = ""
+    # The side of the central square, as in data.center_crop; 0: as the model learned to
+    # see it, or 0.875 where that is not known.
     center_crop: Annotated[float, between(0, 1)] = 0.0
 
     def view(self, known: EvaluateView) -> EvaluateView:
@@ -63,5 +69,8 @@ class PredictConfig:
     def saved(self) -> SavedOptions:
         """The file named by `model`."""
         return SavedOptions(
-            path=self.model, input=self.model_input, output=self.model_output
+            path=self.model,
+            input=self.model_input,
+            output=self.model_output,
+            import_=self.model_import,
         )

@@ -5,7 +5,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from trainer.config.errors import ConfigError
+from trainer.config.errors import ConfigError, gathering
 from trainer.config.models import SavedOptions
 from trainer.config.rules import Place
 
@@ -21,7 +21,8 @@ class RegistryConfig:
     """The place of registered models; another root does not make another run."""
 
     root: Place = ""  # the folder of all models, on a disk or in a store
-    name: str = ""  # which of them the run's model is a version of; empty: `name`
+    # The model that the run's is a version of; "": the name of the run.
+    name: str = ""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -76,14 +77,20 @@ def references(networks: Mapping[str, Any]) -> tuple[Reference, ...]:
     )
 
 
-def check(section: RegistryConfig, used: tuple[Reference, ...]) -> None:
+def check(section: RegistryConfig, networks: Mapping[str, Any]) -> None:
     """Refuses references to nowhere, and a name that cannot be that of a folder.
 
     Raises:
       ConfigError: it names the setting.
     """
-    if section.name:
-        check_name(section.name, setting="registry.name")
+    with gathering() as gather:
+        if section.name:
+            gather(check_name, section.name, setting="registry.name")
+        gather(_check_root, section, networks)
+
+
+def _check_root(section: RegistryConfig, networks: Mapping[str, Any]) -> None:
+    used = references(networks)
     if used and not section.root:
         raise ConfigError(
             f"registry.root must name the folder of the registry for "

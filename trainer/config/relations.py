@@ -5,9 +5,18 @@ from collections.abc import Sequence
 from typing import Any
 
 from trainer.config.augmentations import Augment
+from trainer.config.cadence import loop_steps
 from trainer.config.distill import Distill
-from trainer.config.errors import ConfigError, header
-from trainer.config.models import APPLICATIONS, SavedOptions
+from trainer.config.errors import ConfigError, gathering, header
+from trainer.config.models import (
+    APPLICATIONS,
+    HUB,
+    MEMORY,
+    OWN,
+    SavedOptions,
+    is_function,
+    is_hub,
+)
 from trainer.config.runtime import RuntimeConfig
 from trainer.config.training import SgdOptions, StepOptions, TrainConfig
 
@@ -23,12 +32,29 @@ def check_unique(path: str, values: tuple[int, ...]) -> None:
 
 def check_train(path: str, train: TrainConfig, runtime: RuntimeConfig) -> None:
     """Refuses a training section, named `path`, that contradicts itself."""
+    with gathering() as gather:
+        gather(_check_length, path, train)
+        gather(_check_parts, path, train, runtime)
+        gather(_check_optimizer, path, train)
+        gather(_check_milestones, path, train.schedule_options)
+
+
+def _check_length(path: str, train: TrainConfig) -> None:
     if (train.epochs > 0) == (train.steps > 0):
         raise ConfigError(
             f"{path} must have exactly one of epochs and steps above 0, "
             f"got epochs = {train.epochs} and steps = {train.steps}; "
             f"{'remove' if train.steps else 'set'} one"
         )
+    warmup_steps = train.schedule_options.warmup_steps
+    if 0 < train.steps <= warmup_steps:
+        raise ConfigError(
+            f"{path}.schedule_options.warmup_steps must be below {path}.steps "
+            f"({train.steps}), got {warmup_steps}; lower it or train longer"
+        )
+
+
+def _check_parts(path: str, train: TrainConfig, runtime: RuntimeConfig) -> None:
     parts = runtime.logical_cpus * train.accumulate
     if train.global_batch_size % parts:
         up = -(-train.global_batch_size // parts) * parts
@@ -37,14 +63,6 @@ def check_train(path: str, train: TrainConfig, runtime: RuntimeConfig) -> None:
             f"({runtime.logical_cpus}) times {path}.accumulate ({train.accumulate}), "
             f"got {train.global_batch_size}; nearest above: {up}"
         )
-    warmup_steps = train.schedule_options.warmup_steps
-    if 0 < train.steps <= warmup_steps:
-        raise ConfigError(
-            f"{path}.schedule_options.warmup_steps must be below {path}.steps "
-            f"({train.steps}), got {warmup_steps}; lower it or train longer"
-        )
-    _check_optimizer(path, train)
-    _check_milestones(path, train.schedule_options)
 
 
 def _check_optimizer(path: str, train: TrainConfig) -> None:
@@ -71,33 +89,34 @@ def _check_milestones(path: str, options: object) -> None:
             )
 
 
-def check_weights(
-    path: str,
-    *,
-    model: str,
-    options: object,
-    weights: str,
-    precision: str,
-    is_trained: bool,
-) -> None:
-    """Refuses weights that the model of the section `path` cannot have."""
-    if weights == "imagenet" and model not in APPLICATIONS:
+def check_weights(path: str, network: Any) -> None:
+    """Refuses weights that the model of the section `path` cannot have.
+
+    `network` is a TeacherConfig or a StudentConfig.
+    """
+    options = network.options
+    with gathering() as gather:
+        gather(_check_preset, path, network.model)
+        gather(_check_named_weights, path, network.model, network.weights)
+        if isinstance(options, SavedOptions):
+            gather(_check_saved, path, network)
+            gather(_check_trained, path, options, is_trained=bool(network.train))
+
+
+def _check_saved(path: str, network: Any) -> None:
+    if network.weights:
         raise ConfigError(
-            f"{path}.weights = 'imagenet' needs a model of keras.applications, got "
-            f"{path}.model = {model!r}; give the path of a file"
-        )
-    if not isinstance(options, SavedOptions):
-        return
-    if weights:
-        raise ConfigError(
-            f"{path}.weights must be empty for model 'saved', got {weights!r}; "
+            f"{path}.weights must be empty for model 'saved', got {network.weights!r}; "
             f"{path}.options.path holds the weights"
         )
-    if precision != "inherit":
+    if network.precision != "inherit":
         raise ConfigError(
-            f"{path}.precision must be 'inherit' for model 'saved', got {precision!r}; "
-            "the file's own precision holds, remove the setting"
+            f"{path}.precision must be 'inherit' for model 'saved', got "
+            f"{network.precision!r}; the file's own precision holds, remove the setting"
         )
+
+
+def _check_trained(path: str, options: SavedOptions, *, is_trained: bool) -> None:
     if is_trained and not options.is_keras_file:
         raise ConfigError(
             f"{path}.options.path must end in .keras for a model that is trained, got "
@@ -105,16 +124,43 @@ def check_weights(
         )
 
 
-def check_teacher(
-    path: str, *, has_weights: bool, head: TrainConfig | None, train: TrainConfig | None
-) -> None:
-    """Refuses a teacher, named `path`, whose last layer or whole would know nothing."""
-    section = header(path)
-    if not (train or has_weights):
+def _check_preset(path: str, model: str) -> None:
+    if is_hub(model) and not model.removeprefix(HUB):
         raise ConfigError(
-            f"{path} must have a [{section}.train] section or weights, got neither"
+            f"{path}.model must name a preset of KerasHub, got {model!r} alone; write "
+            f"{HUB}NAME, or {HUB}FOLDER of one that save_to_preset wrote"
         )
-    if head and not train:
+
+
+def _check_named_weights(path: str, model: str, weights: str) -> None:
+    """Refuses weights by a name that the model does not have."""
+    if weights == "imagenet" and model not in APPLICATIONS:
+        raise ConfigError(
+            f"{path}.weights = 'imagenet' needs a model of keras.applications, got "
+            f"{path}.model = {model!r}; give the path of a file"
+        )
+    brings_own = model == MEMORY or is_hub(model) or is_function(model)
+    if weights == OWN and not brings_own:
+        raise ConfigError(
+            f"{path}.weights = {OWN!r} needs a model that comes with weights, "
+            f"{HUB}PRESET or package.module:function, got {path}.model = {model!r}; "
+            "give the path of a file"
+        )
+
+
+def check_teacher(path: str, teacher: Any) -> None:
+    """Refuses a teacher, named `path`, whose last layer or whole would know nothing.
+
+    `teacher` is of trainer.config.teachers.TeacherConfig.
+    """
+    section = header(path)
+    if not (teacher.train or teacher.has_weights):
+        raise ConfigError(
+            f"{path} must have a [{section}.train] section or weights, got neither; "
+            f"{path}.weights = {OWN!r} takes those that a function's model or a preset "
+            "comes with"
+        )
+    if teacher.head and not teacher.train:
         raise ConfigError(
             f"[{section}.head] must be followed by a [{section}.train] section, got "
             f"none; rename it to [{section}.train], or add one"
@@ -124,7 +170,7 @@ def check_teacher(
 def check_members(members: Sequence[Any]) -> None:
     """Refuses an ensemble of one network, or of one network twice.
 
-    `members` are of trainer.config.schema.MemberConfig.
+    `members` are of trainer.config.teachers.MemberConfig.
     """
     if len(members) < 2:
         raise ConfigError(
@@ -156,27 +202,9 @@ def check_views(distill: Distill, *, augment: Augment) -> None:
         )
 
 
-def check_cadence(runtime: RuntimeConfig) -> None:
-    """Refuses periods that do not nest."""
-    for name, unit in (
-        ("steps_per_loop", "steps_per_execution"),
-        ("log_every_steps", "steps_per_loop"),
-        # A resumed run starts at a save, so a logged interval must start there too.
-        ("save_every_steps", "log_every_steps"),
-        ("eval_every_steps", "log_every_steps"),
-    ):
-        value, step = getattr(runtime, name), getattr(runtime, unit)
-        if value % step:
-            up = -(-value // step) * step
-            raise ConfigError(
-                f"runtime.{name} must be a multiple of runtime.{unit} ({step}), "
-                f"got {value}; nearest above: {up}"
-            )
-
-
 def check_profile(runtime: RuntimeConfig) -> None:
     """Refuses steps that loops do not start or end at."""
-    steps, unit = list(runtime.profile_steps), runtime.steps_per_loop
+    steps, unit = list(runtime.profile_steps), loop_steps(runtime)
     if steps and not (len(steps) == 2 and steps[0] < steps[1]):
         raise ConfigError(
             "runtime.profile_steps must be two rising step numbers, or [] for no "

@@ -24,28 +24,6 @@ def run_model_setting(network: Any) -> tuple[str, str] | None:
     return None
 
 
-def without_architectures(settings: Mapping[str, Any]) -> dict[str, Any]:
-    """The settings of a file, with "run" as the model of teachers that name none.
-
-    That is where their weights are a run's, which knows the architecture.
-    """
-    teacher = settings.get("teacher")
-    if not isinstance(teacher, Mapping):
-        return dict(settings)
-    teacher = _with_model(teacher)
-    if isinstance(members := teacher.get("members"), list):
-        teacher["members"] = [
-            _with_model(each) if isinstance(each, Mapping) else each for each in members
-        ]
-    return {**settings, "teacher": teacher}
-
-
-def _with_model(network: Mapping[str, Any]) -> dict[str, Any]:
-    if is_run_model(network.get("weights")) and "model" not in network:
-        return {**network, "model": RUN}
-    return dict(network)
-
-
 def check(networks: Mapping[str, Any]) -> None:
     """Refuses models of runs for students, and a model "run" that is of no run.
 

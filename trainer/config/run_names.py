@@ -1,6 +1,5 @@
 """The names by which checkpoints know the training that they are of."""
 
-import hashlib
 import json
 from typing import Any
 
@@ -33,4 +32,6 @@ def is_earlier_name(found: str, config: Config, role: str, seed: int) -> bool:
 
 
 def _digest(settings: dict[str, Any]) -> str:
+    import hashlib  # here, for commands that open no checkpoint
+
     return hashlib.sha256(json.dumps(settings).encode()).hexdigest()[:16]

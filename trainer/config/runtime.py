@@ -5,31 +5,47 @@ from typing import Annotated, Literal
 
 from trainer.config.rules import Count, CountOrNone, between
 
+Every = Count | Literal["epoch"]
+
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class RuntimeConfig:
     """Devices, precision and cadence of a run; a resumed run may change any of them."""
 
+    # How replicas share a step; "auto": by TF_CONFIG and the devices that are seen.
     strategy: Literal["auto", "one_device", "mirrored", "multi_worker"] = "auto"
-    min_gpus: CountOrNone = 0  # refuse to run where fewer are seen
+    min_gpus: CountOrNone = 0  # refuses to run where fewer GPUs are seen
     # CPU devices to mirror over where there is no GPU.
     logical_cpus: Annotated[int, between(1, 256)] = 1
+    # What layers compute in; "auto": the fastest type that every GPU has in hardware,
+    # float32 without a GPU.
     precision: Literal["auto", "float32", "mixed_bfloat16", "mixed_float16"] = "auto"
+    # Whether XLA compiles the step; "auto": where there is a GPU.
     xla: Literal["auto", "on", "off"] = "auto"
-    steps_per_execution: Count = 1  # optimizer updates of one program of XLA
-    steps_per_loop: Count = 50  # a multiple; between two returns to Python
-    log_every_steps: Count = 50  # a multiple of steps_per_loop
-    eval_every_steps: Count = 200  # a multiple of log_every_steps
-    save_every_steps: Count = 200  # a multiple of log_every_steps
+    # Optimizer updates of one program of XLA; above 1 for one device.
+    steps_per_execution: Count = 1
+    # Updates between two returns to Python; the nearest multiple of steps_per_execution
+    # is taken.
+    steps_per_loop: Count = 50
+    # Updates between two lines of metrics, or "epoch"; the nearest multiple of
+    # steps_per_loop is taken.
+    log_every_steps: Every = 50
+    # Updates between two evaluations on the validation split, or "epoch"; the nearest
+    # multiple of log_every_steps is taken.
+    eval_every_steps: Every = 200
+    # Updates between two checkpoints, or "epoch"; the nearest multiple of
+    # log_every_steps is taken.
+    save_every_steps: Every = 200
     eval_batch_size: Count = 500  # examples per evaluation step, rounded to replicas
     teacher_batch_size: Count = 256  # examples a replica predicts for a cache
-    keep_checkpoints: Count = 2  # newest ones kept, beside the best
+    keep_checkpoints: Count = 2  # newest checkpoints that are kept, beside the best
     # Logs the norm of the gradient of each part of the loss to the student's logits.
     term_gradients: bool = False
     # [a, b]: each training profiles its steps after step a up to step b.
     profile_steps: tuple[CountOrNone, ...] = ()
-    rendezvous_secs: Count = 1200  # until all workers have to be there
-    watchdog_secs: Count = 1800  # until a loop or an evaluation step counts as hung
-    grace_secs: Count = 25  # from SIGTERM to the end, with a checkpoint
-    # After so many restarts in a row that kept no step the run gives up.
+    rendezvous_secs: Count = 1200  # the time until all workers have to be there
+    # The time until a loop or an evaluation step counts as hung.
+    watchdog_secs: Count = 1800
+    grace_secs: Count = 25  # the time from SIGTERM to the end, with a checkpoint
+    # Restarts in a row that kept no step, after which the run gives up.
     max_restarts: CountOrNone = 5

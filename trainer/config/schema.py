@@ -8,110 +8,77 @@ from typing import Annotated, Any, Literal
 
 from trainer.config import (
     augmentations,
+    class_map,
     data_relations,
     distill,
     evaluation,
     export,
     groups,
+    imported,
     memory,
     mixing_relations,
     places,
     registry,
     relations,
     run_model,
+    tracking,
     watch,
 )
 from trainer.config.crossval import CrossvalConfig
 from trainer.config.data import DataConfig
 from trainer.config.distill import DistillConfig, DistillTermsConfig
+from trainer.config.errors import gathering
 from trainer.config.evaluation import EvaluateConfig
 from trainer.config.export import ExportConfig
 from trainer.config.mixing import MixConfig
-from trainer.config.models import MODELS
+from trainer.config.models import HUB, MODELS
 from trainer.config.predict import PredictConfig
 from trainer.config.registry import Reference, RegistryConfig
-from trainer.config.rules import FILLED, OptionsOf, Pixels, Place, Positive, between
+from trainer.config.rules import (
+    FILLED,
+    OptionsOf,
+    Pixels,
+    Place,
+)
 from trainer.config.runtime import RuntimeConfig
 from trainer.config.study import StudyConfig
 from trainer.config.sweep import SweepConfig
+from trainer.config.teachers import EnsembleConfig, Precision, Seed, TeacherConfig
+from trainer.config.tracking import TrackingConfig
 from trainer.config.training import TrainConfig
 from trainer.config.watch import WatchConfig
-
-Seed = Annotated[int, between(0, 2**31 - 1)]
-# "inherit" takes what runtime.precision comes to.
-Precision = Literal["inherit", "float32", "mixed_bfloat16", "mixed_float16"]
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class TeacherConfig:
-    """The large network: trained here, or loaded from `weights` and used as it is."""
-
-    # A known name, or package.module:function; a finished run in `weights` brings its.
-    model: Annotated[str, FILLED]
-    options: Annotated[Any, OptionsOf("model", MODELS, own=True)]
-    # A .keras or .weights.h5 file to start from, registry:NAME@VERSION, or run:DIR, the
-    # student of a finished run; "imagenet" for keras.applications.
-    weights: Place = ""
-    image_size: Pixels = 0  # pixels a side, resized in the model
-    precision: Precision = "inherit"
-    seed: Seed = 0  # of its initial weights, its data order and its dropout
-    head: TrainConfig | None = None  # of the last layer alone, before `train`
-    train: TrainConfig | None = None  # of all layers; absent: the weights are final
-    # Share of the validation examples that a teacher without `train` must get right;
-    # absent: more than the largest class's, by three standard errors.
-    min_accuracy: Annotated[float, between(0, 1)] | None = None
-
-    @property
-    def has_weights(self) -> bool:
-        """Whether it brings weights, of a file or of a model in memory."""
-        is_whole = self.model == "saved" or memory.brings_weights(self)
-        return is_whole or bool(self.weights)
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class MemberConfig(TeacherConfig):
-    """One of the networks of an ensemble."""
-
-    weight: Positive = 1.0  # how much it counts beside the others
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class EnsembleConfig:
-    """Networks that teach together: the average of their probabilities."""
-
-    members: tuple[MemberConfig, ...]
-
-    @property
-    def weights(self) -> tuple[float, ...]:
-        """The weight of each member in the average, relative to the others."""
-        return tuple(member.weight for member in self.members)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class StudentConfig:
     """The small network; the baseline is the same, trained without the teacher."""
 
-    model: Annotated[str, FILLED]  # a known name, or package.module:function
-    options: Annotated[Any, OptionsOf("model", MODELS, own=True)]
+    # The architecture: a known name, hub:PRESET, or package.module:function.
+    model: Annotated[Place, FILLED]
+    # The options of the architecture.
+    options: Annotated[Any, OptionsOf("model", MODELS, own=True, prefix=HUB)]
     # A .keras or .weights.h5 file to start from, or registry:NAME@VERSION; "imagenet"
-    # for keras.applications.
+    # for keras.applications; "own" for what a preset comes with.
     weights: Place = ""
-    image_size: Pixels = 0  # pixels a side, resized in the model
+    image_size: Pixels = 0  # what the model resizes images to; 0: as the data's
+    # What its layers compute in; "inherit": as runtime.precision.
     precision: Precision = "inherit"
-    train: TrainConfig  # of the student and of the baseline
+    train: TrainConfig  # trains the student, and the baseline alike
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Config:
     """A whole run."""
 
-    name: Annotated[str, FILLED]
-    seeds: Annotated[tuple[Seed, ...], FILLED] = (0,)  # one student, one baseline each
+    name: Annotated[str, FILLED]  # the name of the run, in tables and pages
+    # One student and one baseline for each.
+    seeds: Annotated[tuple[Seed, ...], FILLED] = (0,)
     data: DataConfig
-    teacher: TeacherConfig | EnsembleConfig
+    # Absent where distill.soft_targets is "imported".
+    teacher: TeacherConfig | EnsembleConfig | None = None
     student: StudentConfig
     distill: DistillConfig | DistillTermsConfig = DistillConfig()
-    # Of the distilled student, on labels alone; absent: it stays as it is.
+    # Trains the distilled student further on labels alone; absent: it stays as it is.
     finetune: TrainConfig | None = None
     evaluate: EvaluateConfig = EvaluateConfig()
     predict: PredictConfig = PredictConfig()
@@ -119,17 +86,28 @@ class Config:
     export: ExportConfig = ExportConfig()
     registry: RegistryConfig = RegistryConfig()
     runtime: RuntimeConfig = RuntimeConfig()
+    tracking: TrackingConfig = TrackingConfig()
     study: StudyConfig | None = None  # variants of this run, for the study command
     sweep: SweepConfig | None = None  # settings to be found, for the sweep command
     watch: WatchConfig | None = None  # new images, for the watch command
 
     @property
     def teachers(self) -> dict[str, TeacherConfig]:
-        """The teacher, or each member of an ensemble, by the name of its section."""
+        """The teacher, or each member of an ensemble, by the name of its section.
+
+        None where the teacher is elsewhere.
+        """
+        if self.teacher is None:
+            return {}
         if isinstance(self.teacher, EnsembleConfig):
             members = enumerate(self.teacher.members)
             return {f"teacher.members[{i}]": member for i, member in members}
         return {"teacher": self.teacher}
+
+    @property
+    def num_teachers(self) -> int:
+        """The number of networks that teach together, here or elsewhere."""
+        return max(1, len(self.teachers))
 
     @property
     def networks(self) -> dict[str, TeacherConfig | StudentConfig]:
@@ -215,41 +193,47 @@ class Config:
         return {path: section for path, section in sections.items() if section}
 
     def __post_init__(self) -> None:
-        """Checks the relations between settings."""
-        relations.check_unique("seeds", self.seeds)
-        data_relations.check(self.data, self.trainings)
-        distill.check(self.distill, num_teachers=len(self.teachers))
-        mixing_relations.check(self.distill, self.trainings)
-        groups.check(self.distill, self.student.train)
-        evaluation.check(self.evaluate, self.data)
-        roles = [*self.networks, "baseline", *(["finetune"] if self.finetune else [])]
-        export.check(self.export, roles=roles, seeds=self.seeds)
-        registry.check(self.registry, self.references)
-        run_model.check(self.networks)
-        memory.check(self.networks)
-        if self.watch:
-            watch.check(self.data, self.export, self.registry)
-        for path, section in self.trainings.items():
-            relations.check_train(path, section, self.runtime)
-        if isinstance(self.teacher, EnsembleConfig):
-            relations.check_members(self.teacher.members)
-        for path, network in self.networks.items():
-            relations.check_weights(
-                path,
-                model=network.model,
-                options=network.options,
-                weights=network.weights,
-                precision=network.precision,
-                is_trained=network.train is not None,
-            )
-        for path, teacher in self.teachers.items():
-            relations.check_teacher(
-                path,
-                has_weights=teacher.has_weights,
-                head=teacher.head,
-                train=teacher.train,
-            )
-        _, chosen = self.augmenting_section("student.train", self.student.train)
-        relations.check_views(self.distill, augment=chosen.augment)
-        relations.check_cadence(self.runtime)
-        relations.check_profile(self.runtime)
+        """Checks the relations between settings.
+
+        Raises:
+          ConfigError: it has all that is wrong.
+        """
+        with gathering() as gather:
+            gather(relations.check_unique, "seeds", self.seeds)
+            gather(data_relations.check, self.data, self.trainings)
+            gather(distill.check, self.distill, num_teachers=self.num_teachers)
+            gather(mixing_relations.check, self.distill, self.trainings, self.data)
+            gather(groups.check, self.distill, self.student.train)
+            gather(evaluation.check, self.evaluate, self.data)
+            gather(export.check, self.export, roles=self._roles, seeds=self.seeds)
+            gather(registry.check, self.registry, self.networks)
+            gather(tracking.check, self.tracking, self.export)
+            if self.watch:
+                gather(watch.check, self.data, self.export, self.registry)
+            for path, section in self.trainings.items():
+                gather(relations.check_train, path, section, self.runtime)
+            gather(self._check_networks)
+            _, chosen = self.augmenting_section("student.train", self.student.train)
+            gather(relations.check_views, self.distill, augment=chosen.augment)
+            gather(relations.check_profile, self.runtime)
+
+    def _check_networks(self) -> None:
+        with gathering() as gather:
+            teacher, watch = self.teacher, self.watch
+            gather(imported.check, self.distill, teacher=teacher, watch=watch)
+            exported = self.export.role
+            gather(class_map.check, self.distill, self.teachers, exported=exported)
+            gather(run_model.check, self.networks)
+            gather(memory.check, self.networks)
+            if isinstance(self.teacher, EnsembleConfig):
+                gather(relations.check_members, self.teacher.members)
+            for path, network in self.networks.items():
+                gather(relations.check_weights, path, network)
+            for path, teacher in self.teachers.items():
+                gather(relations.check_teacher, path, teacher)
+
+    @property
+    def _roles(self) -> list[str]:
+        """The models of the run, by the names of their sections and roles."""
+        finetuned = ["finetune"] if self.finetune else []
+        return [*self.networks, "baseline", *finetuned]

@@ -1,7 +1,6 @@
 """The study section: variants of one run that share its teacher, for one table."""
 
 import dataclasses
-import hashlib
 import itertools
 import json
 import math
@@ -16,6 +15,9 @@ OF_STUDENTS = (
     *("seeds", "student", "distill", "finetune"),
     *("data.exclude_labels", "data.transfer_split", "data.unlabeled"),
 )
+# Sections whose values an axis may give as a whole: a loss comes with the weight of the
+# labels beside it.
+_WHOLE = ("distill",)
 _MOST_CELLS = 1000
 _MAX_CHARACTERS = 100  # of a variant's name; file systems take 255 bytes
 _HASH_CHARACTERS = 8
@@ -27,7 +29,8 @@ Settings = Mapping[str, Any]  # {"section.field": value}
 class StudyConfig:
     """A variant for each combination of the values that some settings take in turn."""
 
-    grid: dict[str, tuple[Any, ...]]  # of each setting, by its path: its values
+    # The values that each setting takes in turn, by its path.
+    grid: dict[str, tuple[Any, ...]]
 
     @property
     def labels(self) -> dict[str, str]:
@@ -57,7 +60,14 @@ class StudyConfig:
         Raises:
           ConfigError: it names the first of them.
         """
-        check_shared("study.grid", self.grid, OF_STUDENTS)
+        within = [
+            f"{path}.{name}"
+            for path, values in self.grid.items()
+            for value in values
+            if isinstance(value, dict)
+            for name in value
+        ]
+        check_shared("study.grid", [*self.grid, *within], OF_STUDENTS)
 
     def __post_init__(self) -> None:
         """Checks that the grid has variants, and none twice."""
@@ -67,7 +77,13 @@ class StudyConfig:
                 '"distill.temperature" = [2.0, 8.0]'
             )
         for path, values in self.grid.items():
-            check_values("study.grid", path, values)
+            check_values("study.grid", path, values, whole=path in _WHOLE)
+            within = [axis for axis in self.grid if axis.startswith(f"{path}.")]
+            if within:
+                raise ConfigError(
+                    f"study.grid must vary {path!r} as a whole or settings of it, got "
+                    f"both {path!r} and {within[0]!r}; remove one"
+                )
         num_variants = math.prod(map(len, self.grid.values()))
         if num_variants > _MOST_CELLS:
             raise ConfigError(
@@ -100,8 +116,10 @@ def check_shared(
         )
 
 
-def check_values(section: str, path: str, values: Sequence[Any]) -> None:
-    """Refuses no values for the setting `path`, one twice, and whole sections.
+def check_values(
+    section: str, path: str, values: Sequence[Any], *, whole: bool = False
+) -> None:
+    """Refuses no values for the setting `path`, one twice, and sections but if `whole`.
 
     Raises:
       ConfigError: it says what is wrong in `section`.
@@ -112,7 +130,7 @@ def check_values(section: str, path: str, values: Sequence[Any]) -> None:
             "or remove the setting"
         )
     for i, value in enumerate(values):
-        if isinstance(value, dict):
+        if isinstance(value, dict) and not whole:
             raise ConfigError(
                 f"{section} must have values of one setting for {path!r}, got the "
                 f"section {value!r}; name each of its settings, as in '{path}.FIELD', "
@@ -170,4 +188,6 @@ def _shorten(name: str, settings: Settings) -> str:
 
 
 def _hash(value: Any) -> str:
+    import hashlib  # here, for runs without a study
+
     return hashlib.sha256(json.dumps(value).encode()).hexdigest()[:_HASH_CHARACTERS]

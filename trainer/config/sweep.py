@@ -1,10 +1,9 @@
 """The sweep section: which settings are to be found, how, and by what measure."""
 
 import dataclasses
-import decimal
 import math
 from collections.abc import Callable, Mapping
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from trainer.config.errors import ConfigError, nearest
 from trainer.config.rules import (
@@ -13,9 +12,13 @@ from trainer.config.rules import (
     OptionsOf,
     Place,
     Positive,
+    Rule,
     between,
 )
 from trainer.config.study import OF_STUDENTS, Settings, check_shared, check_values
+
+if TYPE_CHECKING:
+    import decimal
 
 # Of the validation of a student, and whether more is better.
 METRICS: Mapping[str, bool] = {
@@ -28,6 +31,9 @@ METRICS: Mapping[str, bool] = {
     "eval/kl": False,
     "eval/soft_nll": False,
 }
+# Of these, what compares it with its teacher.
+OF_TEACHER = ("eval/agreement", "eval/kl", "eval/soft_nll")
+NUMBER = Rule(lambda value: type(value) in (int, float), "a number", {"type": "number"})
 _MOST_VALUES = 10_000  # that a grid goes through, and steps of a range
 # The best of some seeds would be one of luck.
 _OF_TRIALS = tuple(name for name in OF_STUDENTS if name != "seeds")
@@ -42,8 +48,8 @@ class NoPrunerOptions:
 class MedianOptions:
     """Ends what is worse than the median of the complete trials at the same step."""
 
-    startup_trials: CountOrNone = 5  # complete before any is ended
-    warmup_steps: CountOrNone = 0  # of a training, before it may end
+    startup_trials: CountOrNone = 5  # trials that are complete before any is ended
+    warmup_steps: CountOrNone = 0  # updates of a training before it may end
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -53,9 +59,10 @@ class BanditOptions:
     Intervals are evaluations on the validation split.
     """
 
-    slack_factor: Positive = 0.1  # share of the trial's own metric
-    evaluation_interval: Count = 1  # intervals from one look at the trial to the next
-    delay_evaluation: CountOrNone = 0  # intervals before the first look
+    # How far a trial may be behind the best one, as a share of its own metric.
+    slack_factor: Positive = 0.1
+    evaluation_interval: Count = 1  # evaluations from one look at the trial to the next
+    delay_evaluation: CountOrNone = 0  # evaluations before the first look
 
 
 PRUNERS: Mapping[str, type] = {
@@ -69,10 +76,11 @@ PRUNERS: Mapping[str, type] = {
 class Range:
     """All numbers from one to another, both of them included."""
 
-    low: Any
-    high: Any
-    log: bool = False  # drawn evenly by their logarithms
-    step: Any = 0  # between two values; 0: any float, every whole number
+    low: Annotated[Any, NUMBER]  # the smallest value
+    high: Annotated[Any, NUMBER]  # the largest value
+    log: bool = False  # whether they are drawn evenly by their logarithms
+    # The distance of two values; 0: any float, every whole number.
+    step: Annotated[Any, NUMBER] = 0
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -101,18 +109,23 @@ class Axis:
 class SweepConfig:
     """Trials of this run, for the sweep command; a run does without it."""
 
-    space: dict[str, Range | tuple[Any, ...]]  # of each setting, by its path
-    trials: Count = 20  # that are begun; what is begun again counts once
+    # The values of each setting that is to be found, by its path: a list of choices,
+    # or a range.
+    space: dict[str, Range | tuple[Any, ...]]
+    trials: Count = 20  # how many are begun; what is begun again counts once
+    # What chooses the settings of a trial.
     sampler: Literal["random", "grid", "tpe"] = "tpe"
-    seed: Annotated[int, between(0, 2**31 - 1)] = 0  # of the sampler
-    # At the step that is selected; the mean over `seeds`.
+    seed: Annotated[int, between(0, 2**31 - 1)] = 0  # the seed of the sampler
+    # What is compared, of the validation split at the step that is selected; the mean
+    # over `seeds`.
     metric: str = "eval/accuracy"
-    pruner: Literal["none", "median", "bandit"] = "none"  # looks at the first seed
+    # What ends trials that do badly; it looks at the first seed.
+    pruner: Literal["none", "median", "bandit"] = "none"
+    # The options of the pruner.
     pruner_options: Annotated[Any, OptionsOf("pruner", PRUNERS)]
-    storage: Place = (
-        ""  # an Optuna URL, such as sqlite:///FILE; "": a journal beside it
-    )
-    retries: CountOrNone = 2  # of a trial whose process was killed
+    # An Optuna URL, such as sqlite:///FILE; "": a journal in the workdir.
+    storage: Place = ""
+    retries: CountOrNone = 2  # how often a trial is begun again that was killed
 
     @property
     def is_maximized(self) -> bool:
@@ -168,9 +181,7 @@ class SweepConfig:
 
 def _check_range(path: str, given: Range) -> None:
     rule, value = "", dataclasses.asdict(given)
-    if any(type(value[name]) not in (int, float) for name in ("low", "high", "step")):
-        rule = "numbers for low, high and step"
-    elif given.low >= given.high:
+    if given.low >= given.high:
         rule = "a high above its low"
     elif given.log and given.low <= 0:
         rule = "a low above 0 where log is true"
@@ -234,6 +245,8 @@ def _check_count(axes: Mapping[str, Axis]) -> None:
         )
 
 
-def _decimal(number: float) -> decimal.Decimal:
+def _decimal(number: float) -> "decimal.Decimal":
     """The number as it is written, which steps of 0.1 add up to exactly."""
+    import decimal  # here, for runs without a sweep
+
     return decimal.Decimal(repr(number))

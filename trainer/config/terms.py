@@ -4,7 +4,7 @@ import dataclasses
 import re
 from typing import Annotated, Any, Literal
 
-from trainer.config.errors import ConfigError
+from trainer.config.errors import ConfigError, gathering
 from trainer.config.losses import LOSSES, OPTIONS, OWN, Loss
 from trainer.config.rules import FILLED, CountOrNone, NotNegative, OptionsOf, between
 
@@ -23,27 +23,32 @@ _MEMBER = re.compile(r"members\[(\d+)\]")
 class TermConfig:
     """One loss against the teacher: weight * loss, averaged over the examples."""
 
-    loss: Annotated[str, FILLED]  # a name of LOSSES, or package.module:function
+    loss: Annotated[str, FILLED]  # a known name, or package.module:function
+    # The options of the loss.
     options: Annotated[Any, OptionsOf("loss", OPTIONS, own=True)]
-    weight: NotNegative = 1.0  # free: weights need not add up to 1
+    weight: NotNegative = 1.0  # the factor of the loss; weights need not add up to 1
     temperature: Temperature = _TEMPERATURE  # divides both models' logits
     # Subtracts each example's mean from both models' logits and divides by their
     # standard deviation first.
     standardize: bool = False
-    # The weight rises linearly from 0 over one of these; 0: it does not.
+    # Updates over which the weight rises linearly from 0; 0: it does not.
     warmup_steps: CountOrNone = 0
+    # Epochs over which the weight rises, in place of warmup_steps.
     warmup_epochs: NotNegative = 0.0
-    # From the first step to the last, to the two values below.
+    # How weight and temperature go, from the first step to the last, to the two values
+    # below.
     schedule: Literal["constant", "linear", "cosine"] = "constant"
-    final_weight: NotNegative | None = None  # absent: the weight stays
-    final_temperature: Temperature | None = None  # absent: the temperature stays
-    # Of an ensemble the one that the loss is against, as "members[0]"; "": all, or the
-    # only teacher there is.
+    final_weight: NotNegative | None = None  # the last weight; absent: it stays
+    # The last temperature; absent: it stays.
+    final_temperature: Temperature | None = None
+    # The network of an ensemble that the loss is against, as "members[0]"; "": all, or
+    # the only teacher there is.
     teacher: str = ""
-    # Layers that a loss between layers compares, by their paths, as in
+    # The layer of the student that a loss between layers compares, by its path, as in
     # "backbone/conv4_block6_out"; several as lists, pair by pair. "embedding" is the
     # input of the last Dense layer. `python -m trainer layers` prints all.
     student_layer: Layers = ""
+    # The layer of the teacher that it is compared with, likewise.
     teacher_layer: Layers = ""
 
     @property
@@ -91,11 +96,9 @@ class TermConfig:
 
 def check_term(path: str, term: TermConfig) -> None:
     """Refuses settings of the term at `path` that contradict its loss or each other."""
-    if term.is_of_features:
-        _check_layers(path, term)
-    else:
-        _check_logits(path, term)
-    _check_schedule(path, term)
+    with gathering() as gather:
+        gather(_check_layers if term.is_of_features else _check_logits, path, term)
+        gather(_check_schedule, path, term)
 
 
 def check_member(path: str, term: TermConfig, num_teachers: int) -> None:

@@ -25,17 +25,18 @@ Share = Annotated[float, between(0, 1)]
 class SgdOptions:
     """Stochastic gradient descent."""
 
+    # The share of its last update that each update has.
     momentum: Annotated[float, FRACTION] = 0.9
-    nesterov: bool = False
+    nesterov: bool = False  # looks one update ahead (Nesterov, 1983)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class AdamOptions:
     """Adam (Kingma and Ba, 2015)."""
 
-    beta_1: Annotated[float, FRACTION] = 0.9
-    beta_2: Annotated[float, FRACTION] = 0.999
-    epsilon: Positive = 1e-7
+    beta_1: Annotated[float, FRACTION] = 0.9  # decay of the mean of gradients
+    beta_2: Annotated[float, FRACTION] = 0.999  # decay of the mean of their squares
+    epsilon: Positive = 1e-7  # is added to the root of the latter, which divides
 
 
 OPTIMIZERS: Mapping[str, type] = {
@@ -49,25 +50,28 @@ OPTIMIZERS: Mapping[str, type] = {
 class ConstantOptions:
     """The learning rate stays at its peak after the warm-up."""
 
-    warmup_steps: CountOrNone = 0  # linear rise from 0 to the peak
+    # Updates over which it rises linearly from 0 to the peak.
+    warmup_steps: CountOrNone = 0
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class CosineOptions:
     """The learning rate falls along half a cosine after the warm-up."""
 
-    warmup_steps: CountOrNone = 0  # linear rise from 0 to the peak
-    final_fraction: Share = 0.0  # of the peak, at the end
+    # Updates over which it rises linearly from 0 to the peak.
+    warmup_steps: CountOrNone = 0
+    final_fraction: Share = 0.0  # the learning rate at the end, as a share of the peak
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class StepOptions:
     """The learning rate is multiplied by a factor at each milestone."""
 
-    warmup_steps: CountOrNone = 0  # linear rise from 0 to the peak
-    # Shares of the steps that follow the warm-up, in ascending order.
+    # Updates over which it rises linearly from 0 to the peak.
+    warmup_steps: CountOrNone = 0
+    # When it is multiplied, as shares of the steps after the warm-up, ascending.
     milestones: Annotated[tuple[Share, ...], FILLED] = (0.5, 0.75)
-    factor: Share = 0.1
+    factor: Share = 0.1  # what it is multiplied by
 
 
 SCHEDULES: Mapping[str, type] = {
@@ -85,31 +89,40 @@ class InheritedAugmentOptions:
 # A base, so that its settings come before those of mixed pairs.
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class _Training:
-    global_batch_size: Count  # examples per step, all replicas together
-    # Passes over the data; 0: see steps.
+    global_batch_size: Count  # examples of a step, of all replicas together
+    # The length of the training in passes over the data; 0: see steps.
     epochs: Annotated[float, between(0, MOST)] = 0.0
-    steps: CountOrNone = 0  # optimizer updates; 0: see epochs
+    # The length of the training in optimizer updates; 0: see epochs.
+    steps: CountOrNone = 0
     learning_rate: Positive = 1e-3  # the peak of the schedule
-    optimizer: str = "adam"
+    optimizer: str = "adam"  # the rule by which gradients change weights
+    # The options of the optimizer.
     optimizer_options: Annotated[Any, OptionsOf("optimizer", OPTIMIZERS)] = (
         AdamOptions()
     )
-    augment: Augment = "inherit"  # of data.augment, or one of its own
+    # The random views, or a list of several; "inherit": those of data.augment.
+    augment: Augment = "inherit"
+    # The options of each of these views.
     augment_options: Annotated[
         Any, OptionsOf("augment", {"inherit": InheritedAugmentOptions, **AUGMENTATIONS})
     ] = InheritedAugmentOptions()
-    schedule: str = "constant"
+    schedule: str = "constant"  # how the learning rate goes
+    # The options of the schedule.
     schedule_options: Annotated[Any, OptionsOf("schedule", SCHEDULES)] = (
         ConstantOptions()
     )
-    label_smoothing: Annotated[float, FRACTION] = 0.0  # share spread over all classes
-    accumulate: Count = 1  # micro-batches that a replica's share is computed in
-    clip_norm: NotNegative = 0.0  # of the mean gradient; 0: none
-    weight_decay: NotNegative = 0.0  # per step and learning rate
+    # The share of the hard target that is spread over all classes.
+    label_smoothing: Annotated[float, FRACTION] = 0.0
+    # Micro-batches of a step, of which a replica has one in memory at a time.
+    accumulate: Count = 1
+    clip_norm: NotNegative = 0.0  # the largest norm of the mean gradient; 0: none
+    # The share by which weights shrink each step, times the learning rate.
+    weight_decay: NotNegative = 0.0
     # Names of the variables that do not decay.
     weight_decay_exclude: tuple[Annotated[str, FILLED], ...] = ("bias", "beta", "gamma")
-    ema: Annotated[float, FRACTION] = 0.0  # decay of averaged weights; 0: the last ones
-    # Ends a training that has not become better on validation for so long; 0: never.
+    # The decay of averaged weights, which are evaluated and kept; 0: the last ones are.
+    ema: Annotated[float, FRACTION] = 0.0
+    # Updates without a better validation after which a training ends; 0: it does not.
     patience_steps: CountOrNone = 0
 
 

@@ -17,10 +17,10 @@ _ROLES = ("student", "finetune")
 class WatchConfig:
     """A student learns from all images once data.unlabeled has so many new ones."""
 
-    min_new: Count = 100  # settled images that begin a batch
+    min_new: Count = 100  # new images that begin a batch
     # How long a file must have been the same, so that nobody writes it any more.
     settle_secs: Annotated[float, between(0, MOST)] = 60
-    # From one look to the next.
+    # The time from one look to the next.
     look_every_secs: Annotated[float, above(0, most=MOST)] = 60
     # What the student of a batch begins with: its own weights, or those of the batch
     # before.

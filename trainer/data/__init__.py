@@ -9,6 +9,7 @@ from trainer.data.box_decoder import BoxDecoder
 from trainer.data.contents import hold_contents
 from trainer.data.decode import decode_with_alpha, reason
 from trainer.data.duplicates import duplicates
+from trainer.data.example_names import example_names
 from trainer.data.examples import (
     Batch,
     DataError,
@@ -33,16 +34,18 @@ from trainer.data.pipeline import (
     Batches,
     evaluation_batches,
     pipeline_options,
-    reading,
     training_batches,
 )
 from trainer.data.pixel_version import has_changed, pixel_version
 from trainer.data.readers import num_readers
+from trainer.data.reading import damage_of_rows, damage_of_steps, reading
 from trainer.data.records import RecordExamples
 from trainer.data.signature import Signature
 from trainer.data.source import Source, open_source
 from trainer.data.splits import whole_names
-from trainer.data.streaming import Streaming, streaming
+from trainer.data.streaming import Streaming, streaming, unused_settings
+from trainer.data.table_rows import ROW_FILES, is_row_file, read_rows
+from trainer.data.tables import feature_names
 from trainer.data.transparency import read_background
 from trainer.data.unlabeled import UNLABELED_FROM, concatenate, open_sources, parts
 from trainer.data.view_batches import view_batches
@@ -52,6 +55,7 @@ __all__ = [
     "EXTENSIONS",
     "GONE",
     "OVERWRITTEN",
+    "ROW_FILES",
     "UNLABELED_FROM",
     "ArrayExamples",
     "Augment",
@@ -76,16 +80,21 @@ __all__ = [
     "begun_dtype",
     "check_taken_over",
     "concatenate",
+    "damage_of_rows",
+    "damage_of_steps",
     "decode_with_alpha",
     "duplicates",
     "evaluation_batches",
     "evaluation_box",
+    "example_names",
     "extend_lists",
+    "feature_names",
     "find_new_files",
     "has_changed",
     "hold_contents",
     "is_image",
     "is_passing",
+    "is_row_file",
     "is_visible",
     "num_evaluation_steps",
     "num_readers",
@@ -95,11 +104,13 @@ __all__ = [
     "pipeline_options",
     "pixel_version",
     "read_background",
+    "read_rows",
     "reading",
     "reason",
     "streaming",
     "take_over",
     "training_batches",
+    "unused_settings",
     "view_batches",
     "whole_names",
     "without_labels",

@@ -31,33 +31,24 @@ def as_begun(
 ) -> Source:
     """The source as the run has begun with it, which the folder `index_dir` tells.
 
-    With `crops` one of its trainings begins with a random crop.
-
-    A run that has begun without telling is of an earlier version, in which folders, and
-    numbers with a point, had their classes in the order of the alphabet, and all tables
-    were float32. One that has not is told of from now on.
+    With `crops` one of its trainings begins with a random crop. A run that has begun
+    without telling is of an earlier version: folders, and numbers with a point, had
+    their classes in the order of the alphabet, and all tables were float32.
 
     Raises:
       DataError: the run has begun with another order of classes, with others, with
         something else behind transparent pixels, or with other pixels of its images.
     """
-    now = _Meaning(
-        classes=source.class_names,
-        input_dtype=source.input_dtype,
-        background=source.data.background_name,
-        pixels=pixel_version(source, crops=crops),
-    )
+    now = _meaning_of(source, crops=crops)
     if _is_known_by_name(source) and not now.pixels:
         return source
     path = index_dir / KEPT
-    if files.exists(path):
-        before = _read(path)
-    elif has_begun:
-        before = _earlier(source.data, now)
-    else:
-        before = now
+    is_told = files.exists(path)
+    if not (is_told or has_begun):
         if may_write:
             _write(path, now)
+        return source
+    before = _read(path) if is_told else _earlier(source.data, now)
     _check_classes(source.data.dataset, before.classes, now.classes)
     # Folders have it in their lists, of each image.
     if isinstance(source, TfdsSource) and source.num_transparent:
@@ -66,13 +57,28 @@ def as_begun(
         _check_pixels(source, before.pixels, now.pixels, crops=crops)
         if may_write:  # so that its files are not looked at again
             _write(path, dataclasses.replace(before, pixels=now.pixels))
-    if isinstance(source, TableSource) and before.input_dtype != now.input_dtype:
-        console.log(
-            f"{source.data.dataset!r} has features that {before.input_dtype} rounds; "
-            "they stay as this run has begun with, and another --workdir has all digits"
-        )
-        return source.as_type(before.input_dtype)
+    if isinstance(source, TableSource):
+        return _with_type(source, before.input_dtype)
     return source
+
+
+def _meaning_of(source: Source, *, crops: bool) -> "_Meaning":
+    return _Meaning(
+        classes=source.class_names,
+        input_dtype=source.input_dtype,
+        background=source.data.background_name,
+        pixels=pixel_version(source, crops=crops),
+    )
+
+
+def _with_type(source: TableSource, dtype: str) -> Source:
+    if source.input_dtype == dtype:
+        return source
+    console.log(
+        f"{source.data.dataset!r} has features that {dtype} rounds; they stay as this "
+        "run has begun with, and another --workdir has all digits"
+    )
+    return source.as_type(dtype)
 
 
 def begun_dtype(index_dir: epath.Path) -> str:

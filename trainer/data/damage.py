@@ -19,3 +19,14 @@ def check_damaged(data: DataConfig, listed: Mapping[str, ListedFiles]) -> None:
             f"image, got {first.state} ({count} such files); mend or "
             "remove it, or set data.skip_corrupt = true to leave such files out"
         )
+
+
+def damage_error(path: str, found: str) -> DataError:
+    """The error of an image that was listed and cannot be decoded when it is read."""
+    return DataError(
+        f"{path} must be a JPEG, PNG or WebP image, got {found}; put it back as it was "
+        "when the run began, and start the same command again, which goes on from the "
+        "last checkpoint; or start anew in another --workdir with data.verify = "
+        "'decode', which finds such images before anything trains, and "
+        "data.skip_corrupt = true, which leaves them out"
+    )

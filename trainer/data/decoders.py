@@ -12,7 +12,10 @@ BATCHES_IN_THE_MAKING = 4
 
 
 def decoded(
-    examples: tf.data.Dataset, decode: Callable[..., Batch], *, num_threads: int
+    examples: tf.data.Dataset,
+    decode: Callable[..., Batch | tf.Tensor],
+    *,
+    num_threads: int,
 ) -> tf.data.Dataset:
     """The examples decoded one by one, in their order.
 

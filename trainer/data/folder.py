@@ -67,6 +67,12 @@ class FolderSource:
         """The size of the decoded images."""
         return sum(self.num_examples) * int(np.prod(self.input_shape))
 
+    @functools.cached_property
+    def num_encoded_bytes(self) -> int:
+        """The size of the files of the config's splits."""
+        chosen = map(self.lines, self.data.splits.values())
+        return sum(int(lines.num_bytes.sum()) for lines in chosen)
+
     @property
     def num_set_aside(self) -> int:
         """Damaged files of the splits in use, which are no examples."""
@@ -138,7 +144,8 @@ class FolderSource:
         Raises:
           DataError: a file is gone or damaged since it was listed.
         """
-        chosen = self.lines(split)
+        rows = self._rows(split)
+        chosen = self._lines(rows)
         labels = {name: i for i, name in enumerate(self.class_names)}
         # Earlier lists have names as they were found, in either form.
         labels = {in_one_form(name): i for name, i in labels.items()} | labels
@@ -151,7 +158,7 @@ class FolderSource:
             image_size=self.data.image_size,
             channels=self.channels,
             labels=np.array(label_of, np.int32)[chosen.classes.codes],
-            ids=np.concatenate([rows for _, rows in self._rows(split)]),
+            ids=np.concatenate([ids for _, ids in rows]),
             has_alpha=transparency.are_blended(chosen),
             background=self.data.background_colour,
             sizes=chosen.sizes,
@@ -172,14 +179,18 @@ class FolderSource:
 
     def lines(self, split: str) -> ListedFiles:
         """The lines of the lists, one for each example of `split`."""
-        return ListedFiles.concatenate(
-            [self.listed[name].take(rows) for name, rows in self._rows(split)]
-        )
+        return self._lines(self._rows(split))
 
-    def in_files(self) -> "FolderSource":
-        """The same, with no examples in memory."""
-        data = dataclasses.replace(self.data, memory_budget_bytes=0)
+    def in_files(self, *, fit: bool) -> "FolderSource":
+        """The same with no pixels in memory; encoded images are where they `fit`."""
+        budget = self.data.memory_budget_bytes if fit else 0
+        data = dataclasses.replace(self.data, keep="files", memory_budget_bytes=budget)
         return dataclasses.replace(self, data=data)
+
+    def _lines(self, chosen: list[tuple[str, np.ndarray]]) -> ListedFiles:
+        return ListedFiles.concatenate(
+            [self.listed[name].take(ids) for name, ids in chosen]
+        )
 
     def _rows(self, split: str) -> list[tuple[str, np.ndarray]]:
         """The lists, and the ids in them, of the examples of a split: int64 [M]."""
@@ -199,12 +210,10 @@ class FolderSource:
     def _keeps(self) -> str:
         return keeping.resolve(self.data, self.num_bytes)
 
-    @functools.cached_property
+    @property
     def _files_fit(self) -> bool:
         """Whether the encoded images may be in memory."""
-        chosen = map(self.lines, self.data.splits.values())
-        total = sum(int(lines.num_bytes.sum()) for lines in chosen)
-        return total <= self.data.memory_budget_bytes
+        return self.num_encoded_bytes <= self.data.memory_budget_bytes
 
 
 def open_folder(

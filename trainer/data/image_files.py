@@ -15,10 +15,12 @@ from trainer.config import Colour, EvaluateView
 from trainer.data.arrays import steps_and_positions
 from trainer.data.box_decoder import BoxDecoder
 from trainer.data.cropping import Crop, cropped
+from trainer.data.damage import damage_error
 from trainer.data.decode import blended, pixels, reason
 from trainer.data.decoders import BATCHES_IN_THE_MAKING, decoded
-from trainer.data.examples import Batch, DataError, InputShard, num_evaluation_steps
+from trainer.data.examples import Batch, InputShard, num_evaluation_steps
 from trainer.data.file_paths import FilePaths
+from trainer.data.held_files import HeldFiles
 from trainer.data.host_memory import empty, on_host
 from trainer.data.order import shuffle
 
@@ -43,8 +45,7 @@ class FileExamples:
     sizes: np.ndarray  # int32 [M, 2]: heights and widths; 0 where one is not known
     view: EvaluateView  # where no crop is drawn
     num_threads: int = 0  # that decode; 0: as many as there are processors to use
-    contents: tf.Tensor | None = None  # string [N]: of files, where they are in memory
-    places: np.ndarray | None = None  # int64 [M]: of the examples among them
+    held: HeldFiles | None = None  # their contents, where these are in memory
     crop: Crop | None = None  # drawn in training
 
     def __len__(self) -> int:
@@ -59,7 +60,20 @@ class FileExamples:
             ids=self.ids[kept],
             has_alpha=self.has_alpha[kept],
             sizes=self.sizes[kept],
-            places=None if self.places is None else self.places[kept],
+            held=self.held and self.held.take(kept),
+        )
+
+    def joined_by(self, others: "FileExamples") -> "FileExamples":
+        """The examples with others after them, of labels and ids of their own."""
+        held = [each.held for each in (self, others) if each.held]
+        return dataclasses.replace(
+            self,
+            paths=FilePaths.concatenate([self.paths, others.paths]),
+            labels=np.concatenate([self.labels, others.labels]),
+            ids=np.concatenate([self.ids, others.ids]),
+            has_alpha=np.concatenate([self.has_alpha, others.has_alpha]),
+            sizes=np.concatenate([self.sizes, others.sizes]),
+            held=HeldFiles.concatenate(held) if len(held) == 2 else None,
         )
 
     def in_memory(self) -> "FileExamples":
@@ -69,14 +83,8 @@ class FileExamples:
           DataError: a file is gone since it was listed.
         """
         contents: list[Any] = []
-        self._read(
-            np.arange(len(self)), lambda x: _contents(x)["contents"], contents.append
-        )
-        return dataclasses.replace(
-            self,
-            contents=on_host(np.array(contents, object)),
-            places=np.arange(len(self)),
-        )
+        self._read(np.arange(len(self)), lambda x: x["contents"], contents.append)
+        return dataclasses.replace(self, held=HeldFiles.of(contents))
 
     def read(self, rows: np.ndarray) -> np.ndarray:
         """The images of some examples, in the order of `rows`: uint8 [K, S, S, C].
@@ -90,7 +98,7 @@ class FileExamples:
         def keep(image: np.ndarray) -> None:
             images[next(places)] = image
 
-        self._read(rows, lambda x: self._decode(_contents(x))["input"], keep)
+        self._read(rows, lambda x: self._decode(x)["input"], keep)
         return images
 
     def training(
@@ -157,7 +165,8 @@ class FileExamples:
 
     def _decoded(self, batches: tf.data.Dataset, shard: InputShard) -> tf.data.Dataset:
         """Batches with images in the place of rows, or with crops of these."""
-        files, batch_size = self._files(), shard.per_replica_batch_size
+        files, opened = self._files(), self._opener()
+        batch_size = shard.per_replica_batch_size
         crop, size = self.crop, self._shape[:2]
         sizes = on_host(self.sizes) if crop and self.sizes.all() else None
 
@@ -168,7 +177,7 @@ class FileExamples:
             return batch | files(rows)
 
         def cut(crop: Crop, example: Batch) -> Batch:
-            example = _contents(example)
+            example = opened(example)
             return crop.cut(example, self._decoder(example))
 
         # Example by example, so that a batch is as quick as its mean file and not as
@@ -176,7 +185,7 @@ class FileExamples:
         as_decoded = functools.partial(decoded, num_threads=self.num_threads)
         examples = batches.map(planned).unbatch()
         if crop is None:
-            examples = as_decoded(examples, lambda x: self._decode(_contents(x)))
+            examples = as_decoded(examples, lambda x: self._decode(opened(x)))
         elif sizes is not None:
             examples = as_decoded(examples, functools.partial(cut, crop))
         else:
@@ -185,26 +194,35 @@ class FileExamples:
                 crop,
                 self._decoder,
                 size=size,
-                read=_contents,
+                read=opened,
                 batch_size=batch_size,
                 num_threads=self.num_threads,
             )
         return examples.batch(batch_size, drop_remainder=True)
 
     def _files(self) -> Callable[[tf.Tensor], Batch]:
-        """A function from a row, or rows, to files, or these files' contents."""
+        """A function from a row, or rows, to what tells of files."""
         has_alpha = on_host(self.has_alpha)
-        if self.contents is None or self.places is None:
-            paths = self._paths
-            return lambda row: {
-                "path": tf.gather(paths, row),
-                "has_alpha": tf.gather(has_alpha, row),
-            }
-        contents, places = self.contents, on_host(self.places)
+        if self.held:  # whose contents are not copied into batches
+            return lambda row: {"row": row, "has_alpha": tf.gather(has_alpha, row)}
+        paths = self._paths
         return lambda row: {
-            "contents": tf.gather(contents, tf.gather(places, row)),
+            "path": tf.gather(paths, row),
             "has_alpha": tf.gather(has_alpha, row),
         }
+
+    def _opener(self) -> Callable[[Batch], Batch]:
+        """A function from an example of `_files` to one with its file's "contents"."""
+        held = self.held.reader() if self.held else None
+
+        def opened(example: Batch) -> Batch:
+            if held:
+                contents = held(example.pop("row"))
+            else:
+                contents = tf.io.read_file(example.pop("path"))
+            return example | {"contents": contents}
+
+        return opened
 
     def _decode(self, example: Batch) -> Batch:
         decoder = self._decoder(example)
@@ -228,10 +246,10 @@ class FileExamples:
         keep: Callable[[Any], None],
     ) -> None:
         """Makes something of each file of `rows`, in their order."""
-        files = self._files()
+        files, opened = self._files(), self._opener()
         made = decoded(
             tf.data.Dataset.from_tensor_slices(on_host(np.asarray(rows, np.int64))),
-            lambda row: make(files(row)),
+            lambda row: make(opened(files(row))),
             num_threads=self.num_threads,
         )
         done = 0
@@ -240,15 +258,4 @@ class FileExamples:
                 keep(one)
                 done += 1
         except tf.errors.OpError as error:
-            raise DataError(
-                f"{self.paths[rows[done]]} cannot be read any more: {reason(error)}; "
-                "put it back as it was when the run began; data.verify = 'decode' "
-                "finds damaged images before one"
-            ) from error
-
-
-def _contents(example: Batch) -> Batch:
-    """An example with the contents of its file."""
-    if "path" in example:
-        example |= {"contents": tf.io.read_file(example.pop("path"))}
-    return example
+            raise damage_error(self.paths[rows[done]], reason(error)) from error

@@ -3,20 +3,17 @@
 Shapes: B = examples of one step on one replica.
 """
 
-import contextlib
 import dataclasses
 import functools
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 
 import tensorflow as tf
 
 from trainer import prng
 from trainer.data.augment import Augment
 from trainer.data.auxiliary import AuxiliaryFeatures, Views
-from trainer.data.decode import reason
 from trainer.data.examples import (
     Batch,
-    DataError,
     Examples,
     InputShard,
     num_evaluation_steps,
@@ -47,12 +44,12 @@ def training_batches(
     batch is {"input": [B, ...], "label": int32 [B], "id": int64 [B], "batch_position":
     int32 [B]}, where batch_position is that in the global batch, and the `auxiliary`
     features of the views. `augment` shows it as `views` say; `seed` is of the order.
-
-    Raises:
-      DataError: auxiliary features have to be streamed, and the examples are not.
+    Only record files stream features that are not in memory.
     """
     if auxiliary and not auxiliary.is_in_memory:
-        examples = _stream_with(examples, auxiliary, views)
+        if not isinstance(examples, RecordExamples):
+            raise TypeError(f"{type(examples).__name__} cannot stream other features")
+        examples = dataclasses.replace(examples, auxiliary=auxiliary, views=views)
     keys_of = functools.partial(_keys_of, views)
     examples, show = with_crop(examples, augment, keys_of)
 
@@ -80,19 +77,6 @@ def _stack(batches: tf.data.Dataset, count: int) -> tf.data.Dataset:
     if count == 1:
         return batches
     return batches.batch(count, drop_remainder=True).prefetch(_ELEMENTS_AHEAD)
-
-
-def _stream_with(
-    examples: Examples, auxiliary: AuxiliaryFeatures, views: Views
-) -> Examples:
-    if not isinstance(examples, RecordExamples):
-        raise DataError(
-            "cached soft targets must fit in data.memory_budget_bytes where the images "
-            "are not streamed from record files, got more; raise the budget, lower "
-            "distill.views, or set distill.top_k, distill.soft_targets_dtype or "
-            "distill.cache_embedding_dtype"
-        )
-    return dataclasses.replace(examples, auxiliary=auxiliary, views=views)
 
 
 def evaluation_batches(
@@ -128,30 +112,6 @@ def shard_of(
         first_replica=context.input_pipeline_id * local,
         local_replicas=local,
     )
-
-
-@contextlib.contextmanager
-def reading() -> Iterator[None]:
-    """Batches are taken in the body, on the devices.
-
-    Raises:
-      DataError: a pipeline failed, because files are gone or damaged by now.
-    """
-    try:
-        yield
-    except tf.errors.OpError as error:
-        # When another worker is lost, pipelines are cancelled too.
-        is_lost = isinstance(error, tf.errors.CancelledError) or (
-            "Collective ops is aborted" in error.message
-        )
-        if "IteratorGetNext" not in error.message or is_lost:
-            raise
-        raise DataError(
-            f"the dataset cannot be read any more: {reason(error)}; mend it and start "
-            "the same command again, which goes on from the last checkpoint; damaged "
-            "images of a large folder are found before a run where data.verify = "
-            "'decode'"
-        ) from error
 
 
 def _distribute(

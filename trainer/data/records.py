@@ -75,7 +75,11 @@ class RecordExamples:
           DataError: a file is damaged.
         """
         wanted, places = np.unique(rows, return_inverse=True)
-        values = Reader(self.files, self.rows[wanted]).in_order().map(self._input)
+        values = decoded(
+            Reader(self.files, self.rows[wanted]).in_order(),
+            self._input,
+            num_threads=self.num_threads,
+        )
         spec = values.element_spec
         inputs = np.empty((len(wanted), *spec.shape), spec.dtype.as_numpy_dtype)
         try:

@@ -5,9 +5,11 @@ belong to the order of its examples, so that they stay.
 """
 
 import dataclasses
+from typing import TypeGuard
 
 from etils import epath
 
+from trainer.config import DataConfig
 from trainer.data.examples import DataError, Examples
 from trainer.data.kept_labels import KeptLabels
 from trainer.data.part_source import PartSource
@@ -67,7 +69,7 @@ def streaming(
     Raises:
       DataError: the file that tells it is damaged.
     """
-    if not (isinstance(source, TfdsSource | PartSource) and source.is_streamed):
+    if not _is_streamed(source):
         return Streaming()
     path = index_dir / STREAMED
     if files.exists(path):
@@ -79,6 +81,29 @@ def streaming(
             files.write_json(path, seal.add_checksum(told))
     labels = KeptLabels(folder=index_dir, may_write=may_write)
     return dataclasses.replace(way, labels=labels)
+
+
+def unused_settings(source: Source) -> str:
+    """One line on settings of streamed records, where none are streamed; or ""."""
+    data = source.data
+    names = ["read_parts", "shuffle_window", "shuffle_window_bytes"]
+    if data.is_given:
+        names.append("num_threads")  # nothing is left to decode
+    found = [
+        f"data.{name} = {value}"
+        for name in names
+        if (value := getattr(data, name)) != getattr(DataConfig, name)
+    ]
+    if not found or _is_streamed(source):
+        return ""
+    return (
+        f"{', '.join(found)} without effect: only record files above "
+        f"data.memory_budget_bytes are streamed, and {data.dataset!r} is read otherwise"
+    )
+
+
+def _is_streamed(source: Source) -> TypeGuard[TfdsSource | PartSource]:
+    return isinstance(source, TfdsSource | PartSource) and source.is_streamed
 
 
 def _chosen(source: Source) -> Streaming:

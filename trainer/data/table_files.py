@@ -233,11 +233,20 @@ def _feature_columns(
 
 def _feature(cell: str, column: str, line: str, problems: Problems) -> float:
     try:
-        # Python takes 1_000 for a thousand, and nobody else does.
-        return float(cell if "_" not in cell else "")
+        return number_of(cell)
     except ValueError:
         problems.add(number_rule(column), show_cell(cell), line)
         return 0.0
+
+
+def number_of(cell: str) -> float:
+    """The number in a cell.
+
+    Raises:
+      ValueError: there is none.
+    """
+    # Python takes 1_000 for a thousand, and nobody else does.
+    return float(cell if "_" not in cell else "")
 
 
 def _label(cell: object, where: str, data: DataConfig, problems: Problems) -> str:

@@ -45,7 +45,7 @@ class TableSource:
     @property
     def input_shape(self) -> tuple[int]:
         """The number of features."""
-        return (len(next(iter(self.tables.values())).feature_names),)
+        return (len(feature_names(self)),)
 
     @property
     def input_dtype(self) -> str:
@@ -174,6 +174,13 @@ def open_table(data: DataConfig) -> TableSource:
             "take fewer columns or smaller splits"
         )
     return source
+
+
+def feature_names(source: object) -> tuple[str, ...]:
+    """The features of the rows of an opened dataset; () of all that is no table."""
+    if not isinstance(source, TableSource):
+        return ()
+    return next(iter(source.tables.values())).feature_names
 
 
 def _check_cells(data: DataConfig, tables: Mapping[str, Table]) -> None:

@@ -1,6 +1,7 @@
 """A set of TensorFlow Datasets, downloaded and prepared where it is not yet."""
 
 import contextlib
+import re
 import sys
 
 import numpy as np
@@ -11,6 +12,7 @@ from google.protobuf import json_format
 # Importing the bundled set makes TFDS know its name.
 import trainer.data.mnist_mini  # noqa: F401
 from trainer.config import DataConfig, places
+from trainer.config.errors import nearest
 from trainer.data.decode import reason
 from trainer.data.examples import DataError
 
@@ -45,6 +47,7 @@ def _by_name(data: DataConfig) -> tfds.core.DatasetBuilder:
         raise DataError(
             f"{data.setting} must be a TensorFlow Datasets name, or one prepared in "
             f"data.data_dir ({data.data_dir!r}), got {data.dataset!r}: {reason(error)}"
+            f"{_meant(data.dataset)}"
         ) from error
     try:
         # TFDS tells of a download on standard output, where a run's table belongs.
@@ -58,6 +61,16 @@ def _by_name(data: DataConfig) -> tfds.core.DatasetBuilder:
             "network"
         ) from error
     return builder
+
+
+def _meant(name: str) -> str:
+    """The end of a sentence on a `name` that TFDS does not know: what it may be."""
+    found = places.dataset_of(name)
+    if found != name:
+        return f"; there is {name} on the disk: write {found!r}"
+    known = tfds.list_builders(with_community_datasets=False)
+    asked, _, _ = nearest(re.split("[/:]", name)[0], known).partition("known")
+    return f"; {asked.strip()}" if asked else ""
 
 
 def _prepared(data: DataConfig) -> tfds.core.DatasetBuilder:

@@ -10,12 +10,12 @@ import numpy as np
 import tensorflow as tf
 import tensorflow_datasets as tfds
 
-# Importing the bundled set makes TFDS know its name.
-import trainer.data.mnist_mini  # noqa: F401
+import trainer.data.mnist_mini  # noqa: F401, by which TFDS knows its name
 from trainer.config import Colour, DataConfig
 from trainer.data import keeping, splits, tfds_looks, transparency
 from trainer.data.arrays import ArrayExamples
 from trainer.data.decode import reason
+from trainer.data.decoders import decoded
 from trainer.data.description import describe
 from trainer.data.encoded_images import EncodedImages
 from trainer.data.examples import Batch, DataError, Examples
@@ -49,10 +49,8 @@ class TfdsSource:
     @functools.cached_property
     def num_examples(self) -> tuple[int, ...]:
         """The number of examples in each split of the config."""
-        return tuple(
-            len(splits.example_ids(self.builder.info.splits, split))
-            for split in self.data.splits.values()
-        )
+        every, whole = self.data.splits.values(), self.whole_splits
+        return tuple(len(splits.example_ids(whole, split)) for split in every)
 
     @property
     def num_bytes(self) -> int:
@@ -105,9 +103,8 @@ class TfdsSource:
     @functools.cached_property
     def contents(self) -> Mapping[str, str]:
         """A summary of the files of a folder, whose name says nothing of them."""
-        if self.data.kind != "tfds":
-            return {}
-        return {name: summarise(paths) for name, paths in self.files.items()}
+        found = self.files if self.data.kind == "tfds" else {}
+        return {name: summarise(paths) for name, paths in found.items()}
 
     @property
     def files(self) -> Mapping[str, list[str]]:
@@ -121,8 +118,7 @@ class TfdsSource:
         if self.background is not None:
             digest.update(self.data.background_name.encode())
         first = self.read(f"{split}[:{min(num_ids, _FINGERPRINTED)}]")
-        pixels = first.read(np.arange(len(first)))
-        digest.update(np.ascontiguousarray(pixels).tobytes())
+        digest.update(first.read(np.arange(len(first))).tobytes())
         return digest.hexdigest()
 
     def read(self, split: str) -> Examples:
@@ -269,19 +265,19 @@ def _parsed(source: TfdsSource, found: dict[str, tf.Tensor]) -> Batch:
 
 
 def _decode(source: TfdsSource, split: str) -> Any:
-    # One file at a time, so that the order is that of the ids.
-    order = tfds.ReadConfig(interleave_cycle_length=1, try_autocache=False)
     dataset = source.builder.as_dataset(
         split=split,
-        read_config=order,
+        # One file at a time, so that the order is that of the ids.
+        read_config=tfds.ReadConfig(interleave_cycle_length=1, try_autocache=False),
         shuffle_files=False,
         decoders=source.images.decoders,
     )
-    decoded = dataset.map(
-        lambda found: source.images.decode(_parsed(source, found)),
-        num_parallel_calls=tf.data.AUTOTUNE,
-    )
-    return decoded.batch(_READ_BATCH).prefetch(1).as_numpy_iterator()
+
+    def decode(found: dict[str, tf.Tensor]) -> Batch:
+        return source.images.decode(_parsed(source, found))
+
+    images = decoded(dataset, decode, num_threads=source.data.num_threads)
+    return images.batch(_READ_BATCH).prefetch(1).as_numpy_iterator()
 
 
 def _check_labels(source: TfdsSource, split: str, labels: np.ndarray) -> None:

@@ -55,7 +55,8 @@ def open_tfrecord(
     keeping.check(data, total)
     if keeping.resolve(data, total) == PIXELS:
         held = {
-            name: _read(part, form, len(class_names)) for name, part in parts.items()
+            name: _read(part, form, len(class_names), data.num_threads)
+            for name, part in parts.items()
         }
     elif form.is_row:
         raise rows_too_large(data, total)
@@ -117,9 +118,15 @@ def _part(
     )
 
 
-def _read(part: RecordPart, form: Form, num_classes: int) -> ArrayPart:
-    files = part.files(form, num_classes=num_classes)
-    examples = RecordExamples(files=files, rows=np.arange(len(part)), window=1)
+def _read(
+    part: RecordPart, form: Form, num_classes: int, num_threads: int
+) -> ArrayPart:
+    examples = RecordExamples(
+        files=part.files(form, num_classes=num_classes),
+        rows=np.arange(len(part)),
+        window=1,
+        num_threads=num_threads,
+    )
     inputs = empty((len(part), *form.shape), form.dtype)
     inputs[:] = examples.read(np.arange(len(part)))
     common = {

@@ -13,7 +13,6 @@ from trainer.config import DataConfig, UnlabeledData
 from trainer.data import keeping, splits
 from trainer.data.arrays import ArrayExamples
 from trainer.data.examples import DataError, Examples
-from trainer.data.file_paths import FilePaths
 from trainer.data.folder import FolderSource, open_folder
 from trainer.data.given import GivenData
 from trainer.data.host_memory import empty
@@ -53,7 +52,9 @@ def open_sources(
     if keeping.resolve(data, num_bytes) == PIXELS:
         return labeled, unlabeled
     if isinstance(labeled, FolderSource) and isinstance(unlabeled, FolderSource):
-        return labeled.in_files(), unlabeled.in_files()
+        encoded = labeled.num_encoded_bytes + unlabeled.num_encoded_bytes
+        fit = encoded <= data.memory_budget_bytes
+        return labeled.in_files(fit=fit), unlabeled.in_files(fit=fit)
     if data.keep == FILES:
         raise DataError(
             f"data.keep must be 'pixels' where {data.dataset!r} and {view.dataset!r} "
@@ -81,21 +82,15 @@ def parts(
 
 def concatenate(labeled: Examples, unlabeled: Examples) -> Examples:
     """The examples of both sources, those with labels first; both of one kind."""
-    labels = np.concatenate([labeled.labels, unlabeled.labels])
-    ids = np.concatenate([labeled.ids, unlabeled.ids + UNLABELED_FROM])
+    own_ids = unlabeled.ids + UNLABELED_FROM
+    if isinstance(labeled, FileExamples) and isinstance(unlabeled, FileExamples):
+        return labeled.joined_by(dataclasses.replace(unlabeled, ids=own_ids))
     if isinstance(labeled, ArrayExamples) and isinstance(unlabeled, ArrayExamples):
+        labels = np.concatenate([labeled.labels, unlabeled.labels])
+        ids = np.concatenate([labeled.ids, own_ids])
         inputs = empty((len(ids), *labeled.inputs.shape[1:]), labeled.inputs.dtype)
         np.concatenate([labeled.inputs, unlabeled.inputs], out=inputs)
         return ArrayExamples(inputs=inputs, labels=labels, ids=ids)
-    if isinstance(labeled, FileExamples) and isinstance(unlabeled, FileExamples):
-        return dataclasses.replace(
-            labeled,
-            sizes=np.concatenate([labeled.sizes, unlabeled.sizes]),
-            paths=FilePaths.concatenate([labeled.paths, unlabeled.paths]),
-            labels=labels,
-            ids=ids,
-            has_alpha=np.concatenate([labeled.has_alpha, unlabeled.has_alpha]),
-        )
     kinds = f"{type(labeled).__name__} and {type(unlabeled).__name__}"
     raise TypeError(f"examples must be both in memory or both in files, got {kinds}")
 

@@ -8,7 +8,7 @@ from typing import Literal
 
 import tensorflow as tf
 
-from trainer.config import Config, RuntimeConfig
+from trainer.config import Config, RuntimeConfig, loop_steps
 from trainer.doctor import dry_run
 from trainer.doctor.diagnostics import sentence
 from trainer.doctor.dry_run import DryRun
@@ -89,7 +89,7 @@ def _all_options(
 
 def _most_steps(config: Config, training: TrainSpec) -> int:
     """The most steps of a program that divide a loop and whose batches are small."""
-    loop = config.runtime.steps_per_loop
+    loop = loop_steps(config.runtime)
     (inputs,) = training.model.inputs
     of_batch = training.section.global_batch_size * math.prod(inputs.shape[1:])
     fitting = max(1, _PROGRAM_BYTES // (of_batch * tf.as_dtype(inputs.dtype).size))

@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 import keras
 import tensorflow as tf
 
+from trainer.config import loop_steps
 from trainer.devices import memory
 from trainer.session import Session, train_state
 from trainer.session.datasets import Datasets
@@ -102,7 +103,7 @@ def dry_run(session: Session, attempt: TrainSpec) -> DryRun:
     # To the end of the first program, so that loops begin with one.
     rest = max(1, runtime.steps_per_execution - 1)
     fitting = int(_LOOP_SECS * rest / timed(rest))
-    length = min(runtime.steps_per_loop, max(1, fitting))
+    length = min(loop_steps(runtime), max(1, fitting))
     loops = [timed(length) for _ in range(_NUM_LOOPS)]
     step_secs = statistics.median(loops) / length
     return DryRun(

@@ -14,8 +14,9 @@ from trainer.config import Config, ConfigError, RuntimeConfig
 from trainer.devices import distribution, memory
 from trainer.doctor import compile_options, disk, dry_run, machine
 from trainer.doctor.diagnostics import Check
-from trainer.doctor.soft_target_source import settle, with_caches_of_run
+from trainer.doctor.soft_target_source import costs_of, settle, with_caches_of_run
 from trainer.doctor.trainings import Trainings
+from trainer.evaluation import metrics
 from trainer.session import Session, suspicions
 from trainer.session.opening import open_session
 from trainer.session.qualification import accuracy_warning, measure
@@ -24,7 +25,7 @@ from trainer.soft_targets import DummyTargets
 from trainer.stages.baseline import baseline_training
 from trainer.stages.finetune import finetune_training
 from trainer.stages.soft_targets import formats
-from trainer.stages.soft_targets.plan import Building, costs
+from trainer.stages.soft_targets.plan import Building
 from trainer.stages.student import distillation, online
 from trainer.stages.teacher import head_alone, supervised, take_weights
 from trainer.storage import disk_space, workdir
@@ -61,11 +62,11 @@ class Examination:
         built = ("splits", "teacher model")
         # Only a live teacher has to be ready before the student.
         source = self._config.distill.soft_targets
-        taught = {
+        of_live = {
             "online": ("teacher step",),
-            "cached": ("soft targets",),
             "auto": ("soft targets", "teacher step"),
-        }[source]
+        }
+        taught = of_live.get(source, ("soft targets",))
         soft_targets = Check("soft targets", self._soft_targets, built)
         measured = Check("measure", self._ways, needs=("student step",), mark="note")
         return (
@@ -172,14 +173,12 @@ class Examination:
             yield self._name_member(role, _parameters(teacher.model, model))
 
     def _soft_targets(self) -> Iterator[str]:
-        if self._config.distill.soft_targets == "auto":
-            self._session, line = settle(
-                self._session, self._config, self._path, self._num_replicas
-            )
+        config, path, count = self._config, self._path, self._num_replicas
+        if config.distill.soft_targets == "auto":
+            self._session, line = settle(self._session, config, path, count)
             yield line
-        if self._session.config.distill.is_cached:
-            teachers = self._teachers.values()
-            self._building = yield from costs(self._session.networks, teachers)
+        teachers = [*self._teachers.values()]
+        self._building = yield from costs_of(self._session, path, teachers)
 
     def _teacher_step(self) -> Iterator[str]:
         for role in self._teachers:
@@ -202,7 +201,8 @@ class Examination:
         take_weights(self._session.networks, role, model)
         validation = self._session.datasets.validation
         logits = self._session.devices.predictor(model, validation)()
-        found = measure(role, logits, validation.labels)
+        class_map = self._session.networks.class_map(role)
+        found = measure(role, metrics.map_logits(logits, class_map), validation.labels)
         yield f"none: {found.text}"
         yield from filter(None, [accuracy_warning(found, self._config.teachers[role])])
 

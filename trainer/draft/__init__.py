@@ -11,7 +11,7 @@ from typing import Any
 from trainer import config, console
 from trainer.config import places
 from trainer.config.errors import no_section, rule_error
-from trainer.config.overrides import apply_override
+from trainer.config.overrides import apply_overrides
 from trainer.data.examples import DataError
 from trainer.draft import choices, folders, tables, tfds_sets
 from trainer.draft.findings import Findings
@@ -28,7 +28,7 @@ class Draft:
     summary: str
 
 
-def draft(dataset: str, overrides: Sequence[str], *, name: str) -> Draft:
+def draft(dataset: str, overrides: Sequence[config.Override], *, name: str) -> Draft:
     """The config that a look at `dataset` suggests, with the `overrides` put into it.
 
     Raises:
@@ -43,8 +43,7 @@ def draft(dataset: str, overrides: Sequence[str], *, name: str) -> Draft:
             "apart"
         )
     settings, comments = choices.choose(found, name)
-    for override in overrides:
-        apply_override(settings, override)
+    apply_overrides(settings, overrides, schema=config.Config)
     summary = _summary(found)
     top = (
         f"{summary} A first config, made by looking at them: nothing was trained. What "
@@ -55,18 +54,6 @@ def draft(dataset: str, overrides: Sequence[str], *, name: str) -> Draft:
     return Draft(text=text, summary=summary)
 
 
-def dataset_of(word: str) -> str:
-    """The dataset that a user means: a path alone is told by what is there."""
-    path = places.expand_home(word)
-    if os.path.isdir(path):
-        names = os.listdir(path)
-        table = next((s for s in ("csv", "npz") if _has(names, f".{s}")), "folder")
-        kind = "tfds" if "dataset_info.json" in names else table
-        return f"{kind}:{word.rstrip('/') or word}"
-    kind = word.rpartition(".")[2].lower()
-    return f"{kind}:{word}" if os.path.isfile(path) and kind in ("csv", "npz") else word
-
-
 def name_of(dataset: str) -> str:
     """A name for runs and files, made of the dataset's."""
     path = dataset.partition(":")[2].rstrip("/") or dataset
@@ -74,15 +61,10 @@ def name_of(dataset: str) -> str:
     return re.sub(r"[^A-Za-z0-9._-]+", "_", stem).strip("._-") or "mine"
 
 
-def _has(names: Sequence[str], ending: str) -> bool:
-    return any(name.endswith(ending) for name in names)
-
-
-def _given(overrides: Sequence[str]) -> dict[str, Any]:
+def _given(overrides: Sequence[config.Override]) -> dict[str, Any]:
     """The settings of [data] that hold for the look, with the kinds that it needs."""
     settings: dict[str, Any] = {}
-    for override in overrides:
-        apply_override(settings, override)
+    apply_overrides(settings, overrides, schema=config.Config)
     given: dict[str, Any] = settings.get("data", {})
     if not isinstance(given, dict):
         raise no_section("data", given)

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from trainer.config import ClassMap
 from trainer.evaluation import calibration
 
 
@@ -99,6 +100,23 @@ def ensemble_logits(
     ]
     average: np.ndarray = functools.reduce(np.logaddexp, weighted)
     return (temperature * average).astype(np.float32)
+
+
+def map_logits(
+    logits: np.ndarray, class_map: ClassMap | None, temperature: float = 1.0
+) -> np.ndarray:
+    """Logits of which softmax at T sums those of joined classes: [M, K] -> [M, C].
+
+    Without a `class_map` they are as they are.
+    """
+    if class_map is None:
+        return logits
+    columns = []
+    for group in class_map.groups:
+        scaled = logits[:, list(group)].astype(np.float64) / temperature
+        columns.append(temperature * functools.reduce(np.logaddexp, scaled.T))
+    joined: np.ndarray = np.stack(columns, axis=1).astype(np.float32)
+    return joined
 
 
 def class_metrics(logits: np.ndarray, labels: np.ndarray) -> dict[str, Any]:

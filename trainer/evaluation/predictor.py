@@ -3,6 +3,7 @@
 Shapes: M = examples, B = examples of a batch on all replicas, C = classes.
 """
 
+import functools
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 
@@ -31,12 +32,12 @@ def predictor(
     above 0, the function raises StoppedError on all of them after the same step.
     `watched` has an eye on each step.
     """
+    num_replicas = strategy.num_replicas_in_sync
+    share = -(-batch_size // num_replicas)
     batches, num_steps = data.evaluation_batches(
-        examples,
-        per_replica_batch_size=-(-batch_size // strategy.num_replicas_in_sync),
-        strategy=strategy,
+        examples, per_replica_batch_size=share, strategy=strategy
     )
-
+    size = share * num_replicas
     step = _compile_step(model, stop=stop, strategy=strategy, xla=xla)
 
     def predict() -> np.ndarray:
@@ -44,7 +45,8 @@ def predictor(
         parts: list[np.ndarray] = []
         computed: list[tf.Tensor] = []
         for i in range(num_steps + 1):
-            with watched("a step of an evaluation"), data.reading():
+            damage = functools.partial(data.damage_of_rows, examples, i * size, size)
+            with watched("a step of an evaluation"), data.reading(damage):
                 # A step is computed while the one before it is looked at.
                 if i < num_steps:
                     computed.append(step(next(iterator)))

@@ -1,4 +1,7 @@
-"""A model for those without this package: SavedModel and TFLite, compared with it."""
+"""A model for those without this package: SavedModel, TFLite and ONNX, compared.
+
+`tflite` and `onnx_file` need packages of their own extras.
+"""
 
 from trainer.export.parity import EXACT, Measured, find_problems, measure
 from trainer.export.saved_model import (
@@ -8,16 +11,12 @@ from trainer.export.saved_model import (
     probabilities,
     save,
 )
-from trainer.export.tflite import convert, interpreter, is_installed
 
 __all__ = [
     "EXACT",
     "Measured",
     "Predict",
-    "convert",
     "find_problems",
-    "interpreter",
-    "is_installed",
     "load",
     "measure",
     "predict_function",

@@ -7,9 +7,9 @@ from collections.abc import Iterator
 import keras
 import numpy as np
 import tensorflow as tf
-from tensorflow.python.framework import convert_to_constants
 
-from trainer.export.saved_model import Predict, probabilities
+from trainer.export.frozen import freeze
+from trainer.export.saved_model import Predict
 
 
 def is_installed() -> bool:
@@ -24,11 +24,10 @@ def convert(model: keras.Model, kind: str, *, calibration: np.ndarray) -> bytes:
     ranges of activations from the inputs `calibration` [M, ...].
     """
     # Frozen first: the converter would leave variables, which TensorFlow alone sets.
-    frozen = convert_to_constants.convert_variables_to_constants_v2(
-        probabilities(model)
+    # A module without any: without a module the older path of conversion is taken.
+    converter = tf.lite.TFLiteConverter.from_concrete_functions(
+        [freeze(model)], tf.Module()
     )
-    # A module without variables: without any the older path of conversion is taken.
-    converter = tf.lite.TFLiteConverter.from_concrete_functions([frozen], tf.Module())
     if kind != "tflite_float32":
         converter.optimizations = [tf.lite.Optimize.DEFAULT]
     if kind == "tflite_float16":

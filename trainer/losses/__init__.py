@@ -15,7 +15,7 @@ from trainer.losses.labels import Labels
 from trainer.losses.logit_mse import logit_mse_loss
 from trainer.losses.nkd import nkd_loss
 from trainer.losses.pkt import pkt_loss
-from trainer.losses.predictions import Member, TeacherPredictions
+from trainer.losses.predictions import Member, TeacherPredictions, join_member
 from trainer.losses.reverse_kl import reverse_kl_loss
 from trainer.losses.rkd import rkd_loss
 from trainer.losses.similarity import similarity_loss
@@ -41,6 +41,7 @@ __all__ = [
     "hard_target_loss",
     "hint_loss",
     "jensen_shannon_loss",
+    "join_member",
     "logit_mse_loss",
     "match_places",
     "nkd_loss",

@@ -10,6 +10,7 @@ import tensorflow as tf
 
 from trainer.losses.correlation import standardize
 from trainer.losses.ensemble import average
+from trainer.losses.joined_classes import join_classes
 from trainer.losses.targets import Scalar, SoftTargets
 
 
@@ -20,6 +21,20 @@ class Member:
     at: Callable[[Scalar], SoftTargets]  # its soft targets at a temperature
     # Values inside of it, by the layers that terms name: [B, ...] each.
     features: Mapping[str, tf.Tensor] = dataclasses.field(default_factory=dict)
+
+
+def join_member(member: Member, groups: Sequence[Sequence[int]]) -> Member:
+    """The predictions of a network of other classes, over those of the data.
+
+    `groups` are the numbers of its classes for each of the data's, whose probabilities
+    are summed at the temperature in use; see trainer.losses.joined_classes.
+    """
+
+    def at(temperature: Scalar) -> SoftTargets:
+        logits = member.at(temperature).logits
+        return SoftTargets(logits=join_classes(logits, groups, temperature=temperature))
+
+    return Member(at=at, features=member.features)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

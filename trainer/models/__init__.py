@@ -11,6 +11,7 @@ from trainer.models.fingerprint import (
 )
 from trainer.models.given import GivenModel, check_apart, find_problem, save_weights
 from trainer.models.head import head, head_alone
+from trainer.models.hub_presets import load_preset
 from trainer.models.inputs import Inputs
 from trainer.models.saved import alone
 from trainer.models.saving import check_saving
@@ -50,6 +51,7 @@ __all__ = [
     "head",
     "head_alone",
     "layers_by_path",
+    "load_preset",
     "load_weights",
     "recordable",
     "save_weights",

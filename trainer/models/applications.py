@@ -53,6 +53,7 @@ def application(
         input_tensor=PREPROCESSING[_EXPECTED.get(module, "zero_to_255")](image),
         classes=num_classes,
         classifier_activation=None,
+        **options.of_keras,
     )
     copy = keras.models.clone_model(
         original, clone_function=_copier(original, options), call_function=_call

@@ -13,11 +13,14 @@ from collections.abc import Collection, Mapping
 import keras
 import numpy as np
 
+from trainer.models.grouped_pointwise import GroupedPointwise
+
 # How many kernels they have; the last one ends with the channels of the result.
 _NUM_KERNELS = {
     keras.layers.Conv2D: 1,
     keras.layers.Dense: 1,
     keras.layers.DepthwiseConv2D: 1,
+    GroupedPointwise: 1,
     keras.layers.SeparableConv2D: 2,
 }
 

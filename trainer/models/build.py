@@ -16,19 +16,27 @@ from typing import Any, TypedDict
 import keras
 from keras.src.backend.common import global_state
 
-from trainer.config import APPLICATIONS, MEMORY, ConfigError
+from trainer.config import APPLICATIONS, MEMORY, ConfigError, is_function, is_hub
 from trainer.models import checks
 from trainer.models.applications import application
 from trainer.models.cnn import cnn
 from trainer.models.conv_mlp import conv_mlp
+from trainer.models.default_precision import default_precision
 from trainer.models.given import GivenModel
+from trainer.models.hub import build_hub
 from trainer.models.inputs import Inputs, architecture_input
 from trainer.models.mlp import mlp
+from trainer.models.mobilenet_v2_cifar import mobilenet_v2_cifar
 from trainer.models.own import build_own
 from trainer.models.preprocessing import PIXEL_VALUES
+from trainer.models.resnet_cifar import resnet_cifar
 from trainer.models.saved import build_saved
+from trainer.models.shufflenet_v1 import shufflenet_v1
+from trainer.models.shufflenet_v2 import shufflenet_v2
 from trainer.models.squeezenet import squeezenet
 from trainer.models.value_ranges import check_values
+from trainer.models.vgg_cifar import vgg_cifar
+from trainer.models.wide_resnet import wide_resnet
 
 
 class _Arguments(TypedDict):
@@ -44,10 +52,16 @@ ARCHITECTURES: dict[str, Architecture] = {
     "cnn": cnn,
     "conv_mlp": conv_mlp,
     "mlp": mlp,
+    "mobilenet_v2_cifar": mobilenet_v2_cifar,
+    "resnet_cifar": resnet_cifar,
+    "shufflenet_v1": shufflenet_v1,
+    "shufflenet_v2": shufflenet_v2,
     "squeezenet": squeezenet,
+    "vgg_cifar": vgg_cifar,
+    "wide_resnet": wide_resnet,
 }
 # Pixels a side below which nothing is left before the logits.
-_MIN_IMAGE_SIZE = {"squeezenet": 31, **APPLICATIONS}
+_MIN_IMAGE_SIZE = {"squeezenet": 31, "vgg_cifar": 8, **APPLICATIONS}
 
 
 def build(
@@ -64,9 +78,10 @@ def build(
     """A model of images [B, H, W, channels], rows [B, D] or others to logits [B, C].
 
     Call it in the strategy's scope. `name` is a known architecture, "saved", "memory",
-    which is `given`, or package.module:function; initial weights are those of `seed`.
-    `precision` is a Keras dtype policy, which saved and given models bring themselves;
-    `setting` names the section in messages. Normalisation is a layer of the model.
+    which is `given`, hub:PRESET, or package.module:function; initial weights are those
+    of `seed`. `precision` is a Keras dtype policy, which saved and given models bring
+    themselves; `setting` names the section in messages. Normalisation is a layer of the
+    model.
 
     Raises:
       ConfigError: there is no such function or file, it does not take such inputs, or
@@ -77,7 +92,7 @@ def build(
     keras.utils.set_random_seed(seed)
     arguments = _Arguments(inputs=inputs, num_classes=num_classes, setting=setting)
     try:
-        with _default_precision(precision), _names_of_its_own():
+        with default_precision(precision), _names_of_its_own():
             return _model(name, options, arguments, given)
     except ConfigError:
         raise
@@ -102,7 +117,9 @@ def _model(
         return keras.Model(source, logits, name=name)
     if name in APPLICATIONS:
         return application(name, options, inputs=inputs, num_classes=num_classes)
-    if name == "saved":
+    if is_hub(name):
+        model = build_hub(name, options, **arguments)
+    elif name == "saved":
         model = build_saved(options, **arguments)
     elif name == MEMORY:
         model = _given_model(options, arguments, given)
@@ -136,7 +153,8 @@ def _check_inputs(name: str, options: Any, inputs: Inputs, setting: str) -> None
         )
     if inputs.is_row:
         is_as_given = name == "saved" and options.input == "as_given"
-        if name not in ("mlp", MEMORY) and ":" not in name and not is_as_given:
+        takes_rows = name in ("mlp", MEMORY) or is_function(name)
+        if not (takes_rows or is_as_given):
             raise ConfigError(
                 f"{setting}.model must take the rows of a table, got {name!r}, which "
                 "takes images; use 'mlp', package.module:function, or 'saved' with "
@@ -144,7 +162,7 @@ def _check_inputs(name: str, options: Any, inputs: Inputs, setting: str) -> None
             )
         return
     if not (inputs.is_image or inputs.is_grey):
-        if name in ARCHITECTURES or name in APPLICATIONS:
+        if name in ARCHITECTURES or name in APPLICATIONS or is_hub(name):
             raise ConfigError(
                 f"{setting}.model must take examples of shape {list(inputs.shape)}, "
                 f"got {name!r}, which takes images [height, width, channels] or rows; "
@@ -160,16 +178,6 @@ def _check_inputs(name: str, options: Any, inputs: Inputs, setting: str) -> None
             f"{smallest} pixels, got {height} x {width}; set {setting}.image_size or "
             f"data.image_size to {smallest} or more"
         )
-
-
-@contextlib.contextmanager
-def _default_precision(policy: str) -> Iterator[None]:
-    before = keras.config.dtype_policy()
-    keras.config.set_dtype_policy(policy)
-    try:
-        yield
-    finally:
-        keras.config.set_dtype_policy(before)
 
 
 @contextlib.contextmanager

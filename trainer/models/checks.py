@@ -1,5 +1,6 @@
 """Checks of a built model, before hours are spent on it."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import keras
@@ -64,6 +65,29 @@ def check_one_output(result: Any, name: str, setting: str) -> None:
             "give a model of that one, as in keras.Model(model.inputs, "
             "model.outputs[0])"
         )
+
+
+def check_input_shape(
+    model: keras.Model, shape: Sequence[int], rule: str, way: str
+) -> None:
+    """Refuses a model that does not take one example of a `shape`.
+
+    The message is the `rule`, the shapes that the model has, and the `way` out.
+
+    Raises:
+      ConfigError: it has another shape, or more inputs than one.
+    """
+    expected: Any = getattr(model, "input_shape", None) if model.built else None
+    shapes = [expected] if isinstance(expected, tuple) else expected
+    if not shapes:
+        return  # of a model that takes what it is called with
+    own = tuple(shapes[0])[1:]
+    fits = len(shapes) == 1 and len(own) == len(shape)
+    if not fits or any(
+        want not in (None, side) for want, side in zip(own, shape, strict=True)
+    ):
+        found = [tuple(each)[1:] for each in shapes]
+        raise ConfigError(f"{rule}, got one of inputs {found}; {way}")
 
 
 def last_activation(model: keras.Model) -> str:

@@ -18,7 +18,8 @@ import numpy as np
 import tensorflow as tf
 
 from trainer.config import ConfigError, MemoryOptions
-from trainer.models.checks import check_one_output, predict
+from trainer.models.checks import check_input_shape, check_one_output, predict
+from trainer.models.hub import has_preprocessor, with_preprocessor
 from trainer.models.inputs import Inputs
 from trainer.models.own import call_function
 from trainer.models.saved import logarithms
@@ -71,15 +72,21 @@ class GivenModel:
             _reset_seeds(model)
         else:
             model = rebuild(self.source)
+        whole = model
+        if has_preprocessor(model):
+            whole = with_preprocessor(
+                model, options.name, inputs=inputs, setting=setting
+            )
         start = keras.Input(inputs.shape, dtype=inputs.dtype, name="input")
-        _check_input(model, options.name, inputs, setting)
-        result = model(start)  # which builds what was not built
+        _check_input(whole, options.name, inputs, setting)
+        result = whole(start)  # which builds what was not built
         check_one_output(result, options.name, setting)
         if self.problem is None:
-            _check_copy(self.source, model, options.name, inputs, setting)
+            if whole is model:
+                _check_copy(self.source, model, options.name, inputs, setting)
             _copy_weights(self.source, model, everything=self.keeps_weights)
         if options.output == "logits":
-            return model
+            return whole
         return keras.Model(start, logarithms(result), name=model.name)
 
     def _call(
@@ -263,18 +270,10 @@ def _check_one_device(name: str, problem: str, setting: str) -> None:
 
 
 def _check_input(model: keras.Model, name: str, inputs: Inputs, setting: str) -> None:
-    expected: Any = getattr(model, "input_shape", None) if model.built else None
-    shapes = [expected] if isinstance(expected, tuple) else expected
-    if not shapes:
-        return  # of a model that takes what it is called with
-    own = tuple(shapes[0])[1:]
-    fits = len(shapes) == 1 and len(own) == len(inputs.shape)
-    if not fits or any(
-        want not in (None, side) for want, side in zip(own, inputs.shape, strict=True)
-    ):
-        raise ConfigError(
-            f"{setting}.model {name!r} must take what the data yield, "
-            f"{inputs.dtype} of shape {inputs.shape}, for nothing is added to a model "
-            f"in memory, got one of inputs {[tuple(shape)[1:] for shape in shapes]}; "
-            "give it data of that shape, or end in such an Input"
-        )
+    check_input_shape(
+        model,
+        inputs.shape,
+        f"{setting}.model {name!r} must take what the data yield, {inputs.dtype} of "
+        f"shape {inputs.shape}, for nothing is added to a model in memory",
+        "give it data of that shape, or end in such an Input",
+    )

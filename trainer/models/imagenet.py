@@ -1,6 +1,8 @@
 """The weights that Keras offers for its own architectures."""
 
 import warnings
+from collections.abc import Mapping
+from typing import Any
 
 import keras
 
@@ -9,10 +11,13 @@ from trainer.config import ConfigError
 _CLASSES = 1000  # of ImageNet
 
 
-def load_imagenet(model: keras.Model, *, setting: str) -> None:
+def load_imagenet(
+    model: keras.Model, options: Mapping[str, Any], *, setting: str
+) -> None:
     """Sets `model`, built as its namesake of keras.applications, to ImageNet's weights.
 
-    The head is set where there are 1000 classes, and stays as it is otherwise.
+    `options` are the arguments of Keras's that it was built with. The head is set where
+    there are 1000 classes, and stays as it is otherwise.
 
     Raises:
       ConfigError: the file cannot be downloaded, or the images have another size than
@@ -23,14 +28,17 @@ def load_imagenet(model: keras.Model, *, setting: str) -> None:
             # Of another image size, which convolutions do not mind.
             warnings.simplefilter("ignore", UserWarning)
             original = getattr(keras.applications, model.name)(
-                weights="imagenet", include_top=model.output_shape[-1] == _CLASSES
+                weights="imagenet",
+                include_top=model.output_shape[-1] == _CLASSES,
+                **options,
             )
     # Keras raises a bare Exception where the network or the checksum fails.
     except Exception as error:
         reason = (str(error).strip() or type(error).__name__).splitlines()[0]
+        stated = f" of options that Keras has, got {dict(options)!r}" if options else ""
         raise ConfigError(
-            f"{setting} = 'imagenet' needs a download, got an error: {reason}; give "
-            "the path of a .keras or .weights.h5 file"
+            f"{setting} = 'imagenet' needs a download{stated}, got an error: {reason}; "
+            "give the path of a .keras or .weights.h5 file"
         ) from error
     try:
         copy_weights(original, model)

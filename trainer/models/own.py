@@ -7,6 +7,8 @@ import keras
 
 from trainer.config import ConfigError
 from trainer.config.functions import import_function
+from trainer.models.checks import check_input_shape
+from trainer.models.hub import has_preprocessor, with_preprocessor
 from trainer.models.inputs import Inputs, as_stored, model_input
 
 
@@ -66,7 +68,23 @@ def call_function(
             f"{setting}.model {name!r} must return a keras.Model, "
             f"got {type(model).__name__}; return the model itself"
         )
+    if has_preprocessor(model):
+        return with_preprocessor(model, name, inputs=inputs, setting=setting)
+    return _from_input(model, name, inputs=inputs, setting=setting)
+
+
+def _from_input(
+    model: keras.Model, name: str, *, inputs: Inputs, setting: str
+) -> keras.Model:
+    """The model of the data's examples, as a user's own `model` takes them."""
     start = model_input(inputs)
+    check_input_shape(
+        model,
+        start.shape[1:],
+        f"{setting}.model {name!r} must give a model of inputs of the shape that it is "
+        f"called with, {tuple(start.shape[1:])}",
+        "begin it with keras.Input(input_shape), or set image_size to its own",
+    )
     # It starts from the data itself.
     if not inputs.is_row and start.shape[1:] == inputs.shape:
         return model

@@ -10,6 +10,7 @@ from etils import epath
 from google.protobuf.message import DecodeError
 
 from trainer.config import ConfigError, SavedOptions, places
+from trainer.config.functions import import_module
 from trainer.models.checks import (
     SIGMOIDS,
     is_probabilities,
@@ -19,13 +20,18 @@ from trainer.models.checks import (
 )
 from trainer.models.inputs import Inputs, as_stored, resize
 from trainer.models.preprocessing import PREPROCESSING, three_channels
-from trainer.models.weights import DAMAGE, check_archive, check_told
+from trainer.models.unknown_code import unknown_code
+from trainer.models.weights import DAMAGE, LEGACY, check_archive, check_told
 from trainer.storage import files
 
 _ENDPOINT = "serving_default"
 # What Keras and TensorFlow raise for files that are damaged or of another kind.
 _UNREADABLE = (*DAMAGE, DecodeError)
 
+_LAMBDA = (
+    "make it of Keras's layers, or of a class of your own that options.import "
+    "registers, or take the folder that model.export() writes, for inference"
+)
 _PROBES = 16  # examples whose predictions tell what a file gives
 _TINY = float(np.finfo(np.float32).tiny)
 
@@ -41,7 +47,7 @@ def build_saved(
       ConfigError: the file cannot be used for these images and classes.
     """
     wrong = f"{setting}.options.path must name a model"
-    saved, spec = _load(options, wrong)
+    saved, spec = _load(options, wrong, f"{setting}.options.import")
     start = _start(spec, inputs, wrong, options)
     # What is no image of 8 bits has the values that the model expects.
     is_brought = inputs.is_image and inputs.dtype == "uint8"
@@ -50,10 +56,12 @@ def build_saved(
     # Endpoints of a SavedModel give their results by name, other models as they like.
     results = keras.tree.flatten(result)
     shapes = [tuple(part.shape[1:]) for part in results]
+    if len(shapes) != 1:
+        raise _several_outputs(wrong, options, shapes)
     if shapes != [(num_classes,)]:
         raise ConfigError(
-            f"{wrong} with one output of the data's {num_classes} classes, got "
-            f"{options.path!r} with outputs of shapes {shapes}; give another file"
+            f"{wrong} with an output of the data's {num_classes} classes, got "
+            f"{options.path!r} with one of shape {shapes[0]}; give another file"
         )
     logits = _logits(results[0], options.output)
     [source] = keras.utils.get_source_inputs(start)
@@ -65,44 +73,67 @@ def build_saved(
 def alone(options: SavedOptions, *, setting: str) -> keras.Model:
     """The model of the file that `setting` names, beside no data.
 
-    It goes from uint8 images of the file's own size to as many logits as the file
-    gives; `setting`_output is the setting of options.output.
+    It goes from uint8 images of the file's own size, or from rows as the file takes
+    them, to as many logits as it gives; `setting`_output is the setting of
+    options.output.
 
     Raises:
-      ConfigError: there is no such file, or its model is none of images of one size.
+      ConfigError: there is no such file, or its model is none of images of one size, or
+        of rows.
     """
     wrong = f"{setting} must name a model"
-    saved, spec = _load(options, wrong)
-    _check_images(spec, wrong, options)
+    saved, spec = _load(options, wrong, f"{setting}_import")
     shape = tuple(spec.shape[1:])
-    if None in shape or shape[-1] not in (1, 3):
+    is_row = len(shape) == 1 and spec.dtype.is_floating
+    if None in shape or not (is_row or (len(shape) == 3 and shape[-1] in (1, 3))):
         raise ConfigError(
-            f"{wrong} of images of one size in colour or grey, got {options.path!r} of "
-            f"inputs {spec.shape}; give another file"
+            f"{wrong} of images [batch, height, width, channels] of one size in colour "
+            f"or grey, or of rows [batch, features], got {options.path!r} of inputs "
+            f"{spec.shape}; give another file"
         )
-    inputs = Inputs(shape=shape)
-    image = keras.Input(shape, dtype="uint8", name="image")
-    results = keras.tree.flatten(
-        saved(_as(spec.dtype, PREPROCESSING[options.input](image), inputs))
-    )
-    if len(results) != 1 or len(results[0].shape) != 2:
+    inputs = Inputs(shape=shape, dtype=spec.dtype.name if is_row else "uint8")
+    source = keras.Input(shape, dtype=inputs.dtype, name="row" if is_row else "image")
+    values = source if is_row else PREPROCESSING[options.input](source)
+    results = keras.tree.flatten(saved(_as(spec.dtype, values, inputs)))
+    shapes = [tuple(part.shape[1:]) for part in results]
+    if len(shapes) != 1:
+        raise _several_outputs(wrong, options, shapes)
+    if len(shapes[0]) != 1:
         raise ConfigError(
-            f"{wrong} with one output, a value for each class, got {options.path!r} "
-            f"with outputs of shapes {[tuple(x.shape[1:]) for x in results]}; give "
-            "another file"
+            f"{wrong} with a value for each class, got {options.path!r} with an output "
+            f"of shape {shapes[0]}; give another file"
         )
-    model = keras.Model(image, _logits(results[0], options.output), name="saved")
+    model = keras.Model(source, _logits(results[0], options.output), name="saved")
     _check_output(saved, model, options, inputs, f"{setting}_output")
     return model
 
 
-def _load(options: SavedOptions, wrong: str) -> tuple[Saved, tf.TensorSpec]:
+def _several_outputs(
+    wrong: str, options: SavedOptions, shapes: list[tuple[int, ...]]
+) -> ConfigError:
+    return ConfigError(
+        f"{wrong} with one output, got {options.path!r} with {len(shapes)} of shapes "
+        f"{shapes}; save that of the classes alone, as in keras.Model(model.inputs, "
+        "model.outputs[0])"
+    )
+
+
+def _load(
+    options: SavedOptions, wrong: str, import_setting: str
+) -> tuple[Saved, tf.TensorSpec]:
     """The file's model, and what it takes."""
+    if options.import_:
+        import_module(options.import_, setting=import_setting)
     path = files.path_of(options.path, setting=f"{wrong},")
     if not files.exists(path):
         raise ConfigError(
             f"{wrong}, got {options.path!r}: no such file; "
             f"{places.path_hint(options.path)}"
+        )
+    if options.path.endswith((".h5", ".hdf5")):
+        raise ConfigError(
+            f"{wrong} in Keras's .keras format or the folder of a SavedModel, got "
+            f"{options.path!r}{LEGACY}"
         )
     check_told(path, setting=f"{wrong},")
     try:
@@ -113,6 +144,14 @@ def _load(options: SavedOptions, wrong: str) -> tuple[Saved, tf.TensorSpec]:
             else _read_saved_model_folder(options.path)
         )
     except _UNREADABLE as error:
+        if unknown := unknown_code(error):
+            way = (
+                _LAMBDA if unknown.is_lambda else f"name its module in {import_setting}"
+            )
+            raise ConfigError(
+                f"{wrong} whose layers Keras can make, got {options.path!r}: "
+                f"{unknown.reason}; {way}"
+            ) from error
         reason = (str(error).strip() or type(error).__name__).splitlines()[0]
         raise ConfigError(
             f"{wrong} in Keras's .keras format or the folder of a SavedModel, got "

@@ -1,7 +1,6 @@
 """A model of a user's own code is written and read back before it is trained."""
 
 import pathlib
-import re
 import tempfile
 import warnings
 from collections.abc import Callable
@@ -11,9 +10,14 @@ import numpy as np
 import tensorflow as tf
 
 from trainer.config import ConfigError
+from trainer.models.unknown_code import unknown_code
 from trainer.models.weights import load_weights
 
 _REASON_CHARACTERS = 200
+_TOLERANCE = 1e-4
+# Of the largest logit, in half precision: a layer that is given no precision has that
+# of the process, which reads the file in float32.
+_ROUNDING = 2e-2
 
 
 def check_saving(
@@ -95,12 +99,24 @@ def _compare(
                 setting, f"comes back with other values of {variable.path} from a file"
             )
     expected, given = (_numpy(net(examples, training=False)) for net in (model, other))
-    if not np.allclose(expected, given, rtol=1e-4, atol=1e-4, equal_nan=True):
+    largest = max(1.0, float(np.abs(expected).max()))
+    tolerance = _ROUNDING * largest if _rounds(model) else _TOLERANCE
+    if not np.allclose(
+        expected, given, rtol=_TOLERANCE, atol=tolerance, equal_nan=True
+    ):
         raise _refusal(
             setting,
             "gives other logits when read back from its file, by up to "
             f"{np.max(np.abs(expected - given)):.3g}",
         )
+
+
+def _rounds(model: keras.Model) -> bool:
+    """Whether a layer computes in half precision."""
+    return any(
+        layer.compute_dtype in ("bfloat16", "float16")
+        for layer in model._flatten_layers()
+    )
 
 
 def _numpy(value: keras.Variable | tf.Tensor) -> np.ndarray:
@@ -109,16 +125,20 @@ def _numpy(value: keras.Variable | tf.Tensor) -> np.ndarray:
 
 
 def _refusal(setting: str, problem: str, error: Exception | None = None) -> ConfigError:
-    reason = f": {_reason(error)}" if error else ""
+    unknown = unknown_code(error) if error else None
+    way = (
+        "give each class of yours a get_config, and register it with "
+        "@keras.saving.register_keras_serializable()"
+    )
+    if unknown and unknown.is_lambda:
+        way = f"make it of Keras's layers, or {way}"
+    reason = f": {unknown.reason if unknown else _text(error)}" if error else ""
     return ConfigError(
         f"{setting}.model must be a model that can be saved before it is trained, got "
-        f"one that {problem}{reason}; give each class of yours a get_config, and "
-        "register it with @keras.saving.register_keras_serializable()"
+        f"one that {problem}{reason}; {way}"
     )
 
 
-def _reason(error: Exception) -> str:
-    """The sentence of Keras's pages that names the class."""
+def _text(error: Exception) -> str:
     text = " ".join(str(error).split()) or type(error).__name__
-    missing = re.search(r"Could not locate class '[^']*'", text)
-    return missing[0] if missing else text[:_REASON_CHARACTERS]
+    return text[:_REASON_CHARACTERS]

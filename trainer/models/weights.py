@@ -7,6 +7,7 @@ import struct
 import warnings
 import zipfile
 import zlib
+from collections.abc import Mapping
 from typing import Any
 
 import h5py
@@ -18,6 +19,12 @@ from etils import epath
 from trainer.config import ConfigError, places
 from trainer.models.imagenet import load_imagenet
 from trainer.storage import files, folders
+
+# The end of a sentence on a file in Keras's format of before version 3.
+LEGACY = (
+    "; one of Keras's legacy .h5 becomes one by keras.models.load_model(OLD, "
+    "compile=False).save('NEW.keras')"
+)
 
 _Shapes = list[tuple[int, ...]]
 # Errors that Python, HDF5 and Keras raise for a damaged file, or one of another kind.
@@ -33,24 +40,25 @@ def load_weights(
     path: str,
     *,
     setting: str,
+    options: Mapping[str, Any] | None = None,
     hint: str = "choose the options that the file was saved with",
 ) -> None:
     """Sets every weight of `model` from a .keras or .weights.h5 file.
 
-    `path` may be "imagenet" for a model of keras.applications, whose head stays as it
-    is unless there are 1000 classes.
+    `path` may be "imagenet" for a model of keras.applications, built with `options` of
+    Keras's, whose head stays as it is unless there are 1000 classes.
 
     Raises:
       ConfigError: no such file or format, or another model's weights; the message
         begins with `setting` ("teacher.weights") and ends in `hint`.
     """
     if path == "imagenet":
-        load_imagenet(model, setting=setting)
+        load_imagenet(model, options or {}, setting=setting)
         return
     if not path.endswith((".keras", ".weights.h5")):
         raise ConfigError(
-            f"{setting} must end in .keras or .weights.h5, got {path!r}; "
-            "save the model in one of these formats"
+            f"{setting} must end in .keras or .weights.h5, got {path!r}; save the "
+            f"model in one of these formats{LEGACY}"
         )
     file = files.path_of(path, setting=setting)
     if not files.exists(file):
@@ -59,15 +67,13 @@ def load_weights(
             f"{places.path_hint(path)}"
         )
     check_told(file, setting=setting)
+    wrong = f"{setting} must hold the weights of a {model.name!r} with options as"
     with files.local_copy(file) as local:
         try:
             _load_exactly(model, str(local))
         except DAMAGE as error:
             reason = _reason(model, path, str(local), error)
-            raise ConfigError(
-                f"{setting} must hold the weights of a {model.name!r} with options as "
-                f"configured{reason}; {hint}"
-            ) from error
+            raise ConfigError(f"{wrong} configured{reason}; {hint}") from error
 
 
 def check_told(file: epath.Path, *, setting: str) -> None:

@@ -1,4 +1,4 @@
-"""Classes of a user's own images: `python -m trainer predict`.
+"""Classes of a user's own images or rows: `python -m trainer predict`.
 
 `running` computes, and loads TensorFlow; the rest does without.
 """
@@ -9,8 +9,9 @@ from etils import epath
 
 from trainer import config
 from trainer.cluster import termination, tf_config
-from trainer.config import Config, ConfigError, NoRun
-from trainer.storage import files, workdir
+from trainer.config import Config, ConfigError, NoRun, Override
+from trainer.runs.kept_settings import kept_settings
+from trainer.storage import files
 
 
 def run(
@@ -20,7 +21,7 @@ def run(
     *,
     output: str,
 ) -> None:
-    """Classifies each image that `words` name, alone or by its folder.
+    """Classifies each image, or each row of a table, in what `words` name.
 
     The predictions of the run in the workdir `path`, if there is one, go to the file
     `output`, which appears when it is complete, or to standard output if that is "". Of
@@ -28,7 +29,7 @@ def run(
 
     Raises:
       ConfigError, ReportError: model or output cannot be used.
-      CheckFailedError: images could not be read, and are left out.
+      CheckFailedError: some could not be read, and are left out.
     """
     own = tf_config.read()
     if own and not own.is_chief:
@@ -51,7 +52,7 @@ def run(
 
 
 def settings_of(
-    file: str | None, overrides: Sequence[str], path: epath.Path | None
+    file: str | None, overrides: Sequence[Override], path: epath.Path | None
 ) -> Config | NoRun:
     """The settings of a config `file`, or those kept in the workdir `path`, or none.
 
@@ -62,16 +63,5 @@ def settings_of(
         if file:
             return config.load(file, overrides)
         return config.without_run(overrides)
-    kept = workdir.read_config(path)
-    if file:
-        settings = config.load(file, overrides)
-        workdir.check(path, settings)
-        return settings
-    free = ("predict.", "registry.", "runtime.")
-    others = [override for override in overrides if not override.startswith(free)]
-    if others:
-        raise ConfigError(
-            "--set must be of the sections predict, registry and runtime where a "
-            f"finished run predicts, got --set={others[0]}; leave it out"
-        )
-    return config.from_resolved(kept, overrides, kept_in=path / workdir.CONFIG)
+    free = ("predict", "registry", "runtime")
+    return kept_settings(file, overrides, path, free)

@@ -1,6 +1,7 @@
-"""Classifying images, a batch after the other. B = images of one, C = classes."""
+"""Classifying examples, a batch after the other. B = examples of one, C = classes."""
 
 import contextlib
+import dataclasses
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from typing import TextIO
@@ -22,7 +23,9 @@ from trainer.config import (
 from trainer.devices import distribution
 from trainer.evaluation import metrics
 from trainer.exit_codes import CheckFailedError
-from trainer.predict import images, network, paths, prediction_lines
+from trainer.predict import network, paths, prediction_lines
+from trainer.predict.example_reader import Place, Reader
+from trainer.predict.images import ImageReader
 from trainer.storage import files
 
 
@@ -39,7 +42,7 @@ def run(
     with strategy.scope():
         opened = network.open_network(settings, workdir)
     prediction_lines.check(settings.predict, opened.class_names)
-    listed, skipped = paths.list_files(words)
+    listed, skipped = paths.list_files(words, opened.reader)
     for one in skipped:
         _tell(one)
     with _open(output) as file:
@@ -47,25 +50,27 @@ def run(
             file,
             opened.class_names,
             settings.predict,
-            is_json=_is_json(settings.predict, output),
+            keys=opened.reader.keys,
+            format=_format(settings.predict, output),
         )
-        num_unread = _classify(
+        counts = _classify(
             opened,
             listed,
             table,
             batch_size=settings.runtime.eval_batch_size,
             xla=distribution.compiles_with_xla(alone),
         )
-    told = f"{len(listed) - num_unread:,} of {len(listed):,} images"
-    if output:
-        print(f"predictions: {output} ({told})")
-    num_skipped = num_unread + len(skipped)
-    if num_skipped:
-        raise CheckFailedError(
-            f"{told} are classified; files and folders that cannot be read, as "
-            f"said above: {num_skipped:,}; mend or remove them, and start the same "
-            "command again"
-        )
+        table.end()
+    counts.left_out += len(skipped)
+    _conclude(counts, opened.reader.unit, output)
+
+
+@dataclasses.dataclass
+class _Counts:
+    read: int = 0
+    found: int = 0  # and those of them that cannot be read
+    left_out: int = 0  # and files of which it is not known how many they have
+    transparent: int = 0
 
 
 def _classify(
@@ -75,46 +80,58 @@ def _classify(
     *,
     batch_size: int,
     xla: bool,
-) -> int:
-    """Writes the predictions for the files; how many of them could not be read."""
+) -> _Counts:
+    """Writes the predictions for the files, and counts their examples."""
     predict = _compile(opened, batch_size=batch_size, xla=xla)
-    num_unread = num_transparent = 0
-    with _bar(len(listed)) as bar:
-        for batch in images.batches(
-            listed,
-            shape=opened.input_shape,
-            view=opened.view,
-            background=opened.background,
-            batch_size=batch_size,
-        ):
-            for path, unread in batch:
-                if isinstance(unread, str):
-                    _tell(paths.Skipped(path=path, reason=unread))
-                    num_unread += 1
-            found = {path: it for path, it in batch if not isinstance(it, str)}
-            num_transparent += sum(it.is_transparent for it in found.values())
-            if found:
-                logits = predict(np.stack([it.pixels for it in found.values()]))
-                table.write(list(found), metrics.probabilities(logits))
+    reader, counts = opened.reader, _Counts()
+    with _bar(listed, reader) as bar:
+        for batch in reader.batches(listed, batch_size=batch_size):
+            read: dict[Place, np.ndarray] = {}
+            for each in batch:
+                if isinstance(each.inputs, str):
+                    _tell(paths.Skipped(path=each.place[0], reason=each.inputs))
+                else:
+                    read[each.place] = each.inputs
+            counts.read += len(read)
+            counts.found += sum(len(each.place) == len(reader.keys) for each in batch)
+            counts.left_out += len(batch) - len(read)
+            counts.transparent += sum(each.is_transparent for each in batch)
+            if read:
+                logits = predict(np.stack(list(read.values())))
+                table.write(list(read), metrics.probabilities(logits))
             bar.update(len(batch))
-    if num_transparent:
-        behind = background_name(opened.background)
-        console.log(f"images with transparent pixels: {num_transparent:,} ({behind})")
-    return num_unread
+    if counts.transparent and isinstance(reader, ImageReader):
+        told = f"{counts.transparent:,} ({background_name(reader.background)})"
+        console.log(f"images with transparent pixels: {told}")
+    return counts
+
+
+def _conclude(counts: _Counts, unit: str, output: epath.Path | None) -> None:
+    told = f"{counts.read:,} of {counts.found:,} {unit}s"
+    if output:
+        print(f"predictions: {output} ({told})")
+    if counts.left_out:
+        raise CheckFailedError(
+            f"{told} are classified; those, files and folders that cannot be read, as "
+            f"said above: {counts.left_out:,}; mend or remove them, and start the same "
+            "command again"
+        )
 
 
 def _compile(
     opened: network.Network, *, batch_size: int, xla: bool
 ) -> Callable[[np.ndarray], np.ndarray]:
-    """From at most `batch_size` images to their logits: uint8 [B, ...] -> [B, C]."""
+    """From at most `batch_size` examples to their logits: [B, ...] -> [B, C]."""
+    [source] = opened.model.inputs
+    shape, dtype = source.shape[1:], np.dtype(source.dtype)
 
     @tf.function(jit_compile=xla, autograph=False)
     def forward(inputs: tf.Tensor) -> tf.Tensor:
         return tf.cast(opened.model(inputs, training=False), tf.float32)
 
     def predict(inputs: np.ndarray) -> np.ndarray:
-        # One shape, or each number of images would be compiled.
-        filled = np.zeros((batch_size, *opened.input_shape), np.uint8)
+        # One shape, or each number of examples would be compiled.
+        filled = np.zeros((batch_size, *shape), dtype)
         filled[: len(inputs)] = inputs
         logits: np.ndarray = forward(tf.constant(filled)).numpy()[: len(inputs)]
         if not np.isfinite(logits).all():
@@ -140,17 +157,20 @@ def _open(output: epath.Path | None) -> Iterator[TextIO]:
         yield file
 
 
-def _is_json(section: PredictConfig, output: epath.Path | None) -> bool:
+def _format(
+    section: PredictConfig, output: epath.Path | None
+) -> prediction_lines.Format:
     if section.format != "auto":
-        return section.format == "jsonl"
-    return output is not None and output.suffix == ".jsonl"
+        return section.format
+    endings: dict[str, prediction_lines.Format] = {".jsonl": "jsonl", ".json": "json"}
+    return endings.get(output.suffix if output else "", "csv")
 
 
-def _bar(num_files: int) -> "tqdm.tqdm[None]":
+def _bar(listed: Sequence[str], reader: Reader) -> "tqdm.tqdm[None]":
     return tqdm.tqdm(
         desc="predicting",
-        total=num_files,
-        unit="image",
+        total=len(listed) if isinstance(reader, ImageReader) else None,
+        unit=reader.unit,
         file=sys.stderr,
         disable=not sys.stderr.isatty(),
     )

@@ -5,62 +5,48 @@ import concurrent.futures
 import dataclasses
 from collections.abc import Callable, Iterator, Sequence
 
-import numpy as np
 import tensorflow as tf
 
 from trainer import data
 from trainer.config import Colour, EvaluateView
+from trainer.predict.example_reader import Example
+
+Futures = list[concurrent.futures.Future[Example]]
 
 
-@dataclasses.dataclass(frozen=True)
-class Image:
-    """An image as a model takes it."""
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class ImageReader:
+    """Reads images, one a file; see trainer.predict.example_reader.Reader."""
 
-    pixels: np.ndarray
-    is_transparent: bool  # some of it, which lies on the background
+    shape: tuple[int, int, int]  # (H, W, channels) of an image
+    view: EvaluateView  # the part of an image that is brought to that size
+    background: Colour | None  # behind transparent pixels; None drops alpha
 
+    unit, keys, extensions = "image", ("path",), data.EXTENSIONS
+    is_one = staticmethod(data.is_image)
 
-Read = Image | str  # or why there is none
+    def batches(
+        self, paths: Sequence[str], *, batch_size: int
+    ) -> Iterator[list[Example]]:
+        """Each file's image, uint8 of `shape`, in the order of the paths.
 
-
-def batches(
-    paths: Sequence[str],
-    *,
-    shape: tuple[int, int, int],
-    view: EvaluateView,
-    background: Colour | None,
-    batch_size: int,
-) -> Iterator[list[tuple[str, Read]]]:
-    """Each file with its image, uint8 of `shape`, in the order of the paths.
-
-    In memory are two batches at a time.
-    """
-    read = _reader(shape, view, background)
-    ahead: collections.deque[list[concurrent.futures.Future[Read]]]
-    ahead = collections.deque()
-    begun = collections.deque[Sequence[str]]()
-    with concurrent.futures.ThreadPoolExecutor(data.num_readers()) as pool:
-        for first in range(0, len(paths), batch_size):
-            batch = paths[first : first + batch_size]
-            begun.append(batch)
-            ahead.append([pool.submit(read, path) for path in batch])
-            if len(ahead) > 1:
-                yield _results(begun.popleft(), ahead.popleft())
-        while ahead:
-            yield _results(begun.popleft(), ahead.popleft())
-
-
-def _results(
-    paths: Sequence[str], futures: Sequence[concurrent.futures.Future[Read]]
-) -> list[tuple[str, Read]]:
-    return [
-        (path, future.result()) for path, future in zip(paths, futures, strict=True)
-    ]
+        In memory are two batches at a time.
+        """
+        read = _reader(self.shape, self.view, self.background)
+        ahead: collections.deque[Futures] = collections.deque()
+        with concurrent.futures.ThreadPoolExecutor(data.num_readers()) as pool:
+            for first in range(0, len(paths), batch_size):
+                batch = paths[first : first + batch_size]
+                ahead.append([pool.submit(read, path) for path in batch])
+                if len(ahead) > 1:
+                    yield [future.result() for future in ahead.popleft()]
+            while ahead:
+                yield [future.result() for future in ahead.popleft()]
 
 
 def _reader(
     shape: tuple[int, int, int], view: EvaluateView, background: Colour | None
-) -> Callable[[str], Read]:
+) -> Callable[[str], Example]:
     # As evaluation has it, of which a JPEG is decoded again: in part, or coarser.
     def fit(contents: tf.Tensor, image: tf.Tensor) -> tf.Tensor:
         decoder = data.BoxDecoder(shape=shape, view=view, whole=lambda _: image)
@@ -73,7 +59,7 @@ def _reader(
             tf.TensorSpec((), tf.string), tf.TensorSpec((None, None, 3), tf.uint8)
         )
 
-    def read(path: str) -> Read:
+    def read(path: str) -> Example:
         try:
             with tf.io.gfile.GFile(path, "rb") as file:
                 contents = file.read()
@@ -83,7 +69,7 @@ def _reader(
             )
             pixels = fitted(tf.constant(contents), image).numpy()
         except tf.errors.OpError as error:
-            return data.reason(error)
-        return Image(pixels, is_transparent)
+            return Example(place=(path,), inputs=data.reason(error))
+        return Example(place=(path,), inputs=pixels, is_transparent=is_transparent)
 
     return read

@@ -1,6 +1,7 @@
 """The model that predicts, and the names of its classes. C = classes."""
 
 import dataclasses
+from collections.abc import Sequence
 from typing import Any
 
 import keras
@@ -8,7 +9,6 @@ from etils import epath
 
 from trainer import data, models, registry, report
 from trainer.config import (
-    Colour,
     Config,
     ConfigError,
     DataConfig,
@@ -21,19 +21,21 @@ from trainer.config import (
     is_reference,
     reference,
 )
+from trainer.config.functions import import_function
 from trainer.devices import distribution
+from trainer.predict.example_reader import Reader
+from trainer.predict.images import ImageReader
+from trainer.predict.rows import RowReader
 from trainer.storage import files, workdir
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Network:
-    """A model of uint8 images to logits, which are those at temperature 1."""
+    """A model of uint8 images, or of rows, to logits, those at temperature 1."""
 
     model: keras.Model
     class_names: tuple[str, ...]  # C
-    input_shape: tuple[int, int, int]  # (H, W, channels) of an image
-    view: EvaluateView  # the part of an image that is brought to that size
-    background: Colour | None  # behind transparent pixels; None drops alpha
+    reader: Reader  # of what it takes
 
 
 def open_network(settings: Config | NoRun, path: epath.Path | None) -> Network:
@@ -43,7 +45,8 @@ def open_network(settings: Config | NoRun, path: epath.Path | None) -> Network:
     names are their numbers.
 
     Raises:
-      ConfigError: there is no model, it is none of images, or has other classes.
+      ConfigError: there is no model, it is none of images or of rows whose features
+        are known, or has other classes.
       ReportError: the run has not been evaluated.
     """
     model = settings.predict.model
@@ -96,13 +99,27 @@ def _file_network(
             "--workdir out to have classes called by their numbers, or give another "
             "file"
         )
-    return Network(
-        model=model,
-        class_names=tuple(names),
-        input_shape=model.input_shape[1:],
-        view=section.view(known or view),
-        background=colour_of(section.background or behind),
-    )
+    reader: Reader
+    if len(model.input_shape) == 2:
+        reader = _row_reader(model, registry.columns_of_file(file), options.path)
+    else:
+        reader = ImageReader(
+            shape=model.input_shape[1:],
+            view=section.view(known or view),
+            background=colour_of(section.background or behind),
+        )
+    return Network(model=model, class_names=tuple(names), reader=reader)
+
+
+def _row_reader(model: keras.Model, columns: tuple[str, ...], path: str) -> RowReader:
+    """The reader of the rows that the model of the file at `path` takes."""
+    if len(columns) != model.input_shape[-1]:
+        raise ConfigError(
+            f"{path} must come with the names of its {model.input_shape[-1]} features, "
+            f"as runs, exports and registries write them, got {len(columns)}; "
+            "predict by the run's --workdir, or export or register its model again"
+        )
+    return RowReader(columns=columns, dtype=model.inputs[0].dtype)
 
 
 def _run_background(settings: Config | NoRun, path: epath.Path) -> Any:
@@ -118,7 +135,9 @@ def _run_background(settings: Config | NoRun, path: epath.Path) -> Any:
 def _run_network(config: Config, path: epath.Path) -> Network:
     """Builds and loads the network as the run did to evaluate it."""
     names, shape = report.read_classes(path)
-    height, width, channels = _image_shape(config, path, shape)
+    if config.data.is_table:
+        return _table_network(config, path, names)
+    reader = _image_reader(config, path, shape)
     name, options = config.student.model, config.student.options
     folder = workdir.training_folder(path, "student", config.seeds[0])
     if isinstance(options, MemoryOptions):
@@ -144,31 +163,57 @@ def _run_network(config: Config, path: epath.Path) -> Network:
         setting="what the student stage left",
         hint="delete it and run `python -m trainer student` again",
     )
+    return Network(model=model, class_names=tuple(names), reader=reader)
+
+
+def _table_network(config: Config, path: epath.Path, names: Sequence[str]) -> Network:
+    """Loads the file of the student, which has the statistics of its features."""
+    if ":" in config.student.model:
+        # Its classes of layers are known from then on.
+        import_function(config.student.model, setting="student.model")
+    folder = workdir.training_folder(path, "student", config.seeds[0])
+    file = folder / workdir.FINISHED
+    model = models.alone(
+        SavedOptions(path=str(file), input="zero_to_255"), setting="predict.model"
+    )
+    columns = registry.columns_of_file(file) or _columns_of_table(config, path)
     return Network(
         model=model,
         class_names=tuple(names),
-        input_shape=(height, width, channels),
-        view=config.predict.view(config.data.view),
-        background=colour_of(
-            config.predict.background or _run_background(config, path)
-        ),
+        reader=_row_reader(model, columns, str(file)),
     )
 
 
-def _image_shape(
+def _columns_of_table(config: Config, path: epath.Path) -> tuple[str, ...]:
+    """The features of the run's own table: of an earlier version, it kept none.
+
+    Raises:
+      DataError: the table is gone, or is no longer what the run has learned from.
+    """
+    index_dir = path / workdir.LISTS
+    source = data.open_source(config.data, index_dir, may_write=False)
+    data.hold_contents(source, index_dir, may_write=False)
+    return data.feature_names(source)
+
+
+def _image_reader(
     config: Config, path: epath.Path, shape: tuple[int, ...]
-) -> tuple[int, ...]:
-    """The shape that a run's models take, which must be that of an image."""
+) -> ImageReader:
+    """The reader of what a run's models take, which must be images of a `shape`."""
     dtype = data.begun_dtype(path / workdir.LISTS)
-    if config.data.is_table:
-        takes = f"the rows of the table {config.data.dataset!r}"
-    elif len(shape) != 3 or dtype not in ("", "uint8"):
+    if len(shape) != 3 or dtype not in ("", "uint8"):
         takes = f"{dtype or 'uint8'} of shape {list(shape)}"
     elif shape[-1] not in (1, 3):
         takes = f"images of {shape[-1]} channels"
     else:
-        return shape
+        height, width, channels = shape
+        behind = config.predict.background or _run_background(config, path)
+        return ImageReader(
+            shape=(height, width, channels),
+            view=config.predict.view(config.data.view),
+            background=colour_of(behind),
+        )
     raise ConfigError(
-        f"predict takes images, got --workdir={path}, whose models take {takes}; its "
-        "predictions.npz holds the predictions for the test split"
+        f"predict takes images or tables, got --workdir={path}, whose models take "
+        f"{takes}; its predictions.npz holds the predictions for the test split"
     )

@@ -1,4 +1,4 @@
-"""Images to predict: files by their names, and all those in folders."""
+"""Files to predict: by their names, and all those of a kind in folders."""
 
 import dataclasses
 from collections.abc import Iterable, Iterator
@@ -7,6 +7,7 @@ from etils import epath
 
 from trainer import data
 from trainer.config import places
+from trainer.predict.example_reader import Reader
 from trainer.storage import files
 
 
@@ -18,12 +19,12 @@ class Skipped:
     reason: str
 
 
-def list_files(words: Iterable[str]) -> tuple[list[str], list[Skipped]]:
+def list_files(words: Iterable[str], reader: Reader) -> tuple[list[str], list[Skipped]]:
     """The files that `words` name, each once, and what cannot be looked into.
 
     They are in the order of the words. Those in a folder, and in all folders below it,
-    are images by their extension and in the order of their names; what is hidden does
-    not count. A file is as it is named.
+    are the reader's by their extension and in the order of their names; what is hidden
+    does not count. A file is as it is named.
 
     Raises:
       StorageError: a word names a store that cannot be reached from here.
@@ -39,15 +40,15 @@ def list_files(words: Iterable[str]) -> tuple[list[str], list[Skipped]]:
             found[places.expand_home(word)] = None
             continue
         before = len(found)
-        found |= dict.fromkeys(_images(path, skipped))
+        found |= dict.fromkeys(_walk(path, reader, skipped))
         if len(found) == before:
-            extensions = ", ".join(data.EXTENSIONS)
-            reason = f"it is a folder without images ({extensions})"
+            extensions = ", ".join(reader.extensions)
+            reason = f"it is a folder without {reader.unit}s ({extensions})"
             skipped.append(Skipped(path=word, reason=reason))
     return list(found), skipped
 
 
-def _images(folder: epath.Path, skipped: list[Skipped]) -> Iterator[str]:
+def _walk(folder: epath.Path, reader: Reader, skipped: list[Skipped]) -> Iterator[str]:
     try:
         names = sorted(path.name for path in files.list_folder(folder))
     except OSError as error:
@@ -56,13 +57,13 @@ def _images(folder: epath.Path, skipped: list[Skipped]) -> Iterator[str]:
         return
     for name in filter(data.is_visible, names):
         path = folder / name
-        # To ask a store what each of many images is would take hours.
-        is_known = data.is_image(name) and files.is_remote(folder)
+        # To ask a store what each of many files is would take hours.
+        is_known = reader.is_one(name) and files.is_remote(folder)
         if not is_known and files.is_folder(path):
-            yield from _images(path, skipped)
+            yield from _walk(path, reader, skipped)
         elif not _is_text(name):
             skipped.append(Skipped(path=str(path), reason="its name is not UTF-8"))
-        elif data.is_image(name):
+        elif reader.is_one(name):
             yield str(path)
 
 

@@ -146,7 +146,7 @@ def names_of_file(path: epath.Path) -> list[str] | None:
     """
     beside = model_classes.read(path)
     if beside is not None:
-        return beside
+        return beside.classes
     own = _card_of_file(path)
     return list(own["classes"]) if own else None
 
@@ -157,11 +157,24 @@ def view_of_file(path: epath.Path) -> EvaluateView | None:
     Raises:
       StorageError: what tells it is damaged.
     """
-    beside = model_classes.read_view(path)
+    beside = model_classes.read(path)
     if beside is not None:
-        return beside
+        return beside.view
     own = _card_of_file(path)
     return EvaluateView.of(own["config"].get("data") or {}) if own else None
+
+
+def columns_of_file(path: epath.Path) -> tuple[str, ...]:
+    """The features of the rows that the model at `path` takes; () if not told.
+
+    Raises:
+      StorageError: what tells them is damaged.
+    """
+    beside = model_classes.read(path)
+    if beside is not None:
+        return beside.columns
+    own = _card_of_file(path)
+    return tuple(own["input"].get("columns", ())) if own else ()
 
 
 def _card_of_file(path: epath.Path) -> card.Card | None:

@@ -12,6 +12,7 @@ from etils import epath
 from trainer import console
 from trainer.report import compared, compared_table
 from trainer.report.conclusion import summary
+from trainer.report.hparams import write as write_hparams
 from trainer.report.inputs import ReportError, read_classes, read_results
 from trainer.report.study_table import read_study, render_study
 from trainer.report.sweep_table import read_sweep, render_sweep, text_of
@@ -39,6 +40,7 @@ __all__ = [
     "tell_undrawn",
     "text_of",
     "write",
+    "write_hparams",
     "write_study",
     "write_sweep",
 ]

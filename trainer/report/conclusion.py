@@ -29,6 +29,8 @@ def _size(models: dict[str, Any]) -> str:
     if "teacher" not in models or not student:
         return size
     teacher = models["teacher"]["parameters"]
+    if teacher is None:  # it is elsewhere
+        return size
     ratio = teacher / student
     if ratio > 1:
         return f"{size}, {ratio:.3g} times fewer than the teacher's {teacher:,}"

@@ -94,10 +94,8 @@ def read(workdir: epath.Path) -> Inputs:
             workdir / PREDICTIONS,
             f"has {len(predictions.class_names)} classes, results.json {num_classes}",
         )
-    histories = {
-        name: read_histories(workdir / name)
-        for name in names
-        if not is_corrected(name)  # they have trained nothing
+    histories = {  # corrected ones have trained nothing
+        name: read_histories(workdir / name) for name in names if not is_corrected(name)
     }
     if "member" in histories:
         # They lie under the teacher, which has no training of its own.
@@ -151,7 +149,8 @@ def teacher(config: dict[str, Any]) -> Any:
     """The teacher's model, or those of an ensemble; None where the config has none."""
     members = setting(config, "teacher", "members")
     if members is None:
-        return setting(config, "teacher", "model")
+        is_here = setting(config, "distill", "soft_targets") != "imported"
+        return setting(config, "teacher", "model") if is_here else "imported answers"
     return "average of " + ", ".join(str(member.get("model")) for member in members)
 
 
@@ -194,7 +193,7 @@ def _check_results(path: epath.Path, results: dict[str, Any]) -> None:
 
 def _check_model(model: dict[str, Any]) -> None:
     """Raises KeyError, TypeError or ValueError for a model the report cannot show."""
-    int(model["parameters"])
+    int(model["parameters"] or 0)  # None of a teacher that is elsewhere
     if not model["seeds"]:
         raise ValueError("no seeds")
     selected = [seed[which] for seed in model["seeds"] for which in ("last", "best")]

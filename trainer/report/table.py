@@ -169,7 +169,7 @@ def _row(name: str, model: dict[str, Any], columns: Columns) -> tuple[str, ...]:
     speed = model.get("train_examples_per_sec")
     return (
         display_name(name),
-        f"{model['parameters']:,}",
+        "-" if model["parameters"] is None else f"{model['parameters']:,}",
         *metrics,
         "-" if speed is None else f"{speed:,.0f}",
     )

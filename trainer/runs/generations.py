@@ -48,13 +48,13 @@ def take_over(config: Config, path: epath.Path | None) -> Config:
     """
     if not any(map(run_model_setting, config.teachers.values())):
         return config
-    teacher: TeacherConfig | EnsembleConfig
+    teacher: TeacherConfig | EnsembleConfig | None = None
     if isinstance(config.teacher, EnsembleConfig):
         members = zip(config.teachers, config.teacher.members, strict=True)
         teacher = EnsembleConfig(
             members=tuple(_with_model(member, role, path) for role, member in members)
         )
-    else:
+    elif config.teacher:
         teacher = _with_model(config.teacher, "teacher", path)
     return dataclasses.replace(config, teacher=teacher)
 

@@ -11,6 +11,7 @@ from trainer.cluster import hold, restart_budget, tf_config
 from trainer.cluster.termination import Termination
 from trainer.config import Config
 from trainer.storage import workdir
+from trainer.tracking import Following, following
 
 if TYPE_CHECKING:
     from trainer.session import Session
@@ -25,6 +26,7 @@ class Start:
     path: epath.Path  # the workdir
     termination: Termination
     hold: hold.Hold
+    following: Following
 
     def claim(self) -> None:
         """Makes the workdir this run's, or finds that it is.
@@ -66,8 +68,10 @@ class Start:
           StoppedError, PeerLostError, FloatingPointError: as the body, on all workers.
         """
         with contextlib.ExitStack() as stack:
-            if is_counted and (own is None or own.is_chief):
-                stack.enter_context(_count_start(self.config, self.path))
+            if own is None or own.is_chief:
+                self.following.begin()
+                if is_counted:
+                    stack.enter_context(_count_start(self.config, self.path))
             # TensorFlow takes seconds to load, which wrong settings and a finished run
             # do not cost.
             from trainer.session import open_session
@@ -107,7 +111,8 @@ def begun(
         own = hold.FREE
         if holds:
             own = stack.enter_context(hold.hold_folder(path, end, within=own))
-        yield Start(config=config, path=path, termination=end, hold=own)
+        sent = stack.enter_context(following(config, path))
+        yield Start(config=config, path=path, termination=end, hold=own, following=sent)
 
 
 def _count_start(

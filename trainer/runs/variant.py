@@ -57,7 +57,7 @@ def share_teacher(config: Config, shared: Config, path: epath.Path) -> Config:
     It shares that run's soft targets too where they would be the same.
     """
     distill = share_soft_targets(config, shared, path).distill
-    teacher: TeacherConfig | EnsembleConfig
+    teacher: TeacherConfig | EnsembleConfig | None = None
     if isinstance(shared.teacher, EnsembleConfig):
         members = [
             _as_trained(member, workdir.training_folder(path, role, member.seed))
@@ -66,7 +66,7 @@ def share_teacher(config: Config, shared: Config, path: epath.Path) -> Config:
             )
         ]
         teacher = EnsembleConfig(members=tuple(members))
-    else:
+    elif shared.teacher:
         teacher = _as_trained(
             shared.teacher, workdir.training_folder(path, "teacher", 0)
         )
@@ -79,7 +79,10 @@ def share_soft_targets(config: Config, shared: Config, path: epath.Path) -> Conf
         return config
     folder = workdir.soft_targets_folder(path, config)
     identity = _cache_identity(config)
-    if identity != _cache_identity(shared):
+    is_same = identity == _cache_identity(shared)
+    if config.distill.is_imported and not is_same:
+        return config  # it imports the answers for itself
+    if not is_same:
         text = json.dumps(identity, sort_keys=True)
         folder = folder / hashlib.sha256(text.encode()).hexdigest()[:8]
     distill = dataclasses.replace(config.distill, soft_targets_dir=str(folder))

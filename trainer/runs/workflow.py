@@ -3,6 +3,7 @@
 Importing this loads no TensorFlow.
 """
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from etils import epath
@@ -25,13 +26,13 @@ def run_stages(
     names: tuple[str, ...] = WHOLE_RUN,
     *,
     given: "Given | None" = None,
+    options: Mapping[str, str] = stages.NO_OPTIONS,
 ) -> str:
     """Runs the stages `names` in the workdir `path`; of all those that it asks for.
 
-    A Python program that calls it has `given` what its config cannot say.
-
-    In a cluster, TF_CONFIG says which of its processes this is, and all of them call it
-    with the same arguments.
+    A Python program that calls it has `given` what its config cannot say; one stage may
+    have `options`. In a cluster, TF_CONFIG says which of its processes this is, and all
+    of them call it with the same arguments.
 
     Returns:
       The table of results, where the last stage is one that has it; "" on workers
@@ -52,7 +53,7 @@ def run_stages(
     with start.begun(config, path, holds=holds, is_guest=is_guest) as begun:
         if is_chief:
             begun.claim()
-        _run_what_is_left(begun, names, own, given)
+        _run_what_is_left(begun, names, own, given, options)
     if not is_chief or names[-1] not in ("evaluate", "report"):
         return ""
     # Loads NumPy.
@@ -66,6 +67,7 @@ def _run_what_is_left(
     names: tuple[str, ...],
     own: tf_config.Cluster | None,
     given: "Given | None",
+    options: Mapping[str, str],
 ) -> None:
     whole = names == WHOLE_RUN
     if whole and workdir.is_finished(begun.path, begun.config):
@@ -85,7 +87,7 @@ def _run_what_is_left(
     with begun.session(
         " ".join(names), own, is_counted=is_training, given=given
     ) as session:
-        stages.run(session, () if whole else names, whole=whole)
+        stages.run(session, () if whole else names, whole=whole, options=options)
 
 
 def _is_training(names: tuple[str, ...]) -> bool:

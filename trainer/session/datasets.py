@@ -67,7 +67,8 @@ class Datasets:
 
         workers = self.devices.workers
         sources, streaming = workers.chief_first(open_sources)
-        if workers.is_chief and (note := streaming.note(workers.count)):
+        notes = streaming.note(workers.count), data.unused_settings(sources[0])
+        for note in filter(None, notes if workers.is_chief else ()):
             console.log(note)
         return sources, streaming
 

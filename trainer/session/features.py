@@ -4,9 +4,10 @@ import dataclasses
 from collections.abc import Mapping, Sequence
 
 import keras
+import numpy as np
 
 from trainer import models
-from trainer.config import Config
+from trainer.config import EMBEDDING, Config
 from trainer.session.networks import Networks
 from trainer.train.connecting import connect
 from trainer.train.feature_loss import Connection
@@ -52,21 +53,32 @@ def connections(
     Raises:
       ConfigError: there is no such layer, or the loss cannot compare what they give.
     """
-    roles, found = list(networks.config.teachers), []
+    found = []
     for i, term in enumerate(networks.config.distill.terms):
         connection = None
         if term.is_of_features:
-            member = term.member or 0
+            teacher, examples = _teacher(networks, teachers, term.member or 0)
             with networks.devices.strategy.scope():
                 connection = connect(
                     term,
                     student=student,
-                    teacher=teachers[member],
+                    teacher=teacher,
                     student_examples=networks.inputs("student").examples(),
-                    teacher_examples=networks.inputs(roles[member]).examples(),
+                    teacher_examples=examples,
                     key=(seed, i),
                     precision=networks.precision("student"),
                     setting=f"distill.terms[{i}]",
                 )
         found.append(connection)
     return found
+
+
+def _teacher(
+    networks: Networks, teachers: Sequence[keras.Model], member: int
+) -> tuple[keras.Model | dict[str, tuple[int, ...]], np.ndarray | None]:
+    """A teacher and inputs of it; of one that is elsewhere its known shapes."""
+    if networks.imported:
+        embedding = networks.imported.format.embedding
+        return ({EMBEDDING: (embedding.size,)} if embedding else {}), None
+    role = list(networks.config.teachers)[member]
+    return teachers[member], networks.inputs(role).examples()

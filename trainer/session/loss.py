@@ -82,7 +82,7 @@ def check_loss(datasets: Datasets) -> None:
                 built,
                 name=term.loss,
                 setting=f"distill.terms[{i}].loss",
-                num_teachers=len(config.teachers),
+                num_teachers=config.num_teachers,
                 num_classes=num_classes,
                 group_size=config.group_size,
             )

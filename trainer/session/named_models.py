@@ -1,7 +1,7 @@
 """The models that settings name, and whether they are of the classes of the data."""
 
 import functools
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 
 from etils import epath
 
@@ -14,9 +14,8 @@ from trainer.config import (
     is_reference,
     is_run_model,
 )
+from trainer.config.errors import some_names
 from trainer.storage import files, run_model
-
-_SHOWN = 5  # names of classes in a message
 
 
 class NamedModels:
@@ -48,18 +47,30 @@ class NamedModels:
           ReportError: its run has tested no model, or what says so is damaged.
           StorageError: the file that says its classes is damaged.
         """
-        path, run = name, None
-        if is_reference(name):
-            path = self._registered[name]
-        elif is_run_model(name):
-            found = run_model.find(name, setting=setting)
-            path, run = str(found.file), found.folder
+        path, run = self._find(name, setting)
         if path != "imagenet" and (setting, path) not in self._compared:
             if run:
                 _compare_inputs(name, run, input_shape, setting)
             self._compare(path, run, class_names, setting)
             self._compared.add((setting, path))
         return path
+
+    def names(self, name: str, *, setting: str) -> list[str] | None:
+        """The names of the classes of the model that `setting` calls `name`.
+
+        None where nothing beside it says them.
+        """
+        path, run = self._find(name, setting)
+        return _names(files.path_of(path, setting=setting), run)
+
+    def _find(self, name: str, setting: str) -> tuple[str, epath.Path | None]:
+        """The path of a model, and the workdir of the run that it is of, if any."""
+        if is_reference(name):
+            return self._registered[name], None
+        if is_run_model(name):
+            found = run_model.find(name, setting=setting)
+            return str(found.file), found.folder
+        return name, None
 
     @functools.cached_property
     def _registered(self) -> dict[str, str]:
@@ -76,22 +87,22 @@ class NamedModels:
     ) -> None:
         file = files.path_of(path, setting=setting)
         self._tell_other_view(path, registry.view_of_file(file), setting)
-        own = registry.names_of_file(file)
-        if own is None and run:
-            own = report.read_classes(run)[0]
+        own = _names(file, run)
         if own is None and self._workers.is_chief:
+            section = self._config.networks[_owner(setting)]
+            told = getattr(section, "class_names", "") or "the data"
             console.log(
                 f"{setting} {path!r} does not say the names of its classes; they are "
-                "taken for those of the data, in their order"
+                f"taken for those of {told}, in their order"
             )
         if own is None or own == list(class_names):
             return
         missing, surplus = set(class_names) - set(own), set(own) - set(class_names)
         problem = "the same in another order"
         if missing or surplus:
-            lacks, has = _text(sorted(missing)), _text(sorted(surplus))
+            lacks, has = some_names(sorted(missing)), some_names(sorted(surplus))
             problem = f"without {lacks}, with {has}"
-        found = f"{path!r} of {len(own)} ({_text(own)}), {problem}"
+        found = f"{path!r} of {len(own)} ({some_names(own)}), {problem}"
         if self._is_trained(setting):
             if self._workers.is_chief:
                 console.log(
@@ -101,8 +112,8 @@ class NamedModels:
             return
         raise ConfigError(
             f"{setting} must name a model of the data's {len(class_names)} classes in "
-            f"their order ({_text(class_names)}), got {found}; give another model, or "
-            "train it on this data"
+            f"their order ({some_names(class_names)}), got {found}; give another "
+            "model, or train it on this data"
         )
 
     def _tell_other_view(
@@ -119,8 +130,18 @@ class NamedModels:
 
     def _is_trained(self, setting: str) -> bool:
         """Whether the model that `setting` names learns this data's classes here."""
-        owner = setting.removesuffix(".weights").removesuffix(".options.path")
-        return self._config.networks[owner].train is not None
+        return self._config.networks[_owner(setting)].train is not None
+
+
+def _owner(setting: str) -> str:
+    """The section of a network, one of whose settings names a model."""
+    return setting.removesuffix(".weights").removesuffix(".options.path")
+
+
+def _names(file: epath.Path, run: epath.Path | None) -> list[str] | None:
+    """The names of the classes of the model in a file, maybe of a run."""
+    own = registry.names_of_file(file)
+    return report.read_classes(run)[0] if own is None and run else own
 
 
 def _compare_inputs(
@@ -137,8 +158,3 @@ def _compare_inputs(
             f"{list(input_shape)}, got {name!r}, whose run has {list(shape)}; set "
             "data.image_size or data.dataset to that run's, or name another"
         )
-
-
-def _text(names: Collection[str]) -> str:
-    shown = ", ".join(list(names)[:_SHOWN]) or "none"
-    return shown + (f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else "")

@@ -10,7 +10,7 @@ from etils import epath
 
 from trainer import models
 from trainer.config import (
-    EMBEDDING,
+    ClassMap,
     Config,
     ConfigError,
     EnsembleConfig,
@@ -21,9 +21,12 @@ from trainer.config import (
 from trainer.devices import distribution
 from trainer.evaluation import metrics
 from trainer.session.datasets import Datasets
+from trainer.session.embeddings import embedding_format
 from trainer.session.given import Given
+from trainer.session.imported import Imported
 from trainer.session.named_models import NamedModels
 from trainer.session.run_devices import Devices
+from trainer.session.teacher_classes import TeacherClasses
 from trainer.soft_targets import EmbeddingFormat
 from trainer.storage import workdir
 
@@ -40,16 +43,53 @@ class Networks:
     given: Given = dataclasses.field(default_factory=Given)
     qualified: set[str] = dataclasses.field(init=False, default_factory=set)  # roles
     savable: set[str] = dataclasses.field(init=False, default_factory=set)  # sections
+    _validation_logits: dict[float, np.ndarray] = dataclasses.field(
+        init=False, default_factory=dict
+    )
     _folded: dict[tuple[keras.Model, frozenset[str]], keras.Model] = dataclasses.field(
         init=False, default_factory=dict
     )
 
     def file(self, name: str, *, setting: str) -> str:
-        """The path of a model of the data's classes that `setting` names."""
-        source = self.datasets.source
-        return self._models.file(
-            name, source.class_names, source.input_shape, setting=setting
-        )
+        """The path of a model that `setting` names, of the classes that it should."""
+        owner = setting.removesuffix(".weights").removesuffix(".options.path")
+        shape = self.datasets.source.input_shape
+        return self._models.file(name, self.classes(owner), shape, setting=setting)
+
+    def classes(self, role: str) -> tuple[str, ...]:
+        """The names of the classes that the model in a role predicts, in their order.
+
+        They are those of the data, but of a teacher with a class_map.
+        """
+        return self._teacher_classes.names(role)
+
+    @functools.cached_property
+    def imported(self) -> Imported | None:
+        """The answers of a teacher that is elsewhere; None where it is here."""
+        if not self.config.distill.is_imported:
+            return None
+        root = workdir.soft_targets_folder(self.path, self.config)
+        return Imported(config=self.config, datasets=self.datasets, root=root)
+
+    @property
+    def class_maps(self) -> list[ClassMap | None]:
+        """The map of the classes of each teacher to the data's; None where they are so.
+
+        Raises:
+          ConfigError: one names what is not there.
+        """
+        if self.imported:
+            return [self.imported.class_map]
+        return self._teacher_classes.maps
+
+    def class_map(self, role: str) -> ClassMap | None:
+        """The map of the teacher in a role."""
+        return self.class_maps[list(self.config.teachers).index(role)]
+
+    @functools.cached_property
+    def _teacher_classes(self) -> TeacherClasses:
+        names = self.datasets.source.class_names
+        return TeacherClasses(self.config, self.path, names, self._models)
 
     @functools.cached_property
     def _models(self) -> NamedModels:
@@ -74,37 +114,39 @@ class Networks:
         Raises:
           ConfigError: a teacher has none that is one vector.
         """
+        if self.imported and self.imported.format.embedding:
+            return [self.imported.format.embedding]
         return [self._embedding(role) for role in self.config.teachers]
 
     def _embedding(self, role: str) -> EmbeddingFormat:
         model = self.build_alone(role, self.config.teachers[role].seed)
-        setting = f"distill.cache_embedding of {role}"
-        taps = models.find_taps(model, [EMBEDDING], setting=setting)
-        examples = self.inputs(role).examples()
-        try:
-            shapes = models.shapes_of(model, taps, examples)
-            path = models.embedding_path(model, examples)
-        except ConfigError as error:
-            raise ConfigError(f"{setting}: {error}") from error
-        if len(shapes[EMBEDDING]) != 1:
-            raise ConfigError(
-                f"{setting} needs a last Dense layer of one vector an example, got "
-                f"{path!r} of {list(shapes[EMBEDDING])}; learn online"
-            )
-        return EmbeddingFormat(
-            layer=path,
-            size=shapes[EMBEDDING][0],
+        return embedding_format(
+            model,
+            self.inputs(role).examples(),
+            role=role,
             dtype=self.config.distill.cache_embedding_dtype,
         )
 
-    @functools.cached_property
-    def teacher_validation_logits(self) -> np.ndarray:
-        """The teacher's predictions for the validation images: float32 [M, C]."""
-        return self.combine_logits(self.teachers_validation_logits)
+    @property
+    def teacher_validation_logits(self) -> np.ndarray | None:
+        """The teacher's predictions for the validation images: float32 [M, C].
+
+        None where it is elsewhere, and nothing of it on these is imported.
+        """
+        if not self.teachers_validation_logits:
+            return None
+        return self.teacher_validation_logits_at(1.0)
 
     @functools.cached_property
     def teachers_validation_logits(self) -> list[np.ndarray]:
-        """Logits [M, C] of the teacher, or of each member of an ensemble in order."""
+        """Logits [M, K] of the teacher, or of each member of an ensemble in order.
+
+        They are over the classes that each predicts; of imported answers there may be
+        none.
+        """
+        if self.imported:
+            found = self.imported.logits("validation", self.datasets.validation)
+            return [] if found is None else [found]
         return [
             self.devices.predictor(model, self.datasets.validation)()
             for model in self.teachers
@@ -113,20 +155,45 @@ class Networks:
     @functools.cached_property
     def teacher_validation_nll(self) -> float:
         """The teacher's mean cross-entropy with the validation labels, in nats."""
-        found = self.datasets.validate(self.teacher_validation_logits)
+        found = self.datasets.validate(self.teacher_validation_logits_at(1.0))
         return float(found["nll"])
+
+    def teacher_validation_logits_at(self, temperature: float) -> np.ndarray:
+        """The teacher's predictions for the validation images at T: float32 [M, C].
+
+        There have to be some.
+        """
+        if temperature not in self._validation_logits:
+            self._validation_logits[temperature] = self.combine_logits(
+                self.teachers_validation_logits, temperature=temperature
+            )
+        return self._validation_logits[temperature]
 
     def combine_logits(
         self, logits: Sequence[np.ndarray], *, temperature: float = 1.0
     ) -> np.ndarray:
-        """Combines logits [M, C] of each of the teacher's networks at T: [M, C]."""
+        """Combines logits [M, K] of each of the teacher's networks at T: [M, C]."""
+        members = self.map_logits(logits, temperature=temperature)
+        return self.average_logits(members, temperature=temperature)
+
+    def average_logits(
+        self, members: Sequence[np.ndarray], *, temperature: float = 1.0
+    ) -> np.ndarray:
+        """Logits of the average of members' probabilities: [M, C] each -> [M, C]."""
         teacher = self.config.teacher
         if isinstance(teacher, EnsembleConfig):
             return metrics.ensemble_logits(
-                logits, weights=teacher.weights, temperature=temperature
+                members, weights=teacher.weights, temperature=temperature
             )
-        (only,) = logits
+        (only,) = members
         return only
+
+    def map_logits(
+        self, logits: Sequence[np.ndarray], *, temperature: float = 1.0
+    ) -> list[np.ndarray]:
+        """Logits [M, K] of each of the networks over the data's classes: [M, C]."""
+        pairs = zip(logits, self.class_maps, strict=True)
+        return [metrics.map_logits(x, found, temperature) for x, found in pairs]
 
     def folder(self, role: str, seed: int) -> epath.Path:
         """The folder of the files of the training in a role."""
@@ -156,7 +223,7 @@ class Networks:
             section.model,
             options,
             inputs=self.inputs(role),
-            num_classes=len(self.datasets.source.class_names),
+            num_classes=len(self.classes(role)),
             seed=seed,
             precision=precision or self.precision(role),
             setting=setting,

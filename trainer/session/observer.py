@@ -32,7 +32,7 @@ class Observer:
         self._callbacks = tuple(callbacks)
         self._model = spec.model
         self._batch_size = spec.section.global_batch_size
-        self._steps_per_epoch = len(spec.examples) / self._batch_size
+        self._steps_per_epoch = spec.epoch_steps
         self._num_steps = spec.num_steps
         epochs = spec.section.epochs or spec.num_steps / self._steps_per_epoch
         self._num_epochs = math.ceil(epochs)

@@ -9,8 +9,9 @@ from etils import epath
 
 from trainer import console, data, models
 from trainer.config import Config, EnsembleConfig
-from trainer.evaluation import class_bias
+from trainer.evaluation import class_bias, metrics
 from trainer.session.datasets import Datasets
+from trainer.session.imported import Imported
 from trainer.session.networks import Networks
 from trainer.storage.workdir import CHECKPOINTS, FINISHED, LAST, METRICS
 from trainer.train import checkpoint, checkpoint_file, events
@@ -20,11 +21,13 @@ from trainer.train import checkpoint, checkpoint_file, events
 class ModelPredictions:
     """The outcome of one training, or of an ensemble, which has no seed or step.
 
+    A teacher that is elsewhere has neither, and nobody knows its parameters.
+
     The dictionaries have an entry for the "last" and one for the "best" model.
     """
 
     seed: int | None
-    parameters: int
+    parameters: int | None
     steps: dict[str, int | None]
     logits: dict[str, np.ndarray]  # of the test split [M, C]
     weights: str  # fingerprint of the "best" model
@@ -38,16 +41,22 @@ class ModelPredictions:
 def predictions(
     networks: Networks, test: data.Examples
 ) -> Iterator[tuple[str, list[ModelPredictions]]]:
-    """The outcomes of each entry of the results, the teacher's first."""
+    """The outcomes of each entry of the results, the teacher's first.
+
+    One that is elsewhere has none without answers on these examples.
+    """
     config = networks.config
-    of_teachers = [
-        _predictions_of(networks, role, network.seed, test)
-        for role, network in config.teachers.items()
-    ]
+    if networks.imported:
+        of_teachers = _imported(networks.imported, test)
+    else:
+        of_teachers = [
+            _predictions_of(networks, role, network.seed, test)
+            for role, network in config.teachers.items()
+        ]
     if isinstance(config.teacher, EnsembleConfig):
         yield "teacher", [_combine(networks, of_teachers)]
         yield "member", of_teachers
-    else:
+    elif of_teachers:
         yield "teacher", of_teachers
     del of_teachers
     roles = ("student", "finetune", "baseline")
@@ -68,10 +77,10 @@ def predictions(
 def _combine(networks: Networks, members: list[ModelPredictions]) -> ModelPredictions:
     return ModelPredictions(
         seed=None,
-        parameters=sum(member.parameters for member in members),
+        parameters=sum(member.parameters or 0 for member in members),
         steps={"last": None, "best": None},
         logits={
-            kind: networks.combine_logits([member.logits[kind] for member in members])
+            kind: networks.average_logits([member.logits[kind] for member in members])
             for kind in ("last", "best")
         },
         weights="",
@@ -79,10 +88,29 @@ def _combine(networks: Networks, members: list[ModelPredictions]) -> ModelPredic
     )
 
 
+def _imported(imported: Imported, test: data.Examples) -> list[ModelPredictions]:
+    """The answers of a teacher that is elsewhere, if it has some on the test split."""
+    answers = imported.logits("test", test)
+    if answers is None:
+        return []
+    mapped = metrics.map_logits(answers, imported.class_map)
+    return [
+        ModelPredictions(
+            seed=None,
+            parameters=None,
+            steps={"last": None, "best": None},
+            logits={"last": mapped, "best": mapped},
+            weights=imported.weights("test"),
+            rate=None,
+        )
+    ]
+
+
 def _predictions_of(
     networks: Networks, role: str, seed: int, test: data.Examples
 ) -> ModelPredictions:
     is_teacher = role in networks.config.teachers
+    class_map = networks.class_map(role) if is_teacher else None
     folder = networks.folder(role, seed)
     model = networks.build(role, seed)
     predict = networks.devices.predictor(model, test)
@@ -95,7 +123,7 @@ def _predictions_of(
     logits, validation = {}, {}
     for kind, file in (("last", LAST), ("best", FINISHED)):
         networks.load(model, folder / file, stage="teacher" if is_teacher else role)
-        logits[kind] = predict()
+        logits[kind] = metrics.map_logits(predict(), class_map)
         if validate:
             validation[kind] = validate()
     return ModelPredictions(

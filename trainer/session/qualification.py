@@ -9,8 +9,11 @@ from etils import epath
 
 from trainer import console
 from trainer.config import ConfigError, TeacherConfig
+from trainer.config.distill import Distill
 from trainer.session.networks import Networks
 from trainer.storage import workdir
+
+IMPORTED = "the imported teacher"  # the role of one that is elsewhere
 
 _ENOUGH = 100  # validation examples, of which chance leaves a verdict
 _ERRORS = 3  # standard errors above the share of the largest class
@@ -58,7 +61,7 @@ def qualify(networks: Networks) -> None:
             continue
         if networks.devices.workers.is_chief:
             console.log(found.text)
-        section = networks.config.teachers[found.role]
+        section = networks.config.teachers.get(found.role, networks.config.distill)
         warning = accuracy_warning(found, section, is_refused=not has_begun)
         if warning and networks.devices.workers.is_chief:
             console.log(warning)
@@ -68,11 +71,15 @@ def qualify(networks: Networks) -> None:
 def qualifications(networks: Networks) -> list[Qualification]:
     """Measures each teacher that is used as it is."""
     roles = networks.config.teachers
-    if all(_is_trained(section) for section in roles.values()):
+    if roles and all(_is_trained(section) for section in roles.values()):
         return []
-    predictions = networks.teachers_validation_logits
+    labels = networks.datasets.validation.labels
+    if networks.imported:
+        own = networks.teacher_validation_logits
+        return [] if own is None else [measure(IMPORTED, own, labels)]
+    predictions = networks.map_logits(networks.teachers_validation_logits)
     return [
-        measure(role, logits, networks.datasets.validation.labels)
+        measure(role, logits, labels)
         for (role, section), logits in zip(roles.items(), predictions, strict=True)
         if not _is_trained(section)
     ]
@@ -80,9 +87,16 @@ def qualifications(networks: Networks) -> list[Qualification]:
 
 def measure(role: str, logits: np.ndarray, labels: np.ndarray) -> Qualification:
     """Measures a teacher by its validation logits [M, C] and the labels [M]."""
+    return measure_classes(role, logits.argmax(axis=1), labels)
+
+
+def measure_classes(
+    role: str, predicted: np.ndarray, labels: np.ndarray
+) -> Qualification:
+    """Measures a teacher by the classes that it predicts [M] and the labels [M]."""
     return Qualification(
         role=role,
-        accuracy=float((logits.argmax(axis=1) == labels).mean()),
+        accuracy=float((predicted == labels).mean()),
         largest_class=float(np.bincount(labels).max() / len(labels)),
         examples=len(labels),
     )
@@ -93,14 +107,15 @@ def _have_students_begun(path: epath.Path) -> bool:
 
 
 def accuracy_warning(
-    found: Qualification, section: TeacherConfig, *, is_refused: bool = True
+    found: Qualification, section: TeacherConfig | Distill, *, is_refused: bool = True
 ) -> str:
     """A warning where the rule cannot refuse; "" where the teacher may teach.
 
     Raises:
       ConfigError: it is not as good as the section's min_accuracy asks for.
     """
-    setting = f"{found.role}.min_accuracy"
+    is_here = found.role != IMPORTED
+    setting = f"{found.role if is_here else 'distill'}.min_accuracy"
     if section.min_accuracy is not None:
         if found.accuracy < section.min_accuracy:
             raise ConfigError(
@@ -115,8 +130,8 @@ def accuracy_warning(
         f"{found.role} must be better than guessing on the validation split, above "
         f"{found.chance:.4f} (the largest class's share and {_ERRORS} standard errors)"
         f", got {found.accuracy:.4f} of {found.examples:,} examples; look at its "
-        f"options.input and at the order of its classes, or set {setting} = 0.0 to "
-        "use it all the same"
+        f"{'options.input' if is_here else 'ids'} and at the order of its classes, or "
+        f"set {setting} = 0.0 to use it all the same"
     )
     # Where nearly all are of one class nobody could be above that.
     if found.examples < _ENOUGH or found.chance >= 1 or not is_refused:

@@ -9,6 +9,8 @@ from trainer.config import (
     SavedOptions,
     StudentConfig,
     TeacherConfig,
+    is_function,
+    is_hub,
 )
 from trainer.session.networks import Networks
 from trainer.storage import workdir
@@ -40,7 +42,9 @@ def _is_users_own(section: TeacherConfig | StudentConfig) -> bool:
     options = section.options
     if isinstance(options, SavedOptions):
         return options.is_keras_file
-    return section.model == MEMORY or ":" in section.model
+    return (
+        section.model == MEMORY or is_function(section.model) or is_hub(section.model)
+    )
 
 
 def _problem(

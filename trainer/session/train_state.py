@@ -62,6 +62,11 @@ class TrainSpec:
         return optimizers.num_steps(self.section, num_examples=len(self.examples))
 
     @property
+    def epoch_steps(self) -> float:
+        """Optimizer updates of an epoch, whose last one may go into the next."""
+        return len(self.examples) / self.section.global_batch_size
+
+    @property
     def schedule(self) -> optimizers.Schedule:
         """The learning rate of each step."""
         return optimizers.schedule(

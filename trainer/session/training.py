@@ -2,15 +2,15 @@
 
 import dataclasses
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 
 import keras
 import numpy as np
 from etils import epath
 
-from trainer import data, models
-from trainer.config import Config
+from trainer import console, data, models
+from trainer.config import Config, periods
 from trainer.session.datasets import Datasets
 from trainer.session.logger import Logger, open_logger
 from trainer.session.observer import Observer
@@ -66,16 +66,20 @@ def save_model(
     model: keras.Model,
     path: epath.Path,
     *,
+    class_names: Sequence[str] = (),
     is_whole: bool = True,
 ) -> None:
     """Writes `model` in Keras's format, and beside it the names of its classes.
 
-    Of one that is not `is_whole` the file has weights alone.
+    These are the data's unless others are given. Of one that is not `is_whole` the file
+    has weights alone.
     """
     devices.hold.check()
     # First: the model is what says that a training has ended.
     view = datasets.config.data.view
-    model_classes.write(path, datasets.source.class_names, view)
+    source = datasets.source
+    names = class_names or source.class_names
+    model_classes.write(path, names, view, data.feature_names(source))
     with files.atomic_path(path, is_work=True) as temporary:
         if is_whole:
             model.save(temporary)
@@ -94,14 +98,19 @@ def _save_judged(
 def _profile(
     config: Config, devices: Devices, spec: TrainSpec, state: TrainState
 ) -> AbstractContextManager[profiler.RunSteps]:
+    taken, together = state.progress.step, config.runtime.steps_per_execution
+
     def run_steps(num_steps: int) -> loop.Metrics:
+        nonlocal taken
         with devices.termination.watchdog(f"{spec.title}: {num_steps} steps"):
             try:
-                return state.compiled.run(num_steps)
+                metrics = state.compiled.run(num_steps)
             except data.DataError as error:
                 # Which file it was is looked for only now.
-                damage = spec.auxiliary.damage() if spec.auxiliary else ""
-                raise data.DataError(damage or str(error)) from error
+                steps = range(taken, taken + num_steps + together - 1)
+                raise _damage(spec, steps) or error from error.__cause__
+        taken += num_steps
+        return metrics
 
     return profiler.profile(
         run_steps,
@@ -111,11 +120,26 @@ def _profile(
     )
 
 
+def _damage(spec: TrainSpec, steps: range) -> data.DataError | None:
+    """The error of a damaged file of soft targets, or of the images of these steps."""
+    if spec.auxiliary and (damage := spec.auxiliary.damage()):
+        return data.DataError(damage)
+    return data.damage_of_steps(
+        spec.examples,
+        steps,
+        seed=spec.seed,
+        batch_size=spec.section.global_batch_size,
+    )
+
+
 def _run_loop(
     session: Session, spec: TrainSpec, state: TrainState, run_steps: profiler.RunSteps
 ) -> None:
     progress = state.progress
-    runtime = session.config.runtime
+    taken = periods(session.config.runtime, epoch_steps=spec.epoch_steps)
+    if session.devices.workers.is_chief:
+        for note in taken.notes:
+            console.log(f"{spec.title}: {note}")
     # Before the logger: where validation examples cannot be read, nothing is written.
     predict = session.devices.predictor(spec.model, session.datasets.validation)
     # Those of the program follow its students, where the chief has them.
@@ -127,12 +151,7 @@ def _run_loop(
     with open_logger(session.devices, spec, state) as logger:
         loop.Loop(
             callbacks=_Callbacks(spec, state, run_steps, predict, logger, observer),
-            cadence=loop.Cadence(
-                steps_per_loop=runtime.steps_per_loop,
-                log_every_steps=runtime.log_every_steps,
-                eval_every_steps=runtime.eval_every_steps,
-                save_every_steps=runtime.save_every_steps,
-            ),
+            cadence=loop.Cadence(**taken.steps),
             last_step=spec.num_steps,
             examples_per_step=spec.section.global_batch_size,
             setting=f"{spec.setting}.learning_rate",

@@ -4,8 +4,15 @@ import functools
 
 import keras
 
-from trainer import models
-from trainer.config import ConfigError, is_run_model
+from trainer import console, models
+from trainer.config import (
+    OWN,
+    ConfigError,
+    StudentConfig,
+    TeacherConfig,
+    is_hub,
+    is_run_model,
+)
 from trainer.session.networks import Networks
 from trainer.storage import files, folders, run_model, weight_checksums
 
@@ -13,14 +20,21 @@ from trainer.storage import files, folders, run_model, weight_checksums
 def load(networks: Networks, model: keras.Model, name: str, *, setting: str) -> None:
     """Sets the weights of `model` to those of the file `name`, which `setting` names.
 
-    The checksum of a .weights.h5, which has none inside, and that of a model of another
+    "own" ones a function has given already, and those of a preset are read here. The
+    checksum of a .weights.h5, which has none inside, and that of a model of another
     run is kept at the first use in a run, and held against the file at every later one.
 
     Raises:
       ConfigError: the file cannot be used, or is not the one that the run began with.
     """
+    section = networks.config.networks[setting.removesuffix(".weights")]
+    if name == OWN:
+        if is_hub(section.model):
+            _load_preset(networks, model, section, setting)
+        return
     path = networks.file(name, setting=setting)
-    models.load_weights(model, path, setting=setting)
+    options = getattr(section.options, "of_keras", None)
+    models.load_weights(model, path, setting=setting, options=options)
     if is_run_model(name):
         _check_tested(networks, model, name, setting)
     elif not path.endswith(".weights.h5"):
@@ -31,6 +45,22 @@ def load(networks: Networks, model: keras.Model, name: str, *, setting: str) -> 
         functools.partial(weight_checksums.keep, networks.lock_dir, setting, found)
     )
     weight_checksums.check(networks.lock_dir, setting, path, found, known)
+
+
+def _load_preset(
+    networks: Networks,
+    model: keras.Model,
+    section: TeacherConfig | StudentConfig,
+    setting: str,
+) -> None:
+    is_final = section.train is None
+    models.load_preset(model, section.model, is_final=is_final, setting=setting)
+    says_names = getattr(section, "class_names", "")
+    if is_final and not says_names and networks.devices.workers.is_chief:
+        console.log(
+            f"{setting} of {section.model!r} do not say the names of their classes; "
+            "they are taken for those of the data, in their order"
+        )
 
 
 def _check_tested(

@@ -4,6 +4,8 @@ A signal is a function of the batch, called inside the compiled step; the losses
 know which kind they are given.
 """
 
+from trainer.soft_targets import answer_files
+from trainer.soft_targets.answer_files import Answers
 from trainer.soft_targets.cache import Cache
 from trainer.soft_targets.cached import CachedTargets
 from trainer.soft_targets.checksums import are_known, forget_missing, keep
@@ -23,7 +25,11 @@ from trainer.soft_targets.manifest import (
     write,
 )
 from trainer.soft_targets.online import online
-from trainer.soft_targets.record_format import EmbeddingFormat, LogitsFormat
+from trainer.soft_targets.record_format import (
+    EmbeddingFormat,
+    LogitsFormat,
+    logits_format,
+)
 from trainer.soft_targets.shards import (
     damage,
     missing,
@@ -35,6 +41,7 @@ from trainer.soft_targets.shards import (
 __all__ = [
     "FRAMING_BYTES",
     "MANIFEST",
+    "Answers",
     "Cache",
     "CachedTargets",
     "DummyTargets",
@@ -44,12 +51,14 @@ __all__ = [
     "Shard",
     "SoftTargetsError",
     "alone",
+    "answer_files",
     "are_known",
     "check",
     "check_ids",
     "damage",
     "forget_missing",
     "keep",
+    "logits_format",
     "mark",
     "missing",
     "online",

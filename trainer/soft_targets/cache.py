@@ -91,8 +91,25 @@ class Cache:
                     raise SoftTargetsError(
                         f"{path} must hold soft targets of every example of the run, "
                         f"got none of the one with id {absent[0]}; it was damaged or "
-                        "gone when they were built: start anew in another --workdir"
+                        "gone when they were built, or not among imported answers: "
+                        "start anew in another --workdir"
                     )
+
+    def check_streams(self) -> None:
+        """Looks whether each shard has a record for each of its ids, or none.
+
+        Raises:
+          SoftTargetsError: one has some, which `stream` would mistake for others.
+        """
+        for number, shard in enumerate(self.manifest.shards):
+            if 0 < shard.count < shard.num_ids:
+                path = shards.shard_path(self.folder, 0, number)
+                raise SoftTargetsError(
+                    f"{path} must hold a record of each id to be streamed, got "
+                    f"{shard.count} of {shard.num_ids}; "
+                    "import answers on the whole split, those of data.exclude_labels "
+                    "too, or raise data.memory_budget_bytes"
+                )
 
     def stream(
         self, view: tf.Tensor, first: tf.Tensor, last: tf.Tensor

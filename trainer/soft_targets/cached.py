@@ -8,7 +8,6 @@ import tensorflow as tf
 from trainer.data import UNLABELED_FROM, Batch, host_memory
 from trainer.losses import Member
 from trainer.soft_targets.cache import Cache
-from trainer.soft_targets.errors import SoftTargetsError
 from trainer.soft_targets.record_format import LogitsFormat
 
 
@@ -29,21 +28,19 @@ class CachedTargets:
     ) -> None:
         """Reads all into memory where that takes no more than `memory_bytes`.
 
+        Those of one set of examples alone can be streamed in its place.
+
         Raises:
-          SoftTargetsError: a shard is damaged, or caches that are to be streamed are
-            not those of one set of examples.
+          SoftTargetsError: a shard is damaged, or cannot be streamed.
         """
         self._teachers = teachers
         num_bytes = sum(cache.num_bytes for caches in teachers for cache in caches)
         self._memory: list[_Memory] = []
         if num_bytes <= memory_bytes:
             self._memory = [_Memory(caches, views) for caches in teachers]
-        elif len(teachers[0]) > 1:
-            raise SoftTargetsError(
-                "data.memory_budget_bytes must cover the soft targets where there is "
-                f"data.unlabeled, {num_bytes} bytes, got {memory_bytes}; raise it, or "
-                "lower distill.views or set distill.top_k"
-            )
+        else:
+            for caches in teachers:
+                caches[0].check_streams()
 
     @property
     def is_in_memory(self) -> bool:

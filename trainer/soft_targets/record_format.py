@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from trainer.config import EMBEDDING
+from trainer.config import EMBEDDING, Config, ConfigError
 from trainer.data import Batch
 from trainer.losses import Member, Scalar, SoftTargets, to_buckets
 
@@ -128,3 +128,24 @@ class LogitsFormat:
 
         features = {EMBEDDING: fields[EMBEDDING]} if self.embedding else {}
         return Member(at=at, features=features)
+
+
+def logits_format(config: Config, num_classes: int) -> LogitsFormat:
+    """The part of the logits of a teacher of so many classes that a record keeps.
+
+    Raises:
+      ConfigError: `top_k` would leave nothing to the tail.
+    """
+    distill = config.distill
+    if distill.top_k >= num_classes:
+        raise ConfigError(
+            f"distill.top_k must be below the {num_classes} classes, got "
+            f"{distill.top_k}; lower it, or set it to 0 to keep all logits"
+        )
+    temperatures = {*config.temperatures, *distill.tail_temperatures}
+    return LogitsFormat(
+        num_classes=num_classes,
+        dtype=distill.soft_targets_dtype,
+        top_k=distill.top_k,
+        temperatures=tuple(sorted(temperatures)) if distill.top_k else (),
+    )

@@ -5,6 +5,8 @@ Each is idempotent and resumable, has a file here, and is loaded when it runs.
 
 import dataclasses
 import pkgutil
+import types
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from trainer import console
@@ -18,6 +20,9 @@ if TYPE_CHECKING:
 EXAMPLE = "--config=configs/mnist_mini.toml --workdir=runs/mnist_mini"
 
 
+NO_OPTIONS: Mapping[str, str] = types.MappingProxyType({})
+
+
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Stage:
     """A piece of work with a session, known before it is loaded."""
@@ -29,9 +34,9 @@ class Stage:
     check: str = ""  # what it tells by exit code 5
     example: str = EXAMPLE
 
-    def __call__(self, session: "Session") -> None:
-        """Does the work."""
-        pkgutil.resolve_name(f"{__name__}.{self.function}")(session)
+    def __call__(self, session: "Session", **options: str) -> None:
+        """Does the work, as its own `options` say."""
+        pkgutil.resolve_name(f"{__name__}.{self.function}")(session, **options)
 
 
 # Those of a run, in its order.
@@ -69,6 +74,15 @@ STAGES = {
 
 # What is done beside a run, or with what it has left.
 OTHERS = {
+    "soft-targets import": Stage(
+        function="soft_targets:import_answers",
+        summary="make a cache of the answers of a teacher that is elsewhere",
+    ),
+    "soft-targets ids": Stage(
+        function="soft_targets:ids",
+        summary="list the examples that such a teacher has to answer, as CSV",
+        is_training=False,
+    ),
     "soft-targets plan": Stage(
         function="soft_targets:plan",
         summary="tell bytes and time of a cache before anything is written",
@@ -76,7 +90,7 @@ OTHERS = {
     ),
     "soft-targets verify": Stage(
         function="soft_targets:verify",
-        summary="ask the teacher again about a sample of a cache",
+        summary="ask the teacher again about a sample, or take its second answers",
         is_training=False,
         check="a cache is not what its teacher predicts",
     ),
@@ -99,7 +113,7 @@ OTHERS = {
     ),
     "export": Stage(
         function="export:export",
-        summary="write a finished model as SavedModel, .keras and TFLite",
+        summary="write a finished model as SavedModel, .keras, TFLite and ONNX",
         is_training=False,
         check="a format is further from the model than [export] allows",
     ),
@@ -118,14 +132,23 @@ ALL = STAGES | OTHERS
 def select_stages(config: Config) -> tuple[str, ...]:
     """The stages of a whole run."""
     asked = {
+        "teacher": config.teacher is not None,
         "soft-targets": config.distill.is_cached,
         "finetune": config.finetune is not None,
     }
     return tuple(name for name in STAGES if asked.get(name, True))
 
 
-def run(session: "Session", names: tuple[str, ...] = (), *, whole: bool) -> None:
+def run(
+    session: "Session",
+    names: tuple[str, ...] = (),
+    *,
+    whole: bool,
+    options: Mapping[str, str] = NO_OPTIONS,
+) -> None:
     """Does the stages `names`, or those of a `whole` run, of which it checks all first.
+
+    One of `names` may have `options` of its own.
 
     Where the config leaves the source of soft targets open, it is chosen here, and a
     cache that was chosen is built before the students learn from it.
@@ -146,7 +169,7 @@ def run(session: "Session", names: tuple[str, ...] = (), *, whole: bool) -> None
         check(session)
         wanted = [ALL[name] for name in select_stages(session.config)]
     for stage in wanted:
-        stage(session)
+        stage(session, **options)
 
 
 def _settle_soft_targets(

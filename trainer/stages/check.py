@@ -15,12 +15,16 @@ from trainer.session.loss import check_groups, check_loss
 from trainer.session.mixing import check_mixing
 from trainer.session.savable_models import check_saving
 from trainer.session.train_state import augmentation
-from trainer.stages.soft_targets import caches, formats
+from trainer.stages.soft_targets import caches
+from trainer.stages.soft_targets.cache_memory import check_memory
+from trainer.stages.soft_targets.importing import import_answers
 from trainer.storage import workdir
 
 
 def check(session: Session) -> None:
     """Builds what a whole run builds, and trains nothing.
+
+    Answers of a teacher that is elsewhere are imported.
 
     Raises:
       ConfigError: a model, what is saved of it, its weights, its batch size, its
@@ -28,6 +32,8 @@ def check(session: Session) -> None:
       DataError: the dataset, a split or the students' share of it cannot be used.
     """
     config = session.config
+    if config.distill.is_imported:  # which tells the classes of the teacher
+        import_answers(session)
     has_begun = session.devices.workers.broadcast(
         functools.partial(workdir.holds_training, session.path)
     )
@@ -46,8 +52,9 @@ def check(session: Session) -> None:
             examples = session.datasets.labeled
         check_training(session.datasets, setting, section, len(examples))
     if session.config.distill.is_cached:
-        formats.record_formats(session.networks)
-        caches.transfer_sets(session.config, session.datasets)
+        sets = caches.transfer_sets(config, session.datasets)
+        num_ids = sum(transfer.num_ids for transfer in sets)
+        check_memory(session.networks, num_ids=num_ids)
     check_groups(session.config, session.devices, has_begun=has_begun)
     check_loss(session.datasets)
     _check_layers(session, student, teachers)

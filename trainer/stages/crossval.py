@@ -156,6 +156,8 @@ def _measure_fold(networks: Networks, fold: int, is_held_out: np.ndarray) -> Met
         networks.devices.predictor(network, examples)()
         for network in (model, *networks.teachers)
     ]
+    if networks.imported:
+        predictions = [networks.imported.learned_logits(examples)]
     together = networks.combine_logits(predictions)
     measured = metrics.classification_metrics(logits, examples.labels)
     of_teacher = metrics.classification_metrics(together, examples.labels)

@@ -3,7 +3,6 @@
 import dataclasses
 import pathlib
 import tempfile
-from collections.abc import Sequence
 from typing import Any
 
 import keras
@@ -14,6 +13,7 @@ from trainer import data
 from trainer import export as formats
 from trainer.config import Config, ConfigError
 from trainer.exit_codes import CheckFailedError
+from trainer.export import onnx_file, tflite
 from trainer.report import exported as tables
 from trainer.session import Session
 from trainer.session.datasets import Datasets
@@ -30,11 +30,12 @@ def export(session: Session) -> None:
     An earlier export is replaced, export.json last. The report gets what is printed.
 
     Raises:
-      ConfigError: the model is not trained yet, or nothing here runs it in a format.
+      ConfigError: the model is not trained yet, or a format is not for it, or not for
+        what is installed here.
       CheckFailedError: a format's predictions are too far from the model's.
     """
     section = session.config.export
-    _check_lite(session.config, session.datasets, section.formats)
+    _check_formats(session.config, session.datasets)
     found = select_model(session.networks)
     folder = session.path / workdir.EXPORT
     with files.wrap_write_errors(folder):
@@ -72,18 +73,24 @@ def _described(
     return {"role": found.role, "seed": found.seed, "examples": len(test), **view}
 
 
-def _check_lite(config: Config, datasets: Datasets, names: Sequence[str]) -> None:
-    lite = [name for name in names if name.startswith("tflite_")]
+def _check_formats(config: Config, datasets: Datasets) -> None:
+    lite = [name for name in config.export.formats if name.startswith("tflite_")]
+    onnx = [name for name in config.export.formats if name == "onnx"]
     if lite and datasets.source.input_dtype == "float64":
         raise ConfigError(
             f"export.formats must be without {', '.join(lite)} for "
             f"{config.data.dataset!r}, whose features float32 rounds away: "
             "TFLite has no float64; scale them in the table, or leave these formats out"
         )
-    if lite and not formats.is_installed():
+    if lite and not tflite.is_installed():
         raise ConfigError(
             f"export.formats must be without {', '.join(lite)} where ai-edge-litert is "
-            "not installed, which runs them; pip install '.[export]'"
+            "not installed, which runs them; pip install 'alambic[export]'"
+        )
+    if onnx and not onnx_file.is_installed():
+        raise ConfigError(
+            "export.formats must be without onnx where tf2onnx and onnxruntime are not "
+            "installed, which write and run it; pip install 'alambic[onnx]'"
         )
 
 
@@ -91,7 +98,8 @@ def _write(
     config: Config, datasets: Datasets, model: keras.Model, name: str, path: epath.Path
 ) -> tuple[formats.Predict, int]:
     """Writes one format; gives what was read back, as a function, and its bytes."""
-    model_classes.write(path, datasets.source.class_names, config.data.view)
+    source, view = datasets.source, config.data.view
+    model_classes.write(path, source.class_names, view, data.feature_names(source))
     if name == "saved_model":
         return _saved_model(datasets, model, path)
     if name == "keras":
@@ -100,20 +108,22 @@ def _write(
         with files.local_copy(path) as local:
             again = keras.models.load_model(str(local), compile=False)
         return formats.predict_function(again), files.num_bytes(path)
-    calibration = (
-        _calibration(config, datasets) if name == "tflite_int8" else np.empty(0)
-    )
-    content = formats.convert(model, name, calibration=calibration)
+    if name == "onnx":
+        content, run = _onnx(config, datasets, model), onnx_file.session
+    else:
+        content, run = _lite(config, datasets, model, name), tflite.interpreter
     with files.atomic_path(path) as temporary:
         temporary.write_bytes(content)
     with files.wrap_read_errors(path):
-        return formats.interpreter(path.read_bytes()), files.num_bytes(path)
+        return run(path.read_bytes()), files.num_bytes(path)
 
 
 def _path(name: str, folder: epath.Path) -> epath.Path:
     """The file or folder for the model in the format `name`."""
     if name == "keras":
         return folder / workdir.FINISHED
+    if name == "onnx":
+        return folder / "model.onnx"
     is_lite = name.startswith("tflite_")
     return folder / (f"{name.removeprefix('tflite_')}.tflite" if is_lite else name)
 
@@ -127,6 +137,24 @@ def _saved_model(
         formats.save(model, datasets.source.class_names, local)
         folders.replace(local, target, hint=_WAY_OUT)
         return formats.load(local), folders.num_bytes(target)
+
+
+def _lite(config: Config, datasets: Datasets, model: keras.Model, name: str) -> bytes:
+    calibration = (
+        _calibration(config, datasets) if name == "tflite_int8" else np.empty(0)
+    )
+    return tflite.convert(model, name, calibration=calibration)
+
+
+def _onnx(config: Config, datasets: Datasets, model: keras.Model) -> bytes:
+    try:
+        return onnx_file.convert(model, datasets.source.class_names)
+    except onnx_file.UnknownOperationError as error:
+        raise ConfigError(
+            f"export.formats must be without onnx for the model of "
+            f"{config.export.role}, which computes what ONNX has no operation for: "
+            f"{error}; leave it out"
+        ) from error
 
 
 def _calibration(config: Config, datasets: Datasets) -> np.ndarray:

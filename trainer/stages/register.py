@@ -147,6 +147,7 @@ def _check_answers(
 
 def _card(networks: Networks, found: SelectedModel, name: str) -> Card:
     config, source = networks.config, networks.datasets.source
+    columns = data.feature_names(source)
     teachers = zip(config.teachers.items(), networks.teachers, strict=True)
     return {
         "name": name,
@@ -165,6 +166,7 @@ def _card(networks: Networks, found: SelectedModel, name: str) -> Card:
             "shape": list(source.input_shape),
             "dtype": str(found.model.inputs[0].dtype),
             **(config.data.view.settings if config.data.is_fitted else {}),
+            **({"columns": list(columns)} if columns else {}),
         },
         "metrics": {
             "validation": _validation(networks, found.model),

@@ -8,9 +8,9 @@ import keras
 import numpy as np
 
 from trainer import data, soft_targets
-from trainer.config import Config, EnsembleConfig
+from trainer.config import EnsembleConfig
 from trainer.evaluation import metrics
-from trainer.losses import Member, TeacherPredictions
+from trainer.losses import Member, TeacherPredictions, join_member
 from trainer.session import Session, training
 from trainer.session.features import connections, fold_tapped, teacher_taps
 from trainer.session.loss import check_groups, student_loss
@@ -119,7 +119,7 @@ def distillation(
         model=model,
         objective=objective.distillation(
             model,
-            combine_signals(networks.config, signals),
+            combine_signals(networks, signals),
             student_loss(networks.config, len(networks.datasets.transfer), between),
             mixing=mixing,
             seed=seed,
@@ -136,26 +136,34 @@ def validate(networks: Networks, logits: np.ndarray) -> dict[str, float]:
     """Metrics of validation logits [M, C] against the labels and the teacher.
 
     Beside those at T = 1 they are the divergence at each temperature of the loss, and
-    the teacher's own cross-entropy with the labels of the same examples.
+    the teacher's own cross-entropy with the labels of the same examples. A teacher that
+    is elsewhere may have no answers on them: there are none against it then.
     """
-    found = networks.datasets.validate(logits) | metrics.teacher_metrics(
-        logits, networks.teacher_validation_logits
-    )
+    found, own = networks.datasets.validate(logits), networks.teacher_validation_logits
+    if own is None:
+        return found
+    found |= metrics.teacher_metrics(logits, own)
     for temperature in networks.config.temperatures:
-        teacher = networks.combine_logits(
-            networks.teachers_validation_logits, temperature=temperature
-        )
+        teacher = networks.teacher_validation_logits_at(temperature)
         found[f"kl_at_{temperature:g}"] = metrics.mean_kl(logits, teacher, temperature)
     return found | {"teacher_nll": networks.teacher_validation_nll}
 
 
 def combine_signals(
-    config: Config, signals: Sequence[Callable[[data.Batch], Member]]
+    networks: Networks, signals: Sequence[Callable[[data.Batch], Member]]
 ) -> objective.TeacherSignal:
-    """The predictions of all of the teacher's networks, by their weights."""
+    """The predictions of all of the teacher's networks, by their weights.
+
+    They are over the classes of the data.
+    """
+    teacher, maps = networks.config.teacher, networks.class_maps
     weights: tuple[float, ...] = (1.0,)
-    if isinstance(config.teacher, EnsembleConfig):
-        weights = config.teacher.weights
+    if isinstance(teacher, EnsembleConfig):
+        weights = teacher.weights
     return lambda batch: TeacherPredictions(
-        members=[signal(batch) for signal in signals], weights=weights
+        members=[
+            join_member(signal(batch), class_map.groups) if class_map else signal(batch)
+            for signal, class_map in zip(signals, maps, strict=True)
+        ],
+        weights=weights,
     )

@@ -95,6 +95,7 @@ def _finish(session: Session, role: str) -> bool:
                 session.datasets,
                 model,
                 folder / name,
+                class_names=session.networks.classes(role),
                 is_whole=not session.given.is_live(role),
             )
     session.devices.workers.barrier()

@@ -1,5 +1,6 @@
-"""A model's classes, in the order of its outputs, and its view, beside its file."""
+"""A model's classes and features, in the order that it has them, beside its file."""
 
+import dataclasses
 from collections.abc import Sequence
 from typing import Any
 
@@ -9,38 +10,40 @@ from trainer.config import EvaluateView
 from trainer.storage import files, seal
 
 
-def write(path: epath.Path, names: Sequence[str], view: EvaluateView) -> None:
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Told:
+    """The meaning of a model's inputs and outputs."""
+
+    classes: list[str]
+    view: EvaluateView  # of images
+    columns: tuple[str, ...] = ()  # the features of a row; none of what is none
+
+
+def write(
+    path: epath.Path,
+    names: Sequence[str],
+    view: EvaluateView,
+    columns: Sequence[str] = (),
+) -> None:
     """Puts the names of the classes beside the model at `path`, and its view.
 
-    Of models that are shown whole images there is no more to tell.
+    Of models that are shown whole images there is no more to tell, and of those of rows
+    the `columns`.
     """
     told: dict[str, Any] = {"classes": list(names)}
     if view != EvaluateView():
         told |= view.settings
+    if columns:
+        told["columns"] = list(columns)
     files.write_json(_beside(path), seal.add_checksum(told))
 
 
-def read(path: epath.Path) -> list[str] | None:
-    """The names beside the model at `path`; None where there are none.
+def read(path: epath.Path) -> Told | None:
+    """The names and the view beside the model at `path`; None where there are none.
 
     Raises:
       StorageError: the file that has them is damaged, or cannot be read.
     """
-    found = _read(path)
-    return found and found[0]
-
-
-def read_view(path: epath.Path) -> EvaluateView | None:
-    """The view of images that the model at `path` learned with; None if not told.
-
-    Raises:
-      StorageError: the file that tells it is damaged, or cannot be read.
-    """
-    found = _read(path)
-    return found and found[1]
-
-
-def _read(path: epath.Path) -> tuple[list[str], EvaluateView] | None:
     file = _beside(path)
     with files.wrap_read_errors(file, disks_too=True):
         content = files.read(file)
@@ -48,10 +51,12 @@ def _read(path: epath.Path) -> tuple[list[str], EvaluateView] | None:
         return None
     try:
         told = seal.parse(content)
-        names = told["classes"]
-        if not isinstance(names, list) or not all(isinstance(x, str) for x in names):
-            raise ValueError("its classes are no list of texts")
-        return names, EvaluateView.of(told)
+        names, columns = told["classes"], told.get("columns", [])
+        for each in (names, columns):
+            if not isinstance(each, list) or not all(isinstance(x, str) for x in each):
+                raise ValueError("its classes or columns are no list of texts")
+        view = EvaluateView.of(told)
+        return Told(classes=names, view=view, columns=tuple(columns))
     except (ValueError, TypeError, KeyError) as error:
         raise files.StorageError(
             f"{file} must hold the names of the classes of a model, got something else "

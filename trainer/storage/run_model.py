@@ -123,6 +123,11 @@ def _training(part: str, config: Config, wrong: str) -> tuple[str, int]:
         problem = f"the teacher is {count} members" if count else "it has no members"
         way = "/member-0" if count else ""
         raise ConfigError(f"{wrong}: {problem}; name one model, as DIR/teacher{way}")
+    if not config.teachers:
+        raise ConfigError(
+            f"{wrong}: its teacher is elsewhere, and left answers alone; name one of "
+            "its students, or import these answers"
+        )
     role = f"teacher.members[{member}]" if count else "teacher"
     return role, config.teachers[role].seed
 

@@ -38,6 +38,7 @@ RECORDS = "records"  # of examples of Python objects that are too large for memo
 WEIGHTS = "weights.json"  # checksums of the files of weights that it began with
 PINS = "registered.json"  # the versions that references to the registry stand for
 SOFT_TARGETS = "soft_targets"
+IMPORTED = "imported.json"  # in it, the files that answers were imported from
 
 # Of a study, whose cells are runs.
 STUDY = "study.json"
@@ -92,10 +93,11 @@ def soft_targets_folder(workdir: epath.Path, config: Config) -> epath.Path:
     Raises:
       StorageError: the setting names a store that cannot be reached from here.
     """
-    name = config.distill.soft_targets_dir
-    if not name:
-        return workdir / SOFT_TARGETS
-    return files.path_of(name, setting="distill.soft_targets_dir")
+    name, own = config.distill.soft_targets_dir, workdir / SOFT_TARGETS
+    folder = files.path_of(name, setting="distill.soft_targets_dir") if name else own
+    # It may hold the files of answers, of which caches are made in the workdir.
+    are_files = config.distill.is_imported and not files.exists(folder / IMPORTED)
+    return own if are_files else folder
 
 
 def is_finished(workdir: epath.Path, config: Config) -> bool:
@@ -151,15 +153,14 @@ def claim(workdir: epath.Path, config: Config) -> None:
       ConfigError: it holds a run with another config.
       StorageError: it cannot be written.
     """
-    choice = None
-    if check(workdir, config):
-        choice = _chosen_soft_targets(workdir)
-    else:
+    is_bound = check(workdir, config)
+    if not is_bound:
         # Nothing has begun with what an earlier attempt found.
         with files.wrap_write_errors(workdir), contextlib.suppress(OSError):
             (workdir / PINS).unlink(missing_ok=True)
             (workdir / WEIGHTS).unlink(missing_ok=True)
             lists.set_aside(workdir / LISTS)
+    choice = _chosen_soft_targets(workdir) if is_bound else None
     if choice and config.distill.soft_targets == "auto":
         config = config.with_soft_targets(choice)
     record(workdir, config)
@@ -223,11 +224,10 @@ def check_same(workdir: epath.Path, config: Config) -> None:
     with files.wrap_read_errors(workdir):
         # A run of an earlier version does not know what its table held.
         may_move = (workdir / LISTS / TABLES).exists()
-        changed = (
-            differences(_read(path), resolve(config), tables_may_move=may_move)
-            if path.exists()
-            else []
-        )
+        changed = []
+        if path.exists():
+            now = resolve(config)
+            changed = differences(_read(path), now, tables_may_move=may_move)
     if changed:
         folder = config.data.path if config.data.is_folder else ""
         why = (

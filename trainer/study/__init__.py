@@ -83,6 +83,7 @@ def _claim(path: epath.Path, study: Config, variants: Sequence[Variant]) -> None
 
 
 def _draw(path: epath.Path) -> None:
+    report.write_hparams(path)
     if report.is_drawable():
         report.write_study(path)
     else:

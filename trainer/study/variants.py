@@ -5,13 +5,21 @@ from typing import Any
 
 from etils import epath
 
-from trainer.config import Config, ConfigError, flatten, load, resolve, without_later
+from trainer.config import (
+    Config,
+    ConfigError,
+    Override,
+    flatten,
+    load,
+    resolve,
+    without_later,
+)
 from trainer.runs.variant import Variant, share_teacher, view_settings
 from trainer.storage import workdir
 
 
 def variants_of(
-    file: str, overrides: Iterable[str], study: Config, path: epath.Path
+    file: str, overrides: Iterable[Override], study: Config, path: epath.Path
 ) -> list[Variant]:
     """The variants of the config `study`, which is `file` with its `overrides`.
 

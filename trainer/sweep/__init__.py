@@ -7,14 +7,22 @@ Processes that share the workdir share the trials. `trial_runs` loads TensorFlow
 
 import contextlib
 import importlib.util
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from etils import epath
 
 from trainer import report
 from trainer.cluster import tf_config
-from trainer.config import Config, ConfigError, Settings, flatten, load, resolve
+from trainer.config import (
+    Config,
+    ConfigError,
+    Override,
+    Settings,
+    flatten,
+    load,
+    resolve,
+)
 from trainer.runs import start
 from trainer.runs.variant import Variant, share_teacher
 from trainer.storage import files, locks, workdir
@@ -25,13 +33,13 @@ if TYPE_CHECKING:
 _DRAWING = "report.lock"
 
 
-def run(file: str, overrides: Iterable[str], settings: Config, path: epath.Path) -> str:
+def run(
+    file: str, overrides: Sequence[Override], settings: Config, path: epath.Path
+) -> str:
     """Trains the trials that are left, tests the best one, and draws the page.
 
-    `settings` are those of `file` with its `overrides`, `path` is the workdir.
-
-    Returns:
-      What came of it, as text.
+    `settings` are those of `file` with its `overrides`, `path` is the workdir. Returns
+    what came of it, as text.
 
     Raises:
       ConfigError: it is no sweep, the workdir holds something else, the storage is not
@@ -39,16 +47,15 @@ def run(file: str, overrides: Iterable[str], settings: Config, path: epath.Path)
       FloatingPointError: all trials that came to an end diverged.
       StorageError: the storage cannot be used.
     """
-    overrides = list(overrides)
     _check(file, settings, path)
     from trainer.sweep import results, trials
 
     def variant_of(name: str, chosen: Settings) -> Variant:
-        config = load(file, overrides, variant=chosen)
+        one = load(file, overrides, variant=chosen)
         return Variant(
             name=name,
             settings=chosen,
-            config=share_teacher(config, settings, path),
+            config=share_teacher(one, settings, path),
             path=path / workdir.CELLS / name,
         )
 
@@ -133,12 +140,13 @@ def _check(file: str, settings: Config, path: epath.Path) -> None:
 
 
 def _draw(path: epath.Path) -> None:
-    if report.is_drawable():
-        # Processes that end at the same time draw one after another.
-        with locks.hold(path / _DRAWING):
+    # Processes that end at the same time draw one after another.
+    with locks.hold(path / _DRAWING):
+        report.write_hparams(path)
+        if report.is_drawable():
             report.write_sweep(path)
-    else:
-        report.tell_undrawn()
+        else:
+            report.tell_undrawn()
 
 
 __all__ = ["outcome", "redraw", "refuse_cluster", "run"]

@@ -11,7 +11,7 @@ from etils import epath
 from optuna.trial import FrozenTrial, TrialState
 
 from trainer import report
-from trainer.config import Config, ConfigError, read_settings
+from trainer.config import Config, ConfigError, Override, read_settings
 from trainer.config.toml_text import toml_text
 from trainer.storage import files, seal, workdir
 from trainer.sweep import storage
@@ -97,7 +97,7 @@ def best(study: optuna.Study) -> FrozenTrial | None:
 def write_best(
     path: epath.Path,
     file: str,
-    overrides: Sequence[str],
+    overrides: Sequence[Override],
     trial: FrozenTrial,
     *,
     metric: str,

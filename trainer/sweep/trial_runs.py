@@ -11,10 +11,12 @@ from optuna.trial import TrialState
 
 from trainer import console, optimizers, report, stages
 from trainer.cluster.termination import StoppedError
-from trainer.config import Config, ConfigError, Settings, label_of
+from trainer.config import Config, ConfigError, Override, Settings, label_of
+from trainer.config.sweep import OF_TEACHER
 from trainer.runs import variant_session
 from trainer.runs.variant import Variant
 from trainer.session import Session
+from trainer.session.networks import Networks
 from trainer.session.predictions import steps
 from trainer.stages.check import check
 from trainer.stages.soft_targets import choice
@@ -28,7 +30,9 @@ from trainer.train.events import read_metrics
 _SHARED = "sharing.lock"  # of what all trials have from the teacher
 
 
-def run(session: Session, sweep: Sweep, file: str, overrides: Sequence[str]) -> None:
+def run(
+    session: Session, sweep: Sweep, file: str, overrides: Sequence[Override]
+) -> None:
     """Trains trials until none is left, and tests the best one if it ends the last.
 
     `session` is that of the whole; `file` and `overrides` are its config.
@@ -39,7 +43,9 @@ def run(session: Session, sweep: Sweep, file: str, overrides: Sequence[str]) -> 
     """
     with _sharing(sweep):
         session, sweep = _settle_soft_targets(session, sweep)
-        check(session.beside(session.config, session.path))
+        whole = session.beside(session.config, session.path)
+        check(whole)
+        _check_metric(whole.networks, sweep.settings.metric)
         variant_session.train_teacher(session)
     while claimed := trials.claim(sweep):
         variant_session.forget_models()
@@ -51,6 +57,16 @@ def run(session: Session, sweep: Sweep, file: str, overrides: Sequence[str]) -> 
         console.log(f"{left} trials run in other processes; the last tests the best")
         return
     _test(session, sweep, file, overrides)
+
+
+def _check_metric(networks: Networks, metric: str) -> None:
+    """Refuses to look for the best against a teacher that has said nothing."""
+    if metric in OF_TEACHER and networks.teacher_validation_logits is None:
+        raise ConfigError(
+            f"sweep.metric must be without the teacher, whose answers on the "
+            f"validation split are not imported, got {metric!r}; take "
+            "'eval/accuracy', or add validation.npz"
+        )
 
 
 def _settle_soft_targets(session: Session, sweep: Sweep) -> tuple[Session, Sweep]:
@@ -175,7 +191,9 @@ def _selected_metric(variant: Variant, seed: int, metric: str) -> float:
     return float(next(line[metric] for line in lines if line["step"] == best_step))
 
 
-def _test(session: Session, sweep: Sweep, file: str, overrides: Sequence[str]) -> None:
+def _test(
+    session: Session, sweep: Sweep, file: str, overrides: Sequence[Override]
+) -> None:
     """Finishes the run of the best trial: its baseline, and both on the test split."""
     best = results.best(sweep.study)
     if best is None:

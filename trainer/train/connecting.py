@@ -21,14 +21,16 @@ def connect(
     term: TermConfig,
     *,
     student: keras.Model,
-    teacher: keras.Model,
+    teacher: keras.Model | dict[str, Shape],
     student_examples: np.ndarray,
-    teacher_examples: np.ndarray,
+    teacher_examples: np.ndarray | None,
     key: tuple[int, ...],
     precision: str,
     setting: str,
 ) -> Connection:
     """The networks between a student and a teacher, of which a few inputs are given.
+
+    Of a teacher that is elsewhere there are the shapes of its layers, and no inputs.
 
     Call it in the strategy's scope. Adapters start from the numbers `key`, and compute
     in `precision`, a Keras dtype policy; `setting` names the term in messages.
@@ -48,15 +50,20 @@ def connect(
         pair = _comparable(term, ours[our_layer], theirs[their_layer], what)
         adapters.append(_adapter(term, *pair, key=(*key, i), precision=precision))
     classify = None
-    if term.row.beside == "classifier":
+    if term.row.beside == "classifier" and teacher_examples is not None:
         classify = _classifier(teacher, teacher_examples, setting=name)
     return Connection(adapters=adapters, classify=classify)
 
 
 def _teacher_shapes(
-    model: keras.Model, layers: tuple[str, ...], examples: np.ndarray, setting: str
+    model: keras.Model | dict[str, Shape],
+    layers: tuple[str, ...],
+    examples: np.ndarray | None,
+    setting: str,
 ) -> dict[str, Shape]:
     """The shape of what each layer gives for one example."""
+    if examples is None:
+        return {layer: model[layer] for layer in layers}
     taps = models.find_taps(model, layers, setting=setting)
     with _told_with(setting):
         return models.shapes_of(model, taps, examples)

@@ -69,6 +69,14 @@ class EventFile:
         values = [{"tag": tag, "simple_value": v} for tag, v in scalars.items()]
         self._append(step=step, summary={"value": values})
 
+    def add_summary(self, summary: Any) -> None:
+        """Appends a summary of one of TensorBoard's plugins.
+
+        Raises:
+          StorageError: the disk is full.
+        """
+        self._append(summary=summary)
+
     def add_images(self, pngs: Iterable[epath.Path]) -> None:
         """Appends PNG files as they are, each under the stem of its name.
 

@@ -33,9 +33,7 @@ def config(tmp_path_factory, tfds_dir):
 def alone(config, tmp_path_factory):
     """The workdir of the same run in one process."""
     workdir = tmp_path_factory.mktemp("alone") / "workdir"
-    code, _, err = whole_run.finish(
-        whole_run.start("run", config, workdir, *groups.SMALL)
-    )
+    code, _, err = whole_run.do("run", config, workdir, *groups.SMALL)
     assert code == 0, err
     return workdir
 
@@ -56,10 +54,13 @@ def lines(workdir, training):
     ]
 
 
-def assert_same_training(workdir, expected, *, exactly=False):
+TRAININGS = {"teacher": 40, "student/seed-0": 20, "baseline/seed-0": 20}
+
+
+def assert_same_training(workdir, expected, *, exactly=False, trainings=TRAININGS):
     tolerance = 0 if exactly else 1e-5
-    trainings = {"teacher": 40, "student/seed-0": 20, "baseline/seed-0": 20}
-    for training, step in trainings.items():
+    for training in trainings:
+        step = TRAININGS[training]
         ours, theirs = (state(path, training, step) for path in (workdir, expected))
         assert ours.keys() == theirs.keys()
         for name, value in theirs.items():
@@ -99,9 +100,7 @@ TERMS = (
 def alone_with_terms(config, tmp_path_factory):
     """The workdir of a run with every loss in one process."""
     workdir = tmp_path_factory.mktemp("alone-with-terms") / "workdir"
-    code, _, err = whole_run.finish(
-        whole_run.start("run", config, workdir, *groups.SMALL, *TERMS)
-    )
+    code, _, err = whole_run.do("run", config, workdir, *groups.SMALL, *TERMS)
     assert code == 0, err
     return workdir
 
@@ -136,12 +135,16 @@ def test_any_number_of_replicas_trains_alike(
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("rank", [0, 1])
+@pytest.mark.parametrize(
+    ("rank", "name", "trainings"),
+    [(0, "teacher", ["teacher"]), (1, "run", TRAININGS)],
+    ids=["chief", "worker"],
+)
 def test_a_killed_worker_is_named_by_the_others_and_the_next_start_goes_on(
-    config, alone, tmp_path, rank
+    config, alone, tmp_path, rank, name, trainings
 ):
     workdir, other = tmp_path / "workdir", 1 - rank
-    with groups.running(tmp_path, 2, "run", config, workdir, *groups.SMALL) as group:
+    with groups.running(tmp_path, 2, name, config, workdir, *groups.SMALL) as group:
         group.wait_for(0, "step 25/40")
         group.workers[rank].kill()
         died = time.monotonic()
@@ -151,18 +154,22 @@ def test_a_killed_worker_is_named_by_the_others_and_the_next_start_goes_on(
     (told,) = (line for line in group.err(other).splitlines() if title in line)
     assert f"(worker-{other} was told: " in told
     assert "File" not in told
-    groups.finish(tmp_path, 2, "run", config, workdir, *groups.SMALL)
-    assert_same_training(workdir, alone)
+    groups.finish(tmp_path, 2, name, config, workdir, *groups.SMALL)
+    assert_same_training(workdir, alone, trainings=trainings)
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("rank", [0, 2])
+@pytest.mark.parametrize(
+    ("rank", "name", "trainings"),
+    [(0, "teacher", ["teacher"]), (2, "run", TRAININGS)],
+    ids=["chief", "worker"],
+)
 def test_sigterm_on_one_worker_stops_all_at_the_same_step_with_a_checkpoint(
-    config, alone, tmp_path, rank
+    config, alone, tmp_path, rank, name, trainings
 ):
     workdir = tmp_path / "workdir"
     more = (*groups.SMALL, "--set=runtime.save_every_steps=40")
-    with groups.running(tmp_path, 3, "run", config, workdir, *more) as group:
+    with groups.running(tmp_path, 3, name, config, workdir, *more) as group:
         group.wait_for(0, "step 5/40")
         group.workers[rank].terminate()
         asked = time.monotonic()
@@ -175,8 +182,8 @@ def test_sigterm_on_one_worker_stops_all_at_the_same_step_with_a_checkpoint(
     assert_states(last, "SIGTERM")
     (saved,) = (workdir / "teacher" / "checkpoints").glob("step-*.npz")
     assert 5 <= int(saved.stem.removeprefix("step-")) < 40
-    groups.finish(tmp_path, 3, "run", config, workdir, *more)
-    assert_same_training(workdir, alone)
+    groups.finish(tmp_path, 3, name, config, workdir, *more)
+    assert_same_training(workdir, alone, trainings=trainings)
 
 
 @pytest.mark.slow
@@ -273,10 +280,14 @@ def test_workers_that_are_to_do_different_things_end_with_2(config, tmp_path):
 def test_a_finished_run_is_over_at_once_without_the_other_workers(
     config, alone, tmp_path
 ):
+    workdir = tmp_path / "workdir"
+    shutil.copytree(alone, workdir)
+    drawn = whole_run.do("report", config, workdir, *groups.SMALL, draws=True)
+    assert drawn[0] == 0, drawn[2]
     with groups.Group(tmp_path, 2) as group:
-        group.start(1, whole_run.command("run", config, alone, *groups.SMALL))
+        group.start(1, whole_run.command("run", config, workdir, *groups.SMALL))
         assert group.codes(20) == {1: 0}
-        group.start(0, whole_run.command("run", config, alone, *groups.SMALL))
+        group.start(0, whole_run.command("run", config, workdir, *groups.SMALL))
         assert group.codes(20) == {0: 0, 1: 0}
     assert_a_line_states(group.out(0), "gain", "baseline")
     assert "TensorFlow" not in group.err(0)
@@ -286,9 +297,8 @@ def test_a_finished_run_is_over_at_once_without_the_other_workers(
 def test_a_report_that_is_missing_is_the_chief_s_work_alone(config, alone, tmp_path):
     workdir = tmp_path / "workdir"
     shutil.copytree(alone, workdir)
-    shutil.rmtree(workdir / "report")
     for name in ("run", "report"):
-        with groups.Group(tmp_path, 2) as group:
+        with groups.Group(tmp_path, 2, draws=True) as group:
             for rank in (1, 0):
                 group.start(
                     rank, whole_run.command(name, config, workdir, *groups.SMALL)
@@ -333,7 +343,7 @@ def test_workers_must_share_the_workdir(config, tmp_path, monkeypatch, is_given)
 @pytest.mark.slow
 def test_strangers_come_to_a_run_before_its_worker(config, alone, tmp_path):
     workdir = tmp_path / "workdir"
-    command = whole_run.command("run", config, workdir, *groups.SMALL)
+    command = whole_run.command("teacher", config, workdir, *groups.SMALL)
     with groups.Group(tmp_path, 2) as group, contextlib.ExitStack() as stack:
         group.start(0, command)
         group.wait_for(0, "worker-0 is one of")
@@ -346,7 +356,7 @@ def test_strangers_come_to_a_run_before_its_worker(config, alone, tmp_path):
         assert strangers.peak_kilobytes(group.workers[0].pid) - before < 50_000
         group.start(1, command)
         assert group.codes() == {0: 0, 1: 0}
-    assert_same_training(workdir, alone)
+    assert_same_training(workdir, alone, trainings=["teacher"])
 
 
 @pytest.mark.slow

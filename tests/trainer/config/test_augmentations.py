@@ -123,7 +123,7 @@ def test_lists_of_which_one_is_in_vain_are_refused(loaded, section, augment, fac
             ("student.train.augment_options.rand_augment.magnitude", 0, 10, 11),
         ),
         ([CHAIN, f"{FILL}='noisy'"], (FILL, 0, 255, "'noise'", "'noisy'")),
-        ([CHAIN, f"{FILL}=256"], (FILL, 0, 255, "'noise'", 256)),
+        ([CHAIN, f"{FILL}=256"], (FILL, 0, 255, 256)),
         ([CHAIN, f"{FILL}=true"], (FILL, "'noise'", True)),
         (
             [CHAIN, "student.train.augment_options.random_erasing.max_area=0.01"],

@@ -47,6 +47,9 @@ def test_settings_of_the_kind_of_dataset_are_accepted(tmp_path, dataset, overrid
     assert loaded(tmp_path, dataset, *overrides).data.dataset == dataset
 
 
+COLOURS = ("'white', 'black', 'ignore'", "[red, green, blue]", 0, 255)
+
+
 @pytest.mark.parametrize(
     ("dataset", "override", "facts"),
     [
@@ -56,16 +59,16 @@ def test_settings_of_the_kind_of_dataset_are_accepted(tmp_path, dataset, overrid
         *(
             (
                 *("mnist_mini", f"{section}.background={value}"),
-                ('"white", "black", [red, green, blue]', 0, 255, '"ignore"', got),
+                (f"{section}.background", *facts),
             )
-            for section, value, got in (
-                ("data", "'grey'", "'grey'"),
-                ("data", "[0, 0]", [0, 0]),
-                ("data", "[0, 0, 256]", [0, 0, 256]),
-                ("data", "[0, 0, true]", [0, 0, True]),
-                ("data", "[0, 0, 1.0]", [0, 0, 1.0]),
-                ("data", "7", 7),
-                ("predict", "'grey'", "'grey'"),
+            for section, value, *facts in (
+                ("data", "'grey'", *COLOURS, "'grey'"),
+                ("data", "[0, 0]", "[red, green, blue]", [0, 0]),
+                ("data", "[0, 0, 256]", "[2]", 0, 255, 256),
+                ("data", "[0, 0, true]", "[2]", "whole number", True),
+                ("data", "[0, 0, 1.5]", "[2]", "whole number", 1.5),
+                ("data", "7", *COLOURS, 7),
+                ("predict", "'grey'", *COLOURS, "'grey'"),
             )
         ),
         ("csv:a", "data.augment='shift'", ("'csv:a'", "'none'", "'shift'")),
@@ -88,6 +91,13 @@ def test_settings_of_the_kind_of_dataset_are_accepted(tmp_path, dataset, overrid
         ("mnist_mini", "data.unlabeled='a'", ("section", "'a'", "[data.unlabeled]")),
         ("csv:a", "data.label_column=''", ("empty", "''")),
         ("csv:a", "data.memory_budget_bytes=-1", (0, 2**60, -1)),
+        ("csv:a", "data.num_threads=2", ("'csv:a'", 0, 2)),
+        ("mnist_mini", "data.num_threads=1025", (0, 1024, 1025)),
+        ("csv:a", "data.read_parts=2", ("'csv:a'", 0, 2)),
+        (
+            *("npz:a", "data.shuffle_window_bytes=1000"),
+            ("'npz:a'", 512 * 2**20, 1000),
+        ),
     ],
 )
 def test_settings_of_another_kind_are_refused(tmp_path, dataset, override, facts):
@@ -111,15 +121,36 @@ def test_what_goes_with_a_setting_is_named(tmp_path, dataset, override, facts):
         loaded(tmp_path, dataset, override)
 
 
+@pytest.mark.parametrize(
+    ("dataset", "more"),
+    [
+        ("folder:a", []),
+        ("list:a.csv", []),
+        # Sets that are joined are in memory, or both in folders.
+        ("mnist_mini", ["data.unlabeled.dataset='folder:b'"]),
+    ],
+)
+def test_only_record_files_are_read_in_parts_and_windows(tmp_path, dataset, more):
+    sized = ["data.image_size=8", *more]
+    for override in ("data.read_parts=2", "data.shuffle_window_bytes=1000"):
+        name, _, value = override.partition("=")
+        with refused(ConfigError, name, dataset, value):
+            loaded(tmp_path, dataset, *sized, override)
+        assert loaded(tmp_path, "mnist_mini", override).data
+    # Images are decoded wherever they are.
+    threads = loaded(tmp_path, dataset, *sized, "data.num_threads=1024").data
+    assert threads.num_threads == 1024
+
+
 def test_the_host_may_change_but_not_the_order_of_records(tmp_path):
     host = ("data.num_threads=3", "data.shuffle_window_bytes=1000")
-    for dataset, size, changed in (
-        ("mnist_mini", 0, ["data.shuffle_window_bytes: 536870912 -> 1000"]),
-        ("folder:a", 96, []),
+    for dataset, size, own, changed in (
+        ("mnist_mini", 0, host, ["data.shuffle_window_bytes: 536870912 -> 1000"]),
+        ("folder:a", 96, host[:1], []),
     ):
         sized = [f"data.image_size={size}"]
         before, after = (
-            resolve(loaded(tmp_path, dataset, *sized, *more)) for more in ((), host)
+            resolve(loaded(tmp_path, dataset, *sized, *more)) for more in ((), own)
         )
         assert differences(before, after) == changed
         # Earlier versions had none of these.

@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.helpers.messages import refused
+from tests.helpers.messages import assert_states, refused
 from trainer import config
 from trainer.config import ConfigError, differences, identity, load, resolve
 
@@ -176,6 +176,51 @@ def test_a_member_cannot_move_the_pixels_of_a_table(write):
 def test_what_is_no_ensemble_is_refused(write, override, facts):
     with refused(ConfigError, *facts):
         load(write(), [override])
+
+
+BLOCK = "model='cnn', train={global_batch_size=96, steps=5}"
+
+
+def test_seeds_stand_for_as_many_networks(write):
+    short = load(write(), [f"teacher.members=[{{{BLOCK}, weight=2, seeds=[3, 1, 4]}}]"])
+    listed = ", ".join(f"{{{BLOCK}, weight=2, seed={seed}}}" for seed in (3, 1, 4))
+    long = load(write(), [f"teacher.members=[{listed}]"])
+    assert [member.seed for member in short.teacher.members] == [3, 1, 4]
+    assert short == long
+    assert resolve(short) == resolve(long)
+    # A run goes on, however its config is written.
+    assert config.run_name(short, "student", 0) == config.run_name(long, "student", 0)
+
+
+def test_seeds_of_one_block_may_stand_beside_other_networks(write):
+    run = load(
+        write(), ["teacher.members[0].seeds=[5, 6]", "teacher.members[0].seed=0"]
+    )
+    members = [(member.model, member.seed) for member in run.teacher.members]
+    assert members == [("cnn", 5), ("cnn", 6), ("cnn", 2), ("mlp", 0)]
+
+
+@pytest.mark.parametrize(
+    ("seeds", "facts"),
+    [
+        ("seed=7, seeds=[1, 2]", ("teacher.members", "seed = 7", "seeds = [1, 2]")),
+        ("seeds=[1]", ("teacher.members", "two", 1)),
+        ("seeds=[1, 1]", ("teacher.members[1]", "teacher.members[0]", "twice")),
+        ("seeds=3", ("teacher.members[0].seeds", "list", 3)),
+    ],
+)
+def test_seeds_that_make_no_ensemble_are_refused(write, seeds, facts):
+    with refused(ConfigError, *facts):
+        load(write(), [f"teacher.members=[{{{BLOCK}, {seeds}}}]"])
+
+
+def test_what_is_wrong_in_all_networks_of_a_block_is_told_once(write):
+    block = BLOCK.replace("steps=5", "steps=5, epochs=1")
+    with pytest.raises(ConfigError) as caught:
+        load(write(), [f"teacher.members=[{{{block}, seeds=[1, 2, 3]}}]"])
+    [told] = caught.value.problems
+    facts = ("teacher.members[0].train", "teacher.members[1]", "teacher.members[2]")
+    assert_states(told, *facts, "epochs = 1.0", "steps = 5")
 
 
 TRAINED = "{model='cnn', seed=1, train={global_batch_size=96, steps=5}}"

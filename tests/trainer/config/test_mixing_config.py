@@ -83,6 +83,12 @@ def test_what_is_mixed_has_a_live_teacher_and_auto_says_why(read, overrides):
             [FINETUNE + ", mixup=1, cutmix_beta=0.2}"],
             ["finetune.cutmix_beta = 0.2", "finetune.cutmix = 1"],
         ),
+        # As other programs have them among the augmentations.
+        (
+            ["student.train.augment=['inception_crop', 'mixup']"],
+            ["student.train.augment", "'mixup'", "student.train.mixup = 0.5"],
+        ),
+        (["data.cutmix=1"], ["data.cutmix", "student.train.cutmix = 0.5"]),
         (["student.train.mixup=1.5"], ["student.train.mixup", 1, 1.5]),
         (
             ["student.train.mixup=1", "student.train.mixup_beta=0"],
@@ -104,11 +110,51 @@ def test_what_is_mixed_has_a_live_teacher_and_auto_says_why(read, overrides):
             ],
             ["distill.group_size", "even", 3],
         ),
+        (
+            ["data.dataset='csv:points.csv'", "teacher.train.cutmix=0.25"],
+            ["teacher.train.cutmix", 0.25, "'csv:points.csv'", "teacher.train.mixup"],
+        ),
+        (
+            [
+                *("data.dataset='tfrecord:{split}'", "data.options.encoding='values'"),
+                *("data.options.shape=[12]", ALPHA_1, "distill.cutmix=1"),
+            ],
+            ["distill.cutmix", 1, "data.options.shape = [12]", "distill.mixup"],
+        ),
+        (
+            [FINETUNE.replace("8", "9") + ", cutmix=0.5}"],
+            ["finetune.global_batch_size", 2, 9, 10, "finetune.cutmix = 0.5"],
+        ),
+        # Even, but not in each micro-batch; the pairs are the student's.
+        (
+            [
+                *(ALPHA_1, "distill.mixup=1", "student.train.global_batch_size=18"),
+                "student.train.accumulate=6",
+            ],
+            [
+                *("student.train.global_batch_size", "student.train.accumulate", 6),
+                *(18, 24, "distill.mixup = 1"),
+            ],
+        ),
     ],
 )
 def test_what_cannot_be_mixed_is_refused(read, overrides, facts):
     with refused(ConfigError, *facts):
         read(*overrides)
+
+
+@pytest.mark.parametrize(
+    "overrides",
+    [
+        # Rows are blended, and images of record files have any shape.
+        ("data.dataset='csv:points.csv'", "student.train.mixup=0.5"),
+        ("data.dataset='tfrecord:{split}'", "data.options.shape=[8, 8, 3]", STUDENT),
+        # A batch of an odd size where nothing is mixed.
+        ("teacher.train.global_batch_size=9", STUDENT),
+    ],
+)
+def test_what_can_be_mixed_is_accepted(read, overrides):
+    assert read(*overrides).student.train.mixes
 
 
 def test_shares_of_all_pairs_may_be_any_decimals(read):

@@ -8,9 +8,17 @@ from launch.kubernetes import trainer_config
 from tests.helpers.configs import OF_DATASET
 from tests.helpers.messages import assert_states, refusal, refused
 from trainer import data, main
-from trainer.config import from_resolved, load, places, resolve, without_run
+from trainer.config import (
+    EvaluateView,
+    from_resolved,
+    load,
+    places,
+    resolve,
+    without_run,
+)
 from trainer.config.class_folders import are_in
 from trainer.predict import paths
+from trainer.predict.images import ImageReader
 from trainer.storage import files
 
 
@@ -99,7 +107,8 @@ def test_flags_and_words_that_name_files_have_the_home_folder(home, capsys):
     (home / "one.png").write_bytes(b"")
     (home / "many").mkdir()
     (home / "many" / "two.png").write_bytes(b"")
-    found, _ = paths.list_files(["~/one.png", "~/many"])
+    reader = ImageReader(shape=(1, 1, 3), view=EvaluateView(), background=None)
+    found, _ = paths.list_files(["~/one.png", "~/many"], reader)
     assert found == [f"{home}/one.png", f"{home}/many/two.png"]
     assert main.main(["trainer", "config", "--config=~/none.toml"]) == 2
     facts = ("--workdir", "'~nobody-at-all/a'", "./~nobody-at-all/a")

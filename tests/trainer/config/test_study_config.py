@@ -109,6 +109,12 @@ REFUSED = {
     "[study.grid]\n'student.train' = [{epochs = 2}]": (
         *("study.grid", "'student.train'", {"epochs": 2}, "'student.train.FIELD'"),
     ),
+    "[study.grid]\ndistill = [{alpha = 1}]\n'distill.alpha' = [0]": (
+        *("study.grid", "'distill'", "'distill.alpha'"),
+    ),
+    "[study.grid]\ndistill = [{alpha = 1}, {alfa = 1}]": (
+        *("study.grid", "distill=alfa_1", "distill.alfa", "'alpha'?"),
+    ),
     "[study.grid]\n'distill.alpha' = [1]\ndistill.alpha = [0]": (
         *("study.grid.distill.alpha", "once", "{'distill.alpha': [1],"),
     ),
@@ -146,6 +152,25 @@ def test_cells_share_their_teacher_and_their_test(write, path):
         facts += ("student.train.augment",)
     with refused(ConfigError, "study.grid", *facts):
         load(write(axis), ["distill.soft_targets='cached'"])
+
+
+def test_the_distill_section_may_be_varied_as_a_whole(write):
+    labels_and_kl = "{hard_weight = 0.1, terms = [{loss = 'kl', weight = 0.9}]}"
+    path = write(f"[study.grid]\ndistill = [{labels_and_kl}, {{temperature = 2}}]\n")
+    first, second = load(path).study.variants.items()
+    assert first[0] == "distill=hard_weight_0.1_terms_kl_weight_0.9"
+    distill = load(path, variant=first[1]).distill
+    assert (distill.hard_weight, distill.terms[0].weight) == (0.1, 0.9)
+    # What the file has is replaced, not filled in.
+    distill = load(path, ["distill.alpha=0.3"], variant=second[1]).distill
+    assert (distill.temperature, distill.alpha) == (2.0, 0.9)
+
+
+def test_a_varied_section_shares_the_cache_too(write):
+    cached = "{soft_targets = 'cached', soft_targets_dir = 'here'}"
+    axis = f"[study.grid]\ndistill = [{cached}]\n"
+    with refused(ConfigError, "study.grid", "'distill.soft_targets_dir'"):
+        load(write(axis))
 
 
 @pytest.mark.parametrize(

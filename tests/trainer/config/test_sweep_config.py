@@ -66,6 +66,9 @@ REFUSED = {
     "": ("sweep.space", "missing", "--set=sweep.space=VALUE"),
     "space = {}": ("sweep.space", "none"),
     "space = 3": ("sweep.space", "section", 3, "[sweep.space]"),
+    "space.distill.alpha = {low = 'a', high = 1}": (
+        *("sweep.space.distill.alpha.low", "number", "'a'"),
+    ),
     "space.distill.alpha = 3": (
         *("sweep.space.distill.alpha", "list", "{low = NUMBER, high = NUMBER}", 3),
     ),
@@ -94,9 +97,6 @@ REFUSED_AXES = {
     ),
     "distill.alpha = {low = 0, high = 1, step = 0.3}": (
         *("'distill.alpha'", "whole steps", "'step': 0.3"),
-    ),
-    "distill.alpha = {low = 'a', high = 1}": (
-        *("'distill.alpha'", "numbers", "{'low': 'a', 'high': 1,"),
     ),
     "distill.alpha = {low = -1, high = 1}": ("distill.alpha", 0, 1, -1),
     "distill.alpha = {low = 0, high = 1.5}": ("distill.alpha", 0, 1, 1.5),

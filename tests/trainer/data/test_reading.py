@@ -6,12 +6,14 @@ import pathlib
 import keras
 import pytest
 import tensorflow as tf
+from etils import epath
 
-from tests.helpers import drawn_images
+from tests.helpers import drawn_images, pets, whole_run
+from tests.helpers.caches import build, write_teacher
 from tests.helpers.devices import strategy_of
-from tests.helpers.messages import refused
+from tests.helpers.messages import assert_a_line_states, refused
 from tests.helpers.students import SGD, Run
-from trainer import data
+from trainer import data, main
 from trainer.config import DataConfig, MlpOptions
 from trainer.devices import distribution
 from trainer.evaluation.predictor import predictor
@@ -31,7 +33,7 @@ def examples(tmp_path) -> data.Examples:
         image_size=SIZE,
         memory_budget_bytes=0,
     )
-    return data.open_source(config, tmp_path).read(config.train_split)
+    return data.open_source(config, epath.Path(tmp_path)).read(config.train_split)
 
 
 def linear(
@@ -78,8 +80,45 @@ def test_evaluation_names_the_reason_and_the_way_out(examples, num_replicas):
         xla=False,
     )
     lose(examples)
-    with refused(data.DataError, *EMPTIED):
+    with refused(data.DataError, *EMPTIED, examples.paths[0], "data.verify"):
         predict()
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """A run of images, one of which is damaged between its two ends."""
+    for name in ("cat", "dog"):
+        first = 100 * (name == "dog")
+        pets.draw(tmp_path / "pets" / "train" / name, range(first, first + 8))
+        pets.draw(tmp_path / "pets" / "test" / name, range(first + 50, first + 52))
+    write_teacher(tmp_path / "teacher.keras", (pets.SIZE, pets.SIZE, 3), 2)
+    pets.write_config(tmp_path, "verify = 'ends'\n")
+    path = tmp_path / "pets" / "train" / "dog" / "103.png"
+    contents = bytearray(path.read_bytes())
+    contents[contents.index(b"IDAT") + 12] ^= 255
+    path.write_bytes(contents)
+    return tmp_path
+
+
+# In memory are 20 images of 192 bytes, their files of 80 bytes, or none.
+@pytest.mark.parametrize(
+    ("stage", "budget"),
+    [("baseline", 3840), ("baseline", 3000), ("baseline", 500), ("cache", 500)],
+)
+def test_a_damaged_middle_ends_a_command_with_the_name_of_the_file(
+    folder, capsys, stage, budget
+):
+    config, workdir = folder / "pets.toml", folder / "workdir"
+    settings = [f"--set=data.memory_budget_bytes={budget}"]
+    if stage == "cache":
+        settings.append("--set=runtime.teacher_batch_size=3")
+        assert build(config, workdir, *settings) == 2
+    else:
+        assert main.main(whole_run.command(stage, config, workdir, *settings)) == 2
+    told = capsys.readouterr().err
+    file = folder / "pets" / "train" / "dog" / "103.png"
+    facts = ("Invalid PNG data", "'decode'", "data.skip_corrupt = true")
+    assert_a_line_states(told, file, *facts)
 
 
 def test_an_operation_of_a_model_that_fails_is_no_fault_of_the_data():

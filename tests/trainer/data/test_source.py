@@ -234,6 +234,23 @@ def test_an_unknown_or_malformed_name_version_or_config_is_refused(tiny_dir, nam
         open_source(config)
 
 
+@pytest.mark.parametrize(
+    ("name", "meant"),
+    [
+        *(("mnsit", "'mnist'"), ("cifar-10", "'cifar10'"), ("mnits:3.0.1", "'mnist'")),
+        ("photos", "'folder:photos'"),
+        ("tables", "'csv:tables'"),
+    ],
+)
+def test_what_a_name_may_be_meant_to_be_is_told(tmp_path, monkeypatch, name, meant):
+    monkeypatch.chdir(tmp_path)
+    for file in ("photos/cat/a.jpg", "tables/train.csv"):
+        (tmp_path / file).parent.mkdir(parents=True)
+        (tmp_path / file).touch()
+    with refused(data.DataError, "data.dataset", repr(name), meant):
+        open_source(DataConfig(dataset=name, data_dir=str(tmp_path)))
+
+
 def test_a_folder_that_cannot_be_written_is_refused(tmp_path):
     (tmp_path / "file").write_text("in the way")
     with refused(data.DataError, "data.data_dir", f"{tmp_path}/file/downloads"):

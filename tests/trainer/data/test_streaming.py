@@ -11,7 +11,7 @@ from etils import epath
 from tests.helpers import whole_run
 from tests.helpers.configs import RUN
 from tests.helpers.devices import strategy_of
-from tests.helpers.messages import refused
+from tests.helpers.messages import assert_states, refused
 from tests.helpers.tfds_sets import NUM_TINY, Tiny, prepare
 from trainer import data
 from trainer.cluster.workers import Workers
@@ -91,6 +91,21 @@ def test_nothing_is_kept_where_nothing_is_streamed_or_others_write(folder, lists
     assert in_memory == data.Streaming()
     assert streaming(folder, lists, may_write=False).num_parts == 2
     assert not lists.exists()
+
+
+def test_settings_of_streamed_records_are_told_of_where_none_are(folder, lists):
+    def told(**settings):
+        return data.unused_settings(data.open_source(config(folder, **settings), lists))
+
+    mine = {"read_parts": 3, "shuffle_window_bytes": 7, "num_threads": 2}
+    assert_states(
+        told(memory_budget_bytes=2**20, **mine),
+        *("data.read_parts = 3", "data.shuffle_window_bytes = 7", "'tiny'"),
+        "data.memory_budget_bytes",
+    )
+    # Threads decode images that are kept in memory too.
+    assert not told(memory_budget_bytes=2**20, num_threads=2)
+    assert not told(memory_budget_bytes=0, **mine)
 
 
 def test_a_damaged_file_of_the_parts_is_refused(folder, lists):

@@ -249,6 +249,40 @@ def test_the_budget_counts_both_sources(root, missing, kind):
     np.testing.assert_array_equal(both.ids, in_memory.ids)
 
 
+@pytest.mark.parametrize("missing", [0, 1])
+def test_files_of_both_folders_are_in_memory_where_these_fit_encoded(root, missing):
+    files = [path for name in ("pets", "wild") for path in (root / name).rglob("*.png")]
+    needed = sum(path.stat().st_size for path in files)
+    assert needed < NEEDED
+    config = folders(root, memory_budget_bytes=needed - missing)
+    both = transfer(config, root / "lists")
+    pixels = transfer(folders(root), root / "lists")
+    # Without cats, of which both have some.
+    both, pixels = (each.select(each.labels != 0) for each in (both, pixels))
+    rows = np.arange(len(pixels))[::-1]
+    for path in files:
+        path.unlink()
+    if missing:
+        with refused(data.DataError, "No such file", both.paths[len(rows) - 1]):
+            both.read(rows)
+        return
+    np.testing.assert_array_equal(both.read(rows), pixels.read(rows))
+    shard = data.InputShard(
+        per_replica_batch_size=5, num_replicas=1, first_replica=0, local_replicas=1
+    )
+    ours, theirs = (
+        list(
+            each.training(shard, seed=3, first_step=2, map_fn=dict)
+            .take(8)
+            .as_numpy_iterator()
+        )
+        for each in (both, pixels)
+    )
+    for a, b in zip(ours, theirs, strict=True):
+        for name in b:
+            np.testing.assert_array_equal(a[name], b[name])
+
+
 def test_what_does_not_fit_and_is_not_all_in_folders_is_refused(tfds_sets):
     needed = (36 + 12) * 5 * 4 * 3
     config = tiny(tfds_sets, "sketches", memory_budget_bytes=needed)

@@ -243,8 +243,14 @@ def test_averages_are_kept_beside_the_weights(teacherless):
     assert_states(told, f"weights {weights:.1f} kB", f"averages {weights:.1f} kB")
 
 
+@pytest.fixture(scope="module")
+def fresh(config):
+    """The findings where nothing has begun."""
+    return examine(config, config.parent / "fresh")[1]
+
+
 @pytest.mark.slow
-def test_a_finetune_is_tried_and_counted(config, tmp_path):
+def test_a_finetune_is_tried_and_counted(config, fresh, tmp_path):
     path = tmp_path / "finetune.toml"
     section = "\n[finetune]\nglobal_batch_size = 24\nsteps = 30\n"
     path.write_text(config.read_text() + section)
@@ -254,13 +260,12 @@ def test_a_finetune_is_tried_and_counted(config, tmp_path):
     trained = ("student 2 x 60", "finetune 2 x 30", "baseline 2 x 60")
     assert_states(findings.text("estimate"), *trained)
     # A finetune keeps as many checkpoints and models as a baseline.
-    _, without = examine(config, tmp_path / "workdir")
     student = 784 * 16 + 16 + 16 * 10 + 10
     kept = reader.load(str(path)).runtime.keep_checkpoints + 2
     more = 2 * (kept * (3 * 4 * student + 12) + 2 * 4 * student)
     bytes_of = (
         float(re.search(r"about ([\d.]+) MB for", found.text("disk"))[1]) * 1e6
-        for found in (findings, without)
+        for found in (findings, fresh)
     )
     assert next(bytes_of) - next(bytes_of) == pytest.approx(more, abs=1.1e5)
 
@@ -565,9 +570,8 @@ def test_two_replicas_are_examined_in_a_process_of_its_own(config, tmp_path):
 
 
 @pytest.mark.slow
-def test_the_disk_holds_what_was_foretold(config, tmp_path):
+def test_the_disk_holds_what_was_foretold(config, fresh, tmp_path):
     workdir = tmp_path / "workdir"
-    _, before = examine(config, workdir)
     assert main.main(whole_run.command("run", config, workdir)) == 0
     code, findings = examine(config, workdir)
     assert code == 0
@@ -579,6 +583,6 @@ def test_the_disk_holds_what_was_foretold(config, tmp_path):
         for kind in kinds
         for path in (workdir / role).rglob(kind)
     )
-    told = re.search(r"([\d.]+) MB for checkpoints", before.text("disk"))
+    told = re.search(r"([\d.]+) MB for checkpoints", fresh.text("disk"))
     # One checkpoint a training less, of two, once all are finished.
     assert written / 1e6 < float(told[1]) < 2 * written / 1e6

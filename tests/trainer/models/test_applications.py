@@ -1,5 +1,6 @@
 """The classifiers of keras.applications, against Keras."""
 
+import dataclasses
 import functools
 import gc
 import inspect
@@ -20,6 +21,12 @@ from tests.helpers.devices import strategy_of
 from tests.helpers.messages import refused
 from trainer import models, prng
 from trainer.config import APPLICATIONS, ApplicationOptions, ConfigError
+from trainer.config.models import (
+    MODELS,
+    MobileNetOptions,
+    MobileNetV2Options,
+    MobileNetV3Options,
+)
 from trainer.models.imagenet import copy_weights
 
 
@@ -197,6 +204,52 @@ def test_batch_norm_has_the_momentum_of_the_options():
     assert momenta == {0.7}
 
 
+@pytest.mark.parametrize(
+    ("name", "options", "keras_options"),
+    [
+        pytest.param(
+            "MobileNetV2",
+            MobileNetV2Options(alpha=0.35),
+            {"alpha": 0.35},
+            marks=pytest.mark.slow,
+        ),
+        (
+            "MobileNet",
+            MobileNetOptions(alpha=0.25, depth_multiplier=2, dropout=0.3),
+            {"alpha": 0.25, "depth_multiplier": 2, "dropout": 0.3},
+        ),
+        pytest.param(
+            "MobileNetV3Small",
+            MobileNetV3Options(minimalistic=True, dropout_rate=0.4),
+            {"minimalistic": True, "dropout_rate": 0.4},
+            marks=pytest.mark.slow,
+        ),
+    ],
+)
+def test_options_of_keras_are_passed_on(name, options, keras_options):
+    model = build(name, options=options)
+    side = APPLICATIONS[name]
+    expected = getattr(keras.applications, name)(
+        weights=None,
+        input_shape=(side, side, 3),
+        classes=NUM_CLASSES,
+        **keras_options,
+    )
+    assert [w.shape for w in model.weights] == [w.shape for w in expected.weights]
+    rates = [x.rate for x in expected.layers if isinstance(x, keras.layers.Dropout)]
+    assert [layer.rate for layer in dropouts(model)] == rates
+
+
+def test_each_argument_of_keras_is_an_option():
+    others = {"include_top", "weights", "input_tensor", "input_shape", "pooling"}
+    others |= {"classes", "classifier_activation", "name", "include_preprocessing"}
+    for name in APPLICATIONS:
+        signature = inspect.signature(getattr(keras.applications, name))
+        fields = {field.name for field in dataclasses.fields(MODELS[name])}
+        of_all = {field.name for field in dataclasses.fields(ApplicationOptions)}
+        assert fields - of_all == signature.parameters.keys() - others, name
+
+
 def dropouts(model):
     return [layer for layer in model.layers if isinstance(layer, models.Dropout)]
 
@@ -347,3 +400,12 @@ def test_a_failed_download_asks_for_a_path(name, monkeypatch):
     facts = ("teacher.weights", "'imagenet'", "download", ".keras", ".weights.h5")
     with refused(ConfigError, *facts):
         load(model, "imagenet")
+    # Those that Keras has no weights of are told.
+    options = {"minimalistic": True, "alpha": 0.5}
+    with refused(ConfigError, "teacher.weights", options):
+        models.load_weights(
+            build("MobileNetV3Small"),
+            "imagenet",
+            setting="teacher.weights",
+            options=options,
+        )

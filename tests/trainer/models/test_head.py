@@ -11,6 +11,7 @@ from trainer.config import (
     CnnOptions,
     ConvMlpOptions,
     MlpOptions,
+    ShufflenetV1Options,
     SqueezenetOptions,
 )
 
@@ -34,6 +35,7 @@ def build(name, options, side=32):
         ("conv_mlp", ConvMlpOptions(filters=2, hidden_sizes=(4,)), "logits"),
         ("mlp", MlpOptions(hidden_sizes=(4,)), "logits"),
         ("squeezenet", SqueezenetOptions(), "conv10"),
+        ("shufflenet_v1", ShufflenetV1Options(widths=(36, 48, 60)), "logits"),
         ("MobileNet", ApplicationOptions(), "conv_preds"),
         ("MobileNetV3Small", ApplicationOptions(), "logits"),
         pytest.param(

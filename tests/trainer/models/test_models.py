@@ -198,6 +198,10 @@ def one_class_less(image_shape, num_classes):
     return linear(image_shape, num_classes - 1)
 
 
+def of_other_images(image_shape, num_classes):
+    return linear((7, 7, 3), num_classes)
+
+
 def one_logit_a_pixel(image_shape, num_classes):
     image = keras.Input(image_shape)
     return keras.Model(image, keras.layers.Dense(num_classes)(image))
@@ -302,16 +306,25 @@ def test_batch_norm_of_each_replica_is_accepted(own):
 
 
 @pytest.mark.parametrize(
-    "name", ["no_such_module:f", "own_models.deeper:f", ":f", "own_models:", ".own:f"]
+    ("name", "way"),
+    [
+        ("no_such_module:f", "PYTHONPATH"),
+        ("own_models.deeper:f", "PYTHONPATH"),
+        ("own_broken:f", "no_such_package"),
+        (":f", "package.module:function"),
+        ("own_models:", "package.module:function"),
+        (".own:f", "package.module:function"),
+    ],
 )
-def test_a_module_that_cannot_be_imported_is_refused(own, name):
+def test_a_module_that_cannot_be_imported_is_refused(own, name, way, tmp_path):
     del own
-    with refused(ConfigError, "student.model", repr(name), "PYTHONPATH"):
+    (tmp_path / "own_broken.py").write_text("import no_such_package")
+    with refused(ConfigError, "student.model", repr(name), way):
         build(name, {})
 
 
-def test_a_function_that_is_not_in_its_module_is_refused(own):
-    facts = ("student.model", "'own_models:linaer'", "PYTHONPATH")
+def test_a_misspelt_function_is_refused_with_the_nearest_one(own):
+    facts = ("student.model", "'own_models:linaer'", "own_models.py", "'linear'?")
     with refused(ConfigError, *facts):
         own("linaer")
 
@@ -339,6 +352,12 @@ def test_what_is_no_keras_model_is_refused(own):
 def test_a_wrong_number_of_classes_is_refused(own, function, shape):
     with refused(ConfigError, "student.model", "10 logits", shape, "Dense(10)"):
         own(function)
+
+
+def test_a_model_of_another_input_shape_is_refused(own):
+    facts = ("student.model", "'own_models:of_other_images'", "(9, 8, 2)", "(7, 7, 3)")
+    with refused(ConfigError, *facts):
+        own("of_other_images")
 
 
 def test_two_outputs_are_refused(own):

@@ -7,7 +7,7 @@ import tensorflow as tf
 
 from tests.helpers import whole_run
 from tests.helpers.messages import refused
-from trainer import main, models
+from trainer import models
 from trainer.config import CnnOptions, ConfigError, ConvMlpOptions, MlpOptions
 from trainer.models.resize import Resize, ToUint8, resize_matrix
 
@@ -162,8 +162,8 @@ def test_teacher_and_student_work_at_sizes_of_their_own(tmp_path, tfds_dir):
     config = whole_run.write_config(tmp_path, tfds_dir)
     sizes = ["--set=teacher.image_size=14", "--set=student.image_size=36"]
     short = [f"--set={role}.train.steps=20" for role in ("teacher", "student")]
-    words = whole_run.command("run", config, tmp_path / "run", *sizes, *short)
-    assert main.main([*words, "--set=seeds=[0]"]) == 0
+    sets = (*sizes, *short, "--set=seeds=[0]")
+    assert whole_run.do("run", config, tmp_path / "run", *sets)[0] == 0
     kernels = [
         next(w.shape for w in whole_run.weights(tmp_path / "run" / path) if w.ndim == 2)
         for path in ("teacher/model.keras", "student/seed-0/model.keras")

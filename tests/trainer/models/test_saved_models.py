@@ -5,6 +5,7 @@ import pathlib
 import shutil
 import subprocess
 import sys
+import warnings
 
 import keras
 import numpy as np
@@ -16,7 +17,15 @@ from tests.helpers.messages import refused
 from tests.helpers.repository import REPOSITORY
 from tests.helpers.saved_models import NUM_CLASSES, SIDE, build, network, write
 from trainer import models
-from trainer.config import ConfigError, SavedOptions, differences, load, resolve
+from trainer.config import (
+    ConfigError,
+    PredictConfig,
+    SavedOptions,
+    differences,
+    from_resolved,
+    load,
+    resolve,
+)
 from trainer.models.preprocessing import PREPROCESSING
 
 KINDS = ("file.keras", "exported", "saved")
@@ -324,6 +333,90 @@ def test_a_run_with_a_saved_teacher_resumes_where_the_file_has_moved(
     assert results["models"]["teacher"]["parameters"] == expected
 
 
+OWN_LAYERS = """
+import keras
+
+@keras.saving.register_keras_serializable(package="tests")
+class Threefold(keras.layers.Layer):
+    def call(self, inputs):
+        return 3 * inputs
+"""
+
+
+def forget(module, name):
+    """As in a process of its own."""
+    keras.saving.get_custom_objects().pop(name)
+    sys.modules.pop(module)
+
+
+def network_of(layer, tmp_path):
+    """The file of a network with a layer of somebody's own in it."""
+    image = keras.Input((SIDE, SIDE, 3))
+    row = keras.layers.Flatten()(layer(image))
+    path = tmp_path / "own.keras"
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of Python code
+        keras.Model(image, keras.layers.Dense(NUM_CLASSES)(row)).save(path)
+    return path
+
+
+def test_layers_of_a_module_that_is_imported_first_are_found(tmp_path, monkeypatch):
+    (tmp_path / "threefold_layers.py").write_text(OWN_LAYERS)
+    monkeypatch.syspath_prepend(tmp_path)
+    import threefold_layers
+
+    path = network_of(threefold_layers.Threefold(), tmp_path)
+    expected = keras.models.load_model(path)(images() / 255)
+    forget("threefold_layers", "tests>Threefold")
+    assert_refused(path, "'Threefold'", "teacher.options.import")
+    with refused(ConfigError, "teacher.options.import", "'threefold_layer'"):
+        build(path, import_="threefold_layer")
+    model = build(path, import_="threefold_layers")
+    np.testing.assert_allclose(model(images()), expected, rtol=1e-5, atol=1e-5)
+    forget("threefold_layers", "tests>Threefold")
+    predict = PredictConfig(
+        model=str(path), model_input="zero_to_one", model_import="threefold_layers"
+    )
+    again = models.alone(predict.saved, setting="predict.model")
+    np.testing.assert_allclose(again(images()), expected, rtol=1e-5, atol=1e-5)
+    forget("threefold_layers", "tests>Threefold")
+
+
+@pytest.mark.parametrize(
+    "layer",
+    [
+        lambda x: keras.layers.Lambda(lambda y: 2 * y)(x),
+        lambda x: keras.layers.Dense(3, activation=lambda y: 2 * y)(x),
+    ],
+)
+def test_python_code_in_a_file_is_refused(layer, tmp_path):
+    path = network_of(layer, tmp_path)
+    assert_refused(path, "Lambda", "options.import", "model.export()")
+
+
+def test_the_legacy_format_is_refused_with_the_way_to_the_new_one(tmp_path):
+    path = tmp_path / "old.h5"
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        network().save(path)
+    assert_refused(path, "legacy", ".save('NEW.keras')")
+    with refused(ConfigError, "teacher.weights", repr(str(path)), ".save('NEW.keras')"):
+        models.load_weights(network(), str(path), setting="teacher.weights")
+
+
+def test_a_config_says_what_is_imported_and_keeps_it(tmp_path):
+    path = config(tmp_path, "a.keras")
+    said = load(path, ["teacher.options.import='pkg.layers'"])
+    assert said.teacher.options.import_ == "pkg.layers"
+    kept = resolve(said)
+    assert kept["teacher"]["options"]["import"] == "pkg.layers"
+    assert from_resolved(kept, (), kept_in="config.json") == said
+    # Where the classes are is not what they are.
+    assert differences(resolve(load(path)), kept) == []
+    with refused(ConfigError, "teacher.options.import", "package.module", "'a b'"):
+        load(path, ["teacher.options.import='a b'"])
+
+
 def test_outputs_in_a_list_are_counted(tmp_path):
     image = keras.Input((SIDE, SIDE, 3))
     row = keras.layers.Flatten()(image)
@@ -331,7 +424,7 @@ def test_outputs_in_a_list_are_counted(tmp_path):
     for name, outputs in (("one", [one]), ("two", [one, two])):
         keras.Model(image, outputs).save(tmp_path / f"{name}.keras")
     assert build(tmp_path / "one.keras").output_shape == (None, NUM_CLASSES)
-    assert_refused(tmp_path / "two.keras", [(5,), (5,)])
+    assert_refused(tmp_path / "two.keras", "one output", 2, [(5,), (5,)])
 
 
 def test_logits_that_are_not_finite_are_refused(tmp_path):

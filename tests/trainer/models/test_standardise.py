@@ -154,7 +154,7 @@ def results(folder, scale: float) -> dict:
     path = written(folder / "rows.npz", scale * normal(2))
     config = folder / "run.toml"
     config.write_text(RUN.format(path=path))
-    assert main.main(whole_run.command("run", config, folder / "workdir")) == 0
+    assert whole_run.do("run", config, folder / "workdir")[0] == 0
     found = json.loads((folder / "workdir/results.json").read_text())["models"]
     return {role: entry["mean"]["nll"] for role, entry in found.items()}
 
@@ -166,8 +166,8 @@ def test_a_run_learns_the_same_in_any_unit(tmp_path, capsys):
     assert small == results(tmp_path / "large", 2.0**100)
     assert small == pytest.approx(results(tmp_path / "one", 1.0), rel=1e-3)
     config, workdir = tmp_path / "small/run.toml", tmp_path / "small/workdir"
-    assert main.main(whole_run.command("export", config, workdir)) == 0
-    assert "saved_model" in capsys.readouterr().out
+    code, out, _ = whole_run.do("export", config, workdir)
+    assert (code, "saved_model" in out) == (0, True)
     lite = "--set=export.formats=['tflite_float32']"
     assert main.main(whole_run.command("export", config, workdir, lite)) == 2
     assert "export.formats" in capsys.readouterr().err

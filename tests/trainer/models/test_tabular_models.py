@@ -13,6 +13,7 @@ from trainer.config import (
     ConfigError,
     ConvMlpOptions,
     MlpOptions,
+    ResnetCifarOptions,
     SavedOptions,
     SqueezenetOptions,
 )
@@ -112,6 +113,7 @@ def test_an_own_model_of_probabilities_is_refused():
 IMAGE_MODELS = {
     "cnn": CnnOptions(),
     "conv_mlp": ConvMlpOptions(),
+    "resnet_cifar": ResnetCifarOptions(),
     "squeezenet": SqueezenetOptions(),
     "saved": SavedOptions(path="file.keras", input="zero_to_one"),
     **dict.fromkeys(APPLICATIONS, ApplicationOptions()),

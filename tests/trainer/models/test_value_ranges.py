@@ -12,6 +12,7 @@ from trainer.config import (
     ConfigError,
     ConvMlpOptions,
     MlpOptions,
+    ResnetCifarOptions,
     SavedOptions,
     SqueezenetOptions,
 )
@@ -56,6 +57,7 @@ def build(name, options, *, images=None, **more):
         ("cnn", CnnOptions(filters=(4, 4))),
         ("conv_mlp", ConvMlpOptions(filters=2, hidden_sizes=(4,))),
         ("squeezenet", SqueezenetOptions()),
+        ("resnet_cifar", ResnetCifarOptions(depth=8, widths=(4, 4, 4, 4))),
         pytest.param("MobileNetV2", ApplicationOptions(), marks=pytest.mark.slow),
         pytest.param("ResNet50", ApplicationOptions(), marks=pytest.mark.slow),
     ],

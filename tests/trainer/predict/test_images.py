@@ -66,12 +66,11 @@ def test_they_are_pixel_by_pixel_those_of_a_run(folder, tmp_path, settings):
     source = data.open_source(config, tmp_path)
     examples = source.read(config.test_split)
     evaluated = examples.read(np.arange(len(examples)))
-    read = images.batches(
-        source.paths(config.test_split),
+    reader = images.ImageReader(
         shape=(SIDE, SIDE, 3),
         view=config.view,
         background=config.background_colour,
-        batch_size=4,
     )
-    found = [image.pixels for batch in read for _, image in batch]
+    read = reader.batches(source.paths(config.test_split), batch_size=4)
+    found = [image.inputs for batch in read for image in batch]
     np.testing.assert_array_equal(found, evaluated)

@@ -130,11 +130,14 @@ def test_no_text_of_a_csv_is_a_formula_to_a_spreadsheet(tmp_path):
     names = ("=1+1", "+1+1", "-1", "+2.5", "-a", "@a", "\t=1", "  =1", "\uff1d1", "a=1")
     numbers = ("-1", "+2.5")
     section = config.PredictConfig(top_k=1, all_probabilities=True)
-    for is_json in (False, True):
+    for kind in ("csv", "jsonl"):
         file = io.StringIO()
-        lines = prediction_lines.PredictionWriter(file, names, section, is_json=is_json)
-        lines.write(list(names), np.eye(len(names), dtype=np.float32))
-        if is_json:
+        lines = prediction_lines.PredictionWriter(
+            file, names, section, keys=["path"], format=kind
+        )
+        lines.write([(name,) for name in names], np.eye(len(names), dtype=np.float32))
+        lines.end()
+        if kind == "jsonl":
             found = [json.loads(line) for line in file.getvalue().splitlines()]
             assert [row["path"] for row in found] == list(names)
             continue
@@ -201,8 +204,8 @@ def test_files_that_go_between_listing_and_reading_are_left_out(
 
     listed = paths.list_files
 
-    def and_gone(words):
-        found = listed(words)
+    def and_gone(*arguments):
+        found = listed(*arguments)
         (tmp_path / "in/a/1.png").unlink()
         (tmp_path / "in/a").rmdir()
         return found
@@ -426,9 +429,11 @@ def test_a_wrong_command_line_ends_with_one_sentence_and_2(words, facts, run, ca
     assert printed.out == ""
 
 
-def test_a_table_and_a_run_that_is_not_evaluated_are_refused(run, tmp_path, capsys):
+def test_a_run_of_vectors_and_one_that_is_not_evaluated_are_refused(
+    run, tmp_path, capsys
+):
     kept = json.loads((run / "config.json").read_text())
-    kept["data"] |= {"dataset": "csv:x.csv", "image_size": 0}
+    kept["data"] |= {"dataset": "memory:", "image_size": 0}
     (tmp_path / "config.json").write_text(json.dumps(kept))
     assert predict(tmp_path, "x.png") == exit_codes.UNUSABLE
     assert_states(capsys.readouterr().err, tmp_path / "predictions.npz")
@@ -439,6 +444,24 @@ def test_a_table_and_a_run_that_is_not_evaluated_are_refused(run, tmp_path, caps
     )
     assert predict(tmp_path, "x.png") == exit_codes.UNUSABLE
     assert_states(capsys.readouterr().err, "images", f"--workdir={tmp_path}")
+
+
+def test_json_is_one_list_also_of_nothing(run, tmp_path, capsys):
+    images = write_images(tmp_path, ["1.png", "2.png", "3.png"])
+    out = tmp_path / "answers.json"
+    # Two batches.
+    small = "--set=runtime.eval_batch_size=2"
+    assert predict(run, *images, f"--output={out}", small) == 0
+    answers = json.loads(out.read_text())
+    probs = expected(run, images)
+    assert [one["path"] for one in answers] == list(images)
+    assert [one["class"] for one in answers] == [NAMES[i] for i in probs.argmax(axis=1)]
+    capsys.readouterr()
+    assert predict(run, *images, "--set=predict.format='json'") == 0
+    assert json.loads(capsys.readouterr().out) == answers
+    (tmp_path / "none").mkdir()
+    assert predict(run, tmp_path / "none", f"--output={out}") == 5
+    assert json.loads(out.read_text()) == []
 
 
 def test_a_kept_config_reads_as_the_file_it_came_from():
@@ -458,7 +481,7 @@ def test_a_run_predicts_its_own_files_as_it_was_evaluated(tmp_path, capsys, view
         written.replace("[teacher]", f'evaluate_view = "{view}"\n[teacher]')
     )
     workdir = tmp_path / "workdir"
-    assert main.main(whole_run.command("run", settings, workdir)) == 0
+    assert whole_run.do("run", settings, workdir)[0] == 0
     with np.load(workdir / "predictions.npz") as arrays:
         ids, labels, logits, names = (
             arrays[name] for name in ("ids", "labels", "student_logits", "class_names")

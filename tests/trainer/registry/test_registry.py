@@ -465,7 +465,7 @@ def test_a_damaged_model_is_not_begun_with(tmp_path, source):
             'export.formats=["keras", "keras"]',
             ["export.formats", "once"],
         ),
-        ("a.keras", 'export.formats=["onnx"]', ["export.formats", "'keras'", "'onnx'"]),
+        ("a.keras", 'export.formats=["h5"]', ["export.formats", "'keras'", "'h5'"]),
     ],
 )
 def test_wrong_settings_are_told(tmp_path, weights, override, facts):

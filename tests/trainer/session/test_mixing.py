@@ -1,5 +1,6 @@
 """Mixed pairs are checked against data, loss and devices before anything trains."""
 
+import numpy as np
 import pytest
 
 from tests.helpers import point_study, whole_run
@@ -25,12 +26,19 @@ def checked(run, setting: str) -> None:
     check_mixing(run.datasets, setting, run.config.trainings[setting])
 
 
-def test_rows_of_a_table_are_blended_and_not_cut(tmp_path):
+def rows() -> tuple[np.ndarray, np.ndarray]:
+    """What only a call of a function tells to be no images."""
+    labels = np.arange(60) % 2
+    return np.stack([labels, np.arange(60)], axis=1).astype(np.float32), labels
+
+
+def test_rows_of_a_function_are_blended_and_not_cut(tmp_path):
     file = point_study.write_config(tmp_path)
     text = file.read_text()
     file.write_text(text[: text.index("[study.grid]")])
     for kind, fits in (("mixup", True), ("cutmix", False)):
-        given = config.load(str(file), [f"student.train.{kind}=0.5"])
+        settings = [f"student.train.{kind}=0.5", f"data.dataset='{__name__}:rows'"]
+        given = config.load(str(file), settings)
         run = whole_run.session(given, tmp_path / kind, strategy_of(1))
         if fits:
             checked(run, "student.train")

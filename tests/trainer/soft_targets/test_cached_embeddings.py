@@ -5,6 +5,7 @@ In float32 on a CPU without XLA both are equal bit for bit, else to rounding.
 
 import dataclasses
 import json
+import shutil
 
 import keras
 import numpy as np
@@ -73,6 +74,30 @@ def shifted(world) -> str:
     """The setting of caches of two views of the images."""
     cached_session(world, world / "embedded", *KEPT, *VIEWS)
     return f"distill.soft_targets_dir='{world}/embedded/soft_targets'"
+
+
+@pytest.fixture(scope="module")
+def plain(world) -> Session:
+    """A run with a cache of the images as they are."""
+    return cached_session(world, world / "plain embedding", *KEPT)
+
+
+@pytest.fixture(scope="module")
+def without(world) -> Session:
+    """The same, whose cache has no embedding."""
+    return cached_session(world, world / "without embedding")
+
+
+def place(opened: Session) -> str:
+    """The setting of the caches of a run."""
+    return f"distill.soft_targets_dir='{opened.path}/soft_targets'"
+
+
+@pytest.fixture
+def copied(world, plain, tmp_path) -> Session:
+    """A run whose cache may be damaged."""
+    shutil.copytree(plain.path / "soft_targets", tmp_path / "soft_targets")
+    return session(world, tmp_path, *KEPT)
 
 
 def adapters(opened: Session) -> dict[str, np.ndarray]:
@@ -157,28 +182,20 @@ def kernels(opened: Session) -> set[tuple[int, ...]]:
     return {shape for shape in shapes if len(shape) == 2}
 
 
-def test_the_teacher_is_not_in_the_graph(world, tmp_path):
+def test_the_teacher_is_not_in_the_graph(world, plain, tmp_path):
     own, hidden, last = {(36, 8), (8, 10)}, (36, 12), (12, 10)
     sets = (of_terms("loss='hint'", "loss='pkt'"), *RUN)
     online = session(world, tmp_path / "online", *sets)
     assert kernels(online) == {*own, (8, 12), hidden, last}
-    cached = cached_session(world, tmp_path / "cached", *sets, *KEPT)
+    kept = (*KEPT, place(plain))
+    cached = session(world, tmp_path / "cached", *sets, *kept)
     assert kernels(cached) == {*own, (8, 12)}
-    through = session(
-        world,
-        tmp_path / "srrl",
-        *(of_terms("loss='srrl'", "loss='pkt'"), *RUN, *KEPT),
-        f"distill.soft_targets_dir='{cached.path}/soft_targets'",
-    )
+    sets = (of_terms("loss='srrl'", "loss='pkt'"), *RUN)
+    through = session(world, tmp_path / "srrl", *sets, *kept)
     assert kernels(through) == {*own, (8, 12), last}
 
 
 # Bytes, and what is told of them.
-
-
-@pytest.fixture(scope="module")
-def plain(world) -> Session:
-    return cached_session(world, world / "plain embedding", *KEPT)
 
 
 def folder_of(opened: Session) -> epath.Path:
@@ -214,8 +231,7 @@ def test_plan_and_info_tell_of_it(world, plain, capsys, tmp_path):
     assert not (tmp_path / "soft_targets").exists()
 
 
-def test_a_cache_without_one_is_as_before(world, tmp_path):
-    without = cached_session(world, tmp_path)
+def test_a_cache_without_one_is_as_before(without):
     path = folder_of(without) / soft_targets.MANIFEST
     assert "embedding" not in path.read_text()
     assert soft_targets.read(folder_of(without)).format.record.itemsize == 8 + 4 * 10
@@ -249,16 +265,13 @@ def test_an_earlier_manifest_is_marked_and_written_as_it_was(tmp_path):
     "settings", [(CACHED,), (*KEPT, HALF)], ids=["without", "another type"]
 )
 def test_another_embedding_is_refused(world, plain, tmp_path, settings):
-    place = f"distill.soft_targets_dir='{plain.path}/soft_targets'"
-    opened = session(world, tmp_path, *settings, place)
+    opened = session(world, tmp_path, *settings, place(plain))
     with refused(SoftTargetsError, folder_of(plain), "embedding", "float32"):
         taught(opened)
 
 
-def test_a_cache_without_one_does_not_serve(world, tmp_path):
-    without = cached_session(world, tmp_path / "without")
-    place = f"distill.soft_targets_dir='{without.path}/soft_targets'"
-    opened = session(world, tmp_path / "with", *KEPT, place)
+def test_a_cache_without_one_does_not_serve(world, without, tmp_path):
+    opened = session(world, tmp_path, *KEPT, place(without))
     with refused(SoftTargetsError, folder_of(without), "embedding", "None"):
         taught(opened)
 
@@ -311,11 +324,10 @@ def test_a_teacher_without_an_embedding_is_refused(world, tmp_path, network, fac
         check(opened)
 
 
-def test_verify_compares_embeddings(world, tmp_path, capsys):
-    opened = cached_session(world, tmp_path, *KEPT)
-    verify(opened)
+def test_verify_compares_embeddings(copied, capsys):
+    verify(copied)
     assert_states(capsys.readouterr().out, "embedding")
-    folder = folder_of(opened)
+    folder = folder_of(copied)
     manifest = soft_targets.read(folder)
     path = soft_targets.shard_path(folder, 0, 0)
     records = soft_targets.read_shard(folder, manifest, view=0, number=0)
@@ -327,13 +339,12 @@ def test_verify_compares_embeddings(world, tmp_path, capsys):
     soft_targets.write(folder, dataclasses.replace(manifest, shards=tuple(forgotten)))
     soft_targets.keep(folder)
     with refused(CheckFailedError, folder):
-        verify(opened)
+        verify(copied)
 
 
-def test_a_shard_that_is_missing_is_built_again_in_the_same_bytes(world, tmp_path):
-    opened = cached_session(world, tmp_path, *KEPT)
-    path = soft_targets.shard_path(folder_of(opened), 0, 1)
+def test_a_shard_that_is_missing_is_built_again_in_the_same_bytes(copied):
+    path = soft_targets.shard_path(folder_of(copied), 0, 1)
     before = path.read_bytes()
     path.unlink()
-    build(opened)
+    build(copied)
     assert path.read_bytes() == before

@@ -199,8 +199,8 @@ def test_mirrored_students_end_with_2_and_name_the_shard(world, folder, tmp_path
     settings = (*STREAM, "runtime.logical_cpus=2", "runtime.strategy='mirrored'")
     sets = [f"--set={s}" for s in (CACHED, *VIEWS, place(folder), *settings)]
     given = (world / "one.toml", tmp_path / "own", *sets)
-    # In processes of their own: after a failure no collective of one works any more.
-    assert whole_run.finish(whole_run.start("teacher", *given))[0] == 0
+    # In a process of its own: after a failure no collective of one works any more.
+    assert whole_run.do("teacher", *given)[0] == 0
     code, _, told = whole_run.finish(whole_run.start("student", *given))
     assert code == exit_codes.UNUSABLE
     message = told.splitlines()[-1]

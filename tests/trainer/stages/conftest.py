@@ -5,12 +5,12 @@ import pytest
 from tests.helpers.caches import THREE_VIEWS, TOP_3, build, write_config
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def config(tmp_path_factory, tfds_dir):
     return write_config(tmp_path_factory.mktemp("config"), tfds_dir)
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def built(config):
     """The workdir of a finished build."""
     workdir = config.parent / "workdir"
@@ -18,7 +18,7 @@ def built(config):
     return workdir
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def three_views(config):
     """The workdir of a finished build of three views of shifted images."""
     workdir = config.parent / "three_views"
@@ -26,7 +26,7 @@ def three_views(config):
     return workdir
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def top_3(config):
     """The workdir of a cache of the three largest logits."""
     workdir = config.parent / "top_3"

@@ -240,7 +240,7 @@ def test_killed_between_two_saves_it_ends_with_the_same_numbers(world, tmp_path)
     ]
     whole, killed = tmp_path / "whole", tmp_path / "killed"
     toml = world / "one.toml"
-    code, _, err = whole_run.finish(whole_run.start("crossval", toml, whole, *sets))
+    code, _, err = whole_run.do("crossval", toml, whole, *sets)
     assert code == 0, err
     process = whole_run.start("crossval", toml, killed, *sets)
     lines, end = killed / "crossval/fold-1/metrics.jsonl", time.monotonic() + 120
@@ -251,7 +251,7 @@ def test_killed_between_two_saves_it_ends_with_the_same_numbers(world, tmp_path)
     process.send_signal(signal.SIGKILL)
     process.communicate()
     assert not (killed / "crossval/fold-1/model.keras").exists()
-    code, out, err = whole_run.finish(whole_run.start("crossval", toml, killed, *sets))
+    code, out, err = whole_run.do("crossval", toml, killed, *sets)
     assert code == 0, err
     assert_a_line_states(err, "fold 1 of 2", "seed 0", "from step 500")
     ours, theirs = (

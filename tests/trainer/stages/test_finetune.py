@@ -255,7 +255,7 @@ def test_it_follows_the_gradient_of_the_labels_from_the_student_on(config, tmp_p
 @pytest.mark.slow
 def test_a_whole_run_ends_with_its_curves_and_rows_in_the_report(config, tmp_path):
     workdir = tmp_path / "run"
-    code, out, err = whole_run.finish(whole_run.start("run", config, workdir, *SHORT))
+    code, out, err = whole_run.do("run", config, workdir, *SHORT, draws=True)
     assert code == 0, err
     rows = [line.split()[0] for line in out.splitlines()[2:6]]
     assert rows == ["teacher", "student", "finetune", "baseline"]
@@ -264,5 +264,5 @@ def test_a_whole_run_ends_with_its_curves_and_rows_in_the_report(config, tmp_pat
     page = (workdir / "report" / "index.html").read_text()
     assert_states(page, "trained further", "Finetune counts")
     # As if nothing were to be done.
-    code, again, err = whole_run.finish(whole_run.start("run", config, workdir, *SHORT))
+    code, again, err = whole_run.do("run", config, workdir, *SHORT, draws=True)
     assert (code, again) == (0, out), err

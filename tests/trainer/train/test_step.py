@@ -300,11 +300,23 @@ def test_the_teacher_answers_without_dropout():
     np.testing.assert_array_equal(signal(batch).at(1.0).logits, expected)
 
 
+@pytest.fixture(scope="module")
+def stepped():
+    """Runs by the number of replicas, after 13 steps, past the end of an epoch."""
+
+    @functools.cache
+    def run_of(num_replicas: int) -> Run:
+        run = Run(train=SGD, num_replicas=num_replicas)
+        for num_steps in (1, 3, 2, 7):
+            run.compiled.run(num_steps)
+        return run
+
+    return run_of
+
+
 @pytest.mark.parametrize("num_replicas", [1, 2])
-def test_each_replica_traces_the_core_once(num_replicas):
-    run = Run(train=SGD, num_replicas=num_replicas)
-    for num_steps in (1, 3, 2, 7):  # past the end of an epoch
-        run.compiled.run(num_steps)
+def test_each_replica_traces_the_core_once(stepped, num_replicas):
+    run = stepped(num_replicas)
     assert run.compiled.compute.experimental_get_tracing_count() == num_replicas
     assert run.compiled.multi_step.experimental_get_tracing_count() == 1
 
@@ -330,11 +342,9 @@ def test_max_norm_bounds_every_unit_after_each_step():
     np.testing.assert_array_equal(bounded.weights()[2], free.weights()[2])
 
 
-@pytest.mark.slow
-def test_steps_are_counted_once_whatever_the_replicas():
-    run = Run(train=SGD, num_replicas=2)
-    run.compiled.run(7)
-    assert [int(copy) for copy in run.update.iterations.value.values] == [7, 7]
+def test_steps_are_counted_once_whatever_the_replicas(stepped):
+    iterations = stepped(2).update.iterations
+    assert [int(copy) for copy in iterations.value.values] == [13, 13]
 
 
 @pytest.mark.slow
@@ -358,9 +368,8 @@ def test_a_variable_that_does_not_reach_the_logits_is_refused():
         run.compiled.run(1)
 
 
-def test_replicas_meet_in_one_collective_a_step():
-    run = Run(train=SGD, num_replicas=2)
-    traced = run.compiled.multi_step.get_concrete_function(tf.constant(1))
+def test_replicas_meet_in_one_collective_a_step(stepped):
+    traced = stepped(2).compiled.multi_step.get_concrete_function(tf.constant(1))
     step_graph = traced.graph.as_graph_def()
     collectives = [
         node.op

@@ -15,7 +15,8 @@ def write(
 ) -> None:
     """The selected models' predictions, and images of which the teacher is unsure."""
     rows = np.zeros(0, np.int64)
-    if len(datasets.source.input_shape) in (2, 3):  # an image, and no row of a table
+    is_image = len(datasets.source.input_shape) in (2, 3)  # and no row of a table
+    if is_image and "teacher" in logits:
         rows = _telling_rows(logits["teacher"], test.labels)
     path = datasets.path / PREDICTIONS
     with files.atomic_path(path) as temporary, open(temporary, "wb") as file:

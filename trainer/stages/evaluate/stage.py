@@ -70,8 +70,9 @@ def _inference_times(networks: Networks, test: data.Examples) -> dict[str, Any]:
         for role, section in config.teachers.items()
     ]
     student = network("student", config.seeds[0], stage="student")
+    teacher = {"teacher": members} if members else {}  # or it is elsewhere
     measured = inference_times.measure(
-        {"teacher": members, "student": [student]},
+        {**teacher, "student": [student]},
         test,
         device=device,
         xla=networks.devices.xla,

@@ -19,10 +19,11 @@ from trainer import console, data, models, soft_targets
 from trainer.session import Session
 from trainer.session.networks import Networks
 from trainer.session.qualification import qualify
+from trainer.session.transfer_sets import TransferSet
 from trainer.soft_targets import Manifest, SoftTargetsError
 from trainer.stages.soft_targets import caches
+from trainer.stages.soft_targets.importing import import_answers
 from trainer.stages.soft_targets.teacher_logits import TeacherLogits
-from trainer.stages.soft_targets.transfer_set import TransferSet
 from trainer.storage import files
 
 _TELL_SECS = 30  # between two lines where there is no terminal for a bar
@@ -34,11 +35,16 @@ Claim = Callable[[epath.Path, TransferSet, Manifest], None]
 def build(session: Session) -> None:
     """Writes the shards that are not there yet, of all teachers and transfer sets.
 
+    Of a teacher that is elsewhere they are imported.
+
     Raises:
       SoftTargetsError: a cache there is not of this run, another process builds it, or
         a teacher's prediction is no finite number.
       StorageError: the disk is full; the shards before are intact.
     """
+    if session.config.distill.is_imported:
+        import_answers(session)
+        return
     fill(session.networks, begin)
     if session.devices.workers.is_chief:
         # Ids are lines of these: a run that shares the caches needs the same.

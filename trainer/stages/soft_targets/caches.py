@@ -2,7 +2,7 @@
 
 import dataclasses
 import json
-from collections.abc import Iterator
+from collections.abc import Sequence
 from typing import Any
 
 from etils import epath
@@ -10,17 +10,18 @@ from etils import epath
 from trainer import console, data, models, soft_targets
 from trainer.config import (
     Config,
-    ConfigError,
-    EvaluateView,
     TeacherConfig,
     options_without_later,
-    plain_options,
 )
-from trainer.session.datasets import Datasets
 from trainer.session.networks import Networks
-from trainer.soft_targets import CachedTargets, Manifest
+from trainer.session.transfer_sets import (
+    TransferSet,
+    augment_identity,
+    transfer_sets,
+)
+from trainer.soft_targets import Cache, CachedTargets, Manifest
 from trainer.stages.soft_targets import formats
-from trainer.stages.soft_targets.transfer_set import TransferSet
+from trainer.stages.soft_targets.cache_memory import check_memory
 from trainer.storage import workdir
 
 
@@ -42,47 +43,6 @@ def folder(
     if len(config.teachers) > 1:
         top = top / f"member-{teacher}"
     return top / transfer.name
-
-
-def transfer_sets(config: Config, datasets: Datasets) -> list[TransferSet]:
-    """The labelled examples' split, and the unlabelled ones' where there are any.
-
-    Raises:
-      ConfigError: the labelled ones come from several whole splits.
-    """
-    ids = datasets.transfer.ids
-    return [
-        TransferSet(
-            name=name,
-            source=source,
-            split=_whole(source, setting, split),
-            first=first,
-            used=ids[ids // data.UNLABELED_FROM == first // data.UNLABELED_FROM]
-            - first,
-            crops=config.crops_images,
-        )
-        for name, source, setting, split, first in _parts(config, datasets)
-    ]
-
-
-def several_splits(config: Config, datasets: Datasets) -> str:
-    """A clause on parts of several whole splits, which have no cache; or ""."""
-    for _, source, setting, split, _ in _parts(config, datasets):
-        if len(data.whole_names(source.whole_splits, split)) > 1:
-            return f"{setting} = {split!r} is of several whole splits"
-    return ""
-
-
-def _parts(
-    config: Config, datasets: Datasets
-) -> Iterator[tuple[str, data.Source, str, str, int]]:
-    """Name, source, setting, split and first id of what students learn from."""
-    section = config.data
-    setting = section.learned_from
-    yield "train", datasets.source, setting, section.splits[setting], 0
-    if section.unlabeled:
-        setting, split = "data.unlabeled.split", section.unlabeled.split
-        yield "unlabeled", datasets.sources[1], setting, split, data.UNLABELED_FROM
 
 
 def views(config: Config, seed: int) -> data.Views:
@@ -117,16 +77,11 @@ def manifest(
         pixels = {}
     return Manifest(
         teacher=_identity(role, networks.config.teachers[role], weights),
-        dataset={
-            "split": transfer.split,
-            "input_shape": list(transfer.source.input_shape),
-            **pixels,
-            **_view(networks.config),
-        },
+        dataset=transfer.identity(networks.config) | pixels,
         growth=({"num_ids": transfer.num_ids, "fingerprint": transfer.fingerprint},),
         precision=networks.precision(role),
-        class_names=networks.datasets.source.class_names,
-        augment=_augment(networks.config),
+        class_names=networks.classes(role),
+        augment=augment_identity(networks.config),
         views=distill.views,
         dtype=form.dtype,
         top_k=form.top_k,
@@ -134,15 +89,6 @@ def manifest(
         shards=(),
         embedding=form.embedding,
     )
-
-
-def _view(config: Config) -> dict[str, Any]:
-    """The view of images that are resized, and what crops of them are made of."""
-    if not config.data.is_decoded_to_size:
-        return {}
-    view = {} if config.data.view == EvaluateView() else config.data.view.settings
-    is_kept = config.crops_images and config.data.keep == "pixels"
-    return view | ({"keep": "pixels"} if is_kept else {})
 
 
 def planned_manifest(
@@ -192,54 +138,52 @@ def open_caches(networks: Networks) -> CachedTargets:
     """The caches of all teachers, as batches bring them.
 
     Raises:
+      ConfigError: they take too much memory.
       SoftTargetsError: one is not there, or not for this run, or damaged.
     """
     sets = transfer_sets(networks.config, networks.datasets)
-    caches = []
-    for teacher, model in enumerate(networks.teachers):
-        weights = models.fingerprint(model)
-        of_teacher = []
-        for transfer in sets:
-            wanted = manifest(networks, teacher, transfer, weights=weights)
-            cache = soft_targets.Cache(
-                folder(networks.config, networks.path, teacher, transfer), wanted
-            )
-            cache.check_holds(transfer.used)
-            if not cache.manifest.mark and networks.devices.workers.is_chief:
-                console.log(
-                    f"{cache.folder} is of an earlier version, whose records do not "
-                    "say of which view and cache they are"
-                )
-            of_teacher.append(cache)
-        caches.append(of_teacher)
+    check_memory(networks, num_ids=sum(transfer.num_ids for transfer in sets))
+    if networks.imported:
+        every = [[networks.imported.cache(transfer) for transfer in sets]]
+    else:
+        every = [_caches_of(networks, i, sets) for i in range(len(networks.teachers))]
     return CachedTargets(
-        caches,
+        every,
         views=networks.config.distill.views,
         memory_bytes=networks.config.data.memory_budget_bytes,
     )
+
+
+def _caches_of(
+    networks: Networks, teacher: int, sets: Sequence[TransferSet]
+) -> list[Cache]:
+    weights, caches = models.fingerprint(networks.teachers[teacher]), []
+    for transfer in sets:
+        wanted = manifest(networks, teacher, transfer, weights=weights)
+        place = folder(networks.config, networks.path, teacher, transfer)
+        cache = Cache(place, wanted)
+        cache.check_holds(transfer.used)
+        if not cache.manifest.mark and networks.devices.workers.is_chief:
+            console.log(
+                f"{cache.folder} is of an earlier version, whose records do not "
+                "say of which view and cache they are"
+            )
+        caches.append(cache)
+    return caches
 
 
 def _identity(role: str, section: TeacherConfig, weights: str) -> dict[str, Any]:
     """The settings and weights that tell a teacher from others."""
     options = _plain(section.options, f"{role}.options")
     # A file may move, and its weights tell it from others.
-    options.pop("path", None)
+    for name in ("path", "import_"):
+        options.pop(name, None)
     return {
         "model": section.model,
         "options": options,
         "image_size": section.image_size,
         "weights": weights,
     }
-
-
-def _augment(config: Config) -> dict[str, Any]:
-    """The augmentation of the views, its seed and its options, in JSON's types."""
-    name, chosen = config.augmenting_section("student.train", config.student.train)
-    if chosen.augment == "none":
-        return {"name": "none"}
-    options = plain_options(chosen.augment_options, setting=f"{name}.augment_options")
-    shown = {"name": chosen.augment, "seed": cached_views(config).seed, **options}
-    return dict(json.loads(json.dumps(shown)))
 
 
 def _plain(options: Any, setting: str) -> dict[str, Any]:
@@ -249,14 +193,3 @@ def _plain(options: Any, setting: str) -> dict[str, Any]:
     """
     given = options if isinstance(options, dict) else dataclasses.asdict(options)
     return options_without_later(setting, json.loads(json.dumps(given)))
-
-
-def _whole(source: data.Source, setting: str, split: str) -> str:
-    names = data.whole_names(source.whole_splits, split)
-    if len(names) > 1:
-        raise ConfigError(
-            f"{setting} must be parts of one whole split for distill.soft_targets = "
-            f"'cached', got {split!r}; its records are numbered by the ids of one: use "
-            "'online', or name parts of one"
-        )
-    return names[0]

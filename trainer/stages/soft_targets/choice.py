@@ -14,7 +14,8 @@ from trainer import console, optimizers, soft_targets
 from trainer.config import Config, ConfigError, why_online
 from trainer.devices import memory
 from trainer.session import Session
-from trainer.stages.soft_targets import caches, formats
+from trainer.session.transfer_sets import several_splits, transfer_sets
+from trainer.stages.soft_targets import formats
 from trainer.storage import disk_space, workdir
 
 _ASKED_TWICE = 8  # examples that tell whether a teacher predicts alike each time
@@ -127,11 +128,11 @@ def demand(
     reason = (
         why_online(config)
         or _single_examples(config, num_replicas or session.devices.num_replicas)
-        or caches.several_splits(config, datasets)
+        or several_splits(config, datasets)
     )
     if reason:
         return Demand(reason=reason)
-    sets = caches.transfer_sets(config, datasets)
+    sets = transfer_sets(config, datasets)
     in_memory = _num_bytes(session) * sum(transfer.num_ids for transfer in sets)
     budget = config.data.memory_budget_bytes
     if in_memory > budget:
@@ -177,8 +178,8 @@ def _single_examples(config: Config, num_replicas: int) -> str:
 
 def _num_bytes(session: Session) -> int:
     """The size of all teachers' logits for one example."""
-    form = formats.logits_format(session.config, session.datasets)
-    return len(session.config.teachers) * form.record.itemsize
+    every = formats.record_formats(session.networks)
+    return sum(form.record.itemsize for form in every)
 
 
 def _lack_of_room(session: Session, num_predictions: int, path: epath.Path) -> str:

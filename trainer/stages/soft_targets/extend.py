@@ -6,10 +6,10 @@ from etils import epath
 
 from trainer import console, data, soft_targets
 from trainer.session import Session
-from trainer.soft_targets import Manifest
+from trainer.session.transfer_sets import TransferSet
+from trainer.soft_targets import Manifest, SoftTargetsError
 from trainer.stages.soft_targets import caches
 from trainer.stages.soft_targets.build import begin, fill
-from trainer.stages.soft_targets.transfer_set import TransferSet
 from trainer.storage.workdir import FINISHED
 
 
@@ -25,6 +25,12 @@ def extend(session: Session) -> None:
       DataError: no images are in a folder, or a new one is damaged.
       StorageError: the disk is full; what was there before is intact.
     """
+    if session.config.distill.is_imported:
+        raise SoftTargetsError(
+            "soft-targets extend must have a teacher to ask about new images, got "
+            "distill.soft_targets = 'imported'; have it answer them, and import all "
+            "answers in another --workdir"
+        )
     # Before the lists grow, since their caches cannot without teachers.
     for role, section in session.config.teachers.items():
         path = session.networks.folder(role, section.seed) / FINISHED

@@ -2,8 +2,7 @@
 
 import dataclasses
 
-from trainer.config import Config, ConfigError
-from trainer.session.datasets import Datasets
+from trainer import soft_targets
 from trainer.session.networks import Networks
 from trainer.soft_targets import LogitsFormat
 
@@ -15,34 +14,16 @@ def record_formats(networks: Networks) -> list[LogitsFormat]:
       ConfigError: `top_k` would leave nothing to the tail, or a teacher has no
         embedding.
     """
-    form = logits_format(networks.config, networks.datasets)
-    if not networks.config.distill.cache_embedding:
-        return [form] * len(networks.config.teachers)
+    config = networks.config
+    if networks.imported:
+        return [networks.imported.format]
+    every = [
+        soft_targets.logits_format(config, len(networks.classes(role)))
+        for role in config.teachers
+    ]
+    if not config.distill.cache_embedding:
+        return every
     return [
         dataclasses.replace(form, embedding=embedding)
-        for embedding in networks.embeddings
+        for form, embedding in zip(every, networks.embeddings, strict=True)
     ]
-
-
-def logits_format(config: Config, datasets: Datasets) -> LogitsFormat:
-    """The part of a teacher's logits that a record keeps.
-
-    Raises:
-      ConfigError: `top_k` would leave nothing to the tail.
-    """
-    distill, num_classes = (
-        config.distill,
-        len(datasets.source.class_names),
-    )
-    if distill.top_k >= num_classes:
-        raise ConfigError(
-            f"distill.top_k must be below the {num_classes} classes, got "
-            f"{distill.top_k}; lower it, or set it to 0 to keep all logits"
-        )
-    temperatures = {*config.temperatures, *distill.tail_temperatures}
-    return LogitsFormat(
-        num_classes=num_classes,
-        dtype=distill.soft_targets_dtype,
-        top_k=distill.top_k,
-        temperatures=tuple(sorted(temperatures)) if distill.top_k else (),
-    )

@@ -14,10 +14,12 @@ from trainer.devices import memory
 from trainer.session import Session
 from trainer.session.datasets import Datasets
 from trainer.session.networks import Networks
+from trainer.session.transfer_sets import TransferSet
 from trainer.soft_targets import Manifest
 from trainer.stages.soft_targets import caches
+from trainer.stages.soft_targets.cache_memory import check_memory
+from trainer.stages.soft_targets.importing import plan_import
 from trainer.stages.soft_targets.teacher_logits import TeacherLogits
-from trainer.stages.soft_targets.transfer_set import TransferSet
 
 _NUM_TIMED = 5  # passes, after the first
 
@@ -65,6 +67,9 @@ class PlannedCache:
 
 def plan(session: Session) -> None:
     """Prints what `build` would write and how long that would take; writes nothing."""
+    if session.config.distill.is_imported:
+        plan_import(session)
+        return
     models = (
         session.networks.build(role, section.seed)
         for role, section in session.config.teachers.items()
@@ -82,7 +87,7 @@ def costs(
 
     Raises:
       ConfigError: the students' examples, or what is kept of them, are
-        not for a cache.
+        not for a cache, or it would fit no memory.
       SoftTargetsError: a cache is there and is not for this run.
     """
     sets = caches.transfer_sets(networks.config, networks.datasets)
@@ -104,6 +109,7 @@ def costs(
             )
     building = _building(networks.config, itertools.chain(*planned), total_secs)
     yield from _total_lines(networks.config, networks.datasets, building)
+    check_memory(networks, num_ids=sum(transfer.num_ids for transfer in sets))
     return building
 
 

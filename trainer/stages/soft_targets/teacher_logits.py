@@ -3,6 +3,7 @@
 Shapes: B = examples of one pass on one replica, M = examples of the stretch.
 """
 
+import functools
 import time
 from collections.abc import Callable, Iterator, Sequence
 
@@ -15,9 +16,9 @@ from trainer.config import EMBEDDING
 from trainer.data import Batch
 from trainer.session.networks import Networks
 from trainer.session.train_state import augmentation
+from trainer.session.transfer_sets import TransferSet
 from trainer.soft_targets import Manifest, Shard, SoftTargetsError
 from trainer.stages.soft_targets import caches
-from trainer.stages.soft_targets.transfer_set import TransferSet
 
 
 class TeacherLogits:
@@ -109,12 +110,20 @@ class TeacherLogits:
             )
         )
         num_steps = data.num_evaluation_steps(len(examples), self._share) * len(views)
+
+        def find_damage(step: int) -> data.DataError | None:
+            # Of its elements, one of each replica, each batch has all views in turn.
+            ends = step * self._num_replicas, (step + 1) * self._num_replicas - 1
+            first, last = (self._batch_size * (end // len(views)) for end in ends)
+            count = last - first + self._batch_size
+            return data.damage_of_rows(examples, first, count)
+
         computed: list[Batch] = []
         for i in range(num_steps + 1):
             with self._devices.termination.watchdog("a pass of the teacher"):
                 # One is computed while the one before it is looked at.
                 if i < num_steps:
-                    with data.reading():
+                    with data.reading(functools.partial(find_damage, i)):
                         group = [next(inputs) for _ in range(self._num_replicas)]
                     computed.append(self._run(group))
                 if i > 0:

@@ -1,6 +1,5 @@
 """Checks a cache: its files are whole, and the teacher predicts a sample as before."""
 
-import dataclasses
 from collections.abc import Iterator
 
 import keras
@@ -8,69 +7,51 @@ import numpy as np
 from etils import epath
 
 from trainer import models, soft_targets
-from trainer.config import EMBEDDING
+from trainer.config import ConfigError
 from trainer.exit_codes import CheckFailedError
 from trainer.session import Session
 from trainer.session.networks import Networks
+from trainer.session.transfer_sets import TransferSet
 from trainer.soft_targets import Manifest, Shard, SoftTargetsError
 from trainer.stages.soft_targets import caches
+from trainer.stages.soft_targets.differences import (
+    FLOAT32_TOLERANCE,
+    MIXED_TOLERANCE,
+    Differences,
+    compare,
+)
 from trainer.stages.soft_targets.teacher_logits import TeacherLogits
-from trainer.stages.soft_targets.transfer_set import TransferSet
+from trainer.stages.soft_targets.verify_imported import verify_imported
 
 _NUM_STRETCHES = 8  # of ids, or as many as there are views
 _STRETCH = 128  # ids
 
-# Of the largest logit. Half a unit in the last place of float16 is 2**-11 of it; other
-# devices and batches round the sums in a network of float32 by less than the rest. With
-# 8 bits of mantissa, as bfloat16 has, they round by more.
-_FLOAT32_TOLERANCE = 2**-9
-_MIXED_TOLERANCE = 2**-4
 
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class Differences:
-    """Between the predictions of a cache and those that the teacher gives now."""
-
-    num_predictions: int
-    largest: float  # absolute error of a logit
-    mean: float
-    same_top: float  # share of predictions with the same largest logit
-    tolerance: float  # of the largest error
-    largest_embedding: float  # absolute error of a value of an embedding; 0: none there
-    embedding_tolerance: float
-
-    @property
-    def are_small(self) -> bool:
-        """Whether rounding explains them."""
-        return (
-            self.largest <= self.tolerance
-            and self.largest_embedding <= self.embedding_tolerance
-        )
-
-    @property
-    def text(self) -> str:
-        """Both of them and what is tolerated, as people read them."""
-        embedding = ""
-        if self.embedding_tolerance:
-            embedding = (
-                f"; of a value of the embedding it is {self.largest_embedding:.3g} (at "
-                f"most {self.embedding_tolerance:.3g})"
-            )
-        return (
-            f"of {self.num_predictions} asked again the largest error of a logit is "
-            f"{self.largest:.3g} (at most {self.tolerance:.3g} is rounding), the mean "
-            f"{self.mean:.3g}, the same class comes first in "
-            f"{100 * self.same_top:.2f} %{embedding}"
-        )
-
-
-def verify(session: Session) -> None:
+def verify(session: Session, again: str = "") -> None:
     """Prints how each cache compares with its teacher.
+
+    That of one that is elsewhere is compared with the answers that it gave `again`, in
+    a folder or a file.
 
     Raises:
       CheckFailedError: a shard is damaged, or predictions differ.
-      SoftTargetsError: a cache is not there, or not for this run.
+      SoftTargetsError: a cache is not there, or not for this run, or nobody can be
+        asked again.
+      ConfigError: there are answers for a teacher that can be asked.
     """
+    if session.config.distill.is_imported:
+        verify_imported(session, again)
+        return
+    if again:
+        raise ConfigError(
+            f"soft-targets verify must come without {again!r} where the teacher can be "
+            "asked itself, got distill.soft_targets = "
+            f"{session.config.distill.soft_targets!r}; leave it out"
+        )
+    _verify(session)
+
+
+def _verify(session: Session) -> None:
     failed = []
     # Once for all teachers, since a set reads its whole split.
     sets = caches.transfer_sets(session.config, session.datasets)
@@ -117,24 +98,8 @@ def differences(
             f"the split {transfer.split!r} must have images with predictions, got "
             "none that is still there; build anew in another distill.soft_targets_dir"
         )
-    kept, again = (np.concatenate(side) for side in zip(*pairs, strict=True))
-    before, now = (_logits(records, manifest) for records in (kept, again))
-    errors = np.abs(before - now)
     tolerance = _tolerance(networks, teacher, manifest)
-    embedding_error, largest_value = 0.0, 0.0
-    if manifest.embedding:
-        values, anew = (x[EMBEDDING].astype(np.float64) for x in (kept, again))
-        embedding_error = float(np.abs(values - anew).max())
-        largest_value = max(1.0, float(np.abs(values).max()))
-    return Differences(
-        num_predictions=len(errors),
-        largest=float(errors.max()),
-        mean=float(errors.mean()),
-        same_top=float((_first(before, manifest) == _first(now, manifest)).mean()),
-        tolerance=tolerance * max(1.0, float(np.abs(before).max())),
-        largest_embedding=embedding_error,
-        embedding_tolerance=tolerance * largest_value,
-    )
+    return compare(pairs, manifest, tolerance=tolerance)
 
 
 def _ask_again(
@@ -182,24 +147,4 @@ def _tolerance(networks: Networks, teacher: int, manifest: Manifest) -> float:
     """The tolerated error, relative to the largest logit."""
     role = list(networks.config.teachers)[teacher]
     both = {networks.precision(role), manifest.precision}
-    return _FLOAT32_TOLERANCE if both == {"float32"} else _MIXED_TOLERANCE
-
-
-def _logits(records: np.ndarray, manifest: Manifest) -> np.ndarray:
-    """All that they keep of the logits, in float64: [M, C], of the top k [M, C + T].
-
-    There the classes that are not kept stand at the last that is, beside which one
-    may stand by rounding.
-    """
-    logits = records["logits"].astype(np.float64)
-    if not manifest.top_k:
-        return logits
-    every = np.repeat(logits[:, -1:], len(manifest.class_names), axis=1)
-    np.put_along_axis(every, records["classes"].astype(int), logits, axis=1)
-    return np.concatenate([every, records["tails"].astype(np.float64)], axis=1)
-
-
-def _first(logits: np.ndarray, manifest: Manifest) -> np.ndarray:
-    """The class of the largest logit: int [M]."""
-    largest: np.ndarray = logits[:, : len(manifest.class_names)].argmax(axis=1)
-    return largest
+    return FLOAT32_TOLERANCE if both == {"float32"} else MIXED_TOLERANCE

@@ -1,0 +1,24 @@
+"""Runs without a report: pages, which take seconds to draw, that no test looks at."""
+
+import contextlib
+import sys
+from collections.abc import Iterator
+
+import pytest
+
+
+@contextlib.contextmanager
+def undrawn() -> Iterator[None]:
+    """In the body nothing is drawn, as where matplotlib is not installed."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(sys.modules, "matplotlib", None)
+        yield
+
+
+# A program that begins with this draws nothing.
+HIDDEN = "import sys; sys.modules['matplotlib'] = None\n"
+# Runs the module that is its first argument.
+UNDRAWN = HIDDEN + (
+    "import runpy; "
+    "runpy.run_module(sys.argv.pop(1), run_name='__main__', alter_sys=True)"
+)

@@ -1,0 +1,23 @@
+"""Commands on soft targets that take more than a config and a workdir."""
+
+from trainer.commands.command_line import CommandLine
+from trainer.exit_codes import DONE
+from trainer.runs import workflow
+
+
+def verify(line: CommandLine) -> int:
+    """Asks the teacher again, or takes the answers that a word names."""
+    options = {"again": line.words[0]} if line.words else {}
+    return _run("soft-targets verify", line, options)
+
+
+def ids(line: CommandLine) -> int:
+    """Writes the list of examples on which there have to be answers."""
+    return _run(
+        "soft-targets ids", line, {"output": line.words[0]} if line.words else {}
+    )
+
+
+def _run(name: str, line: CommandLine, options: dict[str, str]) -> int:
+    workflow.run_stages(line.settings(), line.workdir(), (name,), options=options)
+    return DONE
