@@ -42,7 +42,7 @@ class Cut(NamedTuple):
 
 
 def cuts(boxes: tf.Tensor, size: tuple[int, int], *, antialias: bool) -> Cut:
-    """How boxes come out of their files at a size quickly: int32 [..., 4].
+    """Boxes, int32 [..., 4], as they come out of their files at a size quickly.
 
     Without `antialias` all pixels are decoded, and those of a model lie between the
     nearest ones.
