@@ -7,10 +7,10 @@ makes batches of them in three ways: as a training here, its random crops antial
 not; as the plain tf.data recipe of TensorFlow's ResNets (box by
 sample_distorted_bounding_box, decode_and_crop_jpeg, bilinear resize, flip; at 96 px
 decode, bilinear resize, padded crop, flip); and by Keras's directory loader with its
-random layers. The contenders of a row take turns in
-one process, with as many calls at a time as processors and no autotuning. A figure is
-the time of all threads from the first batch of a turn until the pipeline rests again,
-for each image.
+random layers. The contenders of a row take turns of
+a batch each in one process, with as many calls at a time as processors and no
+autotuning. A figure is the time of all threads, from when a batch is asked for until the
+pipeline rests again, for each image. Linux alone says when that is.
 """
 
 import dataclasses
@@ -20,6 +20,7 @@ import pathlib
 import statistics
 import sys
 import tempfile
+import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 
@@ -37,8 +38,8 @@ from trainer.devices import processors
 
 _BATCH = 64
 _CALLS = processors.count()  # at a time, as a training here makes them
-_TURN_BATCHES = 4
-_QUIET = 3  # looks at a pipeline that rests, one after another
+_ROUND_TURNS = 4  # of each contender
+_QUIET = 5  # looks at a pipeline that rests, one after another
 _CLASSES = ("first", "second")
 _SMALL, _LARGE = (400, 500), (1500, 2000)
 _LARGE_SHARE = 12  # as many small images are drawn for each large one
@@ -69,10 +70,7 @@ def _measure(row: Row, num_rounds: int) -> dict[str, object]:
     batches = {name: make() for name, make in row.contenders.items()}
     for each in batches.values():  # the first batches compile
         _secs_an_image(each)
-    rounds = [
-        {name: _secs_an_image(each) for name, each in batches.items()}
-        for _ in range(num_rounds)
-    ]
+    rounds = [_round(batches) for _ in range(num_rounds)]
     medians = {name: statistics.median(x[name] for x in rounds) for name in batches}
     ratios = {
         (ours, name): statistics.median(x[name] / x[ours] for x in rounds)
@@ -92,19 +90,34 @@ def _measure(row: Row, num_rounds: int) -> dict[str, object]:
     return {"title": row.title, "secs": medians, "ratios": told}
 
 
+def _round(batches: dict[str, Batches]) -> dict[str, float]:
+    turns = [
+        {name: _secs_an_image(each) for name, each in batches.items()}
+        for _ in range(_ROUND_TURNS)
+    ]
+    return {name: statistics.mean(turn[name] for turn in turns) for name in batches}
+
+
 def _secs_an_image(batches: Batches) -> float:
     started = time.process_time()
-    for _ in range(_TURN_BATCHES):
-        next(batches)
-    # What was made ahead was made before this turn, and is made again now. Where other
-    # processes are at work it may have to wait for a processor.
-    before, num_quiet = time.process_time(), 0
+    next(batches)
+    # What was made ahead was made before this turn, and is made again now.
+    num_quiet = 0
     while num_quiet < _QUIET:
-        time.sleep(0.2)
-        now = time.process_time()
-        num_quiet = num_quiet + 1 if now - before < 0.003 else 0
-        before = now
-    return (before - started) / (_TURN_BATCHES * _BATCH)
+        time.sleep(0.01)
+        num_quiet = 0 if _is_at_work() else num_quiet + 1
+    return (time.process_time() - started) / _BATCH
+
+
+def _is_at_work() -> bool:
+    """Whether another thread works, or would if it had a processor."""
+    tasks = pathlib.Path("/proc/self/task")
+    states = {
+        task.name: (task / "stat").read_text().rpartition(")")[2].split()[0]
+        for task in tasks.iterdir()
+    }
+    own = str(threading.get_native_id())
+    return any(state in "RD" for name, state in states.items() if name != own)
 
 
 def _rows(folder: pathlib.Path, num_images: int) -> Iterator[Row]:

@@ -90,8 +90,8 @@ def connected(
     images: data.ArrayExamples | None = None,
 ) -> dict[int, Connection]:
     """The networks of the terms between layers, in the scope of a strategy."""
-    features = {i: term for i, term in enumerate(terms) if term.is_of_features}
-    if not features:
+    between = {i: term for i, term in enumerate(terms) if term.is_of_features}
+    if not between:
         return {}
     inputs = np.array((examples() if images is None else images).inputs[:4])
     return {
@@ -105,7 +105,7 @@ def connected(
             precision=precision,
             setting=f"distill.terms[{i}]",
         )
-        for i, term in features.items()
+        for i, term in between.items()
     }
 
 
