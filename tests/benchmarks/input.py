@@ -7,12 +7,13 @@ makes batches of them in three ways: as a training here, its random crops antial
 not; as the plain tf.data recipe of TensorFlow's ResNets (box by
 sample_distorted_bounding_box, decode_and_crop_jpeg, bilinear resize, flip; at 96 px
 decode, bilinear resize, padded crop, flip); and by Keras's directory loader with its
-random layers. The contenders of a row take turns of
-a batch each in one process, with as many calls at a time as processors and no
-autotuning. A figure is the time of all threads, from when a batch is asked for until the
-pipeline rests again, for each image. Linux alone says when that is.
+random layers. The contenders of a row take turns of a batch each in one process, with
+as many calls at a time as processors and no autotuning. A figure is the time of all
+threads, from when a batch is asked for until the pipeline rests again, for each image.
+Linux alone says when that is.
 """
 
+import contextlib
 import dataclasses
 import functools
 import json
@@ -111,13 +112,14 @@ def _secs_an_image(batches: Batches) -> float:
 
 def _is_at_work() -> bool:
     """Whether another thread works, or would if it had a processor."""
-    tasks = pathlib.Path("/proc/self/task")
-    states = {
-        task.name: (task / "stat").read_text().rpartition(")")[2].split()[0]
-        for task in tasks.iterdir()
-    }
     own = str(threading.get_native_id())
-    return any(state in "RD" for name, state in states.items() if name != own)
+    states = []
+    for task in pathlib.Path("/proc/self/task").iterdir():
+        with contextlib.suppress(OSError):  # it has just ended
+            stat = (task / "stat").read_text()
+            if task.name != own:
+                states.append(stat.rpartition(")")[2].split()[0])
+    return "R" in states or "D" in states
 
 
 def _rows(folder: pathlib.Path, num_images: int) -> Iterator[Row]:
