@@ -65,7 +65,7 @@ class Region:
 
     @contextlib.contextmanager
     def shown(self) -> Iterator[None]:
-        """It is there in the body, and leaves nothing."""
+        """Shows it in the body, and leaves nothing of it."""
         with self._live:
             self._live.refresh()
             yield
