@@ -60,7 +60,8 @@ class Region:
             console=_console(),
             auto_refresh=False,
             transient=True,
-            redirect_stdout=False,  # which may be a file
+            # What callbacks of a program print, unless it is for a file.
+            redirect_stdout=bool(sys.stdout and sys.stdout.isatty()),
         )
 
     @contextlib.contextmanager
