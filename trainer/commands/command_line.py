@@ -47,6 +47,8 @@ FLAGS = {
     "explain": Flag(value="SETTING", meaning="print what a setting means and may be"),
     "measure": Flag(meaning="find the quickest way to compile the step"),
     "once": Flag(meaning="look once, and end when too few images have come"),
+    "part": Flag(value="I/N", meaning="the I-th of N parts of a cache"),
+    "wait": Flag(meaning="await parts of others"),
     "output": Flag(value="FILE", meaning="a .csv, .jsonl or .json file"),
     "verbose": Flag(meaning="show all that TensorFlow logs"),
     "help": Flag(meaning="this page; after a COMMAND the page of that one"),

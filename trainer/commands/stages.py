@@ -8,5 +8,6 @@ from trainer.runs import workflow
 
 def run(names: tuple[str, ...], line: CommandLine) -> int:
     """Runs the stages `names`, and prints the table that the last of them has."""
-    show(workflow.run_stages(line.settings(), line.workdir(), names))
+    waits = line.flags.wait
+    show(workflow.run_stages(line.settings(), line.workdir(), names, waits=waits))
     return DONE

@@ -18,10 +18,12 @@ _NETWORKS = ("student", "teacher", "teacher.members[]")
 # Of Keras's own arguments; None is as Keras has them.
 _OF_APPLICATIONS = ("alpha", "depth_multiplier", "dropout", "dropout_rate")
 _MIXING = {"cutmix": 0.0, "cutmix_beta": 1.0, "mixup_beta": 1.0}
+_OF_TRAININGS = {"mixup": 0.0, **_MIXING, "select_by": "accuracy"}
 
 LATER: Mapping[str, Any] = {
     "data.background": "ignore",
     "data.center_crop": 0.875,
+    "data.class_weights": None,
     "data.evaluate_view": "squash",
     "data.keep": "auto",
     "data.num_threads": 0,
@@ -63,7 +65,7 @@ LATER: Mapping[str, Any] = {
     **{
         f"{training}.{name}": value
         for training in _TRAININGS
-        for name, value in {"mixup": 0.0, **_MIXING}.items()
+        for name, value in _OF_TRAININGS.items()
     },
 }
 

@@ -130,7 +130,24 @@ OTHERS = {
     ),
 }
 
-ALL = STAGES | OTHERS
+# What a flag of a command asks for.
+FLAGGED = {
+    "soft-targets part": Stage(
+        function="soft_targets:build_part",
+        summary="have the teacher predict one part of the images",
+        is_training=False,
+    ),
+    "soft-targets wait": Stage(
+        function="soft_targets:wait",
+        summary="wait for the parts that other processes make",
+        doing="waiting for the soft targets that others make",
+        is_training=False,
+    ),
+}
+
+ALL = STAGES | OTHERS | FLAGGED
+# The first of them needs what others make.
+_AFTER_WAITING = ("soft-targets", "student")
 
 
 def select_stages(config: Config) -> tuple[str, ...]:
@@ -149,10 +166,12 @@ def run(
     *,
     whole: bool,
     options: Mapping[str, str] = NO_OPTIONS,
+    waits: bool = False,
 ) -> None:
     """Does the stages `names`, or those of a `whole` run, of which it checks all first.
 
-    One of `names` may have `options` of its own.
+    One of `names` may have `options` of its own. A run that `waits` has its soft
+    targets made by others.
 
     Where the config leaves the source of soft targets open, it is chosen here, and a
     cache that was chosen is built before the students learn from it.
@@ -173,6 +192,10 @@ def run(
     if whole:
         check(session)
         names = select_stages(session.config)
+    if waits:
+        place = min(names.index(each) for each in _AFTER_WAITING if each in names)
+        names = (*names[:place], "soft-targets wait", *names[place:])
+    if whole:
         _plan(session, names)
     for name in names:
         with session.devices.progress.stage(name, ALL[name].doing):
