@@ -282,14 +282,8 @@ class Examination:
         yield from tried.peak
 
     def _disk(self) -> Iterator[str]:
-        yield disk.room(
-            self._path,
-            self._config,
-            self._trainings,
-            self._teachers,
-            building=self._building,
-            free=self._free,
-        )
+        parts = self._path, self._config, self._trainings, self._teachers
+        yield disk.room(*parts, building=self._building, free=self._free)
 
     def _estimate(self) -> Iterator[str]:
         rate, sizes = self._pipeline_rate, Sizes.of(self._session.datasets)

@@ -1,4 +1,4 @@
-"""How far work is: bars on a terminal, plain lines elsewhere, and the time left."""
+"""Progress of work: bars on a terminal, plain lines elsewhere, and the time left."""
 
 from trainer.progress.bar import Bar
 from trainer.progress.region import is_terminal

@@ -29,7 +29,7 @@ class ShownBar(Bar):
     def __init__(
         self, title: str, total: int | None, unit: str, left: TimeLeft
     ) -> None:
-        """How long the rest takes is what is `left`."""
+        """Tells the share that is done to what says how much time is `left`."""
         self._title = title
         self._total = total
         self._unit = unit

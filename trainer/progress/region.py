@@ -60,12 +60,13 @@ class Region:
             console=_console(),
             auto_refresh=False,
             transient=True,
-            redirect_stdout=False,  # which may be a file
+            # What callbacks of a program print, unless it is for a file.
+            redirect_stdout=bool(sys.stdout and sys.stdout.isatty()),
         )
 
     @contextlib.contextmanager
     def shown(self) -> Iterator[None]:
-        """It is there in the body, and leaves nothing."""
+        """Shows it in the body, and leaves nothing of it."""
         with self._live:
             self._live.refresh()
             yield

@@ -110,7 +110,8 @@ class RunProgress:
         from rich.console import Group
 
         def draw_all() -> Group:
-            return Group(*self._draw_stages(), draw())
+            # The last line is empty: a process that is killed leaves the cursor there.
+            return Group(*self._draw_stages(), draw(), "")
 
         shown = region.Region(draw_all, self._clock)
         with shown.shown():

@@ -16,7 +16,6 @@ from trainer.cluster.tf_config import Cluster
 from trainer.cluster.workers import Workers, joining
 from trainer.config import Config, ConfigError, flatten, resolve
 from trainer.devices import distribution
-from trainer.progress import RunProgress, is_terminal
 from trainer.session.given import Given
 from trainer.session.run_devices import Devices
 from trainer.session.session import Session
@@ -64,8 +63,6 @@ def open_session(
         workers=Workers(cluster),
         termination=termination,
         hold=hold,
-        # Of several workers only lines tell, which are read side by side.
-        progress=RunProgress(is_live=num_workers == 1 and is_terminal()),
     )
     return Session.of_run(config, path, devices, given)
 

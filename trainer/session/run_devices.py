@@ -15,7 +15,7 @@ from trainer.cluster.workers import Workers
 from trainer.config import RuntimeConfig
 from trainer.devices import distribution
 from trainer.evaluation.predictor import predictor
-from trainer.progress import RunProgress
+from trainer.progress import RunProgress, is_terminal
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -27,12 +27,16 @@ class Devices:
     workers: Workers
     termination: Termination
     hold: Hold = FREE  # of the workdir, where the chief trains there
-    progress: RunProgress = dataclasses.field(default_factory=RunProgress)
 
     @functools.cached_property
     def stop(self) -> tf.Variable:
         """A variable that tells steps that this process is to end."""
         return distribution.stop_flag()
+
+    @functools.cached_property
+    def progress(self) -> RunProgress:
+        """Shows how far the run is; of several workers lines are read side by side."""
+        return RunProgress(is_live=self.workers.count == 1 and is_terminal())
 
     @property
     def num_replicas(self) -> int:

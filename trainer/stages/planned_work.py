@@ -29,7 +29,7 @@ class Sizes:
 
     @classmethod
     def of(cls, datasets: Datasets) -> "Sizes":
-        """Those of a run's `datasets`; the test split is not read for it."""
+        """Counts those of a run's `datasets`; the test split is not read for it."""
         parts = splits.parts_of(
             datasets.source.whole_splits, datasets.config.data.test_split
         )
@@ -93,7 +93,7 @@ def cache_title(config: Config, teacher: int, name: str) -> str:
 
 
 def teacher_trainings(config: Config, sizes: Sizes) -> Iterator[Work]:
-    """Those of teachers that are trained, and before them of their last layers."""
+    """The trainings of teachers, and before them of their last layers."""
     for role, teacher in config.teachers.items():
         sections = {head_role(role): teacher.head, role: teacher.train}
         for own, section in sections.items():
@@ -102,7 +102,7 @@ def teacher_trainings(config: Config, sizes: Sizes) -> Iterator[Work]:
 
 
 def student_trainings(config: Config, sizes: Sizes) -> Iterator[Work]:
-    """Those of students and baselines, and what follows them."""
+    """The trainings of students and baselines, and what follows them."""
     own = config.student.train
     sections = {"student": (own, "transfer"), "baseline": (own, "transfer")}
     if config.finetune:
@@ -148,12 +148,12 @@ def _training(
 
 
 def _title(role: str, seed: int) -> str:
-    """As `trainer.session.train_state.TrainSpec` has it."""
+    """The title that `trainer.session.train_state.TrainSpec` has."""
     return f"{role.replace('_', ' ')} seed {seed}"
 
 
 def network_of(role: str) -> str:
-    """What is trained in a role: "student", or a teacher."""
+    """The network that is trained in a role: "student", or a teacher."""
     if role.startswith("teacher"):
         return role.replace("teacher_head", "teacher", 1)
     return "student"
