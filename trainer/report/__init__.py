@@ -11,12 +11,15 @@ from etils import epath
 
 from trainer import console
 from trainer.report import compared, compared_table
+from trainer.report.amounts import format_count
 from trainer.report.conclusion import summary
 from trainer.report.hparams import write as write_hparams
-from trainer.report.inputs import ReportError, read_classes, read_results
+from trainer.report.inputs import read_classes, read_results
+from trainer.report.problems import ReportError
 from trainer.report.study_table import read_study, render_study
 from trainer.report.sweep_table import read_sweep, render_sweep, text_of
-from trainer.report.table import Comparison, comparison, format_count, render
+from trainer.report.table import Comparison, comparison, lines, render
+from trainer.report.verdict import line
 from trainer.storage import files
 from trainer.storage.workdir import REPORT
 
@@ -80,12 +83,13 @@ def write_sweep(workdir: epath.Path) -> epath.Path:
 
 
 def outcome(workdir: epath.Path) -> str:
-    """The table of the models of a finished run, and where its page is.
+    """The table of the models of a finished run, where its page is, and the verdict.
 
     Raises:
       ReportError: results.json is missing or malformed.
     """
-    return _with_page(render(read_results(workdir)), workdir)
+    results = read_results(workdir)
+    return "\n".join([_with_page("\n".join(lines(results)), workdir), line(results)])
 
 
 def study_outcome(workdir: epath.Path) -> str:
