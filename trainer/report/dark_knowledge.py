@@ -46,22 +46,22 @@ def dark_knowledge(
         raise ValueError("dark_knowledge needs at least one example, got none")
     temperatures = tempered.temperatures(temperature)
     orders = np.argsort(-logits, axis=-1, kind="stable")
-    names = [
-        [plain(name, width=16) for name in tempered.bar_names(order, class_names)]
-        for order in orders
-    ]
+    names = [_names(order, class_names) for order in orders]
     drawing, panels = _grid(names, temperatures)
     for i, (picture, *row) in enumerate(panels):
         _draw_image(picture, images[i], class_names[labels[i]])
         is_true = tempered.bar_is_true(orders[i], labels[i])
         for axes, heat in zip(row, temperatures, strict=True):
-            _draw_bars(
-                axes, tempered.bar_probabilities(logits[i][orders[i]], heat), is_true
-            )
+            probs = tempered.bar_probabilities(logits[i][orders[i]], heat)
+            _draw_bars(axes, probs, is_true)
         _name_bars(row[0], names[i], is_true)
     if temperature:
         _mark(panels[:, 1 + temperatures.index(temperature)])
     return drawing
+
+
+def _names(order: np.ndarray, class_names: Sequence[str]) -> list[str]:
+    return [plain(name, width=16) for name in tempered.bar_names(order, class_names)]
 
 
 def _mark(column: np.ndarray) -> None:

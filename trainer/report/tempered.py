@@ -14,7 +14,7 @@ NUM_CLASSES = 10  # shown by name; the others share one bar
 
 
 def temperatures(own: float | None) -> list[float]:
-    """Those that are shown, the run's `own` among them."""
+    """The temperatures that are shown, the run's `own` among them."""
     return sorted({*TEMPERATURES, *((float(own),) if own else ())})
 
 
