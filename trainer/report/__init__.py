@@ -46,6 +46,7 @@ __all__ = [
     "write_hparams",
     "write_study",
     "write_sweep",
+    "write_watch",
 ]
 
 
@@ -78,6 +79,17 @@ def write_sweep(workdir: epath.Path) -> epath.Path:
       ReportError: sweep.json is missing or malformed, or matplotlib is not installed.
     """
     from trainer.report.sweep_page import write as write_page
+
+    return write_page(workdir)
+
+
+def write_watch(workdir: epath.Path) -> epath.Path:
+    """Writes the page of a watch: see `trainer.report.watch_page.write`.
+
+    Raises:
+      ReportError: watch.json is missing or malformed, or matplotlib is not installed.
+    """
+    from trainer.report.watch_page import write as write_page
 
     return write_page(workdir)
 

@@ -2,13 +2,14 @@
 
 import dataclasses
 from collections.abc import Sequence
+from typing import Literal
 
 from trainer.report import marks, scale
 from trainer.report.marks import Mark, Series
 from trainer.report.scale import Scale
 
-WIDTH, HEIGHT = 480, 280
-_LEFT, _RIGHT, _TOP, _BOTTOM = 50, 14, 10, 40
+WIDTH, HEIGHT = 400, 250
+_LEFT, _RIGHT, _TOP, _BOTTOM = 48, 12, 10, 38
 _LETTER = 6.4  # pixels
 _LONGEST = 26  # letters of a label beside a row
 _NUMBER = 76  # pixels behind a bar
@@ -46,11 +47,13 @@ class Axis:
     label: str
     ends: tuple[float, float] | None = None
     ticks: Ticks = ()
-    is_log: bool = False  # where the values span more than a decade
+    log: Literal["never", "wide", "always"] = "never"  # wide: values of decades
 
     def scale(self, values: list[float], *, start: float, end: float) -> Scale:
         """The scale that holds the values."""
-        is_log = self.is_log and scale.spans_decades(values)
+        is_log = self.log == "always" or (
+            self.log == "wide" and scale.spans_decades(values)
+        )
         around = scale.log_around if is_log else scale.around
         low, high = self.ends or around(values)
         return Scale(low=low, high=high, start=start, end=end, is_log=is_log)

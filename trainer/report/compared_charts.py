@@ -44,7 +44,7 @@ def prices(runs: Sequence[Run]) -> Iterator[Chart]:
         chart = plot(
             f"Accuracy for its {label.partition(',')[0]}",
             dots,
-            x=Axis(label=label, is_log=True),
+            x=Axis(label=label, log="wide"),
             y=Axis(label="test accuracy (%)"),
         )
         if chart:

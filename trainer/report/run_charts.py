@@ -12,7 +12,7 @@ from trainer.report.inputs import History, display_name, model_names
 from trainer.report.marks import Series, spread
 
 _NO_TERMS = ("loss", "accuracy", "gradient_norm", "learning_rate")
-LOSS = Axis(label="loss (nats)", is_log=True)
+LOSS = Axis(label="loss (nats)", log="wide")
 
 
 def error_charts(results: Mapping[str, Any]) -> list[Chart]:

@@ -45,7 +45,7 @@ def _lines(study: Study, cells: Sequence[Cell], axis: str) -> Chart | None:
     return plot(
         "Test errors over the study",
         series,
-        x=Axis(label=labels(study)[axis], ticks=ticks, is_log=True),
+        x=Axis(label=labels(study)[axis], ticks=ticks, log="wide"),
         y=Axis(label="errors (fewer: better)"),
     )
 

@@ -11,8 +11,9 @@ from trainer.report.sweep_axes import SettingAxis, height
 from trainer.report.sweep_table import Sweep, Trial, labels, text_of
 
 _MAX_TICKS = 6  # choices that are named along an axis
-_COLUMN = 120  # pixels of an axis among all
+_COLUMN = 130  # pixels of an axis among all
 _TOP, _BOTTOM = 26, 24
+_NARROW = 3  # axes that fit a narrow drawing
 
 
 def sections(sweep: Sweep) -> Iterator[Section]:
@@ -78,7 +79,7 @@ def _setting(
         x=Axis(
             label=name,
             ticks=ticks[:: -(-len(ticks) // _MAX_TICKS) or 1],
-            is_log=axis.is_log,
+            log="always" if axis.is_log else "never",
         ),
         y=Axis(label=sweep["metric"]),
     )
@@ -134,5 +135,5 @@ def _parallel(sweep: Sweep, trials: Sequence[Trial]) -> Chart:
         x_ticks=tuple(zip(places, [low for low, _ in ends], strict=True)),
         lines=tuple(map(line, ordered)),
         columns=tuple(zip(places, [high for _, high in ends], texts, strict=True)),
-        is_wide=True,
+        is_wide=len(axes) > _NARROW,
     )
