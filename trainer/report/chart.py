@@ -116,8 +116,11 @@ def dotted_rows(
 
 
 def cut(text: str, width: int) -> str:
-    """The text, shortened by an ellipsis to `width` letters."""
-    return text if len(text) <= width else text[: width - 1] + "\N{HORIZONTAL ELLIPSIS}"
+    """The text, cut to `width` letters; names of one list differ at their ends."""
+    if len(text) <= width:
+        return text
+    tail = (width - 1) // 2
+    return f"{text[: width - 1 - tail]}\N{HORIZONTAL ELLIPSIS}{text[-tail:]}"
 
 
 def _rows(

@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 from etils import epath
 
 import trainer
+from trainer.report.chart import cut
 from trainer.report.figures import Figure
 from trainer.report.problems import ReportError
 from trainer.report.section import Head, Section
@@ -74,7 +75,7 @@ def _environment() -> Any:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters |= {"sign": _sign, "compact": _compact}
+    environment.filters |= {"sign": _sign, "compact": _compact, "cut": cut}
     return environment
 
 

@@ -82,10 +82,10 @@ def _gap(results: Results) -> Iterator[Card]:
     models = results["models"]
     between = models["baseline"]["mean"]["errors"] - models["teacher"]["mean"]["errors"]
     yield Card(
-        title="Gap to the teacher closed",
+        title="Gap closed",
         number=f"{100 * share:.0f}",
         unit="%",
-        note=f"of the {value(between, digits=1)} errors from baseline to teacher",
+        note=f"of the {value(between, digits=1)} errors between baseline and teacher",
         share=share,
     )
 
