@@ -90,6 +90,9 @@ def connected(
     images: data.ArrayExamples | None = None,
 ) -> dict[int, Connection]:
     """The networks of the terms between layers, in the scope of a strategy."""
+    between = {i: term for i, term in enumerate(terms) if term.is_of_features}
+    if not between:
+        return {}
     inputs = np.array((examples() if images is None else images).inputs[:4])
     return {
         i: connect(
@@ -102,8 +105,7 @@ def connected(
             precision=precision,
             setting=f"distill.terms[{i}]",
         )
-        for i, term in enumerate(terms)
-        if term.is_of_features
+        for i, term in between.items()
     }
 
 
@@ -177,6 +179,7 @@ class Run:
         temperature: float = 3.0,
         terms: Sequence[TermConfig] = (),  # in place of alpha and temperature
         hard_weight: float = 1.0,
+        class_weights: tuple[float, ...] = (),
         group_size: int = 0,
         term_gradients: bool = False,
         mixing: MixConfig | None = None,  # of [distill]; None: that of `train`
@@ -229,13 +232,16 @@ class Run:
                     ),
                     hard_weight=hard_weight if terms else 1.0 - alpha,
                     label_smoothing=train.label_smoothing,
+                    class_weights=class_weights,
                 ),
                 mixing=mixing or train,
                 seed=SEED,
                 term_gradients=term_gradients,
             )
             if distil
-            else objective.supervised(self.student, train, seed=SEED)
+            else objective.supervised(
+                self.student, train, seed=SEED, class_weights=class_weights
+            )
         )
         self.schedule = optimizers.schedule(
             train, num_steps=train.steps, setting="student.train"

@@ -79,11 +79,10 @@ def _cards(study: Study) -> Iterator[Card]:
     ]
     if teachers:
         errors = min(teacher["mean"]["errors"] for teacher in teachers)
-        examples = int(teachers[0]["mean"]["examples"])
         yield Card(
             title="Errors of the teacher",
             number=value(errors, digits=1),
-            unit=f"of {examples:,}",
+            note="which all cells share",
         )
 
 

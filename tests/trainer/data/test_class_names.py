@@ -206,4 +206,5 @@ def test_a_run_that_began_before_with_names_goes_on(folder, tmp_path):
             target.symlink_to(folder / "data" / split / name)
     begin(workdir)
     assert session(root, workdir).datasets.source.class_names == ("class 0", "class 1")
-    assert not (workdir / "files" / begun.KEPT).exists()
+    kept = seal.parse((workdir / "files" / begun.KEPT).read_bytes())
+    assert kept["classes"] == ["class 0", "class 1"]

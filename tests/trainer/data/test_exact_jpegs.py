@@ -13,7 +13,7 @@ from PIL import Image
 from tests.helpers import tfds_sets
 from trainer import data
 from trainer.config import DataConfig, EvaluateView, TfrecordOptions
-from trainer.predict import images
+from trainer.predict.images import ImageReader
 
 SIDE, COUNT = 40, 6
 RNG = np.random.default_rng(3)
@@ -132,14 +132,12 @@ def test_examples_have_the_pixels_of_pil(root, tmp_path, name, budget):
 
 def test_predict_sees_the_pixels_of_pil(root):
     paths = sorted(map(str, (root / "images").rglob("*.jpg")))
-    read_ahead = images.batches(
-        paths,
-        shape=(SIDE, SIDE, 3),
-        view=EvaluateView(),
-        background=None,
-        batch_size=4,
-    )
-    read = {path: found for batch in read_ahead for path, found in batch}
+    reader = ImageReader(shape=(SIDE, SIDE, 3), view=EvaluateView(), background=None)
+    read = {
+        image.place: image.inputs
+        for batch in reader.batches(paths, batch_size=4)
+        for image in batch
+    }
     for path in paths:
         expected = np.asarray(Image.open(path).convert("RGB"))
-        np.testing.assert_array_equal(read[path].pixels, expected)
+        np.testing.assert_array_equal(read[(path,)], expected)

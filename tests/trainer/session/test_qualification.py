@@ -94,7 +94,8 @@ def test_a_model_that_is_trained_here_may_have_known_other_classes(tmp_path, cap
 
 
 def test_a_model_without_names_is_read_and_told_of_once(tmp_path, capsys):
-    models = NamedModels(None, None, Workers(None))
+    (tmp_path / "run.toml").write_text(RUN)
+    models = NamedModels(load(str(tmp_path / "run.toml")), None, Workers(None))
     for _ in range(2):
         path = models.file(
             str(tmp_path / "old.keras"), PETS, (8, 8, 3), setting="teacher.weights"

@@ -99,7 +99,7 @@ def test_epochs_on_the_command_line_unset_the_steps_of_the_file(config):
     [
         ("finetune.steps=0", ["finetune", "one of", "epochs", "steps"]),
         ("finetune.learning_rate=0.0", ["finetune.learning_rate", "1e-30", "0.0"]),
-        ("finetune.alpha=0.5", ["finetune.alpha", "known", "accumulate"]),
+        ("finetune.alpha=0.5", ["finetune.alpha", "distill.alpha"]),
         ("finetune.accumulate=5", ["finetune.global_batch_size", 5, 24, 25]),
     ],
 )

@@ -345,9 +345,7 @@ def test_students_of_the_demo_have_no_teacher_in_their_graph(tmp_path, tfds_dir)
     assert run.config.distill.is_cached
     networks, seed = run.networks, 0
     student = networks.build("student", seed)
-    kept = DummyTargets(
-        [formats.logits_format(run.config, run.datasets)], is_in_memory=True
-    )
+    kept = DummyTargets(formats.record_formats(networks), is_in_memory=True)
     live = online(networks, [networks.build("teacher", seed)])
     cached = distillation(networks, student, kept.signals(), seed, auxiliary=kept)
     assert "Conv2D" not in operations(run, cached)
