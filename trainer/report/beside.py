@@ -10,7 +10,7 @@ import numpy as np
 from etils import epath
 
 from trainer.report import problems
-from trainer.storage import files, seal
+from trainer.storage import files, folders, seal
 from trainer.storage.evaluation_files import THUMBNAILS
 
 
@@ -28,15 +28,21 @@ def read(path: epath.Path) -> dict[str, Any]:
         raise problems.of_file(path, f"is not as it was written ({error})") from error
 
 
-def read_thumbnails(workdir: epath.Path, num_examples: int) -> dict[int, np.ndarray]:
+def read_thumbnails(
+    workdir: epath.Path, environment: dict[str, Any], num_examples: int
+) -> dict[int, np.ndarray]:
     """Small images uint8 [H, W, 1 or 3] of test examples, by their rows.
+
+    None where the `environment`, which was written after them, does not know them.
 
     Raises:
       ReportError: the file is damaged.
     """
-    path = workdir / THUMBNAILS
-    if not files.exists(path):
+    path, known = workdir / THUMBNAILS, environment.get("files", {})
+    if THUMBNAILS not in known or not files.exists(path):
         return {}
+    if folders.checksum(path) != known[THUMBNAILS]:
+        raise problems.of_file(path, "is not the one that was written")
     try:
         with files.open_for_reading(path) as file, np.load(file) as arrays:
             rows, images = arrays["rows"], arrays["images"]

@@ -90,13 +90,15 @@ def read(workdir: epath.Path) -> Inputs:
     if "member" in histories:
         # They lie under the teacher, which has no training of its own.
         histories |= {"member": histories["teacher"], "teacher": []}
+    environment = beside.read(workdir / ENVIRONMENT)
+    num_examples = len(predictions.labels)
     return Inputs(
         config=config,
         results=results,
         predictions=predictions,
         histories=histories,
-        thumbnails=beside.read_thumbnails(workdir, len(predictions.labels)),
-        environment=beside.read(workdir / ENVIRONMENT),
+        thumbnails=beside.read_thumbnails(workdir, environment, num_examples),
+        environment=environment,
     )
 
 

@@ -7,6 +7,7 @@ import numpy as np
 from etils import epath
 
 from trainer.report import (
+    class_table,
     conclusion,
     crossval_table,
     dark_panels,
@@ -33,8 +34,6 @@ from trainer.report.run_cards import cards
 from trainer.report.section import Head, Section
 from trainer.storage import files
 from trainer.storage.workdir import REPORT
-
-MAX_CLASSES = 20  # rows of the open table of classes
 
 
 def write(workdir: epath.Path) -> epath.Path:
@@ -100,7 +99,7 @@ def _sections(found: inputs.Inputs, workdir: epath.Path) -> Iterator[Section]:
     yield from dark_panels.section(found, most=pictures.MAX_EXAMPLES)
     yield _calibration(found)
     yield _confusion(found)
-    yield _classes(found)
+    yield class_table.section(found)
     yield _seeds(found.results)
     yield from crossval_table.sections(workdir)
     yield from exported.sections(workdir)
@@ -171,41 +170,6 @@ def _confusion(found: inputs.Inputs) -> Section:
         "diagonal is right, anything else an error. Colour is the share of the row, on "
         "a scale stretched at its low end so that rare errors show; numbers are "
         "examples. First seed, selected checkpoint.",
-    )
-
-
-def _classes(found: inputs.Inputs) -> Section:
-    names = inputs.model_names(found.results)
-    tests = [found.results["models"][name]["test"] for name in names]
-    class_names = found.predictions.class_names
-    counts = np.array(tests[0]["confusion_matrix"]).sum(axis=1)
-    shares = np.array([test["per_class_accuracy"] for test in tests], dtype=np.float64)
-    rows = [
-        (name, f"{count:,}", *(value(s, factor=100, digits=1) for s in column))
-        for name, count, column in zip(class_names, counts, shares.T, strict=True)
-    ]
-    header = (
-        "class",
-        "test examples",
-        *(f"{inputs.display_name(name)} %" for name in names),
-    )
-    # A class without examples has no accuracy, and is not among the hardest.
-    hardest = np.argsort(np.nan_to_num(shares, nan=1).sum(axis=0), kind="stable")
-    is_long = len(rows) > MAX_CLASSES
-    shown = [rows[index] for index in hardest[:MAX_CLASSES]] if is_long else rows
-    return Section(
-        name="classes",
-        title="Accuracy by class",
-        part="folded",
-        content={
-            "shown": data_table(header, shown),
-            "whole": data_table(header, rows) if is_long else None,
-            "summary": f"All {len(rows)} classes",
-        },
-        note=f"The {MAX_CLASSES} hardest of {len(rows)} classes, by the mean of the "
-        "models."
-        if is_long
-        else "",
     )
 
 

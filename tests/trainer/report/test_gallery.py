@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from etils import epath
 
-from tests.helpers.finished_run import write_beside, write_workdir
+from tests.helpers.finished_run import write_beside, write_thumbnails, write_workdir
 from tests.helpers.messages import refused
 from tests.helpers.oracle import softmax
 from trainer import report
@@ -111,9 +111,19 @@ def test_examples_without_pictures_are_told_by_their_numbers(tmp_path):
 )
 def test_damaged_thumbnails_are_named(found, tmp_path, arrays):
     path = tmp_path / "evaluation" / "thumbnails.npz"
-    np.savez(path, **arrays)
+    write_thumbnails(tmp_path, **arrays)
     with refused(report.ReportError, path, "python -m trainer evaluate"):
         inputs.read(epath.Path(tmp_path))
+
+
+def test_thumbnails_that_were_not_written_whole_are_named(found, tmp_path):
+    path = tmp_path / "evaluation" / "thumbnails.npz"
+    path.write_bytes(path.read_bytes()[:-1])
+    with refused(report.ReportError, path):
+        inputs.read(epath.Path(tmp_path))
+    # Nobody knows those of which the other file does not tell.
+    (tmp_path / "evaluation" / "environment.json").unlink()
+    assert inputs.read(epath.Path(tmp_path)).thumbnails == {}
 
 
 def test_times_beside_the_results_are_theirs(tmp_path):
@@ -138,7 +148,7 @@ def test_the_largest_gallery_is_within_a_megabyte(tmp_path):
         rows = saved["rows"]
     # Noise, of which no image format saves anything.
     images = rng.integers(256, size=(len(rows), 64, 64, 3), dtype=np.uint8)
-    np.savez(path, rows=rows, images=images)
+    write_thumbnails(tmp_path, rows=rows, images=images)
     found = inputs.read(epath.Path(tmp_path))
     sections = list(page._sections(found, epath.Path(tmp_path)))
     text = markup.document(page._head(found, epath.Path(tmp_path)), sections)

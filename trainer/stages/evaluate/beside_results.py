@@ -12,7 +12,7 @@ from trainer import data, registry
 from trainer.evaluation import disagreements
 from trainer.session import Session
 from trainer.stages.evaluate.predictions_archive import pictures
-from trainer.storage import evaluation_files, files, seal
+from trainer.storage import evaluation_files, files, folders, seal
 
 _SIDE = 64  # pixels of a thumbnail, at most
 
@@ -23,6 +23,8 @@ def write(session: Session, test: data.Examples, logits: dict[str, np.ndarray]) 
     with files.wrap_write_errors(folder):
         for earlier in files.list_folder(folder):
             earlier.unlink(missing_ok=True)
+    # The images first, whose checksum the other file has.
+    images = _write_thumbnails(session, test, logits)
     files.write_json(
         session.path / evaluation_files.ENVIRONMENT,
         seal.add_checksum(
@@ -35,16 +37,25 @@ def write(session: Session, test: data.Examples, logits: dict[str, np.ndarray]) 
                 "git": registry.revision(),
                 "machine": f"{platform.platform()}, {os.cpu_count()} processors",
                 "devices": session.devices.description,
+                "files": images,
             }
         ),
     )
+
+
+def _write_thumbnails(
+    session: Session, test: data.Examples, logits: dict[str, np.ndarray]
+) -> dict[str, str]:
+    """Writes the file, if there are images; returns its checksum by its name."""
     is_image = len(session.datasets.source.input_shape) in (2, 3)
     rows = _telling_rows(logits, test.labels) if is_image else np.zeros(0, np.int64)
-    if len(rows):
-        path = session.path / evaluation_files.THUMBNAILS
-        images = _shrink(pictures(test.read(rows)))
-        with files.atomic_path(path) as temporary, open(temporary, "wb") as file:
-            np.savez_compressed(file, allow_pickle=False, rows=rows, images=images)
+    if not len(rows):
+        return {}
+    path = session.path / evaluation_files.THUMBNAILS
+    images = _shrink(pictures(test.read(rows)))
+    with files.atomic_path(path) as temporary, open(temporary, "wb") as file:
+        np.savez_compressed(file, allow_pickle=False, rows=rows, images=images)
+    return {evaluation_files.THUMBNAILS: folders.checksum(path)}
 
 
 def _telling_rows(logits: dict[str, np.ndarray], labels: np.ndarray) -> np.ndarray:
