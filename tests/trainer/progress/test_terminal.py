@@ -13,11 +13,12 @@ from trainer.progress.run_progress import describe
 
 # A run of ours in small: what it shows is drawn as often as it is asked for.
 PROGRAM = """
-import itertools, sys, time
+import itertools, signal, sys, time
 from trainer import console
 from trainer.progress import RunProgress, is_terminal, region
 from trainer.progress.time_left import Work
 
+signal.signal(signal.SIGINT, signal.default_int_handler)  # also in a background
 region._EVERY_SECS = 0.0
 seconds = itertools.count()  # each look at the clock takes one
 progress = RunProgress(is_live=is_terminal(), clock=lambda: float(next(seconds)))
