@@ -96,7 +96,10 @@ def _curves(
     for i, run in enumerate(runs):
         text = plain(label) if i == 0 and not (thin and share_steps) else None
         width, alpha = (0.7, 0.45) if thin else (1.8, 1)
-        axes.plot(*run.T, color=colour, linewidth=width, alpha=alpha, label=text)
+        # A line of one evaluation has no length.
+        marker = "o" if len(run) == 1 else ""
+        look = {"linewidth": width, "alpha": alpha, "marker": marker}
+        axes.plot(*run.T, color=colour, label=text, **look)
     if thin and share_steps:
         mean = np.mean([run[:, 1] for run in runs], axis=0)
         noun = "networks" if label == "member" else "seeds"

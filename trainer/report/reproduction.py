@@ -5,6 +5,7 @@ import shlex
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
+from trainer.config import MEMORY
 from trainer.config.toml_text import toml_text
 from trainer.report.inputs import Inputs
 from trainer.report.section import Section
@@ -19,7 +20,7 @@ class Reproduction:
     """A file, the command that runs it, and where that was done."""
 
     file: str
-    command: str
+    command: str  # "" of a Python program's own objects
     toml: str
     facts: tuple[tuple[str, str], ...]
 
@@ -36,7 +37,7 @@ def section(found: Inputs) -> Section:
         part="reproduction",
         content=Reproduction(
             file=file,
-            command=shlex.join(words),
+            command="" if _is_of_objects(found.config) else shlex.join(words),
             toml=toml_text(without_nothing(found.config)),
             facts=tuple(_facts(found)),
         ),
@@ -61,6 +62,15 @@ def minutes(found: Inputs) -> float:
         batch = _batch_size(found.config, role)
         secs += sum(_secs(history, batch) for history in runs)
     return secs / 60
+
+
+def _is_of_objects(config: Mapping[str, Any]) -> bool:
+    """Whether a Python program gave data or models that no file names."""
+    teacher = config.get("teacher") or {}
+    sections = [teacher, config.get("student") or {}, *(teacher.get("members") or ())]
+    models = [section.get("model") for section in sections]
+    dataset = str((config.get("data") or {}).get("dataset"))
+    return MEMORY in models or dataset.startswith(f"{MEMORY}:")
 
 
 def _without(value: Any) -> Any:

@@ -1,5 +1,6 @@
 """Pages of studies and watches, links between cells, and how a run is reproduced."""
 
+import dataclasses
 import json
 
 import pytest
@@ -80,3 +81,10 @@ def test_a_page_says_where_it_was_made(tmp_path):
     assert content.command == (
         "python -m trainer run --config=toy--run.toml --workdir=runs/toy--run"
     )
+    for section, objects in (
+        ("data", {"dataset": "memory:0123"}),
+        ("student", {"model": "memory"}),
+        ("teacher", {"members": [{"model": "mlp"}, {"model": "memory"}]}),
+    ):
+        given = dataclasses.replace(found, config={**config, section: objects})
+        assert reproduction.section(given).content.command == ""

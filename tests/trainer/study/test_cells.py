@@ -355,7 +355,7 @@ def test_without_numbers_the_figure_has_a_dot_for_each_cell(tmp_path):
     assert_states(text, "3 cells", "2 finished", "1 waiting")
     assert 'href="../cells/x%3D1/report/index.html"' in text
     assert "x%3D2" not in text
-    assert "71.0 &plusmn; 1.0" in text
+    assert "71.0 \N{PLUS-MINUS SIGN} 1.0" in text
     assert (page.parent / "study.png").exists()
     from trainer.report.study_figure import study_figure
 
