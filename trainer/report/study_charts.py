@@ -68,7 +68,7 @@ def _rows(cells: Sequence[Cell]) -> Chart:
                 is_hollow=role == "baseline",
             )
         )
-    names = [cell["name"] for cell in cells]
+    names = [", ".join(map(value_text, cell["settings"].values())) for cell in cells]
     title = "Test errors of each cell"
     return dotted_rows(title, series, names, x_label="errors (fewer: better)")
 
