@@ -14,6 +14,12 @@ _TRAININGS = (
     *("teacher.members[].head", "teacher.members[].train"),
     *("student.train", "finetune"),
 )
+# Crops of images in memory only grow; others that earlier versions made were resized.
+_CROPS = {
+    f"{section}.augment_options{of_list}.antialias": True
+    for section in ("data", *_TRAININGS)
+    for of_list in ("", ".inception_crop")
+}
 _NETWORKS = ("student", "teacher", "teacher.members[]")
 # Of Keras's own arguments; None is as Keras has them.
 _OF_APPLICATIONS = ("alpha", "depth_multiplier", "dropout", "dropout_rate")
@@ -53,6 +59,7 @@ LATER: Mapping[str, Any] = {
     "teacher.members[].options.input": "",
     "teacher.min_accuracy": 0.0,
     "teacher.options.input": "",
+    **_CROPS,
     "tracking.models": ["student"],
     "tracking.tracker": "",
     **{f"{network}.options.import": "" for network in _NETWORKS},
