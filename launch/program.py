@@ -17,6 +17,7 @@ TRAINER_FLAGS = (
     "unset",
     "workdir",
     "output",
+    "part",
     "explain",
 )  # each with a value
 

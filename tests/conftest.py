@@ -24,7 +24,10 @@ def pytest_configure(config: pytest.Config) -> None:
     """Prepares a process that runs tests: not the one that hands them to workers."""
     if config.getoption("numprocesses", None) and not hasattr(config, "workerinput"):
         return
-    import tensorflow as tf
+    from trainer import tensorflow_log
+
+    with tensorflow_log.hushed():
+        import tensorflow as tf
 
     from tests.helpers import stores
 

@@ -36,7 +36,10 @@ def __getattr__(name: str) -> Any:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     import pkgutil  # here, for programs that ask for no name
 
-    return pkgutil.resolve_name(_NAMES[name])
+    from trainer import tensorflow_log
+
+    with tensorflow_log.hushed():
+        return pkgutil.resolve_name(_NAMES[name])
 
 
 def __dir__() -> list[str]:

@@ -13,13 +13,11 @@ _MOST_LINES = 25
 
 
 def prepare() -> None:
-    """Leaves out what libraries tell at every start; before TensorFlow is imported.
+    """Leaves out what the Python parts of libraries tell at every start.
 
-    TensorFlow's C++ part reports processor features and missing GPU drivers, its
-    Python part that functions of one name are traced for each model, its datasets each
-    file they open. A TF_CPP_MIN_LOG_LEVEL from outside holds.
+    TensorFlow's reports that functions of one name are traced for each model, its
+    datasets each file they open. `tensorflow_log` has what its C++ part tells.
     """
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     logging.use_absl_handler()
     logging.set_verbosity(logging.WARNING)
     standard_logging.getLogger("tensorflow").setLevel(standard_logging.ERROR)

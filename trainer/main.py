@@ -8,7 +8,6 @@ from trainer.cluster import termination
 
 def main(argv: list[str]) -> int:
     """Runs one command; returns the exit code."""
-    console.prepare()
     if not console.is_open():
         return exit_codes.UNUSABLE
     # Before TensorFlow is imported, whose threads would see it.

@@ -13,7 +13,7 @@ from typing import Any
 
 from etils import epath
 
-from trainer import console
+from trainer import console, tensorflow_log
 from trainer.cluster import termination
 
 READY, END = "ready", "end"  # names of files
@@ -23,7 +23,7 @@ LOOK_SECS = 0.02
 def run(work: Callable[[list[str]], None]) -> None:
     """Does the `work` of the command line, and ends the process with it."""
     console.prepare()
-    with termination.sigterm_blocked():
+    with termination.sigterm_blocked(), tensorflow_log.hushed():
         work(sys.argv)
     sys.stdout.flush()
     sys.stderr.flush()

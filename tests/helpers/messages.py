@@ -44,3 +44,14 @@ def assert_a_line_states(text: str, *facts: object) -> None:
         all(_stands(str(fact), line) for fact in facts) for line in text.splitlines()
     )
     assert found, f"{[*map(str, facts)]} must be in one line of: {text}"
+
+
+_OURS = re.compile(
+    r"(\[[\w-]+\] )?"  # what a launcher puts before the lines of its workers
+    r"(trainer: |launch: |✓ |(teacher|student|baseline|finetune)[^:]* seed \d+: )"
+)
+
+
+def foreign_lines(text: str) -> list[str]:
+    """The lines on standard error that other programs than ours have written."""
+    return [line for line in text.splitlines() if line and not _OURS.match(line)]

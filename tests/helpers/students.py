@@ -179,6 +179,7 @@ class Run:
         temperature: float = 3.0,
         terms: Sequence[TermConfig] = (),  # in place of alpha and temperature
         hard_weight: float = 1.0,
+        class_weights: tuple[float, ...] = (),
         group_size: int = 0,
         term_gradients: bool = False,
         mixing: MixConfig | None = None,  # of [distill]; None: that of `train`
@@ -231,13 +232,16 @@ class Run:
                     ),
                     hard_weight=hard_weight if terms else 1.0 - alpha,
                     label_smoothing=train.label_smoothing,
+                    class_weights=class_weights,
                 ),
                 mixing=mixing or train,
                 seed=SEED,
                 term_gradients=term_gradients,
             )
             if distil
-            else objective.supervised(self.student, train, seed=SEED)
+            else objective.supervised(
+                self.student, train, seed=SEED, class_weights=class_weights
+            )
         )
         self.schedule = optimizers.schedule(
             train, num_steps=train.steps, setting="student.train"

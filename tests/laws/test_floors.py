@@ -10,8 +10,18 @@ from tests.helpers.imports import imported
 from tests.helpers.repository import REPOSITORY
 
 FLOORS = (
-    {"__init__.py", "config/", "console.py", "exit_codes.py", "losses/", "prng.py"},
-    {"devices/", "optimizers/", "storage/"},
+    {
+        *(
+            "__init__.py",
+            "config/",
+            "console.py",
+            "exit_codes.py",
+            "losses/",
+            "prng.py",
+        ),
+        "tensorflow_log.py",
+    },
+    {"devices/", "optimizers/", "progress/", "storage/"},
     {"cluster/", "data/", "models/"},
     {"evaluation/", "soft_targets/", "train/"},
     {"export/", "registry/", "report/"},
@@ -23,12 +33,16 @@ FLOORS = (
     {"main.py", "__main__.py"},
 )
 FLOOR_OF = {name: i for i, names in enumerate(FLOORS) for name in names}
-SIDEWAYS = {("__main__.py", "main.py")}
+SIDEWAYS = {
+    ("__main__.py", "main.py"),
+    ("__init__.py", "tensorflow_log.py"),  # before a name that may load TensorFlow
+    ("tensorflow_log.py", "console.py"),
+}
 LAUNCH_COMMANDS = ("environment", "kubernetes", "local")
 READS_ENVIRONMENT = {
     "trainer/cluster/tf_config.py",
-    "trainer/console.py",  # sets how much TensorFlow tells
     "trainer/devices/distribution.py",
+    "trainer/tensorflow_log.py",  # sets how much TensorFlow tells
 }
 
 

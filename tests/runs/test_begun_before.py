@@ -171,7 +171,9 @@ def test_a_study_goes_on_with_its_second_cell(tmp_path):
         # A config is written at each start.
         before.pop(f"{first}/config.json", None)
         assert before.items() <= after.items()
-        assert after.keys() - before.keys() <= {f"{first}/config.json"}
+        added = after.keys() - before.keys() - {f"{first}/config.json"}
+        # TensorBoard shows the study's table of settings by a file of each cell.
+        assert all(name.startswith(f"{first}/tensorboard/events") for name in added)
     before, after = (
         parsed(found, "workdir/study.json")["cells"]
         for found in (study.before, study.after)

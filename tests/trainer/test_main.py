@@ -34,7 +34,7 @@ def run(*words: str) -> subprocess.CompletedProcess:
 
 def test_the_flags_are_these_and_no_others():
     flags = {"config", "workdir", "set", "unset", "output", "once", "measure"}
-    flags |= {"explain", "schema"}
+    flags |= {"explain", "schema", "verbose", "part", "wait"}
     assert set(commands.define_flags()) == flags | {"help", "version"}
 
 
@@ -104,7 +104,7 @@ def shown(capsys, *words: str) -> str:
     assert commands.run(["trainer", *words]) == 0
     page = capsys.readouterr().out
     lines = page.splitlines()
-    assert len(lines) <= 43
+    assert len(lines) <= 46
     assert max(map(len, lines)) <= 88
     return page
 
@@ -126,7 +126,8 @@ def test_help_of_a_command_shows_its_own_flags_and_an_example_that_parses(name, 
     command = commands.COMMANDS[name]
     assert page.startswith(f"usage: python -m trainer {name} ")
     assert command.summary[1:] in page
-    assert set(re.findall(r"^  --(\w+)", page, flags=re.M)) == set(command.flags)
+    own = {*command.flags, "verbose"}
+    assert set(re.findall(r"^  --(\w+)", page, flags=re.M)) == own
     example = page.partition("example:\n")[2].replace("\\\n", "")
     program, module, package, *words = shlex.split(example)
     assert (program, module, package) == ("python", "-m", "trainer")

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from etils import epath
 
-from trainer import console
+from trainer import console, tensorflow_log
 from trainer.api import datasets, networks
 from trainer.api.job import Job
 from trainer.api.result import Result
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 Settings = Mapping[str, Any]
 
 
+@tensorflow_log.hushed()
 def distill(
     teacher: Any,
     student: Any,
@@ -64,6 +65,7 @@ def distill(
     return _run(settings, "trainer.distill", workdir, models, data, callbacks)
 
 
+@tensorflow_log.hushed()
 def run(
     config: Settings | str | os.PathLike[str],
     workdir: str | os.PathLike[str] | None = None,

@@ -4,7 +4,7 @@ import dataclasses
 import re
 from collections.abc import Sequence
 
-from trainer import __version__, console
+from trainer import __version__, console, tensorflow_log
 from trainer.commands import usage
 from trainer.commands.command_line import (
     HELP,
@@ -15,7 +15,14 @@ from trainer.commands.command_line import (
     refuse_setting,
 )
 from trainer.commands.output import read_to_its_end
-from trainer.commands.table import COMMANDS, FAMILIES, RUN_FLAGS, Command, takers
+from trainer.commands.table import (
+    ALWAYS,
+    COMMANDS,
+    FAMILIES,
+    RUN_FLAGS,
+    Command,
+    takers,
+)
 from trainer.config.errors import nearest
 from trainer.exit_codes import DONE
 
@@ -41,7 +48,13 @@ def run(argv: Sequence[str]) -> int:
             return DONE
         command, words = find_command(line.words)
         _check_flags(line, command)
-        return command.run(dataclasses.replace(line, words=words))
+        if line.flags.verbose:
+            tensorflow_log.tell_all()
+        else:
+            console.prepare()
+        name = _name(line.words)
+        with tensorflow_log.hushed(f"{line.describe(name)}; loading TensorFlow"):
+            return command.run(dataclasses.replace(line, words=words))
 
 
 def find_command(words: Sequence[str]) -> tuple[Command, Sequence[str]]:
@@ -77,9 +90,10 @@ def _help(words: Sequence[str]) -> str:
 
 
 def _check_flags(line: CommandLine, command: Command) -> None:
+    known = (*RUN_FLAGS, *ALWAYS)
     for flag in line.flags:
         # Those of a run go with every command, so that one line is edited into another.
-        if line.flags[flag].value and flag not in (*RUN_FLAGS, *command.flags):
+        if line.flags[flag].value and flag not in (*known, *command.flags):
             raise UsageError(
                 f"--{flag} is of {' and '.join(takers(flag))} alone, got "
                 f"{' '.join(line.words)}; leave it out"

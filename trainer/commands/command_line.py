@@ -47,7 +47,10 @@ FLAGS = {
     "explain": Flag(value="SETTING", meaning="print what a setting means and may be"),
     "measure": Flag(meaning="find the quickest way to compile the step"),
     "once": Flag(meaning="look once, and end when too few images have come"),
+    "part": Flag(value="I/N", meaning="the I-th of N parts of a cache"),
+    "wait": Flag(meaning="await parts of others"),
     "output": Flag(value="FILE", meaning="a .csv, .jsonl or .json file"),
+    "verbose": Flag(meaning="show all that TensorFlow logs"),
     "help": Flag(meaning="this page; after a COMMAND the page of that one"),
     "version": Flag(meaning="the version of Alambic"),
 }
@@ -72,6 +75,11 @@ class CommandLine:
             raise UsageError("--config must name the TOML file of the run, got none")
         path = self.workdir() if self.flags.workdir else None
         return take_over(config.load(self.flags.config, self.overrides), path)
+
+    def describe(self, command: str) -> str:
+        """The `command` with the files that it is about, as they were typed."""
+        workdir = f"in {self.flags.workdir}" if self.flags.workdir else ""
+        return " ".join(filter(None, (command, self.flags.config, workdir)))
 
     @property
     def overrides(self) -> list[config.Override]:

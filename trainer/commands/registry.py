@@ -3,6 +3,7 @@
 from trainer import config, console, registry
 from trainer.commands.command_line import CommandLine
 from trainer.exit_codes import DONE, CheckFailedError
+from trainer.progress.folded import show
 
 
 def manage(action: str, line: CommandLine) -> int:
@@ -16,7 +17,7 @@ def manage(action: str, line: CommandLine) -> int:
     else:
         section = config.without_run(line.overrides).registry
     found, unread = registry.run_action(action, line.words, section)
-    print(found)
+    show(found)
     for problem in unread:
         console.log(problem)
     if unread:

@@ -9,6 +9,7 @@ from trainer.commands import stages, study, sweep, watch
 from trainer.commands.command_line import CommandLine, UsageError
 from trainer.config import Config
 from trainer.exit_codes import DONE
+from trainer.progress.folded import show
 from trainer.runs import start
 from trainer.storage import files, workdir
 
@@ -48,5 +49,5 @@ def _compare(line: CommandLine) -> int:
     # Loads NumPy.
     from trainer import report
 
-    print(report.compare(line.words, line.workdir()))
+    show(report.compare(line.words, line.workdir()))
     return DONE

@@ -1,8 +1,18 @@
 """Commands on soft targets that take more than a config and a workdir."""
 
-from trainer.commands.command_line import CommandLine
+from trainer.commands import stages
+from trainer.commands.command_line import CommandLine, UsageError
 from trainer.exit_codes import DONE
 from trainer.runs import workflow
+
+
+def build(line: CommandLine) -> int:
+    """Has the teacher predict all images, or those of --part."""
+    if not line.flags.part:
+        return stages.run(("soft-targets",), line)
+    if line.flags.wait:
+        raise UsageError("soft-targets build must come with --part or --wait, got both")
+    return _run("soft-targets part", line, {"part": line.flags.part})
 
 
 def verify(line: CommandLine) -> int:

@@ -2,11 +2,12 @@
 
 from trainer.commands.command_line import CommandLine
 from trainer.exit_codes import DONE
+from trainer.progress.folded import show
 from trainer.runs import workflow
 
 
 def run(names: tuple[str, ...], line: CommandLine) -> int:
     """Runs the stages `names`, and prints the table that the last of them has."""
-    outcome = workflow.run_stages(line.settings(), line.workdir(), names)
-    print(outcome, end="\n" if outcome else "")
+    waits = line.flags.wait
+    show(workflow.run_stages(line.settings(), line.workdir(), names, waits=waits))
     return DONE

@@ -5,6 +5,7 @@ from etils import epath
 from trainer.cluster import tf_config
 from trainer.commands.command_line import CommandLine
 from trainer.exit_codes import DONE
+from trainer.progress.folded import show
 
 
 def run(line: CommandLine) -> int:
@@ -18,7 +19,7 @@ def run(line: CommandLine) -> int:
     cells = study.variants_of(line.flags.config, line.overrides, settings, path)
     study.run(cells, settings, path, own)
     if own is None or own.is_chief:
-        print(report.study_outcome(path))
+        show(report.study_outcome(path))
     study.check_converged(cells)
     return DONE
 
@@ -28,5 +29,5 @@ def redraw(path: epath.Path) -> int:
     from trainer import report, study
 
     study.redraw(path)
-    print(report.study_outcome(path))
+    show(report.study_outcome(path))
     return DONE

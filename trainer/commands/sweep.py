@@ -5,6 +5,7 @@ from etils import epath
 from trainer.cluster import tf_config
 from trainer.commands.command_line import CommandLine
 from trainer.exit_codes import DONE
+from trainer.progress.folded import show
 
 
 def run(line: CommandLine) -> int:
@@ -15,7 +16,7 @@ def run(line: CommandLine) -> int:
     settings = line.settings()
     path = line.workdir()
     sweep.refuse_cluster(tf_config.read())
-    print(sweep.run(line.flags.config, line.overrides, settings, path))
+    show(sweep.run(line.flags.config, line.overrides, settings, path))
     return DONE
 
 
@@ -23,5 +24,5 @@ def redraw(path: epath.Path) -> int:
     """Writes the report of the sweep in `path` again, and prints its tables."""
     from trainer import sweep
 
-    print(sweep.redraw(path))
+    show(sweep.redraw(path))
     return DONE

@@ -28,6 +28,7 @@ FAMILIES = {"soft-targets": "soft targets", "registry": "versions of models"}
 
 _SETTINGS = ("config", "set", "unset")
 RUN_FLAGS = ("config", "workdir", "set", "unset")
+ALWAYS = ("verbose",)  # with every command
 _REGISTRY = "--set=registry.root=runs/registry"
 
 
@@ -85,6 +86,7 @@ COMMANDS: dict[str, Command] = {
     "run": Command(
         run=functools.partial(stages.run, tuple(work.STAGES)),
         summary="run every stage that the config asks for",
+        flags=(*RUN_FLAGS, "wait"),
     ),
     "config": Command(
         run=config.show,
@@ -105,10 +107,15 @@ COMMANDS: dict[str, Command] = {
         check="one of the checks that it prints has failed",
     ),
     **{name: _stage(name) for name in work.STAGES},
+    "student": dataclasses.replace(_stage("student"), flags=(*RUN_FLAGS, "wait")),
     "report": dataclasses.replace(
         _stage("report"), run=report.write, words="[DIR ...]"
     ),
-    "soft-targets build": _stage("soft-targets"),
+    "soft-targets build": dataclasses.replace(
+        _stage("soft-targets"),
+        run=soft_targets.build,
+        flags=(*RUN_FLAGS, "part", "wait"),
+    ),
     **{name: _stage(name) for name in work.OTHERS},
     "soft-targets verify": dataclasses.replace(
         _stage("soft-targets verify"), run=soft_targets.verify, words="[DIR]"
@@ -155,5 +162,5 @@ COMMANDS: dict[str, Command] = {
 
 
 def takers(flag: str) -> list[str]:
-    """The commands that take a flag."""
+    """The commands that take a flag; none of one that goes with all of them."""
     return [name for name, command in COMMANDS.items() if flag in command.flags]

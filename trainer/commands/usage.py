@@ -5,7 +5,7 @@ import textwrap
 from collections.abc import Iterable, Sequence
 
 from trainer.commands.command_line import FLAGS
-from trainer.commands.table import COMMANDS, FAMILIES, RUN_FLAGS, takers
+from trainer.commands.table import ALWAYS, COMMANDS, FAMILIES, RUN_FLAGS, takers
 from trainer.exit_codes import CHECK_FAILED, EXIT_CODES
 
 _PROGRAM = "python -m trainer"
@@ -38,7 +38,7 @@ def command_page(name: str) -> str:
     return _join_blocks(
         [f"usage: {_PROGRAM} {_with_words(name)} [FLAG ...]"],
         [summary],
-        ["flags:", *_flags(command.flags)],
+        ["flags:", *_flags((*command.flags, *ALWAYS))],
         [f"{failed}{command.check}"] if command.check else [],
         _actions(name) if name in FAMILIES else [],
         ["example:", " \\\n      ".join([f"  {_PROGRAM} {name}", *example])],

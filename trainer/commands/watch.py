@@ -5,6 +5,7 @@ from etils import epath
 from trainer.cluster import tf_config
 from trainer.commands.command_line import CommandLine
 from trainer.exit_codes import DONE
+from trainer.progress import folded
 
 
 def run(line: CommandLine) -> int:
@@ -23,5 +24,5 @@ def show(path: epath.Path) -> int:
     """Prints what came of each batch of images in `path`."""
     from trainer import watch
 
-    print(watch.outcome(path))
+    folded.show(watch.outcome(path))
     return DONE

@@ -23,6 +23,7 @@ from trainer.config.cifar_networks import (
     WideResnetOptions,
 )
 from trainer.config.class_map import ClassMap, resolve_class_map
+from trainer.config.class_weights import classes_without_examples, resolve_class_weights
 from trainer.config.crossval import CrossvalConfig
 from trainer.config.data import (
     IGNORE,
@@ -188,6 +189,7 @@ __all__ = [
     "WideResnetOptions",
     "background_name",
     "check_name",
+    "classes_without_examples",
     "colour_of",
     "describe_rule",
     "differences",
@@ -211,6 +213,7 @@ __all__ = [
     "reference",
     "resolve",
     "resolve_class_map",
+    "resolve_class_weights",
     "run_model_setting",
     "run_name",
     "value_before",

@@ -48,6 +48,9 @@ class InceptionCropOptions:
     # The smallest part that is shown, as a share of the image's area.
     min_area: Annotated[float, above(0, most=1)] = 0.08
     flip: bool = True  # mirrors half of the images; off for digits and letters
+    # Where a part of an image file shrinks, pixels are means of those that they cover;
+    # false: they lie between the nearest ones, as in TensorFlow's ResNets.
+    antialias: bool = True
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -1,11 +1,11 @@
 """Classes of a teacher that are not those of the data, and which of these they are."""
 
 import dataclasses
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from trainer.config.distill import Distill
-from trainer.config.errors import ConfigError, header, some_names, suggestion
+from trainer.config.errors import ConfigError, check_known, header, quoted
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -50,7 +50,7 @@ def resolve_class_map(
     if empty := [name for name, group in groups.items() if not group]:
         raise ConfigError(
             f"{setting} must have a class of the teacher for each of the data's "
-            f"{len(groups)}, got none for {_quoted(empty)}; add one"
+            f"{len(groups)}, got none for {quoted(empty)}; add one"
         )
     num_left_out = len(teacher) - sum(map(len, groups.values()))
     return ClassMap(groups=tuple(groups.values()), num_left_out=num_left_out)
@@ -63,19 +63,19 @@ def _check_names(
     setting: str,
 ) -> None:
     rule = f"{setting} must name classes of the teacher"
-    _check_known(class_map.keys(), teacher, rule)
+    check_known(class_map.keys(), teacher, rule)
     if twice := sorted(name for name in class_map if teacher.count(name) > 1):
         raise ConfigError(
-            f"{rule} that have a name of their own, got {_quoted(twice)}, as several "
+            f"{rule} that have a name of their own, got {quoted(twice)}, as several "
             "of them are called; rename them where their names are written"
         )
     targets = [name for name in class_map.values() if name]
-    _check_known(targets, data, f"{setting} must stand for classes of the data")
+    check_known(targets, data, f"{setting} must stand for classes of the data")
     unsaid = sorted((set(teacher) & set(data)) - class_map.keys())
     if unsaid:
         raise ConfigError(
             f"{setting} must say what becomes of a class that teacher and data both "
-            f'have, got nothing of {_quoted(unsaid)}; write "{unsaid[0]}" = '
+            f'have, got nothing of {quoted(unsaid)}; write "{unsaid[0]}" = '
             f'"{unsaid[0]}", or "" to leave it out'
         )
 
@@ -122,16 +122,3 @@ def _check_losses(setting: str, distill: Distill) -> None:
                 f"distill.terms[{i}], loss {term.loss!r}, compares what the teacher's "
                 f"last layer says of its own classes, got {setting}; use loss 'hint'"
             )
-
-
-def _check_known(names: Iterable[str], known: Sequence[str], rule: str) -> None:
-    unknown = sorted(set(names) - set(known))
-    if unknown:
-        hint = suggestion(unknown[0], known)
-        raise ConfigError(
-            f"{rule}, got {_quoted(unknown)}; {hint}known: {_quoted(known)}"
-        )
-
-
-def _quoted(names: Iterable[str]) -> str:
-    return some_names(map(repr, names))

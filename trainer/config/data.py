@@ -8,6 +8,7 @@ from typing import Annotated, Any, Literal
 
 from trainer.config import class_folders, places
 from trainer.config.augmentations import AUGMENTATIONS, NO_AUGMENT, Augment
+from trainer.config.class_weights import ClassWeights
 from trainer.config.datasets import DATASETS, NO_OPTIONS
 from trainer.config.evaluate_view import SHARE, EvaluateView
 from trainer.config.rules import (
@@ -114,6 +115,9 @@ class DataConfig:
     augment_options: Annotated[Any, OptionsOf("augment", AUGMENTATIONS)] = NO_AUGMENT
     # The numbers of classes that students are not shown.
     exclude_labels: tuple[CountOrNone, ...] = ()
+    # How much each class counts in the loss on the labels: "balanced", or a table of
+    # numbers by the names of the classes, whose mean over data.train_split becomes 1.
+    class_weights: ClassWeights | None = None
     # The colour behind transparent pixels; "ignore" drops alpha.
     background: Literal["white", "black", "ignore"] | GivenColour = "white"
     # Leaves damaged images out of a folder's examples.

@@ -14,14 +14,22 @@ _TRAININGS = (
     *("teacher.members[].head", "teacher.members[].train"),
     *("student.train", "finetune"),
 )
+# Crops of images in memory only grow; others that earlier versions made were resized.
+_CROPS = {
+    f"{section}.augment_options{of_list}.antialias": True
+    for section in ("data", *_TRAININGS)
+    for of_list in ("", ".inception_crop")
+}
 _NETWORKS = ("student", "teacher", "teacher.members[]")
 # Of Keras's own arguments; None is as Keras has them.
 _OF_APPLICATIONS = ("alpha", "depth_multiplier", "dropout", "dropout_rate")
 _MIXING = {"cutmix": 0.0, "cutmix_beta": 1.0, "mixup_beta": 1.0}
+_OF_TRAININGS = {"mixup": 0.0, **_MIXING, "select_by": "accuracy"}
 
 LATER: Mapping[str, Any] = {
     "data.background": "ignore",
     "data.center_crop": 0.875,
+    "data.class_weights": None,
     "data.evaluate_view": "squash",
     "data.keep": "auto",
     "data.num_threads": 0,
@@ -51,6 +59,7 @@ LATER: Mapping[str, Any] = {
     "teacher.members[].options.input": "",
     "teacher.min_accuracy": 0.0,
     "teacher.options.input": "",
+    **_CROPS,
     "tracking.models": ["student"],
     "tracking.tracker": "",
     **{f"{network}.options.import": "" for network in _NETWORKS},
@@ -63,7 +72,7 @@ LATER: Mapping[str, Any] = {
     **{
         f"{training}.{name}": value
         for training in _TRAININGS
-        for name, value in {"mixup": 0.0, **_MIXING}.items()
+        for name, value in _OF_TRAININGS.items()
     },
 }
 

@@ -185,8 +185,9 @@ def _type_of(kind: Any) -> str:
     if typing.get_origin(kind) is tuple:
         return f"list of {_type(item_of(kind))}s"
     if typing.get_origin(kind) is dict:
-        is_text = typing.get_args(kind)[1] is str
-        return "table of texts" if is_text else "table of settings"
+        scalars = {str: "texts", float: "numbers"}
+        item = split(typing.get_args(kind)[1])[0]
+        return f"table of {scalars.get(item, 'settings')}"
     return "text" if typing.get_origin(kind) is Literal else names[kind]
 
 
@@ -224,6 +225,10 @@ def _rule_of(hint: Any) -> str:
         told += [", or ".join(filter(None, map(_rule_of, parts)))]
     elif typing.get_origin(inner) is tuple and (of_each := _rule_of(item_of(inner))):
         told += [f"each {of_each}"]
+    elif typing.get_origin(inner) is dict and (
+        of_each := _rule_of(typing.get_args(inner)[1])
+    ):
+        told += [f"a table, each {of_each}"]
     elif typing.get_origin(inner) is Literal:
         told += ["one of " + ", ".join(map(value_text, typing.get_args(inner)))]
     return ", ".join(filter(None, told))

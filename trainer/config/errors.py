@@ -2,7 +2,7 @@
 
 import contextlib
 import re
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
 _CHARACTERS = 200  # of a value in a message
@@ -103,6 +103,25 @@ def some_names(names: Iterable[object]) -> str:
     every = list(map(str, names))
     shown = ", ".join(every[:_NAMES]) or "none"
     return shown + (f" and {len(every) - _NAMES} more" if len(every) > _NAMES else "")
+
+
+def quoted(names: Iterable[str]) -> str:
+    """The first of some names as Python writes them, and how many more there are."""
+    return some_names(map(repr, names))
+
+
+def check_known(names: Iterable[str], known: Sequence[str], rule: str) -> None:
+    """Refuses `names` that are not among the `known`, which is the `rule`.
+
+    Raises:
+      ConfigError: it has the nearest known name to the first.
+    """
+    unknown = sorted(set(names) - set(known))
+    if unknown:
+        hint = suggestion(unknown[0], known)
+        raise ConfigError(
+            f"{rule}, got {quoted(unknown)}; {hint}known: {quoted(known)}"
+        )
 
 
 def join(path: str, name: str) -> str:

@@ -174,7 +174,8 @@ class _Writer:
         parts = alternatives(values)
         [given] = [self._of(part) for part in parts if not is_section(part)]
         ranges = [self.section(part) for part in parts if is_section(part)]
-        name = "ranges" if ranges else "texts" if values is str else "lists"
+        scalars = {str: "texts", float: "numbers"}
+        name = "ranges" if ranges else scalars.get(split(values)[0], "lists")
         nested: Schema = reference(name)
         if ranges:
             ends = [{"required": [end]} for end in ("low", "high")]

@@ -21,6 +21,7 @@ from trainer.config import (
     registry,
     relations,
     run_model,
+    selection,
     tracking,
     watch,
 )
@@ -212,6 +213,7 @@ class Config:
                 gather(watch.check, self.data, self.export, self.registry)
             for path, section in self.trainings.items():
                 gather(relations.check_train, path, section, self.runtime)
+                gather(selection.check, path, section.select_by)
             gather(self._check_networks)
             _, chosen = self.augmenting_section("student.train", self.student.train)
             gather(relations.check_views, self.distill, augment=chosen.augment)

@@ -15,24 +15,12 @@ from trainer.config.rules import (
     Rule,
     between,
 )
+from trainer.config.selection import ACCURACY, METRICS, TITLE
 from trainer.config.study import OF_STUDENTS, Settings, check_shared, check_values
 
 if TYPE_CHECKING:
     import decimal
 
-# Of the validation of a student, and whether more is better.
-METRICS: Mapping[str, bool] = {
-    "eval/accuracy": True,
-    "eval/errors": False,
-    "eval/nll": False,
-    "eval/brier": False,
-    "eval/ece": False,
-    "eval/agreement": True,
-    "eval/kl": False,
-    "eval/soft_nll": False,
-}
-# Of these, what compares it with its teacher.
-OF_TEACHER = ("eval/agreement", "eval/kl", "eval/soft_nll")
 NUMBER = Rule(lambda value: type(value) in (int, float), "a number", {"type": "number"})
 _MOST_VALUES = 10_000  # that a grid goes through, and steps of a range
 # The best of some seeds would be one of luck.
@@ -117,8 +105,8 @@ class SweepConfig:
     sampler: Literal["random", "grid", "tpe"] = "tpe"
     seed: Annotated[int, between(0, 2**31 - 1)] = 0  # the seed of the sampler
     # What is compared, of the validation split at the step that is selected; the mean
-    # over `seeds`.
-    metric: str = "eval/accuracy"
+    # over `seeds`. Its name may stand behind "eval/", as in metrics.jsonl.
+    metric: str = ACCURACY
     # What ends trials that do badly; it looks at the first seed.
     pruner: Literal["none", "median", "bandit"] = "none"
     # The options of the pruner.
@@ -130,7 +118,7 @@ class SweepConfig:
     @property
     def is_maximized(self) -> bool:
         """Whether more of the metric is better."""
-        return METRICS[self.metric]
+        return METRICS[self.metric.removeprefix(TITLE)]
 
     def axes(self, of_variant: Callable[[Settings], Settings]) -> dict[str, Axis]:
         """Each setting with its values, by its path.
@@ -162,11 +150,13 @@ class SweepConfig:
 
     def __post_init__(self) -> None:
         """Checks what needs no run: the metric, and ranges by themselves."""
-        if self.metric not in METRICS:
+        name = self.metric.removeprefix(TITLE)
+        if name not in METRICS:
             raise ConfigError(
                 f"sweep.metric must be of the validation split, got {self.metric!r}; "
-                f"{nearest(self.metric, METRICS)}"
+                f"{nearest(name, METRICS)}"
             )
+        object.__setattr__(self, "metric", f"{TITLE}{name}")
         if not self.space:
             raise ConfigError(
                 "sweep.space must have a setting and its values, got none; for example "

@@ -35,6 +35,10 @@ SYNONYMS: Mapping[str, tuple[str, ...]] = {
     **dict.fromkeys(("smoothing", "smooth"), ("label_smoothing",)),
     **dict.fromkeys(("patience", "early_stopping"), ("patience_steps",)),
     **dict.fromkeys(
+        ("monitor", "best_metric", "metric_for_best_model", "selection_metric"),
+        ("select_by",),
+    ),
+    **dict.fromkeys(
         (
             *("grad_accum", "gradient_accumulation", "accumulation_steps"),
             *("gradient_accumulation_steps", "accumulate_grad_batches"),
@@ -65,6 +69,10 @@ SYNONYMS: Mapping[str, tuple[str, ...]] = {
     **dict.fromkeys(("path", "folder", "root", "source", "file"), ("dataset",)),
     **dict.fromkeys(("target", "label", "class_column", "labels"), ("label_column",)),
     **dict.fromkeys(("features", "columns"), ("feature_columns",)),
+    **dict.fromkeys(
+        ("class_weight", "weight_classes", "balanced", "pos_weight"),
+        ("class_weights",),
+    ),
     **dict.fromkeys(("num_workers", "workers", "threads"), ("num_threads",)),
     **dict.fromkeys(("seed", "random_seed", "random_state"), ("seeds", "seed")),
     **dict.fromkeys(

@@ -17,6 +17,7 @@ from trainer.config.rules import (
     Positive,
     between,
 )
+from trainer.config.selection import ACCURACY, Metric
 
 Share = Annotated[float, between(0, 1)]
 
@@ -122,6 +123,8 @@ class _Training:
     weight_decay_exclude: tuple[Annotated[str, FILLED], ...] = ("bias", "beta", "gamma")
     # The decay of averaged weights, which are evaluated and kept; 0: the last ones are.
     ema: Annotated[float, FRACTION] = 0.0
+    # The metric of the validation split that selects the best step.
+    select_by: Metric = ACCURACY
     # Updates without a better validation after which a training ends; 0: it does not.
     patience_steps: CountOrNone = 0
 

@@ -5,6 +5,7 @@ from trainer.data.arrays import ArrayExamples
 from trainer.data.augment import Augment, augmentation
 from trainer.data.auxiliary import AuxiliaryFeatures, Views
 from trainer.data.begun import as_begun, begun_background, begun_dtype
+from trainer.data.box_decoder import BoxDecoder
 from trainer.data.contents import hold_contents
 from trainer.data.decode import decode_with_alpha, reason
 from trainer.data.duplicates import duplicates
@@ -19,7 +20,7 @@ from trainer.data.examples import (
     without_labels,
 )
 from trainer.data.given import GivenData
-from trainer.data.image_box import decode_box, evaluation_box
+from trainer.data.image_box import evaluation_box
 from trainer.data.image_files import FileExamples
 from trainer.data.incremental_index import (
     admit_files,
@@ -61,6 +62,7 @@ __all__ = [
     "AuxiliaryFeatures",
     "Batch",
     "Batches",
+    "BoxDecoder",
     "DataError",
     "Examples",
     "FileExamples",
@@ -80,7 +82,6 @@ __all__ = [
     "concatenate",
     "damage_of_rows",
     "damage_of_steps",
-    "decode_box",
     "decode_with_alpha",
     "duplicates",
     "evaluation_batches",

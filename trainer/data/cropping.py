@@ -1,57 +1,80 @@
 """Random crops of encoded images, cut out before they are resized. B = examples."""
 
+import dataclasses
 from collections.abc import Callable
-from typing import Protocol
+from typing import Any
 
 import tensorflow as tf
 
+from trainer.data.box_decoder import BoxDecoder, cuts
 from trainer.data.decoders import decoded
 from trainer.data.examples import Batch
-from trainer.data.image_box import BoxOf, size_of
+from trainer.data.image_box import size_of
 from trainer.data.image_parts import mirror
 
-# From a batch with the epoch and id of each example and the sizes of their images,
-# int32 [B, 2], to the same with the "box" of each, and whether it is "mirrored".
-Crop = Callable[[Batch, tf.Tensor], Batch]
 
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Crop:
+    """A random crop, drawn for many images at a time.
 
-class Decode(Protocol):
-    """A function from an example with the "contents" of an image."""
+    Alone, the arithmetic of a box would cost as much as a small image.
+    """
 
-    def __call__(
-        self, example: Batch, box_of: BoxOf | None = None, *, quickly: bool = False
-    ) -> Batch:
-        """The same with "input", uint8 as models take it, in their place.
+    # From a batch with the epoch and id of each example, and the sizes of their images,
+    # int32 [B, 2], to boxes, int32 [B, 4], and whether each is mirrored.
+    draw: Callable[[Batch, tf.Tensor], tuple[tf.Tensor, tf.Tensor]]
+    antialias: bool  # pixels are means of those that they cover
 
-        That is a box of the image, as decode_box has it, or that of evaluation.
-        """
+    def plan(self, batch: Batch, sizes: tf.Tensor, size: tuple[int, int]) -> Batch:
+        """The batch with a "cut" of each image, and whether it is "mirrored"."""
+        boxes, mirrored = self.draw(batch, sizes)
+        planned = cuts(boxes, size, antialias=self.antialias)
+        return batch | {"cut": planned, "mirrored": mirrored}
+
+    def cut(self, example: Batch, decoder: BoxDecoder) -> Batch:
+        """An example with its crop as "input", in the place of its "contents"."""
+        cut, mirrored = example.pop("cut"), example.pop("mirrored")
+        image = decoder.crop(example.pop("contents"), cut, antialias=self.antialias)
+        return example | {"input": mirror(image, mirrored)}
 
 
 def cropped(
-    examples: tf.data.Dataset,
+    raw: tf.data.Dataset,
     crop: Crop,
-    decode: Decode,
+    decoder_of: Callable[[Batch], BoxDecoder],
     *,
+    size: tuple[int, int],
+    read: Callable[..., Batch],
+    number: Callable[[Batch], Batch] = dict,
     batch_size: int,
     num_threads: int,
 ) -> tf.data.Dataset:
-    """Examples with the contents of images whose sizes are not known, with crops."""
+    """Crops of images whose sizes are not known before their files are read.
 
-    def sized(example: Batch) -> Batch:
-        return example | {"size": size_of(example["contents"])}
+    Args:
+      raw: elements that fill batches.
+      crop: what is cut out of their images.
+      decoder_of: a function from an example, of which it takes out what tells it.
+      size: height and width of the crops.
+      read: a function from an element to an example with the "contents" of an image.
+      number: gives a batch of examples what the crop is drawn by.
+      batch_size: of these.
+      num_threads: that read and decode.
+    """
 
-    # Many boxes at a time: alone, their arithmetic would cost as much as a small image.
-    boxes = (
-        decoded(examples, sized, num_threads=num_threads)
+    def sized(*element: Any) -> Batch:
+        example = read(*element)
+        whole = decoder_of(dict(example)).whole
+        return example | {"size": size_of(example["contents"], whole)}
+
+    def planned(batch: Batch) -> Batch:
+        sizes = batch.pop("size")
+        return crop.plan(number(batch), sizes, size)
+
+    cut = (
+        decoded(raw, sized, num_threads=num_threads)
         .batch(batch_size, drop_remainder=True)
-        .map(lambda batch: crop(batch, batch.pop("size")))
+        .map(planned)
         .unbatch()
     )
-    return decoded(boxes, lambda x: cut(x, decode), num_threads=num_threads)
-
-
-def cut(example: Batch, decode: Decode) -> Batch:
-    """An example with its crop as "input", in the place of what it is made of."""
-    box, mirrored = example.pop("box"), example.pop("mirrored")
-    example = decode(example, lambda _: box, quickly=True)
-    return example | {"input": mirror(example["input"], mirrored)}
+    return decoded(cut, lambda x: crop.cut(x, decoder_of(x)), num_threads=num_threads)

@@ -5,9 +5,8 @@ from collections.abc import Callable
 
 import tensorflow as tf
 
-from trainer.config import EvaluateView
+from trainer.data.box_decoder import BoxDecoder
 from trainer.data.examples import Batch
-from trainer.data.image_box import BoxOf, Whole, decode_box, evaluation_box
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -16,23 +15,9 @@ class EncodedImages:
 
     # From a raw record to {"contents": an encoded image, "label": an integer}.
     parse: Callable[[tf.Tensor], Batch]
-    whole: Whole  # pixels of other images than JPEG
-    channels: int  # of these
-    shape: tuple[int, int, int]  # that models take
-    view: EvaluateView  # where no crop is drawn
+    decoder: BoxDecoder
 
-    def decode(
-        self, example: Batch, box_of: BoxOf | None = None, *, quickly: bool = False
-    ) -> Batch:
-        """See trainer.data.cropping.Decode."""
-        if box_of is None:
-            box_of = evaluation_box(self.view)
-        image = decode_box(
-            example.pop("contents"),
-            box_of,
-            self.shape,
-            whole=self.whole,
-            channels=self.channels,
-            quickly=quickly,
-        )
+    def decode(self, example: Batch) -> Batch:
+        """A parsed record with "input", as evaluation shows it, for its contents."""
+        image = self.decoder.evaluation(example.pop("contents"))
         return example | {"input": image}

@@ -6,8 +6,8 @@ from typing import TypeGuard
 
 import tensorflow as tf
 
-from trainer.config import InceptionCropOptions
 from trainer.data.augment import Augment
+from trainer.data.cropping import Crop
 from trainer.data.examples import Batch, Examples
 from trainer.data.image_files import FileExamples
 from trainer.data.image_parts import inception_parts
@@ -30,9 +30,12 @@ def with_crop(
     if options is None or not _has_files(examples):
         return examples, augment
 
-    def crop(batch: Batch, sizes: tf.Tensor) -> Batch:
-        return batch | _boxes(keys_of(batch), sizes, options)
+    def draw(batch: Batch, sizes: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        heights, widths = tf.unstack(tf.cast(sizes, tf.float32), axis=1)
+        keys = keys_of(batch)
+        return inception_parts(keys, options, height=heights, width=widths)
 
+    crop = Crop(draw=draw, antialias=options.antialias)
     return dataclasses.replace(examples, crop=crop), augment.after_crop
 
 
@@ -46,9 +49,3 @@ def _has_files(examples: Examples) -> TypeGuard[FileExamples | RecordExamples]:
     if isinstance(examples, RecordExamples):
         return examples.files.format.encoded is not None
     return isinstance(examples, FileExamples)
-
-
-def _boxes(keys: tf.Tensor, sizes: tf.Tensor, options: InceptionCropOptions) -> Batch:
-    heights, widths = tf.unstack(tf.cast(sizes, tf.float32), axis=1)
-    boxes, mirrored = inception_parts(keys, options, height=heights, width=widths)
-    return {"box": boxes, "mirrored": mirrored}

@@ -13,7 +13,8 @@ import tensorflow as tf
 
 from trainer.config import Colour, EvaluateView
 from trainer.data.arrays import steps_and_positions
-from trainer.data.cropping import Crop, cropped, cut
+from trainer.data.box_decoder import BoxDecoder
+from trainer.data.cropping import Crop, cropped
 from trainer.data.damage import damage_error
 from trainer.data.decode import blended, pixels, reason
 from trainer.data.decoders import BATCHES_IN_THE_MAKING, decoded
@@ -21,7 +22,6 @@ from trainer.data.examples import Batch, InputShard, num_evaluation_steps
 from trainer.data.file_paths import FilePaths
 from trainer.data.held_files import HeldFiles
 from trainer.data.host_memory import empty, on_host
-from trainer.data.image_box import BoxOf, decode_box, evaluation_box
 from trainer.data.order import shuffle
 
 _IMAGES_AHEAD = 8  # decoded, or read, before they are copied
@@ -83,9 +83,7 @@ class FileExamples:
           DataError: a file is gone since it was listed.
         """
         contents: list[Any] = []
-        self._read(
-            np.arange(len(self)), lambda x: _contents(x)["contents"], contents.append
-        )
+        self._read(np.arange(len(self)), lambda x: x["contents"], contents.append)
         return dataclasses.replace(self, held=HeldFiles.of(contents))
 
     def read(self, rows: np.ndarray) -> np.ndarray:
@@ -100,7 +98,7 @@ class FileExamples:
         def keep(image: np.ndarray) -> None:
             images[next(places)] = image
 
-        self._read(rows, lambda x: self._decode(_contents(x))["input"], keep)
+        self._read(rows, lambda x: self._decode(x)["input"], keep)
         return images
 
     def training(
@@ -167,63 +165,79 @@ class FileExamples:
 
     def _decoded(self, batches: tf.data.Dataset, shard: InputShard) -> tf.data.Dataset:
         """Batches with images in the place of rows, or with crops of these."""
-        files, batch_size = self._files(), shard.per_replica_batch_size
-        crop = self.crop
+        files, opened = self._files(), self._opener()
+        batch_size = shard.per_replica_batch_size
+        crop, size = self.crop, self._shape[:2]
+        sizes = on_host(self.sizes) if crop and self.sizes.all() else None
 
-        def file_of(example: Batch) -> Batch:
-            return _contents(example | files(example.pop("input")))
+        def planned(batch: Batch) -> Batch:
+            rows = batch.pop("input")
+            if crop and sizes is not None:
+                batch = crop.plan(batch, tf.gather(sizes, rows), size)
+            return batch | files(rows)
+
+        def cut(crop: Crop, example: Batch) -> Batch:
+            example = opened(example)
+            return crop.cut(example, self._decoder(example))
 
         # Example by example, so that a batch is as quick as its mean file and not as
         # its slowest.
         as_decoded = functools.partial(decoded, num_threads=self.num_threads)
+        examples = batches.map(planned).unbatch()
         if crop is None:
-            examples = as_decoded(batches.unbatch(), lambda x: self._decode(file_of(x)))
-        elif self.sizes.all():
-            sizes = on_host(self.sizes)
-            boxes = batches.map(lambda x: crop(x, tf.gather(sizes, x["input"])))
-            examples = as_decoded(
-                boxes.unbatch(), lambda x: cut(file_of(x), self._decode)
-            )
+            examples = as_decoded(examples, lambda x: self._decode(opened(x)))
+        elif sizes is not None:
+            examples = as_decoded(examples, functools.partial(cut, crop))
         else:
             examples = cropped(
-                as_decoded(batches.unbatch(), file_of),
+                examples,
                 crop,
-                self._decode,
+                self._decoder,
+                size=size,
+                read=opened,
                 batch_size=batch_size,
                 num_threads=self.num_threads,
             )
         return examples.batch(batch_size, drop_remainder=True)
 
     def _files(self) -> Callable[[tf.Tensor], Batch]:
-        """A function from rows to their files, or these files' contents."""
+        """A function from a row, or rows, to what tells of files."""
         has_alpha = on_host(self.has_alpha)
-        if self.held is None:
-            paths = self._paths
-            return lambda row: {
-                "path": tf.gather(paths, row),
-                "has_alpha": tf.gather(has_alpha, row),
-            }
-        contents = self.held.reader()
+        if self.held:  # whose contents are not copied into batches
+            return lambda row: {"row": row, "has_alpha": tf.gather(has_alpha, row)}
+        paths = self._paths
         return lambda row: {
-            "contents": contents(row),
+            "path": tf.gather(paths, row),
             "has_alpha": tf.gather(has_alpha, row),
         }
 
-    def _decode(
-        self, example: Batch, box_of: BoxOf | None = None, *, quickly: bool = False
-    ) -> Batch:
-        """See trainer.data.cropping.Decode."""
+    def _opener(self) -> Callable[[Batch], Batch]:
+        """A function from an example of `_files` to one with its file's "contents"."""
+        held = self.held.reader() if self.held else None
+
+        def opened(example: Batch) -> Batch:
+            if held:
+                contents = held(example.pop("row"))
+            else:
+                contents = tf.io.read_file(example.pop("path"))
+            return example | {"contents": contents}
+
+        return opened
+
+    def _decode(self, example: Batch) -> Batch:
+        decoder = self._decoder(example)
+        image = decoder.evaluation(example.pop("contents"))
+        return example | {"input": image}
+
+    def _decoder(self, example: Batch) -> BoxDecoder:
+        """The decoder of a file's contents; takes out what tells of its alpha."""
         has_alpha, background = example.pop("has_alpha"), self.background
-        if box_of is None:
-            box_of = evaluation_box(self.view)
         whole = pixels
         if background is not None and self.has_alpha.any():
             whole = functools.partial(
                 blended, has_alpha=has_alpha, background=background
             )
-        contents = example.pop("contents")
-        image = decode_box(contents, box_of, self._shape, whole=whole, quickly=quickly)
-        return example | {"input": image}
+        return BoxDecoder(shape=self._shape, view=self.view, whole=whole)
 
     def _read(
         self,
@@ -232,10 +246,10 @@ class FileExamples:
         keep: Callable[[Any], None],
     ) -> None:
         """Makes something of each file of `rows`, in their order."""
-        files = self._files()
+        files, opened = self._files(), self._opener()
         made = decoded(
             tf.data.Dataset.from_tensor_slices(on_host(np.asarray(rows, np.int64))),
-            lambda row: make(files(row)),
+            lambda row: make(opened(files(row))),
             num_threads=self.num_threads,
         )
         done = 0
@@ -245,10 +259,3 @@ class FileExamples:
                 done += 1
         except tf.errors.OpError as error:
             raise damage_error(self.paths[rows[done]], reason(error)) from error
-
-
-def _contents(example: Batch) -> Batch:
-    """An example with the contents of its file."""
-    if "path" in example:
-        example |= {"contents": tf.io.read_file(example.pop("path"))}
-    return example

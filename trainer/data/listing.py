@@ -3,7 +3,6 @@
 import hashlib
 import itertools
 import os
-import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 
@@ -19,6 +18,7 @@ from trainer.data.file_bytes import bytes_of, is_gone, unreadable
 from trainer.data.listed_files import OPAQUE, ListedFile, ListedFiles
 from trainer.data.readers import as_they_come, in_blocks
 from trainer.data.signature import Signature, signature
+from trainer.progress import is_terminal
 from trainer.storage import files
 
 _DECODED_BYTES = 2**30  # of a split; of more the ends are looked at
@@ -191,7 +191,7 @@ def _tell_progress(
         yield line
         now = time.monotonic()
         is_due = now - told > _TOLD_EVERY_SECS or count == len(sizes)
-        if is_due and now - begun > _TOLD_EVERY_SECS and not sys.stderr.isatty():
+        if is_due and now - begun > _TOLD_EVERY_SECS and not is_terminal():
             told, done = now, float(sizes[:count].sum()) / 1e9
             console.log(
                 f"{title}: {count:,} of {len(sizes):,} files, {done:.1f} of "

@@ -2,14 +2,13 @@
 
 import concurrent.futures
 import itertools
-import sys
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any, Protocol, TypeVar
 
 import numpy as np
-import tqdm
 
 from trainer.devices import processors
+from trainer.progress import show_bar
 
 # Threads: for a disk as many as decode, for a bucket as many as hide its latency.
 _READERS_A_PROCESSOR = 4
@@ -34,7 +33,7 @@ def for_each(
     action: Callable[[Any], Result], items: Items, *, title: str
 ) -> list[Result]:
     """The results in order, made by several threads under a progress bar."""
-    with _bar(title, len(items), unit="file") as bar:
+    with show_bar(title, len(items), unit="file") as bar:
         found = []
         for result in _results(action, items):
             found.append(result)
@@ -51,7 +50,7 @@ def in_blocks(
     """
     size = max(1, min(_SMALL_BLOCK, -(-len(rows) // num_readers())))
     blocks = [rows[i : i + size] for i in range(0, len(rows), size)]
-    with _bar(title, len(rows), unit="file") as bar:
+    with show_bar(title, len(rows), unit="file") as bar:
         found = []
         for block, result in zip(blocks, _results(action, blocks), strict=True):
             found.append(result)
@@ -63,7 +62,7 @@ def as_they_come(
     action: Callable[[Any], Result], items: Items, *, title: str, num_bytes: np.ndarray
 ) -> Iterator[Result]:
     """The results in order, each once it is there; the bar tells the bytes a second."""
-    with _bar(title, int(num_bytes.sum()), unit="B") as bar:
+    with show_bar(title, int(num_bytes.sum()), unit="B") as bar:
         results = _results(action, items)
         for size, result in zip(num_bytes.tolist(), results, strict=True):
             yield result
@@ -81,14 +80,3 @@ def _results(action: Callable[[Any], Result], items: Iterable[Any]) -> Iterator[
 def num_readers() -> int:
     """The number of threads that read, by the processors that there are to use."""
     return _READERS_A_PROCESSOR * processors.count()
-
-
-def _bar(title: str, total: int, *, unit: str) -> Any:
-    return tqdm.tqdm(
-        desc=title,
-        total=total,
-        unit=unit,
-        unit_scale=unit == "B",
-        file=sys.stderr,
-        disable=not sys.stderr.isatty(),
-    )

@@ -116,8 +116,7 @@ class RecordExamples:
             first_step=first_step,
             auxiliary_of=self._auxiliary_of,
         )
-        examples = self._examples(windows.read(), shard)
-        batches = examples.batch(shard.per_replica_batch_size, drop_remainder=True)
+        batches = self._batches(windows.read(), shard)
         return batches.map(
             lambda batch: map_fn(self._with_auxiliary(batch)),
             num_parallel_calls=BATCHES_IN_THE_MAKING,
@@ -152,10 +151,9 @@ class RecordExamples:
 
     def _in_order(self, shown: tf.data.Dataset, shard: InputShard) -> tf.data.Dataset:
         """Raw records, with their places, decoded one by one; or crops of images."""
-        ids, form = on_host(self.files.ids), self.files.format
-        images = form.encoded if self.crop else None
+        ids, images = on_host(self.files.ids), self._images
 
-        def decode(place: tf.Tensor, raw: tuple[tf.Tensor, tf.Tensor]) -> Batch:
+        def read(place: tf.Tensor, raw: tuple[tf.Tensor, tf.Tensor]) -> Batch:
             row, record = raw
             weight = tf.cast(place < len(self), tf.float32)
             if images is None:
@@ -163,48 +161,62 @@ class RecordExamples:
             contents = images.parse(record)["contents"]
             return {"contents": contents, "weight": weight, "id": tf.gather(ids, row)}
 
-        examples = decoded(shown, decode, num_threads=self.num_threads)
-        return self._cropped(examples, images, shard)
+        if images is None:
+            return decoded(shown, read, num_threads=self.num_threads)
+        return self._cropped(shown, images, shard, read=read)
 
-    def _cropped(
-        self,
-        examples: tf.data.Dataset,
-        images: EncodedImages | None,
-        shard: InputShard,
-    ) -> tf.data.Dataset:
-        """Crops of the contents of `images`; where there are none, examples."""
-        if self.crop is None or images is None:
-            return examples
-        return cropped(
-            examples,
-            self.crop,
-            images.decode,
-            batch_size=shard.per_replica_batch_size,
-            num_threads=self.num_threads,
-        )
+    def _batches(self, raw: tf.data.Dataset, shard: InputShard) -> tf.data.Dataset:
+        """Batches of raw records decoded one by one, or of crops of their images."""
+        ids, form, images = on_host(self.files.ids), self.files.format, self._images
+        parse = images.parse if images else form.decode
 
-    def _examples(self, raw: tf.data.Dataset, shard: InputShard) -> tf.data.Dataset:
-        """Raw records decoded one by one, or crops of their images."""
-        ids, form = on_host(self.files.ids), self.files.format
+        def read(raw: Batch) -> Batch:
+            return raw | parse(raw.pop("record"))
 
-        def read(raw: Batch, parse: Callable[[tf.Tensor], Batch]) -> Batch:
-            example = parse(raw.pop("record"))
-            row, position = raw.pop("row"), raw.pop("position")
+        # Of a batch at once, which takes as long as of an example.
+        def number(batch: Batch) -> Batch:
+            row, position = batch.pop("row"), batch.pop("position")
             place = position % shard.global_batch_size
-            return raw | {
-                **example,
-                "label": tf.cast(example["label"], tf.int32),
+            return batch | {
+                "label": tf.cast(batch["label"], tf.int32),
                 "id": tf.gather(ids, row),
                 "batch_position": tf.cast(place, tf.int32),
                 "epoch": position // len(self),
             }
 
-        images = form.encoded if self.crop else None
-        parse = images.parse if images else form.decode
-        examples = decoded(
-            raw, functools.partial(read, parse=parse), num_threads=self.num_threads
+        batch_size = shard.per_replica_batch_size
+        if images:
+            crops = self._cropped(raw, images, shard, read=read, number=number)
+            return crops.batch(batch_size, drop_remainder=True)
+        examples = decoded(raw, read, num_threads=self.num_threads)
+        return examples.batch(batch_size, drop_remainder=True).map(number)
+
+    @property
+    def _images(self) -> EncodedImages | None:
+        """The reading of images that a crop is cut out of; None where none is."""
+        return self.files.format.encoded if self.crop else None
+
+    def _cropped(
+        self,
+        raw: tf.data.Dataset,
+        images: EncodedImages,
+        shard: InputShard,
+        *,
+        read: Callable[..., Batch],
+        number: Callable[[Batch], Batch] = dict,
+    ) -> tf.data.Dataset:
+        if self.crop is None:
+            raise ValueError("no crop")
+        return cropped(
+            raw,
+            self.crop,
+            lambda _: images.decoder,
+            size=images.decoder.shape[:2],
+            read=read,
+            number=number,
+            batch_size=shard.per_replica_batch_size,
+            num_threads=self.num_threads,
         )
-        return self._cropped(examples, images, shard)
 
     def _with_auxiliary(self, batch: Batch) -> Batch:
         if not (self.auxiliary and self.views):

@@ -5,9 +5,13 @@ A place in an image is its top, left, height and width, float32 [4].
 
 import tensorflow as tf
 
-# Pixels of an image for one of its smaller picture, where means are near `resize`, and
-# up to where pixels between the nearest ones are.
-_MEAN_FROM, _MEAN_TO, _BETWEEN_TO = 1.2, 1.9, 1.4
+# The ways to a size: pixels between the nearest ones, the mean of all that one covers,
+# or their mean by how much of them it covers.
+BETWEEN, MEAN, WEIGHTED = range(3)
+
+# Pixels of an image for one of its smaller picture, up to where means are near `resize`
+# and, where it grows in one direction, pixels between the nearest ones.
+_MEAN_TO, _BETWEEN_TO = 2.25, 1.4
 
 
 def resize(image: tf.Tensor, size: tuple[int, int]) -> tf.Tensor:
@@ -15,10 +19,12 @@ def resize(image: tf.Tensor, size: tuple[int, int]) -> tf.Tensor:
 
     The aspect ratio is not kept.
     """
-    return resize_box(image, _whole_place(image), size)
+    return resize_place(image, whole_place(image), size)
 
 
-def resize_box(image: tf.Tensor, place: tf.Tensor, size: tuple[int, int]) -> tf.Tensor:
+def resize_place(
+    image: tf.Tensor, place: tf.Tensor, size: tuple[int, int]
+) -> tf.Tensor:
     """A place in an image in `size`, as `resize` does all of it.
 
     The place, top, left, height and width, float32 [4], need not be of whole pixels.
@@ -37,48 +43,53 @@ def resize_box(image: tf.Tensor, place: tf.Tensor, size: tuple[int, int]) -> tf.
 
     is_of_size = tf.reduce_all(tf.shape(image)[:2] == size)
     fitted = tf.cond(
-        is_of_size & _is_whole(image, place),
+        is_of_size & tf.reduce_all(place == whole_place(image)),
         lambda: tf.convert_to_tensor(image),
         resized,
     )
     return tf.ensure_shape(fitted, shape)
 
 
-def resize_quickly(
-    image: tf.Tensor, place: tf.Tensor, size: tuple[int, int]
-) -> tf.Tensor:
-    """A place in an image in `size`, in half the time of `resize` where that is near.
+def quick_way(sizes: tf.Tensor, size: tuple[int, int]) -> tf.Tensor:
+    """The quickest way that comes near `resize` from heights and widths to a size.
 
-    A whole image that grows, or hardly shrinks, lies between the nearest pixels; what
-    shrinks a little is the mean of those that it covers, all alike. Of photographs the
-    values are within 2 of 255 of `resize`, in the mean.
+    What grows may lie between the nearest pixels, and what shrinks a little be means.
+    Of photographs the values are within 2 of 255 of `resize`, in the mean.
+
+    Args:
+      sizes: int32 [..., 2].
+      size: a height and width.
+
+    Returns:
+      BETWEEN, MEAN or WEIGHTED: int32 [...].
     """
-    ratios = place[2:] / size
-    least, most = tf.reduce_min(ratios), tf.reduce_max(ratios)
-    is_near = (least >= _MEAN_FROM) & (most <= _MEAN_TO)
-    kind = tf.where(is_near, 1, tf.where(most < _BETWEEN_TO, 0, 2))
-    pixels = tf.switch_case(
-        tf.where(_is_whole(image, place), kind, 2),
-        [
-            lambda: _rounded(tf.image.resize(image, size)),
-            lambda: _rounded(tf.image.resize(image, size, "area")),
-            lambda: resize_box(image, place, size),
-        ],
-    )
-    return tf.ensure_shape(pixels, (*size, image.shape[-1]))
+    ratios = tf.cast(sizes, tf.float32) / size
+    least, most = tf.reduce_min(ratios, axis=-1), tf.reduce_max(ratios, axis=-1)
+    # Of pairs of pixels means are far, as no pixel has a share in two of them.
+    are_pairs = tf.reduce_any(ratios == 2.0, axis=-1)
+    is_near = (least >= 1) & (most <= _MEAN_TO) & ~are_pairs
+    grows = (least < 1) & (most < _BETWEEN_TO)
+    return tf.where(is_near, MEAN, tf.where(grows, BETWEEN, WEIGHTED))
 
 
-def _rounded(pixels: tf.Tensor) -> tf.Tensor:
-    return tf.cast(tf.round(pixels), tf.uint8)
+def resize_between(image: tf.Tensor, size: tuple[int, int]) -> tf.Tensor:
+    """Any image in `size`, between its nearest pixels: uint8 -> [H, W, ...]."""
+    return _rounded(tf.image.resize(image, size))
 
 
-def _whole_place(image: tf.Tensor) -> tf.Tensor:
+def resize_to_means(image: tf.Tensor, size: tuple[int, int]) -> tf.Tensor:
+    """Any image in `size`, the means of all that pixels cover: uint8 -> [H, W, ...]."""
+    return _rounded(tf.image.resize(image, size, "area"))
+
+
+def whole_place(image: tf.Tensor) -> tf.Tensor:
+    """All of an image as a place in it."""
     height, width = tf.unstack(tf.cast(tf.shape(image)[:2], tf.float32))
     return tf.stack([0.0, 0.0, height, width])
 
 
-def _is_whole(image: tf.Tensor, place: tf.Tensor) -> tf.Tensor:
-    return tf.reduce_all(place == _whole_place(image))
+def _rounded(pixels: tf.Tensor) -> tf.Tensor:
+    return tf.cast(tf.round(pixels), tf.uint8)
 
 
 def _resize_rows(

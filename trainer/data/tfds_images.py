@@ -8,6 +8,7 @@ import tensorflow_datasets as tfds
 
 from trainer.config import Colour, EvaluateView
 from trainer.data import jpeg_pixels
+from trainer.data.box_decoder import BoxDecoder
 from trainer.data.decode import with_alpha_blended
 from trainer.data.encoded_images import EncodedImages
 from trainer.data.examples import Batch
@@ -34,13 +35,13 @@ class TfdsImages:
         """The reading of those that are brought to another size; None: of none."""
         if self.view is None:
             return None
-        return EncodedImages(
-            parse=parse,
-            whole=self._pixels,
-            channels=self.shape[-1],
+        decoder = BoxDecoder(
             shape=self.shape,
             view=self.view,
+            whole=self._pixels,
+            channels=self.shape[-1],
         )
+        return EncodedImages(parse=parse, decoder=decoder)
 
     def decode(self, parsed: Batch) -> Batch:
         """An example with "contents", as the decoders leave it, to one with "input"."""

@@ -11,6 +11,7 @@ import tensorflow as tf
 from etils import epath
 
 from trainer.config import Colour, DataConfig, EvaluateView, TfrecordOptions, places
+from trainer.data.box_decoder import BoxDecoder
 from trainer.data.decode import pixels, reason, to_grey, with_alpha_blended
 from trainer.data.encoded_images import EncodedImages
 from trainer.data.examples import Batch, DataError
@@ -52,13 +53,10 @@ class TfrecordFormat:
         if not (self.form.image_size and self.options.encoding == "image"):
             return None
         height, width, channels = self.form.shape
-        return EncodedImages(
-            parse=self._parse,
-            whole=self._colours,
-            channels=3,
-            shape=(height, width, channels),
-            view=self.view,
+        decoder = BoxDecoder(
+            shape=(height, width, channels), view=self.view, whole=self._colours
         )
+        return EncodedImages(parse=self._parse, decoder=decoder)
 
     def decode(self, record: tf.Tensor) -> Batch:
         """A raw record to input and label, which are checked."""

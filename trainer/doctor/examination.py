@@ -24,6 +24,7 @@ from trainer.session.train_state import TrainSpec
 from trainer.soft_targets import DummyTargets
 from trainer.stages.baseline import baseline_training
 from trainer.stages.finetune import finetune_training
+from trainer.stages.planned_work import Sizes
 from trainer.stages.soft_targets import formats
 from trainer.stages.soft_targets.plan import Building
 from trainer.stages.student import distillation, online
@@ -281,18 +282,14 @@ class Examination:
         yield from tried.peak
 
     def _disk(self) -> Iterator[str]:
-        yield disk.room(
-            self._path,
-            self._config,
-            self._trainings,
-            self._teachers,
-            building=self._building,
-            free=self._free,
-        )
+        parts = self._path, self._config, self._trainings, self._teachers
+        yield disk.room(*parts, building=self._building, free=self._free)
 
     def _estimate(self) -> Iterator[str]:
-        rate = self._pipeline_rate
-        yield self._trainings.estimate(pipeline_rate=rate, building=self._building)
+        rate, sizes = self._pipeline_rate, Sizes.of(self._session.datasets)
+        yield self._trainings.estimate(
+            sizes, pipeline_rate=rate, building=self._building
+        )
         yield self._trainings.bottleneck(pipeline_rate=rate)
 
 

@@ -7,7 +7,10 @@ from etils import epath
 from trainer.config import Config
 from trainer.devices import processors
 from trainer.doctor.dry_run import DryRun
+from trainer.progress.time_left import Pace, secs_of
 from trainer.session import predictions
+from trainer.stages import planned_work
+from trainer.stages.planned_work import Sizes
 from trainer.stages.soft_targets.plan import Building
 from trainer.stages.teacher import head_role
 from trainer.storage import files, workdir
@@ -68,29 +71,37 @@ class Trainings:
             if file.suffix in (".npz", ".keras")
         )
 
-    def estimate(self, *, pipeline_rate: float, building: Building | None) -> str:
-        """Estimates the time of all steps, at most `pipeline_rate` examples a second.
+    def estimate(
+        self, sizes: Sizes, *, pipeline_rate: float, building: Building | None
+    ) -> str:
+        """Estimates the time of a whole run, at most `pipeline_rate` examples a second.
 
         With the `building` of soft targets where students learn from caches.
         """
-        parts, total = [], 0.0
+        paces = {}
         for role, tried in self.trials.items():
-            num_trainings = self.counts[role]
-            num_steps = num_trainings * tried.num_steps
             # A few steps live on batches that were ready; a whole run cannot.
-            waited = tried.global_batch_size / pipeline_rate
-            total += num_steps * max(tried.step_secs, waited)
-            parts.append(f"{role} {num_trainings} x {tried.num_steps:,}")
+            step_secs = max(tried.step_secs, tried.global_batch_size / pipeline_rate)
+            paces[role] = Pace(
+                network=planned_work.network_of(role),
+                start_secs=tried.first_secs,
+                example_secs=step_secs / tried.global_batch_size,
+            )
+        works = planned_work.whole_run(self._config, sizes, caches=[])
+        total = secs_of(works, paces) or 0.0
         predictions = ""
         if building:
             total += building.secs
             predictions = (
                 f" and {building.num_predictions:,} predictions of the teacher"
             )
+        parts = (
+            f"{role} {self.counts[role]} x {tried.num_steps:,}"
+            for role, tried in self.trials.items()
+        )
         return (
-            f"about {total / 60:.1f} minutes for the steps of a whole run "
-            f"({', '.join(parts)}){predictions}; validation, saving and the report "
-            "come on top"
+            f"about {total / 60:.1f} minutes for a whole run, its evaluations and its "
+            f"page among it: steps of {', '.join(parts)}{predictions}"
         )
 
     def bottleneck(self, *, pipeline_rate: float) -> str:

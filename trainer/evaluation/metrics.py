@@ -12,11 +12,15 @@ import numpy as np
 
 from trainer.config import ClassMap
 from trainer.evaluation import calibration
+from trainer.evaluation.by_class import ClassCounts, auc
 
 
 def classification_metrics(logits: np.ndarray, labels: np.ndarray) -> dict[str, Any]:
     """Metrics against true labels: [M, C], [M] -> name to number.
 
+    `balanced_accuracy` is the mean over the classes of the share of their examples that
+    is right, `macro_f1` that of their F1 scores, `auc`, of two classes that both have
+    examples, the area under the ROC curve; see trainer.evaluation.by_class.
     `nll` is the mean cross-entropy in nats, `brier` the mean squared distance of the
     probabilities from the one-hot label summed over classes (Brier, 1950), `ece` the
     expected calibration error over 15 equal bins of confidence (Guo et al. 2017). All
@@ -36,6 +40,11 @@ def classification_metrics(logits: np.ndarray, labels: np.ndarray) -> dict[str, 
     if num_classes > 5:
         above = logits > logits[rows, labels][:, np.newaxis]
         metrics["top_5_accuracy"] = float((above.sum(axis=1) < 5).mean())
+    counts = ClassCounts.of(logits, labels)
+    metrics["balanced_accuracy"] = counts.balanced_accuracy
+    metrics["macro_f1"] = counts.macro_f1
+    if num_classes == 2 and (area := auc(logits, labels)) is not None:
+        metrics["auc"] = area
     one_hot = np.eye(num_classes)[labels]
     return metrics | {
         "nll": float(-log_probs[rows, labels].mean()),
@@ -123,17 +132,18 @@ def class_metrics(logits: np.ndarray, labels: np.ndarray) -> dict[str, Any]:
     """Results class by class: [M, C], [M] -> lists of length C.
 
     `confusion_matrix[i][j]` counts examples of class i predicted as j;
-    `per_class_accuracy` is None for a class without examples.
+    `per_class_accuracy`, which is the recall, is None for a class without examples,
+    `per_class_precision` for one that is never predicted.
     """
     num_classes = logits.shape[1]
     matrix = np.zeros((num_classes, num_classes), np.int64)
     np.add.at(matrix, (labels, logits.argmax(axis=1)), 1)
-    totals = matrix.sum(axis=1)
+    counts = ClassCounts.of(logits, labels)
+    recall = _listed(counts.recall)
     return {
-        "per_class_accuracy": [
-            float(matrix[i, i] / totals[i]) if totals[i] else None
-            for i in range(num_classes)
-        ],
+        "per_class_accuracy": recall,
+        "per_class_precision": _listed(counts.precision),
+        "per_class_recall": recall,
         "confusion_matrix": matrix.tolist(),
     }
 
@@ -142,6 +152,11 @@ def probabilities(logits: np.ndarray) -> np.ndarray:
     """Probabilities of the classes at temperature 1: [M, C] -> float64 [M, C]."""
     probs: np.ndarray = np.exp(_log_softmax(logits))
     return probs
+
+
+def _listed(values: np.ndarray) -> list[float | None]:
+    """Numbers as JSON has them, with None for NaN."""
+    return [None if np.isnan(value) else float(value) for value in values]
 
 
 def _log_softmax(logits: np.ndarray) -> np.ndarray:

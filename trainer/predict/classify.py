@@ -8,7 +8,6 @@ from typing import TextIO
 
 import numpy as np
 import tensorflow as tf
-import tqdm
 from etils import epath
 
 from trainer import console
@@ -26,6 +25,7 @@ from trainer.exit_codes import CheckFailedError
 from trainer.predict import network, paths, prediction_lines
 from trainer.predict.example_reader import Place, Reader
 from trainer.predict.images import ImageReader
+from trainer.progress import Bar, show_bar
 from trainer.storage import files
 
 
@@ -45,7 +45,7 @@ def run(
     listed, skipped = paths.list_files(words, opened.reader)
     for one in skipped:
         _tell(one)
-    with _open(output) as file:
+    with _open(output) as file, _bar(listed, opened.reader, output) as bar:
         table = prediction_lines.PredictionWriter(
             file,
             opened.class_names,
@@ -57,6 +57,7 @@ def run(
             opened,
             listed,
             table,
+            bar,
             batch_size=settings.runtime.eval_batch_size,
             xla=distribution.compiles_with_xla(alone),
         )
@@ -77,6 +78,7 @@ def _classify(
     opened: network.Network,
     listed: Sequence[str],
     table: prediction_lines.PredictionWriter,
+    bar: Bar,
     *,
     batch_size: int,
     xla: bool,
@@ -84,22 +86,21 @@ def _classify(
     """Writes the predictions for the files, and counts their examples."""
     predict = _compile(opened, batch_size=batch_size, xla=xla)
     reader, counts = opened.reader, _Counts()
-    with _bar(listed, reader) as bar:
-        for batch in reader.batches(listed, batch_size=batch_size):
-            read: dict[Place, np.ndarray] = {}
-            for each in batch:
-                if isinstance(each.inputs, str):
-                    _tell(paths.Skipped(path=each.place[0], reason=each.inputs))
-                else:
-                    read[each.place] = each.inputs
-            counts.read += len(read)
-            counts.found += sum(len(each.place) == len(reader.keys) for each in batch)
-            counts.left_out += len(batch) - len(read)
-            counts.transparent += sum(each.is_transparent for each in batch)
-            if read:
-                logits = predict(np.stack(list(read.values())))
-                table.write(list(read), metrics.probabilities(logits))
-            bar.update(len(batch))
+    for batch in reader.batches(listed, batch_size=batch_size):
+        read: dict[Place, np.ndarray] = {}
+        for each in batch:
+            if isinstance(each.inputs, str):
+                _tell(paths.Skipped(path=each.place[0], reason=each.inputs))
+            else:
+                read[each.place] = each.inputs
+        counts.read += len(read)
+        counts.found += sum(len(each.place) == len(reader.keys) for each in batch)
+        counts.left_out += len(batch) - len(read)
+        counts.transparent += sum(each.is_transparent for each in batch)
+        if read:
+            logits = predict(np.stack(list(read.values())))
+            table.write(list(read), metrics.probabilities(logits))
+        bar.update(len(batch))
     if counts.transparent and isinstance(reader, ImageReader):
         told = f"{counts.transparent:,} ({background_name(reader.background)})"
         console.log(f"images with transparent pixels: {told}")
@@ -166,17 +167,15 @@ def _format(
     return endings.get(output.suffix if output else "", "csv")
 
 
-def _bar(listed: Sequence[str], reader: Reader) -> "tqdm.tqdm[None]":
-    return tqdm.tqdm(
-        desc="predicting",
-        total=len(listed) if isinstance(reader, ImageReader) else None,
-        unit=reader.unit,
-        file=sys.stderr,
-        disable=not sys.stderr.isatty(),
-    )
+def _bar(
+    listed: Sequence[str], reader: Reader, output: epath.Path | None
+) -> contextlib.AbstractContextManager[Bar]:
+    """The bar, unless predictions would come between its lines."""
+    if output is None and sys.stdout.isatty():
+        return contextlib.nullcontext(Bar())
+    total = len(listed) if isinstance(reader, ImageReader) else None
+    return show_bar("predicting", total, unit=reader.unit)
 
 
 def _tell(skipped: paths.Skipped) -> None:
-    # Not through the middle of the bar.
-    with tqdm.tqdm.external_write_mode(file=sys.stderr):
-        console.log(f"left out {skipped.path!r}: {skipped.reason}")
+    console.log(f"left out {skipped.path!r}: {skipped.reason}")

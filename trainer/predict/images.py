@@ -47,11 +47,10 @@ class ImageReader:
 def _reader(
     shape: tuple[int, int, int], view: EvaluateView, background: Colour | None
 ) -> Callable[[str], Example]:
-    box_of = data.evaluation_box(view)
-
     # As evaluation has it, of which a JPEG is decoded again: in part, or coarser.
     def fit(contents: tf.Tensor, image: tf.Tensor) -> tf.Tensor:
-        return data.decode_box(contents, box_of, shape, whole=lambda _: image)
+        decoder = data.BoxDecoder(shape=shape, view=view, whole=lambda _: image)
+        return decoder.evaluation(contents)
 
     # One call each: eager operations would take longer than the decoding. Traced here,
     # or each thread would.

@@ -8,6 +8,7 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
+from trainer.config.selection import ACCURACY
 from trainer.report.inputs import display_name, is_corrected, model_names, original
 
 # Two-sided 95% points of Student's t for 1, 2, ... degrees of freedom. From 11 on the
@@ -24,6 +25,12 @@ METRICS: Columns = (
     ("nll", "NLL", 1, 3),
     ("ece", "ECE", 1, 4),
     ("agreement", "agreement %", 100, 2),
+)
+# Where classes are weighted, or another metric than accuracy selects.
+BY_CLASS: Columns = (
+    ("balanced_accuracy", "balanced acc. %", 100, 2),
+    ("macro_f1", "macro F1 %", 100, 2),
+    ("auc", "AUC", 1, 4),
 )
 EXCLUDED = ("excluded_errors", "excluded errors", 1, 1)  # where classes are excluded
 
@@ -51,11 +58,17 @@ def comparison(results: dict[str, Any]) -> Comparison:
     columns: Columns = METRICS
     if any(EXCLUDED[0] in model["mean"] for model in models.values()):
         columns = (METRICS[0], EXCLUDED, *METRICS[1:])
+    if _is_by_class(results):
+        known = {name for model in models.values() for name in model["mean"]}
+        by_class = tuple(column for column in BY_CLASS if column[0] in known)
+        place = [name for name, *_ in columns].index("accuracy") + 1
+        columns = (*columns[:place], *by_class, *columns[place:])
     header = ("model", "parameters", *(column for _, column, _, _ in columns))
     rows = [_row(name, models[name], columns) for name in model_names(results)]
     notes = (
         *(
             _validation_line(results),
+            _selection_line(results),
             _spreads(models),
             _excluded_line(models),
             _biases(models),
@@ -113,6 +126,26 @@ def _validation_line(results: dict[str, Any]) -> str:
         f"{each['examples']:,} validation examples"
         for each in results.get("teacher_validation", ())
     )
+
+
+def _is_by_class(results: dict[str, Any]) -> bool:
+    """Whether accuracy alone says too little of what the run asked for."""
+    # Results of earlier versions have neither.
+    is_weighted = bool(results.get("class_weights"))
+    return is_weighted or results.get("select_by", ACCURACY) != ACCURACY
+
+
+def _selection_line(results: dict[str, Any]) -> str:
+    if not _is_by_class(results):
+        return ""
+    weights = results.get("class_weights", {}).values()
+    weighted = (
+        f"; classes count {min(weights):.3g} to {max(weights):.3g} in the loss on the "
+        "labels"
+        if weights
+        else ""
+    )
+    return f"students are selected by {results['select_by']}{weighted}"
 
 
 def _spreads(models: dict[str, Any]) -> str:

@@ -27,12 +27,14 @@ def run_stages(
     *,
     given: "Given | None" = None,
     options: Mapping[str, str] = stages.NO_OPTIONS,
+    waits: bool = False,
 ) -> str:
     """Runs the stages `names` in the workdir `path`; of all those that it asks for.
 
     A Python program that calls it has `given` what its config cannot say; one stage may
-    have `options`. In a cluster, TF_CONFIG says which of its processes this is, and all
-    of them call it with the same arguments.
+    have `options`. One that `waits` leaves caches to other processes. In a cluster,
+    TF_CONFIG says which of its processes this is, and all of them call it with the same
+    arguments.
 
     Returns:
       The table of results, where the last stage is one that has it; "" on workers
@@ -53,9 +55,11 @@ def run_stages(
     with start.begun(config, path, holds=holds, is_guest=is_guest) as begun:
         if is_chief:
             begun.claim()
-        _run_what_is_left(begun, names, own, given, options)
-    if not is_chief or names[-1] not in ("evaluate", "report"):
-        return ""
+        _run_what_is_left(begun, names, own, given, options, waits)
+    return _outcome(path) if is_chief and names[-1] in ("evaluate", "report") else ""
+
+
+def _outcome(path: epath.Path) -> str:
     # Loads NumPy.
     from trainer import report
 
@@ -68,6 +72,7 @@ def _run_what_is_left(
     own: tf_config.Cluster | None,
     given: "Given | None",
     options: Mapping[str, str],
+    waits: bool,
 ) -> None:
     whole = names == WHOLE_RUN
     if whole and workdir.is_finished(begun.path, begun.config):
@@ -87,7 +92,8 @@ def _run_what_is_left(
     with begun.session(
         " ".join(names), own, is_counted=is_training, given=given
     ) as session:
-        stages.run(session, () if whole else names, whole=whole, options=options)
+        names = () if whole else names
+        stages.run(session, names, whole=whole, options=options, waits=waits)
 
 
 def _is_training(names: tuple[str, ...]) -> bool:

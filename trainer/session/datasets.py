@@ -10,7 +10,7 @@ from etils import epath
 
 from trainer import console, data
 from trainer.cluster.hold import FREE, is_free
-from trainer.config import Config
+from trainer.config import Config, resolve_class_weights
 from trainer.evaluation import metrics
 from trainer.session.run_devices import Devices
 from trainer.storage import workdir
@@ -96,6 +96,32 @@ class Datasets:
     def training(self) -> data.Examples:
         """All training examples: the teacher's."""
         return self.read(self.config.data.train_split)
+
+    @functools.cached_property
+    def class_counts(self) -> list[int]:
+        """The training examples of each class."""
+        examples, num_classes = self.training, len(self.source.class_names)
+        # The chief keeps the labels that it reads, so that others need not.
+        labels = self.devices.workers.chief_first(lambda: examples.labels)
+        counts: list[int] = np.bincount(labels, minlength=num_classes).tolist()
+        return counts
+
+    @property
+    def class_weights(self) -> tuple[float, ...]:
+        """The weight of each class in the loss on the labels; () where all are 1.
+
+        Raises:
+          ConfigError: data.class_weights is not for these classes and examples.
+        """
+        section = self.config.data
+        if section.class_weights is None:
+            return ()
+        return resolve_class_weights(
+            section.class_weights,
+            names=self.source.class_names,
+            counts=self.class_counts,
+            split=f"data.train_split = {section.train_split!r}",
+        )
 
     @functools.cached_property
     def labeled(self) -> data.Examples:

@@ -8,13 +8,14 @@ from typing import Protocol
 import tensorflow as tf
 
 from trainer.cluster.rendezvous import PeerLostError
+from trainer.progress import StepBar
 from trainer.session.run_devices import Devices
 from trainer.session.train_state import TrainSpec, TrainState
 from trainer.storage.files import StorageError
 from trainer.storage.workdir import METRICS, TENSORBOARD
 from trainer.train import loop, tensorboard
 from trainer.train.checkpoint_file import Progress
-from trainer.train.events import MetricsFile, ProgressBar
+from trainer.train.events import MetricsFile
 
 
 class Logger(Protocol):
@@ -22,6 +23,9 @@ class Logger(Protocol):
 
     def advance(self, step: int) -> None:
         """Shows that `step` steps are done."""
+
+    def validate(self) -> None:
+        """Shows that the validation split is predicted."""
 
     def log(self, step: int, metrics: loop.Metrics) -> None:
         """Writes the line of `step`."""
@@ -59,8 +63,11 @@ def open_logger(
     )
     with (
         _flush_after(*([lines, events] if events else [lines])),
-        ProgressBar(
-            spec.title, first_step=progress.step, last_step=spec.num_steps
+        devices.progress.steps(
+            spec.title,
+            first_step=progress.step,
+            last_step=spec.num_steps,
+            epoch_steps=spec.epoch_steps,
         ) as bar,
     ):
         yield _ChiefLogger(spec, state, lines, bar)
@@ -85,6 +92,9 @@ class _WorkerLogger:
     def advance(self, step: int) -> None:
         pass
 
+    def validate(self) -> None:
+        pass
+
     def log(self, step: int, metrics: loop.Metrics) -> None:
         pass
 
@@ -98,16 +108,15 @@ class _ChiefLogger:
         spec: TrainSpec,
         state: TrainState,
         lines: MetricsFile,
-        bar: ProgressBar,
+        bar: StepBar,
     ) -> None:
         self._schedule = spec.schedule
         self._weights = spec.objective.weights
         self._checkpoints = state.checkpoints
         self._lines = lines
         self._bar = bar
-
-    def advance(self, step: int) -> None:
-        self._bar.advance(step)
+        self.advance = bar.advance
+        self.validate = bar.validate
 
     def log(self, step: int, metrics: loop.Metrics) -> None:
         applied = float(self._schedule(step - 1))

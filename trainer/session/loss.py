@@ -3,7 +3,14 @@
 from collections.abc import Sequence
 
 from trainer import console, optimizers
-from trainer.config import Config, ConfigError, DistillTermsConfig, groups
+from trainer.config import (
+    Config,
+    ConfigError,
+    DistillTermsConfig,
+    classes_without_examples,
+    groups,
+)
+from trainer.config.errors import quoted
 from trainer.devices import distribution
 from trainer.session.datasets import Datasets
 from trainer.session.run_devices import Devices
@@ -16,15 +23,17 @@ _LEAST_CLASSES = 3  # of logits whose standard scores are not always the same
 
 
 def student_loss(
-    config: Config, num_examples: int, connections: Sequence[Connection | None]
+    datasets: Datasets, connections: Sequence[Connection | None]
 ) -> DistillationLoss:
-    """The loss of a student that learns from that many examples.
+    """The loss of a student that learns from the transfer set.
 
     Of the `connections` each term between layers has one.
 
     Raises:
-      ConfigError: a user's own loss cannot be used, or a warm-up is too long.
+      ConfigError: a user's own loss cannot be used, or a warm-up is too long; or
+        classes cannot be weighted.
     """
+    config, num_examples = datasets.config, len(datasets.transfer)
     section, distill = config.student.train, config.distill
     return DistillationLoss(
         terms=[
@@ -33,6 +42,7 @@ def student_loss(
         ],
         hard_weight=distill.hard_weight,
         label_smoothing=section.label_smoothing,
+        class_weights=datasets.class_weights,
     )
 
 
@@ -51,6 +61,28 @@ def _term(
         logs_weight=isinstance(distill, DistillTermsConfig),
         connection=connection,
     )
+
+
+def check_class_weights(datasets: Datasets) -> None:
+    """Looks at data.class_weights, and tells what comes of it.
+
+    Raises:
+      ConfigError: it is not for these classes and examples.
+    """
+    weights, names = datasets.class_weights, datasets.source.class_names
+    if not (weights and datasets.devices.workers.is_chief):
+        return
+    by_weight = sorted(zip(weights, names, strict=True))
+    (least, of_least), (most, of_most) = by_weight[0], by_weight[-1]
+    console.log(
+        f"data.class_weights: in the loss on the labels an example of {of_least!r} "
+        f"counts {least:.3g}, one of {of_most!r} {most:.3g}"
+    )
+    if empty := classes_without_examples(names, datasets.class_counts):
+        console.log(
+            f"data.class_weights: no example of {quoted(empty)} is in data.train_split "
+            f"= {datasets.config.data.train_split!r}, where its weight has no effect"
+        )
 
 
 def check_loss(datasets: Datasets) -> None:

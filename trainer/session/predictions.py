@@ -9,12 +9,14 @@ from etils import epath
 
 from trainer import console, data, models
 from trainer.config import Config, EnsembleConfig
+from trainer.config.selection import TITLE
 from trainer.evaluation import class_bias, metrics
 from trainer.session.datasets import Datasets
 from trainer.session.imported import Imported
 from trainer.session.networks import Networks
 from trainer.storage.workdir import CHECKPOINTS, FINISHED, LAST, METRICS
 from trainer.train import checkpoint, checkpoint_file, events
+from trainer.train.early_stopping import EarlyStopping
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -184,19 +186,19 @@ def _steps_told_before(folder: epath.Path) -> dict[str, int | None]:
         return {}
     last = checkpoint_file.steps_of(folder / CHECKPOINTS)[-1]
     events.check_lines(folder / METRICS, progress.lines, last_step=progress.step)
-    accuracies = {
-        line["step"]: line["eval/accuracy"]
+    name = f"{TITLE}{progress.select_by}"
+    evaluated = {
+        line["step"]: line[name]
         for line in events.read_metrics(folder / METRICS)
-        if progress.step <= line["step"] <= last and "eval/accuracy" in line
+        if progress.step <= line["step"] <= last and name in line
     }
-    if last not in accuracies:
+    if last not in evaluated:
         return {}
-    best, best_accuracy = progress.best_step, progress.best_accuracy
-    for evaluated, accuracy in accuracies.items():
-        if accuracy > best_accuracy:
-            best, best_accuracy = evaluated, accuracy
+    judged = EarlyStopping(progress, patience_steps=0)
+    for step, value in evaluated.items():
+        judged.update(step, {progress.select_by: value})
     console.log(
         f"{problem}; the training has ended, and its steps are known by the checkpoint "
         f"of step {progress.step} and {METRICS}"
     )
-    return {"last": last, "best": best}
+    return {"last": last, "best": judged.best_step}

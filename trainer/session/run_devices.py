@@ -15,11 +15,12 @@ from trainer.cluster.workers import Workers
 from trainer.config import RuntimeConfig
 from trainer.devices import distribution
 from trainer.evaluation.predictor import predictor
+from trainer.progress import RunProgress, is_terminal
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Devices:
-    """The devices of a run, its workers, and the signals that end it."""
+    """The devices of a run, its workers, the signals that end it, and who watches."""
 
     runtime: RuntimeConfig
     strategy: tf.distribute.Strategy
@@ -31,6 +32,11 @@ class Devices:
     def stop(self) -> tf.Variable:
         """A variable that tells steps that this process is to end."""
         return distribution.stop_flag()
+
+    @functools.cached_property
+    def progress(self) -> RunProgress:
+        """Shows how far the run is; of several workers lines are read side by side."""
+        return RunProgress(is_live=self.workers.count == 1 and is_terminal())
 
     @property
     def num_replicas(self) -> int:

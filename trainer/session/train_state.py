@@ -16,6 +16,7 @@ from trainer.session.datasets import Datasets
 from trainer.session.mixing import check_mixing
 from trainer.session.networks import Networks
 from trainer.session.savable_models import check_saving
+from trainer.session.selection import check_metric
 from trainer.storage.workdir import CHECKPOINTS
 from trainer.train import objective, step
 from trainer.train.checkpoint import Checkpoints, newest_intact
@@ -88,24 +89,20 @@ def prepare(networks: Networks, spec: TrainSpec) -> TrainState:
     """Puts the model where its training starts or goes on; takes no step yet."""
     config, devices = networks.config, networks.devices
     check_mixing(networks.datasets, spec.setting, spec.section)
+    select_by = spec.section.select_by
+    check_metric(networks, select_by, setting=f"{spec.setting}.select_by")
     folder = spec.folder / CHECKPOINTS
     # Before the batches are made: they start at the restored step. The chief chooses,
     # because a disk that machines share may show them different files for a while.
     find = functools.partial(newest_intact, folder, check_held=devices.hold.check)
     latest = devices.workers.broadcast(find)
     update = _update(networks, spec, is_new=not latest)
-    role, seed = spec.role, spec.seed
-    checkpoints = Checkpoints(
-        folder,
-        state={**_networks_state(spec), **update.state},
-        run=run_name(config, role, seed),
-        is_earlier=lambda name: is_earlier_name(name, config, role, seed),
-        keep=config.runtime.keep_checkpoints,
-        check_held=devices.hold.check,
-    )
+    checkpoints = _checkpoints(networks, spec, update)
     if not latest:
         check_saving(networks, spec.network)
-    progress = checkpoints.restore(latest) if latest else Progress()
+    progress = Progress(select_by=select_by)
+    if latest:
+        progress = checkpoints.restore(latest)
     if progress.step and devices.workers.is_chief:
         console.log(f"{spec.title} goes on from step {progress.step}")
     together = config.runtime.steps_per_execution
@@ -123,6 +120,20 @@ def prepare(networks: Networks, spec: TrainSpec) -> TrainState:
     )
     return TrainState(
         update=update, checkpoints=checkpoints, progress=progress, compiled=compiled
+    )
+
+
+def _checkpoints(
+    networks: Networks, spec: TrainSpec, update: optimizers.OptimizerUpdate
+) -> Checkpoints:
+    config, role, seed = networks.config, spec.role, spec.seed
+    return Checkpoints(
+        spec.folder / CHECKPOINTS,
+        state={**_networks_state(spec), **update.state},
+        run=run_name(config, role, seed),
+        is_earlier=lambda name: is_earlier_name(name, config, role, seed),
+        keep=config.runtime.keep_checkpoints,
+        check_held=networks.devices.hold.check,
     )
 
 

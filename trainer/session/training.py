@@ -184,9 +184,7 @@ class _Callbacks:
         self._logger = logger
         self._predict = predict
         self._early_stopping = EarlyStopping(
-            best_step=state.progress.best_step,
-            best_accuracy=state.progress.best_accuracy,
-            patience_steps=spec.section.patience_steps,
+            state.progress, patience_steps=spec.section.patience_steps
         )
         self.advance = logger.advance
         self.is_best = self._early_stopping.is_best
@@ -202,10 +200,11 @@ class _Callbacks:
 
     def evaluate(self, step: int) -> loop.Metrics:
         self._observer.begin_evaluation()
+        self._logger.validate()
         # Infinite logits give metrics that are NaN, which the loop tells of.
         with self._update.averaged_weights(), np.errstate(invalid="ignore"):
             metrics = self._spec.validate(self._predict())
-        self._early_stopping.update(step, metrics["accuracy"])
+        self._early_stopping.update(step, metrics)
         told = {f"eval/{name}": value for name, value in metrics.items()}
         self._observer.end_evaluation(told)
         return told
@@ -219,7 +218,8 @@ class _Callbacks:
             Progress(
                 step=state.step,
                 best_step=self._early_stopping.best_step,
-                best_accuracy=self._early_stopping.best_accuracy,
+                best_value=self._early_stopping.best_value,
+                select_by=self._spec.section.select_by,
                 is_closed=state.is_closed,
                 window=dataclasses.asdict(state.unlogged),
             )

@@ -12,7 +12,7 @@ from trainer.soft_targets.checksums import are_known, forget_missing, keep
 from trainer.soft_targets.comparison import check, check_ids
 from trainer.soft_targets.dummy import DummyTargets
 from trainer.soft_targets.errors import SoftTargetsError
-from trainer.soft_targets.lock import alone
+from trainer.soft_targets.lock import alone, beside_others, deciding
 from trainer.soft_targets.manifest import (
     FRAMING_BYTES,
     MANIFEST,
@@ -53,9 +53,11 @@ __all__ = [
     "alone",
     "answer_files",
     "are_known",
+    "beside_others",
     "check",
     "check_ids",
     "damage",
+    "deciding",
     "forget_missing",
     "keep",
     "logits_format",

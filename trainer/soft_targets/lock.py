@@ -1,4 +1,4 @@
-"""One process at a time builds a cache."""
+"""Locks of a cache: one process builds it whole, or several build parts of it."""
 
 import contextlib
 from collections.abc import Iterator
@@ -8,7 +8,8 @@ from etils import epath
 from trainer.soft_targets.errors import SoftTargetsError
 from trainer.storage import files, locks
 
-_LOCK = "building"
+_BUILDING = "building"
+_DECIDING = "deciding"
 
 
 @contextlib.contextmanager
@@ -19,15 +20,53 @@ def alone(folder: epath.Path) -> Iterator[None]:
       SoftTargetsError: another one does.
       StorageError: the folder cannot be written.
     """
-    lock: contextlib.AbstractContextManager[object] | None = contextlib.nullcontext()
-    if not files.is_remote(folder):
-        # The builder holds its workdir too, and that hold warns of disks without locks.
-        with contextlib.suppress(locks.NoLocksError):
-            lock = locks.try_lock(folder / _LOCK)
+    with _building(folder, is_shared=False):
+        yield
+
+
+@contextlib.contextmanager
+def beside_others(folder: epath.Path) -> Iterator[None]:
+    """Other processes build but parts of the cache in the body, as this one does.
+
+    Raises:
+      SoftTargetsError: another process builds it whole.
+      StorageError: the folder cannot be written.
+    """
+    with _building(folder, is_shared=True):
+        yield
+
+
+@contextlib.contextmanager
+def deciding(folder: epath.Path) -> Iterator[None]:
+    """Of the processes that build parts, this one alone changes the manifest.
+
+    In a store, which has no locks, a checksum that two write at a time may be lost;
+    the next whole build adds it.
+
+    Raises:
+      StorageError: the folder cannot be written.
+    """
+    with contextlib.ExitStack() as stack:
+        if not files.is_remote(folder):
+            with contextlib.suppress(locks.NoLocksError):
+                stack.enter_context(locks.hold(folder / _DECIDING))
+        yield
+
+
+def _building(
+    folder: epath.Path, *, is_shared: bool
+) -> contextlib.AbstractContextManager[object]:
+    if files.is_remote(folder):
+        return contextlib.nullcontext()
+    # The builder holds its workdir too, and that hold warns of disks without locks.
+    try:
+        lock = locks.try_lock(folder / _BUILDING, is_shared=is_shared)
+    except locks.NoLocksError:
+        return contextlib.nullcontext()
     if lock is None:
         raise SoftTargetsError(
             f"{folder} must be built by one run at a time, got another process that "
-            "builds it now; wait for it, or choose another distill.soft_targets_dir"
+            "builds it now; wait for it, with --wait, or choose another "
+            "distill.soft_targets_dir"
         )
-    with lock:
-        yield
+    return lock

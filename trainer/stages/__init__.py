@@ -32,6 +32,7 @@ class Stage:
     is_training: bool = True  # later starts go on from what it writes
     has_data: bool = True  # it reads the examples, which are described before
     check: str = ""  # what it tells by exit code 5
+    doing: str = ""  # for people who watch, where it has no bar
     example: str = EXAMPLE
 
     def __call__(self, session: "Session", **options: str) -> None:
@@ -62,13 +63,16 @@ STAGES = {
         example="--config=configs/tabular_mlp.toml --workdir=runs/tabular_mlp",
     ),
     "evaluate": Stage(
-        function="evaluate:evaluate", summary="measure all models on the test split"
+        function="evaluate:evaluate",
+        summary="measure all models on the test split",
+        doing="evaluating all models on the test split",
     ),
     "report": Stage(
         function="report:report",
         summary="draw the page of a run, or one that compares several runs",
         is_training=False,
         has_data=False,
+        doing="drawing the page",
     ),
 }
 
@@ -126,7 +130,24 @@ OTHERS = {
     ),
 }
 
-ALL = STAGES | OTHERS
+# What a flag of a command asks for.
+FLAGGED = {
+    "soft-targets part": Stage(
+        function="soft_targets:build_part",
+        summary="have the teacher predict one part of the images",
+        is_training=False,
+    ),
+    "soft-targets wait": Stage(
+        function="soft_targets:wait",
+        summary="wait for the parts that other processes make",
+        doing="waiting for the soft targets that others make",
+        is_training=False,
+    ),
+}
+
+ALL = STAGES | OTHERS | FLAGGED
+# The first of them needs what others make.
+_AFTER_WAITING = ("soft-targets", "student")
 
 
 def select_stages(config: Config) -> tuple[str, ...]:
@@ -145,10 +166,12 @@ def run(
     *,
     whole: bool,
     options: Mapping[str, str] = NO_OPTIONS,
+    waits: bool = False,
 ) -> None:
     """Does the stages `names`, or those of a `whole` run, of which it checks all first.
 
-    One of `names` may have `options` of its own.
+    One of `names` may have `options` of its own. A run that `waits` has its soft
+    targets made by others.
 
     Where the config leaves the source of soft targets open, it is chosen here, and a
     cache that was chosen is built before the students learn from it.
@@ -157,19 +180,40 @@ def run(
 
     if session.devices.workers.is_chief:
         console.log(session.devices.description)
-    wanted = [ALL[name] for name in names]
-    if whole or any(stage.has_data for stage in wanted):
+    if whole or any(ALL[name].has_data for name in names):
         _describe_data(session)
     if session.config.distill.soft_targets == "auto":
-        is_training = any(stage.is_training and stage.has_data for stage in wanted)
+        is_training = any(
+            ALL[each].is_training and ALL[each].has_data for each in names
+        )
         session = _settle_soft_targets(session, names, chooses=whole or is_training)
         if names == ("student",) and session.config.distill.is_cached:
-            wanted = [ALL["soft-targets"], *wanted]
+            names = ("soft-targets", *names)
     if whole:
         check(session)
-        wanted = [ALL[name] for name in select_stages(session.config)]
-    for stage in wanted:
-        stage(session, **options)
+        names = select_stages(session.config)
+    if waits:
+        place = min(names.index(each) for each in _AFTER_WAITING if each in names)
+        names = (*names[:place], "soft-targets wait", *names[place:])
+    if whole:
+        _plan(session, names)
+    for name in names:
+        with session.devices.progress.stage(name, ALL[name].doing):
+            ALL[name](session, **options)
+
+
+def _plan(session: "Session", names: tuple[str, ...]) -> None:
+    """Tells whoever watches what a whole run, of stages `names`, has left to do."""
+    from trainer.stages import planned_work
+
+    progress, config = session.devices.progress, session.config
+    if not progress.is_live:
+        return
+    datasets = session.datasets
+    caches = planned_work.caches_of(config, datasets)
+    sizes = planned_work.Sizes.of(datasets)
+    works = planned_work.whole_run(config, sizes, caches)
+    progress.plan(names, planned_work.what_is_left(works, config, session.path))
 
 
 def _settle_soft_targets(

@@ -7,6 +7,7 @@ import keras
 from trainer import optimizers
 from trainer.session import Session, training
 from trainer.session.networks import Networks
+from trainer.session.selection import without_teacher
 from trainer.session.train_state import TrainSpec
 from trainer.stages.soft_targets import caches
 from trainer.train import objective
@@ -36,12 +37,22 @@ def baseline_training(networks: Networks, model: keras.Model, seed: int) -> Trai
     return TrainSpec(
         role="baseline",
         seed=seed,
-        section=dataclasses.replace(section.train, steps=num_steps, epochs=0.0),
+        section=dataclasses.replace(
+            section.train,
+            steps=num_steps,
+            epochs=0.0,
+            select_by=without_teacher(section.train.select_by),
+        ),
         setting="student.train",
         folder=networks.folder("baseline", seed),
         weights=section.weights,
         model=model,
-        objective=objective.supervised(model, section.train, seed=seed),
+        objective=objective.supervised(
+            model,
+            section.train,
+            seed=seed,
+            class_weights=networks.datasets.class_weights,
+        ),
         examples=networks.datasets.labeled,
         validate=networks.datasets.validate,
         views=caches.views(networks.config, seed),

@@ -11,9 +11,10 @@ from trainer.devices import distribution
 from trainer.session import Session, weight_files
 from trainer.session.datasets import Datasets
 from trainer.session.features import connections
-from trainer.session.loss import check_groups, check_loss
+from trainer.session.loss import check_class_weights, check_groups, check_loss
 from trainer.session.mixing import check_mixing
 from trainer.session.savable_models import check_saving
+from trainer.session.selection import check_selection
 from trainer.session.train_state import augmentation
 from trainer.stages.soft_targets import caches
 from trainer.stages.soft_targets.cache_memory import check_memory
@@ -28,7 +29,8 @@ def check(session: Session) -> None:
 
     Raises:
       ConfigError: a model, what is saved of it, its weights, its batch size, its
-        schedule, its loss, how it sees the data or what is to be cached cannot be used.
+        schedule, its loss, how it sees the data, what selects it or what is to be
+        cached cannot be used.
       DataError: the dataset, a split or the students' share of it cannot be used.
     """
     config = session.config
@@ -57,6 +59,8 @@ def check(session: Session) -> None:
         check_memory(session.networks, num_ids=num_ids)
     check_groups(session.config, session.devices, has_begun=has_begun)
     check_loss(session.datasets)
+    check_class_weights(session.datasets)
+    check_selection(session.networks)
     _check_layers(session, student, teachers)
 
 

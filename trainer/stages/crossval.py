@@ -15,6 +15,7 @@ from etils import epath
 from trainer import data, prng
 from trainer.config import ConfigError
 from trainer.evaluation import metrics
+from trainer.progress.folded import show
 from trainer.report import crossval_table as tables
 from trainer.session import Session, training
 from trainer.session.datasets import Datasets
@@ -55,7 +56,7 @@ def crossval(session: Session) -> None:
         if session.devices.workers.is_chief:
             files.write_json(path, seal.add_checksum(measured))
     if session.devices.workers.is_chief:
-        print(tables.render(tables.read(session.path)))
+        show(tables.render(tables.read(session.path)))
 
 
 def folds_of(ids: np.ndarray, *, num_folds: int) -> np.ndarray:

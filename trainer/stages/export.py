@@ -14,6 +14,7 @@ from trainer import export as formats
 from trainer.config import Config, ConfigError
 from trainer.exit_codes import CheckFailedError
 from trainer.export import onnx_file, tflite
+from trainer.progress.folded import show
 from trainer.report import exported as tables
 from trainer.session import Session
 from trainer.session.datasets import Datasets
@@ -58,7 +59,7 @@ def export(session: Session) -> None:
         "problems": problems,
     }
     files.write_json(session.path / workdir.EXPORTED, seal.add_checksum(told))
-    print(tables.render(tables.read(session.path)))
+    show(tables.render(tables.read(session.path)))
     if workdir.is_evaluated(session.path, session.config):
         report(session)
     if problems:

@@ -48,7 +48,9 @@ def finetune_training(networks: Networks, model: keras.Model, seed: int) -> Trai
         folder=networks.folder("finetune", seed),
         weights="",
         model=model,
-        objective=objective.supervised(model, section, seed=seed),
+        objective=objective.supervised(
+            model, section, seed=seed, class_weights=networks.datasets.class_weights
+        ),
         examples=networks.datasets.labeled,
         validate=functools.partial(validate, networks),
         views=data.Views(seed=seed, count=None),

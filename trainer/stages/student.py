@@ -120,7 +120,7 @@ def distillation(
         objective=objective.distillation(
             model,
             combine_signals(networks, signals),
-            student_loss(networks.config, len(networks.datasets.transfer), between),
+            student_loss(networks.datasets, between),
             mixing=mixing,
             seed=seed,
             term_gradients=networks.config.runtime.term_gradients,

@@ -131,7 +131,9 @@ def _spec(
         folder=networks.folder(role, seed),
         weights=weights,
         model=model,
-        objective=objective.supervised(model, section, seed=seed),
+        objective=objective.supervised(
+            model, section, seed=seed, class_weights=networks.datasets.class_weights
+        ),
         examples=networks.datasets.training,
         validate=networks.datasets.validate,
         views=data.Views(seed=seed, count=None),

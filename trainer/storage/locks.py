@@ -20,8 +20,10 @@ class NoLocksError(files.StorageError):
     """The disk of a lock has none."""
 
 
-def try_lock(path: epath.Path) -> IO[bytes] | None:
+def try_lock(path: epath.Path, *, is_shared: bool = False) -> IO[bytes] | None:
     """The lock `path`, which closing gives back; None while somebody else has it.
+
+    Any number may have one that `is_shared`, while nobody has it alone.
 
     Raises:
       NoLocksError: its disk has no locks.
@@ -31,7 +33,8 @@ def try_lock(path: epath.Path) -> IO[bytes] | None:
         path.parent.mkdir(parents=True, exist_ok=True)
         file = open(path, "ab")  # noqa: SIM115 - it is the lock
         try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            kind = fcntl.LOCK_SH if is_shared else fcntl.LOCK_EX
+            fcntl.flock(file, kind | fcntl.LOCK_NB)
         except BlockingIOError:
             file.close()
             return None

@@ -12,12 +12,12 @@ from optuna.trial import TrialState
 from trainer import console, optimizers, report, stages
 from trainer.cluster.termination import StoppedError
 from trainer.config import Config, ConfigError, Override, Settings, label_of
-from trainer.config.sweep import OF_TEACHER
+from trainer.config.selection import TITLE
 from trainer.runs import variant_session
 from trainer.runs.variant import Variant
 from trainer.session import Session
-from trainer.session.networks import Networks
 from trainer.session.predictions import steps
+from trainer.session.selection import check_metric
 from trainer.stages.check import check
 from trainer.stages.soft_targets import choice
 from trainer.stages.student import student
@@ -45,7 +45,8 @@ def run(
         session, sweep = _settle_soft_targets(session, sweep)
         whole = session.beside(session.config, session.path)
         check(whole)
-        _check_metric(whole.networks, sweep.settings.metric)
+        metric = sweep.settings.metric.removeprefix(TITLE)
+        check_metric(whole.networks, metric, setting="sweep.metric")
         variant_session.train_teacher(session)
     while claimed := trials.claim(sweep):
         variant_session.forget_models()
@@ -57,16 +58,6 @@ def run(
         console.log(f"{left} trials run in other processes; the last tests the best")
         return
     _test(session, sweep, file, overrides)
-
-
-def _check_metric(networks: Networks, metric: str) -> None:
-    """Refuses to look for the best against a teacher that has said nothing."""
-    if metric in OF_TEACHER and networks.teacher_validation_logits is None:
-        raise ConfigError(
-            f"sweep.metric must be without the teacher, whose answers on the "
-            f"validation split are not imported, got {metric!r}; take "
-            "'eval/accuracy', or add validation.npz"
-        )
 
 
 def _settle_soft_targets(session: Session, sweep: Sweep) -> tuple[Session, Sweep]:

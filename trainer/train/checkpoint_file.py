@@ -15,6 +15,7 @@ import numpy as np
 import tensorflow as tf
 from etils import epath
 
+from trainer.config.selection import ACCURACY
 from trainer.storage import files, json_text
 
 _HEADER = "header"  # the array that holds run and progress, as JSON
@@ -37,7 +38,9 @@ class Progress:
 
     step: int = 0  # finished steps
     best_step: int = 0
-    best_accuracy: float = -1.0
+    best_value: float = 0.0  # of that metric at that step; of no meaning before one
+    # The metric of the validation; in files of earlier versions it was accuracy.
+    select_by: str = ACCURACY
     is_closed: bool = True  # whether all the step needs is done: line, evaluation
     # Sums of the metrics since the last line; see trainer.train.loop.
     window: Mapping[str, Any] = dataclasses.field(default_factory=dict)
@@ -112,6 +115,8 @@ def _header(arrays: Mapping[str, np.ndarray]) -> dict[str, Any]:
 
 def _progress(header: dict[str, Any]) -> Progress:
     names = [field.name for field in dataclasses.fields(Progress)]
+    if "best_accuracy" in header:  # as earlier versions called it
+        header = {"best_value": header["best_accuracy"], **header}
     return Progress(**{name: header[name] for name in names if name in header})
 
 

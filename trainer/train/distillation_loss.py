@@ -28,6 +28,7 @@ class DistillationLoss:
     terms: Sequence[Term]
     hard_weight: float
     label_smoothing: float
+    class_weights: tuple[float, ...] = ()  # of the loss on the labels; (): all 1
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -66,7 +67,10 @@ class DistillationLoss:
         soft = [term.run(outputs, predictions, labels.own, step) for term in self.terms]
         hard = labels.mean(
             lambda classes: losses.hard_loss(
-                outputs.logits, classes, label_smoothing=self.label_smoothing
+                outputs.logits,
+                classes,
+                label_smoothing=self.label_smoothing,
+                class_weights=self.class_weights,
             )
         )
         return [*soft, tf.where(labels.own < 0, 0.0, hard)]

@@ -1,13 +1,11 @@
-"""Records of a training: metrics.jsonl for programs, progress for people."""
+"""Records of a training: metrics.jsonl, its lines and their checksums."""
 
 import hashlib
 import json
 import statistics
-import sys
 from collections.abc import Callable, Iterable
 from typing import Any
 
-import tqdm
 from etils import epath
 
 from trainer import console
@@ -147,46 +145,3 @@ def median_throughput(path: epath.Path) -> float | None:
         if "perf/examples_per_sec" in line
     ]
     return statistics.median(rates) if rates else None
-
-
-class ProgressBar:
-    """A bar on a terminal, a line for each logged step elsewhere."""
-
-    def __init__(self, title: str, *, first_step: int, last_step: int) -> None:
-        self._title = title
-        self._last_step = last_step
-        self._bar = tqdm.tqdm(
-            desc=title,
-            initial=first_step,
-            total=last_step,
-            unit="step",
-            file=sys.stderr,
-            disable=not sys.stderr.isatty(),
-        )
-
-    def advance(self, step: int) -> None:
-        """Shows that `step` steps are done."""
-        self._bar.update(step - self._bar.n)
-
-    def show(self, step: int, metrics: dict[str, float]) -> None:
-        """Shows the metrics of a logged step."""
-        parts = []
-        if "train/loss" in metrics:  # not where every update was left out
-            parts.append(f"loss {metrics['train/loss']:.4f}")
-        if "eval/accuracy" in metrics:
-            parts.append(f"validation {metrics['eval/accuracy']:.4f}")
-        parts.append(f"{metrics['perf/examples_per_sec']:.0f} examples/s")
-        if self._bar.disable:
-            print(
-                f"{self._title}: step {step}/{self._last_step}, {', '.join(parts)}",
-                file=sys.stderr,
-                flush=True,
-            )
-        else:
-            self._bar.set_postfix_str(", ".join(parts))
-
-    def __enter__(self) -> "ProgressBar":
-        return self
-
-    def __exit__(self, *error: object) -> None:
-        self._bar.close()

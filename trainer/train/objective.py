@@ -4,7 +4,7 @@ Shapes: B = examples on this replica, C = classes, K = metrics.
 """
 
 import dataclasses
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import TypeAlias
 
 import keras
@@ -90,8 +90,17 @@ def distillation(
     )
 
 
-def supervised(model: keras.Model, section: TrainConfig, *, seed: int) -> Objective:
-    """The model learns from the labels alone: a teacher, or a student's baseline."""
+def supervised(
+    model: keras.Model,
+    section: TrainConfig,
+    *,
+    seed: int,
+    class_weights: Sequence[float] = (),
+) -> Objective:
+    """The model learns from the labels alone: a teacher, or a student's baseline.
+
+    The `class_weights` are those of trainer.losses.hard_loss.
+    """
 
     def run(batch: Batch, step: tf.Tensor, scale: tf.Tensor) -> Sums:
         batch, labels = _mix(batch, step, section, seed=seed)
@@ -99,7 +108,10 @@ def supervised(model: keras.Model, section: TrainConfig, *, seed: int) -> Object
             logits = _training_outputs(model, batch, step, seed, {}).logits
             loss = _regularization_loss(model) + labels.mean(
                 lambda classes: losses.hard_loss(
-                    logits, classes, label_smoothing=section.label_smoothing
+                    logits,
+                    classes,
+                    label_smoothing=section.label_smoothing,
+                    class_weights=class_weights,
                 )
             )
             scaled = scale * loss

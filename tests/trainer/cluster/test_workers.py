@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 from tests.helpers import configs, groups, strangers, whole_run
-from tests.helpers.messages import assert_a_line_states, assert_states
+from tests.helpers.messages import assert_a_line_states, assert_states, foreign_lines
 from trainer.cluster import tf_config
 
 LONG = (
@@ -87,6 +87,7 @@ def test_two_workers_train_like_one_process(config, alone, tmp_path):
     }
     assert_a_line_states(group.out(0), "gain", "baseline")
     assert (group.out(1), "step" in group.err(1)) == ("", False)
+    assert foreign_lines(group.err(0) + group.err(1)) == []
 
 
 # Groups of 4 in the share of one replica of 2, 3 or 4.
@@ -245,7 +246,7 @@ def test_a_worker_that_never_comes_is_named_until_the_others_give_up(config, tmp
         assert group.codes(90) == {0: 138, 2: 138}
     missing = f"worker-1 ({group.addresses[1]})"
     for rank in (0, 2):
-        _, waiting, *_, last = (
+        _, _, waiting, *_, last = (
             line for line in group.err(rank).splitlines() if line.startswith("trainer:")
         )
         assert_states(waiting, missing)

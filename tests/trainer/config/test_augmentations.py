@@ -1,5 +1,7 @@
 """Augmentations by a name and as a list."""
 
+import copy
+
 import pytest
 
 from tests.helpers.configs import OF_DATASET
@@ -153,3 +155,23 @@ def test_a_study_may_compare_lists(tmp_path):
     ]
     cell = load(str(path), variant=variants["augment=crop_flip-rand_augment"])
     assert cell.student.train.augment == ("crop_flip", "rand_augment")
+
+
+@pytest.mark.parametrize(
+    "augment", ["'inception_crop'", "['inception_crop', 'random_erasing']"]
+)
+def test_a_run_that_began_before_crops_had_a_choice_averages(loaded, augment):
+    options = "student.train.augment_options"
+    options += ".inception_crop" if "[" in augment else ""
+    chosen = f"student.train.augment={augment}"
+    now = resolve(loaded(chosen))
+    before = copy.deepcopy(now)
+    kept = before["student"]["train"]["augment_options"]
+    del kept.get("inception_crop", kept)["antialias"]
+    assert differences(before, now) == []
+    assert from_resolved(before, [], kept_in="config.json") == loaded(chosen)
+    plain = resolve(loaded(chosen, f"{options}.antialias=false"))
+    assert differences(before, plain) == [f"{options}.antialias: True -> False"]
+    named = loaded(chosen).student.train.augment_options
+    told = plain_options(named, setting=options.removesuffix(".inception_crop"))
+    assert "antialias" not in str(told)

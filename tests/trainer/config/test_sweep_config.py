@@ -76,8 +76,8 @@ REFUSED = {
         *("sweep.space.distill.alpha.lg", "'log'?"),
     ),
     "space.distil.temperature = [1]": ("sweep.space", "distil", "'distill'?"),
-    "metric = 'accuracy'\nspace.distill.alpha = [0]": (
-        *("sweep.metric", "'accuracy'", "'eval/accuracy'?"),
+    "metric = 'eval/acuracy'\nspace.distill.alpha = [0]": (
+        *("sweep.metric", "'eval/acuracy'", "'accuracy'?"),
     ),
     "pruner = 'bandit'\npruner_options.slack = 1\nspace.distill.alpha = [0]": (
         *("sweep.pruner_options.slack", "'bandit'", "'slack_factor'?"),

@@ -21,14 +21,16 @@ from trainer.config import (
     InceptionCropOptions,
     TfrecordOptions,
 )
-from trainer.data.decode import to_grey
+from trainer.data.box_decoder import BoxDecoder, cuts
+from trainer.data.decode import pixels, to_grey
 from trainer.data.file_crops import with_crop
-from trainer.data.image_box import decode_box, evaluation_box, size_of
+from trainer.data.image_box import evaluation_box, size_of
 from trainer.data.image_parts import inception_boxes
+from trainer.data.resizing import BETWEEN, MEAN, WEIGHTED, quick_way
 
-# Of 255, mean absolute differences: of rounding and JPEG's own 1/2 and 1/4, and of
-# what is resized quickly.
-MOST, MOST_QUICKLY = 0.5, 2.0
+# Of 255, mean absolute differences: of rounding and JPEG's own 1/2 and 1/4, which crops
+# take sooner, and of what is resized quickly.
+MOST, MOST_OF_A_CROP, MOST_QUICKLY = 0.5, 1.0, 2.0
 
 
 def drawn(height: int, width: int, seed: int = 0) -> Image.Image:
@@ -76,10 +78,29 @@ def by_pil(pixels: np.ndarray, box: tuple[int, ...], size: int) -> np.ndarray:
     return np.asarray(part.resize((size, size), Image.Resampling.BILINEAR), int)
 
 
-def decoded(contents: bytes, box: tuple[int, ...], size: int, channels: int = 3):
-    image = decode_box(
-        tf.constant(contents), lambda _: tf.constant(box), (size, size, channels)
-    )
+def decoder_of(size: int, channels: int = 3) -> BoxDecoder:
+    return BoxDecoder(shape=(size, size, channels), view=EvaluateView())
+
+
+@functools.cache
+def crop_of(size: int, channels: int, antialias: bool, quickly: bool):
+    """Cuts one box out, and resizes it quickly or by how much of a pixel is covered."""
+
+    @tf.function(autograph=False)
+    def crop(contents: tf.Tensor, box: tf.Tensor) -> tf.Tensor:
+        cut = cuts(box, (size, size), antialias=antialias)
+        if not quickly:
+            cut = cut._replace(way=tf.constant(WEIGHTED))
+        return decoder_of(size, channels).crop(contents, cut, antialias=antialias)
+
+    return crop
+
+
+def decoded(
+    contents, box, size, channels=3, *, antialias=True, quickly=False
+) -> np.ndarray:
+    crop = crop_of(size, channels, antialias, quickly)
+    image = crop(tf.constant(contents), tf.constant(box))
     assert (image.shape, image.dtype) == ((size, size, channels), tf.uint8)
     return image.numpy().astype(int)
 
@@ -91,10 +112,77 @@ def test_a_box_is_what_pil_resizes_of_it(name, size):
     for box in BOXES:
         expected = by_pil(pixels_of(FORMS[name]), box, size)
         found = decoded(FORMS[name], box, size)
-        assert np.abs(found - expected).mean() < MOST
+        assert np.abs(found - expected).mean() < MOST_OF_A_CROP
         grey = decoded(FORMS[name], box, size, channels=1)
         luma = to_grey(tf.constant(expected, tf.uint8)).numpy()
-        assert np.abs(grey - luma).mean() < MOST
+        assert np.abs(grey - luma).mean() < MOST_OF_A_CROP
+
+
+@pytest.mark.parametrize("size", [230, 64, 24])
+@pytest.mark.parametrize("name", FORMS)
+def test_evaluation_is_what_pil_resizes_of_it(name, size):
+    found = decoder_of(size).evaluation(tf.constant(FORMS[name])).numpy()
+    expected = by_pil(pixels_of(FORMS[name]), BOXES[0], size)
+    assert np.abs(found - expected).mean() < MOST
+
+
+# Larger, alike, below 1.4 with a side that grows, below 2.25, pairs, and above.
+SIDES_OF_100 = {
+    (80, 90): BETWEEN,
+    (98, 125): BETWEEN,
+    (100, 100): MEAN,
+    (110, 140): MEAN,
+    (170, 200): WEIGHTED,
+    (180, 222): MEAN,
+    (203, 260): WEIGHTED,
+    (90, 141): WEIGHTED,
+}
+
+
+@pytest.mark.parametrize("name", ["jpeg", "jpeg grey", "png", "webp"])
+def test_what_is_resized_quickly_is_near_what_pil_resizes(name):
+    pixels = pixels_of(FORMS[name])
+    for (height, width), way in SIDES_OF_100.items():
+        assert quick_way(tf.constant([height, width]), (100, 100)) == way
+        box = (203 - height, 260 - width, height, width)
+        found = decoded(FORMS[name], box, 100, quickly=True)
+        assert np.abs(found - by_pil(pixels, box, 100)).mean() < MOST_QUICKLY
+
+
+def between(pixels: np.ndarray, size: int) -> np.ndarray:
+    """Between the nearest pixels, of which the centres are half a pixel from edges."""
+    for axis in (0, 1):
+        count = pixels.shape[axis]
+        places = np.clip((np.arange(size) + 0.5) * count / size - 0.5, 0, count - 1)
+        first = places.astype(int)
+        last = np.minimum(first + 1, count - 1)
+        share = np.expand_dims(places - first, (1 - axis, 2))
+        pixels = (1 - share) * pixels.take(first, axis) + share * pixels.take(
+            last, axis
+        )
+    return pixels
+
+
+@pytest.mark.parametrize("size", [230, 64, 24])
+@pytest.mark.parametrize("name", [*FORMS, "jpeg cmyk"])
+def test_without_antialiasing_pixels_lie_between_the_nearest_ones(name, size):
+    contents = (FORMS | {"jpeg cmyk": CMYK})[name]
+    for box in BOXES:
+        top, left, height, width = box
+        if name.startswith("jpeg"):
+            # As TensorFlow's ResNets have it; the colours of edges differ from those
+            # of the whole image.
+            part = tf.image.decode_and_crop_jpeg(
+                contents, box, channels=3, dct_method="INTEGER_ACCURATE"
+            ).numpy()
+        else:
+            whole = pixels_of(contents)
+            part = whole[top : top + height, left : left + width]
+        found = decoded(contents, box, size, antialias=False)
+        assert np.abs(found - between(part.astype(float), size)).max() < 0.51
+        grey = decoded(contents, box, size, 1, antialias=False)
+        luma = to_grey(tf.constant(part)).numpy().astype(float)
+        assert np.abs(grey - between(luma, size)).max() < 0.51
 
 
 def test_a_box_of_cmyk_is_what_tensorflow_decodes_of_it():
@@ -102,12 +190,12 @@ def test_a_box_of_cmyk_is_what_tensorflow_decodes_of_it():
     pixels = tf.io.decode_jpeg(CMYK, channels=3, dct_method="INTEGER_ACCURATE").numpy()
     for box, size in itertools.product(BOXES, (64, 24)):
         found = decoded(CMYK, box, size)
-        assert np.abs(found - by_pil(pixels, box, size)).mean() < MOST
+        assert np.abs(found - by_pil(pixels, box, size)).mean() < MOST_OF_A_CROP
 
 
 @pytest.mark.parametrize("name", FORMS)
 def test_sizes_are_those_of_pil(name):
-    assert size_of(tf.constant(FORMS[name])).numpy().tolist() == [203, 260]
+    assert size_of(tf.constant(FORMS[name]), pixels).numpy().tolist() == [203, 260]
 
 
 def test_evaluation_shows_the_whole_image_or_its_middle():
@@ -248,6 +336,31 @@ def test_a_crop_is_of_the_pixels_of_the_file(folder, kept):
             epoch, seen = seen // len(SIDES), seen + 1
             expected = crop_by_pil(pixels[place[id_]], epoch, id_)
             assert np.abs(image - expected).mean() < MOST_QUICKLY
+
+
+def test_a_training_crops_without_antialiasing_where_it_is_asked_for(folder):
+    plain = data.augmentation(
+        "inception_crop",
+        InceptionCropOptions(antialias=False, flip=False),
+        input_shape=(SIZE, SIZE, 3),
+        setting="data",
+    )
+    examples = examples_of(folder, "sizes")
+    shard = data.InputShard(
+        per_replica_batch_size=BATCH, num_replicas=1, first_replica=0, local_replicas=1
+    )
+    shown = data.view_batches(
+        examples, shard, augment=plain, seed=SEED, views=[3], first_id=0
+    )
+    found = np.concatenate([images.numpy() for images in shown])
+    for row, id_ in enumerate(examples.ids.tolist()):
+        pixels = file_of(examples.paths[row])
+        height, width = pixels.shape[:2]
+        draws = prng.uniforms(prng.key(SEED, [3], [id_]), 5)[:, :4]
+        box = inception_boxes(draws, height=height, width=width, min_area=0.08)
+        top, left, height, width = box.numpy()[0].tolist()
+        part = pixels[top : top + height, left : left + width].astype(float)
+        assert np.abs(found[row] - between(part, SIZE)).max() < 0.51
 
 
 def assert_same(actual, expected):

@@ -397,6 +397,7 @@ def test_no_label_is_needed_and_what_is_measured_against_labels_is_left_out(refe
         np.testing.assert_array_equal(actual, wanted)
 
 
+WEIGHTS = (0.2, 3.0, 1.0, 0.5, 1.5)
 SMOOTHED = dataclasses.replace(
     TRAIN,
     learning_rate=0.5,
@@ -408,11 +409,17 @@ SMOOTHED = dataclasses.replace(
 )
 
 
-@pytest.mark.parametrize(("distil", "num_replicas"), [(True, 1), (True, 2), (False, 2)])
+@pytest.mark.parametrize(
+    ("distil", "num_replicas", "class_weights"),
+    [(True, 1, WEIGHTS), (True, 2, ()), (False, 2, WEIGHTS)],
+)
 def test_one_step_is_the_textbook_s_with_both_labels_by_their_shares(
-    distil, num_replicas
+    distil, num_replicas, class_weights
 ):
-    """An example that is mixed with one without a label has none."""
+    """An example that is mixed with one without a label has none.
+
+    The loss on each label has the weight of its class, and the divisor has none.
+    """
     images = examples(BATCH)  # one epoch is one batch, in some order
     if distil:
         labels = np.where(np.arange(BATCH) % 4, images.labels, -1).astype(np.int32)
@@ -426,6 +433,7 @@ def test_one_step_is_the_textbook_s_with_both_labels_by_their_shares(
         alpha=alpha,
         temperature=temperature,
         distil=distil,
+        class_weights=class_weights,
     )
     shard = InputShard(
         per_replica_batch_size=BATCH, num_replicas=1, first_replica=0, local_replicas=1
@@ -439,14 +447,19 @@ def test_one_step_is_the_textbook_s_with_both_labels_by_their_shares(
 
     one_hot = np.eye(NUM_CLASSES)[np.maximum([own, partner], 0)]
     by_share = shares[:, None] * one_hot[0] + (1 - shares[:, None]) * one_hot[1]
-    wanted = 0.9 * by_share + 0.1 / NUM_CLASSES
+    weights = np.array(class_weights or (1.0,) * NUM_CLASSES)
+    # Of each label its share, its weight, and the target that smoothing makes of it.
+    parts = [shares, 1 - shares] * weights[np.maximum([own, partner], 0)]
+    targets = 0.9 * one_hot + 0.1 / NUM_CLASSES
     kernel, bias = (w.astype(np.float64) for w in run.weights())
     pixels = inputs.reshape(BATCH, -1) / 255.0
     logits = pixels @ kernel + bias
-    hard = is_labeled * -(wanted * log_softmax(logits)).sum(axis=1)
+    log_probs = log_softmax(logits)
+    hard = is_labeled * -(parts * (targets * log_probs).sum(axis=2)).sum(axis=0)
     hits = is_labeled * by_share[np.arange(BATCH), logits.argmax(axis=1)]
     taught = run.teacher(inputs, training=False).numpy()
-    slope = (1 - alpha) * is_labeled[:, None] * (softmax(logits) - wanted)
+    slopes = (parts[..., None] * (softmax(logits) - targets)).sum(axis=0)
+    slope = (1 - alpha) * is_labeled[:, None] * slopes
     loss = (1 - alpha) * hard
     if distil:
         soft = temperature**2 * kl_divergence(taught, logits, temperature)

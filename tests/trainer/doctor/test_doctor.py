@@ -25,6 +25,7 @@ from trainer.config import reader
 from trainer.doctor.dry_run import DryRun, Footprint
 from trainer.doctor.trainings import Trainings
 from trainer.session import predictions
+from trainer.stages.planned_work import Sizes
 from trainer.train.step import compile_step
 
 
@@ -175,14 +176,17 @@ def test_step_times_fit_into_the_wall_clock(examined):
     assert told_secs < wall_secs
 
 
-def test_the_estimate_is_steps_times_their_time(examined):
+def test_the_estimate_is_of_the_whole_run(examined):
     findings = examined[1]
-    minutes = 0.0
+    secs = 5.0  # to draw the page
     for step, trainings in (("teacher", 1), ("student", 2), ("baseline", 2)):
-        _, later = first_and_later_secs(findings.text(f"{step} step"))
-        minutes += trainings * 60 * later / 60
+        first, later = first_and_later_secs(findings.text(f"{step} step"))
+        # To predict costs a third: 500 examples after every 20 steps of 24, and twice
+        # those of the test split.
+        predictions = 3 * 500 + 2 * 500
+        secs += trainings * (first + later * (60 + predictions / 3 / 24))
     (told,) = re.findall(r"about ([\d.]+) minutes", findings.text("estimate"))
-    assert float(told) == pytest.approx(minutes, abs=0.06)
+    assert float(told) == pytest.approx(secs / 60, abs=0.06)
     trained = ("teacher 1 x 60", "student 2 x 60", "baseline 2 x 60")
     assert_states(findings.text("estimate"), *trained, "bottleneck", "student")
 
@@ -272,7 +276,7 @@ def test_a_finetune_is_tried_and_counted(config, fresh, tmp_path):
 
 @pytest.mark.parametrize(
     ("pipeline_rate", "minutes", "slower"),
-    [(10, 4.0, "input"), (190, 0.2, "input"), (500, 0.2, "steps")],
+    [(10, 12.2, "input"), (190, 0.8, "input"), (500, 0.8, "steps")],
 )
 def test_a_slow_pipeline_is_waited_for_and_named(
     config, tmp_path, pipeline_rate, minutes, slower
@@ -281,16 +285,17 @@ def test_a_slow_pipeline_is_waited_for_and_named(
     nothing = Footprint(weights=0, gradients=0, slots=0, averages=0)
     trainings.trials["student"] = DryRun(
         num_steps=60,
-        global_batch_size=20,
-        first_secs=1.0,
-        step_secs=0.1,
-        ready_secs=0.08,
+        global_batch_size=24,
+        first_secs=1.5,
+        step_secs=0.12,
+        ready_secs=0.096,
         loop_steps=5,
         footprint=nothing,
         peak=[],
     )
-    # Two seeds of 60 steps, of 20 examples each.
-    told = trainings.estimate(pipeline_rate=pipeline_rate, building=None)
+    # Five trainings of 60 steps, of 24 examples each, and nothing to predict.
+    sizes = Sizes(training=24, transfer=24, labeled=24, validation=0, test=0)
+    told = trainings.estimate(sizes, pipeline_rate=pipeline_rate, building=None)
     assert_states(told, f"{minutes} minutes")
     told = trainings.bottleneck(pipeline_rate=pipeline_rate)
     assert_states(told, f"the {slower} ", "bottleneck", "student", 250, pipeline_rate)

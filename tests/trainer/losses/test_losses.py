@@ -118,6 +118,20 @@ def test_smoothed_labels_leave_a_share_to_every_class():
     np.testing.assert_allclose(actual, expected, rtol=1e-5)
 
 
+def test_a_class_weight_multiplies_the_loss_of_its_label_alone():
+    labels, weights = np.array([0, 9, 3, 3, 7, 1]), np.linspace(0.1, 4, 10)
+    logits = tf.constant(STUDENT, tf.float32)
+    actual = losses.hard_loss(
+        logits, tf.constant(labels), label_smoothing=0.0, class_weights=tuple(weights)
+    )
+    expected = weights[labels] * cross_entropy(STUDENT, labels)
+    np.testing.assert_allclose(actual, expected, rtol=1e-5)
+    unlabeled = losses.hard_loss(
+        logits, tf.fill([6], -1), label_smoothing=0.0, class_weights=tuple(weights)
+    )
+    assert np.isfinite(unlabeled).all()
+
+
 def test_bfloat16_logits_are_taken_to_float32_before_the_softmax():
     rounded = tf.cast(tf.constant(STUDENT, tf.float32), tf.bfloat16)
     soft = losses.soft_loss(rounded, tf.constant(TEACHER, tf.float32), temperature=4.0)

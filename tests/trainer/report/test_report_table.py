@@ -223,3 +223,15 @@ def test_table_needs_neither_matplotlib_nor_tensorflow():
         "sys.exit(bool({'matplotlib', 'tensorflow'} & sys.modules.keys()))"
     )
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_other_metrics_have_columns_where_accuracy_does_not_select():
+    found = many_seeds()
+    found["models"]["student"]["mean"]["balanced_accuracy"] = 0.8125
+    assert "balanced" not in report.render(found)
+    for more in ({"select_by": "nll"}, {"class_weights": {"a": 0.5, "b": 4.25}}):
+        text = report.render({**found, "select_by": "accuracy", **more})
+        assert "balanced acc. %" in text
+        assert "81.25" in text
+        assert "AUC" not in text  # which no model has
+    assert "0.5 to 4.25" in text

@@ -215,7 +215,7 @@ def test_steps_are_known_without_the_newest_checkpoint(
         keep=2,
     )
     for step in (10, 30):
-        kept.save(checkpoint_file.Progress(step=step, best_step=10, best_accuracy=0.5))
+        kept.save(checkpoint_file.Progress(step=step, best_step=10, best_value=0.5))
     newest = tmp_path / "checkpoints" / "step-00000030.npz"
     newest.write_bytes(newest.read_bytes()[:-50])
     (tmp_path / "metrics.jsonl").write_text(

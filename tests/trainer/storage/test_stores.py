@@ -124,7 +124,7 @@ def test_checkpoints_come_back_and_old_ones_go(store):
     assert steps_of(store) == []
     for step in (1, 2, 3, 4):
         values = fill(model, optimizer, seed=step)
-        checkpoints.save(Progress(step=step, best_step=1, best_accuracy=0.5))
+        checkpoints.save(Progress(step=step, best_step=1, best_value=0.5))
     assert stores.listing(str(store)) == [f"step-{step:08}.npz" for step in (1, 3, 4)]
     fill(model, optimizer, seed=9)
     assert checkpoints.restore(steps_of(store)[-1]).step == 4

@@ -30,7 +30,10 @@ def evaluate(session: Session) -> None:
         return
     test = session.datasets.read(session.config.data.test_split)
     twice = suspicions.duplicates(session.config, session.datasets, test)
-    duplicates = {"duplicates": twice} if twice else {}
+    found: Metrics = {"duplicates": twice} if twice else {}
+    if weights := session.datasets.class_weights:
+        names = session.datasets.source.class_names
+        found["class_weights"] = dict(zip(names, weights, strict=True))
     models: dict[str, Metrics] = {}
     logits: dict[str, np.ndarray] = {}
     for name, came_to in predictions(session.networks, test):
@@ -48,9 +51,9 @@ def evaluate(session: Session) -> None:
         for role, times in session.devices.workers.broadcast(timed).items():
             models[role] |= times
     # All workers take part in these predictions.
-    as_they_are = _as_they_are(session.networks)
+    found |= _as_they_are(session.networks)
     if session.devices.workers.is_chief:
-        _write(session, test, models, logits, as_they_are | duplicates)
+        _write(session, test, models, logits, found)
 
 
 def _inference_times(networks: Networks, test: data.Examples) -> dict[str, Any]:
@@ -110,6 +113,7 @@ def _write(
         "name": session.config.name,
         "models": models,
         **found,
+        "select_by": session.config.student.train.select_by,
         "gain": {"errors": gain(models["student"], models["baseline"])},
         "evaluate": dataclasses.asdict(session.config.evaluate),
         "files": {

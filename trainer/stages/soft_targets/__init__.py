@@ -5,11 +5,13 @@ from trainer.stages.soft_targets.extend import extend, predict_new
 from trainer.stages.soft_targets.ids import ids
 from trainer.stages.soft_targets.importing import import_answers
 from trainer.stages.soft_targets.info import info
+from trainer.stages.soft_targets.parts import build_part, wait
 from trainer.stages.soft_targets.plan import plan
 from trainer.stages.soft_targets.verify import verify
 
 __all__ = [
     "build",
+    "build_part",
     "extend",
     "ids",
     "import_answers",
@@ -17,4 +19,5 @@ __all__ = [
     "plan",
     "predict_new",
     "verify",
+    "wait",
 ]

@@ -7,12 +7,9 @@ makes it nor on how many do.
 
 import contextlib
 import dataclasses
-import functools
-import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
-import tqdm
 from etils import epath
 
 from trainer import console, data, models, soft_targets
@@ -21,6 +18,7 @@ from trainer.session.networks import Networks
 from trainer.session.qualification import qualify
 from trainer.session.transfer_sets import TransferSet
 from trainer.soft_targets import Manifest, SoftTargetsError
+from trainer.stages.planned_work import cache_title
 from trainer.stages.soft_targets import caches
 from trainer.stages.soft_targets.importing import import_answers
 from trainer.stages.soft_targets.teacher_logits import TeacherLogits
@@ -58,26 +56,56 @@ def fill(networks: Networks, claim: Claim) -> None:
     One that misses nothing is not locked: any number of runs may share it, and it may
     be where they cannot write.
     """
+    for cache in incomplete_caches(networks):
+        qualify(networks)
+        _fill(networks, claim, cache)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class IncompleteCache:
+    """A cache of a teacher's predictions that misses some."""
+
+    teacher: int  # its number
+    transfer: TransferSet
+    folder: epath.Path
+    wanted: Manifest  # without shards
+
+
+def incomplete_caches(networks: Networks) -> Iterator[IncompleteCache]:
+    """Finds the caches of the run that miss something; all workers find the same.
+
+    Raises:
+      SoftTargetsError: a cache that is there is not of this run.
+    """
     fingerprints = [models.fingerprint(model) for model in networks.teachers]
     for transfer in caches.transfer_sets(networks.config, networks.datasets):
         for teacher, weights in enumerate(fingerprints):
-            wanted = caches.manifest(networks, teacher, transfer, weights=weights)
-            is_whole = functools.partial(
-                _is_whole,
-                caches.folder(networks.config, networks.path, teacher, transfer),
-                transfer,
-                wanted,
+            cache = IncompleteCache(
+                teacher=teacher,
+                transfer=transfer,
+                folder=caches.folder(networks.config, networks.path, teacher, transfer),
+                wanted=caches.manifest(networks, teacher, transfer, weights=weights),
             )
-            if not networks.devices.workers.broadcast(is_whole):
-                qualify(networks)
-                _fill(networks, claim, teacher, transfer, wanted)
+            if not is_whole(networks, cache):
+                yield cache
 
 
-def _is_whole(folder: epath.Path, transfer: TransferSet, wanted: Manifest) -> bool:
+def is_whole(networks: Networks, cache: IncompleteCache) -> bool:
+    """Whether it misses nothing by now; all workers find the same.
+
+    Raises:
+      SoftTargetsError: what is there is not of this run.
+    """
+    found: bool = networks.devices.workers.broadcast(lambda: _is_whole(cache))
+    return found
+
+
+def _is_whole(cache: IncompleteCache) -> bool:
+    folder, wanted = cache.folder, cache.wanted
     found = soft_targets.read(folder)
     if found is None:
         return False
-    caches.check_begun(folder, found, transfer, wanted)
+    caches.check_begun(folder, found, cache.transfer, wanted)
     if found.num_ids < wanted.num_ids or found.views < wanted.views:
         return False
     needed = dataclasses.replace(found.until(wanted.num_ids), views=wanted.views)
@@ -86,26 +114,20 @@ def _is_whole(folder: epath.Path, transfer: TransferSet, wanted: Manifest) -> bo
     return not soft_targets.missing(folder, needed)
 
 
-def _fill(
-    networks: Networks,
-    claim: Claim,
-    teacher: int,
-    transfer: TransferSet,
-    wanted: Manifest,
-) -> None:
-    folder = caches.folder(networks.config, networks.path, teacher, transfer)
+def _fill(networks: Networks, claim: Claim, cache: IncompleteCache) -> None:
+    workers, folder = networks.devices.workers, cache.folder
     with contextlib.ExitStack() as stack:
-        if networks.devices.workers.is_chief:
+        if workers.is_chief:
             stack.enter_context(soft_targets.alone(folder))
-            claim(folder, transfer, wanted)
+            claim(folder, cache.transfer, cache.wanted)
             soft_targets.forget_missing(folder)
         # Others read what the chief has written.
-        networks.devices.workers.barrier()
-        _write_missing(networks, teacher, transfer)
-        networks.devices.workers.barrier()
-        if networks.devices.workers.is_chief:
+        workers.barrier()
+        write_missing(networks, cache, rank=workers.rank, count=workers.count)
+        workers.barrier()
+        if workers.is_chief:
             soft_targets.keep(folder)
-        networks.devices.workers.barrier()
+        workers.barrier()
 
 
 def begin(folder: epath.Path, transfer: TransferSet, wanted: Manifest) -> None:
@@ -133,35 +155,34 @@ def _check_no_shards(folder: epath.Path) -> None:
         )
 
 
-def _write_missing(networks: Networks, teacher: int, transfer: TransferSet) -> None:
-    """Writes the missing shards that are this worker's."""
-    folder = caches.folder(networks.config, networks.path, teacher, transfer)
-    workers = networks.devices.workers
-    manifest = soft_targets.read(folder)
-    if manifest is None:
-        raise SoftTargetsError(
-            f"{folder} must be on a disk, or in a store, that all workers share, got "
-            "no manifest there"
-        )
+def write_missing(
+    networks: Networks, cache: IncompleteCache, *, rank: int, count: int
+) -> None:
+    """Writes the missing shards of the one with `rank` among `count` that share them.
+
+    The manifest has to be there.
+
+    Raises:
+      SoftTargetsError: it is not, or a prediction is no finite number.
+      StorageError: the disk is full.
+    """
+    folder, transfer = cache.folder, cache.transfer
+    manifest = _read_begun(folder)
     # What came to the cache after the lists of this run is not for it to make.
     manifest = manifest.until(transfer.num_ids)
     missing = {
         shard: views
         for shard, views in soft_targets.missing(folder, manifest).items()
-        if shard % workers.count == workers.rank
+        if shard % count == rank
     }
     total = sum(manifest.shards[i].count * len(views) for i, views in missing.items())
     if not missing:
         return
     console.log(f"{folder}: {total:,} predictions of the teacher to be computed")
-    logits = TeacherLogits(networks, networks.teachers[teacher], transfer, manifest)
-    with tqdm.tqdm(
-        desc=f"soft targets of {transfer.name}",
-        total=total,
-        unit="example",
-        file=sys.stderr,
-        disable=not sys.stderr.isatty(),
-    ) as progress:
+    teacher = networks.teachers[cache.teacher]
+    logits = TeacherLogits(networks, teacher, transfer, manifest)
+    title = cache_title(networks.config, cache.teacher, transfer.name)
+    with networks.devices.progress.bar(title, total, unit="prediction") as progress:
         done, told_at = 0, time.monotonic()
         for shard, views in missing.items():
             records = logits.records(manifest.shards[shard], views, progress.update)
@@ -169,6 +190,16 @@ def _write_missing(networks: Networks, teacher: int, transfer: TransferSet) -> N
                 path = soft_targets.shard_path(folder, view, shard)
                 soft_targets.write_shard(path, written)
                 done += len(written)
-            if progress.disable and time.monotonic() - told_at > _TELL_SECS:
+            if not progress.is_shown and time.monotonic() - told_at > _TELL_SECS:
                 console.log(f"{folder}: {done:,} of {total:,} predictions are kept")
                 told_at = time.monotonic()
+
+
+def _read_begun(folder: epath.Path) -> Manifest:
+    manifest = soft_targets.read(folder)
+    if manifest is None:
+        raise SoftTargetsError(
+            f"{folder} must be on a disk, or in a store, that all workers share, got "
+            "no manifest there"
+        )
+    return manifest
