@@ -92,7 +92,7 @@ def test_it_prints_the_table_and_goes_on_bit_for_bit_as_a_config_file_does(tmp_p
     assert whole.returncode == 0, whole.stderr
     told = whole.stdout.splitlines()
     assert [line.split()[0] for line in told[2:5]] == ["teacher", "student", "baseline"]
-    assert any(line.startswith("gain over baseline: ") for line in told)
+    assert any(line.startswith("verdict: ") for line in told)
 
     killed = often.replace('workdir="run"', 'workdir="killed"')
     callback = "callbacks=[keras.callbacks.LambdaCallback(on_epoch_end=_die)], seeds"
