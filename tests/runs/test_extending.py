@@ -36,7 +36,7 @@ def test_a_loss_a_model_and_a_dataset_of_ones_own_make_a_run(tmp_path, monkeypat
     assert models["student"]["parameters"] == 2 * 4 + 4 + 4 * 2 + 2
     lines = (tmp_path / "run" / "student" / "seed-0" / "metrics.jsonl").read_text()
     assert "train/own:hellinger" in lines
-    assert "gain over baseline" in out
+    assert "verdict: " in out
 
 
 def test_a_command_of_ones_own_is_run_and_told(tmp_path, capsys):
