@@ -17,10 +17,10 @@ OF_READERS = ("photos.toml", "rows.toml")  # which init writes, in the pages' ex
 CONFIGS = sorted((REPOSITORY / "configs").glob("*.toml"))
 
 
-def taught_commands() -> list[str]:
-    """Each command line in a fenced block of the pages."""
+def taught_commands(*pages: str) -> list[str]:
+    """Each command line in a fenced block of the pages, or of all."""
     found = []
-    for page in documents.PAGES:
+    for page in pages or documents.PAGES:
         for block in documents.blocks(page, ""):
             lines = block.replace("\\\n", " ").splitlines()
             found += [line.strip() for line in lines]
@@ -105,6 +105,14 @@ def test_pages_name_all_that_can_be_chosen(page, names):
 def test_each_page_is_one_sitting(page, most):
     if page != "docs/settings.md":  # to look things up in, and made by a program
         assert len(documents.text(page).splitlines()) <= most
+
+
+@pytest.mark.parametrize("page", documents.PAGES)
+def test_each_page_of_docs_has_an_example(page):
+    """Commands are looked at here, the others in tests/runs/test_page_*.py."""
+    if page.startswith("docs/") and page not in ("docs/README.md", "docs/settings.md"):
+        shown = documents.blocks(page, "toml", "python", "console")
+        assert shown or taught_commands(page)
 
 
 def test_the_index_names_every_page():
