@@ -97,7 +97,7 @@ def test_it_prints_the_table_and_goes_on_bit_for_bit_as_a_config_file_does(tmp_p
     assert again.returncode == 0, again.stderr
     told = again.stdout.splitlines()
     assert [line.split()[0] for line in told[2:5]] == ["teacher", "student", "baseline"]
-    assert any(line.startswith("gain over baseline: ") for line in told)
+    assert any(line.startswith("verdict: ") for line in told)
     (tmp_path / "same.toml").write_text(TOML.format(folder=tmp_path))
     with undrawn():
         of_file = trainer.run(tmp_path / "same.toml", tmp_path / "of_file")

@@ -8,10 +8,12 @@ from etils import epath
 
 import trainer
 from tests.helpers import configs, whole_run
+from tests.helpers.devices import strategy_of
 from tests.helpers.messages import assert_a_line_states, refused
 from trainer.config import ConfigError, load
 from trainer.config.selection import check_classes
 from trainer.session.predictions import steps
+from trainer.session.selection import check_metric
 from trainer.train.events import read_metrics
 
 NUM_ROWS = 600
@@ -76,6 +78,16 @@ def test_metrics_that_cannot_be_had_are_refused(tmp_path):
     code, _, err = whole_run.do("baseline", path, tmp_path / "work", few)
     assert code == 2
     assert_a_line_states(err, "student.train.select_by", "'top_5_accuracy'", 2)
+
+
+def test_validation_and_teacher_are_asked_before_they_select(tmp_path):
+    few = load(str(write_config(tmp_path)), ["data.validation_split=train[362:364]"])
+    networks = whole_run.session(few, tmp_path / "work", strategy_of(1)).networks
+    assert len(set(networks.datasets.validation.labels)) == 1
+    with refused(ConfigError, "student.train.select_by", "'auc'", "'train[362:364]'"):
+        check_metric(networks, "auc", setting="student.train.select_by")
+    # A teacher that is still to be trained will answer.
+    check_metric(networks, "agreement", setting="sweep.metric")
 
 
 @pytest.mark.slow
