@@ -249,7 +249,7 @@ def test_killed_between_two_saves_it_ends_with_the_same_numbers(world, tmp_path)
     code, _, err = whole_run.do("crossval", toml, whole, *sets)
     assert code == 0, err
     process = whole_run.start("crossval", toml, killed, *sets)
-    folder, end = killed / "crossval/fold-1", time.monotonic() + 120
+    folder, end = killed / "crossval/fold-1", time.monotonic() + 240
     while not is_between_saves(read_metrics(folder / "metrics.jsonl")):
         assert process.poll() is None, process.communicate()[1]
         assert time.monotonic() < end
