@@ -56,6 +56,7 @@ def told(lines: list[dict[str, float]]) -> list[dict[str, float]]:
     ]
 
 
+@pytest.mark.slow
 def test_weighted_classes_gain_balanced_accuracy_which_selects(tmp_path):
     path = write_config(tmp_path)
     chosen = "--set=student.train.select_by=balanced_accuracy"
