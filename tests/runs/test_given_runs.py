@@ -50,7 +50,7 @@ def test_a_run_of_a_function_ends_in_a_table_and_refuses_other_data(tmp_path, ca
     with undrawn():
         assert main.main(command) == 0
     output = capsys.readouterr()
-    assert "gain over baseline" in output.out
+    assert "verdict: " in output.out
     assert_states(output.err, "240 + 30 + 30 examples of 4 classes", "8 x 8 x 1")
     results = seal.parse((tmp_path / "run" / "results.json").read_bytes())
     assert results["models"]["teacher"]["test"]["examples"] == 30

@@ -91,7 +91,7 @@ def test_the_commands_of_the_wheel_run_beside_folders_of_their_names(
     table = output(installed / "alambic", *words, cwd=tmp_path).splitlines()
     first = [line.split()[0] for line in table if line]
     assert first[:5] == ["model", "--------", "teacher", "student", "baseline"]
-    assert any(line.startswith("gain over baseline: ") for line in table)
+    assert any(line.startswith("verdict: ") for line in table)
     words = ["local", "--workers=1", "--", "alambic", *words]
     again = output(installed / "alambic-launch", *words, cwd=tmp_path)
     assert [line.removeprefix("[worker-0] ") for line in again.splitlines()] == table

@@ -8,6 +8,8 @@ import keras
 import tensorflow as tf
 
 from trainer.config import ConfigError, RuntimeConfig, TrainConfig
+from trainer.devices import compilation, gpu_facts
+from trainer.devices.gpu_facts import Version
 
 
 def num_local_replicas(runtime: RuntimeConfig, *, num_workers: int) -> int:
@@ -27,10 +29,11 @@ def strategy(runtime: RuntimeConfig, *, num_workers: int) -> tf.distribute.Strat
     With several workers it waits for all of them.
 
     Raises:
-      ConfigError: fewer GPUs than asked for, "mirrored" on one device only, or a
-        strategy that is not for so many workers.
+      ConfigError: fewer GPUs than asked for, XLA on GPUs that are too new for it,
+        "mirrored" on one device only, or a strategy that is not for so many workers.
     """
     devices = _devices(runtime)
+    compilation.check_xla(runtime)
     _check_workers(runtime, num_workers)
     if num_workers > 1:
         # Left to itself TensorFlow chooses anew for each tensor.
@@ -184,7 +187,7 @@ def check_execution(runtime: RuntimeConfig, num_replicas: int) -> None:
     """
     if runtime.steps_per_execution == 1:
         return
-    wrong = "XLA off" if not compiles_with_xla(runtime) else ""
+    wrong = "XLA off" if not compilation.compiles_with_xla(runtime) else ""
     if num_replicas > 1:
         wrong = f"{num_replicas} replicas"
     if wrong:
@@ -196,19 +199,6 @@ def check_execution(runtime: RuntimeConfig, num_replicas: int) -> None:
         )
 
 
-def compiles_with_xla(runtime: RuntimeConfig) -> bool:
-    """Whether XLA compiles the step.
-
-    XLA fuses what a GPU would otherwise launch one by one. On a CPU it replaces
-    oneDNN's convolutions: the forward pass of the 256/512-filter network took 1.07
-    times as long in float32 and 2.6 times in bfloat16 (two cores with avx512_bf16,
-    medians of 7 alternations).
-    """
-    if runtime.xla == "auto":
-        return bool(tf.config.list_physical_devices("GPU"))
-    return runtime.xla == "on"
-
-
 def precision(wanted: str, runtime: RuntimeConfig) -> str:
     """The Keras dtype policy for a model that asks for `wanted` precision."""
     if wanted == "inherit":
@@ -218,14 +208,11 @@ def precision(wanted: str, runtime: RuntimeConfig) -> str:
     return _automatic_precision(_compute_capabilities())
 
 
-def _compute_capabilities() -> list[tuple[int, int] | None]:
-    return [
-        tf.config.experimental.get_device_details(gpu).get("compute_capability")
-        for gpu in tf.config.list_physical_devices("GPU")
-    ]
+def _compute_capabilities() -> list[Version | None]:
+    return [gpu.compute_capability for gpu in gpu_facts.seen().gpus]
 
 
-def _automatic_precision(compute_capabilities: list[tuple[int, int] | None]) -> str:
+def _automatic_precision(compute_capabilities: list[Version | None]) -> str:
     """The fastest that every GPU has in hardware; float32 without a GPU.
 
     bfloat16 comes with compute capability 8.0 and needs no loss scale; float16 is fast
@@ -250,15 +237,6 @@ def precision_reason(wanted: str, runtime: RuntimeConfig, *, setting: str) -> st
     return f"auto, compute capability of every GPU {major}.{minor} or more"
 
 
-def xla_reason(runtime: RuntimeConfig) -> str:
-    """The reason why XLA is on or off."""
-    if runtime.xla != "auto":
-        return "set by runtime.xla"
-    if compiles_with_xla(runtime):
-        return "auto, it fuses what a GPU would launch one by one"
-    return "auto, it would replace a CPU's faster convolutions"
-
-
 def visible_gpus() -> str | None:
     """CUDA_VISIBLE_DEVICES, to which CUDA keeps a process; None where it is not set."""
     return os.environ.get("CUDA_VISIBLE_DEVICES")
@@ -279,7 +257,7 @@ def describe_devices(strategy: tf.distribute.Strategy) -> str:
 
 def describe(strategy: tf.distribute.Strategy, runtime: RuntimeConfig) -> str:
     """One line on where the run executes, for the log."""
-    xla = "on" if compiles_with_xla(runtime) else "off"
+    xla = "on" if compilation.compiles_with_xla(runtime) else "off"
     return (
         f"{describe_devices(strategy)}, XLA {xla}, "
         f"{precision('inherit', runtime)}, TensorFlow {tf.__version__}, "

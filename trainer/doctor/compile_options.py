@@ -9,6 +9,7 @@ from typing import Literal
 import tensorflow as tf
 
 from trainer.config import Config, RuntimeConfig, loop_steps
+from trainer.devices import compilation, gpu_facts
 from trainer.doctor import dry_run
 from trainer.doctor.diagnostics import sentence
 from trainer.doctor.dry_run import DryRun
@@ -80,6 +81,8 @@ def _all_options(
     config: Config, training: TrainSpec, num_replicas: int
 ) -> Iterator[CompileOptions]:
     yield CompileOptions(xla="off")
+    if compilation.xla_problem(gpu_facts.seen()):
+        return  # it would end the process
     yield CompileOptions(xla="on")
     if num_replicas == 1:
         most = _most_steps(config, training)

@@ -37,13 +37,19 @@ def checks(own: Cluster | None, workdir: epath.Path) -> tuple[Check, ...]:
             Check("peers", functools.partial(_peers, own)),
             Check("peer ports", functools.partial(_ports, own), ("peers",), "note"),
         ]
-    if _SHARED_MEMORY.exists():
-        look = functools.partial(_check_shared_memory, own.size if own else 1)
-        found.append(Check("shared memory", look, mark="note"))
+    found += shared_memory(own.size if own else 1)
     if not files.is_remote(workdir):
         # The dates of a store are not compared with this machine's.
         found.append(Check("clock", functools.partial(_clock, workdir), ("workdir",)))
     return tuple(found)
+
+
+def shared_memory(num_workers: int) -> tuple[Check, ...]:
+    """The check of /dev/shm, through which NCCL may go; none where there is none."""
+    if not _SHARED_MEMORY.exists():
+        return ()
+    look = functools.partial(_check_shared_memory, num_workers)
+    return (Check("shared memory", look, mark="note"),)
 
 
 def _peers(own: Cluster) -> Iterator[str]:

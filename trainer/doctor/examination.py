@@ -100,11 +100,7 @@ class Examination:
             self._open_session(runtime)
         except ConfigError:
             # All that can be said without these devices is said all the same.
-            self._open_session(
-                dataclasses.replace(
-                    runtime, min_gpus=0, strategy="auto", steps_per_execution=1
-                )
-            )
+            self._open_session(machine.undemanding(runtime))
             yield self._strategy
             raise
         yield self._strategy

@@ -1,20 +1,18 @@
 """Versions, CPUs and GPUs of the machine, and what GPUs may lack."""
 
-import ctypes
 import importlib.metadata
 import os
 import pathlib
 import platform
 import re
 import shutil
-from typing import Any
 
 import keras
 import tensorflow as tf
 
-from trainer.devices import memory, processors
+from trainer.devices import gpu_facts, memory, processors
+from trainer.doctor import driver
 
-_DRIVER = "libcuda.so.1"
 _EXTRA = "and-cuda"  # of TensorFlow: CUDA's libraries, which the extra `gpu` brings
 
 
@@ -36,9 +34,9 @@ def host() -> str:
 
 def gpus() -> list[str]:
     """One line on each GPU that TensorFlow sees."""
-    seen = tf.config.list_physical_devices("GPU")
+    seen = gpu_facts.seen().gpus
     try:
-        sizes = [f", {memory.text(size)}" for size in _driver_sizes()]
+        sizes = [f", {memory.text(size)}" for size in driver.ask().num_bytes]
     except OSError:
         sizes = []
     # TensorFlow leaves out GPUs that are too old for it, and numbers the others anew.
@@ -46,19 +44,25 @@ def gpus() -> list[str]:
         sizes = [""] * len(seen)
     lines = []
     for i, (gpu, size) in enumerate(zip(seen, sizes, strict=True)):
-        details = tf.config.experimental.get_device_details(gpu)
-        major, minor = details.get("compute_capability", ("?", "?"))
-        name = details.get("device_name", "a GPU without a name")
-        lines.append(f"GPU:{i} is {name}, compute capability {major}.{minor}{size}")
+        major, minor = gpu.compute_capability or ("?", "?")
+        lines.append(f"GPU:{i} is {gpu.name}, compute capability {major}.{minor}{size}")
     return lines
 
 
 def num_driver_gpus() -> int:
     """GPUs that NVIDIA's driver shows to this process; 0 without a driver."""
     try:
-        return len(_driver_sizes())
+        return driver.ask().num_gpus
     except OSError:
         return 0
+
+
+def driver_problems() -> list[str]:
+    """What is wrong with the driver, or slow; nothing without one."""
+    try:
+        return list(driver.problems(driver.ask(), gpu_facts.seen().cuda))
+    except OSError:
+        return []
 
 
 def gpu_hints(visible: str | None) -> list[str]:
@@ -91,34 +95,9 @@ def _device_hint() -> str:
 
 def _driver_hint() -> str:
     try:
-        return f"NVIDIA's driver shows {len(_driver_sizes())} GPUs to this process"
+        return f"NVIDIA's driver shows {driver.ask().num_gpus} GPUs to this process"
     except OSError as error:
         return f"NVIDIA's driver cannot be asked: {error}"
-
-
-def _driver_sizes() -> list[int]:
-    """Bytes of each GPU that the driver shows to this process.
-
-    Raises:
-      OSError: there is no driver, or it answers with an error.
-    """
-    cuda = ctypes.CDLL(_DRIVER)
-    count = ctypes.c_int()
-    _ask(cuda, "cuInit", 0)
-    _ask(cuda, "cuDeviceGetCount", ctypes.byref(count))
-    sizes = []
-    for i in range(count.value):
-        device, size = ctypes.c_int(), ctypes.c_size_t()
-        _ask(cuda, "cuDeviceGet", ctypes.byref(device), i)
-        _ask(cuda, "cuDeviceTotalMem_v2", ctypes.byref(size), device)
-        sizes.append(size.value)
-    return sizes
-
-
-def _ask(cuda: ctypes.CDLL, name: str, *arguments: Any) -> None:
-    code = getattr(cuda, name)(*arguments)
-    if code:
-        raise OSError(f"{name} gives error {code}")
 
 
 def _extra_hint() -> str:

@@ -1,11 +1,12 @@
 """The machine that a run would be on, and what it makes of settings left to it."""
 
+import dataclasses
 from collections.abc import Iterator
 
 import tensorflow as tf
 
 from trainer.config import RuntimeConfig
-from trainer.devices import distribution
+from trainer.devices import compilation, distribution, gpu_facts
 from trainer.doctor import hardware
 from trainer.session.networks import Networks
 
@@ -18,11 +19,24 @@ def parts() -> Iterator[str]:
 
 
 def gpu_hints(runtime: RuntimeConfig) -> Iterator[str]:
-    """Reasons why fewer GPUs are seen than are wanted, or than the driver shows."""
+    """Problems of the driver; why fewer GPUs are seen than it shows or are wanted."""
+    yield from hardware.driver_problems()
     num_seen = len(tf.config.list_physical_devices("GPU"))
     wanted = max(runtime.min_gpus, hardware.num_driver_gpus())
     if num_seen < wanted:
         yield from hardware.gpu_hints(distribution.visible_gpus())
+
+
+def undemanding(runtime: RuntimeConfig) -> RuntimeConfig:
+    """The section without what these devices may have failed to give."""
+    xla_fails = bool(compilation.xla_problem(gpu_facts.seen()))
+    return dataclasses.replace(
+        runtime,
+        min_gpus=0,
+        strategy="auto",
+        steps_per_execution=1,
+        xla="auto" if xla_fails else runtime.xla,
+    )
 
 
 def precision(networks: Networks) -> Iterator[str]:
@@ -34,4 +48,4 @@ def precision(networks: Networks) -> Iterator[str]:
         reason = distribution.precision_reason(value, config.runtime, setting=role)
         yield f"{role} {networks.precision(role)} ({reason})"
     compiled = "on" if networks.devices.xla else "off"
-    yield f"XLA {compiled} ({distribution.xla_reason(config.runtime)})"
+    yield f"XLA {compiled} ({compilation.xla_reason(config.runtime)})"

@@ -19,7 +19,7 @@ from trainer.config import (
     RuntimeConfig,
     background_name,
 )
-from trainer.devices import distribution
+from trainer.devices import compilation, distribution
 from trainer.evaluation import metrics
 from trainer.exit_codes import CheckFailedError
 from trainer.predict import network, paths, prediction_lines
@@ -59,7 +59,7 @@ def run(
             table,
             bar,
             batch_size=settings.runtime.eval_batch_size,
-            xla=distribution.compiles_with_xla(alone),
+            xla=compilation.compiles_with_xla(alone),
         )
         table.end()
     counts.left_out += len(skipped)

@@ -13,7 +13,7 @@ from trainer.cluster.hold import FREE, Hold
 from trainer.cluster.termination import Termination
 from trainer.cluster.workers import Workers
 from trainer.config import RuntimeConfig
-from trainer.devices import distribution
+from trainer.devices import compilation, distribution
 from trainer.evaluation.predictor import predictor
 from trainer.progress import RunProgress, is_terminal
 
@@ -51,7 +51,7 @@ class Devices:
     @property
     def xla(self) -> bool:
         """Whether XLA compiles what the devices compute."""
-        return distribution.compiles_with_xla(self.runtime)
+        return compilation.compiles_with_xla(self.runtime)
 
     def predictor(
         self, model: keras.Model, examples: data.Examples

@@ -38,7 +38,7 @@ def beside_others(folder: epath.Path) -> Iterator[None]:
 
 @contextlib.contextmanager
 def deciding(folder: epath.Path) -> Iterator[None]:
-    """Of the processes that build parts, this one alone changes the manifest.
+    """No other process that builds a part changes the manifest in the body.
 
     In a store, which has no locks, a checksum that two write at a time may be lost;
     the next whole build adds it.

@@ -30,13 +30,6 @@ def test_a_model_s_own_precision_holds_over_the_run_s():
 
 
 @pytest.mark.parametrize(
-    ("xla", "compiled"), [("auto", False), ("on", True), ("off", False)]
-)
-def test_xla_is_off_on_cpus_unless_asked_for(xla, compiled):
-    assert distribution.compiles_with_xla(RuntimeConfig(xla=xla)) == compiled
-
-
-@pytest.mark.parametrize(
     ("wanted", "runtime", "reason"),
     [
         ("float32", RuntimeConfig(precision="mixed_float16"), "student.precision"),
@@ -53,11 +46,6 @@ def test_the_reason_of_a_precision_names_the_weakest_gpu(monkeypatch):
     monkeypatch.setattr(distribution, "_compute_capabilities", lambda: [(9, 0), (7, 5)])
     told = distribution.precision_reason("inherit", RuntimeConfig(), setting="student")
     assert_states(told, 7.5)
-
-
-def test_the_reason_of_xla_names_the_setting():
-    assert_states(distribution.xla_reason(RuntimeConfig(xla="on")), "runtime.xla")
-    assert "CPU" in distribution.xla_reason(RuntimeConfig())
 
 
 @pytest.mark.parametrize(

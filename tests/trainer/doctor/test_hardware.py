@@ -7,7 +7,8 @@ import subprocess
 import pytest
 
 from tests.helpers.messages import assert_a_line_states, assert_states
-from trainer.doctor import hardware
+from trainer.doctor import driver, hardware
+from trainer.doctor.driver import Driver
 
 # Two GPUs, the second with 80 GB, behind the names that NVIDIA's driver exports.
 FAKE_DRIVER = """
@@ -20,11 +21,16 @@ int cuDeviceTotalMem_v2(size_t *bytes, int device) {
     *bytes = device == 41 ? 80000000000 : 16000000000;
     return device == 40 || device == 41 ? 0 : 101;
 }
+int cuDriverGetVersion(int *version) { *version = 12040; return 0; }
+int cuDeviceCanAccessPeer(int *can, int one, int other) {
+    *can = one == 40 && other == 41;  /* and not the other way */
+    return 0;
+}
 """
 
 
 @pytest.fixture
-def driver(tmp_path, monkeypatch):
+def install_driver(tmp_path, monkeypatch):
     def install(init_code: int) -> None:
         compiler = shutil.which("cc")
         if not compiler:
@@ -39,30 +45,54 @@ def driver(tmp_path, monkeypatch):
             text=True,
             check=True,
         )
-        monkeypatch.setattr(hardware, "_DRIVER", str(library))
+        monkeypatch.setattr(driver, "_LIBRARY", str(library))
 
     return install
 
 
-def test_the_driver_tells_the_memory_of_each_gpu(driver):
-    driver(init_code=0)
-    assert hardware._driver_sizes() == [16_000_000_000, 80_000_000_000]
+def test_the_driver_tells_its_cuda_and_the_gpus(install_driver):
+    install_driver(init_code=0)
+    assert driver.ask() == Driver(
+        cuda=(12, 4), num_bytes=(16_000_000_000, 80_000_000_000), apart=((0, 1),)
+    )
     hints = hardware.gpu_hints(None)
     assert_a_line_states("\n".join(hints), "driver", "2 GPUs")
     assert hardware.num_driver_gpus() == 2
 
 
-def test_an_error_of_the_driver_is_a_hint(driver):
-    driver(init_code=100)
+def test_an_error_of_the_driver_is_a_hint(install_driver):
+    install_driver(init_code=100)
     hints = hardware.gpu_hints(None)
     assert_a_line_states("\n".join(hints), "cuInit", "error 100")
 
 
 def test_a_missing_driver_is_a_hint(monkeypatch):
-    monkeypatch.setattr(hardware, "_DRIVER", "libcuda.so.absent")
+    monkeypatch.setattr(driver, "_LIBRARY", "libcuda.so.absent")
     hints = hardware.gpu_hints(None)
     assert_a_line_states("\n".join(hints), "libcuda.so.absent")
     assert hardware.num_driver_gpus() == 0
+
+
+@pytest.mark.parametrize(
+    ("known", "facts"),
+    [
+        (Driver(cuda=(12, 5), num_bytes=(1, 1)), None),
+        (Driver(cuda=(13, 0), num_bytes=(1,)), None),
+        (Driver(cuda=(12, 2), num_bytes=(1,)), ("12.2", "12.5", "one by one")),
+        (Driver(cuda=(11, 8), num_bytes=(1,)), ("11.8", "12.5", "no GPU", "12.0")),
+        (
+            Driver(cuda=(12, 8), num_bytes=(1, 1, 1), apart=((0, 2), (1, 2))),
+            ("0 and 2, 1 and 2", "NCCL", "/dev/shm"),
+        ),
+    ],
+)
+def test_what_a_driver_lacks_is_told(known, facts):
+    told = list(driver.problems(known, (12, 5)))
+    assert len(told) == bool(facts)
+    if facts:
+        assert_states(told[0], *facts)
+    # A TensorFlow without CUDA needs no driver.
+    assert not list(driver.problems(Driver(cuda=(11, 0), num_bytes=()), None))
 
 
 def test_the_hints_say_what_hides_gpus():
