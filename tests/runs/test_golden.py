@@ -6,6 +6,8 @@ of its own which says why the numbers changed.
 
 import json
 import os
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -23,6 +25,13 @@ EVERY_STEP = (
     "--set=runtime.steps_per_loop=1",
     "--set=runtime.log_every_steps=1",
 )
+# Each stage, in one process.
+STAGES = """
+import sys
+from trainer import main
+for stage in ("teacher", "student", "baseline"):
+    assert main.main(["trainer", stage, *sys.argv[1:]]) == 0
+"""
 
 
 @pytest.mark.slow
@@ -32,10 +41,14 @@ def test_twenty_losses_of_teacher_student_and_baseline(
     # Without oneDNN, whose rounding depends on the processor's instructions.
     monkeypatch.setitem(os.environ, "TF_ENABLE_ONEDNN_OPTS", "0")
     config = whole_run.write_config(tmp_path, tfds_dir)
-    for stage in ("teacher", "student", "baseline"):
-        process = whole_run.start(stage, config, tmp_path / "workdir", *EVERY_STEP)
-        code, _, err = whole_run.finish(process)
-        assert code == 0, err
+    for_all = whole_run.command("STAGE", config, tmp_path / "workdir", *EVERY_STEP)
+    done = subprocess.run(
+        [sys.executable, "-c", STAGES, *for_all[2:]],
+        cwd=REPOSITORY,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr
     losses = {
         name: [
             line["train/loss"]
