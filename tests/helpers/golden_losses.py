@@ -2,12 +2,18 @@
 
 import json
 import pathlib
+from collections.abc import Iterable
 
 from tests.helpers.repository import REPOSITORY
 from trainer.train.events import read_metrics
 
 PATH = REPOSITORY / "tests" / "golden" / "losses.json"
-STAGES = ("teacher", "student", "baseline")
+# The stages, and where in a workdir each trains.
+STAGES = {
+    "teacher": "teacher",
+    "student": "student/seed-0",
+    "baseline": "baseline/seed-0",
+}
 NUM_STEPS = 20
 RTOL = 1e-4
 SETTINGS = (
@@ -24,12 +30,14 @@ def golden() -> dict[str, list[float]]:
     return json.loads(PATH.read_text())
 
 
-def of_workdir(workdir: pathlib.Path) -> dict[str, list[float]]:
-    """The losses of the trainings of those stages."""
+def of_workdir(
+    workdir: pathlib.Path, stages: Iterable[str] = tuple(STAGES)
+) -> dict[str, list[float]]:
+    """The losses of the trainings of these stages."""
     return {
-        name: [
+        STAGES[stage]: [
             line["train/loss"]
-            for line in read_metrics(workdir / name / "metrics.jsonl")
+            for line in read_metrics(workdir / STAGES[stage] / "metrics.jsonl")
         ]
-        for name in ("teacher", "student/seed-0", "baseline/seed-0")
+        for stage in stages
     }

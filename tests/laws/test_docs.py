@@ -16,6 +16,7 @@ PAGES = (
     *("README.md", "BUILD.md", "configs/README.md", "launch/README.md"),
     *("trainer/README.md", "tests/README.md", "configs/caltech_squeezenet.md"),
     "docs/generations.md",
+    "docs/gpu.md",
     "docs/imported.md",
     "docs/losses.md",
     "docs/models.md",
