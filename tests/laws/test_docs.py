@@ -13,21 +13,7 @@ from tests.helpers.repository import REPOSITORY
 from trainer import commands, config
 from trainer.config import augmentations, models, training
 
-<<<<<<< HEAD
 OF_READERS = ("photos.toml", "rows.toml")  # which init writes, in the pages' examples
-=======
-PAGES = (
-    *("README.md", "BUILD.md", "configs/README.md", "launch/README.md"),
-    *("trainer/README.md", "tests/README.md", "configs/caltech_squeezenet.md"),
-    "docs/generations.md",
-    "docs/gpu.md",
-    "docs/imported.md",
-    "docs/losses.md",
-    "docs/models.md",
-    "docs/python.md",
-    "docs/tracking.md",
-)
->>>>>>> w-gpu
 CONFIGS = sorted((REPOSITORY / "configs").glob("*.toml"))
 
 
