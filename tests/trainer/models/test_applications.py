@@ -256,7 +256,10 @@ def dropouts(model):
     return [layer for layer in model.layers if isinstance(layer, models.Dropout)]
 
 
-@pytest.mark.parametrize("name", ["MobileNetV3Small", "EfficientNetB0"])
+@pytest.mark.parametrize(
+    "name",
+    ["MobileNetV3Small", pytest.param("EfficientNetB0", marks=pytest.mark.slow)],
+)
 def test_dropout_is_ours_with_keras_rates_and_a_stream_each(name):
     model = built(name)
     expected = [
