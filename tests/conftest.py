@@ -44,6 +44,16 @@ def pytest_collection_finish() -> None:
     gc.freeze()
 
 
+@pytest.fixture(autouse=True, scope="session")
+def _untimed() -> Iterator[None]:
+    """No run measures inference times by itself, which takes seconds."""
+    from trainer.config import evaluation
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(evaluation, "AUTO_SECS", 0.0)
+        yield
+
+
 @pytest.fixture(autouse=True, scope="module")
 def _collected() -> Iterator[None]:
     """Models and iterators of datasets go with a file once they have become many.

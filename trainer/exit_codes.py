@@ -38,7 +38,7 @@ EXIT_CODES: Mapping[int, ExitCode] = {
             "trainer.config.errors:ConfigError",
             "trainer.cluster.tf_config:ClusterError",
             "trainer.data.examples:DataError",
-            "trainer.report.inputs:ReportError",
+            "trainer.report.problems:ReportError",
             "trainer.storage.files:StorageError",
             "trainer.tracking.tracker:TrackingError",
             "trainer.train.checkpoint_file:CheckpointError",

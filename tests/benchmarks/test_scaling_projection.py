@@ -1,4 +1,4 @@
-"""The projection of BUILD.md against numbers worked out by hand."""
+"""The projection of docs/scaling.md against numbers worked out by hand."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""The table of the README on caches of the largest logits."""
+"""The table of docs/soft_targets.md on caches of the largest logits."""
 
 import numpy as np
 import pytest
@@ -51,7 +51,7 @@ def test_students_agree_with_the_teacher_as_far_as_they_have_come(
 
 
 def test_no_top_k_that_saves_bytes_serves_at_a_temperature_of_four(teacher):
-    """The rule of the README: dense is more exact there and smaller."""
+    """The rule of the page: dense is more exact there and smaller."""
     largest = 332
     for more, is_smaller in ((0, True), (1, False)):
         few = top_k.record_bytes(largest + more, "float16")
@@ -108,7 +108,7 @@ def test_errors_of_ten_logits_are_those_of_numpy(teacher):
     )
 
 
-def test_the_readme_has_the_table_that_the_command_prints(lines):
-    page = (REPOSITORY / "README.md").read_text().splitlines()
+def test_the_page_has_the_table_that_the_command_prints(lines):
+    page = (REPOSITORY / "docs" / "soft_targets.md").read_text().splitlines()
     start = page.index(lines[0])
     assert page[start : start + len(lines)] == lines

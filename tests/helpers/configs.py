@@ -121,6 +121,9 @@ options = {{hidden_sizes = [16], dropout = 0.2}}
 global_batch_size = 24
 steps = 60
 
+[evaluate]
+inference_times = false
+
 [runtime]
 steps_per_loop = 5
 log_every_steps = 5

@@ -3,8 +3,11 @@
 import json
 
 import numpy as np
+from etils import epath
 
 from tests.helpers.oracle import cross_entropy
+from trainer.evaluation.disagreements import disagreements
+from trainer.storage import folders
 
 NUM_EXAMPLES = 200
 
@@ -55,7 +58,14 @@ def write_history(folder, rng):
     folder.mkdir(parents=True)
     lines = []
     for step in range(10, 70, 10):
-        row = {"step": step, "train/loss": 2 / step, "train/learning_rate": 1e-3}
+        row = {
+            "step": step,
+            "train/loss": 2 / step,
+            "train/soft_loss": 2.5 / step,
+            "train/hard_loss": 1 / step,
+            "train/learning_rate": 1e-3,
+            "perf/examples_per_sec": 500.0,
+        }
         if step % 20 == 0:
             row["eval/accuracy"] = 0.9 + 0.001 * step + 0.01 * float(rng.random())
         lines.append(json.dumps(row))
@@ -105,3 +115,36 @@ def write_workdir(workdir, *, class_names, num_seeds=1, channels=1, num_images=1
     (workdir / "results.json").write_text(json.dumps(results))
     (workdir / "config.json").write_text(json.dumps(config))
     np.savez(workdir / "predictions.npz", **arrays)
+
+
+def write_beside(workdir, *, channels=1):
+    """What a run leaves beside its results: times, versions and small images."""
+    with np.load(workdir / "predictions.npz") as saved:
+        names = ("teacher", "student", "baseline")
+        logits = {name: saved[f"{name}_logits"] for name in names}
+        kinds = disagreements(logits, saved["labels"])
+    rows = np.unique(np.concatenate([found[:16] for found in kinds.values()]))
+    rng = np.random.default_rng(1)
+    # Smooth, as photographs are.
+    images = rng.integers(256, size=(len(rows), 4, 4, channels)).repeat(16, 1)
+    write_thumbnails(workdir, rows=rows, images=images.repeat(16, 2).astype(np.uint8))
+    times = {"teacher": {"1": 2.0, "256": 0.25}, "student": {"1": 0.5, "256": 0.125}}
+    models = {role: {"inference_ms_per_example": ms} for role, ms in times.items()}
+    path = workdir / "evaluation" / "inference_times.json"
+    path.write_text(json.dumps({"models": models}))
+
+
+def write_thumbnails(workdir, **arrays):
+    """Replaces the small images, and the versions that know them."""
+    path = workdir / "evaluation" / "thumbnails.npz"
+    path.parent.mkdir(exist_ok=True)
+    np.savez(path, **arrays)
+    environment = {
+        "alambic": "9.8.7",
+        "tensorflow": "2.21.0",
+        "git": {"revision": "0123abcd", "is_changed": False},
+        "machine": "Linux, 2 processors",
+        "devices": "OneDeviceStrategy, 1 replica on CPU:0",
+        "files": {"evaluation/thumbnails.npz": folders.checksum(epath.Path(path))},
+    }
+    path.with_name("environment.json").write_text(json.dumps(environment))

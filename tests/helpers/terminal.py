@@ -22,8 +22,9 @@ class Transcript:
 
     @property
     def lines(self) -> list[str]:
-        """The lines that are left on the terminal, without its colours."""
-        return [line.rstrip() for line in screen(self.raw)]
+        """The lines that are left on the terminal up to the last that is not empty."""
+        text = "\n".join(line.rstrip() for line in screen(self.raw))
+        return text.rstrip("\n").split("\n")
 
 
 def run(

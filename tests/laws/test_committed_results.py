@@ -36,8 +36,10 @@ def test_results_belong_to_the_config_beside_them(folder):
     now = config.resolve(committed_results.settings(folder))
     assert not config.differences(made_with, now)
     # Which may be changed later, with more results.
-    for section in ("study", "crossval", "evaluate"):
+    for section in ("study", "crossval"):
         assert made_with[section] == now[section]
+    evaluate = config.EvaluateConfig(**made_with["evaluate"])
+    assert evaluate.of_results == committed_results.settings(folder).evaluate.of_results
     if (folder / "study.json").exists():
         grid = committed_results.read(folder / "study.json")["grid"]
         assert grid == now["study"]["grid"]

@@ -1,4 +1,4 @@
-"""README and BUILD teach commands that exist and configs that load."""
+"""Documents teach commands that exist, settings that hold and configs that load."""
 
 import importlib.util
 import re
@@ -8,31 +8,22 @@ import tomllib
 import pytest
 
 from launch import main as launcher
+from tests.helpers import documents
 from tests.helpers.repository import REPOSITORY
 from trainer import commands, config
 from trainer.config import augmentations, models, training
 
-PAGES = (
-    *("README.md", "BUILD.md", "configs/README.md", "launch/README.md"),
-    *("trainer/README.md", "tests/README.md", "configs/caltech_squeezenet.md"),
-    "docs/generations.md",
-    "docs/gpu.md",
-    "docs/imported.md",
-    "docs/losses.md",
-    "docs/models.md",
-    "docs/python.md",
-    "docs/tracking.md",
-)
+OF_READERS = ("photos.toml", "rows.toml")  # which init writes, in the pages' examples
 CONFIGS = sorted((REPOSITORY / "configs").glob("*.toml"))
 
 
-def taught_commands() -> list[str]:
-    """Each command line in a fenced block of the pages."""
+def taught_commands(*pages: str) -> list[str]:
+    """Each command line in a fenced block of the pages, or of all."""
     found = []
-    for page in PAGES:
-        text = (REPOSITORY / page).read_text().replace("\\\n", " ")
-        for block in re.findall(r"^```\w*\n(.*?)^```", text, flags=re.S | re.M):
-            found += [line.strip() for line in block.splitlines()]
+    for page in pages or documents.PAGES:
+        for block in documents.blocks(page, ""):
+            lines = block.replace("\\\n", " ").splitlines()
+            found += [line.strip() for line in lines]
     return [line for line in found if re.match(r"(\S+=\S+ )*(\S*python|make) ", line)]
 
 
@@ -43,7 +34,8 @@ def test_the_pages_teach_both_kinds_of_commands():
 
 
 @pytest.mark.parametrize("line", taught_commands())
-def test_each_taught_command_exists(line):
+def test_each_taught_command_exists(line, monkeypatch):
+    monkeypatch.chdir(REPOSITORY)
     words = shlex.split(line, comments=True)
     while "=" in words[0]:  # variables of the environment
         words.pop(0)
@@ -66,10 +58,12 @@ def test_each_taught_command_exists(line):
         return
     values = commands.define_flags()
     _, others = commands.find_command(values(["trainer", *words[3:]])[1:])
-    if values.config and words[3] != "init":  # which writes it
-        config.load(str(REPOSITORY / values.config), values.set)
-    else:  # of finished runs, or of registered models
-        assert others or words[3] in ("registry", "track")
+    if values.config in OF_READERS or words[3] == "init":
+        return
+    if values.config:
+        config.load(values.config, values.set)
+    else:  # of finished runs, of registered models, or of settings themselves
+        assert others or words[3] in ("config", "registry", "track")
 
 
 @pytest.mark.parametrize("path", CONFIGS, ids=lambda path: path.stem)
@@ -77,24 +71,61 @@ def test_each_config_loads_and_is_named_as_its_file(path):
     assert config.load(str(path)).name == path.stem
 
 
-def test_the_page_on_settings_names_what_can_be_chosen():
-    text = (REPOSITORY / "configs" / "README.md").read_text()
-    chosen = {
-        *(models.MODELS.keys() - models.APPLICATIONS.keys()),
-        *training.OPTIMIZERS,
-        *training.SCHEDULES,
-        *augmentations.AUGMENTATIONS,
-        *("folder:PATH", "csv:PATH", "npz:PATH", "keras.applications", "imagenet"),
-    }
+@pytest.mark.parametrize(
+    ("page", "names"),
+    [
+        (
+            "models",
+            {
+                *(models.MODELS.keys() - models.APPLICATIONS.keys()),
+                *("keras.applications", "imagenet"),
+            },
+        ),
+        ("configuration", {*training.OPTIMIZERS, *training.SCHEDULES}),
+        ("augmentation", {*augmentations.AUGMENTATIONS}),
+        ("data", {"folder:PATH", "csv:PATH", "npz:PATH", "list:FILE.csv"}),
+    ],
+)
+def test_pages_name_all_that_can_be_chosen(page, names):
+    text = documents.text(f"docs/{page}.md")
     pattern = r"[`\"]{}[`\"]"
-    assert not [name for name in chosen if not re.search(pattern.format(name), text)]
+    assert names
+    assert not [name for name in names if not re.search(pattern.format(name), text)]
 
 
-def test_the_readme_is_one_sitting():
-    assert len((REPOSITORY / "README.md").read_text().splitlines()) <= 240
+@pytest.mark.parametrize(
+    ("page", "most"),
+    [
+        ("README.md", 120),
+        ("BUILD.md", 250),
+        ("CONTRIBUTING.md", 60),
+        *((page, 250) for page in documents.PAGES if page.startswith("docs/")),
+    ],
+)
+def test_each_page_is_one_sitting(page, most):
+    if page != "docs/settings.md":  # to look things up in, and made by a program
+        assert len(documents.text(page).splitlines()) <= most
 
 
-@pytest.mark.parametrize("page", PAGES)
+@pytest.mark.parametrize("page", documents.PAGES)
+def test_each_page_of_docs_has_an_example(page):
+    """Commands are looked at here, the others in tests/runs/test_page_*.py."""
+    if page.startswith("docs/") and page not in ("docs/README.md", "docs/settings.md"):
+        shown = documents.blocks(page, "toml", "python", "console")
+        assert shown or taught_commands(page)
+
+
+def test_the_index_names_every_page():
+    index = documents.text("docs/README.md")
+    of_site = documents.text("mkdocs.yml")
+    for page in documents.PAGES:
+        folder, _, name = page.partition("/")
+        if folder == "docs":
+            assert name in of_site, page
+            assert name == "README.md" or f"({name})" in index, page
+
+
+@pytest.mark.parametrize("page", documents.PAGES)
 def test_no_page_has_a_gap(page):
     text = (REPOSITORY / page).read_text()
     assert not re.search(r"^\s*[A-Z]+(_[A-Z]+)*$", text, flags=re.M)

@@ -59,16 +59,8 @@ def test_the_launcher_knows_the_same_codes():
         assert of_launch.is_worth_a_restart(code) == row.is_restartable
 
 
-def test_the_readme_tells_every_code():
-    text = " ".join((REPOSITORY / "README.md").read_text().split())
-    told = re.search(r"Exit codes: (.*?)\. ", text)[1]
-    assert [int(code) for code in re.findall(r"\b\d+\b", told)] == list(EXIT_CODES)
-    for code, row in EXIT_CODES.items():
-        assert f"{code} {row.meaning.partition(';')[0]}" in told
-
-
-def test_the_page_of_the_launcher_tells_every_code_and_what_follows():
-    text = (REPOSITORY / "launch" / "README.md").read_text()
+def test_the_page_of_exit_codes_tells_each_and_what_follows():
+    text = (REPOSITORY / "docs" / "exit_codes.md").read_text()
     rows = re.findall(r"^\| (\d+) \| (.*) \| (yes|no) \|$", text, flags=re.M)
     told = {int(code): (meaning, again) for code, meaning, again in rows}
     assert told == {

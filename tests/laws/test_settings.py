@@ -2,6 +2,7 @@
 
 import dataclasses
 
+from tests.tools import settings_page
 from trainer.config import entries, meanings
 from trainer.config.json_schema import json_schema
 
@@ -40,6 +41,18 @@ def test_a_meaning_is_a_sentence():
 
 def test_every_setting_of_the_schema_is_explained():
     assert not unexplained(json_schema())
+
+
+def test_the_page_of_settings_is_made_of_them():
+    written = settings_page.PAGE.read_text(encoding="utf-8")
+    assert written == settings_page.render(), "python -m tests.tools.settings_page"
+
+
+def test_the_page_of_settings_has_each_of_them():
+    rows = settings_page.render().splitlines()
+    for entry in entries.entries():
+        name = entry.name.rpartition(".")[2]
+        assert any(r.startswith(f"| `{name}` |") and entry.meaning in r for r in rows)
 
 
 def test_the_laws_see_what_they_forbid():

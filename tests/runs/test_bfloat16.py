@@ -11,7 +11,7 @@ from tests.helpers.repository import REPOSITORY
 from trainer import exit_codes
 
 CONFIG = REPOSITORY / "configs" / "mnist_mini.toml"
-SHORT = ("--set=teacher.train.epochs=5", "--set=student.train.epochs=10")
+SHORT = ("--set=teacher.train.epochs=2", "--set=student.train.epochs=10")
 # Student's t with four degrees of freedom is beyond this once in 100 times.
 T_99 = 4.604
 

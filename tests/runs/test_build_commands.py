@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from tests.helpers.pages import undrawn
 from tests.helpers.repository import REPOSITORY
 from trainer import exit_codes, main
 from trainer.data import mnist_mini
@@ -86,7 +87,8 @@ def test_each_command_around_a_run_does_what_build_md_shows(
     (tmp_path / "runs" / "digits" / "bad.png").write_text("no image")
     draw(tmp_path / "runs" / "inbox", range(4))
     run = ["trainer", "run", f"--config={config}", "--workdir=runs/mnist_mini"]
-    assert main.main(run) == exit_codes.DONE
+    with undrawn():
+        assert main.main(run) == exit_codes.DONE
     shutil.copytree("runs/mnist_mini", "runs/mine")
     blocks = taught()
     assert {kind(words) for commands, _ in blocks for words in commands} == AROUND

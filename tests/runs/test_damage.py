@@ -31,11 +31,12 @@ from trainer.cluster import restart_budget
 from trainer.config import reference
 from trainer.data import begun, contents, file_list
 from trainer.registry import lock_file, versions
-from trainer.report import crossval_table, exported, inputs
+from trainer.report import beside, crossval_table, exported, inputs
 from trainer.session import Session, weight_files
 from trainer.stages import register
 from trainer.stages.soft_targets import caches
 from trainer.storage import files, model_classes, seal, workdir
+from trainer.storage.evaluation_files import ENVIRONMENT, INFERENCE_TIMES, THUMBNAILS
 from trainer.storage.workdir import FINISHED, METRICS, PREDICTIONS
 from trainer.tracking import sent
 from trainer.train import checkpoint
@@ -117,6 +118,7 @@ TOLD = {
         "problems": [],
     },
     "tables.json": {name: name * 16 for name in ("beef", "cafe")},
+    INFERENCE_TIMES: {"models": {"student": {"inference_rounds": {"1": 9, "256": 9}}}},
     "attempts.json": {"in_vain": 2, "kept": ["teacher/checkpoints/step-00000005.npz"]},
     "study.json": {
         "name": "study",
@@ -273,6 +275,18 @@ READERS: dict[str, tuple[str, Callable[[World, pathlib.Path], object]]] = {
     "results.json": ("workdir/results.json", of_folder(report.read_results)),
     "predictions.npz": (f"workdir/{PREDICTIONS}", whole_report),
     "metrics.jsonl": (f"{STUDENT}/{METRICS}", whole_report),
+    "environment.json": (
+        f"workdir/{ENVIRONMENT}",
+        lambda _, path: beside.read(epath.Path(path)),
+    ),
+    "thumbnails.npz": (
+        f"workdir/{THUMBNAILS}",
+        lambda world, _: list(inputs.read(world.workdir).thumbnails.values()),
+    ),
+    "inference_times.json": (
+        f"told/{INFERENCE_TIMES}",
+        lambda _, path: beside.read(epath.Path(path)),
+    ),
     "crossval.json": ("told/crossval.json", of_folder(crossval_table.read)),
     "export.json": (
         "told/export/export.json",

@@ -416,7 +416,8 @@ def test_what_an_earlier_version_began_goes_on_bit_for_bit(
 
     monkeypatch.setattr(config, "load", grown)
     monkeypatch.setattr(variants, "load", grown)
-    told = do("half", *(f"--set={text}" for text in GROWN))
+    with undrawn():
+        told = do("half", *(f"--set={text}" for text in GROWN))
     assert_a_line_states(told, "student seed 0", f"from step {HALF}")
     assert_same_weights(tmp_path / "whole", tmp_path / "half")
     # And a finished one gets its new seeds, the models of the old one untouched.

@@ -162,7 +162,7 @@ def test_a_sweep_against_a_teacher_that_has_not_spoken_is_refused(
     sweep = "sweep={space={distill.temperature=[1.0, 2.0]}, metric='eval/agreement'}"
     code = act("sweep", config, tmp_path, sets=[alone(config), sweep])
     assert code == exit_codes.UNUSABLE
-    assert_a_line_states(capsys.readouterr().err, "sweep.metric", "'eval/agreement'")
+    assert_a_line_states(capsys.readouterr().err, "sweep.metric", "'agreement'")
     assert not list(tmp_path.rglob("*.keras"))
 
 

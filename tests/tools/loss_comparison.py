@@ -12,8 +12,9 @@ from typing import Any
 from matplotlib.figure import Figure
 
 from trainer import config
-from trainer.report.figures import FAINT, INK, PALETTE, plain, style
-from trainer.report.table import gain_interval, value
+from trainer.report.amounts import gain_interval, value
+from trainer.report.colours import PALETTE
+from trainer.report.figures import FAINT, INK, plain, style
 
 AXIS = "distill.terms"
 

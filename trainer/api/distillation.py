@@ -100,7 +100,7 @@ def run(
     else:
         raise ConfigError(
             "config must be the path of a TOML file or a dict of its sections, got a "
-            f"{type(config).__name__}; see configs/README.md"
+            f"{type(config).__name__}; see docs/configuration.md"
         )
     sources = {"teacher": teacher, "student": student}
     dataset = None if data is None else datasets.describe(data, None, None, None)

@@ -139,7 +139,7 @@ class Result:
 
     @property
     def report(self) -> Page | None:
-        """The page of the run; None where matplotlib is not installed."""
+        """The page of the run; None where it could not be drawn."""
         page = self.workdir / workdir.REPORT
         return Page(page) if files.exists(page) else None
 

@@ -50,7 +50,7 @@ def section(settings: Mapping[str, Any], name: str) -> dict[str, Any]:
     if not isinstance(found, Mapping):
         raise ConfigError(
             f"config[{name!r}] must be a dict of the section's settings, got "
-            f"{found!r}; see configs/README.md"
+            f"{found!r}; see docs/configuration.md"
         )
     return dict(found)
 

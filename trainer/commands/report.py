@@ -17,7 +17,7 @@ from trainer.storage import files, workdir
 _REDRAWN: Mapping[str, Callable[[epath.Path], int]] = {
     workdir.STUDY: study.redraw,
     workdir.SWEEP: sweep.redraw,
-    workdir.WATCH: watch.show,
+    workdir.WATCH: watch.redraw,
 }
 
 

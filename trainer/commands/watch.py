@@ -20,6 +20,14 @@ def run(line: CommandLine) -> int:
     return show(path)
 
 
+def redraw(path: epath.Path) -> int:
+    """Draws the page of the watch in `path` again, and prints what came of it."""
+    from trainer import watch
+
+    watch.redraw(path)
+    return show(path)
+
+
 def show(path: epath.Path) -> int:
     """Prints what came of each batch of images in `path`."""
     from trainer import watch

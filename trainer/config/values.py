@@ -149,7 +149,8 @@ def _percent(value: object, rule: Rule) -> float | None:
 
 def _choice(choices: tuple[Any, ...], word: str) -> Any:
     by_lower = {str(choice).lower(): choice for choice in choices}
-    word = word.lower().replace("-", "_")
+    # A metric may have the name that metrics.jsonl has: "eval/nll".
+    word = word.lower().replace("-", "_").rpartition("/")[2]
     known = word if word in by_lower else _MEANT.get(word, "")
     import difflib  # here, for settings without an error
 

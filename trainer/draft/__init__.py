@@ -91,7 +91,7 @@ def _look(dataset: str, given: dict[str, Any]) -> Findings:
         raise DataError(
             "a first config must be for a folder of images, list:FILE.csv, a .csv or "
             f".npz table, a TFDS name or tfds:PATH, got {dataset!r}; write it by "
-            "hand, as configs/README.md says"
+            "hand, as docs/configuration.md says"
         )
     return look(places.expand_home(dataset), given)
 

@@ -4,6 +4,7 @@ Shapes: M = examples, B = examples of a batch, C = classes.
 """
 
 import dataclasses
+import math
 import statistics
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -35,13 +36,15 @@ def measure(
     *,
     device: str,
     xla: bool,
+    deadline: float = math.inf,
 ) -> dict[str, Times]:
     """The forward passes of each role, whose networks predict one after the other.
 
     In each round every role predicts one batch: whatever slows the machine for a
     while slows all of them. A time is that from the call to the logits being back; the
     batch lies on the `device` already. It begins again with the first of the
-    `examples` where there are fewer than a batch.
+    `examples` where there are fewer than a batch. Nothing begins after the `deadline`
+    of `time.monotonic`; a batch size that it leaves too few rounds has no times.
     """
     times = {role: Times(ms_per_example={}, rounds={}) for role in networks}
     with tf.device(device):
@@ -49,7 +52,7 @@ def measure(
         for batch_size in BATCH_SIZES:
             rows = np.arange(batch_size) % len(examples)
             batch = tf.identity(examples.read(rows))
-            for role, secs in _rounds(steps, batch).items():
+            for role, secs in _rounds(steps, batch, deadline=deadline).items():
                 per_example = 1000 * statistics.median(secs) / batch_size
                 times[role].ms_per_example[str(batch_size)] = per_example
                 times[role].rounds[str(batch_size)] = len(secs)
@@ -72,17 +75,25 @@ def _compile(
 
 
 def _rounds(
-    steps: Mapping[str, Callable[[tf.Tensor], tf.Tensor]], batch: tf.Tensor
+    steps: Mapping[str, Callable[[tf.Tensor], tf.Tensor]],
+    batch: tf.Tensor,
+    *,
+    deadline: float = math.inf,
 ) -> dict[str, list[float]]:
-    """Seconds of each role, one a round."""
+    """Seconds of each role, one a round; of no role where there is no time for it."""
     for _ in range(_WARM_UPS):
         for step in steps.values():
+            if time.monotonic() > deadline:
+                return {}
             step(batch).numpy()
     secs: dict[str, list[float]] = {role: [] for role in steps}
     begun = time.monotonic()
+    enough = min(begun + _ENOUGH_SECS, (begun + deadline) / 2)
     for number in range(_ROUNDS):
-        if number >= _FEWEST_ROUNDS and time.monotonic() - begun > _ENOUGH_SECS:
+        if number >= _FEWEST_ROUNDS and time.monotonic() > enough:
             break
+        if time.monotonic() > deadline:
+            return {}
         for role, step in steps.items():
             started = time.perf_counter()
             # Fetching the logits waits for the device.

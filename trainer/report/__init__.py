@@ -1,7 +1,7 @@
 """Reports of a run: a table for the terminal, figures and one HTML page.
 
-`table` needs only the standard library. Figures need matplotlib, an optional extra, so
-it is imported when a page is written and not before.
+`table` needs only the standard library. Pages need Jinja2, and the PNGs beside them
+matplotlib, an optional extra: they are imported when a page is written and not before.
 """
 
 import importlib.util
@@ -11,14 +11,19 @@ from etils import epath
 
 from trainer import console
 from trainer.report import compared, compared_table
+from trainer.report.amounts import format_count
 from trainer.report.conclusion import summary
 from trainer.report.hparams import write as write_hparams
-from trainer.report.inputs import ReportError, read_classes, read_results
+from trainer.report.inputs import read_classes, read_results
+from trainer.report.problems import ReportError
 from trainer.report.study_table import read_study, render_study
 from trainer.report.sweep_table import read_sweep, render_sweep, text_of
-from trainer.report.table import Comparison, comparison, format_count, render
+from trainer.report.table import Comparison, comparison, lines, render
+from trainer.report.verdict import line
 from trainer.storage import files
 from trainer.storage.workdir import REPORT
+
+_NEEDED = ("jinja2", "matplotlib")
 
 __all__ = [
     "Comparison",
@@ -43,6 +48,7 @@ __all__ = [
     "write_hparams",
     "write_study",
     "write_sweep",
+    "write_watch",
 ]
 
 
@@ -50,7 +56,7 @@ def write(workdir: epath.Path) -> epath.Path:
     """Writes `report/index.html` and its PNGs: see `trainer.report.page.write`.
 
     Raises:
-      ReportError: an input is missing or malformed, or matplotlib is not installed.
+      ReportError: an input is missing or malformed, or a package is missing.
     """
     from trainer.report.page import write as write_page
 
@@ -61,7 +67,7 @@ def write_study(workdir: epath.Path) -> epath.Path:
     """Writes the page of a study: see `trainer.report.study_page.write`.
 
     Raises:
-      ReportError: study.json is missing or malformed, or matplotlib is not installed.
+      ReportError: study.json is missing or malformed, or a package is missing.
     """
     from trainer.report.study_page import write as write_page
 
@@ -72,20 +78,32 @@ def write_sweep(workdir: epath.Path) -> epath.Path:
     """Writes the page of a sweep: see `trainer.report.sweep_page.write`.
 
     Raises:
-      ReportError: sweep.json is missing or malformed, or matplotlib is not installed.
+      ReportError: sweep.json is missing or malformed, or a package is missing.
     """
     from trainer.report.sweep_page import write as write_page
 
     return write_page(workdir)
 
 
+def write_watch(workdir: epath.Path) -> epath.Path:
+    """Writes the page of a watch: see `trainer.report.watch_page.write`.
+
+    Raises:
+      ReportError: watch.json is missing or malformed, or a package is missing.
+    """
+    from trainer.report.watch_page import write as write_page
+
+    return write_page(workdir)
+
+
 def outcome(workdir: epath.Path) -> str:
-    """The table of the models of a finished run, and where its page is.
+    """The table of the models of a finished run, where its page is, and the verdict.
 
     Raises:
       ReportError: results.json is missing or malformed.
     """
-    return _with_page(render(read_results(workdir)), workdir)
+    results = read_results(workdir)
+    return "\n".join([_with_page("\n".join(lines(results)), workdir), line(results)])
 
 
 def study_outcome(workdir: epath.Path) -> str:
@@ -107,7 +125,7 @@ def compare(names: Sequence[str], out: epath.Path) -> str:
     runs = compared.read(paths, out)
     table = compared_table.render_compared(runs)
     if not is_drawable():
-        console.log("no page is written: matplotlib is not installed")
+        console.log(f"no page is written: {' and '.join(_missing())} missing")
         return table
     from trainer.report.compared_page import write as write_page
 
@@ -116,16 +134,22 @@ def compare(names: Sequence[str], out: epath.Path) -> str:
 
 
 def is_drawable() -> bool:
-    """Whether pages can be drawn here: matplotlib is an extra."""
-    return importlib.util.find_spec("matplotlib") is not None
+    """Whether pages can be drawn here: what they need is an extra."""
+    return not _missing()
 
 
 def tell_undrawn() -> None:
     """Says that a page is missing, and how it is drawn later."""
+    missing = _missing()
     console.log(
-        "no report is drawn: matplotlib is not installed; "
-        "pip install matplotlib, then python -m trainer report"
+        f"no report is drawn: {' and '.join(missing)} missing; pip install "
+        f"{' '.join(missing)}, then python -m trainer report"
     )
+
+
+def _missing() -> list[str]:
+    """The packages of the extra that are not installed."""
+    return [name for name in _NEEDED if importlib.util.find_spec(name) is None]
 
 
 def _with_page(table: str, workdir: epath.Path) -> str:

@@ -11,12 +11,12 @@ from etils import epath
 from trainer.report import image_view
 from trainer.report.inputs import (
     History,
-    ReportError,
     read_config,
     read_histories,
     read_results,
     setting,
 )
+from trainer.report.problems import ReportError
 from trainer.storage import files
 from trainer.storage.workdir import CELLS, CONFIG, KINDS, RESULTS
 

@@ -1,14 +1,15 @@
 """The figures of a comparison: how students learned, and what their size buys."""
 
 import itertools
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
+from trainer.report.colours import PALETTE
 from trainer.report.compared import Run, note
-from trainer.report.compared_table import batch_sizes, latency
-from trainer.report.figures import FAINT, INK, PALETTE, Figure, plain, style
+from trainer.report.compared_table import front, price_of, prices
+from trainer.report.figures import FAINT, INK, Figure, plain, style
 
 _LINES = ("-", "--", ":", "-.")  # the next one where the colours begin again
 _MARKERS = ("o", "s", "^", "D")
@@ -59,15 +60,13 @@ def pareto(runs: Sequence[Run]) -> Figure:
     There is a panel for each batch size that was timed. A line joins the students that
     none beats in both, where all are tested on the same data.
     """
-    panels: list[tuple[str, Callable[[Run], float | None]]] = [("parameters", _size)]
-    for size in batch_sizes(runs):
-        panels.append((f"ms per example, batch {size}", _time_of(size)))
+    panels = prices(runs)
     width = 4.2 * len(panels) + 2.2
     drawing = Figure(figsize=(width, 4.2), layout="constrained")
-    for axes, (x, of) in zip(
+    for axes, (x, size) in zip(
         drawing.subplots(1, len(panels), squeeze=False)[0], panels, strict=True
     ):
-        points = _draw(axes, runs, of)
+        points = _draw(axes, runs, size)
         if not note(runs):
             _draw_front(axes, points)
         style(axes, title=f"Accuracy for its {x.partition(',')[0]}", x=x)
@@ -77,15 +76,6 @@ def pareto(runs: Sequence[Run]) -> Figure:
     # The first panel has all runs, the others those that were timed.
     _legend(drawing.axes[0], beside=drawing.axes[-1])
     return drawing
-
-
-def front(points: Sequence[Point]) -> list[Point]:
-    """The points (cost, accuracy) that no other beats in both, by their costs."""
-    best: list[Point] = []
-    for cost, accuracy in sorted(points, key=lambda point: (point[0], -point[1])):
-        if not best or accuracy > best[-1][1]:
-            best.append((cost, accuracy))
-    return best
 
 
 def _looks() -> Any:
@@ -101,21 +91,11 @@ def _points(history: Sequence[dict[str, Any]]) -> np.ndarray:
     return np.array(found, np.float64)
 
 
-def _size(run: Run) -> float | None:
-    return float(run.models["student"]["parameters"])
-
-
-def _time_of(size: str) -> Callable[[Run], float | None]:
-    return lambda run: latency(run, size)
-
-
-def _draw(
-    axes: Any, runs: Sequence[Run], of: Callable[[Run], float | None]
-) -> list[Point]:
+def _draw(axes: Any, runs: Sequence[Run], size: str | None) -> list[Point]:
     points = []
     for run, (colour, _, marker) in zip(runs, _looks(), strict=False):
         student = run.models.get("student")
-        cost = None if student is None else of(run)
+        cost = None if student is None else price_of(run, size)
         if student is None or cost is None:
             continue
         accuracy, spread = (student[x].get("accuracy") for x in ("mean", "std"))

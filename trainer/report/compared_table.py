@@ -3,10 +3,11 @@
 from collections.abc import Sequence
 from typing import Any
 
+from trainer.report.amounts import value
 from trainer.report.compared import Run, note
 from trainer.report.inputs import setting, teacher
 from trainer.report.loss_settings import temperature, weights
-from trainer.report.table import TIMES, align, value
+from trainer.report.table import TIMES, align
 
 _ROLES = ("student", "baseline")
 _METRICS = (("errors", "errors", 1, 1), ("accuracy", "accuracy %", 100, 2))
@@ -74,6 +75,32 @@ def latency(run: Run, size: str) -> float | None:
     """Milliseconds that the student takes for an example of a batch of that size."""
     found = _times(run).get(size)
     return None if found is None else float(found)
+
+
+def prices(runs: Sequence[Run]) -> list[tuple[str, str | None]]:
+    """The prices of accuracy: each with the batch size where it is latency."""
+    times = [(f"ms per example, batch {size}", size) for size in batch_sizes(runs)]
+    return [("parameters", None), *times]
+
+
+def price_of(run: Run, size: str | None) -> float | None:
+    """Parameters of the student, or its latency at a batch `size`."""
+    if size is not None:
+        return latency(run, size)
+    return (
+        float(run.models["student"]["parameters"])
+        if run.models.get("student")
+        else None
+    )
+
+
+def front(points: Sequence[tuple[float, float]]) -> list[tuple[float, float]]:
+    """The points (cost, accuracy) that no other beats in both, by their costs."""
+    best: list[tuple[float, float]] = []
+    for cost, accuracy in sorted(points, key=lambda point: (point[0], -point[1])):
+        if not best or accuracy > best[-1][1]:
+            best.append((cost, accuracy))
+    return best
 
 
 def _times(run: Run) -> dict[str, Any]:

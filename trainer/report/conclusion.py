@@ -2,15 +2,11 @@
 
 from typing import Any
 
-from trainer.report.table import format_count, gain_interval
+from trainer.report.amounts import format_count
 
 
 def summary(results: dict[str, Any]) -> str:
-    """A paragraph: what the student costs, what distilling gained, whether to trust it.
-
-    A gain counts as more than noise when the 95% interval of Student's t around the
-    mean of the paired differences leaves zero out; one seed has no such interval.
-    """
+    """A paragraph: what the student costs, and what distilling gained."""
     models = results["models"]
     if not ({"student", "baseline"} <= models.keys() and results.get("gain")):
         return "This run has no student and baseline to compare."
@@ -19,7 +15,7 @@ def summary(results: dict[str, Any]) -> str:
         f"The student ({_size(models)}) makes {_errors(models['student'])} on "
         f"{examples} test examples; the same network trained without the teacher makes "
         f"{_errors(models['baseline'])}. {_finetuning_sentence(models)}"
-        f"{_class_bias_sentence(models)}{_verdict(results)}"
+        f"{_class_bias_sentence(models)}{_effect(results)}"
     )
 
 
@@ -64,23 +60,11 @@ def _errors(model: dict[str, Any]) -> str:
     return format_count(model["mean"]["errors"], model["std"].get("errors"))
 
 
-def _verdict(results: dict[str, Any]) -> str:
+def _effect(results: dict[str, Any]) -> str:
     gain = results["gain"]["errors"]
-    mean, error = abs(gain["mean"]), gain.get("standard_error")
     effect = "adds" if gain["mean"] < 0 else "removes"
     baseline = results["models"]["baseline"]["mean"]["errors"]
-    share = f", {mean / baseline:.0%} of the baseline's" if baseline else ""
-    interval = gain_interval(gain)
-    if interval is None:
-        return (
-            f"Distillation {effect} {format_count(mean)}{share}. One seed "
-            "cannot tell a difference from noise: run more of them before "
-            "believing it."
-        )
-    low, high = interval
-    trust = "cannot be told from" if low <= 0 <= high else "is more than"
-    return (
-        f"Distillation {effect} {format_count(mean, error)} (mean +- standard error of "
-        f"{len(gain['per_seed'])} paired seeds){share}. This {trust} noise: the 95% "
-        f"interval of the gain is {low:.1f} to {high:.1f} errors."
+    share = (
+        f", {abs(gain['mean']) / baseline:.0%} of the baseline's" if baseline else ""
     )
+    return f"Distillation {effect} {format_count(abs(gain['mean']))}{share}."

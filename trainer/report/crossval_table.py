@@ -1,12 +1,13 @@
 """Results of a cross-validation: a table for the terminal and for the page."""
 
-from collections.abc import Callable
+from collections.abc import Iterator
 from typing import Any
 
 from etils import epath
 
-from trainer.report import table
-from trainer.report.inputs import ReportError
+from trainer.report import amounts, data_table, table
+from trainer.report.problems import ReportError
+from trainer.report.section import Section
 from trainer.storage import seal
 from trainer.storage.workdir import CROSSVAL_RESULTS
 
@@ -57,26 +58,27 @@ def render(results: dict[str, Any]) -> str:
     return "\n".join([*table.align(rows(results)), _NOTE])
 
 
-def sections(workdir: epath.Path, draw: Callable[..., str]) -> list[str]:
-    """The sections of a page on a cross-validation, in HTML; none where there was none.
-
-    `draw` makes a table of a header and rows.
+def sections(workdir: epath.Path) -> Iterator[Section]:
+    """The section of a page on a cross-validation; none where there was none.
 
     Raises:
       ReportError: `crossval.json` is malformed.
     """
-    if not (workdir / CROSSVAL_RESULTS).exists():
-        return []
-    header, *body = rows(read(workdir))
-    note = _NOTE.replace("+-", "&plusmn;")
-    return [
-        f'<h2>Cross-validation</h2>\n{draw(header, body)}\n<p class="note">{note}</p>'
-    ]
+    if (workdir / CROSSVAL_RESULTS).exists():
+        header, *body = rows(read(workdir))
+        content = data_table.table(header, body)
+        yield Section(
+            name="crossval",
+            title="Cross-validation",
+            part="table",
+            content=content,
+            note=_NOTE,
+        )
 
 
 def _row(name: str, mean: dict[str, Any], std: dict[str, Any]) -> tuple[str, ...]:
     cells = (
-        table.value(mean[metric], std.get(metric), factor=factor, digits=digits)
+        amounts.value(mean[metric], std.get(metric), factor=factor, digits=digits)
         for metric, _, factor, digits in _METRICS
     )
     return (name, *cells)

@@ -8,11 +8,11 @@ from typing import Any
 
 import numpy as np
 
-from trainer.evaluation.calibration import softmax
-from trainer.report.figures import FAINT, INK, PALETTE, Figure, plain
+from trainer.report import tempered
+from trainer.report.colours import PALETTE
+from trainer.report.figures import FAINT, INK, Figure, plain
+from trainer.report.tempered import NUM_CLASSES
 
-TEMPERATURES = (1.0, 2.0, 4.0, 8.0, 20.0)
-NUM_CLASSES = 10  # shown by name; the others share one bar
 BAR_INCHES, MARGIN_INCHES, HEADER_INCHES = 0.155, 0.36, 0.45
 NAME_INCHES, WIDTH_INCHES = 0.085, 11
 TEACHER, PALE, OTHERS, MARKED = PALETTE[0], "#9cc3df", "#c9ced4", "#eef4fa"
@@ -44,35 +44,24 @@ def dark_knowledge(
     """
     if not len(images):
         raise ValueError("dark_knowledge needs at least one example, got none")
-    temperatures = sorted({*TEMPERATURES, *((temperature,) if temperature else ())})
+    temperatures = tempered.temperatures(temperature)
     orders = np.argsort(-logits, axis=-1, kind="stable")
     names = [_names(order, class_names) for order in orders]
     drawing, panels = _grid(names, temperatures)
     for i, (picture, *row) in enumerate(panels):
         _draw_image(picture, images[i], class_names[labels[i]])
-        is_true = _is_true(orders[i], labels[i])
+        is_true = tempered.bar_is_true(orders[i], labels[i])
         for axes, heat in zip(row, temperatures, strict=True):
-            _draw_bars(axes, _bar_probabilities(logits[i][orders[i]], heat), is_true)
+            probs = tempered.bar_probabilities(logits[i][orders[i]], heat)
+            _draw_bars(axes, probs, is_true)
         _name_bars(row[0], names[i], is_true)
     if temperature:
         _mark(panels[:, 1 + temperatures.index(temperature)])
     return drawing
 
 
-def _is_true(order: np.ndarray, label: int) -> np.ndarray:
-    """Marks the bar of the true class among a row's N bars: bool [N]."""
-    is_true: np.ndarray = order[: NUM_CLASSES + 1] == label
-    # The bar of the others is no class, even where it holds the true one.
-    is_true[NUM_CLASSES:] = False
-    return is_true
-
-
-def _bar_probabilities(ordered_logits: np.ndarray, temperature: float) -> np.ndarray:
-    """Probabilities of a row's N bars, from logits [C] in falling order."""
-    probs = softmax(ordered_logits, temperature=temperature)
-    if len(probs) <= NUM_CLASSES:
-        return probs
-    return np.append(probs[:NUM_CLASSES], probs[NUM_CLASSES:].sum())
+def _names(order: np.ndarray, class_names: Sequence[str]) -> list[str]:
+    return [plain(name, width=16) for name in tempered.bar_names(order, class_names)]
 
 
 def _mark(column: np.ndarray) -> None:
@@ -80,13 +69,6 @@ def _mark(column: np.ndarray) -> None:
         axes.set_facecolor(MARKED)
     title = column[0].title
     title.set(text=f"{title.get_text()}\nthis run", color=TEACHER, weight="bold")
-
-
-def _names(order: np.ndarray, class_names: Sequence[str]) -> list[str]:
-    """Names of a row's N bars: the first classes of `order`, then the others."""
-    names = [plain(class_names[index], width=16) for index in order[:NUM_CLASSES]]
-    num_others = len(order) - len(names)
-    return [*names, f"{num_others} others"] if num_others else names
 
 
 def _grid(
@@ -145,7 +127,7 @@ def _draw_bars(axes: Any, probs: np.ndarray, is_true: np.ndarray) -> None:
         axes.text(
             prob - 0.02 if is_long else prob + 0.02,
             place,
-            _percent(prob),
+            tempered.percent(prob),
             size=6.5,
             color="white" if is_long and colour == TEACHER else INK,
             ha="right" if is_long else "left",
@@ -155,11 +137,3 @@ def _draw_bars(axes: Any, probs: np.ndarray, is_true: np.ndarray) -> None:
     axes.tick_params(left=False, labelleft=False)
     axes.spines[["top", "right", "bottom"]].set_visible(False)
     axes.spines["left"].set_color(FAINT)
-
-
-def _percent(share: float) -> str:
-    percent = 100 * share
-    if percent < 0.01:
-        return "<0.01%"
-    digits = 0 if percent >= 9.95 else 1 if percent >= 0.995 else 2
-    return f"{percent:.{digits}f}%"

@@ -1,12 +1,13 @@
 """The formats that a model was exported in, as rows for any page."""
 
-import html
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterator
 from typing import Any
 
 from etils import epath
 
-from trainer.report.inputs import ReportError
+from trainer.report.data_table import table
+from trainer.report.problems import ReportError
+from trainer.report.section import Section
 from trainer.report.table import align
 from trainer.storage import seal
 from trainer.storage.workdir import EXPORTED
@@ -15,8 +16,6 @@ _HEADER = (
     *("format", "bytes", "accuracy %", "agreement %"),
     *("max difference", "ms an example"),
 )
-
-Table = Callable[[Sequence[str], Iterable[Sequence[str]]], str]
 
 
 def read(workdir: epath.Path) -> dict[str, Any]:
@@ -44,13 +43,16 @@ def render(exported: dict[str, Any]) -> str:
     return "\n".join([*lines, _caption(exported)])
 
 
-def sections(workdir: epath.Path, table: Table) -> Iterator[str]:
+def sections(workdir: epath.Path) -> Iterator[Section]:
     """The section of a page, where there was an export."""
     if (workdir / EXPORTED).exists():
         found = read(workdir)
-        yield (
-            f"<h2>Export</h2>\n{table(_HEADER, _rows(found))}\n"
-            f'<p class="note">{html.escape(_caption(found))}</p>'
+        yield Section(
+            name="export",
+            title="Export",
+            part="table",
+            content=table(_HEADER, _rows(found)),
+            note=_caption(found),
         )
 
 

@@ -5,7 +5,6 @@ A model keeps its colour and its place in every figure: both follow the order in
 the models are given, so every figure of a report is given them in the same order.
 """
 
-import itertools
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -16,7 +15,9 @@ from trainer.evaluation.calibration import (
     reliability_bins,
     wilson_interval,
 )
-from trainer.report.inputs import History, ReportError, display_name, original
+from trainer.report.colours import palette
+from trainer.report.inputs import History, display_name
+from trainer.report.problems import ReportError
 
 try:
     from matplotlib import cm, colors, ticker
@@ -26,22 +27,10 @@ except ModuleNotFoundError as error:
         "the report's figures need matplotlib; run `pip install matplotlib`"
     ) from error
 
-# Okabe and Ito (2008): told apart with any colour vision. Black, yellow are left out.
-PALETTE = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
 INK, FAINT, GRID = "#1f2328", "#6a737d", "#dfe3e8"
 MAX_ANNOTATED_CLASSES = 12  # in a confusion matrix
 MAX_CELLS = 150  # along one side of a confusion matrix
 PANEL_COLUMNS = 3
-
-
-def palette(names: Sequence[str]) -> dict[str, str]:
-    """A colour for each model, by its place in `names`; repeats after six.
-
-    A corrected model shares its place with the one that was trained.
-    """
-    trained = dict.fromkeys(original(name) for name in names)
-    colours = dict(zip(trained, itertools.cycle(PALETTE), strict=False))
-    return {name: colours[original(name)] for name in names}
 
 
 def learning_curves(histories: Mapping[str, Sequence[History]]) -> Figure:
@@ -107,7 +96,10 @@ def _curves(
     for i, run in enumerate(runs):
         text = plain(label) if i == 0 and not (thin and share_steps) else None
         width, alpha = (0.7, 0.45) if thin else (1.8, 1)
-        axes.plot(*run.T, color=colour, linewidth=width, alpha=alpha, label=text)
+        # A line of one evaluation has no length.
+        marker = "o" if len(run) == 1 else ""
+        look = {"linewidth": width, "alpha": alpha, "marker": marker}
+        axes.plot(*run.T, color=colour, label=text, **look)
     if thin and share_steps:
         mean = np.mean([run[:, 1] for run in runs], axis=0)
         noun = "networks" if label == "member" else "seeds"

@@ -3,17 +3,17 @@
 Shapes: M = examples of the test split, C = classes, K = example images.
 """
 
-import contextlib
 import dataclasses
-import zipfile
-from collections.abc import Callable, Iterator
-from typing import IO, Any
+from typing import Any
 
 import numpy as np
 from etils import epath
 
 from trainer import console
+from trainer.report import beside, problems
+from trainer.report.saved_predictions import Predictions, open_arrays, read_predictions
 from trainer.storage import files, folders, json_text, seal
+from trainer.storage.evaluation_files import ENVIRONMENT, INFERENCE_TIMES
 from trainer.storage.workdir import CONFIG, METRICS, PREDICTIONS, RESULTS
 from trainer.train import events
 
@@ -25,21 +25,6 @@ _CORRECTED = "_class_bias"  # ends the name of such a model
 History = list[dict[str, Any]]
 
 
-class ReportError(ValueError):
-    """An input of the report is missing or malformed; says which and what to run."""
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class Predictions:
-    """Test-split predictions of the first seed's selected checkpoints."""
-
-    labels: np.ndarray  # int [M]
-    class_names: list[str]  # C names
-    logits: dict[str, np.ndarray]  # model -> float [M, C], in the order of the results
-    example_rows: np.ndarray  # int [K], rows of the arrays above
-    example_images: np.ndarray  # uint8 [K, H, W, 1 or 3]
-
-
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Inputs:
     """Everything a report shows."""
@@ -48,10 +33,12 @@ class Inputs:
     results: dict[str, Any]
     predictions: Predictions
     histories: dict[str, list[History]]  # trained model -> one a seed; may be empty
+    thumbnails: dict[int, np.ndarray]  # row -> uint8 [H, W, 1 or 3]; may be empty
+    environment: dict[str, Any]  # where it was evaluated; {} where nobody wrote it
 
 
 def read_results(workdir: epath.Path) -> dict[str, Any]:
-    """The checked `results.json` of a workdir.
+    """The checked `results.json` of a workdir, with the times measured beside it.
 
     Raises:
       ReportError: it is missing or does not hold what a comparison needs.
@@ -59,6 +46,9 @@ def read_results(workdir: epath.Path) -> dict[str, Any]:
     path = workdir / RESULTS
     results = _read_json(path)
     _check_results(path, results)
+    times = beside.read(workdir / INFERENCE_TIMES).get("models", {})
+    for role in times.keys() & results["models"].keys():
+        results["models"][role] = times[role] | results["models"][role]
     return results
 
 
@@ -71,7 +61,7 @@ def read_config(workdir: epath.Path) -> dict[str, Any]:
     config = _read_json(workdir / CONFIG)
     for section in ("data", "teacher", "student", "distill"):
         if not isinstance(config.get(section) or {}, dict):
-            raise _error(workdir / CONFIG, f"`{section}` is not a section")
+            raise problems.of_file(workdir / CONFIG, f"`{section}` is not a section")
     return config
 
 
@@ -87,10 +77,10 @@ def read(workdir: epath.Path) -> Inputs:
     results = read_results(workdir)
     names = model_names(results)
     _check_files(workdir, results)
-    predictions = _read_predictions(workdir / PREDICTIONS, names)
+    predictions = read_predictions(workdir / PREDICTIONS, names)
     num_classes = len(results["models"][names[0]]["test"]["confusion_matrix"])
     if num_classes != len(predictions.class_names):
-        raise _error(
+        raise problems.of_file(
             workdir / PREDICTIONS,
             f"has {len(predictions.class_names)} classes, results.json {num_classes}",
         )
@@ -100,8 +90,15 @@ def read(workdir: epath.Path) -> Inputs:
     if "member" in histories:
         # They lie under the teacher, which has no training of its own.
         histories |= {"member": histories["teacher"], "teacher": []}
+    environment = beside.read(workdir / ENVIRONMENT)
+    num_examples = len(predictions.labels)
     return Inputs(
-        config=config, results=results, predictions=predictions, histories=histories
+        config=config,
+        results=results,
+        predictions=predictions,
+        histories=histories,
+        thumbnails=beside.read_thumbnails(workdir, environment, num_examples),
+        environment=environment,
     )
 
 
@@ -115,7 +112,7 @@ def read_classes(workdir: epath.Path) -> tuple[list[str], tuple[int, ...]]:
     """
     if files.exists(workdir / RESULTS):
         _check_files(workdir, _read_json(workdir / RESULTS))
-    with _open_arrays(workdir / PREDICTIONS) as file, np.load(file) as arrays:
+    with open_arrays(workdir / PREDICTIONS) as file, np.load(file) as arrays:
         names = [str(name) for name in arrays["class_names"]]
         return names, arrays["example_images"].shape[1:]
 
@@ -154,41 +151,38 @@ def teacher(config: dict[str, Any]) -> Any:
     return "average of " + ", ".join(str(member.get("model")) for member in members)
 
 
-def _error(path: epath.Path, problem: str) -> ReportError:
-    # Each file is written anew where it is missing, by the stage that owns it.
-    stage = "run" if path.name in (CONFIG, METRICS) else "evaluate"
-    return ReportError(
-        f"{path}: {problem}; delete it if it is there, and run "
-        f"`python -m trainer {stage} --config=... --workdir=...`"
-    )
-
-
 def _read_json(path: epath.Path) -> dict[str, Any]:
     try:
         value = seal.parse(path.read_bytes())
     except OSError as error:
-        raise _error(path, f"cannot be read ({error.strerror or error})") from error
+        raise problems.of_file(
+            path, f"cannot be read ({error.strerror or error})"
+        ) from error
     except ValueError as error:  # not JSON, or not UTF-8
-        raise _error(path, f"is not JSON as it was written ({error})") from error
+        raise problems.of_file(
+            path, f"is not JSON as it was written ({error})"
+        ) from error
     return value
 
 
 def _check_results(path: epath.Path, results: dict[str, Any]) -> None:
     models = results.get("models")
     if not (isinstance(models, dict) and models):
-        raise _error(path, "holds no `models`")
+        raise problems.of_file(path, "holds no `models`")
     for name, model in models.items():
         try:
             _check_model(model)
         except (KeyError, TypeError, ValueError) as error:
-            raise _error(path, f"`models.{name}` is malformed ({error!r})") from error
+            raise problems.of_file(
+                path, f"`models.{name}` is malformed ({error!r})"
+            ) from error
     gain = results.get("gain")
     try:
         if gain is not None:
             float(gain["errors"]["mean"])
             list(gain["errors"]["per_seed"])
     except (KeyError, TypeError, ValueError) as error:
-        raise _error(path, f"`gain` is malformed ({error!r})") from error
+        raise problems.of_file(path, f"`gain` is malformed ({error!r})") from error
 
 
 def _check_model(model: dict[str, Any]) -> None:
@@ -221,57 +215,17 @@ def _check_files(workdir: epath.Path, results: dict[str, Any]) -> None:
     for name, checksum in known.items():
         path = workdir / name
         if files.exists(path) and folders.checksum(path) != checksum:
-            raise _error(path, f"is not the one that {RESULTS} was written with")
+            raise problems.of_file(
+                path, f"is not the one that {RESULTS} was written with"
+            )
     for name, checksum in results.get("histories", {}).items():
         path = workdir / name
         if files.exists(path) and checksum != events.checksum(
             events.read_metrics(path)
         ):
-            raise _error(path, f"has other lines than when {RESULTS} was written")
-
-
-def _read_predictions(path: epath.Path, names: list[str]) -> Predictions:
-    with _open_arrays(path) as file, np.load(file) as arrays:
-        return _predictions(arrays.__getitem__, names)
-
-
-@contextlib.contextmanager
-def _open_arrays(path: epath.Path) -> Iterator[IO[bytes]]:
-    """Yields the open file of arrays; what the body finds amiss names it."""
-    try:
-        with files.open_for_reading(path) as file:
-            yield file
-    except OSError as error:
-        raise _error(path, f"cannot be read ({error})") from error
-    except (EOFError, KeyError, ValueError, zipfile.BadZipFile) as error:
-        raise _error(path, f"is malformed ({error})") from error
-
-
-def _predictions(array: Callable[[str], np.ndarray], names: list[str]) -> Predictions:
-    """Raises KeyError or ValueError for arrays that are absent or do not fit."""
-    found = Predictions(
-        labels=array("labels"),
-        class_names=[str(name) for name in array("class_names")],
-        logits={name: array(f"{name}_logits") for name in names},
-        example_rows=array("example_rows"),
-        example_images=array("example_images"),
-    )
-    shape = (len(found.labels), len(found.class_names))
-    for name, logits in found.logits.items():
-        if logits.shape != shape:
-            raise ValueError(f"`{name}_logits` is {logits.shape}, not {shape}")
-    if not len(found.labels):
-        raise ValueError("no examples")
-    if np.any((found.labels < 0) | (found.labels >= shape[1])):
-        raise ValueError(f"`labels` leaves the {shape[1]} classes")
-    rows, images = found.example_rows, found.example_images
-    if np.any((rows < 0) | (rows >= len(found.labels))):
-        raise ValueError(f"`example_rows` leaves the {len(found.labels)} examples")
-    if len(rows) and (
-        images.ndim != 4 or len(images) != len(rows) or images.shape[3] not in (1, 3)
-    ):
-        raise ValueError(f"`example_images` is {images.shape} for {len(rows)} rows")
-    return found
+            raise problems.of_file(
+                path, f"has other lines than when {RESULTS} was written"
+            )
 
 
 def read_histories(folder: epath.Path) -> list[History]:
@@ -292,8 +246,12 @@ def _read_history(path: epath.Path) -> History:
             int(row["step"])
             history.append(row)
     except OSError as error:
-        raise _error(path, f"cannot be read ({error.strerror or error})") from error
+        raise problems.of_file(
+            path, f"cannot be read ({error.strerror or error})"
+        ) from error
     except (KeyError, TypeError, ValueError) as error:
         line_number = len(history) + 1
-        raise _error(path, f"line {line_number} is malformed ({error!r})") from error
+        raise problems.of_file(
+            path, f"line {line_number} is malformed ({error!r})"
+        ) from error
     return history

@@ -1,40 +1,51 @@
-"""The report of a run as one HTML file that needs no other, and its PNGs beside it."""
+"""The report of a run as one HTML file that needs no other, and PNGs beside it."""
 
-import html
-import json
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import numpy as np
 from etils import epath
 
 from trainer.report import (
+    class_table,
     conclusion,
     crossval_table,
+    dark_panels,
     exported,
-    figures,
+    gallery,
     image_view,
     inputs,
     loss_settings,
     markup,
     pictures,
+    reproduction,
+    run_charts,
+    siblings,
     table,
+    verdict,
 )
-from trainer.report.markup import text
+from trainer.report.amounts import value
+from trainer.report.calibration_charts import calibration_charts
+from trainer.report.colours import slots
+from trainer.report.confusion import confusion
+from trainer.report.data_table import table as data_table
+from trainer.report.data_table import with_dots
+from trainer.report.run_cards import cards
+from trainer.report.section import Head, Section
 from trainer.storage import files
 from trainer.storage.workdir import REPORT
-
-MAX_CLASSES = 20  # rows of the open table of classes
 
 
 def write(workdir: epath.Path) -> epath.Path:
     """Writes `report/*.png` and `report/index.html`, each complete or not at all.
 
     Reads `config.json`, `results.json`, `predictions.npz` and every model's
-    `metrics.jsonl` under `workdir`, `crossval.json` and `export.json` where they are.
+    `metrics.jsonl` under `workdir`; `crossval.json`, `export.json` and the files of
+    `evaluation/` where they are.
 
     Returns:
-      The path of the page. Images and style are inside it; it refers to nothing else.
+      The path of the page. All that it shows is inside it; of other files it names the
+      pages of the cells beside it alone.
 
     Raises:
       ReportError: an input is missing or malformed; says which and what to run.
@@ -42,21 +53,30 @@ def write(workdir: epath.Path) -> epath.Path:
     """
     found = inputs.read(workdir)
     page = workdir / REPORT
-    sections = [_head(found), _comparison(found.results)]
-    sections += [
+    for picture in pictures.pictures(found):
         markup.draw_picture(picture, page.parent)
-        for picture in pictures.pictures(found)
-    ]
-    sections += [_classes(found), _seeds(found.results)]
-    sections += [*crossval_table.sections(workdir, markup.table)]
-    sections += [*exported.sections(workdir, markup.table), _config(found.config)]
-    title = f"{found.results.get('name', 'run')} - distillation report"
-    files.write_text(page, markup.document(title, sections))
+    content = markup.document(_head(found, workdir), list(_sections(found, workdir)))
+    files.write_text(page, content)
     return page
 
 
-def _head(found: inputs.Inputs) -> str:
-    config = found.config
+def _head(found: inputs.Inputs, workdir: epath.Path) -> Head:
+    results = found.results
+    has_gain = verdict.verdict(results) != verdict.UNMEASURED
+    said = f"The student is {verdict.verdict(results)}." if has_gain else ""
+    return Head(
+        title=str(results.get("name", "run")),
+        kind="Distillation report",
+        facts=tuple(_facts(found.config)),
+        verdict=said,
+        way=verdict.way(results),
+        summary=conclusion.summary(results),
+        cards=cards(results),
+        links=siblings.links(workdir),
+    )
+
+
+def _facts(config: dict[str, Any]) -> Iterator[tuple[str, str]]:
     seeds = config.get("seeds")
     facts = {
         "data": inputs.setting(config, "data", "dataset"),
@@ -69,58 +89,91 @@ def _head(found: inputs.Inputs) -> str:
         "temperature": loss_settings.temperature(config),
         "seeds": ", ".join(map(str, seeds)) if isinstance(seeds, list) else None,
     }
-    items = [
-        f"<li>{name} <b>{text(fact)}</b></li>"
-        for name, fact in facts.items()
-        if fact is not None
-    ]
-    return (
-        f"<h1>{text(found.results.get('name', 'run'))}</h1>\n"
-        f'<ul class="facts">{"".join(items)}</ul>\n'
-        f'<p class="summary">{text(conclusion.summary(found.results))}</p>'
-    )
+    return ((name, str(fact)) for name, fact in facts.items() if fact is not None)
 
 
-def _comparison(results: dict[str, Any]) -> str:
+def _sections(found: inputs.Inputs, workdir: epath.Path) -> Iterator[Section]:
+    yield _comparison(found.results)
+    yield from _curves(found)
+    yield from gallery.section(found)
+    yield from dark_panels.section(found, most=pictures.MAX_EXAMPLES)
+    yield _calibration(found)
+    yield _confusion(found)
+    yield class_table.section(found)
+    yield _seeds(found.results)
+    yield from crossval_table.sections(workdir)
+    yield from exported.sections(workdir)
+    yield reproduction.section(found)
+
+
+def _comparison(results: dict[str, Any]) -> Section:
     compared = table.comparison(results)
-    notes = "".join(f'\n<p class="note">{text(note)}</p>' for note in compared.notes)
-    return (
-        "<h2>Comparison</h2>\n"
-        + markup.table(compared.header, _add_dots(compared.rows, results))
-        + f"{notes}\n<p><b>{text(compared.gain)}</b></p>"
+    return Section(
+        name="comparison",
+        title="Comparison",
+        part="comparison",
+        content={
+            "table": data_table(compared.header, _dotted(compared.rows, results)),
+            "notes": compared.notes,
+            "charts": run_charts.error_charts(results),
+        },
     )
 
 
-def _classes(found: inputs.Inputs) -> str:
-    names = inputs.model_names(found.results)
-    tests = [found.results["models"][name]["test"] for name in names]
-    class_names = found.predictions.class_names
-    counts = np.array(tests[0]["confusion_matrix"]).sum(axis=1)
-    shares = np.array([test["per_class_accuracy"] for test in tests], dtype=np.float64)
-    rows = [
-        (name, f"{count:,}", *(table.value(s, factor=100, digits=1) for s in column))
-        for name, count, column in zip(class_names, counts, shares.T, strict=True)
-    ]
-    header = (
-        "class",
-        "test examples",
-        *(f"{inputs.display_name(name)} %" for name in names),
-    )
-    whole = markup.table(header, rows)
-    title = "<h2>Accuracy by class</h2>\n"
-    if len(rows) <= MAX_CLASSES:
-        return title + whole
-    # A class without examples has no accuracy, and is not among the hardest.
-    hardest = np.argsort(np.nan_to_num(shares, nan=1).sum(axis=0), kind="stable")
-    shown = [rows[index] for index in hardest[:MAX_CLASSES]]
-    return (
-        f'{title}<p class="note">The {MAX_CLASSES} hardest of {len(rows)} classes, by '
-        f"the mean of the models.</p>\n{markup.table(header, shown)}\n"
-        f"<details><summary>All {len(rows)} classes</summary>{whole}</details>"
+def _curves(found: inputs.Inputs) -> Iterator[Section]:
+    charts = run_charts.learning_curves(found.histories)
+    terms = run_charts.term_curves(found.histories.get("student", []))
+    if terms:
+        charts.append(terms)
+    silent = [name for name, runs in found.histories.items() if not runs]
+    yield Section(
+        name="curves",
+        title="Learning curves",
+        part="charts",
+        content=charts,
+        note="Thin lines are seeds, the thick line their mean. Compare the models by "
+        "their validation accuracy, whose axis starts after the climb from chance. The "
+        "train losses are not one quantity: the student's mixes soft and hard targets, "
+        "so read their slope and not their height."
+        + (pictures.FROM_STUDENT if "finetune" in found.histories else "")
+        + (f" Without a history: {', '.join(silent)}." if silent else ""),
     )
 
 
-def _seeds(results: dict[str, Any]) -> str:
+def _calibration(found: inputs.Inputs) -> Section:
+    predictions = found.predictions
+    return Section(
+        name="calibration",
+        title="Calibration",
+        part="panels",
+        content=list(calibration_charts(predictions.logits, predictions.labels)),
+        note="A dot is the test examples of one of 15 equal bins of the confidence, "
+        "larger where they are more, its line the 95% interval of their accuracy. Dots "
+        "on the dashed line are honest; dots below it are overconfident. ECE is the "
+        "mean distance from the dashed line, weighted by examples. First seed, "
+        "selected checkpoint.",
+    )
+
+
+def _confusion(found: inputs.Inputs) -> Section:
+    models = found.results["models"]
+    matrices = {
+        name: np.array(models[name]["test"]["confusion_matrix"])
+        for name in inputs.model_names(found.results)
+    }
+    return Section(
+        name="confusion",
+        title="Confusion matrices",
+        part="confusion",
+        content=confusion(matrices, found.predictions.class_names),
+        note="A row is a true class and shows where its test examples went: the "
+        "diagonal is right, anything else an error. Colour is the share of the row, on "
+        "a scale stretched at its low end so that rare errors show; numbers are "
+        "examples. First seed, selected checkpoint.",
+    )
+
+
+def _seeds(results: dict[str, Any]) -> Section:
     names = inputs.model_names(results)
     header = ["model", "seed", "last errors", "last step", "best errors", "best step"]
     rows = [
@@ -136,17 +189,19 @@ def _seeds(results: dict[str, Any]) -> str:
             for seed in results["models"][name]["seeds"]
         )
         for row, bias in zip(rows, biases, strict=True):
-            row.append(table.value(bias, digits=2))
+            row.append(value(bias, digits=2))
     gain = (results.get("gain") or {}).get("errors", {})
     by_seed = ", ".join(f"{errors:+g}" for errors in gain.get("per_seed", ()))
     gains = (
         f" Gain over the baseline by seed, in best errors: {by_seed}." if gain else ""
     )
-    return (
-        "<h2>Seeds</h2>\n"
-        + markup.table(header, _add_dots(rows, results))
-        + '\n<p class="note">Errors on the test split: of the last step, and of the '
-        f"checkpoint that the validation split chose.{gains}</p>"
+    return Section(
+        name="seeds",
+        title="Seeds",
+        part="table",
+        content=data_table(header, _dotted(rows, results)),
+        note="Errors on the test split: of the last step, and of the checkpoint that "
+        f"the validation split chose.{gains}",
     )
 
 
@@ -158,22 +213,9 @@ def _seed_cells(seed: dict[str, Any]) -> Iterator[str]:
         yield "-" if number is None else f"{number:,}"  # None of an ensemble
 
 
-def _config(config: dict[str, Any]) -> str:
-    text = json.dumps(config, indent=2, ensure_ascii=False)
-    return (
-        "<h2>Configuration</h2>\n<details><summary>As resolved for this run</summary>"
-        f"<pre>{html.escape(text)}</pre></details>"
+def _dotted(rows: Iterable[Any], results: dict[str, Any]) -> Any:
+    """The rows with the dots of the models' colours."""
+    colours = slots(inputs.model_names(results))
+    return with_dots(
+        rows, {inputs.display_name(name): slot for name, slot in colours.items()}
     )
-
-
-def _add_dots(
-    rows: Iterable[Sequence[str]], results: dict[str, Any]
-) -> Iterator[Sequence[str]]:
-    """The rows with a dot before each model's name, of its colour in the figures."""
-    colours = {
-        inputs.display_name(name): colour
-        for name, colour in figures.palette(inputs.model_names(results)).items()
-    }
-    for name, *cells in rows:
-        dot = f'<i style="background:{colours[name]}"></i>' if name in colours else ""
-        yield [markup.Html(dot + text(name)), *cells]

@@ -1,11 +1,13 @@
 """The figure of a study: test errors of students and baselines over its grid."""
 
 import itertools
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from trainer.config import value_text
-from trainer.report.figures import FAINT, INK, PALETTE, Figure, plain, style
+from trainer.report.colours import PALETTE
+from trainer.report.figures import FAINT, INK, Figure, plain, style
+from trainer.report.study_axis import groups, numeric_axis
 from trainer.report.study_table import Cell, Study, labels
 
 _DECADE = 10  # the largest value over the smallest that a linear axis shows well
@@ -23,21 +25,11 @@ def study_figure(study: Study) -> Figure | None:
     return _dots(cells) if axis is None else _lines(study, cells, axis)
 
 
-def numeric_axis(grid: Mapping[str, Sequence[Any]]) -> str | None:
-    """The setting with the most values that are numbers, two or more; or none."""
-    numeric = [
-        setting
-        for setting, values in grid.items()
-        if len(values) > 1 and all(type(value) in (int, float) for value in values)
-    ]
-    return max(numeric, key=lambda setting: len(grid[setting]), default=None)
-
-
 def _lines(study: Study, cells: Sequence[Cell], axis: str) -> Figure:
     drawing = Figure(figsize=(8.4, 4.6), layout="constrained")
     axes = drawing.subplots()
     for (title, group), colour in zip(
-        _group(study, cells, axis).items(), itertools.cycle(PALETTE), strict=False
+        groups(study, cells, axis).items(), itertools.cycle(PALETTE), strict=False
     ):
         group = sorted(group, key=lambda cell: float(cell["settings"][axis]))
         at = [float(cell["settings"][axis]) for cell in group]
@@ -64,20 +56,6 @@ def _lines(study: Study, cells: Sequence[Cell], axis: str) -> Figure:
         bbox_to_anchor=(1.01, 1),
     )
     return drawing
-
-
-def _group(study: Study, cells: Sequence[Cell], axis: str) -> dict[str, list[Cell]]:
-    """The cells that differ along `axis` alone, by what they have in common."""
-    names = labels(study)
-    groups: dict[str, list[Cell]] = {}
-    for cell in cells:
-        others = [
-            f"{names[setting]} {value_text(value)}"
-            for setting, value in cell["settings"].items()
-            if setting != axis
-        ]
-        groups.setdefault(", ".join(others), []).append(cell)
-    return groups
 
 
 def _number_axis(axes: Any, values: Sequence[float]) -> None:

@@ -5,8 +5,9 @@ from typing import Any
 from etils import epath
 
 from trainer.config import ConfigError, StudyConfig, value_text
-from trainer.report.inputs import ReportError, display_name
-from trainer.report.table import value
+from trainer.report.amounts import value
+from trainer.report.inputs import display_name
+from trainer.report.problems import ReportError
 from trainer.storage import seal
 from trainer.storage.workdir import STUDY
 

@@ -1,29 +1,27 @@
 """The figures of a sweep: the metric against each setting, shares, all axes at once."""
 
-import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
-import numpy as np
-
 from trainer.config import value_text
-from trainer.report.figures import FAINT, GRID, INK, PALETTE, Figure, plain, style
+from trainer.report.colours import PALETTE
+from trainer.report.figures import FAINT, GRID, INK, Figure, plain, style
+from trainer.report.sweep_axes import SettingAxis, height
 from trainer.report.sweep_table import Sweep, Trial, labels
 
 _COLUMNS = 3  # of panels
 _MAX_TICKS = 12  # values that are named along an axis
 
 
-def figures(sweep: Sweep) -> Iterator[tuple[str, str, Figure]]:
-    """Name, title and drawing of each figure for which there are trials."""
-    shown = [trial for trial in sweep["trials"] if _height(trial) is not None]
+def figures(sweep: Sweep) -> Iterator[tuple[str, Figure]]:
+    """Name and drawing of each figure for which there are trials."""
+    shown = [trial for trial in sweep["trials"] if height(trial) is not None]
     if not shown:
         return
-    metric = sweep["metric"]
-    yield "settings", f"{metric} against each setting", settings_figure(sweep, shown)
+    yield "settings", settings_figure(sweep, shown)
     if sweep["importance"]:
-        yield "importance", "Importance of the settings", importance_figure(sweep)
-    yield "parallel", "All settings of each trial", parallel_figure(sweep, shown)
+        yield "importance", importance_figure(sweep)
+    yield "parallel", parallel_figure(sweep, shown)
 
 
 def settings_figure(sweep: Sweep, trials: Sequence[Trial]) -> Figure:
@@ -36,7 +34,7 @@ def settings_figure(sweep: Sweep, trials: Sequence[Trial]) -> Figure:
     for panel in panels[len(names) :]:
         panel.set_visible(False)
     for axes, (path, name) in zip(panels, names.items(), strict=False):
-        scale = _Scale(sweep["space"][path])
+        scale = SettingAxis(sweep["space"][path])
         for status, colour, face in (
             ("pruned", FAINT, "white"),
             ("complete", PALETTE[0], PALETTE[0]),
@@ -44,7 +42,7 @@ def settings_figure(sweep: Sweep, trials: Sequence[Trial]) -> Figure:
             group = [trial for trial in trials if trial["status"] == status]
             axes.plot(
                 [scale.place(trial["settings"][path]) for trial in group],
-                [_height(trial) for trial in group],
+                [height(trial) for trial in group],
                 linestyle="none",
                 marker="o",
                 markersize=5,
@@ -53,7 +51,7 @@ def settings_figure(sweep: Sweep, trials: Sequence[Trial]) -> Figure:
                 label=status if group else None,
             )
         style(axes, x=plain(name, width=40), y=sweep["metric"])
-        scale.mark(axes.xaxis)
+        _mark(axes.xaxis, scale)
     panels[0].legend(frameon=False, fontsize=8, labelcolor=INK, loc="best")
     return drawing
 
@@ -75,16 +73,16 @@ def importance_figure(sweep: Sweep) -> Figure:
 def parallel_figure(sweep: Sweep, trials: Sequence[Trial]) -> Figure:
     """A line for each trial through its settings to its metric; the best is thick."""
     names = labels(sweep)
-    heights = [height for trial in trials if (height := _height(trial)) is not None]
-    scales = {path: _Scale(values) for path, values in sweep["space"].items()}
-    metric = _Scale({"low": min(heights), "high": max(heights), "log": False})
+    heights = [found for trial in trials if (found := height(trial)) is not None]
+    scales = {path: SettingAxis(values) for path, values in sweep["space"].items()}
+    metric = SettingAxis({"low": min(heights), "high": max(heights), "log": False})
     columns = [*scales, ""]
     drawing = Figure(figsize=(2.2 * len(columns) + 1.5, 4.2), layout="constrained")
     axes = drawing.subplots()
     best = sweep["best"]["number"] if sweep["best"] else None
     for trial in trials:
         line = [scales[path].share(trial["settings"][path]) for path in scales]
-        line.append(metric.share(_height(trial)))
+        line.append(metric.share(height(trial)))
         is_best = trial["number"] == best
         is_complete = trial["status"] == "complete"
         axes.plot(
@@ -109,66 +107,15 @@ def parallel_figure(sweep: Sweep, trials: Sequence[Trial]) -> Figure:
     return drawing
 
 
-def _height(trial: Trial) -> float | None:
-    """The metric of a trial; of one that was ended early the last that was seen."""
-    if trial["status"] == "complete":
-        return float(trial["value"])
-    if trial["status"] == "pruned" and trial["reported"]:
-        return float(trial["reported"][max(trial["reported"], key=int)])
-    return None
-
-
-class _Scale:
-    """The positions of one setting's values on an axis."""
-
-    def __init__(self, values: Mapping[str, Any] | Sequence[Any]) -> None:
-        self._is_log = isinstance(values, Mapping) and bool(values["log"])
-        self._choices = None if isinstance(values, Mapping) else list(values)
-        if isinstance(values, Mapping):
-            self._low, self._high = values["low"], values["high"]
-        else:
-            self._low, self._high = 0, len(values) - 1
-
-    @property
-    def ends(self) -> tuple[str, str]:
-        """The first and the last value."""
-        if self._choices:
-            return value_text(self._choices[0]), value_text(self._choices[-1])
-        return f"{self._low:.5g}", f"{self._high:.5g}"
-
-    def place(self, value: Any) -> float:
-        """The value, or the number of the choice."""
-        return self._choices.index(value) if self._choices else float(value)
-
-    def share(self, value: Any) -> float:
-        """The distance from the low end, as a share of the axis from 0 to 1."""
-        low, high, place = float(self._low), float(self._high), self.place(value)
-        if low == high:
-            return 0.5
-        if self._is_log:
-            return float(np.log(place / low) / np.log(high / low))
-        return (place - low) / (high - low)
-
-    def mark(self, axis: Any) -> None:
-        """Gives a matplotlib axis its scale and its ticks."""
-        if self._is_log:
-            axis.axes.set_xscale("log")
-            round_values = self._round_values()
-            axis.set_ticks(round_values, [f"{value:g}" for value in round_values])
-            axis.set_ticks([], minor=True)
-        if self._choices and len(self._choices) <= _MAX_TICKS:
-            axis.set_ticks(
-                range(len(self._choices)),
-                [plain(value_text(choice), width=16) for choice in self._choices],
-            )
-
-    def _round_values(self) -> list[float]:
-        """1, 2, 5, 10 and so on between the ends; the powers of 10 if too many."""
-        low, high = float(self._low), float(self._high)
-        powers = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
-        for digits in ((1, 2, 5), (1,)):
-            found = [float(f"{digit}e{power}") for power in powers for digit in digits]
-            inside = [value for value in found if low <= value <= high]
-            if len(inside) <= _MAX_TICKS:
-                break
-        return inside
+def _mark(axis: Any, scale: SettingAxis) -> None:
+    """Gives a matplotlib axis its scale and its ticks."""
+    if scale.is_log:
+        axis.axes.set_xscale("log")
+        round_values = scale.round_values()
+        axis.set_ticks(round_values, [f"{value:g}" for value in round_values])
+        axis.set_ticks([], minor=True)
+    if scale.choices and len(scale.choices) <= _MAX_TICKS:
+        axis.set_ticks(
+            range(len(scale.choices)),
+            [plain(value_text(choice), width=16) for choice in scale.choices],
+        )

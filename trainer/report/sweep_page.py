@@ -1,22 +1,17 @@
-"""The report of a sweep: its figures, its table, and the page of its best trial."""
+"""The report of a sweep: its charts, its table, and the page of its best trial."""
+
+from collections.abc import Iterator
 
 from etils import epath
 
-from trainer.report import markup, sweep_table
-from trainer.report.markup import Html, Picture, text
+from trainer.report import markup, sweep_charts, sweep_table
+from trainer.report.data_table import Cell, table
+from trainer.report.markup import Picture
+from trainer.report.section import Card, Head, Link, Section
 from trainer.report.sweep_figures import figures
-from trainer.report.sweep_table import Sweep, Trial
+from trainer.report.sweep_table import Sweep, Trial, labels, text_of
 from trainer.storage import files
 from trainer.storage.workdir import CELLS, REPORT
-
-_CAPTIONS = {
-    "settings": "Filled dots are complete trials; open ones were ended early, and are "
-    "where they were then.",
-    "importance": "Share of each setting in what tells the best trials from the "
-    "others (PED-ANOVA, Watanabe et al. 2023), over complete trials.",
-    "parallel": "A line is a trial, the thick one the best; grey ones were ended "
-    "early.",
-}
 
 
 def write(workdir: epath.Path) -> epath.Path:
@@ -31,36 +26,58 @@ def write(workdir: epath.Path) -> epath.Path:
     """
     sweep = sweep_table.read_sweep(workdir)
     page = workdir / REPORT
-    sections = [_head(sweep, workdir)]
-    for name, title, figure in figures(sweep):
-        picture = Picture(f"sweep_{name}", title, _CAPTIONS[name], figure)
-        sections.append(markup.draw_picture(picture, page.parent))
-    sections.append(_table(sweep))
-    files.write_text(page, markup.document(f"{sweep['name']} - sweep", sections))
+    for name, figure in figures(sweep):
+        markup.draw_picture(Picture(f"sweep_{name}", figure), page.parent)
+    sections = [*sweep_charts.sections(sweep), _trials(sweep)]
+    files.write_text(page, markup.document(_head(sweep, workdir), sections))
     return page
 
 
-def _head(sweep: Sweep, workdir: epath.Path) -> str:
-    more = ""
+def _head(sweep: Sweep, workdir: epath.Path) -> Head:
+    links = []
     best = sweep["best"]
     if best and files.exists(workdir / CELLS / best["cell"] / REPORT):
         address = f"../{CELLS}/{best['cell']}/{REPORT}"
-        more = f" ({markup.link(address, 'its report, with the test split')})"
-    return (
-        f"<h1>{text(sweep['name'])}</h1>\n"
-        f'<p class="note">{len(sweep["trials"])} trials: '
-        f"{text(sweep_table.counts(sweep))}</p>\n"
-        f'<p class="summary">{text(sweep_table.best_line(sweep))}{more}</p>'
+        links.append(Link(text="the best trial, with the test split", address=address))
+    counts = sweep_table.counts(sweep)
+    return Head(
+        title=str(sweep["name"]),
+        kind="Sweep",
+        facts=((f"{len(sweep['trials'])} trials:", counts),),
+        verdict=sweep_table.best_line(sweep),
+        cards=tuple(_cards(sweep)),
+        links=tuple(links),
     )
 
 
-def _table(sweep: Sweep) -> str:
+def _cards(sweep: Sweep) -> Iterator[Card]:
+    best, names = sweep["best"], labels(sweep)
+    if best:
+        yield Card(
+            title=f"Best {sweep['metric']}",
+            number=text_of(best["value"]),
+            note=f"trial {best['number']}",
+        )
+    if sweep["importance"]:
+        path, share = max(sweep["importance"].items(), key=lambda item: item[1])
+        yield Card(
+            title="Setting that matters most",
+            number=names[path],
+            note=f"{100 * share:.0f} % of the importance",
+            share=share,
+        )
+
+
+def _trials(sweep: Sweep) -> Section:
     rows = [_row(sweep, trial) for trial in sweep["trials"]]
-    return f"<h2>Trials</h2>\n{markup.table(sweep_table.header(sweep), rows)}"
+    return Section(
+        name="trials",
+        title="Trials",
+        part="table",
+        content=table(sweep_table.header(sweep), rows),
+    )
 
 
-def _row(sweep: Sweep, trial: Trial) -> list[str]:
+def _row(sweep: Sweep, trial: Trial) -> list[str | Cell]:
     *cells, status = sweep_table.row(sweep, trial)
-    if trial["reason"]:
-        status = Html(f'<span title="{text(trial["reason"])}">{text(status)}</span>')
-    return [*cells, status]
+    return [*cells, Cell(text=status, hint=trial["reason"] or "")]

@@ -5,7 +5,7 @@ from typing import Any
 from etils import epath
 
 from trainer.config import label_of, value_text
-from trainer.report.inputs import ReportError
+from trainer.report.problems import ReportError
 from trainer.report.table import align
 from trainer.storage import seal
 from trainer.storage.workdir import SWEEP

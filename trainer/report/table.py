@@ -4,16 +4,13 @@ Everything here is plain ASCII; what shows it may turn `+-` into a nicer sign.
 """
 
 import dataclasses
-import math
 from collections.abc import Sequence
 from typing import Any
 
 from trainer.config.selection import ACCURACY
+from trainer.report.amounts import value
 from trainer.report.inputs import display_name, is_corrected, model_names, original
-
-# Two-sided 95% points of Student's t for 1, 2, ... degrees of freedom. From 11 on the
-# tenth stands for all: the interval is then a little wide, never too narrow.
-T_95 = (12.71, 4.303, 3.182, 2.776, 2.571, 2.447, 2.365, 2.306, 2.262, 2.228)
+from trainer.report.verdict import line
 
 TIMES = "inference_ms_per_example"  # of a model, by batch size
 
@@ -42,7 +39,6 @@ class Comparison:
     header: tuple[str, ...]
     rows: tuple[tuple[str, ...], ...]  # as long as the header; the model's name first
     notes: tuple[str, ...]  # what `+-` means in the cells, and what has no column
-    gain: str  # one line: errors saved against the baseline, paired by seed
 
 
 def comparison(results: dict[str, Any]) -> Comparison:
@@ -79,15 +75,18 @@ def comparison(results: dict[str, Any]) -> Comparison:
         header=(*header, "train examples/s"),
         rows=tuple(rows),
         notes=tuple(filter(None, notes)),
-        gain=_gain_line(results),
     )
 
 
 def render(results: dict[str, Any]) -> str:
-    """The comparison as aligned ASCII text, the paired gain last; no final newline."""
+    """The comparison as aligned ASCII text, the verdict last; no final newline."""
+    return "\n".join([*lines(results), line(results)])
+
+
+def lines(results: dict[str, Any]) -> list[str]:
+    """The same line by line, without the verdict."""
     table = comparison(results)
-    text = align([table.header, *table.rows])
-    return "\n".join([*text, *table.notes, table.gain])
+    return [*align([table.header, *table.rows]), *table.notes]
 
 
 def align(rows: Sequence[tuple[str, ...]]) -> list[str]:
@@ -96,28 +95,6 @@ def align(rows: Sequence[tuple[str, ...]]) -> list[str]:
     text = [_align(row, widths) for row in rows]
     text.insert(1, "  ".join("-" * width for width in widths))
     return text
-
-
-def gain_interval(gain: dict[str, Any]) -> tuple[float, float] | None:
-    """95% interval of a mean paired gain, in its own unit; None without an error."""
-    if gain.get("standard_error") is None or len(gain["per_seed"]) < 2:
-        return None
-    degrees = len(gain["per_seed"]) - 1
-    half = T_95[min(degrees, len(T_95)) - 1] * gain["standard_error"]
-    return gain["mean"] - half, gain["mean"] + half
-
-
-def value(
-    mean: float | None, std: float | None = None, *, factor: float = 1, digits: int
-) -> str:
-    """`mean +- std`, or `mean`, or `-`; a whole number has no digits unless spread."""
-    if mean is None or not math.isfinite(mean):
-        return "-"
-    if std is not None:
-        return f"{factor * mean:.{digits}f} +- {factor * std:.{digits}f}"
-    if factor == 1 and digits < 2 and float(mean).is_integer():
-        return f"{mean:.0f}"
-    return f"{factor * mean:.{digits}f}"
 
 
 def _validation_line(results: dict[str, Any]) -> str:
@@ -214,24 +191,3 @@ def _align(cells: tuple[str, ...], widths: list[int]) -> str:
         number.rjust(width) for number, width in zip(numbers, widths[1:], strict=True)
     ]
     return "  ".join([name.ljust(widths[0]), *columns])
-
-
-def _gain_line(results: dict[str, Any]) -> str:
-    if not results.get("gain"):
-        return "gain over baseline: not measured"
-    gain = results["gain"]["errors"]
-    any_model = next(iter(results["models"].values()))
-    text = format_count(gain["mean"], gain.get("standard_error"))
-    num_seeds = len(gain["per_seed"])
-    if gain.get("standard_error") is None:
-        meaning = "one seed: no standard error"
-    else:
-        meaning = f"mean +- standard error over {num_seeds} seeds"
-    examples = int(any_model["mean"]["examples"])
-    return f"gain over baseline: {text} of {examples} ({meaning})"
-
-
-def format_count(mean: float, spread: float | None = None) -> str:
-    """Formats a number of errors, such as "83.2 +- 2.1 errors"."""
-    text = value(mean, spread, digits=1)
-    return f"{text} error" if text == "1" else f"{text} errors"

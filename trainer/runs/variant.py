@@ -70,7 +70,10 @@ def share_teacher(config: Config, shared: Config, path: epath.Path) -> Config:
         teacher = _as_trained(
             shared.teacher, workdir.training_folder(path, "teacher", 0)
         )
-    return dataclasses.replace(config, teacher=teacher, distill=distill)
+    evaluate = config.evaluate.without_auto()
+    return dataclasses.replace(
+        config, teacher=teacher, distill=distill, evaluate=evaluate
+    )
 
 
 def share_soft_targets(config: Config, shared: Config, path: epath.Path) -> Config:

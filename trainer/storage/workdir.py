@@ -1,7 +1,6 @@
 """The folder of a run: where each file is, and which config it belongs to."""
 
 import contextlib
-import dataclasses
 import fnmatch
 from collections.abc import Iterator
 from typing import Literal
@@ -114,9 +113,9 @@ def is_evaluated(workdir: epath.Path, config: Config) -> bool:
 
 def _are_complete(results: epath.Path, config: Config) -> bool:
     """Whether the results are of all seeds, and what the evaluate section asks for."""
-    asked = dataclasses.asdict(config.evaluate)
+    asked = config.evaluate.of_results
     # Results of a version without the section are those that its defaults ask for.
-    tested = dataclasses.asdict(EvaluateConfig())
+    tested = EvaluateConfig().of_results
     for name in asked:
         for value in value_before(f"evaluate.{name}"):
             tested[name] = value

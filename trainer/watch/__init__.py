@@ -7,7 +7,7 @@ images so far, with the teacher and the soft targets of those before. `arrival_r
 
 from etils import epath
 
-from trainer import console
+from trainer import console, report
 from trainer.cluster import tf_config
 from trainer.config import Config, ConfigError
 from trainer.runs import start
@@ -49,9 +49,19 @@ def run(settings: Config, path: epath.Path, *, is_once: bool) -> None:
             arrival_runs.run(session, is_once=is_once)
 
 
+def redraw(path: epath.Path) -> None:
+    """Writes the page of the watch in the workdir `path` anew."""
+    if report.is_drawable():
+        report.write_watch(path)
+    else:
+        report.tell_undrawn()
+
+
 def outcome(path: epath.Path) -> str:
-    """One line on each batch in the workdir `path`."""
-    return arrivals.render(arrivals.read(path))
+    """One line on each batch in the workdir `path`, and where the page is."""
+    page = path / workdir.REPORT
+    lines = [arrivals.render(arrivals.read(path))]
+    return "\n".join([*lines, f"report: {page}"] if files.exists(page) else lines)
 
 
 def refuse_cluster(own: tf_config.Cluster | None) -> None:
@@ -86,4 +96,4 @@ def _check(settings: Config, path: epath.Path) -> None:
     workdir.check_kind(path, workdir.WATCH, owner="a watcher")
 
 
-__all__ = ["outcome", "refuse_cluster", "run"]
+__all__ = ["outcome", "redraw", "refuse_cluster", "run"]

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 from etils import epath
 
-from trainer import console, data, registry, soft_targets, stages
+from trainer import console, data, registry, report, soft_targets, stages
 from trainer.cluster import restart_budget
 from trainer.config import Config, WatchConfig
 from trainer.runs import variant_session
@@ -126,6 +126,8 @@ def _finish(session: Session, config: Config, batch: Arrival) -> None:
             # Its images are among those of the next batch.
             batch = _refuse(batch, str(error))
     arrivals.replace(path, batch)
+    if report.is_drawable():
+        report.write_watch(path)
     console.log(arrivals.render([batch]))
 
 

@@ -52,6 +52,9 @@ NAMES = [
         ("optimizer 'adam'", "'sgd'", "beta_1"),
     ),
     Mistake("student.options.filters=[8]", ("model 'mlp'", "'cnn'", "'conv_mlp'")),
+    Mistake("student.train.class_weight=balanced", ("data.class_weights?",)),
+    Mistake("student.train.monitor=auc", ("'select_by'?",)),
+    Mistake("evaluate.select_by=auc", ("student.train.select_by",)),
     # What is no setting.
     Mistake("workdir=runs/a", ("workdir", "--workdir=DIR")),
     Mistake("student.num_classes=10", ("student.num_classes", "data", "leave it out")),
@@ -65,6 +68,9 @@ NAMES = [
     Mistake("distill.terms=[{loss = 'KL'}]", ("distill.terms[0].loss", "'kl'?")),
 ]
 VALUES = [
+    # Names of metrics elsewhere.
+    Mistake("student.train.select_by=f1", ("student.train.select_by=macro_f1",)),
+    Mistake("student.train.select_by=eval/nll", ("student.train.select_by=nll",)),
     # TOML's other words.
     Mistake(
         (SGD, "student.train.optimizer_options.nesterov=True"),

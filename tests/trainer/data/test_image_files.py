@@ -151,7 +151,8 @@ def test_training_is_that_of_images_in_memory(
 
 
 @pytest.mark.parametrize(
-    ("num_pipelines", "replicas_each", "first_step"), [(1, 1, 1), (1, 2, 5), (4, 1, 7)]
+    ("num_pipelines", "replicas_each", "first_step"),
+    [(1, 2, 5), pytest.param(4, 1, 7, marks=pytest.mark.slow)],
 )
 def test_starting_at_a_step_is_skipping_the_steps_before(
     in_files, in_memory, num_pipelines, replicas_each, first_step

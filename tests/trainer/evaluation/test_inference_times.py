@@ -37,6 +37,18 @@ def test_two_members_take_longer_than_a_small_student(monkeypatch):
     assert teacher > 3 * student
 
 
+def test_nothing_begins_after_the_deadline():
+    turns = []
+    steps = {"student": lambda batch: turns.append(1) or batch}
+    past = time.monotonic() - 1
+    assert inference_times._rounds(steps, tf.zeros((1, 2)), deadline=past) == {}
+    assert not turns
+    soon = time.monotonic() + 0.2
+    steps = {"student": lambda batch: time.sleep(0.03) or batch}
+    assert inference_times._rounds(steps, tf.zeros((1, 2)), deadline=soon) == {}
+    assert time.monotonic() < soon + 0.2
+
+
 @pytest.mark.parametrize("xla", [False, True])
 def test_all_members_answer_in_one_compiled_call(xla):
     models = [network(), network(4)]

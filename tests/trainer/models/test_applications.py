@@ -149,7 +149,9 @@ def test_every_other_one_has_finite_logits_and_keras_number_of_parameters(name):
     logits = forward(model, images(name))
     assert logits.shape == (2, NUM_CLASSES)
     assert np.isfinite(logits).all()
-    assert model.count_params() == original(name).count_params()
+    # Keras's needs no weights to be counted.
+    with keras.StatelessScope(initialize_variables=False):
+        assert model.count_params() == original(name).count_params()
 
 
 @pytest.mark.slow
@@ -254,7 +256,10 @@ def dropouts(model):
     return [layer for layer in model.layers if isinstance(layer, models.Dropout)]
 
 
-@pytest.mark.parametrize("name", ["MobileNetV3Small", "EfficientNetB0"])
+@pytest.mark.parametrize(
+    "name",
+    ["MobileNetV3Small", pytest.param("EfficientNetB0", marks=pytest.mark.slow)],
+)
 def test_dropout_is_ours_with_keras_rates_and_a_stream_each(name):
     model = built(name)
     expected = [

@@ -168,7 +168,7 @@ SHAPES = {
 SIDES = {32: 28, 16: 14, 8: 7, 4: 4, 2: 2}
 
 
-@pytest.mark.parametrize("name", SMALL)
+@pytest.mark.parametrize("name", NAMES)
 def test_stages_can_be_tapped(name):
     check_stages(name, CIFAR_SHAPE)
 

@@ -3,7 +3,6 @@
 import json
 import pathlib
 import shutil
-import subprocess
 import sys
 import warnings
 
@@ -12,9 +11,9 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from tests.helpers import whole_run
 from tests.helpers.devices import strategy_of
 from tests.helpers.messages import refused
-from tests.helpers.repository import REPOSITORY
 from tests.helpers.saved_models import NUM_CLASSES, SIDE, build, network, write
 from trainer import models
 from trainer.config import (
@@ -314,20 +313,14 @@ def test_a_run_with_a_saved_teacher_resumes_where_the_file_has_moved(
     path = write(network(channels=1, classes=10, side=28), tmp_path, kind)
     moved = str(tmp_path / f"moved-{kind}")
     workdir = tmp_path / "run"
-    command = [sys.executable, "-m", "trainer"]
-    for stages, file in ((["teacher"], path), (["run"], moved)):
-        arguments = [
-            *stages,
-            f"--config={config(tmp_path, file, tfds_dir)}",
-            f"--workdir={workdir}",
-            "--set=runtime.logical_cpus=2",
-        ]
-        done = subprocess.run(
-            [*command, *arguments], cwd=REPOSITORY, capture_output=True, text=True
-        )
-        assert done.returncode == 0, done.stderr
-        if stages == ["teacher"]:
-            shutil.move(path, moved)
+    two = "--set=runtime.logical_cpus=2"
+    code, _, err = whole_run.do(
+        "teacher", config(tmp_path, path, tfds_dir), workdir, two
+    )
+    assert code == 0, err
+    shutil.move(path, moved)
+    code, _, err = whole_run.do("run", config(tmp_path, moved, tfds_dir), workdir, two)
+    assert code == 0, err
     results = json.loads((workdir / "results.json").read_text())
     expected = network(channels=1, classes=10, side=28).count_params()
     assert results["models"]["teacher"]["parameters"] == expected

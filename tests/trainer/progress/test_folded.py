@@ -56,7 +56,7 @@ def test_the_terminal_tells_the_width_and_a_file_is_not_folded(tmp_path):
     program = f"from trainer.progress.folded import show\nshow({TABLE!r})\nshow('')"
     words, path = [sys.executable, "-c", program], str(REPOSITORY)
     shown = terminal.run(words, columns=36, PYTHONPATH=path)
-    assert (shown.code, shown.lines[:-1]) == (0, fold(TABLE, 36).split("\n"))
+    assert (shown.code, shown.lines) == (0, fold(TABLE, 36).split("\n"))
     file = tmp_path / "out"
     descriptor = os.open(file, os.O_WRONLY | os.O_CREAT)
     kept = terminal.run(words, columns=36, stdout=descriptor, PYTHONPATH=path)

@@ -34,17 +34,17 @@ baseline     101,770           95       95.13  0.170  0.0200        96.00       
 
 
 def test_table_of_many_seeds_puts_the_teacher_first_and_spreads_beside_means():
-    *rows, note, gain = report.render(many_seeds()).splitlines()
+    *rows, note, verdict = report.render(many_seeds()).splitlines()
     assert "\n".join(rows) == MANY_SEEDS
     assert_states(note, "+-", "5 seeds")
-    assert_states(gain, "baseline", "14.2 +- 1.9 errors", 2000, "5 seeds")
+    assert_states(verdict, "baseline", "14.2 +- 1.9 errors", "2,000", "5 seeds")
 
 
 def test_table_of_one_seed_has_neither_spread_nor_standard_error():
-    *rows, gain = report.render(one_seed()).splitlines()
+    *rows, verdict = report.render(one_seed()).splitlines()
     assert "\n".join(rows) == ONE_SEED
-    assert_states(gain, "baseline", "14 errors", 2000, "one seed")
-    assert "+-" not in gain
+    assert_states(verdict, "baseline", "14 errors", "2,000", "one seed")
+    assert "+-" not in verdict
 
 
 def test_an_ensemble_has_a_mean_member_whose_spread_is_not_over_seeds():
@@ -149,29 +149,15 @@ def test_models_of_other_names_keep_the_order_of_the_results():
     del results["gain"]
     compared = report.comparison(results)
     assert [row[0] for row in compared.rows] == ["teacher", "ensemble", "int8"]
-    assert_states(compared.gain, "not measured")
+    assert_states(report.render(results).splitlines()[-1], "not measured")
     assert_states(report.summary(results), "student", "baseline")
-
-
-def test_interval_of_the_gain_uses_students_t():
-    # 4 degrees of freedom: 2.776 standard errors on either side.
-    gain = {"per_seed": [0.0] * 5, "mean": 14.2, "standard_error": 1.9}
-    assert table.gain_interval(gain) == pytest.approx((8.93, 19.47), abs=0.01)
-    few = {"per_seed": [0.0] * 2, "mean": 14.2, "standard_error": 1.9}
-    assert table.gain_interval(few) == pytest.approx((-9.95, 38.35), abs=0.01)
 
 
 @pytest.mark.parametrize(
     ("mean", "facts"),
-    [
-        (14.2, ["removes 14.2 +- 1.9 errors", "more than", "15%"]),
-        (4.0, ["cannot"]),
-        (0.0, ["cannot"]),
-        (-4.0, ["adds 4.0 +- 1.9 errors", "cannot"]),
-        (-14.2, ["more than", "95%", "-19.5 to -8.9"]),
-    ],
+    [(14.2, ["removes 14.2 errors", "15%"]), (-4.0, ["adds 4 errors", "4%"])],
 )
-def test_summary_is_honest_about_sign_and_noise(mean, facts):
+def test_summary_is_honest_about_the_sign(mean, facts):
     assert_states(report.summary(with_gain(many_seeds(), mean, 1.9)), *facts)
 
 
@@ -182,8 +168,7 @@ def counts_of_errors(summary: str) -> list[str]:
 def test_summary_compares_sizes_and_errors():
     summary = report.summary(many_seeds())
     assert_states(summary, "101,770 parameters", "16.3 times fewer", "1,663,370")
-    # Of the student, of the baseline, and between them.
-    assert counts_of_errors(summary) == ["83.2 +- 2.1", "97.4 +- 3.0", "14.2 +- 1.9"]
+    assert counts_of_errors(summary) == ["83.2 +- 2.1", "97.4 +- 3.0"]
     assert_states(summary, 2000)
 
 
@@ -199,17 +184,12 @@ def test_summary_tells_what_training_on_with_labels_alone_came_to():
     assert counts_of_errors(summary)[1:3] == ["97.4 +- 3.0", "80.4 +- 1.5"]
 
 
-def test_summary_of_one_seed_claims_nothing():
-    summary = report.summary(one_seed())
-    assert_states(summary, "removes 14 errors", "One seed", "noise")
-
-
 def test_a_single_error_is_in_the_singular():
     results = one_seed()
     results["models"]["student"]["mean"]["errors"] = 1.0
     results["gain"]["errors"]["mean"] = -1.0
     assert_states(report.summary(results), "makes 1 error", "adds 1 error", "1%")
-    assert_states(report.comparison(results).gain, "-1 errors")
+    assert_states(report.render(results).splitlines()[-1], "worse", "1 error")
 
 
 def test_a_value_that_is_not_finite_is_absent():

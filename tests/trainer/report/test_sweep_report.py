@@ -8,7 +8,7 @@ from etils import epath
 
 from tests.helpers.messages import assert_a_line_states, refused
 from trainer import report
-from trainer.report import ReportError, sweep_figures
+from trainer.report import ReportError, sweep_axes, sweep_figures
 
 SPACE = {
     "distill.temperature": {"low": 1, "high": 20, "log": True, "step": 0},
@@ -57,7 +57,7 @@ def sweep(tmp_path):
 
 
 def test_each_trial_is_where_its_setting_and_its_metric_are(sweep):
-    drawn = {name: figure for name, _, figure in sweep_figures.figures(sweep)}
+    drawn = dict(sweep_figures.figures(sweep))
     assert list(drawn) == ["settings", "importance", "parallel"]
     temperature, sizes = drawn["settings"].axes
     dots = [line.get_xydata().tolist() for line in temperature.lines]
@@ -73,7 +73,7 @@ def test_each_trial_is_where_its_setting_and_its_metric_are(sweep):
 
 
 def test_a_line_goes_through_the_shares_of_all_axes_and_the_best_is_thick(sweep):
-    *_, (_, _, figure) = sweep_figures.figures(sweep)
+    *_, (_, figure) = sweep_figures.figures(sweep)
     [axes] = figure.axes
     lines = [line for line in axes.lines if len(line.get_xdata()) == 3]
     np.testing.assert_allclose(
@@ -89,7 +89,7 @@ def test_a_line_goes_through_the_shares_of_all_axes_and_the_best_is_thick(sweep)
 
 def test_a_range_of_many_powers_of_ten_is_named_at_some_of_them():
     space = {"low": 1e-8, "high": 0.2, "log": True, "step": 0}
-    shown = sweep_figures._Scale(space)._round_values()
+    shown = sweep_axes.SettingAxis(space).round_values()
     assert shown == [1e-8, 1e-7, 1e-6, 1e-5, 1e-4, 1e-3, 1e-2, 1e-1]
 
 

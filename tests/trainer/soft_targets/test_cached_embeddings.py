@@ -112,24 +112,28 @@ def adapters(opened: Session) -> dict[str, np.ndarray]:
 
 
 @pytest.mark.parametrize(
-    ("settings", "num_replicas"),
+    ("terms", "settings", "num_replicas"),
     [
-        ((), 1),
-        pytest.param(STREAMED, 2, marks=pytest.mark.slow),
-        pytest.param(STREAMED, 1, marks=pytest.mark.slow),
-        pytest.param((), 2, marks=pytest.mark.slow),
-        pytest.param(("student.train.accumulate=2",), 1, marks=pytest.mark.slow),
+        (("loss='hint'", "loss='srrl'"), (), 1),
+        pytest.param(EVERY, (), 1, marks=pytest.mark.slow),
+        pytest.param(
+            ("loss='hint'", "loss='rkd', weight=0.1"),
+            (*STREAMED, "student.train.accumulate=2"),
+            2,
+            marks=pytest.mark.slow,
+        ),
     ],
+    ids=["two", "every", "streamed to two replicas"],
 )
-def test_every_loss_between_embeddings_is_that_of_a_live_teacher(
-    world, shifted, tmp_path, settings, num_replicas
+def test_losses_between_embeddings_are_those_of_a_live_teacher(
+    world, shifted, tmp_path, terms, settings, num_replicas
 ):
-    sets = (of_terms(*EVERY, more=KL), *RUN, SHIFTED, *settings)
+    sets = (of_terms(*terms, more=KL), *RUN, SHIFTED, *settings)
     kind = {"num_replicas": num_replicas}
     online = session(world, tmp_path / "online", *sets, **kind)
     sets = (*sets, *KEPT, shifted, "distill.views=2")
     cached = session(world, tmp_path / "cached", *sets, **kind)
-    assert taught(cached).auxiliary.is_in_memory == (settings != STREAMED)
+    assert taught(cached).auxiliary.is_in_memory == (num_replicas == 1)
     assert_same_trainings(trained(cached), trained(online))
     ours, theirs = adapters(cached), adapters(online)
     assert ours.keys() == theirs.keys()

@@ -7,14 +7,17 @@ import shutil
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 from etils import epath
 
 from tests.helpers import whole_run
 from tests.helpers.devices import strategy_of
 from tests.helpers.messages import assert_a_line_states, assert_states, refused
 from trainer import main, report
-from trainer.config import ConfigError, reader
+from trainer.config import ConfigError, evaluation, reader
+from trainer.evaluation import inference_times
 from trainer.session import predictions
+from trainer.stages.evaluate import beside_results, timing
 from trainer.storage import workdir
 from trainer.train import checkpoint, checkpoint_file
 
@@ -146,6 +149,50 @@ def test_teacher_and_student_are_timed_at_both_batch_sizes(evaluated):
     assert_a_line_states(text, "inference", "batch 256", "teacher")
 
 
+def test_images_on_which_models_differ_are_kept_with_versions(session, evaluated):
+    path = evaluated[1]
+    with np.load(path / "predictions.npz") as arrays:
+        labels = arrays["labels"]
+        right = {
+            role: arrays[f"{role}_logits"].argmax(axis=1) == labels
+            for role in ("teacher", "student", "baseline")
+        }
+    with np.load(path / "evaluation" / "thumbnails.npz") as kept:
+        rows, images = kept["rows"], kept["images"]
+    assert 0 < len(rows) <= 64
+    assert not any(all(right[role][row] for role in right) for row in rows)
+    test = session.datasets.read(session.config.data.test_split)
+    np.testing.assert_array_equal(images, test.read(rows))
+    environment = json.loads((path / "evaluation" / "environment.json").read_text())
+    assert environment["tensorflow"] == tf.__version__
+    assert "1 replica" in environment["devices"]
+
+
+@pytest.mark.parametrize(("secs", "is_measured"), [(60.0, True), (0.0, False)])
+def test_times_are_measured_beside_the_results_within_their_time(
+    session, monkeypatch, secs, is_measured
+):
+    monkeypatch.setattr(evaluation, "AUTO_SECS", secs)
+    monkeypatch.setattr(inference_times, "_ROUNDS", 6)
+    file = session.path / "evaluation" / "inference_times.json"
+    test = session.datasets.read(session.config.data.test_split)
+    timing.write(session.networks, test)
+    assert file.exists() == is_measured
+    if is_measured:
+        models = json.loads(file.read_text())["models"]
+        assert list(models) == ["teacher", "student"]
+        assert models["student"]["inference_rounds"] == {"1": 6, "256": 6}
+        file.unlink()
+
+
+def test_large_images_are_shrunk_to_means_of_their_pixels():
+    images = np.arange(2 * 128 * 32 * 3, dtype=np.int64).reshape(2, 128, 32, 3) % 251
+    small = beside_results._shrink(images.astype(np.uint8))
+    assert small.shape == (2, 64, 16, 3)
+    means = images.reshape(2, 64, 2, 16, 2, 3).mean(axis=(2, 4))
+    np.testing.assert_allclose(small, means, atol=0.51)
+
+
 @pytest.mark.slow
 def test_what_is_asked_for_later_is_evaluated_without_training(
     config, session, tmp_path
@@ -179,6 +226,8 @@ def test_what_is_asked_for_later_is_evaluated_without_training(
         ('{"models": {}}', True),  # of a version without the section
         (f'{{"evaluate": {{"class_bias": false}}, {OF_SEEDS}}}', True),
         (f'{{"evaluate": {{"class_bias": true}}, {OF_SEEDS}}}', False),
+        (f'{{"evaluate": {{"inference_times": false}}, {OF_SEEDS}}}', True),
+        (f'{{"evaluate": {{"inference_times": true}}, {OF_SEEDS}}}', False),
         ("{", True),  # the report names it
         ("[]", True),
     ],
@@ -189,9 +238,11 @@ def test_results_say_what_they_were_asked_for(config, tmp_path, content, is_eval
     for name in ("predictions.npz", "report/index.html"):
         (path / name).touch()
     (path / "results.json").write_text(content)
-    settings = reader.load(str(config))
-    assert workdir.is_evaluated(path, settings) == is_evaluated
-    assert workdir.is_finished(path, settings) == is_evaluated
+    for times in ("false", "'auto'"):
+        # Times beside the results may be missing.
+        settings = reader.load(str(config), [f"evaluate.inference_times={times}"])
+        assert workdir.is_evaluated(path, settings) == is_evaluated
+        assert workdir.is_finished(path, settings) == is_evaluated
 
 
 @pytest.mark.parametrize(

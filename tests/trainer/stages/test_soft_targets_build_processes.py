@@ -15,8 +15,8 @@ from trainer import main
 
 pytestmark = pytest.mark.slow
 
-NUM_SHARDS, NUM_VIEWS = 5, 40
-# Long enough to be caught five times.
+NUM_SHARDS, NUM_VIEWS = 5, 16
+# Long enough to be caught three times.
 LONG = (
     *(SHIFTED, f"--set=distill.views={NUM_VIEWS}"),
     "--set=distill.cache_embedding=true",
@@ -70,14 +70,14 @@ def test_killed_at_random_moments_it_ends_in_the_same_bytes(
     moments = random.Random(5)
     folder = tmp_path / "soft_targets"
     found = []
-    for i in range(5):
+    for i in range(3):
         process = begin(config, tmp_path)
         if i % 2:
             # While the views of a shard are written, one after the other.
             more = moments.randrange(1, NUM_VIEWS)
             wait_for_files(process, folder, num_files(folder) + more)
         else:
-            time.sleep(moments.uniform(0, 0.5))
+            time.sleep(moments.uniform(0, 0.2))
         kill(process)
         found.append(num_files(folder))
         assert contents(folder).items() - uninterrupted.items() == {
@@ -87,7 +87,7 @@ def test_killed_at_random_moments_it_ends_in_the_same_bytes(
             if "/.writing-" in name or name.endswith("manifest.json")
         }
     assert found[-1] < NUM_SHARDS * NUM_VIEWS, found
-    assert len(set(found)) > 2, found
+    assert len(set(found)) > 1, found
     assert act("build", config, tmp_path, *LONG) == 0
     assert contents(folder) == uninterrupted
 
@@ -107,17 +107,14 @@ def test_sigterm_ends_it_at_once_with_143_and_it_goes_on(
     assert contents(tmp_path / "soft_targets") == uninterrupted
 
 
-def test_only_starts_without_a_new_shard_spend_the_restarts(config, tmp_path):
+def test_only_starts_without_a_new_shard_spend_the_restarts(config, tmp_path, capsys):
     none = "--set=runtime.max_restarts=0"
-    for _ in range(2):
-        process = begin(config, tmp_path, none)
-        wait_for_files(process, tmp_path, num_files(tmp_path) + 1)
-        kill(process)
+    process = begin(config, tmp_path, none)
+    wait_for_files(process, tmp_path, 1)
+    kill(process)
     kill(begin(config, tmp_path, none))
-    process = whole_run.start("soft-targets", config, tmp_path, "build", *LONG, none)
-    code, _, err = whole_run.finish(process)
-    assert code == 4
-    assert_a_line_states(err, 1, 0, "runtime.max_restarts")
+    assert act("build", config, tmp_path, *LONG, none) == 4
+    assert_a_line_states(capsys.readouterr().err, 1, 0, "runtime.max_restarts")
 
 
 def test_a_second_builder_is_refused_until_the_first_is_dead(
@@ -125,6 +122,7 @@ def test_a_second_builder_is_refused_until_the_first_is_dead(
 ):
     there = f"--set=distill.soft_targets_dir='{tmp_path}/shared'"
     process = begin(config, tmp_path / "first", there)
+    process.send_signal(signal.SIGSTOP)
     assert build(config, tmp_path / "second", *LONG, there) == 2
     told = " ".join(capsys.readouterr().err.split())
     assert_states(told, tmp_path / "shared/train", "one")
@@ -137,17 +135,16 @@ def test_a_second_builder_is_refused_until_the_first_is_dead(
     assert contents(tmp_path / "shared") == uninterrupted
 
 
-@pytest.mark.parametrize("size", [2, 3])
-def test_workers_build_what_one_process_builds(config, three_views, tmp_path, size):
+def test_three_workers_build_what_one_process_builds(config, three_views, tmp_path):
     workdir = tmp_path / "workdir"
     assert main.main(whole_run.command("teacher", config, workdir, *THREE_VIEWS)) == 0
     group = groups.finish(
-        tmp_path, size, "soft-targets", config, workdir, "build", *THREE_VIEWS
+        tmp_path, 3, "soft-targets", config, workdir, "build", *THREE_VIEWS
     )
     assert contents(workdir / "soft_targets") == contents(three_views / "soft_targets")
-    for rank in range(size):
+    for rank in range(3):
         # Shards 0 to 3 have 2048 examples, shard 4 has 1808.
-        shards = range(rank, 5, size)
+        shards = range(rank, 5, 3)
         count = 3 * sum(1808 if shard == 4 else 2048 for shard in shards)
         assert f"{count:,} {STARTED}" in group.err(rank)
 

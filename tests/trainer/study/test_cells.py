@@ -54,6 +54,13 @@ def test_each_cell_takes_the_weights_of_the_study_s_teacher(cells):
     assert str(second.path) == "/w/cells/temperature=20"
 
 
+def test_cells_do_without_inference_times_that_nobody_asked_for(cells):
+    grid, asked = "distill.temperature = [1, 20]", "evaluate.inference_times=true"
+    for overrides, times in (((), False), ([asked], True)):
+        found = [cell.config.evaluate for cell in cells(grid, *overrides)]
+        assert [each.inference_times for each in found] == [times, times]
+
+
 def test_members_are_taken_by_their_own_folders_and_given_weights_stay(cells):
     members = (
         'teacher.members=[{model="mlp", train={global_batch_size=8, steps=3}, '
@@ -355,7 +362,7 @@ def test_without_numbers_the_figure_has_a_dot_for_each_cell(tmp_path):
     assert_states(text, "3 cells", "2 finished", "1 waiting")
     assert 'href="../cells/x%3D1/report/index.html"' in text
     assert "x%3D2" not in text
-    assert "71.0 &plusmn; 1.0" in text
+    assert "71.0 \N{PLUS-MINUS SIGN} 1.0" in text
     assert (page.parent / "study.png").exists()
     from trainer.report.study_figure import study_figure
 

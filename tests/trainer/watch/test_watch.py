@@ -86,8 +86,8 @@ def test_a_batch_ends_as_one_version_whenever_its_process_is_killed(root, capsys
     found = records(root / "workdir" / "soft_targets" / "unlabeled", 0, DENSE)
     assert found["id"].tolist() == list(range(5))
     accuracy = f"{100 * batch['accuracy']:.2f} %"
-    assert_states(
-        capsys.readouterr().out.splitlines()[-1],
+    assert_a_line_states(
+        capsys.readouterr().out,
         *("batch 1", "5 new images", accuracy, "registry:pets@1"),
     )
     # Nothing is new any more.

@@ -27,13 +27,16 @@ def write(
             ids=test.ids,
             class_names=np.array(datasets.source.class_names),
             example_rows=rows,
-            example_images=_pictures(test.read(rows)),
+            example_images=pictures(test.read(rows)),
             **{f"{role}_logits": values for role, values in logits.items()},
         )
 
 
-def _pictures(images: np.ndarray) -> np.ndarray:
-    """The channels that can be shown: the colours, or the first one, as 8 bits."""
+def pictures(images: np.ndarray) -> np.ndarray:
+    """The channels that can be shown: the colours, or the first one, as 8 bits.
+
+    Images [K, H, W] or [K, H, W, C] of numbers become uint8 [K, H, W, 1 or 3].
+    """
     images = images[..., np.newaxis] if images.ndim == 3 else images
     shown = images[..., :3] if images.shape[-1] >= 3 else images[..., :1]
     if images.dtype == np.uint8 or not len(images):

@@ -2,19 +2,15 @@
 
 import dataclasses
 import functools
-from typing import Any
 
-import keras
 import numpy as np
-import tensorflow as tf
 
 from trainer import data
-from trainer.evaluation import inference_times
 from trainer.session import Session, suspicions
 from trainer.session.networks import Networks
 from trainer.session.predictions import predictions
 from trainer.session.qualification import qualifications
-from trainer.stages.evaluate import predictions_archive
+from trainer.stages.evaluate import beside_results, predictions_archive, timing
 from trainer.stages.evaluate.result_entries import Metrics, entry, gain
 from trainer.storage import files, folders, seal, workdir
 from trainer.train import events
@@ -46,47 +42,16 @@ def evaluate(session: Session) -> None:
         )
         logits[name] = came_to[0].logits["best"]
         del came_to  # before the next are made: they may fill the memory
-    if session.config.evaluate.inference_times:
-        timed = functools.partial(_inference_times, session.networks, test)
+    if session.config.evaluate.inference_times is True:
+        timed = functools.partial(timing.inference_times, session.networks, test)
         for role, times in session.devices.workers.broadcast(timed).items():
             models[role] |= times
     # All workers take part in these predictions.
     found |= _as_they_are(session.networks)
     if session.devices.workers.is_chief:
         _write(session, test, models, logits, found)
-
-
-def _inference_times(networks: Networks, test: data.Examples) -> dict[str, Any]:
-    """Inference times for the entries of teacher and student; one process measures."""
-    config = networks.config
-    device = networks.devices.strategy.extended.worker_devices[0]
-
-    def network(role: str, seed: int, *, stage: str) -> keras.Model:
-        with tf.device(device):
-            model = networks.build_alone(role, seed)
-            folder = networks.folder(role, seed)
-            networks.load(model, folder / workdir.FINISHED, stage=stage)
-        return model
-
-    members = [
-        network(role, section.seed, stage="teacher")
-        for role, section in config.teachers.items()
-    ]
-    student = network("student", config.seeds[0], stage="student")
-    teacher = {"teacher": members} if members else {}  # or it is elsewhere
-    measured = inference_times.measure(
-        {**teacher, "student": [student]},
-        test,
-        device=device,
-        xla=networks.devices.xla,
-    )
-    return {
-        role: {
-            "inference_ms_per_example": times.ms_per_example,
-            "inference_rounds": times.rounds,
-        }
-        for role, times in measured.items()
-    }
+        if session.config.evaluate.inference_times == "auto":
+            timing.write(session.networks, test)
 
 
 def _as_they_are(networks: Networks) -> Metrics:
@@ -108,6 +73,7 @@ def _write(
     page = session.path / workdir.REPORT
     with files.wrap_write_errors(page):
         page.unlink(missing_ok=True)
+    beside_results.write(session, test, logits)
     predictions_archive.write(session.datasets, test, logits)
     results = {
         "name": session.config.name,
@@ -115,7 +81,7 @@ def _write(
         **found,
         "select_by": session.config.student.train.select_by,
         "gain": {"errors": gain(models["student"], models["baseline"])},
-        "evaluate": dataclasses.asdict(session.config.evaluate),
+        "evaluate": session.config.evaluate.of_results,
         "files": {
             workdir.PREDICTIONS: folders.checksum(session.path / workdir.PREDICTIONS)
         },

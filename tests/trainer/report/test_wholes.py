@@ -1,0 +1,90 @@
+"""Pages of studies and watches, links between cells, and how a run is reproduced."""
+
+import dataclasses
+import json
+
+import pytest
+from etils import epath
+
+from tests.helpers import drawn_pages
+from tests.helpers.finished_run import write_beside, write_workdir
+from tests.helpers.messages import assert_states, refused
+from tests.helpers.repository import REPOSITORY
+from trainer import report
+from trainer.config import differences, load, resolve
+from trainer.config.toml_text import toml_text
+from trainer.report import inputs, reproduction, siblings
+
+
+def test_a_watch_links_its_batches_and_says_why_one_was_refused(tmp_path):
+    drawn_pages.write_watch(tmp_path)
+    cell = tmp_path / "cells" / "batch-0001" / "report"
+    cell.mkdir(parents=True)
+    (cell / "index.html").write_text("")
+    text = report.write_watch(epath.Path(tmp_path)).read_text()
+    assert text.count('href="../cells/batch-0001/report/index.html"') == 1
+    assert "batch-0002" not in text
+    assert 'title="digits@1 is &lt;better&gt;"' in text
+    assert 'title="new/torn.png: damaged"' in text
+    assert_states(text, "87.50", "registry:digits@1", "600")
+    (tmp_path / "watch.json").write_text('{"batches": [{"number": 1}]}')
+    with refused(report.ReportError, tmp_path / "watch.json"):
+        report.write_watch(epath.Path(tmp_path))
+
+
+def test_a_watch_before_its_first_batch_has_a_page(tmp_path):
+    (tmp_path / "watch.json").write_text('{"batches": []}')
+    text = report.write_watch(epath.Path(tmp_path)).read_text()
+    assert "No batch has begun yet" in text
+
+
+def test_cells_of_a_study_name_each_other(tmp_path):
+    drawn_pages.write_study(tmp_path)
+    names = [
+        cell["name"]
+        for cell in json.loads((tmp_path / "study.json").read_text())["cells"]
+    ]
+    whole, *others = siblings.links(epath.Path(tmp_path) / "cells" / names[1])
+    assert whole.address == "../../../report/index.html"
+    # The last one diverged.
+    assert [link.text for link in others] == names[:-1]
+    assert [bool(link.address) for link in others] == [True, False, True, True, True]
+    assert others[0].address == "../../temperature%3D1%2Calpha%3D0.5/report/index.html"
+    assert siblings.links(epath.Path(tmp_path)) == ()
+
+
+CONFIGS = sorted(REPOSITORY.glob("configs/results/*/config.json"))
+
+
+@pytest.mark.parametrize("path", CONFIGS, ids=lambda path: path.parent.name)
+def test_the_config_of_a_page_is_that_of_the_run(tmp_path, path):
+    kept = inputs.read_config(epath.Path(path.parent))
+    file = tmp_path / "again.toml"
+    file.write_text(toml_text(reproduction.without_nothing(kept)))
+    assert differences(kept, resolve(load(str(file)))) == []
+
+
+def test_a_page_says_where_it_was_made(tmp_path):
+    write_workdir(tmp_path, class_names=["a", "b"])
+    write_beside(tmp_path)
+    config = json.loads((tmp_path / "config.json").read_text())
+    for section in ("teacher", "student"):
+        config[section]["train"] = {"global_batch_size": 100}
+    (tmp_path / "config.json").write_text(json.dumps(config))
+    found = inputs.read(epath.Path(tmp_path))
+    content = reproduction.section(found).content
+    facts = dict(content.facts)
+    assert_states(facts["versions"], "alambic 9.8.7", "tensorflow 2.21.0")
+    assert facts["git revision"] == "0123abcd"
+    # Three trainings of 60 steps of 100 examples, 500 of them a second.
+    assert reproduction.minutes(found) == pytest.approx(3 * 60 * 100 / 500 / 60)
+    assert content.command == (
+        "python -m trainer run --config=toy--run.toml --workdir=runs/toy--run"
+    )
+    for section, objects in (
+        ("data", {"dataset": "memory:0123"}),
+        ("student", {"model": "memory"}),
+        ("teacher", {"members": [{"model": "mlp"}, {"model": "memory"}]}),
+    ):
+        given = dataclasses.replace(found, config={**config, section: objects})
+        assert reproduction.section(given).content.command == ""
