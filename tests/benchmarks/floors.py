@@ -7,7 +7,7 @@ repetition to the next, so that nothing can be computed once for all.
 
 import functools
 import pathlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import keras
@@ -21,7 +21,7 @@ from tests.benchmarks.workloads import Workload
 from trainer import models
 
 _NUM_BATCHES = 4
-_SIZES = (1024, 2048)  # of the square matrices of which the quickest counts
+SIZES = (1024, 2048)  # of the square matrices of which the quickest counts
 _TRIAL_SECS = 0.5  # of each way to compile
 
 Run = Callable[[int], object]  # as many repetitions
@@ -54,13 +54,13 @@ def networks(pair: Pair, workload: Workload, *, turn_secs: float) -> Ready:
     return Ready(facts=facts, turn=turn)
 
 
-def matmul(dtype: str, *, turn_secs: float) -> Ready:
+def matmul(dtype: str, *, turn_secs: float, sizes: Sequence[int] = SIZES) -> Ready:
     """The product of two square matrices, of the size that gives the most."""
-    runs = {size: _matmul_run(size, dtype) for size in _SIZES}
+    runs = {size: _matmul_run(size, dtype) for size in sizes}
     for run in runs.values():
         run(1)
     secs = {size: repeated(run, turn_secs=0)()["secs"] for size, run in runs.items()}
-    best = max(_SIZES, key=lambda size: size**3 / secs[size])
+    best = max(sizes, key=lambda size: size**3 / secs[size])
     facts = {"flops": 2 * best**3, "size": best}
     return Ready(facts=facts, turn=repeated(runs[best], turn_secs=turn_secs))
 

@@ -33,7 +33,7 @@ def main(folder: pathlib.Path, names: list[str]) -> None:
     """Makes what the workloads of these names need."""
     chosen = [WORKLOADS[name] for name in names]
     if any(workload.photographs for workload in chosen):
-        _draw(folder / PHOTOGRAPHS)
+        draw(folder / PHOTOGRAPHS)
     strategy = distribution.strategy(
         chosen[0].settings(folder, precision="float32").runtime, num_workers=1
     )
@@ -41,10 +41,11 @@ def main(folder: pathlib.Path, names: list[str]) -> None:
         settings = workload.settings(folder, precision="float32")
         session = whole_run.session(settings, folder / workload.name, strategy)
         if not workload.in_files:
-            _prepare(session, workload, folder / workload.name)
+            prepare(session, workload, folder / workload.name)
 
 
-def _prepare(session: Session, workload: Workload, folder: pathlib.Path) -> None:
+def prepare(session: Session, workload: Workload, folder: pathlib.Path) -> None:
+    """Makes the arrays of a workload and, where it is cached, the teacher's answers."""
     folder.mkdir(exist_ok=True)
     examples = session.datasets.transfer
     np.save(folder / INPUTS, examples.read(np.arange(len(examples))))
@@ -71,7 +72,8 @@ def _cache_memory(session: Session) -> dict[str, float]:
     return {"added_bytes": added, "bytes": on_disk}
 
 
-def _draw(folder: pathlib.Path) -> None:
+def draw(folder: pathlib.Path) -> None:
+    """Writes photographs of every class as JPEG files."""
     drawn = drawn_images.images(_NUM_PHOTOGRAPHS, size=_STORED_SIZE)
     for i, (name, pixels) in enumerate(drawn):
         path = folder / name / f"{i:04}.jpg"

@@ -24,11 +24,7 @@ def distilling(session: Session, workload: Workload, *, turn_secs: float) -> Rea
 
     Where replicas exchange anything, `all_reduce_secs` comes with each turn.
     """
-    training, teacher = _training(session, workload)
-    training = dataclasses.replace(
-        training, examples=_repeated(training.examples, workload.num_examples)
-    )
-    learning = train_state.prepare(session.networks, training)
+    learning, training, teacher = prepared(session, workload)
     learning.compiled.run(1)
     started_secs = process_secs()
     loop = session.config.runtime.steps_per_loop
@@ -60,6 +56,17 @@ def distilling(session: Session, workload: Workload, *, turn_secs: float) -> Rea
         facts=facts,
         turn=lambda: turn() | {"all_reduce_secs": exchange.time()["secs"]},
     )
+
+
+def prepared(
+    session: Session, workload: Workload
+) -> tuple[train_state.TrainState, TrainSpec, keras.Model | None]:
+    """A student before its first step, and the teacher where it is online."""
+    training, teacher = _training(session, workload)
+    training = dataclasses.replace(
+        training, examples=_repeated(training.examples, workload.num_examples)
+    )
+    return train_state.prepare(session.networks, training), training, teacher
 
 
 def reading(session: Session, workload: Workload, *, turn_secs: float) -> Ready:

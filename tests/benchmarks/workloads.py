@@ -28,7 +28,6 @@ _PHOTOGRAPHS = (
     "data.train_split='train[:80%]'",
     "data.validation_split='train[80%:90%]'",
     "data.test_split='train[90%:]'",
-    f"data.image_size={IMAGE_SIZE}",
 )
 _CNN = (
     *("teacher.model='cnn'", "teacher.options={filters=[256,512]}"),
@@ -51,6 +50,7 @@ class Workload:
     cached: bool = False  # whether the teacher has answered on disk
     photographs: bool = False  # JPEG files in place of digits
     in_files: bool = False  # decoded when they are asked for, and nothing is learned
+    image_size: int = IMAGE_SIZE  # of photographs, in pixels a side
     num_examples: int = 60_000  # of a pass over the set
     way: Sequence[str] = ()  # what doctor --measure finds for it on CPU cores
 
@@ -64,7 +64,11 @@ class Workload:
     ) -> Config:
         """Its config, for what tests/benchmarks/material.py has made in `prepared`."""
         data = (
-            (f"data.dataset='folder:{prepared / PHOTOGRAPHS}'", *_PHOTOGRAPHS)
+            (
+                f"data.dataset='folder:{prepared / PHOTOGRAPHS}'",
+                f"data.image_size={self.image_size}",
+                *_PHOTOGRAPHS,
+            )
             if self.photographs
             else (f"data.dataset='{(prepared / DIGITS).read_text()}'", *_DIGITS)
         )

@@ -28,7 +28,10 @@ def test_a_loss_a_model_and_a_dataset_of_ones_own_make_a_run(tmp_path, monkeypat
     monkeypatch.chdir(tmp_path)
     monkeypatch.syspath_prepend(tmp_path)
     monkeypatch.delitem(sys.modules, "own", raising=False)
-    code, out, err = whole_run.do("run", tmp_path / "own.toml", tmp_path / "run")
+    settings = ("--set=evaluate.inference_times=false",)
+    code, out, err = whole_run.do(
+        "run", tmp_path / "own.toml", tmp_path / "run", *settings
+    )
     assert code == exit_codes.DONE, err
     models = json.loads((tmp_path / "run" / "results.json").read_text())["models"]
     assert models["teacher"]["test"]["accuracy"] > 0.9

@@ -12,25 +12,16 @@ import sys
 import numpy as np
 import pytest
 
-from tests.helpers import whole_run
+from tests.helpers import golden_losses, whole_run
 from tests.helpers.repository import REPOSITORY
-from trainer.train.events import read_metrics
 
-GOLDEN = REPOSITORY / "tests" / "golden" / "losses.json"
-
-EVERY_STEP = (
-    "--set=seeds=[0]",
-    "--set=teacher.train.steps=20",
-    "--set=student.train.steps=20",
-    "--set=runtime.steps_per_loop=1",
-    "--set=runtime.log_every_steps=1",
-)
-# Each stage, in one process.
-STAGES = """
+# In one process.
+EACH_STAGE = """
 import sys
 from trainer import main
-for stage in ("teacher", "student", "baseline"):
-    assert main.main(["trainer", stage, *sys.argv[1:]]) == 0
+stages, words = sys.argv[1].split(), sys.argv[2:]
+for stage in stages:
+    assert main.main(["trainer", stage, *words]) == 0
 """
 
 
@@ -41,26 +32,24 @@ def test_twenty_losses_of_teacher_student_and_baseline(
     # Without oneDNN, whose rounding depends on the processor's instructions.
     monkeypatch.setitem(os.environ, "TF_ENABLE_ONEDNN_OPTS", "0")
     config = whole_run.write_config(tmp_path, tfds_dir)
-    for_all = whole_run.command("STAGE", config, tmp_path / "workdir", *EVERY_STEP)
+    settings = [f"--set={setting}" for setting in golden_losses.SETTINGS]
+    words = whole_run.command("STAGE", config, tmp_path / "workdir", *settings)[2:]
     done = subprocess.run(
-        [sys.executable, "-c", STAGES, *for_all[2:]],
+        [sys.executable, "-c", EACH_STAGE, " ".join(golden_losses.STAGES), *words],
         cwd=REPOSITORY,
         stderr=subprocess.PIPE,
         text=True,
+        check=False,
     )
     assert done.returncode == 0, done.stderr
-    losses = {
-        name: [
-            line["train/loss"]
-            for line in read_metrics(tmp_path / "workdir" / name / "metrics.jsonl")
-        ]
-        for name in ("teacher", "student/seed-0", "baseline/seed-0")
-    }
+    losses = golden_losses.of_workdir(tmp_path / "workdir")
     if request.config.getoption("--update-golden"):
-        GOLDEN.parent.mkdir(exist_ok=True)
-        GOLDEN.write_text(json.dumps(losses, indent=1) + "\n")
-    golden = json.loads(GOLDEN.read_text())
+        golden_losses.PATH.parent.mkdir(exist_ok=True)
+        golden_losses.PATH.write_text(json.dumps(losses, indent=1) + "\n")
+    golden = golden_losses.golden()
     assert losses.keys() == golden.keys()
     for name, values in golden.items():
-        assert len(values) == 20
-        np.testing.assert_allclose(losses[name], values, rtol=1e-4, err_msg=name)
+        assert len(values) == golden_losses.NUM_STEPS
+        np.testing.assert_allclose(
+            losses[name], values, rtol=golden_losses.RTOL, err_msg=name
+        )

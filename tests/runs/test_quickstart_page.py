@@ -18,8 +18,11 @@ from trainer.data import mnist_mini
 
 PAGE = "docs/quickstart.md"
 # A training of seconds; what init writes is for one of minutes.
-SHORT = ("--set=seeds=[0]", "--set=student.train.epochs=3")
-SHORT_TEACHER = "--set=teacher.train.epochs=4"
+SHORT = (
+    *("--set=seeds=[0]", "--set=student.train.epochs=3"),
+    "--set=evaluate.inference_times=false",
+)
+SHORT_TEACHER = ("--set=teacher.train.epochs=4", "--set=teacher.options.filters=[16]")
 
 
 def typed(command: str) -> list[list[str]]:
@@ -66,7 +69,7 @@ def test_a_reader_gets_from_images_to_their_classes(folder, monkeypatch, capsys)
     [init] = typed("init")
     act(init)
     first, own_teacher, _ = typed("run")
-    act([*first, *SHORT, SHORT_TEACHER])
+    act([*first, *SHORT, *SHORT_TEACHER])
     act([*own_teacher, *SHORT])
     for name in ("photos", "mine"):
         results = json.loads((folder / "runs" / name / "results.json").read_text())
@@ -77,7 +80,7 @@ def test_a_reader_gets_from_images_to_their_classes(folder, monkeypatch, capsys)
     assert len(lines) == 1 + len(list((folder / "photos" / "cat").iterdir()))
     # A run that is over prints its table.
     capsys.readouterr()
-    act([*first, *SHORT, SHORT_TEACHER])
+    act([*first, *SHORT, *SHORT_TEACHER])
     assert re.search("^verdict: ", capsys.readouterr().out, flags=re.M)
 
 

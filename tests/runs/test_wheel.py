@@ -91,7 +91,8 @@ def test_the_commands_of_the_wheel_run_beside_folders_of_their_names(
     table = output(installed / "alambic", *words, cwd=tmp_path).splitlines()
     first = [line.split()[0] for line in table if line]
     assert first[:5] == ["model", "--------", "teacher", "student", "baseline"]
-    assert any(line.startswith("verdict: ") for line in table)
+    assert table[-1].startswith("verdict: ")
+    assert (tmp_path / "w" / "report" / "index.html").exists()
     words = ["local", "--workers=1", "--", "alambic", *words]
     again = output(installed / "alambic-launch", *words, cwd=tmp_path)
     assert [line.removeprefix("[worker-0] ") for line in again.splitlines()] == table

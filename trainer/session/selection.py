@@ -39,9 +39,12 @@ def check_metric(networks: Networks, metric: str, *, setting: str) -> None:
             f"data.validation_split = {split!r}, got one class; make the split larger, "
             f"or use {ACCURACY!r}"
         )
-    # A teacher that is here has not been trained yet, and will say something.
-    is_silent = networks.imported and networks.teacher_validation_logits is None
-    if metric in OF_TEACHER and is_silent:
+    if (
+        metric in OF_TEACHER
+        # One that is here may not be trained yet, and will have an answer.
+        and networks.imported
+        and networks.teacher_validation_logits is None
+    ):
         raise ConfigError(
             f"{setting} must be without the teacher, whose answers on the validation "
             f"split are not imported, got {metric!r}; take {ACCURACY!r}, or add "

@@ -96,7 +96,7 @@ def test_two_workers_run_like_one_process(config, alone, tmp_path):
         *(path.name for path in alone.iterdir()),
         "rendezvous.token",
     }
-    assert_a_line_states(group.out(0), "gain", "baseline")
+    assert_a_line_states(group.out(0), "verdict", "baseline")
     assert (group.out(1), "step" in group.err(1)) == ("", False)
     assert foreign_lines(group.err(0) + group.err(1)) == []
 
@@ -300,7 +300,7 @@ def test_a_finished_run_is_over_at_once_without_the_other_workers(
         assert group.codes(20) == {1: 0}
         group.start(0, whole_run.command("run", config, workdir, *groups.SMALL))
         assert group.codes(20) == {0: 0, 1: 0}
-    assert_a_line_states(group.out(0), "gain", "baseline")
+    assert_a_line_states(group.out(0), "verdict", "baseline")
     assert "TensorFlow" not in group.err(0)
 
 

@@ -17,6 +17,7 @@ from trainer.session.selection import check_metric
 from trainer.train.events import read_metrics
 
 NUM_ROWS = 600
+TRAINED = "train = {global_batch_size = 16, steps = 20}"
 
 
 def drawn() -> tuple[np.ndarray, np.ndarray]:
@@ -36,9 +37,6 @@ def write_config(folder: pathlib.Path) -> pathlib.Path:
     return path
 
 
-TRAINED = "train = {global_batch_size = 16, steps = 20}"
-
-
 def baseline(path: pathlib.Path, workdir: pathlib.Path, *sets: str):
     """Trains a baseline: its folder, and its lines with a validation."""
     code, _, err = whole_run.do(
@@ -50,17 +48,30 @@ def baseline(path: pathlib.Path, workdir: pathlib.Path, *sets: str):
     return folder, [line for line in lines if "eval/accuracy" in line]
 
 
+def told(lines: list[dict[str, float]]) -> list[dict[str, float]]:
+    """The lines but for the speed."""
+    return [
+        {name: x for name, x in line.items() if not name.startswith("perf/")}
+        for line in lines
+    ]
+
+
+@pytest.mark.slow
 def test_weighted_classes_gain_balanced_accuracy_which_selects(tmp_path):
     path = write_config(tmp_path)
-    weighted, by = "--set=data.class_weights=balanced", "student.train.select_by"
+    chosen = "--set=student.train.select_by=balanced_accuracy"
+    sets = ("--set=data.class_weights=balanced", chosen)
     _, plain = baseline(path, tmp_path / "plain")
-    folder, lines = baseline(
-        path, tmp_path / "weighted", weighted, f"--set={by}=balanced_accuracy"
-    )
+    folder, lines = baseline(path, tmp_path / "weighted", *sets)
     values = [line["eval/balanced_accuracy"] for line in lines]
     assert max(values) > 0.1 + max(line["eval/balanced_accuracy"] for line in plain)
     assert {"eval/macro_f1", "eval/auc"} <= set(lines[0])
     best = lines[int(np.argmax(values))]["step"]
+    assert steps(folder)["best"] == best
+    for file in ("checkpoints/step-00000060.npz", "last.keras", "model.keras"):
+        (folder / file).unlink()
+    again = baseline(path, folder.parent.parent, *sets)[1]
+    assert told(again) == told(lines)
     assert steps(folder)["best"] == best
 
 

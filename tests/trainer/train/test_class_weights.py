@@ -15,10 +15,11 @@ from tests.helpers.students import (
     linear,
 )
 
+SLOW = pytest.mark.slow
 WEIGHTS = tuple(np.linspace(0.2, 2.0, NUM_CLASSES))
 
 
-@pytest.mark.parametrize("distil", [True, False])
+@pytest.mark.parametrize("distil", [True, pytest.param(False, marks=SLOW)])
 def test_weighted_classes_train_alike_on_any_devices(distil):
     train = dataclasses.replace(SGD, mixup=0.5)
     one, other = (
@@ -30,7 +31,9 @@ def test_weighted_classes_train_alike_on_any_devices(distil):
         np.testing.assert_allclose(weight, same, atol=1e-5)
 
 
-@pytest.mark.parametrize("precision", ["float32", "mixed_float16"])
+@pytest.mark.parametrize(
+    "precision", ["float32", pytest.param("mixed_float16", marks=SLOW)]
+)
 def test_weights_are_on_the_loss_of_labels_alone(precision):
     images = examples(BATCH)  # one batch is all of them
     run = Run(

@@ -1,0 +1,85 @@
+"""All that GPUs have to show, in one command: numbers, speed, scaling, a soak, doctor.
+
+    python -m tests.benchmarks.gpu [--json=FILE] [--small]
+
+prints a page in Markdown for BUILD.md, and exits with 1 if a part or a target failed.
+It takes less than 8 minutes on one GPU and 15 on several; each part is a process of its
+own, and one that fails or hangs leaves the others their time. Without a GPU it runs on
+two logical CPUs; --small is the whole path at the size of a test.
+"""
+
+import collections
+import datetime
+import json
+import pathlib
+import sys
+import tempfile
+import time
+from typing import Any
+
+from absl import flags
+
+from tests.benchmarks.gpu import page, plan, verdicts
+from tests.benchmarks.gpu.processes import Outcome, Part, run
+from tests.benchmarks.machine import machine
+
+
+def main(argv: list[str]) -> int:
+    """Runs all parts, prints the page and gives the exit code."""
+    values = flags.FlagValues()
+    flags.DEFINE_string("json", None, "a file for all figures", flag_values=values)
+    flags.DEFINE_boolean("small", False, "the size of a test", flag_values=values)
+    values(argv)
+    results = measured(small=values.small)
+    results["command"] = " ".join(("python -m tests.benchmarks.gpu", *argv[1:]))
+    if values.json:
+        pathlib.Path(values.json).write_text(json.dumps(results, indent=1) + "\n")
+    for line in page.lines(results):
+        print(line, flush=True)
+    failed = any(part["end"] != "done" for part in results["parts"])
+    return int(failed or any(t["verdict"] != "met" for t in results["targets"]))
+
+
+def measured(*, small: bool) -> dict[str, Any]:
+    """All figures, as they are written in JSON."""
+    started = time.monotonic()
+    outcomes = []
+    with tempfile.TemporaryDirectory(prefix="alambic-") as name:
+        folder = pathlib.Path(name)
+        prepared = folder / "prepared"
+        prepared.mkdir()
+        material = plan.material(prepared, small=small)
+        outcomes.append(_told(material, folder, end=started + plan.limit_secs(1)))
+        (devices,) = outcomes[0].found.get("devices") or [{"names": [""], "gpus": []}]
+        num_gpus, num_devices = len(devices["gpus"]), len(devices["names"])
+        limit = plan.limit_secs(num_gpus) if not small else float("inf")
+        for part in plan.parts(
+            prepared, num_gpus=num_gpus, num_devices=num_devices, small=small
+        ):
+            outcomes.append(_told(part, folder, end=started + limit))
+    found: dict[str, list[Any]] = collections.defaultdict(list)
+    for outcome in outcomes:
+        for kind, rows in outcome.found.items():
+            found[kind] += rows
+    targets = verdicts.judged(found, num_devices=num_devices, small=small)
+    return {
+        "date": datetime.date.today().isoformat(),
+        "machine": machine(),
+        "secs": time.monotonic() - started,
+        "parts": [
+            {"name": o.name, "end": o.end, "secs": o.secs, "told": o.told}
+            for o in outcomes
+        ],
+        "found": found,
+        "targets": page.verdicts_as_json(targets),
+    }
+
+
+def _told(part: Part, folder: pathlib.Path, *, end: float) -> Outcome:
+    outcome = run(part, folder, end=end)
+    print(f"{part.name}: {outcome.end}", file=sys.stderr, flush=True)
+    return outcome
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv))
