@@ -1,4 +1,4 @@
-"""What is known of GPUs, on which decisions about them rest."""
+"""Facts of the GPUs, on which decisions about them rest."""
 
 import dataclasses
 

@@ -13,7 +13,7 @@ _LIBRARY = "libcuda.so.1"
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Driver:
-    """What the driver shows to this process."""
+    """The versions and devices that the driver shows to this process."""
 
     cuda: Version  # the newest CUDA it can do
     num_bytes: tuple[int, ...]  # of the memory of each GPU
@@ -46,7 +46,7 @@ def ask() -> Driver:
 
 
 def problems(driver: Driver, built_for: Version | None) -> Iterator[str]:
-    """What is wrong with a driver, or slow, for a TensorFlow `built_for` that CUDA."""
+    """Tells what is wrong with a driver, or slow, for a TensorFlow `built_for` that CUDA."""
     if built_for and driver.cuda < built_for:
         known = f"NVIDIA's driver can do CUDA {_text(driver.cuda)}, and TensorFlow is "
         known += f"built for {_text(built_for)}: "

@@ -58,7 +58,7 @@ def num_driver_gpus() -> int:
 
 
 def driver_problems() -> list[str]:
-    """What is wrong with the driver, or slow; nothing without one."""
+    """Tells what is wrong with the driver, or slow; nothing without one."""
     try:
         return list(driver.problems(driver.ask(), gpu_facts.seen().cuda))
     except OSError:
