@@ -46,7 +46,7 @@ def ask() -> Driver:
 
 
 def problems(driver: Driver, built_for: Version | None) -> Iterator[str]:
-    """Tells what is wrong with a driver, or slow, for a TensorFlow `built_for` that CUDA."""
+    """Tells what is wrong with a driver, or slow, for TensorFlow of that CUDA."""
     if built_for and driver.cuda < built_for:
         known = f"NVIDIA's driver can do CUDA {_text(driver.cuda)}, and TensorFlow is "
         known += f"built for {_text(built_for)}: "
