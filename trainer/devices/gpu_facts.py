@@ -1,4 +1,4 @@
-"""Facts of the GPUs, on which decisions about them rest."""
+"""Facts of GPUs, on which decisions about them rest."""
 
 import dataclasses
 

@@ -1,4 +1,4 @@
-"""NVIDIA's driver, asked by its own library, and what it says against a run."""
+"""NVIDIA's driver, asked by its own library, and what stands against it."""
 
 import ctypes
 import dataclasses
@@ -13,7 +13,7 @@ _LIBRARY = "libcuda.so.1"
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Driver:
-    """The versions and devices that the driver shows to this process."""
+    """The driver's CUDA, and the GPUs that it shows to this process."""
 
     cuda: Version  # the newest CUDA it can do
     num_bytes: tuple[int, ...]  # of the memory of each GPU
@@ -46,7 +46,7 @@ def ask() -> Driver:
 
 
 def problems(driver: Driver, built_for: Version | None) -> Iterator[str]:
-    """Tells what is wrong with a driver, or slow, for TensorFlow of that CUDA."""
+    """Tells of a driver too old, or slow, for a TensorFlow `built_for` that CUDA."""
     if built_for and driver.cuda < built_for:
         known = f"NVIDIA's driver can do CUDA {_text(driver.cuda)}, and TensorFlow is "
         known += f"built for {_text(built_for)}: "

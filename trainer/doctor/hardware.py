@@ -58,7 +58,7 @@ def num_driver_gpus() -> int:
 
 
 def driver_problems() -> list[str]:
-    """Tells what is wrong with the driver, or slow; nothing without one."""
+    """Problems of the driver, in words; none without one."""
     try:
         return list(driver.problems(driver.ask(), gpu_facts.seen().cuda))
     except OSError:
