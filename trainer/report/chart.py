@@ -80,7 +80,11 @@ def plot(title: str, series: Sequence[Series], *, x: Axis, y: Axis) -> Chart | N
         lines=tuple(marks.line(each, across, up) for each in lines),
         areas=tuple(marks.area(each, across, up) for each in lines if each.band),
         whiskers=tuple(marks.whiskers(shown, across, up)),
-        dots=tuple(marks.dots(shown, across, up)),
+        dots=tuple(
+            dot
+            for dot in marks.dots(shown, across, up)
+            if top <= dot["at"][1] <= bottom  # not in the climb before
+        ),
         legend=tuple(marks.keys(shown)),
         hover=tuple(marks.hover(shown, across, up)),
     )

@@ -45,7 +45,7 @@ def curves(runs: Sequence[Run]) -> Figure | None:
     if not drawn:
         return None
     # The climb from chance would flatten the part that tells the runs apart.
-    floor = min(values[:, values.shape[1] // 8].min() for values in drawn)
+    floor = min(values[:, values.shape[1] // 8 :].min() for values in drawn)
     top = max(values.max() for values in drawn)
     margin = 0.06 * (top - floor) or 1.0
     axes.set_ylim(floor - margin, min(top + margin, 100.5))

@@ -62,7 +62,7 @@ def learning_curves(histories: Mapping[str, Sequence[History]]) -> Figure:
         loss_axes.yaxis.set_minor_formatter("{x:g}")
     if accuracies:
         # The climb from chance would flatten the part that tells the models apart.
-        floor = min(values[len(values) // 8] for values in accuracies)
+        floor = min(values[len(values) // 8 :].min() for values in accuracies)
         top = max(values.max() for values in accuracies)
         margin = 0.06 * (top - floor) or 1.0
         accuracy_axes.set_ylim(floor - margin, min(top + margin, 100.5))

@@ -61,7 +61,7 @@ def write(workdir: epath.Path) -> epath.Path:
 
 
 def _head(found: inputs.Inputs, workdir: epath.Path) -> Head:
-    results = found.results
+    results, command = found.results, siblings.command(workdir)
     has_gain = verdict.verdict(results) != verdict.UNMEASURED
     said = f"The student is {verdict.verdict(results)}." if has_gain else ""
     return Head(
@@ -69,7 +69,7 @@ def _head(found: inputs.Inputs, workdir: epath.Path) -> Head:
         kind="Distillation report",
         facts=tuple(_facts(found.config)),
         verdict=said,
-        way=verdict.way(results),
+        way=verdict.way(results, command=command) if command else "",
         summary=conclusion.summary(results),
         cards=cards(results),
         links=siblings.links(workdir),

@@ -105,7 +105,7 @@ def accuracy_ends(series: Sequence[Series]) -> tuple[float, float] | None:
     shown = [[y for _, y in each.points] for each in series if each.points]
     if not shown:
         return None
-    floor = min(values[len(values) // 8] for values in shown)
+    floor = min(min(values[len(values) // 8 :]) for values in shown)
     top = max(max(values) for values in shown)
     margin = 0.06 * (top - floor) or 1.0
     return floor - margin, min(top + margin, 100.5)

@@ -21,6 +21,13 @@ def links(workdir: epath.Path) -> tuple[Link, ...]:
     return tuple(_links(workdir, workdir.parent.parent))
 
 
+def command(workdir: epath.Path) -> str:
+    """The command that runs more seeds of the run in `workdir`; "" where none does."""
+    if workdir.parent.name != CELLS:
+        return "run"
+    return "study" if files.exists(workdir.parent.parent / STUDY) else ""
+
+
 def _links(workdir: epath.Path, whole: epath.Path) -> Iterator[Link]:
     for name, what in ((STUDY, "study"), (SWEEP, "sweep"), (WATCH, "watch")):
         if files.exists(whole / name):

@@ -33,15 +33,15 @@ def verdict(results: dict[str, Any]) -> str:
     return f"{start}: {_trust(gain)}"
 
 
-def way(results: dict[str, Any]) -> str:
-    """The command that runs the seeds that are missing; "" where none are."""
+def way(results: dict[str, Any], *, command: str = "run") -> str:
+    """The `command` that runs the seeds that are missing; "" where none are."""
     gain = _gain(results)
     more = _seeds_missing(gain) if gain else 0
     if not more:
         return ""
     seeds = [seed["seed"] for seed in results["models"]["student"]["seeds"]]
     found = ", ".join(map(str, [*seeds, *_others(seeds, more)]))
-    return f"python -m trainer run --set='seeds=[{found}]'"
+    return f"python -m trainer {command} --set='seeds=[{found}]'"
 
 
 def line(results: dict[str, Any]) -> str:

@@ -320,6 +320,11 @@ def crop_by_pil(pixels: np.ndarray, epoch: int, id_: int) -> np.ndarray:
 
 
 KEPT = ["files", "memory", "sizes", "records"]
+# Where it is a pipeline of its own that shows a fact, and not how crops are decoded.
+SOME = [
+    *("sizes", "records"),
+    *(pytest.param(kept, marks=pytest.mark.slow) for kept in ("files", "memory")),
+]
 
 
 @pytest.mark.parametrize("kept", KEPT)
@@ -374,14 +379,16 @@ def test_crops_are_the_same_wherever_files_are_kept(folder, kept):
     assert_same(trained_on(folder, kept), trained_on(folder, "files"))
 
 
-@pytest.mark.parametrize("kept", ["sizes", "records"])
-@pytest.mark.parametrize("num_replicas", [2, 4])
+@pytest.mark.parametrize(
+    ("kept", "num_replicas"),
+    [("records", 2), pytest.param("sizes", 4, marks=pytest.mark.slow)],
+)
 def test_replicas_share_the_crops_of_one(folder, kept, num_replicas):
     shared = trained_on(folder, kept, num_replicas=num_replicas)
     assert_same(shared, trained_on(folder, kept))
 
 
-@pytest.mark.parametrize("kept", KEPT)
+@pytest.mark.parametrize("kept", SOME)
 def test_crops_go_on_from_any_step(folder, kept):
     resumed = trained_on(folder, kept, first_step=3, num_steps=2)
     assert_same(resumed, trained_on(folder, kept)[3:])
@@ -390,7 +397,7 @@ def test_crops_go_on_from_any_step(folder, kept):
 FIRST_ID = 1000  # of what is joined to others
 
 
-@pytest.mark.parametrize("kept", KEPT)
+@pytest.mark.parametrize("kept", SOME)
 def test_a_teacher_is_asked_about_the_crops_that_students_see(folder, kept):
     examples = examples_of(folder, kept)
     shard = data.InputShard(
@@ -427,7 +434,9 @@ def test_views_of_joined_images_are_those_of_the_ids_that_they_have_then(folder)
         np.testing.assert_array_equal(a, b)
 
 
-@pytest.mark.parametrize("kept", ["sizes", "records"])
+@pytest.mark.parametrize(
+    "kept", ["records", pytest.param("sizes", marks=pytest.mark.slow)]
+)
 def test_two_workers_share_the_crops_of_one(folder, kept):
     def keys_of(batch: data.Batch) -> tf.Tensor:
         return prng.key(SEED, batch["epoch"], batch["id"])

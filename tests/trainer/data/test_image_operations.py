@@ -173,7 +173,7 @@ def close(shown: np.ndarray, expected: Image.Image, tolerance: int) -> bool:
     return bool(np.abs(shown.astype(int) - array_of(expected)).max() <= tolerance)
 
 
-@pytest.mark.parametrize("channels", [1, 3])
+@pytest.mark.parametrize("channels", [3, pytest.param(1, marks=pytest.mark.slow)])
 def test_two_operations_of_rand_augment_follow_each_other(channels):
     images, keys = images_of(120, channels), keys_of(120)
     draws = prng.bits(keys, 4).numpy().astype(int)

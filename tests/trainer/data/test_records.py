@@ -171,7 +171,10 @@ def test_a_budget_of_0_is_a_setting(tmp_path):
 # Training.
 
 
-@pytest.mark.parametrize("window", [1, 7, NUM_EXAMPLES, 1000])
+@pytest.mark.parametrize(
+    "window",
+    [7, 1000, *(pytest.param(x, marks=pytest.mark.slow) for x in (1, NUM_EXAMPLES))],
+)
 def test_each_epoch_shows_every_example_once_as_it_is(folder, window):
     batches = trained_on(read(folder, shuffle_window=window), 16)
     for epoch in all_ids(batches)[: 2 * NUM_EXAMPLES].reshape(2, NUM_EXAMPLES):
@@ -382,7 +385,7 @@ def test_rows_are_read_in_any_order(folder, rows):
 
 @pytest.mark.parametrize(
     ("num_pipelines", "local_replicas"),
-    [(1, 1), (2, 2), pytest.param(4, 1, marks=pytest.mark.slow)],
+    [(2, 2), *(pytest.param(x, 1, marks=pytest.mark.slow) for x in (1, 4))],
 )
 @pytest.mark.parametrize("split", ["train", "train[:56]", "train[:3]", "test[:6]"])
 def test_evaluation_is_that_of_the_set_in_memory(

@@ -19,7 +19,6 @@ from tests.helpers.students import (
     SGD,
     Run,
     batch_norm_model,
-    build_mlp,
     examples,
 )
 from trainer.config import MlpOptions, SgdOptions, TrainConfig
@@ -205,12 +204,10 @@ def test_micro_batches_of_an_embedding_equal_one_big_batch():
 
 
 @DEVICES
-@pytest.mark.parametrize("build", [build_mlp, batch_norm_model])
-def test_averages_follow_weights_and_moving_statistics(build, num_replicas, xla):
+def test_averages_follow_weights_and_moving_statistics(num_replicas, xla):
     run = Run(
         train=plus(SGD, ema=0.3),
-        options=SMALL,
-        build=build,
+        build=batch_norm_model,
         num_replicas=num_replicas,
         xla=xla,
     )
@@ -300,12 +297,8 @@ def copies(run: Run) -> list[list[np.ndarray]]:
 
 
 @DEVICES
-@pytest.mark.parametrize("build", [None, batch_norm_model], ids=["mlp", "batch_norm"])
-def test_an_overflow_on_one_replica_leaves_out_the_update_on_all(
-    num_replicas, xla, build
-):
-    settings = {"build": build} if build else {"options": SMALL}
-    run = scaled({2}, num_replicas=num_replicas, xla=xla, **settings)
+def test_an_overflow_on_one_replica_leaves_out_the_update_on_all(num_replicas, xla):
+    run = scaled({2}, num_replicas=num_replicas, xla=xla, build=batch_norm_model)
     run.compiled.run(2)
     before = copies(run)
     skipped = run.compiled.run(1)

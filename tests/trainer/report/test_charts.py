@@ -67,6 +67,18 @@ def test_a_long_line_keeps_its_ends_and_a_few_hundred_points():
     assert [read["points"][i][2] for i in (0, -1)] == ["0", "10k"]
 
 
+def test_the_axis_holds_what_comes_after_the_climb_and_no_dot_leaves_it():
+    points = [
+        (float(i), y) for i, y in enumerate([10.0, 90.0, 92.0, *[91.0] * 4, 50, 93])
+    ]
+    low, high = run_charts.accuracy_ends([Series(name="student", points=points)])
+    assert 10 < low < 50
+    assert 93 < high < 100
+    y = Axis(label="accuracy (%)", ends=(low, high))
+    chart = plot("t", [Series(name="student", points=points)], x=X, y=y)
+    assert len(chart.dots) == len(points) - 1
+
+
 def test_losses_of_zero_have_no_logarithm():
     chart = plot("t", [Series(name="a", points=[(1.0, 0.0), (2.0, 9.0)])], x=X, y=Y)
     assert "0" in [text for _, text in chart.y_ticks]

@@ -51,6 +51,13 @@ def test_cells_of_a_study_name_each_other(tmp_path):
     assert [bool(link.address) for link in others] == [True, False, True, True, True]
     assert others[0].address == "../../temperature%3D1%2Calpha%3D0.5/report/index.html"
     assert siblings.links(epath.Path(tmp_path)) == ()
+    # Each asks for more seeds as what it belongs to takes them.
+    cell = epath.Path(tmp_path) / "cells" / names[0]
+    assert (siblings.command(epath.Path(tmp_path)), siblings.command(cell)) == (
+        *("run", "study"),
+    )
+    (tmp_path / "study.json").unlink()
+    assert siblings.command(cell) == ""
 
 
 CONFIGS = sorted(REPOSITORY.glob("configs/results/*/config.json"))
