@@ -52,7 +52,8 @@ def measured(names: Sequence[str], *, small: bool) -> dict[str, Any]:
         prepared = folder / "prepared"
         prepared.mkdir()
         material = plan.material(prepared, small=small)
-        outcomes.append(_told(material, folder, end=started + plan.limit_secs(1)))
+        limit = plan.limit_secs(1) if not small else float("inf")
+        outcomes.append(_told(material, folder, end=started + limit))
         (devices,) = outcomes[0].found.get("devices") or [{"names": [""], "gpus": []}]
         num_gpus, num_devices = len(devices["gpus"]), len(devices["names"])
         limit = plan.limit_secs(num_gpus) if not small else float("inf")

@@ -16,6 +16,7 @@ PARTS = ("numbers", "speed W3", "scaling 2", "soak")
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(1200)  # of a machine that others use
 def test_the_small_form_finds_what_there_is_to_find(tmp_path, tfds_dir):
     path = tmp_path / "gpu.json"
     command = [sys.executable, "-m", "tests.benchmarks.gpu", "--small"]
