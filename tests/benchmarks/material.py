@@ -42,6 +42,9 @@ def main(folder: pathlib.Path, names: list[str]) -> None:
         session = whole_run.session(settings, folder / workload.name, strategy)
         if not workload.in_files:
             prepare(session, workload, folder / workload.name)
+            if workload.cached:
+                found = json.dumps(_cache_memory(session))
+                (folder / workload.name / CACHE).write_text(found)
 
 
 def prepare(session: Session, workload: Workload, folder: pathlib.Path) -> None:
@@ -58,7 +61,6 @@ def prepare(session: Session, workload: Workload, folder: pathlib.Path) -> None:
         )
         (logits,) = gathered.values()
         np.save(folder / LOGITS, logits.numpy())
-        (folder / CACHE).write_text(json.dumps(_cache_memory(session)))
 
 
 def _cache_memory(session: Session) -> dict[str, float]:

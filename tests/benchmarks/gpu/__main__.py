@@ -1,11 +1,12 @@
 """All that GPUs have to show, in one command: numbers, speed, scaling, a soak, doctor.
 
-    python -m tests.benchmarks.gpu [--json=FILE] [--small]
+    python -m tests.benchmarks.gpu [--json=FILE] [--small] [PART ...]
 
-prints a page in Markdown for BUILD.md, and exits with 1 if a part or a target failed.
-It takes less than 8 minutes on one GPU and 15 on several; each part is a process of its
-own, and one that fails or hangs leaves the others their time. Without a GPU it runs on
-two logical CPUs; --small is the whole path at the size of a test.
+does the parts that are named, or all, and prints a page in Markdown for BUILD.md, which
+lists the parts. It exits with 1 if a part or a target failed. It takes less than 8
+minutes on one GPU and 15 on several; each part is a process of its own, and one that
+fails or hangs leaves the others their time. Without a GPU it runs on two logical CPUs;
+--small is the whole path at the size of a test.
 """
 
 import collections
@@ -15,10 +16,12 @@ import pathlib
 import sys
 import tempfile
 import time
+from collections.abc import Sequence
 from typing import Any
 
 from absl import flags
 
+from tests.benchmarks import figures
 from tests.benchmarks.gpu import page, plan, verdicts
 from tests.benchmarks.gpu.processes import Outcome, Part, run
 from tests.benchmarks.machine import machine
@@ -29,8 +32,8 @@ def main(argv: list[str]) -> int:
     values = flags.FlagValues()
     flags.DEFINE_string("json", None, "a file for all figures", flag_values=values)
     flags.DEFINE_boolean("small", False, "the size of a test", flag_values=values)
-    values(argv)
-    results = measured(small=values.small)
+    names = values(argv)[1:]
+    results = measured(names, small=values.small)
     results["command"] = " ".join(("python -m tests.benchmarks.gpu", *argv[1:]))
     if values.json:
         pathlib.Path(values.json).write_text(json.dumps(results, indent=1) + "\n")
@@ -40,7 +43,7 @@ def main(argv: list[str]) -> int:
     return int(failed or any(t["verdict"] != "met" for t in results["targets"]))
 
 
-def measured(*, small: bool) -> dict[str, Any]:
+def measured(names: Sequence[str], *, small: bool) -> dict[str, Any]:
     """All figures, as they are written in JSON."""
     started = time.monotonic()
     outcomes = []
@@ -49,21 +52,27 @@ def measured(*, small: bool) -> dict[str, Any]:
         prepared = folder / "prepared"
         prepared.mkdir()
         material = plan.material(prepared, small=small)
-        outcomes.append(_told(material, folder, end=started + plan.limit_secs(1)))
+        limit = plan.limit_secs(1) if not small else float("inf")
+        outcomes.append(_told(material, folder, end=started + limit))
         (devices,) = outcomes[0].found.get("devices") or [{"names": [""], "gpus": []}]
         num_gpus, num_devices = len(devices["gpus"]), len(devices["names"])
         limit = plan.limit_secs(num_gpus) if not small else float("inf")
         for part in plan.parts(
             prepared, num_gpus=num_gpus, num_devices=num_devices, small=small
         ):
-            outcomes.append(_told(part, folder, end=started + limit))
+            if not names or part.name in names:
+                outcomes.append(_told(part, folder, end=started + limit))
     found: dict[str, list[Any]] = collections.defaultdict(list)
     for outcome in outcomes:
         for kind, rows in outcome.found.items():
             found[kind] += rows
+    keys = [(r["workload"], r["precision"], r["contender"]) for r in found["rows"]]
+    shared = figures.with_shares(dict(zip(keys, found["rows"], strict=True)))
+    found["rows"] = list(shared.values())
     targets = verdicts.judged(found, num_devices=num_devices, small=small)
     return {
         "date": datetime.date.today().isoformat(),
+        "small": small,
         "machine": machine(),
         "secs": time.monotonic() - started,
         "parts": [

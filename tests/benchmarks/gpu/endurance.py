@@ -9,7 +9,7 @@ from tests.benchmarks.gpu.findings import Findings
 from tests.benchmarks.ready import resident_bytes
 from tests.benchmarks.specs import FLOAT32
 
-_PAIR = "W4"  # the smallest, of which the most steps fit in a minute
+_PAIR = "W4"  # the smallest of a GPU's, of which the most steps fit in a minute
 _STEPS, _SMALL_STEPS = 5_000, 250
 _MARKS = 5  # of which the first, in which all is filled, does not count
 
@@ -19,7 +19,8 @@ def soak(
 ) -> None:
     """Memory after each fifth of the steps, with as many threads."""
     devices = placement.names(num_devices)
-    pair = pairs.chosen(small=small)[_PAIR]
+    every = pairs.chosen(small=small)
+    pair = next(iter(every.values())) if small else every[_PAIR]
     workload = pairs.widened(pair, pair.batch_size * len(devices))
     strategy = placement.strategy(devices)
     session = rates.opened(workload, prepared, FLOAT32, strategy, "auto")

@@ -22,7 +22,8 @@ def lines(results: Mapping[str, Any]) -> Iterator[str]:
         if part["end"] != "done" and part["told"]:
             yield from _fenced(part["name"], part["told"])
     yield ""
-    titles = {name: pair.title for name, pair in pairs.PAIRS.items()}
+    every = pairs.chosen(small=results["small"])
+    titles = {name: pair.title for name, pair in every.items()}
     yield from table.contender_lines(found.get("rows", ()), titles)
     yield ""
     yield from table.target_lines(

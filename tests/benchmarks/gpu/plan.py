@@ -4,13 +4,13 @@ import os
 import pathlib
 from collections.abc import Iterator, Mapping, Sequence
 
+from tests.benchmarks.gpu import pairs
 from tests.benchmarks.gpu.processes import Part
 
 MATERIAL = "material"
 NUM_LOGICAL_CPUS = 2  # where there is no GPU
 _COUNTS = (1, 2, 4, 8)
 _SPEED_SECS = {"W1": 50, "W4": 30, "W5": 55, "R1": 95}
-_SMALL = ("W4",)
 _FIRST = ("W1", "W5")  # pairs whose first step is timed, one after the other
 _CONFIG = "--config=configs/mnist_mini.toml"
 _TINY = (
@@ -41,9 +41,9 @@ def parts(
     plain = {"TF_ENABLE_ONEDNN_OPTS": "0"}
     for name, secs in (("numbers", 90), ("halves", 45)):
         yield _part("", secs, prepared, name, count, small=small, environment=plain)
-    for pair, secs in _SPEED_SECS.items():
-        if not small or pair in _SMALL:
-            yield _part("speed", secs, prepared, pair, small=small)
+    for pair in pairs.chosen(small=small):
+        secs = _SPEED_SECS.get(pair, 0)
+        yield _part("speed", secs, prepared, pair, small=small)
     yield from _first_steps(prepared, small=small)
     for n in _COUNTS if num_devices > 1 else ():
         if n <= num_devices:
@@ -69,7 +69,7 @@ def _first_steps(prepared: pathlib.Path, *, small: bool) -> Iterator[Part]:
     """Twice each: the first process fills the cache on disk that the second has."""
     cache = prepared / "xla-cache"
     environment = {"TF_XLA_FLAGS": f"--tf_xla_persistent_cache_directory={cache}"}
-    for pair in _SMALL if small else _FIRST:
+    for pair in pairs.chosen(small=True) if small else _FIRST:
         for label in (NO_CACHE, CACHE):
             yield _part(
                 *("first", 45, prepared, pair, label),

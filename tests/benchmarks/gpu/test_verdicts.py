@@ -12,7 +12,7 @@ def judged(num_devices: int = 1, **found):
 
 def rate(contender: str, examples_per_sec: float, **more) -> dict:
     return {
-        "workload": "W4",
+        "workload": "W3",
         "precision": "float32",
         "contender": contender,
         "examples_per_sec": examples_per_sec,
@@ -44,12 +44,12 @@ def test_the_way_that_auto_takes_is_held_against_the_best_of_keras():
         rate("floor", 400.0),
     ]
     on = judged(rows=rows, devices=[{"xla": True, "gpus": [{}]}])
-    title = "W4 float32, XLA"
+    title = "W3 float32, XLA"
     assert on[f"{title} on / the best of Keras"] == (pytest.approx(1.2), "met")
     assert on[f"{title} on / its floor"] == (pytest.approx(0.75), "missed")
     off = judged(rows=rows, devices=[{"xla": False, "gpus": []}])
     assert off[f"{title} off / the best of Keras"] == (pytest.approx(0.4), "missed")
-    cached = "W4, cached float32, XLA off / the best of Keras"
+    cached = "W3, cached float32, XLA off / the best of Keras"
     assert off[cached] == (None, "not measured")
 
 
@@ -60,12 +60,12 @@ def test_scaling_is_held_against_as_many_devices_alone():
         rate("ours, 4 devices", 300.0, all_reduce_share=0.05),
     ]
     found = judged(4, rows=rows)
-    assert found["W4 on 2 devices / 2 x one"] == (pytest.approx(0.95), "met")
-    assert found["W4 on 4 devices / 4 x one"] == (pytest.approx(0.75), "missed")
-    assert found["W4 on 2 devices: share of the all-reduce"] == (0.2, "missed")
-    assert found["W4 on 4 devices: share of the all-reduce"] == (0.05, "met")
+    assert found["W3 on 2 devices / 2 x one"] == (pytest.approx(0.95), "met")
+    assert found["W3 on 4 devices / 4 x one"] == (pytest.approx(0.75), "missed")
+    assert found["W3 on 2 devices: share of the all-reduce"] == (0.2, "missed")
+    assert found["W3 on 4 devices: share of the all-reduce"] == (0.05, "met")
     alone = judged(2, rows=rows[1:2])
-    assert alone["W4 on 2 devices / 2 x one"] == (None, "not measured")
+    assert alone["W3 on 2 devices / 2 x one"] == (None, "not measured")
 
 
 def mark(step: int, megabytes: float, device: int, threads: int) -> dict:
