@@ -111,7 +111,7 @@ def test_table_and_page_show_the_average_and_the_mean_member(finished):
     histories = inputs.read(epath.Path(finished)).histories
     assert [len(histories[name]) for name in ("teacher", "member")] == [0, 2]
     page = (finished / "report" / "index.html").read_text()
-    assert_states(page, "average of cnn, mlp", "run&#x27;s T")
+    assert_states(page, "average of cnn, mlp", "run&#39;s T")
 
 
 @pytest.mark.slow

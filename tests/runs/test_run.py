@@ -54,7 +54,15 @@ def test_the_table_compares_teacher_student_and_baseline(finished):
     *_, out = finished
     rows = [line.split()[0] for line in out.splitlines()[2:5]]
     assert rows == ["teacher", "student", "baseline"]
-    for word in ("parameters", "test errors", "NLL", "ECE", "agreement", "+-", "gain"):
+    for word in (
+        "parameters",
+        "test errors",
+        "NLL",
+        "ECE",
+        "agreement",
+        "+-",
+        "verdict",
+    ):
         assert word in out
 
 

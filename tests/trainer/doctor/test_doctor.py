@@ -22,6 +22,7 @@ from tests.helpers.examinations import (
 from tests.helpers.messages import assert_a_line_states, assert_states
 from trainer import doctor, main
 from trainer.config import reader
+from trainer.doctor.driver import Driver
 from trainer.doctor.dry_run import DryRun, Footprint
 from trainer.doctor.trainings import Trainings
 from trainer.session import predictions
@@ -88,11 +89,13 @@ def test_the_quickest_way_to_compile_is_found(config, trained, tmp_path, monkeyp
         "XLA on": ("on", 1),
         "XLA on, 5 steps a program": ("on", 5),
     }
-    xla, steps = flags[min(secs, key=secs.__getitem__)]
-    assert last == (
+    # Several where they differ by less than a printed digit.
+    quickest = [flags[way] for way in secs if secs[way] == min(secs.values())]
+    assert last in [
         f"quickest: --set='runtime.xla=\"{xla}\"' "
         f"--set=runtime.steps_per_execution={steps}"
-    )
+        for xla, steps in quickest
+    ]
     # What was tried is no part of the run.
     assert tree(tmp_path).keys() == tree(trained).keys()
 
@@ -422,9 +425,8 @@ def test_weights_that_are_not_there_fail(diverging):
 
 
 def test_gpus_that_only_the_driver_sees_get_hints(config, tmp_path, monkeypatch):
-    monkeypatch.setattr(
-        "trainer.doctor.hardware._driver_sizes", lambda: [80_000_000_000]
-    )
+    answers = Driver(cuda=(12, 8), num_bytes=(80_000_000_000,))
+    monkeypatch.setattr("trainer.doctor.driver.ask", lambda: answers)
     _, findings = quick(config, tmp_path / "workdir")
     assert findings.with_mark("FAILED") == {"dataset", "result"}
     assert_a_line_states(findings.text("GPU hints"), "driver", "1 GPUs")
