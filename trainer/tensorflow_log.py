@@ -14,7 +14,8 @@ import re
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterable, Iterator, Sequence
+import types
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import BinaryIO
 
 from trainer import console
@@ -69,14 +70,45 @@ class _Finder(importlib.abc.MetaPathFinder):
         self._announced = announced
         self._is_hushed = is_hushed
 
-    def find_spec(self, name: str, path: object = None, target: object = None) -> None:
+    def find_spec(
+        self, name: str, path: object = None, target: object = None
+    ) -> importlib.machinery.ModuleSpec | None:
         if name != "tensorflow":
-            return
+            return None
+        spec = importlib.machinery.PathFinder.find_spec(name)
+        # Some only look whether it is installed.
+        if spec and spec.loader:
+            spec.loader = _Loader(spec.loader, before=self._prepare)
+        return spec
+
+    def _prepare(self) -> None:
         sys.meta_path.remove(self)
         if self._announced:
             console.log(self._announced)
         if self._is_hushed and (libraries := _early_libraries()):
             load_quietly(libraries)
+
+
+class _Loader(importlib.abc.Loader):
+    """The loader of a module, which calls a function before it executes that."""
+
+    def __init__(
+        self, loader: importlib.abc.Loader, *, before: Callable[[], None]
+    ) -> None:
+        self._loader = loader
+        self._before = before
+
+    def create_module(
+        self, spec: importlib.machinery.ModuleSpec
+    ) -> types.ModuleType | None:
+        return self._loader.create_module(spec)
+
+    def exec_module(self, module: types.ModuleType) -> None:
+        self._before()
+        if module.__spec__:
+            module.__spec__.loader = self._loader
+        module.__loader__ = self._loader
+        self._loader.exec_module(module)
 
 
 def _early_libraries() -> list[str]:

@@ -107,6 +107,20 @@ def test_a_tensorflow_that_is_there_already_stays_as_it_is(tmp_path):
     assert done.stdout.splitlines()[1].startswith("False")
 
 
+def test_who_looks_whether_it_is_installed_is_told_nothing(tmp_path):
+    program = """
+import importlib.util, os
+from trainer import tensorflow_log
+with tensorflow_log.hushed("about to load"):
+    assert importlib.util.find_spec("tensorflow").origin.endswith("__init__.py")
+    os.write(2, b"found\\n")
+    import tensorflow
+"""
+    done = imported(tmp_path, program=program)
+    said = "found\ntrainer: about to load\nanother thread's line\n"
+    assert (done.returncode, done.stderr) == (0, said)
+
+
 def test_the_names_of_the_package_load_tensorflow_in_silence():
     program = """
 import os, trainer
