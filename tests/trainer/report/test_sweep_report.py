@@ -1,58 +1,18 @@
 """The page of a sweep: its figures and the table of its trials."""
 
-import json
-
 import numpy as np
 import pytest
 from etils import epath
 
+from tests.helpers import drawn_pages
 from tests.helpers.messages import assert_a_line_states, refused
 from trainer import report
 from trainer.report import ReportError, sweep_axes, sweep_figures
 
-SPACE = {
-    "distill.temperature": {"low": 1, "high": 20, "log": True, "step": 0},
-    "student.options.hidden_sizes": [[16], [32, 32]],
-}
-
-
-def trial(number: int, settings: tuple, status: str, **more) -> dict:
-    return {
-        "number": number,
-        "cell": f"trial-{number:03d}",
-        "settings": dict(zip(SPACE, settings, strict=False)),
-        "status": status,
-        "value": None,
-        "reported": {},
-        "repeats": None,
-        "reason": None,
-    } | more
-
-
-TRIALS = [
-    trial(0, (4.0, [16]), "complete", value=0.75, reported={"9": 0.5, "10": 0.75}),
-    trial(1, (8.0, [32, 32]), "pruned", reported={"9": 0.25, "10": 0.125}),
-    trial(2, (2.0, [16]), "diverged", reason="the loss is <nan>"),
-    trial(3, (), "failed"),
-    trial(4, (16.0, [32, 32]), "complete", value=0.5, repeats=3),
-]
-
 
 @pytest.fixture
 def sweep(tmp_path):
-    (tmp_path / "sweep.json").write_text(
-        json.dumps(
-            {
-                "name": "small",
-                "study": "small-1",
-                "space": SPACE,
-                "metric": "eval/accuracy",
-                "trials": TRIALS,
-                "best": TRIALS[0],
-                "importance": {"distill.temperature": 1.0},
-            }
-        )
-    )
+    drawn_pages.write_sweep(tmp_path)
     return report.read_sweep(epath.Path(tmp_path))
 
 
