@@ -14,6 +14,7 @@ from trainer.config.fields import (
     fields_of,
     is_section,
     item_of,
+    options_named_by,
     split,
 )
 from trainer.config.meanings import meanings, summary
@@ -210,11 +211,8 @@ def _unit(field: Field) -> str:
 
 
 def _rule(field: Field, section: type) -> str:
-    told = [_rule_of(field.hint)]
-    for other in fields_of(section).values():
-        if other.options and other.options.field == field.name:
-            told = [_names(other.options)]
-    return ", or ".join(filter(None, told))
+    options = options_named_by(section, field.name)
+    return _names(options) if options else _rule_of(field.hint)
 
 
 def _rule_of(hint: Any) -> str:

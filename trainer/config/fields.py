@@ -129,6 +129,12 @@ def _fits(hint: Any, value: object) -> bool:
     return isinstance(value, Mapping if is_section(origin) else origin)
 
 
+def options_named_by(section: type, name: str) -> OptionsOf | None:
+    """The options of which a setting says whose they are; None where it says none."""
+    rules = (field.options for field in fields_of(section).values())
+    return next((rule for rule in rules if rule and rule.field == name), None)
+
+
 def options_section(rule: OptionsOf, owner: object) -> Any:
     """The dataclass of the options of the name `owner`.
 
@@ -161,17 +167,8 @@ def sections_of_options(
 def names_at(hint: Any, value: object, names: Sequence[str]) -> tuple[str, ...]:
     """The known names that a setting may have, where it says whose options hold."""
     section = chosen(hint_at(hint, value, names[:-1]), {})
-    rules = (
-        [field.options for field in fields_of(section).values()]
-        if (is_section(section))
-        else []
-    )
-    return tuple(
-        known
-        for rule in rules
-        if rule and rule.field == names[-1]
-        for known in rule.table
-    )
+    rule = options_named_by(section, names[-1]) if is_section(section) else None
+    return tuple(rule.table) if rule else ()
 
 
 def hint_at(hint: Any, value: object, names: Sequence[str]) -> Any:

@@ -18,6 +18,7 @@ from trainer.config.fields import (
     fields_of,
     is_section,
     item_of,
+    options_named_by,
     split,
 )
 from trainer.config.meanings import summary
@@ -106,9 +107,7 @@ class _Writer:
             self.definitions.setdefault(section.__name__, self.section(section))
 
     def _field(self, section: type, field: Field) -> Schema:
-        siblings = fields_of(section).values()
-        rules = [other.options for other in siblings if other.options]
-        owned = next((rule for rule in rules if rule.field == field.name), None)
+        owned = options_named_by(section, field.name)
         if field.options:
             written = _any_options(field.options)
         elif owned and owned.kind is str:

@@ -35,10 +35,8 @@ def host() -> str:
 def gpus() -> list[str]:
     """One line on each GPU that TensorFlow sees."""
     seen = gpu_facts.seen().gpus
-    try:
-        sizes = [f", {memory.text(size)}" for size in driver.ask().num_bytes]
-    except OSError:
-        sizes = []
+    found = _driver()
+    sizes = [f", {memory.text(size)}" for size in found.num_bytes] if found else []
     # TensorFlow leaves out GPUs that are too old for it, and numbers the others anew.
     if len(sizes) != len(seen):
         sizes = [""] * len(seen)
@@ -51,18 +49,22 @@ def gpus() -> list[str]:
 
 def num_driver_gpus() -> int:
     """GPUs that NVIDIA's driver shows to this process; 0 without a driver."""
-    try:
-        return driver.ask().num_gpus
-    except OSError:
-        return 0
+    found = _driver()
+    return found.num_gpus if found else 0
 
 
 def driver_problems() -> list[str]:
     """Problems of the driver, in words; none without one."""
+    found = _driver()
+    return list(driver.problems(found, gpu_facts.seen().cuda)) if found else []
+
+
+def _driver() -> driver.Driver | None:
+    """The driver's answers; None without one."""
     try:
-        return list(driver.problems(driver.ask(), gpu_facts.seen().cuda))
+        return driver.ask()
     except OSError:
-        return []
+        return None
 
 
 def gpu_hints(visible: str | None) -> list[str]:

@@ -31,9 +31,11 @@ def disagreements(
     if not {"student", "baseline"} <= logits.keys():
         return {}
     rows = np.arange(len(labels))
-    probs = {name: softmax(logits[name]) for name in _shown(logits)}
+    probs = {name: softmax(logits[name]) for name in compared(logits)}
     true = {name: values[rows, labels] for name, values in probs.items()}
-    right = {name: np.argmax(logits[name], axis=1) == labels for name in _shown(logits)}
+    right = {
+        name: np.argmax(logits[name], axis=1) == labels for name in compared(logits)
+    }
     student, baseline = right["student"], right["baseline"]
     teacher = right.get("teacher", np.ones(len(labels), bool))
     kinds = {
@@ -51,5 +53,6 @@ def disagreements(
     }
 
 
-def _shown(logits: Mapping[str, np.ndarray]) -> list[str]:
+def compared(logits: Mapping[str, np.ndarray]) -> list[str]:
+    """The models that are looked at, of those there are."""
     return [name for name in ("teacher", "student", "baseline") if name in logits]

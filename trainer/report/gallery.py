@@ -76,8 +76,8 @@ def section(found: Inputs) -> Iterator[Section]:
     rows = disagreements.disagreements(predictions.logits, predictions.labels)
     if not rows:
         return
-    names = [n for n in ("teacher", "student", "baseline") if n in predictions.logits]
     colours = slots(predictions.logits)
+    names = disagreements.compared(predictions.logits)
     models = tuple((name, colours[name]) for name in names)
     groups = tuple(
         Group(
@@ -123,7 +123,7 @@ def _tile(found: Inputs, models: tuple[tuple[str, int], ...], row: int) -> Tile:
                 for name, slot in models
             ),
         )
-        for index in list(classes)[: max(_MOST_CLASSES, 1)]
+        for index in list(classes)[:_MOST_CLASSES]
     )
     image = found.thumbnails.get(row)
     return Tile(

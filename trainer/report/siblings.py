@@ -8,10 +8,10 @@ from etils import epath
 
 from trainer.report.section import Link
 from trainer.storage import files, seal
-from trainer.storage.workdir import CELLS, STUDY, SWEEP, WATCH
+from trainer.storage.workdir import CELLS, REPORT, STUDY, SWEEP, WATCH
 
 _MOST = 12
-_UP = f"../../../{'report/index.html'}"
+_UP = f"../../../{REPORT}"
 
 
 def links(workdir: epath.Path) -> tuple[Link, ...]:
@@ -36,7 +36,7 @@ def _links(workdir: epath.Path, whole: epath.Path) -> Iterator[Link]:
         cells = [cell["name"] for cell in _cells(whole / STUDY)]
         for name in _around(cells, workdir.name):
             is_here = name == workdir.name
-            address = f"../../{urllib.parse.quote(name)}/report/index.html"
+            address = f"../../{urllib.parse.quote(name)}/{REPORT}"
             yield Link(text=name, address="" if is_here else address)
 
 

@@ -26,6 +26,11 @@ from trainer.train.checkpoint_file import Progress
 Follow = Callable[[int, dict[str, float]], None]
 
 
+def training_title(role: str, seed: int) -> str:
+    """The name of a training on the terminal."""
+    return f"{role.replace('_', ' ')} seed {seed}"
+
+
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class TrainSpec:
     """The specification of one training."""
@@ -49,7 +54,7 @@ class TrainSpec:
     @property
     def title(self) -> str:
         """Its name on the terminal."""
-        return f"{self.role.replace('_', ' ')} seed {self.seed}"
+        return training_title(self.role, self.seed)
 
     @property
     def network(self) -> str:

@@ -10,6 +10,7 @@ from trainer.config import Config, TrainConfig, periods
 from trainer.data import splits
 from trainer.progress.time_left import Work
 from trainer.session.datasets import Datasets
+from trainer.session.train_state import training_title
 from trainer.session.transfer_sets import transfer_sets
 from trainer.stages.teacher import head_role
 from trainer.storage import workdir
@@ -62,7 +63,7 @@ def whole_run(config: Config, sizes: Sizes, caches: list[Work]) -> list[Work]:
 def what_is_left(works: list[Work], config: Config, path: epath.Path) -> list[Work]:
     """The `works` but for trainings that have ended in the workdir `path`."""
     ended = {
-        _title(role, seed)
+        training_title(role, seed)
         for role, seed in _seeds(config)
         if (workdir.training_folder(path, role, seed) / workdir.FINISHED).exists()
     }
@@ -118,7 +119,7 @@ def evaluations(config: Config, sizes: Sizes) -> Iterator[Work]:
         if not role.startswith("teacher_head"):
             yield Work(
                 stage="evaluate",
-                title=f"{_title(role, seed)} on the test split",
+                title=f"{training_title(role, seed)} on the test split",
                 kind=role,
                 network=network_of(role),
                 predictions=2 * sizes.test,
@@ -139,17 +140,12 @@ def _training(
     every = periods(config.runtime, epoch_steps=epoch_steps).steps["eval_every_steps"]
     return Work(
         stage="teacher" if role.startswith("teacher") else role,
-        title=_title(role, seed),
+        title=training_title(role, seed),
         kind=role,
         network=network_of(role),
         examples=num_steps * section.global_batch_size,
         predictions=-(-num_steps // every) * sizes.validation,  # the last step too
     )
-
-
-def _title(role: str, seed: int) -> str:
-    """The title that `trainer.session.train_state.TrainSpec` has."""
-    return f"{role.replace('_', ' ')} seed {seed}"
 
 
 def network_of(role: str) -> str:
