@@ -114,7 +114,7 @@ def adapters(opened: Session) -> dict[str, np.ndarray]:
 @pytest.mark.parametrize(
     ("terms", "settings", "num_replicas"),
     [
-        (("loss='hint'", "loss='srrl'"), (), 1),
+        (("loss='hint'", "loss='srrl'", "loss='rkd', weight=0.1"), (), 1),
         pytest.param(EVERY, (), 1, marks=pytest.mark.slow),
         pytest.param(
             ("loss='hint'", "loss='rkd', weight=0.1"),
@@ -123,7 +123,7 @@ def adapters(opened: Session) -> dict[str, np.ndarray]:
             marks=pytest.mark.slow,
         ),
     ],
-    ids=["two", "every", "streamed to two replicas"],
+    ids=["three", "every", "streamed to two replicas"],
 )
 def test_losses_between_embeddings_are_those_of_a_live_teacher(
     world, shifted, tmp_path, terms, settings, num_replicas

@@ -388,12 +388,12 @@ def test_the_page_shows_a_cross_validation(tmp_path):
     (tmp_path / "crossval.json").write_text(json.dumps(RESULTS))
     page = report.write(tmp_path).read_text()
     assert "<h2>Cross-validation</h2>" in page
-    assert "<td>89.00 &plusmn; 1.41</td>" in page
+    assert "<td>89.00 ± 1.41</td>" in page
 
 
 def test_a_page_has_no_section_without_one_and_refuses_another_file(tmp_path):
     folder = epath.Path(tmp_path)
-    assert tables.sections(folder, str) == []
+    assert list(tables.sections(folder)) == []
     (folder / "crossval.json").write_text(json.dumps(RESULTS | {"mean": {}}))
     with refused(report.ReportError, folder / "crossval.json"):
-        tables.sections(folder, str)
+        list(tables.sections(folder))
