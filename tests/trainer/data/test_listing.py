@@ -207,8 +207,8 @@ def test_a_list_of_many_lines_is_written_and_read_as_it_was(tmp_path):
 
 
 @pytest.mark.slow
-def test_a_list_of_over_a_million_files_is_read_in_seconds(tmp_path):
-    count = 1_300_000
+def test_a_long_list_is_read_as_fast_as_its_lines_are_parsed(tmp_path):
+    count = 300_000
     path = epath.Path(tmp_path / "train.jsonl")
     with open(path, "w") as file:
         for i in range(count):
@@ -219,12 +219,16 @@ def test_a_list_of_over_a_million_files_is_read_in_seconds(tmp_path):
                 f'"changed_nsec": {10**18 + i}, "background": "opaque", '
                 '"height": 375, "width": 500}\n'
             )
-    begun = time.process_time()
+    begun = time.thread_time()
     lines = file_list.read(path)
-    took = time.process_time() - begun
+    took = time.thread_time() - begun
     assert (len(lines), len(lines.class_names)) == (count, 1000)
-    assert lines[count - 1].path == "train/n00000999/n00000999_1299999.JPEG"
-    assert took < 10
+    assert lines[count - 1].path == "train/n00000999/n00000999_299999.JPEG"
+    begun = time.thread_time()
+    with open(path) as file:
+        for line in file:
+            json.loads(line)
+    assert took < 2.5 * (time.thread_time() - begun)  # 1.1 measured
     arrays = [
         part
         for column in vars(lines).values()
@@ -235,8 +239,8 @@ def test_a_list_of_over_a_million_files_is_read_in_seconds(tmp_path):
 
 
 @pytest.mark.slow
-def test_a_folder_of_many_files_opens_in_seconds(tmp_path):
-    count, root = 200_000, tmp_path / "many"
+def test_a_listed_folder_opens_as_fast_as_its_files_are_looked_up(tmp_path):
+    count, root = 60_000, tmp_path / "many"
     for name in range(200):
         folder = root / f"{name:03d}"
         folder.mkdir(parents=True)
@@ -250,6 +254,9 @@ def test_a_folder_of_many_files_opens_in_seconds(tmp_path):
     begun = time.process_time()
     source = open_source(settings, lists)
     examples = source.read(settings.train_split)
-    assert time.process_time() - begun < 4
-    assert len(examples) == 160_000
-    assert np.bincount(examples.labels).min() > 700
+    took = time.process_time() - begun
+    assert len(examples) == 48_000
+    assert np.bincount(examples.labels).min() > 200
+    begun = time.process_time()
+    assert all(path.stat().st_size for path in sorted(root.rglob("*.png")))
+    assert took < 2 * (time.process_time() - begun)  # 0.65 measured
