@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
+from trainer.config.selection import ACCURACY, TITLE
 from trainer.progress import region
 from trainer.progress.bar import Bar, ShownBar, bar_line
 from trainer.progress.time_left import TimeLeft, Work, tell
@@ -19,9 +20,10 @@ Metrics = Mapping[str, float]
 class StepBar:
     """The steps of a training: a line for each logged one."""
 
-    def __init__(self, title: str, last_step: int) -> None:
+    def __init__(self, title: str, last_step: int, metric: str) -> None:
         self._title = title
         self._last_step = last_step
+        self._metric = metric
 
     def advance(self, step: int) -> None:
         """Shows that `step` steps are done."""
@@ -32,10 +34,13 @@ class StepBar:
     def show(self, step: int, metrics: Metrics) -> None:
         """Shows the metrics of a logged step."""
         print(
-            f"{self._title}: step {step}/{self._last_step}, {describe(metrics)}",
+            f"{self._title}: step {step}/{self._last_step}, {self._describe(metrics)}",
             file=sys.stderr,
             flush=True,
         )
+
+    def _describe(self, metrics: Metrics) -> str:
+        return describe(metrics, self._metric)
 
 
 class RunProgress:
@@ -76,15 +81,24 @@ class RunProgress:
 
     @contextlib.contextmanager
     def steps(
-        self, title: str, *, first_step: int, last_step: int, epoch_steps: float
+        self,
+        title: str,
+        *,
+        first_step: int,
+        last_step: int,
+        epoch_steps: float,
+        metric: str,
     ) -> Iterator[StepBar]:
-        """The bar of a training, from one step to another."""
+        """The bar of a training, from one step to another.
+
+        Of the metrics of the validation split it shows the one that chooses the step.
+        """
         if not self.is_live:
-            yield StepBar(title, last_step)
+            yield StepBar(title, last_step, metric)
             return
         began = self._clock()
         self._left.begin(title, first_step / last_step)
-        bar = _ShownSteps(title, first_step, last_step, epoch_steps, self._left)
+        bar = _ShownSteps(title, first_step, last_step, epoch_steps, metric, self._left)
         with self._shown(bar.draw) as bar.region:
             yield bar
         self._left.end()
@@ -156,9 +170,10 @@ class _ShownSteps(StepBar):
         first_step: int,
         last_step: int,
         epoch_steps: float,
+        metric: str,
         left: TimeLeft,
     ) -> None:
-        super().__init__(title, last_step)
+        super().__init__(title, last_step, metric)
         self._step = first_step
         self._epoch_steps = epoch_steps
         self._left = left
@@ -176,7 +191,7 @@ class _ShownSteps(StepBar):
 
     def show(self, step: int, metrics: Metrics) -> None:
         self._doing = ""
-        self.told = describe(metrics)
+        self.told = self._describe(metrics)
         self.region.refresh()
 
     def draw(self) -> "rich.console.RenderableType":
@@ -190,12 +205,13 @@ class _ShownSteps(StepBar):
         return Group(line, told) if told else line
 
 
-def describe(metrics: Metrics) -> str:
-    """The metrics that tell of a training."""
+def describe(metrics: Metrics, metric: str) -> str:
+    """The metrics that tell of a training, of the validation split one."""
     parts = []
     if "train/loss" in metrics:  # not where every update was left out
         parts.append(f"loss {metrics['train/loss']:.4f}")
-    if "eval/accuracy" in metrics:
-        parts.append(f"validation {metrics['eval/accuracy']:.4f}")
+    if f"{TITLE}{metric}" in metrics:
+        name = "" if metric == ACCURACY else f"{metric} "
+        parts.append(f"validation {name}{metrics[f'{TITLE}{metric}']:.4f}")
     parts.append(f"{metrics['perf/examples_per_sec']:.0f} examples/s")
     return ", ".join(parts)

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from trainer.config.selection import ACCURACY, TITLE
 from trainer.evaluation.calibration import (
     ReliabilityBins,
     reliability_bins,
@@ -17,6 +18,7 @@ from trainer.evaluation.calibration import (
 )
 from trainer.report.colours import palette
 from trainer.report.inputs import History, display_name
+from trainer.report.metric_texts import text_of
 from trainer.report.problems import ReportError
 
 try:
@@ -33,39 +35,41 @@ MAX_CELLS = 150  # along one side of a confusion matrix
 PANEL_COLUMNS = 3
 
 
-def learning_curves(histories: Mapping[str, Sequence[History]]) -> Figure:
-    """Train loss and validation accuracy (%) against the step.
+def learning_curves(
+    histories: Mapping[str, Sequence[History]], *, metric: str
+) -> Figure:
+    """Train loss and a validation metric against the step.
 
     Args:
       histories: model -> one history a seed, each the lines of a `metrics.jsonl` with
-        `step` and, on some lines, `train/loss` and `eval/accuracy` (0 to 1). A model
+        `step` and, on some lines, `train/loss` and the `metric` after "eval/". A model
         without histories keeps its colour and draws nothing.
+      metric: its name, such as "accuracy".
 
     Returns:
       A figure of two panels: seeds are thin lines, their mean a thick one.
     """
     drawing = Figure(figsize=(10, 3.9), layout="constrained")
-    loss_axes, accuracy_axes = drawing.subplots(1, 2)
-    losses, accuracies = [], []
+    loss_axes, metric_axes = drawing.subplots(1, 2)
+    text, losses, measured = text_of(metric), [], []
     for name, colour in palette(list(histories)).items():
         look: dict[str, Any] = {"colour": colour, "label": name}
         losses += _curves(loss_axes, histories[name], "train/loss", **look)
-        accuracies += _curves(
-            accuracy_axes, histories[name], "eval/accuracy", factor=100, **look
-        )
+        look["factor"] = text.factor
+        measured += _curves(metric_axes, histories[name], f"{TITLE}{metric}", **look)
     style(loss_axes, title="Train loss", x="step", y="loss (nats)")
-    style(accuracy_axes, title="Validation accuracy", x="step", y="accuracy (%)")
+    style(metric_axes, title=f"Validation {text.title}", x="step", y=text.label)
     if any(np.any(values > 0) for values in losses):
         loss_axes.set_yscale("log")
         loss_axes.yaxis.set_minor_locator(ticker.LogLocator(subs=(2, 5)))
         loss_axes.yaxis.set_major_formatter("{x:g}")
         loss_axes.yaxis.set_minor_formatter("{x:g}")
-    if accuracies:
+    if measured and metric == ACCURACY:
         # The climb from chance would flatten the part that tells the models apart.
-        floor = min(values[len(values) // 8 :].min() for values in accuracies)
-        top = max(values.max() for values in accuracies)
+        floor = min(values[len(values) // 8 :].min() for values in measured)
+        top = max(values.max() for values in measured)
         margin = 0.06 * (top - floor) or 1.0
-        accuracy_axes.set_ylim(floor - margin, min(top + margin, 100.5))
+        metric_axes.set_ylim(floor - margin, min(top + margin, 100.5))
     if losses:
         loss_axes.legend(frameon=False, fontsize=9, labelcolor=INK, loc="upper right")
     return drawing

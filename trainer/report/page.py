@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 from etils import epath
 
+from trainer.config.selection import ACCURACY
 from trainer.report import (
     class_table,
     conclusion,
@@ -30,10 +31,13 @@ from trainer.report.colours import slots
 from trainer.report.confusion import confusion
 from trainer.report.data_table import table as data_table
 from trainer.report.data_table import with_dots
+from trainer.report.metric_texts import selecting, text_of
 from trainer.report.run_cards import cards
 from trainer.report.section import Head, Section
 from trainer.storage import files
 from trainer.storage.workdir import REPORT
+
+_AXIS = ", whose axis starts after the climb from chance"
 
 
 def write(workdir: epath.Path) -> epath.Path:
@@ -121,7 +125,8 @@ def _comparison(results: dict[str, Any]) -> Section:
 
 
 def _curves(found: inputs.Inputs) -> Iterator[Section]:
-    charts = run_charts.learning_curves(found.histories)
+    metric = selecting(found.results)
+    charts = run_charts.learning_curves(found.histories, metric=metric)
     terms = run_charts.term_curves(found.histories.get("student", []))
     if terms:
         charts.append(terms)
@@ -132,9 +137,10 @@ def _curves(found: inputs.Inputs) -> Iterator[Section]:
         part="charts",
         content=charts,
         note="Thin lines are seeds, the thick line their mean. Compare the models by "
-        "their validation accuracy, whose axis starts after the climb from chance. The "
-        "train losses are not one quantity: the student's mixes soft and hard targets, "
-        "so read their slope and not their height."
+        f"their validation {text_of(metric).title}"
+        f"{_AXIS if metric == ACCURACY else ''}. The train losses are not one quantity: "
+        "the student's mixes soft and hard targets, so read their slope and not their "
+        "height."
         + (pictures.FROM_STUDENT if "finetune" in found.histories else "")
         + (f" Without a history: {', '.join(silent)}." if silent else ""),
     )

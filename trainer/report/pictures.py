@@ -8,6 +8,7 @@ from trainer.report import figures, inputs
 from trainer.report.dark_knowledge import dark_knowledge
 from trainer.report.dark_panels import own_temperature
 from trainer.report.markup import Picture
+from trainer.report.metric_texts import selecting
 
 MAX_EXAMPLES = 8  # rows of the dark knowledge figure
 FROM_STUDENT = " Finetune counts its steps from the student's selected checkpoint."
@@ -19,7 +20,9 @@ def pictures(found: inputs.Inputs) -> Iterator[Picture]:
     Without example images there is no dark knowledge figure.
     """
     predictions, models = found.predictions, found.results["models"]
-    yield Picture("learning_curves", figures.learning_curves(found.histories))
+    metric = selecting(found.results)
+    learned = figures.learning_curves(found.histories, metric=metric)
+    yield Picture("learning_curves", learned)
     if len(predictions.example_rows):
         yield _dark_knowledge(found)
     matrices = {

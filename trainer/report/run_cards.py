@@ -3,9 +3,11 @@
 from collections.abc import Iterator
 from typing import Any
 
+from trainer.config.selection import ACCURACY
 from trainer.report.amounts import gain_interval, value
 from trainer.report.colours import slots
 from trainer.report.inputs import model_names
+from trainer.report.metric_texts import selecting, text_of
 from trainer.report.section import Card
 from trainer.report.table import TIMES
 
@@ -13,13 +15,13 @@ Results = dict[str, Any]
 
 
 def cards(results: Results) -> tuple[Card, ...]:
-    """Accuracy, errors saved, gap closed, compression, speed-up: those there are."""
+    """Metrics, errors saved, gap closed, compression, speed-up: those there are."""
     models = results["models"]
     if "student" not in models:
         return ()
     return tuple(
         card
-        for find in (_accuracy, _saved, _gap, _compression, _speed)
+        for find in (_metrics, _saved, _gap, _compression, _speed)
         for card in find(results)
     )
 
@@ -40,22 +42,29 @@ def gap_closed(results: Results) -> float | None:
     return float((baseline - student) / (baseline - teacher))
 
 
-def _accuracy(results: Results) -> Iterator[Card]:
-    models = results["models"]
-    student = models["student"]
-    others = [
-        f"{name} {value(models[name]['mean']['accuracy'], factor=100, digits=2)}"
-        for name in ("baseline", "teacher")
-        if name in models
-    ]
-    spread = student["std"].get("accuracy")
-    yield Card(
-        title="Accuracy of the student",
-        number=value(student["mean"]["accuracy"], factor=100, digits=2),
-        unit=f"+- {100 * spread:.2f} %" if spread else "%",
-        note=", ".join(others),
-        slot=slots(model_names(results))["student"],
-    )
+def _metrics(results: Results) -> Iterator[Card]:
+    """The metric that selects the students, balanced accuracy, accuracy."""
+    models, chosen = results["models"], [selecting(results)]
+    if results.get("class_weights"):
+        chosen.append("balanced_accuracy")
+    for metric in dict.fromkeys((*chosen, ACCURACY)):
+        text, student = text_of(metric), models["student"]
+        if metric not in student["mean"]:
+            continue
+        others = [
+            f"{name} {text.number(models[name]['mean'].get(metric))}"
+            for name in ("baseline", "teacher")
+            if name in models
+        ]
+        spread = student["std"].get(metric)
+        about = f"+- {text.factor * spread:.{text.digits}f}" if spread else ""
+        yield Card(
+            title=f"{text.title[:1].upper()}{text.title[1:]} of the student",
+            number=text.number(student["mean"][metric]),
+            unit=" ".join(filter(None, (about, text.unit))),
+            note=", ".join(others),
+            slot=slots(model_names(results))["student"],
+        )
 
 
 def _saved(results: Results) -> Iterator[Card]:

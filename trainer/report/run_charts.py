@@ -5,11 +5,13 @@ from typing import Any
 
 import numpy as np
 
+from trainer.config.selection import ACCURACY, TITLE
 from trainer.report.amounts import value
 from trainer.report.chart import Axis, Chart, bars, dotted_rows, plot
 from trainer.report.colours import slots
 from trainer.report.inputs import History, display_name, model_names
 from trainer.report.marks import Series, spread
+from trainer.report.metric_texts import text_of
 
 _NO_TERMS = ("loss", "accuracy", "gradient_norm", "learning_rate")
 LOSS = Axis(label="loss (nats)", log="wide")
@@ -68,20 +70,24 @@ def _seeds(results: Mapping[str, Any]) -> Iterator[Chart]:
     yield dotted_rows(title, series, labels, x_label="errors")
 
 
-def learning_curves(histories: Mapping[str, Sequence[History]]) -> list[Chart]:
-    """Validation accuracy (%) and train loss against the step, a colour a model.
+def learning_curves(
+    histories: Mapping[str, Sequence[History]], *, metric: str
+) -> list[Chart]:
+    """A validation metric and the train loss against the step, a colour a model.
 
     `histories` are of the models, one a seed. Seeds are faint lines and their mean is
     one that is read, where they share their steps.
     """
-    accuracies = list(_all(histories, "eval/accuracy", factor=100))
+    text = text_of(metric)
+    values = list(_all(histories, f"{TITLE}{metric}", factor=text.factor))
     losses = list(_all(histories, "train/loss"))
+    ends = accuracy_ends(values) if metric == ACCURACY else None
     found = (
         plot(
-            "Validation accuracy",
-            accuracies,
+            f"Validation {text.title}",
+            values,
             x=Axis(label="step"),
-            y=Axis(label="accuracy (%)", ends=accuracy_ends(accuracies)),
+            y=Axis(label=text.label, ends=ends),
         ),
         plot("Train loss", losses, x=Axis(label="step"), y=LOSS),
     )

@@ -68,6 +68,7 @@ def open_logger(
             first_step=progress.step,
             last_step=spec.num_steps,
             epoch_steps=spec.epoch_steps,
+            metric=spec.section.select_by,
         ) as bar,
     ):
         yield _ChiefLogger(spec, state, lines, bar)

@@ -29,7 +29,8 @@ works = [
 progress.plan(("teacher", "student", "evaluate"), works)
 with progress.stage("teacher"):
     title, last = "teacher seed 0", 100
-    with progress.steps(title, first_step=0, last_step=last, epoch_steps=40) as bar:
+    span = {"first_step": 0, "last_step": last, "epoch_steps": 40}
+    with progress.steps(title, **span, metric="accuracy") as bar:
         for step in (25, 50, 75, 100):
             bar.advance(step)
             bar.validate()
@@ -144,7 +145,8 @@ def test_a_process_that_is_ended_leaves_the_cursor(number):
 
 def test_a_logged_step_tells_what_was_measured():
     rate = {"perf/examples_per_sec": 1200.4}
-    assert describe(rate) == "1200 examples/s"
-    assert describe({"train/loss": 0.4, "eval/accuracy": 0.9, **rate}) == (
-        "loss 0.4000, validation 0.9000, 1200 examples/s"
-    )
+    assert describe(rate, "accuracy") == "1200 examples/s"
+    metrics = {"train/loss": 0.4, "eval/accuracy": 0.9, "eval/auc": 0.75, **rate}
+    told = "loss 0.4000, validation {}, 1200 examples/s"
+    assert describe(metrics, "accuracy") == told.format("0.9000")
+    assert describe(metrics, "auc") == told.format("auc 0.7500")

@@ -91,10 +91,23 @@ def test_the_mean_of_seeds_is_read_and_the_seeds_are_faint():
             [{"step": 1, "train/loss": 2.0}, {"step": 2, "train/loss": 5.0}],
         ]
     }
-    [chart] = run_charts.learning_curves(histories)
+    [chart] = run_charts.learning_curves(histories, metric="accuracy")
     assert [line["is_faint"] for line in chart.lines] == [True, True, False]
     [read] = chart.hover
     assert [point[3] for point in read["points"]] == ["1.5", "4"]
+
+
+def test_curves_are_of_the_metric_that_selects():
+    rows = [
+        {"step": s, "eval/accuracy": 0.9, "eval/balanced_accuracy": 0.25 * s}
+        for s in (1, 2, 3)
+    ]
+    [chart] = run_charts.learning_curves(
+        {"student": [rows]}, metric="balanced_accuracy"
+    )
+    assert chart.title == "Validation balanced accuracy"
+    [read] = chart.hover
+    assert [point[3] for point in read["points"]] == ["25", "50", "75"]
 
 
 def test_terms_of_a_loss_are_drawn_where_there_are_several():

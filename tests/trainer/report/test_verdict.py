@@ -124,3 +124,16 @@ def test_cards_hold_the_numbers_of_the_results():
     results["models"]["teacher"]["mean"]["errors"] = 98.0
     assert gap_closed(results) is None
     assert len(cards(results)) == 4
+
+
+def test_the_first_card_is_of_the_metric_that_selects():
+    results = many_seeds() | {"select_by": "auc"}
+    for role, auc in (("teacher", 0.99), ("student", 0.9312), ("baseline", 0.9)):
+        results["models"][role]["mean"] |= {"auc": auc, "balanced_accuracy": auc / 2}
+    results["models"]["student"]["std"]["auc"] = 0.0125
+    first, second, *_ = cards(results)
+    assert_states(first.title + first.number, "AUC", "0.9312")
+    assert_states(first.unit + first.note, "+- 0.0125", "0.9000", "0.9900")
+    assert_states(second.title, "Accuracy")
+    weighted = results | {"select_by": "accuracy", "class_weights": {"a": 1.0}}
+    assert [card.number for card in cards(weighted)[:2]] == ["95.84", "46.56"]
