@@ -324,7 +324,9 @@ def test_seeds_share_a_colour_and_their_mean_is_drawn():
             [{"step": 1, "train/loss": 2.0}, {"step": 2, "train/loss": 5.0}],
         ]
     }
-    *seeds, mean = figures.learning_curves(histories).axes[0].get_lines()
+    *seeds, mean = (
+        figures.learning_curves(histories, metric="accuracy").axes[0].get_lines()
+    )
     assert {line.get_color() for line in (*seeds, mean)} == {colours.PALETTE[0]}
     np.testing.assert_array_equal(
         [line.get_ydata() for line in seeds], [[1, 3], [2, 5]]
@@ -334,7 +336,7 @@ def test_seeds_share_a_colour_and_their_mean_is_drawn():
 
 def test_accuracy_is_drawn_in_percent():
     histories = {"student": [[{"step": 5, "eval/accuracy": 0.5}]]}
-    (line,) = figures.learning_curves(histories).axes[1].get_lines()
+    (line,) = figures.learning_curves(histories, metric="accuracy").axes[1].get_lines()
     np.testing.assert_array_equal(line.get_ydata(), [50])
 
 
