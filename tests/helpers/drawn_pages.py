@@ -6,14 +6,56 @@ import pathlib
 from etils import epath
 
 from tests.helpers.finished_run import write_beside, write_workdir
+from tests.helpers.repository import REPOSITORY
 from tests.helpers.results import model
 from trainer import report
+from trainer.config import Config, load, recorded_settings
+from trainer.sweep import results as sweep_results
 
 HOSTILE = "<script>alert('$x$')</script><img src=x onerror=alert(1)>"
 SPACE = {
     "distill.temperature": {"low": 1, "high": 20, "log": True, "step": 0},
     "student.options.hidden_sizes": [[16], [32, 32]],
 }
+
+
+SWEEP = f"""
+[sweep]
+trials = 5
+storage = "sqlite:////secret@host"
+
+[sweep.space]
+"distill.temperature" = {{low = 1, high = 20, log = true}}
+"student.options.hidden_sizes" = {json.dumps(SPACE["student.options.hidden_sizes"])}
+"""
+STUDY = """
+[study.grid]
+"distill.temperature" = [1.0, 4.0, 16.0]
+"distill.alpha" = [0.5, 0.9]
+"""
+WATCH = """
+[data.unlabeled]
+dataset = "folder:inbox"
+
+[registry]
+root = "registry"
+
+[watch]
+min_new = 100
+"""
+
+
+def write_config(folder: pathlib.Path, more: str, *, data: str = "") -> Config:
+    """The config that such a workdir keeps: that of `mnist_mini` and `more`.
+
+    `data` are lines of its section.
+    """
+    file = folder / "config.toml"
+    whole = (REPOSITORY / "configs" / "mnist_mini.toml").read_text()
+    file.write_text(whole.replace("[data]", f"[data]\n{data}") + more)
+    settings = load(str(file))
+    (folder / "config.json").write_text(json.dumps(recorded_settings(settings)))
+    return settings
 
 
 def trial(number: int, settings: tuple, status: str, **more) -> dict:
@@ -41,8 +83,10 @@ TRIALS = [
 
 def write_sweep(folder: pathlib.Path) -> None:
     """A sweep of five trials, of which two came to an end."""
+    settings = write_config(folder, SWEEP)
     sweep = {
         "name": "small",
+        "asked": sweep_results.asked(settings),
         "study": "small-1",
         "space": SPACE,
         "metric": "eval/accuracy",
@@ -55,6 +99,7 @@ def write_sweep(folder: pathlib.Path) -> None:
 
 def write_study(folder: pathlib.Path) -> None:
     """A study of six cells, one of which diverged."""
+    write_config(folder, STUDY)
     cells = []
     for i in range(6):
         temperature, alpha = (1.0, 4.0, 16.0)[i % 3], (0.5, 0.9)[i // 3]
@@ -84,8 +129,14 @@ def write_study(folder: pathlib.Path) -> None:
     (folder / "study.json").write_text(json.dumps(study))
 
 
+def write_watch_config(folder: pathlib.Path) -> None:
+    """The config of a watch."""
+    write_config(folder, WATCH, data="skip_corrupt = true")
+
+
 def write_watch(folder: pathlib.Path) -> None:
     """A watch of three batches, one registered, one refused, one open."""
+    write_watch_config(folder)
     batches = [
         {
             "number": number,

@@ -139,8 +139,8 @@ def _curves(found: inputs.Inputs) -> Iterator[Section]:
         note="Thin lines are seeds, the thick line their mean. Compare the models by "
         f"their validation {text_of(metric).title}"
         f"{_AXIS if metric == ACCURACY else ''}. The train losses are not one "
-        "quantity: the student's mixes soft and hard targets, so read their slope and not their "
-        "height."
+        "quantity: the student's mixes soft and hard targets, so read their slope and "
+        "not their height."
         + (pictures.FROM_STUDENT if "finetune" in found.histories else "")
         + (f" Without a history: {', '.join(silent)}." if silent else ""),
     )

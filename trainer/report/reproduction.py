@@ -1,14 +1,20 @@
-"""The part of a page that says how its run is reproduced."""
+"""The part of a page that says how its run, or its many runs, are reproduced."""
 
 import dataclasses
 import shlex
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
+
+from etils import epath
 
 from trainer.config import MEMORY
 from trainer.config.toml_text import toml_text
-from trainer.report.inputs import Inputs
+from trainer.report import beside
+from trainer.report.inputs import History, Inputs, read_config, read_histories
 from trainer.report.section import Section
+from trainer.storage import files
+from trainer.storage.evaluation_files import ENVIRONMENT
+from trainer.storage.workdir import CELLS, CONFIG, ROLES
 
 # Of each pair one has to be left out.
 _EITHER = (("steps", "epochs"), ("warmup_steps", "warmup_epochs"))
@@ -27,19 +33,49 @@ class Reproduction:
 
 def section(found: Inputs) -> Section:
     """The run's config as a file, its command, versions, devices and minutes."""
-    name = str(found.config.get("name", "run"))
-    file = f"{_plain(name)}.toml"
-    words = ["python", "-m", "trainer", "run", f"--config={file}"]
-    words.append(f"--workdir=runs/{_plain(name)}")
+    taken = minutes(found.config, found.histories)
+    return _section("run", found.config, found.environment, taken)
+
+
+def section_of_cells(
+    command: str, workdir: epath.Path, cells: Iterable[str], **more: Any
+) -> Section:
+    """The same of a command that trains the `cells` in the workdir.
+
+    Its config is the one kept there, and `more` sections.
+
+    Raises:
+      ReportError: a file there is missing or malformed.
+    """
+    taken = 0.0
+    environment: dict[str, Any] = {}
+    for path in (workdir, *(workdir / CELLS / name for name in cells)):
+        if not files.exists(path / CONFIG):
+            continue
+        histories = {role: read_histories(path / role) for role in ROLES}
+        taken += minutes(read_config(path), histories)
+        environment = environment or beside.read(path / ENVIRONMENT)
+    return _section(command, read_config(workdir) | more, environment, taken)
+
+
+def _section(
+    command: str,
+    config: Mapping[str, Any],
+    environment: Mapping[str, Any],
+    taken: float,
+) -> Section:
+    name = _plain(str(config.get("name", "run")))
+    words = ["python", "-m", "trainer", command, f"--config={name}.toml"]
+    words.append(f"--workdir=runs/{name}")
     return Section(
         name="reproduce",
         title="How to reproduce it",
         part="reproduction",
         content=Reproduction(
-            file=file,
-            command="" if _is_of_objects(found.config) else shlex.join(words),
-            toml=toml_text(without_nothing(found.config)),
-            facts=tuple(_facts(found)),
+            file=f"{name}.toml",
+            command="" if _is_of_objects(config) else shlex.join(words),
+            toml=toml_text(without_nothing(config)),
+            facts=tuple(_facts(environment, taken)),
         ),
         note="The same config gives the same examples in the same order and the same "
         "initial weights; other devices and versions round differently.",
@@ -55,11 +91,13 @@ def without_nothing(settings: Mapping[str, Any]) -> dict[str, Any]:
     return {name: _without(value) for name, value in found.items()}
 
 
-def minutes(found: Inputs) -> float:
-    """The minutes that the trainings took, by their logged speeds."""
+def minutes(
+    config: Mapping[str, Any], histories: Mapping[str, Sequence[History]]
+) -> float:
+    """The minutes that the trainings of a run took, by their logged speeds."""
     secs = 0.0
-    for role, runs in found.histories.items():
-        batch = _batch_size(found.config, role)
+    for role, runs in histories.items():
+        batch = _batch_size(config, role)
         secs += sum(_secs(history, batch) for history in runs)
     return secs / 60
 
@@ -84,8 +122,7 @@ def _plain(name: str) -> str:
     return kept.strip("-.") or "run"
 
 
-def _facts(found: Inputs) -> Iterator[tuple[str, str]]:
-    known = found.environment
+def _facts(known: Mapping[str, Any], taken: float) -> Iterator[tuple[str, str]]:
     versions = [f"{name} {known[name]}" for name in _VERSIONS if name in known]
     if versions:
         yield "versions", ", ".join(versions)
@@ -96,7 +133,6 @@ def _facts(found: Inputs) -> Iterator[tuple[str, str]]:
         yield "machine", str(known["machine"])
     if "devices" in known:
         yield "devices", str(known["devices"])
-    taken = minutes(found)
     if taken:
         yield "training", f"{taken:.3g} minutes of steps, all models together"
 

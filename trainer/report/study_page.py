@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 from etils import epath
 
-from trainer.report import markup, study_charts, study_table
+from trainer.report import markup, reproduction, study_charts, study_table
 from trainer.report.amounts import value
 from trainer.report.data_table import Cell as TableCell
 from trainer.report.data_table import table
@@ -25,7 +25,7 @@ def write(workdir: epath.Path) -> epath.Path:
       The path of the page. It refers to nothing but the pages of the cells.
 
     Raises:
-      ReportError: study.json is missing or malformed.
+      ReportError: study.json, or a file of a cell, is missing or malformed.
       OSError: the report's folder cannot be written.
     """
     study = study_table.read_study(workdir)
@@ -33,7 +33,10 @@ def write(workdir: epath.Path) -> epath.Path:
     figure = study_figure(study)
     if figure:
         markup.draw_picture(Picture("study", figure), page.parent)
-    files.write_text(page, markup.document(_head(study), list(_sections(study))))
+    names = [cell["name"] for cell in study["cells"]]
+    reproduced = reproduction.section_of_cells("study", workdir, names)
+    sections = [*_sections(study), reproduced]
+    files.write_text(page, markup.document(_head(study), sections))
     return page
 
 

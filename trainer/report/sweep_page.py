@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 from etils import epath
 
-from trainer.report import markup, sweep_charts, sweep_table
+from trainer.report import markup, reproduction, sweep_charts, sweep_table
 from trainer.report.data_table import Cell, table
 from trainer.report.markup import Picture
 from trainer.report.section import Card, Head, Link, Section
@@ -21,7 +21,7 @@ def write(workdir: epath.Path) -> epath.Path:
       The path of the page. It refers to nothing but the page of the best trial.
 
     Raises:
-      ReportError: sweep.json is missing or malformed.
+      ReportError: sweep.json, or a file of a trial, is missing or malformed.
       OSError: the report's folder cannot be written.
     """
     sweep = sweep_table.read_sweep(workdir)
@@ -29,6 +29,7 @@ def write(workdir: epath.Path) -> epath.Path:
     for name, figure in figures(sweep):
         markup.draw_picture(Picture(f"sweep_{name}", figure), page.parent)
     sections = [*sweep_charts.sections(sweep), _trials(sweep)]
+    sections.append(_reproduction(sweep, workdir))
     files.write_text(page, markup.document(_head(sweep, workdir), sections))
     return page
 
@@ -75,6 +76,15 @@ def _trials(sweep: Sweep) -> Section:
         title="Trials",
         part="table",
         content=table(sweep_table.header(sweep), rows),
+    )
+
+
+def _reproduction(sweep: Sweep, workdir: epath.Path) -> Section:
+    cells = dict.fromkeys(trial["cell"] for trial in sweep["trials"])
+    # A sweep of an earlier version kept no more of its section.
+    asked = {name: sweep[name] for name in ("space", "metric")}
+    return reproduction.section_of_cells(
+        "sweep", workdir, cells, sweep=sweep.get("asked", asked)
     )
 
 

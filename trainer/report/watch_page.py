@@ -5,7 +5,7 @@ from typing import Any
 
 from etils import epath
 
-from trainer.report import markup
+from trainer.report import markup, reproduction
 from trainer.report.chart import Axis, plot
 from trainer.report.data_table import Cell, table
 from trainer.report.marks import Series
@@ -33,12 +33,14 @@ def write(workdir: epath.Path) -> epath.Path:
       The path of the page. It refers to nothing but the pages of the batches.
 
     Raises:
-      ReportError: watch.json is missing or malformed.
+      ReportError: watch.json, or a file of a batch, is missing or malformed.
       OSError: the report's folder cannot be written.
     """
     page = workdir / REPORT
     batches = _read(workdir / WATCH)
     sections = list(_sections(batches, workdir))
+    names = [_cell(batch) for batch in batches]
+    sections.append(reproduction.section_of_cells("watch", workdir, names))
     files.write_text(page, markup.document(_head(batches, workdir.name), sections))
     return page
 
@@ -122,7 +124,7 @@ def _sections(batches: list[Batch], workdir: epath.Path) -> Iterator[Section]:
 
 def _row(batch: Batch, workdir: epath.Path) -> list[str | Cell]:
     state = f"registry:{batch['reference']}" if batch["reference"] else batch["status"]
-    name = f"batch-{batch['number']:04d}"
+    name = _cell(batch)
     has_page = files.exists(workdir / CELLS / name / REPORT)
     aside = "\n".join(f"{path}: {why}" for path, why in batch["set_aside"].items())
     return [
@@ -133,6 +135,10 @@ def _row(batch: Batch, workdir: epath.Path) -> list[str | Cell]:
         Cell(text=state, hint=batch["reason"]),
         Cell(text="report", address=f"../{CELLS}/{name}/{REPORT}") if has_page else "",
     ]
+
+
+def _cell(batch: Batch) -> str:
+    return f"batch-{batch['number']:04d}"
 
 
 def _percent(accuracy: float | None) -> str:

@@ -11,7 +11,7 @@ from etils import epath
 from optuna.trial import FrozenTrial, TrialState
 
 from trainer import report
-from trainer.config import Config, ConfigError, Override, read_settings
+from trainer.config import Config, ConfigError, Override, read_settings, resolve
 from trainer.config.toml_text import toml_text
 from trainer.storage import files, seal, workdir
 from trainer.sweep import storage
@@ -74,6 +74,7 @@ def write(path: epath.Path, config: Config, study: optuna.Study) -> None:
                 "name": config.name,
                 "study": study.study_name,
                 **_search_settings(config),
+                "asked": asked(config),
                 "trials": [entry(trial) for trial in trials],
                 "best": entry(found) if found else None,
                 "importance": _importance(study),
@@ -148,6 +149,13 @@ def entry(trial: FrozenTrial) -> dict[str, Any]:
         "repeats": trial.user_attrs.get(REPEATS),
         "reason": reason,
     }
+
+
+def asked(config: Config) -> dict[str, Any]:
+    """The section without its storage, whose address may hold a password."""
+    section = dict(resolve(config)["sweep"])
+    del section["storage"]
+    return section
 
 
 def _search_settings(config: Config) -> dict[str, Any]:

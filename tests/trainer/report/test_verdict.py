@@ -132,8 +132,8 @@ def test_the_first_card_is_of_the_metric_that_selects():
         results["models"][role]["mean"] |= {"auc": auc, "balanced_accuracy": auc / 2}
     results["models"]["student"]["std"]["auc"] = 0.0125
     first, second, *_ = cards(results)
-    assert_states(first.title + first.number, "AUC", "0.9312")
-    assert_states(first.unit + first.note, "+- 0.0125", "0.9000", "0.9900")
+    assert_states(f"{first.title} {first.number}", "AUC", "0.9312")
+    assert_states(f"{first.unit}; {first.note}", "+- 0.0125", "0.9000", "0.9900")
     assert_states(second.title, "Accuracy")
     weighted = results | {"select_by": "accuracy", "class_weights": {"a": 1.0}}
     assert [card.number for card in cards(weighted)[:2]] == ["95.84", "46.56"]

@@ -1,7 +1,9 @@
 """Pages of studies and watches, links between cells, and how a run is reproduced."""
 
 import dataclasses
+import html
 import json
+import shutil
 
 import pytest
 from etils import epath
@@ -34,6 +36,7 @@ def test_a_watch_links_its_batches_and_says_why_one_was_refused(tmp_path):
 
 def test_a_watch_before_its_first_batch_has_a_page(tmp_path):
     (tmp_path / "watch.json").write_text('{"batches": []}')
+    drawn_pages.write_watch_config(tmp_path)
     text = report.write_watch(epath.Path(tmp_path)).read_text()
     assert "No batch has begun yet" in text
 
@@ -60,6 +63,36 @@ def test_cells_of_a_study_name_each_other(tmp_path):
     assert siblings.command(cell) == ""
 
 
+@pytest.mark.parametrize("kind", ["study", "sweep", "watch"])
+def test_pages_of_many_runs_say_how_they_are_reproduced(tmp_path, kind):
+    getattr(drawn_pages, f"write_{kind}")(tmp_path)
+    asked = load(str(tmp_path / "config.toml"))
+    for name in {"study": "temperature=1,alpha=0.5", "sweep": "trial-000"}.values():
+        cell = tmp_path / "cells" / name
+        cell.mkdir(parents=True)
+        write_workdir(cell, class_names=["a", "b"])
+        write_beside(cell)
+        shutil.copy(tmp_path / "config.json", cell)
+    page = getattr(report, f"write_{kind}")(epath.Path(tmp_path)).read_text()
+    command = f"python -m trainer {kind} --config=mnist_mini.toml"
+    assert f"{command} --workdir=runs/mnist_mini" in page
+    assert "secret" not in page
+    toml = html.unescape(page.rpartition("<pre>")[2].partition("</pre>")[0])
+    (tmp_path / "again.toml").write_text(toml)
+    again = load(str(tmp_path / "again.toml"))
+    if kind == "sweep":
+        asked = dataclasses.replace(
+            asked, sweep=dataclasses.replace(asked.sweep, storage="")
+        )
+    assert again == asked
+    if kind != "watch":  # whose first batch has another name
+        assert "alambic 9.8.7" in page
+        # Three trainings of 60 steps of batches, 500 examples a second.
+        sizes = [asked.teacher.train, asked.student.train, asked.student.train]
+        minutes = sum(60 * train.global_batch_size / 500 / 60 for train in sizes)
+        assert f"{minutes:.3g} minutes" in page
+
+
 CONFIGS = sorted(REPOSITORY.glob("configs/results/*/config.json"))
 
 
@@ -84,7 +117,10 @@ def test_a_page_says_where_it_was_made(tmp_path):
     assert_states(facts["versions"], "alambic 9.8.7", "tensorflow 2.21.0")
     assert facts["git revision"] == "0123abcd"
     # Three trainings of 60 steps of 100 examples, 500 of them a second.
-    assert reproduction.minutes(found) == pytest.approx(3 * 60 * 100 / 500 / 60)
+    minutes = 3 * 60 * 100 / 500 / 60
+    taken = reproduction.minutes(found.config, found.histories)
+    assert taken == pytest.approx(minutes)
+    assert facts["training"].startswith(f"{minutes:.3g} minutes")
     assert content.command == (
         "python -m trainer run --config=toy--run.toml --workdir=runs/toy--run"
     )

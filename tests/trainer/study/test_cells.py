@@ -245,6 +245,7 @@ def entry(name, settings, student, *, std=None, seeds=1, status="finished"):
 
 def write_study(path, grid, cells):
     study = {"name": "a <study>", "grid": grid, "cells": cells}
+    (path / workdir.CONFIG).write_text(json.dumps({"name": "a <study>"}))
     (path / workdir.STUDY).write_text(json.dumps(study))
     return epath.Path(path)
 
