@@ -29,7 +29,6 @@ from trainer.config.models import (
 )
 from trainer.models.imagenet import copy_weights
 
-
 # Of Keras's own of all other names, with five classes, by its count_params().
 PARAMETERS = {
     "ConvNeXtBase": 87_571_589,
