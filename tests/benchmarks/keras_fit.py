@@ -204,7 +204,7 @@ class _Fit(keras.callbacks.Callback):
         inputs, targets = inputs[:count], targets[:count]
         given: dict[str, Any] = {"x": inputs, "y": targets, "batch_size": batch_size}
         if tuning.tf_data:
-            given = {"x": _pipeline(inputs, targets, batch_size), "shuffle": False}
+            given = {"x": pipeline(inputs, targets, batch_size), "shuffle": False}
         self._thread = threading.Thread(
             target=self._run,
             args=(model.fit, {**given, "steps_per_epoch": num_steps}),
@@ -246,7 +246,7 @@ class _EndedError(Exception):
     """Nobody wants another epoch."""
 
 
-def _pipeline(
+def pipeline(
     inputs: np.ndarray, targets: np.ndarray, batch_size: int
 ) -> tf.data.Dataset:
     """As the guides have it: shuffle, batch, prefetch."""

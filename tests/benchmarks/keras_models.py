@@ -111,8 +111,13 @@ def soft_targets_and_labels(pair: Pair) -> np.ndarray:
     """What a plain fit learns from: probabilities at T and the label, [M, C + 1]."""
     if pair.logits is None:
         raise ValueError("the teacher must have answered on disk, got no logits")
-    probs = softmax(pair.logits, pair.config.distill.temperature)
-    return np.hstack([probs, pair.labels[:, np.newaxis]]).astype(np.float32)
+    return join(pair, pair.logits, pair.labels)
+
+
+def join(pair: Pair, logits: np.ndarray, labels: np.ndarray) -> np.ndarray:
+    """The same of any logits [M, C] and labels [M]."""
+    probs = softmax(logits, pair.config.distill.temperature)
+    return np.hstack([probs, labels[:, np.newaxis]]).astype(np.float32)
 
 
 class ExampleDistiller(keras.Model):

@@ -20,6 +20,7 @@ from typing import Any, TypeVar
 import tensorflow as tf
 from tensorflow.python.eager import context
 
+from trainer import console
 from trainer.cluster import rendezvous
 from trainer.cluster.rendezvous import PeerLostError
 from trainer.cluster.termination import StoppedError, Termination
@@ -53,6 +54,7 @@ class Workers:
         """Without a cluster the process is the only one, and its own chief."""
         self._cluster = cluster
         self._numbers = itertools.count()
+        self._logged: set[str] = set()
 
     @property
     def is_chief(self) -> bool:
@@ -68,6 +70,12 @@ class Workers:
     def rank(self) -> int:
         """The place of this one among them; the chief's is 0."""
         return self._cluster.rank if self._cluster else 0
+
+    def log_once(self, sentence: str) -> None:
+        """Logs what the run has not said yet; the chief does."""
+        if self.is_chief and sentence not in self._logged:
+            self._logged.add(sentence)
+            console.log(sentence)
 
     def broadcast(self, find: Callable[[], Any]) -> Any:
         """Broadcasts what `find` gives on the chief, of JSON's types; others wait."""
@@ -244,7 +252,8 @@ def _wait_for_value(
     attempts = itertools.count()
     while True:
         try:
-            value: str = context.context().get_config_key_value(key, _PATIENCE_MS)
+            with _interrupts_kept():
+                value: str = context.context().get_config_key_value(key, _PATIENCE_MS)
         except tf.errors.DeadlineExceededError:
             if time.monotonic() > end:
                 raise
@@ -254,6 +263,20 @@ def _wait_for_value(
             return value
 
 
+@contextlib.contextmanager
+def _interrupts_kept() -> Iterator[None]:
+    """Raises KeyboardInterrupt where pybind11 made another error of it.
+
+    It does so where Ctrl-C comes while TensorFlow's own error is made.
+    """
+    try:
+        yield
+    except RuntimeError as error:
+        if KeyboardInterrupt.__name__ in str(error):
+            raise KeyboardInterrupt from error
+        raise
+
+
 def _check_all_live(name: str) -> None:
     """Raises UnavailableError where the service misses a worker; `name` is used once.
 
@@ -261,7 +284,8 @@ def _check_all_live(name: str) -> None:
     let no thread of Python run meanwhile, such as that of SIGTERM.
     """
     try:
-        context.context().wait_at_barrier(name, _PROBE_MS)
+        with _interrupts_kept():
+            context.context().wait_at_barrier(name, _PROBE_MS)
     except tf.errors.DeadlineExceededError:
         return
     except tf.errors.FailedPreconditionError as error:

@@ -3,6 +3,7 @@
 from trainer.models.adapters import Adapter
 from trainer.models.batch_norm_folding import fold_batch_norm, folded_path
 from trainer.models.build import build
+from trainer.models.checks import random_layers
 from trainer.models.dropout import Dropout, dropout_keys
 from trainer.models.fingerprint import (
     architecture_fingerprint,
@@ -53,6 +54,7 @@ __all__ = [
     "layers_by_path",
     "load_preset",
     "load_weights",
+    "random_layers",
     "recordable",
     "save_weights",
     "shapes_of",

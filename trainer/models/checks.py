@@ -6,7 +6,6 @@ from typing import Any
 import keras
 import numpy as np
 import tensorflow as tf
-from absl import logging
 
 from trainer.config import ConfigError
 from trainer.models.inputs import Inputs
@@ -33,6 +32,15 @@ def check(
             "activation"
         )
     _check_layers(model, name, setting)
+
+
+def random_layers(model: keras.Model) -> list[str]:
+    """The layers that draw by Keras's own generators, as "Dropout (dropout_1)"."""
+    return [
+        f"{type(layer).__name__} ({layer.name})"
+        for layer in model._flatten_layers(include_self=False)
+        if getattr(layer, "seed_generator", None) is not None
+    ]
 
 
 def predict(model: keras.Model, examples: np.ndarray) -> np.ndarray:
@@ -156,15 +164,6 @@ def _check_layers(model: keras.Model, name: str, setting: str) -> None:
                 f"{setting}.model {name!r} must not synchronise BatchNormalization "
                 f"({layer.name}): replicas meet once a step, at its end; "
                 "use synchronized=False, its statistics are averaged over replicas"
-            )
-        if getattr(layer, "seed_generator", None) is not None:
-            logging.warning(
-                "%s.model %r uses keras.layers.%s (%s): what it draws changes with the "
-                "number of replicas; trainer.models.Dropout's masks do not",
-                setting,
-                name,
-                type(layer).__name__,
-                layer.name,
             )
     for variable in model.trainable_variables:
         if variable.dtype != "float32":

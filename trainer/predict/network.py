@@ -142,9 +142,9 @@ def _run_network(config: Config, path: epath.Path) -> Network:
     folder = workdir.training_folder(path, "student", config.seeds[0])
     if isinstance(options, MemoryOptions):
         # The program that had it may be gone, and its file is whole.
-        file = str(folder / workdir.FINISHED)
-        name, options = "saved", SavedOptions(path=file, input="zero_to_255")
-    elif isinstance(options, SavedOptions) and is_reference(options.path):
+        model = _whole_file(folder / workdir.FINISHED)
+        return Network(model=model, class_names=tuple(names), reader=reader)
+    if isinstance(options, SavedOptions) and is_reference(options.path):
         file = registry.locked_models(config, path)[options.path]
         options = dataclasses.replace(options, path=file)
     inputs = models.Inputs(shape=shape, image_size=config.student.image_size)
@@ -161,7 +161,7 @@ def _run_network(config: Config, path: epath.Path) -> Network:
         model,
         str(folder / workdir.FINISHED),
         setting="what the student stage left",
-        hint="delete it and run `python -m trainer student` again",
+        hint="put the file back that the student stage wrote",
     )
     return Network(model=model, class_names=tuple(names), reader=reader)
 
@@ -173,15 +173,18 @@ def _table_network(config: Config, path: epath.Path, names: Sequence[str]) -> Ne
         import_function(config.student.model, setting="student.model")
     folder = workdir.training_folder(path, "student", config.seeds[0])
     file = folder / workdir.FINISHED
-    model = models.alone(
-        SavedOptions(path=str(file), input="zero_to_255"), setting="predict.model"
-    )
+    model = _whole_file(file)
     columns = registry.columns_of_file(file) or _columns_of_table(config, path)
     return Network(
         model=model,
         class_names=tuple(names),
         reader=_row_reader(model, columns, str(file)),
     )
+
+
+def _whole_file(file: epath.Path) -> keras.Model:
+    options = SavedOptions(path=str(file), input="zero_to_255")
+    return models.alone(options, setting="predict.model")
 
 
 def _columns_of_table(config: Config, path: epath.Path) -> tuple[str, ...]:

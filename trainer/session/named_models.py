@@ -23,9 +23,8 @@ class NamedModels:
 
     def __init__(self, config: Config, lock_dir: epath.Path, workers: Workers) -> None:
         self._config = config
-        self._pins = (
-            lock_dir  # the folder that says which registered ones a run began with
-        )
+        # The folder that says which registered ones a run began with.
+        self._pins = lock_dir
         self._workers = workers
         self._compared: set[tuple[str, str]] = set()
 
@@ -88,10 +87,10 @@ class NamedModels:
         file = files.path_of(path, setting=setting)
         self._tell_other_view(path, registry.view_of_file(file), setting)
         own = _names(file, run)
-        if own is None and self._workers.is_chief:
+        if own is None:
             section = self._config.networks[_owner(setting)]
             told = getattr(section, "class_names", "") or "the data"
-            console.log(
+            self._workers.log_once(
                 f"{setting} {path!r} does not say the names of its classes; they are "
                 f"taken for those of {told}, in their order"
             )

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 import keras
 
-from trainer import console, optimizers
+from trainer import console, models, optimizers
 from trainer.config import TrainConfig, is_run_model
 from trainer.devices import distribution
 from trainer.session import Session, weight_files
@@ -43,6 +43,15 @@ def check(session: Session) -> None:
     for network in config.networks:
         check_saving(session.networks, network)
     student = session.networks.build("student", config.seeds[0])
+    trained = [
+        (role, model)
+        for (role, section), model in zip(
+            config.teachers.items(), teachers, strict=True
+        )
+        if section.train or section.head
+    ]
+    for role, model in (*trained, ("student", student)):
+        _tell_random_layers(session, role, model)
     if config.student.weights:
         weights = config.student.weights
         weight_files.load(session.networks, student, weights, setting="student.weights")
@@ -84,15 +93,26 @@ def check_training(
 
 def _build_teachers(session: Session, *, has_begun: bool) -> list[keras.Model]:
     """The teachers before their training."""
-    models = []
+    built = []
     for role, teacher in session.config.teachers.items():
         model = session.networks.build(role, teacher.seed)
         # Not again: a teacher that has begun is a copy, whose run may be gone.
         if is_run_model(teacher.weights) and not has_begun:
             setting = f"{role}.weights"
             weight_files.load(session.networks, model, teacher.weights, setting=setting)
-        models.append(model)
-    return models
+        built.append(model)
+    return built
+
+
+def _tell_random_layers(session: Session, role: str, model: keras.Model) -> None:
+    """Says that a model in training draws by Keras's own generators."""
+    networks = session.config.networks
+    if found := models.random_layers(model):
+        session.devices.workers.log_once(
+            f"warning: {role}.model {networks[role].model!r} draws in "
+            f"training by Keras's own {', '.join(found)}: by other numbers on another "
+            "number of replicas; trainer.models.Dropout draws the same on any"
+        )
 
 
 def _check_layers(

@@ -43,14 +43,15 @@ def run(session: Session, variants: Sequence[Variant]) -> None:
     taken: list[float] = []  # seconds of the cells that this process has finished
     for count, variant in enumerate(waiting):
         variant_session.forget_models()
+        mean = statistics.fmean(taken) if taken else 0.0
         if workers.is_chief:
-            mean = statistics.fmean(taken) if taken else 0.0
-            session.devices.progress.later_secs = mean * (len(waiting) - count - 1)
             number, secs = variants.index(variant) + 1, mean * (len(waiting) - count)
             about = f", about {tell(secs)} left of the study" if secs else ""
             console.log(f"cell {number} of {len(variants)}: {variant.name}{about}")
         began = time.monotonic()
         with variant_session.hold_variant(session, variant) as holder:
+            later_secs = mean * (len(waiting) - count - 1)
+            holder.devices.progress.later_secs = later_secs
             _finish(holder.beside(variant.config, variant.path), variant, variants)
         taken.append(time.monotonic() - began)
         if workers.is_chief:

@@ -8,12 +8,15 @@ import signal
 import keras
 import numpy as np
 import pytest
+from PIL import Image
 
 import trainer
 from tests.helpers import python_runs
 from tests.helpers.messages import assert_states, refused
+from tests.helpers.oracle import softmax
 from tests.helpers.pages import undrawn
 from tests.helpers.python_runs import SETTINGS, distill, same
+from trainer import main
 from trainer.config import ConfigError
 from trainer.data import DataError
 
@@ -269,6 +272,20 @@ def test_a_finished_run_exports_its_student(result, digits):
         assert trainer.Result(job=earlier).export(["keras"]) == folder
     with refused(ConfigError, "export.formats", "h5"):
         result.export(["h5"])
+
+
+def test_its_workdir_predicts_as_the_student_does(result, digits, workdir, tmp_path):
+    images = digits["test"][0][:3]
+    for i, image in enumerate(images):
+        Image.fromarray(image[..., 0]).save(tmp_path / f"{i}.png")
+    out = tmp_path / "classes.json"
+    words = ["predict", str(tmp_path), f"--workdir={workdir}", f"--output={out}"]
+    assert main.main(["trainer", *words]) == 0
+    probs = softmax(np.asarray(result.model("student", 0)(images)))
+    found = json.loads(out.read_text())
+    assert [each["class"] for each in found] == list(map(str, probs.argmax(axis=1)))
+    told = [each["probability"] for each in found]
+    np.testing.assert_allclose(told, probs.max(axis=1), rtol=1e-5)
 
 
 @pytest.mark.slow

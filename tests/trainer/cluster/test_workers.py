@@ -15,7 +15,7 @@ import pytest
 
 from tests.helpers import configs, groups, strangers, whole_run
 from tests.helpers.messages import assert_a_line_states, assert_states, foreign_lines
-from trainer.cluster import tf_config
+from trainer.cluster import tf_config, workers
 
 LONG = (
     "--set=seeds=[0]",
@@ -460,3 +460,23 @@ def test_workers_see_each_example_once_an_epoch(tmp_path):
     for step in range(7, 30):
         first_time, after_resume = batches[step]
         assert first_time == after_resume
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("MISMATCH: ORIGINAL UnavailableError REPLACED BY KeyboardInterrupt: x", True),
+        ("another error", False),
+    ],
+)
+def test_ctrl_c_within_an_error_of_tensorflow_stays_one(text, expected):
+    kind = KeyboardInterrupt if expected else RuntimeError
+    with pytest.raises(kind), workers._interrupts_kept():
+        raise RuntimeError(text)
+
+
+def test_a_run_says_a_sentence_once(capsys):
+    alone = workers.Workers(None)
+    for sentence in ("one", "two", "one"):
+        alone.log_once(sentence)
+    assert capsys.readouterr().err == "trainer: one\ntrainer: two\n"

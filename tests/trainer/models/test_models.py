@@ -1,6 +1,5 @@
 """Architectures against NumPy, and users' own models."""
 
-import logging
 import math
 import sys
 
@@ -18,6 +17,7 @@ from tests.helpers.small_models import (
     noise_images,
     randomise,
 )
+from trainer import models
 from trainer.config import CnnOptions, ConfigError, ConvMlpOptions, MlpOptions
 
 # Architectures.
@@ -385,16 +385,7 @@ def test_a_refused_model_leaves_the_precision_of_others(own):
     assert keras.config.dtype_policy().name == "float32"
 
 
-def warnings_of(caplog: pytest.LogCaptureFixture) -> list[str]:
-    return [r.getMessage() for r in caplog.records if r.levelno == logging.WARNING]
-
-
-def test_keras_dropout_is_warned_of(own, caplog):
-    own("dropped", own=False)
-    [warning] = warnings_of(caplog)
-    assert_states(warning, "student.model", "'own_models:dropped'", "replicas")
-
-
-def test_dropout_that_ignores_replicas_is_not_warned_of(own, caplog):
-    own("dropped", own=True)
-    assert warnings_of(caplog) == []
+def test_layers_that_draw_by_keras_are_named(own):
+    [layer] = models.random_layers(own("dropped", own=False))
+    assert_states(layer, "Dropout")
+    assert models.random_layers(own("dropped", own=True)) == []
