@@ -136,7 +136,12 @@ def write_beside(workdir, *, channels=1):
 
 def write_thumbnails(workdir, **arrays):
     """Replaces the small images, and the versions that know them."""
-    path = workdir / "evaluation" / "thumbnails.npz"
+    write_examples(workdir, "thumbnails", **arrays)
+
+
+def write_examples(workdir, name, **arrays):
+    """Replaces a file of examples, and the versions that know it."""
+    path = workdir / "evaluation" / f"{name}.npz"
     path.parent.mkdir(exist_ok=True)
     np.savez(path, **arrays)
     environment = {
@@ -145,6 +150,6 @@ def write_thumbnails(workdir, **arrays):
         "git": {"revision": "0123abcd", "is_changed": False},
         "machine": "Linux, 2 processors",
         "devices": "OneDeviceStrategy, 1 replica on CPU:0",
-        "files": {"evaluation/thumbnails.npz": folders.checksum(epath.Path(path))},
+        "files": {f"evaluation/{name}.npz": folders.checksum(epath.Path(path))},
     }
     path.with_name("environment.json").write_text(json.dumps(environment))

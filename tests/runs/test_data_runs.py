@@ -63,7 +63,13 @@ def test_a_table_runs_from_rows_to_report(tmp_path, monkeypatch):
     with np.load(workdir / "predictions.npz") as predictions:
         assert len(predictions["example_rows"]) == 0
         assert predictions["class_names"].tolist() == ["in", "out"]
-        assert len(predictions["ids"]) == 40
+        ids = predictions["ids"]
+        assert len(ids) == 40
+    with np.load(workdir / "evaluation" / "rows.npz") as kept:
+        assert kept["names"].tolist() == ["x", "y"]
+        rows = kept["rows"]
+        assert len(rows)
+        np.testing.assert_allclose(kept["values"], points[ids[rows]], rtol=1e-6)
     pictures = {path.stem for path in (workdir / "report").glob("*.png")}
     assert pictures == {"learning_curves", "confusion_matrices", "reliability"}
     assert (workdir / "report" / "index.html").exists()

@@ -2,6 +2,7 @@
 
 import json
 import pathlib
+import re
 import signal
 import time
 
@@ -31,6 +32,9 @@ def finished(tmp_path_factory) -> tuple[pathlib.Path, pathlib.Path, str]:
     config = write_config(folder)
     code, out, err = whole_run.do("study", config, folder / "workdir", draws=True)
     assert code == 0, err
+    # Before a cell has ended nobody knows how long one takes.
+    about = re.findall(r"trainer: cell \d of 4: [^,]+,[^,]+(, about)?", err)
+    assert [bool(text) for text in about] == [False, True, True, True], err
     return config, folder / "workdir", out
 
 

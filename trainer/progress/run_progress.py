@@ -55,6 +55,7 @@ class RunProgress:
         self._ended: set[str] = set()
         self._going_on = ""  # a stage
         self._left = TimeLeft(clock=clock)
+        self.later_secs = 0.0  # of what comes after the stages, such as other cells
 
     def plan(self, stages: Sequence[str], works: Iterable[Work]) -> None:
         """The run is these stages, of which there are `works` to do."""
@@ -143,6 +144,8 @@ class RunProgress:
             for name in self._stages
         ]
         secs = self._left.secs()
+        if secs is not None:
+            secs += self.later_secs
         if names or secs:
             line = Table.grid(padding=(0, 1), expand=True)
             line.add_column(ratio=1)

@@ -30,7 +30,7 @@ _TITLES = {
         "All are wrong: the hardest examples, or wrong labels.",
     ),
 }
-_MOST_CLASSES = 4  # of a tile
+_MOST_CLASSES, _MOST_FEATURES = 4, 5  # of a tile
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -48,7 +48,9 @@ class Tile:
 
     title: str
     image: str  # its address; "" where none was kept
-    label: str  # of an example without an image
+    label: str  # the number of its row
+    features: str  # the first of a row of a table
+    more_features: str
     bars: tuple[Bars, ...]
 
 
@@ -99,8 +101,9 @@ def section(found: Inputs) -> Iterator[Section]:
 
 
 def _shown(found: Inputs) -> int:
-    """The tiles of a group; examples without a picture tell less."""
-    return disagreements.MOST if found.thumbnails else disagreements.MOST // 2
+    """The tiles of a group; examples of which only the number is known tell less."""
+    is_seen = found.thumbnails or found.rows
+    return disagreements.MOST if is_seen else disagreements.MOST // 2
 
 
 def _tile(found: Inputs, models: tuple[tuple[str, int], ...], row: int) -> Tile:
@@ -126,10 +129,15 @@ def _tile(found: Inputs, models: tuple[tuple[str, int], ...], row: int) -> Tile:
         for index in list(classes)[:_MOST_CLASSES]
     )
     image = found.thumbnails.get(row)
+    features = [
+        f"{name} {value:.4g}" for name, value in found.rows.get(row, {}).items()
+    ]
     return Tile(
         title=f"true: {names[true]}",
         image="" if image is None else data_address(image),
         label=f"test example {row}",
+        features=", ".join(features[:_MOST_FEATURES]),
+        more_features=", ".join(features[_MOST_FEATURES:]),
         bars=bars,
     )
 

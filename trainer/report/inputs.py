@@ -34,6 +34,7 @@ class Inputs:
     predictions: Predictions
     histories: dict[str, list[History]]  # trained model -> one a seed; may be empty
     thumbnails: dict[int, np.ndarray]  # row -> uint8 [H, W, 1 or 3]; may be empty
+    rows: dict[int, dict[str, float]]  # row of a table -> its features; may be empty
     environment: dict[str, Any]  # where it was evaluated; {} where nobody wrote it
 
 
@@ -98,6 +99,7 @@ def read(workdir: epath.Path) -> Inputs:
         predictions=predictions,
         histories=histories,
         thumbnails=beside.read_thumbnails(workdir, environment, num_examples),
+        rows=beside.read_rows(workdir, environment, num_examples),
         environment=environment,
     )
 

@@ -4,3 +4,4 @@ FOLDER = "evaluation"
 INFERENCE_TIMES = "evaluation/inference_times.json"
 ENVIRONMENT = "evaluation/environment.json"  # versions and devices
 THUMBNAILS = "evaluation/thumbnails.npz"  # small images of test examples
+ROWS = "evaluation/rows.npz"  # features of test examples of a table

@@ -2,9 +2,12 @@
 
 import functools
 import itertools
+import statistics
+import time
 from collections.abc import Sequence
 
 from trainer import console, stages
+from trainer.progress.time_left import tell
 from trainer.runs import variant_session
 from trainer.runs.variant import Variant
 from trainer.session import Session
@@ -37,13 +40,19 @@ def run(session: Session, variants: Sequence[Variant]) -> None:
         variant_session.check(whole, variant)
     del whole
     variant_session.train_teacher(session)
-    for variant in waiting:
+    taken: list[float] = []  # seconds of the cells that this process has finished
+    for count, variant in enumerate(waiting):
         variant_session.forget_models()
         if workers.is_chief:
-            number = variants.index(variant) + 1
-            console.log(f"cell {number} of {len(variants)}: {variant.name}")
+            mean = statistics.fmean(taken) if taken else 0.0
+            session.devices.progress.later_secs = mean * (len(waiting) - count - 1)
+            number, secs = variants.index(variant) + 1, mean * (len(waiting) - count)
+            about = f", about {tell(secs)} left of the study" if secs else ""
+            console.log(f"cell {number} of {len(variants)}: {variant.name}{about}")
+        began = time.monotonic()
         with variant_session.hold_variant(session, variant) as holder:
             _finish(holder.beside(variant.config, variant.path), variant, variants)
+        taken.append(time.monotonic() - began)
         if workers.is_chief:
             results.write(path, session.config, variants)
     variant_session.forget_models()

@@ -87,6 +87,13 @@ def test_only_what_is_worth_keeping_stays_on_a_terminal():
     assert "step 25/100" not in shown
 
 
+def test_the_time_left_covers_what_comes_after_the_stages():
+    found = transcript(wait="progress.later_secs = 7200.0")
+    shown = re.sub(r"\x1b\[[?\d;]*[A-Za-z]", "", found.raw)
+    assert re.search(r"about \d+ s left", shown)  # before it is known
+    assert re.search(r"about 2 h 0\d min left", shown)
+
+
 @pytest.mark.parametrize("columns", [24, 40])
 def test_a_narrow_terminal_folds_lines_and_no_colours_are_none(columns):
     found = transcript(columns=columns, NO_COLOR="1")

@@ -6,7 +6,12 @@ import numpy as np
 import pytest
 from etils import epath
 
-from tests.helpers.finished_run import write_beside, write_thumbnails, write_workdir
+from tests.helpers.finished_run import (
+    write_beside,
+    write_examples,
+    write_thumbnails,
+    write_workdir,
+)
 from tests.helpers.messages import refused
 from tests.helpers.oracle import softmax
 from trainer import report
@@ -98,6 +103,27 @@ def test_examples_without_pictures_are_told_by_their_numbers(tmp_path):
     tile = section.content.groups[0].tiles[0]
     assert not tile.image
     assert tile.label.startswith("test example ")
+
+
+def test_rows_of_a_table_show_their_features(tmp_path):
+    write_workdir(tmp_path, class_names=["a", "b", "c"], num_images=0)
+    names = ["width <mm>", *(f"x{i}" for i in range(7))]
+    rows = np.arange(200)
+    values = rows[:, np.newaxis] + np.arange(8) / 8
+    write_examples(tmp_path, "rows", rows=rows, values=values, names=names)
+    text = report.write(epath.Path(tmp_path)).read_text()
+    found = inputs.read(epath.Path(tmp_path))
+    [section] = gallery.section(found)
+    tile = section.content.groups[0].tiles[0]
+    row = int(tile.label.removeprefix("test example "))
+    assert tile.features.startswith(f"width <mm> {row}, x0 {row + 0.125:.4g}")
+    told = f"{tile.features}, {tile.more_features}".split(", ")
+    assert [each.rpartition(" ")[0] for each in told] == names
+    assert "width &lt;mm&gt;" in text
+    write_examples(tmp_path, "rows", rows=rows, values=values, names=names[1:])
+    path = tmp_path / "evaluation" / "rows.npz"
+    with refused(report.ReportError, path, "python -m trainer evaluate"):
+        inputs.read(epath.Path(tmp_path))
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""Files beside the results: small images of telling examples, versions and devices."""
+"""Files beside the results: telling examples, small or as rows; versions, devices."""
 
 import os
 import platform
@@ -15,6 +15,7 @@ from trainer.stages.evaluate.predictions_archive import pictures
 from trainer.storage import evaluation_files, files, folders, seal
 
 _SIDE = 64  # pixels of a thumbnail, at most
+_MOST_FEATURES = 40  # of a row
 
 
 def write(session: Session, test: data.Examples, logits: dict[str, np.ndarray]) -> None:
@@ -23,8 +24,8 @@ def write(session: Session, test: data.Examples, logits: dict[str, np.ndarray]) 
     with files.wrap_write_errors(folder):
         for earlier in files.list_folder(folder):
             earlier.unlink(missing_ok=True)
-    # The images first, whose checksum the other file has.
-    images = _write_thumbnails(session, test, logits)
+    # The examples first, whose checksum the other file has.
+    examples = _write_examples(session, test, logits)
     files.write_json(
         session.path / evaluation_files.ENVIRONMENT,
         seal.add_checksum(
@@ -37,25 +38,39 @@ def write(session: Session, test: data.Examples, logits: dict[str, np.ndarray]) 
                 "git": registry.revision(),
                 "machine": f"{platform.platform()}, {os.cpu_count()} processors",
                 "devices": session.devices.description,
-                "files": images,
+                "files": examples,
             }
         ),
     )
 
 
-def _write_thumbnails(
+def _write_examples(
     session: Session, test: data.Examples, logits: dict[str, np.ndarray]
 ) -> dict[str, str]:
-    """Writes the file, if there are images; returns its checksum by its name."""
-    is_image = len(session.datasets.source.input_shape) in (2, 3)
-    rows = _telling_rows(logits, test.labels) if is_image else np.zeros(0, np.int64)
-    if not len(rows):
+    """Writes the file of the most telling ones; returns its checksum by its name."""
+    source = session.datasets.source
+    num_axes, rows = len(source.input_shape), _telling_rows(logits, test.labels)
+    if num_axes not in (1, 2, 3) or not len(rows):
         return {}
-    path = session.path / evaluation_files.THUMBNAILS
-    images = _shrink(pictures(test.read(rows)))
+    found = test.read(rows)
+    if num_axes == 1:
+        name, arrays = evaluation_files.ROWS, _features(source, found)
+    else:
+        name, arrays = evaluation_files.THUMBNAILS, {"images": _shrink(pictures(found))}
+    path = session.path / name
     with files.atomic_path(path) as temporary, open(temporary, "wb") as file:
-        np.savez_compressed(file, allow_pickle=False, rows=rows, images=images)
-    return {evaluation_files.THUMBNAILS: folders.checksum(path)}
+        np.savez_compressed(file, allow_pickle=False, rows=rows, **arrays)
+    return {name: folders.checksum(path)}
+
+
+def _features(source: data.Source, found: np.ndarray) -> dict[str, np.ndarray]:
+    """The first features of rows [K, F], and their names."""
+    numbered = [f"feature {i}" for i in range(found.shape[1])]
+    names = list(data.feature_names(source) or numbered)
+    return {
+        "values": found[:, :_MOST_FEATURES].astype(np.float64),
+        "names": np.array(names[:_MOST_FEATURES]),
+    }
 
 
 def _telling_rows(logits: dict[str, np.ndarray], labels: np.ndarray) -> np.ndarray:
