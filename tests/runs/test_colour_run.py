@@ -51,8 +51,12 @@ eval_batch_size = 60
 keep_checkpoints = 1
 """
 
-# A part of the steps shows whether two replicas take them.
-SHORT = ("teacher.train.epochs=0.5", "student.train.epochs=0.5")
+# A part of the steps, of smaller networks, shows whether two replicas take them.
+SHORT = (
+    'teacher={model="MobileNet",options={alpha=0.25},image_size=32,train={global_batch_size=16,epochs=0.5}}',
+    "student.train.epochs=0.5",
+    "data.image_size=48",
+)
 
 
 @pytest.fixture(scope="module")

@@ -1,9 +1,11 @@
 """The classifiers of keras.applications, as all models here: uint8 in, logits out."""
 
+import contextlib
 import itertools
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import keras
+from keras.src.backend.common import global_state
 
 from trainer.config import ApplicationOptions
 from trainer.models.dropout import Dropout
@@ -47,19 +49,31 @@ def application(
     start = architecture_input(inputs)
     pixels = PIXEL_VALUES[options.input](start) if options.input else start
     image = three_channels(pixels)
-    original = function(
-        weights=None,
-        input_shape=image.shape[1:],
-        input_tensor=PREPROCESSING[_EXPECTED.get(module, "zero_to_255")](image),
-        classes=num_classes,
-        classifier_activation=None,
-        **options.of_keras,
-    )
+    with _weightless():
+        original = function(
+            weights=None,
+            input_shape=image.shape[1:],
+            input_tensor=PREPROCESSING[_EXPECTED.get(module, "zero_to_255")](image),
+            classes=num_classes,
+            classifier_activation=None,
+            **options.of_keras,
+        )
     copy = keras.models.clone_model(
         original, clone_function=_copier(original, options), call_function=_call
     )
     # Keras wraps the input in a list.
     return keras.Model(copy.inputs[0], copy.outputs[0], name=name)
+
+
+@contextlib.contextmanager
+def _weightless() -> Iterator[None]:
+    """Layers that are built here get no weights: those are drawn once, in the copy.
+
+    Keras keeps a list of weights to be drawn later. There is no public way to clear it.
+    """
+    with keras.StatelessScope(initialize_variables=False):
+        yield
+    global_state.set_global_attribute("uninitialized_variables", [])
 
 
 def _copier(
