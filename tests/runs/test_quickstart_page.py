@@ -44,11 +44,12 @@ def folder(tmp_path_factory):
     folder = tmp_path_factory.mktemp("reader")
     with np.load(mnist_mini.ARRAYS) as arrays:
         images, labels = arrays["train_images"], arrays["train_labels"]
-    chosen = np.flatnonzero(labels < 2)[:300]
-    for i in chosen:
-        place = folder / "photos" / ("cat", "dog")[labels[i]]
-        place.mkdir(parents=True, exist_ok=True)
-        Image.fromarray(images[i].reshape(28, 28)).save(place / f"{i}.png")
+    chosen, new = np.split(np.flatnonzero(labels < 2)[:320], [300])
+    places = [f"photos/{('cat', 'dog')[label]}" for label in labels[chosen]]
+    places += ["new_photos"] * len(new)
+    for i, place in zip([*chosen, *new], places, strict=True):
+        (folder / place).mkdir(parents=True, exist_ok=True)
+        Image.fromarray(images[i].reshape(28, 28)).save(folder / place / f"{i}.png")
     teacher = keras.Sequential(
         [
             keras.Input((28, 28, 3)),  # grey files are read as RGB
@@ -77,7 +78,7 @@ def test_a_reader_gets_from_images_to_their_classes(folder, monkeypatch, capsys)
     [predict] = typed("predict")
     act(predict)
     lines = (folder / "classes.csv").read_text().splitlines()
-    assert len(lines) == 1 + len(list((folder / "photos" / "cat").iterdir()))
+    assert len(lines) == 1 + len(list((folder / "new_photos").iterdir()))
     # A run that is over prints its table.
     capsys.readouterr()
     act([*first, *SHORT, *SHORT_TEACHER])

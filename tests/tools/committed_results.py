@@ -21,7 +21,7 @@ from typing import Any
 from tests.helpers.repository import REPOSITORY
 from tests.tools import loss_comparison
 from trainer import config, report
-from trainer.report import crossval_table, study_table, table
+from trainer.report import amounts, crossval_table, study_table, table
 from trainer.storage import files
 from trainer.storage.workdir import CONFIG, CROSSVAL_RESULTS, RESULTS, STUDY
 
@@ -150,8 +150,12 @@ def _row(name: str, models: Json, gain: Json, minutes: float) -> str:
         for role in ("teacher", "student", "baseline")
     ]
     won = table.value(gain["mean"], gain["standard_error"], digits=1)
+    interval = amounts.gain_interval(gain)
+    ends = f"{interval[0]:.1f} to {interval[1]:.1f}" if interval else "-"
     test = f"{models['teacher']['mean']['examples']:,.0f}"
-    return f"| {' | '.join([name, test, *errors, won, str(minutes)])} |"
+    seeds = len(gain["per_seed"])
+    cells = [name, test, *errors, won, ends, str(seeds), str(minutes)]
+    return f"| {' | '.join(cells)} |"
 
 
 def _printed(folder: pathlib.Path) -> Iterator[str]:

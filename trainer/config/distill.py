@@ -28,8 +28,8 @@ class _TeacherSignal(MixConfig):
     """
 
     # Where the teacher's predictions come from. "online": the teacher runs in each
-    # step; "cached": once, before the students; "imported": it is elsewhere, and has
-    # written its answers into files; "auto": the first start chooses.
+    # step; "cached": once, before the students; "imported": its predictions are read
+    # from files that another program wrote; "auto": the first start chooses.
     soft_targets: Literal["auto", "online", "cached", "imported"] = "auto"
     # The folder of the cache, which runs may share, "": in the workdir; or that of the
     # files, or of the cache that another run has imported from them.
@@ -46,10 +46,10 @@ class _TeacherSignal(MixConfig):
     tail_temperatures: tuple[Temperature, ...] = ()
     # Cached views of each augmented image; epoch e shows view e modulo views.
     views: Count = 1
-    # The class of the data that each of the teacher's classes stands for, of imported
-    # answers; absent: they are the same.
+    # For imported predictions: the class of the data that each of the teacher's classes
+    # belongs to; absent: they are the same.
     class_map: dict[str, str] | None = None
-    # The share of examples that imported answers must have right; absent: more than
+    # The share of imported predictions that must be right; absent: more than
     # the largest class's, by three standard errors.
     min_accuracy: Annotated[float, between(0, 1)] | None = None
 
@@ -114,8 +114,8 @@ class DistillConfig(_TeacherSignal, _ShortForm):
 class _LongForm:
     terms: Annotated[tuple[TermConfig, ...], FILLED]  # losses against the teacher
     hard_weight: NotNegative = 1.0  # the weight of the loss on the labels
-    # Neighbours of the global batch that losses between examples see together; 0: a
-    # size that one to eight replicas share, where a term needs one.
+    # Neighbours of the global batch that losses between examples compare; 0: if a term
+    # needs groups, the largest even divisor up to 64 of an eighth of a micro-batch.
     group_size: CountOrNone = 0
 
 

@@ -22,7 +22,7 @@ class NoLossOptions:
 class JensenShannonOptions:
     """The generalised Jensen-Shannon divergence."""
 
-    # Weight of the teacher in the mixture; 0 is kl, 1 is reverse_kl.
+    # Weight of the teacher in the mixture; by convention 0 is kl, 1 is reverse_kl.
     beta: Annotated[float, between(0, 1)] = 0.5
 
 
@@ -40,9 +40,9 @@ class DkdOptions:
 class DistOptions:
     """Distillation by correlations."""
 
-    # The weight of correlations between the classes of an example.
+    # The weight of correlations over the classes of an example (inter-class).
     example_weight: NotNegative = 1.0
-    # The weight of those between the examples of a group, class by class.
+    # The weight of those over the examples of a group, class by class (intra-class).
     class_weight: NotNegative = 1.0
 
 
@@ -50,7 +50,7 @@ class DistOptions:
 class NkdOptions:
     """Normalised knowledge distillation."""
 
-    gamma: NotNegative = 1.5  # the weight of the other classes
+    gamma: NotNegative = 1.5  # the weight of the classes other than the label
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

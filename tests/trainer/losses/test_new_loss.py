@@ -102,5 +102,5 @@ def test_a_new_loss_is_one_file_and_one_row(tmp_path):
             [[3.0, 1.0, 0.0], [2.0, 0.0, 1.0]],
         )
     )
-    expected = np.square(np.sqrt(student) - np.sqrt(teacher)).sum(axis=1) / 2
-    np.testing.assert_allclose(json.loads(run.stdout), expected, rtol=1e-5)
+    distances = np.square(np.sqrt(student) - np.sqrt(teacher)).sum(axis=1) / 2
+    np.testing.assert_allclose(json.loads(run.stdout), 2.0**2 * distances, rtol=1e-5)
