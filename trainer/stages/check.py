@@ -43,25 +43,11 @@ def check(session: Session) -> None:
     for network in config.networks:
         check_saving(session.networks, network)
     student = session.networks.build("student", config.seeds[0])
-    trained = [
-        (role, model)
-        for (role, section), model in zip(
-            config.teachers.items(), teachers, strict=True
-        )
-        if section.train or section.head
-    ]
-    for role, model in (*trained, ("student", student)):
-        _tell_random_layers(session, role, model)
+    _tell_random_layers(session, "student", student)
     if config.student.weights:
         weights = config.student.weights
         weight_files.load(session.networks, student, weights, setting="student.weights")
-    for setting, section in config.trainings.items():
-        examples = session.datasets.transfer
-        if setting.startswith("teacher."):
-            examples = session.datasets.training
-        elif setting == "finetune":
-            examples = session.datasets.labeled
-        check_training(session.datasets, setting, section, len(examples))
+    _check_trainings(session)
     if session.config.distill.is_cached:
         sets = caches.transfer_sets(config, session.datasets)
         num_ids = sum(transfer.num_ids for transfer in sets)
@@ -91,6 +77,16 @@ def check_training(
     check_mixing(datasets, setting, train)
 
 
+def _check_trainings(session: Session) -> None:
+    for setting, section in session.config.trainings.items():
+        examples = session.datasets.transfer
+        if setting.startswith("teacher."):
+            examples = session.datasets.training
+        elif setting == "finetune":
+            examples = session.datasets.labeled
+        check_training(session.datasets, setting, section, len(examples))
+
+
 def _build_teachers(session: Session, *, has_begun: bool) -> list[keras.Model]:
     """The teachers before their training."""
     built = []
@@ -100,6 +96,8 @@ def _build_teachers(session: Session, *, has_begun: bool) -> list[keras.Model]:
         if is_run_model(teacher.weights) and not has_begun:
             setting = f"{role}.weights"
             weight_files.load(session.networks, model, teacher.weights, setting=setting)
+        if teacher.train or teacher.head:
+            _tell_random_layers(session, role, model)
         built.append(model)
     return built
 
