@@ -9,7 +9,8 @@ from etils import epath
 from trainer import config
 from trainer.config import errors
 from trainer.runs.generations import take_over
-from trainer.storage import files
+from trainer.runs.kept_settings import kept_settings
+from trainer.storage import files, workdir
 
 HELP = "see python -m trainer --help"
 
@@ -63,18 +64,27 @@ class CommandLine:
     flags: flags.FlagValues
     words: Sequence[str]  # to a command, those that follow its name
 
-    def settings(self) -> config.Config:
+    def settings(self, free: Sequence[str] = ()) -> config.Config:
         """The config of --config, --set and --unset.
 
+        Without --config that of the workdir, if --set may change its sections `free`.
+
         Raises:
-          UsageError: no file is named.
+          UsageError: no file is named, and nothing is kept.
           ConfigError: a setting cannot be used.
           StorageError: the run that a teacher comes from cannot be read.
         """
-        if not self.flags.config:
-            raise UsageError("--config must name the TOML file of the run, got none")
         path = self.workdir() if self.flags.workdir else None
-        return take_over(config.load(self.flags.config, self.overrides), path)
+        if self.flags.config:
+            return take_over(config.load(self.flags.config, self.overrides), path)
+        if not (free and path):
+            raise UsageError("--config must name the TOML file of the run, got none")
+        if not files.exists(path / workdir.CONFIG):
+            raise UsageError(
+                "--config must name the TOML file of a run that has not begun, got "
+                f"none, and {path} has no {workdir.CONFIG}"
+            )
+        return take_over(kept_settings(None, self.overrides, path, free), path)
 
     def describe(self, command: str) -> str:
         """The `command` with the files that it is about, as they were typed."""

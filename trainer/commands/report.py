@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping
 
 from etils import epath
 
+from trainer import stages as work
 from trainer.cluster import tf_config
 from trainer.commands import stages, study, sweep, watch
 from trainer.commands.command_line import CommandLine, UsageError
@@ -25,7 +26,7 @@ def write(line: CommandLine) -> int:
     """Draws the report of the workdir again, or compares the runs that words name."""
     if line.words:
         return _compare(line)
-    config, path = line.settings(), line.workdir()
+    config, path = line.settings(work.STAGES["report"].free), line.workdir()
     for name, redraw in _REDRAWN.items():
         if files.exists(path / name):
             return _redraw(redraw, config, path)

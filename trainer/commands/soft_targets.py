@@ -3,7 +3,6 @@
 from trainer.commands import stages
 from trainer.commands.command_line import CommandLine, UsageError
 from trainer.exit_codes import DONE
-from trainer.runs import workflow
 
 
 def build(line: CommandLine) -> int:
@@ -29,5 +28,5 @@ def ids(line: CommandLine) -> int:
 
 
 def _run(name: str, line: CommandLine, options: dict[str, str]) -> int:
-    workflow.run_stages(line.settings(), line.workdir(), (name,), options=options)
+    stages.outcome((name,), line, options)
     return DONE

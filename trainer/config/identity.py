@@ -123,8 +123,9 @@ def differences(
     old["seeds"], new["seeds"] = before.get("seeds"), after.get("seeds")
     if _begins_with(new["seeds"], old["seeds"]):
         del old["seeds"], new["seeds"]
+    stated = [flatten(before), flatten(after)]
     return [
-        f"{path}: {_describe(path, old)} -> {_describe(path, new)}"
+        f"{path}: {' -> '.join(map(_describe, (path, path), (old, new), stated))}"
         for path in sorted(old.keys() | new.keys())
         if old.get(path) != new.get(path)
     ]
@@ -142,10 +143,12 @@ def _begins_with(values: object, first: object) -> bool:
     return values[: len(first)] == first
 
 
-def _describe(path: str, settings: dict[str, Any]) -> str:
-    """The value of a setting, or what is done without it."""
+def _describe(path: str, shared: dict[str, Any], stated: dict[str, Any]) -> str:
+    """The value of a setting, a file by its name, or what is done without it."""
     (value,) = value_before(path) or ("absent",)
-    return repr(settings.get(path, value))
+    found = shared.get(path, value)
+    # What may move says only whether there is one.
+    return repr(stated.get(path, found) if isinstance(found, bool) else found)
 
 
 def _file_identity(value: object) -> object:

@@ -3,6 +3,8 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from trainer.config import places
+from trainer.config.data import DataConfig
 from trainer.config.errors import ConfigError
 from trainer.config.models import MemoryOptions
 
@@ -11,6 +13,17 @@ def brings_weights(network: Any) -> bool:
     """Whether the network of a section is a model with weights of its own."""
     options = network.options
     return isinstance(options, MemoryOptions) and bool(options.weights)
+
+
+def given(data: DataConfig, networks: Mapping[str, Any]) -> list[str]:
+    """The sections of which a Python program holds what the config cannot say."""
+    is_given = data.dataset.startswith(places.MEMORY)
+    models = [
+        path
+        for path, network in networks.items()
+        if isinstance(network.options, MemoryOptions)
+    ]
+    return [*(["data"] if is_given else []), *models]
 
 
 def check(networks: Mapping[str, Any]) -> None:

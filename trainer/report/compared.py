@@ -18,7 +18,8 @@ from trainer.report.inputs import (
 )
 from trainer.report.problems import ReportError
 from trainer.storage import files
-from trainer.storage.workdir import CELLS, CONFIG, KINDS, RESULTS
+from trainer.storage.kinds import KINDS
+from trainer.storage.workdir import CELLS, CONFIG, RESULTS
 
 # What a workdir may hold instead of one run, whose cells are runs.
 _OF_CELLS = {name: what for name, what in KINDS.items() if name != RESULTS}

@@ -12,12 +12,12 @@ from trainer import stages
 from trainer.cluster import tf_config
 from trainer.config import Config
 from trainer.runs import start
-from trainer.storage import workdir
+from trainer.storage import kinds, workdir
 
 if TYPE_CHECKING:
     from trainer.session.given import Given
 
-WHOLE_RUN = tuple(stages.STAGES)
+WHOLE_RUN = stages.WHOLE_RUN
 
 
 def run_stages(
@@ -50,7 +50,7 @@ def run_stages(
     is_chief = own is None or own.is_chief
     is_training = _is_training(names)
     if "evaluate" in names:
-        workdir.check_kind(path, workdir.RESULTS, owner="one run")
+        kinds.check_kind(path, workdir.RESULTS, owner="one run")
     holds, is_guest = is_chief and is_training, given is not None
     with start.begun(config, path, holds=holds, is_guest=is_guest) as begun:
         if is_chief:

@@ -16,8 +16,10 @@ if TYPE_CHECKING:
     from trainer.session import Session
 
 
-# What may follow the name of a command of a run.
+# What may follow the name of a command of a run, or of one that has begun.
 EXAMPLE = "--config=configs/mnist_mini.toml --workdir=runs/mnist_mini"
+_KEPT = "--workdir=runs/mnist_mini"
+_SEEDS = ("seeds", "runtime")  # new ones are trained
 
 
 NO_OPTIONS: Mapping[str, str] = types.MappingProxyType({})
@@ -33,6 +35,10 @@ class Stage:
     has_data: bool = True  # it reads the examples, which are described before
     check: str = ""  # what it tells by exit code 5
     doing: str = ""  # for people who watch, where it has no bar
+    # What --set may change of the settings that a workdir keeps.
+    free: tuple[str, ...] = ("runtime",)
+    # What does the same in a Python program, with what that holds in memory.
+    call: str = "the same call of trainer.distill or trainer.run"
     example: str = EXAMPLE
 
     def __call__(self, session: "Session", **options: str) -> None:
@@ -51,21 +57,27 @@ STAGES = {
         summary="have the teacher predict each image once, and keep its logits",
     ),
     "student": Stage(
-        function="student:student", summary="distil a student for each seed"
+        function="student:student",
+        summary="distil a student for each seed",
+        free=_SEEDS,
     ),
     "baseline": Stage(
         function="baseline:baseline",
         summary="train the student's network on labels alone, for each seed",
+        free=_SEEDS,
     ),
     "finetune": Stage(
         function="finetune:finetune",
         summary="train distilled students further on labels alone",
+        free=_SEEDS,
         example="--config=configs/tabular_mlp.toml --workdir=runs/tabular_mlp",
     ),
     "evaluate": Stage(
         function="evaluate:evaluate",
         summary="measure all models on the test split",
         doing="evaluating all models on the test split",
+        free=("evaluate", "runtime"),
+        example=_KEPT,
     ),
     "report": Stage(
         function="report:report",
@@ -73,6 +85,7 @@ STAGES = {
         is_training=False,
         has_data=False,
         doing="drawing the page",
+        example=_KEPT,
     ),
 }
 
@@ -112,6 +125,7 @@ OTHERS = {
     ),
     "crossval": Stage(
         function="crossval:crossval",
+        free=("crossval", "runtime"),
         summary="train students on all folds but one, and test them on it",
         example="--config=configs/conv_mlp_omit3.toml --workdir=runs/conv_mlp_omit3",
     ),
@@ -120,13 +134,18 @@ OTHERS = {
         summary="write a finished model as SavedModel, .keras, TFLite and ONNX",
         is_training=False,
         check="a format is further from the model than [export] allows",
+        free=("export", "runtime"),
+        call="result.export([...])",
+        example=_KEPT,
     ),
     "registry register": Stage(
         function="register:register",
         summary="make a finished model the next version",
         is_training=False,
         check="the SavedModel predicts otherwise than the model",
-        example=f"{EXAMPLE} --set='registry.root=\"runs/registry\"'",
+        free=("registry", "export", "runtime"),
+        call="result.register(ROOT)",
+        example=f"{_KEPT} --set=registry.root=runs/registry",
     ),
 }
 
@@ -146,6 +165,10 @@ FLAGGED = {
 }
 
 ALL = STAGES | OTHERS | FLAGGED
+
+WHOLE_RUN = tuple(STAGES)
+# What --set may change of a whole run that has begun.
+FREE_OF_ALL = ("seeds", "evaluate", "runtime", "tracking")
 # The first of them needs what others make.
 _AFTER_WAITING = ("soft-targets", "student")
 

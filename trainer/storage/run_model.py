@@ -16,7 +16,7 @@ from trainer.config import (
     from_resolved,
     places,
 )
-from trainer.storage import files, seal, workdir
+from trainer.storage import files, kinds, seal, workdir
 
 _TRAINING = re.compile(
     r"(?P<role>student|baseline|finetune)(/seed-(?P<seed>\d+))?"
@@ -84,7 +84,7 @@ def _run_of(place: epath.Path, wrong: str) -> epath.Path:
             f"{wrong}: no run there, for it has no {workdir.CONFIG}; "
             f"{places.path_hint(str(place))}"
         )
-    for name, what in workdir.KINDS.items():
+    for name, what in kinds.KINDS.items():
         if name != workdir.RESULTS and files.exists(folder / name):
             raise ConfigError(
                 f"{wrong}: {folder} holds {what}; name one of its runs, in "
@@ -98,7 +98,7 @@ def _results(folder: epath.Path, wrong: str) -> dict[str, Any]:
     if not files.exists(path):
         raise ConfigError(
             f"{wrong}: the run is not finished, for it has no {workdir.RESULTS}; go on "
-            f"with python -m trainer run --workdir={folder} and its --config"
+            f"with python -m trainer run --workdir={folder}"
         )
     try:
         with files.wrap_read_errors(path, disks_too=True):

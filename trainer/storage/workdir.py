@@ -64,13 +64,13 @@ FINISHED = "model.keras"  # the model of the step that was best on validation
 
 CROSSVAL = "crossval"  # the folder of the trainings of all folds
 
-# What a workdir may hold, by the file that tells of it.
-KINDS = {
-    RESULTS: "the results of one run",
-    STUDY: "a study",
-    SWEEP: "a sweep",
-    WATCH: "a watch",
-}
+
+class OtherConfigError(ConfigError):
+    """The config of a run is not the one that its workdir keeps."""
+
+    def __init__(self, found: str, way: str) -> None:
+        super().__init__(f"{found}; {way}")
+        self.found = found  # the settings that differ
 
 
 def training_folder(workdir: epath.Path, role: str, seed: int) -> epath.Path:
@@ -198,26 +198,11 @@ def check(workdir: epath.Path, config: Config) -> bool:
     return is_bound
 
 
-def check_kind(workdir: epath.Path, own: str, *, owner: str) -> None:
-    """Finds nothing there but what the file `own` of KINDS tells of, its `owner`'s.
-
-    Raises:
-      ConfigError: it holds something else.
-    """
-    names = files.names_in(workdir)
-    for name, what in KINDS.items():
-        if name != own and name in names:
-            raise ConfigError(
-                f"--workdir must be {owner}'s own, got {workdir}, which holds "
-                f"{what}; choose another --workdir"
-            )
-
-
 def check_same(workdir: epath.Path, config: Config) -> None:
     """Finds that the config in the workdir, if there is one, is this run's.
 
     Raises:
-      ConfigError: it is another run's.
+      OtherConfigError: it is another run's.
     """
     path = workdir / CONFIG
     with files.wrap_read_errors(workdir):
@@ -234,11 +219,12 @@ def check_same(workdir: epath.Path, config: Config) -> None:
             if folder and not files.exists(epath.Path(folder))
             else ""
         )
-        raise ConfigError(
+        raise OtherConfigError(
             f"--workdir {workdir} holds a run with another config "
-            f"({'; '.join(changed)}); choose another --workdir, or set these back{why}"
+            f"({'; '.join(changed)})",
+            f"choose another --workdir, or set these back{why}"
             f"{_teacher_kept(workdir, config, changed)}"
-            f"{memory.way_out(config.teachers, changed)}"
+            f"{memory.way_out(config.teachers, changed)}",
         )
 
 

@@ -12,7 +12,7 @@ from trainer.cluster import tf_config
 from trainer.config import Config
 from trainer.runs import start
 from trainer.runs.variant import Variant
-from trainer.storage import workdir
+from trainer.storage import kinds, workdir
 from trainer.study import results
 from trainer.study.variants import variants_of
 
@@ -75,7 +75,7 @@ def check_converged(variants: Sequence[Variant]) -> None:
 
 def _claim(path: epath.Path, study: Config, variants: Sequence[Variant]) -> None:
     """Makes the workdir `path` this study's, with one in it for each variant."""
-    workdir.check_kind(path, workdir.STUDY, owner="a study")
+    kinds.check_kind(path, workdir.STUDY, owner="a study")
     workdir.claim(path, study)
     for variant in variants:
         workdir.claim(variant.path, variant.config)

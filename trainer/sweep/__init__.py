@@ -25,7 +25,7 @@ from trainer.config import (
 )
 from trainer.runs import start
 from trainer.runs.variant import Variant, share_teacher
-from trainer.storage import files, locks, workdir
+from trainer.storage import files, kinds, locks, workdir
 
 if TYPE_CHECKING:
     from trainer.session import Session
@@ -134,7 +134,7 @@ def _check(file: str, settings: Config, path: epath.Path) -> None:
             f"--workdir must be on a disk for a sweep, got {path}, where processes "
             "cannot keep apart; choose a folder on a disk, which machines may share"
         )
-    workdir.check_kind(path, workdir.SWEEP, owner="a sweep")
+    kinds.check_kind(path, workdir.SWEEP, owner="a sweep")
     # Before anything is left there.
     workdir.check(path, settings)
 

@@ -11,7 +11,7 @@ from trainer import console, report
 from trainer.cluster import tf_config
 from trainer.config import Config, ConfigError
 from trainer.runs import start
-from trainer.storage import files, locks, workdir
+from trainer.storage import files, kinds, locks, workdir
 from trainer.watch import arrivals
 
 _LOCK = "watch.lock"
@@ -93,7 +93,7 @@ def _check(settings: Config, path: epath.Path) -> None:
             "[watch] needs distill.soft_targets = 'cached', got 'online'; set it, so "
             "that the teacher predicts new images alone"
         )
-    workdir.check_kind(path, workdir.WATCH, owner="a watcher")
+    kinds.check_kind(path, workdir.WATCH, owner="a watcher")
 
 
 __all__ = ["outcome", "redraw", "refuse_cluster", "run"]

@@ -1,0 +1,47 @@
+"""What a workdir may hold: one run, or a study, a sweep or a watch of many."""
+
+from etils import epath
+
+from trainer.config import ConfigError
+from trainer.storage import files
+from trainer.storage.workdir import CELLS, RESULTS, STUDY, SWEEP, WATCH
+
+# By the file that tells of it.
+KINDS = {
+    RESULTS: "the results of one run",
+    STUDY: "a study",
+    SWEEP: "a sweep",
+    WATCH: "a watch",
+}
+
+
+def check_kind(workdir: epath.Path, own: str, *, owner: str) -> None:
+    """Finds nothing there but what the file `own` of KINDS tells of, its `owner`'s.
+
+    Raises:
+      ConfigError: it holds something else.
+    """
+    if what := _other(workdir, own):
+        raise ConfigError(
+            f"--workdir must be {owner}'s own, got {workdir}, which holds {what}; "
+            "choose another --workdir"
+        )
+
+
+def check_one_run(workdir: epath.Path) -> None:
+    """Refuses the workdir of many runs to a command that takes what one has kept.
+
+    Raises:
+      ConfigError: it is one.
+    """
+    if what := _other(workdir, RESULTS):
+        raise ConfigError(
+            f"--workdir must be of one run, got {workdir}, which holds {what}; name "
+            f"one of the runs in {workdir / CELLS}"
+        )
+
+
+def _other(workdir: epath.Path, own: str) -> str:
+    """The kind of what is there beside the file `own`; "" where nothing is."""
+    names = files.names_in(workdir)
+    return next((KINDS[name] for name in KINDS if name != own and name in names), "")
