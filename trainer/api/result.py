@@ -3,6 +3,7 @@
 import dataclasses
 import functools
 import html
+import os
 import pathlib
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
@@ -159,17 +160,48 @@ class Result:
           ConfigError: there is no such format or model, or nothing here runs it.
           CheckFailedError: a format's predictions are too far from the model's.
         """
-        section: dict[str, Any] = {"role": role, "seed": -1 if seed is None else seed}
-        if formats is not None:
-            section["formats"] = plain(list(formats))
+        chosen = {} if formats is None else {"formats": plain(list(formats))}
+        self._do("export", {"export": chosen | _selection(role, seed)})
+        return self.workdir / workdir.EXPORT
+
+    def register(
+        self,
+        root: str | os.PathLike[str],
+        name: str | None = None,
+        *,
+        role: str = "student",
+        seed: int | None = None,
+    ) -> str:
+        """Makes a model the next version of the model `name` in the registry `root`.
+
+        Without a `name` it is that of the run. Gives the version as settings name it:
+        "registry:NAME@VERSION".
+
+        Raises:
+          ConfigError: there is no such model, or the name cannot be that of a folder.
+          StorageError: the registry cannot be written, or another writer is at work.
+          CheckFailedError: the SavedModel's predictions are not the model's.
+        """
+        place = {"root": os.fspath(root)} | ({} if name is None else {"name": name})
+        sections = {"registry": place, "export": _selection(role, seed)}
+        return self._do("registry register", sections)
+
+    def _do(self, stage: str, sections: dict[str, Any]) -> str:
+        """Does a stage with the settings of the run and those of `sections`."""
         # Another call may have added some.
         seeds = workdir.read_config(self.workdir)["seeds"]
-        settings = merged(self.job.settings, {"seeds": seeds, "export": section})
-        dataclasses.replace(self.job, settings=settings, callbacks=()).do(("export",))
-        return self.workdir / workdir.EXPORT
+        settings = merged(self.job.settings, {"seeds": seeds, **sections})
+        return dataclasses.replace(self.job, settings=settings, callbacks=()).do(
+            (stage,)
+        )
 
     def __str__(self) -> str:
         return reports.outcome(self.workdir)
 
     def _repr_html_(self) -> str:
         return f"<pre>{html.escape(str(self))}</pre>"
+
+
+def _selection(role: str, seed: int | None) -> dict[str, Any]:
+    """Which model leaves the run, as [export] says it."""
+    return {"role": role, "seed": -1 if seed is None else seed}

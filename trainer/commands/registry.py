@@ -1,9 +1,16 @@
-"""The registry of models, as far as it needs no run."""
+"""The registry of models: versions made of a run, and what needs none."""
 
 from trainer import config, console, registry
+from trainer.commands import stages
 from trainer.commands.command_line import CommandLine
 from trainer.exit_codes import DONE, CheckFailedError
 from trainer.progress.folded import show
+
+
+def register(line: CommandLine) -> int:
+    """Makes the model of a finished run the next version, which it prints."""
+    stages.outcome(("registry register",), line)
+    return DONE
 
 
 def manage(action: str, line: CommandLine) -> int:

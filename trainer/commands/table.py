@@ -4,6 +4,7 @@ import dataclasses
 import functools
 from collections.abc import Callable
 
+from trainer import predict as predictions
 from trainer import registry as versions
 from trainer import stages as work
 from trainer.commands import (
@@ -40,6 +41,8 @@ class Command:
     summary: str  # for people, in a line
     words: str = ""  # that follow its name; "..." for more, in brackets if none may
     flags: tuple[str, ...] = RUN_FLAGS
+    # What --set may change of the settings in a workdir, which do without --config.
+    free: tuple[str, ...] = ()
     check: str = ""  # what it tells by CHECK_FAILED
     example: str = work.EXAMPLE  # of what follows its name
 
@@ -57,6 +60,7 @@ def _stage(name: str) -> Command:
     return Command(
         run=functools.partial(stages.run, (name,)),
         summary=stage.summary,
+        free=stage.free,
         check=stage.check,
         example=stage.example,
     )
@@ -87,6 +91,7 @@ COMMANDS: dict[str, Command] = {
         run=functools.partial(stages.run, tuple(work.STAGES)),
         summary="run every stage that the config asks for",
         flags=(*RUN_FLAGS, "wait"),
+        free=work.FREE_OF_ALL,
     ),
     "config": Command(
         run=config.show,
@@ -123,6 +128,9 @@ COMMANDS: dict[str, Command] = {
     "soft-targets ids": dataclasses.replace(
         _stage("soft-targets ids"), run=soft_targets.ids, words="[FILE]"
     ),
+    "registry register": dataclasses.replace(
+        _stage("registry register"), run=registry.register
+    ),
     **{f"registry {name}": _registry(name) for name in versions.ACTIONS},
     "study": Command(
         run=study.run,
@@ -147,6 +155,7 @@ COMMANDS: dict[str, Command] = {
     "track": Command(
         run=track.run,
         summary="send what a run has left to a tracker, such as MLflow",
+        free=track.FREE,
         example="--workdir=runs/mnist_mini --set='tracking.tracker=\"mlflow\"' "
         "--set='tracking.options.uri=\"sqlite:///runs/mlflow.db\"'",
     ),
@@ -155,6 +164,7 @@ COMMANDS: dict[str, Command] = {
         summary="classify images, or rows of tables, by a finished run",
         words="PATH ...",
         flags=(*RUN_FLAGS, "output"),
+        free=predictions.FREE,
         check="an image, a row or a file cannot be read, and is left out",
         example="runs/digits --workdir=runs/mnist_mini --output=runs/digits.csv",
     ),

@@ -3,16 +3,19 @@
 from trainer.commands.command_line import CommandLine
 from trainer.config import ConfigError
 from trainer.exit_codes import DONE
+from trainer.runs.kept_settings import kept_settings
+
+# What --set may change of the settings that a workdir keeps.
+FREE = ("tracking",)
 
 
 def run(line: CommandLine) -> int:
     """Sends what is new, and tells how much it was."""
     # Loads NumPy.
-    from trainer.runs.kept_settings import kept_settings
     from trainer.tracking import opening
 
     path = line.workdir()
-    settings = kept_settings(line.flags.config, line.overrides, path, ["tracking"])
+    settings = kept_settings(line.flags.config, line.overrides, path, FREE)
     section = settings.tracking
     if not section.tracker:
         raise ConfigError(

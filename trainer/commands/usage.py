@@ -39,6 +39,7 @@ def command_page(name: str) -> str:
         [f"usage: {_PROGRAM} {_with_words(name)} [FLAG ...]"],
         [summary],
         ["flags:", *_flags((*command.flags, *ALWAYS))],
+        _kept(command.free),
         [f"{failed}{command.check}"] if command.check else [],
         _actions(name) if name in FAMILIES else [],
         ["example:", " \\\n      ".join([f"  {_PROGRAM} {name}", *example])],
@@ -87,6 +88,17 @@ def _flags(names: Iterable[str], *, is_of_all: bool = False) -> list[str]:
         meaning = f"of {', '.join(own)}: {flag.meaning}" if own else flag.meaning
         rows.append((f"--{name}={flag.value}" if flag.value else f"--{name}", meaning))
     return _rows(rows)
+
+
+def _kept(free: Sequence[str]) -> list[str]:
+    """The lines on settings that a workdir keeps, of which the sections `free` change.
+
+    None where a command needs a config.
+    """
+    if not free:
+        return []
+    told = "Without --config the settings are those in DIR/config.json, of which --set"
+    return textwrap.wrap(f"{told} and --unset change {', '.join(free)}.", 86)
 
 
 def _codes() -> list[str]:

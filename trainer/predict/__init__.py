@@ -13,6 +13,9 @@ from trainer.config import Config, ConfigError, NoRun, Override
 from trainer.runs.kept_settings import kept_settings
 from trainer.storage import files
 
+# What --set may change of the settings that a workdir keeps.
+FREE = ("predict", "registry", "runtime")
+
 
 def run(
     settings: Config | NoRun,
@@ -63,5 +66,4 @@ def settings_of(
         if file:
             return config.load(file, overrides)
         return config.without_run(overrides)
-    free = ("predict", "registry", "runtime")
-    return kept_settings(file, overrides, path, free)
+    return kept_settings(file, overrides, path, FREE)

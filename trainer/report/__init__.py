@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from etils import epath
 
 from trainer import console
-from trainer.report import compared, compared_table
+from trainer.report import compared, compared_table, more_seeds
 from trainer.report.amounts import format_count
 from trainer.report.conclusion import summary
 from trainer.report.hparams import write as write_hparams
@@ -103,7 +103,8 @@ def outcome(workdir: epath.Path) -> str:
       ReportError: results.json is missing or malformed.
     """
     results = read_results(workdir)
-    return "\n".join([_with_page("\n".join(lines(results)), workdir), line(results)])
+    table = _with_page("\n".join(lines(results)), workdir)
+    return "\n".join([table, line(results, more_seeds.way(results, workdir))])
 
 
 def study_outcome(workdir: epath.Path) -> str:

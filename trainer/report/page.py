@@ -18,6 +18,7 @@ from trainer.report import (
     inputs,
     loss_settings,
     markup,
+    more_seeds,
     pictures,
     reproduction,
     run_charts,
@@ -65,7 +66,7 @@ def write(workdir: epath.Path) -> epath.Path:
 
 
 def _head(found: inputs.Inputs, workdir: epath.Path) -> Head:
-    results, command = found.results, siblings.command(workdir)
+    results = found.results
     has_gain = verdict.verdict(results) != verdict.UNMEASURED
     said = f"The student is {verdict.verdict(results)}." if has_gain else ""
     return Head(
@@ -73,7 +74,7 @@ def _head(found: inputs.Inputs, workdir: epath.Path) -> Head:
         kind="Distillation report",
         facts=tuple(_facts(found.config)),
         verdict=said,
-        way=verdict.way(results, command=command) if command else "",
+        way=more_seeds.way(results, workdir),
         summary=conclusion.summary(results),
         cards=cards(results),
         links=siblings.links(workdir),

@@ -73,7 +73,7 @@ def _section(
         part="reproduction",
         content=Reproduction(
             file=f"{name}.toml",
-            command="" if _is_of_objects(config) else shlex.join(words),
+            command="" if is_of_objects(config) else shlex.join(words),
             toml=toml_text(without_nothing(config)),
             facts=tuple(_facts(environment, taken)),
         ),
@@ -102,7 +102,7 @@ def minutes(
     return secs / 60
 
 
-def _is_of_objects(config: Mapping[str, Any]) -> bool:
+def is_of_objects(config: Mapping[str, Any]) -> bool:
     """Whether a Python program gave data or models that no file names."""
     teacher = config.get("teacher") or {}
     sections = [teacher, config.get("student") or {}, *(teacher.get("members") or ())]

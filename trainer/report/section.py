@@ -44,7 +44,7 @@ class Head:
     facts: tuple[tuple[str, str], ...] = ()
     summary: str = ""
     verdict: str = ""
-    way: str = ""  # a command that would settle it
+    way: str = ""  # how the seeds that would settle it are trained
     warning: str = ""
     cards: tuple[Card, ...] = ()
     links: tuple[Link, ...] = ()

@@ -16,16 +16,19 @@ _UP = f"../../../{REPORT}"
 
 def links(workdir: epath.Path) -> tuple[Link, ...]:
     """The pages beside that of the run in `workdir`; none where it is no cell."""
-    if workdir.parent.name != CELLS:
+    if not is_cell(workdir):
         return ()
     return tuple(_links(workdir, workdir.parent.parent))
 
 
-def command(workdir: epath.Path) -> str:
-    """The command that runs more seeds of the run in `workdir`; "" where none does."""
-    if workdir.parent.name != CELLS:
-        return "run"
-    return "study" if files.exists(workdir.parent.parent / STUDY) else ""
+def is_cell(workdir: epath.Path) -> bool:
+    """Whether the run in `workdir` is one of many."""
+    return workdir.parent.name == CELLS
+
+
+def is_of_study(workdir: epath.Path) -> bool:
+    """Whether it is one of a study."""
+    return is_cell(workdir) and files.exists(workdir.parent.parent / STUDY)
 
 
 def _links(workdir: epath.Path, whole: epath.Path) -> Iterator[Link]:

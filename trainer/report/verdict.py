@@ -33,21 +33,19 @@ def verdict(results: dict[str, Any]) -> str:
     return f"{start}: {_trust(gain)}"
 
 
-def way(results: dict[str, Any], *, command: str = "run") -> str:
-    """The `command` that runs the seeds that are missing; "" where none are."""
+def enough_seeds(results: dict[str, Any]) -> list[int]:
+    """The seeds of the run and those that are missing; none where none are."""
     gain = _gain(results)
     more = _seeds_missing(gain) if gain else 0
     if not more:
-        return ""
-    seeds = [seed["seed"] for seed in results["models"]["student"]["seeds"]]
-    found = ", ".join(map(str, [*seeds, *_others(seeds, more)]))
-    return f"python -m trainer {command} --set='seeds=[{found}]'"
+        return []
+    seeds = [int(seed["seed"]) for seed in results["models"]["student"]["seeds"]]
+    return [*seeds, *_others(seeds, more)]
 
 
-def line(results: dict[str, Any]) -> str:
-    """The verdict with its way, as the last line of a terminal."""
-    command = way(results)
-    return f"verdict: {verdict(results)}{f': {command}' if command else ''}"
+def line(results: dict[str, Any], way: str = "") -> str:
+    """The verdict, as the last line of a terminal, with the `way` to more seeds."""
+    return f"verdict: {verdict(results)}{f': {way}' if way else ''}"
 
 
 def _gain(results: dict[str, Any]) -> dict[str, Any] | None:

@@ -37,8 +37,8 @@ def run_stages(
     arguments.
 
     Returns:
-      The table of results, where the last stage is one that has it; "" on workers
-      other than the chief.
+      The table of results, where the last stage is one that has it, or what else that
+      tells a program; "" on workers other than the chief.
 
     Raises:
       ConfigError, ClusterError, DataError, StorageError: they cannot be run like this.
@@ -55,8 +55,10 @@ def run_stages(
     with start.begun(config, path, holds=holds, is_guest=is_guest) as begun:
         if is_chief:
             begun.claim()
-        _run_what_is_left(begun, names, own, given, options, waits)
-    return _outcome(path) if is_chief and names[-1] in ("evaluate", "report") else ""
+        told = _run_what_is_left(begun, names, own, given, options, waits)
+    if names[-1] in ("evaluate", "report"):
+        return _outcome(path) if is_chief else ""
+    return told
 
 
 def _outcome(path: epath.Path) -> str:
@@ -73,27 +75,27 @@ def _run_what_is_left(
     given: "Given | None",
     options: Mapping[str, str],
     waits: bool,
-) -> None:
+) -> str:
     whole = names == WHOLE_RUN
     if whole and workdir.is_finished(begun.path, begun.config):
         if given and given.data:
             # The same settings may come with other examples.
             with begun.session("data", None, is_counted=False, given=given) as session:
                 session.datasets.open()
-        return
+        return ""
     if whole and own and workdir.is_evaluated(begun.path, begun.config):
         # Other workers may have ended already, and the chief alone draws.
         whole, names = False, ("report",)
     is_training = _is_training(names)
     if own and not is_training:
         if not own.is_chief:
-            return
+            return ""
         own = None
     with begun.session(
         " ".join(names), own, is_counted=is_training, given=given
     ) as session:
         names = () if whole else names
-        stages.run(session, names, whole=whole, options=options, waits=waits)
+        return stages.run(session, names, whole=whole, options=options, waits=waits)
 
 
 def _is_training(names: tuple[str, ...]) -> bool:

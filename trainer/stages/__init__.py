@@ -41,9 +41,10 @@ class Stage:
     call: str = "the same call of trainer.distill or trainer.run"
     example: str = EXAMPLE
 
-    def __call__(self, session: "Session", **options: str) -> None:
-        """Does the work, as its own `options` say."""
-        pkgutil.resolve_name(f"{__name__}.{self.function}")(session, **options)
+    def __call__(self, session: "Session", **options: str) -> str:
+        """Does the work, as its own `options` say; gives what it tells a program."""
+        told = pkgutil.resolve_name(f"{__name__}.{self.function}")(session, **options)
+        return str(told or "")
 
 
 # Those of a run, in its order.
@@ -190,8 +191,10 @@ def run(
     whole: bool,
     options: Mapping[str, str] = NO_OPTIONS,
     waits: bool = False,
-) -> None:
+) -> str:
     """Does the stages `names`, or those of a `whole` run, of which it checks all first.
+
+    Gives what the last of them tells a program.
 
     One of `names` may have `options` of its own. A run that `waits` has its soft
     targets made by others.
@@ -220,9 +223,11 @@ def run(
         names = (*names[:place], "soft-targets wait", *names[place:])
     if whole:
         _plan(session, names)
+    told = ""
     for name in names:
         with session.devices.progress.stage(name, ALL[name].doing):
-            ALL[name](session, **options)
+            told = ALL[name](session, **options)
+    return told
 
 
 def _plan(session: "Session", names: tuple[str, ...]) -> None:

@@ -45,15 +45,17 @@ class Candidate:
     validation: dict[str, float]
 
 
-def register(session: Session) -> None:
-    """Writes the next version of the model, and prints where it is.
+def register(session: Session) -> str:
+    """Writes the next version of the model, and prints where it is; its reference.
 
     Raises:
       as publish does.
     """
     root, name = place(session.config)
     number = publish(session)
-    print(f"registered: registry:{name}@{number} in {root / name / str(number)}")
+    reference = f"registry:{name}@{number}"
+    print(f"registered: {reference} in {root / name / str(number)}")
+    return reference
 
 
 def place(config: Config) -> tuple[epath.Path, str]:
