@@ -18,10 +18,12 @@ import shutil
 from collections.abc import Iterator, Sequence
 from typing import Any
 
+from etils import epath
+
 from tests.helpers.repository import REPOSITORY
 from tests.tools import loss_comparison
 from trainer import config, report
-from trainer.report import amounts, crossval_table, study_table, table
+from trainer.report import amounts, crossval_table, more_seeds, study_table, table
 from trainer.storage import files
 from trainer.storage.workdir import CONFIG, CROSSVAL_RESULTS, RESULTS, STUDY
 
@@ -162,7 +164,10 @@ def _printed(folder: pathlib.Path) -> Iterator[str]:
     if (folder / STUDY).exists():
         yield report.render_study(read(folder / STUDY))
     else:
-        yield report.render(read(folder / RESULTS))
+        results = read(folder / RESULTS)
+        # As in the workdir of its command.
+        way = more_seeds.way(results, epath.Path(f"runs/{folder.name}"))
+        yield report.render(results, way)
     if (folder / CROSSVAL_RESULTS).exists():
         yield crossval_table.render(read(folder / CROSSVAL_RESULTS))
 

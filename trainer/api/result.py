@@ -203,5 +203,5 @@ class Result:
 
 
 def _selection(role: str, seed: int | None) -> dict[str, Any]:
-    """Which model leaves the run, as [export] says it."""
+    """The settings of [export] on the model that leaves the run."""
     return {"role": role, "seed": -1 if seed is None else seed}

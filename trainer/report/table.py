@@ -78,9 +78,12 @@ def comparison(results: dict[str, Any]) -> Comparison:
     )
 
 
-def render(results: dict[str, Any]) -> str:
-    """The comparison as aligned ASCII text, the verdict last; no final newline."""
-    return "\n".join([*lines(results), line(results)])
+def render(results: dict[str, Any], way: str = "") -> str:
+    """The comparison as aligned ASCII text, the verdict last; no final newline.
+
+    The `way` to more seeds is said by who knows where the run is.
+    """
+    return "\n".join([*lines(results), line(results, way)])
 
 
 def lines(results: dict[str, Any]) -> list[str]:

@@ -61,6 +61,6 @@ def check_complete(settings: Config, path: epath.Path, names: Sequence[str]) -> 
 
 
 def free_sections(names: Sequence[str]) -> tuple[str, ...]:
-    """What --set may change for the stages `names` of the settings in a workdir."""
+    """The settings in a workdir that --set may change for the stages `names`."""
     whole = tuple(names) == stages.WHOLE_RUN
     return stages.FREE_OF_ALL if whole else stages.ALL[names[0]].free

@@ -223,6 +223,13 @@ def run(
         names = (*names[:place], "soft-targets wait", *names[place:])
     if whole:
         _plan(session, names)
+    return _do_each(session, names, options)
+
+
+def _do_each(
+    session: "Session", names: tuple[str, ...], options: Mapping[str, str]
+) -> str:
+    """Does one stage after the other; gives what the last of them tells a program."""
     told = ""
     for name in names:
         with session.devices.progress.stage(name, ALL[name].doing):

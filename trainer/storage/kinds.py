@@ -1,4 +1,4 @@
-"""What a workdir may hold: one run, or a study, a sweep or a watch of many."""
+"""The kinds of workdirs: of one run, or of a study, a sweep or a watch of many."""
 
 from etils import epath
 

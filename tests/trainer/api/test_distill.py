@@ -8,6 +8,7 @@ import signal
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 from PIL import Image
 
 import trainer
@@ -272,6 +273,23 @@ def test_a_finished_run_exports_its_student(result, digits):
         assert trainer.Result(job=earlier).export(["keras"]) == folder
     with refused(ConfigError, "export.formats", "h5"):
         result.export(["h5"])
+
+
+def test_a_finished_run_registers_its_student(result, digits, tmp_path):
+    assert result.register(tmp_path / "versions", seed=1) == "registry:distill@1"
+    found = result.register(str(tmp_path / "versions"), "digits", role="baseline")
+    assert found == "registry:digits@1"
+    images = digits["test"][0][:50]
+    chosen = {"distill": result.model("student", 1), "digits": result.baseline}
+    for name, model in chosen.items():
+        # As TensorFlow alone reads it.
+        version = tf.saved_model.load(str(tmp_path / "versions" / name / "1"))
+        served = version.signatures["serving_default"](image=tf.constant(images))
+        own = softmax(np.asarray(model(images)))
+        np.testing.assert_allclose(served["probabilities"], own, atol=1e-5)
+    assert result.register(tmp_path / "versions", seed=1) == "registry:distill@2"
+    with refused(ConfigError, "registry.name", "'my digits'"):
+        result.register(tmp_path / "versions", "my digits")
 
 
 def test_its_workdir_predicts_as_the_student_does(result, digits, workdir, tmp_path):

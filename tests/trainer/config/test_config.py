@@ -551,7 +551,7 @@ def test_a_run_may_move(minimal, override):
 def test_starting_from_a_file_or_from_none_are_two_runs(minimal, role):
     before = resolve(load(minimal))
     after = resolve(load(minimal, [f"{role}.weights='a.keras'"]))
-    assert differences(before, after) == [f"{role}.weights: False -> True"]
+    assert differences(before, after) == [f"{role}.weights: '' -> 'a.keras'"]
 
 
 @pytest.mark.parametrize(
@@ -608,5 +608,5 @@ def test_imagenet_is_no_file_and_files_of_a_folder_may_lie_on_disk_or_in_memory(
             ["teacher.weights='a.keras'", "data.memory_budget_bytes=0"],
         )
     )
-    assert differences(a, b) == ["teacher.weights: 'imagenet' -> True"]
+    assert differences(a, b) == ["teacher.weights: 'imagenet' -> 'a.keras'"]
     assert differences(b, c) == []

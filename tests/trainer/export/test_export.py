@@ -4,6 +4,7 @@ import contextlib
 import io
 import json
 import pathlib
+import shutil
 import subprocess
 import sys
 
@@ -207,6 +208,37 @@ def test_a_registered_model_serves_without_this_package_and_teaches(finished, tm
             np.testing.assert_array_equal(own_weights.numpy(), its)
     lock_dir = seal.parse((tmp_path / "weights" / "registered.json").read_bytes())
     assert lock_dir == {"teacher.weights": "small@1"}
+
+
+@pytest.mark.slow
+def test_a_workdir_says_all_of_its_run(finished, tmp_path):
+    folder, flags = finished
+    run = shutil.copytree(folder / "run", tmp_path / "run")
+    own = f"--workdir={run}"
+    student = run / "student" / "seed-0" / "model.keras"
+    code, told = command("export", own, '--set=export.formats=["keras"]')
+    assert code == 0, told
+    assert_same(run / "export" / "model.keras", student)
+    code, told = command(
+        *("registry", "register", own, f"--set=registry.root={tmp_path / 'versions'}")
+    )
+    assert (code, told.split(" in ")[0]) == (0, "registered: registry:small@1")
+    assert_same(tmp_path / "versions" / "small" / "1" / "model.keras", student)
+    before = student.read_bytes()
+    code, told = command("run", own, "--set=seeds=[0, 1]")
+    assert code == 0, told
+    assert (run / "student" / "seed-1" / "model.keras").is_file()
+    assert student.read_bytes() == before
+    again = [*flags, own, "--set=seeds=[0, 1]"]
+    for name in ("evaluate", "report"):
+        assert command(name, own) == command(name, *again) == (0, told)
+
+
+def assert_same(file: pathlib.Path, other: pathlib.Path) -> None:
+    """Both files hold the same weights."""
+    pairs = zip(whole_run.weights(file), whole_run.weights(other), strict=True)
+    for own, its in pairs:
+        np.testing.assert_array_equal(own, its)
 
 
 @pytest.mark.slow

@@ -2,12 +2,14 @@
 
 import itertools
 import math
+import shlex
 
 import pytest
+from etils import epath
 
 from tests.helpers.messages import assert_states
 from tests.helpers.results import many_seeds, one_seed
-from trainer.report import amounts, students_t, verdict
+from trainer.report import amounts, more_seeds, students_t, verdict
 from trainer.report.run_cards import cards, gap_closed
 
 
@@ -66,10 +68,15 @@ def test_it_is_honest_about_sign_and_noise(mean, facts):
 def test_more_seeds_are_counted_by_the_interval(mean, standard_error, num_seeds, more):
     results = with_gain(mean, standard_error, num_seeds)
     assert_states(verdict.verdict(results), more)
-    way = verdict.way(results)
     seeds = list(range(num_seeds + {"one": 1, "three": 3}[more.split()[0]]))
-    assert_states(way, "python -m trainer run", f"--set='seeds={seeds}'")
-    assert verdict.line(results).endswith(way)
+    assert verdict.enough_seeds(results) == seeds
+    path = epath.Path("my runs/photos")
+    way = more_seeds.way(results, path)
+    assert shlex.split(way) == [
+        *("python", "-m", "trainer", "run", "--workdir=my runs/photos"),
+        f"--set=seeds={seeds}",
+    ]
+    assert verdict.line(results, way).endswith(f": {way}")
 
 
 def test_as_many_seeds_are_enough_and_one_less_is_not():
@@ -86,11 +93,12 @@ def test_as_many_seeds_are_enough_and_one_less_is_not():
 
 
 def test_one_seed_and_none():
-    assert_states(verdict.line(one_seed()), "one seed", "noise", "seeds=[0, 1, 2]")
+    assert_states(verdict.line(one_seed()), "one seed", "noise")
+    assert verdict.enough_seeds(one_seed()) == [0, 1, 2]
     results = many_seeds()
     del results["models"]["baseline"]
     assert verdict.verdict(results) == verdict.UNMEASURED
-    assert verdict.way(results) == ""
+    assert more_seeds.way(results, epath.Path("run")) == ""
 
 
 def test_seeds_that_are_added_are_no_seeds_yet():
@@ -99,7 +107,19 @@ def test_seeds_that_are_added_are_no_seeds_yet():
         results["models"]["student"]["seeds"], (1, 0, 7), strict=True
     ):
         seed["seed"] = number
-    assert_states(verdict.way(results), "seeds=[1, 0, 7, 2]")
+    assert verdict.enough_seeds(results) == [1, 0, 7, 2]
+
+
+def test_a_program_calls_again_with_more_seeds(tmp_path):
+    path = epath.Path(tmp_path)
+    (tmp_path / "config.json").write_text('{"student": {"model": "memory"}}')
+    assert "trainer run" not in more_seeds.way(one_seed(), path)
+    assert_states(more_seeds.way(one_seed(), path), "seeds=range(3)")
+    results = one_seed()
+    results["models"]["student"]["seeds"][0]["seed"] = 5
+    assert_states(more_seeds.way(results, path), "seeds=[5, 0, 1]")
+    (tmp_path / "config.json").write_text('{"student": {"model": "own:network"}}')
+    assert_states(more_seeds.way(one_seed(), path), "trainer run", f"--workdir={path}")
 
 
 def test_cards_hold_the_numbers_of_the_results():

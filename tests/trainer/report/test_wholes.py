@@ -12,10 +12,11 @@ from tests.helpers import drawn_pages
 from tests.helpers.finished_run import write_beside, write_workdir
 from tests.helpers.messages import assert_states, refused
 from tests.helpers.repository import REPOSITORY
+from tests.helpers.results import one_seed
 from trainer import report
 from trainer.config import differences, load, resolve
 from trainer.config.toml_text import toml_text
-from trainer.report import inputs, reproduction, siblings
+from trainer.report import inputs, more_seeds, reproduction, siblings
 
 
 def test_a_watch_links_its_batches_and_says_why_one_was_refused(tmp_path):
@@ -56,11 +57,11 @@ def test_cells_of_a_study_name_each_other(tmp_path):
     assert siblings.links(epath.Path(tmp_path)) == ()
     # Each asks for more seeds as what it belongs to takes them.
     cell = epath.Path(tmp_path) / "cells" / names[0]
-    assert (siblings.command(epath.Path(tmp_path)), siblings.command(cell)) == (
-        *("run", "study"),
-    )
+    ways = [more_seeds.way(one_seed(), path) for path in (epath.Path(tmp_path), cell)]
+    assert_states(ways[0], f"trainer run --workdir={tmp_path}", "seeds=[0, 1, 2]")
+    assert_states(ways[1], "the study", "--set='seeds=[0, 1, 2]'")
     (tmp_path / "study.json").unlink()
-    assert siblings.command(cell) == ""
+    assert more_seeds.way(one_seed(), cell) == ""
 
 
 @pytest.mark.parametrize("kind", ["study", "sweep", "watch"])

@@ -1,0 +1,144 @@
+"""Settings that a workdir keeps, for commands that do without a config file."""
+
+import dataclasses
+import json
+
+import pytest
+from etils import epath
+
+from tests.helpers import configs
+from tests.helpers.messages import assert_states, refused
+from tests.helpers.repository import REPOSITORY
+from trainer import commands, config, main, stages
+from trainer.config import ConfigError
+from trainer.runs import kept_settings
+from trainer.storage import files, workdir
+
+CONFIGS = sorted((REPOSITORY / "configs").glob("*.toml"))
+GIVEN = {
+    "data.dataset": "'memory:0123'",
+    "student": "{model = 'memory', options = {name = 'own'}, "
+    "train = {global_batch_size = 8, epochs = 2}}",
+}
+
+
+@pytest.fixture
+def file(tmp_path):
+    path = tmp_path / "small.toml"
+    path.write_text(configs.RUN)
+    return path
+
+
+@pytest.fixture
+def begun(file, tmp_path):
+    """A workdir with the config of a run, and the mark of a training."""
+    path = epath.Path(tmp_path) / "run"
+    workdir.record(path, config.load(str(file), ["registry.root='versions'"]))
+    files.write_text(path / "teacher" / "model.keras", "")
+    return path
+
+
+def told(capsys, *words) -> str:
+    """The sentence with which a command line is refused."""
+    assert main.main(["trainer", *map(str, words)]) == 2
+    return capsys.readouterr().err.splitlines()[-1]
+
+
+@pytest.mark.parametrize("path", CONFIGS, ids=lambda path: path.stem)
+def test_they_are_those_of_the_file_but_for_a_sweep(tmp_path, path):
+    asked = config.load(str(path))
+    workdir.record(epath.Path(tmp_path), asked)
+    kept = kept_settings.kept_settings(None, (), epath.Path(tmp_path), ("runtime",))
+    assert kept == dataclasses.replace(asked, sweep=None)
+
+
+@pytest.mark.parametrize(
+    ("stage", "override"),
+    [
+        ("export", "export.role=baseline"),
+        ("registry register", "registry.name=digits"),
+        ("registry register", "export.seed=0"),
+        ("evaluate", "evaluate.inference_times=false"),
+        ("report", "runtime.grace_secs=9"),
+        ("student", "seeds=[0, 1]"),
+        ("crossval", "crossval={folds=3}"),
+    ],
+)
+def test_a_command_changes_its_own_sections(begun, file, stage, override):
+    free = kept_settings.free_sections([stage])
+    kept = kept_settings.kept_settings(None, [override], begun, free)
+    assert kept == config.load(str(file), ["registry.root='versions'", override])
+    assert kept != config.load(str(file), ["registry.root='versions'"])
+
+
+@pytest.mark.parametrize(
+    ("command", "flag"),
+    [
+        ("export", "--set=registry.root=elsewhere"),
+        ("registry register", "--set=evaluate.inference_times=false"),
+        ("evaluate", "--set=seeds=[0, 1]"),
+        ("report", "--set=distill.temperature=9"),
+        ("run", "--unset=distill.alpha"),
+        ("run", "--set=name=other"),
+    ],
+)
+def test_other_settings_are_of_a_config(begun, capsys, command, flag):
+    words = [*command.split(), f"--workdir={begun}", flag]
+    free = commands.COMMANDS[command].free
+    assert_states(told(capsys, *words), flag, *free, "--config")
+
+
+@pytest.mark.parametrize("command", ["run", "export", "registry register", "report"])
+def test_where_nothing_has_begun_a_config_is_asked_for(tmp_path, capsys, command):
+    folder = tmp_path / "nothing"
+    message = told(capsys, *command.split(), f"--workdir={folder}")
+    assert_states(message, "--config", "none", f"{folder} has no config.json")
+
+
+@pytest.mark.parametrize("command", ["study", "sweep", "watch", "doctor"])
+def test_commands_that_need_a_config_ask_for_it(begun, capsys, command):
+    assert_states(told(capsys, command, f"--workdir={begun}"), "--config", "none")
+
+
+@pytest.mark.parametrize(
+    ("command", "way"),
+    [
+        ("export", "result.export([...])"),
+        ("registry register", "result.register(ROOT)"),
+        ("run", "trainer.distill"),
+        ("soft-targets verify", "trainer.run"),
+    ],
+)
+def test_what_a_program_gave_is_asked_for_there(begun, file, capsys, command, way):
+    given = [f"{name}={value}" for name, value in GIVEN.items()]
+    workdir.record(begun, config.load(str(file), given))
+    message = told(capsys, *command.split(), f"--workdir={begun}")
+    assert_states(message, begun, "data and student", way)
+
+
+@pytest.mark.parametrize("kind", ["study", "sweep", "watch"])
+def test_the_workdir_of_many_runs_is_none_of_one(begun, capsys, kind):
+    files.write_text(begun / f"{kind}.json", "{}")
+    message = told(capsys, "export", f"--workdir={begun}")
+    assert_states(message, begun, f"a {kind}", begun / "cells")
+
+
+@pytest.mark.parametrize(
+    ("command", "more"), [("export", ()), ("run", ("set these back",))]
+)
+def test_another_config_is_told_with_the_run_s_own(begun, file, capsys, command, more):
+    words = [f"--config={file}", f"--workdir={begun}"]
+    message = told(capsys, command, *words, "--set=teacher.weights='a.keras'")
+    own = f"leave --config out: {begun}/config.json has the run's own"
+    assert_states(message, "teacher.weights: '' -> 'a.keras'", own, *more)
+    assert ("choose another --workdir" in message) == bool(more)
+
+
+def test_more_seeds_go_on_with_the_run(begun):
+    free = kept_settings.free_sections(stages.WHOLE_RUN)
+    kept = kept_settings.kept_settings(None, ["seeds=[0, 3]"], begun, free)
+    workdir.claim(begun, kept)
+    assert json.loads((begun / "config.json").read_text())["seeds"] == [0, 3]
+    fewer = kept_settings.kept_settings(None, ["seeds=[3]"], begun, free)
+    with refused(ConfigError, "seeds: [0, 3] -> [3]"):
+        workdir.claim(begun, fewer)
