@@ -1,5 +1,7 @@
 """Whole studies: one teacher, one cache, a run in each cell, one table."""
 
+import contextlib
+import io
 import json
 import pathlib
 import re
@@ -12,7 +14,7 @@ import pytest
 from tests.helpers import groups, whole_run
 from tests.helpers.messages import assert_a_line_states
 from tests.helpers.point_study import TEACHER, write_config
-from trainer import exit_codes
+from trainer import exit_codes, main
 from trainer.storage import seal
 from trainer.train.events import read_metrics
 
@@ -167,6 +169,10 @@ def test_a_cell_that_diverges_does_not_keep_the_others_from_ending(tmp_path):
     assert [cell["status"] for cell in study["cells"]] == ["diverged", "finished"]
     code, out, err = whole_run.do("report", config, workdir, grid, draws=True)
     assert (code, out.splitlines()[0].split()[0]) == (0, "learning_rate"), err
+    # The workdir keeps the grid.
+    with contextlib.redirect_stdout(io.StringIO()) as again:
+        assert main.main(["trainer", "report", f"--workdir={workdir}"]) == 0
+    assert again.getvalue() == out
 
 
 def test_two_workers_take_part_in_every_cell(tmp_path):

@@ -14,6 +14,7 @@ from trainer import report as reports
 from trainer.api.job import Job
 from trainer.api.settings import merged, plain
 from trainer.config import ConfigError, EnsembleConfig
+from trainer.report import more_seeds
 from trainer.storage import files, workdir
 
 if TYPE_CHECKING:
@@ -126,7 +127,8 @@ class Result:
     @property
     def table(self) -> str:
         """The models beside each other, as text."""
-        return reports.render(self.metrics)
+        way = more_seeds.way(self.metrics, self.workdir)
+        return reports.render(self.metrics, way)
 
     @property
     def gain(self) -> Gain:

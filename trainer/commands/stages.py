@@ -36,7 +36,10 @@ def outcome(
     try:
         return workflow.run_stages(settings, path, names, options=options, waits=waits)
     except workdir.OtherConfigError as error:
+        if not line.flags.config:
+            raise
         way = f"leave --config out: {path / workdir.CONFIG} has the run's own"
-        is_begun = not work.ALL[names[-1]].is_training
-        said = error.found if is_begun and names != workflow.WHOLE_RUN else f"{error}"
+        trains = any(work.ALL[name].is_training for name in names)
+        # Another workdir has nothing to export or to report on.
+        said, way = (f"{error}", f"or {way}") if trains else (error.found, way)
         raise workdir.OtherConfigError(said, way) from None

@@ -6,11 +6,10 @@ import json
 import pytest
 from etils import epath
 
-from tests.helpers import configs
-from tests.helpers.messages import assert_states, refused
+from tests.helpers import configs, drawn_pages
+from tests.helpers.messages import assert_states
 from tests.helpers.repository import REPOSITORY
 from trainer import commands, config, main, stages
-from trainer.config import ConfigError
 from trainer.runs import kept_settings
 from trainer.storage import files, workdir
 
@@ -123,6 +122,16 @@ def test_the_workdir_of_many_runs_is_none_of_one(begun, capsys, kind):
     assert_states(message, begun, f"a {kind}", begun / "cells")
 
 
+@pytest.mark.parametrize("kind", ["sweep", "watch"])
+def test_pages_of_many_runs_are_drawn_again(tmp_path, capsys, kind):
+    getattr(drawn_pages, f"write_{kind}")(tmp_path)
+    (tmp_path / "config.toml").unlink()
+    assert main.main(["trainer", "report", f"--workdir={tmp_path}"]) == 0
+    page = tmp_path / "report" / "index.html"
+    assert f"report: {page}" in capsys.readouterr().out.splitlines()
+    assert f"python -m trainer {kind}" in page.read_text()
+
+
 @pytest.mark.parametrize(
     ("command", "more"), [("export", ()), ("run", ("set these back",))]
 )
@@ -134,11 +143,11 @@ def test_another_config_is_told_with_the_run_s_own(begun, file, capsys, command,
     assert ("choose another --workdir" in message) == bool(more)
 
 
-def test_more_seeds_go_on_with_the_run(begun):
+def test_more_seeds_go_on_with_the_run(begun, capsys):
     free = kept_settings.free_sections(stages.WHOLE_RUN)
     kept = kept_settings.kept_settings(None, ["seeds=[0, 3]"], begun, free)
     workdir.claim(begun, kept)
     assert json.loads((begun / "config.json").read_text())["seeds"] == [0, 3]
-    fewer = kept_settings.kept_settings(None, ["seeds=[3]"], begun, free)
-    with refused(ConfigError, "seeds: [0, 3] -> [3]"):
-        workdir.claim(begun, fewer)
+    message = told(capsys, "run", f"--workdir={begun}", "--set=seeds=[3]")
+    assert_states(message, "seeds: [0, 3] -> [3]", "set these back")
+    assert "leave --config out" not in message
