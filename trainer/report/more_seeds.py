@@ -10,9 +10,10 @@ from trainer.storage import files
 from trainer.storage.workdir import CONFIG
 
 
-def way(results: dict[str, Any], workdir: epath.Path) -> str:
+def way(results: dict[str, Any], workdir: epath.Path, *, named: str = "") -> str:
     """The command, or the call, that trains the missing seeds of the run in `workdir`.
 
+    A page, which is the same wherever it is drawn, has the folder `named` otherwise.
     "" where none are missing, or where it is one of many that are not for that.
     """
     seeds = verdict.enough_seeds(results)
@@ -27,7 +28,7 @@ def way(results: dict[str, Any], workdir: epath.Path) -> str:
         is_range = seeds == list(range(len(seeds)))
         given = f"range({len(seeds)})" if is_range else str(seeds)
         return f"the same call with seeds={given}"
-    folder = shlex.quote(str(workdir))
+    folder = shlex.quote(named or str(workdir))
     return f"python -m trainer run --workdir={folder} {setting}"
 
 

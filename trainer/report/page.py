@@ -74,7 +74,7 @@ def _head(found: inputs.Inputs, workdir: epath.Path) -> Head:
         kind="Distillation report",
         facts=tuple(_facts(found.config)),
         verdict=said,
-        way=more_seeds.way(results, workdir),
+        way=more_seeds.way(results, workdir, named=reproduction.folder(found.config)),
         summary=conclusion.summary(results),
         cards=cards(results),
         links=siblings.links(workdir),

@@ -64,9 +64,9 @@ def _section(
     environment: Mapping[str, Any],
     taken: float,
 ) -> Section:
-    name = _plain(str(config.get("name", "run")))
+    name = _file_name(config)
     words = ["python", "-m", "trainer", command, f"--config={name}.toml"]
-    words.append(f"--workdir=runs/{name}")
+    words.append(f"--workdir={folder(config)}")
     return Section(
         name="reproduce",
         title="How to reproduce it",
@@ -80,6 +80,11 @@ def _section(
         note="The same config gives the same examples in the same order and the same "
         "initial weights; other devices and versions round differently.",
     )
+
+
+def folder(config: Mapping[str, Any]) -> str:
+    """The workdir in the commands of a page, which is not of one machine."""
+    return f"runs/{_file_name(config)}"
 
 
 def without_nothing(settings: Mapping[str, Any]) -> dict[str, Any]:
@@ -117,7 +122,8 @@ def _without(value: Any) -> Any:
     return [_without(item) for item in value] if isinstance(value, list) else value
 
 
-def _plain(name: str) -> str:
+def _file_name(config: Mapping[str, Any]) -> str:
+    name = str(config.get("name", "run"))
     kept = "".join(c if c.isalnum() or c in "-_." else "-" for c in name)
     return kept.strip("-.") or "run"
 
