@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 
+from trainer import console
 from trainer import stages as work
 from trainer.commands.command_line import CommandLine
 from trainer.exit_codes import DONE
@@ -12,7 +13,7 @@ from trainer.storage import workdir
 
 def run(names: tuple[str, ...], line: CommandLine) -> int:
     """Runs the stages `names`, and prints the table that the last of them has."""
-    show(outcome(names, line))
+    show(console.as_started(outcome(names, line)))
     return DONE
 
 

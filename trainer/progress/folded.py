@@ -8,6 +8,7 @@ import textwrap
 from collections.abc import Iterator, Sequence
 
 _RULE = re.compile(r"-+( +-+)+")  # between the header of a table and its rows
+_COMMAND = re.compile(" (?=(?:python -m trainer|alambic) )")
 _Span = tuple[int, int]  # of a column
 
 
@@ -23,7 +24,7 @@ def show(text: str) -> None:
 def fold(text: str, width: int) -> str:
     """The text with wide tables in several parts, each with the first column.
 
-    Other lines are broken between words.
+    Other lines are broken between words, but for a command at their end.
     """
     lines = text.split("\n")
     if width < 1:  # of a terminal that does not tell
@@ -43,14 +44,21 @@ def _folded(lines: Sequence[str], width: int) -> Iterator[str]:
             yield from _parts(lines[i:end], spans, width)
             i = end
         else:
-            yield from textwrap.wrap(
-                lines[i],
-                width,
-                break_long_words=False,
-                break_on_hyphens=False,
-                drop_whitespace=True,
-            ) or [""]
+            yield from _broken(lines[i], width)
             i += 1
+
+
+def _broken(line: str, width: int) -> Iterator[str]:
+    """The line in several, of which a command that ends it is one, to be pasted."""
+    text, *command = _COMMAND.split(line, maxsplit=1) if len(line) > width else [line]
+    yield from textwrap.wrap(
+        text,
+        width,
+        break_long_words=False,
+        break_on_hyphens=False,
+        drop_whitespace=True,
+    ) or [""]
+    yield from command
 
 
 def _is_row(line: str, spans: Sequence[_Span]) -> bool:

@@ -52,6 +52,15 @@ def test_what_fits_stays_as_it_is():
     assert fold(TABLE, 0) == TABLE
 
 
+def test_a_command_at_the_end_of_a_line_stays_whole():
+    command = "python -m trainer run --workdir=runs/a --set='seeds=[0, 1, 2]'"
+    line = f"verdict: two more seeds would: {command}"
+    assert fold(line, 20).split("\n") == [
+        *("verdict: two more", "seeds would:", command),
+    ]
+    assert fold(line, len(line)) == line
+
+
 def test_the_terminal_tells_the_width_and_a_file_is_not_folded(tmp_path):
     program = f"from trainer.progress.folded import show\nshow({TABLE!r})\nshow('')"
     words, path = [sys.executable, "-c", program], str(REPOSITORY)
