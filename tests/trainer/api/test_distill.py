@@ -221,6 +221,7 @@ def test_another_teacher_is_to_be_saved_and_loaded(result, student, workdir):
         distill(python_runs.new_teacher(seed=8), student, workdir=workdir)
 
 
+@pytest.mark.slow
 def test_other_data_of_a_finished_run_are_refused(teacher, student, digits, tmp_path):
     images, labels = (part[:100] for part in digits["train"])
     test = tuple(part[:50] for part in digits["test"])

@@ -241,6 +241,7 @@ def test_no_cache_is_built_where_a_live_teacher_was_chosen(world, tmp_path):
     assert caches.open_caches(paying.networks)
 
 
+@pytest.mark.slow
 def test_the_student_stage_builds_the_cache_that_was_chosen(world, tmp_path):
     for stage in ("teacher", "student"):
         stages.run(opened(world, tmp_path, PAYS), (stage,), whole=False)
