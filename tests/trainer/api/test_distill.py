@@ -208,7 +208,7 @@ def test_an_interrupted_call_goes_on_bit_for_bit(result, teacher, student, tmp_p
     with undrawn(), pytest.raises(KeyboardInterrupt) as caught:
         begin()
     signal.signal(signal.SIGINT, before)
-    assert_states(str(caught.value), str(tmp_path), "step")
+    assert_states(str(caught.value), str(tmp_path))
     assert not (tmp_path / "student/seed-0/model.keras").exists()
     with undrawn():
         again = begin()
