@@ -196,10 +196,8 @@ def run(
 ) -> str:
     """Does the stages `names`, or those of a `whole` run, of which it checks all first.
 
-    Gives what the last of them tells a program.
-
-    One of `names` may have `options` of its own. A run that `waits` has its soft
-    targets made by others.
+    Gives what the last of them tells a program. One of `names` may have `options` of
+    its own. A run that `waits` has its soft targets made by others.
 
     Where the config leaves the source of soft targets open, it is chosen here, and a
     cache that was chosen is built before the students learn from it.
