@@ -276,6 +276,7 @@ def test_a_finished_run_exports_its_student(result, digits):
         result.export(["h5"])
 
 
+@pytest.mark.slow
 def test_a_finished_run_registers_its_student(result, digits, tmp_path):
     assert result.register(tmp_path / "versions", seed=1) == "registry:distill@1"
     found = result.register(str(tmp_path / "versions"), "digits", role="baseline")
