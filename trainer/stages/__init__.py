@@ -183,9 +183,7 @@ def run(
     if whole or any(ALL[name].has_data for name in names):
         _describe_data(session)
     if session.config.distill.soft_targets == "auto":
-        is_training = any(
-            ALL[each].is_training and ALL[each].has_data for each in names
-        )
+        is_training = any(ALL[x].is_training and ALL[x].has_data for x in names)
         session = _settle_soft_targets(session, names, chooses=whole or is_training)
         if names == ("student",) and session.config.distill.is_cached:
             names = ("soft-targets", *names)
