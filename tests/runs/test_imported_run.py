@@ -112,6 +112,7 @@ def alone(config):
     return f"distill.soft_targets_dir='{config.parent}/train_alone'"
 
 
+@pytest.mark.slow
 def test_without_answers_on_other_splits_nothing_is_made_up(config, tmp_path, capsys):
     assert act("run", config, tmp_path, sets=[alone(config)]) == exit_codes.DONE
     results = json.loads((tmp_path / "results.json").read_text())
@@ -175,6 +176,7 @@ def test_an_examination_imports_nothing_into_the_workdir(config, tmp_path):
     assert not folder.exists() or not tree(folder)
 
 
+@pytest.mark.slow
 def test_from_python_the_teacher_is_none(tmp_path):
     rng = np.random.default_rng(0)
     features = rng.normal(size=(400, 2)).astype(np.float32)

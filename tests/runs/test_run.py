@@ -546,6 +546,7 @@ def test_a_damaged_record_file_is_named(tmp_path, tfds_dir, capsys, finished):
     assert_states(message, record.parent, "damaged", "delete")
 
 
+@pytest.mark.slow
 def test_a_finished_workdir_can_be_moved(copy, tmp_path, capsys):
     config, workdir = copy
     moved = pathlib.Path(shutil.move(workdir, tmp_path / "moved"))

@@ -70,6 +70,7 @@ def test_averages_are_exported_and_a_resumed_float16_training_ends_alike(
             assert line[name] == before[name]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("before", "after"),
     [

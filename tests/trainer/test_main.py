@@ -247,6 +247,7 @@ def test_a_wrong_command_line_ends_with_one_sentence_and_2(words, facts, capsys)
     assert out == ""
 
 
+@pytest.mark.slow
 def test_importing_every_module_starts_no_tensorflow_context():
     program = """
 import importlib, pkgutil, trainer

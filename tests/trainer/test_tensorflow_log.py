@@ -121,6 +121,7 @@ with tensorflow_log.hushed("about to load"):
     assert (done.returncode, done.stderr) == (0, said)
 
 
+@pytest.mark.slow
 def test_the_names_of_the_package_load_tensorflow_in_silence():
     program = """
 import os, trainer

@@ -101,7 +101,8 @@ def _sections(study: Study) -> Iterator[Section]:
         title="Cells",
         part="table",
         content=table(header, rows),
-        note=study_table.note(study),
+        note=f"{study_table.note(study)}. A setting is better chosen by a sweep, which "
+        "compares trials on the validation split.",
     )
     chart = study_charts.study_chart(study)
     if chart:

@@ -148,6 +148,8 @@ FLAGGED = {
 ALL = STAGES | OTHERS | FLAGGED
 # The first of them needs what others make.
 _AFTER_WAITING = ("soft-targets", "student")
+# What teachers that are used as they are need not be asked for in a command before.
+_OF_TEACHERS = ("soft-targets", "student")
 
 
 def select_stages(config: Config) -> tuple[str, ...]:
@@ -189,6 +191,8 @@ def run(
         session = _settle_soft_targets(session, names, chooses=whole or is_training)
         if names == ("student",) and session.config.distill.is_cached:
             names = ("soft-targets", *names)
+    if names and names[0] in _OF_TEACHERS and _takes_teachers(session.config):
+        names = ("teacher", *names)
     if whole:
         check(session)
         names = select_stages(session.config)
@@ -200,6 +204,12 @@ def run(
     for name in names:
         with session.devices.progress.stage(name, ALL[name].doing):
             ALL[name](session, **options)
+
+
+def _takes_teachers(config: Config) -> bool:
+    """Whether there are teachers, and none of them is trained."""
+    found = config.teachers.values()
+    return bool(found) and not any(each.train or each.head for each in found)
 
 
 def _plan(session: "Session", names: tuple[str, ...]) -> None:

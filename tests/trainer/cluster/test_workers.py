@@ -71,6 +71,7 @@ def assert_same_training(workdir, expected, *, exactly=False, trainings=TRAINING
             assert line == pytest.approx(other, abs=tolerance, rel=tolerance)
 
 
+@pytest.mark.slow
 def test_two_workers_train_a_teacher_like_one_process(config, tmp_path):
     alone, workdir = tmp_path / "alone", tmp_path / "workdir"
     code, _, err = whole_run.do("teacher", config, alone, *groups.SMALL)

@@ -193,6 +193,7 @@ def section_validators() -> dict[str, jsonschema.Draft7Validator]:
     }
 
 
+@pytest.mark.slow
 def test_schema_and_reader_refuse_the_same():
     """Each setting is changed and left out, in a config that has it."""
     validators, seen, differences = section_validators(), set(), []

@@ -327,6 +327,7 @@ SOME = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kept", KEPT)
 def test_a_crop_is_of_the_pixels_of_the_file(folder, kept):
     examples = examples_of(folder, kept)
@@ -397,6 +398,7 @@ def test_crops_go_on_from_any_step(folder, kept):
 FIRST_ID = 1000  # of what is joined to others
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kept", SOME)
 def test_a_teacher_is_asked_about_the_crops_that_students_see(folder, kept):
     examples = examples_of(folder, kept)
@@ -434,6 +436,7 @@ def test_views_of_joined_images_are_those_of_the_ids_that_they_have_then(folder)
         np.testing.assert_array_equal(a, b)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "kept", ["records", pytest.param("sizes", marks=pytest.mark.slow)]
 )

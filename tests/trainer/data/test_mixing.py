@@ -359,6 +359,7 @@ def reference(request):
     return request.param, run.losses(5), run.weights()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("num_replicas", "accumulate", "xla"),
     [

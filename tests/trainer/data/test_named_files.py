@@ -48,6 +48,7 @@ def listed(folder: pathlib.Path, *, header="path,label", rows=None) -> DataConfi
     return DataConfig(dataset=f"list:{folder}/list.csv", image_size=5)
 
 
+@pytest.mark.slow
 def test_a_list_is_the_folder_of_its_images(tmp_path):
     source = opened(listed(tmp_path), tmp_path / "workdir")
     assert source.class_names == ("a", "b", "c")
@@ -196,6 +197,7 @@ ENCODINGS = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("encoding", ENCODINGS)
 def test_records_are_the_examples_in_them(tmp_path, encoding):
     stored, options = ENCODINGS[encoding]

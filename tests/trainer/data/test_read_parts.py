@@ -132,6 +132,7 @@ def test_each_epoch_shows_every_example_once(files, num_parts, window):
         assert (a == b).sum() < 20
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "num_workers", [3, *(pytest.param(n, marks=pytest.mark.slow) for n in (2, 4))]
 )
@@ -141,6 +142,7 @@ def test_workers_share_the_batches_of_one(files, num_workers):
     np.testing.assert_array_equal(shared, trained_on(examples, 16))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "first_step",
     [6, *(pytest.param(i, marks=pytest.mark.slow) for i in (1, 2, 3, 4, 5, 11, 15))],
@@ -209,6 +211,7 @@ def bytes_read(examples: RecordExamples, worker: int, num_steps: int) -> int:
     return so_far() - before
 
 
+@pytest.mark.slow
 def test_a_worker_of_two_reads_half_of_the_bytes(tmp_path):
     size, counts = 2**16, (16,) * 32  # 1 MiB each, which is what is read at a time
     files = write(tmp_path, counts, size)

@@ -50,6 +50,7 @@ def lose(examples: data.Examples) -> None:
         pathlib.Path(path).write_bytes(b"")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("num_replicas", [1, 2])
 def test_training_names_the_reason_and_the_way_out(examples, num_replicas):
     run = Run(
@@ -101,6 +102,7 @@ def folder(tmp_path):
 
 
 # In memory are 20 images of 192 bytes, their files of 80 bytes, or none.
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("stage", "budget"),
     [("baseline", 3840), ("baseline", 3000), ("baseline", 500), ("cache", 500)],

@@ -171,6 +171,7 @@ def test_a_budget_of_0_is_a_setting(tmp_path):
 # Training.
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "window",
     [7, 1000, *(pytest.param(x, marks=pytest.mark.slow) for x in (1, NUM_EXAMPLES))],
@@ -222,6 +223,7 @@ def test_pipelines_share_the_batches_of_one(
     assert_same(shared, trained_on(examples, 10))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("split", "num_steps"),
     [("train[5:28]", 6), pytest.param("train", 20, marks=pytest.mark.slow)],
@@ -241,6 +243,7 @@ def test_a_second_pipeline_resumes_too(folder):
     assert_same(resumed, trained_on(examples, 18)[11:])
 
 
+@pytest.mark.slow
 def test_resuming_passes_over_what_is_before_its_window(own_folder):
     examples = read(own_folder, "train[:24]", shuffle_window=8)  # two whole files
     whole = trained_on(examples, 2)
@@ -354,6 +357,7 @@ def test_without_labels_the_rest_is_seen_once_an_epoch(folder, excluded):
     assert not np.isin(np.concatenate([b["label"] for b in batches]), excluded).any()
 
 
+@pytest.mark.slow
 def test_without_labels_resuming_is_not_stopping(folder):
     left = data.without_labels(read(folder, shuffle_window=9), (1,))
     whole = trained_on(left, 9)

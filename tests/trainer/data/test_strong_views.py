@@ -88,6 +88,7 @@ def whole(*names: str) -> list[np.ndarray]:
 ALL = functools.partial(pytest.param, tuple(STRONG), marks=pytest.mark.slow)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("names", "parts"),
     [
@@ -103,6 +104,7 @@ def test_views_are_those_of_one_replica(names, parts):
     np.testing.assert_array_equal(found, whole(*names)[-len(found) :])
 
 
+@pytest.mark.slow
 def test_a_list_shows_one_after_another_each_with_keys_of_its_own():
     images, keys = images_of(8), prng.key(SEED, 3, tf.range(8))
     listed = augmentation("inception_crop", "random_erasing", "color_jitter")

@@ -160,6 +160,7 @@ def test_a_list_of_an_earlier_version_means_that_alpha_was_dropped(root, lists):
     np.testing.assert_array_equal(after, before)
 
 
+@pytest.mark.slow
 def test_without_transparent_pixels_all_backgrounds_are_one(tmp_path, lists):
     root = write(tmp_path / "opaque", lambda image: on((1, 2, 3), image))
     before = opened(root, lists, background="ignore")

@@ -162,6 +162,7 @@ def test_their_class_folders_are_only_folders(root, classes):
     assert both.labels[12:].tolist() == [-1] * len(classes)
 
 
+@pytest.mark.slow
 def test_their_splits_hold_their_own_files(root):
     write(root / "more" / "train", range(100, 109))
     write(root / "more" / "test1", range(150, 155))
@@ -249,6 +250,7 @@ def test_the_budget_counts_both_sources(root, missing, kind):
     np.testing.assert_array_equal(both.ids, in_memory.ids)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("missing", [0, 1])
 def test_files_of_both_folders_are_in_memory_where_these_fit_encoded(root, missing):
     files = [path for name in ("pets", "wild") for path in (root / name).rglob("*.png")]
@@ -497,6 +499,7 @@ def test_a_mean_of_several_steps_is_over_their_labelled_examples():
     assert np.mean(of_steps) != pytest.approx(hard.mean(), rel=1e-3)
 
 
+@pytest.mark.slow
 def test_with_alpha_1_labels_make_no_difference():
     train = dataclasses.replace(SGD, label_smoothing=0.1)
     labeled = Run(train=train, alpha=1.0)

@@ -209,6 +209,7 @@ class Mixed(tfds.core.GeneratorBasedBuilder, skip_registration=True):
             yield i, {"image": image, "label": -1 if split == "test" else i % 2}
 
 
+@pytest.mark.slow
 def test_a_set_without_labels_in_a_split_and_of_mixed_sizes(folder):
     name = tfds_sets.prepare(Mixed, folder / "sets")
     assert init(name, f"--set=data.data_dir='{folder / 'sets'}'") == 0

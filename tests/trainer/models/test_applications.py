@@ -364,6 +364,7 @@ def load(model, path):
     models.load_weights(model, str(path), setting="teacher.weights")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "name",
     [pytest.param("MobileNet", marks=pytest.mark.slow), "MobileNetV3Small"],
@@ -397,6 +398,7 @@ def test_weights_of_another_class_count_are_refused_with_both_counts(suffix, tmp
         load(built("MobileNetV3Small"), path)
 
 
+@pytest.mark.slow
 def test_the_backbone_alone_is_copied_where_classes_differ():
     model = build("MobileNetV2")
     head = [weight.numpy() for weight in models.head(model).weights]
@@ -419,6 +421,7 @@ def test_layers_of_another_shape_are_not_copied():
         copy_weights(big, build("VGG16"))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "name", ["MobileNetV3Small", pytest.param("Xception", marks=pytest.mark.slow)]
 )

@@ -65,6 +65,7 @@ def one_gradient() -> tuple[list[np.ndarray], list[np.ndarray]]:
 # Clipping.
 
 
+@pytest.mark.slow
 @DEVICES
 @pytest.mark.parametrize("share", [0.5, 2.0])
 def test_the_norm_of_the_reduced_gradient_is_clipped(share, num_replicas, xla):
@@ -83,6 +84,7 @@ def test_the_norm_of_the_reduced_gradient_is_clipped(share, num_replicas, xla):
     )
 
 
+@pytest.mark.slow
 def test_the_gradient_norm_is_reported_as_it_was_before_clipping():
     free = Run(train=PLAIN, options=SMALL).compiled.run(1)["gradient_norm"]
     clipped = Run(train=plus(PLAIN, clip_norm=free / 3), options=SMALL).compiled.run(1)
@@ -132,6 +134,7 @@ def test_variables_are_excluded_from_decay_by_name():
     assert_close(decayed, free)  # biases start at 0 and have nothing to lose
 
 
+@pytest.mark.slow
 def test_batch_norm_s_scale_and_offset_do_not_decay_by_default():
     train = plus(PLAIN, weight_decay=0.5)
     free = after(PLAIN, 1, build=batch_norm_model)
@@ -145,6 +148,7 @@ def test_batch_norm_s_scale_and_offset_do_not_decay_by_default():
 # Accumulation.
 
 
+@pytest.mark.slow
 @DEVICES
 def test_micro_batches_equal_one_big_batch(num_replicas, xla):
     # With dropout, whose masks belong to places in the global batch.
@@ -160,6 +164,7 @@ def test_micro_batches_equal_one_big_batch(num_replicas, xla):
     assert_close(parts.weights(), whole.weights(), atol=1e-5)
 
 
+@pytest.mark.slow
 def test_micro_batches_are_smaller_than_the_batch():
     seen = []
 
@@ -191,6 +196,7 @@ def embedding_model(
     )
 
 
+@pytest.mark.slow
 def test_micro_batches_of_an_embedding_equal_one_big_batch():
     whole, parts = (
         Run(train=plus(PLAIN, accumulate=count), build=embedding_model)
@@ -236,6 +242,7 @@ def test_without_averages_a_model_is_judged_by_its_weights():
             np.testing.assert_array_equal(weight, before)
 
 
+@pytest.mark.slow
 def test_averages_do_not_change_the_training():
     plain, averaged = (
         after(train, 5, options=SMALL) for train in (SGD, plus(SGD, ema=0.9))
@@ -296,6 +303,7 @@ def copies(run: Run) -> list[list[np.ndarray]]:
     ]
 
 
+@pytest.mark.slow
 @DEVICES
 def test_an_overflow_on_one_replica_leaves_out_the_update_on_all(num_replicas, xla):
     run = scaled({2}, num_replicas=num_replicas, xla=xla, build=batch_norm_model)
@@ -333,6 +341,7 @@ def test_overflows_do_not_enter_the_means_of_a_loop():
     assert 0 < metrics["accuracy"] <= 1
 
 
+@pytest.mark.slow
 def test_the_scale_doubles_after_2000_good_steps_in_a_row():
     run = scaled({0, 3}, options=SMALL)
     value, good_steps = run.update.loss_scale.variables
@@ -367,6 +376,7 @@ def test_a_power_of_two_as_scale_does_not_change_a_float32_training(num_replicas
     assert_close(under.weights(), plain.weights(), atol=1e-6)
 
 
+@pytest.mark.slow
 def test_float16_trains_float32_variables_near_the_float32_run():
     exact = Run(train=SGD, options=SMALL)
     half = Run(train=SGD, options=SMALL, precision="mixed_float16")
@@ -466,6 +476,7 @@ def regularized_loss(precision: str, amount: float) -> float:
     return Run(train=SGD, precision=precision, build=build).losses(1)[0]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "precision",
     ["mixed_bfloat16", pytest.param("mixed_float16", marks=pytest.mark.slow)],

@@ -43,6 +43,7 @@ CROPPED = {"evaluate_view": "center_crop"}
 IN_MEMORY = {"memory_budget_bytes": 2**30}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "settings",
     [

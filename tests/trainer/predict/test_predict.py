@@ -346,6 +346,7 @@ CENTRE = {"evaluate_view": "center_crop", "center_crop": 0.5}
 SAID = ("evaluate_view='center_crop'", "center_crop=0.5")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("kept", "said", "on_card"),
     [

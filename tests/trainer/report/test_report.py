@@ -162,6 +162,7 @@ def test_a_run_without_images_or_teacher_history_still_has_a_report(tmp_path):
     assert not (tmp_path / "report" / "dark_knowledge.png").exists()
 
 
+@pytest.mark.slow
 def test_a_corrected_model_is_shown_beside_its_own_in_the_same_colour(tmp_path):
     write_workdir(tmp_path, class_names=digits(), num_seeds=2)
     results = json.loads((tmp_path / "results.json").read_text())

@@ -86,6 +86,7 @@ def softmax(logits):
     return shifted / shifted.sum(axis=1, keepdims=True)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("settings", [of_mlp, of_file])
 def test_a_live_teacher_is_judged_and_tested_by_the_data_s_classes(
     world, folder, tmp_path, settings
@@ -109,6 +110,7 @@ def test_a_live_teacher_is_judged_and_tested_by_the_data_s_classes(
     assert tuple(kept.classes) == WIDE
 
 
+@pytest.mark.slow
 def test_a_cache_keeps_all_of_its_classes_and_teaches_as_it_does(
     world, folder, tmp_path
 ):

@@ -111,6 +111,7 @@ def adapters(opened: Session) -> dict[str, np.ndarray]:
 # Cached is online.
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("terms", "settings", "num_replicas"),
     [
@@ -186,6 +187,7 @@ def kernels(opened: Session) -> set[tuple[int, ...]]:
     return {shape for shape in shapes if len(shape) == 2}
 
 
+@pytest.mark.slow
 def test_the_teacher_is_not_in_the_graph(world, plain, tmp_path):
     own, hidden, last = {(36, 8), (8, 10)}, (36, 12), (12, 10)
     sets = (of_terms("loss='hint'", "loss='pkt'"), *RUN)
@@ -224,6 +226,7 @@ def test_a_record_is_the_id_the_logits_and_the_embedding(world, plain, tmp_path)
     )
 
 
+@pytest.mark.slow
 def test_plan_and_info_tell_of_it(world, plain, capsys, tmp_path):
     half = session(world, tmp_path, *KEPT, HALF)
     stages.OTHERS["soft-targets plan"](half)
@@ -328,6 +331,7 @@ def test_a_teacher_without_an_embedding_is_refused(world, tmp_path, network, fac
         check(opened)
 
 
+@pytest.mark.slow
 def test_verify_compares_embeddings(copied, capsys):
     verify(copied)
     assert_states(capsys.readouterr().out, "embedding")

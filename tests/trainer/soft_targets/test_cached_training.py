@@ -50,6 +50,7 @@ SHORT = (
 TERMS = (f"distill={configs.ALL_TERMS.format(group_size=4)}", *SHORT)
 
 
+@pytest.mark.slow
 def test_every_loss_of_each_seed_is_that_of_a_live_teacher(world, plain, tmp_path):
     sets = ("seeds=[0, 1]", *TERMS)
     online = session(world, tmp_path / "online", *sets)
@@ -63,6 +64,7 @@ def test_every_loss_of_each_seed_is_that_of_a_live_teacher(world, plain, tmp_pat
         np.testing.assert_array_equal(a, b)
 
 
+@pytest.mark.slow
 def test_two_epochs_of_two_views_are_those_of_a_live_teacher(world, shifted, tmp_path):
     online = trained(session(world, tmp_path / "online", SHIFTED))
     sets = (CACHED, shifted, SHIFTED, "distill.views=2")
@@ -153,6 +155,7 @@ def test_a_resumed_run_is_an_uninterrupted_one(world, shifted, tmp_path, setting
     assert_same_trainings(trained(session(world, folder, *sets)), whole)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("first_step", "num_steps"),
     [(80, 20), pytest.param(0, 130, marks=pytest.mark.slow)],
@@ -191,6 +194,7 @@ def test_streamed_answers_are_those_in_memory(world, shifted, tmp_path):
         )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "streamed", [False, pytest.param(True, marks=pytest.mark.slow)]
 )
@@ -227,6 +231,7 @@ def test_all_seeds_and_their_baselines_see_the_views_of_the_cache(
     assert (batch["input"] != images).any()
 
 
+@pytest.mark.slow
 def test_students_of_all_seeds_learn_from_one_streamed_cache(world, shifted, tmp_path):
     sets = (CACHED, shifted, SHIFTED, "distill.views=2")
     opened = session(world, tmp_path, *sets, *STREAMED)

@@ -92,6 +92,7 @@ def test_shards_without_a_manifest_may_be_another_teachers(config, tmp_path, cap
     assert build() == 0
 
 
+@pytest.mark.slow
 def test_a_cache_tells_of_itself_where_the_dataset_is_gone(config, tmp_path, capsys):
     def act(action: str, *more: str) -> int:
         return main.main(

@@ -162,6 +162,7 @@ def student(world, folder, workdir, *settings) -> int:
 STREAM = (*STREAMED, "runtime.steps_per_loop=10", "runtime.log_every_steps=10")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("kind", "settings"),
     [
@@ -330,6 +331,7 @@ def test_a_shard_of_another_cache_is_refused(folder, wanted, of_other):
         learn(folder, wanted)
 
 
+@pytest.mark.slow
 def test_a_streamed_shard_of_another_cache_is_refused(
     world, folder, of_other, tmp_path, capfd
 ):
@@ -365,6 +367,7 @@ def test_a_changed_manifest_is_refused(folder, wanted):
         learn(folder, wanted)
 
 
+@pytest.mark.slow
 def test_a_cache_of_an_earlier_version_teaches_the_same(
     world, folder, tmp_path, built, capfd
 ):

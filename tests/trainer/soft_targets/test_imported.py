@@ -78,6 +78,7 @@ def imported_session(world, folder, *settings):
     return opened
 
 
+@pytest.mark.slow
 def test_a_student_is_that_of_the_teacher_s_own_cache(world, cached, files, tmp_path):
     """By views, embeddings and losses between logits and between layers."""
     sets = (TERMS, *RUN, *KEPT, *VIEWS)
@@ -87,6 +88,7 @@ def test_a_student_is_that_of_the_teacher_s_own_cache(world, cached, files, tmp_
     assert_same_trainings(trained(ours), trained(theirs))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "settings", [(), ("distill.top_k=3", "distill.tail_temperatures=[1.0, 20.0]")]
 )
@@ -100,6 +102,7 @@ def test_batches_bring_the_answers_of_the_teacher(world, plain, tmp_path, settin
             np.testing.assert_array_equal(found[name], values, err_msg=name)
 
 
+@pytest.mark.slow
 def test_answers_are_streamed_beside_records(world, plain, tmp_path):
     """They begin inside of a file, and another share begins inside of them."""
     sets = (*answers.settings(plain), *STREAMED, "data.exclude_labels=[3]")

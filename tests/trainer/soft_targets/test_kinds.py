@@ -199,6 +199,7 @@ UNLABELED = (
 )
 
 
+@pytest.mark.slow
 def test_images_without_labels_have_the_answers_to_their_views(world, tmp_path):
     settings = (*UNLABELED, SHIFTED, "distill.views=2")
     opened = cached_session(world, tmp_path, *settings)

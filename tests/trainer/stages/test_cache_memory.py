@@ -23,6 +23,7 @@ def root(tmp_path_factory):
     return path
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("num_images", "more"),
     [

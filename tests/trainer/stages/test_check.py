@@ -33,6 +33,7 @@ def own_model(tmp_path, monkeypatch):
     sys.modules.pop("dropping", None)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("settings", "told"),
     [

@@ -199,6 +199,7 @@ def test_done_again_it_goes_on_from_its_checkpoint_or_leaves_all_as_it_is(
             np.testing.assert_array_equal(actual, expected)
 
 
+@pytest.mark.slow
 def test_it_follows_the_gradient_of_the_labels_from_the_student_on(config, tmp_path):
     """Two steps on all examples of the students, against Keras alone."""
     workdir = tmp_path / "run"

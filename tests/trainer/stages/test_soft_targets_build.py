@@ -292,6 +292,7 @@ def assert_only_whole_shards(workdir: pathlib.Path, broken_id: int) -> None:
     assert len(each) == 1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "signs",
     [pytest.param([3e38, 3e38], marks=pytest.mark.slow), [3e38, -3e38]],

@@ -241,11 +241,25 @@ def test_no_cache_is_built_where_a_live_teacher_was_chosen(world, tmp_path):
     assert caches.open_caches(paying.networks)
 
 
+@pytest.mark.slow
 def test_the_student_stage_builds_the_cache_that_was_chosen(world, tmp_path):
     for stage in ("teacher", "student"):
         stages.run(opened(world, tmp_path, PAYS), (stage,), whole=False)
     assert (tmp_path / "student" / "seed-0" / "model.keras").exists()
     assert (tmp_path / "soft_targets" / "train" / "manifest.json").exists()
+
+
+@pytest.mark.slow
+def test_a_teacher_that_is_used_as_it_is_needs_no_stage_before(world, tmp_path):
+    stages.run(opened(world, tmp_path / "first"), ("teacher",), whole=False)
+    file = tmp_path / "first" / "teacher" / "model.keras"
+    given = [f"teacher.weights='{file}'", "teacher.min_accuracy=0.0"]
+    run = opened(world, tmp_path / "run", PAYS, *given, config.Unset("teacher.train"))
+    stages.run(run, ("student",), whole=False)
+    assert (run.path / "student" / "seed-0" / "model.keras").exists()
+    taken = whole_run.weights(tmp_path / "run" / "teacher" / "model.keras")
+    for found, own in zip(taken, whole_run.weights(file), strict=True):
+        np.testing.assert_array_equal(found, own)
 
 
 @pytest.mark.parametrize(

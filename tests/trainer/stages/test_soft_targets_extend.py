@@ -219,6 +219,7 @@ def test_an_earlier_cache_goes_on_until_it_has_jpegs(root, capsys):
     assert_states(told(capsys), *facts)
 
 
+@pytest.mark.slow
 def test_without_its_image_a_shard_cannot_be_made_again(root, capsys):
     (root / "pets" / kept(root)[7]["path"]).unlink()
     assert extend(root) == 0

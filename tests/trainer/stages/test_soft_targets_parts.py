@@ -28,6 +28,7 @@ def shared(workdir):
     }
 
 
+@pytest.mark.slow
 def test_parts_are_the_bytes_of_a_whole_build(config, three_views, tmp_path, capsys):
     workdir = taught(config, tmp_path, *THREE_VIEWS)
     folder = workdir / "soft_targets" / "train"
@@ -43,6 +44,7 @@ def test_parts_are_the_bytes_of_a_whole_build(config, three_views, tmp_path, cap
     assert contents(folder) == before
 
 
+@pytest.mark.slow
 def test_a_part_is_built_beside_parts_and_not_beside_a_whole_build(
     config, tmp_path, capsys
 ):

@@ -70,6 +70,7 @@ def forget(path):
     files.write_json(path / "tracking.json", seal.add_checksum(kept))
 
 
+@pytest.mark.slow
 def test_a_run_has_its_parameters_numbers_and_files_once(tmp_path, store):
     place = unpacked("run", tmp_path)
     path = epath.Path(place / "workdir")

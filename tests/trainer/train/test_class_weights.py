@@ -19,6 +19,7 @@ SLOW = pytest.mark.slow
 WEIGHTS = tuple(np.linspace(0.2, 2.0, NUM_CLASSES))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("distil", [True, pytest.param(False, marks=SLOW)])
 def test_weighted_classes_train_alike_on_any_devices(distil):
     train = dataclasses.replace(SGD, mixup=0.5)
