@@ -39,7 +39,7 @@ def such_files(count: int) -> str:
 
 
 def without_kinds(found: str) -> str:
-    """What is `found`, without TensorFlow's list of kinds that it could decode.
+    """Leaves TensorFlow's list of the kinds that it decodes out of what is `found`.
 
     Some of these are no examples: a message names those that are.
     """
