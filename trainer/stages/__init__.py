@@ -148,8 +148,6 @@ FLAGGED = {
 ALL = STAGES | OTHERS | FLAGGED
 # The first of them needs what others make.
 _AFTER_WAITING = ("soft-targets", "student")
-# What teachers that are used as they are need not be asked for in a command before.
-_OF_TEACHERS = ("soft-targets", "student")
 
 
 def select_stages(config: Config) -> tuple[str, ...]:
@@ -185,14 +183,11 @@ def run(
     if whole or any(ALL[name].has_data for name in names):
         _describe_data(session)
     if session.config.distill.soft_targets == "auto":
-        is_training = any(
-            ALL[each].is_training and ALL[each].has_data for each in names
-        )
+        is_training = any(ALL[x].is_training and ALL[x].has_data for x in names)
         session = _settle_soft_targets(session, names, chooses=whole or is_training)
         if names == ("student",) and session.config.distill.is_cached:
             names = ("soft-targets", *names)
-    if names and names[0] in _OF_TEACHERS and _takes_teachers(session.config):
-        names = ("teacher", *names)
+    names = _with_teachers(names, session.config)
     if whole:
         check(session)
         names = select_stages(session.config)
@@ -206,10 +201,16 @@ def run(
             ALL[name](session, **options)
 
 
-def _takes_teachers(config: Config) -> bool:
-    """Whether there are teachers, and none of them is trained."""
+def _with_teachers(names: tuple[str, ...], config: Config) -> tuple[str, ...]:
+    """The stages `names`, and before them that of teachers that nobody trains.
+
+    Taking their weights takes no time worth a command of its own.
+    """
     found = config.teachers.values()
-    return bool(found) and not any(each.train or each.head for each in found)
+    is_trained = any(each.train or each.head for each in found)
+    if names[:1] not in (("soft-targets",), ("student",)) or is_trained or not found:
+        return names
+    return ("teacher", *names)
 
 
 def _plan(session: "Session", names: tuple[str, ...]) -> None:
