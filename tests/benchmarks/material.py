@@ -12,12 +12,12 @@ import pathlib
 import sys
 
 import numpy as np
-from PIL import Image
 
+from tests.benchmarks import photographs
 from tests.benchmarks.arrays import INPUTS, LABELS, LOGITS
 from tests.benchmarks.ready import resident_bytes
 from tests.benchmarks.workloads import CACHE, PHOTOGRAPHS, WORKLOADS, Workload
-from tests.helpers import drawn_images, whole_run
+from tests.helpers import whole_run
 from trainer import console, stages
 from trainer.devices import distribution
 from trainer.session import Session
@@ -25,15 +25,13 @@ from trainer.stages.soft_targets import caches
 from trainer.storage import files
 
 _NUM_OPENED = 32
-_NUM_PHOTOGRAPHS = 400
-_STORED_SIZE = 160  # pixels a side, before they are resized
 
 
 def main(folder: pathlib.Path, names: list[str]) -> None:
     """Makes what the workloads of these names need."""
     chosen = [WORKLOADS[name] for name in names]
     if any(workload.photographs for workload in chosen):
-        draw(folder / PHOTOGRAPHS)
+        photographs.draw(folder / PHOTOGRAPHS)
     strategy = distribution.strategy(
         chosen[0].settings(folder, precision="float32").runtime, num_workers=1
     )
@@ -72,15 +70,6 @@ def _cache_memory(session: Session) -> dict[str, float]:
         map(files.num_bytes, files.walk(caches.root(session.config, session.path)))
     )
     return {"added_bytes": added, "bytes": on_disk}
-
-
-def draw(folder: pathlib.Path) -> None:
-    """Writes photographs of every class as JPEG files."""
-    drawn = drawn_images.images(_NUM_PHOTOGRAPHS, size=_STORED_SIZE)
-    for i, (name, pixels) in enumerate(drawn):
-        path = folder / name / f"{i:04}.jpg"
-        path.parent.mkdir(parents=True, exist_ok=True)
-        Image.fromarray(pixels).save(path, quality=90)
 
 
 if __name__ == "__main__":

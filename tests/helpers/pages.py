@@ -3,16 +3,20 @@
 import contextlib
 import sys
 from collections.abc import Iterator
-
-import pytest
+from typing import Any
 
 
 @contextlib.contextmanager
 def undrawn() -> Iterator[None]:
     """In the body nothing is drawn, as where matplotlib is not installed."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setitem(sys.modules, "matplotlib", None)
+    modules: dict[str, Any] = sys.modules
+    before = {name: modules[name] for name in ("matplotlib",) if name in modules}
+    modules["matplotlib"] = None
+    try:
         yield
+    finally:
+        del modules["matplotlib"]
+        modules.update(before)
 
 
 # A program that begins with this draws nothing.

@@ -1,4 +1,4 @@
-"""The random views of images: augmentations by name, and their options."""
+"""Augmentations of images by name, and their options."""
 
 import dataclasses
 from collections.abc import Mapping

@@ -58,7 +58,7 @@ def background_name(colour: Colour | None) -> str:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class UnlabeledConfig:
-    """Images without labels, which join those that students learn from."""
+    """Images without labels, which are added to the students' training images."""
 
     # The images: a TFDS name, or "folder:" and a path.
     dataset: Annotated[Place, FILLED]
@@ -109,9 +109,9 @@ class DataConfig:
     validation_split: Annotated[str, FILLED] = ""
     test_split: Annotated[str, FILLED] = ""  # what is read once, at the end; "": test
     image_size: Pixels = 0  # what images are resized to; 0: as stored
-    # The random views in training, or a list of several, one after another.
+    # The augmentation of training images, or a list of several in their order.
     augment: Augment = "none"
-    # The options of each of these views.
+    # The options of the augmentation, or of each in the list.
     augment_options: Annotated[Any, OptionsOf("augment", AUGMENTATIONS)] = NO_AUGMENT
     # The numbers of classes that students are not shown.
     exclude_labels: tuple[CountOrNone, ...] = ()
@@ -127,17 +127,17 @@ class DataConfig:
     # The columns of a table that are features, in this order; []: all others.
     feature_columns: tuple[str, ...] = ()
     unlabeled: UnlabeledConfig | None = None
-    # The most that decoded images of all splits and of `unlabeled` take together in
-    # memory; above it they are read when asked for.
+    # The most memory for the decoded images of all splits and of `unlabeled` together.
+    # A larger dataset is streamed: its images are read again in each epoch.
     memory_budget_bytes: Annotated[int, between(0, 2**60)] = 4 * 2**30
-    # Records of a set read when asked for among which the next one is drawn.
+    # The size of the shuffle buffer of a streamed dataset, in records.
     shuffle_window: Count = 8192
-    # In how many parts an epoch of such a set is read, each for its own places of a
-    # batch, so that of several workers each reads its own; 0: up to 8, of 4 files or
-    # more each.
+    # The number of parts in which a streamed dataset is read, each for its own
+    # positions of a batch, so that each of several workers reads its own; 0: up to 8
+    # parts, of at least 4 files each.
     read_parts: CountOrNone = 0
-    # How images are fitted to their size where no random crop is: the whole image, or
-    # its central square.
+    # How images are resized in evaluation, and in training without a random crop:
+    # "squash" resizes the whole image, "center_crop" its central square.
     evaluate_view: Literal["squash", "center_crop"] = "squash"
     # The side of the central square, as a share of the image's shorter side.
     center_crop: Annotated[float, SHARE] = EvaluateView.center_crop
@@ -151,7 +151,7 @@ class DataConfig:
     # How files are looked at when they are listed: decoded, or their first and last
     # bytes. "auto": decoded where a split has up to a GiB of them.
     verify: Literal["auto", "decode", "ends"] = "auto"
-    # The most that the window of shuffled records takes, by their mean size.
+    # The most memory for the shuffle buffer, by the mean size of a record.
     shuffle_window_bytes: Annotated[int, between(1, 2**60)] = 512 * 2**20
 
     def __post_init__(self) -> None:

@@ -8,6 +8,7 @@ from typing import Any
 _CHARACTERS = 200  # of a value in a message
 _MOST = 20  # problems in a message
 _NAMES = 5  # in a message
+_CLOSE = 0.6  # of two names: the share of their letters that match
 _LISTED = re.compile(r"[a-z.]+\[\d+\]")  # a section of a list
 
 # What other programs have among augmentations, or as settings of the data.
@@ -93,8 +94,11 @@ def suggestion(name: str, known: Iterable[str]) -> str:
 
     if name.lower() in MIXING:
         return f"{MIXING[name.lower()]}; "
-    by_lower = {one.lower(): one for one in known}
-    close = difflib.get_close_matches(name.lower(), by_lower, n=1, cutoff=0.5)
+    by_lower, word = {one.lower(): one for one in known}, name.lower()
+    close = difflib.get_close_matches(word, by_lower, n=1, cutoff=_CLOSE)
+    # A name that is cut, or with more behind it, may be far from it by its letters.
+    close += [one for one in by_lower if len(word) > 2 and one.startswith(word)]
+    close += [one for one in by_lower if len(one) > 2 and word.startswith(one)]
     return f"did you mean {by_lower[close[0]]!r}? " if close else ""
 
 

@@ -11,7 +11,7 @@ AUTO_SECS = 5.0  # that "auto" may take in all
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class EvaluateConfig:
-    """May change when a run goes on: it is then evaluated again."""
+    """A resumed run may change these settings; it is then evaluated again."""
 
     # Corrects the logits of data.exclude_labels by one number a model, found on the
     # validation split; the results hold each model before and after.

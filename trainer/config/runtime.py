@@ -14,13 +14,14 @@ class RuntimeConfig:
 
     # How replicas share a step; "auto": by TF_CONFIG and the devices that are seen.
     strategy: Literal["auto", "one_device", "mirrored", "multi_worker"] = "auto"
-    min_gpus: CountOrNone = 0  # refuses to run where fewer GPUs are seen
-    # CPU devices to mirror over where there is no GPU.
+    # The number of GPUs that a run needs; with fewer it is refused.
+    min_gpus: CountOrNone = 0
+    # The number of logical CPU devices, each with a replica; not used with a GPU.
     logical_cpus: Annotated[int, between(1, 256)] = 1
     # What layers compute in; "auto": the fastest type that every GPU has in hardware,
     # float32 without a GPU.
     precision: Literal["auto", "float32", "mixed_bfloat16", "mixed_float16"] = "auto"
-    # Whether XLA compiles the step; "auto": where there is a GPU.
+    # Whether XLA compiles the training step; "auto": on GPUs, and not on CPUs.
     xla: Literal["auto", "on", "off"] = "auto"
     # Optimizer updates of one program of XLA; above 1 for one device.
     steps_per_execution: Count = 1
@@ -47,5 +48,5 @@ class RuntimeConfig:
     # The time until a loop or an evaluation step counts as hung.
     watchdog_secs: Count = 1800
     grace_secs: Count = 25  # the time from SIGTERM to the end, with a checkpoint
-    # Restarts in a row that kept no step, after which the run gives up.
+    # Successive restarts without a new checkpoint, after which the run ends.
     max_restarts: CountOrNone = 5

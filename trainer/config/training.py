@@ -101,9 +101,9 @@ class _Training:
     optimizer_options: Annotated[Any, OptionsOf("optimizer", OPTIMIZERS)] = (
         AdamOptions()
     )
-    # The random views, or a list of several; "inherit": those of data.augment.
+    # The augmentation, or a list of several; "inherit": that of data.augment.
     augment: Augment = "inherit"
-    # The options of each of these views.
+    # The options of the augmentation, or of each in the list.
     augment_options: Annotated[
         Any, OptionsOf("augment", {"inherit": InheritedAugmentOptions, **AUGMENTATIONS})
     ] = InheritedAugmentOptions()

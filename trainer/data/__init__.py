@@ -7,6 +7,7 @@ from trainer.data.auxiliary import AuxiliaryFeatures, Views
 from trainer.data.begun import as_begun, begun_background, begun_dtype
 from trainer.data.box_decoder import BoxDecoder
 from trainer.data.contents import hold_contents
+from trainer.data.damage import without_kinds
 from trainer.data.decode import decode_with_alpha, reason
 from trainer.data.duplicates import duplicates
 from trainer.data.example_names import example_names
@@ -113,5 +114,6 @@ __all__ = [
     "unused_settings",
     "view_batches",
     "whole_names",
+    "without_kinds",
     "without_labels",
 ]

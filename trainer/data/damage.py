@@ -1,6 +1,7 @@
 """Damaged images of a folder, which stop a run or are set aside."""
 
 import os
+import re
 from collections.abc import Mapping
 
 from trainer.config import DataConfig
@@ -16,7 +17,7 @@ def check_damaged(data: DataConfig, listed: Mapping[str, ListedFiles]) -> None:
         first = next(line for lines in damaged for line in lines)
         raise DataError(
             f"{os.path.join(data.path, first.path)} must be a JPEG, PNG or WebP "
-            f"image, got {first.state} ({count} such files); mend or "
+            f"image, got {without_kinds(first.state)} ({such_files(count)}); mend or "
             "remove it, or set data.skip_corrupt = true to leave such files out"
         )
 
@@ -24,9 +25,22 @@ def check_damaged(data: DataConfig, listed: Mapping[str, ListedFiles]) -> None:
 def damage_error(path: str, found: str) -> DataError:
     """The error of an image that was listed and cannot be decoded when it is read."""
     return DataError(
-        f"{path} must be a JPEG, PNG or WebP image, got {found}; put it back as it was "
-        "when the run began, and start the same command again, which goes on from the "
-        "last checkpoint; or start anew in another --workdir with data.verify = "
-        "'decode', which finds such images before anything trains, and "
+        f"{path} must be a JPEG, PNG or WebP image, got {without_kinds(found)}; put it "
+        "back as it was when the run began, and start the same command again, which "
+        "goes on from the last checkpoint; or start anew in another --workdir with "
+        "data.verify = 'decode', which finds such images before anything trains, and "
         "data.skip_corrupt = true, which leaves them out"
     )
+
+
+def such_files(count: int) -> str:
+    """The number of files of a kind, in words for a message."""
+    return f"{count:,} such file{'s' if count != 1 else ''}"
+
+
+def without_kinds(found: str) -> str:
+    """Leaves TensorFlow's list of the kinds that it decodes out of what is `found`.
+
+    Some of these are no examples: a message names those that are.
+    """
+    return re.sub(r"\.? One of [\w, ]+ required\.?$", "", found)

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 
 from trainer.config import DataConfig
 from trainer.config.class_folders import EXTENSIONS
+from trainer.data.damage import such_files
 from trainer.data.examples import DataError
 from trainer.data.layout import Layout, in_one_form
 from trainer.data.listed_files import ListedFiles
@@ -18,7 +19,7 @@ def check_others(data: DataConfig, layout: Layout) -> None:
         raise DataError(
             f"{os.path.join(data.path, layout.others[0])} lies in a class folder and "
             f"must be an image ({', '.join(EXTENSIONS)}), got another extension "
-            f"({len(layout.others)} such files); remove or convert it, or set "
+            f"({such_files(len(layout.others))}); remove or convert it, or set "
             "data.skip_corrupt = true to leave such files out"
         )
 

@@ -12,6 +12,7 @@ from etils import epath
 
 from trainer.config import DataConfig
 from trainer.data import looks
+from trainer.data.damage import such_files, without_kinds
 from trainer.data.decode import reason
 from trainer.data.examples import DataError
 from trainer.data.file_bytes import bytes_of, in_folder, is_gone
@@ -76,7 +77,8 @@ def decode_rest(
         first = int(rows[decoded.are_damaged[rows]][0])
         raise DataError(
             f"{os.path.join(data.path, lines.paths[first])} must be an image that can "
-            f"be decoded, got {decoded.states[first]} ({count} such files), which "
+            f"be decoded, got {without_kinds(decoded.states[first])} "
+            f"({such_files(count)}), which "
             f"{kept_in} has as examples because only headers and ends were looked at; "
             "start anew in another --workdir with data.verify = 'decode', and mend "
             "them or set data.skip_corrupt = true to leave them out"

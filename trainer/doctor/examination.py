@@ -18,6 +18,7 @@ from trainer.doctor.soft_target_source import costs_of, settle, with_caches_of_r
 from trainer.doctor.trainings import Trainings
 from trainer.evaluation import metrics
 from trainer.session import Session, suspicions
+from trainer.session.input_check import input_warning
 from trainer.session.opening import open_session
 from trainer.session.qualification import accuracy_warning, measure
 from trainer.session.train_state import TrainSpec
@@ -198,10 +199,13 @@ class Examination:
         take_weights(self._session.networks, role, model)
         validation = self._session.datasets.validation
         logits = self._session.devices.predictor(model, validation)()
-        class_map = self._session.networks.class_map(role)
-        found = measure(role, metrics.map_logits(logits, class_map), validation.labels)
+        networks = self._session.networks
+        mapped = metrics.map_logits(logits, networks.class_map(role))
+        found = measure(role, mapped, validation.labels)
         yield f"none: {found.text}"
-        yield from filter(None, [accuracy_warning(found, self._config.teachers[role])])
+        told = input_warning(networks, role, model=model, logits=logits)
+        yield from filter(None, [told])
+        yield from filter(None, [accuracy_warning(found, section)])
 
     def _name_member(self, role: str, line: str) -> str:
         """The finding `line`, with the name of the member where there are several."""

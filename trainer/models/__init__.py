@@ -14,6 +14,7 @@ from trainer.models.given import GivenModel, check_apart, find_problem, save_wei
 from trainer.models.head import head, head_alone
 from trainer.models.hub_presets import load_preset
 from trainer.models.inputs import Inputs
+from trainer.models.other_values import other_values, predict_as
 from trainer.models.saved import alone
 from trainer.models.saving import check_saving
 from trainer.models.taps import (
@@ -54,6 +55,8 @@ __all__ = [
     "layers_by_path",
     "load_preset",
     "load_weights",
+    "other_values",
+    "predict_as",
     "random_layers",
     "recordable",
     "save_weights",

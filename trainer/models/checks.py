@@ -1,6 +1,6 @@
 """Checks of a built model, before hours are spent on it."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import keras
@@ -43,12 +43,12 @@ def random_layers(model: keras.Model) -> list[str]:
     ]
 
 
-def predict(model: keras.Model, examples: np.ndarray) -> np.ndarray:
-    """The model's outputs for examples [4, ...] in inference."""
+def predict(model: Callable[..., Any], examples: np.ndarray) -> np.ndarray:
+    """The model's outputs for a few examples [K, ...] in inference."""
     return _on_first_replica(_call(model, examples))
 
 
-def _call(model: keras.Model, examples: np.ndarray) -> Any:
+def _call(model: Callable[..., Any], examples: np.ndarray) -> Any:
     # On a replica: a SavedModel's functions know no other place.
     return tf.distribute.get_strategy().run(
         lambda x: model(x, training=False), args=(tf.constant(examples),)

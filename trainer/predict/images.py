@@ -69,7 +69,7 @@ def _reader(
             )
             pixels = fitted(tf.constant(contents), image).numpy()
         except tf.errors.OpError as error:
-            return Example(place=(path,), inputs=data.reason(error))
+            return Example(place=(path,), inputs=data.without_kinds(data.reason(error)))
         return Example(place=(path,), inputs=pixels, is_transparent=is_transparent)
 
     return read

@@ -10,6 +10,7 @@ from etils import epath
 from trainer import console
 from trainer.config import ConfigError, TeacherConfig
 from trainer.config.distill import Distill
+from trainer.session.input_check import input_warning
 from trainer.session.networks import Networks
 from trainer.storage import workdir
 
@@ -61,6 +62,9 @@ def qualify(networks: Networks) -> None:
             continue
         if networks.devices.workers.is_chief:
             console.log(found.text)
+        warning = _input_warning(networks, found.role)  # before it may be refused
+        if warning and networks.devices.workers.is_chief:
+            console.log(warning)
         section = networks.config.teachers.get(found.role, networks.config.distill)
         warning = accuracy_warning(found, section, is_refused=not has_begun)
         if warning and networks.devices.workers.is_chief:
@@ -100,6 +104,14 @@ def measure_classes(
         largest_class=float(np.bincount(labels).max() / len(labels)),
         examples=len(labels),
     )
+
+
+def _input_warning(networks: Networks, role: str) -> str:
+    if role == IMPORTED:
+        return ""
+    index = list(networks.config.teachers).index(role)
+    logits = networks.teachers_validation_logits[index]
+    return input_warning(networks, role, model=networks.teachers[index], logits=logits)
 
 
 def _have_students_begun(path: epath.Path) -> bool:

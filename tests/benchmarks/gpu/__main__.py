@@ -2,11 +2,16 @@
 
     python -m tests.benchmarks.gpu [--json=FILE] [--small] [PART ...]
 
-does the parts that are named, or all, and prints a page in Markdown for BUILD.md, which
-lists the parts. It exits with 1 if a part or a target failed. It takes less than 8
-minutes on one GPU and 15 on several; each part is a process of its own, and one that
-fails or hangs leaves the others their time. Without a GPU it runs on two logical CPUs;
---small is the whole path at the size of a test.
+runs the parts that are named, or all of them, and prints a page in Markdown.
+
+  --json=FILE  also write all measurements to FILE
+  --small      everything at the size of a test
+  --help       this text
+
+It needs at most 8 minutes on one GPU and 15 on several; without a GPU it uses two
+logical CPUs. Each part is a process of its own, and one that fails or hangs leaves the
+others their time. The exit code is 1 if a part or a target failed, and 2 if the
+command line cannot be used. docs/gpu.md describes the parts.
 """
 
 import collections
@@ -32,7 +37,16 @@ def main(argv: list[str]) -> int:
     values = flags.FlagValues()
     flags.DEFINE_string("json", None, "a file for all figures", flag_values=values)
     flags.DEFINE_boolean("small", False, "the size of a test", flag_values=values)
-    names = values(argv)[1:]
+    flags.DEFINE_boolean("help", False, "the usage", flag_values=values)
+    try:
+        names = values(argv)[1:]
+    except flags.Error as error:
+        return _refuse(str(error))
+    if values.help:
+        print(f"{(__doc__ or '').strip()}\n\nParts: {', '.join(plan.names())}")
+        return 0
+    if unknown := [name for name in names if name not in plan.names()]:
+        return _refuse(f"{unknown[0]!r} is not one of {', '.join(plan.names())}")
     results = measured(names, small=values.small)
     results["command"] = " ".join(("python -m tests.benchmarks.gpu", *argv[1:]))
     if values.json:
@@ -41,6 +55,12 @@ def main(argv: list[str]) -> int:
         print(line, flush=True)
     failed = any(part["end"] != "done" for part in results["parts"])
     return int(failed or any(t["verdict"] != "met" for t in results["targets"]))
+
+
+def _refuse(reason: str) -> int:
+    usage = "see python -m tests.benchmarks.gpu --help"
+    print(f"{reason.rstrip('.')}; {usage}", file=sys.stderr)
+    return 2
 
 
 def measured(names: Sequence[str], *, small: bool) -> dict[str, Any]:

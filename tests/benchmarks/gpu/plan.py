@@ -65,6 +65,18 @@ def parts(
     )
 
 
+def names() -> list[str]:
+    """The parts that can be named, on any number of devices and in either size."""
+    found = [
+        part.name
+        for small in (False, True)
+        for part in parts(
+            pathlib.Path(), num_gpus=0, num_devices=max(_COUNTS), small=small
+        )
+    ]
+    return list(dict.fromkeys(found))
+
+
 def _first_steps(prepared: pathlib.Path, *, small: bool) -> Iterator[Part]:
     """Twice each: the first process fills the cache on disk that the second has."""
     cache = prepared / "xla-cache"

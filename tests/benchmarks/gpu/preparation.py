@@ -5,7 +5,7 @@ import pathlib
 
 import tensorflow as tf
 
-from tests.benchmarks import material
+from tests.benchmarks import material, photographs
 from tests.benchmarks.gpu import pairs, placement
 from tests.benchmarks.gpu.findings import Findings
 from tests.benchmarks.workloads import BUNDLED, DIGITS, PHOTOGRAPHS
@@ -26,7 +26,7 @@ def prepare(
     strategy = placement.strategy(devices[:1])
     workloads = pairs.chosen(small=small).values()
     if any(workload.photographs for workload in workloads):
-        material.draw(prepared / PHOTOGRAPHS)
+        photographs.draw(prepared / PHOTOGRAPHS)
     for workload in workloads:
         for one in (workload, pairs.cached(workload)):
             settings = one.settings(prepared, precision="float32")

@@ -7,7 +7,7 @@ import pytest
 
 from tests.helpers.configs import SECTIONS
 from tests.helpers.messages import assert_states
-from trainer.config import ConfigError, Unset, load
+from trainer.config import ConfigError, Unset, errors, load
 
 
 @dataclasses.dataclass(frozen=True)
@@ -256,3 +256,20 @@ def test_every_way_to_unset_is_named_by_its_flag(data):
     first, second = sorted(caught.value.problems)
     assert first.startswith("--set=student.train.steps ")
     assert second.startswith("run.toml with --unset=teacher.train: teacher ")
+
+
+@pytest.mark.parametrize(
+    ("typed", "known", "meant"),
+    [
+        ("nothere", ["huber", "none", "kl"], None),
+        ("ls", ["kl", "dkd"], None),
+        ("hubber", ["huber", "none"], "huber"),
+        ("sdg", ["adam", "sgd"], "sgd"),
+        ("vgg", ["mlp", "vgg_cifar"], "vgg_cifar"),
+        ("mse_loss", ["huber", "mse"], "mse"),
+        ("HUBER", ["huber"], "huber"),
+    ],
+)
+def test_a_name_is_offered_where_it_is_near(typed, known, meant):
+    told = errors.suggestion(typed, known)
+    assert told == (f"did you mean {meant!r}? " if meant else "")

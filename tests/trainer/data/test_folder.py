@@ -451,6 +451,17 @@ def test_a_damaged_image_is_refused_by_name(root, lists, damage, name):
     assert not lists.exists()
 
 
+def test_a_damaged_image_is_told_with_one_list_of_kinds(root, lists):
+    for number, name in enumerate(("0.png", "3.webp"), start=1):
+        replace_by_text(root / "train/cat" / name)
+        with pytest.raises(data.DataError) as caught:
+            data.open_source(config(root), lists)
+        told = str(caught.value)
+        assert "GIF" not in told  # which TensorFlow decodes, and no run takes
+        assert told.count("JPEG") == 1
+        assert ("1 such file)", "2 such files)")[number - 1] in told
+
+
 def test_damaged_images_are_set_aside_where_that_is_asked_for(root, lists):
     whole = data.open_source(config(root), lists / "whole").read("train")
     for damage, name in zip(DAMAGES, ("0.png", "13.JPG", "3.webp"), strict=True):

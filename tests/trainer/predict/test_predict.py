@@ -190,6 +190,7 @@ def test_what_cannot_be_read_is_told_and_the_others_are_answered(run, tmp_path, 
     ):
         [line] = [line for line in told.splitlines() if f"{name}'" in line]
         assert reason in line
+        assert "GIF" not in line  # which TensorFlow decodes, and predict does not
     assert_a_line_states(told, "2 of 5 images")
     assert_states(told.splitlines()[-1], 5)
     with open(out, newline="") as file:

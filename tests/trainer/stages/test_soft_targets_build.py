@@ -53,6 +53,19 @@ def logits(built, images):
 # What is written.
 
 
+def test_the_last_line_tells_how_many_predictions_are_there(config, built, capsys):
+    assert act("build", config, built) == 0  # which adds none
+    line = capsys.readouterr().err.splitlines()[-1]
+    assert_states(line, built / "soft_targets" / "train", "complete", "10,000", "train")
+
+
+@pytest.mark.slow
+def test_predictions_of_each_view_are_counted(config, three_views, capsys):
+    assert act("build", config, three_views, *THREE_VIEWS) == 0
+    line = capsys.readouterr().err.splitlines()[-1]
+    assert_states(line, "complete", "30,000", "3 views")
+
+
 def test_every_record_is_the_id_and_the_logits_of_its_example(built, logits):
     folder = built / "soft_targets" / "train"
     found = records(folder, 0, DENSE)

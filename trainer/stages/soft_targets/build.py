@@ -48,6 +48,19 @@ def build(session: Session) -> None:
         # Ids are lines of these: a run that shares the caches needs the same.
         kept = caches.index_dir(session.config, session.path)
         data.take_over(session.config.data, session.index_dir, kept, are_own=True)
+        _tell_complete(session.networks)
+
+
+def _tell_complete(networks: Networks) -> None:
+    for transfer in caches.transfer_sets(networks.config, networks.datasets):
+        for teacher in range(networks.config.num_teachers):
+            folder = caches.folder(networks.config, networks.path, teacher, transfer)
+            manifest = _read_begun(folder)
+            views = f" ({manifest.views:,} views)" if manifest.views > 1 else ""
+            networks.devices.workers.log_once(
+                f"{folder}: complete, {manifest.num_records:,} predictions of split "
+                f"{manifest.dataset['split']!r}{views}"
+            )
 
 
 def fill(networks: Networks, claim: Claim) -> None:
