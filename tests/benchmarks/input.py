@@ -7,7 +7,7 @@ makes batches of them in three ways: as a training here, its random crops antial
 not; as the plain tf.data recipe of TensorFlow's ResNets (box by
 sample_distorted_bounding_box, decode_and_crop_jpeg, bilinear resize, flip; at 96 px
 decode, bilinear resize, padded crop, flip); and by Keras's directory loader with its
-random layers. The contenders of a row take turns of a batch each in one process, with
+random layers. The contenders of a row take turns of eight batches in one process, with
 as many calls at a time as processors and no autotuning. A figure is the time of all
 threads, from when a batch is asked for until the pipeline rests again, for each image.
 Linux alone says when that is.
@@ -39,7 +39,8 @@ from trainer.devices import processors
 
 _BATCH = 64
 _CALLS = processors.count()  # at a time, as a training here makes them
-_ROUND_TURNS = 4  # of each contender
+_ROUND_TURNS = 2  # of each contender
+_TURN_BATCHES = 8  # one after another, as a training asks for them
 _QUIET = 5  # looks at a pipeline that rests, one after another
 _CLASSES = ("first", "second")
 _SMALL, _LARGE = (400, 500), (1500, 2000)
@@ -101,13 +102,14 @@ def _round(batches: dict[str, Batches]) -> dict[str, float]:
 
 def _secs_an_image(batches: Batches) -> float:
     started = time.process_time()
-    next(batches)
+    for _ in range(_TURN_BATCHES):
+        next(batches)
     # What was made ahead was made before this turn, and is made again now.
     num_quiet = 0
     while num_quiet < _QUIET:
         time.sleep(0.01)
         num_quiet = 0 if _is_at_work() else num_quiet + 1
-    return (time.process_time() - started) / _BATCH
+    return (time.process_time() - started) / _BATCH / _TURN_BATCHES
 
 
 def _is_at_work() -> bool:
