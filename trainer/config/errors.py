@@ -98,6 +98,7 @@ def suggestion(name: str, known: Iterable[str]) -> str:
     close = difflib.get_close_matches(word, by_lower, n=1, cutoff=_CLOSE)
     # A name that is cut, or with more behind it, may be far from it by its letters.
     close += [one for one in by_lower if len(word) > 2 and one.startswith(word)]
+    close += [one for one in by_lower if len(word) > 4 and one.startswith(word[:4])]
     close += [one for one in by_lower if len(one) > 2 and word.startswith(one)]
     return f"did you mean {by_lower[close[0]]!r}? " if close else ""
 
