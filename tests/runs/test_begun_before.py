@@ -109,7 +109,7 @@ def test_a_stopped_run_ends_as_an_undisturbed_one(run, whole, is_exact):
     # What was done before is not done again.
     for told in (
         "teacher seed 0: step 40/40",
-        "120 predictions",
+        "120 predictions of the teacher to be computed",
         "student seed 0: step 24/160",
     ):
         assert told in whole.err
