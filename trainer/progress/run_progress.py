@@ -33,14 +33,12 @@ class StepBar:
 
     def show(self, step: int, metrics: Metrics) -> None:
         """Shows the metrics of a logged step."""
+        told = describe(metrics, self._metric)
         print(
-            f"{self._title}: step {step}/{self._last_step}, {self._describe(metrics)}",
+            f"{self._title}: step {step}/{self._last_step}, {told}",
             file=sys.stderr,
             flush=True,
         )
-
-    def _describe(self, metrics: Metrics) -> str:
-        return describe(metrics, self._metric)
 
 
 class RunProgress:
@@ -194,7 +192,7 @@ class _ShownSteps(StepBar):
 
     def show(self, step: int, metrics: Metrics) -> None:
         self._doing = ""
-        self.told = self._describe(metrics)
+        self.told = describe(metrics, self._metric)
         self.region.refresh()
 
     def draw(self) -> "rich.console.RenderableType":

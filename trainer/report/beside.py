@@ -3,10 +3,9 @@
 They are written anew by `evaluate` where results.json is deleted.
 """
 
-import contextlib
 import zipfile
-from collections.abc import Iterator
-from typing import Any
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import Any, TypeVar
 
 import numpy as np
 from etils import epath
@@ -14,6 +13,9 @@ from etils import epath
 from trainer.report import problems
 from trainer.storage import files, folders, seal
 from trainer.storage.evaluation_files import FOLDER, ROWS, THUMBNAILS
+
+Arrays = Mapping[str, np.ndarray]
+T = TypeVar("T")
 
 
 def read(path: epath.Path) -> dict[str, Any]:
@@ -40,19 +42,7 @@ def read_thumbnails(
     Raises:
       ReportError: the file is damaged.
     """
-    path = workdir / THUMBNAILS
-    with _malformed(path):
-        arrays = _arrays(path, environment, num_examples)
-        if not arrays:
-            return {}
-        images = arrays["images"]
-        if (
-            images.dtype != np.uint8
-            or images.ndim != 4
-            or images.shape[3] not in (1, 3)
-        ):
-            raise ValueError(f"images {images.dtype} {images.shape}")
-        return dict(zip(map(int, arrays["rows"]), images, strict=True))
+    return _by_row(workdir / THUMBNAILS, environment, num_examples, _images)
 
 
 def read_rows(
@@ -65,38 +55,39 @@ def read_rows(
     Raises:
       ReportError: the file is damaged.
     """
-    path = workdir / ROWS
-    with _malformed(path):
-        arrays = _arrays(path, environment, num_examples)
-        if not arrays:
-            return {}
-        values, names = arrays["values"], arrays["names"].tolist()
-        return {
-            int(row): dict(zip(names, map(float, features), strict=True))
-            for row, features in zip(arrays["rows"], values, strict=True)
-        }
+    return _by_row(workdir / ROWS, environment, num_examples, _features)
 
 
-def _arrays(
-    path: epath.Path, environment: dict[str, Any], num_examples: int
-) -> dict[str, np.ndarray]:
-    """The arrays of a file that the environment knows; {} where there is none."""
+def _by_row(
+    path: epath.Path,
+    environment: dict[str, Any],
+    num_examples: int,
+    values_of: Callable[[Arrays], Iterable[T]],
+) -> dict[int, T]:
+    """The values of a file of examples that the environment knows, by their rows."""
     known = environment.get("files", {}).get(f"{FOLDER}/{path.name}")
     if known is None or not files.exists(path):
         return {}
     if folders.checksum(path) != known:
         raise problems.of_file(path, "is not the one that was written")
-    with files.open_for_reading(path) as file, np.load(file) as arrays:
-        found = dict(arrays)
-    rows = found["rows"]
-    if np.any((rows < 0) | (rows >= num_examples)):
-        raise ValueError("rows that are not those of the test split")
-    return found
-
-
-@contextlib.contextmanager
-def _malformed(path: epath.Path) -> Iterator[None]:
     try:
-        yield
+        with files.open_for_reading(path) as file, np.load(file) as arrays:
+            rows, values = arrays["rows"], values_of(arrays)
+            if np.any((rows < 0) | (rows >= num_examples)):
+                raise ValueError("rows that are not those of the test split")
+            return dict(zip(map(int, rows), values, strict=True))
     except (OSError, EOFError, KeyError, ValueError, zipfile.BadZipFile) as error:
         raise problems.of_file(path, f"is malformed ({error})") from error
+
+
+def _images(arrays: Arrays) -> np.ndarray:
+    images = arrays["images"]
+    if images.dtype != np.uint8 or images.ndim != 4 or images.shape[3] not in (1, 3):
+        raise ValueError(f"images {images.dtype} {images.shape}")
+    return images
+
+
+def _features(arrays: Arrays) -> Iterator[dict[str, float]]:
+    names = arrays["names"].tolist()
+    for values in arrays["values"]:
+        yield dict(zip(names, map(float, values), strict=True))

@@ -22,15 +22,16 @@ class MetricText:
         """The title with the unit, for an axis."""
         return f"{self.title} ({self.unit})" if self.unit else self.title
 
-    def number(self, mean: float | None) -> str:
-        """A number without its unit."""
-        return value(mean, factor=self.factor, digits=self.digits)
+    def number(self, mean: float | None, std: float | None = None) -> str:
+        """A number, or one with its spread, without the unit."""
+        return value(mean, std, factor=self.factor, digits=self.digits)
 
 
 _PERCENT: dict[str, Any] = {"factor": 100, "digits": 2, "unit": "%"}
 _TEXTS: Mapping[str, MetricText] = {
     ACCURACY: MetricText(title="accuracy", **_PERCENT),
     "errors": MetricText(title="errors", digits=1),
+    "excluded_errors": MetricText(title="excluded errors", digits=1),
     "balanced_accuracy": MetricText(title="balanced accuracy", **_PERCENT),
     "macro_f1": MetricText(title="macro F1", **_PERCENT),
     "auc": MetricText(title="AUC", digits=4),

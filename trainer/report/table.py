@@ -10,26 +10,26 @@ from typing import Any
 from trainer.config.selection import ACCURACY
 from trainer.report.amounts import value
 from trainer.report.inputs import display_name, is_corrected, model_names, original
+from trainer.report.metric_texts import selecting, text_of
 from trainer.report.verdict import line
 
 TIMES = "inference_ms_per_example"  # of a model, by batch size
 
-# (metric, column, factor, digits after the point of a mean over seeds)
-Columns = tuple[tuple[str, str, float, int], ...]
+Columns = tuple[tuple[str, str], ...]  # metrics and what stands above them
 METRICS: Columns = (
-    ("errors", "test errors", 1, 1),
-    ("accuracy", "accuracy %", 100, 2),
-    ("nll", "NLL", 1, 3),
-    ("ece", "ECE", 1, 4),
-    ("agreement", "agreement %", 100, 2),
+    ("errors", "test errors"),
+    ("accuracy", "accuracy %"),
+    ("nll", "NLL"),
+    ("ece", "ECE"),
+    ("agreement", "agreement %"),
 )
 # Where classes are weighted, or another metric than accuracy selects.
 BY_CLASS: Columns = (
-    ("balanced_accuracy", "balanced acc. %", 100, 2),
-    ("macro_f1", "macro F1 %", 100, 2),
-    ("auc", "AUC", 1, 4),
+    ("balanced_accuracy", "balanced acc. %"),
+    ("macro_f1", "macro F1 %"),
+    ("auc", "AUC"),
 )
-EXCLUDED = ("excluded_errors", "excluded errors", 1, 1)  # where classes are excluded
+EXCLUDED = ("excluded_errors", "excluded errors")  # where classes are excluded
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -59,7 +59,7 @@ def comparison(results: dict[str, Any]) -> Comparison:
         by_class = tuple(column for column in BY_CLASS if column[0] in known)
         place = [name for name, *_ in columns].index("accuracy") + 1
         columns = (*columns[:place], *by_class, *columns[place:])
-    header = ("model", "parameters", *(column for _, column, _, _ in columns))
+    header = ("model", "parameters", *(column for _, column in columns))
     rows = [_row(name, models[name], columns) for name in model_names(results)]
     notes = (
         *(
@@ -110,9 +110,8 @@ def _validation_line(results: dict[str, Any]) -> str:
 
 def _is_by_class(results: dict[str, Any]) -> bool:
     """Whether accuracy alone says too little of what the run asked for."""
-    # Results of earlier versions have neither.
-    is_weighted = bool(results.get("class_weights"))
-    return is_weighted or results.get("select_by", ACCURACY) != ACCURACY
+    is_weighted = bool(results.get("class_weights"))  # earlier versions have none
+    return is_weighted or selecting(results) != ACCURACY
 
 
 def _selection_line(results: dict[str, Any]) -> str:
@@ -125,7 +124,7 @@ def _selection_line(results: dict[str, Any]) -> str:
         if weights
         else ""
     )
-    return f"students are selected by {results['select_by']}{weighted}"
+    return f"students are selected by {selecting(results)}{weighted}"
 
 
 def _spreads(models: dict[str, Any]) -> str:
@@ -176,8 +175,8 @@ def _times(models: dict[str, Any]) -> list[str]:
 def _row(name: str, model: dict[str, Any], columns: Columns) -> tuple[str, ...]:
     mean, std = model["mean"], model["std"]
     metrics = [
-        value(mean.get(metric), std.get(metric), factor=factor, digits=digits)
-        for metric, _, factor, digits in columns
+        text_of(metric).number(mean.get(metric), std.get(metric))
+        for metric, _ in columns
     ]
     speed = model.get("train_examples_per_sec")
     return (

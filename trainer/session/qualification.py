@@ -60,15 +60,11 @@ def qualify(networks: Networks) -> None:
     for found in qualifications(networks):
         if found.role in networks.qualified:  # once is enough
             continue
-        if networks.devices.workers.is_chief:
-            console.log(found.text)
-        warning = _input_warning(networks, found.role)  # before it may be refused
-        if warning and networks.devices.workers.is_chief:
-            console.log(warning)
+        # Each before the next, which may refuse the teacher.
+        _tell(networks, found.text)
+        _tell(networks, _input_warning(networks, found.role))
         section = networks.config.teachers.get(found.role, networks.config.distill)
-        warning = accuracy_warning(found, section, is_refused=not has_begun)
-        if warning and networks.devices.workers.is_chief:
-            console.log(warning)
+        _tell(networks, accuracy_warning(found, section, is_refused=not has_begun))
         networks.qualified.add(found.role)
 
 
@@ -104,6 +100,11 @@ def measure_classes(
         largest_class=float(np.bincount(labels).max() / len(labels)),
         examples=len(labels),
     )
+
+
+def _tell(networks: Networks, sentence: str) -> None:
+    if sentence and networks.devices.workers.is_chief:
+        console.log(sentence)
 
 
 def _input_warning(networks: Networks, role: str) -> str:
