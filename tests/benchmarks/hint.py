@@ -119,7 +119,7 @@ def _adapter_alone(
     teacher = tf.random.normal((size, *places, wanted))
     update = optimizers.OptimizerUpdate(adapter, spec.section, float16=False)
 
-    @tf.function(jit_compile=run.devices.xla, autograph=False)
+    @tf.function(jit_compile=run.devices.compiles("student"), autograph=False)
     def step() -> tf.Tensor:
         with tf.GradientTape() as tape:
             tape.watch(student)

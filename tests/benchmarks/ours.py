@@ -40,7 +40,7 @@ def distilling(session: Session, workload: Workload, *, turn_secs: float) -> Rea
         ),
         "traces": learning.compiled.compute.experimental_get_tracing_count(),
         "way": CompileOptions(
-            xla="on" if session.devices.xla else "off",
+            xla="on" if session.devices.compiles("student") else "off",
             steps_per_execution=session.config.runtime.steps_per_execution,
         ).text,
     }

@@ -4,6 +4,7 @@ import dataclasses
 import itertools
 from collections.abc import Callable, Mapping, Sequence
 from types import MappingProxyType
+from typing import Literal
 
 import keras
 import numpy as np
@@ -110,10 +111,15 @@ def connected(
 
 
 def signal_of(
-    *teachers: keras.Model, weights=(1.0,), layers: Sequence[str] = ()
+    *teachers: keras.Model,
+    weights=(1.0,),
+    layers: Sequence[str] = (),
+    xla: bool = False,
 ) -> objective.TeacherSignal:
     signals = [
-        soft_targets.online(teacher, models.find_taps(teacher, layers, setting="layer"))
+        soft_targets.online(
+            teacher, models.find_taps(teacher, layers, setting="layer"), xla=xla
+        )
         for teacher in teachers
     ]
     return lambda batch: losses.TeacherPredictions(
@@ -169,7 +175,7 @@ class Run:
         *,
         train: TrainConfig,
         num_replicas: int = 1,
-        xla: bool = False,
+        xla: bool | Literal["teacher", "student"] = False,
         steps_per_execution: int = 1,
         options: MlpOptions = DROPOUT,
         build=build_mlp,
@@ -219,6 +225,7 @@ class Run:
                 signal_of(
                     self.teacher,
                     layers=[x for term in terms for x in term.teacher_layers],
+                    xla=xla == "teacher",
                 ),
                 DistillationLoss(
                     terms=(
@@ -237,6 +244,7 @@ class Run:
                 mixing=mixing or train,
                 seed=SEED,
                 term_gradients=term_gradients,
+                compiles_student=xla == "student",
             )
             if distil
             else objective.supervised(
@@ -265,7 +273,7 @@ class Run:
             accumulate=train.accumulate,
             stop=self.stop,
             strategy=self.strategy,
-            xla=xla,
+            xla=xla in (True, "student"),
             in_programs=steps_per_execution > 1,
         )
 

@@ -42,7 +42,9 @@ def average(session):
     """The members' probabilities on the test split, averaged with 1 to 3."""
     test = session.datasets.read(session.config.data.test_split)
     first, second = (
-        softmax(session.devices.predictor(model, test)().astype(np.float64))
+        softmax(
+            session.devices.predictor(model, test, role="teacher")().astype(np.float64)
+        )
         for model in session.networks.teachers
     )
     return (first + 3 * second) / 4
@@ -91,7 +93,7 @@ def test_members_have_a_mean_and_a_spread_and_agree_with_the_teacher(
     member = json.loads((finished / "results.json").read_text())["models"]["member"]
     test = session.datasets.read(session.config.data.test_split)
     predicted = [
-        session.devices.predictor(model, test)().argmax(axis=1)
+        session.devices.predictor(model, test, role="teacher")().argmax(axis=1)
         for model in session.networks.teachers
     ]
     errors = [int((classes != test.labels).sum()) for classes in predicted]
@@ -149,9 +151,9 @@ def test_the_student_is_taught_by_the_average_at_the_temperature(session, monkey
 def test_agreement_in_validation_is_with_the_average(session):
     first, second = (
         softmax(
-            session.devices.predictor(model, session.datasets.validation)().astype(
-                np.float64
-            )
+            session.devices.predictor(
+                model, session.datasets.validation, role="teacher"
+            )().astype(np.float64)
         )
         for model in session.networks.teachers
     )

@@ -21,9 +21,11 @@ class RuntimeConfig:
     # What layers compute in; "auto": the fastest type that every GPU has in hardware,
     # float32 without a GPU.
     precision: Literal["auto", "float32", "mixed_bfloat16", "mixed_float16"] = "auto"
-    # Whether XLA compiles the training step; "auto": on GPUs, and not on CPUs.
-    xla: Literal["auto", "on", "off"] = "auto"
-    # Optimizer updates of one program of XLA; above 1 for one device.
+    # Whether XLA compiles the training step; "auto": on GPUs, and not on CPUs;
+    # "teacher" or "student": what that network computes, and nothing of the other.
+    xla: Literal["auto", "on", "off", "teacher", "student"] = "auto"
+    # Optimizer updates of one program of XLA; above 1 for one device, and where XLA
+    # compiles the student's whole step.
     steps_per_execution: Count = 1
     # Updates between two returns to Python; the nearest multiple of steps_per_execution
     # is taken.

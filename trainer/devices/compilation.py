@@ -1,4 +1,9 @@
-"""Whether XLA compiles: by the setting, and by what it can do on the GPUs seen."""
+"""Whether XLA compiles: by the setting, and by what it can do on the GPUs seen.
+
+A role is that of a training, as in trainer.storage.workdir.ROLES, or of the network
+that predicts. Those of teachers begin with "teacher"; what is no teacher's is the
+student's.
+"""
 
 from trainer.config import ConfigError, RuntimeConfig
 from trainer.devices import gpu_facts
@@ -14,8 +19,10 @@ _TARGETS: tuple[tuple[Version, Version], ...] = (
 )
 
 
-def compiles_with_xla(runtime: RuntimeConfig, facts: GpuFacts | None = None) -> bool:
-    """Whether XLA compiles the step; `facts` are those of this process by default.
+def compiles_with_xla(
+    runtime: RuntimeConfig, role: str, facts: GpuFacts | None = None
+) -> bool:
+    """Whether XLA compiles for `role`; `facts` are those of this process by default.
 
     XLA fuses what a GPU would otherwise launch one by one. On a CPU it replaces
     oneDNN's convolutions: the forward pass of the 256/512-filter network took 1.07
@@ -23,13 +30,21 @@ def compiles_with_xla(runtime: RuntimeConfig, facts: GpuFacts | None = None) -> 
     medians of 7 alternations). "auto" leaves GPUs alone that are too new for it.
     """
     if runtime.xla != "auto":
-        return runtime.xla == "on"
+        part = "teacher" if role.startswith("teacher") else "student"
+        return runtime.xla in ("on", part)
     facts = facts or gpu_facts.seen()
     return bool(facts.gpus) and not xla_problem(facts)
 
 
+def describe_xla(runtime: RuntimeConfig) -> str:
+    """Names what XLA compiles: "XLA on", or "XLA for the teacher alone"."""
+    if runtime.xla in ("teacher", "student"):
+        return f"XLA for the {runtime.xla} alone"
+    return f"XLA {'on' if compiles_with_xla(runtime, 'student') else 'off'}"
+
+
 def xla_reason(runtime: RuntimeConfig, facts: GpuFacts | None = None) -> str:
-    """The reason why XLA is on or off."""
+    """The reason for what XLA compiles."""
     if runtime.xla != "auto":
         return "set by runtime.xla"
     facts = facts or gpu_facts.seen()
@@ -46,12 +61,12 @@ def check_xla(runtime: RuntimeConfig, facts: GpuFacts | None = None) -> None:
     Raises:
       ConfigError: a GPU is too new for it.
     """
-    if runtime.xla != "on":
+    if runtime.xla in ("auto", "off"):
         return
     if problem := xla_problem(facts or gpu_facts.seen()):
         raise ConfigError(
-            f"runtime.xla must be 'auto' or 'off' here, got 'on': {problem}; hide that "
-            "GPU by CUDA_VISIBLE_DEVICES, or train without XLA"
+            f"runtime.xla must be 'auto' or 'off' here, got {runtime.xla!r}: "
+            f"{problem}; hide that GPU by CUDA_VISIBLE_DEVICES, or train without XLA"
         )
 
 

@@ -7,7 +7,7 @@ import os
 import keras
 import tensorflow as tf
 
-from trainer.config import ConfigError, RuntimeConfig, TrainConfig
+from trainer.config import Config, ConfigError, RuntimeConfig, TrainConfig
 from trainer.devices import compilation, gpu_facts
 from trainer.devices.gpu_facts import Version
 
@@ -179,23 +179,32 @@ def check_groups(
     )
 
 
-def check_execution(runtime: RuntimeConfig, num_replicas: int) -> None:
+def check_execution(config: Config, num_replicas: int) -> None:
     """Finds XLA and one replica, where programs are to have several steps.
 
     Raises:
-      ConfigError: another replica would have to be waited for, or XLA is off.
+      ConfigError: another replica would have to be waited for, or XLA does not compile
+        all that a student's step computes.
     """
+    runtime = config.runtime
     if runtime.steps_per_execution == 1:
         return
-    wrong = "XLA off" if not compilation.compiles_with_xla(runtime) else ""
+    wrong = ""
+    if runtime.xla == "teacher":
+        wrong = "runtime.xla = 'teacher'"
+    elif runtime.xla == "student" and not config.distill.is_cached:
+        source = config.distill.soft_targets
+        wrong = f"runtime.xla = 'student' and distill.soft_targets = {source!r}"
+    elif not compilation.compiles_with_xla(runtime, "student"):
+        wrong = "XLA off"
     if num_replicas > 1:
         wrong = f"{num_replicas} replicas"
     if wrong:
         raise ConfigError(
             f"runtime.steps_per_execution must be 1 with {wrong}, got "
             f"{runtime.steps_per_execution}; XLA makes one program of several steps "
-            "only where one replica trains alone: set it to 1, or train on one device "
-            "of one machine with runtime.xla = 'on'"
+            "only where it compiles all of them and one replica trains alone: set it "
+            "to 1, or train on one device of one machine with runtime.xla = 'on'"
         )
 
 
@@ -257,9 +266,8 @@ def describe_devices(strategy: tf.distribute.Strategy) -> str:
 
 def describe(strategy: tf.distribute.Strategy, runtime: RuntimeConfig) -> str:
     """One line on where the run executes, for the log."""
-    xla = "on" if compilation.compiles_with_xla(runtime) else "off"
     return (
-        f"{describe_devices(strategy)}, XLA {xla}, "
+        f"{describe_devices(strategy)}, {compilation.describe_xla(runtime)}, "
         f"{precision('inherit', runtime)}, TensorFlow {tf.__version__}, "
         f"Keras {keras.__version__}"
     )

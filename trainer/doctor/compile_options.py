@@ -3,7 +3,7 @@
 import dataclasses
 import gc
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Literal
 
 import tensorflow as tf
@@ -23,15 +23,16 @@ _PROGRAM_BYTES = 2**26  # of the inputs of a program's batches, at most
 class CompileOptions:
     """Compile options: settings of the runtime section."""
 
-    xla: Literal["on", "off"]
+    xla: Literal["on", "off", "teacher", "student"]
     steps_per_execution: int = 1
 
     @property
     def text(self) -> str:
         """The options in words."""
+        compiled = compilation.describe_xla(RuntimeConfig(xla=self.xla))
         if self.steps_per_execution == 1:
-            return f"XLA {self.xla}"
-        return f"XLA {self.xla}, {self.steps_per_execution} steps a program"
+            return compiled
+        return f"{compiled}, {self.steps_per_execution} steps a program"
 
     @property
     def flags(self) -> str:
@@ -49,17 +50,24 @@ class CompileOptions:
 
 
 def compare(
-    session: Session, training: TrainSpec, *, num_replicas: int
+    session: Session,
+    make_training: Callable[[Session], TrainSpec],
+    *,
+    num_replicas: int,
+    is_live: bool,
 ) -> Iterator[str]:
     """Takes a few steps of the training in each way; tells the times and the quickest.
 
-    Its folder must hold nothing, and a run has `num_replicas`. A way that the devices
-    cannot go is told as such. So few steps mostly find their batches ready: where the
-    input is slower than the step, no way to compile makes a run quicker.
+    Its folder must hold nothing, and a run has `num_replicas`; teachers that are live
+    are in the step. A way that the devices cannot go is told as such. So few steps
+    mostly find their batches ready: where the input is slower than the step, no way to
+    compile makes a run quicker.
     """
     found: dict[CompileOptions, DryRun] = {}
-    for way in _all_options(session.config, training, num_replicas):
+    most = _most_steps(session.config, make_training(session))
+    for way in _all_options(most if num_replicas == 1 else 1, is_live=is_live):
         tuned = session.with_runtime(way.apply_to(session.config.runtime))
+        training = make_training(tuned)
         gc.collect()  # of the way before
         try:
             tried = dry_run.dry_run(tuned, training)
@@ -77,17 +85,16 @@ def compare(
     yield f"quickest: {quickest.flags}"
 
 
-def _all_options(
-    config: Config, training: TrainSpec, num_replicas: int
-) -> Iterator[CompileOptions]:
+def _all_options(most_steps: int, *, is_live: bool) -> Iterator[CompileOptions]:
     yield CompileOptions(xla="off")
     if compilation.xla_problem(gpu_facts.seen()):
         return  # it would end the process
     yield CompileOptions(xla="on")
-    if num_replicas == 1:
-        most = _most_steps(config, training)
-        if most > 1:
-            yield CompileOptions(xla="on", steps_per_execution=most)
+    if is_live:
+        yield CompileOptions(xla="teacher")
+        yield CompileOptions(xla="student")
+    if most_steps > 1:
+        yield CompileOptions(xla="on", steps_per_execution=most_steps)
 
 
 def _most_steps(config: Config, training: TrainSpec) -> int:

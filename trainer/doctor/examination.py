@@ -105,7 +105,7 @@ class Examination:
             yield self._strategy
             raise
         yield self._strategy
-        distribution.check_execution(runtime, self._num_replicas)
+        distribution.check_execution(self._config, self._num_replicas)
 
     @property
     def _num_replicas(self) -> int:
@@ -198,7 +198,7 @@ class Examination:
             return
         take_weights(self._session.networks, role, model)
         validation = self._session.datasets.validation
-        logits = self._session.devices.predictor(model, validation)()
+        logits = self._session.devices.predictor(model, validation, role=role)()
         networks = self._session.networks
         mapped = metrics.map_logits(logits, networks.class_map(role))
         found = measure(role, mapped, validation.labels)
@@ -226,7 +226,7 @@ class Examination:
     def _student_step(self) -> Iterator[str]:
         for model in self._teachers.values():
             model.trainable = False
-        yield from self._try_out(self._distillation())
+        yield from self._try_out(self._distillation(self._session))
         for i, (role, model) in enumerate(self._teachers.items()):
             name = role if len(self._teachers) > 1 else "the teacher"
             kept = dry_run.frozen_footprint(self._session.networks, i, model)
@@ -239,12 +239,15 @@ class Examination:
 
     def _ways(self) -> Iterator[str]:
         yield from compile_options.compare(
-            self._session, self._distillation(), num_replicas=self._num_replicas
+            self._session,
+            self._distillation,
+            num_replicas=self._num_replicas,
+            is_live=not self._building,
         )
 
-    def _distillation(self) -> TrainSpec:
+    def _distillation(self, session: Session) -> TrainSpec:
         """The student's training, by live teachers or by dummy targets."""
-        networks, teachers = self._session.networks, [*self._teachers.values()]
+        networks, teachers = session.networks, [*self._teachers.values()]
         student, seed = self._student, self._seed
         if not self._building:
             signals = online(networks, teachers)

@@ -47,5 +47,5 @@ def precision(networks: Networks) -> Iterator[str]:
     for role, value in wanted.items():
         reason = distribution.precision_reason(value, config.runtime, setting=role)
         yield f"{role} {networks.precision(role)} ({reason})"
-    compiled = "on" if networks.devices.xla else "off"
-    yield f"XLA {compiled} ({compilation.xla_reason(config.runtime)})"
+    compiled = compilation.describe_xla(config.runtime)
+    yield f"{compiled} ({compilation.xla_reason(config.runtime)})"

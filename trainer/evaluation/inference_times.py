@@ -35,7 +35,7 @@ def measure(
     examples: data.Examples,
     *,
     device: str,
-    xla: bool,
+    compiles: Callable[[str], bool],
     deadline: float = math.inf,
 ) -> dict[str, Times]:
     """The forward passes of each role, whose networks predict one after the other.
@@ -43,12 +43,16 @@ def measure(
     In each round every role predicts one batch: whatever slows the machine for a
     while slows all of them. A time is that from the call to the logits being back; the
     batch lies on the `device` already. It begins again with the first of the
-    `examples` where there are fewer than a batch. Nothing begins after the `deadline`
-    of `time.monotonic`; a batch size that it leaves too few rounds has no times.
+    `examples` where there are fewer than a batch. `compiles` says for which roles XLA
+    does. Nothing begins after the `deadline` of `time.monotonic`; a batch size that it
+    leaves too few rounds has no times.
     """
     times = {role: Times(ms_per_example={}, rounds={}) for role in networks}
     with tf.device(device):
-        steps = {role: _compile(models, xla=xla) for role, models in networks.items()}
+        steps = {
+            role: _compile(models, xla=compiles(role))
+            for role, models in networks.items()
+        }
         for batch_size in BATCH_SIZES:
             rows = np.arange(batch_size) % len(examples)
             batch = tf.identity(examples.read(rows))

@@ -59,7 +59,7 @@ def run(
             table,
             bar,
             batch_size=settings.runtime.eval_batch_size,
-            xla=compilation.compiles_with_xla(alone),
+            xla=compilation.compiles_with_xla(alone, opened.role),
         )
         table.end()
     counts.left_out += len(skipped)

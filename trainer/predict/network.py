@@ -36,6 +36,7 @@ class Network:
     model: keras.Model
     class_names: tuple[str, ...]  # C
     reader: Reader  # of what it takes
+    role: str = "student"
 
 
 def open_network(settings: Config | NoRun, path: epath.Path | None) -> Network:
@@ -108,7 +109,12 @@ def _file_network(
             view=section.view(known or view),
             background=colour_of(section.background or behind),
         )
-    return Network(model=model, class_names=tuple(names), reader=reader)
+    return Network(
+        model=model,
+        class_names=tuple(names),
+        reader=reader,
+        role=registry.role_of_file(file),
+    )
 
 
 def _row_reader(model: keras.Model, columns: tuple[str, ...], path: str) -> RowReader:

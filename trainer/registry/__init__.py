@@ -18,6 +18,7 @@ from trainer.registry.versions import (
     model_of,
     names_of_file,
     newest,
+    role_of_file,
     view_of_file,
 )
 
@@ -34,6 +35,7 @@ __all__ = [
     "newest",
     "publishing",
     "revision",
+    "role_of_file",
     "root_of",
     "run_action",
     "share_lock",

@@ -177,6 +177,16 @@ def columns_of_file(path: epath.Path) -> tuple[str, ...]:
     return tuple(own["input"].get("columns", ())) if own else ()
 
 
+def role_of_file(path: epath.Path) -> str:
+    """The role of the registered model at `path`; "student" if it is of no version.
+
+    Raises:
+      StorageError: its card is damaged.
+    """
+    own = _card_of_file(path)
+    return str(own["role"]) if own else "student"
+
+
 def _card_of_file(path: epath.Path) -> card.Card | None:
     """The card of the version that a path is of; None where it is of none."""
     # It may name the version's folder, a SavedModel, or its model.keras.

@@ -148,8 +148,8 @@ class Networks:
             found = self.imported.logits("validation", self.datasets.validation)
             return [] if found is None else [found]
         return [
-            self.devices.predictor(model, self.datasets.validation)()
-            for model in self.teachers
+            self.devices.predictor(model, self.datasets.validation, role=role)()
+            for role, model in zip(self.config.teachers, self.teachers, strict=True)
         ]
 
     @functools.cached_property

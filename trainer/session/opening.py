@@ -48,7 +48,7 @@ def open_session(
     """
     num_workers, runtime = cluster.size if cluster else 1, config.runtime
     num_replicas = distribution.num_local_replicas(runtime, num_workers=num_workers)
-    distribution.check_execution(runtime, num_replicas * num_workers)
+    distribution.check_execution(config, num_replicas * num_workers)
     if cluster:
         own = {"command": command, "number of replicas": num_replicas}
         secret = rendezvous.Secret.of_workdir(path)

@@ -115,10 +115,10 @@ def _predictions_of(
     class_map = networks.class_map(role) if is_teacher else None
     folder = networks.folder(role, seed)
     model = networks.build(role, seed)
-    predict = networks.devices.predictor(model, test)
+    predict = networks.devices.predictor(model, test, role=role)
     is_to_correct = networks.config.evaluate.class_bias and not is_teacher
     validate = (
-        networks.devices.predictor(model, networks.datasets.validation)
+        networks.devices.predictor(model, networks.datasets.validation, role=role)
         if is_to_correct
         else None
     )

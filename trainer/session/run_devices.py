@@ -3,6 +3,7 @@
 import dataclasses
 import functools
 from collections.abc import Callable
+from typing import Literal
 
 import keras
 import numpy as np
@@ -48,13 +49,16 @@ class Devices:
         """One line on where the run executes."""
         return distribution.describe(self.strategy, self.runtime)
 
-    @property
-    def xla(self) -> bool:
-        """Whether XLA compiles what the devices compute."""
-        return compilation.compiles_with_xla(self.runtime)
+    def compiles(self, role: str) -> bool:
+        """Whether XLA compiles what the devices compute for a network in `role`."""
+        return compilation.compiles_with_xla(self.runtime, role)
+
+    def compiles_alone(self, role: Literal["teacher", "student"]) -> bool:
+        """Whether XLA compiles for this one of the two, and not for the other."""
+        return self.runtime.xla == role
 
     def predictor(
-        self, model: keras.Model, examples: data.Examples
+        self, model: keras.Model, examples: data.Examples, *, role: str
     ) -> Callable[[], np.ndarray]:
         """A function to the model's present logits of all examples: float32 [M, C]."""
         return predictor(
@@ -64,5 +68,5 @@ class Devices:
             stop=self.stop,
             watched=self.termination.watchdog,
             strategy=self.strategy,
-            xla=self.xla,
+            xla=self.compiles(role),
         )

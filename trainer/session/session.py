@@ -80,11 +80,13 @@ class Session:
 
     def with_runtime(self, runtime: RuntimeConfig) -> "Session":
         """The same run, executed as `runtime` says on the same devices."""
-        return dataclasses.replace(
+        changed = dataclasses.replace(
             self,
             config=dataclasses.replace(self.config, runtime=runtime),
             devices=dataclasses.replace(self.devices, runtime=runtime),
         )
+        vars(changed)["datasets"] = self.datasets  # as for other soft targets
+        return changed
 
     def beside(self, config: Config, path: epath.Path) -> "Session":
         """Another run in this process, on the same devices and workers."""

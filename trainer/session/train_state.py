@@ -110,7 +110,9 @@ def prepare(networks: Networks, spec: TrainSpec) -> TrainState:
         progress = checkpoints.restore(latest)
     if progress.step and devices.workers.is_chief:
         console.log(f"{spec.title} goes on from step {progress.step}")
-    together = config.runtime.steps_per_execution
+    xla = devices.compiles(spec.role)
+    # Of two networks that are not compiled alike, one at a time.
+    together = config.runtime.steps_per_execution if xla else 1
     compiled = step.compile_step(
         spec.objective,
         model=spec.model,
@@ -120,7 +122,7 @@ def prepare(networks: Networks, spec: TrainSpec) -> TrainState:
         accumulate=spec.section.accumulate,
         stop=devices.stop,
         strategy=devices.strategy,
-        xla=devices.xla,
+        xla=xla,
         in_programs=together > 1,
     )
     return TrainState(

@@ -141,7 +141,8 @@ def _run_loop(
         for note in taken.notes:
             console.log(f"{spec.title}: {note}")
     # Before the logger: where validation examples cannot be read, nothing is written.
-    predict = session.devices.predictor(spec.model, session.datasets.validation)
+    validation = session.datasets.validation
+    predict = session.devices.predictor(spec.model, validation, role=spec.role)
     # Those of the program follow its students, where the chief has them.
     follows = spec.role == "student" and session.devices.workers.is_chief
     observer = Observer(

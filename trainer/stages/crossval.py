@@ -153,9 +153,10 @@ def _measure_fold(networks: Networks, fold: int, is_held_out: np.ndarray) -> Met
     model = networks.build("student", networks.config.seeds[0])
     networks.load(model, _folder(networks.path, fold) / FINISHED, stage="crossval")
     examples = networks.datasets.transfer.select(is_held_out)
-    logits, *predictions = [
-        networks.devices.predictor(network, examples)()
-        for network in (model, *networks.teachers)
+    logits = networks.devices.predictor(model, examples, role="student")()
+    predictions = [
+        networks.devices.predictor(teacher, examples, role="teacher")()
+        for teacher in networks.teachers
     ]
     if networks.imported:
         predictions = [networks.imported.learned_logits(examples)]

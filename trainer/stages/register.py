@@ -174,7 +174,7 @@ def _card(networks: Networks, found: SelectedModel, name: str) -> Card:
             "validation": _validation(networks, found.model),
             "test": _test(networks, found),
         },
-        "latency": _latency(networks.devices, networks.datasets, found.model),
+        "latency": _latency(networks.devices, networks.datasets, found),
         "data": {
             "dataset": config.data.dataset,
             "splits": dict(config.data.splits),
@@ -264,15 +264,15 @@ def _check_evaluated(
 
 
 def _latency(
-    devices: Devices, datasets: Datasets, model: keras.Model
+    devices: Devices, datasets: Datasets, found: SelectedModel
 ) -> dict[str, Any]:
     device = devices.strategy.extended.worker_devices[0]
     times = inference_times.measure(
-        {"model": [model]},
+        {found.role: [found.model]},
         datasets.validation,
         device=device,
-        xla=devices.xla,
-    )["model"]
+        compiles=devices.compiles,
+    )[found.role]
     return {
         "ms_per_example": times.ms_per_example,
         "rounds": times.rounds,

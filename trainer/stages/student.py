@@ -83,11 +83,12 @@ def online(
     networks: Networks, teachers: Sequence[keras.Model]
 ) -> list[Callable[[data.Batch], Member]]:
     """The signals of frozen teachers that run in each step."""
+    alone = networks.devices.compiles_alone("teacher")
     taps = [
         teacher_taps(networks.config, i, teacher) for i, teacher in enumerate(teachers)
     ]
     return [
-        soft_targets.online(*fold_tapped(networks, teacher, tapped))
+        soft_targets.online(*fold_tapped(networks, teacher, tapped), xla=alone)
         for teacher, tapped in zip(teachers, taps, strict=True)
     ]
 
@@ -103,10 +104,10 @@ def distillation(
 ) -> TrainSpec:
     """The student `model` learns from the teachers' `signals` and from the labels.
 
-    They may need what batches bring `auxiliary` the images. The `teachers` themselves
-    are needed where terms are between layers.
+    They may need what batches bring `auxiliary` the images; else the teachers are
+    live. The `teachers` themselves are needed where terms are between layers.
     """
-    section = networks.config.student
+    section, is_live = networks.config.student, auxiliary is None
     _, mixing = networks.config.mixing_section("student.train", section.train)
     between = connections(networks, model, teachers, seed=seed)
     return TrainSpec(
@@ -124,6 +125,7 @@ def distillation(
             mixing=mixing,
             seed=seed,
             term_gradients=networks.config.runtime.term_gradients,
+            compiles_student=is_live and networks.devices.compiles_alone("student"),
         ),
         examples=networks.datasets.transfer,
         validate=functools.partial(validate, networks),

@@ -14,6 +14,7 @@ from trainer import losses, models, prng
 from trainer.config import MixConfig, TrainConfig
 from trainer.data import Batch
 from trainer.data.mixing import mix, partners
+from trainer.devices.compiled_part import call_part
 from trainer.losses import Labels, TeacherPredictions
 from trainer.optimizers import trained_variables
 from trainer.train.distillation_loss import DistillationLoss
@@ -46,6 +47,8 @@ class Objective:
     # Of the terms of the loss that change from step to step, to be logged.
     weights: Mapping[str, Schedule] = dataclasses.field(default_factory=dict)
     adapters: tuple[models.Adapter, ...] = ()  # which are trained beside the model
+    # Whether `run` has XLA compile the student's part of it, and nothing else may.
+    compiles_student: bool = False
 
 
 def distillation(
@@ -56,6 +59,7 @@ def distillation(
     mixing: MixConfig,
     seed: int,
     term_gradients: bool = False,
+    compiles_student: bool = False,
 ) -> Objective:
     """The student, with the loss's adapters, learns by `loss` and its own regularizers.
 
@@ -63,11 +67,40 @@ def distillation(
     the section's to say. With `term_gradients` the norm of each part's gradient is a
     metric.
     """
-    taps = models.find_taps(student, loss.student_layers, setting="student_layer")
+    learn = _learner(student, loss, seed=seed, term_gradients=term_gradients)
 
     def run(batch: Batch, step: tf.Tensor, scale: tf.Tensor) -> Sums:
         batch, labels = _mix(batch, step, mixing, seed=seed)
         predictions = signal(batch)
+        return call_part(
+            lambda: learn(batch, labels, predictions, step, scale),
+            xla=compiles_student,
+        )
+
+    norms = [f"{name}_gradient" for name in loss.names] if term_gradients else []
+    return Objective(
+        run=run,
+        metrics=("loss", *loss.names, *_OF_LOGITS, *norms),
+        labeled_metrics=(*loss.labeled_names, "accuracy"),
+        weights=loss.logged_weights,
+        adapters=loss.adapters,
+        compiles_student=compiles_student,
+    )
+
+
+def _learner(
+    student: keras.Model, loss: DistillationLoss, *, seed: int, term_gradients: bool
+) -> Callable[[Batch, Labels, TeacherPredictions, tf.Tensor, tf.Tensor], Sums]:
+    """The student's part of a step, with what the teacher predicts of the batch."""
+    taps = models.find_taps(student, loss.student_layers, setting="student_layer")
+
+    def learn(
+        batch: Batch,
+        labels: Labels,
+        predictions: TeacherPredictions,
+        step: tf.Tensor,
+        scale: tf.Tensor,
+    ) -> Sums:
         with tf.GradientTape() as tape:
             outputs = _training_outputs(student, batch, step, seed, taps)
             parts = loss.parts(outputs, predictions, labels, step)
@@ -80,14 +113,7 @@ def distillation(
             values += loss.gradient_norms(outputs, predictions, labels, step)
         return gradients, _sums(*values)
 
-    norms = [f"{name}_gradient" for name in loss.names] if term_gradients else []
-    return Objective(
-        run=run,
-        metrics=("loss", *loss.names, *_OF_LOGITS, *norms),
-        labeled_metrics=(*loss.labeled_names, "accuracy"),
-        weights=loss.logged_weights,
-        adapters=loss.adapters,
-    )
+    return learn
 
 
 def supervised(

@@ -177,7 +177,7 @@ def _compile_compute(
         # The gradient of an embedding is sparse, and only dense ones can be added up.
         return [*map(tf.convert_to_tensor, gradients), sums, count]
 
-    @tf.function(jit_compile=xla, autograph=False)
+    @tf.function(jit_compile=xla and not objective.compiles_student, autograph=False)
     def compute(batch: Batch, step: tf.Tensor, stop: tf.Tensor) -> tf.Tensor:
         before = [tf.identity(variable.value) for variable in update.moving]
         sums = _accumulate(lambda part: sums_of(part, step), batch, accumulate)

@@ -45,7 +45,7 @@ def _tell_devices(findings: Findings, num_logical_cpus: int) -> tuple[str, ...]:
         names=names,
         gpus=gpus,
         tensorflow=tf.__version__,
-        xla=compilation.compiles_with_xla(RuntimeConfig(), seen),
+        xla=compilation.compiles_with_xla(RuntimeConfig(), "student", seen),
         problem=compilation.xla_problem(seen),
     )
     return names

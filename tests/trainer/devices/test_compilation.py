@@ -41,11 +41,13 @@ OLD, RTX_50, B200 = facts((9, 0), (8, 0)), facts((9, 0), (12, 0)), facts((10, 0)
     ],
 )
 def test_xla_is_on_where_gpus_can_have_it(xla, seen, compiled):
-    assert compilation.compiles_with_xla(RuntimeConfig(xla=xla), seen) == compiled
+    for role in ("teacher", "student"):
+        runtime = RuntimeConfig(xla=xla)
+        assert compilation.compiles_with_xla(runtime, role, seen) == compiled
 
 
 def test_this_process_has_no_gpu():
-    assert not compilation.compiles_with_xla(RuntimeConfig())
+    assert not compilation.compiles_with_xla(RuntimeConfig(), "student")
     assert gpu_facts.seen().gpus == ()
 
 

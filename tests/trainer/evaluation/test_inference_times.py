@@ -27,7 +27,7 @@ def test_two_members_take_longer_than_a_small_student(monkeypatch):
         {"teacher": members, "student": [network()]},
         examples,
         device="/cpu:0",
-        xla=False,
+        compiles=lambda role: False,
     )
     for found in times.values():
         assert found.rounds == {"1": 20, "256": 20}

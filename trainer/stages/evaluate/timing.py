@@ -19,7 +19,7 @@ def inference_times(networks: Networks, test: data.Examples) -> dict[str, Any]:
         _networks(networks),
         test,
         device=_device(networks),
-        xla=networks.devices.xla,
+        compiles=networks.devices.compiles,
     )
     return _entries(measured)
 
@@ -41,7 +41,7 @@ def write(networks: Networks, test: data.Examples) -> None:
             _networks(networks),
             test,
             device=_device(networks),
-            xla=networks.devices.xla,
+            compiles=networks.devices.compiles,
             deadline=deadline,
         )
     except tf.errors.ResourceExhaustedError:

@@ -214,7 +214,7 @@ def _precision(session: Session) -> str:
     names = devices.strategy.extended.worker_devices
     policies = {networks.precision(role) for role in session.config.networks}
     reasons = {
-        "XLA": devices.xla,
+        "XLA": devices.compiles("teacher") or devices.compiles("student"),
         "GPUs": any("GPU" in name for name in names),
         "mixed precision": policies != {"float32"},
     }

@@ -162,7 +162,7 @@ class TeacherLogits:
         return results
 
     def _compile(self, teacher: keras.Model) -> Callable[[tf.Tensor], Batch]:
-        strategy, xla = self._devices.strategy, self._devices.xla
+        strategy, xla = self._devices.strategy, self._devices.compiles("teacher")
         embedding = self._format.embedding
         # A folded layer has the input that it had.
         taps = (
