@@ -46,6 +46,37 @@ def test_xla_is_on_where_gpus_can_have_it(xla, seen, compiled):
         assert compilation.compiles_with_xla(runtime, role, seen) == compiled
 
 
+@pytest.mark.parametrize("seen", [GpuFacts(), OLD])
+@pytest.mark.parametrize(
+    ("xla", "roles"),
+    [
+        ("teacher", {"teacher", "teacher.members[1]", "teacher_head"}),
+        ("student", {"student", "baseline", "finetune", "fold_0_of_5"}),
+    ],
+)
+def test_one_part_is_compiled_on_any_device(xla, roles, seen):
+    every = {"teacher", "teacher.members[1]", "teacher_head", "student", "baseline"}
+    every |= {"finetune", "fold_0_of_5"}
+    runtime = RuntimeConfig(xla=xla)
+    assert roles == {
+        role for role in every if compilation.compiles_with_xla(runtime, role, seen)
+    }
+
+
+@pytest.mark.parametrize(
+    ("xla", "told"),
+    [
+        ("on", "XLA on"),
+        ("off", "XLA off"),
+        ("auto", "XLA off"),
+        ("teacher", "XLA for the teacher alone"),
+        ("student", "XLA for the student alone"),
+    ],
+)
+def test_what_is_compiled_is_told(xla, told):
+    assert compilation.describe_xla(RuntimeConfig(xla=xla)) == told
+
+
 def test_this_process_has_no_gpu():
     assert not compilation.compiles_with_xla(RuntimeConfig(), "student")
     assert gpu_facts.seen().gpus == ()
@@ -64,8 +95,17 @@ def test_the_reason_names_the_setting_or_the_gpu(xla, seen, told):
     assert_states(compilation.xla_reason(RuntimeConfig(xla=xla), seen), *told)
 
 
-def test_xla_is_refused_on_gpus_that_are_too_new():
-    with refused(ConfigError, "runtime.xla", "'on'", "GPU:1", "12.0", "12.8"):
-        compilation.check_xla(RuntimeConfig(xla="on"), RTX_50)
-    for xla, seen in (("on", OLD), ("auto", RTX_50), ("off", B200), ("on", GpuFacts())):
+@pytest.mark.parametrize("xla", ["on", "teacher", "student"])
+def test_xla_is_refused_on_gpus_that_are_too_new(xla):
+    with refused(ConfigError, "runtime.xla", repr(xla), "GPU:1", "12.0", "12.8"):
+        compilation.check_xla(RuntimeConfig(xla=xla), RTX_50)
+
+
+def test_xla_is_taken_where_gpus_can_have_it():
+    for xla, seen in (
+        ("on", OLD),
+        ("auto", RTX_50),
+        ("off", B200),
+        ("student", GpuFacts()),
+    ):
         compilation.check_xla(RuntimeConfig(xla=xla), seen)

@@ -23,8 +23,16 @@ def session(tmp_path):
     return whole_run.session(load(str(file)), tmp_path / "run", strategy_of(1))
 
 
-@pytest.mark.parametrize("xla", ["on", "off"])
-def test_devices_execute_as_the_run_says(session, xla, tmp_path):
+@pytest.mark.parametrize(
+    ("xla", "compiled"),
+    [
+        ("on", {"teacher", "student"}),
+        ("off", set()),
+        ("teacher", {"teacher"}),
+        ("student", {"student"}),
+    ],
+)
+def test_devices_execute_as_the_run_says(session, xla, compiled, tmp_path):
     runtime = dataclasses.replace(session.config.runtime, xla=xla)
     config = dataclasses.replace(session.config, runtime=runtime)
     for other in (
@@ -32,7 +40,12 @@ def test_devices_execute_as_the_run_says(session, xla, tmp_path):
         session.beside(config, epath.Path(tmp_path / "other")),
     ):
         assert other.config == config
-        assert other.devices.xla is (xla == "on")
+        roles = {
+            role for role in ("teacher", "student") if other.devices.compiles(role)
+        }
+        assert roles == compiled
+        alone = {r for r in ("teacher", "student") if other.devices.compiles_alone(r)}
+        assert alone == (compiled if len(compiled) == 1 else set())
         assert other.devices.strategy is session.devices.strategy
         assert other.devices.workers is session.devices.workers
         assert other.devices.termination is session.devices.termination

@@ -21,8 +21,13 @@ from tests.helpers.cached_runs import (
     taught,
     trained,
 )
+from tests.helpers.graphs import operations
 from trainer import data
+from trainer.session import Session
+from trainer.session.train_state import prepare
 from trainer.stages.baseline import baseline_training
+from trainer.stages.teacher import supervised
+from trainer.train.step import Step
 
 
 @pytest.fixture(scope="module")
@@ -267,3 +272,71 @@ def test_pipelines_of_two_workers_bring_the_answers_of_one(world, shifted, tmp_p
         for name in ("id", "label", "batch_position", "teacher_0_logits"):
             joined = np.concatenate([part[name] for part in parts])
             np.testing.assert_array_equal(joined, whole[name])
+
+
+# Of two networks one is compiled by XLA.
+
+
+def step_of(opened: Session) -> Step:
+    return prepare(opened.networks, taught(opened)).compiled
+
+
+@pytest.mark.parametrize(
+    ("xla", "compiled", "others"),
+    [
+        ("teacher", set(), {"MatMul", "ReluGrad"}),
+        ("student", {"MatMul", "ReluGrad"}, set()),
+    ],
+)
+def test_a_step_with_a_cache_is_the_student_s(
+    world, plain, tmp_path, xla, compiled, others
+):
+    opened = session(world, tmp_path, CACHED, plain, f"runtime.xla={xla!r}")
+    found = operations(step_of(opened))
+    both = {"MatMul", "ReluGrad"}
+    assert (found.compiled & both, found.others & both) == (compiled, others)
+
+
+@pytest.mark.parametrize(
+    ("xla", "compiled", "others"),
+    [
+        ("teacher", {"MatMul"}, {"MatMul", "ReluGrad"}),
+        ("student", {"MatMul", "ReluGrad"}, {"MatMul"}),
+    ],
+)
+def test_of_a_live_teacher_and_its_student_one_is_compiled(
+    world, tmp_path, xla, compiled, others
+):
+    opened = session(world, tmp_path, f"runtime.xla={xla!r}")
+    found = operations(step_of(opened))
+    both = {"MatMul", "ReluGrad"}
+    assert (found.compiled & both, found.others & both) == (compiled, others)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("xla", ["teacher", "student"])
+def test_a_cache_and_its_student_come_out_as_without_xla(world, plain, tmp_path, xla):
+    sets = (f"runtime.xla={xla!r}", *SHORT)
+    (expected, before), (found, after) = (
+        trained(session(world, tmp_path / "off", CACHED, plain, *SHORT)),
+        trained(cached_session(world, tmp_path / xla, *sets)),
+    )
+    for ours, theirs in zip(found, expected, strict=True):
+        np.testing.assert_allclose(ours, theirs, rtol=0, atol=1e-5)
+    for ours, theirs in zip(after, before, strict=True):
+        assert ours == pytest.approx(theirs, rel=1e-4, abs=1e-5)
+
+
+def test_of_a_student_alone_programs_of_several_steps_are_its_own(
+    world, plain, tmp_path
+):
+    sets = ("runtime.xla='student'", "runtime.steps_per_execution=4", *SHORT)
+    opened = session(world, tmp_path, CACHED, plain, *sets)
+    networks = opened.networks
+    # In a graph of steps one after another there is no loop of Python's.
+    graph = tf.types.experimental.PolymorphicFunction
+    assert not isinstance(step_of(opened).multi_step, graph)
+    network, section = networks.build("teacher", 0), opened.config.student.train
+    of_teacher = supervised(networks, "teacher", network, section, "")
+    found = operations(prepare(networks, of_teacher).compiled)
+    assert "ReluGrad" in found.others - found.compiled

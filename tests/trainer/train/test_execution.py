@@ -6,10 +6,11 @@ import itertools
 import numpy as np
 import pytest
 
+from tests.helpers.configs import RUN
 from tests.helpers.devices import numpy_of
 from tests.helpers.messages import refused
 from tests.helpers.students import ADAM, SGD, Run, batch_norm_model
-from trainer.config import ConfigError, RuntimeConfig
+from trainer.config import ConfigError, load
 from trainer.devices import distribution
 
 
@@ -87,21 +88,51 @@ def test_a_wish_to_stop_is_seen_in_programs():
     assert run.compiled.run(2)["stop"] == 2
 
 
+@pytest.fixture
+def check(tmp_path):
+    """Checks a run with some settings, on so many replicas."""
+    file = tmp_path / "run.toml"
+    file.write_text(RUN)
+
+    def check(num_replicas: int, **settings: object) -> None:
+        overrides = [f"{name}={value!r}" for name, value in settings.items()]
+        distribution.check_execution(load(str(file), overrides), num_replicas)
+
+    return check
+
+
+TOGETHER = {"runtime.steps_per_execution": 5}
+CACHED = {"distill.soft_targets": "cached"}
+
+
 @pytest.mark.parametrize(
-    ("runtime", "num_replicas", "wrong"),
+    ("settings", "num_replicas", "wrong"),
     [
-        (RuntimeConfig(steps_per_execution=5, xla="on"), 2, "2 replicas"),
-        (RuntimeConfig(steps_per_execution=5, xla="off"), 1, "XLA off"),
-        (RuntimeConfig(steps_per_execution=5), 1, "XLA off"),
+        ({"runtime.xla": "on"}, 2, ["2 replicas"]),
+        ({"runtime.xla": "off"}, 1, ["XLA off"]),
+        ({}, 1, ["XLA off"]),
+        ({"runtime.xla": "teacher"}, 1, ["runtime.xla = 'teacher'"]),
+        ({"runtime.xla": "teacher", **CACHED}, 1, ["runtime.xla = 'teacher'"]),
+        (
+            {"runtime.xla": "student", "distill.soft_targets": "online"},
+            1,
+            ["runtime.xla = 'student'", "distill.soft_targets = 'online'"],
+        ),
+        (
+            {"runtime.xla": "student"},
+            1,
+            ["runtime.xla = 'student'", "distill.soft_targets = 'auto'"],
+        ),
+        ({"runtime.xla": "student", **CACHED}, 2, ["2 replicas"]),
     ],
 )
-def test_programs_are_for_one_replica_with_xla(runtime, num_replicas, wrong):
-    facts = ("runtime.steps_per_execution", 1, wrong, 5, "runtime.xla = 'on'")
+def test_programs_are_for_one_replica_with_xla(check, settings, num_replicas, wrong):
+    facts = ("runtime.steps_per_execution", 1, *wrong, 5, "runtime.xla = 'on'")
     with refused(ConfigError, *facts):
-        distribution.check_execution(runtime, num_replicas)
+        check(num_replicas, **TOGETHER, **settings)
 
 
-def test_what_goes_together_is_taken():
-    together = RuntimeConfig(steps_per_execution=5, xla="on")
-    distribution.check_execution(together, 1)
-    distribution.check_execution(RuntimeConfig(), 2)
+def test_what_goes_together_is_taken(check):
+    check(1, **TOGETHER, **{"runtime.xla": "on"})
+    check(1, **TOGETHER, **{"runtime.xla": "student"}, **CACHED)
+    check(2)
