@@ -8,13 +8,12 @@ Of a student that learns from live teachers `runtime.xla` compiles:
 | "teacher" | a program each | not compiled | not compiled |
 | "student" | not compiled | a program | a program |
 
-Without live teachers a step is the student's alone. Its micro-batches run the programs
-one after the other; several steps cannot be one program, since a part of each is none.
+Without live teachers the whole step is the student's. Where a part of it is no
+program, several steps cannot be one (runtime.steps_per_execution).
 
-A part is a function without arguments: what it uses of the graph around it, tensors of
-the batch or the teacher's predictions, becomes an input of its program. So the step is
-written in one order, whatever is compiled, and its graph has no trace of parts that are
-not.
+A part is a function without arguments. Tensors that it uses of the graph around it,
+such as the batch or the teacher's predictions, become inputs of its program. So a step
+is written in one order, whatever XLA compiles of it.
 """
 
 from collections.abc import Callable
