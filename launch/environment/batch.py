@@ -47,7 +47,7 @@ def command(argv: list[str]) -> int:
     if max_requeues < 0:
         raise LaunchError(f"--max-requeues must be at least 0, got {max_requeues}")
     if slurm.is_task(os.environ):
-        return _run_task(words)
+        return srun_codes.told(_run_task(words))
     job = os.environ.get("SLURM_JOB_ID")
     if not job:
         raise LaunchError(
@@ -60,27 +60,33 @@ def command(argv: list[str]) -> int:
     count = _count(folder, job, restarts=restarts, code=code)
     if count is None:
         return code
-    said = (
-        f"exit code {exit_codes.describe(code, of_trainer=program.is_trainer(words))}"
-    )
+    said = exit_codes.describe(code, of_trainer=program.is_trainer(words))
     if count > max_requeues:
         _say(
-            f"{said}; job {job} stays out of the queue: of --max-requeues={max_requeues} "
-            "in a row none kept a new step; find the reason above, then submit it again"
+            f"exit code {said}; job {job} stays out of the queue: the last "
+            f"{max_requeues} of --max-requeues={max_requeues} kept no new step; find "
+            "the reason above, then submit it again"
         )
     elif _is_this_start(job, restarts):
-        _say(f"{said}; job {job} goes back into the queue ({count} of {max_requeues})")
+        _say(
+            f"exit code {said}; job {job} goes back into the queue, {count} of at most "
+            f"{max_requeues} without a new step"
+        )
         _scontrol("requeue", job)
     return code
 
 
 def _run_task(words: Sequence[str]) -> int:
-    """Runs the program of one task; returns the exit code that is for srun."""
-    inner = process.environment(os.environ, num_workers=None)
+    """Runs the program of one task; returns its exit code."""
     # Slurm signals each process of a task. The program saves first, then ends.
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: None)
-    return srun_codes.told(_call(words, inner))
+    try:
+        inner = process.environment(os.environ, num_workers=None)
+        return _call(words, inner)
+    except LaunchError as error:
+        _say(str(error))
+        return exit_codes.UNUSABLE
 
 
 def _call(words: Sequence[str], environment: Mapping[str, str] | None = None) -> int:
@@ -122,16 +128,15 @@ def _is_this_start(job: str, restarts: int) -> bool:
 
 
 def _scontrol(*words: str) -> str:
-    """What Slurm answers, once its controller does."""
+    """What Slurm answers, once its controller does; "" where it refuses."""
     for left in reversed(range(_TRIES)):
         done = subprocess.run(["scontrol", *words], capture_output=True, text=True)
         if not done.returncode:
             return done.stdout
-        _say(
-            f"scontrol {' '.join(words)}: {done.stderr.strip()}; {left} tries are left"
-        )
-        if left:
-            time.sleep(_PAUSE_SECS)
+        _say(f"scontrol {' '.join(words)}: {done.stderr.strip()}")
+        if not left or "Unable to contact" not in done.stderr:
+            break
+        time.sleep(_PAUSE_SECS)
     return ""
 
 

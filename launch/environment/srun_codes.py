@@ -1,8 +1,8 @@
 """Exit codes of tasks, so that the one that srun tells is the one that decides.
 
 srun tells the highest code of its tasks. When a worker fails for good, say with 2, the
-others are stopped and end with 143, which a restart would mend. So codes that no restart
-mends go to srun as numbers above those of all signals.
+others are stopped and end with 143, which a restart would mend. So codes that no
+restart mends go to srun as numbers above those of all signals.
 """
 
 from launch import exit_codes
