@@ -2,16 +2,14 @@
 
 import os
 import re
-import signal
 import subprocess
-import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 from absl import flags
 
-from launch import exit_codes, installed, program
-from launch.environment import process, slurm, srun_codes
+from launch import exit_codes, program
+from launch.environment import slurm, step
 from launch.errors import LaunchError
 
 _USAGE = """\
@@ -28,8 +26,6 @@ flags:
 """
 # Slurm's controller may be away for a while, say for an update.
 _TRIES, _PAUSE_SECS = 20, 30.0
-# With another order of ranks no task would know its address.
-_SRUN = ("srun", "--kill-on-bad-exit=1", "--label", "--distribution=block")
 
 
 def command(argv: list[str]) -> int:
@@ -46,15 +42,20 @@ def command(argv: list[str]) -> int:
     max_requeues = values["max-requeues"].value
     if max_requeues < 0:
         raise LaunchError(f"--max-requeues must be at least 0, got {max_requeues}")
-    if slurm.is_task(os.environ):
-        return srun_codes.told(_run_task(words))
     job = os.environ.get("SLURM_JOB_ID")
     if not job:
         raise LaunchError(
             "SLURM_JOB_ID must be set, but is not: this is no job of Slurm; submit it "
             "by sbatch launch/environment/distill.sbatch"
         )
-    code = srun_codes.meant(_call([*_SRUN, *installed.again(), "slurm", "--", *words]))
+    if slurm.is_task(os.environ):
+        return step.run_task(words, job)
+    return _run_job(words, job, max_requeues)
+
+
+def _run_job(words: Sequence[str], job: str, max_requeues: int) -> int:
+    """Runs the job's step, and puts the job back into the queue where that may help."""
+    code = step.run(words)
     restarts = int(os.environ.get("SLURM_RESTART_COUNT") or 0)
     folder = "".join(program.flag_values(words, "workdir")[-1:])
     count = _count(folder, job, restarts=restarts, code=code)
@@ -62,41 +63,18 @@ def command(argv: list[str]) -> int:
         return code
     said = exit_codes.describe(code, of_trainer=program.is_trainer(words))
     if count > max_requeues:
-        _say(
+        step.say(
             f"exit code {said}; job {job} stays out of the queue: the last "
             f"{max_requeues} of --max-requeues={max_requeues} kept no new step; find "
             "the reason above, then submit it again"
         )
     elif _is_this_start(job, restarts):
-        _say(
+        step.say(
             f"exit code {said}; job {job} goes back into the queue, {count} of at most "
             f"{max_requeues} without a new step"
         )
         _scontrol("requeue", job)
     return code
-
-
-def _run_task(words: Sequence[str]) -> int:
-    """Runs the program of one task; returns its exit code."""
-    # Slurm signals each process of a task. The program saves first, then ends.
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: None)
-    try:
-        inner = process.environment(os.environ, num_workers=None)
-        return _call(words, inner)
-    except LaunchError as error:
-        _say(str(error))
-        return exit_codes.UNUSABLE
-
-
-def _call(words: Sequence[str], environment: Mapping[str, str] | None = None) -> int:
-    """The exit code of a program that runs to its end."""
-    sys.stdout.flush()
-    sys.stderr.flush()
-    try:
-        return exit_codes.from_status(subprocess.call(words, env=environment))
-    except OSError as error:
-        raise program.unusable(words[0], error) from error
 
 
 def _count(folder: str, job: str, *, restarts: int, code: int) -> int | None:
@@ -113,7 +91,7 @@ def _count(folder: str, job: str, *, restarts: int, code: int) -> int | None:
             return counted.add()
         counted.forget()
     except Exception as error:  # a store has errors of its own kind
-        _say(f"{folder} must be writable to count requeues in it: {error}")
+        step.say(f"{folder} must be writable to count requeues in it: {error}")
         return restarts + 1 if is_worth_it else None
     return None
 
@@ -122,7 +100,7 @@ def _is_this_start(job: str, restarts: int) -> bool:
     """Whether the job has not been started again while this host was cut off."""
     found = re.search(r"\bRestarts=(\d+)", _scontrol("show", "job", job))
     if found and int(found[1]) != restarts:
-        _say(f"job {job} has been started again already")
+        step.say(f"job {job} has been started again already")
         return False
     return True
 
@@ -133,12 +111,8 @@ def _scontrol(*words: str) -> str:
         done = subprocess.run(["scontrol", *words], capture_output=True, text=True)
         if not done.returncode:
             return done.stdout
-        _say(f"scontrol {' '.join(words)}: {done.stderr.strip()}")
+        step.say(f"scontrol {' '.join(words)}: {done.stderr.strip()}")
         if not left or "Unable to contact" not in done.stderr:
             break
         time.sleep(_PAUSE_SECS)
     return ""
-
-
-def _say(text: str) -> None:
-    print(f"launch: {text}", file=sys.stderr, flush=True)
