@@ -5,7 +5,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Sequence
 from types import FrameType
 
@@ -27,25 +26,31 @@ def run(words: Sequence[str]) -> int:
     Raises:
       LaunchError: srun cannot be run.
     """
-    begun_to_end: list[float] = []
+    is_out_of_reach = False
 
-    def note(number: int, frame: FrameType | None) -> None:
-        del number, frame
-        begun_to_end.append(time.monotonic())
+    def give_up(number: int, frame: FrameType | None) -> None:
+        nonlocal is_out_of_reach
+        is_out_of_reach = True
+        say(
+            f"a worker failed {_END_SECS:g} s ago, and srun still waits for others, "
+            "which it cannot reach"
+        )
+        srun.kill()
 
-    signal.signal(_FAILED, note)
+    def begin_to_end(number: int, frame: FrameType | None) -> None:
+        if not any(signal.getitimer(signal.ITIMER_REAL)):
+            signal.setitimer(signal.ITIMER_REAL, _END_SECS)
+
+    signal.signal(signal.SIGALRM, give_up)
+    signal.signal(_FAILED, begin_to_end)
     srun = _start([*_SRUN, *installed.again(), "slurm", "--", *words])
-    while srun.poll() is None:
-        time.sleep(0.5)
-        if begun_to_end and time.monotonic() > begun_to_end[0] + _END_SECS:
-            say(
-                f"a worker failed {_END_SECS:.0f} s ago, and srun still waits for "
-                "others, which it cannot reach"
-            )
-            srun.kill()
-            srun.wait()
-            return exit_codes.PEER_LOST
-    return srun_codes.meant(exit_codes.from_status(srun.returncode))
+    status = srun.wait()
+    # Others that fail may tell so later.
+    signal.signal(_FAILED, signal.SIG_IGN)
+    signal.setitimer(signal.ITIMER_REAL, 0)
+    if is_out_of_reach:
+        return exit_codes.PEER_LOST
+    return srun_codes.meant(exit_codes.from_status(status))
 
 
 def run_task(words: Sequence[str], job: str) -> int:
