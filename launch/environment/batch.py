@@ -17,7 +17,8 @@ usage: python -m launch slurm [--max-requeues=N] -- PROGRAM [ARGUMENT ...]
 
 In the script of a Slurm job starts PROGRAM by srun, once a task, with the TF_CONFIG of
 python -m launch env. When one fails, the others are stopped. After exit codes from 128
-up except 130 the job goes back into the queue.
+up except 130 the job goes back into the queue. The script has to exec this command,
+as distill.sbatch does: a worker that fails sends it SIGUSR1 by way of Slurm.
 
 flags:
   --max-requeues=N  most in a row after which the workdir of PROGRAM holds no new

@@ -31,6 +31,7 @@ _PACKAGES = {
     "iproute2": ("ip", "bridge", "tc"),
     "util-linux": ("unshare", "setpriv", "mount"),
 }
+_SYSTEM_FOLDERS = "/usr/sbin:/sbin"  # of daemons, which PATH may lack
 # All of it dies with the first, which the kernel kills with this program. A shell is
 # the first process inside: it reaps those whose parents have ended.
 _INSIDE = (
@@ -50,20 +51,23 @@ def main(words: Sequence[str]) -> int:
     values = parser.parse_args(words)
     if values.inside:
         return _try_all(pathlib.Path(values.inside), values.only)
-    # What the packages of Debian bring is in folders that are root's alone.
-    os.environ["PATH"] = f"{os.environ['PATH']}:/usr/sbin:/sbin"
-    lacking = _lacking()
-    if lacking:
-        print(f"real_parts slurm: {lacking}", file=sys.stderr)
+    lack = lacking()
+    if lack:
+        print(f"real_parts slurm: {lack}", file=sys.stderr)
         return 2
+    os.environ["PATH"] = _path()
     with _folder(values.keep) as folder:
         return _in_namespaces([f"--inside={folder}", f"--only={values.only}"])
 
 
-def _lacking() -> str:
+def _path() -> str:
+    return f"{os.environ['PATH']}:{_SYSTEM_FOLDERS}"
+
+
+def lacking() -> str:
     """What the machine lacks, and how to get it; "" where nothing."""
     missing = {
-        package: [name for name in names if not shutil.which(name)]
+        package: [name for name in names if not shutil.which(name, path=_path())]
         for package, names in _PACKAGES.items()
     }
     packages = [package for package, names in missing.items() if names]
