@@ -107,7 +107,7 @@ def _is_this_start(job: str, restarts: int) -> bool:
 
 
 def _scontrol(*words: str) -> str:
-    """What Slurm answers, once its controller does; "" where it refuses."""
+    """Slurm's answer, once its controller gives one; "" where it refuses."""
     for left in reversed(range(_TRIES)):
         done = subprocess.run(["scontrol", *words], capture_output=True, text=True)
         if not done.returncode:

@@ -109,6 +109,6 @@ class StandIns:
         return process.returncode, out, err
 
     def requests(self) -> list[str]:
-        """What the controller has been asked to do."""
+        """Requests to the controller, one after the other."""
         path = self.folder / "asked"
         return path.read_text().splitlines() if path.exists() else []

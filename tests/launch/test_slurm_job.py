@@ -174,7 +174,7 @@ def test_a_script_of_an_earlier_start_leaves_the_job_alone(slurm, tmp_path):
 
 
 def test_srun_that_waits_for_a_host_out_of_reach_is_ended(slurm, tmp_path, monkeypatch):
-    """As Slurm 22.05 does where two hosts of a job no longer reach each other."""
+    """Slurm 22.05 does so where two hosts of a job no longer reach each other."""
     (slurm.folder / "cut_off").touch()
     program = (
         "import sys; from launch.environment import step; step._END_SECS = 1.0; "

@@ -65,7 +65,7 @@ def _path() -> str:
 
 
 def lacking() -> str:
-    """What the machine lacks, and how to get it; "" where nothing."""
+    """Names what the machine lacks, and how to get it; "" where nothing."""
     missing = {
         package: [name for name in names if not shutil.which(name, path=_path())]
         for package, names in _PACKAGES.items()

@@ -17,7 +17,7 @@ from tests.tools.real_parts.outcomes import PartError
 HOSTS = ("n1", "n2")
 _NETWORK = "10.77.0"
 _CONTROLLER = f"{_NETWORK}.254"
-_SLURMD_TIMEOUT_SECS = 20
+_SLURMD_TIMEOUT_SECS = 10
 # A requeued job waits until its credentials have run out, 120 seconds by default.
 _CREDENTIAL_SECS = 5
 # The hosts have as many cores and GPUs as the script asks for, and TensorFlow finds
@@ -94,7 +94,7 @@ class Cluster:
         wait_for(self.is_idle, what="both hosts are idle", secs=60)
 
     def run(self, *words: str) -> str:
-        """What a command says that must succeed."""
+        """The output of a command, which must succeed."""
         done = subprocess.run(
             words, env=self.environment, capture_output=True, text=True
         )

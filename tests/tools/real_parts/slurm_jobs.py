@@ -13,13 +13,13 @@ from tests.tools.real_parts.outcomes import PartError
 from tests.tools.real_parts.slurm_cluster import Cluster, wait_for
 
 CONFIG = "configs/mnist_mini.toml"
-TEACHER_STEPS = 400
+TEACHER_STEPS = 300
 SAVE_STEPS = 100
 # Short, and often in Python, so that SIGTERM is heard where a step takes a second.
 SETTINGS = (
     "seeds=[0]",
     f"teacher.train.steps={TEACHER_STEPS}",
-    "student.train.steps=200",
+    "student.train.steps=100",
     "runtime.steps_per_loop=10",
     "runtime.log_every_steps=10",
     f"runtime.save_every_steps={SAVE_STEPS}",

@@ -1,4 +1,4 @@
-"""What is done to a job on the cluster, and what has to come of it."""
+"""Faults that are done to a job on the cluster, and what has to come of them."""
 
 import os
 import pathlib
@@ -18,8 +18,8 @@ from tests.tools.real_parts.slurm_jobs import (
 
 # A checkpoint is there then, and most of the training is to come.
 _MIDDLE = SAVE_STEPS + 20
-# 0.5 MB of gradients a step and host: half a second.
-_SLOW_MEGABITS = 8
+# 0.5 MB of gradients a step and host: most of a second.
+_SLOW_MEGABITS = 5
 
 
 class Parts:
@@ -31,7 +31,7 @@ class Parts:
         self._jobs: list[Job] = []
 
     def all(self) -> dict[str, Callable[[], None]]:
-        """What to say of each, in their order."""
+        """Their names, in their order."""
         return {
             "a run on two hosts ends with the results of one process": self.run,
             "the time limit": self.time_limit,
