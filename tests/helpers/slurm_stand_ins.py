@@ -11,12 +11,11 @@ import sys
 from tests.helpers.repository import REPOSITORY
 
 JOB = "77"
-# Runs as many tasks as there are lines in `programs`, tells the highest code, and
-# sends SIGTERM to the others once one has failed. A task gets SIGTERM together with
-# its program, as all processes in Slurm's container of a task do.
+# Sends SIGTERM to the others once a task has failed, and tells the highest code. A task
+# gets SIGTERM together with its program, as all processes of a task do from Slurm.
 _SRUN = """\
 import os, signal, subprocess, sys
-words = [word for word in sys.argv[1:]]
+words = sys.argv[1:]
 while words[0].startswith("--"):
     words.pop(0)
 folder = os.path.dirname(__file__)

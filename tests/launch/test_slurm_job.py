@@ -3,6 +3,7 @@
 Slurm's programs are stand-ins; each worker is a real process.
 """
 
+import contextlib
 import itertools
 import json
 import pathlib
@@ -10,11 +11,14 @@ import subprocess
 import sys
 
 import pytest
+from etils import epath
 
 from launch.environment import requeues, srun_codes
 from tests.helpers.messages import assert_states
 from tests.helpers.repository import REPOSITORY
 from tests.helpers.slurm_stand_ins import JOB, StandIns
+from trainer.cluster import restart_budget
+from trainer.cluster.rendezvous import PeerLostError
 
 SCRIPT = REPOSITORY / "launch" / "environment" / "distill.sbatch"
 # A worker that ends as the word of its rank says, or waits until it is stopped.
@@ -89,16 +93,11 @@ def test_a_slurm_job_goes_back_into_the_queue_where_that_may_help(
 
 def test_a_worker_that_finds_no_cluster_ends_the_job_for_good(slurm, tmp_path):
     """The others, which are stopped, would have it started again."""
-    # A host with two tasks, of which the second is told to be on another host.
+    # Both tasks are told to be the first of their host.
     path = slurm.folder / "srun"
-    path.write_text(path.read_text().replace('"SLURM_LOCALID": str(rank)', "**PLACE"))
-    path.write_text(
-        path.read_text().replace(
-            "folder =",
-            'PLACE = {"SLURM_LOCALID": "0"}\nfolder =',
-            1,
-        )
-    )
+    told = '"SLURM_LOCALID": str(rank)'
+    assert told in path.read_text()
+    path.write_text(path.read_text().replace(told, '"SLURM_LOCALID": "0"'))
     code, _, err = slurm.run(job_words("wait 0", workdir=tmp_path / "run"), num_tasks=2)
     assert code == 2
     assert_states(err, "--distribution=block")
@@ -117,6 +116,25 @@ def test_only_requeues_that_kept_nothing_new_are_counted(tmp_path):
     # Another job there begins anew.
     assert requeues.of(str(tmp_path), JOB).add() == 2
     assert requeues.of(str(tmp_path), "78").add() == 1
+
+
+def test_the_count_reads_what_the_trainer_writes(tmp_path):
+    checkpoints = tmp_path / "teacher" / "checkpoints"
+    checkpoints.mkdir(parents=True)
+    counts = []
+    for newest in (1, None, None, 2, 3, None):
+        start = restart_budget.count_start(
+            epath.Path(tmp_path),
+            soft_targets=epath.Path(tmp_path / "soft_targets"),
+            max_restarts=5,
+        )
+        with contextlib.suppress(PeerLostError), start:
+            if newest:
+                (checkpoints / f"step-{newest}.npz").touch()
+            raise PeerLostError("a worker was lost")
+        counts.append(requeues.of(str(tmp_path), JOB).add())
+    # The next start finds what one has kept.
+    assert counts == [1, 1, 2, 3, 1, 1]
 
 
 def test_a_job_that_keeps_nothing_stays_out_of_the_queue(slurm, tmp_path):
