@@ -28,13 +28,16 @@ class Requeues:
         Raises:
           OSError: the file cannot be written.
         """
-        found = self._kept()
         before = _read(self.workdir / _FILE)
+        if before.get("job") != self.job:
+            before = {}
+        # Without the file the trainer has given up, or has not come so far.
+        kept = _read(self.workdir / _ATTEMPTS).get("kept", before.get("kept"))
         count = 1
-        if before.get("job") == self.job and before.get("kept") == found:
+        if kept == before.get("kept"):
             count += _whole(before.get("count"))
         self.workdir.mkdir(parents=True, exist_ok=True)
-        self._write({"job": self.job, "count": count, "kept": found})
+        self._write({"job": self.job, "count": count, "kept": kept})
         return count
 
     def forget(self) -> None:
@@ -44,10 +47,6 @@ class Requeues:
           OSError: the file cannot be removed.
         """
         (self.workdir / _FILE).unlink(missing_ok=True)
-
-    def _kept(self) -> Any:
-        """Reads what the last start of the trainer found to go on from."""
-        return _read(self.workdir / _ATTEMPTS).get("kept")
 
     def _write(self, value: dict[str, Any]) -> None:
         # A start that is killed here leaves the old file or the new one.

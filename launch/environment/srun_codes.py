@@ -9,7 +9,8 @@ from launch import exit_codes
 
 _LAST_OF_SIGNALS = exit_codes.FIRST_OF_SIGNALS + 64
 _ANOTHER = 1  # stands for codes without a meaning
-# Above 200 are errors of srun's own, such as 233 where it reaches no host.
+# Above 200 are errors of srun's own, such as 233 where it does not reach a host. That
+# one hides the code of a task on another host, which the next start comes to again.
 _TOLD = {
     code: _LAST_OF_SIGNALS + 1 + index
     for index, code in enumerate(sorted(exit_codes.permanent()))

@@ -113,8 +113,11 @@ def test_only_requeues_that_kept_nothing_new_are_counted(tmp_path):
         (tmp_path / "attempts.json").write_text(json.dumps({"kept": kept}))
         counts.append(requeues.of(str(tmp_path), JOB).add())
     assert counts == [1, 1, 1, 1, 2, 3, 1]
-    # Another job there begins anew.
+    # The trainer removes its file where it gives up.
+    (tmp_path / "attempts.json").unlink()
     assert requeues.of(str(tmp_path), JOB).add() == 2
+    assert requeues.of(str(tmp_path), JOB).add() == 3
+    # Another job there begins anew.
     assert requeues.of(str(tmp_path), "78").add() == 1
 
 
