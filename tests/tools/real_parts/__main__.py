@@ -1,6 +1,8 @@
 """Tries the project with a real system on this machine.
 
     python -m tests.tools.real_parts slurm
+    python -m tests.tools.real_parts gcs
+    python -m tests.tools.real_parts kubernetes CRDS ...
 
 Each system is set up in a temporary folder, takes nothing from the machine, and is
 taken down at the end. A line tells of each part, the last lines are a table.
@@ -11,7 +13,11 @@ import sys
 from collections.abc import Sequence
 
 # Loaded when chosen: each has a `main(words)` that returns the exit code.
-MODULES = {"slurm": "tests.tools.real_parts.slurm"}
+MODULES = {
+    "slurm": "tests.tools.real_parts.slurm",
+    "gcs": "tests.tools.real_parts.gcs",
+    "kubernetes": "tests.tools.real_parts.kubernetes",
+}
 
 
 def main(words: Sequence[str]) -> int:
