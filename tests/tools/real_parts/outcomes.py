@@ -11,7 +11,7 @@ class PartError(Exception):
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Outcome:
-    """What became of one part."""
+    """The end of one part."""
 
     what: str
     secs: float
@@ -19,7 +19,7 @@ class Outcome:
 
     @property
     def result(self) -> str:
-        """Such as "passed"."""
+        """The word "passed", or the reason."""
         return f"failed: {self.failure}" if self.failure else "passed"
 
 
