@@ -103,6 +103,17 @@ def test_versions_count_from_one_and_hold_what_was_given(tmp_path, source):
     assert sorted(path.name for path in (tmp_path / "digits").iterdir()) == ["1", "2"]
 
 
+def test_a_model_has_the_role_of_its_version(tmp_path, source):
+    publish(tmp_path, source, card() | {"role": "teacher.members[1]"})
+    publish(tmp_path, source)
+    roles = [
+        registry.role_of_file(epath.Path(tmp_path, "digits", number, "model.keras"))
+        for number in "12"
+    ]
+    assert roles == ["teacher.members[1]", "student"]
+    assert registry.role_of_file(epath.Path(source / "model.keras")) == "student"
+
+
 def test_two_writers_never_share_a_version(tmp_path, source):
     both = [start(WRITER, tmp_path, source, json.dumps(card()), 8) for _ in "ab"]
     numbers = [int(n) for each in both for n in each.communicate()[0].split()]
