@@ -58,8 +58,8 @@ def compare(
 ) -> Iterator[str]:
     """Takes a few steps of the training in each way; tells the times and the quickest.
 
-    Its folder must hold nothing, and a run has `num_replicas`; teachers that are live
-    are in the step. A way that the devices cannot go is told as such. So few steps
+    Its folder must hold nothing. A run has `num_replicas`, and teachers in its step
+    where it `is_live`. A way that the devices cannot go is told as such. So few steps
     mostly find their batches ready: where the input is slower than the step, no way to
     compile makes a run quicker.
     """

@@ -85,7 +85,7 @@ class Session:
             config=dataclasses.replace(self.config, runtime=runtime),
             devices=dataclasses.replace(self.devices, runtime=runtime),
         )
-        vars(changed)["datasets"] = self.datasets  # as for other soft targets
+        vars(changed)["datasets"] = self.datasets  # opened already, and the same
         return changed
 
     def beside(self, config: Config, path: epath.Path) -> "Session":

@@ -47,7 +47,7 @@ class Objective:
     # Of the terms of the loss that change from step to step, to be logged.
     weights: Mapping[str, Schedule] = dataclasses.field(default_factory=dict)
     adapters: tuple[models.Adapter, ...] = ()  # which are trained beside the model
-    # Whether `run` has XLA compile the student's part of it, and nothing else may.
+    # Whether XLA compiles the student's part of `run` apart, and so not all of it.
     compiles_student: bool = False
 
 

@@ -22,6 +22,7 @@ from tests.helpers.examinations import (
 from tests.helpers.messages import assert_a_line_states, assert_states
 from trainer import doctor, main
 from trainer.config import reader
+from trainer.doctor import compile_options
 from trainer.doctor.driver import Driver
 from trainer.doctor.dry_run import DryRun, Footprint
 from trainer.doctor.trainings import Trainings
@@ -118,6 +119,23 @@ def test_what_auto_comes_to_is_told_with_its_reason(examined):
         strict=True,
     ):
         assert_states(line, *facts, "auto")
+
+
+@pytest.mark.parametrize("xla", ["teacher", "student"])
+def test_the_network_that_xla_compiles_is_told(config, tmp_path, xla):
+    _, findings = quick(config, tmp_path / "run", f"--set=runtime.xla='{xla}'")
+    *_, told = findings.text("precision").splitlines()
+    assert_states(told, f"XLA for the {xla} alone", "runtime.xla")
+
+
+def test_one_network_alone_is_tried_where_both_are_in_the_step():
+    live, cached = (
+        [way.text for way in compile_options._all_options(5, is_live=is_live)]
+        for is_live in (True, False)
+    )
+    one = ["XLA for the teacher alone", "XLA for the student alone"]
+    both = ["XLA off", "XLA on", "XLA on, 5 steps a program"]
+    assert (live, cached) == ([*both[:2], *one, both[2]], both)
 
 
 def test_the_dataset_is_told(examined):
