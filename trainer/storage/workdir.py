@@ -56,6 +56,7 @@ TENSORBOARD = "tensorboard"
 
 # Of each training.
 ROLES = ("teacher_head", "teacher", "student", "baseline", "finetune")
+OF_SEEDS = ("student", "baseline", "finetune")  # among them, one for each seed
 CHECKPOINTS = "checkpoints"
 METRICS = "metrics.jsonl"
 PROFILE = "profile"
@@ -210,8 +211,9 @@ def check_same(workdir: epath.Path, config: Config) -> None:
         may_move = (workdir / LISTS / TABLES).exists()
         changed = []
         if path.exists():
-            now = resolve(config)
-            changed = differences(_read(path), now, tables_may_move=may_move)
+            now, kept = resolve(config), _read(path)
+            _drop_untrained(workdir, kept.get("seeds"), now["seeds"])
+            changed = differences(kept, now, tables_may_move=may_move)
     if changed:
         folder = config.data.path if config.data.is_folder else ""
         why = (
@@ -226,6 +228,17 @@ def check_same(workdir: epath.Path, config: Config) -> None:
             f"{_teacher_kept(workdir, config, changed)}"
             f"{memory.way_out(config.teachers, changed)}",
         )
+
+
+def _drop_untrained(run: epath.Path, known: object, asked: list[int]) -> None:
+    """Takes the last of the `known` seeds away that are not `asked` for any more.
+
+    Those with a training stay. A command may have ended before one began.
+    """
+    while isinstance(known, list) and known[-1:] and known[-1] not in asked:
+        if any(training_folder(run, x, known[-1]).exists() for x in OF_SEEDS):
+            return
+        known.pop()
 
 
 def _teacher_kept(workdir: epath.Path, config: Config, changed: list[str]) -> str:
