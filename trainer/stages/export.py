@@ -1,15 +1,17 @@
 """The export command: the model in other formats, and how far they are from it."""
 
+import contextlib
 import dataclasses
 import pathlib
 import tempfile
+from collections.abc import Iterator
 from typing import Any
 
 import keras
 import numpy as np
 from etils import epath
 
-from trainer import data
+from trainer import console, data
 from trainer import export as formats
 from trainer.config import Config, ConfigError
 from trainer.exit_codes import CheckFailedError
@@ -20,23 +22,45 @@ from trainer.session import Session
 from trainer.session.datasets import Datasets
 from trainer.session.selected_model import SelectedModel, select_model
 from trainer.stages.report import report
-from trainer.storage import files, folders, model_classes, seal, workdir
+from trainer.storage import files, folders, locks, model_classes, seal, workdir
 
 _WAY_OUT = "choose another --workdir"
+
+
+_LOCK = "export.lock"  # in the workdir: whoever exports there
 
 
 def export(session: Session) -> None:
     """Writes export/ with the chosen model in every format of the config.
 
     An earlier export is replaced, export.json last. The report gets what is printed.
+    Another process that exports there is waited for: the files are of one model.
 
     Raises:
       ConfigError: the model is not trained yet, or a format is not for it, or not for
         what is installed here.
       CheckFailedError: a format's predictions are too far from the model's.
     """
-    section = session.config.export
     _check_formats(session.config, session.datasets)
+    with _alone(session.path):
+        _export(session)
+
+
+@contextlib.contextmanager
+def _alone(path: epath.Path) -> Iterator[None]:
+    """In the body no other process exports in the workdir `path`; a store has one."""
+    with contextlib.ExitStack() as stack:
+        if not files.is_remote(path):
+            waits = f"another process exports in {path}: it is waited for"
+            with contextlib.suppress(locks.NoLocksError):
+                stack.enter_context(
+                    locks.hold(path / _LOCK, on_waiting=lambda: console.log(waits))
+                )
+        yield
+
+
+def _export(session: Session) -> None:
+    section = session.config.export
     found = select_model(session.networks)
     folder = session.path / workdir.EXPORT
     with files.wrap_write_errors(folder):
