@@ -7,10 +7,12 @@ import pathlib
 import shutil
 import subprocess
 import sys
+import threading
 
 import keras
 import numpy as np
 import pytest
+from etils import epath
 
 from tests.helpers import whole_run
 from tests.helpers.messages import assert_states
@@ -18,7 +20,8 @@ from tests.helpers.oracle import softmax
 from tests.helpers.pages import undrawn
 from trainer import export, main
 from trainer.config import ExportConfig
-from trainer.storage import seal
+from trainer.stages import export as stage
+from trainer.storage import locks, seal
 
 SERVED = """
 import sys
@@ -75,6 +78,24 @@ def test_formats_are_judged_by_what_they_promise(name, accuracy, difference, is_
     assert len(problems) == is_wrong
     for problem in problems:
         assert_states(problem, name)
+
+
+def test_another_export_in_a_workdir_is_waited_for(tmp_path, capsys):
+    path, order, told = epath.Path(tmp_path), [], ""
+
+    def second():
+        with stage._alone(path):
+            order.append("second")
+
+    thread = threading.Thread(target=second)
+    with locks.try_lock(path / "export.lock"):
+        thread.start()
+        while "waited for" not in told:
+            told += capsys.readouterr().err
+        assert_states(told, path)
+        order.append("first")
+    thread.join()
+    assert order == ["first", "second"]
 
 
 def command(*words: object, draws: bool = False) -> tuple[int, str]:
