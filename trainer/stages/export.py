@@ -2,6 +2,7 @@
 
 import contextlib
 import dataclasses
+import os
 import pathlib
 import tempfile
 from collections.abc import Iterator
@@ -25,8 +26,6 @@ from trainer.stages.report import report
 from trainer.storage import files, folders, locks, model_classes, seal, workdir
 
 _WAY_OUT = "choose another --workdir"
-
-
 _LOCK = "export.lock"  # in the workdir: whoever exports there
 
 
@@ -43,7 +42,13 @@ def export(session: Session) -> None:
     """
     _check_formats(session.config, session.datasets)
     with _alone(session.path):
-        _export(session)
+        with _replacing(session.path / workdir.EXPORT) as folder:
+            problems = _export(session, folder)
+        show(tables.render(tables.read(session.path)))
+        if workdir.is_evaluated(session.path, session.config):
+            report(session)
+    if problems:
+        raise CheckFailedError("; ".join(problems))
 
 
 @contextlib.contextmanager
@@ -59,13 +64,38 @@ def _alone(path: epath.Path) -> Iterator[None]:
         yield
 
 
-def _export(session: Session) -> None:
-    section = session.config.export
-    found = select_model(session.networks)
-    folder = session.path / workdir.EXPORT
+@contextlib.contextmanager
+def _replacing(target: epath.Path) -> Iterator[epath.Path]:
+    """Yields a folder beside `target`, which it replaces when the body has ended well.
+
+    A store has no renames: there it is `target` itself.
+    """
+    folder = target
+    if not files.is_remote(target):
+        folder = target.with_name(f".writing-{target.name}")
+    try:
+        _remove(folder)
+        yield folder
+        if folder != target:
+            _remove(target)
+            with files.wrap_write_errors(target):
+                os.rename(folder, target)
+                files.sync_folder(target.parent)
+    finally:
+        if folder != target:
+            _remove(folder)
+
+
+def _remove(folder: epath.Path) -> None:
     with files.wrap_write_errors(folder):
         if files.exists(folder):
             folder.rmtree()
+
+
+def _export(session: Session, folder: epath.Path) -> list[str]:
+    """Writes all into `folder`, and gives what is wrong with it."""
+    section = session.config.export
+    found = select_model(session.networks)
     own = formats.predict_function(found.model)
     written = {"model": (own, 0)}
     for name in section.formats:
@@ -74,7 +104,7 @@ def _export(session: Session) -> None:
         )
     test = session.datasets.read(session.config.data.test_split)
     measured = formats.measure(own, written, test)
-    problems = formats.find_problems(measured, section=section)
+    problems: list[str] = formats.find_problems(measured, section=section)
     told = {
         **_described(session.config, found, test),
         "formats": {
@@ -82,12 +112,9 @@ def _export(session: Session) -> None:
         },
         "problems": problems,
     }
-    files.write_json(session.path / workdir.EXPORTED, seal.add_checksum(told))
-    show(tables.render(tables.read(session.path)))
-    if workdir.is_evaluated(session.path, session.config):
-        report(session)
-    if problems:
-        raise CheckFailedError("; ".join(problems))
+    file = folder / epath.Path(workdir.EXPORTED).name
+    files.write_json(file, seal.add_checksum(told))
+    return problems
 
 
 def _described(

@@ -21,7 +21,7 @@ from tests.helpers.pages import undrawn
 from trainer import export, main
 from trainer.config import ExportConfig
 from trainer.stages import export as stage
-from trainer.storage import locks, seal
+from trainer.storage import files, locks, seal
 
 SERVED = """
 import sys
@@ -96,6 +96,26 @@ def test_another_export_in_a_workdir_is_waited_for(tmp_path, capsys):
         order.append("first")
     thread.join()
     assert order == ["first", "second"]
+
+
+def test_an_earlier_export_stays_until_another_one_is_whole(tmp_path):
+    target = epath.Path(tmp_path) / "export"
+
+    def export_as(text, *, fails=False):
+        with stage._replacing(target) as folder:
+            files.write_text(folder / f"{text}.keras", text)
+            if fails:
+                raise KeyboardInterrupt
+
+    def contents():
+        return {str(path.relative_to(tmp_path)) for path in files.walk(target.parent)}
+
+    export_as("first")
+    with pytest.raises(KeyboardInterrupt):
+        export_as("second", fails=True)
+    assert contents() == {"export/first.keras"}
+    export_as("third")
+    assert contents() == {"export/third.keras"}
 
 
 def command(*words: object, draws: bool = False) -> tuple[int, str]:
