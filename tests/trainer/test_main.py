@@ -47,6 +47,7 @@ class Loading:
         if name == "trainer.commands":
             signal.raise_signal(signal.SIGINT)
 
+signal.signal(signal.SIGINT, signal.default_int_handler)
 sys.meta_path.insert(0, Loading())
 sys.argv = ["trainer", "config"]
 runpy.run_module("trainer", run_name="__main__")

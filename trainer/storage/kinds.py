@@ -47,8 +47,10 @@ def check_own_seeds(workdir: epath.Path) -> None:
     Raises:
       ConfigError: it is one.
     """
-    whole = workdir.parent.parent
-    if workdir.parent.name == CELLS and (what := _other(whole, RESULTS)):
+    # The working directory may be that of the run.
+    run = workdir if files.is_remote(workdir) else workdir.resolve()
+    cells, whole = run.parent, run.parent.parent
+    if cells.name == CELLS and (what := _other(whole, RESULTS)):
         raise ConfigError(
             f"seeds must be those of the whole for one of many runs, got {workdir}, of "
             f"which {whole} holds {what}; set them with the command of that"

@@ -173,7 +173,9 @@ def test_what_a_file_says_wrong_is_told_by_the_file(begun, capsys):
 
 
 @pytest.mark.parametrize("kind", ["study", "sweep", "watch"])
-def test_the_seeds_of_one_of_many_runs_are_those_of_all(begun, tmp_path, capsys, kind):
+def test_the_seeds_of_one_of_many_runs_are_those_of_all(
+    begun, tmp_path, capsys, monkeypatch, kind
+):
     whole = epath.Path(tmp_path) / "whole"
     cell = whole / "cells" / "a"
     files.write_text(whole / f"{kind}.json", "{}")
@@ -181,6 +183,8 @@ def test_the_seeds_of_one_of_many_runs_are_those_of_all(begun, tmp_path, capsys,
     for command in ("run", "student"):
         message = told(capsys, command, f"--workdir={cell}", "--set=seeds=[0, 1]")
         assert_states(message, "seeds", cell, f"{whole} holds a {kind}")
+    monkeypatch.chdir(cell)
+    assert_states(told(capsys, "run", "--workdir=.", "--set=seeds=[0, 1]"), "seeds")
     assert json.loads((cell / "config.json").read_text())["seeds"] == [0]
 
 
