@@ -40,7 +40,9 @@ class Answers:
     def of(cls, logits: np.ndarray, labels: np.ndarray) -> "Answers":
         """The answers of logits [K, C], beside labels [K]."""
         is_right = logits.argmax(axis=1) == labels
-        losses = metrics.cross_entropies(logits, labels)
+        # Values that a model has not learned from may overflow in it.
+        with np.errstate(invalid="ignore", over="ignore"):
+            losses = metrics.cross_entropies(logits, labels)
         return cls(is_right=is_right, cross_entropy=losses)
 
     @property
@@ -125,7 +127,8 @@ def _ask(
         found = ask(name, few).is_right.sum()
         if found < now.is_right[few].sum() - _CHANCE:
             return None
-        return ask(name, slice(None))
+        then = ask(name, slice(None))
+        return then if np.isfinite(then.cross_entropy).all() else None
     except _NOT_ASKED:
         return None
 

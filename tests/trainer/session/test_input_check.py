@@ -129,6 +129,16 @@ def test_as_many_right_are_better_where_the_others_tell_nothing_but_the_class(sc
     assert not input_check.is_better(answers(scale), answers(1, num_wrong=40), 10)
 
 
+@pytest.mark.parametrize("overflow", [np.inf, np.nan])
+def test_answers_that_overflow_are_none(overflow):
+    def ask(name, part):
+        logits = np.zeros((128, 10))
+        logits[:, 0] = overflow
+        return input_check.Answers.of(logits[part], np.zeros(128, int)[part])
+
+    assert input_check._ask(ask, "zero_to_255", answers(1, num_wrong=128)) is None
+
+
 @pytest.mark.parametrize("scale", [0.7, 2])
 def test_more_or_less_certain_answers_are_no_better(scale):
     assert not input_check.is_better(answers(scale), answers(1), 10)
