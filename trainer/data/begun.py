@@ -137,16 +137,17 @@ def _check_background(data: DataConfig, before: str) -> None:
 
 
 def _check_pixels(source: Source, before: str, now: str, *, crops: bool) -> None:
-    if not before and not has_changed(source, crops=crops):
+    if not has_changed(source, crops=crops, before=before):
         return
     data = source.data
     raise DataError(
         f"the images of {data.setting} {data.dataset!r} must have the pixels that the "
         f"run has begun with, {before or 'those of an earlier version'!r}, got {now!r}:"
-        " earlier versions decoded JPEGs by a coarser transform, and cut random crops "
-        "out of images that were resized before; start anew in another --workdir (with "
-        "soft targets in another distill.soft_targets_dir), or go on with the release "
-        "that it began with; models of this run can predict, and teach others as run:"
+        " earlier versions decoded JPEGs by a coarser transform or rounded them "
+        "otherwise, and resized random crops less exactly or before they were cut; "
+        "start anew in another --workdir (with soft targets in another "
+        "distill.soft_targets_dir), or go on with the release that it began with; "
+        "models of this run can predict, and teach others as run:"
     )
 
 

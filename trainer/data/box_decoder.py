@@ -16,12 +16,14 @@ from trainer.data.decode import pixels, to_grey
 from trainer.data.image_box import BoxOf, Whole, evaluation_box
 from trainer.data.jpeg_pixels import decode_part, is_jpeg
 from trainer.data.resizing import (
-    WEIGHTED,
-    quick_way,
+    BETWEEN,
+    EXACT,
+    MEAN,
+    ROUNDED,
+    Fit,
+    fit,
     resize_between,
     resize_place,
-    resize_to_means,
-    whole_place,
 )
 
 # What libjpeg can leave out while it decodes; 2 stands for every second pixel.
@@ -37,39 +39,46 @@ class Cut(NamedTuple):
     box: tf.Tensor  # int32 [4]
     ratio: tf.Tensor  # int32: which of those that libjpeg decodes at
     window: tf.Tensor  # int32 [4]: the pixels of a JPEG at that ratio that touch it
-    place: tf.Tensor  # float32 [4]: the box in the window
-    way: tf.Tensor  # int32: to the size of a model, of trainer.data.resizing
+    fit: Fit  # of the box in the window
 
 
-def cuts(boxes: tf.Tensor, size: tuple[int, int], *, antialias: bool) -> Cut:
-    """Boxes, int32 [..., 4], as they come out of their files at a size quickly.
+def crop_cuts(boxes: tf.Tensor, size: tuple[int, int], *, antialias: bool) -> Cut:
+    """Random boxes, int32 [..., 4], as they come out of their files quickly.
 
-    Without `antialias` all pixels are decoded, and those of a model lie between the
-    nearest ones.
+    Of photographs the pixels are within 2 of 255, in the mean, of exact ones. Without
+    `antialias` all pixels of a file are decoded.
     """
-    if antialias:
-        cut = _coarse(boxes, size, spare=_LESS)
-        return cut._replace(way=quick_way(boxes[..., 2:], size))
-    zeros = tf.zeros_like(boxes[..., 0])
-    place = tf.cast(boxes, tf.float32)
-    return Cut(box=boxes, ratio=zeros, window=boxes, place=place, way=zeros)
+    return _cuts(boxes, size, spare=_LESS if antialias else None, quickly=True)
 
 
-def _coarse(boxes: tf.Tensor, size: tuple[int, int], *, spare: float) -> Cut:
+def evaluation_cuts(sizes: tf.Tensor, view: EvaluateView, size: tuple[int, int]) -> Cut:
+    """The boxes that evaluation shows of images of such heights and widths."""
+    return _cuts(evaluation_box(view)(sizes), size, spare=_SPARE, quickly=False)
+
+
+def _cuts(
+    boxes: tf.Tensor, size: tuple[int, int], *, spare: float | None, quickly: bool
+) -> Cut:
     """Boxes that are decoded no finer than `spare` pixels a side for one of a model."""
     corners, sides = boxes[..., :2], boxes[..., 2:]
-    ratios = tf.cast(sides, tf.float32) / size / spare
-    is_left = tf.reduce_min(ratios, axis=-1, keepdims=True) >= _RATIOS[1:]
-    index = tf.reduce_sum(tf.cast(is_left, tf.int32), axis=-1)
+    index = tf.zeros_like(sides[..., 0])
+    if spare is not None:
+        ratios = tf.cast(sides, tf.float32) / size / spare
+        is_left = tf.reduce_min(ratios, axis=-1, keepdims=True) >= _RATIOS[1:]
+        index = tf.reduce_sum(tf.cast(is_left, tf.int32), axis=-1)
     ratio = tf.gather(tf.constant(_RATIOS), index)[..., tf.newaxis]
     first, last = corners // ratio, -(-(corners + sides) // ratio)
     place = tf.concat([corners - first * ratio, sides], axis=-1)
+    place = tf.cast(place, tf.float32) / tf.cast(ratio, tf.float32)
+    if quickly:
+        way = tf.where(sides[..., 1] < size[1], BETWEEN, MEAN)
+    else:
+        way = tf.where(tf.reduce_all(sides == size, axis=-1), BETWEEN, EXACT)
     return Cut(
         box=boxes,
         ratio=index,
         window=tf.concat([first, last - first], axis=-1),
-        place=tf.cast(place, tf.float32) / tf.cast(ratio, tf.float32),
-        way=tf.fill(tf.shape(index), WEIGHTED),
+        fit=fit(place, size, tf.where(index == 0, way, ROUNDED)),
     )
 
 
@@ -87,58 +96,64 @@ class BoxDecoder:
     whole: Whole = pixels
     channels: int = 3
 
-    def evaluation(self, contents: tf.Tensor) -> tf.Tensor:
+    def evaluation(self, contents: tf.Tensor, cut: Cut | None = None) -> tf.Tensor:
         """The part that is shown in evaluation: bytes -> uint8 of `shape`.
 
+        A cut that is not given is found by the size in the file.
+
         Raises:
           tf.errors.InvalidArgumentError: the file is damaged, no image, or too small.
         """
-        box_of, size = evaluation_box(self.view), self.shape[:2]
 
-        def of_jpeg() -> tuple[tf.Tensor, tf.Tensor]:
-            box = box_of(tf.io.extract_jpeg_shape(contents)[:2])
-            cut = _coarse(box, size, spare=_SPARE)
-            at_ratios = self._at_ratios(contents, cut)
-            return tf.switch_case(cut.ratio, at_ratios), cut.place
+        def cut_of() -> Cut:
+            if cut is not None:
+                return cut
+            sizes = tf.io.extract_jpeg_shape(contents)[:2]
+            return evaluation_cuts(sizes, self.view, self.shape[:2])
 
-        @seldom
-        def of_other() -> tuple[tf.Tensor, tf.Tensor]:
-            part = self._part_of_whole(contents, box_of)
-            return part, whole_place(part)
-
-        part, place = tf.cond(is_jpeg(contents), of_jpeg, of_other)
-        return resize_place(self._coloured(part), place, size)
+        box_of = evaluation_box(self.view)
+        return self._shown(contents, cut_of, box_of, resize_place)
 
     def crop(self, contents: tf.Tensor, cut: Cut, *, antialias: bool) -> tf.Tensor:
-        """A part as `cuts` tells of it: bytes -> uint8 of `shape`.
+        """A part as `crop_cuts` tells of it: bytes -> uint8 of `shape`.
 
         Raises:
           tf.errors.InvalidArgumentError: the file is damaged, no image, or too small.
         """
-        size, found = self.shape[:2], is_jpeg(contents)
+
+        def between(part: tf.Tensor, fit: Fit, size: tuple[int, int]) -> tf.Tensor:
+            del fit
+            return resize_between(part, size)
+
+        resized = resize_place if antialias else between
+        return self._shown(contents, lambda: cut, lambda _: cut.box, resized)
+
+    def _shown(
+        self,
+        contents: tf.Tensor,
+        cut_of: Callable[[], Cut],
+        box_of: BoxOf,
+        resized: Callable[[tf.Tensor, Fit, tuple[int, int]], tf.Tensor],
+    ) -> tf.Tensor:
+        """A JPEG's cut, or a box of all pixels of another image."""
+        size = self.shape[:2]
+
+        def of_jpeg() -> tf.Tensor:
+            cut = cut_of()
+            part = tf.switch_case(cut.ratio, self._at_ratios(contents, cut))
+            return resized(self._coloured(part), cut.fit, size)
 
         @seldom
         def of_other() -> tf.Tensor:
-            return self._part_of_whole(contents, lambda _: cut.box)
+            image = self.whole(contents)
+            top, left, height, width = tf.unstack(box_of(tf.shape(image)[:2]))
+            part = image[top : top + height, left : left + width]
+            box = tf.stack([0, 0, height, width])
+            cut = _cuts(box, size, spare=None, quickly=False)
+            return resized(self._coloured(part), cut.fit, size)
 
-        if not antialias:
-            part = tf.cond(found, self._at_ratios(contents, cut)[0], of_other)
-            return self._shaped(resize_between(self._coloured(part), size))
-        index = tf.where(found, cut.ratio, len(_RATIOS))
-        branches = [*self._at_ratios(contents, cut), of_other]
-        part = self._coloured(tf.switch_case(index, branches))
-
-        @seldom
-        def weighted() -> tf.Tensor:
-            place = tf.where(found, cut.place, whole_place(part))
-            return resize_place(part, place, size)
-
-        # In the order of the ways.
-        between, to_means = (
-            functools.partial(resized, part, size)
-            for resized in (resize_between, resize_to_means)
-        )
-        return self._shaped(tf.switch_case(cut.way, [between, to_means, weighted]))
+        image = tf.cond(is_jpeg(contents), of_jpeg, of_other)
+        return tf.ensure_shape(image, self.shape)
 
     def _at_ratios(
         self, contents: tf.Tensor, cut: Cut
@@ -157,15 +172,7 @@ class BoxDecoder:
             for ratio in _RATIOS
         ]
 
-    def _part_of_whole(self, contents: tf.Tensor, box_of: BoxOf) -> tf.Tensor:
-        image = self.whole(contents)
-        top, left, height, width = tf.unstack(box_of(tf.shape(image)[:2]))
-        return image[top : top + height, left : left + width]
-
     def _coloured(self, part: tf.Tensor) -> tf.Tensor:
         """A part in the colours of models."""
         part = tf.ensure_shape(part, (None, None, self.channels))
         return to_grey(part) if (self.shape[2], self.channels) == (1, 3) else part
-
-    def _shaped(self, image: tf.Tensor) -> tf.Tensor:
-        return tf.ensure_shape(image, self.shape)

@@ -6,7 +6,7 @@ from typing import Any
 
 import tensorflow as tf
 
-from trainer.data.box_decoder import BoxDecoder, cuts
+from trainer.data.box_decoder import BoxDecoder, crop_cuts
 from trainer.data.decoders import decoded
 from trainer.data.examples import Batch
 from trainer.data.image_box import size_of
@@ -28,7 +28,7 @@ class Crop:
     def plan(self, batch: Batch, sizes: tf.Tensor, size: tuple[int, int]) -> Batch:
         """The batch with a "cut" of each image, and whether it is "mirrored"."""
         boxes, mirrored = self.draw(batch, sizes)
-        planned = cuts(boxes, size, antialias=self.antialias)
+        planned = crop_cuts(boxes, size, antialias=self.antialias)
         return batch | {"cut": planned, "mirrored": mirrored}
 
     def cut(self, example: Batch, decoder: BoxDecoder) -> Batch:

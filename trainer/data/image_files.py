@@ -13,7 +13,7 @@ import tensorflow as tf
 
 from trainer.config import Colour, EvaluateView
 from trainer.data.arrays import steps_and_positions
-from trainer.data.box_decoder import BoxDecoder
+from trainer.data.box_decoder import BoxDecoder, evaluation_cuts
 from trainer.data.cropping import Crop, cropped
 from trainer.data.damage import damage_error
 from trainer.data.decode import blended, pixels, reason
@@ -168,12 +168,18 @@ class FileExamples:
         files, opened = self._files(), self._opener()
         batch_size = shard.per_replica_batch_size
         crop, size = self.crop, self._shape[:2]
-        sizes = on_host(self.sizes) if crop and self.sizes.all() else None
+        sizes = on_host(self.sizes) if self.sizes.all() else None
 
+        # For the batch: alone, this arithmetic would take as long as a small image.
         def planned(batch: Batch) -> Batch:
             rows = batch.pop("input")
-            if crop and sizes is not None:
-                batch = crop.plan(batch, tf.gather(sizes, rows), size)
+            if sizes is None:
+                return batch | files(rows)
+            of_rows = tf.gather(sizes, rows)
+            if crop:
+                batch = crop.plan(batch, of_rows, size)
+            else:
+                batch["cut"] = evaluation_cuts(of_rows, self.view, size)
             return batch | files(rows)
 
         def cut(crop: Crop, example: Batch) -> Batch:
@@ -225,8 +231,8 @@ class FileExamples:
         return opened
 
     def _decode(self, example: Batch) -> Batch:
-        decoder = self._decoder(example)
-        image = decoder.evaluation(example.pop("contents"))
+        decoder, contents = self._decoder(example), example.pop("contents")
+        image = decoder.evaluation(contents, example.pop("cut", None))
         return example | {"input": image}
 
     def _decoder(self, example: Batch) -> BoxDecoder:

@@ -1,7 +1,8 @@
 """The version of the pixels that encoded images become, which runs and caches keep.
 
-Earlier versions, which kept none, decoded JPEGs by a coarser transform, and cut random
-crops out of images that were resized before. Other images they decoded as they are now.
+The first versions, which kept none, decoded JPEGs by a coarser transform, and cut
+random crops out of images that were resized before. The next one resized crops less
+exactly, and rounded large JPEGs otherwise. Other images they decoded as they are now.
 """
 
 import os
@@ -16,7 +17,8 @@ from trainer.data.readers import for_each
 from trainer.data.source import Source
 from trainer.data.tfds_source import TfdsSource
 
-_NOW = "JPEGs decoded exactly, crops cut before they are resized"
+_NOW = "JPEGs decoded exactly, rows of crops resized exactly"
+_EARLIER = ("", "JPEGs decoded exactly, crops cut before they are resized")
 _JPEG_NAMES = (".jpg", ".jpeg")
 
 
@@ -32,16 +34,24 @@ def pixel_version(source: Source, *, crops: bool) -> str:
 
 
 def has_changed(
-    source: Source, *, crops: bool, split: str = "", num_ids: int | None = None
+    source: Source,
+    *,
+    crops: bool,
+    before: str = "",
+    split: str = "",
+    num_ids: int | None = None,
 ) -> bool:
-    """Whether earlier versions made other pixels of some images than are made now.
+    """Whether the version `before` made other pixels of some images than are made now.
 
-    Of a folder that is asked of one whole split alone, and of its first ids, if they
-    are named. Its files are looked at where no name is a JPEG's.
+    A version that is not known did. Of a folder that is asked of one whole split alone,
+    and of its first ids, if they are named. Its files are looked at where no name is a
+    JPEG's.
 
     Raises:
       DataError: a file cannot be read.
     """
+    if before not in _EARLIER:
+        return before != _NOW
     section = source.data
     if crops and section.keep == FILES and (section.is_folder or section.image_size):
         return True

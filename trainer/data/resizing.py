@@ -3,15 +3,33 @@
 A place in an image is its top, left, height and width, float32 [4].
 """
 
+from typing import Any, NamedTuple
+
 import tensorflow as tf
 
-# The ways to a size: pixels between the nearest ones, the mean of all that one covers,
-# or their mean by how much of them it covers.
-BETWEEN, MEAN, WEIGHTED = range(3)
+# The ways to the width of a size, after that to its height: pixels between the nearest
+# ones, the mean of all that one covers, or their mean by how much of them it covers, of
+# rows in whole numbers or not. Of them the last one alone is exact; the first is too
+# where an image grows.
+BETWEEN, MEAN, ROUNDED, EXACT = range(4)
 
-# Pixels of an image for one of its smaller picture, up to where means are near `resize`
-# and, where it grows in one direction, pixels between the nearest ones.
-_MEAN_TO, _BETWEEN_TO = 2.25, 1.4
+
+class Fit(NamedTuple):
+    """A part of an image on its way to a size; of many each field has an axis more."""
+
+    rows: tf.Tensor  # float32 [2, 2]: of an image in one row, its scales and shifts
+    columns: tf.Tensor  # float32 [2, 2]: of the columns as rows, likewise
+    way: tf.Tensor  # int32: one of the ways
+
+
+def fit(place: tf.Tensor, size: tuple[int, int], way: tf.Tensor) -> Fit:
+    """How places in images, float32 [..., 4], come to a size."""
+    top, left, height, width = tf.unstack(place, axis=-1)
+    return Fit(
+        rows=_scales_and_shifts(top, height, size[0]),
+        columns=_scales_and_shifts(left, width, size[1]),
+        way=way,
+    )
 
 
 def resize(image: tf.Tensor, size: tuple[int, int]) -> tf.Tensor:
@@ -19,67 +37,52 @@ def resize(image: tf.Tensor, size: tuple[int, int]) -> tf.Tensor:
 
     The aspect ratio is not kept.
     """
-    return resize_place(image, whole_place(image), size)
+    is_of_size = tf.reduce_all(tf.shape(image)[:2] == size)
+    way = tf.where(is_of_size, BETWEEN, EXACT)
+    return resize_place(image, fit(whole_place(image), size, way), size)
 
 
-def resize_place(
-    image: tf.Tensor, place: tf.Tensor, size: tuple[int, int]
-) -> tf.Tensor:
-    """A place in an image in `size`, as `resize` does all of it.
+def resize_place(image: tf.Tensor, fit: Fit, size: tuple[int, int]) -> tf.Tensor:
+    """A place in an image in `size`: uint8 -> [H, W, ...].
 
-    The place, top, left, height and width, float32 [4], need not be of whole pixels.
-    What is beyond it takes part in what is averaged at its edges.
+    It need not be of whole pixels, where the way is by how much of them is covered;
+    otherwise it is all of the image. What is beyond it takes part in what is averaged
+    at its edges.
     """
     shape = (*size, image.shape[-1])
+    rows = tf.shape(image)[0]
+    narrow = _resize_rows(image, (1, 1, rows, -1), fit.rows, size[0])
+    narrow = tf.reshape(narrow, (size[0], -1, shape[-1]))
 
-    def resized() -> tf.Tensor:
-        top, left, height, width = tf.unstack(place)
-        rows = _resize_rows(image, top, height, size[0])
-        # Rows again, of the transposed image: in three times the time the operation
-        # would do columns, pixel by pixel.
-        columns = _resize_rows(tf.transpose(rows, (1, 0, 2)), left, width, size[1])
-        pixels = tf.reshape(columns, (size[1], size[0], shape[-1]))
-        return _rounded(tf.transpose(pixels, (1, 0, 2)))
+    def between() -> tf.Tensor:
+        return _rounded(tf.image.resize(narrow, size))
 
-    is_of_size = tf.reduce_all(tf.shape(image)[:2] == size)
-    fitted = tf.cond(
-        is_of_size & tf.reduce_all(place == whole_place(image)),
-        lambda: tf.convert_to_tensor(image),
-        resized,
+    def mean() -> tf.Tensor:
+        return _rounded(tf.image.resize(narrow, size, "area"))
+
+    # Rows again, of the transposed image: in three times the time the operation would
+    # do columns, pixel by pixel.
+    def by_cover(columns: tf.Tensor) -> tf.Tensor:
+        across = (1, 1, -1, size[0] * shape[-1])
+        pixels = _resize_rows(columns, across, fit.columns, size[1])
+        return tf.reshape(pixels, (size[1], size[0], shape[-1]))
+
+    def rounded() -> tf.Tensor:
+        # Whole numbers are transposed in a third of the time.
+        columns = by_cover(_transposed(_rounded(narrow)))
+        return _transposed(_rounded(columns))
+
+    def exact() -> tf.Tensor:
+        return _rounded(_transposed(by_cover(_transposed(narrow))))
+
+    return tf.ensure_shape(
+        tf.switch_case(fit.way, [between, mean, rounded, exact]), shape
     )
-    return tf.ensure_shape(fitted, shape)
-
-
-def quick_way(sizes: tf.Tensor, size: tuple[int, int]) -> tf.Tensor:
-    """The quickest way that comes near `resize` from heights and widths to a size.
-
-    What grows may lie between the nearest pixels, and what shrinks a little be means.
-    Of photographs the values are within 2 of 255 of `resize`, in the mean.
-
-    Args:
-      sizes: int32 [..., 2].
-      size: a height and width.
-
-    Returns:
-      BETWEEN, MEAN or WEIGHTED: int32 [...].
-    """
-    ratios = tf.cast(sizes, tf.float32) / size
-    least, most = tf.reduce_min(ratios, axis=-1), tf.reduce_max(ratios, axis=-1)
-    # Of pairs of pixels means are far, as no pixel has a share in two of them.
-    are_pairs = tf.reduce_any(ratios == 2.0, axis=-1)
-    is_near = (least >= 1) & (most <= _MEAN_TO) & ~are_pairs
-    grows = (least < 1) & (most < _BETWEEN_TO)
-    return tf.where(is_near, MEAN, tf.where(grows, BETWEEN, WEIGHTED))
 
 
 def resize_between(image: tf.Tensor, size: tuple[int, int]) -> tf.Tensor:
     """Any image in `size`, between its nearest pixels: uint8 -> [H, W, ...]."""
     return _rounded(tf.image.resize(image, size))
-
-
-def resize_to_means(image: tf.Tensor, size: tuple[int, int]) -> tf.Tensor:
-    """Any image in `size`, the means of all that pixels cover: uint8 -> [H, W, ...]."""
-    return _rounded(tf.image.resize(image, size, "area"))
 
 
 def whole_place(image: tf.Tensor) -> tf.Tensor:
@@ -92,20 +95,30 @@ def _rounded(pixels: tf.Tensor) -> tf.Tensor:
     return tf.cast(tf.round(pixels), tf.uint8)
 
 
-def _resize_rows(
-    image: tf.Tensor, first: tf.Tensor, extent: tf.Tensor, count: int
-) -> tf.Tensor:
-    """`extent` of the rows as `count` rows: [h, w, C] -> float32 [count, w, C]."""
-    rows, width, channels = tf.unstack(tf.shape(image))
+def _transposed(image: tf.Tensor) -> tf.Tensor:
+    return tf.transpose(image, (1, 0, 2))
+
+
+def _scales_and_shifts(first: tf.Tensor, extent: tf.Tensor, count: int) -> tf.Tensor:
+    """Of `extent` rows that become `count`, [...] -> float32 [..., 2, 2]."""
     scale = count / extent
-    # As the columns of a single row, whose pixels are rows: a row alone is not shared
-    # among threads, whose waking costs more than it gains.
-    resized = tf.raw_ops.ScaleAndTranslate(
-        images=tf.reshape(image, (1, 1, rows, width * channels)),
+    ones, zeros = tf.ones_like(scale), tf.zeros_like(scale)
+    return tf.stack(
+        [tf.stack([ones, scale], -1), tf.stack([zeros, -first * scale], -1)], -2
+    )
+
+
+def _resize_rows(
+    image: tf.Tensor, shape: tuple[Any, ...], axis: tf.Tensor, count: int
+) -> tf.Tensor:
+    """`count` rows of an image that has the `shape` of a single row of its rows."""
+    # A row alone is not shared among threads, whose waking costs more than it gains.
+    scales, shifts = tf.unstack(axis)
+    return tf.raw_ops.ScaleAndTranslate(
+        images=tf.reshape(image, shape),
         size=(1, count),
-        scale=tf.stack([1.0, scale]),
-        translation=tf.stack([0.0, -first * scale]),
+        scale=scales,
+        translation=shifts,
         kernel_type="triangle",
         antialias=True,
     )
-    return tf.reshape(resized, (count, width, channels))

@@ -46,13 +46,21 @@ class TransferSet:
         version = data.pixel_version(self.source, crops=self.crops)
         return {"pixels": version} if version else {}
 
-    def has_same_pixels(self, found: Manifest) -> bool:
-        """Whether a cache of an earlier version, which tells none, has these pixels."""
-        if "pixels" in found.dataset:
-            return False
-        return not data.has_changed(
-            self.source, crops=self.crops, split=self.split, num_ids=found.num_ids
-        )
+    def pixels_in(self, found: Manifest) -> dict[str, str]:
+        """The version of the pixels that a cache must tell, of an earlier one its own.
+
+        That is where the earlier version made the same pixels.
+        """
+        before = found.dataset.get("pixels", "")
+        if not self.pixels or data.has_changed(
+            self.source,
+            crops=self.crops,
+            before=before,
+            split=self.split,
+            num_ids=found.num_ids,
+        ):
+            return self.pixels
+        return {"pixels": before} if before else {}
 
     def shards(self, *, first: int = 0) -> tuple[Shard, ...]:
         """The shards of the ids from `first` on."""

@@ -21,12 +21,12 @@ from trainer.config import (
     InceptionCropOptions,
     TfrecordOptions,
 )
-from trainer.data.box_decoder import BoxDecoder, cuts
+from trainer.data.box_decoder import BoxDecoder, crop_cuts
 from trainer.data.decode import pixels, to_grey
 from trainer.data.file_crops import with_crop
 from trainer.data.image_box import evaluation_box, size_of
 from trainer.data.image_parts import inception_boxes
-from trainer.data.resizing import BETWEEN, MEAN, WEIGHTED, quick_way
+from trainer.data.resizing import BETWEEN, EXACT, MEAN
 
 # Of 255, mean absolute differences: of rounding and JPEG's own 1/2 and 1/4, which crops
 # take sooner, and of what is resized quickly.
@@ -88,9 +88,9 @@ def crop_of(size: int, channels: int, antialias: bool, quickly: bool):
 
     @tf.function(autograph=False)
     def crop(contents: tf.Tensor, box: tf.Tensor) -> tf.Tensor:
-        cut = cuts(box, (size, size), antialias=antialias)
+        cut = crop_cuts(box, (size, size), antialias=antialias)
         if not quickly:
-            cut = cut._replace(way=tf.constant(WEIGHTED))
+            cut = cut._replace(fit=cut.fit._replace(way=tf.constant(EXACT)))
         return decoder_of(size, channels).crop(contents, cut, antialias=antialias)
 
     return crop
@@ -126,16 +126,18 @@ def test_evaluation_is_what_pil_resizes_of_it(name, size):
     assert np.abs(found - expected).mean() < MOST
 
 
-# Larger, alike, below 1.4 with a side that grows, below 2.25, pairs, and above.
+# Larger, alike, one side larger, smaller, and half.
 SIDES_OF_100 = {
     (80, 90): BETWEEN,
-    (98, 125): BETWEEN,
+    (98, 125): MEAN,
+    (125, 98): BETWEEN,
     (100, 100): MEAN,
     (110, 140): MEAN,
-    (170, 200): WEIGHTED,
+    (170, 200): MEAN,
     (180, 222): MEAN,
-    (203, 260): WEIGHTED,
-    (90, 141): WEIGHTED,
+    (200, 200): MEAN,
+    (203, 260): MEAN,
+    (203, 90): BETWEEN,
 }
 
 
@@ -143,8 +145,9 @@ SIDES_OF_100 = {
 def test_what_is_resized_quickly_is_near_what_pil_resizes(name):
     pixels = pixels_of(FORMS[name])
     for (height, width), way in SIDES_OF_100.items():
-        assert quick_way(tf.constant([height, width]), (100, 100)) == way
         box = (203 - height, 260 - width, height, width)
+        cut = crop_cuts(tf.constant(box), (100, 100), antialias=True)
+        assert cut.fit.way == way
         found = decoded(FORMS[name], box, 100, quickly=True)
         assert np.abs(found - by_pil(pixels, box, 100)).mean() < MOST_QUICKLY
 

@@ -107,18 +107,22 @@ def told(lists: pathlib.Path) -> dict:
     return json.loads((lists / "dataset.json").read_text())
 
 
-def make_earlier(lists: pathlib.Path, is_told: bool) -> None:
-    """What an earlier version left: a file without the pixels, or none."""
+SECOND = "JPEGs decoded exactly, crops cut before they are resized"
+
+
+def make_earlier(lists: pathlib.Path, version: str | None) -> None:
+    """What an earlier version left: a file with or without the pixels, or none."""
     path = lists / "dataset.json"
-    if not is_told or not path.exists():
+    if version is None or not path.exists():
         path.unlink(missing_ok=True)
         return
     kept = seal.parse(path.read_bytes())
-    kept.pop("pixels", None)
+    if kept.pop("pixels", None) and version:
+        kept["pixels"] = version
     path.write_text(json.dumps(seal.add_checksum(kept)))
 
 
-@pytest.mark.parametrize("is_told", [True, False])
+@pytest.mark.parametrize("version", [SECOND, "", None])
 @pytest.mark.parametrize(
     ("kind", "form", "settings", "crops", "is_refused"),
     [
@@ -139,13 +143,13 @@ def make_earlier(lists: pathlib.Path, is_told: bool) -> None:
     ],
 )
 def test_an_earlier_run_goes_on_where_its_pixels_are_the_same(
-    root, tmp_path, kind, form, settings, crops, is_refused, is_told
+    root, tmp_path, kind, form, settings, crops, is_refused, version
 ):
     source = opened(settings_of(root, kind, form) | settings, tmp_path)
     data.as_begun(source, tmp_path, has_begun=False, crops=crops)
     begun = (tmp_path / "dataset.json").exists() and told(tmp_path)
     data.as_begun(source, tmp_path, has_begun=True, crops=crops)
-    make_earlier(tmp_path, is_told)
+    make_earlier(tmp_path, version)
     if is_refused:
         facts = ("data.dataset", source.data.dataset, "JPEGs", "--workdir")
         with refused(data.DataError, *facts, "distill.soft_targets_dir"):
@@ -168,3 +172,12 @@ def test_what_has_one_kind_of_pixels_keeps_no_version(root, tmp_path):
         kept = tmp_path / name / "dataset.json"
         assert "pixels" not in (told(kept.parent) if kept.exists() else {})
     assert not (tmp_path / "tfds" / "dataset.json").exists()  # its name says enough
+
+
+def test_a_version_that_is_not_known_made_other_pixels(root, tmp_path):
+    source = opened(settings_of(root, "folder", "png"), tmp_path)
+    data.as_begun(source, tmp_path, has_begun=False)
+    make_earlier(tmp_path, "of a later release")
+    facts = ("data.dataset", "of a later release", "--workdir")
+    with refused(data.DataError, *facts):
+        data.as_begun(source, tmp_path, has_begun=True)

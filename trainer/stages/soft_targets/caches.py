@@ -73,8 +73,8 @@ def manifest(
     pixels = transfer.pixels
     found = soft_targets.read(folder(networks.config, networks.path, teacher, transfer))
     is_whole = found and found.num_ids >= transfer.num_ids
-    if pixels and found and is_whole and transfer.has_same_pixels(found):
-        pixels = {}
+    if found and is_whole:
+        pixels = transfer.pixels_in(found)
     return Manifest(
         teacher=_identity(role, networks.config.teachers[role], weights),
         dataset=transfer.identity(networks.config) | pixels,
@@ -127,10 +127,9 @@ def check_begun(
         # The ids that it has must be of the same examples.
         known = transfer.source.fingerprint(transfer.split, num_ids=found.num_ids)
         before = {"num_ids": found.num_ids, "fingerprint": known}
-        wanted = dataclasses.replace(wanted, growth=(before,))
-        if transfer.pixels and transfer.has_same_pixels(found):
-            kept = {k: v for k, v in wanted.dataset.items() if k != "pixels"}
-            wanted = dataclasses.replace(wanted, dataset=kept)
+        others = {k: v for k, v in wanted.dataset.items() if k != "pixels"}
+        dataset = others | transfer.pixels_in(found)
+        wanted = dataclasses.replace(wanted, growth=(before,), dataset=dataset)
     soft_targets.check(place, found, wanted)
 
 
