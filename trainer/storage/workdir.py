@@ -195,12 +195,12 @@ def check(workdir: epath.Path, config: Config) -> bool:
     # Nothing is lost where a mistake in the config ended the run before it trained.
     is_bound = holds_training(workdir)
     if is_bound:
-        check_same(workdir, config)
+        check_same(workdir, config, is_bound=True)
     return is_bound
 
 
-def check_same(workdir: epath.Path, config: Config) -> None:
-    """Finds that the config in the workdir, if there is one, is this run's.
+def check_same(workdir: epath.Path, config: Config, *, is_bound: bool = False) -> None:
+    """Finds that the config in the workdir is this run's; one that `is_bound` has one.
 
     Raises:
       OtherConfigError: it is another run's.
@@ -210,7 +210,7 @@ def check_same(workdir: epath.Path, config: Config) -> None:
         # A run of an earlier version does not know what its table held.
         may_move = (workdir / LISTS / TABLES).exists()
         changed = []
-        if path.exists():
+        if is_bound or path.exists():
             now, kept = resolve(config), _read(path)
             _drop_untrained(workdir, kept.get("seeds"), now["seeds"])
             changed = differences(kept, now, tables_may_move=may_move)
@@ -294,5 +294,5 @@ def _read(path: epath.Path) -> dict[str, object]:
     except (ValueError, TypeError, OSError) as error:
         raise ConfigError(
             f"{path} must be the config of an earlier run, got something else "
-            f"({error}); choose another --workdir"
+            f"({error}); put it back, or choose another --workdir"
         ) from error

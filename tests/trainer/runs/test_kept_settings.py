@@ -206,6 +206,15 @@ def test_seeds_with_which_nothing_has_begun_may_be_left_out_again(begun):
         claim(0, 2)
 
 
+def test_trainings_without_their_config_are_nobody_s(begun, file, capsys):
+    config_file = begun / "config.json"
+    config_file.unlink()
+    for command in ("run", "student", "report"):
+        message = told(capsys, command, f"--config={file}", f"--workdir={begun}")
+        assert_states(message, config_file, "put it back", "--workdir")
+    assert not config_file.exists()
+
+
 def test_a_prediction_of_many_runs_asks_for_one_of_them(begun, capsys):
     files.write_text(begun / "study.json", "{}")
     message = told(capsys, "predict", f"--workdir={begun}", "x.png")
