@@ -200,7 +200,7 @@ def check(workdir: epath.Path, config: Config) -> bool:
 
 
 def check_same(workdir: epath.Path, config: Config, *, is_bound: bool = False) -> None:
-    """Finds that the config in the workdir is this run's; one that `is_bound` has one.
+    """Finds that the config there is this run's; there is one if students have begun.
 
     Raises:
       OtherConfigError: it is another run's.
@@ -210,7 +210,7 @@ def check_same(workdir: epath.Path, config: Config, *, is_bound: bool = False) -
         # A run of an earlier version does not know what its table held.
         may_move = (workdir / LISTS / TABLES).exists()
         changed = []
-        if is_bound or path.exists():
+        if path.exists() or (is_bound and holds_training(workdir, *OF_SEEDS)):
             now, kept = resolve(config), _read(path)
             _drop_untrained(workdir, kept.get("seeds"), now["seeds"])
             changed = differences(kept, now, tables_may_move=may_move)

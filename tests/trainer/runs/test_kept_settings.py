@@ -206,7 +206,8 @@ def test_seeds_with_which_nothing_has_begun_may_be_left_out_again(begun):
         claim(0, 2)
 
 
-def test_trainings_without_their_config_are_nobody_s(begun, file, capsys):
+def test_students_without_their_config_are_nobody_s(begun, file, capsys):
+    files.write_text(begun / "student" / "seed-0" / "model.keras", "")
     config_file = begun / "config.json"
     config_file.unlink()
     for command in ("run", "student", "report"):
