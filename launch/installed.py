@@ -44,6 +44,11 @@ def launcher() -> list[str]:
     return [_LAUNCHER] if is_in_use() else ["python", "-m", "launch"]
 
 
+def again() -> list[str]:
+    """The words that start this launcher where its environment is at the same path."""
+    return [sys.argv[0]] if is_in_use() else [sys.executable, "-m", "launch"]
+
+
 def trainer() -> list[str]:
     """The words that start the trainer on this machine."""
     return [_beside_this()] if is_in_use() else [sys.executable, "-m", "trainer"]

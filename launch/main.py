@@ -9,6 +9,7 @@ from launch.errors import LaunchError
 COMMANDS: dict[str, Callable[[list[str]], int]] = {
     "local": local.command,
     "env": environment.command,
+    "slurm": environment.slurm_command,
     "tfjob": kubernetes.command,
 }
 
@@ -18,6 +19,7 @@ usage: python -m launch COMMAND [FLAG ...] -- PROGRAM [ARGUMENT ...]
 commands:
   local     that many processes of one cluster on this machine
   env       one process of a cluster that Slurm or a JobSet describes
+  slurm     the script of a Slurm job: its workers, and back into the queue
   tfjob     a job on Kubernetes: print, check, submit, watch
 
 python -m launch COMMAND --help tells a command's flags.

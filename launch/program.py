@@ -87,6 +87,23 @@ def trainer_words(words: Sequence[str]) -> list[str]:
     return found
 
 
+def flag_values(words: Sequence[str], flag: str) -> list[str]:
+    """The values that a command line gives `flag`: --flag=VALUE or --flag VALUE."""
+    return [value for _, _, value in occurrences(words, flag)]
+
+
+def occurrences(words: Sequence[str], flag: str) -> list[tuple[int, int, str]]:
+    """Each occurrence: its first word, the number of its words, its value."""
+    found = []
+    for i, word in enumerate(words):
+        # One dash is as good as two for the trainer's flags.
+        if re.match(rf"--?{flag}=", word):
+            found.append((i, 1, word.split("=", 1)[1]))
+        elif re.fullmatch(rf"--?{flag}", word) and i + 1 < len(words):
+            found.append((i, 2, words[i + 1]))
+    return found
+
+
 def check_for_group(words: Sequence[str], *, num_workers: int) -> None:
     """Looks whether so many workers can run the program together.
 

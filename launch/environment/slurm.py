@@ -7,7 +7,8 @@ from collections.abc import Mapping
 
 from launch.errors import LaunchError
 
-_FIRST_PORT, _NUM_PORTS = 20000, 20000
+# From 32768 on the kernel gives ports to connections of any program.
+_FIRST_PORT, _END_OF_PORTS = 20000, 32768
 _COUNT = re.compile(r"(\d+)(?:\(x(\d+)\))?")
 
 
@@ -16,17 +17,22 @@ def recognises(environment: Mapping[str, str]) -> bool:
     return "SLURM_PROCID" in environment
 
 
+def is_task(environment: Mapping[str, str]) -> bool:
+    """Whether srun has started this process, which is no job's script then."""
+    return "SLURM_STEP_NODELIST" in environment
+
+
 def members(environment: Mapping[str, str]) -> tuple[list[str], int]:
     """The address of each task of the step in the order of ranks, and the own rank.
 
     The hosts come in the order in which Slurm counts them, which is not that of their
-    names. Tasks of one host take ports that follow one another, all tasks of a job
-    start from a port of the job's own.
+    names. Tasks of one host take ports that follow one another, from a port of the
+    job's own. Jobs of as many tasks a host share none where their numbers are near.
 
     Raises:
       LaunchError: the process is not started by srun, or the step cannot be read.
     """
-    if "SLURM_STEP_NODELIST" not in environment:
+    if not is_task(environment):
         raise LaunchError(
             "SLURM_STEP_NODELIST must name the hosts of the step, but is not set: this "
             "process is the job's script; start it by srun, once on each host"
@@ -38,7 +44,7 @@ def members(environment: Mapping[str, str]) -> tuple[list[str], int]:
             "SLURM_STEP_TASKS_PER_NODE must count the tasks of each of the "
             f"{len(hosts)} hosts, got {environment['SLURM_STEP_TASKS_PER_NODE']}"
         )
-    first_port = _FIRST_PORT + _number(environment, "SLURM_JOB_ID") % _NUM_PORTS
+    first_port = _first_port(_number(environment, "SLURM_JOB_ID"), max(counts))
     places = [
         (node, local) for node, count in enumerate(counts) for local in range(count)
     ]
@@ -60,6 +66,12 @@ def task_counts(text: str) -> list[int]:
             [int(match[1])] * int(match[2] or 1) for match in matches if match
         )
     )
+
+
+def _first_port(job: int, num_tasks: int) -> int:
+    """The first port of a job's tasks, of which a host has at most `num_tasks`."""
+    num_blocks = (_END_OF_PORTS - _FIRST_PORT) // num_tasks
+    return _FIRST_PORT + job % num_blocks * num_tasks
 
 
 def _require_place(environment: Mapping[str, str], place: tuple[int, int]) -> None:

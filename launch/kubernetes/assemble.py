@@ -3,6 +3,7 @@
 import re
 from collections.abc import Sequence
 
+from launch import program
 from launch.errors import LaunchError
 from launch.kubernetes import storage, trainer_command, trainer_config
 from launch.kubernetes.job import ConfigFile, Job, Resources
@@ -52,7 +53,7 @@ def job_of(flags: JobFlags, command: Sequence[str]) -> tuple[Job, Settings]:
 
 
 def _config_of(command: Sequence[str]) -> tuple[ConfigFile, Settings]:
-    if trainer_config.flag_values(command, "workdir"):
+    if program.flag_values(command, "workdir"):
         raise LaunchError(
             "COMMAND must not have --workdir, which the launcher adds; give the folder "
             "as the launcher's own --workdir, before the --"

@@ -1,4 +1,4 @@
-"""A job on Kubernetes, printed, checked, submitted and shown: `launch tfjob`."""
+"""A job on Kubernetes, printed, checked and submitted: `launch tfjob`."""
 
 import os
 import pathlib
@@ -15,14 +15,14 @@ from launch.kubernetes import (
     cronjob,
     job_flags,
     kubectl,
-    status,
+    running,
     tfjob,
     trainer_command,
     trainjob,
     validate,
     yaml_stream,
 )
-from launch.kubernetes.findings import Finding, items
+from launch.kubernetes.findings import Finding
 from launch.kubernetes.job import Job
 from launch.kubernetes.job_flags import JobFlags
 from launch.kubernetes.yaml_stream import Document
@@ -32,7 +32,7 @@ _DONE = 0
 
 def command(argv: list[str]) -> int:
     """Runs the command with the words that follow its name; returns the exit code."""
-    actions = {"validate": _validate, "status": _status, "logs": _logs}
+    actions = {"validate": _validate, "status": running.status, "logs": running.logs}
     if argv and argv[0] in actions:
         return actions[argv[0]](argv[1:])
     if argv and not argv[0].startswith("-"):
@@ -125,42 +125,3 @@ def _validate(argv: list[str]) -> int:
         return exit_codes.UNUSABLE
     print(f"{file}: no error")
     return _DONE
-
-
-def _status(argv: list[str]) -> int:
-    values = _read_running(argv)
-    if values is None:
-        return _DONE
-    name, namespace = values.name, values.namespace
-    job = kubectl.get("tfjobs.kubeflow.org", name, namespace=namespace)
-    label = f"--selector={tfjob.JOB_NAME_LABEL}={name}"
-    pods = kubectl.get("pods", label, namespace=namespace)
-    print(status.describe(job, items(pods, "items")))
-    return _DONE
-
-
-def _logs(argv: list[str]) -> int:
-    values = _read_running(argv)
-    if values is not None:
-        kubectl.become_logs(
-            f"{tfjob.JOB_NAME_LABEL}={values.name}",
-            container=tfjob.CONTAINER,
-            namespace=values.namespace,
-            follow=values.follow,
-        )
-    return _DONE
-
-
-def _read_running(argv: list[str]) -> absl_flags.FlagValues | None:
-    """The flags that name a job of the cluster; None once --help has been answered."""
-    values = absl_flags.FlagValues()
-    absl_flags.DEFINE_string("name", None, "of the job", flag_values=values)
-    absl_flags.DEFINE_string("namespace", "default", "of the job", flag_values=values)
-    absl_flags.DEFINE_boolean("follow", False, "until they end", flag_values=values)
-    stray = job_flags.read(values, argv)
-    if stray is None:
-        return None
-    job_flags.require(values, ("name",))
-    if stray:
-        raise LaunchError(f"--name names the one job, got {' '.join(stray)} besides")
-    return values

@@ -2,7 +2,7 @@
 
 import dataclasses
 
-NAME_LABEL = "app.kubernetes.io/name"
+NAME_LABEL, PROGRAM = "app.kubernetes.io/name", "alambic"
 INSTANCE_LABEL = "app.kubernetes.io/instance"
 PORT = 2222
 
@@ -66,7 +66,7 @@ class Job:
     @property
     def labels(self) -> dict[str, str]:
         """The labels of every object of the job."""
-        return {NAME_LABEL: "alambic", INSTANCE_LABEL: self.name}
+        return {NAME_LABEL: PROGRAM, INSTANCE_LABEL: self.name}
 
     @property
     def config_map(self) -> str:

@@ -18,14 +18,15 @@ _FOLDER = "pvc://CLAIM/FOLDER or gs://BUCKET/FOLDER"
 USAGE = f"""\
 usage: python -m launch tfjob FLAG ... -- COMMAND
        python -m launch tfjob validate FILE
-       python -m launch tfjob status --name=NAME [--namespace=NAMESPACE]
-       python -m launch tfjob logs --name=NAME [--namespace=NAMESPACE] [--follow]
+       python -m launch tfjob status --name=NAME [--namespace=NAMESPACE] [--kind=KIND]
+       python -m launch tfjob logs --name=NAME [--namespace=NAMESPACE] [--kind=KIND]
+           [--worker=N] [--follow]
 
 Prints the Kubernetes manifest of a job whose workers run COMMAND, such as
 python -m trainer run --config=FILE. The config is checked here and travels in a
 ConfigMap; --workdir is added to the command, and --set=runtime.min_gpus, so that no
 worker trains on its CPU unseen. validate says what is wrong with a manifest, status
-what a TFJob and its pods do.
+what a job and its pods do; logs prints those of all workers, or of worker N.
 
 flags:
   --name=NAME             of the job; 50 characters, 44 with --cron

@@ -34,8 +34,14 @@ def create(documents: Sequence[Document]) -> str:
     return done.stdout
 
 
-def get(kind: str, *words: str, namespace: str) -> dict[str, Any]:
+def get(kind: str, *words: str, namespace: str, hint: str = "") -> dict[str, Any]:
     """The description of what `kubectl get KIND WORDS` finds.
+
+    Args:
+      kind: a resource of the cluster.
+      *words: a name, or a selector.
+      namespace: the one to look in.
+      hint: what the user may try where there is no such thing.
 
     Raises:
       LaunchError: it is not there, or the cluster cannot be reached.
@@ -43,7 +49,8 @@ def get(kind: str, *words: str, namespace: str) -> dict[str, Any]:
     done = _run(["get", kind, *words, f"--namespace={namespace}", "--output=json"])
     if done.returncode:
         _require_answer(done.stderr)
-        raise LaunchError(f"kubectl get {kind}: {_sentence(done.stderr)}")
+        said = f"kubectl get {kind}: {_sentence(done.stderr)}"
+        raise LaunchError(f"{said}; {hint}" if hint else said)
     found: dict[str, Any] = json.loads(done.stdout)
     return found
 
@@ -54,9 +61,14 @@ def become_logs(
     """Replaces this process by one that prints the logs of all pods of a label.
 
     Raises:
-      LaunchError: there is no kubectl, or the cluster cannot be reached.
+      LaunchError: there is no kubectl or no such pod, or no cluster can be reached.
     """
-    get("pods", f"--selector={selector}", namespace=namespace)
+    found = get("pods", f"--selector={selector}", namespace=namespace)
+    if not found.get("items"):
+        raise LaunchError(
+            f"no pod in namespace {namespace} has the labels {selector}; see --name, "
+            "--namespace, --kind and --worker, and python -m launch tfjob status"
+        )
     words = [
         "kubectl",
         "logs",

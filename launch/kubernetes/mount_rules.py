@@ -3,7 +3,8 @@
 import pathlib
 from collections.abc import Iterator, Sequence
 
-from launch.kubernetes import mounted_config, pod_rules, trainer_config
+from launch import program
+from launch.kubernetes import mounted_config, pod_rules
 from launch.kubernetes.findings import Finding, items
 from launch.kubernetes.yaml_stream import Document
 
@@ -18,10 +19,10 @@ def check(
     """Yields which files of the command the pod would not find, or not keep."""
     words = pod_rules.words_of(container)
     if any(document.get("kind") == "ConfigMap" for document in documents):
-        for value in trainer_config.flag_values(words, "config"):
+        for value in program.flag_values(words, "config"):
             path = pathlib.PurePosixPath(value)
             yield from _check_config(path, template, container, documents, where)
-    for folder in trainer_config.flag_values(words, "workdir"):
+    for folder in program.flag_values(words, "workdir"):
         if "://" not in folder and not _is_kept(folder, template, container):
             yield Finding(
                 where,

@@ -6,6 +6,7 @@ import tempfile
 from collections.abc import Collection, Sequence
 from typing import Any
 
+from launch import program
 from launch.kubernetes import pod_rules, trainer_config
 from launch.kubernetes.findings import at, items, table
 from launch.kubernetes.trainer_config import Settings
@@ -21,7 +22,7 @@ def settings_of(
       LaunchError: the trainer refuses the settings.
     """
     words = pod_rules.words_of(container)
-    for value in trainer_config.flag_values(words, "config"):
+    for value in program.flag_values(words, "config"):
         path = pathlib.PurePosixPath(value)
         names = config_maps(template, container, path)
         text = (files_of(names, documents) or {}).get(path.name)
@@ -35,7 +36,7 @@ def settings_of(
 
 def least_gpus(container: Document) -> int:
     """The runtime.min_gpus that the command itself sets, 0 where it does not."""
-    values = trainer_config.flag_values(pod_rules.words_of(container), "set")
+    values = program.flag_values(pod_rules.words_of(container), "set")
     found = [re.fullmatch(r"runtime\.min_gpus=(\d+)", value) for value in values]
     return max((int(match[1]) for match in found if match), default=0)
 

@@ -9,7 +9,10 @@ CONTAINER = "tensorflow"  # the operator gives TF_CONFIG to a container of this 
 # A pod's deadline ends after the job's: its end is the event on which the operator,
 # which sets no timer, sees that the job's has passed.
 POD_DEADLINE_MARGIN_SECS = 600
+# The operator gives these to each pod.
 JOB_NAME_LABEL = "training.kubeflow.org/job-name"
+ROLE_LABEL, WORKER = "training.kubeflow.org/replica-type", "worker"
+INDEX_LABEL = "training.kubeflow.org/replica-index"
 
 
 def documents(job: Job) -> list[Document]:

@@ -3,12 +3,11 @@
 import json
 import os
 import pathlib
-import re
 import subprocess
 from collections.abc import Sequence
 from typing import Any
 
-from launch import installed
+from launch import installed, program
 from launch.errors import LaunchError
 
 Settings = dict[str, Any]
@@ -17,30 +16,13 @@ Settings = dict[str, Any]
 _BUNDLED = pathlib.Path(__file__).parents[2] / "trainer" / "bundled"
 
 
-def flag_values(words: Sequence[str], flag: str) -> list[str]:
-    """The values that a command line gives `flag`: --flag=VALUE or --flag VALUE."""
-    return [value for _, _, value in _occurrences(words, flag)]
-
-
-def _occurrences(words: Sequence[str], flag: str) -> list[tuple[int, int, str]]:
-    """Each occurrence: its first word, the number of its words, its value."""
-    found = []
-    for i, word in enumerate(words):
-        # One dash is as good as two for the trainer's flags.
-        if re.match(rf"--?{flag}=", word):
-            found.append((i, 1, word.split("=", 1)[1]))
-        elif re.fullmatch(rf"--?{flag}", word) and i + 1 < len(words):
-            found.append((i, 2, words[i + 1]))
-    return found
-
-
 def config_file(words: Sequence[str]) -> pathlib.Path:
     """The file that the command's one --config names.
 
     Raises:
       LaunchError: there is no such flag, or several.
     """
-    found = flag_values(words, "config")
+    found = program.flag_values(words, "config")
     if len(found) != 1:
         raise LaunchError(
             "COMMAND must have one --config=FILE, the TOML file of the run, got "
@@ -56,7 +38,7 @@ def config_file(words: Sequence[str]) -> pathlib.Path:
 
 def with_config(words: Sequence[str], path: str) -> tuple[str, ...]:
     """The command with `path` as its config file."""
-    [(first, count, _)] = _occurrences(words, "config")
+    [(first, count, _)] = program.occurrences(words, "config")
     return (*words[:first], f"--config={path}", *words[first + count :])
 
 
@@ -71,7 +53,7 @@ def resolve(path: pathlib.Path, words: Sequence[str]) -> Settings:
     overrides = [
         f"--{flag}={value}"
         for flag in ("set", "unset")
-        for value in flag_values(words, flag)
+        for value in program.flag_values(words, flag)
     ]
     child = subprocess.run(
         [*installed.trainer(), "config", f"--config={path}", *overrides],

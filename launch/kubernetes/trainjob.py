@@ -16,6 +16,12 @@ CONTAINER = "node"  # the operator looks for a container and a job of this name
 # The job of a runtime that trains carries it; others may prepare data.
 ROLE_LABEL, ROLE = f"{API_GROUP}/trainjob-ancestor-step", "trainer"
 
+# JobSet gives these to each pod, and Kubernetes the last one.
+JOB_NAME_LABEL = "jobset.sigs.k8s.io/jobset-name"  # the name of the TrainJob as well
+REPLICATED_JOB_LABEL = "jobset.sigs.k8s.io/replicatedjob-name"
+RESTARTS_LABEL = "jobset.sigs.k8s.io/restart-attempt"
+INDEX_LABEL = "batch.kubernetes.io/job-completion-index"
+
 # The trainer counts restarts without progress itself and ends with 4; preemptions are
 # free there, while a JobSet counts each.
 MAX_RESTARTS = 1000

@@ -6,11 +6,9 @@ from collections.abc import Mapping
 
 from launch.errors import LaunchError
 
-# gRPC sends even what is meant for this machine to a proxy.
-_PROXIES = (
-    *("http_proxy", "https_proxy", "HTTP_PROXY", "HTTPS_PROXY"),
-    *("grpc_proxy", "all_proxy", "ALL_PROXY"),
-)
+# gRPC would send even what is meant for this machine to a proxy, which is there for
+# datasets and stores.
+_NO_PROXY, _LOOPBACK = "no_grpc_proxy", "127.0.0.1"
 # TF_NUM_INTEROP_THREADS is left alone: those threads also wait for other workers.
 _THREADS = ("TF_NUM_INTRAOP_THREADS", "OMP_NUM_THREADS")
 _VISIBLE = "CUDA_VISIBLE_DEVICES"
@@ -25,7 +23,10 @@ def environments(num_workers: int, outer: Mapping[str, str]) -> list[dict[str, s
     Raises:
       LaunchError: the GPUs cannot be shared equally.
     """
-    inner = {name: value for name, value in outer.items() if name not in _PROXIES}
+    inner = dict(outer)
+    # gRPC reads this one in place of the other.
+    direct = outer.get(_NO_PROXY, outer.get("no_proxy", ""))
+    inner[_NO_PROXY] = ",".join(filter(None, (direct, _LOOPBACK)))
     cores = max(1, len(os.sched_getaffinity(0)) // num_workers)
     for name in _THREADS:
         inner.setdefault(name, str(cores))

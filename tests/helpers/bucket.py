@@ -1,29 +1,22 @@
 """A bucket of Google Cloud Storage on this machine, for TensorFlow's own client of it.
 
-The client speaks TLS to hosts whose names are built in. A child process with the
-environment of a `Bucket` reaches this server in their place, as a proxy that answers
-itself; nothing else on the machine is changed.
+`google_front.py` tells how the client gets here.
 """
 
 import contextlib
 import dataclasses
-import http.server
 import itertools
 import json
 import pathlib
 import random
-import shutil
-import ssl
-import subprocess
 import threading
 import urllib.parse
 from collections import Counter
 from collections.abc import Callable, Iterator
 
-NAME = "bucket"
-OPENSSL = shutil.which("openssl")
+from tests.helpers import google_front
 
-_HOSTS = ("www.googleapis.com", "storage.googleapis.com")
+NAME = "bucket"
 _PAGE = 1000  # names in one answer
 
 
@@ -35,7 +28,7 @@ class Request:
     name: str
 
 
-class Bucket:
+class Bucket(google_front.Front):
     """Objects by name, and the requests for them.
 
     Tests set how it fails: the share `fail` of all requests is answered with 503. So is
@@ -44,32 +37,16 @@ class Bucket:
 
     def __init__(self, folder: pathlib.Path) -> None:
         """Keeps its certificate in `folder`."""
+        super().__init__(folder)
         self.objects: dict[str, tuple[bytes, int]] = {}  # contents and generation
         self.requests: list[Request] = []
         self.fail = 0.0
         self.lies: set[str] = set()
         self.before_write: Callable[[str], None] = lambda name: None
-        self._certificate = folder / "certificate.pem"
-        self._key = folder / "key.pem"
         self._random = random.Random(0)
         self._lock = threading.RLock()
         self._uploads: dict[str, str] = {}  # names by session
         self._numbers = itertools.count(1)
-        self._write_certificate()
-        self.context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        self.context.load_cert_chain(self._certificate, self._key)
-        self.port = 0
-
-    @property
-    def environment(self) -> dict[str, str]:
-        """Variables by which a child process finds this server."""
-        return {
-            "https_proxy": f"http://127.0.0.1:{self.port}",
-            "no_proxy": "",
-            "CURL_CA_BUNDLE": str(self._certificate),
-            "GOOGLE_AUTH_TOKEN_FOR_TESTING": "token",
-            "GCS_RETRY_CONFIG_INIT_DELAY_TIME_US": "1000",
-        }
 
     @property
     def kinds(self) -> dict[str, int]:
@@ -136,65 +113,23 @@ class Bucket:
                 folders.append(f"{prefix}{head}{cut}")
         return items, folders
 
-    def _write_certificate(self) -> None:
-        names = ",".join(f"DNS:{host}" for host in _HOSTS)
-        subprocess.run(
-            [
-                *(OPENSSL or "openssl", "req", "-x509", "-newkey", "ec", "-nodes"),
-                *("-pkeyopt", "ec_paramgen_curve:prime256v1", "-days", "2"),
-                *("-subj", "/CN=bucket", "-addext", f"subjectAltName={names}"),
-                *("-keyout", self._key, "-out", self._certificate),
-            ],
-            check=True,
-            capture_output=True,
-        )
-
 
 @contextlib.contextmanager
 def serve(folder: pathlib.Path) -> Iterator[Bucket]:
     """Yields an empty bucket gs://bucket that answers in the body."""
     bucket = Bucket(folder)
-    handler = type("Handler", (_Handler,), {"bucket": bucket})
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
-        server.daemon_threads = True
-        bucket.port = server.server_address[1]
-        thread = threading.Thread(target=server.serve_forever, daemon=True)
-        thread.start()
-        try:
-            yield bucket
-        finally:
-            server.shutdown()
-            thread.join()
+    with google_front.serve(bucket, _Handler):
+        yield bucket
 
 
-class _Handler(http.server.BaseHTTPRequestHandler):
-    bucket: Bucket
-    protocol_version = "HTTP/1.1"
+class _Handler(google_front.Handler):
+    front: Bucket
 
-    def log_message(self, *_: object) -> None:
-        pass
+    def respond(self) -> None:
+        methods = {"GET": self._get, "DELETE": self._delete, "POST": self._post}
+        methods.get(self.command, self._put)()
 
-    def handle(self) -> None:
-        # Of a process that was killed.
-        with contextlib.suppress(OSError):
-            super().handle()
-
-    def finish(self) -> None:
-        with contextlib.suppress(OSError):
-            super().finish()
-        self.connection.close()
-
-    def do_CONNECT(self) -> None:
-        self.send_response(200)
-        self.end_headers()
-        self.connection = self.bucket.context.wrap_socket(
-            self.connection, server_side=True
-        )
-        self.rfile = self.connection.makefile("rb")
-        self.wfile = self.connection.makefile("wb", buffering=0)
-        self.close_connection = False
-
-    def do_GET(self) -> None:
+    def _get(self) -> None:
         if self.headers["Host"].startswith("storage."):
             name = urllib.parse.unquote(self.path).removeprefix(f"/{NAME}/")
             self._read(name)
@@ -204,85 +139,85 @@ class _Handler(http.server.BaseHTTPRequestHandler):
             self._stat(path.partition("/o/")[2])
         elif path.endswith("/o"):
             self._list(options)
-        elif self.bucket.answer("bucket", ""):
-            self._send(200, json.dumps({"location": "here"}).encode())
+        elif self.front.answer("bucket", ""):
+            self.reply(200, json.dumps({"location": "here"}).encode())
         else:
-            self._send(503)
+            self.reply(503)
 
-    def do_DELETE(self) -> None:
+    def _delete(self) -> None:
         name = self._split()[0].partition("/o/")[2]
-        if self.bucket.answer("delete", name):
-            self._send(204 if self.bucket.remove(name) else 404)
+        if self.front.answer("delete", name):
+            self.reply(204 if self.front.remove(name) else 404)
         else:
-            self._send(503)
+            self.reply(503)
 
-    def do_POST(self) -> None:
-        self._body()
+    def _post(self) -> None:
+        self.body()
         path, options = self._split()
         if "/rewriteTo/" in path:
             self._rewrite(path)
         elif options["uploadType"] == "resumable":
-            if self.bucket.answer("begin", options["name"]):
-                session = self.bucket.begin_upload(options["name"])
-                self._send(200, Location=f"https://{_HOSTS[0]}/upload/{session}")
+            if self.front.answer("begin", options["name"]):
+                session = self.front.begin_upload(options["name"])
+                self.reply(200, Location=f"https://{google_front.API}/upload/{session}")
             else:
-                self._send(503)
-        elif self.bucket.answer("folder", options["name"]):
-            self.bucket.put(options["name"], b"")
-            self._send(200, b"{}")
+                self.reply(503)
+        elif self.front.answer("folder", options["name"]):
+            self.front.put(options["name"], b"")
+            self.reply(200, b"{}")
         else:
-            self._send(503)
+            self.reply(503)
 
-    def do_PUT(self) -> None:
+    def _put(self) -> None:
         """The bytes of an upload, which come at once, or a question for its state."""
-        content = self._body()
-        name = self.bucket.upload(self.path.rpartition("/")[2])
+        content = self.body()
+        name = self.front.upload(self.path.rpartition("/")[2])
         is_question = self.headers.get("Content-Range", "").startswith("bytes */")
-        if not self.bucket.answer("state" if is_question else "write", name):
-            self._send(503)
-        elif name in self.bucket.lies:
-            self.bucket.lies.remove(name)
-            self.bucket.put(name, b"")
-            self._send(200, b"{}")
+        if not self.front.answer("state" if is_question else "write", name):
+            self.reply(503)
+        elif name in self.front.lies:
+            self.front.lies.remove(name)
+            self.front.put(name, b"")
+            self.reply(200, b"{}")
         elif is_question:
-            self._send(308)  # nothing of it has come
+            self.reply(308)  # nothing of it has come
         else:
-            self.bucket.put(name, content)
-            self._send(200, b"{}")
+            self.front.put(name, content)
+            self.reply(200, b"{}")
 
     def _read(self, name: str) -> None:
-        if not self.bucket.answer("read", name):
-            self._send(503)
+        if not self.front.answer("read", name):
+            self.reply(503)
             return
-        found = self.bucket.find(name)
+        found = self.front.find(name)
         if found is None:
-            self._send(404)
+            self.reply(404)
             return
         first, last = self.headers["Range"].removeprefix("bytes=").split("-")
         content = found[0][int(first) : int(last) + 1]
-        self._send(206 if content else 416, content)
+        self.reply(206 if content else 416, content)
 
     def _stat(self, name: str) -> None:
-        if not self.bucket.answer("stat", name):
-            self._send(503)
+        if not self.front.answer("stat", name):
+            self.reply(503)
             return
-        found = self.bucket.find(name)
+        found = self.front.find(name)
         if found is None:
-            self._send(404)
+            self.reply(404)
             return
         told = {
             "size": str(len(found[0])),
             "generation": str(found[1]),
             "updated": "2026-11-29T12:00:00.000Z",
         }
-        self._send(200, json.dumps(told).encode())
+        self.reply(200, json.dumps(told).encode())
 
     def _list(self, options: dict[str, str]) -> None:
         prefix = options.get("prefix", "")
-        if not self.bucket.answer("list", prefix):
-            self._send(503)
+        if not self.front.answer("list", prefix):
+            self.reply(503)
             return
-        items, folders = self.bucket.children(prefix, options.get("delimiter", ""))
+        items, folders = self.front.children(prefix, options.get("delimiter", ""))
         first = int(options.get("pageToken", 0))
         last = first + int(options.get("maxResults", _PAGE))
         told: dict[str, object] = {"items": [{"name": n} for n in items[first:last]]}
@@ -290,40 +225,22 @@ class _Handler(http.server.BaseHTTPRequestHandler):
             told["prefixes"] = folders
         if last < len(items):
             told["nextPageToken"] = str(last)
-        self._send(200, json.dumps(told).encode())
+        self.reply(200, json.dumps(told).encode())
 
     def _rewrite(self, path: str) -> None:
         source, _, target = path.partition("/rewriteTo/")
         source, target = source.partition("/o/")[2], target.partition("/o/")[2]
-        if not self.bucket.answer("copy", target):
-            self._send(503)
+        if not self.front.answer("copy", target):
+            self.reply(503)
             return
-        found = self.bucket.find(source)
+        found = self.front.find(source)
         if found is None:
-            self._send(404)
+            self.reply(404)
             return
-        self.bucket.put(target, found[0])
-        self._send(200, json.dumps({"done": True}).encode())
+        self.front.put(target, found[0])
+        self.reply(200, json.dumps({"done": True}).encode())
 
     def _split(self) -> tuple[str, dict[str, str]]:
         """The path without its escapes, and the options of the request."""
         url = urllib.parse.urlsplit(self.path)
         return urllib.parse.unquote(url.path), dict(urllib.parse.parse_qsl(url.query))
-
-    def _body(self) -> bytes:
-        if self.headers.get("Transfer-Encoding") != "chunked":
-            return self.rfile.read(int(self.headers.get("Content-Length", 0)))
-        chunks = []
-        while size := int(self.rfile.readline(), 16):
-            chunks.append(self.rfile.read(size))
-            self.rfile.readline()
-        self.rfile.readline()
-        return b"".join(chunks)
-
-    def _send(self, code: int, body: bytes = b"", **headers: str) -> None:
-        self.send_response(code)
-        for name, value in headers.items():
-            self.send_header(name, value)
-        self.send_header("Content-Length", str(len(body)))
-        self.end_headers()
-        self.wfile.write(body)

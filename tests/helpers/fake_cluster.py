@@ -9,6 +9,11 @@ import urllib.parse
 from collections.abc import Iterator
 from typing import Any
 
+_VERSIONS = {
+    "kubeflow.org": "v1",
+    "networking.k8s.io": "v1",
+    "trainer.kubeflow.org": "v1alpha1",
+}
 _RESOURCES = {
     "/api": {"kind": "APIVersions", "versions": ["v1"]},
     "/apis": {
@@ -17,10 +22,13 @@ _RESOURCES = {
         "groups": [
             {
                 "name": group,
-                "versions": [{"groupVersion": f"{group}/v1", "version": "v1"}],
-                "preferredVersion": {"groupVersion": f"{group}/v1", "version": "v1"},
+                "versions": [{"groupVersion": f"{group}/{number}", "version": number}],
+                "preferredVersion": {
+                    "groupVersion": f"{group}/{number}",
+                    "version": number,
+                },
             }
-            for group in ("kubeflow.org", "networking.k8s.io")
+            for group, number in _VERSIONS.items()
         ],
     },
     "/openapi/v3": {
@@ -99,13 +107,16 @@ class FakeCluster:
             ),
             "/api/v1": _listed("v1", pods="Pod", configmaps="ConfigMap"),
             "/apis/kubeflow.org/v1": _listed("kubeflow.org/v1", tfjobs="TFJob"),
+            "/apis/trainer.kubeflow.org/v1alpha1": _listed(
+                "trainer.kubeflow.org/v1alpha1", trainjobs="TrainJob"
+            ),
         }
         self.created: list[dict[str, Any]] = []
         self.requests: list[str] = []
 
-    def answer(self, path: str) -> tuple[int, Any]:
+    def answer(self, path: str, *, selector: str = "") -> tuple[int, Any]:
         if path in self.answers:
-            return 200, self.answers[path]
+            return 200, _selected(self.answers[path], selector)
         return 404, _failure(404, "NotFound", f"{path.rpartition('/')[2]!r} not found")
 
     def create(self, path: str, item: dict[str, Any]) -> tuple[int, Any]:
@@ -118,6 +129,19 @@ class FakeCluster:
             return 409, _failure(409, "AlreadyExists", message)
         self.created.append(item)
         return 201, item
+
+
+def _selected(value: Any, selector: str) -> Any:
+    """A list without the items that lack one of the labels KEY=VALUE,..."""
+    if not selector:
+        return value
+    wanted = dict(part.split("=") for part in selector.split(","))
+    items = [i for i in value["items"] if wanted.items() <= _labels(i).items()]
+    return {**value, "items": items}
+
+
+def _labels(item: dict[str, Any]) -> dict[str, str]:
+    return item["metadata"].get("labels", {})
 
 
 def _failure(code: int, reason: str, message: str) -> dict[str, Any]:
@@ -139,8 +163,10 @@ def serving(cluster: FakeCluster, folder: pathlib.Path) -> Iterator[dict[str, st
         def do_GET(self) -> None:
             url = urllib.parse.urlsplit(self.path)
             cluster.requests.append(f"{url.path}?{urllib.parse.unquote(url.query)}")
-            code, value = cluster.answer(url.path)
-            tail = urllib.parse.parse_qs(url.query).get("tailLines")
+            query = urllib.parse.parse_qs(url.query)
+            [selector] = query.get("labelSelector", [""])
+            code, value = cluster.answer(url.path, selector=selector)
+            tail = query.get("tailLines")
             if tail:  # of a log
                 value = "".join(value.splitlines(keepends=True)[-int(tail[0]) :])
             self._send(code, value)

@@ -4,7 +4,6 @@ import errno
 import json
 import os
 import pathlib
-import shutil
 import subprocess
 import sys
 
@@ -16,7 +15,6 @@ from launch.errors import LaunchError
 from tests.helpers.messages import assert_states, refused
 from tests.helpers.repository import REPOSITORY
 
-SCRIPT = REPOSITORY / "launch" / "environment" / "distill.sbatch"
 SAY = "import os; print(os.environ.get('TF_CONFIG', 'none'))"
 TASK = {
     "SLURM_JOB_ID": "123456",
@@ -70,11 +68,35 @@ def launch(*flags: str, **variables: str) -> tuple[int, str, str]:
 def test_the_tasks_of_a_slurm_step_become_workers_in_slurms_order(cluster_path):
     code, out, err = launch(PATH=cluster_path, **TASK)
     assert code == 0, err
-    # 20000 + 123456 % 20000 = 23456
+    # 12768 ports are 6384 pairs, and 123456 = 19 * 6384 + 2160: 20000 + 2 * 2160.
     assert json.loads(out) == {
-        "cluster": {"worker": ["n10:23456", "n10:23457", "n2:23456", "n2:23457"]},
+        "cluster": {"worker": ["n10:24320", "n10:24321", "n2:24320", "n2:24321"]},
         "task": {"type": "worker", "index": 2},
     }
+
+
+@pytest.mark.parametrize("num_tasks", [1, 2, 3, 8])
+def test_ports_are_below_those_that_the_kernel_gives_to_connections(
+    cluster_path, num_tasks, monkeypatch
+):
+    """Of neither this kernel nor another: 32768 is where the range begins by default.
+
+    Jobs whose numbers follow one another share no port.
+    """
+    monkeypatch.setenv("PATH", cluster_path)
+    alone = {"SLURM_STEP_NODELIST": "n7", "SLURM_STEP_TASKS_PER_NODE": f"{num_tasks}"}
+    first = {"SLURM_PROCID": "0", "SLURM_NODEID": "0", "SLURM_LOCALID": "0"}
+    ports = set()
+    jobs = [*range(12760 // num_tasks - 3, 12768 // num_tasks + 3), 2**32 - 1]
+    for job in jobs:
+        members, _ = slurm.members(TASK | alone | first | {"SLURM_JOB_ID": f"{job}"})
+        found = {int(address.split(":")[1]) for address in members}
+        assert len(found) == num_tasks
+        assert min(found) >= 20000
+        assert max(found) < 32768
+        if job < 2**32 - 1:
+            assert not found & ports
+            ports |= found
 
 
 @pytest.mark.parametrize(
@@ -217,67 +239,3 @@ def test_a_program_that_is_not_there_is_refused():
     assert process.returncode == 2
     assert process.stderr.startswith("launch: ")
     assert_states(process.stderr, "not-there", os.strerror(errno.ENOENT))
-
-
-def test_the_slurm_script_is_one():
-    subprocess.run(["bash", "-n", str(SCRIPT)], check=True)
-    options = [
-        line.split()[1]
-        for line in SCRIPT.read_text().splitlines()
-        if line.startswith("#SBATCH")
-    ]
-    assert {"--requeue", "--open-mode=append", "--signal=TERM@180"} <= set(options)
-
-
-@pytest.mark.parametrize(
-    ("ends", "restarts", "code", "is_requeued"),
-    [
-        ("0 0", 0, 0, False),
-        ("143 143", 0, 143, True),
-        ("138 137", 3, 138, True),
-        ("143 143", 20, 143, False),
-        # The others were stopped since one had a bug, or was interrupted.
-        ("143 1", 0, 1, False),
-        ("130 143", 0, 130, False),
-    ],
-)
-def test_a_slurm_job_goes_back_into_the_queue_where_that_may_help(
-    tmp_path, ends, restarts, code, is_requeued
-):
-    """Slurm's programs are stand-ins; each worker is a real shell that ends so."""
-    write_program(tmp_path, "scontrol", f'echo "$*" >>{tmp_path}/requeued')
-    write_program(
-        tmp_path,
-        "srun",
-        """
-while [[ $1 == --* ]]; do shift; done
-rank=0; highest=0
-for end in $ENDS; do
-    export SLURM_PROCID=$rank END=$end
-    "$@"
-    code=$?
-    ((code > highest)) && highest=$code
-    ((rank += 1))
-done
-exit $highest""",
-    )
-    # The shell around a worker gets SIGTERM as well, and must not end before it.
-    write_program(
-        tmp_path, "python", f'echo "$*" >>{tmp_path}/ran; kill -TERM $PPID; exit $END'
-    )
-    process = subprocess.run(
-        [shutil.which("bash"), str(SCRIPT), "--config=c.toml", "--workdir=a b"],
-        cwd=tmp_path,
-        env=os.environ
-        | {"PATH": f"{tmp_path}:{os.environ['PATH']}", "ENDS": ends}
-        | {"SLURM_JOB_ID": "77", "SLURM_RESTART_COUNT": str(restarts)},
-    )
-    assert process.returncode == code
-    assert (tmp_path / "ran").read_text().splitlines() == [
-        "-m launch env -- python -m trainer run --config=c.toml --workdir=a b"
-    ] * 2
-    requeued = tmp_path / "requeued"
-    assert requeued.exists() == is_requeued
-    if is_requeued:
-        assert requeued.read_text() == "requeue 77\n"
-    assert not (tmp_path / "exit-codes-77").exists()

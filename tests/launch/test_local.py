@@ -99,14 +99,23 @@ def test_gpus_that_cannot_be_shared_equally_are_refused():
     assert_states(line, "CUDA_VISIBLE_DEVICES=0,1,...", "CUDA_VISIBLE_DEVICES=-1")
 
 
-def test_no_proxy_stands_between_the_workers():
-    proxies = {
-        name: "http://proxy:1"
-        for lower in ("http_proxy", "https_proxy", "all_proxy")
-        for name in (lower, lower.upper())
-    }
-    (told,) = environments("--workers=1", grpc_proxy="http://proxy:1", **proxies)
-    assert not [name for name in told if name.lower().endswith("_proxy")]
+@pytest.mark.parametrize(
+    ("variables", "direct"),
+    [
+        ({}, "127.0.0.1"),
+        ({"no_proxy": ".example"}, ".example,127.0.0.1"),
+        ({"no_proxy": ".example", "no_grpc_proxy": "a,b"}, "a,b,127.0.0.1"),
+    ],
+)
+def test_a_proxy_stands_before_stores_and_not_between_the_workers(
+    variables, direct, monkeypatch
+):
+    for name in ("no_proxy", "no_grpc_proxy"):
+        monkeypatch.delenv(name, raising=False)
+    proxies = {"https_proxy": "http://proxy:1", "HTTP_PROXY": "http://proxy:1"}
+    (told,) = environments("--workers=1", **variables, **proxies)
+    assert told["no_grpc_proxy"] == direct
+    assert told.items() >= proxies.items()
 
 
 def test_python_is_the_interpreter_of_the_launcher():

@@ -1,14 +1,13 @@
 """Submit, status and logs: the real kubectl against a small server."""
 
 import os
-import shutil
 import subprocess
 import sys
 
 import pytest
 
-from launch.kubernetes import status
-from tests.helpers.fake_cluster import FakeCluster, serving
+from launch.kubernetes import tfjob_status
+from tests.helpers.fake_cluster import serving
 from tests.helpers.manifests import COMMAND, JOB
 from tests.helpers.messages import assert_states
 from tests.helpers.repository import REPOSITORY
@@ -17,27 +16,6 @@ WHERE = ("--name=demo", "--namespace=ml")
 TFJOB_PATH = "/apis/kubeflow.org/v1/namespaces/ml/tfjobs/demo"
 PODS_PATH = "/api/v1/namespaces/ml/pods"
 SINCE = "2026-11-22T10:00:00Z"
-
-
-@pytest.fixture
-def cluster():
-    if not shutil.which("kubectl"):
-        pytest.skip("kubectl is not on PATH")
-    return FakeCluster(namespace="ml")
-
-
-@pytest.fixture
-def launch(cluster, tmp_path):
-    """Runs `python -m launch tfjob WORDS` where kubectl finds the cluster."""
-    with serving(cluster, tmp_path) as environment:
-        yield lambda *words: subprocess.run(
-            [sys.executable, "-m", "launch", "tfjob", *words],
-            cwd=REPOSITORY,
-            env={**os.environ, **environment},
-            capture_output=True,
-            text=True,
-            check=False,
-        )
 
 
 def tfjob(*conditions, policy="ExitCode"):
@@ -70,6 +48,7 @@ def pod(index, **described):
             "name": f"demo-worker-{index}",
             "namespace": "ml",
             "labels": {
+                "training.kubeflow.org/job-name": "demo",
                 "training.kubeflow.org/replica-type": "worker",
                 "training.kubeflow.org/replica-index": str(index),
             },
@@ -166,7 +145,7 @@ def test_status_says_what_each_pod_does_and_why(launch, cluster):
 
 
 def lines_of(*pods):
-    return status.describe(tfjob(), list(pods)).splitlines()[2:]
+    return tfjob_status.describe(tfjob(), list(pods)).splitlines()[2:]
 
 
 @pytest.mark.parametrize(
@@ -251,7 +230,7 @@ def test_a_pod_s_state_in_words(described, facts):
     ],
 )
 def test_what_follows_an_exit_code_depends_on_the_policy(policy, code, fate):
-    text = status.describe(
+    text = tfjob_status.describe(
         tfjob(policy=policy), [pod(0, containerStatuses=ended(code))]
     )
     assert text.endswith(f"{fate})")
@@ -260,7 +239,9 @@ def test_what_follows_an_exit_code_depends_on_the_policy(policy, code, fate):
 
 def test_nothing_is_tried_again_once_the_job_has_failed():
     job = tfjob(("Failed", "True", "worker 1 failed"))
-    text = status.describe(job, [pod(0, phase="Failed", containerStatuses=ended(138))])
+    text = tfjob_status.describe(
+        job, [pod(0, phase="Failed", containerStatuses=ended(138))]
+    )
     assert_states(text, "ended with 138")
     assert "again" not in text
 
@@ -272,7 +253,7 @@ def test_an_earlier_end_of_a_running_container_is_told_too():
 
 def test_failed_outranks_succeeded():
     job = tfjob(("Succeeded", "True", "done"), ("Failed", "True", "worker 1 failed"))
-    told = status.describe(job, [])
+    told = tfjob_status.describe(job, [])
     assert_states(told.splitlines()[0], "demo", "Failed", SINCE)
     assert "Succeeded" not in told
 
@@ -375,3 +356,13 @@ def test_without_kubectl_its_absence_is_said(words, tmp_path):
     assert done.returncode == 2
     assert done.stderr.startswith("launch: ")
     assert_states(done.stderr, "kubectl", "PATH")
+
+
+def test_logs_of_one_worker(launch, cluster):
+    pods = [pod(i, phase="Running") for i in range(3)]
+    cluster.answers[PODS_PATH] = {"apiVersion": "v1", "kind": "PodList", "items": pods}
+    for i in range(3):
+        cluster.answers[f"{PODS_PATH}/demo-worker-{i}/log"] = f"worker {i}\n"
+    done = launch("logs", *WHERE, "--worker=2")
+    assert done.returncode == 0, done.stderr
+    assert done.stdout == "[pod/demo-worker-2/tensorflow] worker 2\n"

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 import numpy as np
 import pytest
 
-from tests.helpers import bucket, configs, whole_run
+from tests.helpers import bucket, configs, google_front, whole_run
 from tests.helpers.repository import REPOSITORY
 
 CONFIG = configs.WHOLE.replace("seeds = [0, 1]", "seeds = [0]").replace(
@@ -24,7 +24,9 @@ MOST_REQUESTS, MOST_WHEN_FINISHED = 414, 58
 
 pytestmark = [
     pytest.mark.slow,
-    pytest.mark.skipif(not bucket.OPENSSL, reason="needs openssl for a certificate"),
+    pytest.mark.skipif(
+        not google_front.OPENSSL, reason="needs openssl for a certificate"
+    ),
 ]
 
 

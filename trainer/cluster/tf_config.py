@@ -20,7 +20,7 @@ from trainer.storage import json_text
 # Names the file with the secret of the run, in place of that in the workdir.
 TOKEN_FILE = "ALAMBIC_RENDEZVOUS_TOKEN_FILE"
 
-_VARIABLE = "TF_CONFIG"
+_VARIABLE, _NO_PROXY = "TF_CONFIG", "no_grpc_proxy"
 _ALONE = "unset it to run on this machine alone"
 
 
@@ -61,13 +61,21 @@ class Cluster:
         return self.names[self.rank]
 
     def announce(self) -> None:
-        """Tells TensorFlow, which reads TF_CONFIG when its strategy is made."""
+        """Tells TensorFlow, which reads TF_CONFIG when its strategy is made.
+
+        Its gRPC would hang where the workers' addresses went to a proxy, which systems
+        set for what is outside of them.
+        """
         jobs: dict[str, list[str]] = {}
         for name, address in zip(self.names, self.addresses, strict=True):
             jobs.setdefault(name.rpartition("-")[0], []).append(address)
         job, _, index = self.name.rpartition("-")
         task = {"type": job, "index": int(index)}
         os.environ[_VARIABLE] = json.dumps({"cluster": jobs, "task": task})
+        # gRPC reads the first of these that is set.
+        direct = os.environ.get(_NO_PROXY, os.environ.get("no_proxy", ""))
+        hosts = (address.rpartition(":")[0].strip("[]") for address in self.addresses)
+        os.environ[_NO_PROXY] = ",".join(filter(None, (direct, *hosts)))
 
     def titles(self, ranks: list[int]) -> str:
         """Names workers: "worker-1 (10.0.0.2:2222), worker-2 (10.0.0.3:2222)"."""

@@ -158,6 +158,10 @@ class FileExamples:
     def _shape(self) -> tuple[int, int, int]:
         return self.image_size, self.image_size, self.channels
 
+    @property
+    def _has_sizes(self) -> bool:
+        return bool(self.sizes.all())
+
     @functools.cached_property
     def _paths(self) -> tf.Tensor:
         """The paths for all pipelines, which would take as much memory each."""
@@ -165,10 +169,37 @@ class FileExamples:
 
     def _decoded(self, batches: tf.data.Dataset, shard: InputShard) -> tf.data.Dataset:
         """Batches with images in the place of rows, or with crops of these."""
-        files, opened = self._files(), self._opener()
+        opened, crop = self._opener(), self.crop
         batch_size = shard.per_replica_batch_size
-        crop, size = self.crop, self._shape[:2]
-        sizes = on_host(self.sizes) if self.sizes.all() else None
+
+        def cut(crop: Crop, example: Batch) -> Batch:
+            example = opened(example)
+            return crop.cut(example, self._decoder(example))
+
+        # Example by example, so that a batch is as quick as its mean file and not as
+        # its slowest.
+        as_decoded = functools.partial(decoded, num_threads=self.num_threads)
+        examples = batches.map(self._planner()).unbatch()
+        if crop is None:
+            examples = as_decoded(examples, lambda x: self._decode(opened(x)))
+        elif self._has_sizes:
+            examples = as_decoded(examples, functools.partial(cut, crop))
+        else:
+            examples = cropped(
+                examples,
+                crop,
+                self._decoder,
+                size=self._shape[:2],
+                read=opened,
+                batch_size=batch_size,
+                num_threads=self.num_threads,
+            )
+        return examples.batch(batch_size, drop_remainder=True)
+
+    def _planner(self) -> Callable[[Batch], Batch]:
+        """A function from a batch of rows to what tells of their files and cuts."""
+        files, crop, size = self._files(), self.crop, self._shape[:2]
+        sizes = on_host(self.sizes) if self._has_sizes else None
 
         # For the batch: alone, this arithmetic would take as long as a small image.
         def planned(batch: Batch) -> Batch:
@@ -182,29 +213,7 @@ class FileExamples:
                 batch["cut"] = evaluation_cuts(of_rows, self.view, size)
             return batch | files(rows)
 
-        def cut(crop: Crop, example: Batch) -> Batch:
-            example = opened(example)
-            return crop.cut(example, self._decoder(example))
-
-        # Example by example, so that a batch is as quick as its mean file and not as
-        # its slowest.
-        as_decoded = functools.partial(decoded, num_threads=self.num_threads)
-        examples = batches.map(planned).unbatch()
-        if crop is None:
-            examples = as_decoded(examples, lambda x: self._decode(opened(x)))
-        elif sizes is not None:
-            examples = as_decoded(examples, functools.partial(cut, crop))
-        else:
-            examples = cropped(
-                examples,
-                crop,
-                self._decoder,
-                size=size,
-                read=opened,
-                batch_size=batch_size,
-                num_threads=self.num_threads,
-            )
-        return examples.batch(batch_size, drop_remainder=True)
+        return planned
 
     def _files(self) -> Callable[[tf.Tensor], Batch]:
         """A function from a row, or rows, to what tells of files."""

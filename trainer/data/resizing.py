@@ -23,7 +23,7 @@ class Fit(NamedTuple):
 
 
 def fit(place: tf.Tensor, size: tuple[int, int], way: tf.Tensor) -> Fit:
-    """How places in images, float32 [..., 4], come to a size."""
+    """The fit to a size of places in images, float32 [..., 4]."""
     top, left, height, width = tf.unstack(place, axis=-1)
     return Fit(
         rows=_scales_and_shifts(top, height, size[0]),
@@ -100,7 +100,7 @@ def _transposed(image: tf.Tensor) -> tf.Tensor:
 
 
 def _scales_and_shifts(first: tf.Tensor, extent: tf.Tensor, count: int) -> tf.Tensor:
-    """Of `extent` rows that become `count`, [...] -> float32 [..., 2, 2]."""
+    """Scales and shifts to `count` rows from `extent` ones: float32 [..., 2, 2]."""
     scale = count / extent
     ones, zeros = tf.ones_like(scale), tf.zeros_like(scale)
     return tf.stack(

@@ -13,7 +13,10 @@ TWO = {"worker": ["a:1", "b:2"]}
 
 @pytest.fixture(autouse=True)
 def environment(monkeypatch):
-    monkeypatch.delenv("TF_CONFIG", raising=False)
+    for name in ("TF_CONFIG", "no_grpc_proxy", "no_proxy"):
+        # First set, so that what a test leaves is taken back.
+        monkeypatch.setenv(name, "")
+        monkeypatch.delenv(name)
 
 
 def configure(monkeypatch, jobs, job="worker", index=0, **more):
@@ -76,6 +79,24 @@ def test_a_master_is_called_chief(monkeypatch):
         "cluster": {"chief": ["a:1"], "worker": ["b:2"]},
         "task": {"type": "chief", "index": 0},
     }
+
+
+@pytest.mark.parametrize(
+    ("variables", "direct"),
+    [
+        ({}, "a.ml.svc,2001:db8::1"),
+        ({"no_proxy": "b,.c"}, "b,.c,a.ml.svc,2001:db8::1"),
+        ({"no_proxy": "b", "no_grpc_proxy": "d"}, "d,a.ml.svc,2001:db8::1"),
+        ({"no_proxy": "b", "no_grpc_proxy": ""}, "a.ml.svc,2001:db8::1"),
+    ],
+)
+def test_workers_are_reached_without_a_proxy(monkeypatch, variables, direct):
+    configure(monkeypatch, {"worker": ["a.ml.svc:1", "[2001:db8::1]:2"]})
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    tf_config.read().announce()
+    variable = "no_grpc_proxy"
+    assert os.environ[variable] == direct
 
 
 def test_an_evaluator_is_left_out(monkeypatch):

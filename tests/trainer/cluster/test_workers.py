@@ -72,10 +72,15 @@ def assert_same_training(workdir, expected, *, exactly=False, trainings=TRAINING
 
 
 @pytest.mark.slow
-def test_two_workers_train_a_teacher_like_one_process(config, tmp_path):
+def test_two_workers_train_a_teacher_like_one_process_also_behind_a_proxy(
+    config, tmp_path, monkeypatch
+):
     alone, workdir = tmp_path / "alone", tmp_path / "workdir"
     code, _, err = whole_run.do("teacher", config, alone, *groups.SMALL)
     assert code == 0, err
+    # Nobody listens there: what goes to the proxy is lost.
+    for name in ("http_proxy", "https_proxy", "grpc_proxy"):
+        monkeypatch.setenv(name, "http://127.0.0.1:9")
     group = groups.finish(tmp_path, 2, "teacher", config, workdir, *groups.SMALL)
     assert_same_training(workdir, alone, trainings=["teacher"])
     assert (group.out(1), "step" in group.err(1)) == ("", False)
