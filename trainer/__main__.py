@@ -3,7 +3,11 @@
 import os
 import sys
 
-from trainer.main import main
+try:
+    from trainer.main import main
+except KeyboardInterrupt:  # before anything was begun
+    print("trainer: interrupted; start the same command again", file=sys.stderr)
+    os._exit(130)
 
 
 def alambic() -> None:

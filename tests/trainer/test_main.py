@@ -38,6 +38,32 @@ def test_the_flags_are_these_and_no_others():
     assert set(commands.define_flags()) == flags | {"help", "version"}
 
 
+def test_an_interruption_before_all_is_loaded_is_one_line_and_130():
+    program = """
+import runpy, signal, sys
+
+class Loading:
+    def find_spec(self, name, path=None, target=None):
+        if name == "trainer.commands":
+            signal.raise_signal(signal.SIGINT)
+
+signal.signal(signal.SIGINT, signal.default_int_handler)
+sys.meta_path.insert(0, Loading())
+sys.argv = ["trainer", "config"]
+runpy.run_module("trainer", run_name="__main__")
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", program],
+        cwd=REPOSITORY,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 130
+    [line] = done.stderr.splitlines()
+    assert line.startswith("trainer: interrupted")
+
+
 def test_config_prints_every_setting_with_its_value():
     done = run("config", f"--config={MNIST_MINI}", "--set=distill.temperature=7")
     assert done.returncode == 0

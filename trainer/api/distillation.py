@@ -1,5 +1,6 @@
 """Distillation from Python: a run of the same stages as the command line's."""
 
+import dataclasses
 import inspect
 import os
 import tempfile
@@ -156,7 +157,8 @@ def _run(
         callbacks=callbacks,
     )
     job.do()
-    return Result(job=job)
+    # Callbacks follow this call alone, and no other process may know of them.
+    return Result(job=dataclasses.replace(job, callbacks=()))
 
 
 def _check_apart(sources: Mapping[str, Any]) -> None:

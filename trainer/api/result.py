@@ -12,7 +12,7 @@ from etils import epath
 
 from trainer import report as reports
 from trainer.api.job import Job
-from trainer.api.settings import merged, plain
+from trainer.api.settings import listed, merged, plain
 from trainer.config import ConfigError, EnsembleConfig
 from trainer.report import more_seeds
 from trainer.storage import files, workdir
@@ -95,9 +95,10 @@ class Result:
         from trainer import models
 
         own = config.seeds[0] if seed is None else seed
-        folder = workdir.training_folder(self.workdir, role, own)
+        file = workdir.training_folder(self.workdir, role, own) / workdir.FINISHED
         with (
-            files.local_copy(folder / workdir.FINISHED) as local,
+            files.wrap_read_errors(file, disks_too=True),
+            files.local_copy(file) as local,
             self.job.known_classes(),
         ):
             models.check_archive(local)
@@ -162,7 +163,9 @@ class Result:
           ConfigError: there is no such format or model, or nothing here runs it.
           CheckFailedError: a format's predictions are too far from the model's.
         """
-        chosen = {} if formats is None else {"formats": plain(list(formats))}
+        chosen: dict[str, Any] = {}
+        if formats is not None:
+            chosen["formats"] = listed("formats", formats, example="['keras']")
         self._do("export", {"export": chosen | _selection(role, seed)})
         return self.workdir / workdir.EXPORT
 
@@ -184,7 +187,12 @@ class Result:
           StorageError: the registry cannot be written, or another writer is at work.
           CheckFailedError: the SavedModel's predictions are not the model's.
         """
-        place = {"root": os.fspath(root)} | ({} if name is None else {"name": name})
+        if not isinstance(root, str | os.PathLike):
+            raise ConfigError(
+                f"root must be the folder of the registry, got {root!r}; for example "
+                "root='runs/registry'"
+            )
+        place = {"root": root} | ({} if name is None else {"name": name})
         sections = {"registry": place, "export": _selection(role, seed)}
         return self._do("registry register", sections)
 
@@ -192,7 +200,7 @@ class Result:
         """Does a stage with the settings of the run and those of `sections`."""
         # Another call may have added some.
         seeds = workdir.read_config(self.workdir)["seeds"]
-        settings = merged(self.job.settings, {"seeds": seeds, **sections})
+        settings = merged(self.job.settings, {"seeds": seeds, **plain(sections)})
         return dataclasses.replace(self.job, settings=settings, callbacks=()).do(
             (stage,)
         )

@@ -7,9 +7,10 @@ from typing import Any
 from trainer.config.earlier import with_earlier
 from trainer.config.errors import ConfigError
 from trainer.config.identity import flatten, resolve
-from trainer.config.overrides import Override, apply_overrides
+from trainer.config.origins import Origins
+from trainer.config.overrides import Override, apply_overrides, typed
 from trainer.config.predict import PredictConfig
-from trainer.config.reader import build
+from trainer.config.reader import build, build_of
 from trainer.config.registry import RegistryConfig
 from trainer.config.runtime import RuntimeConfig
 from trainer.config.schema import Config
@@ -32,17 +33,19 @@ def from_resolved(
     Raises:
       ConfigError: what was `kept_in` that place, or an override, breaks a rule.
     """
+    overrides = list(overrides)
     given = _without_nulls(settings)
+    kept = Origins(file=str(kept_in))
+    today = resolve(build_of(Config, given, kept, ()))
+    # A setting that it lacks had the value of its time, not today's default.
+    given = _without_nulls(with_earlier(given, flatten(dict(settings)), flatten(today)))
+    problems: tuple[str, ...] = ()
     try:
-        today = resolve(build(Config, given))
-        # A setting that it lacks had the value of its time, not today's default.
-        given = _without_nulls(
-            with_earlier(given, flatten(dict(settings)), flatten(today))
-        )
         apply_overrides(given, overrides, schema=Config)
-        return build(Config, given)
     except ConfigError as error:
-        raise error.within(kept_in) from None
+        problems = error.problems  # each names its flag
+    origins = dataclasses.replace(kept, typed=typed(overrides))
+    return build_of(Config, given, origins, problems)
 
 
 def without_run(overrides: Iterable[Override]) -> NoRun:

@@ -72,12 +72,17 @@ def build(section: type[Section], settings: Settings) -> Section:
     Raises:
       ConfigError: settings break rules.
     """
-    return _build(section, settings, Origins(file=""), ())
+    return build_of(section, settings, Origins(file=""), ())
 
 
-def _build(
+def build_of(
     section: type[Section], settings: Settings, origins: Origins, told: tuple[str, ...]
 ) -> Section:
+    """The same of settings whose `origins` messages name; `told` is wrong with others.
+
+    Raises:
+      ConfigError: settings break rules, or there is what was `told`.
+    """
     builder = Builder(section, settings)
     built: Section = builder.build()
     # What could not be put there is not told of again.
@@ -99,7 +104,7 @@ def _within(place: str, text: str) -> str:
 
 
 def _checked(settings: Settings, origins: Origins, told: tuple[str, ...]) -> Config:
-    config = _build(Config, settings, origins, told)
+    config = build_of(Config, settings, origins, told)
     try:
         if config.study:
             _check_variants(settings, config.study.variants)

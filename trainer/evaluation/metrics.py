@@ -53,6 +53,12 @@ def classification_metrics(logits: np.ndarray, labels: np.ndarray) -> dict[str, 
     }
 
 
+def cross_entropies(logits: np.ndarray, labels: np.ndarray) -> np.ndarray:
+    """The cross-entropy of each example in nats: [M, C], [M] -> [M]."""
+    own: np.ndarray = _log_softmax(logits)[np.arange(len(labels)), labels]
+    return -own
+
+
 def teacher_metrics(
     student_logits: np.ndarray, teacher_logits: np.ndarray
 ) -> dict[str, float]:

@@ -43,6 +43,11 @@ class GivenModel:
         init=False, default_factory=weakref.WeakSet
     )
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Goes to another process without the models that were made here."""
+        fields = (self.source, self.keeps_weights, self.problem)
+        return _again, fields
+
     @property
     def classes(self) -> dict[str, type]:
         """The classes of its layers, which its files name; of a function, unknown."""
@@ -108,6 +113,12 @@ class GivenModel:
             )
         self._made.add(model)
         return model
+
+
+def _again(
+    source: keras.Model | Function, keeps_weights: bool, problem: str | None
+) -> GivenModel:
+    return GivenModel(source=source, keeps_weights=keeps_weights, problem=problem)
 
 
 def check_apart(model: keras.Model, other: keras.Model, *, setting: str) -> None:

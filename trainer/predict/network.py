@@ -26,7 +26,7 @@ from trainer.devices import distribution
 from trainer.predict.example_reader import Reader
 from trainer.predict.images import ImageReader
 from trainer.predict.rows import RowReader
-from trainer.storage import files, workdir
+from trainer.storage import files, kinds, workdir
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -140,6 +140,7 @@ def _run_background(settings: Config | NoRun, path: epath.Path) -> Any:
 
 def _run_network(config: Config, path: epath.Path) -> Network:
     """Builds and loads the network as the run did to evaluate it."""
+    kinds.check_one_run(path)
     names, shape = report.read_classes(path)
     if config.data.is_table:
         return _table_network(config, path, names)

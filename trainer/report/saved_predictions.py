@@ -6,6 +6,7 @@ Shapes: M = examples of the test split, C = classes, K = example images.
 import contextlib
 import dataclasses
 import zipfile
+import zlib
 from collections.abc import Callable, Iterator
 from typing import IO
 
@@ -45,7 +46,7 @@ def open_arrays(path: epath.Path) -> Iterator[IO[bytes]]:
             yield file
     except OSError as error:
         raise problems.of_file(path, f"cannot be read ({error})") from error
-    except (EOFError, KeyError, ValueError, zipfile.BadZipFile) as error:
+    except (EOFError, KeyError, ValueError, zipfile.BadZipFile, zlib.error) as error:
         raise problems.of_file(path, f"is malformed ({error})") from error
 
 

@@ -28,8 +28,10 @@ def kept_settings(
         settings = config.load(file, overrides)
         workdir.check(path, settings)
         return settings
-    flags = typed(overrides).items()
-    others = [flag for name, flag in flags if name.partition(".")[0] not in free]
+    flags = typed(overrides)
+    others = [
+        flag for name, flag in flags.items() if name.partition(".")[0] not in free
+    ]
     if others:
         *first, last = free
         names = f"{', '.join(first)} or {last}" if first else last
@@ -37,6 +39,8 @@ def kept_settings(
             f"--set and --unset must be of {names} where the config is that of "
             f"--workdir, got {others[0]}; leave it out, or give --config too"
         )
+    if "seeds" in flags:
+        kinds.check_own_seeds(path)
     return config.from_resolved(kept, overrides, kept_in=path / workdir.CONFIG)
 
 

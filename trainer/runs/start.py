@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING
 
 from etils import epath
 
+from trainer import console
 from trainer.cluster import hold, restart_budget, tf_config
 from trainer.cluster.termination import Termination
 from trainer.config import Config
-from trainer.storage import workdir
+from trainer.storage import files, workdir
 from trainer.tracking import Following, following
 
 if TYPE_CHECKING:
@@ -43,12 +44,15 @@ class Start:
         workdir.check(self.path, self.config)
         if not hold.is_free(self.path):
             return
-        # A training may begin at this moment.
-        with (
-            contextlib.suppress(hold.FolderInUseError, hold.LeaseLostError),
-            hold.hold_folder(self.path, self.termination, within=hold.FREE),
-        ):
-            workdir.claim(self.path, self.config)
+        try:
+            with hold.hold_folder(self.path, self.termination, within=hold.FREE):
+                workdir.claim(self.path, self.config)
+        except (hold.FolderInUseError, hold.LeaseLostError):
+            return  # a training has begun at this moment
+        except files.StorageError as error:
+            # What is read of a run may be on a disk that nobody here may write.
+            problem = f"{error}".partition(";")[0]
+            console.log(f"{problem}; the workdir keeps no setting of this command")
 
     @contextlib.contextmanager
     def session(

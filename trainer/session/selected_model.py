@@ -4,8 +4,9 @@ import dataclasses
 
 import keras
 
+from trainer.config import ConfigError
 from trainer.session.networks import Networks
-from trainer.storage.workdir import FINISHED
+from trainer.storage.workdir import CONFIG, FINISHED
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -23,13 +24,20 @@ def select_model(networks: Networks) -> SelectedModel:
     Whole models from files compute in the precision that they bring.
 
     Raises:
-      ConfigError: its stage has not been run in this workdir.
+      ConfigError: its stage has not been run in this workdir, or it has no such seed.
     """
     config = networks.config
     role, seed = config.export.role, config.export.seed
     is_teacher = role in config.teachers
     if is_teacher:
-        seed = config.teachers[role].seed
+        own = config.teachers[role].seed
+        if seed not in (-1, own):
+            raise ConfigError(
+                f"export.seed must be -1 for {role}, which is one model for all seeds, "
+                f"got {seed} in {networks.path / CONFIG} or for this command; add "
+                "--set=export.seed=-1, or name another export.role"
+            )
+        seed = own
     elif seed == -1:
         seed = config.seeds[0]
     path = networks.folder(role, seed) / FINISHED

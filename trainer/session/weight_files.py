@@ -8,9 +8,11 @@ from trainer import console, models
 from trainer.config import (
     OWN,
     ConfigError,
+    SavedOptions,
     StudentConfig,
     TeacherConfig,
     is_hub,
+    is_reference,
     is_run_model,
 )
 from trainer.session.networks import Networks
@@ -23,6 +25,7 @@ def load(networks: Networks, model: keras.Model, name: str, *, setting: str) -> 
     "own" ones a function has given already, and those of a preset are read here. The
     checksum of a .weights.h5, which has none inside, and that of a model of another
     run is kept at the first use in a run, and held against the file at every later one.
+    Of a .keras file it is that of the weights: to save them again changes the file.
 
     Raises:
       ConfigError: the file cannot be used, or is not the one that the run began with.
@@ -37,9 +40,32 @@ def load(networks: Networks, model: keras.Model, name: str, *, setting: str) -> 
     models.load_weights(model, path, setting=setting, options=options)
     if is_run_model(name):
         _check_tested(networks, model, name, setting)
+    elif path.endswith(".keras"):
+        # The registry keeps what it has, and a head that was trained here is no file
+        # of the config.
+        if name == section.weights and not is_reference(name):
+            _hold(networks, path, models.weights_fingerprint(model), setting)
+        return
     elif not path.endswith(".weights.h5"):
         return
-    found = folders.checksum(files.path_of(path, setting=setting))
+    _hold(
+        networks, path, folders.checksum(files.path_of(path, setting=setting)), setting
+    )
+
+
+def check_whole(networks: Networks, role: str, model: keras.Model) -> None:
+    """Finds that a whole model of a file, just built, has the weights as it had before.
+
+    Raises:
+      ConfigError: students of this run began with, or learned from, others.
+    """
+    options = networks.config.networks[role].options
+    if isinstance(options, SavedOptions):
+        found = models.weights_fingerprint(model)
+        _hold(networks, options.path, found, f"{role}.options.path")
+
+
+def _hold(networks: Networks, path: str, found: str, setting: str) -> None:
     # Each worker reads its own file.
     known = networks.devices.workers.broadcast(
         functools.partial(weight_checksums.keep, networks.lock_dir, setting, found)

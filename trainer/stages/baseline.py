@@ -5,7 +5,7 @@ import dataclasses
 import keras
 
 from trainer import optimizers
-from trainer.session import Session, training
+from trainer.session import Session, training, weight_files
 from trainer.session.networks import Networks
 from trainer.session.selection import without_teacher
 from trainer.session.train_state import TrainSpec
@@ -25,6 +25,7 @@ def baseline(session: Session) -> None:
             session.devices, session.networks.folder("baseline", seed)
         ):
             model = session.networks.build("student", seed)
+            weight_files.check_whole(session.networks, "student", model)
             training.train(session, baseline_training(session.networks, model, seed))
 
 

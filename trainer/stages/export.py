@@ -1,15 +1,18 @@
 """The export command: the model in other formats, and how far they are from it."""
 
+import contextlib
 import dataclasses
+import os
 import pathlib
 import tempfile
+from collections.abc import Iterator
 from typing import Any
 
 import keras
 import numpy as np
 from etils import epath
 
-from trainer import data
+from trainer import console, data
 from trainer import export as formats
 from trainer.config import Config, ConfigError
 from trainer.exit_codes import CheckFailedError
@@ -20,28 +23,79 @@ from trainer.session import Session
 from trainer.session.datasets import Datasets
 from trainer.session.selected_model import SelectedModel, select_model
 from trainer.stages.report import report
-from trainer.storage import files, folders, model_classes, seal, workdir
+from trainer.storage import files, folders, locks, model_classes, seal, workdir
 
 _WAY_OUT = "choose another --workdir"
+_LOCK = "export.lock"  # in the workdir: whoever exports there
 
 
 def export(session: Session) -> None:
     """Writes export/ with the chosen model in every format of the config.
 
     An earlier export is replaced, export.json last. The report gets what is printed.
+    Another process that exports there is waited for: the files are of one model.
 
     Raises:
       ConfigError: the model is not trained yet, or a format is not for it, or not for
         what is installed here.
       CheckFailedError: a format's predictions are too far from the model's.
     """
-    section = session.config.export
     _check_formats(session.config, session.datasets)
-    found = select_model(session.networks)
-    folder = session.path / workdir.EXPORT
+    with _alone(session.path):
+        with _replacing(session.path / workdir.EXPORT) as folder:
+            problems = _export(session, folder)
+        show(tables.render(tables.read(session.path)))
+        if workdir.is_evaluated(session.path, session.config):
+            report(session)
+    if problems:
+        raise CheckFailedError("; ".join(problems))
+
+
+@contextlib.contextmanager
+def _alone(path: epath.Path) -> Iterator[None]:
+    """In the body no other process exports in the workdir `path`; a store has one."""
+    with contextlib.ExitStack() as stack:
+        if not files.is_remote(path):
+            waits = f"another process exports in {path}: it is waited for"
+            with contextlib.suppress(locks.NoLocksError):
+                stack.enter_context(
+                    locks.hold(path / _LOCK, on_waiting=lambda: console.log(waits))
+                )
+        yield
+
+
+@contextlib.contextmanager
+def _replacing(target: epath.Path) -> Iterator[epath.Path]:
+    """Yields a folder beside `target`, which it replaces when the body has ended well.
+
+    A store has no renames: there it is `target` itself.
+    """
+    folder = target
+    if not files.is_remote(target):
+        folder = target.with_name(f".writing-{target.name}")
+    try:
+        _remove(folder)
+        yield folder
+        if folder != target:
+            _remove(target)
+            with files.wrap_write_errors(target):
+                os.rename(folder, target)
+                files.sync_folder(target.parent)
+    finally:
+        if folder != target:
+            _remove(folder)
+
+
+def _remove(folder: epath.Path) -> None:
     with files.wrap_write_errors(folder):
         if files.exists(folder):
             folder.rmtree()
+
+
+def _export(session: Session, folder: epath.Path) -> list[str]:
+    """Writes all into `folder`, and gives what is wrong with it."""
+    section = session.config.export
+    found = select_model(session.networks)
     own = formats.predict_function(found.model)
     written = {"model": (own, 0)}
     for name in section.formats:
@@ -50,7 +104,7 @@ def export(session: Session) -> None:
         )
     test = session.datasets.read(session.config.data.test_split)
     measured = formats.measure(own, written, test)
-    problems = formats.find_problems(measured, section=section)
+    problems: list[str] = formats.find_problems(measured, section=section)
     told = {
         **_described(session.config, found, test),
         "formats": {
@@ -58,12 +112,9 @@ def export(session: Session) -> None:
         },
         "problems": problems,
     }
-    files.write_json(session.path / workdir.EXPORTED, seal.add_checksum(told))
-    show(tables.render(tables.read(session.path)))
-    if workdir.is_evaluated(session.path, session.config):
-        report(session)
-    if problems:
-        raise CheckFailedError("; ".join(problems))
+    file = folder / epath.Path(workdir.EXPORTED).name
+    files.write_json(file, seal.add_checksum(told))
+    return problems
 
 
 def _described(

@@ -31,7 +31,7 @@ from trainer.session.networks import Networks
 from trainer.session.run_devices import Devices
 from trainer.session.selected_model import SelectedModel, select_model
 from trainer.stages.student import validate
-from trainer.storage import workdir
+from trainer.storage import run_folders, workdir
 
 _BATCH = 256
 _CHECKED = 256  # examples of the validation split that the SavedModel predicts
@@ -120,6 +120,7 @@ def publish(session: Session) -> int:
       CheckFailedError: the SavedModel's predictions are not the model's.
     """
     root, name = place(session.config)
+    run_folders.check_apart(root / name, session.path)
     session.networks.check_left(session.path / workdir.RESULTS, stage="evaluate")
     with (
         registry.publishing(root, name) as publish_folder,
@@ -130,7 +131,10 @@ def publish(session: Session) -> int:
         export.save(found.model, session.datasets.source.class_names, folder)
         _check_answers(session.datasets, found.model, folder)
         found.model.save(folder / registry.MODEL)
-        return publish_folder(folder, _card(session.networks, found, name))
+        number = publish_folder(folder, _card(session.networks, found, name))
+        # The workdir keeps the role and the seed of an earlier command.
+        console.log(f"{name}@{number} is the {found.role} of seed {found.seed}")
+        return number
 
 
 def _check_answers(

@@ -11,7 +11,7 @@ from trainer import data, soft_targets
 from trainer.config import EnsembleConfig
 from trainer.evaluation import metrics
 from trainer.losses import Member, TeacherPredictions, join_member
-from trainer.session import Session, training
+from trainer.session import Session, training, weight_files
 from trainer.session.features import connections, fold_tapped, teacher_taps
 from trainer.session.loss import check_groups, student_loss
 from trainer.session.networks import Networks
@@ -63,6 +63,7 @@ def make_specs(session: Session) -> Callable[[int], TrainSpec]:
 
     def make_spec(seed: int) -> TrainSpec:
         model = session.networks.build("student", seed)
+        weight_files.check_whole(session.networks, "student", model)
         if cached:
             signals = cached.signals()
         else:

@@ -27,6 +27,7 @@ def teacher(session: Session) -> None:
 def take_weights(networks: Networks, role: str, model: keras.Model) -> None:
     """Gives the teacher `model` the weights of the config as they are."""
     weights = networks.config.teachers[role].weights
+    weight_files.check_whole(networks, role, model)
     if weights:  # a saved model has its own
         weight_files.load(networks, model, weights, setting=f"{role}.weights")
 

@@ -41,6 +41,22 @@ def check_one_run(workdir: epath.Path) -> None:
         )
 
 
+def check_own_seeds(workdir: epath.Path) -> None:
+    """Refuses seeds of its own to one of many runs, which go on with theirs alone.
+
+    Raises:
+      ConfigError: it is one.
+    """
+    # The working directory may be that of the run.
+    run = workdir if files.is_remote(workdir) else workdir.resolve()
+    cells, whole = run.parent, run.parent.parent
+    if cells.name == CELLS and (what := _other(whole, RESULTS)):
+        raise ConfigError(
+            f"seeds must be those of the whole for one of many runs, got {workdir}, of "
+            f"which {whole} holds {what}; set them with the command of that"
+        )
+
+
 def _other(workdir: epath.Path, own: str) -> str:
     """The kind of what is there beside the file `own`; "" where nothing is."""
     names = files.names_in(workdir)

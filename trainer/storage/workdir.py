@@ -56,6 +56,7 @@ TENSORBOARD = "tensorboard"
 
 # Of each training.
 ROLES = ("teacher_head", "teacher", "student", "baseline", "finetune")
+OF_SEEDS = ("student", "baseline", "finetune")  # among them, one for each seed
 CHECKPOINTS = "checkpoints"
 METRICS = "metrics.jsonl"
 PROFILE = "profile"
@@ -194,12 +195,12 @@ def check(workdir: epath.Path, config: Config) -> bool:
     # Nothing is lost where a mistake in the config ended the run before it trained.
     is_bound = holds_training(workdir)
     if is_bound:
-        check_same(workdir, config)
+        check_same(workdir, config, is_bound=True)
     return is_bound
 
 
-def check_same(workdir: epath.Path, config: Config) -> None:
-    """Finds that the config in the workdir, if there is one, is this run's.
+def check_same(workdir: epath.Path, config: Config, *, is_bound: bool = False) -> None:
+    """Finds that the config there is this run's; there is one if students have begun.
 
     Raises:
       OtherConfigError: it is another run's.
@@ -209,9 +210,10 @@ def check_same(workdir: epath.Path, config: Config) -> None:
         # A run of an earlier version does not know what its table held.
         may_move = (workdir / LISTS / TABLES).exists()
         changed = []
-        if path.exists():
-            now = resolve(config)
-            changed = differences(_read(path), now, tables_may_move=may_move)
+        if path.exists() or (is_bound and holds_training(workdir, *OF_SEEDS)):
+            now, kept = resolve(config), _read(path)
+            _drop_untrained(workdir, kept.get("seeds"), now["seeds"])
+            changed = differences(kept, now, tables_may_move=may_move)
     if changed:
         folder = config.data.path if config.data.is_folder else ""
         why = (
@@ -226,6 +228,17 @@ def check_same(workdir: epath.Path, config: Config) -> None:
             f"{_teacher_kept(workdir, config, changed)}"
             f"{memory.way_out(config.teachers, changed)}",
         )
+
+
+def _drop_untrained(run: epath.Path, known: object, asked: list[int]) -> None:
+    """Takes the last of the `known` seeds away that are not `asked` for any more.
+
+    Those with a training stay. A command may have ended before one began.
+    """
+    while isinstance(known, list) and known[-1:] and known[-1] not in asked:
+        if any(training_folder(run, x, known[-1]).exists() for x in OF_SEEDS):
+            return
+        known.pop()
 
 
 def _teacher_kept(workdir: epath.Path, config: Config, changed: list[str]) -> str:
@@ -281,5 +294,5 @@ def _read(path: epath.Path) -> dict[str, object]:
     except (ValueError, TypeError, OSError) as error:
         raise ConfigError(
             f"{path} must be the config of an earlier run, got something else "
-            f"({error}); choose another --workdir"
+            f"({error}); put it back, or choose another --workdir"
         ) from error

@@ -3,6 +3,7 @@
 import dataclasses
 import json
 import os
+import pickle
 import signal
 
 import keras
@@ -13,7 +14,7 @@ from PIL import Image
 
 import trainer
 from tests.helpers import python_runs
-from tests.helpers.messages import assert_states, refused
+from tests.helpers.messages import assert_a_line_states, assert_states, refused
 from tests.helpers.oracle import softmax
 from tests.helpers.pages import undrawn
 from tests.helpers.python_runs import SETTINGS, distill, same
@@ -276,11 +277,79 @@ def test_a_finished_run_exports_its_student(result, digits):
         result.export(["h5"])
 
 
+@pytest.mark.parametrize(
+    ("arguments", "facts"),
+    [
+        ({"root": None}, ("root", "None")),
+        ({"root": 3}, ("root", 3)),
+        ({"root": "r", "seed": np.int64(5)}, ("export.seed", "[0, 1]", 5)),
+        ({"root": "r", "name": "a/b"}, ("registry.name", "'a/b'")),
+        ({"root": "r", "role": "teacher", "seed": 1}, ("export.seed", "teacher", 1)),
+    ],
+)
+def test_what_cannot_be_registered_is_told(
+    result, tmp_path, monkeypatch, arguments, facts
+):
+    monkeypatch.chdir(tmp_path)
+    with refused(ConfigError, *facts):
+        result.register(**arguments)
+    assert not list(tmp_path.glob("r/*/*"))
+
+
+@pytest.mark.parametrize("folder", ["export", "student", "student/seed-0", "report"])
+def test_nothing_is_registered_where_the_run_itself_writes(result, workdir, folder):
+    with refused(ConfigError, "registry.root", f"{workdir}/{folder}/distill"):
+        result.register(workdir / folder)
+    assert not (workdir / folder / "distill").exists()
+
+
+def test_one_format_is_a_list_too(result):
+    with refused(ConfigError, "formats", "'keras'", "formats=['keras']"):
+        result.export("keras")
+
+
+def test_a_model_that_is_gone_is_told_by_its_file(result, workdir):
+    file = workdir / "baseline" / "seed-1" / "model.keras"
+    file.rename(file.with_name("aside"))
+    try:
+        with refused(trainer.StorageError, file):
+            result.model("baseline", 1)
+    finally:
+        file.with_name("aside").rename(file)
+
+
+def test_another_process_can_have_a_result(result, digits):
+    again = pickle.loads(pickle.dumps(result))
+    assert (again.gain, again.workdir) == (result.gain, result.workdir)
+    images = digits["test"][0][:50]
+    for own, its in ((result.student, again.student), (result.teacher, again.teacher)):
+        np.testing.assert_allclose(own(images), its(images), atol=1e-5)
+
+
+def test_a_teacher_that_learned_from_other_values_is_told(
+    student, digits, capsys, tmp_path
+):
+    images, labels = digits["train"]
+    layers = [keras.layers.Flatten(), keras.layers.Dense(10, use_bias=False)]
+    teacher = keras.Sequential([keras.Input((28, 28, 1)), *layers])
+    loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+    teacher.compile(keras.optimizers.Adam(1e-2), loss)
+    teacher.fit(images / 255, labels, epochs=3, verbose=0)
+    settings = SETTINGS | {"teacher": {"min_accuracy": 1.0}}
+    with refused(ConfigError, "teacher.min_accuracy"):
+        distill(teacher, student, workdir=tmp_path, config=settings)
+    err = capsys.readouterr().err
+    assert_a_line_states(err, "teacher", "'zero_to_one'", "as they are")
+
+
 @pytest.mark.slow
-def test_a_finished_run_registers_its_student(result, digits, tmp_path):
+def test_a_finished_run_registers_its_student(result, digits, tmp_path, capsys):
     assert result.register(tmp_path / "versions", seed=1) == "registry:distill@1"
     found = result.register(str(tmp_path / "versions"), "digits", role="baseline")
     assert found == "registry:digits@1"
+    told = capsys.readouterr().err
+    assert_a_line_states(told, "distill@1", "student of seed 1")
+    assert_a_line_states(told, "digits@1", "baseline of seed 0")
     images = digits["test"][0][:50]
     chosen = {"distill": result.model("student", 1), "digits": result.baseline}
     for name, model in chosen.items():

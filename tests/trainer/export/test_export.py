@@ -7,10 +7,12 @@ import pathlib
 import shutil
 import subprocess
 import sys
+import threading
 
 import keras
 import numpy as np
 import pytest
+from etils import epath
 
 from tests.helpers import whole_run
 from tests.helpers.messages import assert_states
@@ -18,7 +20,8 @@ from tests.helpers.oracle import softmax
 from tests.helpers.pages import undrawn
 from trainer import export, main
 from trainer.config import ExportConfig
-from trainer.storage import seal
+from trainer.stages import export as stage
+from trainer.storage import files, locks, seal
 
 SERVED = """
 import sys
@@ -75,6 +78,44 @@ def test_formats_are_judged_by_what_they_promise(name, accuracy, difference, is_
     assert len(problems) == is_wrong
     for problem in problems:
         assert_states(problem, name)
+
+
+def test_another_export_in_a_workdir_is_waited_for(tmp_path, capsys):
+    path, order, told = epath.Path(tmp_path), [], ""
+
+    def second():
+        with stage._alone(path):
+            order.append("second")
+
+    thread = threading.Thread(target=second)
+    with locks.try_lock(path / "export.lock"):
+        thread.start()
+        while "waited for" not in told:
+            told += capsys.readouterr().err
+        assert_states(told, path)
+        order.append("first")
+    thread.join()
+    assert order == ["first", "second"]
+
+
+def test_an_earlier_export_stays_until_another_one_is_whole(tmp_path):
+    target = epath.Path(tmp_path) / "export"
+
+    def export_as(text, *, fails=False):
+        with stage._replacing(target) as folder:
+            files.write_text(folder / f"{text}.keras", text)
+            if fails:
+                raise KeyboardInterrupt
+
+    def contents():
+        return {str(path.relative_to(tmp_path)) for path in files.walk(target.parent)}
+
+    export_as("first")
+    with pytest.raises(KeyboardInterrupt):
+        export_as("second", fails=True)
+    assert contents() == {"export/first.keras"}
+    export_as("third")
+    assert contents() == {"export/third.keras"}
 
 
 def command(*words: object, draws: bool = False) -> tuple[int, str]:

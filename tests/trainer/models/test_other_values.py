@@ -7,7 +7,7 @@ import pytest
 from tests.helpers.devices import strategy_of
 from tests.helpers.saved_models import NUM_CLASSES, SIDE, build, network, write
 from trainer import models
-from trainer.config import MlpOptions, SavedOptions
+from trainer.config import MemoryOptions, MlpOptions, SavedOptions
 
 OTHERS = {
     "zero_to_255": lambda x: x,
@@ -73,14 +73,39 @@ def test_images_are_resized_before(tmp_path):
 def test_what_leaves_no_choice_is_not_asked(tmp_path):
     path = write(network(), tmp_path, "file.keras")
     model = build(path)
-    given = options(path, input="as_given")
-    assert models.other_values(model, given, inputs()) == []
     assert models.other_values(model, options(path), inputs(dtype="float32")) == []
     assert models.other_values(model, MlpOptions(), inputs()) == []
     (tmp_path / "whole").mkdir()
     whole = write(network(dtype="uint8"), tmp_path / "whole", "file.keras")
     own = options(whole, input="zero_to_255")
     assert models.other_values(build(whole, input=own.input), own, inputs()) == []
+
+
+def test_images_of_8_bits_that_are_as_given_are_from_zero_to_255(tmp_path):
+    original = network()
+    path = write(original, tmp_path, "file.keras")
+    own = options(path, input="as_given")
+    model = build(path, input="as_given")
+    others = models.other_values(model, own, inputs())
+    assert sorted(others) == sorted(["zero_to_one", *OTHERS.keys() - {"zero_to_255"}])
+    given = models.predict_as("minus_one_to_one", model, own, images())
+    expected = original(images() / 127.5 - 1, training=False)
+    np.testing.assert_allclose(given, expected, rtol=1e-4, atol=1e-3)
+
+
+@pytest.mark.parametrize("output", ["logits", "probabilities"])
+def test_a_model_in_memory_is_asked_itself(output):
+    original = network(softmax=output == "probabilities")
+    own = MemoryOptions(name="Functional", output=output)
+    others = models.other_values(original, own, inputs())
+    assert sorted(others) == sorted(["zero_to_one", *OTHERS.keys() - {"zero_to_255"}])
+    given = models.predict_as("zero_to_one", original, own, images())
+    expected = np.asarray(original(images() / 255, training=False))
+    expected = np.log(expected) if output == "probabilities" else expected
+    np.testing.assert_allclose(given, expected, rtol=1e-4, atol=1e-3)
+    for unknown in (network(dtype="uint8"), lambda shape, classes: original):
+        assert models.other_values(unknown, own, inputs()) == []
+    assert models.other_values(original, own, inputs(dtype="float32")) == []
 
 
 def test_grey_images_have_no_mean_of_colours(tmp_path):

@@ -229,6 +229,21 @@ def test_a_missing_or_malformed_file_is_named_with_the_way_out(
     assert not (tmp_path / "report").exists()
 
 
+def test_compressed_arrays_that_are_damaged_are_named(tmp_path):
+    write_workdir(tmp_path, class_names=digits())
+    path = tmp_path / "predictions.npz"
+    with np.load(path) as saved:
+        arrays = dict(saved)
+    np.savez_compressed(path, **arrays)
+    content = bytearray(path.read_bytes())
+    # The first block of the first file begins behind its header, name and extra field.
+    lengths = [int.from_bytes(content[i : i + 2], "little") for i in (26, 28)]
+    content[30 + sum(lengths)] = 0xFF  # of no kind that there is
+    path.write_bytes(content)
+    with refused(report.ReportError, path, "python -m trainer evaluate"):
+        report.write(tmp_path)
+
+
 @pytest.mark.parametrize(
     "change",
     [

@@ -53,7 +53,7 @@ def write(folder, *, text=configs.RUN, overrides=OVERRIDES, is_finished=True):
         file.write_text(f"{role} {seed}")
         name = "member" if "members" in role else role
         entries[name].append({"seed": seed, "weights": f"{role} {seed}"})
-    workdir.claim(epath.Path(folder), config)
+    workdir.record(epath.Path(folder), config)
     if is_finished:
         found = {"models": {name: {"seeds": seeds} for name, seeds in entries.items()}}
         (folder / "results.json").write_text(json.dumps(found))

@@ -2,6 +2,8 @@
 
 import dataclasses
 import json
+import shutil
+import subprocess
 
 import pytest
 from etils import epath
@@ -10,7 +12,7 @@ from tests.helpers import configs, drawn_pages
 from tests.helpers.messages import assert_states
 from tests.helpers.repository import REPOSITORY
 from trainer import commands, config, main, stages
-from trainer.runs import kept_settings
+from trainer.runs import kept_settings, start
 from trainer.storage import files, workdir
 
 CONFIGS = sorted((REPOSITORY / "configs").glob("*.toml"))
@@ -141,6 +143,105 @@ def test_another_config_is_told_with_the_run_s_own(begun, file, capsys, command,
     own = f"leave --config out: {begun}/config.json has the run's own"
     assert_states(message, "teacher.weights: '' -> 'a.keras'", own, *more)
     assert ("choose another --workdir" in message) == bool(more)
+
+
+@pytest.mark.parametrize(
+    ("flag", "facts"),
+    [
+        ("--set=export.formats=[]", ("export.formats", "[]")),
+        ("--set=export.rolle=teacher", ("export.rolle", "'role'")),
+        ("--set=export.seed=9", ("export.seed", "[0]", 9)),
+        ("--set=export", ("section.field=value", "'export'")),
+    ],
+)
+def test_what_was_typed_is_told_by_its_flag_and_not_by_the_file(
+    begun, capsys, flag, facts
+):
+    message = told(capsys, "export", f"--workdir={begun}", flag)
+    assert_states(message, *facts)
+    assert message.startswith("trainer: --set")
+    assert "config.json" not in message
+
+
+def test_what_a_file_says_wrong_is_told_by_the_file(begun, capsys):
+    kept = json.loads((begun / "config.json").read_text())
+    del kept["checksum"]
+    kept["export"]["role"] = "nobody"
+    (begun / "config.json").write_text(json.dumps(kept))
+    message = told(capsys, "export", f"--workdir={begun}", "--set=export.seed=0")
+    assert_states(message, begun / "config.json", "export.role", "'nobody'")
+
+
+@pytest.mark.parametrize("kind", ["study", "sweep", "watch"])
+def test_the_seeds_of_one_of_many_runs_are_those_of_all(
+    begun, tmp_path, capsys, monkeypatch, kind
+):
+    whole = epath.Path(tmp_path) / "whole"
+    cell = whole / "cells" / "a"
+    files.write_text(whole / f"{kind}.json", "{}")
+    shutil.copytree(begun, cell)
+    for command in ("run", "student"):
+        message = told(capsys, command, f"--workdir={cell}", "--set=seeds=[0, 1]")
+        assert_states(message, "seeds", cell, f"{whole} holds a {kind}")
+    monkeypatch.chdir(cell)
+    assert_states(told(capsys, "run", "--workdir=.", "--set=seeds=[0, 1]"), "seeds")
+    assert json.loads((cell / "config.json").read_text())["seeds"] == [0]
+
+
+def test_seeds_with_which_nothing_has_begun_may_be_left_out_again(begun):
+    def claim(*seeds):
+        asked = [f"seeds={list(seeds)}"]
+        free = kept_settings.free_sections(stages.WHOLE_RUN)
+        settings = kept_settings.kept_settings(None, asked, begun, free)
+        workdir.claim(begun, settings)
+        return json.loads((begun / "config.json").read_text())["seeds"]
+
+    assert claim(0, 1, 77) == [0, 1, 77]
+    assert claim(0, 1) == [0, 1]
+    (begun / "baseline" / "seed-1").mkdir(parents=True)
+    with pytest.raises(config.ConfigError, match=r"seeds: \[0, 1\] -> \[0\]"):
+        claim(0)
+    assert claim(0, 1, 2) == [0, 1, 2]
+    with pytest.raises(config.ConfigError, match=r"seeds: \[0, 1, 2\] -> \[0, 2\]"):
+        claim(0, 2)
+
+
+def test_students_without_their_config_are_nobody_s(begun, file, capsys):
+    files.write_text(begun / "student" / "seed-0" / "model.keras", "")
+    config_file = begun / "config.json"
+    config_file.unlink()
+    for command in ("run", "student", "report"):
+        message = told(capsys, command, f"--config={file}", f"--workdir={begun}")
+        assert_states(message, config_file, "put it back", "--workdir")
+    assert not config_file.exists()
+
+
+def test_a_prediction_of_many_runs_asks_for_one_of_them(begun, capsys):
+    files.write_text(begun / "study.json", "{}")
+    message = told(capsys, "predict", f"--workdir={begun}", "x.png")
+    assert_states(message, begun, "a study", begun / "cells")
+
+
+def test_a_disk_that_cannot_be_written_keeps_no_setting(small_disk, file, capsys):
+    path = epath.Path(small_disk) / "run"
+    settings = config.load(str(file), ())
+    workdir.record(path, settings)
+    files.write_text(path / "teacher" / "model.keras", "")
+    asked = config.load(str(file), ["registry.root='versions'"])
+    remount = ["mount", "-o", "remount,{}", str(small_disk)]
+    subprocess.run([word.format("ro") for word in remount], check=True)
+    try:
+        with start.begun(asked, path, holds=False) as begun:
+            begun.claim()
+        assert_states(capsys.readouterr().err, path, "keeps no setting")
+        with (
+            pytest.raises(files.StorageError, match="cannot be written"),
+            start.begun(asked, path, holds=True),
+        ):
+            pytest.fail("a training has begun")
+    finally:
+        subprocess.run([word.format("rw") for word in remount], check=True)
+    assert config.from_resolved(workdir.read_config(path), (), kept_in="") == settings
 
 
 def test_more_seeds_go_on_with_the_run(begun, capsys):

@@ -7,7 +7,7 @@ import pytest
 from tests.helpers import configs, whole_run
 from tests.helpers.devices import strategy_of
 from tests.helpers.examinations import examine
-from tests.helpers.messages import assert_states
+from tests.helpers.messages import assert_a_line_states, assert_states
 from trainer import stages
 from trainer.config import load
 from trainer.session import input_check, qualification
@@ -86,10 +86,68 @@ def test_the_right_range_is_not_told_of(config, tmp_path, capsys):
     assert "warning" not in capsys.readouterr().err
 
 
+def test_logits_that_are_too_large_are_told_though_they_are_as_right(
+    config, tmp_path, capsys
+):
+    examples = session(config, tmp_path).datasets.training
+    linear = keras.Sequential(
+        [
+            keras.Input((28, 28, 1)),
+            keras.layers.Flatten(),
+            keras.layers.Dense(10, use_bias=False),
+        ]
+    )
+    loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+    linear.compile(keras.optimizers.Adam(1e-2), loss)
+    images = examples.read(np.arange(len(examples))) / 255
+    linear.fit(images, examples.labels, batch_size=50, epochs=3, verbose=0)
+    linear.save(tmp_path / "linear.keras")
+    path = f"teacher.options.path='{tmp_path}/linear.keras'"
+    with_teacher(config, tmp_path / "run", path, ZERO_TO_255)
+    err = capsys.readouterr().err
+    assert_a_line_states(err, "teacher.options.input", "'zero_to_one'", "cross-entropy")
+    assert "used as it is: right on 8" in err  # %, in either range
+
+
+def answers(scale, *, num_wrong=8, num_classes=10):
+    """Logits that are right but for some images, as large as `scale` makes them."""
+    rng = np.random.default_rng(0)
+    labels = np.arange(128) % num_classes
+    logits = rng.normal(size=(128, num_classes))
+    highest = logits.argmax(axis=1)
+    rows = np.arange(num_wrong, 128)
+    logits[rows, highest[rows]] -= 3
+    logits[rows, labels[rows]] += 6
+    return input_check.Answers.of(scale * logits, labels)
+
+
+@pytest.mark.parametrize("scale", [255, 1 / 255])
+def test_as_many_right_are_better_where_the_others_tell_nothing_but_the_class(scale):
+    assert input_check.is_better(answers(scale), answers(1), 10)
+    assert not input_check.is_better(answers(1), answers(scale), 10)
+    assert not input_check.is_better(answers(scale), answers(scale), 10)
+    assert not input_check.is_better(answers(scale), answers(1, num_wrong=40), 10)
+
+
+@pytest.mark.parametrize("overflow", [np.inf, np.nan])
+def test_answers_that_overflow_are_none(overflow):
+    def ask(name, part):
+        logits = np.zeros((128, 10))
+        logits[:, 0] = overflow
+        return input_check.Answers.of(logits[part], np.zeros(128, int)[part])
+
+    assert input_check._ask(ask, "zero_to_255", answers(1, num_wrong=128)) is None
+
+
+@pytest.mark.parametrize("scale", [0.7, 2])
+def test_more_or_less_certain_answers_are_no_better(scale):
+    assert not input_check.is_better(answers(scale), answers(1), 10)
+
+
 def found(now, then, both=0):
     """Whether another range is better: right alone are `now` or `then` images."""
     ones, none = np.ones, np.zeros
-    return input_check.is_better(
+    return input_check.is_right_more(
         np.concatenate([ones(both + now, bool), none(then, bool)]),
         np.concatenate([ones(both, bool), none(now, bool), ones(then, bool)]),
     )

@@ -51,6 +51,7 @@ def session(config):
     path = config.parent / "trained"
     settings = reader.load(str(config), SETTINGS)
     session = whole_run.session(settings, path, strategy_of(1))
+    workdir.record(session.path, settings)
     for role, seed in (("teacher", 0), ("student", 1), ("baseline", 1)):
         folder = pathlib.Path(session.networks.folder(role, seed))
         folder.mkdir(parents=True)
