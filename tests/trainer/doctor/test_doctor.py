@@ -28,6 +28,7 @@ from trainer.doctor.dry_run import DryRun, Footprint
 from trainer.doctor.trainings import Trainings
 from trainer.session import predictions
 from trainer.stages.planned_work import Sizes
+from trainer.storage.workdir import record
 from trainer.train.step import compile_step
 
 
@@ -224,15 +225,15 @@ def teacherless(config):
     checkpoints = workdir / "baseline" / "seed-0" / "checkpoints"
     checkpoints.mkdir(parents=True)
     (checkpoints / "step-00000020.npz").write_text("damaged")
-    return examine(
-        config,
-        workdir,
-        "--set=teacher.model='no_such_package:model'",
-        "--set=teacher.options={}",
-        "--set=student.model='tests.helpers.examinations:sleepy'",
-        "--set=student.options={secs=0.2}",
-        "--set=student.train.ema=0.9",
-    )
+    settings = [
+        "teacher.model='no_such_package:model'",
+        "teacher.options={}",
+        "student.model='tests.helpers.examinations:sleepy'",
+        "student.options={secs=0.2}",
+        "student.train.ema=0.9",
+    ]
+    record(epath.Path(workdir), reader.load(str(config), settings))
+    return examine(config, workdir, *(f"--set={setting}" for setting in settings))
 
 
 @pytest.mark.slow
