@@ -3,11 +3,16 @@
 import contextlib
 import http.server
 import json
+import os
 import pathlib
+import subprocess
+import sys
 import threading
 import urllib.parse
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
+
+from tests.helpers.repository import REPOSITORY
 
 _VERSIONS = {
     "kubeflow.org": "v1",
@@ -210,3 +215,17 @@ def serving(cluster: FakeCluster, folder: pathlib.Path) -> Iterator[dict[str, st
     finally:
         server.shutdown()
         server.server_close()
+
+
+def launched(
+    words: Sequence[str], environment: Mapping[str, str]
+) -> subprocess.CompletedProcess[str]:
+    """Runs `python -m launch tfjob WORDS` where kubectl finds the cluster."""
+    return subprocess.run(
+        [sys.executable, "-m", "launch", "tfjob", *words],
+        cwd=REPOSITORY,
+        env={**os.environ, **environment},
+        capture_output=True,
+        text=True,
+        check=False,
+    )

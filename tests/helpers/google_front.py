@@ -5,6 +5,7 @@ environment of a `Front` reaches it in their place, as a proxy that answers itse
 nothing else on the machine is changed.
 """
 
+import abc
 import contextlib
 import http.server
 import pathlib
@@ -56,7 +57,7 @@ class Front:
         )
 
 
-class Handler(http.server.BaseHTTPRequestHandler):
+class Handler(http.server.BaseHTTPRequestHandler, abc.ABC):
     """A connection that begins with CONNECT and goes on under TLS."""
 
     front: Front
@@ -85,9 +86,9 @@ class Handler(http.server.BaseHTTPRequestHandler):
         self.wfile = self.connection.makefile("wb", buffering=0)
         self.close_connection = False
 
+    @abc.abstractmethod
     def respond(self) -> None:
         """Answers a request of whatever method."""
-        raise NotImplementedError
 
     def do_GET(self) -> None:
         self.respond()

@@ -1,14 +1,10 @@
 """A small cluster, which the real kubectl reaches."""
 
-import os
 import shutil
-import subprocess
-import sys
 
 import pytest
 
-from tests.helpers.fake_cluster import FakeCluster, serving
-from tests.helpers.repository import REPOSITORY
+from tests.helpers.fake_cluster import FakeCluster, launched, serving
 
 
 @pytest.fixture
@@ -22,11 +18,4 @@ def cluster():
 def launch(cluster, tmp_path):
     """Runs `python -m launch tfjob WORDS` where kubectl finds the cluster."""
     with serving(cluster, tmp_path) as environment:
-        yield lambda *words: subprocess.run(
-            [sys.executable, "-m", "launch", "tfjob", *words],
-            cwd=REPOSITORY,
-            env={**os.environ, **environment},
-            capture_output=True,
-            text=True,
-            check=False,
-        )
+        yield lambda *words: launched(words, environment)

@@ -1,13 +1,12 @@
 """Submit, status and logs: the real kubectl against a small server."""
 
-import os
 import subprocess
 import sys
 
 import pytest
 
 from launch.kubernetes import tfjob_status
-from tests.helpers.fake_cluster import serving
+from tests.helpers.fake_cluster import launched, serving
 from tests.helpers.manifests import COMMAND, JOB
 from tests.helpers.messages import assert_states
 from tests.helpers.repository import REPOSITORY
@@ -311,14 +310,7 @@ def test_a_cluster_that_does_not_answer_is_told_as_that(words, cluster, tmp_path
     with serving(cluster, tmp_path) as environment:
         pass  # and gone again
     words = [*words, *WHERE] if len(words) == 1 else [*words, "--", *COMMAND]
-    done = subprocess.run(
-        [sys.executable, "-m", "launch", "tfjob", *words],
-        cwd=REPOSITORY,
-        env={**os.environ, **environment},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    done = launched(words, environment)
     assert done.returncode == 2
     assert done.stderr.startswith("launch: ")
     facts = ("no cluster answers", "refused", "kubectl config current-context")

@@ -39,7 +39,7 @@ def resize(image: tf.Tensor, size: tuple[int, int]) -> tf.Tensor:
     """
     is_of_size = tf.reduce_all(tf.shape(image)[:2] == size)
     way = tf.where(is_of_size, BETWEEN, EXACT)
-    return resize_place(image, fit(whole_place(image), size, way), size)
+    return resize_place(image, fit(_whole_place(image), size, way), size)
 
 
 def resize_place(image: tf.Tensor, fit: Fit, size: tuple[int, int]) -> tf.Tensor:
@@ -85,7 +85,7 @@ def resize_between(image: tf.Tensor, size: tuple[int, int]) -> tf.Tensor:
     return _rounded(tf.image.resize(image, size))
 
 
-def whole_place(image: tf.Tensor) -> tf.Tensor:
+def _whole_place(image: tf.Tensor) -> tf.Tensor:
     """All of an image as a place in it."""
     height, width = tf.unstack(tf.cast(tf.shape(image)[:2], tf.float32))
     return tf.stack([0.0, 0.0, height, width])
